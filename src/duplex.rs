@@ -1,0 +1,115 @@
+//! A byte stream in both directions, whatever carries it, and the WebSocket framing that runs over it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+/// What can carry bytes both ways. An enum and not a trait object, so that a read costs no indirect call.
+#[derive(Debug)]
+pub enum Duplex {
+    /// A TCP socket.
+    Tcp(TcpStream),
+    /// A client's TLS connection.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// A pipe inside this process: the embedded backend, and tests.
+    Memory(DuplexStream),
+}
+
+impl Duplex {
+    /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper had read ahead.
+    ///
+    /// # Errors
+    /// The connection was not made over a [`Duplex`].
+    pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
+        match upgraded.downcast::<TokioIo<Self>>() {
+            Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+            Err(_) => Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
+        }
+    }
+
+    /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.
+    pub async fn into_web_socket(self, read_ahead: Bytes, role: Role, message_max: usize) -> WebSocket {
+        WebSocketStream::from_partially_read(self, read_ahead.into(), role, Some(web_socket_config(message_max))).await
+    }
+}
+
+/// WebSocket frames over a [`Duplex`].
+pub type WebSocket = WebSocketStream<Duplex>;
+
+/// The one place that sizes tungstenite's buffers: its defaults cost 137 kB for an idle socket.
+fn web_socket_config(message_max: usize) -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(BUFFER_LEN)
+        .write_buffer_size(BUFFER_LEN)
+        // One message of the largest size always fits; the caller flushes before it feeds more than this.
+        .max_write_buffer_size(message_max.saturating_add(2 * BUFFER_LEN))
+        .max_message_size(Some(message_max))
+        .max_frame_size(Some(message_max))
+}
+
+const BUFFER_LEN: usize = 4096;
+
+impl AsyncRead for Duplex {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Duplex {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Memory(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! stub
+pub mod config;
+pub mod duplex;
+pub mod meter;
+pub mod packet;
+pub mod server;
+pub mod service;
+pub mod session;
+pub mod sid;
+pub mod upstream;

@@ -1,0 +1,196 @@
+//! The words that every floor shares: what a client and a backend say to each other.
+//!
+//! A [`Message`] is what the application sent; a [`Packet`] is what a dialect puts on the wire, of which a message
+//! is the most frequent. Both are cheap to clone: their payloads are shared, never copied.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// A run of valid UTF-8 that shares its buffer.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// Checks that `bytes` are UTF-8.
+    ///
+    /// # Errors
+    /// The bytes are given back where they are not.
+    pub fn new(bytes: Bytes) -> Result<Self, Bytes> {
+        match std::str::from_utf8(&bytes) {
+            Ok(_) => Ok(Self(bytes)),
+            Err(_) => Err(bytes),
+        }
+    }
+
+    /// Decodes `bytes`, each ill-formed sequence becoming U+FFFD.
+    pub fn lossy(bytes: Bytes) -> Self {
+        Self::new(bytes).unwrap_or_else(|bytes| Self::from(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// A text that lives as long as the program.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// The text without its first `at` bytes, sharing the buffer.
+    ///
+    /// # Panics
+    /// Where `at` is not on a character's boundary, as `str` does.
+    pub fn skip(&self, at: usize) -> Self {
+        assert!(self.as_str().is_char_boundary(at), "a text is cut between characters");
+        Self(self.0.slice(at..))
+    }
+
+    /// The same text as a string slice.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("a Text was checked when it was made")
+    }
+
+    /// The text's UTF-8.
+    pub const fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The text's UTF-8, by value.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// Length in bytes.
+    pub const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(Bytes::from(text))
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+/// Bodies are private: a text says only how long it is.
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.len())
+    }
+}
+
+/// One message of the application, in either direction.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Message {
+    /// UTF-8 text.
+    Text(Text),
+    /// Bytes.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// A text message.
+    pub fn text(text: impl Into<Text>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// Payload length in bytes.
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
+    /// Whether the payload is empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Bodies are private: a message says only what it is and how long.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Binary(bytes) => write!(f, "Binary({} bytes)", bytes.len()),
+        }
+    }
+}
+
+/// What a dialect puts on the wire; the names are Engine.IO's (protocol 4, "Packet types").
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Packet {
+    /// The handshake's answer: JSON of sid, upgrades and heartbeat.
+    Open(Text),
+    /// The transport can be closed.
+    Close,
+    /// One half of the heartbeat, or a probe.
+    Ping(Text),
+    /// The other half.
+    Pong(Text),
+    /// The application's own.
+    Message(Message),
+    /// The client moves to the transport on which this packet comes.
+    Upgrade,
+    /// Nothing: it ends a poll.
+    Noop,
+}
+
+impl Packet {
+    /// Payload length in bytes, without the packet's type.
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Open(text) | Self::Ping(text) | Self::Pong(text) => text.len(),
+            Self::Message(message) => message.len(),
+            Self::Close | Self::Upgrade | Self::Noop => 0,
+        }
+    }
+
+    /// Whether the payload is empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Why one side of a session ended, as it crosses to the other side: the code and reason of RFC 6455, section 7.1.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Closing {
+    /// The status code, if one was given.
+    pub code: Option<u16>,
+    /// The reason, at most 123 bytes, often empty.
+    pub reason: Text,
+}
+
+impl Closing {
+    /// A close with a code and a reason.
+    pub const fn new(code: u16, reason: &'static str) -> Self {
+        Self { code: Some(code), reason: Text::from_static(reason) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ill_formed_text_is_refused_or_replaced() {
+        let bytes = Bytes::from_static(b"a\xffb");
+        assert_eq!(Text::new(bytes.clone()), Err(bytes.clone()));
+        assert_eq!(Text::lossy(bytes).as_str(), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_payload_never_shows_in_debug_output() {
+        let packet = Packet::Message(Message::text("secret"));
+        assert_eq!(format!("{packet:?}"), "Message(Text(6 bytes))");
+    }
+}

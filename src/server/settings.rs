@@ -1,0 +1,46 @@
+//! The part of the configuration that says where clients come in (`[server]`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+/// Public listeners and what holds for all of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Addresses to listen on, at least one. Port 0 takes any free port; the log says which.
+    pub listen: Vec<SocketAddr>,
+    /// Certificate and key, when the listeners speak TLS.
+    pub tls: Option<TlsFiles>,
+    /// How many sessions there may be at once; beyond it a handshake is answered 503 with `Retry-After`.
+    pub max_sessions: usize,
+    /// How long a connection may stay silent: before its first request, in the middle of a header and between requests.
+    pub idle_timeout: Duration,
+    /// How long a drain may take before what is left is cut.
+    pub drain_timeout: Duration,
+    /// Proxies in front whose `X-Forwarded-*` and `Forwarded` headers are believed; from all others they are replaced.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// PEM files, relative to the working directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+            tls: None,
+            max_sessions: 10_000,
+            idle_timeout: Duration::from_secs(75),
+            drain_timeout: Duration::from_secs(30),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! How a link to a backend is made: one folder (or file) for each kind, and one line in [`build`].
+//!
+//! An [`Upstream`] is what the configuration names; opening it for one client gives a [`Link`], the session's back
+//! side. A link carries messages both ways, answers the backend's heartbeat by itself, and says why it closed.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::packet::{Closing, Message};
+use crate::sid::Sid;
+
+/// A backend, or several of the same kind, that sessions can be opened to.
+pub trait Upstream: Send + Sync + fmt::Debug {
+    /// Opens a link for one client; it ends by its own deadline.
+    fn open(&self, request: OpenRequest) -> Opening<'_>;
+
+    /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
+    fn is_down(&self) -> bool;
+}
+
+/// The future of [`Upstream::open`].
+pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(Opened, Box<dyn Link>), OpenError>> + Send + 'a>>;
+
+/// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
+#[derive(Clone, Debug)]
+pub struct OpenRequest {
+    /// The path behind the route's prefix, as the client wrote it: often empty. It is appended to the URL's path.
+    pub path: String,
+    /// The application's own query pairs, joined by `&`, as the client wrote them: no `sid`, `t`, `j`, `b64`, `EIO`
+    /// or `transport`.
+    pub query: String,
+    /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
+    /// A subprotocol offer stands here as `Sec-WebSocket-Protocol`.
+    pub headers: HeaderMap,
+    /// The client's address.
+    pub client: SocketAddr,
+}
+
+/// What the backend said when it accepted.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// The backend's own session id, if its protocol has one.
+    pub sid: Option<Sid>,
+    /// The heartbeat that the backend announced, if its protocol has one.
+    pub heartbeat: Option<Heartbeat>,
+    /// The largest payload that the backend announced, in bytes.
+    pub max_payload: Option<usize>,
+    /// Headers to hand on to the client: `Set-Cookie` and what else is not about the hop.
+    pub headers: HeaderMap,
+    /// The subprotocol that the backend chose.
+    pub subprotocol: Option<HeaderValue>,
+}
+
+/// A heartbeat's two durations (Engine.IO protocol 4, "Heartbeat").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// From a pong to the next ping.
+    pub interval: Duration,
+    /// From a ping to the moment when its pong is overdue.
+    pub timeout: Duration,
+}
+
+/// Why a link could not be opened; each is another answer to the client.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The backend answered, and its answer was not an acceptance.
+    #[error("the upstream refused with status {}", .0.status)]
+    Refused(Box<Refused>),
+    /// No address could be reached, or the connection broke: 502.
+    #[error("the upstream is down")]
+    Down(#[source] io::Error),
+    /// The backend took longer than `connect_timeout` or `handshake_timeout`: 504.
+    #[error("the upstream did not answer within {} ms", .0.as_millis())]
+    Slow(Duration),
+    /// The backend answered, but not in the protocol that it was configured for: 502.
+    #[error("the upstream does not speak its protocol: {0}")]
+    Protocol(String),
+}
+
+/// A backend's refusal, to be handed to the client.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// The status line's code.
+    pub status: StatusCode,
+    /// The response's headers, less those about the hop.
+    pub headers: HeaderMap,
+    /// The response's body, cut at 64 KiB.
+    pub body: Bytes,
+}
+
+/// A session's back side. All methods are polled by the session's driver with one waker, never concurrently.
+///
+/// To send: [`poll_ready`](Self::poll_ready), then [`start_send`](Self::start_send), and after the last of a turn one
+/// [`poll_flush`](Self::poll_flush). Reading stops while the driver does not call [`poll_next`](Self::poll_next): that
+/// is the back-pressure.
+pub trait Link: Send {
+    /// Whether one more message can be taken.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+
+    /// Takes one message; only after [`poll_ready`](Self::poll_ready) said yes.
+    fn start_send(&mut self, message: Message) -> Result<(), LinkError>;
+
+    /// Writes what was taken to the socket.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
+
+    /// The next message from the backend, or the link's end. After [`LinkEvent::Closed`] it is not called again.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent>;
+
+    /// Proves to a backend that is not being read that its peer lives: an unsolicited pong.
+    fn keep_alive(&mut self);
+
+    /// The client moved to another transport. Informative.
+    fn handle_transport(&mut self, _transport: &'static str) {}
+
+    /// Says goodbye to the backend, flushes it and ends; ready when nothing more can be done.
+    /// Called again with the same closing until it is ready; the driver bounds the wait.
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()>;
+}
+
+/// What comes out of a link.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// The backend sent a message.
+    Message(Message),
+    /// The backend closed, or the connection broke (code 1006), or it spoke nonsense (1002), or too much (1009).
+    Closed(Closing),
+}
+
+/// The link is broken: nothing more can be sent. [`Link::poll_next`] says why.
+#[derive(Debug, thiserror::Error)]
+#[error("the link is broken")]
+pub struct LinkError;
+
+/// An upstream's part of the configuration (`[upstreams.NAME]`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// What the backend speaks.
+    pub kind: Kind,
+    /// Where it is, at least one unless the kind is `demo`; tried in turn.
+    pub urls: Vec<http::Uri>,
+    /// Which `Host` the backend sees.
+    pub host: Host,
+    /// Longest wait for a TCP connection to one address.
+    pub connect_timeout: Duration,
+    /// Longest wait for the backend to accept a session, the connection included.
+    pub handshake_timeout: Duration,
+    /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
+    pub max_message: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            kind: Kind::EngineIo,
+            urls: Vec::new(),
+            host: Host::Client,
+            connect_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(10),
+            max_message: 16 << 20,
+        }
+    }
+}
+
+/// What a backend speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Engine.IO 4 over WebSocket: a Socket.IO server.
+    EngineIo,
+    /// Plain WebSocket.
+    WebSocket,
+    /// The Socket.IO server embedded in this binary.
+    Demo,
+}
+
+/// Which `Host` header the backend sees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Host {
+    /// The client's.
+    Client,
+    /// The one of the upstream's URL.
+    Upstream,
+}

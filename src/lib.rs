@@ -1,4 +1,5 @@
 //! stub
+pub mod codec;
 pub mod config;
 pub mod duplex;
 pub mod meter;

@@ -36,10 +36,20 @@ impl Text {
     /// The text without its first `at` bytes, sharing the buffer.
     ///
     /// # Panics
-    /// Where `at` is not on a character's boundary, as `str` does.
+    /// Where the byte before the cut is not ASCII, or there is none.
     pub fn skip(&self, at: usize) -> Self {
-        assert!(self.as_str().is_char_boundary(at), "a text is cut between characters");
+        // The byte before the cut tells: checking the whole text again would cost as much as reading it.
+        assert!(self.0[..at].last().is_none_or(u8::is_ascii), "a text is cut between characters");
         Self(self.0.slice(at..))
+    }
+
+    /// The text before byte `at` and the text behind it, sharing the buffer; the byte itself is left out.
+    ///
+    /// # Panics
+    /// Where the byte at `at` is not ASCII, or there is none.
+    pub fn split_around(&self, at: usize) -> (Self, Self) {
+        assert!(self.0[at].is_ascii(), "a text is cut between characters");
+        (Self(self.0.slice(..at)), Self(self.0.slice(at + 1..)))
     }
 
     /// The same text as a string slice.

@@ -1,11 +1,16 @@
 //! stub
+pub mod bridge;
+pub mod carrier;
 pub mod codec;
 pub mod config;
+pub mod dialect;
 pub mod duplex;
+pub mod end;
 pub mod meter;
 pub mod packet;
 pub mod server;
 pub mod service;
 pub mod session;
 pub mod sid;
+pub mod transport;
 pub mod upstream;

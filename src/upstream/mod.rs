@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
 
@@ -57,15 +58,6 @@ pub struct Opened {
     pub headers: HeaderMap,
     /// The subprotocol that the backend chose.
     pub subprotocol: Option<HeaderValue>,
-}
-
-/// A heartbeat's two durations (Engine.IO protocol 4, "Heartbeat").
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Heartbeat {
-    /// From a pong to the next ping.
-    pub interval: Duration,
-    /// From a ping to the moment when its pong is overdue.
-    pub timeout: Duration,
 }
 
 /// Why a link could not be opened; each is another answer to the client.

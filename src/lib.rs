@@ -1,5 +1,6 @@
 //! stub
 pub mod config;
+pub mod drain;
 pub mod duplex;
 pub mod meter;
 pub mod packet;
@@ -7,4 +8,5 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod sid;
+pub mod tls;
 pub mod upstream;

@@ -3,6 +3,7 @@
 //! The library's own histogram takes a mutex for each observation, which all polls of a route would share.
 
 use std::fmt;
+use std::iter::successors;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,7 +33,8 @@ impl EncodeMetric for Sizes {
     #[expect(clippy::cast_precision_loss, reason = "the text format has floating-point numbers only")]
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let counts = self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
-        let bounds = (0..BOUNDS).map(|power| STEP.pow(power as u32) as f64).chain([f64::INFINITY]);
+        let bounds = successors(Some(1), |bound| Some(bound * STEP)).map(|bound| bound as f64);
+        let bounds = bounds.take(BOUNDS).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let sum = self.0.sum.load(Ordering::Relaxed) as f64;
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)

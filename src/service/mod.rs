@@ -1,3 +1,5 @@
 //! stub
+mod admin;
 mod settings;
+pub use admin::{Admin, Readiness};
 pub use settings::{AdminSettings, Route};

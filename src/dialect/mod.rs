@@ -7,6 +7,7 @@ pub mod engineio;
 use std::fmt;
 
 use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
@@ -119,6 +120,22 @@ pub enum Road {
     Http,
     /// As the handshake of a WebSocket.
     WebSocket,
+}
+
+impl Road {
+    /// Whether the request asks to become a WebSocket (RFC 6455, section 4.1).
+    pub fn of(headers: &HeaderMap) -> Self {
+        let has = |name, token: &str| {
+            headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .any(|word| word.trim().eq_ignore_ascii_case(token))
+        };
+        let asks = has(UPGRADE, "websocket") && has(CONNECTION, "upgrade");
+        if asks { Self::WebSocket } else { Self::Http }
+    }
 }
 
 /// An answer without a session.

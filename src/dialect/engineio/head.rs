@@ -1,17 +1,17 @@
 //! What a request asks for, checked in the reference's order, which decides the error that a client sees.
 
 use http::Method;
-use http::header::{CONNECTION, HeaderMap, ORIGIN, UPGRADE};
+use http::header::ORIGIN;
 use http::request::Parts;
 
 use super::query::Query;
 use crate::carrier::{Carrier, Revision};
-use crate::dialect::{Known, Op, Reject};
+use crate::dialect::{Known, Op, Reject, Road};
 use crate::packet::Transport;
 
 pub(super) fn read(head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject> {
     let query = Query::parse(head.uri.query().unwrap_or_default());
-    let upgrade = is_web_socket(&head.headers);
+    let upgrade = Road::of(&head.headers) == Road::WebSocket;
     let transport = match query.transport.as_deref() {
         Some("polling") => Transport::Polling,
         Some("websocket") => Transport::WebSocket,
@@ -49,19 +49,6 @@ pub(super) fn read(head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) ->
         }
         (Transport::Polling, false) | (Transport::WebSocket, true) => Ok(Op::Handshake(transport, carrier)),
     }
-}
-
-/// Whether the request asks to become a WebSocket (RFC 6455, section 4.1).
-fn is_web_socket(headers: &HeaderMap) -> bool {
-    let has = |name, token: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|word| word.trim().eq_ignore_ascii_case(token))
-    };
-    has(UPGRADE, "websocket") && has(CONNECTION, "upgrade")
 }
 
 /// Characters that a header's value may hold; the reference's table.

@@ -7,4 +7,5 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod sid;
+pub mod units;
 pub mod upstream;

@@ -1,4 +1,6 @@
 //! stub
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod duplex;
 pub mod meter;

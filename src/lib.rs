@@ -1,6 +1,9 @@
-//! stub
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod app;
 pub mod bridge;
 pub mod carrier;
+pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod dialect;
@@ -15,4 +18,5 @@ pub mod session;
 pub mod sid;
 pub mod tls;
 pub mod transport;
+pub mod units;
 pub mod upstream;

@@ -66,7 +66,9 @@ mod tests {
     }
 
     fn left(headers: &HeaderMap) -> Vec<&str> {
-        headers.keys().map(HeaderName::as_str).collect()
+        let mut names = headers.keys().map(HeaderName::as_str).collect::<Vec<_>>();
+        names.sort_unstable();
+        names
     }
 
     #[test]
@@ -86,7 +88,7 @@ mod tests {
             ("keep-alive", "timeout=5"),
         ]);
         keep_for_client(&mut headers);
-        assert_eq!(left(&headers), ["set-cookie", "access-control-allow-origin", "x-powered-by"]);
+        assert_eq!(left(&headers), ["access-control-allow-origin", "set-cookie", "x-powered-by"]);
     }
 
     #[test]

@@ -43,7 +43,8 @@ async fn a_backend_that_accepts_and_talks_nonsense_does_not_speak_the_protocol()
         b"\x81\x00",
         b"\x82\x02\x01\x02",
         b"\x88\x00",
-        b"HTTP/1.1 400 Bad Request\r\n",
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\nContent-Length: 28\r\n\r\n\
+          Unsupported protocol version",
     ];
     for bytes in frames {
         let backend = async {

@@ -213,7 +213,7 @@ impl std::fmt::Display for Chain<'_> {
 /// Often enough to notice a restart, and too seldom to be a burden.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Longer than anybody waits.
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 #[cfg(test)]
 mod tests {

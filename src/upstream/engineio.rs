@@ -142,7 +142,7 @@ impl Link for EngineIoLink {
                 // Only where there is nothing to read a silence can be judged.
                 if let Some(pulse) = &mut self.pulse {
                     ready!(pulse.poll_dead(cx));
-                    self.socket.part(cx, None);
+                    self.socket.give_up(cx);
                     return Poll::Ready(LinkEvent::Closed(Closing::new(1006, "upstream ping timeout")));
                 }
                 return Poll::Pending;

@@ -114,6 +114,12 @@ impl Socket {
         closing
     }
 
+    /// Says goodbye to a peer from which nothing more is expected.
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>) {
+        self.part(cx, None);
+        self.reading = Reading::Done;
+    }
+
     /// Says goodbye on the socket's own accord, as far as the socket takes it now; [`poll_close`](Self::poll_close) does
     /// the rest.
     pub(super) fn part(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) {
@@ -208,10 +214,17 @@ impl Socket {
         let closing = match error {
             Error::Capacity(_) => TOO_BIG,
             Error::Utf8(_) => Closing::new(1007, "invalid UTF-8 in a text message"),
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => LOST,
-            Error::Protocol(_) => NONSENSE,
-            // What else there is concerns the connection, or cannot come from reading.
-            _ => LOST,
+            // The connection is gone; the last four do not come from reading.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+            | Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Io(_)
+            | Error::Tls(_)
+            | Error::WriteBufferFull(_)
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => LOST,
+            Error::Protocol(_) | Error::AttackAttempt => NONSENSE,
         };
         if closing == LOST {
             self.reading = Reading::Done;

@@ -15,21 +15,19 @@ use crate::upstream::socket::Socket;
 #[tokio::test]
 async fn the_open_packet_is_told() {
     let (listener, settings) = listen(Kind::EngineIo).await;
-    let mut uri = String::new();
-    let backend = async {
-        let mut socket = accept_with(&listener, |request: &Request, response: Response| {
-            uri = request.uri().to_string();
-            Ok::<_, ErrorResponse>(response)
-        })
-        .await;
-        send_frame(&mut socket, OPEN).await;
-    };
-    let (opened, ..) = Front::new(&settings).open_with(backend).await;
-    assert_eq!(uri, "/socket.io/?room=7&EIO=4&transport=websocket");
+    let (opened, ..) = Front::new(&settings).open_with(accept_engine(&listener)).await;
     assert_eq!(opened.sid, Sid::parse("abc"));
     assert_eq!(opened.max_payload, Some(1_000_000));
     let heartbeat = opened.heartbeat.unwrap();
     assert_eq!((heartbeat.interval, heartbeat.timeout), (Duration::from_secs(25), Duration::from_secs(20)));
+}
+
+#[tokio::test]
+async fn the_query_asks_for_the_protocol_behind_what_the_application_said() {
+    let (listener, settings) = listen(Kind::EngineIo).await;
+    let backend = answer(&listener, b"HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n");
+    let (_, (head, _stream)) = Front::new(&settings).fail_with(backend).await;
+    assert!(head.starts_with("GET /socket.io/?room=7&EIO=4&transport=websocket HTTP/1.1\r\n"), "{head}");
 }
 
 #[tokio::test]
@@ -160,6 +158,8 @@ async fn a_backend_whose_pings_cease_is_dead() {
     let LinkEvent::Closed(closing) = closing else { panic!("{closing:?}") };
     assert_eq!(closing, Closing::new(1006, "upstream ping timeout"));
     assert_eq!(started.elapsed().as_secs(), 40 + 45);
+    // There is nothing to wait for.
+    timeout(Duration::from_secs(1), close(&mut *link, &closing)).await.unwrap();
     // The pong, and then the end.
     assert_eq!(next_frame(&mut backend).await, Frame::text("3"));
     assert_eq!(next_frame(&mut backend).await, Frame::Close(None));

@@ -1,12 +1,12 @@
 //! How a link is opened, and every way in which it is not.
 
 use std::io;
-use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{COOKIE, HOST, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use tokio::net::TcpSocket;
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::*;
@@ -97,8 +97,8 @@ async fn a_subprotocol_is_offered_and_the_choice_comes_back() {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let (front, mut request) = (Front::new(&settings), request());
     request.headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("chat, superchat"));
-    let line = "Sec-WebSocket-Protocol: superchat\r\n";
-    let (link, (head, _stream)) = tokio::join!(front.open(request), accept_raw(&listener, line));
+    let choice = "Sec-WebSocket-Protocol: superchat\r\n";
+    let (link, (head, _stream)) = tokio::join!(front.open(request), accept_raw(&listener, choice));
     assert_eq!(header(&head, "sec-websocket-protocol"), Some("chat, superchat"));
     let (opened, _) = link.unwrap();
     assert_eq!(opened.subprotocol, Some(HeaderValue::from_static("superchat")));

@@ -1,11 +1,15 @@
 //! When to stop: the first SIGTERM or SIGINT starts a drain, the second cuts whatever is left.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+use crate::bridge::Registry;
 
 /// The two decisions to stop, each taken once. Whoever else may take them cancels the token.
 #[derive(Debug)]
@@ -34,6 +38,31 @@ impl Drain {
         Ok(Self { started, cut, _listening: listening })
     }
 }
+
+/// Ends every session in good order, spread over at most `spread`; ready when none is left.
+///
+/// Their clients would otherwise all come back elsewhere in the same moment. A handshake that was under way when the
+/// drain began may still bring a session, so the index is looked at until it stays empty.
+pub async fn end_sessions(registry: &Registry, spread: Duration) {
+    loop {
+        let sessions = registry.all();
+        let step = (spread / u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1)).min(STEP);
+        let mut due = Instant::now();
+        for session in sessions {
+            session.drain();
+            due += step;
+            sleep_until(due).await;
+        }
+        if registry.is_empty() {
+            return;
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Between two sessions' ends.
+const STEP: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(20);
 
 struct Signals {
     terminate: Signal,

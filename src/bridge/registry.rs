@@ -20,6 +20,7 @@ use crate::sid::Sid;
 pub struct Registry {
     sessions: Cache<Sid, Arc<Bridge>>,
     places: Arc<Semaphore>,
+    sessions_max: usize,
 }
 
 /// One of `max_sessions` places, given back when dropped.
@@ -31,9 +32,11 @@ pub struct Admission {
 impl Registry {
     /// An empty index with room for `sessions_max` sessions.
     pub fn new(sessions_max: usize) -> Self {
+        let sessions_max = sessions_max.min(Semaphore::MAX_PERMITS);
         Self {
             sessions: Cache::builder().time_to_idle(LEAK_NET).build(),
-            places: Arc::new(Semaphore::new(sessions_max.min(Semaphore::MAX_PERMITS))),
+            places: Arc::new(Semaphore::new(sessions_max)),
+            sessions_max,
         }
     }
 
@@ -59,6 +62,11 @@ impl Registry {
     /// Every living session, in no order.
     pub fn all(&self) -> Vec<Arc<Bridge>> {
         self.sessions.iter().map(|(_, bridge)| bridge).collect()
+    }
+
+    /// Whether no session holds a place.
+    pub fn is_empty(&self) -> bool {
+        self.places.available_permits() == self.sessions_max
     }
 
     /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its

@@ -20,12 +20,18 @@ use crate::transport::{Abort, websocket};
 /// One route and what its requests need.
 #[derive(Debug)]
 pub struct Gateway {
-    pub(super) dialect: &'static dyn Dialect,
-    pub(super) index: usize,
-    pub(super) handshake: Handshake,
-    pub(super) registry: Registry,
-    pub(super) tracker: TaskTracker,
-    pub(super) meter: Meter,
+    /// What its clients speak.
+    pub dialect: &'static dyn Dialect,
+    /// Which route it is, in the order of the configuration.
+    pub index: usize,
+    /// How its sessions begin.
+    pub handshake: Handshake,
+    /// Where its sessions are found.
+    pub registry: Registry,
+    /// The tracker of its sessions' tasks.
+    pub tracker: TaskTracker,
+    /// Where it counts.
+    pub meter: Meter,
 }
 
 /// An [`Op`] with the session that it is for.

@@ -29,9 +29,12 @@ use crate::upstream::{Link, OpenError, OpenRequest, Opened, Upstream};
 /// What is needed to begin sessions on one route.
 #[derive(Debug)]
 pub struct Handshake {
-    pub(super) upstream: Arc<dyn Upstream>,
-    pub(super) draining: CancellationToken,
-    pub(super) trusted_proxies: Arc<[IpNet]>,
+    /// Where sessions lead.
+    pub upstream: Arc<dyn Upstream>,
+    /// Cancelled when no session may begin any more.
+    pub draining: CancellationToken,
+    /// Proxies in front whose word about the client is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
 }
 
 impl Handshake {

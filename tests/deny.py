@@ -31,7 +31,7 @@ DUPLICATES = {
     "base64": "the embedded Socket.IO server is still at 0.22",
     "getrandom": "the older belongs to ring, which the lock file lists as an option of rustls-webpki; it is not built",
     "syn": "only at build time: macros move from 2 to 3 crate by crate",
-    "untrusted": "both belong to options of aws-lc-rs and ring that are not built",
+    "untrusted": "the older belongs to an option of aws-lc-rs that is not built",
     "windows-sys": "not built on Unix",
 }
 

@@ -62,15 +62,9 @@ pub(super) async fn run<M, S, B>(
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let _open = connections.opened();
-    let (io, info) = match open(&connecting, stream, peer, &ending).await {
+    let (io, info) = match open(&connecting, stream, peer, &ending, &connections).await {
         Ok(opened) => opened,
-        Err(error) => {
-            if connecting.tls.is_some() {
-                connections.tls_failed();
-            }
-            debug!(%peer, %error, "a connection did not come about");
-            return;
-        }
+        Err(error) => return debug!(%peer, %error, "a connection did not come about"),
     };
     let service = ByClone(make(info));
     let connection = connecting.http.serve_connection(TokioIo::new(io), service).with_upgrades();
@@ -103,18 +97,24 @@ async fn open(
     stream: TcpStream,
     peer: SocketAddr,
     ending: &Ending,
+    connections: &Connections,
 ) -> io::Result<(Duplex, ConnectInfo)> {
     // Polls are short answers that somebody waits for.
     stream.set_nodelay(true)?;
     let info = ConnectInfo { peer, local: stream.local_addr()?, secure: connecting.tls.is_some() };
     let Some(tls) = &connecting.tls else { return Ok((Duplex::Tcp(stream), info)) };
-    let stopped = || io::Error::other("the server ends");
-    tokio::select! {
-        // Boxed, so that a connection is not kept larger by what its handshake needed.
-        accepted = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream))) => {
-            Ok((Duplex::Tls(Box::new(accepted??)), info))
+    // Boxed, so that a connection is not kept larger by what its handshake needed.
+    let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)));
+    let shaken = tokio::select! {
+        shaken = handshake => shaken.map_err(io::Error::from).flatten(),
+        () = ending.told() => return Err(io::Error::other("the server ends")),
+    };
+    match shaken {
+        Ok(stream) => Ok((Duplex::Tls(Box::new(stream)), info)),
+        Err(error) => {
+            connections.tls_failed();
+            Err(error)
         }
-        () = ending.told() => Err(stopped()),
     }
 }
 

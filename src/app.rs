@@ -110,7 +110,7 @@ async fn finish(
     deadline: Instant,
     drain_timeout: Duration,
 ) -> bool {
-    let ended = timeout_at(deadline, end_sessions(registry, drain_timeout / 4)).await.is_ok();
+    let ended = timeout_at(deadline, end_sessions(registry, drain_timeout)).await.is_ok();
     signals.end.cancel();
     sessions.close();
     connections.close();

@@ -39,17 +39,19 @@ impl Drain {
     }
 }
 
-/// Ends every session in good order, spread over at most `spread`; ready when none is left.
+/// Ends every session in good order, spread over a quarter of `within`; ready when none is left.
 ///
+/// A client has half of `within` to fetch what is left for it.
 /// Their clients would otherwise all come back elsewhere in the same moment. A handshake that was under way when the
 /// drain began may still bring a session, so the index is looked at until it stays empty.
-pub async fn end_sessions(registry: &Registry, spread: Duration) {
+pub async fn end_sessions(registry: &Registry, within: Duration) {
+    let spread = within / 4;
     loop {
         let sessions = registry.all();
         let step = (spread / u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1)).min(STEP);
         let mut due = Instant::now();
         for session in sessions {
-            session.drain();
+            session.drain(within / 2);
             due += step;
             sleep_until(due).await;
         }

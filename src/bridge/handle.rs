@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -167,10 +168,10 @@ impl Bridge {
         }
     }
 
-    /// Ends the session in good order: its client takes what is left.
-    pub fn drain(&self) {
+    /// Ends the session in good order: its client takes what is left within `patience`.
+    pub fn drain(&self, patience: Duration) {
         let mut driver = self.lock();
-        driver.session.handle_drain(clock_now());
+        driver.session.handle_drain(patience, clock_now());
         driver.drive_inline();
     }
 

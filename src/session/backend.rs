@@ -1,6 +1,6 @@
 //! The session's back side: what the link brings, and what it takes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::End;
 use super::Transport;
@@ -49,11 +49,14 @@ impl Session {
         Some(message)
     }
 
-    /// The proxy is being stopped: the backend is let go, and the client takes what is left.
-    pub fn handle_drain(&mut self, now: Instant) {
+    /// The proxy is being stopped: the backend is let go, and the client takes what is left within `patience`.
+    pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
         if self.phase == Phase::Open {
             self.events.push_back(Event::CloseLink(End::Drained.closing()));
             self.begin_closing(End::Drained, End::Drained.closing(), now);
+        }
+        if let Phase::Closing { deadline, .. } = &mut self.phase {
+            *deadline = (*deadline).min(now + patience);
         }
     }
 

@@ -37,6 +37,8 @@ pub struct BridgeInfo {
     pub carrier: Carrier,
     /// The largest POST body and WebSocket message that its client may send, in bytes.
     pub max_payload: usize,
+    /// The CORS headers that its answers carry, if any.
+    pub cors: Option<Box<http::HeaderMap>>,
     /// Which route it came by: a request by another route does not find it.
     pub route: usize,
     /// Where its route counts.
@@ -102,6 +104,11 @@ impl Bridge {
     /// What does not change.
     pub fn info(&self) -> &BridgeInfo {
         &self.info
+    }
+
+    /// The same, for those who outlive the bridge.
+    pub fn info_shared(&self) -> Arc<BridgeInfo> {
+        Arc::clone(&self.info)
     }
 
     /// The transport that the client is on now.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ipnet::IpNet;
@@ -137,14 +137,20 @@ impl Begun {
             sid,
             carrier,
             max_payload,
+            cors: Some(headers::cors(&opened.headers)).filter(|cors| !cors.is_empty()).map(Box::new),
             route: gateway.index,
             meter: gateway.meter.clone(),
             span: tracing::debug_span!("session", number, route = gateway.index),
             registry: gateway.registry.clone(),
             tracker: gateway.tracker.clone(),
         };
-        let headers = headers::for_client(opened.headers);
-        Some(Self { gateway: Arc::clone(gateway), session, info, headers, subprotocol: opened.subprotocol })
+        Some(Self {
+            gateway: Arc::clone(gateway),
+            session,
+            info,
+            headers: opened.headers,
+            subprotocol: opened.subprotocol,
+        })
     }
 
     async fn answer_poll(self, link: Box<dyn Link>, admission: Admission, asker: Asker) -> Response {
@@ -154,7 +160,11 @@ impl Begun {
         };
         drop(bridge);
         let mut response = polling::answer_poll(parked, asker, self.gateway.dialect).await;
-        response.headers_mut().extend(self.headers);
+        for (name, value) in &self.headers {
+            if !response.headers().contains_key(name) || name == SET_COOKIE {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
         response
     }
 
@@ -201,9 +211,7 @@ fn refuse(gateway: &Gateway, error: OpenError, road: Road) -> Response {
             (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
         }
         OpenError::Refused(refused) => {
-            let mut reply = gateway.dialect.translate_refusal(*refused, road);
-            reply.headers = headers::for_client(reply.headers);
-            (Outcome::Refused, polling::respond(reply))
+            (Outcome::Refused, polling::respond(gateway.dialect.translate_refusal(*refused, road)))
         }
         OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
         OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),

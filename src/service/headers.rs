@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    TRANSFER_ENCODING, UPGRADE, VARY,
 };
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -35,14 +35,21 @@ pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet
     kept
 }
 
-/// The headers of a backend's answer that its client gets to see. CORS is the route's own business.
-pub(super) fn for_client(mut headers: HeaderMap) -> HeaderMap {
-    let cors: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
-    for name in cors {
-        headers.remove(name);
+/// The CORS headers with which a backend answered a session's first request: its later answers carry them too, or a
+/// browser would not show them to its page.
+pub(super) fn cors(headers: &HeaderMap) -> HeaderMap {
+    let cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
+    let mut kept: HeaderMap = headers
+        .iter()
+        .filter(|(name, _)| cors(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if !kept.is_empty()
+        && let Some(vary) = headers.get(VARY)
+    {
+        kept.insert(VARY, vary.clone());
     }
-    headers
+    kept
 }
 
 /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced.

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::{Abort, Body, Response};
-use crate::bridge::{ParkedPoll, Push};
+use crate::bridge::{BridgeInfo, ParkedPoll, Push};
 use crate::dialect::{Dialect, Reject, Reply, Road};
 use crate::session::PushOutcome;
 
@@ -27,7 +27,10 @@ impl Asker {
         Self { legacy_ie: mentions(b";MSIE") || mentions(b"Trident/") }
     }
 
-    fn headers(self, content_type: &'static str, headers: &mut HeaderMap) {
+    fn headers(self, content_type: &'static str, info: &BridgeInfo, headers: &mut HeaderMap) {
+        if let Some(cors) = &info.cors {
+            headers.extend(cors.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.legacy_ie {
@@ -44,8 +47,10 @@ pub async fn answer_poll(parked: ParkedPoll, asker: Asker, dialect: &'static dyn
     };
     let body = dialect.encode_poll(carrier, delivery.packets());
     delivery.bridge().info().meter.batch(delivery.packets().len(), body.bytes.len());
+    let mut headers = HeaderMap::with_capacity(HEADERS);
+    asker.headers(body.content_type, delivery.bridge().info(), &mut headers);
     let mut response = Response::new(Body::delivery(body.bytes, delivery));
-    asker.headers(body.content_type, response.headers_mut());
+    *response.headers_mut() = headers;
     response
 }
 
@@ -59,7 +64,7 @@ pub async fn take_push(
     asker: Asker,
     dialect: &'static dyn Dialect,
 ) -> Result<Response, Abort> {
-    let info = push.bridge().info();
+    let info = push.bridge().info_shared();
     let (carrier, max_payload) = (info.carrier, info.max_payload);
     let read = tokio::select! {
         biased;
@@ -79,7 +84,7 @@ pub async fn take_push(
         PushOutcome::Accepted => {
             let mut response = Response::new(Body::from("ok"));
             // Not text/plain, for which some browsers would offer a download.
-            asker.headers("text/html", response.headers_mut());
+            asker.headers("text/html", &info, response.headers_mut());
             Ok(response)
         }
         PushOutcome::Refused => Ok(refuse(dialect, &Reject::UnknownSid)),
@@ -127,4 +132,6 @@ async fn read_body(mut body: Incoming, len_max: usize) -> Result<Bytes, ReadFail
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
+/// Room for the headers of most answers.
+const HEADERS: usize = 4;
 const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");

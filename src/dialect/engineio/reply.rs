@@ -36,6 +36,10 @@ pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
 /// sent it: the backend, asked for a WebSocket, says the same in bare text.
 pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     let Refused { status, mut headers, body } = refused;
+    if road == Road::WebSocket {
+        // The header is about the hop, so the backend's own is gone; the reference closes after every such refusal.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if road == Road::WebSocket || status != StatusCode::BAD_REQUEST {
         return Reply { status, headers, body };
     }
@@ -129,5 +133,6 @@ mod tests {
         }
         let reply = translate_refusal(refused(400, "Forbidden"), Road::WebSocket);
         assert_eq!((reply.status.as_u16(), &reply.body[..]), (400, &b"Forbidden"[..]));
+        assert_eq!(reply.headers[CONNECTION], "close");
     }
 }

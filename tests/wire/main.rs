@@ -12,5 +12,12 @@
 )]
 
 mod errors;
+mod headers;
+mod heartbeat;
+mod overlap;
 mod handshake;
+mod payloads;
+mod refusals;
 mod support;
+mod upgrade;
+mod websocket;

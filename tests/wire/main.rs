@@ -11,12 +11,20 @@
     reason = "all of this crate is tests: it fails by panicking, and measures real time"
 )]
 
+mod bounds;
+mod discretion;
+mod drain;
 mod errors;
+mod gone;
 mod headers;
 mod heartbeat;
+mod honesty;
+mod hostile;
+mod order;
 mod overlap;
 mod handshake;
 mod payloads;
+mod plain;
 mod refusals;
 mod support;
 mod upgrade;

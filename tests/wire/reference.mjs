@@ -45,7 +45,10 @@ const obey = ({ id, do: what, text, texts, base64 }) => {
   if (!socket) return;
   if (what === "send") socket.send(base64 === undefined ? text : Buffer.from(base64, "base64"));
   if (what === "sendAll") texts.forEach((text) => socket.send(text));
-  if (what === "echo") socket.echoes = true;
+  if (what === "echo") {
+    socket.echoes = true;
+    tell({ id, event: "echoing" });
+  }
   if (what === "close") socket.close();
 };
 

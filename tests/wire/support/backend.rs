@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::frames::{self, Frame, Masked, Op};
 use super::http::Response;
 use super::peer::{Event, Opening, Peer, Side};
@@ -43,6 +45,8 @@ pub(crate) struct Script {
     pub(crate) after: Option<Vec<u8>>,
     /// Text messages that leave together with the open packet.
     pub(crate) first: Vec<String>,
+    /// Whether its receive buffers are small, so that they fill up quickly.
+    pub(crate) narrow: bool,
 }
 
 impl Script {
@@ -55,6 +59,7 @@ impl Script {
             open: (kind == Kind::EngineIo).then(|| Self::open_packet(25_000, 20_000, 1_000_000)),
             after: None,
             first: Vec::new(),
+            narrow: false,
         }
     }
 
@@ -71,6 +76,10 @@ impl Backend {
     pub(crate) fn listen(kind: Kind, script: Script) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let addr = listener.local_addr().unwrap();
+        if script.narrow {
+            // Accepted sockets inherit it.
+            SockRef::from(&listener).set_recv_buffer_size(16 << 10).unwrap();
+        }
         let (peers_tx, peers) = channel();
         let (openings_tx, openings) = channel();
         let script = Arc::new(Mutex::new(script));

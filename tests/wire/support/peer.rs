@@ -22,6 +22,8 @@ pub(crate) enum Event {
     Binary(Vec<u8>),
     /// An Engine.IO pong, or a WebSocket one from a plain client.
     Pong,
+    /// The reference server's application sends messages back from now on.
+    Echoing,
     /// The session's end; the code of the close frame, 1006 where there was none.
     Closed(u16),
 }
@@ -104,7 +106,10 @@ impl Peer {
     pub(crate) fn echo(&self) {
         match &self.side {
             Side::Backend(line) => line.echo(),
-            Side::Reference { .. } => self.order(json!({"do": "echo"})),
+            Side::Reference { .. } => {
+                self.order(json!({"do": "echo"}));
+                assert_eq!(self.event(), Event::Echoing);
+            }
         }
     }
 

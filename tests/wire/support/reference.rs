@@ -62,6 +62,7 @@ fn listen(stream: TcpStream, control: &Arc<Mutex<TcpStream>>, peers: &Sender<Pee
             }
             "text" => Event::Text(said["text"].as_str().unwrap().to_owned()),
             "binary" => Event::Binary(STANDARD.decode(said["base64"].as_str().unwrap()).unwrap()),
+            "echoing" => Event::Echoing,
             "close" => Event::Closed(1005),
             other => panic!("the reference server said {other}"),
         };

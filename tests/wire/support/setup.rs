@@ -25,7 +25,7 @@ pub(crate) struct Setup {
     pub(crate) route: String,
     pub(crate) upstream: String,
     pub(crate) log: &'static str,
-    /// The upstream's URL, where it is not the scripted backend's.
+    /// The upstream's URLs, as TOML, where they are not the scripted backend's.
     pub(crate) url: Option<String>,
     pub(crate) path: &'static str,
     pub(crate) reference: Value,
@@ -110,7 +110,13 @@ impl Setup {
 
     /// An upstream elsewhere.
     pub(crate) fn url(mut self, url: &str) -> Self {
-        self.url = Some(url.to_owned());
+        self.url = Some(format!("{url:?}"));
+        self
+    }
+
+    /// An upstream at several addresses.
+    pub(crate) fn urls(mut self, urls: &[&str]) -> Self {
+        self.url = Some(format!("{urls:?}"));
         self
     }
 
@@ -120,7 +126,7 @@ impl Setup {
             Kind::EngineIo => "engine.io",
             Kind::WebSocket => "websocket",
         };
-        let url = self.url.clone().unwrap_or_else(|| format!("ws://{backend}{}", self.path));
+        let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
         let Self { server, route, upstream, log, path, .. } = self;
         format!(
             r#"[server]
@@ -137,7 +143,7 @@ upstream = "b"
 {route}
 [upstreams.b]
 kind = "{kind}"
-url = "{url}"
+url = {url}
 {upstream}"#
         )
     }

@@ -38,7 +38,13 @@ impl Duplex {
 
     /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.
     pub async fn into_web_socket(self, read_ahead: Bytes, role: Role, message_max: usize) -> WebSocket {
-        WebSocketStream::from_partially_read(self, read_ahead.into(), role, Some(web_socket_config(message_max))).await
+        WebSocketStream::from_partially_read(
+            self,
+            read_ahead.into(),
+            role,
+            Some(web_socket_config(message_max)),
+        )
+        .await
     }
 }
 

@@ -6,7 +6,8 @@ use crate::support::{Setup, World};
 
 #[test]
 fn the_log_and_the_metrics_hold_no_secrets() {
-    let mut setup = Setup::new().script(|script| script.headers = "Set-Cookie: given=cookie-of-the-backend\r\n".into());
+    let mut setup =
+        Setup::new().script(|script| script.headers = "Set-Cookie: given=cookie-of-the-backend\r\n".into());
     setup.log = "trace";
     let Some(mut world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let headers = [("Cookie", "own=cookie-of-the-client"), ("Authorization", "Bearer token-in-a-header")];
@@ -40,8 +41,19 @@ fn the_log_and_the_metrics_hold_no_secrets() {
 
     let log = world.target.log();
     assert!(log.lines().count() > 20, "at this level much is logged:\n{log}");
-    let secrets = [first.as_str(), &poller.sid, &poller2.sid, "cookie-of", "token-in", "text-in", "text-from", "nonsense-in"];
-    for secret in secrets.into_iter().chain(["dGV4dC1pbi1iYXNlNjQ", "sid-that-nobody-has", "backendbackendback01"]) {
+    let secrets = [
+        first.as_str(),
+        &poller.sid,
+        &poller2.sid,
+        "cookie-of",
+        "token-in",
+        "text-in",
+        "text-from",
+        "nonsense-in",
+    ];
+    for secret in
+        secrets.into_iter().chain(["dGV4dC1pbi1iYXNlNjQ", "sid-that-nobody-has", "backendbackendback01"])
+    {
         for (place, text) in [("log", log.as_str()), ("metrics", metrics.text())] {
             let line = text.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "the {place} holds {secret}");

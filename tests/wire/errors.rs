@@ -6,7 +6,9 @@ use crate::support::{Setup, World};
 #[test]
 fn an_unknown_or_missing_transport_is_code_0() {
     let world = World::new(Setup::new());
-    for transport in ["&transport=nonsense", "&transport=webtransport", "&transport=", "", "&transport=POLLING"] {
+    for transport in
+        ["&transport=nonsense", "&transport=webtransport", "&transport=", "", "&transport=POLLING"]
+    {
         world.get(&format!("/engine.io/?EIO=4{transport}")).assert_error(400, 0, "Transport unknown");
     }
     world.get("/engine.io/").assert_error(400, 0, "Transport unknown");
@@ -100,7 +102,9 @@ fn a_post_of_exactly_octet_stream_is_400_and_ends_the_session() {
 fn a_post_of_almost_octet_stream_is_text() {
     let world = World::new(Setup::new());
     let (poller, peer) = world.poller();
-    for kind in ["application/octet-stream; charset=UTF-8", "Application/Octet-Stream", "application/octet-stream;"] {
+    for kind in
+        ["application/octet-stream; charset=UTF-8", "Application/Octet-Stream", "application/octet-stream;"]
+    {
         poller.request("POST", &[("Content-Type", kind)], b"4x").assert(200, "ok");
         peer.assert_text("x");
     }
@@ -114,7 +118,10 @@ fn a_post_over_the_limit_is_413_and_the_session_lives() {
     let chunked = format!("65\r\n4{}\r\n0\r\n\r\n", "x".repeat(100));
     let mut client = world.http();
     let target = poller.target();
-    client.wire.send(format!("POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}").as_bytes());
+    client.wire.send(
+        format!("POST {target} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}")
+            .as_bytes(),
+    );
     client.answer().assert(413, "");
     let fits = "x".repeat(99);
     poller.post_ok(format!("4{fits}"));

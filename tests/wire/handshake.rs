@@ -97,7 +97,11 @@ fn the_last_of_duplicate_keys_wins() {
     assert_eq!(world.get("/engine.io/?EIO=3&EIO=4&transport=polling").status, 200);
     assert_eq!(world.get("/engine.io/?EIO=4&transport=nonsense&transport=polling").status, 200);
     assert_eq!(world.get(&format!("{POLLING}&sid=nobody&sid=")).status, 200);
-    world.get("/engine.io/?EIO=4&EIO=3&transport=polling").assert_error(400, 5, "Unsupported protocol version");
+    world.get("/engine.io/?EIO=4&EIO=3&transport=polling").assert_error(
+        400,
+        5,
+        "Unsupported protocol version",
+    );
     world.get(&format!("{POLLING}&transport=nonsense")).assert_error(400, 0, "Transport unknown");
 }
 

@@ -40,7 +40,9 @@ fn a_post_is_answered_ok_as_html_and_never_stored() {
 #[test]
 fn old_explorers_get_no_cross_site_filter() {
     let world = World::new(Setup::new());
-    for agent in ["Mozilla/4.0 (compatible;MSIE 8.0; Windows NT 6.1)", "Mozilla/5.0 (Windows; Trident/7.0; rv:11.0)"] {
+    for agent in
+        ["Mozilla/4.0 (compatible;MSIE 8.0; Windows NT 6.1)", "Mozilla/5.0 (Windows; Trident/7.0; rv:11.0)"]
+    {
         let headers = [("User-Agent", agent)];
         let handshake = world.http().request("GET", POLLING, &headers, b"");
         assert_eq!(handshake.header("x-xss-protection"), Some("0"), "handshake");

@@ -79,7 +79,9 @@ fn a_backend_that_answers_nonsense_is_502() {
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: nonsense\r\nConnection: Upgrade\r\n\r\n",
     ];
     for bytes in nonsense {
-        let Some(world) = world(Setup::new().script(|script| script.refusal = Some(bytes.to_vec()))) else { return };
+        let Some(world) = world(Setup::new().script(|script| script.refusal = Some(bytes.to_vec()))) else {
+            return;
+        };
         for answer in both(&world) {
             assert_eq!(answer.status, 502, "{}", String::from_utf8_lossy(bytes));
         }
@@ -89,8 +91,12 @@ fn a_backend_that_answers_nonsense_is_502() {
 #[test]
 fn a_backend_that_opens_with_nonsense_is_502() {
     let text = |text: &str| Frame::new(Op::TEXT, text).encode(Masked::No);
-    for after in [text("nonsense"), text("0{}"), text("4early"), text("0"), Frame::close(None).encode(Masked::No)] {
-        let Some(world) = world(Setup::new().script(|script| script.after = Some(after.clone()))) else { return };
+    for after in
+        [text("nonsense"), text("0{}"), text("4early"), text("0"), Frame::close(None).encode(Masked::No)]
+    {
+        let Some(world) = world(Setup::new().script(|script| script.after = Some(after.clone()))) else {
+            return;
+        };
         for answer in both(&world) {
             assert_eq!(answer.status, 502, "{after:?}");
         }
@@ -100,7 +106,8 @@ fn a_backend_that_opens_with_nonsense_is_502() {
 
 #[test]
 fn a_backend_that_does_not_answer_is_504() {
-    let setup = Setup::new().upstream("handshake_timeout = \"300ms\"").script(|script| script.delay = ms(3000));
+    let setup =
+        Setup::new().upstream("handshake_timeout = \"300ms\"").script(|script| script.delay = ms(3000));
     let Some(world) = world(setup) else { return };
     for handshake in [true, false] {
         let start = Instant::now();
@@ -172,7 +179,8 @@ fn a_refusal_with_quotes_is_still_json() {
 #[test]
 fn a_refusal_after_the_101_is_code_5() {
     // The reference has accepted the upgrade before it looks at the version (ENGINEIO.md, 2.3).
-    let setup = Setup::new().script(|script| script.after = Some(bare_refusal("Unsupported protocol version")));
+    let setup =
+        Setup::new().script(|script| script.after = Some(bare_refusal("Unsupported protocol version")));
     let Some(world) = world(setup) else { return };
     world.get(POLLING).assert_error(400, 5, "Unsupported protocol version");
 }
@@ -188,12 +196,22 @@ fn any_other_refusal_passes_unchanged() {
         ("200 OK", "X-Not: a-websocket\r\n", "hello"),
     ];
     for (status, header, body) in refusals {
-        let bytes = format!("HTTP/1.1 {status}\r\n{header}Content-Type: text/x-test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let Some(world) = world(Setup::new().script(|script| script.refusal = Some(bytes.into_bytes()))) else { return };
+        let bytes = format!(
+            "HTTP/1.1 {status}\r\n{header}Content-Type: text/x-test\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let Some(world) = world(Setup::new().script(|script| script.refusal = Some(bytes.into_bytes())))
+        else {
+            return;
+        };
         for answer in both(&world) {
             assert_eq!(answer.text(), body, "{status}");
             // A 200 where a 101 was asked for is no answer that a WebSocket backend gives.
-            let expected = if status.starts_with("200") { [200, 502].contains(&answer.status) } else { status.starts_with(&answer.status.to_string()) };
+            let expected = if status.starts_with("200") {
+                [200, 502].contains(&answer.status)
+            } else {
+                status.starts_with(&answer.status.to_string())
+            };
             assert!(expected, "{status} became {}", answer.status);
             let (name, value) = header.trim().split_once(": ").unwrap();
             assert_eq!(answer.header(name), Some(value), "{status}");
@@ -258,8 +276,11 @@ fn what_concerns_the_hop_alone_does_not_reach_the_backend() {
     ];
     world.http().request("GET", POLLING, &hop, b"");
     let opening = world.accept().opening;
-    let absent = ["x-listed", "keep-alive", "te", "proxy-authorization", "proxy-connection", "accept-encoding"];
-    for name in absent.into_iter().chain(["content-type", "content-language", "content-length", "transfer-encoding"]) {
+    let absent =
+        ["x-listed", "keep-alive", "te", "proxy-authorization", "proxy-connection", "accept-encoding"];
+    for name in
+        absent.into_iter().chain(["content-type", "content-language", "content-length", "transfer-encoding"])
+    {
         assert_eq!(opening.header(name), None, "{name}");
     }
     assert_ne!(opening.header("sec-websocket-key"), Some("bm90IHRoaXMgb25lIG5vIQ=="));
@@ -323,7 +344,9 @@ fn a_client_that_leaves_during_the_handshake_leaves_nothing_behind() {
     std::thread::sleep(QUIET);
     client.wire.close();
     let mut client = world.http();
-    client.wire.send(crate::support::http::head("GET", WEBSOCKET, &crate::support::frames::HANDSHAKE).as_bytes());
+    client
+        .wire
+        .send(crate::support::http::head("GET", WEBSOCKET, &crate::support::frames::HANDSHAKE).as_bytes());
     std::thread::sleep(QUIET);
     client.wire.reset();
     std::thread::sleep(ms(300));

@@ -56,7 +56,8 @@ fn ignored_packets_cost_nothing() {
 fn strange_sids_are_unknown() {
     let world = World::new(Setup::new());
     let long = "x".repeat(5000);
-    for sid in ["%00", "%F0%9F%98%80", "%ff", "..%2f", "%25", "a+b", "'", "1%0d%0aX-Evil:%201", long.as_str()] {
+    for sid in ["%00", "%F0%9F%98%80", "%ff", "..%2f", "%25", "a+b", "'", "1%0d%0aX-Evil:%201", long.as_str()]
+    {
         world.get(&format!("{POLLING}&sid={sid}")).assert_unknown_sid();
     }
     world.assert_healthy();
@@ -101,7 +102,9 @@ fn bytes_that_are_no_http_are_answered_400_or_cut() {
         client.wire.send(bytes);
         match client.answer_within(SOON) {
             Ok(answer) => assert!((400..500).contains(&answer.status) || answer.status == 505, "{answer:?}"),
-            Err(end) => assert_eq!(end, crate::support::wire::Fill::Eof, "{}", String::from_utf8_lossy(bytes)),
+            Err(end) => {
+                assert_eq!(end, crate::support::wire::Fill::Eof, "{}", String::from_utf8_lossy(bytes))
+            }
         }
     }
     world.assert_healthy();
@@ -122,7 +125,8 @@ fn too_many_headers_get_an_answer() {
 fn a_bad_chunk_ends_the_session_alone() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
-    let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", poller.target());
+    let head =
+        format!("POST {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", poller.target());
     poller.posts.wire.send(head.as_bytes());
     peer.assert_closed();
     poller.assert_gone();
@@ -203,7 +207,9 @@ fn bytes_after_a_websocket_close_change_nothing() {
 fn a_half_open_websocket_handshake_is_no_session() {
     let world = World::new(Setup::new());
     let mut client = world.http();
-    client.wire.send(format!("GET {WEBSOCKET} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upg").as_bytes());
+    client.wire.send(
+        format!("GET {WEBSOCKET} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upg").as_bytes(),
+    );
     thread::sleep(ms(50));
     assert_eq!(world.sessions(), 0);
     client.wire.reset();

@@ -114,7 +114,8 @@ fn both_directions_at_once_lose_nothing() {
     let sender = thread::spawn(move || {
         for count in 0..2000 {
             let frame = crate::support::Frame::new(Op::TEXT, format!("4{}", numbered(count, count % 700)));
-            std::io::Write::write_all(&mut writer, &frame.encode(crate::support::frames::Masked::Yes)).unwrap();
+            std::io::Write::write_all(&mut writer, &frame.encode(crate::support::frames::Masked::Yes))
+                .unwrap();
         }
     });
     for count in 0..2000 {

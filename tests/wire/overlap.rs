@@ -100,7 +100,11 @@ fn a_post_that_breaks_off_ends_the_session() {
         let mut posts = std::mem::replace(&mut poller.posts, world.http());
         posts.wire.send(head.as_bytes());
         thread::sleep(QUIET);
-        if reset { posts.wire.reset() } else { posts.wire.close() }
+        if reset {
+            posts.wire.reset()
+        } else {
+            posts.wire.close()
+        }
         peer.assert_closed();
         poller.assert_gone();
     }

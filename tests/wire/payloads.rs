@@ -86,7 +86,17 @@ fn an_empty_message_is_a_message() {
 fn a_text_that_looks_like_another_packet_stays_text() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
-    for text in ["bYWJj", "2probe", "1", "0{}", "4", "😀 \u{2028} ü", "\u{0}nul\u{0}", "\u{feff}bom", "line\r\n\tbreak"] {
+    for text in [
+        "bYWJj",
+        "2probe",
+        "1",
+        "0{}",
+        "4",
+        "😀 \u{2028} ü",
+        "\u{0}nul\u{0}",
+        "\u{feff}bom",
+        "line\r\n\tbreak",
+    ] {
         poller.post_ok(format!("4{text}"));
         peer.assert_text(text);
         peer.send(text);
@@ -185,7 +195,10 @@ fn a_chunked_post_is_accepted() {
 fn a_post_may_ask_to_continue() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
-    let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n", poller.target());
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+        poller.target()
+    );
     poller.posts.wire.send(head.as_bytes());
     let deadline = std::time::Instant::now() + crate::support::SOON;
     let interim = poller.posts.wire.take_until(b"\r\n\r\n", deadline).unwrap();
@@ -209,7 +222,8 @@ fn a_compressed_post_is_not_decompressed() {
 fn the_type_of_a_post_is_not_asked() {
     let world = World::new(Setup::new());
     let (poller, peer) = world.poller();
-    for kind in ["text/plain", "application/json", "application/x-www-form-urlencoded", "multipart/form-data"] {
+    for kind in ["text/plain", "application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    {
         poller.request("POST", &[("Content-Type", kind)], b"4x").assert(200, "ok");
         peer.assert_text("x");
     }

@@ -107,7 +107,9 @@ fn a_backends_close_is_the_sessions_end() {
 #[test]
 fn a_plain_backends_400_passes_unchanged() {
     let Some(world) = world() else { return };
-    world.backend().script(|script| script.refusal = Some(crate::support::setup::bare_refusal("Bad request")));
+    world
+        .backend()
+        .script(|script| script.refusal = Some(crate::support::setup::bare_refusal("Bad request")));
     world.get(POLLING).assert(400, "Bad request");
     Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap_err().assert(400, "Bad request");
 }

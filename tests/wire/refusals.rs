@@ -18,7 +18,10 @@ fn assert_refused(world: &World, method: &str, target: &str, text: &str) {
 fn assert_bare(answer: &Response, text: &str) {
     answer.assert(400, text);
     assert_eq!(answer.line, "HTTP/1.1 400 Bad Request");
-    assert!(answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")), "{answer:?}");
+    assert!(
+        answer.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")),
+        "{answer:?}"
+    );
     assert_eq!(answer.header("content-type"), Some("text/html"));
     assert_eq!(answer.header("content-length"), Some(text.len().to_string().as_str()));
 }
@@ -87,9 +90,24 @@ fn a_handshake_that_is_no_websockets_is_400() {
     let broken: [&[(&str, &str)]; 5] = [
         &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")],
         &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Key", KEY)],
-        &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", "short")],
-        &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "7"), ("Sec-WebSocket-Key", KEY)],
-        &[("Connection", "Upgrade"), ("Upgrade", "nonsense"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", KEY)],
+        &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "short"),
+        ],
+        &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "7"),
+            ("Sec-WebSocket-Key", KEY),
+        ],
+        &[
+            ("Connection", "Upgrade"),
+            ("Upgrade", "nonsense"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", KEY),
+        ],
     ];
     for headers in broken {
         let mut client = world.http();

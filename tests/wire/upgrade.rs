@@ -134,7 +134,8 @@ fn a_probe_that_comes_with_the_handshake_is_answered() {
     let world = World::new(Setup::new());
     let (poller, peer) = world.poller();
     let mut client = world.http();
-    let mut bytes = http::head("GET", &poller.upgrade_target(), &crate::support::frames::HANDSHAKE).into_bytes();
+    let mut bytes =
+        http::head("GET", &poller.upgrade_target(), &crate::support::frames::HANDSHAKE).into_bytes();
     bytes.extend(Frame::new(Op::TEXT, "2probe").encode(Masked::Yes));
     client.wire.send(&bytes);
     let response = client.answer();

@@ -149,7 +149,9 @@ impl Visit {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n"
         );
         // As `ws` does, the first subprotocol is chosen, unless the script says otherwise.
-        if let Some(offer) = opening.header("sec-websocket-protocol").filter(|_| !self.script.headers.contains("Protocol")) {
+        if let Some(offer) =
+            opening.header("sec-websocket-protocol").filter(|_| !self.script.headers.contains("Protocol"))
+        {
             let first = offer.split(',').next().unwrap_or_default().trim();
             answer.push_str(&format!("Sec-WebSocket-Protocol: {first}\r\n"));
         }
@@ -249,7 +251,13 @@ impl Line {
 
     /// Sends text messages, numbered from `from`, until nobody has read for `stall` or `limit` bytes are gone; the
     /// next number. What was cut in a frame's middle leaves with the next bytes.
-    pub(crate) fn flood(&self, from: usize, text: impl Fn(usize) -> String, limit: usize, stall: Duration) -> Flood {
+    pub(crate) fn flood(
+        &self,
+        from: usize,
+        text: impl Fn(usize) -> String,
+        limit: usize,
+        stall: Duration,
+    ) -> Flood {
         let mut writer = self.0.writer.lock().unwrap();
         let mut flood = Flood { next: from, bytes: 0, stalled: false };
         while flood.bytes < limit {
@@ -379,7 +387,9 @@ impl Writer {
             match self.stream.write(&self.left) {
                 Ok(count) => drop(self.left.drain(..count)),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => break,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    break;
+                }
                 // The peer has gone: the reader tells.
                 Err(_) => self.left.clear(),
             }

@@ -151,7 +151,11 @@ impl Socket {
     }
 
     /// Opens a WebSocket with more headers, or gives the refusal.
-    pub(crate) fn try_connect(addr: SocketAddr, target: &str, more: &[(&str, &str)]) -> Result<Self, Response> {
+    pub(crate) fn try_connect(
+        addr: SocketAddr,
+        target: &str,
+        more: &[(&str, &str)],
+    ) -> Result<Self, Response> {
         Self::over(Wire::connect(addr), target, more)
     }
 

@@ -71,7 +71,13 @@ impl Client {
 
     /// Any request and its answer.
     #[track_caller]
-    pub(crate) fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.send(method, target, headers, body);
         if method == "HEAD" { self.read(SOON, Body::None) } else { self.read(SOON, Body::Framed) }
             .expect("an answer comes")
@@ -161,7 +167,11 @@ impl Response {
         let head = String::from_utf8_lossy(head);
         let mut lines = head.trim_end().split("\r\n");
         let line = lines.next().unwrap().to_owned();
-        let status = line.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no status: {line}"));
+        let status = line
+            .split(' ')
+            .nth(1)
+            .and_then(|code| code.parse().ok())
+            .unwrap_or_else(|| panic!("no status: {line}"));
         let headers = lines
             .map(|line| line.split_once(':').unwrap_or_else(|| panic!("no header: {line}")))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
@@ -176,7 +186,11 @@ impl Response {
 
     /// All headers of that name.
     pub(crate) fn headers_named(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// The body as text.
@@ -189,7 +203,11 @@ impl Response {
     #[track_caller]
     pub(crate) fn assert(&self, status: u16, body: &str) {
         let shown = String::from_utf8_lossy(&self.body);
-        assert!(self.status == status && shown == body, "expected {status} {body:?}, got {} {shown:?}", self.status);
+        assert!(
+            self.status == status && shown == body,
+            "expected {status} {body:?}, got {} {shown:?}",
+            self.status
+        );
     }
 
     /// Fails unless this is the polling transport's JSON error (ENGINEIO.md, 2.3).

@@ -17,7 +17,11 @@ pub(crate) fn sessions(admin: SocketAddr) -> u64 {
     });
     let values: Vec<f64> = lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
     assert!(!values.is_empty(), "no gauge {SESSIONS} in:\n{text}");
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count is small and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count is small and not negative"
+    )]
     let sum = values.iter().sum::<f64>() as u64;
     sum
 }

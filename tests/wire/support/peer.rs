@@ -40,7 +40,11 @@ pub(crate) struct Opening {
 impl Opening {
     /// All headers of that name.
     pub(crate) fn headers_named(&self, name: &str) -> Vec<&str> {
-        self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// The first header of that name.

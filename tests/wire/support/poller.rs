@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::frames::Socket;
-use super::ms;
 use super::http::{Client, Response};
-use super::world::{POLLING, WEBSOCKET};
+use super::ms;
 use super::wire::Fill;
+use super::world::{POLLING, WEBSOCKET};
 
 /// One polling session.
 #[derive(Debug)]

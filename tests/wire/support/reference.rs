@@ -76,6 +76,8 @@ fn opening(said: &Value) -> Opening {
     let headers = said["headers"].as_object().unwrap().iter();
     Opening {
         target: said["target"].as_str().unwrap().to_owned(),
-        headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect(),
+        headers: headers
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
     }
 }

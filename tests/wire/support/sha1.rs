@@ -25,7 +25,8 @@ pub(crate) fn sha1(data: &[u8]) -> [u8; 20] {
                 2 => ((w & x) | (w & y) | (x & y), 0x8f1b_bcdc),
                 _ => (w ^ x ^ y, 0xca62_c1d6_u32),
             };
-            let next = v.rotate_left(5).wrapping_add(mix).wrapping_add(z).wrapping_add(constant).wrapping_add(*word);
+            let next =
+                v.rotate_left(5).wrapping_add(mix).wrapping_add(z).wrapping_add(constant).wrapping_add(*word);
             (z, y, x, w, v) = (y, x, w.rotate_left(30), v, next);
         }
         for (slot, value) in state.iter_mut().zip([v, w, x, y, z]) {

@@ -66,7 +66,9 @@ impl Target {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ports: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{}", read(&folder)));
-        let addr = |name: &str| SocketAddr::from(([127, 0, 0, 1], u16::try_from(ports[name].as_u64().unwrap()).unwrap()));
+        let addr = |name: &str| {
+            SocketAddr::from(([127, 0, 0, 1], u16::try_from(ports[name].as_u64().unwrap()).unwrap()))
+        };
         Self { child, public: addr("port"), admin: addr("control"), folder }
     }
 
@@ -111,7 +113,8 @@ impl Target {
 
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs on Linux");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs on Linux");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it is alive");
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
     }
@@ -125,7 +128,10 @@ impl Drop for Target {
         let log = self.log();
         if thread::panicking() {
             let tail: Vec<_> = log.lines().rev().take(40).collect();
-            eprintln!("--- the target's last words{}", died.map(|status| format!(" ({status})")).unwrap_or_default());
+            eprintln!(
+                "--- the target's last words{}",
+                died.map(|status| format!(" ({status})")).unwrap_or_default()
+            );
             tail.iter().rev().for_each(|line| eprintln!("{line}"));
         }
         let _ = fs::remove_dir_all(&self.folder);
@@ -140,7 +146,8 @@ fn read(folder: &std::path::Path) -> String {
 }
 
 fn folder(port: u16) -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wire-{}-{port}", std::process::id()));
+    let folder =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("wire-{}-{port}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     folder
 }

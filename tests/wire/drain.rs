@@ -98,6 +98,7 @@ fn a_message_that_was_posted_before_the_drain_reaches_the_backend() {
     poller.post_ok("4before");
     world.target.signal("TERM");
     peer.assert_text("before");
+    thread::sleep(ms(200));
     assert_eq!(poller.poll(), "6\u{1e}1");
     peer.assert_closed();
     assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
@@ -128,7 +129,8 @@ fn a_drain_that_takes_too_long_cuts() {
     let start = Instant::now();
     world.target.signal("TERM");
     let status = world.target.exit_within(SOON).expect("it ends");
-    assert!(start.elapsed() >= ms(500) && start.elapsed() < ms(3000), "{:?}", start.elapsed());
-    assert_eq!(status.code(), Some(1));
+    // Half of the time is the client's, the rest is for connections to end.
+    assert!(start.elapsed() >= ms(290) && start.elapsed() < ms(3000), "{:?}", start.elapsed());
+    assert_eq!(status.code(), Some(1), "a batch that was never fetched is lost: that is no clean end");
     peer.assert_closed();
 }

@@ -74,7 +74,7 @@ fn a_backend_that_hangs_up_unanswered_is_502() {
 fn a_backend_that_answers_nonsense_is_502() {
     let nonsense: [&[u8]; 4] = [
         b"nonsense\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\ncut",
+        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\ncut",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: d3Jvbmc=\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: nonsense\r\nConnection: Upgrade\r\n\r\n",
     ];
@@ -171,9 +171,9 @@ fn an_engine_io_backends_bare_400_becomes_its_code() {
 
 #[test]
 fn a_refusal_with_quotes_is_still_json() {
-    let Some(world) = world(Setup::new().refusing("say \"please\"\n")) else { return };
+    let Some(world) = world(Setup::new().refusing("say \"please\" ü")) else { return };
     let answer = world.get(POLLING);
-    answer.assert(403, r#"{"code":4,"message":"say \"please\"\n"}"#);
+    answer.assert(403, r#"{"code":4,"message":"say \"please\" ü"}"#);
 }
 
 #[test]

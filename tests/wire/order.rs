@@ -44,7 +44,7 @@ fn one_poll_after_a_post_brings_back_all_its_echoes() {
 
 #[test]
 fn a_poll_that_parked_before_the_post_is_answered_at_once() {
-    let world = World::new(Setup::new().route("linger = \"2s\""));
+    let world = World::new(Setup::new().route("linger = \"1s\""));
     let (mut poller, peer) = world.poller();
     peer.echo();
     poller.park();

@@ -204,13 +204,15 @@ struct Writer {
     stream: TcpStream,
     /// What a flood left unwritten: the next bytes must follow it.
     left: Vec<u8>,
+    /// Whether the other end of the connection has.
+    gone: bool,
 }
 
 impl Line {
     fn new(kind: Kind, stream: TcpStream) -> Self {
         Self(Arc::new(Inner {
             kind,
-            writer: Mutex::new(Writer { stream, left: Vec::new() }),
+            writer: Mutex::new(Writer { stream, left: Vec::new(), gone: false }),
             echo: AtomicBool::new(false),
             reading: Mutex::new(true),
             changed: Condvar::new(),
@@ -265,7 +267,7 @@ impl Line {
             flood.next += 1;
             flood.bytes += frame.len();
             let left = writer.push(&frame, stall);
-            if left > 0 {
+            if left > 0 || writer.gone {
                 flood.bytes -= left;
                 flood.stalled = true;
                 break;
@@ -374,7 +376,7 @@ pub(crate) struct Flood {
     pub(crate) next: usize,
     /// Bytes that left this process.
     pub(crate) bytes: usize,
-    /// Whether it ended because nobody read.
+    /// Whether it ended because nobody read, or nobody was there any more.
     pub(crate) stalled: bool,
 }
 
@@ -391,7 +393,10 @@ impl Writer {
                     break;
                 }
                 // The peer has gone: the reader tells.
-                Err(_) => self.left.clear(),
+                Err(_) => {
+                    self.gone = true;
+                    self.left.clear();
+                }
             }
         }
         self.left.len()

@@ -142,7 +142,8 @@ impl Driver {
                 Poll::Pending => break,
                 Poll::Ready(LinkEvent::Message(message)) => self.session.handle_upstream(message, now),
                 Poll::Ready(LinkEvent::Closed(closing)) => {
-                    self.link = None;
+                    // The backend's goodbye is answered, at leisure.
+                    self.close_link_later(closing.clone());
                     self.session.handle_upstream_closed(closing, now);
                 }
             }

@@ -95,7 +95,7 @@ impl Driver {
         });
     }
 
-    fn close_link_later(&mut self, closing: Closing) {
+    pub(super) fn close_link_later(&mut self, closing: Closing) {
         if let Some(mut link) = self.link.take() {
             self.info.tracker.spawn(async move {
                 let closed = poll_fn(|cx| link.poll_close(cx, &closing));

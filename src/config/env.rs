@@ -9,6 +9,7 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::fault::{Place, Problem, Sink};
+use super::keys::{KEYS, Key};
 use super::suggestion::plain;
 use super::tree::{Entry, Node, Value};
 
@@ -60,7 +61,7 @@ impl Variable {
     fn parse(name: &OsString, value: OsString, sink: &Sink) -> Option<Self> {
         let lossy = name.to_string_lossy();
         let rest = lossy.strip_prefix(PREFIX)?;
-        if is_service_link(rest) {
+        if is_foreign(rest) {
             return None;
         }
         let place = Place::Variable(Arc::from(&*lossy));
@@ -78,10 +79,15 @@ impl Variable {
     }
 }
 
-/// Kubernetes sets these in every pod beside a service called `polliwog`; they are not meant for us.
-fn is_service_link(rest: &str) -> bool {
-    let link = |name| rest == name || rest.strip_prefix(name).is_some_and(|tail| tail.starts_with('_'));
-    !rest.contains("__") && (link("PORT") || link("SERVICE_PORT") || rest == "SERVICE_HOST")
+/// Every key stands in a section, so a name of one level is not meant for us: Kubernetes sets `POLLIWOG_PORT` in every
+/// pod beside a service called `polliwog`, and scripts have variables of their own. Only one that spells a key with a
+/// single underscore is surely a slip.
+fn is_foreign(rest: &str) -> bool {
+    let slip = |key: &Key| {
+        let (section, name) = (key.section.header().trim_matches(['[', ']']), key.name);
+        rest.eq_ignore_ascii_case(&format!("{section}_{name}"))
+    };
+    !rest.contains("__") && !rest.is_empty() && !KEYS.iter().any(slip)
 }
 
 fn node_of(value: &str, place: &Place) -> Node {
@@ -247,7 +253,6 @@ mod tests {
         );
         assert!(fault_of("POLLIWOG_UPSTREAMS__CHAT__URL", "").contains("expected at least one URL"));
         assert!(fault_of("POLLIWOG_SERVER__LISTEN", "").contains("found no address"));
-        assert!(fault_of("POLLIWOG_SERVER", "5").contains("server: found 5, expected a table, [server]"));
         assert!(fault_of("POLLIWOG_LOG__LEVEL__0__X", "5").starts_with("POLLIWOG_LOG__LEVEL__0__X: "));
         for name in ["POLLIWOG_", "POLLIWOG___", "POLLIWOG_SERVER__", "POLLIWOG_SERVER____LISTEN"] {
             assert!(fault_of(name, "x").starts_with(&format!("{name}: found no key in the name")), "{name}");
@@ -271,8 +276,10 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_kubernetes_sets_beside_a_service_of_our_name_are_no_fault() {
+    fn variables_that_are_not_meant_for_us_are_no_fault() {
         let env = [
+            ("POLLIWOG_BIN", "/usr/bin/polliwog"),
+            ("POLLIWOG_SERVER", "5"),
             ("POLLIWOG_PORT", "tcp://10.0.0.1:80"),
             ("POLLIWOG_PORT_80_TCP_ADDR", "10.0.0.1"),
             ("POLLIWOG_SERVICE_HOST", "10.0.0.1"),
@@ -288,7 +295,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let env = [
             ("POLLIWOG_SERVER__LISTEN".into(), OsString::from_vec(vec![0xff])),
-            (OsString::from_vec(b"POLLIWOG_\xff".to_vec()), "x".into()),
+            (OsString::from_vec(b"POLLIWOG_LOG__\xff".to_vec()), "x".into()),
             ("OTHER".into(), OsString::from_vec(vec![0xff])),
         ];
         let faults = Config::parse(GOOD, "config.toml", env.into_iter()).unwrap_err();

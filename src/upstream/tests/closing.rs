@@ -131,6 +131,25 @@ async fn a_plain_backend_that_breaks_the_rules_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_backend_in_the_middle_of_too_much_hears_why_it_must_end() {
+    let (listener, settings) = listen(Kind::WebSocket).await;
+    let front = Front::new(&Settings { max_message: 1000, ..settings });
+    let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
+    let backend = async {
+        // More than the kernel takes without a reader: hanging up on it would be an error here, not a goodbye.
+        send_frame(&mut backend, Frame::binary(vec![0; 16 << 20])).await;
+        assert_eq!(next_frame(&mut backend).await, close_frame(1009, "upstream message too big"));
+        drop(backend);
+    };
+    let front = async {
+        let closing = next_closing(&mut *link).await;
+        within(close(&mut *link, &closing)).await;
+        drop(link);
+    };
+    tokio::join!(backend, front);
+}
+
+#[tokio::test]
 async fn a_backend_that_reads_nothing_is_left_waiting_to_the_driver() {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let (_, mut link, backend) = Front::new(&settings).open_with(accept(&listener)).await;

@@ -1,0 +1,238 @@
+//! Promise 2: every queue has a bound and every wait a deadline, and waiting does not look like death.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::frames::Socket;
+use crate::support::peer::Peer;
+use crate::support::world::{Excluded, POLLING, WEBSOCKET};
+use crate::support::{Event, Poller, SOON, Script, Setup, World, assert_took, ms};
+
+fn world(setup: Setup) -> Option<World> {
+    World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
+}
+
+/// Sends until nobody reads any more.
+fn flood(peer: &Peer) -> usize {
+    let flood = peer.line().flood(0, |_| "f".repeat(1000), 64 << 20, ms(300));
+    assert!(flood.stalled, "64 MB went into a queue of 64 kB");
+    flood.bytes
+}
+
+/// Posts until the backend, which reads nothing, has taken all it can; the last POST is left unanswered.
+fn fill(poller: &mut Poller) {
+    let body = format!("4{}", "u".repeat(400_000));
+    let start = Instant::now();
+    while poller.post_within(&body, ms(300)).is_ok() {
+        assert!(start.elapsed() < SOON * 2, "somebody takes it all");
+    }
+}
+
+#[test]
+fn a_client_that_fetches_nothing_stops_its_own_backend() {
+    let Some(world) = world(Setup::new().route("outbox_max = 65536")) else { return };
+    let (mut poller, peer) = world.poller();
+    let before = world.target.resident();
+    let sent = flood(&peer);
+    assert!(sent < 24 << 20, "{sent} bytes left the backend: more than the kernel's buffers and 64 kB");
+    let grown = world.target.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "the proxy keeps {grown} bytes of a stalled client");
+    // What was taken is still there, and a fetch makes room.
+    assert!(poller.poll().starts_with("4ffff"));
+}
+
+#[test]
+fn a_stalled_client_does_not_slow_another() {
+    let Some(world) = world(Setup::new().route("outbox_max = 65536")) else { return };
+    let (_stalled, peer) = world.poller();
+    flood(&peer);
+    let (mut poller, peer) = world.poller();
+    peer.echo();
+    for turn in 0..20 {
+        let start = Instant::now();
+        poller.post_ok(format!("4{turn}"));
+        assert_eq!(poller.poll(), format!("4{turn}"));
+        assert!(start.elapsed() < ms(500), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_backend_that_is_not_read_still_gets_its_pongs() {
+    let setup = Setup::new()
+        .route("outbox_max = 65536")
+        .heartbeat(10_000, 10_000)
+        .script(|script| script.open = Some(Script::open_packet(200, 200, 1_000_000)));
+    let Some(world) = world(setup) else { return };
+    let (_poller, peer) = world.poller();
+    flood(&peer);
+    // Its own pings cannot be read: without unasked pongs it would give up after 400 ms.
+    for _ in 0..4 {
+        assert_eq!(peer.event_within(ms(390)), Some(Event::Pong));
+    }
+}
+
+#[test]
+fn a_plain_backend_that_is_not_read_still_gets_its_pongs() {
+    let setup = Setup::plain().route("outbox_max = 65536").heartbeat(300, 20_000);
+    let Some(world) = world(setup) else { return };
+    let (_poller, peer) = world.poller();
+    flood(&peer);
+    for _ in 0..2 {
+        assert_eq!(peer.event_within(SOON), Some(Event::Pong));
+    }
+}
+
+#[test]
+fn a_backend_that_is_read_gets_an_answer_to_each_ping() {
+    let Some(world) = world(Setup::new()) else { return };
+    let (_poller, peer) = world.poller();
+    for _ in 0..3 {
+        peer.line().send_raw(b"\x81\x012");
+        assert_eq!(peer.event_within(ms(500)), Some(Event::Pong));
+        peer.assert_quiet();
+    }
+}
+
+#[test]
+fn a_slow_backend_holds_the_posts_ok_and_the_clients_heartbeat() {
+    let setup = Setup::new().heartbeat(200, 200).script(|script| script.narrow = true);
+    let Some(world) = world(setup) else { return };
+    let (mut poller, peer) = world.poller();
+    peer.line().pause();
+    poller.poll_later();
+    fill(&mut poller);
+    // Ping and deadline pass, and no pong can be posted behind the POST that waits.
+    let silence = poller.posts.answer_within(ms(900));
+    assert!(silence.is_err(), "{silence:?}");
+    peer.line().resume();
+    poller.posts.answer().assert(200, "ok");
+    poller.post_ok("3");
+    poller.post_ok("4still here");
+    while peer.event() != Event::Text("still here".into()) {}
+}
+
+#[test]
+fn a_post_that_waits_too_long_for_its_backend_ends_the_session() {
+    let setup = Setup::new().route("stall_timeout = \"700ms\"").script(|script| script.narrow = true);
+    let Some(world) = world(setup) else { return };
+    let (mut poller, peer) = world.poller();
+    peer.line().pause();
+    let start = Instant::now();
+    fill(&mut poller);
+    let _ = poller.posts.answer_within(SOON);
+    world.assert_sessions(0);
+    assert!(start.elapsed() >= ms(600), "{:?}", start.elapsed());
+    poller.assert_gone();
+    peer.line().resume();
+    peer.ends_after();
+}
+
+#[test]
+fn a_client_that_fetches_nothing_for_too_long_loses_its_session() {
+    let setup = Setup::new().route("outbox_max = 65536\nstall_timeout = \"500ms\"");
+    let Some(world) = world(setup) else { return };
+    let (poller, peer) = world.poller();
+    let start = Instant::now();
+    flood(&peer);
+    peer.ends_after();
+    assert_took(start.elapsed(), 450, 2500);
+    world.assert_sessions(0);
+    poller.assert_gone();
+}
+
+#[test]
+fn a_client_that_is_slow_but_not_stalled_keeps_its_session() {
+    let setup = Setup::new().route("outbox_max = 65536\nbatch_max = 16384\nstall_timeout = \"500ms\"");
+    let Some(world) = world(setup) else { return };
+    let (mut poller, peer) = world.poller();
+    let line = peer.line().clone();
+    let sender = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 64 << 20, ms(400)));
+    let start = Instant::now();
+    while start.elapsed() < ms(1600) {
+        assert!(poller.poll().starts_with("4f"));
+        thread::sleep(ms(150));
+    }
+    assert!(sender.join().unwrap().stalled);
+    poller.post_ok("4still here");
+    peer.assert_text("still here");
+}
+
+#[test]
+fn a_full_proxy_says_503_and_when_to_come_back() {
+    let Some(world) = world(Setup::new().server("max_sessions = 2")) else { return };
+    let (mut first, first_peer) = world.poller();
+    let (_second, _second_peer) = world.websocket();
+    let full = world.get(POLLING);
+    assert_eq!(full.status, 503);
+    let wait: u64 = full.header("retry-after").expect("Retry-After").parse().expect("seconds");
+    assert!(wait > 0);
+    let full = Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap_err();
+    assert_eq!(full.status, 503);
+    assert!(full.header("retry-after").is_some());
+    assert_eq!(world.sessions(), 2);
+    first.post_ok("1");
+    first_peer.assert_closed();
+    world.assert_sessions(1);
+    assert_eq!(world.get(POLLING).status, 200);
+}
+
+#[test]
+fn failed_handshakes_use_up_no_places() {
+    let setup = Setup::new().server("max_sessions = 1").refusing("Forbidden");
+    let Some(world) = world(setup) else { return };
+    for _ in 0..3 {
+        assert_eq!(world.get(POLLING).status, 403);
+        assert!(Socket::try_connect(world.addr, WEBSOCKET, &[]).is_err());
+    }
+    world.backend().script(|script| script.refusal = None);
+    assert_eq!(world.get(POLLING).status, 200);
+}
+
+#[test]
+fn a_message_over_the_upstreams_limit_closes_the_session_with_1009() {
+    let Some(world) = world(Setup::new().upstream("max_message = 10000")) else { return };
+    let (mut poller, peer) = world.poller();
+    peer.send(&"x".repeat(9_000));
+    assert_eq!(poller.poll().len(), 9_001);
+    poller.park();
+    peer.send(&"x".repeat(20_000));
+    poller.assert_parked_gets("1");
+    let mut event = peer.event();
+    while event == Event::Pong {
+        event = peer.event();
+    }
+    assert_eq!(event, Event::Closed(1009));
+    poller.assert_gone();
+}
+
+#[test]
+fn a_silent_connection_is_closed_and_a_parked_poll_is_not() {
+    let Some(world) = world(Setup::new().server("idle_timeout = \"400ms\"")) else { return };
+    let (mut poller, peer) = world.poller();
+    poller.park();
+    let start = Instant::now();
+    let mut silent = world.http();
+    let mut halting = world.http();
+    halting.wire.send(b"GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n");
+    let mut idle = world.http();
+    assert_eq!(idle.get("/nowhere").status, 404);
+    for client in [&mut silent, &mut halting, &mut idle] {
+        assert!(client.ends_within(SOON));
+        assert_took(start.elapsed(), 300, 1500);
+    }
+    thread::sleep(ms(300));
+    peer.send("late");
+    poller.assert_parked_gets("4late");
+}
+
+#[test]
+fn a_header_that_drips_is_not_waited_for() {
+    let Some(world) = world(Setup::new().server("idle_timeout = \"400ms\"")) else { return };
+    let mut client = world.http();
+    let start = Instant::now();
+    client.wire.send(b"GET / HTTP/1.1\r\n");
+    while !client.ends_within(ms(50)) {
+        client.wire.send(b"x-drip: 1\r\n");
+        assert!(start.elapsed() < Duration::from_secs(4), "a drip keeps the connection open");
+    }
+}

@@ -1,0 +1,136 @@
+//! A graceful end: handshakes are refused, pollers fetch their last batch, and a second signal cuts.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::support::frames::Socket;
+use crate::support::world::{Excluded, POLLING, WEBSOCKET};
+use crate::support::{QUIET, SOON, Setup, World, metrics, ms};
+
+fn world(setup: Setup) -> Option<World> {
+    World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
+}
+
+#[test]
+fn an_idle_proxy_ends_clean_at_once() {
+    for signal in ["TERM", "INT"] {
+        let Some(mut world) = world(Setup::new()) else { return };
+        assert_eq!(metrics::readyz(world.target.admin).status, 200);
+        assert_eq!(metrics::livez(world.target.admin).status, 200);
+        let start = Instant::now();
+        world.target.signal(signal);
+        let status = world.target.exit_within(SOON).expect("it ends");
+        assert_eq!(status.code(), Some(0), "{signal}");
+        assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_draining_proxy_is_alive_not_ready_and_takes_no_new_sessions() {
+    let Some(world) = world(Setup::new()) else { return };
+    let (_poller, peer) = world.poller();
+    peer.send("not fetched yet");
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    thread::sleep(QUIET);
+    assert_eq!(metrics::readyz(world.target.admin).status, 503);
+    assert_eq!(metrics::livez(world.target.admin).status, 200);
+    let refused = world.get(POLLING);
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some());
+    let refused = Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap_err();
+    assert_eq!(refused.status, 503);
+    assert!(refused.header("retry-after").is_some());
+}
+
+#[test]
+fn a_poller_fetches_its_last_batch_from_a_draining_proxy() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    peer.send_all(&["last", "words"]);
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    thread::sleep(ms(200));
+    // On a new connection too: the listener is still open.
+    poller.request("GET", &[], b"").assert(200, "4last\u{1e}4words");
+    assert_eq!(poller.poll(), "6\u{1e}1");
+    peer.assert_closed();
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_parked_poll_is_told_of_the_drain() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    poller.park();
+    world.target.signal("TERM");
+    poller.assert_parked_gets("1");
+    peer.assert_closed();
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_websocket_is_flushed_and_closed_by_a_drain() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut socket, peer) = world.websocket();
+    let (poller, upgraded) = world.poller();
+    let mut moved = poller.upgraded();
+    moved.send("4moved");
+    upgraded.assert_text("moved");
+    peer.send("last words");
+    upgraded.send("last words");
+    thread::sleep(ms(20));
+    world.target.signal("TERM");
+    socket.assert_text("4last words");
+    moved.assert_text("4last words");
+    assert_eq!(socket.frame().op, crate::support::Op::CLOSE);
+    assert_eq!(moved.frame().op, crate::support::Op::CLOSE);
+    drop((socket, moved));
+    peer.assert_closed();
+    upgraded.assert_closed();
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_message_that_was_posted_before_the_drain_reaches_the_backend() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("4before");
+    world.target.signal("TERM");
+    peer.assert_text("before");
+    thread::sleep(ms(200));
+    assert_eq!(poller.poll(), "6\u{1e}1");
+    peer.assert_closed();
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_cuts() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (_poller, peer) = world.poller();
+    peer.send("never fetched");
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    assert!(world.target.exit_within(ms(400)).is_none(), "it waits for the poller");
+    world.target.signal("TERM");
+    let start = Instant::now();
+    let status = world.target.exit_within(SOON).expect("it ends");
+    assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
+    assert_eq!(status.code(), Some(1), "a drain that had to cut sessions");
+    peer.assert_closed();
+}
+
+#[test]
+fn a_drain_that_takes_too_long_cuts() {
+    let Some(mut world) = world(Setup::new().server("drain_timeout = \"600ms\"")) else { return };
+    let (_poller, peer) = world.poller();
+    peer.send("never fetched");
+    thread::sleep(QUIET);
+    let start = Instant::now();
+    world.target.signal("TERM");
+    let status = world.target.exit_within(SOON).expect("it ends");
+    // Half of the time is the client's, the rest is for connections to end.
+    assert!(start.elapsed() >= ms(290) && start.elapsed() < ms(3000), "{:?}", start.elapsed());
+    assert_eq!(status.code(), Some(1), "a batch that was never fetched is lost: that is no clean end");
+    peer.assert_closed();
+}

@@ -1,0 +1,32 @@
+//! The promises of Polliwog's front side, over real sockets: raw HTTP/1.1 and raw WebSocket frames against the binary.
+//!
+//! Each module is a section of the protocol's facts or a promise of the design. With `POLLIWOG_WIRE_ORACLE=1` the
+//! same tests run against npm's `engine.io` server, which proves what they expect; those that only make sense of a
+//! proxy say so and pass. Each test has a process, a backend and ports of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "all of this crate is tests: it fails by panicking, and measures real time"
+)]
+
+mod bounds;
+mod discretion;
+mod drain;
+mod errors;
+mod gone;
+mod handshake;
+mod headers;
+mod heartbeat;
+mod honesty;
+mod hostile;
+mod order;
+mod overlap;
+mod payloads;
+mod plain;
+mod refusals;
+mod support;
+mod traps;
+mod upgrade;
+mod websocket;

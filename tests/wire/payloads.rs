@@ -1,0 +1,232 @@
+//! How packets share a polling body (ENGINEIO.md, 2.5, EIO 4).
+
+use crate::support::{Setup, World};
+
+#[test]
+fn the_packets_of_a_post_arrive_in_order() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("4one\u{1e}btwo+\u{1e}4three");
+    peer.assert_text("one");
+    peer.assert_binary(&[0xb7, 0x0a, 0x3e]);
+    peer.assert_text("three");
+}
+
+#[test]
+fn messages_of_one_turn_share_an_answer() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    peer.send_all(&["one", "two", "three"]);
+    std::thread::sleep(crate::support::QUIET);
+    assert_eq!(poller.poll(), "4one\u{1e}4two\u{1e}4three");
+}
+
+#[test]
+fn binary_is_base64_with_padding_in_both_directions() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    for (bytes, encoded) in [
+        (&b""[..], "b"),
+        (b"a", "bYQ=="),
+        (b"ab", "bYWI="),
+        (b"abc", "bYWJj"),
+        (&[0xff, 0xfe, 0xfb], "b//77"),
+        (&[0, 0, 0, 0], "bAAAAAA=="),
+    ] {
+        poller.post_ok(encoded);
+        peer.assert_binary(bytes);
+        peer.send_binary(bytes);
+        assert_eq!(poller.poll(), encoded);
+    }
+}
+
+#[test]
+fn base64_without_padding_is_accepted() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    for (encoded, bytes) in [("bYQ", &b"a"[..]), ("bYWI", b"ab"), ("bYQ=", b"a")] {
+        poller.post_ok(encoded);
+        peer.assert_binary(bytes);
+    }
+}
+
+#[test]
+fn base64_in_the_urls_alphabet_is_accepted() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("b__77\u{1e}b-_-_");
+    peer.assert_binary(&[0xff, 0xfe, 0xfb]);
+    peer.assert_binary(&[0xfb, 0xff, 0xbf]);
+}
+
+#[test]
+fn b64_makes_no_difference_on_polling() {
+    let world = World::new(Setup::new());
+    let handshake = format!("{}&b64=1", crate::support::world::POLLING);
+    let mut poller = crate::support::Poller::handshake_at(world.addr, &handshake);
+    let peer = world.accept();
+    peer.send_binary(b"abc");
+    assert_eq!(poller.poll(), "bYWJj");
+    peer.send("abc");
+    assert_eq!(poller.poll(), "4abc");
+}
+
+#[test]
+fn an_empty_message_is_a_message() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("4\u{1e}4x");
+    peer.assert_text("");
+    peer.assert_text("x");
+    peer.send("");
+    assert_eq!(poller.poll(), "4");
+}
+
+#[test]
+fn a_text_that_looks_like_another_packet_stays_text() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    for text in [
+        "bYWJj",
+        "2probe",
+        "1",
+        "0{}",
+        "4",
+        "😀 \u{2028} ü",
+        "\u{0}nul\u{0}",
+        "\u{feff}bom",
+        "line\r\n\tbreak",
+    ] {
+        poller.post_ok(format!("4{text}"));
+        peer.assert_text(text);
+        peer.send(text);
+        assert_eq!(poller.poll(), format!("4{text}"));
+    }
+}
+
+#[test]
+fn ill_formed_utf8_becomes_replacement_characters() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok(b"4a\xffb");
+    peer.assert_text("a\u{fffd}b");
+    // A lone surrogate, as old browsers sent it: three ill-formed bytes, three replacements.
+    poller.post_ok(b"4\xed\xa0\x80");
+    peer.assert_text("\u{fffd}\u{fffd}\u{fffd}");
+    // Cut in the middle of a character: one replacement.
+    poller.post_ok(b"4\xf0\x9f\x98");
+    peer.assert_text("\u{fffd}");
+    poller.post_ok("4well formed");
+    peer.assert_text("well formed");
+}
+
+#[test]
+fn a_character_may_be_cut_between_tcp_segments() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    let (target, body) = (poller.target(), "4😀".as_bytes());
+    let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    poller.posts.wire.send(head.as_bytes());
+    for byte in body {
+        poller.posts.wire.send(&[*byte]);
+        std::thread::sleep(crate::support::ms(5));
+    }
+    poller.posts.answer().assert(200, "ok");
+    peer.assert_text("😀");
+}
+
+#[test]
+fn decoding_stops_at_the_first_bad_packet_and_what_came_before_is_delivered() {
+    for bad in ["x", "", "7", "9nine", "é", "\u{feff}4bom"] {
+        let world = World::new(Setup::new());
+        let (mut poller, peer) = world.poller();
+        poller.park();
+        poller.post_ok(format!("4one\u{1e}4two\u{1e}{bad}\u{1e}4three"));
+        peer.assert_text("one");
+        peer.assert_text("two");
+        peer.assert_closed();
+        poller.assert_parked_gets("1");
+        poller.assert_gone();
+    }
+}
+
+#[test]
+fn a_trailing_separator_is_an_empty_packet_and_ends_the_session() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("4one\u{1e}");
+    peer.assert_text("one");
+    peer.assert_closed();
+    poller.assert_gone();
+}
+
+#[test]
+fn an_empty_body_is_an_empty_packet_and_ends_the_session() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("");
+    peer.assert_closed();
+    poller.assert_gone();
+}
+
+#[test]
+fn packets_that_only_a_server_sends_are_ignored() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    poller.post_ok("0\u{1e}0{\"sid\":\"x\"}\u{1e}5\u{1e}6\u{1e}3\u{1e}4hi");
+    peer.assert_text("hi");
+    poller.post_ok("4still here");
+    peer.assert_text("still here");
+}
+
+#[test]
+fn a_chunked_post_is_accepted() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", poller.target());
+    poller.posts.wire.send(head.as_bytes());
+    poller.posts.wire.send(b"3\r\n4on\r\n2;extension=1\r\ne\x1e\r\n2\r\n4x\r\n0\r\nTrailer: x\r\n\r\n");
+    poller.posts.answer().assert(200, "ok");
+    peer.assert_text("one");
+    peer.assert_text("x");
+}
+
+#[test]
+fn a_post_may_ask_to_continue() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n",
+        poller.target()
+    );
+    poller.posts.wire.send(head.as_bytes());
+    let deadline = std::time::Instant::now() + crate::support::SOON;
+    let interim = poller.posts.wire.take_until(b"\r\n\r\n", deadline).unwrap();
+    assert!(interim.starts_with(b"HTTP/1.1 100 "), "{}", String::from_utf8_lossy(&interim));
+    poller.posts.wire.send(b"4x");
+    poller.posts.answer().assert(200, "ok");
+    peer.assert_text("x");
+}
+
+#[test]
+fn a_compressed_post_is_not_decompressed() {
+    let world = World::new(Setup::new());
+    let (poller, peer) = world.poller();
+    let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x33\xa9\x00\x00\xc1\xd2\x7c\xc5\x02\x00\x00\x00";
+    poller.request("POST", &[("Content-Encoding", "gzip")], gzip).assert(200, "ok");
+    peer.assert_closed();
+    poller.assert_gone();
+}
+
+#[test]
+fn the_type_of_a_post_is_not_asked() {
+    let world = World::new(Setup::new());
+    let (poller, peer) = world.poller();
+    for kind in ["text/plain", "application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+    {
+        poller.request("POST", &[("Content-Type", kind)], b"4x").assert(200, "ok");
+        peer.assert_text("x");
+    }
+    poller.request("POST", &[], b"4no type").assert(200, "ok");
+    peer.assert_text("no type");
+}

@@ -1,0 +1,37 @@
+//! The admin listener's names, in one place.
+
+use std::net::SocketAddr;
+
+use super::http::{Client, Response};
+
+/// Sessions that exist now, whatever the route.
+const SESSIONS: &str = "polliwog_sessions";
+
+/// The sum of the gauge of sessions.
+pub(crate) fn sessions(admin: SocketAddr) -> u64 {
+    let answer = Client::connect(admin).get("/metrics");
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    let lines = text.lines().filter(|line| {
+        line.strip_prefix(SESSIONS).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+    });
+    let values: Vec<f64> = lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    assert!(!values.is_empty(), "no gauge {SESSIONS} in:\n{text}");
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count is small and not negative"
+    )]
+    let sum = values.iter().sum::<f64>() as u64;
+    sum
+}
+
+/// Whether new sessions are welcome.
+pub(crate) fn readyz(admin: SocketAddr) -> Response {
+    Client::connect(admin).get("/readyz")
+}
+
+/// Whether the process lives.
+pub(crate) fn livez(admin: SocketAddr) -> Response {
+    Client::connect(admin).get("/livez")
+}

@@ -1,0 +1,42 @@
+//! What the tests stand on: a target to talk to, an application behind it, and clients that know only bytes.
+
+pub(crate) mod backend;
+pub(crate) mod frames;
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod peer;
+pub(crate) mod poller;
+pub(crate) mod reference;
+pub(crate) mod setup;
+mod sha1;
+pub(crate) mod target;
+pub(crate) mod wire;
+pub(crate) mod world;
+
+use std::time::Duration;
+
+pub(crate) use backend::{Backend, Script};
+pub(crate) use frames::{Frame, Op};
+pub(crate) use http::Response;
+pub(crate) use peer::{Event, Peer};
+pub(crate) use poller::Poller;
+pub(crate) use setup::{Kind, Setup};
+pub(crate) use world::World;
+
+/// How long something that should happen may take on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+/// How long nothing must happen before a test believes that nothing will.
+pub(crate) const QUIET: Duration = Duration::from_millis(60);
+/// What "at once" means for the backend to hear of its client's end, a busy machine included.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// Milliseconds.
+pub(crate) const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// Fails unless `took` lies between `from` and `to` milliseconds.
+#[track_caller]
+pub(crate) fn assert_took(took: Duration, from: u64, to: u64) {
+    assert!(took >= ms(from) && took <= ms(to), "took {took:?}, expected {from}..{to} ms");
+}

@@ -1,0 +1,191 @@
+//! A session as the application behind the target sees it, whichever target that is.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::backend::Line;
+use super::{QUIET, SOON};
+
+/// What reaches the application.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Event {
+    /// A text message.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+    /// An Engine.IO pong, or a WebSocket one from a plain client.
+    Pong,
+    /// The reference server's application sends messages back from now on.
+    Echoing,
+    /// The session's end; the code of the close frame, 1006 where there was none.
+    Closed(u16),
+}
+
+/// The request with which a session was opened.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opening {
+    /// The path and query.
+    pub(crate) target: String,
+    /// Names in lower case, and values.
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Opening {
+    /// All headers of that name.
+    pub(crate) fn headers_named(&self, name: &str) -> Vec<&str> {
+        self.headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers_named(name).first().copied()
+    }
+
+    /// The path, without the query.
+    pub(crate) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    /// The pairs of the query, as written.
+    pub(crate) fn query(&self) -> Vec<&str> {
+        self.target.split_once('?').map_or_else(Vec::new, |(_, query)| query.split('&').collect())
+    }
+}
+
+/// One session of the application.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// How it was opened.
+    pub(crate) opening: Opening,
+    pub(crate) events: Receiver<Event>,
+    pub(crate) side: Side,
+}
+
+/// How the application is reached.
+#[derive(Debug)]
+pub(crate) enum Side {
+    /// It is in this process, behind the proxy.
+    Backend(Line),
+    /// It is in the reference server, behind its control connection.
+    Reference { id: u64, control: Arc<Mutex<TcpStream>> },
+}
+
+impl Peer {
+    /// Sends a text message to the client.
+    pub(crate) fn send(&self, text: &str) {
+        match &self.side {
+            Side::Backend(line) => line.send_text(text),
+            Side::Reference { .. } => self.order(json!({"do": "send", "text": text})),
+        }
+    }
+
+    /// Sends several text messages in one turn.
+    pub(crate) fn send_all(&self, texts: &[&str]) {
+        match &self.side {
+            Side::Backend(line) => line.send_texts(texts),
+            Side::Reference { .. } => self.order(json!({"do": "sendAll", "texts": texts})),
+        }
+    }
+
+    /// Sends a binary message to the client.
+    pub(crate) fn send_binary(&self, bytes: &[u8]) {
+        match &self.side {
+            Side::Backend(line) => line.send_binary(bytes),
+            Side::Reference { .. } => self.order(json!({"do": "send", "base64": STANDARD.encode(bytes)})),
+        }
+    }
+
+    /// Sends every message back from now on.
+    pub(crate) fn echo(&self) {
+        match &self.side {
+            Side::Backend(line) => line.echo(),
+            Side::Reference { .. } => {
+                self.order(json!({"do": "echo"}));
+                assert_eq!(self.event(), Event::Echoing);
+            }
+        }
+    }
+
+    /// Ends the session in order.
+    pub(crate) fn close(&self) {
+        match &self.side {
+            Side::Backend(line) => line.close(None),
+            Side::Reference { .. } => self.order(json!({"do": "close"})),
+        }
+    }
+
+    /// The line itself, for what only a backend behind a proxy can do.
+    #[track_caller]
+    pub(crate) fn line(&self) -> &Line {
+        match &self.side {
+            Side::Backend(line) => line,
+            Side::Reference { .. } => panic!("the reference server is no proxy"),
+        }
+    }
+
+    /// The next event, if it comes in time.
+    pub(crate) fn event_within(&self, wait: Duration) -> Option<Event> {
+        match self.events.recv_timeout(wait) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("the session has already ended"),
+        }
+    }
+
+    /// The next event.
+    #[track_caller]
+    pub(crate) fn event(&self) -> Event {
+        self.event_within(SOON).expect("something reaches the application")
+    }
+
+    /// Fails unless the next event is this text.
+    #[track_caller]
+    pub(crate) fn assert_text(&self, text: &str) {
+        assert_eq!(self.event(), Event::Text(text.to_owned()));
+    }
+
+    /// Fails unless the next event is this binary.
+    #[track_caller]
+    pub(crate) fn assert_binary(&self, bytes: &[u8]) {
+        assert_eq!(self.event(), Event::Binary(bytes.to_vec()));
+    }
+
+    /// Fails unless the next event is the session's end.
+    #[track_caller]
+    pub(crate) fn assert_closed(&self) {
+        let event = self.event();
+        assert!(matches!(event, Event::Closed(_)), "expected the end, got {event:?}");
+    }
+
+    /// How long the session's end takes from now, whatever comes before it.
+    #[track_caller]
+    pub(crate) fn ends_after(&self) -> Duration {
+        let start = Instant::now();
+        while !matches!(self.event(), Event::Closed(_)) {}
+        start.elapsed()
+    }
+
+    /// Fails if anything reaches the application now.
+    #[track_caller]
+    pub(crate) fn assert_quiet(&self) {
+        assert_eq!(self.event_within(QUIET), None);
+    }
+
+    fn order(&self, mut order: Value) {
+        if let Side::Reference { id, control } = &self.side {
+            order["id"] = json!(id);
+            writeln!(control.lock().unwrap(), "{order}").expect("the reference server listens");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What a test wants of its target, in words that fit the proxy and the reference server alike.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::backend::Script;
+
+/// What the application behind the target speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    EngineIo,
+    WebSocket,
+}
+
+/// The settings of one target. Those with a method of their own are set on both targets; the lines of TOML, the
+/// script and a plain WebSocket application exist for the proxy alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) kind: Kind,
+    pub(crate) script: Script,
+    pub(crate) server: String,
+    pub(crate) route: String,
+    pub(crate) upstream: String,
+    pub(crate) log: &'static str,
+    /// The upstream's URLs, as TOML, where they are not the scripted backend's.
+    pub(crate) url: Option<String>,
+    pub(crate) path: &'static str,
+    pub(crate) reference: Value,
+}
+
+impl Setup {
+    /// The defaults of both.
+    pub(crate) fn new() -> Self {
+        Self {
+            kind: Kind::EngineIo,
+            script: Script::new(Kind::EngineIo),
+            server: String::new(),
+            route: String::new(),
+            upstream: String::new(),
+            log: "debug",
+            url: None,
+            path: "/engine.io/",
+            reference: json!({}),
+        }
+    }
+
+    /// A plain WebSocket application.
+    pub(crate) fn plain() -> Self {
+        Self { kind: Kind::WebSocket, script: Script::new(Kind::WebSocket), ..Self::new() }
+    }
+
+    /// Heartbeat towards the client, in milliseconds.
+    pub(crate) fn heartbeat(mut self, interval: u64, timeout: u64) -> Self {
+        self.reference["pingInterval"] = json!(interval);
+        self.reference["pingTimeout"] = json!(timeout);
+        self.route(&format!("ping_interval = \"{interval}ms\"\nping_timeout = \"{timeout}ms\""))
+    }
+
+    /// The largest POST body and WebSocket message.
+    pub(crate) fn max_payload(mut self, bytes: usize) -> Self {
+        self.reference["maxHttpBufferSize"] = json!(bytes);
+        self.route(&format!("max_payload = {bytes}"))
+    }
+
+    /// How long an upgrade may take.
+    pub(crate) fn upgrade_timeout(mut self, timeout: Duration) -> Self {
+        self.reference["upgradeTimeout"] = json!(timeout.as_millis());
+        self.route(&format!("upgrade_timeout = \"{}ms\"", timeout.as_millis()))
+    }
+
+    /// No upgrades are offered.
+    pub(crate) fn no_upgrades(mut self) -> Self {
+        self.reference["allowUpgrades"] = json!(false);
+        self.route("allow_upgrades = false")
+    }
+
+    /// The application refuses everybody with this text, `Forbidden` being its default.
+    pub(crate) fn refusing(mut self, text: &str) -> Self {
+        self.reference["refuse"] = json!(text);
+        self.script.refusal = Some(bare_refusal(text));
+        self
+    }
+
+    /// A line of the route.
+    pub(crate) fn route(mut self, line: &str) -> Self {
+        writeln!(self.route, "{line}").unwrap();
+        self
+    }
+
+    /// A line of `[server]`.
+    pub(crate) fn server(mut self, line: &str) -> Self {
+        writeln!(self.server, "{line}").unwrap();
+        self
+    }
+
+    /// A line of the upstream.
+    pub(crate) fn upstream(mut self, line: &str) -> Self {
+        writeln!(self.upstream, "{line}").unwrap();
+        self
+    }
+
+    /// What the backend does.
+    pub(crate) fn script(mut self, change: impl FnOnce(&mut Script)) -> Self {
+        change(&mut self.script);
+        self
+    }
+
+    /// An upstream elsewhere.
+    pub(crate) fn url(mut self, url: &str) -> Self {
+        self.url = Some(format!("{url:?}"));
+        self
+    }
+
+    /// An upstream at several addresses.
+    pub(crate) fn urls(mut self, urls: &[&str]) -> Self {
+        self.url = Some(format!("{urls:?}"));
+        self
+    }
+
+    /// The proxy's config.toml.
+    pub(crate) fn toml(&self, public: SocketAddr, admin: SocketAddr, backend: SocketAddr) -> String {
+        let kind = match self.kind {
+            Kind::EngineIo => "engine.io",
+            Kind::WebSocket => "websocket",
+        };
+        let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
+        let Self { server, route, upstream, log, path, .. } = self;
+        format!(
+            r#"[server]
+listen = ["{public}"]
+{server}
+[admin]
+listen = "{admin}"
+[log]
+level = "{log}"
+[[routes]]
+path = "{path}"
+dialect = "engine.io"
+upstream = "b"
+{route}
+[upstreams.b]
+kind = "{kind}"
+url = {url}
+{upstream}"#
+        )
+    }
+}
+
+/// How an Engine.IO server refuses an upgrade (ENGINEIO.md, 2.3).
+pub(crate) fn bare_refusal(text: &str) -> Vec<u8> {
+    let length = text.len();
+    format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\nContent-Length: {length}\r\n\r\n{text}")
+        .into_bytes()
+}

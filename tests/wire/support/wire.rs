@@ -1,0 +1,153 @@
+//! A TCP connection that is read under a deadline, so that a test fails rather than hangs.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+
+/// One TCP connection and what was read from it ahead of time.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// What came of waiting for bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fill {
+    /// More bytes than before.
+    Data,
+    /// The peer closed, in an orderly way or by a reset.
+    Eof,
+    /// Neither within the deadline.
+    Quiet,
+}
+
+impl Wire {
+    /// Connects, with Nagle's delay off.
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(addr).expect("the target listens"))
+    }
+
+    /// Connects with a receive buffer that a flood fills quickly.
+    pub(crate) fn connect_narrow(addr: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(8 << 10).unwrap();
+        socket.connect(&addr.into()).expect("the target listens");
+        Self::new(socket.into())
+    }
+
+    /// Takes over an accepted connection.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
+        Self { stream, buffer: Vec::new() }
+    }
+
+    /// A second handle of the same connection, for a thread that only writes.
+    pub(crate) fn writer(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
+    }
+
+    /// Sends all of `bytes`; an error only means that the peer has gone, which the next read will tell.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let _ = self.try_send(bytes);
+    }
+
+    /// Sends all of `bytes`.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Waits for more bytes until `deadline`.
+    pub(crate) fn fill(&mut self, deadline: Instant) -> Fill {
+        let mut chunk = [0; 16 << 10];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.stream.set_read_timeout(Some(left)).unwrap();
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Fill::Eof,
+                Ok(count) => {
+                    self.buffer.extend_from_slice(&chunk[..count]);
+                    return Fill::Data;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    if Instant::now() >= deadline {
+                        return Fill::Quiet;
+                    }
+                }
+                Err(_) => return Fill::Eof,
+            }
+        }
+    }
+
+    /// What was read and not yet taken.
+    pub(crate) fn buffered(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// Takes the first `count` buffered bytes.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+        self.buffer.drain(..count).collect()
+    }
+
+    /// Takes up to and including `mark`, if it comes before the deadline.
+    pub(crate) fn take_until(&mut self, mark: &[u8], deadline: Instant) -> Result<Vec<u8>, Fill> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = find(&self.buffer[searched..], mark) {
+                return Ok(self.take(searched + at + mark.len()));
+            }
+            searched = self.buffer.len().saturating_sub(mark.len());
+            match self.fill(deadline) {
+                Fill::Data => {}
+                end @ (Fill::Eof | Fill::Quiet) => return Err(end),
+            }
+        }
+    }
+
+    /// Takes exactly `count` bytes, if they come before the deadline.
+    pub(crate) fn take_exact(&mut self, count: usize, deadline: Instant) -> Result<Vec<u8>, Fill> {
+        while self.buffer.len() < count {
+            match self.fill(deadline) {
+                Fill::Data => {}
+                end @ (Fill::Eof | Fill::Quiet) => return Err(end),
+            }
+        }
+        Ok(self.take(count))
+    }
+
+    /// Whether the peer ends the connection within `wait`; bytes that come before are dropped.
+    pub(crate) fn ends_within(&mut self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        loop {
+            self.buffer.clear();
+            match self.fill(deadline) {
+                Fill::Data => {}
+                Fill::Eof => return true,
+                Fill::Quiet => return false,
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent, and goes on reading.
+    pub(crate) fn half_close(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection in order, as a process that exits does.
+    pub(crate) fn close(self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Ends the connection with a TCP reset.
+    pub(crate) fn reset(self) {
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// Where `needle` begins in `haystack`.
+pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}

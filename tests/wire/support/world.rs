@@ -1,0 +1,171 @@
+//! A target and the application behind it: what every test begins with.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::backend::Backend;
+use super::frames::Socket;
+use super::http::{Client, Response};
+use super::peer::Peer;
+use super::poller::Poller;
+use super::reference::Reference;
+use super::setup::Setup;
+use super::target::Target;
+use super::{SOON, metrics, ms};
+
+/// One target with its application.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) addr: SocketAddr,
+    pub(crate) target: Target,
+    app: App,
+}
+
+#[derive(Debug)]
+enum App {
+    Backend(Backend),
+    Reference(Reference),
+}
+
+impl World {
+    /// The proxy before a scripted backend; or the reference server, where the tests are tested.
+    pub(crate) fn new(setup: Setup) -> Self {
+        if oracle() {
+            let target = Target::reference(&setup);
+            let app = App::Reference(Reference::connect(target.admin));
+            return Self { addr: target.public, target, app };
+        }
+        Self::start(setup)
+    }
+
+    /// The same, for what the reference server is not asked; the reason says why.
+    pub(crate) fn proxy_only(setup: Setup, reason: Excluded) -> Option<Self> {
+        if oracle() {
+            eprintln!("not asked of the reference server: {reason:?}");
+            return None;
+        }
+        Some(Self::start(setup))
+    }
+
+    fn start(setup: Setup) -> Self {
+        let backend = Backend::listen(setup.kind, setup.script.clone());
+        let target = Target::proxy(&setup, backend.addr);
+        Self { addr: target.public, target, app: App::Backend(backend) }
+    }
+
+    /// Whether this is the reference server.
+    pub(crate) fn is_oracle(&self) -> bool {
+        matches!(self.app, App::Reference(_))
+    }
+
+    /// The scripted backend.
+    #[track_caller]
+    pub(crate) fn backend(&self) -> &Backend {
+        match &self.app {
+            App::Backend(backend) => backend,
+            App::Reference(_) => panic!("the reference server has no backend"),
+        }
+    }
+
+    /// The next session of the application.
+    #[track_caller]
+    pub(crate) fn accept(&self) -> Peer {
+        self.accept_within(SOON).expect("a session reaches the application")
+    }
+
+    /// The next session of the application, if one comes in time.
+    pub(crate) fn accept_within(&self, wait: Duration) -> Option<Peer> {
+        match &self.app {
+            App::Backend(backend) => backend.peers.recv_timeout(wait).ok(),
+            App::Reference(reference) => reference.peers.recv_timeout(wait).ok(),
+        }
+    }
+
+    /// A fresh HTTP connection.
+    pub(crate) fn http(&self) -> Client {
+        Client::connect(self.addr)
+    }
+
+    /// One GET on a connection of its own.
+    #[track_caller]
+    pub(crate) fn get(&self, target: &str) -> Response {
+        self.http().get(target)
+    }
+
+    /// A new polling session and its end in the application.
+    #[track_caller]
+    pub(crate) fn poller(&self) -> (Poller, Peer) {
+        let poller = Poller::handshake(self.addr);
+        (poller, self.accept())
+    }
+
+    /// A new WebSocket session, its open packet read, and its end in the application.
+    #[track_caller]
+    pub(crate) fn websocket(&self) -> (Socket, Peer) {
+        self.websocket_with("", &[])
+    }
+
+    /// The same with more of a query, and more headers.
+    #[track_caller]
+    pub(crate) fn websocket_with(&self, query: &str, headers: &[(&str, &str)]) -> (Socket, Peer) {
+        let target = format!("{WEBSOCKET}{query}");
+        let mut socket = Socket::try_connect(self.addr, &target, headers).expect("accepted");
+        let open = socket.text();
+        assert!(open.starts_with("0{"), "{open}");
+        (socket, self.accept())
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn sessions(&self) -> u64 {
+        match &self.app {
+            App::Backend(_) => metrics::sessions(self.target.admin),
+            App::Reference(reference) => reference.sessions(),
+        }
+    }
+
+    /// Fails unless there are, soon, so many sessions.
+    #[track_caller]
+    pub(crate) fn assert_sessions(&self, count: u64) {
+        let deadline = Instant::now() + SOON;
+        while self.sessions() != count {
+            assert!(Instant::now() < deadline, "expected {count} sessions, there are {}", self.sessions());
+            thread::sleep(ms(10));
+        }
+    }
+
+    /// Fails unless new sessions still work: whatever came before has harmed nobody else.
+    #[track_caller]
+    pub(crate) fn assert_healthy(&self) {
+        let mut poller = Poller::handshake_at(self.addr, &format!("{POLLING}&healthy"));
+        // Sessions of the test itself may still be on their way.
+        let mut peer = self.accept();
+        while !peer.opening.target.contains("healthy") {
+            peer = self.accept();
+        }
+        poller.post_ok("4ping");
+        peer.assert_text("ping");
+        peer.send("pong");
+        assert_eq!(poller.poll(), "4pong");
+        poller.post_ok("1");
+        peer.assert_closed();
+    }
+}
+
+/// Why a test is not asked of the reference server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Excluded {
+    /// Only something that stands between two parties has it.
+    OnlyAProxyHasThis,
+    /// The reference has a fault there; ENGINEIO.md names it.
+    FaultOfTheReference,
+}
+
+fn oracle() -> bool {
+    std::env::var_os("POLLIWOG_WIRE_ORACLE").is_some_and(|value| value == "1")
+}
+
+/// The handshake of a polling client.
+pub(crate) const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
+/// The handshake of a WebSocket client.
+pub(crate) const WEBSOCKET: &str = "/engine.io/?EIO=4&transport=websocket";

@@ -120,7 +120,7 @@ async fn finish(
     };
     // An idle connection is no session: cutting it loses nothing.
     let _ = timeout_at(deadline.max(Instant::now() + CONNECTIONS_TIMEOUT), gone).await;
-    ended
+    ended && registry.cut() == 0
 }
 
 /// What gateways are built of.

@@ -23,6 +23,8 @@ pub enum End {
     Stalled,
     /// The proxy is being stopped.
     Drained,
+    /// The proxy is being stopped, and the client has not fetched what was left for it.
+    Cut,
 }
 
 impl End {
@@ -37,6 +39,7 @@ impl End {
         Self::UpstreamClosed,
         Self::Stalled,
         Self::Drained,
+        Self::Cut,
     ];
 
     /// The word in metrics and logs.
@@ -51,6 +54,7 @@ impl End {
             Self::UpstreamClosed => "upstream_closed",
             Self::Stalled => "stalled",
             Self::Drained => "drained",
+            Self::Cut => "cut",
         }
     }
 
@@ -64,7 +68,7 @@ impl End {
             Self::Overlap => Closing::new(1002, "overlap from client"),
             Self::TooLarge => Closing::new(1009, "message too large"),
             Self::Stalled => Closing::new(1013, "stalled"),
-            Self::Drained => Closing::new(1001, "proxy is stopping"),
+            Self::Drained | Self::Cut => Closing::new(1001, "proxy is stopping"),
         }
     }
 }

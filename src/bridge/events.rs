@@ -77,7 +77,7 @@ impl Driver {
 
     fn forget(&mut self, end: End) {
         let info = &self.info;
-        info.registry.remove(&info.sid);
+        info.registry.remove(&info.sid, end);
         info.meter.session_closed(self.session.transport(), end);
         tracing::debug!(parent: &info.span, reason = end.word(), transport = self.session.transport().word(), "session ended");
         // A poll that waits beyond the end has nothing to wait for.

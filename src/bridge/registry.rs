@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -9,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Bridge;
+use crate::end::End;
 use crate::sid::Sid;
 
 /// The index of living sessions.
@@ -21,6 +23,7 @@ pub struct Registry {
     sessions: Cache<Sid, Arc<Bridge>>,
     places: Arc<Semaphore>,
     sessions_max: usize,
+    cut: Arc<AtomicUsize>,
 }
 
 /// One of `max_sessions` places, given back when dropped.
@@ -37,6 +40,7 @@ impl Registry {
             sessions: Cache::builder().time_to_idle(LEAK_NET).build(),
             places: Arc::new(Semaphore::new(sessions_max)),
             sessions_max,
+            cut: Arc::default(),
         }
     }
 
@@ -55,8 +59,16 @@ impl Registry {
         self.sessions.insert(sid, bridge);
     }
 
-    pub(super) fn remove(&self, sid: &Sid) {
+    pub(super) fn remove(&self, sid: &Sid, end: End) {
         self.sessions.invalidate(sid);
+        if end == End::Cut {
+            self.cut.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many sessions a drain has cut, with something left for their clients.
+    pub fn cut(&self) -> usize {
+        self.cut.load(Ordering::Relaxed)
     }
 
     /// Every living session, in no order.

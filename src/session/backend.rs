@@ -169,7 +169,8 @@ impl Session {
                 | End::TooLarge
                 | End::UpstreamClosed
                 | End::Stalled
-                | End::Drained => self.answer(self.policy.goodbye_waiting.to_vec()),
+                | End::Drained
+                | End::Cut => self.answer(self.policy.goodbye_waiting.to_vec()),
             }
         }
         if self.push == PushSlot::Reading || (self.push == PushSlot::Waiting && end == End::Overlap) {

@@ -12,7 +12,10 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Instant) {
         match &self.phase {
             Phase::Open => self.keep_time(now),
-            Phase::Closing { end, deadline, .. } if now >= *deadline => self.end(*end, now),
+            Phase::Closing { end, deadline, .. } if now >= *deadline => {
+                let loses = *end == End::Drained && !self.outbox.is_empty();
+                self.end(if loses { End::Cut } else { *end }, now);
+            }
             Phase::Departed { deadline, .. } if now >= *deadline => {
                 self.drop_inbox();
                 self.close_link();

@@ -79,7 +79,7 @@ pub async fn framed(
     let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
     let (duplex, read_ahead) = Duplex::from_upgraded(upgraded).ok()?;
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload).await;
-    Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid }))
+    Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid, pings: 0 }))
 }
 
 /// Packets in frames, written as the dialect writes them.
@@ -90,6 +90,8 @@ struct FramedSocket {
     /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
     closing: Goodbye,
+    /// Pings since the socket was last known to be flushed.
+    pings: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,7 +110,11 @@ impl FramedSocket {
             }
             Some(Ok(Frame::Binary(bytes))) => self.dialect.decode_binary(self.carrier, bytes),
             // Answered by the library, below Engine.IO.
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => return None,
+            Some(Ok(Frame::Ping(_))) => {
+                self.pings += 1;
+                return None;
+            }
+            Some(Ok(Frame::Pong(_) | Frame::Frame(_))) => return None,
             Some(Ok(Frame::Close(frame))) => {
                 let closing = frame.map_or_else(Closing::default, |frame| Closing {
                     code: Some(frame.code.into()),
@@ -161,6 +167,13 @@ impl ClientSocket for FramedSocket {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
         loop {
+            if self.pings > PINGS_MAX {
+                // A client that pings and does not read would let its pongs pile up here.
+                if ready!(self.socket.poll_flush_unpin(cx)).is_err() {
+                    return Poll::Ready(Err(SocketEnd { end: End::ClientGone, closing: None }));
+                }
+                self.pings = 0;
+            }
             let frame = ready!(self.socket.poll_next_unpin(cx));
             if let Some(read) = self.read(frame) {
                 return Poll::Ready(read);
@@ -207,6 +220,8 @@ impl fmt::Debug for FramedSocket {
     }
 }
 
+/// How many pongs may wait for a client that does not read.
+const PINGS_MAX: usize = 64;
 /// From a 101 to the first byte that hyper hands over: no more than a flush.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 

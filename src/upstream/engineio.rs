@@ -12,11 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::packet::{Closing, Message};
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::engineio_packet::{self as packet, Open, Packet};
-use crate::upstream::handshake::{Accepted, Terms};
+use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
     BuildError, Heartbeat, Host, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
-    Settings, Upstream,
+    Refused, Refuser, Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -38,8 +38,16 @@ impl EngineIo {
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         let terms = terms(self.settings.host, self.settings.max_message);
-        let accepted = self.dialer.open(request, &terms, deadline).await?;
-        deadline.bound(begin(accepted, self.settings.max_message)).await.flatten()
+        let opened = match self.dialer.open(request, &terms, deadline).await {
+            Ok(accepted) => deadline.bound(begin(accepted, self.settings.max_message)).await.flatten(),
+            Err(error) => Err(error),
+        };
+        opened.map_err(|error| match error {
+            OpenError::Refused(refused) => {
+                OpenError::Refused(Box::new(Refused { by: Refuser::EngineIo, ..*refused }))
+            }
+            OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => error,
+        })
     }
 }
 
@@ -57,7 +65,7 @@ impl Upstream for EngineIo {
 pub(super) fn terms(host: Host, message_max: usize) -> Terms {
     // A text frame has the packet's type before the message, and there must be room for the open packet.
     let message_max = message_max.saturating_add(1).max(OPEN_PACKET_LEN_MAX);
-    Terms { host, query: "EIO=4&transport=websocket", message_max }
+    Terms { host, query: "EIO=4&transport=websocket", message_max, first: First::Server }
 }
 
 /// Waits for the open packet, with which the session begins.

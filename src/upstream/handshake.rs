@@ -25,9 +25,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::duplex::Duplex;
 use crate::upstream::headers;
+use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
 use crate::upstream::target::Target;
-use crate::upstream::{Host, OpenError, OpenRequest, Refused};
+use crate::upstream::{Host, OpenError, OpenRequest, Refused, Refuser};
 
 /// What is the same for all handshakes with an upstream.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,17 @@ pub(super) struct Terms {
     pub(super) query: &'static str,
     /// The largest message that will be read, in bytes on the wire.
     pub(super) message_max: usize,
+    /// Who speaks first on the WebSocket.
+    pub(super) first: First,
+}
+
+/// Who speaks first on a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum First {
+    /// The backend, as Engine.IO has it: what it says first may be a late refusal.
+    Server,
+    /// Either.
+    Anybody,
 }
 
 /// What came of a handshake.
@@ -68,12 +80,18 @@ pub(super) async fn shake(
         let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect::<Vec<_>>();
         let mut response = sender.send_request(request).await.map_err(handle_error)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(OpenError::Refused(Box::new(read_refusal(response).await)));
+            return Err(OpenError::Refused(Box::new(read_refusal(response).await?)));
         }
         check(response.headers(), &key).map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
         let subprotocol = chosen_subprotocol(response.headers(), &offered)?;
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
-        let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
+        let (mut stream, mut read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
+        if terms.first == First::Server {
+            match late::greeting(&mut stream, read_ahead).await {
+                Greeting::Frame(bytes) => read_ahead = bytes,
+                Greeting::Refusal(refused) => return Err(OpenError::Refused(Box::new(refused))),
+            }
+        }
         let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max).await;
         let mut headers = std::mem::take(response.headers_mut());
         headers::keep_for_client(&mut headers);
@@ -154,12 +172,11 @@ fn chosen_subprotocol(
     }
 }
 
-async fn read_refusal(response: Response<Incoming>) -> Refused {
+async fn read_refusal(response: Response<Incoming>) -> Result<Refused, OpenError> {
     let (mut head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
-    // A body that breaks off is handed on as far as it came: the status says what matters.
-    while let Some(Ok(frame)) = incoming.frame().await {
-        if let Ok(data) = frame.into_data() {
+    while let Some(frame) = incoming.frame().await {
+        if let Ok(data) = frame.map_err(handle_error)?.into_data() {
             let room = REFUSAL_LEN_MAX - body.len();
             body.extend_from_slice(&data[..data.len().min(room)]);
             if data.len() >= room {
@@ -168,7 +185,7 @@ async fn read_refusal(response: Response<Incoming>) -> Refused {
         }
     }
     headers::keep_of_refusal(&mut head.headers);
-    Refused { status: head.status, headers: head.headers, body: body.into() }
+    Ok(Refused { status: head.status, headers: head.headers, body: body.into(), by: Refuser::Other })
 }
 
 /// The 16 random bytes that prove that the answer is to this request.

@@ -11,6 +11,7 @@ mod engineio;
 mod engineio_packet;
 mod handshake;
 mod headers;
+mod late;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -139,6 +140,17 @@ pub struct Refused {
     pub headers: HeaderMap,
     /// The response's body, cut at 64 KiB.
     pub body: Bytes,
+    /// Who speaks.
+    pub by: Refuser,
+}
+
+/// Who refuses, which decides what the refusal's words mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refuser {
+    /// An Engine.IO server: the bare text of its 400 is one of the protocol's errors.
+    EngineIo,
+    /// Any other server.
+    Other,
 }
 
 /// A session's back side. All methods are polled by the session's driver with one waker, never concurrently.

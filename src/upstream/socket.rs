@@ -29,6 +29,8 @@ pub(super) struct Socket {
     /// Whether a Close frame was sent.
     goodbye: bool,
     reading: Reading,
+    /// Pings since the socket was last known to be flushed.
+    pings: usize,
 }
 
 /// What comes in.
@@ -54,7 +56,7 @@ enum Reading {
 
 impl Socket {
     pub(super) const fn new(inner: WebSocket) -> Self {
-        Self { inner, control: None, flush_due: false, goodbye: false, reading: Reading::Open }
+        Self { inner, control: None, flush_due: false, goodbye: false, reading: Reading::Open, pings: 0 }
     }
 
     /// Whether one more frame can be taken.
@@ -73,6 +75,7 @@ impl Socket {
         ready!(self.poll_control(cx))?;
         ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(|_| LinkError)?;
         self.flush_due = false;
+        self.pings = 0;
         Poll::Ready(Ok(()))
     }
 
@@ -85,9 +88,18 @@ impl Socket {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
             self.push_control(cx);
+            // A backend that pings and does not read would let its pongs pile up here.
+            if self.pings > PINGS_MAX && ready!(self.poll_flush(cx)).is_err() {
+                self.reading = Reading::Done;
+                return Poll::Ready(Incoming::Closed(LOST));
+            }
             let incoming = match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
                 // tungstenite has queued the pong and writes it when it is next asked to read.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Ping(_))) => {
+                    self.pings += 1;
+                    continue;
+                }
+                Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Text(text))) => Incoming::Text(Text::lossy(text.into())),
                 Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
                 Some(Ok(Message::Close(frame))) => {
@@ -233,6 +245,9 @@ impl Socket {
         self.fail(cx, closing)
     }
 }
+
+/// How many pongs may wait for a backend that does not read.
+const PINGS_MAX: usize = 64;
 
 /// A text message whose bytes are known to be UTF-8.
 pub(super) fn text_frame(text: Bytes) -> Frame {

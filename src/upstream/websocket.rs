@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::packet::{Closing, Message};
 use crate::upstream::dial::{Deadline, Dialer};
-use crate::upstream::handshake::Terms;
+use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
     BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Settings, Upstream,
@@ -35,7 +35,12 @@ impl WebSocket {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let terms = Terms { host: self.settings.host, query: "", message_max: self.settings.max_message };
+        let terms = Terms {
+            host: self.settings.host,
+            query: "",
+            message_max: self.settings.max_message,
+            first: First::Anybody,
+        };
         let accepted = self.dialer.open(request, &terms, deadline).await?;
         let opened =
             Opened { headers: accepted.headers, subprotocol: accepted.subprotocol, ..Opened::default() };

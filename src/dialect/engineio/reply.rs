@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use crate::dialect::{Reject, Reply, Road};
-use crate::upstream::Refused;
+use crate::upstream::{Refused, Refuser};
 
 pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
     let (code, message) = match reject {
@@ -35,12 +35,12 @@ pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
 /// A WebSocket client gets the backend's refusal as it is. A polling client gets the JSON that the backend would have
 /// sent it: the backend, asked for a WebSocket, says the same in bare text.
 pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
-    let Refused { status, mut headers, body } = refused;
+    let Refused { status, mut headers, body, by } = refused;
     if road == Road::WebSocket {
         // The header is about the hop, so the backend's own is gone; the reference closes after every such refusal.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if road == Road::WebSocket || status != StatusCode::BAD_REQUEST {
+    if road == Road::WebSocket || by == Refuser::Other || status != StatusCode::BAD_REQUEST {
         return Reply { status, headers, body };
     }
     let text = String::from_utf8_lossy(&body);
@@ -110,6 +110,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers,
             body: Bytes::from_static(body.as_bytes()),
+            by: Refuser::EngineIo,
         }
     }
 
@@ -131,6 +132,9 @@ mod tests {
             assert_eq!((reply.status.as_u16(), &reply.body[..]), (status, body.as_bytes()));
             assert_eq!(reply.headers[http::header::SET_COOKIE], "a=b");
         }
+        let plain =
+            translate_refusal(Refused { by: Refuser::Other, ..refused(400, "Bad request") }, Road::Http);
+        assert_eq!(&plain.body[..], b"Bad request", "a plain WebSocket server's words are not Engine.IO's");
         let reply = translate_refusal(refused(400, "Forbidden"), Road::WebSocket);
         assert_eq!((reply.status.as_u16(), &reply.body[..]), (400, &b"Forbidden"[..]));
         assert_eq!(reply.headers[CONNECTION], "close");

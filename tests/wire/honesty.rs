@@ -9,7 +9,7 @@ use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::http::Response;
 use crate::support::setup::bare_refusal;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Poller, QUIET, SOON, Setup, World, assert_took, metrics, ms};
+use crate::support::{Poller, QUIET, SOON, Setup, World, assert_took, metrics, ms, patiently};
 
 fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
@@ -29,13 +29,15 @@ fn nowhere() -> String {
 
 #[test]
 fn the_backend_is_asked_before_the_client_is_answered() {
-    let Some(world) = world(Setup::new().script(|script| script.delay = ms(200))) else { return };
-    let start = Instant::now();
-    assert_eq!(world.get(POLLING).status, 200);
-    assert_took(start.elapsed(), 200, 900);
-    let start = Instant::now();
-    assert!(Socket::try_connect(world.addr, WEBSOCKET, &[]).is_ok());
-    assert_took(start.elapsed(), 200, 900);
+    patiently(|| {
+        let Some(world) = world(Setup::new().script(|script| script.delay = ms(200))) else { return };
+        let start = Instant::now();
+        assert_eq!(world.get(POLLING).status, 200);
+        assert_took(start.elapsed(), 200, 900);
+        let start = Instant::now();
+        assert!(Socket::try_connect(world.addr, WEBSOCKET, &[]).is_ok());
+        assert_took(start.elapsed(), 200, 900);
+    });
 }
 
 #[test]
@@ -74,7 +76,7 @@ fn a_backend_that_hangs_up_unanswered_is_502() {
 fn a_backend_that_answers_nonsense_is_502() {
     let nonsense: [&[u8]; 4] = [
         b"nonsense\r\n\r\n",
-        b"HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\ncut",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: d3Jvbmc=\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: nonsense\r\nConnection: Upgrade\r\n\r\n",
     ];
@@ -106,16 +108,18 @@ fn a_backend_that_opens_with_nonsense_is_502() {
 
 #[test]
 fn a_backend_that_does_not_answer_is_504() {
-    let setup =
-        Setup::new().upstream("handshake_timeout = \"300ms\"").script(|script| script.delay = ms(3000));
-    let Some(world) = world(setup) else { return };
-    for handshake in [true, false] {
-        let start = Instant::now();
-        let answer = both(&world)[usize::from(handshake)].clone();
-        assert_eq!(answer.status, 504);
-        assert!(start.elapsed() >= ms(300) && start.elapsed() < ms(2500), "{:?}", start.elapsed());
-    }
-    world.assert_sessions(0);
+    patiently(|| {
+        let setup =
+            Setup::new().upstream("handshake_timeout = \"300ms\"").script(|script| script.delay = ms(3000));
+        let Some(world) = world(setup) else { return };
+        for handshake in [true, false] {
+            let start = Instant::now();
+            let answer = both(&world)[usize::from(handshake)].clone();
+            assert_eq!(answer.status, 504);
+            assert!(start.elapsed() >= ms(300) && start.elapsed() < ms(2500), "{:?}", start.elapsed());
+        }
+        world.assert_sessions(0);
+    });
 }
 
 #[test]
@@ -129,17 +133,19 @@ fn a_backend_that_never_sends_its_open_packet_is_504() {
 
 #[test]
 fn a_backend_that_does_not_accept_connections_is_504() {
-    let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    listener.listen(0).unwrap();
-    let addr = listener.local_addr().unwrap().as_socket().unwrap();
-    // The queue is full from now on: the system drops further attempts.
-    let _queue: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect_timeout(&addr, ms(100))).collect();
-    let setup = Setup::new().url(&format!("ws://{addr}/")).upstream("connect_timeout = \"300ms\"");
-    let Some(world) = world(setup) else { return };
-    let start = Instant::now();
-    assert_eq!(world.get(POLLING).status, 504);
-    assert_took(start.elapsed(), 290, 1500);
+    patiently(|| {
+        let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let addr = listener.local_addr().unwrap().as_socket().unwrap();
+        // The queue is full from now on: the system drops further attempts.
+        let _queue: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect_timeout(&addr, ms(100))).collect();
+        let setup = Setup::new().url(&format!("ws://{addr}/")).upstream("connect_timeout = \"300ms\"");
+        let Some(world) = world(setup) else { return };
+        let start = Instant::now();
+        assert_eq!(world.get(POLLING).status, 504);
+        assert_took(start.elapsed(), 290, 1500);
+    });
 }
 
 #[test]
@@ -193,7 +199,6 @@ fn any_other_refusal_passes_unchanged() {
         ("302 Found", "Location: /login\r\n", ""),
         ("429 Too Many Requests", "Retry-After: 7\r\n", "later"),
         ("503 Service Unavailable", "Set-Cookie: a=b\r\n", "down for lunch"),
-        ("200 OK", "X-Not: a-websocket\r\n", "hello"),
     ];
     for (status, header, body) in refusals {
         let bytes = format!(
@@ -206,13 +211,7 @@ fn any_other_refusal_passes_unchanged() {
         };
         for answer in both(&world) {
             assert_eq!(answer.text(), body, "{status}");
-            // A 200 where a 101 was asked for is no answer that a WebSocket backend gives.
-            let expected = if status.starts_with("200") {
-                [200, 502].contains(&answer.status)
-            } else {
-                status.starts_with(&answer.status.to_string())
-            };
-            assert!(expected, "{status} became {}", answer.status);
+            assert!(status.starts_with(&answer.status.to_string()), "{status} became {}", answer.status);
             let (name, value) = header.trim().split_once(": ").unwrap();
             assert_eq!(answer.header(name), Some(value), "{status}");
             assert_eq!(answer.header("content-type"), Some("text/x-test"));

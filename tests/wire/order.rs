@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::support::frames::{Op, Socket};
 use crate::support::wire::Wire;
 use crate::support::world::{Excluded, WEBSOCKET};
-use crate::support::{Poller, SOON, Setup, World, ms};
+use crate::support::{Poller, SOON, Setup, World, ms, patiently};
 
 /// Polls until `count` messages have come, and fails unless they are numbered from `from` on.
 #[track_caller]
@@ -33,40 +33,46 @@ fn numbered(number: usize, length: usize) -> String {
 
 #[test]
 fn one_poll_after_a_post_brings_back_all_its_echoes() {
-    let world = World::new(Setup::new().route("linger = \"60ms\""));
-    let (mut poller, peer) = world.poller();
-    peer.echo();
-    for _ in 0..5 {
-        poller.post_ok("4one\u{1e}4two\u{1e}bAAEC");
-        assert_eq!(poller.poll(), "4one\u{1e}4two\u{1e}bAAEC");
-    }
+    patiently(|| {
+        let world = World::new(Setup::new().route("linger = \"60ms\""));
+        let (mut poller, peer) = world.poller();
+        peer.echo();
+        for _ in 0..5 {
+            poller.post_ok("4one\u{1e}4two\u{1e}bAAEC");
+            assert_eq!(poller.poll(), "4one\u{1e}4two\u{1e}bAAEC");
+        }
+    });
 }
 
 #[test]
 fn a_poll_that_parked_before_the_post_is_answered_at_once() {
-    let world = World::new(Setup::new().route("linger = \"1s\""));
-    let (mut poller, peer) = world.poller();
-    peer.echo();
-    poller.park();
-    poller.post_ok("4x");
-    let start = Instant::now();
-    poller.assert_parked_gets("4x");
-    assert!(start.elapsed() < ms(500), "{:?}", start.elapsed());
+    patiently(|| {
+        let world = World::new(Setup::new().route("linger = \"1s\""));
+        let (mut poller, peer) = world.poller();
+        peer.echo();
+        poller.park();
+        poller.post_ok("4x");
+        let start = Instant::now();
+        poller.assert_parked_gets("4x");
+        assert!(start.elapsed() < ms(500), "{:?}", start.elapsed());
+    });
 }
 
 #[test]
 fn a_poll_without_a_recent_post_is_answered_at_once() {
-    let world = World::new(Setup::new().route("linger = \"200ms\""));
-    let (mut poller, peer) = world.poller();
-    poller.post_ok("4x");
-    peer.assert_text("x");
-    thread::sleep(ms(300));
-    for _ in 0..10 {
-        peer.send("y");
-        let start = Instant::now();
-        assert_eq!(poller.poll(), "4y");
-        assert!(start.elapsed() < ms(150), "{:?}", start.elapsed());
-    }
+    patiently(|| {
+        let world = World::new(Setup::new().route("linger = \"200ms\""));
+        let (mut poller, peer) = world.poller();
+        poller.post_ok("4x");
+        peer.assert_text("x");
+        thread::sleep(ms(300));
+        for _ in 0..10 {
+            peer.send("y");
+            let start = Instant::now();
+            assert_eq!(poller.poll(), "4y");
+            assert!(start.elapsed() < ms(150), "{:?}", start.elapsed());
+        }
+    });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::frames::{Op, Socket};
 use crate::support::http::Client;
 use crate::support::poller::open_packet;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Event, Peer, Poller, QUIET, SOON, Setup, World, ms};
+use crate::support::{Event, Peer, Poller, QUIET, SOON, Setup, World, ms, patiently};
 
 /// What a parked poll or an idle WebSocket may cost: far below a library's careless defaults (137 kB and more for
 /// each side), far above what the budgets of a release build are.
@@ -30,35 +30,39 @@ fn crowd(world: &World) -> Vec<(Client, String, Peer)> {
 
 #[test]
 fn an_upgrade_hangs_while_polls_keep_coming() {
-    let world = World::new(Setup::new());
-    let (mut poller, peer) = world.poller();
-    poller.park();
-    let start = Instant::now();
-    let mut socket = poller.probe();
-    poller.assert_parked_gets("6");
-    // A client may send another poll, and a third, before it sees the probe's answer.
-    assert_eq!(poller.poll(), "6");
-    assert_eq!(poller.poll(), "6");
-    socket.send("5");
-    peer.send("moved");
-    socket.assert_text("4moved");
-    assert!(start.elapsed() < ms(1000), "{:?}", start.elapsed());
+    patiently(|| {
+        let world = World::new(Setup::new());
+        let (mut poller, peer) = world.poller();
+        poller.park();
+        let start = Instant::now();
+        let mut socket = poller.probe();
+        poller.assert_parked_gets("6");
+        // A client may send another poll, and a third, before it sees the probe's answer.
+        assert_eq!(poller.poll(), "6");
+        assert_eq!(poller.poll(), "6");
+        socket.send("5");
+        peer.send("moved");
+        socket.assert_text("4moved");
+        assert!(start.elapsed() < ms(1000), "{:?}", start.elapsed());
+    });
 }
 
 #[test]
 fn a_noop_ends_up_on_the_websocket() {
-    let world = World::new(Setup::new());
-    for _ in 0..3 {
-        let (mut poller, peer) = world.poller();
-        poller.park();
-        let mut socket = poller.probe();
-        thread::sleep(ms(95));
-        socket.send("5");
-        peer.send("first");
-        socket.assert_text("4first");
-        thread::sleep(ms(120));
-        socket.assert_quiet();
-    }
+    patiently(|| {
+        let world = World::new(Setup::new());
+        for _ in 0..3 {
+            let (mut poller, peer) = world.poller();
+            poller.park();
+            let mut socket = poller.probe();
+            thread::sleep(ms(95));
+            socket.send("5");
+            peer.send("first");
+            socket.assert_text("4first");
+            thread::sleep(ms(120));
+            socket.assert_quiet();
+        }
+    });
 }
 
 #[test]
@@ -116,34 +120,38 @@ fn separators_are_lost_when_a_parked_poll_is_fed() {
 
 #[test]
 fn an_abandoned_polling_session_leaks() {
-    let world = World::new(Setup::new().heartbeat(300, 200));
-    let crowd = crowd(&world);
-    let start = Instant::now();
-    // No request comes meanwhile that could sweep up: the sessions' own timers must do it.
-    for (_client, _target, peer) in &crowd {
-        peer.assert_closed();
-    }
-    assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
-    world.assert_sessions(0);
+    patiently(|| {
+        let world = World::new(Setup::new().heartbeat(300, 200));
+        let crowd = crowd(&world);
+        let start = Instant::now();
+        // No request comes meanwhile that could sweep up: the sessions' own timers must do it.
+        for (_client, _target, peer) in &crowd {
+            peer.assert_closed();
+        }
+        assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
+        world.assert_sessions(0);
+    });
 }
 
 #[test]
 fn the_end_of_many_sessions_at_once_stops_the_others() {
-    let world = World::new(Setup::new());
-    let (mut socket, peer) = world.websocket();
-    peer.echo();
-    let crowd = crowd(&world);
-    let reaper = thread::spawn(move || crowd.into_iter().for_each(|(client, _, _)| client.wire.reset()));
-    let mut worst = ms(0);
-    for _ in 0..100 {
-        let start = Instant::now();
-        socket.send("4x");
-        socket.assert_text("4x");
-        worst = worst.max(start.elapsed());
-        thread::sleep(ms(2));
-    }
-    reaper.join().unwrap();
-    assert!(worst < ms(400), "an echo took {worst:?}");
+    patiently(|| {
+        let world = World::new(Setup::new());
+        let (mut socket, peer) = world.websocket();
+        peer.echo();
+        let crowd = crowd(&world);
+        let reaper = thread::spawn(move || crowd.into_iter().for_each(|(client, _, _)| client.wire.reset()));
+        let mut worst = ms(0);
+        for _ in 0..100 {
+            let start = Instant::now();
+            socket.send("4x");
+            socket.assert_text("4x");
+            worst = worst.max(start.elapsed());
+            thread::sleep(ms(2));
+        }
+        reaper.join().unwrap();
+        assert!(worst < ms(400), "an echo took {worst:?}");
+    });
 }
 
 #[test]
@@ -163,18 +171,20 @@ fn a_newcomer_is_turned_away_while_there_is_room_or_evicts_a_living_session() {
 
 #[test]
 fn a_busy_websocket_is_forgotten_because_nobody_looks_it_up() {
-    let world = World::new(Setup::new().heartbeat(200, 200));
-    let (poller, peer) = world.poller();
-    let mut socket = poller.upgraded();
-    let start = Instant::now();
-    while start.elapsed() < ms(1500) {
-        assert_eq!(socket.text(), "2");
-        socket.send("3");
-    }
-    poller.request("GET", &[], b"").assert_error(400, 3, "Bad request");
-    socket.send("4still here");
-    peer.assert_text("still here");
-    world.assert_sessions(1);
+    patiently(|| {
+        let world = World::new(Setup::new().heartbeat(200, 200));
+        let (poller, peer) = world.poller();
+        let mut socket = poller.upgraded();
+        let start = Instant::now();
+        while start.elapsed() < ms(1500) {
+            assert_eq!(socket.text(), "2");
+            socket.send("3");
+        }
+        poller.request("GET", &[], b"").assert_error(400, 3, "Bad request");
+        socket.send("4still here");
+        peer.assert_text("still here");
+        world.assert_sessions(1);
+    });
 }
 
 #[test]
@@ -220,18 +230,20 @@ fn a_message_is_lost_when_two_things_happen_at_once() {
 
 #[test]
 fn small_messages_wait_for_an_acknowledgement() {
-    let world = World::new(Setup::new());
-    let (mut socket, peer) = world.websocket();
-    peer.echo();
-    let start = Instant::now();
-    for _ in 0..20 {
-        // Two small writes in a row: with Nagle's delay the second waits some 40 ms.
-        socket.send("4a");
-        socket.send("4b");
-        socket.assert_text("4a");
-        socket.assert_text("4b");
-    }
-    assert!(start.elapsed() < ms(600), "{:?}", start.elapsed());
+    patiently(|| {
+        let world = World::new(Setup::new());
+        let (mut socket, peer) = world.websocket();
+        peer.echo();
+        let start = Instant::now();
+        for _ in 0..20 {
+            // Two small writes in a row: with Nagle's delay the second waits some 40 ms.
+            socket.send("4a");
+            socket.send("4b");
+            socket.assert_text("4a");
+            socket.assert_text("4b");
+        }
+        assert!(start.elapsed() < ms(600), "{:?}", start.elapsed());
+    });
 }
 
 #[test]
@@ -262,16 +274,18 @@ fn assert_cost(what: &str, grown: usize) {
 
 #[test]
 fn a_parked_poll_stops_the_requests_of_its_session() {
-    let world = World::new(Setup::new());
-    let (mut poller, peer) = world.poller();
-    poller.park();
-    for turn in 0..20 {
-        let start = Instant::now();
-        poller.post_ok(format!("4{turn}"));
-        peer.assert_text(&turn.to_string());
-        assert!(start.elapsed() < ms(500), "{:?}", start.elapsed());
-    }
-    poller.gets.assert_parked();
+    patiently(|| {
+        let world = World::new(Setup::new());
+        let (mut poller, peer) = world.poller();
+        poller.park();
+        for turn in 0..20 {
+            let start = Instant::now();
+            poller.post_ok(format!("4{turn}"));
+            peer.assert_text(&turn.to_string());
+            assert!(start.elapsed() < ms(500), "{:?}", start.elapsed());
+        }
+        poller.gets.assert_parked();
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The WebSocket transport: frames, limits and closes (ENGINEIO.md, 2.6).
 
-use crate::support::frames::{Frame, Masked, Op};
+use crate::support::frames::{ENDING, Frame, Masked, Op};
 use crate::support::wire::Fill;
 use crate::support::world::Excluded;
 use crate::support::{QUIET, Setup, World};
@@ -185,7 +185,7 @@ fn a_frame_against_the_rfc_ends_the_connection_with_1002() {
         socket.wire.send(&bytes);
         let frame = socket.frame_within(crate::support::SOON).unwrap_or_else(|end| panic!("{name}: {end:?}"));
         assert_eq!((frame.op, frame.code()), (Op::CLOSE, Some(1002)), "{name}");
-        assert!(socket.wire.ends_within(crate::support::SOON), "{name}");
+        assert!(socket.wire.ends_within(ENDING), "{name}: the connection ends soon");
         peer.assert_closed();
     }
 }
@@ -217,7 +217,7 @@ fn a_clients_close_is_echoed() {
         socket.send_frame(&Frame::close(code));
         let frame = socket.frame();
         assert_eq!((frame.op, frame.code()), (Op::CLOSE, code));
-        assert!(socket.wire.ends_within(crate::support::SOON));
+        assert!(socket.wire.ends_within(ENDING));
         drop(socket);
         peer.assert_closed();
     }

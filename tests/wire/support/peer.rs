@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::backend::Line;
+use super::line::Line;
 use super::{QUIET, SOON};
 
 /// What reaches the application.

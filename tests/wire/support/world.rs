@@ -30,27 +30,29 @@ enum App {
 
 impl World {
     /// The proxy before a scripted backend; or the reference server, where the tests are tested.
+    #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn new(setup: Setup) -> Self {
         if oracle() {
             let target = Target::reference(&setup);
             let app = App::Reference(Reference::connect(target.admin));
             return Self { addr: target.public, target, app };
         }
-        Self::start(setup)
+        Self::start(&setup)
     }
 
     /// The same, for what the reference server is not asked; the reason says why.
+    #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn proxy_only(setup: Setup, reason: Excluded) -> Option<Self> {
         if oracle() {
             eprintln!("not asked of the reference server: {reason:?}");
             return None;
         }
-        Some(Self::start(setup))
+        Some(Self::start(&setup))
     }
 
-    fn start(setup: Setup) -> Self {
+    fn start(setup: &Setup) -> Self {
         let backend = Backend::listen(setup.kind, setup.script.clone());
-        let target = Target::proxy(&setup, backend.addr);
+        let target = Target::proxy(setup, backend.addr);
         Self { addr: target.public, target, app: App::Backend(backend) }
     }
 

@@ -206,6 +206,10 @@ fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
 
 fn refuse(gateway: &Gateway, error: OpenError, road: Road) -> Response {
     let (outcome, response) = match error {
+        // Neither a WebSocket nor a refusal: nothing that a client could take for a session is passed on.
+        OpenError::Refused(refused) if refused.status.is_success() => {
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
+        }
         OpenError::Refused(refused) => {
             (Outcome::Refused, polling::respond(gateway.dialect.translate_refusal(*refused, road)))
         }

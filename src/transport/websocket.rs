@@ -15,7 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
@@ -99,6 +99,7 @@ enum Goodbye {
     Unsaid,
     Said,
     Flushed,
+    Ended,
 }
 
 impl FramedSocket {
@@ -143,6 +144,26 @@ impl FramedSocket {
         match decoded {
             Ok(packet) => Some(Ok(packet)),
             Err(wire::Malformed) => end(End::ParseError),
+        }
+    }
+}
+
+impl FramedSocket {
+    /// Ends the stream, as the reference does after a broken frame, and reads what still comes: closing on unread bytes
+    /// would reset the connection, and the reset could overtake our close frame.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stream = self.socket.get_mut();
+        if self.closing == Goodbye::Flushed {
+            let _ = ready!(Pin::new(&mut *stream).poll_shutdown(cx));
+            self.closing = Goodbye::Ended;
+        }
+        let mut scrap = [0; 4096];
+        loop {
+            let mut scrap = ReadBuf::new(&mut scrap);
+            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut scrap));
+            if read.is_err() || scrap.filled().is_empty() {
+                return Poll::Ready(());
+            }
         }
     }
 }
@@ -195,16 +216,10 @@ impl ClientSocket for FramedSocket {
             }
             self.closing = Goodbye::Flushed;
         }
-        // The client's own close frame comes, or its end. What follows a broken frame can't be read as frames; it is
-        // read all the same, since closing on unread bytes would reset the connection and lose our close frame.
-        while self.fault.is_some() {
-            let mut scrap = [0; 1024];
-            let mut scrap = ReadBuf::new(&mut scrap);
-            let read = ready!(Pin::new(self.socket.get_mut()).poll_read(cx, &mut scrap));
-            if read.is_err() || scrap.filled().is_empty() {
-                return Poll::Ready(());
-            }
+        if self.fault.is_some() {
+            return self.poll_drain(cx);
         }
+        // The client's own close frame comes, or its end.
         loop {
             match ready!(self.socket.poll_next_unpin(cx)) {
                 Some(Ok(_)) => {}

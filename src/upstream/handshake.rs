@@ -80,7 +80,7 @@ pub(super) async fn shake(
         let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect::<Vec<_>>();
         let mut response = sender.send_request(request).await.map_err(handle_error)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(OpenError::Refused(Box::new(read_refusal(response).await?)));
+            return Err(OpenError::Refused(Box::new(read_refusal(response).await)));
         }
         check(response.headers(), &key).map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
         let subprotocol = chosen_subprotocol(response.headers(), &offered)?;
@@ -172,11 +172,12 @@ fn chosen_subprotocol(
     }
 }
 
-async fn read_refusal(response: Response<Incoming>) -> Result<Refused, OpenError> {
+async fn read_refusal(response: Response<Incoming>) -> Refused {
     let (mut head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
-    while let Some(frame) = incoming.frame().await {
-        if let Ok(data) = frame.map_err(handle_error)?.into_data() {
+    // A body that breaks off is handed on as far as it came: the status says what matters.
+    while let Some(Ok(frame)) = incoming.frame().await {
+        if let Ok(data) = frame.into_data() {
             let room = REFUSAL_LEN_MAX - body.len();
             body.extend_from_slice(&data[..data.len().min(room)]);
             if data.len() >= room {
@@ -185,7 +186,7 @@ async fn read_refusal(response: Response<Incoming>) -> Result<Refused, OpenError
         }
     }
     headers::keep_of_refusal(&mut head.headers);
-    Ok(Refused { status: head.status, headers: head.headers, body: body.into(), by: Refuser::Other })
+    Refused { status: head.status, headers: head.headers, body: body.into(), by: Refuser::Other }
 }
 
 /// The 16 random bytes that prove that the answer is to this request.

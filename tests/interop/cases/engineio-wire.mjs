@@ -1,0 +1,1 @@
+export default { name: 'engineio-wire', backend: 'none', cases: [] };

@@ -1,0 +1,1 @@
+export default { name: 'engineio', backend: 'none', cases: [] };

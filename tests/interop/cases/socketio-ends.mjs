@@ -1,0 +1,1 @@
+export default { name: 'socketio-ends', backend: 'none', cases: [] };

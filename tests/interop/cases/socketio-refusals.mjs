@@ -1,0 +1,1 @@
+export default { name: 'socketio-refusals', backend: 'none', cases: [] };

@@ -1,0 +1,1 @@
+export default { name: 'websocket', backend: 'none', cases: [] };

@@ -115,7 +115,9 @@ const cases = [
       const root = await t.connect();
       const names = ['/static', '/room-1', '/room-22'];
       const sockets = [root, ...names.map((name) => root.io.socket(name, { auth: { name } }))];
-      await Promise.all(sockets.map((socket) => socket.connected || new Promise((go) => socket.once('connect', go))));
+      const standing = sockets.slice(1).map((socket) => new Promise((go) => socket.once('connect', go)));
+      sockets.slice(1).forEach((socket) => socket.connect());
+      await Promise.all(standing);
       t.assert.equal(new Set(sockets.map((socket) => socket.id)).size, 4);
       sockets.forEach((socket) => socket.on('hello', (...args) => t.log(`client ${socket.nsp}`, 'hello', ...args)));
       for (let n = 0; n < 10; n++) sockets.forEach((socket) => socket.emit('hello', n));
@@ -125,7 +127,7 @@ const cases = [
       root.emit('hello', 'still here');
       await t.until('client /', 'hello', 11);
       sockets.forEach((socket) => socket.disconnect());
-      await t.until('server /room-22', 'disconnect');
+      await Promise.all(['/', '/room-1', '/room-22'].map((name) => t.until(`server ${name}`, 'disconnect')));
     },
   },
   {

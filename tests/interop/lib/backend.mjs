@@ -51,11 +51,12 @@ export class Backend {
   /** Closes every session and the port, as a server that shuts down does. */
   async stop() {
     if (!this.#running) return;
-    const closed = new Promise((resolve) => this.#http.once('close', resolve));
+    const server = this.#http;
+    const closed = new Promise((resolve) => server.once('close', resolve));
     this.#running.close();
     this.#running = undefined;
-    this.#http.close();
-    setTimeout(() => this.#http.closeAllConnections(), 50);
+    server.close();
+    setTimeout(() => server.closeAllConnections(), 50);
     await closed;
   }
 }

@@ -67,7 +67,7 @@ export class Runner {
       await deadline(test.timeout ?? 10_000, perform(suite, test, context));
       if (context.transcript.empty) throw new Error('the case saw nothing');
     } catch (error) {
-      faults.push(`${side}: ${error.stack ?? error}`);
+      faults.push(`${side}: ${String(error.stack ?? error).replace(/\n +at .*(node:|node_modules|lib\/runner).*/g, '')}`);
       if (context) faults.push(`${side} transcript: ${JSON.stringify(context.transcript).slice(0, 2000)}`);
       if (proxied) faults.push(...said(lane.proxy, lane.mark));
     }

@@ -78,7 +78,7 @@ function dial(req, target, carrier) {
     link.session = true;
     const server = new Server(options);
     server.on('initial_headers', (out) => {
-      if (upgradeHeaders['set-cookie']) out['set-cookie'] = upgradeHeaders['set-cookie'];
+      for (const [name, value] of Object.entries(upgradeHeaders)) if (!HOP.test(name)) out[name] = value;
     });
     server.once('connection', (socket) => {
       sessions.set(socket.id, server);

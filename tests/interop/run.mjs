@@ -14,7 +14,16 @@ const { values: args } = parseArgs({
   },
 });
 
-const FILES = ['socketio', 'socketio-content', 'socketio-ends', 'socketio-refusals', 'engineio', 'engineio-wire', 'websocket'];
+const FILES = [
+  'socketio',
+  'socketio-content',
+  'socketio-ends',
+  'socketio-refusals',
+  'engineio',
+  'engineio-wire',
+  'websocket',
+  'unreachable',
+];
 const suites = await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default));
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];

@@ -21,10 +21,21 @@ const texts = [
   'line\u2028separator\u2029here',
   'nul \u0000 and controls \u0001\u001f\u007f\u0085',
   'record \u001e separator \u001e\u001e',
-  'b4nana', '4hello', '2probe', 'b', '4', '1', '6', '0{"sid":"x"}', '451-["x",{"_placeholder":true,"num":0}]',
-  'ünïcödé ÿ é é', 'עברית العربية 中文 日本語 한국어',
+  'b4nana',
+  '4hello',
+  '2probe',
+  'b',
+  '4',
+  '1',
+  '6',
+  '0{"sid":"x"}',
+  '451-["x",{"_placeholder":true,"num":0}]',
+  'ünïcödé ÿ é é',
+  'עברית العربية 中文 日本語 한국어',
   'back\\slash "quotes" \\u001e \\n \n \r\n \t',
-  '\ufeffbyte order mark', '\ufffd', 'percent %20 + &amp;',
+  '\ufeffbyte order mark',
+  '\ufffd',
+  'percent %20 + &amp;',
 ];
 
 const cases = [
@@ -46,7 +57,8 @@ const cases = [
       socket.onAny((...event) => t.log('client', ...event));
       for (const event of binaries()) socket.emit(...event);
       await t.until('client', 'typed');
-      for (const event of binaries()) t.log('client', `ack ${event[0]}`, await socket.timeout(2000).emitWithAck('ack', event));
+      for (const event of binaries())
+        t.log('client', `ack ${event[0]}`, await socket.timeout(2000).emitWithAck('ack', event));
       t.assert.equal(t.transcript.of('client', 'large')[0][1].slice(0, 13), 'bytes:100000:');
       t.assert.equal(t.transcript.toJSON().client.length, 2 * binaries().length);
     },
@@ -64,7 +76,10 @@ const cases = [
       socket.emit('end');
       await t.until('client', 'end');
       const back = t.transcript.toJSON().client.slice(0, -1);
-      t.assert.deepEqual(back, texts.map((text) => [text, text, { [text]: text }]));
+      t.assert.deepEqual(
+        back,
+        texts.map((text) => [text, text, { [text]: text }]),
+      );
     },
   },
   {
@@ -96,15 +111,24 @@ const cases = [
     },
     differs: [
       {
-        track: 'server', label: 'disconnect', direct: ['transport error'], proxied: ['transport close'],
+        track: 'server',
+        label: 'disconnect',
+        direct: ['transport error'],
+        proxied: ['transport close'],
         why: 'the proxy refuses the message; the backend only sees its WebSocket closed',
       },
     ],
     async client(t) {
       const socket = await t.connect();
       socket.on('disconnect', (reason, details) =>
-        t.log('client', 'disconnect', reason, details?.message, details?.description?.code ?? details?.description,
-          details?.context?.code ?? details?.context?.status),
+        t.log(
+          'client',
+          'disconnect',
+          reason,
+          details?.message,
+          details?.description?.code ?? details?.description,
+          details?.context?.code ?? details?.context?.status,
+        ),
       );
       socket.emit(...sized(MAX + 1));
       await t.until('client', 'disconnect');
@@ -129,7 +153,17 @@ const cases = [
     name: 'query and headers as the backend sees them',
     quick: ALL,
     server(io, t) {
-      const kept = ['cookie', 'authorization', 'origin', 'user-agent', 'accept-language', 'host', 'x-one', 'x-two', 'referer'];
+      const kept = [
+        'cookie',
+        'authorization',
+        'origin',
+        'user-agent',
+        'accept-language',
+        'host',
+        'x-one',
+        'x-two',
+        'referer',
+      ];
       io.on('connection', (socket) => {
         const { headers, query, url } = socket.handshake;
         for (const name of kept) t.log('server', 'header', name, headers[name]);
@@ -186,7 +220,10 @@ const cases = [
     options: { cookie: { name: 'io' } },
     differs: [
       {
-        track: 'client', label: 'cookies', direct: [1], proxied: [0],
+        track: 'client',
+        label: 'cookies',
+        direct: [1],
+        proxied: [0],
         why: 'the backend is always dialled with a WebSocket, and engine.io puts this cookie on no 101',
       },
     ],
@@ -203,8 +240,13 @@ const cases = [
     async client(t) {
       const headers = { Origin: 'https://app.example' };
       const answer = await t.request({ path: `${t.path}?EIO=4&transport=polling`, headers });
-      t.log('client', 'handshake', answer.status, answer.headers['access-control-allow-origin'],
-        answer.headers['access-control-allow-credentials']);
+      t.log(
+        'client',
+        'handshake',
+        answer.status,
+        answer.headers['access-control-allow-origin'],
+        answer.headers['access-control-allow-credentials'],
+      );
       t.assert.equal(answer.headers['access-control-allow-origin'], 'https://app.example');
     },
   },

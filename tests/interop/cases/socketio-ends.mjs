@@ -11,7 +11,10 @@ const HEARTBEAT = { pingInterval: 300, pingTimeout: 200 };
 /** The backend of a bridge sees a WebSocket that closes, whatever became of the client. */
 const serverSeesClose = (...direct) =>
   direct.map((reason) => ({
-    track: 'server', label: 'disconnect', direct: [reason], proxied: ['transport close'],
+    track: 'server',
+    label: 'disconnect',
+    direct: [reason],
+    proxied: ['transport close'],
     why: 'behind the proxy every end of a client is the end of its WebSocket',
   }));
 
@@ -181,7 +184,10 @@ const cases = [
     ownBackend: true,
     differs: [
       {
-        track: 'client', label: 'disconnect', direct: ['transport error'], proxied: ['transport close'],
+        track: 'client',
+        label: 'disconnect',
+        direct: ['transport error'],
+        proxied: ['transport close'],
         why: 'a direct poller loses its connection; the proxy lives on and ends the session in due form',
       },
     ],

@@ -3,8 +3,16 @@
 /** Everything of a connect_error that the application can see. */
 function told(t, error) {
   const { context, description } = error;
-  t.log('client', 'connect_error', error.message, error.type, error.data,
-    typeof description === 'object' ? description?.message : description, context?.status, context?.responseText);
+  t.log(
+    'client',
+    'connect_error',
+    error.message,
+    error.type,
+    error.data,
+    typeof description === 'object' ? description?.message : description,
+    context?.status,
+    context?.responseText,
+  );
 }
 
 /** Connects until refused. */

@@ -182,9 +182,11 @@ const cases = [
     quick: ['polling'],
     timeout: 20_000,
     server(io, t) {
-      io.on('connection', (socket) => socket.on('go', () => {
-        for (let n = 0; n < 5; n++) io.emit('news', n, 'x'.repeat(50_000), Buffer.alloc(10_000, n));
-      }));
+      io.on('connection', (socket) =>
+        socket.on('go', () => {
+          for (let n = 0; n < 5; n++) io.emit('news', n, 'x'.repeat(50_000), Buffer.alloc(10_000, n));
+        }),
+      );
     },
     async client(t) {
       const sockets = await Promise.all(Array.from({ length: 20 }, () => t.connect()));
@@ -211,7 +213,10 @@ const cases = [
   },
   ...[
     ['200 rapid messages in order, both ways', (i) => [i]],
-    ['200 rapid messages, text and binary by turns, in order both ways', (i) => (i % 3 ? [i] : [i, Buffer.from(`b${i}`)])],
+    [
+      '200 rapid messages, text and binary by turns, in order both ways',
+      (i) => (i % 3 ? [i] : [i, Buffer.from(`b${i}`)]),
+    ],
     ['200 rapid messages of 4 kB, in order both ways', (i) => [i, String.fromCharCode(97 + (i % 26)).repeat(4096)]],
   ].map(([name, message]) => ({
     name,

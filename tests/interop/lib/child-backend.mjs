@@ -1,4 +1,4 @@
-// A Socket.IO backend in a process of its own, for cases that kill it. Argument: the port. Says "ready" when it listens.
+// A Socket.IO backend in its own process, for cases that kill it. Argument: the port. Says "ready" when it listens.
 
 import http from 'node:http';
 import { Server } from 'socket.io';

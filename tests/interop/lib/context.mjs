@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { io } from 'socket.io-client';
 import { Socket as EngineSocket } from 'engine.io-client';
-import { RawClient, request } from './raw.mjs';
+import { RawClient, request, upgrade } from './raw.mjs';
 import { sleep } from './ports.mjs';
 import { Transcript } from './transcript.mjs';
 
@@ -96,8 +96,8 @@ export class Context {
   }
 
   /** A client of bare HTTP and `ws` whose connections can be cut. */
-  async raw(options = {}) {
-    const client = new RawClient(this.port, this.path, this.transport, options);
+  async raw(transport = this.transport, options = {}) {
+    const client = new RawClient(this.port, this.path, transport, options);
     this.defer(() => client.close());
     await client.open();
     return client;
@@ -106,6 +106,11 @@ export class Context {
   /** One HTTP request to the side under test: `{ status, headers, body }`. */
   request(options) {
     return request({ port: this.port, ...options });
+  }
+
+  /** One WebSocket handshake by hand: `{ status, head, body }` once the other side has closed. */
+  upgradeRequest(options) {
+    return upgrade({ port: this.port, ...options });
   }
 
   /** Notes a duration; the proxied run may take `slack` ms longer than the direct one. */

@@ -72,11 +72,17 @@ export class RawClient {
     for (const packet of rest) this.#take(packet);
     this.polling = `${this.base}&transport=polling&sid=${this.handshake.sid}`;
     if (this.transport === 'upgrade') {
-      await this.#connect(`${this.base}&transport=websocket&sid=${this.handshake.sid}`);
-      this.#ws.send('2probe');
-      await this.next((packet) => packet === '3probe');
+      await this.probe();
       this.#ws.send('5');
     }
+  }
+
+  /** The first half of an upgrade; "5" is left to the caller. From here on packets go over the WebSocket. */
+  async probe() {
+    await this.#connect(`${this.base}&transport=websocket&sid=${this.handshake.sid}`);
+    this.#ws.send('2probe');
+    await this.next((packet) => packet === '3probe');
+    return this.#ws;
   }
 
   /** Sends one packet. */

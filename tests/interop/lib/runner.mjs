@@ -22,7 +22,7 @@ export class Runner {
   async run(jobs) {
     const queue = jobs.filter((job) => !job.test.alone);
     const worker = async () => {
-      for (let job; (job = queue.shift()); ) await this.#job(job);
+      for (let job; (job = queue.shift());) await this.#job(job);
     };
     await Promise.all(Array.from({ length: this.parallel }, worker));
     for (const job of jobs.filter(({ test }) => test.alone)) await this.#job(job);
@@ -41,7 +41,7 @@ export class Runner {
     if (this.binary && faults.length === 0) {
       const run = await this.#once('proxied', { suite, test, transport, lane, faults, times });
       if (oracle && faults.length === 0) {
-        faults.push(...compare(oracle.transcript, run.transcript, test.differs));
+        faults.push(...compare(oracle.transcript, run.transcript, test));
         faults.push(...slower(oracle.measures, run.measures));
         if (faults.length) faults.push(...said(lane.proxy, lane.mark));
       }
@@ -65,16 +65,19 @@ export class Runner {
       const { path } = lane.profile;
       context = new Context({ port, proxied, transport, path, backendPort: lane.backendPort });
       await deadline(test.timeout ?? 10_000, perform(suite, test, context));
+      context.transcript.seal();
       if (context.transcript.empty) throw new Error('the case saw nothing');
     } catch (error) {
-      faults.push(`${side}: ${String(error.stack ?? error).replace(/\n +at .*(node:|node_modules|lib\/runner).*/g, '')}`);
+      faults.push(
+        `${side}: ${String(error.stack ?? error).replace(/\n +at .*(node:|node_modules|lib\/runner).*/g, '')}`,
+      );
       if (context) faults.push(`${side} transcript: ${JSON.stringify(context.transcript).slice(0, 2000)}`);
       if (proxied) faults.push(...said(lane.proxy, lane.mark));
     }
     await context?.end().catch((error) => faults.push(`${side}, at the end: ${error.stack}`));
     await context?.backend?.stop();
     const took = Math.round(performance.now() - began);
-    times.push(`${side} ${took} ms`);
+    times.push(`${side === 'direct' && suite.backend === 'ws' ? 'reference' : side} ${took} ms`);
     return context;
   }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // A bridge made of the stock packages only: what any bridge, however good, must change. It is the oracle of the cases
 // that cannot run directly (a plain WebSocket backend), and lets the suite be tried without a proxy:
-// POLLIWOG_BIN=lib/stand-in.mjs. Started like the proxy; it reads the five keys that the suite always writes.
+// POLLIWOG_BIN=lib/stand-in.mjs. Started like the proxy; it reads the few keys that the suite writes.
 
 import http from 'node:http';
 import { readFileSync } from 'node:fs';
@@ -9,12 +9,16 @@ import { Server } from 'engine.io';
 import { WebSocket } from 'ws';
 
 const file = readFileSync(process.argv[process.argv.indexOf('--config') + 1], 'utf8');
-const key = (name, fallback) => new RegExp(`^${name} = \\[?"(.*?)"`, 'm').exec(file)?.[1] ?? fallback;
+const key = (name) => new RegExp(`^${name} = \\[?"(.*?)"`, 'm').exec(file)?.[1];
 const prefix = key('path');
 const url = key('url');
 const engineUpstream = key('kind') === 'engine.io';
-const handshakeTimeout = Number.parseInt(key('handshake_timeout', '10000ms'), 10);
-const HOP = /^(connection|upgrade|keep-alive|te|trailer|transfer-encoding|accept-encoding|content-.*|sec-websocket-.*)$/;
+const millis = (name) => Number.parseInt(key(name), 10);
+const heartbeat = { pingInterval: millis('ping_interval') || 25_000, pingTimeout: millis('ping_timeout') || 20_000 };
+const allowUpgrades = !/^allow_upgrades = false/m.test(file);
+const handshakeTimeout = millis('handshake_timeout') || 10_000;
+const HOP =
+  /^(connection|upgrade|keep-alive|te|trailer|transfer-encoding|accept-encoding|content-.*|sec-websocket-.*)$/;
 const CODES = { 'Transport unknown': 0, 'Session ID unknown': 1, 'Bad handshake method': 2, 'Bad request': 3 };
 
 const sessions = new Map();
@@ -53,7 +57,10 @@ function dial(req, target, carrier) {
   }
   const headers = Object.fromEntries(Object.entries(req.headers).filter(([name]) => !HOP.test(name)));
   headers['x-forwarded-for'] = req.socket.remoteAddress;
-  const offer = (req.headers['sec-websocket-protocol'] ?? '').split(',').map((one) => one.trim()).filter(Boolean);
+  const offer = (req.headers['sec-websocket-protocol'] ?? '')
+    .split(',')
+    .map((one) => one.trim())
+    .filter(Boolean);
   const path = target.pathname.slice(prefix.length);
   const link = new WebSocket(`${url}${path}?${query}`, offer, { headers, perMessageDeflate: false, handshakeTimeout });
   let upgradeHeaders = {};
@@ -71,12 +78,12 @@ function dial(req, target, carrier) {
     begin({ pingInterval, pingTimeout, maxHttpBufferSize });
   };
   link.on('message', onMessage);
-  if (!engineUpstream) link.once('open', () => begin({}));
+  if (!engineUpstream) link.once('open', () => begin(heartbeat));
 
   function begin(options) {
     link.removeAllListeners('error').on('error', () => {});
     link.session = true;
-    const server = new Server(options);
+    const server = new Server({ ...options, allowUpgrades });
     server.on('initial_headers', (out) => {
       for (const [name, value] of Object.entries(upgradeHeaders)) if (!HOP.test(name)) out[name] = value;
     });
@@ -98,7 +105,7 @@ function join(socket, link, early, onMessage) {
   link.on('message', (data, binary) => take(binary ? data : data.toString()));
   link.on('close', () => socket.close());
   early.forEach(take);
-  socket.on('message', (data) => link.send(engineUpstream && typeof data === 'string' ? `4${data}` : data));
+  socket.on('message', (data = '') => link.send(engineUpstream && typeof data === 'string' ? `4${data}` : data));
   socket.on('close', () => {
     link.close();
     setTimeout(() => sessions.delete(socket.id), 1000);

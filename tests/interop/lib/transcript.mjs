@@ -6,9 +6,11 @@ import { isDeepStrictEqual, inspect } from 'node:util';
 export class Transcript {
   tracks = new Map();
   #waiting = new Set();
+  #sealed = false;
 
   /** Writes one event down; `value` is normalised, so buffers become a digest and errors their public part. */
   log(track, label, ...values) {
+    if (this.#sealed) return;
     if (!this.tracks.has(track)) this.tracks.set(track, []);
     this.tracks.get(track).push([label, ...values.map(normalise)]);
     for (const check of [...this.#waiting]) check();
@@ -31,6 +33,11 @@ export class Transcript {
       this.#waiting.add(check);
       check();
     });
+  }
+
+  /** Ends it: what happens while the case is cleared away is no part of it. */
+  seal() {
+    this.#sealed = true;
   }
 
   get empty() {
@@ -61,13 +68,15 @@ export function normalise(value) {
 
 /**
  * Compares two transcripts. `differs` lists what a bridge cannot hide: `{ track, label, direct, proxied, why }`, where
- * `direct` and `proxied` are the event's values; such an event of the proxied run counts as the direct one.
+ * `direct` and `proxied` are the event's values; such an event of the proxied run counts as the direct one. Tracks named
+ * in `ignore` are not compared.
  * Returns lines that show the first difference of each track; none when they are equal.
  */
-export function compare(direct, proxied, differs = []) {
+export function compare(direct, proxied, { differs = [], ignore = [] }) {
   const [left, right] = [direct.toJSON(), proxied.toJSON()];
   const lines = [];
   for (const track of new Set([...Object.keys(left), ...Object.keys(right)])) {
+    if (ignore.includes(track)) continue;
     const [a, b] = [left[track] ?? [], right[track] ?? []];
     for (let i = 0; i < Math.max(a.length, b.length); i++) {
       if (isDeepStrictEqual(a[i], b[i]) || allowed(track, a[i], b[i], differs)) continue;

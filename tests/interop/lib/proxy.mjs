@@ -10,6 +10,11 @@ import { accepts, freePort, sleep } from './ports.mjs';
 const READY_MS = 10_000;
 const END_MS = 10_000;
 
+// Whatever ends the suite ends what it started.
+const children = new Set();
+process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+
 export class Proxy {
   #child;
   #directory;
@@ -25,6 +30,8 @@ export class Proxy {
     await writeFile(file, config(profile, proxy.port, backendPort));
     const child = spawn(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
     proxy.#child = child;
+    children.add(child);
+    child.once('exit', () => children.delete(child));
     proxy.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(String(error)));
       child.once('exit', (code, signal) => resolve(code ?? signal));
@@ -98,6 +105,8 @@ function config({ kind, path: prefix, route = {}, upstream = {} }, port, backend
 /** Runs `work` in a forked node process that says "ready", and gives the process; used for a backend that is killed. */
 export async function fork(file, args) {
   const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
   await once(child.stdout, 'data');
   return child;
 }

@@ -9,6 +9,7 @@ import { compare } from './transcript.mjs';
 import { Proxy } from './proxy.mjs';
 
 const STAND_IN = fileURLToPath(new URL('stand-in.mjs', import.meta.url));
+const CLEAR_MS = 15_000;
 const PATHS = { 'socket.io': '/socket.io/', 'engine.io': '/engine.io/', ws: '/engine.io/', none: '/socket.io/' };
 
 export class Runner {
@@ -74,8 +75,11 @@ export class Runner {
       if (context) faults.push(`${side} transcript: ${JSON.stringify(context.transcript).slice(0, 2000)}`);
       if (proxied) faults.push(...said(lane.proxy, lane.mark));
     }
-    await context?.end().catch((error) => faults.push(`${side}, at the end: ${error.stack}`));
-    await context?.backend?.stop();
+    const cleared = async () => {
+      await context?.end();
+      await context?.backend?.stop();
+    };
+    await deadline(CLEAR_MS, cleared()).catch((error) => faults.push(`${side}, while clearing away: ${error.stack}`));
     const took = Math.round(performance.now() - began);
     times.push(`${side === 'direct' && suite.backend === 'ws' ? 'reference' : side} ${took} ms`);
     return context;
@@ -87,7 +91,7 @@ export class Runner {
     const id = JSON.stringify(profile);
     let lane = this.#lanes.find((one) => !one.busy && one.id === id);
     if (!lane) {
-      lane = { id, profile, busy: true, backendPort: 0 };
+      lane = { id, profile, busy: true, backendPort: 0, broken: {} };
       this.#lanes.push(lane);
       lane.backendPort = await freePort();
     }
@@ -95,12 +99,20 @@ export class Runner {
     return lane;
   }
 
+  /** The lane's proxy, started by its first case. One that cannot start is not tried again. */
   async #proxy(lane, which, binary) {
     if (lane[which] && !lane[which].alive) {
+      const last = lane[which].since(0);
       lane[which] = undefined;
-      throw new Error('the proxy had died before the case began');
+      throw new Error(`the proxy had died before the case began; it said last:\n${last}`);
     }
-    return (lane[which] ??= await Proxy.start(binary, lane.profile, lane.backendPort));
+    if (lane.broken[which]) throw lane.broken[which];
+    try {
+      return (lane[which] ??= await Proxy.start(binary, lane.profile, lane.backendPort));
+    } catch (error) {
+      lane.broken[which] = error;
+      throw error;
+    }
   }
 
   #reference(lane, suite) {

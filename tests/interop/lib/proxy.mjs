@@ -1,7 +1,8 @@
 // One proxy process: its configuration, its start, its end by SIGTERM, and what it said on the standard error.
 
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
@@ -12,7 +13,11 @@ const END_MS = 10_000;
 
 // Whatever ends the suite ends what it started.
 const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+const directories = new Set();
+process.on('exit', () => {
+  children.forEach((child) => child.kill('SIGKILL'));
+  directories.forEach((directory) => rmSync(directory, { recursive: true, force: true }));
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 
 export class Proxy {
@@ -26,6 +31,7 @@ export class Proxy {
     const proxy = new Proxy();
     proxy.port = await freePort();
     proxy.#directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
+    directories.add(proxy.#directory);
     const file = path.join(proxy.#directory, 'config.toml');
     await writeFile(file, config(profile, proxy.port, backendPort));
     const child = spawn(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -65,7 +71,6 @@ export class Proxy {
       await this.#exit;
       code = `killed, for it had not ended ${END_MS} ms after SIGTERM`;
     }
-    await rm(this.#directory, { recursive: true, force: true });
     return code;
   }
 

@@ -38,7 +38,13 @@ impl Duplex {
 
     /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.
     pub async fn into_web_socket(self, read_ahead: Bytes, role: Role, message_max: usize) -> WebSocket {
-        WebSocketStream::from_partially_read(self, read_ahead.into(), role, Some(web_socket_config(message_max))).await
+        WebSocketStream::from_partially_read(
+            self,
+            read_ahead.into(),
+            role,
+            Some(web_socket_config(message_max)),
+        )
+        .await
     }
 }
 
@@ -50,8 +56,9 @@ fn web_socket_config(message_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(BUFFER_LEN)
         .write_buffer_size(BUFFER_LEN)
-        // One message of the largest size always fits; the caller flushes before it feeds more than this.
-        .max_write_buffer_size(message_max.saturating_add(2 * BUFFER_LEN))
+        // Bounded by whoever writes: nothing is taken after a write that blocked until all before it is out, so the
+        // buffer never holds more than one message beyond its size.
+        .max_write_buffer_size(usize::MAX)
         .max_message_size(Some(message_max))
         .max_frame_size(Some(message_max))
 }

@@ -1,10 +1,22 @@
-//! stub
+#![doc = include_str!("ARCHITECTURE.md")]
+
+pub mod app;
+pub mod bridge;
+pub mod carrier;
+pub mod cli;
+pub mod codec;
 pub mod config;
+pub mod dialect;
+pub mod drain;
 pub mod duplex;
+pub mod end;
 pub mod meter;
 pub mod packet;
 pub mod server;
 pub mod service;
 pub mod session;
 pub mod sid;
+pub mod tls;
+pub mod transport;
+pub mod units;
 pub mod upstream;

@@ -1,5 +1,369 @@
 //! One handle through which every floor counts. The set of metrics is closed; labels are routes and words of ours.
+//!
+//! [`Metrics`] owns all of them and renders them; [`Meter`] is what a route counts with. A meter has found its counters
+//! once, when it was made: to count is an atomic add, without a lock and without a look-up.
+
+mod family;
+mod process;
+mod sizes;
+mod words;
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Metric, Registry, Unit};
+
+use family::{Family, Labels};
+use process::Process;
+use sizes::Sizes;
+use words::Status;
+pub use words::{CloseReason, Direction, Listener, Op, Outcome, Transport, UpgradeOutcome};
+
+/// All metrics of the process.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    routes: Routes,
+    connections: Family<Gauge>,
+    accepted: Family<Counter>,
+    accept_errors: Family<Counter>,
+    tls_failures: Family<Counter>,
+    sessions_limit: Gauge,
+    draining: Gauge,
+}
+
+/// The families whose series belong to a route.
+#[derive(Clone, Default, Debug)]
+struct Routes {
+    handshakes: Family<Counter>,
+    sessions: Family<Gauge>,
+    opened: Family<Counter>,
+    closed: Family<Counter>,
+    upgrades: Family<Counter>,
+    requests: Family<Counter>,
+    messages: Family<Counter>,
+    message_bytes: Family<Counter>,
+    polls_parked: Family<Gauge>,
+    batch_packets: Family<Sizes>,
+    batch_bytes: Family<Sizes>,
+}
+
+impl Metrics {
+    /// The metrics of a process that has done nothing yet.
+    pub fn new() -> Self {
+        let mut names = Names(Registry::default());
+        names.add(
+            "polliwog_build",
+            "The version that runs",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let draining = names.gauge("polliwog_draining", "1 from the first signal to stop, else 0");
+        let sessions_limit = names.gauge("polliwog_sessions_limit", "How many sessions there may be at once");
+        let connections = names.family(
+            "polliwog_connections",
+            "Client connections that speak HTTP now; an upgraded one is no longer among them",
+        );
+        let accepted = names.family("polliwog_connections_accepted", "Client connections that were accepted");
+        let accept_errors =
+            names.family("polliwog_accept_errors", "Times the system could not hand over a connection");
+        let tls_failures =
+            names.family("polliwog_tls_failures", "Client connections whose TLS handshake failed");
+        let routes = names.routes();
+        names.0.register_collector(Box::new(Process));
+        Self(Arc::new(Inner {
+            registry: names.0,
+            routes,
+            connections,
+            accepted,
+            accept_errors,
+            tls_failures,
+            sessions_limit,
+            draining,
+        }))
+    }
+
+    /// The media type of what [`render`](Self::render) returns.
+    pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+    /// Everything that was counted, in the `OpenMetrics` text format.
+    pub fn render(&self) -> String {
+        let mut rendered = String::new();
+        // It fails where its writer fails, and a String takes whatever is written to it.
+        let _ = text::encode(&mut rendered, &self.0.registry);
+        rendered
+    }
+
+    /// The meter of one route; asked for twice, both count together.
+    pub fn route(&self, route: &str, upstream: &str) -> Meter {
+        let labels =
+            vec![("route", Cow::Owned(route.to_owned())), ("upstream", Cow::Owned(upstream.to_owned()))];
+        Meter(Arc::new(Counters::new(&self.0.routes, labels)))
+    }
+
+    /// The meter of the connections that come in by one kind of listener.
+    pub fn connections(&self, listener: Listener) -> Connections {
+        let labels = || vec![("listener", Cow::Borrowed(listener.word()))];
+        Connections {
+            open: self.0.connections.series(labels()),
+            accepted: self.0.accepted.series(labels()),
+            accept_errors: self.0.accept_errors.series(labels()),
+            tls_failures: self.0.tls_failures.series(labels()),
+        }
+    }
+
+    /// Says how many sessions there may be at once.
+    pub fn sessions_limit(&self, limit: usize) {
+        self.0.sessions_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Says that the proxy is about to stop.
+    pub fn draining(&self) {
+        self.0.draining.set(1);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// Counts for one route.
 #[derive(Clone, Debug)]
-pub struct Meter;
+pub struct Meter(Arc<Counters>);
+
+impl Meter {
+    /// A handshake was answered.
+    pub fn handshake(&self, outcome: Outcome) {
+        self.0.handshakes[outcome as usize].inc();
+    }
+
+    /// A session began.
+    pub fn session_opened(&self, transport: Transport) {
+        self.0.opened[transport as usize].inc();
+        self.0.sessions[transport as usize].inc();
+    }
+
+    /// A session went from polling to WebSocket.
+    pub fn session_moved(&self) {
+        self.0.sessions[Transport::Polling as usize].dec();
+        self.0.sessions[Transport::WebSocket as usize].inc();
+    }
+
+    /// A session ended, on the transport that it had last.
+    pub fn session_closed(&self, transport: Transport, reason: CloseReason) {
+        self.0.sessions[transport as usize].dec();
+        self.0.closed[transport as usize][reason as usize].inc();
+    }
+
+    /// A client is on its way from polling to WebSocket.
+    pub fn upgrade(&self, outcome: UpgradeOutcome) {
+        self.0.upgrades[outcome as usize].inc();
+    }
+
+    /// A request was answered.
+    pub fn request(&self, op: Op, status: u16) {
+        self.0.request(op, Status::of(status)).inc();
+    }
+
+    /// The client sent messages.
+    pub fn from_client(&self, messages: u64, bytes: u64) {
+        self.0.moved(Direction::FromClient, messages, bytes);
+    }
+
+    /// The client was handed messages.
+    pub fn to_client(&self, messages: u64, bytes: u64) {
+        self.0.moved(Direction::ToClient, messages, bytes);
+    }
+
+    /// A poll waits for something to fetch.
+    pub fn poll_parked(&self) {
+        self.0.polls_parked.inc();
+    }
+
+    /// A poll that waited got its answer, or hung up.
+    pub fn poll_released(&self) {
+        self.0.polls_parked.dec();
+    }
+
+    /// A poll was answered with this many packets, encoded in this many bytes.
+    pub fn batch(&self, packets: usize, bytes: usize) {
+        self.0.batch_packets.observe(packets);
+        self.0.batch_bytes.observe(bytes);
+    }
+}
+
+/// A meter that nobody reads, for tests.
+impl Default for Meter {
+    fn default() -> Self {
+        Metrics::new().route("", "")
+    }
+}
+
+/// Counts for one kind of listener.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    open: Gauge,
+    accepted: Counter,
+    accept_errors: Counter,
+    tls_failures: Counter,
+}
+
+impl Connections {
+    /// A connection was accepted; it counts as open for as long as the answer lives.
+    pub fn opened(&self) -> OpenConnection {
+        self.accepted.inc();
+        self.open.inc();
+        OpenConnection(self.open.clone())
+    }
+
+    /// A connection could not be accepted, for want of descriptors or memory.
+    pub fn accept_failed(&self) {
+        self.accept_errors.inc();
+    }
+
+    /// A connection's TLS handshake failed.
+    pub fn tls_failed(&self) {
+        self.tls_failures.inc();
+    }
+}
+
+/// Connections that nobody counts, for tests.
+impl Default for Connections {
+    fn default() -> Self {
+        Metrics::new().connections(Listener::Public)
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A route's counters, each at the index of its word.
+#[derive(Debug)]
+struct Counters {
+    labels: Labels,
+    families: Routes,
+    handshakes: [Counter; Outcome::ALL.len()],
+    sessions: [Gauge; Transport::ALL.len()],
+    opened: [Counter; Transport::ALL.len()],
+    closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
+    upgrades: [Counter; UpgradeOutcome::ALL.len()],
+    /// Made when they are first needed: most pairs of an operation and a status never happen.
+    requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
+    messages: [Counter; Direction::ALL.len()],
+    message_bytes: [Counter; Direction::ALL.len()],
+    polls_parked: Gauge,
+    batch_packets: Sizes,
+    batch_bytes: Sizes,
+}
+
+impl Counters {
+    fn new(families: &Routes, labels: Labels) -> Self {
+        use std::array::from_fn;
+        let with = |more: &[(&'static str, &'static str)]| with(&labels, more);
+        let transport = |index: usize| ("transport", Transport::ALL[index].word());
+        let direction = |index: usize| ("direction", Direction::ALL[index].word());
+        Self {
+            families: families.clone(),
+            handshakes: from_fn(|i| families.handshakes.series(with(&[("outcome", Outcome::ALL[i].word())]))),
+            sessions: from_fn(|i| families.sessions.series(with(&[transport(i)]))),
+            opened: from_fn(|i| families.opened.series(with(&[transport(i)]))),
+            closed: from_fn(|i| {
+                from_fn(|j| {
+                    families.closed.series(with(&[transport(i), ("reason", CloseReason::ALL[j].word())]))
+                })
+            }),
+            upgrades: from_fn(|i| {
+                families.upgrades.series(with(&[("outcome", UpgradeOutcome::ALL[i].word())]))
+            }),
+            requests: from_fn(|_| from_fn(|_| OnceLock::new())),
+            messages: from_fn(|i| families.messages.series(with(&[direction(i)]))),
+            message_bytes: from_fn(|i| families.message_bytes.series(with(&[direction(i)]))),
+            polls_parked: families.polls_parked.series(with(&[])),
+            batch_packets: families.batch_packets.series(with(&[])),
+            batch_bytes: families.batch_bytes.series(with(&[])),
+            labels,
+        }
+    }
+
+    fn request(&self, op: Op, status: Status) -> &Counter {
+        self.requests[op as usize][status.index()].get_or_init(|| {
+            self.families.requests.series(with(&self.labels, &[("op", op.word()), ("status", status.word())]))
+        })
+    }
+
+    fn moved(&self, direction: Direction, messages: u64, bytes: u64) {
+        self.messages[direction as usize].inc_by(messages);
+        self.message_bytes[direction as usize].inc_by(bytes);
+    }
+}
+
+fn with(labels: &Labels, more: &[(&'static str, &'static str)]) -> Labels {
+    labels.iter().cloned().chain(more.iter().map(|(name, word)| (*name, Cow::Borrowed(*word)))).collect()
+}
+
+/// Gives each metric its name and its help; the library adds `_total`, the unit and the full stop.
+struct Names(Registry);
+
+impl Names {
+    fn add(&mut self, name: &'static str, help: &'static str, metric: impl Metric) {
+        self.0.register(name, help, metric);
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str) -> Gauge {
+        let gauge = Gauge::default();
+        self.add(name, help, gauge.clone());
+        gauge
+    }
+
+    fn family<M>(&mut self, name: &'static str, help: &'static str) -> Family<M>
+    where
+        Family<M>: Metric,
+    {
+        let family = Family::default();
+        self.add(name, help, family.clone());
+        family
+    }
+
+    fn bytes<M>(&mut self, name: &'static str, help: &'static str) -> Family<M>
+    where
+        Family<M>: Metric,
+    {
+        let family = Family::default();
+        self.0.register_with_unit(name, help, Unit::Bytes, family.clone());
+        family
+    }
+
+    fn routes(&mut self) -> Routes {
+        Routes {
+            handshakes: self.family("polliwog_handshakes", "Handshakes that were answered"),
+            sessions: self.family("polliwog_sessions", "Sessions that are open"),
+            opened: self.family("polliwog_sessions_opened", "Sessions that began, by their first transport"),
+            closed: self.family("polliwog_sessions_closed", "Sessions that ended, by their last transport"),
+            upgrades: self.family("polliwog_upgrades", "Clients on their way from polling to WebSocket"),
+            requests: self.family("polliwog_requests", "Requests that were answered"),
+            messages: self.family("polliwog_messages", "Messages of the application that crossed the proxy"),
+            message_bytes: self.bytes("polliwog_message", "Payload of these messages"),
+            polls_parked: self.family("polliwog_polls_parked", "Polls that wait for something to fetch"),
+            batch_packets: self.family("polliwog_batch_packets", "Packets in the answer to one poll"),
+            batch_bytes: self.bytes("polliwog_batch", "Size of the answer to one poll"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

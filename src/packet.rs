@@ -4,6 +4,7 @@
 //! is the most frequent. Both are cheap to clone: their payloads are shared, never copied.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -28,6 +29,13 @@ impl Text {
         Self::new(bytes).unwrap_or_else(|bytes| Self::from(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
+    /// Takes bytes that a WebSocket library has found to be UTF-8, without a second look.
+    ///
+    /// Were it wrong, reading them as a string would panic; that is why nothing else is taken on trust.
+    pub(crate) const fn from_checked(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
     /// A text that lives as long as the program.
     pub const fn from_static(text: &'static str) -> Self {
         Self(Bytes::from_static(text.as_bytes()))
@@ -36,10 +44,20 @@ impl Text {
     /// The text without its first `at` bytes, sharing the buffer.
     ///
     /// # Panics
-    /// Where `at` is not on a character's boundary, as `str` does.
+    /// Where the byte before the cut is not ASCII, or there is none.
     pub fn skip(&self, at: usize) -> Self {
-        assert!(self.as_str().is_char_boundary(at), "a text is cut between characters");
+        // The byte before the cut tells: checking the whole text again would cost as much as reading it.
+        assert!(self.0[..at].last().is_none_or(u8::is_ascii), "a text is cut between characters");
         Self(self.0.slice(at..))
+    }
+
+    /// The text before byte `at` and the text behind it, sharing the buffer; the byte itself is left out.
+    ///
+    /// # Panics
+    /// Where the byte at `at` is not ASCII, or there is none.
+    pub fn split_around(&self, at: usize) -> (Self, Self) {
+        assert!(self.0[at].is_ascii(), "a text is cut between characters");
+        (Self(self.0.slice(..at)), Self(self.0.slice(at + 1..)))
     }
 
     /// The same text as a string slice.
@@ -159,6 +177,37 @@ impl Packet {
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// What the client's packets travel on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// A WebSocket, from the start or after an upgrade.
+    WebSocket,
+}
+
+impl Transport {
+    /// Every variant, in the order of its declaration.
+    pub const ALL: &[Self] = &[Self::Polling, Self::WebSocket];
+
+    /// Engine.IO's name, and the word in metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// A heartbeat's two durations (Engine.IO protocol 4, "Heartbeat").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heartbeat {
+    /// From a pong to the next ping.
+    pub interval: Duration,
+    /// From a ping to the moment when its pong is overdue.
+    pub timeout: Duration,
 }
 
 /// Why one side of a session ended, as it crosses to the other side: the code and reason of RFC 6455, section 7.1.

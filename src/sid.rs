@@ -29,7 +29,9 @@ impl Sid {
     /// Takes an id that somebody else made.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=LEN_MAX).contains(&text.len());
-        let safe = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
+        let safe = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
         (fits && safe).then(|| Self(text.into()))
     }
 

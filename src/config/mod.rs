@@ -1,8 +1,43 @@
 //! What an operator decides: the Settings of every floor, composed from config.toml and the environment.
+//!
+//! The text becomes a tree of values that know their place, the environment is laid over it, and each section reads
+//! its table. Nothing stops at the first fault: all are collected and told at once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
 
 use crate::{server, service, upstream};
+
+mod env;
+mod fault;
+pub mod keys;
+mod listeners;
+mod log;
+mod routes;
+mod sessions;
+#[cfg(test)]
+mod shipped;
+mod suggestion;
+mod syntax;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod upstreams;
+mod values;
+
+pub use fault::{Fault, Faults, Place, Problem};
+
+use fault::Sink;
+use keys::Section;
+use table::Table;
+use tree::{Lines, Node};
 
 /// A whole, valid configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,3 +62,108 @@ pub struct Log {
     /// One JSON object a line, for machines.
     pub json: bool,
 }
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: tracing::Level::INFO, json: false }
+    }
+}
+
+/// Where a configuration came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// The shipped file, as it was when this binary was built.
+    BuiltIn,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::BuiltIn => f.write_str("built-in config.toml"),
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// What it says cannot be used.
+    #[error(transparent)]
+    Faulty(#[from] Faults),
+}
+
+impl Config {
+    /// Loads the file at `path`, which must exist; without one the working directory's `config.toml`, and where there
+    /// is none, the shipped file that is built in. `env` overrides it.
+    ///
+    /// # Errors
+    /// Every fault at once, or the file that could not be read.
+    pub fn load(
+        path: Option<&Path>,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<(Self, Source), LoadError> {
+        let named = path.unwrap_or(Path::new(FILE_NAME));
+        let (text, source) = match fs::read_to_string(named) {
+            Ok(text) => (text, Source::File(named.to_owned())),
+            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+                (SHIPPED.to_owned(), Source::BuiltIn)
+            }
+            Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
+        };
+        Ok((Self::parse(&text, &source.to_string(), env)?, source))
+    }
+
+    /// Reads a configuration's text; `file_name` is what faults call it.
+    ///
+    /// # Errors
+    /// Every fault at once.
+    pub fn parse(
+        text: &str,
+        file_name: &str,
+        env: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Faults> {
+        let lines = Lines::of(text);
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let place = |offset| lines.place(offset);
+        let mut tree = Node::from_table(document.get_ref(), lines.place(0), &place);
+        let sink = Sink::default();
+        env::lay_over(&mut tree, env, &sink);
+        let config = Self::read(&tree, &sink);
+        syntax::report(&errors, &lines, &sink);
+        match sink.into_faults(file_name) {
+            Some(faults) => Err(faults),
+            None => Ok(config),
+        }
+    }
+
+    /// Reads every section; what is wrong goes to the sink.
+    fn read(tree: &Node, sink: &Sink) -> Self {
+        let root = Table::open(Some(tree), String::new(), Section::Root, sink);
+        let server = listeners::read(&root.section("server", Section::Server), sink);
+        let admin = listeners::read_admin(&root.section("admin", Section::Admin), &server.listen);
+        let log = log::read(&root.section("log", Section::Log));
+        let defaults = sessions::Defaults::default();
+        let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
+        let entries = upstreams::entries(root.get("upstreams"), sink);
+        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        let routes = routes::read(root.get("routes"), &defaults, &names, sink);
+        Self { server, admin, log, routes, upstreams: upstreams::read(entries, sink) }
+    }
+}
+
+/// The file that the working directory is searched for.
+const FILE_NAME: &str = "config.toml";
+
+/// The shipped file.
+const SHIPPED: &str = include_str!("../../config.toml");

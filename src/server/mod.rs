@@ -1,5 +1,140 @@
 //! Where clients come in: listeners, TLS, and hyper over one socket.
+//!
+//! [`Server::bind`] takes the addresses, [`Server::serve`] hands every connection to a service. What a request means is
+//! not known here: the service is whatever the caller makes for a connection. It ends in two steps, see [`Signals`].
 
+mod accept;
+mod connection;
 mod settings;
 
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use crate::meter::Connections;
+use crate::tls::{self, TlsError};
+use accept::Accepting;
+use connection::{Connecting, Ending};
 pub use settings::{Settings, TlsFiles};
+
+/// Listeners that are bound, and do not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    connecting: Connecting,
+}
+
+impl Server {
+    /// Binds every address of the settings, having read the certificate.
+    ///
+    /// # Errors
+    /// Nothing stays bound. The caller tells a fault of the configuration from an address that is taken.
+    pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
+        let tls = match &settings.tls {
+            Some(files) => Some(tls::server_config(&files.certificate, &files.key)?),
+            None => None,
+        };
+        let mut listeners = Vec::with_capacity(settings.listen.len());
+        let mut addresses = Vec::with_capacity(settings.listen.len());
+        for &address in &settings.listen {
+            let at = |source| BindError::Address { address, source };
+            let listener = TcpListener::bind(address).await.map_err(at)?;
+            addresses.push(listener.local_addr().map_err(at)?);
+            listeners.push(listener);
+        }
+        Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings.idle_timeout) })
+    }
+
+    /// The addresses in the order of the settings, with the ports that were taken for port 0.
+    pub fn local_addrs(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Accepts connections and serves each with what `make` makes for it, in tasks of `tracker`, until told to end.
+    ///
+    /// It returns at once; the tracker is empty again when the last connection is gone. An upgraded connection is its
+    /// service's own. A service's error drops its connection without an answer.
+    pub fn serve<M, S, B>(self, make: M, tracker: &TaskTracker, signals: &Signals, connections: &Connections)
+    where
+        M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
+        S: Service<http::Request<Incoming>, Response = http::Response<B>> + Clone + Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (make, connecting, ending) = (Arc::new(make), Arc::new(self.connecting), Ending::default());
+        for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
+            let (make, connecting, ended) = (Arc::clone(&make), Arc::clone(&connecting), ending.clone());
+            let opened = connections.clone();
+            let start = move |stream, peer| {
+                connection::run(
+                    Arc::clone(&connecting),
+                    stream,
+                    peer,
+                    Arc::clone(&make),
+                    ended.clone(),
+                    opened.clone(),
+                )
+            };
+            let accepting = Accepting {
+                listener,
+                address,
+                tracker: tracker.clone(),
+                signals: signals.clone(),
+                ending: ending.clone(),
+                connections: connections.clone(),
+            };
+            tracker.spawn(accepting.run(start));
+        }
+    }
+}
+
+/// Why a server can't listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// An address is taken, not ours, or needs a privilege.
+    #[error("cannot listen on {address}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The certificate or its key can't be used.
+    #[error("cannot speak TLS")]
+    Tls(#[from] TlsError),
+}
+
+/// What a connection tells about itself before its first request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectInfo {
+    /// The other end of the socket: the client, or a proxy in front.
+    pub peer: SocketAddr,
+    /// Our end of the socket.
+    pub local: SocketAddr,
+    /// Whether TLS ends here.
+    pub secure: bool,
+}
+
+/// How a server ends. A drain comes before either: until then listeners stay open, as polling clients must come back
+/// for their last batch.
+#[derive(Clone, Default, Debug)]
+pub struct Signals {
+    /// From now on no connection is accepted, and each ends after the request that it is at; idle ones end at once.
+    pub end: CancellationToken,
+    /// Whatever is still there is dropped, answered or not.
+    pub cut: CancellationToken,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,27 @@
-//! stub
+//! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
+
+pub mod admin;
+mod gateway;
+mod handshake;
+mod headers;
+mod router;
 mod settings;
+mod stack;
+
+use std::net::SocketAddr;
+
+pub use gateway::Gateway;
+pub use handshake::Handshake;
 pub use settings::{AdminSettings, Route};
+pub use stack::{Shared, Stack};
+
+pub(crate) use crate::transport::Response;
+
+/// Who sends the requests of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Client {
+    /// The other end of the socket: the client, or a proxy in front.
+    pub peer: SocketAddr,
+    /// Whether TLS ends here.
+    pub secure: bool,
+}

@@ -1,3 +1,26 @@
-//! stub
+//! What becomes of each packet: a state machine without I/O, clock or randomness.
+//!
+//! [`Session`] is the type to read first. It knows one client: what waits for it, whether it lives, on which transport
+//! it is, whether it is moving to another, and how everything ends. Its driver calls a `handle_*` method for whatever
+//! happens, then empties [`Session::poll`], lets [`Session::next_for_link`] and [`Session::next_for_socket`] fill what
+//! has room, and comes back at [`Session::poll_timeout`]. Time is always passed in.
+
+mod backend;
+mod inbox;
+mod moving;
+mod outbox;
+mod policy;
+mod polling;
+mod pulse;
 mod settings;
+mod state;
+mod timers;
+mod upgrade;
+
+pub use crate::end::End;
+pub use crate::packet::Transport;
+pub use inbox::Packets;
+pub use moving::ProbeRefused;
+pub use policy::{HangUp, Policy};
 pub use settings::Settings;
+pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

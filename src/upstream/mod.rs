@@ -3,19 +3,73 @@
 //! An [`Upstream`] is what the configuration names; opening it for one client gives a [`Link`], the session's back
 //! side. A link carries messages both ways, answers the backend's heartbeat by itself, and says why it closed.
 
+mod close;
+#[cfg(feature = "demo")]
+mod demo;
+mod dial;
+mod engineio;
+mod engineio_packet;
+mod handshake;
+mod headers;
+mod socket;
+mod target;
+#[cfg(test)]
+mod tests;
+mod websocket;
+
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
+
+/// Makes the upstream that `settings` describe.
+///
+/// Its few tasks (the prober of an upstream that is down, the demo's connections) run on `tracker` and end when `cancel`
+/// is cancelled; links are not among them.
+///
+/// # Errors
+/// The settings name something that cannot be dialled, or that this binary was built without.
+pub fn build(
+    settings: &Settings,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+) -> Result<Arc<dyn Upstream>, BuildError> {
+    Ok(match settings.kind {
+        Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
+        Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, tracker, cancel)?),
+        #[cfg(feature = "demo")]
+        Kind::Demo => Arc::new(demo::Demo::new(settings, tracker, cancel)?),
+        #[cfg(not(feature = "demo"))]
+        Kind::Demo => return Err(BuildError::NoDemo),
+    })
+}
+
+/// Why an upstream cannot be made from its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is nothing to dial.
+    #[error("an upstream needs at least one URL")]
+    NoUrl,
+    /// The URL is not one that can be dialled.
+    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH]")]
+    Url(http::Uri),
+    /// The kind is `demo`, and the demo was left out.
+    #[error("this binary was built without the demo backend (cargo feature `demo`)")]
+    NoDemo,
+}
 
 /// A backend, or several of the same kind, that sessions can be opened to.
 pub trait Upstream: Send + Sync + fmt::Debug {
@@ -57,15 +111,6 @@ pub struct Opened {
     pub headers: HeaderMap,
     /// The subprotocol that the backend chose.
     pub subprotocol: Option<HeaderValue>,
-}
-
-/// A heartbeat's two durations (Engine.IO protocol 4, "Heartbeat").
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Heartbeat {
-    /// From a pong to the next ping.
-    pub interval: Duration,
-    /// From a ping to the moment when its pong is overdue.
-    pub timeout: Duration,
 }
 
 /// Why a link could not be opened; each is another answer to the client.

@@ -1,0 +1,206 @@
+//! Wiring: makes a running proxy of a configuration. The only place that knows every folder.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bridge::Registry;
+use crate::config::{Config, Log};
+use crate::dialect;
+use crate::drain::{Drain, end_sessions};
+use crate::meter::{Listener, Metrics};
+use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
+use crate::service::admin::{Admin, Readiness};
+use crate::service::{Client, Gateway, Handshake, Shared, Stack};
+use crate::upstream::{self, Upstream};
+
+/// Runs the proxy until it is told to end.
+pub fn run(config: Config) -> ExitCode {
+    start_log(&config.log);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
+    };
+    let code = match runtime.block_on(serve(config)) {
+        Ok(End::Clean) => ExitCode::SUCCESS,
+        Ok(End::Cut) => ExitCode::FAILURE,
+        Err(error) => fail(&error),
+    };
+    // What is left has been cut: it is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+/// How the proxy ended.
+enum End {
+    /// Every session ended in good order.
+    Clean,
+    /// Some were cut.
+    Cut,
+}
+
+async fn serve(config: Config) -> anyhow::Result<End> {
+    let drain = Drain::listen().context("cannot handle signals")?;
+    let metrics = Metrics::new();
+    metrics.sessions_limit(config.server.max_sessions);
+    let public = Server::bind(&config.server).await.context("[server]")?;
+    let admin_settings = Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() };
+    let admin = Server::bind(&admin_settings).await.context("[admin]")?;
+
+    // Sessions, connections and what serves them end one after the other, so each kind has its own tracker.
+    let (sessions, connections, helpers) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+    let stop_helpers = CancellationToken::new();
+    let registry = Registry::new(config.server.max_sessions);
+    helpers.spawn(registry.clone().keep_house(stop_helpers.clone()));
+    let plant = Plant {
+        registry: registry.clone(),
+        sessions: sessions.clone(),
+        helpers: helpers.clone(),
+        stop_helpers: stop_helpers.clone(),
+        draining: drain.started.clone(),
+        metrics: metrics.clone(),
+    };
+    let (shared, upstreams) = plant.build(&config)?;
+
+    let (signals, admin_signals) = (Signals::default(), Signals::default());
+    for address in public.local_addrs() {
+        let tls = config.server.tls.is_some();
+        tracing::info!(%address, tls, routes = config.routes.len(), "listening");
+    }
+    for address in admin.local_addrs() {
+        tracing::info!(%address, "admin listening");
+    }
+    let shared = Arc::new(shared);
+    let make = move |info: ConnectInfo| {
+        Stack::new(Arc::clone(&shared), Client { peer: info.peer, secure: info.secure })
+    };
+    public.serve(make, &connections, &signals, &metrics.connections(Listener::Public));
+    let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams));
+    let make = move |_: ConnectInfo| service.clone();
+    admin.serve(make, &helpers, &admin_signals, &metrics.connections(Listener::Admin));
+
+    drain.started.cancelled().await;
+    metrics.draining();
+    let deadline = Instant::now() + config.server.drain_timeout;
+    let clean = tokio::select! {
+        clean = finish(&registry, &sessions, &connections, &signals, deadline, config.server.drain_timeout) => clean,
+        () = drain.cut.cancelled() => false,
+    };
+    signals.cut.cancel();
+    admin_signals.end.cancel();
+    stop_helpers.cancel();
+    helpers.close();
+    let _ = timeout_at(Instant::now() + HELPERS_TIMEOUT, helpers.wait()).await;
+    tracing::info!(clean, "stopped");
+    Ok(if clean { End::Clean } else { End::Cut })
+}
+
+/// Ends sessions first, while listeners are open for their pollers, then connections. Whether all ended in time.
+async fn finish(
+    registry: &Registry,
+    sessions: &TaskTracker,
+    connections: &TaskTracker,
+    signals: &Signals,
+    deadline: Instant,
+    drain_timeout: Duration,
+) -> bool {
+    let ended = timeout_at(deadline, end_sessions(registry, drain_timeout)).await.is_ok();
+    signals.end.cancel();
+    sessions.close();
+    connections.close();
+    let gone = async {
+        connections.wait().await;
+        sessions.wait().await;
+    };
+    // An idle connection is no session: cutting it loses nothing.
+    let _ = timeout_at(deadline.max(Instant::now() + CONNECTIONS_TIMEOUT), gone).await;
+    ended
+}
+
+/// What gateways are built of.
+struct Plant {
+    registry: Registry,
+    sessions: TaskTracker,
+    helpers: TaskTracker,
+    stop_helpers: CancellationToken,
+    draining: CancellationToken,
+    metrics: Metrics,
+}
+
+/// Each upstream and its name.
+type Upstreams = Vec<(String, Arc<dyn Upstream>)>;
+
+impl Plant {
+    fn build(&self, config: &Config) -> anyhow::Result<(Shared, Upstreams)> {
+        let mut upstreams = Upstreams::new();
+        for (name, settings) in &config.upstreams {
+            let upstream = upstream::build(settings, self.helpers.clone(), self.stop_helpers.clone())
+                .with_context(|| format!("[upstreams.{name}]"))?;
+            upstreams.push((name.clone(), upstream));
+        }
+        let mut routes = Vec::new();
+        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
+        for (index, route) in config.routes.iter().enumerate() {
+            let (_, upstream) = upstreams
+                .iter()
+                .find(|(name, _)| *name == route.upstream)
+                .with_context(|| format!("no upstream {}", route.upstream))?;
+            let gateway = Gateway {
+                dialect: dialect::find(route.dialect)
+                    .with_context(|| format!("no dialect {}", route.dialect))?,
+                index,
+                handshake: Handshake {
+                    upstream: Arc::clone(upstream),
+                    draining: self.draining.clone(),
+                    trusted_proxies: Arc::clone(&trusted_proxies),
+                },
+                registry: self.registry.clone(),
+                tracker: self.sessions.clone(),
+                meter: self.metrics.route(&route.path, &route.upstream),
+            };
+            routes.push((Arc::new(route.clone()), Arc::new(gateway)));
+        }
+        Ok((Shared::new(routes), upstreams))
+    }
+}
+
+/// What keeps the proxy from being ready.
+fn readiness(draining: &CancellationToken, upstreams: Upstreams) -> Readiness {
+    let draining = draining.clone();
+    Arc::new(move || {
+        let stopping = draining.is_cancelled().then(|| "draining".to_owned());
+        let down = upstreams
+            .iter()
+            .filter(|(_, upstream)| upstream.is_down())
+            .map(|(name, _)| format!("upstream {name} is down"));
+        stopping.into_iter().chain(down).collect()
+    })
+}
+
+fn start_log(log: &Log) {
+    let builder = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
+    // A second subscriber can only be a test's own.
+    let _ = if log.json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
+    };
+}
+
+/// Prints why, with the whole chain of causes.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _unread = writeln!(io::stderr(), "polliwog: {error:#}");
+    // A certificate that can't be used is the configuration's fault (sysexits, EX_CONFIG).
+    let tls = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BindError::Tls(_))));
+    if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
+}
+
+/// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
+const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
+const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);

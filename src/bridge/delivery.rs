@@ -1,0 +1,63 @@
+//! A batch on its way to the client: written, or home again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::handle::Bridge;
+use crate::packet::Packet;
+
+/// Packets that answer a poll.
+///
+/// Whoever writes them calls [`settle`](Self::settle) at the moment when the client's connection has taken them.
+/// Dropped before that, wherever on the way, the session hears that they are lost.
+pub struct Delivery {
+    bridge: Arc<Bridge>,
+    batch: Vec<Packet>,
+    settled: bool,
+}
+
+impl Delivery {
+    pub(super) fn new(bridge: Arc<Bridge>, batch: Vec<Packet>) -> Self {
+        Self { bridge, batch, settled: false }
+    }
+
+    /// The session that it comes from.
+    pub fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    /// What to write.
+    pub fn packets(&self) -> &[Packet] {
+        &self.batch
+    }
+
+    /// The client's connection has them.
+    pub fn settle(mut self) {
+        self.settled = true;
+        let messages = self.batch.iter().filter(|packet| matches!(packet, Packet::Message(_)));
+        let (count, bytes) =
+            messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));
+        self.bridge.info().meter.to_client(count, bytes);
+        self.bridge.delivered();
+    }
+
+    /// Takes the packets back without a word to the session.
+    pub(super) fn into_batch(mut self) -> Vec<Packet> {
+        self.settled = true;
+        std::mem::take(&mut self.batch)
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.bridge.lost(std::mem::take(&mut self.batch));
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Delivery({} packets)", self.batch.len())
+    }
+}

@@ -1,0 +1,289 @@
+//! Turns the session's wheel: feeds it what the link, the sockets and the clock bring, and does what it asks.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+
+use super::delivery::Delivery;
+use super::handle::{Bridge, BridgeInfo};
+use super::registry::Admission;
+use super::socket::{ClientSocket, SocketEnd};
+use crate::packet::Packet;
+use crate::session::{PushOutcome, Session};
+use crate::upstream::{Link, LinkEvent};
+
+/// All that lives behind a bridge's lock.
+pub(super) struct Driver {
+    pub(super) session: Session,
+    pub(super) info: Arc<BridgeInfo>,
+    pub(super) bridge: Weak<Bridge>,
+    pub(super) link: Option<Box<dyn Link>>,
+    pub(super) link_state: Pipe,
+    pub(super) socket: Option<Box<dyn ClientSocket>>,
+    pub(super) socket_state: Pipe,
+    pub(super) probe: Option<Box<dyn ClientSocket>>,
+    pub(super) parked: Option<oneshot::Sender<Delivery>>,
+    pub(super) push: Option<oneshot::Sender<PushOutcome>>,
+    pub(super) admission: Option<Admission>,
+    clock: Clock,
+    /// The task's, with which all I/O is polled.
+    waker: Waker,
+}
+
+/// How far what was sent on a pipe has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Pipe {
+    Clean,
+    /// Something waits for a flush.
+    Dirty,
+    /// Nothing can be sent; what was received before may still be read.
+    Broken,
+}
+
+/// One timer, armed for the session's next deadline or earlier.
+#[derive(Default)]
+struct Clock {
+    sleep: Option<Pin<Box<Sleep>>>,
+    armed: Option<Instant>,
+}
+
+impl Driver {
+    pub(super) fn new(
+        session: Session,
+        info: Arc<BridgeInfo>,
+        bridge: Weak<Bridge>,
+        link: Box<dyn Link>,
+        socket: Option<Box<dyn ClientSocket>>,
+        admission: Admission,
+    ) -> Self {
+        Self {
+            session,
+            info,
+            bridge,
+            link: Some(link),
+            link_state: Pipe::Clean,
+            socket,
+            socket_state: Pipe::Clean,
+            probe: None,
+            parked: None,
+            push: None,
+            admission: Some(admission),
+            clock: Clock::default(),
+            waker: Waker::noop().clone(),
+        }
+    }
+
+    /// The task's turn; ready when nothing is left to do.
+    pub(super) fn poll_task(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.waker.will_wake(cx.waker()) {
+            self.waker = cx.waker().clone();
+        }
+        self.drive();
+        if self.session.is_over() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// A request's turn: the same, and the task is told when the session is over.
+    pub(super) fn drive_inline(&mut self) {
+        self.drive();
+        if self.session.is_over() {
+            self.waker.wake_by_ref();
+        }
+    }
+
+    /// Does what is due, so that its answers go out before something new takes their place.
+    pub(super) fn catch_up(&mut self, now: Instant) {
+        if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.drive_inline();
+        }
+    }
+
+    fn drive(&mut self) {
+        let waker = self.waker.clone();
+        let mut cx = Context::from_waker(&waker);
+        for _ in 0..TURNS_MAX {
+            let now = clock_now();
+            self.session.handle_timeout(now);
+            while self.turn(&mut cx, now) {}
+            let Some(deadline) = self.session.poll_timeout() else { return };
+            if self.clock.poll(&mut cx, deadline).is_pending() {
+                return;
+            }
+        }
+        // Others have a right to this thread too.
+        waker.wake();
+    }
+
+    /// One round over everything that may be ready; whether it moved anything.
+    fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = self.read_link(cx, now);
+        moved |= self.feed_link(cx, now);
+        moved |= self.read_socket(cx, now);
+        moved |= self.read_probe(cx, now);
+        while let Some(event) = self.session.poll(now) {
+            self.handle_event(event, cx, now);
+            moved = true;
+        }
+        moved |= self.feed_socket(cx, now);
+        moved |= self.flush(cx, now);
+        moved
+    }
+
+    fn read_link(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        // A broken link is read to its end, whatever waits for the client: that end is near.
+        while self.session.wants_upstream() || self.link_state == Pipe::Broken {
+            let Some(link) = &mut self.link else { break };
+            match link.poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(LinkEvent::Message(message)) => self.session.handle_upstream(message, now),
+                Poll::Ready(LinkEvent::Closed(closing)) => {
+                    self.link = None;
+                    self.session.handle_upstream_closed(closing, now);
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn feed_link(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        while self.session.has_for_link() && self.link_state != Pipe::Broken {
+            let Some(link) = &mut self.link else { break };
+            match link.poll_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => self.break_link(),
+                Poll::Ready(Ok(())) => {
+                    let Some(message) = self.session.next_for_link(now) else { break };
+                    self.info.meter.from_client(1, message.len() as u64);
+                    match link.start_send(message) {
+                        Ok(()) => self.link_state = Pipe::Dirty,
+                        Err(_) => self.break_link(),
+                    }
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn break_link(&mut self) {
+        self.link_state = Pipe::Broken;
+        self.session.handle_link_broken();
+    }
+
+    fn read_socket(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        while self.session.wants_client() {
+            let Some(socket) = &mut self.socket else { break };
+            match socket.poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(packet)) => self.session.handle_packet(packet, now),
+                Poll::Ready(Err(SocketEnd { end, closing })) => {
+                    self.session.handle_socket_end(end, closing, now)
+                }
+            }
+            moved = true;
+            self.feed_link(cx, now);
+            if self.session.is_ended() {
+                break;
+            }
+        }
+        moved
+    }
+
+    fn read_probe(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(probe) = &mut self.probe else { return false };
+        match probe.poll_next(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(packet)) => self.session.handle_probe_packet(&packet, now),
+            Poll::Ready(Err(_)) => self.session.handle_probe_gone(),
+        }
+        true
+    }
+
+    fn feed_socket(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        while self.session.has_for_socket() && self.socket_state != Pipe::Broken {
+            let Some(socket) = &mut self.socket else { break };
+            match socket.poll_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => self.break_socket(now),
+                Poll::Ready(Ok(())) => {
+                    let Some(packet) = self.session.next_for_socket(now) else { break };
+                    if let Packet::Message(message) = &packet {
+                        self.info.meter.to_client(1, message.len() as u64);
+                    }
+                    match socket.start_send(packet) {
+                        Ok(()) => self.socket_state = Pipe::Dirty,
+                        Err(_) => self.break_socket(now),
+                    }
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn break_socket(&mut self, now: Instant) {
+        self.socket_state = Pipe::Broken;
+        self.session.handle_socket_end(crate::end::End::ClientGone, None, now);
+    }
+
+    /// One flush for all that a turn has written.
+    fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        if let (Pipe::Dirty, Some(link)) = (self.link_state, &mut self.link) {
+            match link.poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.link_state = Pipe::Clean,
+                Poll::Ready(Err(_)) => {
+                    self.break_link();
+                    moved = true;
+                }
+            }
+        }
+        if let (Pipe::Dirty, Some(socket)) = (self.socket_state, &mut self.socket) {
+            match socket.poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.socket_state = Pipe::Clean,
+                Poll::Ready(Err(_)) => {
+                    self.break_socket(now);
+                    moved = true;
+                }
+            }
+        }
+        moved
+    }
+}
+
+impl Clock {
+    /// Ready when `deadline`, or an earlier one that was armed before it, is over.
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        // Deadlines mostly move away, with every pong: the timer is left where it is, and fires early once.
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            sleep.as_mut().reset(at);
+            self.armed = Some(deadline);
+        }
+        let fired = sleep.as_mut().poll(cx);
+        if fired.is_ready() {
+            self.armed = None;
+        }
+        fired
+    }
+}
+
+/// The clock that tests can pause.
+pub(super) fn clock_now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// How often the clock may call again within one turn of the task.
+const TURNS_MAX: usize = 8;

@@ -1,0 +1,109 @@
+//! Does what the session asks for.
+
+use std::future::poll_fn;
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use super::delivery::Delivery;
+use super::driver::{Driver, Pipe};
+use super::socket::ClientSocket;
+use crate::end::End;
+use crate::meter::UpgradeOutcome;
+use crate::packet::{Closing, Packet};
+use crate::session::{Event, PushOutcome};
+
+impl Driver {
+    pub(super) fn handle_event(&mut self, event: Event, cx: &mut Context<'_>, now: Instant) {
+        match event {
+            Event::Answer(batch) => self.answer(batch, now),
+            Event::PushDone(outcome) => self.settle_push(outcome),
+            Event::Probe(packet) => {
+                if let Some(probe) = &mut self.probe {
+                    // Nothing was ever written on it, so there is room; a failure shows when it is read.
+                    let _ = probe.start_send(packet);
+                    let _ = probe.poll_flush(cx);
+                }
+            }
+            Event::CloseProbe => {
+                if let Some(probe) = self.probe.take() {
+                    self.info.meter.upgrade(UpgradeOutcome::Failed);
+                    self.close_socket_later(probe, End::ClientClosed, Closing::default());
+                }
+            }
+            Event::Adopt => {
+                self.socket = self.probe.take();
+                // The answer to the probe may still wait there for a flush.
+                self.socket_state = Pipe::Dirty;
+                self.info.meter.upgrade(UpgradeOutcome::Done);
+                self.info.meter.session_moved();
+                if let Some(link) = &mut self.link {
+                    link.handle_transport("websocket");
+                }
+            }
+            Event::CloseSocket(end, closing) => {
+                if let Some(socket) = self.socket.take() {
+                    self.close_socket_later(socket, end, closing);
+                }
+            }
+            Event::KeepAlive => {
+                if let Some(link) = &mut self.link {
+                    link.keep_alive();
+                    self.link_state =
+                        if self.link_state == Pipe::Clean { Pipe::Dirty } else { self.link_state };
+                }
+            }
+            Event::CloseLink(closing) => self.close_link_later(closing),
+            Event::Ended(end) => self.forget(end),
+        }
+    }
+
+    fn answer(&mut self, batch: Vec<Packet>, now: Instant) {
+        self.info.meter.poll_released();
+        let (Some(parked), Some(bridge)) = (self.parked.take(), self.bridge.upgrade()) else {
+            return self.session.handle_lost(batch, now);
+        };
+        if let Err(delivery) = parked.send(Delivery::new(bridge, batch)) {
+            // Its own drop would take the lock that is held here.
+            self.session.handle_lost(delivery.into_batch(), now);
+        }
+    }
+
+    fn settle_push(&mut self, outcome: PushOutcome) {
+        if let Some(push) = self.push.take() {
+            // A POST whose connection is gone does not hear it.
+            let _ = push.send(outcome);
+        }
+    }
+
+    fn forget(&mut self, end: End) {
+        let info = &self.info;
+        info.registry.remove(&info.sid);
+        info.meter.session_closed(self.session.transport(), end);
+        tracing::debug!(parent: &info.span, reason = end.word(), transport = self.session.transport().word(), "session ended");
+        // A poll that waits beyond the end has nothing to wait for.
+        if self.parked.take().is_some() {
+            info.meter.poll_released();
+        }
+        self.admission = None;
+    }
+
+    /// Closing takes a round trip, which no session waits for.
+    fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
+        self.info.tracker.spawn(async move {
+            let closed = poll_fn(|cx| socket.poll_close(cx, end, &closing));
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+        });
+    }
+
+    fn close_link_later(&mut self, closing: Closing) {
+        if let Some(mut link) = self.link.take() {
+            self.info.tracker.spawn(async move {
+                let closed = poll_fn(|cx| link.poll_close(cx, &closing));
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+            });
+        }
+    }
+}
+
+/// The longest wait for a peer to answer a close.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,97 @@
+//! Finds a session by its id, and says how many there may be.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::handle::Bridge;
+use crate::sid::Sid;
+
+/// The index of living sessions.
+///
+/// The cache behind it has no capacity, since it would evict living sessions or refuse new ones: admission is the
+/// semaphore's. Sessions judge their own liveness and remove themselves; the long time to idle is a net for a leak,
+/// and every heartbeat of a living session refreshes it.
+#[derive(Clone)]
+pub struct Registry {
+    sessions: Cache<Sid, Arc<Bridge>>,
+    places: Arc<Semaphore>,
+    sessions_max: usize,
+}
+
+/// One of `max_sessions` places, given back when dropped.
+#[derive(Debug)]
+pub struct Admission {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Registry {
+    /// An empty index with room for `sessions_max` sessions.
+    pub fn new(sessions_max: usize) -> Self {
+        let sessions_max = sessions_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            sessions: Cache::builder().time_to_idle(LEAK_NET).build(),
+            places: Arc::new(Semaphore::new(sessions_max)),
+            sessions_max,
+        }
+    }
+
+    /// A place for one more session; `None` when the proxy is full.
+    pub fn admit(&self) -> Option<Admission> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(Admission { _permit: permit })
+    }
+
+    /// The session with this id.
+    pub fn find(&self, sid: &str) -> Option<Arc<Bridge>> {
+        self.sessions.get(sid)
+    }
+
+    pub(super) fn insert(&self, sid: Sid, bridge: Arc<Bridge>) {
+        self.sessions.insert(sid, bridge);
+    }
+
+    pub(super) fn remove(&self, sid: &Sid) {
+        self.sessions.invalidate(sid);
+    }
+
+    /// Every living session, in no order.
+    pub fn all(&self) -> Vec<Arc<Bridge>> {
+        self.sessions.iter().map(|(_, bridge)| bridge).collect()
+    }
+
+    /// Whether no session holds a place.
+    pub fn is_empty(&self) -> bool {
+        self.places.available_permits() == self.sessions_max
+    }
+
+    /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its
+    /// maintenance runs.
+    pub async fn keep_house(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(HOUSEKEEPING);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let sessions = self.sessions.clone();
+            // Many removals at once can take long; no session waits for it.
+            let _ = tokio::task::spawn_blocking(move || sessions.run_pending_tasks()).await;
+        }
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Registry({} places left)", self.places.available_permits())
+    }
+}
+
+/// Longer than any heartbeat that the configuration allows.
+const LEAK_NET: Duration = Duration::from_secs(24 * 3600);
+const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -1,0 +1,95 @@
+//! The command line: commands, flags and exit codes.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | a clean end |
+//! | 1 | failed, or a drain that had to cut sessions |
+//! | 2 | the command line cannot be understood |
+//! | 78 | the configuration cannot be used (`EX_CONFIG` of sysexits) |
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, LoadError};
+
+/// Understands the command line, loads the configuration and does what was asked; `run` is the proxy itself.
+pub fn main(
+    args: impl Iterator<Item = OsString>,
+    env: impl Iterator<Item = (OsString, OsString)>,
+    run: fn(Config) -> ExitCode,
+) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(answer) => return tell(&answer),
+    };
+    let (config, source) = match Config::load(cli.config.as_deref(), env) {
+        Ok(loaded) => loaded,
+        Err(error) => return refuse(&error),
+    };
+    match cli.command.unwrap_or(Command::Run) {
+        Command::Run => run(config),
+        Command::Check => print(io::stdout(), format!("{source}: ok ({})", summary(&config))),
+    }
+}
+
+/// Lets HTTP long-polling clients reach a WebSocket backend.
+#[derive(Debug, Parser)]
+#[command(name = "polliwog", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+struct Cli {
+    /// The configuration [default: config.toml here, else the built-in one].
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Run the proxy; this is what happens without a command.
+    Run,
+    /// Say what is wrong with the configuration, and end.
+    Check,
+}
+
+const AFTER_HELP: &str = "\
+Variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets server.listen,
+POLLIWOG_ROUTES__0__PATH=/chat/ the path of the first route.
+
+Exit: 0 clean, 1 failed, 2 usage, 78 bad configuration.";
+
+/// Prints help, the version or what is wrong with the command line.
+fn tell(answer: &clap::Error) -> ExitCode {
+    let printed = answer.print();
+    if answer.use_stderr() { ExitCode::from(USAGE) } else { code_of(&printed) }
+}
+
+/// Prints why there is no configuration; every fault has its line.
+fn refuse(error: &LoadError) -> ExitCode {
+    // The code says enough where nobody reads the standard error.
+    let _unread = writeln!(io::stderr(), "{error}");
+    ExitCode::from(CONFIG)
+}
+
+fn print(mut to: impl Write, line: impl Display) -> ExitCode {
+    code_of(&writeln!(to, "{line}").and_then(|()| to.flush()))
+}
+
+fn code_of(printed: &io::Result<()>) -> ExitCode {
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn summary(config: &Config) -> String {
+    let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let listeners = counted(config.server.listen.len(), "listener");
+    let routes = counted(config.routes.len(), "route");
+    let upstreams = counted(config.upstreams.len(), "upstream");
+    format!("{listeners}, {routes}, {upstreams}")
+}
+
+const USAGE: u8 = 2;
+const CONFIG: u8 = 78;

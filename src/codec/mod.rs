@@ -1,0 +1,3 @@
+//! Bytes to words and back, without I/O: what fronts and backs both need.
+
+pub mod engineio;

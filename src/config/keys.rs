@@ -1,0 +1,133 @@
+//! The one table of all keys: the reader finds unknown keys with it, a test holds the shipped file to it.
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The table that it stands in.
+    pub section: Section,
+    /// Its name.
+    pub name: &'static str,
+    /// The value that the shipped file shows, as TOML.
+    pub shown: Shown,
+    /// What it decides, in one line, as the shipped file says it.
+    pub doc: &'static str,
+}
+
+/// What the value in the shipped file means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// What holds without the key.
+    Default(&'static str),
+    /// What holds without the key, unless the backend announces its own.
+    Mirrored(&'static str),
+    /// One possible value: without the key nothing holds, or the key is required.
+    Example(&'static str),
+}
+
+impl Shown {
+    /// The value, as TOML.
+    pub fn value(self) -> &'static str {
+        match self {
+            Self::Default(value) | Self::Mirrored(value) | Self::Example(value) => value,
+        }
+    }
+}
+
+/// A table of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Section {
+    /// The whole file.
+    Root,
+    /// `[server]`.
+    Server,
+    /// `[server.tls]`.
+    Tls,
+    /// `[admin]`.
+    Admin,
+    /// `[log]`.
+    Log,
+    /// `[defaults]`.
+    Defaults,
+    /// One of `[[routes]]`; it may also hold each key of `[defaults]`.
+    Route,
+    /// One `[upstreams.NAME]`.
+    Upstream,
+}
+
+impl Section {
+    /// The section's header.
+    pub fn header(self) -> &'static str {
+        match self {
+            Self::Root => "the top of the file",
+            Self::Server => "[server]",
+            Self::Tls => "[server.tls]",
+            Self::Admin => "[admin]",
+            Self::Log => "[log]",
+            Self::Defaults => "[defaults]",
+            Self::Route => "[[routes]]",
+            Self::Upstream => "[upstreams.NAME]",
+        }
+    }
+
+    /// The names of all keys that may stand in it.
+    pub fn names(self) -> Vec<&'static str> {
+        if self == Self::Root {
+            return SECTIONS.to_vec();
+        }
+        let fits = |key: &&Key| key.section == self || self == Self::Route && key.section == Self::Defaults;
+        KEYS.iter().filter(fits).map(|key| key.name).collect()
+    }
+}
+
+/// The key's line in the table, if it stands in that very section.
+pub fn key(section: Section, name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.section == section && key.name == name)
+}
+
+/// The tables at the top of the file.
+pub const SECTIONS: [&str; 6] = ["server", "admin", "log", "defaults", "routes", "upstreams"];
+
+const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static str) -> Key {
+    Key { section, name, shown, doc }
+}
+
+/// Every key, in the order of the shipped file.
+#[rustfmt::skip] // One line for each key.
+pub const KEYS: &[Key] = {
+    use Section::{Admin, Defaults, Log, Route, Server, Tls, Upstream};
+    use Shown::{Default, Example, Mirrored};
+    &[
+        row(Server, "listen", Default("[\"127.0.0.1:8080\"]"), "where clients come in; port 0 takes any free port"),
+        row(Server, "tls", Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files, when clients come with TLS"),
+        row(Server, "max_sessions", Default("10_000"), "beyond it a handshake is answered 503"),
+        row(Server, "idle_timeout", Default("\"75s\""), "how long a connection may be silent between requests"),
+        row(Server, "drain_timeout", Default("\"30s\""), "how long a drain may take before the rest is cut"),
+        row(Server, "trusted_proxies", Default("[]"), "networks in front whose X-Forwarded-* is believed"),
+        row(Tls, "certificate", Example("\"cert.pem\""), "the chain, leaf first"),
+        row(Tls, "key", Example("\"key.pem\""), "the leaf's private key"),
+        row(Admin, "listen", Default("\"127.0.0.1:9090\""), "livez, readyz and metrics; keep it private"),
+        row(Log, "level", Default("\"info\""), "error, warn, info, debug or trace"),
+        row(Log, "format", Default("\"text\""), "text, or json: one object a line"),
+        row(Defaults, "ping_interval", Mirrored("\"25s\""), "from a pong to the next ping; unset: the backend's"),
+        row(Defaults, "ping_timeout", Mirrored("\"20s\""), "how long a pong may take; unset: the backend's"),
+        row(Defaults, "max_payload", Mirrored("\"1MB\""), "a client's largest POST or message; unset: the backend's"),
+        row(Defaults, "outbox_max", Default("\"1MB\""), "waiting for a client, before its backend is not read"),
+        row(Defaults, "batch_max", Default("\"1MB\""), "where the answer to one poll is cut"),
+        row(Defaults, "linger", Default("\"3ms\""), "a poll behind a POST waits so for its echoes; 0 is off"),
+        row(Defaults, "stall_timeout", Default("\"60s\""), "how long one end that takes nothing may hold the other"),
+        row(Defaults, "upgrade_timeout", Default("\"10s\""), "from a probe to its upgrade packet"),
+        row(Defaults, "close_timeout", Default("\"30s\""), "how long a client may take to fetch what is left"),
+        row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
+        row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
+        row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
+        row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
+        row(Route, "dialect", Example("\"engine.io\""), "what the clients speak: engine.io"),
+        row(Route, "upstream", Example("\"demo\""), "the name of an upstream"),
+        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket or demo"),
+        row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is tried in turn"),
+        row(Upstream, "host", Default("\"client\""), "the Host it sees: the client's, or upstream: the URL's"),
+        row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
+        row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
+        row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
+    ]
+};

@@ -1,0 +1,76 @@
+//! `[[routes]]`: which requests go where.
+
+use std::sync::Arc;
+
+use super::fault::{Place, Problem, Sink};
+use super::keys::Section;
+use super::sessions::Defaults;
+use super::suggestion::nearest;
+use super::table::Table;
+use super::tree::{Node, show_text};
+use super::values::{Wrong, host, prefix, text, word};
+use crate::service::Route;
+
+/// What clients may speak.
+pub(super) const DIALECTS: [(&str, &str); 1] = [("engine.io", "engine.io")];
+/// Dialects that a later version serves.
+pub(super) const DIALECTS_LATER: [&str; 5] = ["websocket", "http", "mux", "sockjs", "longpoll"];
+
+/// Reads all routes; `upstreams` are the names that they may use.
+pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str], sink: &Sink) -> Vec<Route> {
+    let items = items(node, sink);
+    let mut seen: Vec<(usize, String, Option<String>)> = Vec::new();
+    let mut routes = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let table = Table::open(Some(item), format!("routes[{index}]"), Section::Route, sink);
+        let path = table.required("path", prefix);
+        let host = table.value("host", host);
+        let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
+        let upstream = table.required("upstream", |node| one_of(node, upstreams));
+        let Defaults { session, allowed_origins } = defaults.overridden_by(&table);
+        if let Some(path) = &path {
+            let same =
+                seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));
+            if let Some((other, ..)) = same {
+                let expected = format!("a path and host of its own, routes[{other}] has the same");
+                table.report("path", show_text(path), &expected);
+            }
+            seen.push((index, path.clone(), host.clone()));
+        }
+        if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
+            routes.push(Route { path, host, dialect, upstream, allowed_origins, session: Arc::new(session) });
+        }
+    }
+    routes
+}
+
+/// The tables of the list, at least one.
+fn items<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Node] {
+    let Some(node) = node else {
+        let top = Place::File { line: 1, column: 1 };
+        sink.push(&top, "routes", Problem::Missing("at least one route, [[routes]]".to_owned()));
+        return &[];
+    };
+    let found = match node.items() {
+        Some([]) => "an empty list".to_owned(),
+        Some(items) => return items,
+        None => node.show(),
+    };
+    let expected = "a list of tables, each under [[routes]] with two brackets".to_owned();
+    sink.push(&node.place, "routes", Problem::Wrong { found, expected, hint: String::new() });
+    &[]
+}
+
+fn one_of(node: &Node, upstreams: &[&str]) -> Result<String, Wrong> {
+    let expected = if upstreams.is_empty() {
+        "the name of an upstream, and there is no [upstreams.NAME]".to_owned()
+    } else {
+        format!("the name of an upstream: {}", upstreams.join(", "))
+    };
+    let wrong = Wrong::expected(expected);
+    let Ok(name) = text(node) else { return Err(wrong) };
+    if upstreams.contains(&name.as_str()) {
+        return Ok(name);
+    }
+    Err(wrong.or(nearest(&name, upstreams.iter().copied())))
+}

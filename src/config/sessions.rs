@@ -1,0 +1,42 @@
+//! `[defaults]`, and the same keys in a route: what sessions live by.
+
+use std::time::Duration;
+
+use super::table::Table;
+use super::values::{GB, HOUR, MS, duration, flag, origin, size};
+use crate::session::Settings;
+
+/// What holds for every route that does not say otherwise.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Defaults {
+    pub(super) session: Settings,
+    pub(super) allowed_origins: Vec<String>,
+}
+
+impl Defaults {
+    /// What the table says, and `self` where it says nothing.
+    pub(super) fn overridden_by(&self, table: &Table<'_>) -> Self {
+        let mut defaults = self.clone();
+        let session = &mut defaults.session;
+        let timeout = || duration(MS..=HOUR);
+        session.ping_interval = table.value("ping_interval", timeout()).or(session.ping_interval);
+        session.ping_timeout = table.value("ping_timeout", timeout()).or(session.ping_timeout);
+        session.max_payload = table.value("max_payload", size(PAYLOAD_MIN..=GB)).or(session.max_payload);
+        table.set("outbox_max", &mut session.outbox_max, size(1..=GB));
+        table.set("batch_max", &mut session.batch_max, size(1..=GB));
+        table.set("linger", &mut session.linger, duration(Duration::ZERO..=LINGER_MAX));
+        table.set("stall_timeout", &mut session.stall_timeout, timeout());
+        table.set("upgrade_timeout", &mut session.upgrade_timeout, timeout());
+        table.set("close_timeout", &mut session.close_timeout, timeout());
+        table.set("allow_upgrades", &mut session.allow_upgrades, flag);
+        if let Some(origins) = table.list("allowed_origins", origin) {
+            defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
+        }
+        defaults
+    }
+}
+
+/// A poll that waits longer for echoes is slower than the poll that would follow it.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+/// An upgrade's probe must fit.
+const PAYLOAD_MIN: usize = 6;

@@ -1,0 +1,149 @@
+//! Holds three things together: the shipped file, the table of keys and the defaults in the code.
+
+use super::keys::{KEYS, Key, Section, Shown};
+use super::{Config, SHIPPED};
+
+/// A line of the shipped file that shows a key.
+#[derive(Debug)]
+struct Line {
+    section: String,
+    name: String,
+    value: String,
+    doc: String,
+}
+
+/// Every key that the file shows, active or commented.
+fn shown() -> Vec<Line> {
+    let mut section = String::new();
+    let mut lines = Vec::new();
+    for line in SHIPPED.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).replace("demo", "NAME");
+        } else if let Some((name, rest)) = bare.split_once(" = ").filter(|(name, _)| !name.contains(' ')) {
+            let (value, doc) = rest.split_once(" # ").unwrap_or((rest, ""));
+            let [value, doc, name] = [value, doc, name].map(|text| text.trim().to_owned());
+            lines.push(Line { section: section.clone(), name, value, doc });
+        }
+    }
+    lines
+}
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "config.toml", std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// The least that can be run.
+const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'u'\n\
+                    [upstreams.u]\nkind = 'websocket'\nurl = 'ws://h/'\n";
+
+/// `BARE` with a line added to a section.
+fn bare_with(section: Section, line: &str) -> String {
+    match section {
+        Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
+        Section::Upstream => BARE.replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
+        Section::Root
+        | Section::Server
+        | Section::Tls
+        | Section::Admin
+        | Section::Log
+        | Section::Defaults => {
+            format!("{BARE}{}\n{line}\n", section.header())
+        }
+    }
+}
+
+#[test]
+fn the_shipped_file_shows_every_key_with_its_default_and_what_it_is_for() {
+    let told: Vec<&Key> = KEYS.iter().filter(|key| key.section != Section::Tls).collect();
+    let lines = shown();
+    for (line, key) in lines.iter().zip(&told) {
+        let header = key.section.header().trim_matches(['[', ']']);
+        assert_eq!((line.section.as_str(), line.name.as_str()), (header, key.name));
+        assert_eq!((line.value.as_str(), line.doc.as_str()), (key.shown.value(), key.doc), "{}", key.name);
+        assert!(!key.doc.is_empty() && !key.doc.contains('\n'));
+    }
+    assert_eq!(lines.len(), told.len(), "a key is shown twice, or not at all");
+    assert!(SHIPPED.lines().all(|line| line.len() <= 100), "a line is too long to read");
+}
+
+#[test]
+fn a_default_in_the_file_is_the_default_in_the_code() {
+    let bare = parse(BARE);
+    for key in KEYS {
+        if let Shown::Default(value) = key.shown {
+            assert_eq!(
+                parse(&bare_with(key.section, &format!("{} = {value}", key.name))),
+                bare,
+                "{}",
+                key.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_table_is_read() {
+    for key in KEYS.iter().filter(|key| key.section != Section::Tls) {
+        let line = format!("{} = [[]]", key.name);
+        let own = format!("\n{} = ", key.name);
+        // A key that is there already must not be there twice.
+        let text = match bare_with(key.section, &line) {
+            text if text.matches(&own).count() == 1 => text,
+            text => {
+                let start = text.rfind(&own).unwrap() + 1;
+                let end = start + text[start..].find('\n').unwrap() + 1;
+                [&text[..start], &text[end..]].concat()
+            }
+        };
+        let faults = Config::parse(&text, "config.toml", std::iter::empty()).expect_err(key.name);
+        let shown = faults.to_string();
+        assert!(
+            shown.contains(&format!(".{}", key.name)) && shown.contains("found a "),
+            "{}: {shown}",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn a_route_may_hold_every_key_of_the_defaults() {
+    for key in KEYS.iter().filter(|key| key.section == Section::Defaults) {
+        let changed = match key.shown.value() {
+            "true" => "false",
+            "[]" => "['https://example.org']",
+            text if text.ends_with("MB\"") => "4_000",
+            _ => "7",
+        };
+        let line = format!("{} = {changed}", key.name);
+        let (route, defaults) = (bare_with(Section::Route, &line), bare_with(Section::Defaults, &line));
+        assert_eq!(parse(&route), parse(&defaults), "{}", key.name);
+        assert_ne!(parse(&route), parse(BARE), "{}", key.name);
+    }
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn the_shipped_file_is_valid_as_it_is() {
+    let config = parse(SHIPPED);
+    let bare = parse(BARE);
+    assert_eq!((&config.server, &config.admin, &config.log), (&bare.server, &bare.admin, &bare.log));
+    assert_eq!(config.routes[0].session, bare.routes[0].session);
+    assert_eq!(config.routes[0].path, "/socket.io/");
+    assert_eq!(config.upstreams["demo"].kind, crate::upstream::Kind::Demo);
+}
+
+#[test]
+fn every_commented_key_is_valid_when_it_is_switched_on() {
+    let on = |line: &str| line.strip_prefix("# ").filter(|line| line.contains(" = ")).map(str::to_owned);
+    // A demo has no URL, so the upstream is made a real one.
+    let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"websocket\"");
+    let text: Vec<String> = body
+        .lines()
+        .filter(|line| !line.starts_with("# The Socket.IO server"))
+        .map(|line| on(line).unwrap_or_else(|| line.to_owned()))
+        .collect();
+    let config = parse(&format!("[server]{}", text.join("\n")));
+    assert!(config.server.tls.is_some() && config.routes[0].host.is_some());
+    assert_eq!(config.upstreams["demo"].urls.len(), 1);
+}

@@ -1,0 +1,190 @@
+//! Reads one table: takes its keys by name, reports what is unknown, missing or wrong.
+
+use super::fault::{Place, Problem, Sink};
+use super::keys::{self, Section};
+use super::suggestion::nearest;
+use super::tree::{Entry, Node, Value};
+use super::values::Wrong;
+
+/// A table that is being read.
+#[derive(Debug)]
+pub(super) struct Table<'t> {
+    /// Its whole key, such as `routes[0]`; empty for the top of the file.
+    key: String,
+    place: Place,
+    section: Section,
+    /// Nothing where something else than a table was written.
+    entries: Option<&'t [Entry]>,
+    sink: &'t Sink,
+}
+
+impl<'t> Table<'t> {
+    /// Begins to read; reports at once each key that is unknown. `None` is a section that nobody wrote.
+    pub(super) fn open(node: Option<&'t Node>, key: String, section: Section, sink: &'t Sink) -> Self {
+        let place = node.map_or(Place::File { line: 1, column: 1 }, |node| node.place.clone());
+        let entries = node.map_or(Some(&[][..]), Node::entries);
+        if let (Some(node), None) = (node, entries) {
+            sink.push(&place, &*key, wrong(node.show(), &format!("a table, {}", section.header())));
+        }
+        let table = Self { key, place, section, entries, sink };
+        table.report_unknown();
+        table
+    }
+
+    /// The value of a key, if it was set.
+    pub(super) fn get(&self, name: &str) -> Option<&'t Node> {
+        self.entries?.iter().find(|entry| entry.name == name).map(|entry| &entry.node)
+    }
+
+    /// Begins to read a table in this one.
+    pub(super) fn section(&self, name: &'static str, section: Section) -> Self {
+        Self::open(self.get(name), self.key_of(name), section, self.sink)
+    }
+
+    /// Reads an optional key.
+    pub(super) fn value<T>(&self, name: &str, read: impl Fn(&Node) -> Result<T, Wrong>) -> Option<T> {
+        let node = self.get(name)?;
+        self.judge(&self.key_of(name), node, read)
+    }
+
+    /// Reads an optional key over its default.
+    pub(super) fn set<T>(&self, name: &str, slot: &mut T, read: impl Fn(&Node) -> Result<T, Wrong>) {
+        if let Some(value) = self.value(name, read) {
+            *slot = value;
+        }
+    }
+
+    /// Reads a key that must be there; its absence is a fault.
+    pub(super) fn required<T>(&self, name: &str, read: impl Fn(&Node) -> Result<T, Wrong>) -> Option<T> {
+        if self.get(name).is_none() {
+            self.report_missing(name);
+        }
+        self.value(name, read)
+    }
+
+    /// Reads a list, or a single value as a list of one; a variable's text is split at commas.
+    ///
+    /// Every element that is wrong is reported; what is right is returned with its place.
+    pub(super) fn list<T>(
+        &self,
+        name: &str,
+        read: impl Fn(&Node) -> Result<T, Wrong>,
+    ) -> Option<Vec<(Place, T)>> {
+        let node = self.get(name)?;
+        let key = self.key_of(name);
+        let items = match (&node.value, &node.place) {
+            (Value::Text(text), Place::Variable(_)) => &split(text, &node.place)[..],
+            _ => match node.items() {
+                Some(items) => items,
+                None => std::slice::from_ref(node),
+            },
+        };
+        if node.items().is_none() && items.len() == 1 {
+            return self.judge(&key, &items[0], read).map(|value| vec![(node.place.clone(), value)]);
+        }
+        let judged = items.iter().enumerate().map(|(index, item)| {
+            let value = self.judge(&format!("{key}[{index}]"), item, &read)?;
+            Some((item.place.clone(), value))
+        });
+        Some(judged.collect::<Vec<_>>().into_iter().flatten().collect())
+    }
+
+    /// Reports that a required key is not there.
+    pub(super) fn report_missing(&self, name: &str) {
+        // What is no table at all is told once, and a misspelt key is told as such.
+        let misspelt = || self.unknown().any(|entry| self.meant(&entry.name) == Some(name));
+        if self.entries.is_some() && !misspelt() {
+            let example = keys::key(self.section, name).map_or("...", |key| key.shown.value());
+            let expected = format!("a line such as {name} = {example}");
+            self.sink.push(&self.place, self.key_of(name), Problem::Missing(expected));
+        }
+    }
+
+    /// Reports a value that is right by itself and wrong beside others.
+    pub(super) fn report(&self, name: &str, found: String, expected: &str) {
+        let place = self.get(name).map_or(&self.place, |node| &node.place);
+        self.sink.push(place, self.key_of(name), wrong(found, expected));
+    }
+
+    /// The whole key of one of its keys.
+    pub(super) fn key_of(&self, name: &str) -> String {
+        if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
+    }
+
+    fn judge<T>(&self, key: &str, node: &Node, read: impl Fn(&Node) -> Result<T, Wrong>) -> Option<T> {
+        match read(node) {
+            Ok(value) => Some(value),
+            Err(Wrong { found, expected, hint }) => {
+                let found = found.unwrap_or_else(|| node.show());
+                self.sink.push(&node.place, key, Problem::Wrong { found, expected, hint });
+                None
+            }
+        }
+    }
+
+    fn unknown(&self) -> impl Iterator<Item = &'t Entry> {
+        let known = self.section.names();
+        self.entries.into_iter().flatten().filter(move |entry| !known.contains(&entry.name.as_str()))
+    }
+
+    /// The key that was probably meant by an unknown one.
+    fn meant(&self, name: &str) -> Option<&'static str> {
+        nearest(name, self.section.names())
+    }
+
+    fn report_unknown(&self) {
+        for entry in self.unknown() {
+            let instead = match &entry.place {
+                Place::File { .. } => self.instead(&entry.name),
+                Place::Variable(variable) => self.instead_of_variable(variable, &entry.name),
+            };
+            self.sink.push(&entry.place, self.key_of(&entry.name), Problem::Unknown(instead));
+        }
+    }
+
+    /// What to write instead of an unknown key.
+    fn instead(&self, name: &str) -> String {
+        if let Some(word) = self.meant(name) {
+            return format!("; did you mean {word:?}?");
+        }
+        match keys::KEYS.iter().find(|key| key.name == name && key.section != Section::Tls) {
+            Some(key) => format!("; it belongs in {}", key.section.header()),
+            None => format!(", expected one of {}", self.section.names().join(", ")),
+        }
+    }
+
+    /// What to set instead of a variable that names an unknown key.
+    fn instead_of_variable(&self, variable: &str, name: &str) -> String {
+        if let Some(word) = self.meant(name) {
+            // The key's name is one level of the variable's; what is around it stays.
+            let (wrong, right) = (name.to_uppercase(), word.to_uppercase());
+            let levels = variable.split("__").map(|level| match level.strip_suffix(&wrong) {
+                Some(prefix) if prefix.is_empty() || prefix == "POLLIWOG_" => format!("{prefix}{right}"),
+                Some(_) | None => level.to_owned(),
+            });
+            return format!("; did you mean {}?", levels.collect::<Vec<_>>().join("__"));
+        }
+        let fixed = static_variables();
+        match nearest(variable, fixed.iter().map(String::as_str)) {
+            Some(word) if self.section == Section::Root => format!("; did you mean {word}?"),
+            Some(_) | None => self.instead(name),
+        }
+    }
+}
+
+/// The variables whose names need no index and no name of an operator's.
+fn static_variables() -> Vec<String> {
+    let sections = [Section::Server, Section::Admin, Section::Log, Section::Defaults];
+    let keys = keys::KEYS.iter().filter(|key| sections.contains(&key.section));
+    let name = |key: &keys::Key| format!("{}__{}", key.section.header().trim_matches(['[', ']']), key.name);
+    keys.map(|key| format!("POLLIWOG_{}", name(key).to_uppercase())).collect()
+}
+
+fn split(text: &str, place: &Place) -> Vec<Node> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| Node { place: place.clone(), value: Value::Text(part.to_owned()) }).collect()
+}
+
+fn wrong(found: String, expected: &str) -> Problem {
+    Problem::Wrong { found, expected: expected.to_owned(), hint: String::new() }
+}

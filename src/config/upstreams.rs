@@ -1,0 +1,91 @@
+//! `[upstreams.NAME]`: the backends.
+
+use std::collections::BTreeMap;
+
+use super::fault::{Problem, Sink};
+use super::keys::Section;
+use super::table::Table;
+use super::tree::{Entry, Node, show_text};
+use super::values::{GB, HOUR, MS, Wrong, duration, size, url, word};
+use crate::upstream::{Host, Kind, Settings};
+
+/// What backends may speak.
+const KINDS: [(&str, Kind); 3] =
+    [("engine.io", Kind::EngineIo), ("websocket", Kind::WebSocket), ("demo", Kind::Demo)];
+/// Kinds that a later version dials.
+const KINDS_LATER: [&str; 2] = ["mux", "http"];
+
+/// The upstreams as they are written, before any is judged.
+pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
+    let entries = node.map_or(Some(&[][..]), Node::entries);
+    if let (Some(node), None) = (node, entries) {
+        let expected = "one table for each upstream, [upstreams.NAME]".to_owned();
+        sink.push(
+            &node.place,
+            "upstreams",
+            Problem::Wrong { found: node.show(), expected, hint: String::new() },
+        );
+    }
+    entries.unwrap_or_default()
+}
+
+/// Reads every upstream.
+pub(super) fn read(entries: &[Entry], sink: &Sink) -> BTreeMap<String, Settings> {
+    let one = |entry: &Entry| {
+        check_name(entry, sink);
+        // A point would look like another level.
+        let name = if entry.name.contains('.') { show_text(&entry.name) } else { entry.name.clone() };
+        let table = Table::open(Some(&entry.node), format!("upstreams.{name}"), Section::Upstream, sink);
+        (entry.name.clone(), read_one(&table))
+    };
+    entries.iter().map(one).collect()
+}
+
+fn read_one(table: &Table<'_>) -> Settings {
+    let mut settings = Settings::default();
+    let kind = table.required("kind", kind);
+    let urls = table.list("url", url);
+    match (kind, table.get("url")) {
+        (Some(Kind::Demo), Some(_)) => {
+            table.report("url", "a URL".to_owned(), "none, kind \"demo\" runs inside this binary");
+        }
+        (Some(Kind::EngineIo | Kind::WebSocket), None) => table.report_missing("url"),
+        // A list of faulty URLs has had its faults.
+        (Some(Kind::EngineIo | Kind::WebSocket), Some(node))
+            if urls.as_ref().is_some_and(Vec::is_empty) && node.items().is_none_or(<[_]>::is_empty) =>
+        {
+            table.report("url", "an empty list".to_owned(), "at least one URL");
+        }
+        (Some(Kind::Demo | Kind::EngineIo | Kind::WebSocket) | None, _) => {}
+    }
+    settings.kind = kind.unwrap_or(settings.kind);
+    settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
+    table.set(
+        "host",
+        &mut settings.host,
+        word(&[("client", Host::Client), ("upstream", Host::Upstream)], &[]),
+    );
+    table.set("connect_timeout", &mut settings.connect_timeout, duration(MS..=HOUR));
+    table.set("handshake_timeout", &mut settings.handshake_timeout, duration(MS..=HOUR));
+    table.set("max_message", &mut settings.max_message, size(1..=GB));
+    settings
+}
+
+fn kind(node: &Node) -> Result<Kind, Wrong> {
+    let kind = word(&KINDS, &KINDS_LATER)(node)?;
+    if kind == Kind::Demo && !cfg!(feature = "demo") {
+        let found = Some("\"demo\", and this binary was built without the feature demo".to_owned());
+        return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket") });
+    }
+    Ok(kind)
+}
+
+/// A name becomes a metric's label, and part of a variable's name.
+fn check_name(entry: &Entry, sink: &Sink) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if entry.name.is_empty() || !entry.name.chars().all(plain) {
+        let expected = "a name of letters, digits, \"-\", \"_\" and \".\"".to_owned();
+        let problem = Problem::Wrong { found: show_text(&entry.name), expected, hint: String::new() };
+        sink.push(&entry.place, "upstreams", problem);
+    }
+}

@@ -1,0 +1,254 @@
+//! One reader for each kind of value: what a key takes, and what is said when it is something else.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use ipnet::IpNet;
+
+use super::fault::Place;
+use super::suggestion::nearest;
+use super::tree::{Node, Value, show_text};
+use crate::units;
+
+/// Why a value is not what its key takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Wrong {
+    /// What to show instead of the value.
+    pub(super) found: Option<String>,
+    pub(super) expected: String,
+    /// Nothing, or `; did you mean ...?`.
+    pub(super) hint: String,
+}
+
+impl Wrong {
+    pub(super) fn expected(expected: impl Into<String>) -> Self {
+        Self { found: None, expected: expected.into(), hint: String::new() }
+    }
+
+    /// Adds the word that was probably meant.
+    pub(super) fn or(self, suggestion: Option<impl std::fmt::Display>) -> Self {
+        Self {
+            hint: suggestion.map(|word| format!("; did you mean \"{word}\"?")).unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
+/// A text. A variable's value that looks like a number or a flag is a text just as well.
+pub(super) fn text(node: &Node) -> Result<String, Wrong> {
+    match (&node.value, &node.place) {
+        (Value::Text(text), _) => Ok(text.clone()),
+        (Value::Integer(_) | Value::Flag(_), Place::Variable(_)) => Ok(node.show()),
+        (Value::Integer(_) | Value::Flag(_) | Value::Useless(_) | Value::List(_) | Value::Table(_), _) => {
+            Err(Wrong::expected("a text in quotes"))
+        }
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(node: &Node) -> Result<bool, Wrong> {
+    if let Value::Flag(flag) = node.value { Ok(flag) } else { Err(Wrong::expected("true or false")) }
+}
+
+/// A count within bounds.
+pub(super) fn count(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<usize, Wrong> {
+    move |node| {
+        let count =
+            if let Value::Integer(integer) = node.value { usize::try_from(integer).ok() } else { None };
+        let wrong = || Wrong::expected(format!("a number from {} to {}", bounds.start(), bounds.end()));
+        count.filter(|count| bounds.contains(count)).ok_or_else(wrong)
+    }
+}
+
+/// A duration within bounds; a bare integer is milliseconds, as in Engine.IO's own options.
+pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Node) -> Result<Duration, Wrong> {
+    move |node| {
+        let duration = if let Value::Integer(ms) = node.value {
+            u64::try_from(ms).ok().map(Duration::from_millis)
+        } else {
+            units::parse_duration(&text(node).map_err(|_| Wrong::expected(units::DURATION))?)
+                .map_or_else(unless_too_large, |duration| Ok(Some(duration)))?
+        };
+        let text = units::duration_text;
+        let expected =
+            || format!("{} from {} to {}", units::DURATION, text(*bounds.start()), text(*bounds.end()));
+        duration.filter(|duration| bounds.contains(duration)).ok_or_else(|| Wrong::expected(expected()))
+    }
+}
+
+/// A size within bounds; a bare integer is bytes.
+pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<usize, Wrong> {
+    move |node| {
+        let size = if let Value::Integer(bytes) = node.value {
+            usize::try_from(bytes).ok()
+        } else {
+            units::parse_size(&text(node).map_err(|_| Wrong::expected(units::SIZE))?)
+                .map_or_else(unless_too_large, |size| Ok(Some(size)))?
+        };
+        let text = units::size_text;
+        let expected =
+            || format!("{} from {} to {}", units::SIZE, text(*bounds.start()), text(*bounds.end()));
+        size.filter(|size| bounds.contains(size)).ok_or_else(|| Wrong::expected(expected()))
+    }
+}
+
+/// A number that nothing can hold is out of bounds; anything else was no number at all.
+fn unless_too_large<T>(error: units::UnitError) -> Result<Option<T>, Wrong> {
+    match error {
+        units::UnitError::Malformed(expected) => Err(Wrong::expected(expected)),
+        units::UnitError::TooLarge => Ok(None),
+    }
+}
+
+/// One of a few words; `later` are known and not yet served.
+pub(super) fn word<T: Copy>(
+    words: &[(&'static str, T)],
+    later: &[&'static str],
+) -> impl Fn(&Node) -> Result<T, Wrong> {
+    move |node| {
+        let names: Vec<_> = words.iter().map(|(name, _)| *name).collect();
+        let one_of = if names.len() == 1 { "" } else { "one of " };
+        let expected = format!("{one_of}{}", names.join(", "));
+        let found = text(node).map_err(|_| Wrong::expected(expected.as_str()))?;
+        if let Some((_, value)) = words.iter().find(|(name, _)| *name == found) {
+            return Ok(*value);
+        }
+        let wrong = Wrong::expected(expected);
+        if later.contains(&found.as_str()) {
+            return Err(Wrong { found: Some(format!("{found:?}, not in this version")), ..wrong });
+        }
+        Err(wrong.or(nearest(&found, names)))
+    }
+}
+
+/// An address to listen on.
+pub(super) fn address(node: &Node) -> Result<SocketAddr, Wrong> {
+    let wrong = || Wrong::expected("an address and a port such as \"127.0.0.1:8080\" or \"[::]:8080\"");
+    if let Value::Integer(port) = node.value {
+        let port = u16::try_from(port).map_err(|_| wrong())?;
+        return Err(wrong().or(Some(SocketAddr::from(([0, 0, 0, 0], port)))));
+    }
+    let text = text(node).map_err(|_| wrong())?;
+    let port = |text: &str| text.parse::<u16>().ok();
+    let meant = match text.rsplit_once(':') {
+        Some(("" | "*", tail)) => port(tail).map(|port| SocketAddr::from(([0, 0, 0, 0], port))),
+        Some(("localhost", tail)) => port(tail).map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
+        Some(_) | None => None,
+    };
+    text.parse().map_err(|_| wrong().or(meant))
+}
+
+/// A network, or a single address as a network of one.
+pub(super) fn network(node: &Node) -> Result<IpNet, Wrong> {
+    let wrong = || Wrong::expected("a network such as \"10.0.0.0/8\" or an address");
+    let text = text(node).map_err(|_| wrong())?;
+    let single = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().map(|network| network.trunc()).or_else(|_| single()).map_err(|_| wrong())
+}
+
+/// A file's name.
+pub(super) fn file(node: &Node) -> Result<PathBuf, Wrong> {
+    let wrong = || Wrong::expected("a file name");
+    let text = text(node).map_err(|_| wrong())?;
+    if text.is_empty() || text.contains('\0') { Err(wrong()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// The prefix of a path.
+pub(super) fn prefix(node: &Node) -> Result<String, Wrong> {
+    let wrong = || Wrong::expected("a path that begins with \"/\", such as \"/socket.io/\"");
+    let path = text(node).map_err(|_| wrong())?;
+    if !path.starts_with('/') {
+        return Err(wrong().or(is_path(&format!("/{path}")).then(|| format!("/{path}"))));
+    }
+    if is_path(&path) { Ok(path) } else { Err(wrong()) }
+}
+
+fn is_path(text: &str) -> bool {
+    let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
+    plain && text.parse::<http::uri::PathAndQuery>().is_ok()
+}
+
+/// A host without a port, in lower case.
+pub(super) fn host(node: &Node) -> Result<String, Wrong> {
+    let wrong = || Wrong::expected("a host without a port, such as \"chat.example.org\"");
+    let text = text(node).map_err(|_| wrong())?.to_ascii_lowercase();
+    if is_host(&text) {
+        return Ok(text);
+    }
+    let bare = text.rsplit_once(':').map(|(host, _)| host).filter(|host| is_host(host));
+    Err(wrong().or(bare))
+}
+
+fn is_host(text: &str) -> bool {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let literal = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match literal {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !text.is_empty() && text.chars().all(bare),
+    }
+}
+
+/// A page's origin as browsers write it, in lower case.
+pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
+    let text = text(node).unwrap_or_default().to_ascii_lowercase();
+    let fits = |(scheme, rest): (&str, &str)| {
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, port.parse::<u16>().is_ok()),
+            Some(_) | None => (rest, true),
+        };
+        !scheme.is_empty()
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+            && port
+            && is_host(host)
+    };
+    if text == "null" || text.split_once("://").is_some_and(fits) {
+        return Ok(text);
+    }
+    let wrong = Wrong::expected("an origin such as \"https://example.org\", without a path");
+    if text == "*" {
+        return Err(Wrong { hint: "; an empty list allows all".to_owned(), ..wrong });
+    }
+    Err(wrong.or(text.strip_suffix('/').filter(|text| text.split_once("://").is_some_and(fits))))
+}
+
+/// Where a backend is.
+pub(super) fn url(node: &Node) -> Result<Uri, Wrong> {
+    let wrong = || Wrong::expected("a URL such as \"ws://127.0.0.1:3000/socket.io/\"");
+    let text = text(node).map_err(|_| wrong())?;
+    if let Some((scheme, rest)) = text.split_once("://") {
+        match scheme.to_ascii_lowercase().as_str() {
+            "ws" => {}
+            "wss" | "https" => {
+                let found = Some(format!("{}, not in this version", show_text(scheme)));
+                return Err(Wrong { found, ..Wrong::expected("a URL that begins with \"ws://\"") });
+            }
+            "http" => return Err(wrong().or(Some(format!("ws://{rest}")))),
+            _ => return Err(Wrong::expected("a URL that begins with \"ws://\"")),
+        }
+    }
+    // A password must not reach a terminal.
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
+    if authority.is_some_and(|authority| authority.contains('@')) {
+        let found = Some("a URL with a user name".to_owned());
+        return Err(Wrong { found, ..Wrong::expected("a URL without one") });
+    }
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let fits = uri.scheme().is_some()
+        && uri.host().is_some_and(|host| is_host(&host.to_ascii_lowercase()))
+        && uri.authority().is_some_and(|authority| match authority.port_u16() {
+            Some(port) => port > 0,
+            None => authority.as_str() == authority.host(),
+        })
+        && !text.contains('#');
+    if fits { Ok(uri) } else { Err(wrong()) }
+}
+
+/// The shortest time that a timer keeps.
+pub(super) const MS: Duration = Duration::from_millis(1);
+/// Whoever waits longer has mistaken the unit.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+/// The largest message that is ever held in memory.
+pub(super) const GB: usize = 1_000_000_000;

@@ -1,0 +1,133 @@
+//! What a request asks for, checked in the reference's order, which decides the error that a client sees.
+
+use http::Method;
+use http::header::ORIGIN;
+use http::request::Parts;
+
+use super::query::Query;
+use crate::carrier::{Carrier, Revision};
+use crate::dialect::{Known, Op, Reject, Road};
+use crate::packet::Transport;
+
+pub(super) fn read(head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject> {
+    let query = Query::parse(head.uri.query().unwrap_or_default());
+    let upgrade = Road::of(&head.headers) == Road::WebSocket;
+    let transport = match query.transport.as_deref() {
+        Some("polling") => Transport::Polling,
+        Some("websocket") => Transport::WebSocket,
+        _ => return Err(Reject::UnknownTransport),
+    };
+    if head.headers.get(ORIGIN).is_some_and(|origin| !is_plain(origin.as_bytes())) {
+        return Err(Reject::BadRequest);
+    }
+    // Exactly "4" is revision 4; every other value, and none, is revision 3.
+    let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
+    if let Some(sid) = query.sid.as_deref().filter(|sid| !sid.is_empty()) {
+        let known = find(sid).ok_or(Reject::UnknownSid)?;
+        if (!upgrade && known.transport != transport) || known.revision != revision {
+            return Err(Reject::BadRequest);
+        }
+        return match (upgrade, &head.method) {
+            (true, _) if transport == Transport::Polling => Ok(Op::CloseAtOnce),
+            (true, _) => Ok(Op::Upgrade),
+            // A GET with a WebSocket's transport and sid, but no upgrade: the session is on a WebSocket.
+            (false, _) if transport == Transport::WebSocket => Err(Reject::BadRequest),
+            (false, &Method::GET) => Ok(Op::Poll),
+            (false, &Method::POST) => Ok(Op::Push),
+            (false, _) => Err(Reject::BadMethod),
+        };
+    }
+    if head.method != Method::GET {
+        return Err(Reject::BadHandshakeMethod);
+    }
+    let carrier = Carrier { revision, binary: query.b64.as_deref().is_none_or(str::is_empty) };
+    match (transport, upgrade) {
+        (Transport::WebSocket, false) => Err(Reject::BadRequest),
+        (Transport::Polling, true) => Ok(Op::CloseAtOnce),
+        (Transport::Polling, false) | (Transport::WebSocket, true) if revision == Revision::V3 => {
+            Err(Reject::UnsupportedVersion)
+        }
+        (Transport::Polling, false) | (Transport::WebSocket, true) => Ok(Op::Handshake(transport, carrier)),
+    }
+}
+
+/// Characters that a header's value may hold; the reference's table.
+fn is_plain(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn ask(
+        method: &str,
+        query: &str,
+        upgrade: bool,
+        known: Option<(Transport, Revision)>,
+    ) -> Result<Op, Reject> {
+        let mut request = Request::builder().method(method).uri(format!("/engine.io/?{query}"));
+        if upgrade {
+            request = request.header("Upgrade", "WebSocket").header("Connection", "keep-alive, Upgrade");
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        read(&head, &mut |sid| {
+            known.filter(|_| sid == "abc").map(|(transport, revision)| Known { transport, revision })
+        })
+    }
+
+    const POLLING: Option<(Transport, Revision)> = Some((Transport::Polling, Revision::V4));
+    const SOCKET: Option<(Transport, Revision)> = Some((Transport::WebSocket, Revision::V4));
+    const V4: Carrier = Carrier { revision: Revision::V4, binary: true };
+
+    #[test]
+    fn a_handshake_is_recognised() {
+        let polling = Ok(Op::Handshake(Transport::Polling, V4));
+        assert_eq!(ask("GET", "EIO=4&transport=polling", false, None), polling);
+        assert_eq!(ask("GET", "transport=polling&EIO=4&t=x&sid=", false, None), polling);
+        assert_eq!(
+            ask("GET", "EIO=4&transport=websocket", true, None),
+            Ok(Op::Handshake(Transport::WebSocket, V4))
+        );
+        let base64 = Carrier { binary: false, ..V4 };
+        assert_eq!(
+            ask("GET", "EIO=4&transport=websocket&b64=1", true, None),
+            Ok(Op::Handshake(Transport::WebSocket, base64))
+        );
+    }
+
+    #[test]
+    fn errors_come_in_the_references_order() {
+        let cases = [
+            ("GET", "EIO=4", false, Reject::UnknownTransport),
+            ("GET", "EIO=4&transport=webtransport", false, Reject::UnknownTransport),
+            ("POST", "EIO=4&transport=tobi&sid=nope", false, Reject::UnknownTransport),
+            ("POST", "EIO=4&transport=polling&sid=nope", false, Reject::UnknownSid),
+            ("GET", "EIO=4&transport=polling&sid=__proto__", false, Reject::UnknownSid),
+            ("POST", "EIO=4&transport=polling", false, Reject::BadHandshakeMethod),
+            ("OPTIONS", "EIO=4&transport=polling", false, Reject::BadHandshakeMethod),
+            ("GET", "EIO=4&transport=websocket", false, Reject::BadRequest),
+            ("GET", "EIO=3&transport=polling", false, Reject::UnsupportedVersion),
+            ("GET", "EIO=4.0&transport=polling", false, Reject::UnsupportedVersion),
+            ("GET", "transport=websocket", true, Reject::UnsupportedVersion),
+        ];
+        for (method, query, upgrade, reject) in cases {
+            assert_eq!(ask(method, query, upgrade, None), Err(reject), "{method} {query}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_asked_for_on_its_own_transport_and_revision() {
+        assert_eq!(ask("GET", "EIO=4&transport=polling&sid=abc", false, POLLING), Ok(Op::Poll));
+        assert_eq!(ask("POST", "EIO=4&transport=polling&sid=abc", false, POLLING), Ok(Op::Push));
+        assert_eq!(ask("PUT", "EIO=4&transport=polling&sid=abc", false, POLLING), Err(Reject::BadMethod));
+        assert_eq!(ask("GET", "EIO=4&transport=websocket&sid=abc", true, POLLING), Ok(Op::Upgrade));
+        assert_eq!(ask("GET", "EIO=3&transport=websocket&sid=abc", true, POLLING), Err(Reject::BadRequest));
+        assert_eq!(ask("GET", "EIO=4&transport=polling&sid=abc", true, POLLING), Ok(Op::CloseAtOnce));
+        assert_eq!(ask("GET", "EIO=4&transport=polling&sid=abc", false, SOCKET), Err(Reject::BadRequest));
+        assert_eq!(ask("GET", "EIO=4&transport=websocket&sid=abc", false, POLLING), Err(Reject::BadRequest));
+        assert_eq!(ask("GET", "EIO=4&transport=websocket&sid=abc", false, SOCKET), Err(Reject::BadRequest));
+    }
+}

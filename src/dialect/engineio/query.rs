@@ -1,0 +1,100 @@
+//! The query of a request: Engine.IO's own keys, and the application's pairs, which the backend must see.
+
+use std::borrow::Cow;
+
+/// Engine.IO's own keys. Of a key that comes twice the last counts.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(super) struct Query<'a> {
+    pub(super) eio: Option<Cow<'a, str>>,
+    pub(super) transport: Option<Cow<'a, str>>,
+    pub(super) sid: Option<Cow<'a, str>>,
+    pub(super) b64: Option<Cow<'a, str>>,
+}
+
+impl<'a> Query<'a> {
+    pub(super) fn parse(query: &'a str) -> Self {
+        let mut found = Self::default();
+        for pair in query.split('&') {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let slot = match decode(key).as_ref() {
+                "EIO" => &mut found.eio,
+                "transport" => &mut found.transport,
+                "sid" => &mut found.sid,
+                "b64" => &mut found.b64,
+                _ => continue,
+            };
+            *slot = Some(decode(value));
+        }
+        found
+    }
+}
+
+/// The pairs that are the application's, as the client wrote them: all but `EIO`, `transport`, `sid`, `t`, `j`, `b64`.
+pub fn application_query(query: &str) -> String {
+    let own = |pair: &str| {
+        let key = decode(pair.split_once('=').map_or(pair, |(key, _)| key));
+        matches!(key.as_ref(), "EIO" | "transport" | "sid" | "t" | "j" | "b64" | "")
+    };
+    query.split('&').filter(|pair| !own(pair)).collect::<Vec<_>>().join("&")
+}
+
+/// Decodes `+` and `%XX`; what is no escape stays as it is, and ill-formed UTF-8 becomes U+FFFD.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains(['%', '+']) {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        let byte = match (first, behind) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = &behind[2..];
+                    high << 4 | low
+                }
+                _ => b'%',
+            },
+            _ => *first,
+        };
+        bytes.push(byte);
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_keys_counts() {
+        let query = Query::parse("EIO=3&transport=polling&EIO=4&sid=a%2Db&x=1&b64");
+        assert_eq!(query.eio.as_deref(), Some("4"));
+        assert_eq!(query.transport.as_deref(), Some("polling"));
+        assert_eq!(query.sid.as_deref(), Some("a-b"));
+        assert_eq!(query.b64.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn the_applications_pairs_stay_as_they_are() {
+        assert_eq!(
+            application_query("EIO=4&user=J%C3%BCrgen+M&t=abc&transport=polling&a=1&a=2&j=0&b64=1&flag"),
+            "user=J%C3%BCrgen+M&a=1&a=2&flag"
+        );
+        assert_eq!(application_query("EIO=4&&transport=websocket"), "");
+        assert_eq!(application_query("%73id=1&x=%"), "x=%");
+    }
+
+    #[test]
+    fn broken_escapes_are_no_panic() {
+        for text in ["%", "%4", "%zz", "%C3", "a%", "%%41", "+%2B"] {
+            let _ = decode(text);
+        }
+        assert_eq!(decode("%%41+"), "%A ");
+    }
+}

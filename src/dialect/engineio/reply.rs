@@ -1,0 +1,133 @@
+//! Answers without a session, to the byte as the reference gives them.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_VERSION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::dialect::{Reject, Reply, Road};
+use crate::upstream::Refused;
+
+pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
+    let (code, message) = match reject {
+        Reject::UnknownTransport => (0, "Transport unknown"),
+        Reject::UnknownSid => (1, "Session ID unknown"),
+        Reject::BadHandshakeMethod => (2, "Bad handshake method"),
+        Reject::BadRequest => (3, "Bad request"),
+        Reject::Forbidden(message) => (4, message.as_deref().unwrap_or("Forbidden")),
+        Reject::UnsupportedVersion => (5, "Unsupported protocol version"),
+        Reject::BadMethod => return empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Reject::Empty => return empty(StatusCode::BAD_REQUEST),
+        Reject::TooLarge => return empty(StatusCode::PAYLOAD_TOO_LARGE),
+        Reject::BadWebSocket(message) => return bad_web_socket(message),
+    };
+    match road {
+        Road::Http => coded(code, message),
+        // Every refusal of an upgrade is a 400 whose body is the bare text, a forbidden one too.
+        Road::WebSocket => Reply {
+            status: StatusCode::BAD_REQUEST,
+            headers: headers([(CONNECTION, "close"), (CONTENT_TYPE, "text/html")]),
+            body: Bytes::copy_from_slice(message.as_bytes()),
+        },
+    }
+}
+
+/// A WebSocket client gets the backend's refusal as it is. A polling client gets the JSON that the backend would have
+/// sent it: the backend, asked for a WebSocket, says the same in bare text.
+pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
+    let Refused { status, mut headers, body } = refused;
+    if road == Road::WebSocket || status != StatusCode::BAD_REQUEST {
+        return Reply { status, headers, body };
+    }
+    let text = String::from_utf8_lossy(&body);
+    let text = text.trim();
+    let reply = match CODES.iter().find(|(_, message)| *message == text) {
+        Some((code, message)) => coded(*code, message),
+        None => coded(4, if text.is_empty() { "Forbidden" } else { text }),
+    };
+    headers.extend(reply.headers);
+    Reply { headers, ..reply }
+}
+
+fn coded(code: u8, message: &str) -> Reply {
+    let status = if code == 4 { StatusCode::FORBIDDEN } else { StatusCode::BAD_REQUEST };
+    let body = format!(r#"{{"code":{code},"message":{}}}"#, json!(message));
+    Reply { status, headers: headers([(CONTENT_TYPE, "application/json")]), body: body.into() }
+}
+
+fn empty(status: StatusCode) -> Reply {
+    Reply { status, headers: HeaderMap::new(), body: Bytes::new() }
+}
+
+fn bad_web_socket(message: &'static str) -> Reply {
+    let headers =
+        headers([(CONNECTION, "close"), (CONTENT_TYPE, "text/html"), (SEC_WEBSOCKET_VERSION, "13")]);
+    Reply { status: StatusCode::BAD_REQUEST, headers, body: Bytes::from_static(message.as_bytes()) }
+}
+
+fn headers<const N: usize>(pairs: [(HeaderName, &'static str); N]) -> HeaderMap {
+    pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+}
+
+const CODES: [(u8, &str); 6] = [
+    (0, "Transport unknown"),
+    (1, "Session ID unknown"),
+    (2, "Bad handshake method"),
+    (3, "Bad request"),
+    (4, "Forbidden"),
+    (5, "Unsupported protocol version"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_json_over_http_and_bare_text_over_an_upgrade() {
+        let http = reply(&Reject::UnknownSid, Road::Http);
+        assert_eq!(
+            (http.status.as_u16(), &http.body[..]),
+            (400, &br#"{"code":1,"message":"Session ID unknown"}"#[..])
+        );
+        assert_eq!(http.headers[CONTENT_TYPE], "application/json");
+        let forbidden = reply(&Reject::Forbidden(None), Road::Http);
+        assert_eq!(
+            (forbidden.status.as_u16(), &forbidden.body[..]),
+            (403, &br#"{"code":4,"message":"Forbidden"}"#[..])
+        );
+        let upgrade = reply(&Reject::Forbidden(Some("no \"entry\"".into())), Road::WebSocket);
+        assert_eq!((upgrade.status.as_u16(), &upgrade.body[..]), (400, &b"no \"entry\""[..]));
+        assert_eq!(upgrade.headers[CONNECTION], "close");
+    }
+
+    fn refused(status: u16, body: &'static str) -> Refused {
+        let headers = HeaderMap::from_iter([(http::header::SET_COOKIE, HeaderValue::from_static("a=b"))]);
+        Refused {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers,
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn a_backends_bare_text_becomes_its_json() {
+        let cases = [
+            (
+                refused(400, "Unsupported protocol version"),
+                400,
+                r#"{"code":5,"message":"Unsupported protocol version"}"#,
+            ),
+            (refused(400, "Forbidden"), 403, r#"{"code":4,"message":"Forbidden"}"#),
+            (refused(400, "you shall not pass"), 403, r#"{"code":4,"message":"you shall not pass"}"#),
+            (refused(401, "who?"), 401, "who?"),
+            (refused(503, ""), 503, ""),
+        ];
+        for (refusal, status, body) in cases {
+            let reply = translate_refusal(refusal, Road::Http);
+            assert_eq!((reply.status.as_u16(), &reply.body[..]), (status, body.as_bytes()));
+            assert_eq!(reply.headers[http::header::SET_COOKIE], "a=b");
+        }
+        let reply = translate_refusal(refused(400, "Forbidden"), Road::WebSocket);
+        assert_eq!((reply.status.as_u16(), &reply.body[..]), (400, &b"Forbidden"[..]));
+    }
+}

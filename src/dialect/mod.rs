@@ -1,0 +1,159 @@
+//! What clients speak: bytes to packets and back, and what a request asks for. Pure: no I/O, no clock.
+//!
+//! Each dialect is a folder and one line in [`DIALECTS`].
+
+pub mod engineio;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+
+use crate::carrier::{Carrier, Revision};
+use crate::codec::engineio::{Frame, Malformed};
+use crate::packet::{Packet, Text, Transport};
+use crate::session::{Packets, Policy};
+use crate::upstream::Refused;
+
+/// Every dialect that a route can name.
+pub static DIALECTS: &[&dyn Dialect] = &[&engineio::EngineIo];
+
+/// The dialect of this name.
+pub fn find(name: &str) -> Option<&'static dyn Dialect> {
+    DIALECTS.iter().copied().find(|dialect| dialect.name() == name)
+}
+
+/// How one kind of client speaks.
+pub trait Dialect: Sync + fmt::Debug {
+    /// The name in the configuration.
+    fn name(&self) -> &'static str;
+
+    /// How its sessions are treated.
+    fn policy(&self) -> Policy;
+
+    /// What a request asks for. `find` looks up a session's id.
+    ///
+    /// # Errors
+    /// What the request is answered with at once.
+    fn read_head(&self, head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject>;
+
+    /// Whether a POST is of a kind that this dialect reads.
+    fn takes_push(&self, headers: &HeaderMap) -> bool;
+
+    /// The packets in a POST's body.
+    fn decode_push(&self, carrier: Carrier, body: Bytes) -> Packets;
+
+    /// A poll's answer.
+    fn encode_poll(&self, carrier: Carrier, batch: &[Packet]) -> PollBody;
+
+    /// The packet in a text frame.
+    fn decode_text(&self, carrier: Carrier, text: Text) -> Result<Packet, Malformed>;
+
+    /// The packet in a binary frame.
+    fn decode_binary(&self, carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed>;
+
+    /// A packet as one WebSocket message.
+    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Frame;
+
+    /// What a refused request is answered with.
+    fn reply(&self, reject: &Reject, road: Road) -> Reply;
+
+    /// A backend's refusal in the words of this dialect.
+    fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
+}
+
+/// What the index knows of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// What its client is on.
+    pub transport: Transport,
+    /// Which revision its client speaks.
+    pub revision: Revision,
+}
+
+/// What a request asks for. The session of those that have one is the one that was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// A new session on this transport.
+    Handshake(Transport, Carrier),
+    /// What there is for the client.
+    Poll,
+    /// To hand over what the client has.
+    Push,
+    /// To move to this WebSocket.
+    Upgrade,
+    /// A WebSocket that is accepted and closed at once, because the reference does so.
+    CloseAtOnce,
+}
+
+/// Why a request is answered without a session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reject {
+    /// No such transport.
+    UnknownTransport,
+    /// No such session.
+    UnknownSid,
+    /// A session begins with GET.
+    BadHandshakeMethod,
+    /// It contradicts itself, or its session.
+    BadRequest,
+    /// It may not begin a session here; with the application's text, if there is one.
+    Forbidden(Option<String>),
+    /// Its revision is not spoken here.
+    UnsupportedVersion,
+    /// A session has no use for this method.
+    BadMethod,
+    /// It came while another of its kind was under way, or carries what can't be read.
+    Empty,
+    /// Its body is larger than `max_payload`.
+    TooLarge,
+    /// Its handshake is not that of RFC 6455, section 4.2.1; the text says where.
+    BadWebSocket(&'static str),
+}
+
+/// How a request came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Road {
+    /// As plain HTTP.
+    Http,
+    /// As the handshake of a WebSocket.
+    WebSocket,
+}
+
+impl Road {
+    /// Whether the request asks to become a WebSocket (RFC 6455, section 4.1).
+    pub fn of(headers: &HeaderMap) -> Self {
+        let has = |name, token: &str| {
+            headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','))
+                .any(|word| word.trim().eq_ignore_ascii_case(token))
+        };
+        let asks = has(UPGRADE, "websocket") && has(CONNECTION, "upgrade");
+        if asks { Self::WebSocket } else { Self::Http }
+    }
+}
+
+/// An answer without a session.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, the body's type among them.
+    pub headers: HeaderMap,
+    /// The body, often empty.
+    pub body: Bytes,
+}
+
+/// The body of a poll's answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PollBody {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub bytes: Bytes,
+}

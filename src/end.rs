@@ -1,0 +1,70 @@
+//! Why a session ended.
+
+use crate::packet::Closing;
+
+/// Why a session ended: a closed set of words, for metrics, logs and the close frame that the backend gets.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum End {
+    /// The client said goodbye.
+    ClientClosed,
+    /// The client's connection broke, or it hung up a poll.
+    ClientGone,
+    /// The client's pong was overdue.
+    PingTimeout,
+    /// The client sent what is no packet, or a packet that it must not send.
+    ParseError,
+    /// The client sent a second poll, or a second POST, while one was open.
+    Overlap,
+    /// The client sent a WebSocket message larger than `max_payload`.
+    TooLarge,
+    /// The backend closed, or its connection broke.
+    UpstreamClosed,
+    /// One side took nothing for `stall_timeout` while the other had something for it.
+    Stalled,
+    /// The proxy is being stopped.
+    Drained,
+}
+
+impl End {
+    /// Every variant, in the order of its declaration.
+    pub const ALL: &[Self] = &[
+        Self::ClientClosed,
+        Self::ClientGone,
+        Self::PingTimeout,
+        Self::ParseError,
+        Self::Overlap,
+        Self::TooLarge,
+        Self::UpstreamClosed,
+        Self::Stalled,
+        Self::Drained,
+    ];
+
+    /// The word in metrics and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::ClientGone => "client_gone",
+            Self::PingTimeout => "ping_timeout",
+            Self::ParseError => "parse_error",
+            Self::Overlap => "overlap",
+            Self::TooLarge => "too_large",
+            Self::UpstreamClosed => "upstream_closed",
+            Self::Stalled => "stalled",
+            Self::Drained => "drained",
+        }
+    }
+
+    /// What the backend is told (RFC 6455, section 7.4.1).
+    pub fn closing(self) -> Closing {
+        match self {
+            Self::ClientClosed | Self::UpstreamClosed => Closing::new(1000, ""),
+            Self::ClientGone => Closing::new(1001, "client gone"),
+            Self::PingTimeout => Closing::new(1001, "ping timeout"),
+            Self::ParseError => Closing::new(1002, "parse error"),
+            Self::Overlap => Closing::new(1002, "overlap from client"),
+            Self::TooLarge => Closing::new(1009, "message too large"),
+            Self::Stalled => Closing::new(1013, "stalled"),
+            Self::Drained => Closing::new(1001, "proxy is stopping"),
+        }
+    }
+}

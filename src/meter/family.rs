@@ -1,0 +1,50 @@
+//! Metrics of one name that differ in their labels, rendered in the order of the labels.
+//!
+//! The library's own family is a hash map: each process would list the same series in another order, and two texts
+//! could not be compared.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::{MetricType, TypedMetric};
+
+/// Names and values, in the order in which they are shown.
+pub(super) type Labels = Vec<(&'static str, Cow<'static, str>)>;
+
+/// All series of one name.
+#[derive(Debug)]
+pub(super) struct Family<M>(Arc<Mutex<BTreeMap<Labels, M>>>);
+
+impl<M: Clone + Default> Family<M> {
+    /// The series with these labels, new or not. Slow: called once for each series, never to count.
+    pub(super) fn series(&self, labels: Labels) -> M {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(labels).or_default().clone()
+    }
+}
+
+impl<M> Clone for Family<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> Default for Family<M> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<M: EncodeMetric + TypedMetric> EncodeMetric for Family<M> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().try_for_each(|(labels, metric)| metric.encode(encoder.encode_family(labels)?))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
+    }
+}

@@ -1,0 +1,73 @@
+//! What the operating system knows about this process, read when somebody asks: memory and descriptors.
+
+use std::fmt;
+use std::fs;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+/// Reads `/proc/self`; where there is none, its metrics are left out.
+#[derive(Debug)]
+pub(super) struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut gauge = |name, help, unit: Option<&Unit>, value: Option<u64>| {
+            let Some(value) = value else { return Ok(()) };
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
+        };
+        gauge(
+            "process_resident_memory",
+            "Physical memory in use.",
+            Some(&Unit::Bytes),
+            resident_memory_bytes(),
+        )?;
+        gauge("process_open_fds", "Open file descriptors.", None, open_fds())?;
+        gauge("process_max_fds", "How many file descriptors may be open.", None, max_fds())
+    }
+}
+
+fn resident_memory_bytes() -> Option<u64> {
+    let kib: u64 = word_after(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn open_fds() -> Option<u64> {
+    // One of them is the folder that is being read.
+    Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
+}
+
+fn max_fds() -> Option<u64> {
+    word_after(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")?.parse().ok()
+}
+
+/// The word behind `name` on the line that begins with it.
+fn word_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_behind_its_name() {
+        assert_eq!(word_after("Name:\tx\nVmRSS:\t  1234 kB\n", "VmRSS:"), Some("1234"));
+        assert_eq!(
+            word_after("Max open files            1024                 4096   files", "Max open files"),
+            Some("1024")
+        );
+        assert_eq!(word_after("", "VmRSS:"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_process_has_memory_and_descriptors() {
+        assert!(resident_memory_bytes() > Some(100_000));
+        assert!(open_fds() > Some(0));
+        assert!(max_fds() > open_fds());
+    }
+}

@@ -1,0 +1,169 @@
+//! The closed sets of words that stand in labels: nothing that a client sends can make a new series.
+
+pub use crate::end::End as CloseReason;
+pub use crate::packet::Transport;
+
+/// Makes an enum whose variants know their label.
+macro_rules! words {
+    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum $name {
+            $($(#[$meaning])* $variant,)+
+        }
+
+        impl $name {
+            /// Every variant, in the order of its declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The label's value.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// What became of a handshake.
+    Outcome {
+        /// A session began.
+        Accepted = "accepted",
+        /// The upstream refused it.
+        Refused = "refused",
+        /// The upstream could not be reached, or did not speak its protocol.
+        Down = "down",
+        /// The upstream did not answer in time.
+        Slow = "slow",
+        /// There are as many sessions as there may be.
+        Full = "full",
+        /// The proxy is about to stop.
+        Draining = "draining",
+        /// The origin may not connect to this route.
+        Forbidden = "forbidden",
+    }
+}
+
+words! {
+    /// How far a client came on its way from polling to WebSocket.
+    UpgradeOutcome {
+        /// A probe's connection came.
+        Tried = "tried",
+        /// The session moved.
+        Done = "done",
+        /// The probe ended before the session moved.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What a request wanted.
+    Op {
+        /// To fetch packets.
+        Poll = "poll",
+        /// To send packets.
+        Push = "push",
+        /// To begin a session.
+        Handshake = "handshake",
+        /// To become a WebSocket.
+        Upgrade = "upgrade",
+        /// Something else.
+        Other = "other",
+    }
+}
+
+words! {
+    /// Which way a message went.
+    Direction {
+        /// From the client to the upstream.
+        FromClient = "from_client",
+        /// From the upstream to the client.
+        ToClient = "to_client",
+    }
+}
+
+words! {
+    /// Which listeners a connection came in by.
+    Listener {
+        /// Those of `[server]`.
+        Public = "public",
+        /// The one of `[admin]`.
+        Admin = "admin",
+    }
+}
+
+/// A status as a label: the codes that a route is known to answer, and the class of every other, so that
+/// `status=~"5.."` finds all errors of a class.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Status(usize);
+
+impl Status {
+    /// How many there are.
+    pub(super) const COUNT: usize = CODES.len() + CLASSES.len();
+
+    /// The label of a status code.
+    pub(super) fn of(code: u16) -> Self {
+        CODES.iter().position(|(known, _)| *known == code).map_or_else(
+            || {
+                let class = usize::from(code / 100);
+                Self(CODES.len() + if (1..=5).contains(&class) { class - 1 } else { CLASSES.len() - 1 })
+            },
+            Self,
+        )
+    }
+
+    /// Its place among all of them.
+    pub(super) const fn index(self) -> usize {
+        self.0
+    }
+
+    /// The label's value.
+    pub(super) fn word(self) -> &'static str {
+        CODES.get(self.0).map_or_else(|| CLASSES[self.0 - CODES.len()], |(_, word)| word)
+    }
+}
+
+/// The most frequent first: they are looked for in this order.
+const CODES: [(u16, &str); 15] = [
+    (200, "200"),
+    (101, "101"),
+    (400, "400"),
+    (204, "204"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (413, "413"),
+    (429, "429"),
+    (500, "500"),
+    (502, "502"),
+    (503, "503"),
+    (504, "504"),
+];
+
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_one_of_a_few_labels() {
+        assert_eq!(Status::of(200).word(), "200");
+        assert_eq!(Status::of(504).word(), "504");
+        assert_eq!(Status::of(418).word(), "4xx");
+        assert_eq!(Status::of(599).word(), "5xx");
+        assert_eq!(Status::of(0).word(), "other");
+        assert_eq!(Status::of(u16::MAX).word(), "other");
+        assert!((0..=u16::MAX).all(|code| Status::of(code).index() < Status::COUNT));
+    }
+
+    #[test]
+    fn a_word_stands_at_the_index_of_its_variant() {
+        assert!(CloseReason::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+        assert_eq!(CloseReason::PingTimeout.word(), "ping_timeout");
+    }
+}

@@ -1,0 +1,148 @@
+//! One listener: accepts connections until the end, and outlives the last of them.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, warn};
+
+use super::Signals;
+use super::connection::Ending;
+use crate::meter::Connections;
+
+/// A listener at work.
+pub(super) struct Accepting {
+    pub(super) listener: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) tracker: TaskTracker,
+    pub(super) signals: Signals,
+    pub(super) ending: Ending,
+    pub(super) connections: Connections,
+}
+
+impl Accepting {
+    /// Runs until the server ends and the last connection is gone. Each connection is a task that `start` makes.
+    pub(super) async fn run<F, C>(self, start: F)
+    where
+        F: Fn(TcpStream, SocketAddr) -> C,
+        C: Future<Output = ()> + Send + 'static,
+    {
+        // Tasks are kept here, and not on the tracker alone, so that a cut can abort them: to look out for the cut
+        // in each of them would cost every request a lock that all connections share.
+        let mut tasks = JoinSet::new();
+        self.accept(start, &mut tasks).await;
+
+        let Self { listener, signals, ending, .. } = self;
+        drop(listener);
+        ending.begin();
+        tokio::select! {
+            () = signals.cut.cancelled() => tasks.shutdown().await,
+            () = async { while let Some(ended) = tasks.join_next().await { report(ended); } } => {}
+        }
+    }
+
+    async fn accept<F, C>(&self, start: F, tasks: &mut JoinSet<()>)
+    where
+        F: Fn(TcpStream, SocketAddr) -> C,
+        C: Future<Output = ()> + Send + 'static,
+    {
+        let mut pause = Pause::default();
+        loop {
+            let accepted = tokio::select! {
+                () = self.told_to_stop() => return,
+                Some(ended) = tasks.join_next() => {
+                    report(ended);
+                    continue;
+                }
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    pause = Pause::default();
+                    tasks.spawn(self.tracker.track_future(start(stream, peer)));
+                }
+                Err(error) if is_about_one_client(&error) => {
+                    debug!(%error, "a client left before it was accepted");
+                }
+                Err(error) => {
+                    self.connections.accept_failed();
+                    let pause = pause.next();
+                    warn!(%error, address = %self.address, pause_ms = pause.as_millis(), "cannot accept connections");
+                    if timeout(pause, self.told_to_stop()).await.is_ok() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn told_to_stop(&self) {
+        tokio::select! {
+            () = self.signals.end.cancelled() => {}
+            () = self.signals.cut.cancelled() => {}
+        }
+    }
+}
+
+/// Waits between attempts that fail: the listener's queue stays readable for as long as descriptors are short, and
+/// asking again at once would take a whole core.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+}
+
+impl Pause {
+    fn next(&mut self) -> Duration {
+        let pause = PAUSE_MIN.saturating_mul(1 << self.failures.min(16));
+        self.failures += 1;
+        pause.min(PAUSE_MAX)
+    }
+}
+
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// A second after the shortage is over, the proxy is back.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Whether the error belongs to the connection that was at the head of the queue, and the next may be fine.
+fn is_about_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+fn report(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        // A panic: it took its own connection with it and nothing else.
+        error!(%error, "a connection's task failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_a_second() {
+        let mut pause = Pause::default();
+        let pauses: Vec<_> = (0..10).map(|_| pause.next().as_millis()).collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000, 1000]);
+        pause.failures = u32::MAX - 1;
+        assert_eq!(pause.next(), PAUSE_MAX);
+    }
+
+    #[test]
+    fn only_what_one_client_did_is_passed_over() {
+        assert!(is_about_one_client(&io::ErrorKind::ConnectionAborted.into()));
+        // EMFILE: too many open files.
+        assert!(!is_about_one_client(&io::Error::from_raw_os_error(24)));
+    }
+}

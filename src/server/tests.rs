@@ -1,0 +1,362 @@
+//! Servers on real sockets, asked by clients that write their bytes by hand.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+use tower::service_fn;
+
+use super::*;
+use crate::duplex::Duplex;
+use crate::meter::{Listener, Metrics};
+
+mod ending;
+mod tls;
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    let server = Running::start(settings(), hello).await;
+    let mut client = server.connect().await;
+    for _ in 0..3 {
+        let answer = client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_streamed_to_the_service() {
+    let service = |request: Request<Incoming>| async {
+        Ok::<_, hyper::Error>(Response::new(Full::new(request.into_body().collect().await?.to_bytes())))
+    };
+    let server = Running::start(settings(), service).await;
+    let answer =
+        server.connect().await.ask("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await;
+    assert!(answer.ends_with("\r\n\r\nbody"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_never_asks_is_closed() {
+    let server = Running::start(impatient(), hello).await;
+    let mut client = server.connect().await;
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_header_that_does_not_end_is_not_waited_for() {
+    let server = Running::start(impatient(), hello).await;
+    let mut client = server.connect().await;
+    client.write("GET / HTTP/1.1\r\nhost: ").await;
+    assert!(!client.rest().await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_no_more_is_closed() {
+    let server = Running::start(impatient(), hello).await;
+    let mut client = server.connect().await;
+    assert!(client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_poll_outlives_the_idle_timeout() {
+    let (server, parked) = Running::park(impatient()).await;
+    let mut client = server.connect().await;
+    client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    parked.entered().await;
+    // A second connection shows that the timeout has passed.
+    assert_eq!(server.connect().await.rest().await, "");
+    parked.release.notify_waiters();
+    assert!(client.answer().await.ends_with("parked"));
+}
+
+#[tokio::test]
+async fn too_long_or_too_many_headers_are_refused() {
+    let server = Running::start(settings(), hello).await;
+    let long = format!("GET / HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n", "c".repeat(70_000));
+    assert!(server.connect().await.ask(&long).await.starts_with("HTTP/1.1 431 "));
+    let many = format!("GET / HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-y: z\r\n".repeat(200));
+    assert!(server.connect().await.ask(&many).await.starts_with("HTTP/1.1 431 "));
+    let fits = format!("GET / HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n", "c".repeat(30_000));
+    assert!(server.connect().await.ask(&fits).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_malformed_request_is_answered_400() {
+    let server = Running::start(settings(), hello).await;
+    assert!(server.connect().await.ask("nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn a_service_error_drops_the_connection_without_an_answer() {
+    let service =
+        |_: Request<Incoming>| async { Err::<Response<Full<Bytes>>, _>(io::Error::other("not this one")) };
+    let server = Running::start(settings(), service).await;
+    let mut client = server.connect().await;
+    client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_panic_takes_its_own_connection_and_no_other() {
+    let service = |request: Request<Incoming>| {
+        assert_eq!(request.uri().path(), "/", "this test panics on purpose");
+        hello(request)
+    };
+    let server = Running::start(settings(), service).await;
+    let mut unlucky = server.connect().await;
+    unlucky.write("GET /panic HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!(unlucky.rest().await, "");
+    assert!(server.connect().await.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_frees_its_parked_request() {
+    let (server, parked) = Running::park(settings()).await;
+    let mut client = server.connect().await;
+    client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    parked.entered().await;
+    drop(client);
+    parked.left().await;
+}
+
+#[tokio::test]
+async fn two_listeners_serve_the_same_and_know_which_they_are() {
+    let settings = Settings { listen: vec![any_port(), any_port()], ..settings() };
+    let infos = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&infos);
+    let server = Running::start_each(settings, move |info| {
+        seen.lock().unwrap().push(info);
+        service_fn(hello)
+    })
+    .await;
+    let mut clients = Vec::new();
+    for address in server.addresses.clone() {
+        let mut client = Client(TcpStream::connect(address).await.unwrap());
+        // Twice, as the service is made for the connection and not for the request.
+        assert!(client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
+        assert!(client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
+        clients.push(client);
+    }
+    let expected: Vec<_> = clients
+        .iter()
+        .zip(&server.addresses)
+        .map(|(client, &local)| ConnectInfo { peer: client.0.local_addr().unwrap(), local, secure: false })
+        .collect();
+    assert_ne!(server.addresses[0].port(), server.addresses[1].port());
+    assert_eq!(*infos.lock().unwrap(), expected);
+    let metrics = server.metrics.render();
+    assert!(metrics.contains("polliwog_connections{listener=\"public\"} 2\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error =
+        Server::bind(&Settings { listen: vec![any_port(), address], ..settings() }).await.unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    assert!(matches!(error, BindError::Address { source, .. } if source.kind() == io::ErrorKind::AddrInUse));
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_is_handed_over_with_what_was_read_ahead() {
+    let server = Running::start(settings(), upgrade_to_echo).await;
+    let mut client = server.connect().await;
+    let answer =
+        client.ask("GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\nearly").await;
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    client.write(" and late").await;
+    client.0.shutdown().await.unwrap();
+    let echoed = answer.split_once("\r\n\r\n").unwrap().1.to_owned() + &client.rest().await;
+    assert_eq!(echoed, "early and late");
+}
+
+#[tokio::test]
+async fn the_answer_to_head_has_no_body() {
+    let server = Running::start(settings(), hello).await;
+    let mut client = server.connect().await;
+    client.write("HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let answer = client.rest().await;
+    assert!(answer.contains("content-length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+/// A server at work, which is cut when the test ends.
+struct Running {
+    addresses: Vec<SocketAddr>,
+    signals: Signals,
+    tracker: TaskTracker,
+    metrics: Metrics,
+}
+
+impl Running {
+    /// Serves every connection with the same function.
+    async fn start<F, R, E>(settings: Settings, service: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    {
+        Self::start_each(settings, move |_| service_fn(service.clone())).await
+    }
+
+    async fn start_each<M, S, E>(settings: Settings, make: M) -> Self
+    where
+        M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
+        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = E> + Clone + Send + 'static,
+        S::Future: Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let server = Server::bind(&settings).await.unwrap();
+        let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
+        let addresses = server.local_addrs().to_vec();
+        server.serve(make, &tracker, &signals, &metrics.connections(Listener::Public));
+        tracker.close();
+        Self { addresses, signals, tracker, metrics }
+    }
+
+    /// Serves every request with one that waits until it is released.
+    async fn park(settings: Settings) -> (Self, Arc<Parked>) {
+        let (parked, own) = Parked::new();
+        let server = Self::start(settings, move |_| Arc::clone(&own).wait()).await;
+        (server, parked)
+    }
+
+    async fn connect(&self) -> Client<TcpStream> {
+        Client(TcpStream::connect(self.addresses[0]).await.unwrap())
+    }
+
+    /// The end: every task of the server has ended by itself.
+    async fn ended(&self) {
+        timeout(PATIENCE, self.tracker.wait()).await.expect("the server ends");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.signals.cut.cancel();
+    }
+}
+
+/// A client that writes and reads bytes.
+struct Client<T>(T);
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
+    async fn write(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    async fn ask(&mut self, request: &str) -> String {
+        self.write(request).await;
+        self.answer().await
+    }
+
+    /// One answer, as long as its `content-length` says, with what was sent behind it in one piece.
+    async fn answer(&mut self) -> String {
+        let mut read = Vec::new();
+        let mut part = [0; 4096];
+        loop {
+            let count = timeout(PATIENCE, self.0.read(&mut part)).await.expect("an answer in time").unwrap();
+            assert_ne!(count, 0, "the server closed behind {:?}", String::from_utf8_lossy(&read));
+            read.extend_from_slice(&part[..count]);
+            let text = String::from_utf8(read.clone()).unwrap();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            if length.is_none_or(|length| body.len() >= length.parse().unwrap()) {
+                return text;
+            }
+        }
+    }
+
+    /// Everything up to the end of the connection, gentle or not.
+    async fn rest(&mut self) -> String {
+        let mut read = Vec::new();
+        let _ = timeout(PATIENCE, self.0.read_to_end(&mut read)).await.expect("the server closes in time");
+        String::from_utf8(read).unwrap()
+    }
+}
+
+/// A request that waits, and tells when it came and when it went.
+struct Parked {
+    release: Notify,
+    events: tokio::sync::Mutex<mpsc::Receiver<&'static str>>,
+    tell: mpsc::Sender<&'static str>,
+}
+
+impl Parked {
+    fn new() -> (Arc<Self>, Arc<Self>) {
+        let (tell, events) = mpsc::channel(16);
+        let parked = Arc::new(Self { release: Notify::new(), events: tokio::sync::Mutex::new(events), tell });
+        (Arc::clone(&parked), parked)
+    }
+
+    async fn wait(self: Arc<Self>) -> Result<Response<Full<Bytes>>, Infallible> {
+        struct Leaving(mpsc::Sender<&'static str>);
+        impl Drop for Leaving {
+            fn drop(&mut self) {
+                let _ = self.0.try_send("left");
+            }
+        }
+        let _leaving = Leaving(self.tell.clone());
+        let released = self.release.notified();
+        let _ = self.tell.try_send("entered");
+        released.await;
+        Ok(Response::new(Full::from("parked")))
+    }
+
+    async fn entered(&self) {
+        self.expect("entered").await;
+    }
+
+    async fn left(&self) {
+        self.expect("left").await;
+    }
+
+    async fn expect(&self, event: &str) {
+        let next = async { self.events.lock().await.recv().await };
+        assert_eq!(timeout(PATIENCE, next).await.expect("an event in time"), Some(event));
+    }
+}
+
+async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::from("hello")))
+}
+
+async fn upgrade_to_echo(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let upgrade = hyper::upgrade::on(&mut request);
+    TaskTracker::new().spawn(async move {
+        let (mut duplex, read_ahead) = Duplex::from_upgraded(upgrade.await.unwrap()).unwrap();
+        duplex.write_all(&read_ahead).await.unwrap();
+        let mut rest = Vec::new();
+        duplex.read_to_end(&mut rest).await.unwrap();
+        duplex.write_all(&rest).await.unwrap();
+        duplex.shutdown().await.unwrap();
+    });
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert("connection", http::HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert("upgrade", http::HeaderValue::from_static("echo"));
+    Ok(response)
+}
+
+fn settings() -> Settings {
+    Settings { listen: vec![any_port()], ..Settings::default() }
+}
+
+fn impatient() -> Settings {
+    Settings { idle_timeout: Duration::from_millis(300), ..settings() }
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// Far longer than anything takes; a test that needs it has failed.
+const PATIENCE: Duration = Duration::from_secs(10);

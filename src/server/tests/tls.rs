@@ -1,0 +1,104 @@
+//! Listeners that speak TLS.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_that_trusts_the_certificate_is_served() {
+    let (settings, _files, certificate) = settings();
+    let infos = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&infos);
+    let server = Running::start_each(settings, move |info: ConnectInfo| {
+        seen.lock().unwrap().push(info.secure);
+        service_fn(hello)
+    })
+    .await;
+    let mut client = connect(&server, &certificate).await;
+    assert_eq!(client.0.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    for _ in 0..2 {
+        assert!(client.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ends_with("hello"));
+    }
+    assert_eq!(*infos.lock().unwrap(), [true]);
+}
+
+#[tokio::test]
+async fn an_upgrade_works_over_tls() {
+    let (settings, _files, certificate) = settings();
+    let server = Running::start(settings, upgrade_to_echo).await;
+    let mut client = connect(&server, &certificate).await;
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    assert!(client.ask(request).await.starts_with("HTTP/1.1 101 "));
+    client.write("over TLS").await;
+    client.0.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, "over TLS");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
+    let (settings, _files, certificate) = settings();
+    let server = Running::start(settings, hello).await;
+    let mut plain = server.connect().await;
+    plain.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let mut read = Vec::new();
+    let _ = timeout(PATIENCE, plain.0.read_to_end(&mut read)).await.expect("the server closes in time");
+    assert!(!read.starts_with(b"HTTP"), "{read:?}");
+
+    let mut client = connect(&server, &certificate).await;
+    assert!(client.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ends_with("hello"));
+    let metrics = server.metrics.render();
+    assert!(metrics.contains("polliwog_tls_failures_total{listener=\"public\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_read_is_named() {
+    let (mut settings, _files, _) = settings();
+    settings.tls.as_mut().unwrap().certificate = PathBuf::from("no-such-certificate.pem");
+    let error = Server::bind(&settings).await.unwrap_err();
+    let BindError::Tls(cause) = &error else { panic!("{error:?}") };
+    assert!(cause.to_string().contains("no-such-certificate.pem"), "{cause}");
+}
+
+async fn connect(server: &Running, certificate: &CertificateDer<'static>) -> Client<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = server.connect().await.0;
+    Client(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
+}
+
+/// Settings with a certificate made for this test, its files, and what a client is to trust.
+pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("polliwog-server-{}-{count}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let files = TlsFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&files.certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
+    let settings = Settings { tls: Some(files), ..super::settings() };
+    (settings, Folder(folder), pair.cert.der().clone())
+}
+
+/// Removed when the test ends.
+pub(super) struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

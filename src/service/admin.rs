@@ -1,0 +1,198 @@
+//! The admin listener's service: whether the proxy lives, whether it is ready, and what it has counted.
+//!
+//! It knows nothing of upstreams or sessions: who wires it says what keeps it from being ready.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use tower::Service;
+
+use crate::meter::Metrics;
+
+/// What keeps the proxy from being ready, a sentence for each reason; empty when it is.
+pub type Readiness = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// Answers `/livez`, `/readyz`, `/metrics` and an index of them.
+#[derive(Clone)]
+pub struct Admin {
+    metrics: Metrics,
+    readiness: Readiness,
+}
+
+impl Admin {
+    /// A service that reads from these two.
+    pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
+        Self { metrics, readiness }
+    }
+
+    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let page = match request.uri().path() {
+            "/" => Page::text(StatusCode::OK, INDEX),
+            "/livez" => Page::text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readyz(),
+            "/metrics" => Page {
+                status: StatusCode::OK,
+                media_type: Metrics::CONTENT_TYPE,
+                body: self.metrics.render().into(),
+            },
+            _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
+        };
+        // What is not there is not there by any method.
+        if page.status == StatusCode::NOT_FOUND || matches!(*request.method(), Method::GET | Method::HEAD) {
+            return page.into();
+        }
+        let mut refusal = Response::from(Page::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        refusal
+    }
+
+    fn readyz(&self) -> Page {
+        let reasons = (self.readiness)();
+        if reasons.is_empty() {
+            return Page::text(StatusCode::OK, "ready\n");
+        }
+        Page::text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    }
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+impl<B> Service<Request<B>> for Admin {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        ready(Ok(self.respond(&request)))
+    }
+}
+
+/// An answer, whole; hyper leaves the body out where it was asked for by `HEAD`.
+struct Page {
+    status: StatusCode,
+    media_type: &'static str,
+    body: Bytes,
+}
+
+impl Page {
+    fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        Self { status, media_type: "text/plain; charset=utf-8", body: body.into() }
+    }
+}
+
+impl From<Page> for Response<Full<Bytes>> {
+    fn from(page: Page) -> Self {
+        let mut response = Self::new(Full::new(page.body));
+        *response.status_mut() = page.status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(page.media_type));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+const INDEX: &str = "\
+polliwog
+
+/livez    200 while the process runs
+/readyz   200 when it takes sessions, else 503 with a line for each reason
+/metrics  what was counted, for Prometheus
+";
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_that_answers_is_alive() {
+        assert_eq!(ask(&admin(&[]), Method::GET, "/livez").await, (StatusCode::OK, "ok\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn draining_makes_it_unready_yet_alive() {
+        let admin = admin(&["draining"]);
+        assert_eq!(ask(&admin, Method::GET, "/livez").await.0, StatusCode::OK);
+        let answer = ask(&admin, Method::GET, "/readyz").await;
+        assert_eq!(answer, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn every_reason_has_a_line() {
+        assert_eq!(ask(&admin(&[]), Method::GET, "/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
+        let answer = ask(&admin(&["draining", "upstream chat is down"]), Method::GET, "/readyz").await;
+        assert_eq!(answer.1, "draining\nupstream chat is down\n");
+    }
+
+    #[tokio::test]
+    async fn metrics_come_in_the_format_they_say() {
+        let response = admin(&[]).oneshot(request(Method::GET, "/metrics")).await.unwrap();
+        assert_eq!(
+            response.headers()[CONTENT_TYPE],
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        );
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(text.ends_with(b"# EOF\n"));
+    }
+
+    #[tokio::test]
+    async fn the_index_names_what_is_there() {
+        let (status, text) = ask(&admin(&[]), Method::GET, "/").await;
+        assert_eq!(status, StatusCode::OK);
+        for path in ["/livez", "/readyz", "/metrics"] {
+            assert!(text.contains(path), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_is_matched_whole_and_without_its_query() {
+        assert_eq!(ask(&admin(&[]), Method::GET, "/livez?verbose=1").await.0, StatusCode::OK);
+        for path in ["/livez/", "/metrics/x", "/favicon.ico", "//"] {
+            assert_eq!(ask(&admin(&[]), Method::GET, path).await.0, StatusCode::NOT_FOUND, "{path}");
+        }
+        assert_eq!(ask(&admin(&[]), Method::POST, "/nowhere").await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn other_methods_are_told_which_are_allowed() {
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let response = admin(&[]).oneshot(request(method, "/readyz")).await.unwrap();
+            assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(response.headers()[ALLOW], "GET, HEAD");
+        }
+        assert_eq!(ask(&admin(&[]), Method::HEAD, "/readyz").await.0, StatusCode::OK);
+    }
+
+    fn admin(reasons: &[&str]) -> Admin {
+        let reasons: Vec<String> = reasons.iter().map(|&reason| reason.to_owned()).collect();
+        Admin::new(Metrics::new(), Arc::new(move || reasons.clone()))
+    }
+
+    fn request(method: Method, path: &str) -> Request<()> {
+        Request::builder().method(method).uri(path).body(()).unwrap()
+    }
+
+    async fn ask(admin: &Admin, method: Method, path: &str) -> (StatusCode, String) {
+        let response = admin.clone().oneshot(request(method, path)).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.into()).unwrap())
+    }
+}

@@ -1,0 +1,188 @@
+//! From a request's head to the transport that serves it: what a dialect's request means for the sessions.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
+
+use super::handshake::Handshake;
+use super::settings::Route;
+use super::{Client, Response};
+use crate::bridge::{Bridge, Registry, turn_away};
+use crate::carrier::{Carrier, Revision};
+use crate::dialect::{Dialect, Known, Op, Reject, Road};
+use crate::meter::{self, Meter};
+use crate::session::PollRefused;
+use crate::transport::polling::{self, Asker};
+use crate::transport::{Abort, websocket};
+
+/// One route and what its requests need.
+#[derive(Debug)]
+pub struct Gateway {
+    /// What its clients speak.
+    pub dialect: &'static dyn Dialect,
+    /// Which route it is, in the order of the configuration.
+    pub index: usize,
+    /// How its sessions begin.
+    pub handshake: Handshake,
+    /// Where its sessions are found.
+    pub registry: Registry,
+    /// The tracker of its sessions' tasks.
+    pub tracker: TaskTracker,
+    /// Where it counts.
+    pub meter: Meter,
+}
+
+/// An [`Op`] with the session that it is for.
+enum Task {
+    Handshake(crate::packet::Transport, Carrier),
+    Poll(Arc<Bridge>),
+    Push(Arc<Bridge>),
+    Upgrade(Arc<Bridge>),
+    CloseAtOnce,
+}
+
+impl Gateway {
+    /// Serves one request.
+    ///
+    /// # Errors
+    /// Its connection is to be dropped without an answer.
+    pub async fn serve(
+        self: Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        client: Client,
+        route: Arc<Route>,
+    ) -> Result<Response, Abort> {
+        let task = match self.read(&head) {
+            Ok(task) => task,
+            Err(refusal) => return Ok(refusal),
+        };
+        let asker = Asker::new(&head.headers);
+        let (op, response) = match task {
+            Task::Poll(bridge) => {
+                // A parked request that kept its head would cost 7 kB more.
+                drop((head, body));
+                (meter::Op::Poll, self.poll(bridge, asker).await)
+            }
+            Task::Push(bridge) => {
+                let response = Box::pin(self.push(bridge, head, body, asker)).await?;
+                (meter::Op::Push, response)
+            }
+            Task::Handshake(transport, carrier) => {
+                let begun =
+                    Box::pin(self.handshake.begin(&self, head, client, transport, carrier, asker, &route));
+                (meter::Op::Handshake, begun.await)
+            }
+            Task::Upgrade(bridge) => (meter::Op::Upgrade, self.upgrade(bridge, head)),
+            Task::CloseAtOnce => (meter::Op::Upgrade, self.close_at_once(head)),
+        };
+        self.meter.request(op, response.status().as_u16());
+        Ok(response)
+    }
+
+    fn read(&self, head: &Parts) -> Result<Task, Response> {
+        let mut found = None;
+        let op = self.dialect.read_head(head, &mut |sid| {
+            // A sid of another route is unknown here: its settings are not this route's.
+            let bridge = self.registry.find(sid).filter(|bridge| bridge.info().route == self.index)?;
+            let known = Known { transport: bridge.transport(), revision: bridge.info().carrier.revision };
+            found = Some(bridge);
+            Some(known)
+        });
+        let task = match (op, found) {
+            (Ok(Op::Handshake(transport, carrier)), _) => Ok(Task::Handshake(transport, carrier)),
+            (Ok(Op::CloseAtOnce), _) => Ok(Task::CloseAtOnce),
+            (Ok(Op::Poll), Some(bridge)) => Ok(Task::Poll(bridge)),
+            (Ok(Op::Push), Some(bridge)) => Ok(Task::Push(bridge)),
+            (Ok(Op::Upgrade), Some(bridge)) => Ok(Task::Upgrade(bridge)),
+            (Ok(Op::Poll | Op::Push | Op::Upgrade), None) => Err(Reject::UnknownSid),
+            (Err(reject), _) => Err(reject),
+        };
+        task.map_err(|reject| {
+            let response = polling::respond(self.dialect.reply(&reject, Road::of(&head.headers)));
+            self.meter.request(meter::Op::Other, response.status().as_u16());
+            response
+        })
+    }
+
+    async fn poll(&self, bridge: Arc<Bridge>, asker: Asker) -> Response {
+        match bridge.poll() {
+            Ok(parked) => {
+                drop(bridge);
+                polling::answer_poll(parked, asker, self.dialect).await
+            }
+            Err(refused) => self.refuse(refused),
+        }
+    }
+
+    async fn push(
+        &self,
+        bridge: Arc<Bridge>,
+        head: Parts,
+        body: Incoming,
+        asker: Asker,
+    ) -> Result<Response, Abort> {
+        let push = match bridge.push() {
+            Ok(push) => push,
+            Err(refused) => return Ok(self.refuse(refused)),
+        };
+        if !self.dialect.takes_push(&head.headers) {
+            push.refuse_invalid();
+            return Ok(polling::refuse(self.dialect, &Reject::Empty));
+        }
+        drop(head);
+        polling::take_push(push, body, asker, self.dialect).await
+    }
+
+    fn upgrade(&self, bridge: Arc<Bridge>, mut head: Parts) -> Response {
+        let response =
+            match websocket::accept(&head.method, &head.headers, websocket::first_protocol(&head.headers)) {
+                Ok(response) => response,
+                Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
+            };
+        let info = bridge.info();
+        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, info.carrier, info.max_payload);
+        self.tracker.spawn(async move {
+            if let Some(socket) = framed.await
+                && let Err(socket) = bridge.probe(socket)
+            {
+                turn_away(socket).await;
+            }
+        });
+        response
+    }
+
+    fn close_at_once(&self, mut head: Parts) -> Response {
+        let response =
+            match websocket::accept(&head.method, &head.headers, websocket::first_protocol(&head.headers)) {
+                Ok(response) => response,
+                Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
+            };
+        let carrier = Carrier { revision: Revision::V4, binary: true };
+        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, 0);
+        self.tracker.spawn(async move {
+            if let Some(socket) = framed.await {
+                turn_away(socket).await;
+            }
+        });
+        response
+    }
+
+    fn refuse(&self, refused: PollRefused) -> Response {
+        let reject = match refused {
+            PollRefused::Overlap => Reject::Empty,
+            PollRefused::WrongTransport => Reject::BadRequest,
+            PollRefused::Over => Reject::UnknownSid,
+        };
+        polling::refuse(self.dialect, &reject)
+    }
+}
+
+/// The connection behind a request, for the moment when it becomes a WebSocket.
+pub(super) fn take_upgrade(head: &mut Parts) -> hyper::upgrade::OnUpgrade {
+    let mut request = http::Request::new(());
+    std::mem::swap(request.extensions_mut(), &mut head.extensions);
+    hyper::upgrade::on(&mut request)
+}

@@ -1,0 +1,246 @@
+//! A session's beginning: the backend is asked first, and its answer decides the client's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+
+use super::gateway::{Gateway, take_upgrade};
+use super::settings::Route;
+use super::{Client, Response, headers};
+use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
+use crate::carrier::Carrier;
+use crate::codec::engineio::OpenPacket;
+use crate::dialect::engineio::application_query;
+use crate::dialect::{Reject, Road};
+use crate::meter::Outcome;
+use crate::packet::{Heartbeat, Packet, Transport};
+use crate::session::{Session, Settings};
+use crate::sid::Sid;
+use crate::transport::polling::{self, Asker};
+use crate::transport::{Body, websocket};
+use crate::upstream::{Link, OpenError, OpenRequest, Opened, Upstream};
+
+/// What is needed to begin sessions on one route.
+#[derive(Debug)]
+pub struct Handshake {
+    /// Where sessions lead.
+    pub upstream: Arc<dyn Upstream>,
+    /// Cancelled when no session may begin any more.
+    pub draining: CancellationToken,
+    /// Proxies in front whose word about the client is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+}
+
+impl Handshake {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a handshake is where everything that a session needs comes together"
+    )]
+    pub(super) async fn begin(
+        &self,
+        gateway: &Arc<Gateway>,
+        head: Parts,
+        client: Client,
+        transport: Transport,
+        carrier: Carrier,
+        asker: Asker,
+        route: &Route,
+    ) -> Response {
+        let road = Road::of(&head.headers);
+        let refused = |outcome, response| {
+            gateway.meter.handshake(outcome);
+            response
+        };
+        if !origin_allowed(&head.headers, &route.allowed_origins) {
+            let reply = gateway.dialect.reply(&Reject::Forbidden(None), road);
+            return refused(Outcome::Forbidden, polling::respond(reply));
+        }
+        if self.draining.is_cancelled() {
+            return refused(Outcome::Draining, unavailable("the proxy is stopping\n"));
+        }
+        let Some(admission) = gateway.registry.admit() else {
+            return refused(Outcome::Full, unavailable("the proxy is full\n"));
+        };
+        // Checked before the backend is asked, so that no session is begun there for a client that can't have it.
+        if road == Road::WebSocket
+            && let Err(reject) = websocket::accept(&head.method, &head.headers, None)
+        {
+            return polling::respond(gateway.dialect.reply(&reject, road));
+        }
+        let request = OpenRequest {
+            path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
+            query: application_query(head.uri.query().unwrap_or_default()),
+            headers: headers::for_upstream(&head.headers, client, &self.trusted_proxies),
+            client: client.peer,
+        };
+        let (opened, link) = match self.upstream.open(request).await {
+            Ok(opened) => opened,
+            Err(error) => return refuse(gateway, error, road),
+        };
+        gateway.meter.handshake(Outcome::Accepted);
+        match Begun::new(gateway, carrier, transport, opened, &route.session) {
+            Some(begun) if transport == Transport::Polling => begun.answer_poll(link, admission, asker).await,
+            Some(begun) => begun.answer_web_socket(link, admission, head),
+            None => plain(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"),
+        }
+    }
+}
+
+/// A session that the backend has accepted, and the client has not heard of yet.
+struct Begun {
+    gateway: Arc<Gateway>,
+    session: Session,
+    info: BridgeInfo,
+    headers: HeaderMap,
+    subprotocol: Option<HeaderValue>,
+}
+
+impl Begun {
+    fn new(
+        gateway: &Arc<Gateway>,
+        carrier: Carrier,
+        transport: Transport,
+        opened: Opened,
+        settings: &Arc<Settings>,
+    ) -> Option<Self> {
+        let mut random = [0; 15];
+        getrandom::fill(&mut random).ok()?;
+        let sid = Sid::from_random(random);
+        let pace = pace(opened.heartbeat, settings);
+        let max_payload = settings.max_payload.or(opened.max_payload).unwrap_or(MAX_PAYLOAD);
+        let open = OpenPacket {
+            sid: sid.as_str().to_owned(),
+            upgrades: settings.allow_upgrades && transport == Transport::Polling,
+            ping_interval: pace.interval,
+            ping_timeout: pace.timeout,
+            max_payload: Some(max_payload),
+        };
+        // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
+        let backend = opened.heartbeat.unwrap_or(pace);
+        let session = Session::new(
+            gateway.dialect.policy(),
+            Arc::clone(settings),
+            transport,
+            pace,
+            backend.interval.min(backend.timeout) / 2,
+            Packet::Open(open.encode()),
+            tokio::time::Instant::now().into_std(),
+        );
+        let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        let info = BridgeInfo {
+            sid,
+            carrier,
+            max_payload,
+            route: gateway.index,
+            meter: gateway.meter.clone(),
+            span: tracing::debug_span!("session", number, route = gateway.index),
+            registry: gateway.registry.clone(),
+            tracker: gateway.tracker.clone(),
+        };
+        let headers = headers::for_client(opened.headers);
+        Some(Self { gateway: Arc::clone(gateway), session, info, headers, subprotocol: opened.subprotocol })
+    }
+
+    async fn answer_poll(self, link: Box<dyn Link>, admission: Admission, asker: Asker) -> Response {
+        let bridge = Bridge::start(self.session, self.info, link, Front::Polling, admission);
+        let Ok(parked) = bridge.poll() else {
+            return polling::refuse(self.gateway.dialect, &Reject::UnknownSid);
+        };
+        drop(bridge);
+        let mut response = polling::answer_poll(parked, asker, self.gateway.dialect).await;
+        response.headers_mut().extend(self.headers);
+        response
+    }
+
+    fn answer_web_socket(self, link: Box<dyn Link>, admission: Admission, mut head: Parts) -> Response {
+        let mut response = match websocket::accept(&head.method, &head.headers, self.subprotocol) {
+            Ok(response) => response,
+            Err(reject) => return polling::respond(self.gateway.dialect.reply(&reject, Road::WebSocket)),
+        };
+        for (name, value) in &self.headers {
+            if name != SEC_WEBSOCKET_PROTOCOL {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+        let framed = websocket::framed(
+            take_upgrade(&mut head),
+            self.gateway.dialect,
+            self.info.carrier,
+            self.info.max_payload,
+        );
+        let (session, info) = (self.session, self.info);
+        self.gateway.tracker.spawn(async move {
+            // A client that is gone by now takes the link with it.
+            if let Some(socket) = framed.await {
+                Bridge::start(session, info, link, Front::WebSocket(socket), admission);
+            }
+        });
+        response
+    }
+}
+
+/// The client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
+fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
+    let backend = backend.unwrap_or(Heartbeat { interval: PING_INTERVAL, timeout: PING_TIMEOUT });
+    Heartbeat {
+        interval: settings.ping_interval.unwrap_or(backend.interval),
+        timeout: settings.ping_timeout.unwrap_or(backend.timeout),
+    }
+}
+
+fn refuse(gateway: &Gateway, error: OpenError, road: Road) -> Response {
+    let (outcome, response) = match error {
+        OpenError::Refused(refused) => {
+            let mut reply = gateway.dialect.translate_refusal(*refused, road);
+            reply.headers = headers::for_client(reply.headers);
+            (Outcome::Refused, polling::respond(reply))
+        }
+        OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
+        OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
+        OpenError::Protocol(detail) => {
+            tracing::warn!(route = gateway.index, detail, "an upstream does not speak its protocol");
+            let text = "the upstream does not speak its protocol\n";
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, text))
+        }
+    };
+    gateway.meter.handshake(outcome);
+    response
+}
+
+fn unavailable(text: &'static str) -> Response {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    response
+}
+
+/// A short answer of the proxy's own.
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Whether a browser's page may connect. A request without `Origin` comes from no page.
+fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+    let Some(origin) = headers.get(http::header::ORIGIN) else { return true };
+    allowed.is_empty()
+        || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
+}
+
+/// Tells sessions apart in the log, where their ids must not stand.
+static SESSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// Socket.IO's defaults.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_PAYLOAD: usize = 1_000_000;
+/// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
+const RETRY_AFTER_SECONDS: &str = "5";

@@ -1,0 +1,201 @@
+//! The session's back side: what the link brings, and what it takes.
+
+use std::time::{Duration, Instant};
+
+use super::End;
+use super::Transport;
+use super::state::{Event, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
+use crate::packet::{Closing, Message, Packet};
+
+impl Session {
+    /// The backend sent a message; only to be read while [`wants_upstream`](Self::wants_upstream).
+    pub fn handle_upstream(&mut self, message: Message, now: Instant) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.outbox.push(Packet::Message(message));
+        self.last_upstream = Some(now);
+        self.note_pressure(now);
+    }
+
+    /// The link is over: the client is told behind everything that came before.
+    pub fn handle_upstream_closed(&mut self, closing: Closing, now: Instant) {
+        match self.phase {
+            Phase::Open => self.begin_closing(End::UpstreamClosed, closing, now),
+            Phase::Departed { .. } => {
+                self.drop_inbox();
+                self.phase = Phase::Over;
+            }
+            Phase::Closing { .. } | Phase::Over => {}
+        }
+    }
+
+    /// The link took no more: what it was given last did not go. Its end follows by
+    /// [`handle_upstream_closed`](Self::handle_upstream_closed).
+    pub fn handle_link_broken(&mut self) {
+        for event in &mut self.events {
+            if let Event::PushDone(outcome @ PushOutcome::Accepted) = event {
+                *outcome = PushOutcome::Refused;
+            }
+        }
+        self.drop_inbox();
+    }
+
+    /// The next message for the link; only to be asked when there is room for it.
+    pub fn next_for_link(&mut self, now: Instant) -> Option<Message> {
+        let message = self.inbox.ahead.take()?;
+        self.inbox_since = Some(now);
+        self.fill_inbox(now);
+        Some(message)
+    }
+
+    /// The proxy is being stopped: the backend is let go, and the client takes what is left within `patience`.
+    pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
+        if self.phase == Phase::Open {
+            self.events.push_back(Event::CloseLink(End::Drained.closing()));
+            self.begin_closing(End::Drained, End::Drained.closing(), now);
+        }
+        if let Phase::Closing { deadline, .. } = &mut self.phase {
+            *deadline = (*deadline).min(now + patience);
+        }
+    }
+
+    fn begin_closing(&mut self, end: End, closing: Closing, now: Instant) {
+        self.drop_inbox();
+        self.paused = None;
+        self.phase = Phase::Closing { end, closing, deadline: now + self.settings.close_timeout };
+        let waits = self.transport == Transport::Polling && self.is_parked();
+        if waits && self.outbox.is_empty() && !self.in_flight {
+            self.answer(self.policy.goodbye_waiting.to_vec());
+            self.end(end, now);
+        }
+    }
+
+    /// Reads on in the inbox until a message for the link stands ahead, or the end is reached.
+    pub(super) fn fill_inbox(&mut self, now: Instant) {
+        while self.inbox.ahead.is_none() {
+            match self.inbox.rest.as_mut().and_then(Iterator::next) {
+                Some(Ok(packet)) => self.inbox.ahead = self.handle_client_packet(packet, now),
+                Some(Err(_)) => self.end(End::ParseError, now),
+                None => return self.finish_inbox(now),
+            }
+        }
+    }
+
+    /// The link has taken everything.
+    fn finish_inbox(&mut self, now: Instant) {
+        self.inbox.rest = None;
+        self.inbox_since = None;
+        self.pulse.release(now);
+        if self.push == PushSlot::Waiting {
+            self.push = PushSlot::Idle;
+            self.last_push = Some(now);
+            self.events.push_back(Event::PushDone(PushOutcome::Accepted));
+        }
+        self.close_link();
+    }
+
+    /// Lets the backend go, once the client's side is over.
+    pub(super) fn close_link(&mut self) {
+        if let Phase::Departed { closing, .. } = &mut self.phase {
+            self.events.push_back(Event::CloseLink(std::mem::take(closing)));
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// What is in the inbox can't be handed over any more.
+    pub(super) fn drop_inbox(&mut self) {
+        self.inbox.ahead = None;
+        self.inbox.rest = None;
+        self.inbox_since = None;
+        if self.push == PushSlot::Waiting {
+            self.push = PushSlot::Idle;
+            self.events.push_back(Event::PushDone(PushOutcome::Refused));
+        }
+    }
+
+    /// What a client's packet means, whichever transport it came on. A message is returned.
+    pub(super) fn handle_client_packet(&mut self, packet: Packet, now: Instant) -> Option<Message> {
+        if let Packet::Pong(_) = packet {
+            self.pulse.handle_pong(now);
+        } else {
+            self.pulse.handle_packet(now);
+        }
+        match packet {
+            Packet::Message(message) => return Some(message),
+            // Only the server pings (protocol 4, "Heartbeat").
+            Packet::Ping(_) => self.end(End::ParseError, now),
+            // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
+            Packet::Close if self.transport == Transport::Polling => self.end(End::ClientClosed, now),
+            Packet::Close | Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {}
+        }
+        None
+    }
+
+    /// Stops reading the backend while the client has all that it may keep waiting.
+    pub(super) fn note_pressure(&mut self, now: Instant) {
+        if self.phase == Phase::Open && !self.wants_upstream() && self.paused.is_none() {
+            self.paused = Some(Pause { since: now, keep_alive_at: now + self.keep_alive });
+        }
+    }
+
+    /// The client has taken something.
+    pub(super) fn note_progress(&mut self, now: Instant) {
+        if let Some(pause) = &mut self.paused {
+            pause.since = now;
+            if self.outbox.cost() < self.settings.outbox_max {
+                self.paused = None;
+            }
+        }
+    }
+
+    /// The client's side is over, for whatever reason: says goodbye to it, and lets the backend go.
+    pub(super) fn end(&mut self, end: End, now: Instant) {
+        self.end_with(end, end.closing(), now);
+    }
+
+    /// The same, with what the backend is told.
+    pub(super) fn end_with(&mut self, end: End, to_backend: Closing, now: Instant) {
+        if self.is_ended() {
+            return;
+        }
+        if self.is_parked() {
+            match end {
+                End::ClientClosed => self.answer(vec![Packet::Noop]),
+                End::ClientGone => self.poll = PollSlot::Absent,
+                End::PingTimeout
+                | End::ParseError
+                | End::Overlap
+                | End::TooLarge
+                | End::UpstreamClosed
+                | End::Stalled
+                | End::Drained => self.answer(self.policy.goodbye_waiting.to_vec()),
+            }
+        }
+        if self.push == PushSlot::Reading || (self.push == PushSlot::Waiting && end == End::Overlap) {
+            self.push = PushSlot::Idle;
+            self.events.push_back(Event::PushDone(PushOutcome::Destroyed));
+        }
+        // What follows a goodbye or nonsense in the same POST is not heard.
+        if matches!(end, End::ClientClosed | End::ParseError) {
+            self.inbox.rest = None;
+        }
+        self.paused = None;
+        let before = std::mem::replace(
+            &mut self.phase,
+            Phase::Departed { closing: to_backend, deadline: now + self.settings.stall_timeout },
+        );
+        let closing = match &before {
+            Phase::Closing { closing, .. } => closing.clone(),
+            Phase::Open | Phase::Departed { .. } | Phase::Over => Closing::default(),
+        };
+        self.close_socket(end, closing);
+        self.events.push_back(Event::Ended(end));
+        match before {
+            // The backend's side was over first.
+            Phase::Closing { .. } => self.phase = Phase::Over,
+            Phase::Open if self.inbox.is_empty() => self.finish_inbox(now),
+            Phase::Open | Phase::Departed { .. } | Phase::Over => {}
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What the client sent and the link has not taken yet.
+
+use std::fmt;
+
+use crate::codec::engineio::Malformed;
+use crate::packet::{Message, Packet};
+
+/// The packets of one POST, decoded one by one.
+pub type Packets = Box<dyn Iterator<Item = Result<Packet, Malformed>> + Send>;
+
+/// Never more than one POST's body, or one WebSocket message: nothing more is read before it is taken.
+#[derive(Default)]
+pub(super) struct Inbox {
+    /// The next message for the link.
+    pub(super) ahead: Option<Message>,
+    /// What follows it in the same POST.
+    pub(super) rest: Option<Packets>,
+}
+
+impl Inbox {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ahead.is_none() && self.rest.is_none()
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("ahead", &self.ahead).field("rest", &self.rest.is_some()).finish()
+    }
+}

@@ -1,0 +1,106 @@
+//! The client's WebSocket: a candidate that probes, or the transport itself.
+
+use std::time::Instant;
+
+use super::End;
+use super::Transport;
+use super::state::{Event, Phase, PushOutcome, PushSlot, Session};
+use super::upgrade::Upgrade;
+use crate::packet::{Closing, Packet};
+
+impl Session {
+    /// A second WebSocket came with this session's id.
+    ///
+    /// # Errors
+    /// It is to be closed: another one probes already, or the client is on a WebSocket, or the session is over.
+    pub fn handle_probe_opened(&mut self, now: Instant) -> Result<(), ProbeRefused> {
+        self.handle_timeout(now);
+        if self.transport == Transport::WebSocket || self.upgrade.is_some() || self.is_ended() {
+            return Err(ProbeRefused);
+        }
+        self.upgrade = Some(Upgrade::new(now, self.settings.upgrade_timeout));
+        Ok(())
+    }
+
+    /// A packet came on the candidate.
+    pub fn handle_probe_packet(&mut self, packet: &Packet, now: Instant) {
+        let Some(upgrade) = &mut self.upgrade else { return };
+        match packet {
+            Packet::Ping(data) if data.as_str() == PROBE => {
+                upgrade.handle_probe(now);
+                self.events.push_back(Event::Probe(Packet::Pong(data.clone())));
+            }
+            Packet::Upgrade => self.adopt(now),
+            Packet::Open(_)
+            | Packet::Close
+            | Packet::Ping(_)
+            | Packet::Pong(_)
+            | Packet::Message(_)
+            | Packet::Noop => self.handle_probe_gone(),
+        }
+    }
+
+    /// The candidate is gone, or spoke nonsense: the session stays on polling, and another may try.
+    pub fn handle_probe_gone(&mut self) {
+        if self.upgrade.take().is_some() {
+            self.events.push_back(Event::CloseProbe);
+        }
+    }
+
+    fn adopt(&mut self, now: Instant) {
+        self.upgrade = None;
+        if self.is_parked() {
+            // A correct client has none; the reference says goodbye to it.
+            self.answer(self.policy.goodbye_waiting.to_vec());
+        }
+        if self.push == PushSlot::Reading {
+            self.push = PushSlot::Idle;
+            self.events.push_back(Event::PushDone(PushOutcome::Destroyed));
+        }
+        self.transport = Transport::WebSocket;
+        self.pulse.handle_move(now);
+        self.events.push_back(Event::Adopt);
+    }
+
+    /// A packet came on the client's WebSocket; only to be read while [`wants_client`](Self::wants_client).
+    pub fn handle_packet(&mut self, packet: Packet, now: Instant) {
+        if self.phase != Phase::Open {
+            return;
+        }
+        if let Some(message) = self.handle_client_packet(packet, now) {
+            self.inbox.ahead = Some(message);
+            self.inbox_since = Some(now);
+            self.pulse.hold(now);
+        }
+    }
+
+    /// The client's WebSocket is gone, or what came on it must not come; `closing` is what the client said of it.
+    pub fn handle_socket_end(&mut self, end: End, closing: Option<Closing>, now: Instant) {
+        self.end_with(end, closing.unwrap_or_else(|| end.closing()), now);
+    }
+
+    /// Closes the WebSocket of a session that is closing once everything has been handed to it.
+    pub(super) fn finish_socket(&mut self, now: Instant) {
+        if self.transport != Transport::WebSocket || self.in_flight || !self.outbox.is_empty() {
+            return;
+        }
+        if let Phase::Closing { end, .. } = self.phase {
+            self.end(end, now);
+        }
+    }
+
+    pub(super) fn close_socket(&mut self, end: End, closing: Closing) {
+        if self.upgrade.take().is_some() {
+            self.events.push_back(Event::CloseProbe);
+        }
+        if self.transport == Transport::WebSocket {
+            self.events.push_back(Event::CloseSocket(end, closing));
+        }
+    }
+}
+
+/// The session takes no candidate now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProbeRefused;
+
+const PROBE: &str = "probe";

@@ -1,0 +1,129 @@
+//! What waits for the client, in order, counted in bytes.
+
+use std::collections::VecDeque;
+
+use crate::packet::Packet;
+
+/// Packets on their way to the client.
+///
+/// Each costs its payload and a fixed sum for its place in the queue, so that a flood of empty messages is bounded too.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    packets: VecDeque<Packet>,
+    cost: usize,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, packet: Packet) {
+        self.cost += cost(&packet);
+        self.packets.push_back(packet);
+    }
+
+    /// Puts a batch that was not delivered back where it came from.
+    pub(crate) fn restore(&mut self, batch: Vec<Packet>) {
+        for packet in batch.into_iter().rev() {
+            self.cost += cost(&packet);
+            self.packets.push_front(packet);
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Packet> {
+        let packet = self.packets.pop_front()?;
+        self.cost -= cost(&packet);
+        if self.packets.is_empty() {
+            self.shrink();
+        }
+        Some(packet)
+    }
+
+    /// Takes packets from the front until the next one would make the batch longer than `encoded_max` bytes; at least
+    /// one, so that a message that is larger alone is never stuck.
+    pub(crate) fn take_batch(
+        &mut self,
+        encoded_max: usize,
+        encoded_len: fn(&Packet) -> usize,
+    ) -> Vec<Packet> {
+        let mut encoded = 0;
+        let fitting = self.packets.iter().take_while(|packet| {
+            // One byte a packet for what stands between two.
+            encoded += encoded_len(packet) + 1;
+            encoded <= encoded_max + 1
+        });
+        let count = fitting.count().max(1).min(self.packets.len());
+        let batch: Vec<Packet> = self.packets.drain(..count).collect();
+        self.cost -= batch.iter().map(cost).sum::<usize>();
+        if self.packets.is_empty() {
+            self.shrink();
+        }
+        batch
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Bytes that count against `outbox_max`.
+    pub(crate) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// An idle session keeps no room for a burst that is over.
+    fn shrink(&mut self) {
+        if self.packets.capacity() > ROOM_KEPT {
+            self.packets = VecDeque::new();
+        }
+    }
+}
+
+fn cost(packet: &Packet) -> usize {
+    packet.len() + PACKET_COST
+}
+
+/// What a packet's place in the queue costs, in bytes: about the size of [`Packet`] and the head of a shared buffer.
+const PACKET_COST: usize = 64;
+const ROOM_KEPT: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Message;
+
+    fn outbox(lens: &[usize]) -> Outbox {
+        let mut outbox = Outbox::default();
+        for len in lens {
+            outbox.push(Packet::Message(Message::text("x".repeat(*len))));
+        }
+        outbox
+    }
+
+    fn lens(batch: &[Packet]) -> Vec<usize> {
+        batch.iter().map(Packet::len).collect()
+    }
+
+    #[test]
+    fn a_batch_is_cut_where_it_would_grow_too_long() {
+        let mut outbox = outbox(&[9, 9, 9, 100, 1]);
+        let mut take = || lens(&outbox.take_batch(21, |packet| packet.len() + 1));
+        assert_eq!(take(), [9, 9]);
+        assert_eq!(take(), [9]);
+        assert_eq!(take(), [100], "a larger single message goes alone");
+        assert_eq!(take(), [1]);
+        assert_eq!(outbox.cost(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_comes_home_stands_in_front() {
+        let mut outbox = outbox(&[1, 2, 3]);
+        let before = outbox.cost();
+        let batch = outbox.take_batch(7, |packet| packet.len() + 1);
+        assert_eq!(lens(&batch), [1, 2]);
+        outbox.restore(batch);
+        assert_eq!(outbox.cost(), before);
+        assert_eq!(lens(&outbox.take_batch(1000, Packet::len)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn empty_messages_are_not_free() {
+        assert_eq!(outbox(&[0, 0]).cost(), 2 * PACKET_COST);
+    }
+}

@@ -1,0 +1,25 @@
+//! What differs between dialects, as data.
+
+use crate::packet::Packet;
+
+/// How a dialect wants its sessions treated.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// What a poll means whose client is gone before its answer was written.
+    pub hang_up: HangUp,
+    /// What ends a poll when the session ends and the poll was waiting for it.
+    pub goodbye_waiting: &'static [Packet],
+    /// What ends a poll that comes after the session's end.
+    pub goodbye_late: &'static [Packet],
+    /// A packet's length on the wire, in bytes, for cutting batches.
+    pub encoded_len: fn(&Packet) -> usize,
+}
+
+/// What a poll means whose client is gone before its answer was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HangUp {
+    /// The session is over (Engine.IO's reference server: "poll connection closed prematurely").
+    Ends,
+    /// The batch goes back to the front of the outbox, and the next poll gets it.
+    Returns,
+}

@@ -1,0 +1,157 @@
+//! Polls and POSTs: one of each at a time (protocol 4, "HTTP long-polling").
+
+use std::time::Instant;
+
+use super::End;
+use super::Transport;
+use super::inbox::Packets;
+use super::policy::HangUp;
+use super::state::{Event, Phase, PollRefused, PollSlot, PushOutcome, PushRefused, PushSlot, Session};
+use crate::packet::Packet;
+
+impl Session {
+    /// A poll came in.
+    ///
+    /// # Errors
+    /// It is not parked; after an overlap the session is over.
+    pub fn handle_poll(&mut self, now: Instant) -> Result<(), PollRefused> {
+        self.admit(now)?;
+        if self.is_parked() {
+            self.end(End::Overlap, now);
+            return Err(PollRefused::Overlap);
+        }
+        // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
+        let held_until =
+            self.last_push.map(|pushed| pushed + self.settings.linger).filter(|until| now < *until);
+        self.poll = PollSlot::Parked { held_until };
+        Ok(())
+    }
+
+    /// The parked poll's connection is gone.
+    pub fn handle_poll_gone(&mut self, now: Instant) {
+        if self.is_parked() {
+            self.poll = PollSlot::Absent;
+            if self.policy.hang_up == HangUp::Ends {
+                self.end(End::ClientGone, now);
+            }
+        }
+    }
+
+    /// A batch was handed to the client's connection.
+    pub fn handle_delivered(&mut self) {
+        self.in_flight = false;
+    }
+
+    /// A batch could not be handed to the client's connection.
+    pub fn handle_lost(&mut self, batch: Vec<Packet>, now: Instant) {
+        self.in_flight = false;
+        if self.is_ended() {
+            return;
+        }
+        match self.policy.hang_up {
+            HangUp::Ends => self.end(End::ClientGone, now),
+            HangUp::Returns => {
+                self.outbox.restore(batch);
+                self.note_pressure(now);
+            }
+        }
+    }
+
+    /// A POST's head came in; its body follows.
+    ///
+    /// # Errors
+    /// It is not read; after an overlap the session is over.
+    pub fn handle_push_begun(&mut self, now: Instant) -> Result<(), PushRefused> {
+        self.admit(now)?;
+        if self.push != PushSlot::Idle {
+            self.end(End::Overlap, now);
+            return Err(PushRefused::Overlap);
+        }
+        self.push = PushSlot::Reading;
+        Ok(())
+    }
+
+    /// A POST's body is complete. [`Event::PushDone`] follows when the link has taken its messages.
+    pub fn handle_push(&mut self, packets: Packets, now: Instant) {
+        if self.push != PushSlot::Reading {
+            return;
+        }
+        if self.phase != Phase::Open {
+            // As the reference: a session that is closing answers, and ignores what it is told.
+            self.push = PushSlot::Idle;
+            self.events.push_back(Event::PushDone(PushOutcome::Accepted));
+            return;
+        }
+        self.push = PushSlot::Waiting;
+        self.inbox.rest = Some(packets);
+        self.inbox_since = Some(now);
+        self.pulse.hold(now);
+        self.fill_inbox(now);
+    }
+
+    /// A POST was too large: it is refused, and the session goes on.
+    pub fn handle_push_too_large(&mut self) {
+        self.push = PushSlot::Idle;
+    }
+
+    /// A POST's body broke off.
+    pub fn handle_push_broken(&mut self, now: Instant) {
+        if self.push == PushSlot::Reading {
+            self.push = PushSlot::Idle;
+            self.end(End::ClientGone, now);
+        }
+    }
+
+    /// A POST was of a kind that the dialect does not know.
+    pub fn handle_push_invalid(&mut self, now: Instant) {
+        self.push = PushSlot::Idle;
+        self.end(End::ParseError, now);
+    }
+
+    /// Hands the parked poll what there is for it.
+    pub(super) fn answer_poll(&mut self, now: Instant) {
+        if !self.is_parked() || self.in_flight || self.is_ended() {
+            return;
+        }
+        if self.held_until().is_some_and(|until| now < until) {
+            return;
+        }
+        if !self.outbox.is_empty() {
+            let batch = self.outbox.take_batch(self.settings.batch_max, self.policy.encoded_len);
+            self.answer(batch);
+            self.note_progress(now);
+        } else if let Phase::Closing { end, .. } = self.phase {
+            self.answer(self.policy.goodbye_late.to_vec());
+            self.end(end, now);
+        }
+    }
+
+    pub(super) fn answer(&mut self, batch: Vec<Packet>) {
+        self.poll = PollSlot::Absent;
+        self.in_flight = true;
+        self.events.push_back(Event::Answer(batch));
+    }
+
+    /// Until when the parked poll is held: the end of its window, or earlier when the backend has spoken and fallen
+    /// quiet. Nobody waits once the session is closing.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        let PollSlot::Parked { held_until: Some(until) } = self.poll else { return None };
+        if self.phase != Phase::Open {
+            return None;
+        }
+        let spoke = self.last_upstream.filter(|at| self.last_push.is_some_and(|pushed| *at >= pushed));
+        Some(spoke.map_or(until, |at| until.min(at + self.settings.linger / 3)))
+    }
+
+    fn admit(&mut self, now: Instant) -> Result<(), PollRefused> {
+        // What was due before this request came counts first, however late the driver's timer is.
+        self.handle_timeout(now);
+        if self.is_ended() {
+            return Err(PollRefused::Over);
+        }
+        match self.transport {
+            Transport::Polling => Ok(()),
+            Transport::WebSocket => Err(PollRefused::WrongTransport),
+        }
+    }
+}

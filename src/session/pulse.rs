@@ -1,0 +1,159 @@
+//! Whether the client lives: the server pings, the client's pong is due in time (protocol 4, "Heartbeat").
+
+use std::time::Instant;
+
+use crate::packet::Heartbeat;
+
+/// One client's heartbeat, from the side that pings.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    pace: Heartbeat,
+    beat: Beat,
+    /// Since when the client can't be heard, because what it said before has no room yet.
+    held: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Beat {
+    /// Between a pong and the next ping.
+    Resting { ping_at: Instant },
+    /// A ping is out. As the reference does, the first other packet that comes meanwhile grants one more timeout.
+    Awaiting { deadline: Instant, extended: bool },
+}
+
+/// What is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Due {
+    Nothing,
+    Ping,
+    Death,
+}
+
+impl Pulse {
+    pub(crate) fn new(pace: Heartbeat, now: Instant) -> Self {
+        Self { pace, beat: Beat::Resting { ping_at: now + pace.interval }, held: None }
+    }
+
+    pub(crate) fn handle_pong(&mut self, now: Instant) {
+        self.restart_hold(now);
+        self.beat = Beat::Resting { ping_at: now + self.pace.interval };
+    }
+
+    /// Any packet but a pong.
+    pub(crate) fn handle_packet(&mut self, now: Instant) {
+        self.restart_hold(now);
+        if let Beat::Awaiting { deadline, extended: extended @ false } = &mut self.beat {
+            *deadline = now + self.pace.timeout;
+            *extended = true;
+        }
+    }
+
+    /// The client moved to another transport: a pong that crossed with the move gets time to arrive.
+    pub(crate) fn handle_move(&mut self, now: Instant) {
+        if let Beat::Awaiting { deadline, .. } = &mut self.beat {
+            *deadline = now + self.pace.timeout;
+        }
+    }
+
+    /// Stops the clock: the client may be speaking, but is not being listened to.
+    pub(crate) fn hold(&mut self, now: Instant) {
+        self.held.get_or_insert(now);
+    }
+
+    /// A beat that is set while the clock stands must not be moved by what it stood before.
+    fn restart_hold(&mut self, now: Instant) {
+        if self.held.is_some() {
+            self.release(now);
+            self.hold(now);
+        }
+    }
+
+    /// Lets the clock go on from where it stood.
+    pub(crate) fn release(&mut self, now: Instant) {
+        let Some(since) = self.held.take() else { return };
+        let stood = now.saturating_duration_since(since);
+        match &mut self.beat {
+            Beat::Resting { ping_at: at } | Beat::Awaiting { deadline: at, .. } => *at += stood,
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Due {
+        match self.beat {
+            _ if self.held.is_some() => Due::Nothing,
+            Beat::Resting { ping_at } if now >= ping_at => {
+                // Measured from when the ping was due, not from a late look at the clock: a client that is silent for
+                // interval and timeout is dead at that moment.
+                self.beat = Beat::Awaiting { deadline: ping_at + self.pace.timeout, extended: false };
+                Due::Ping
+            }
+            Beat::Awaiting { deadline, .. } if now >= deadline => Due::Death,
+            Beat::Resting { .. } | Beat::Awaiting { .. } => Due::Nothing,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self.beat {
+            _ if self.held.is_some() => None,
+            Beat::Resting { ping_at: at } | Beat::Awaiting { deadline: at, .. } => Some(at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn pulse() -> (Pulse, Instant) {
+        let start = tokio::time::Instant::now().into_std();
+        (Pulse::new(Heartbeat { interval: 300 * MS, timeout: 200 * MS }, start), start)
+    }
+
+    #[test]
+    fn the_interval_restarts_when_the_pong_arrives() {
+        let (mut pulse, start) = pulse();
+        assert_eq!(pulse.handle_timeout(start + 299 * MS), Due::Nothing);
+        assert_eq!(pulse.handle_timeout(start + 300 * MS), Due::Ping);
+        pulse.handle_pong(start + 400 * MS);
+        assert_eq!(pulse.poll_timeout(), Some(start + 700 * MS));
+    }
+
+    #[test]
+    fn a_client_that_sleeps_exactly_interval_and_timeout_is_dead() {
+        let (mut pulse, start) = pulse();
+        assert_eq!(pulse.handle_timeout(start + 305 * MS), Due::Ping, "a late look");
+        assert_eq!(pulse.handle_timeout(start + 500 * MS), Due::Death);
+    }
+
+    #[test]
+    fn another_packet_extends_the_deadline_once_for_each_ping() {
+        let (mut pulse, start) = pulse();
+        pulse.handle_packet(start + 10 * MS);
+        assert_eq!(pulse.handle_timeout(start + 300 * MS), Due::Ping);
+        pulse.handle_packet(start + 450 * MS);
+        pulse.handle_packet(start + 600 * MS);
+        assert_eq!(pulse.handle_timeout(start + 649 * MS), Due::Nothing);
+        assert_eq!(pulse.handle_timeout(start + 650 * MS), Due::Death);
+    }
+
+    #[test]
+    fn an_unasked_pong_is_tolerated() {
+        let (mut pulse, start) = pulse();
+        pulse.handle_pong(start + 100 * MS);
+        assert_eq!(pulse.poll_timeout(), Some(start + 400 * MS));
+    }
+
+    #[test]
+    fn the_clock_stands_still_while_the_client_is_not_heard() {
+        let (mut pulse, start) = pulse();
+        assert_eq!(pulse.handle_timeout(start + 300 * MS), Due::Ping);
+        pulse.hold(start + 400 * MS);
+        pulse.hold(start + 450 * MS);
+        assert_eq!(pulse.handle_timeout(start + 5000 * MS), Due::Nothing);
+        pulse.release(start + 5000 * MS);
+        assert_eq!(pulse.poll_timeout(), Some(start + 5100 * MS));
+    }
+}

@@ -1,0 +1,260 @@
+//! The session itself: its state, what comes out of it, and when it wants to be called again.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::inbox::Inbox;
+use super::outbox::Outbox;
+use super::policy::Policy;
+use super::pulse::Pulse;
+use super::settings::Settings;
+use super::upgrade::Upgrade;
+use super::{End, Transport};
+use crate::packet::{Closing, Heartbeat, Packet};
+
+/// One client's session.
+///
+/// ```text
+///            handle_upstream ─> outbox ─> Event::Answer (polling) | next_for_socket (WebSocket)
+///   link                                                                                    client
+///            next_for_link <─── inbox <── handle_push (polling) | handle_packet (WebSocket)
+/// ```
+pub struct Session {
+    pub(super) policy: Policy,
+    pub(super) settings: Arc<Settings>,
+    pub(super) keep_alive: Duration,
+    pub(super) transport: Transport,
+    pub(super) phase: Phase,
+    pub(super) outbox: Outbox,
+    pub(super) inbox: Inbox,
+    pub(super) pulse: Pulse,
+    pub(super) poll: PollSlot,
+    pub(super) push: PushSlot,
+    /// A batch was handed out and is neither written nor lost yet; what follows it must wait.
+    pub(super) in_flight: bool,
+    pub(super) upgrade: Option<Upgrade>,
+    pub(super) paused: Option<Pause>,
+    /// Since when the inbox waits for the link.
+    pub(super) inbox_since: Option<Instant>,
+    pub(super) last_push: Option<Instant>,
+    pub(super) last_upstream: Option<Instant>,
+    pub(super) events: VecDeque<Event>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// Both sides are there.
+    Open,
+    /// The backend's side is over, and the client has yet to take what is left and to hear of it.
+    Closing { end: End, closing: Closing, deadline: Instant },
+    /// The client is gone, and what was accepted from it has yet to go to the backend.
+    Departed { closing: Closing, deadline: Instant },
+    /// Nothing is left to do.
+    Over,
+}
+
+/// The one poll that may wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PollSlot {
+    Absent,
+    /// Waiting; not answered before `held_until`, so that one answer carries all the echoes of a POST.
+    Parked {
+        held_until: Option<Instant>,
+    },
+}
+
+/// The one POST that may be under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum PushSlot {
+    Idle,
+    /// Its body is still coming in.
+    Reading,
+    /// Its packets are in the inbox.
+    Waiting,
+}
+
+/// The backend is not being read, because the client is slower than the backend.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pause {
+    /// Since when the client has taken nothing.
+    pub(super) since: Instant,
+    /// When the backend is told next that its peer lives.
+    pub(super) keep_alive_at: Instant,
+}
+
+/// What the driver has to do.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Answer the parked poll with these packets, and report what became of them with
+    /// [`handle_delivered`](Session::handle_delivered) or [`handle_lost`](Session::handle_lost).
+    Answer(Vec<Packet>),
+    /// Settle the POST that is under way.
+    PushDone(PushOutcome),
+    /// Write to the candidate WebSocket.
+    Probe(Packet),
+    /// Close the candidate; the session stays on polling.
+    CloseProbe,
+    /// The candidate is the client's socket from now on.
+    Adopt,
+    /// Close the client's WebSocket, behind what it was given.
+    CloseSocket(End, Closing),
+    /// Show the backend that its peer lives although nothing is read from it.
+    KeepAlive,
+    /// Close the link, behind what it was given.
+    CloseLink(Closing),
+    /// The client's side is over: its id is unknown from now on.
+    Ended(End),
+}
+
+/// What becomes of a POST.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PushOutcome {
+    /// The link has taken all its messages.
+    Accepted,
+    /// The link can't take them: the session is over.
+    Refused,
+    /// The client broke the rules: its connection is dropped without an answer.
+    Destroyed,
+}
+
+/// Why a poll is not parked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PollRefused {
+    /// Another poll was parked; the session is over.
+    Overlap,
+    /// The client is on a WebSocket.
+    WrongTransport,
+    /// The session is over.
+    Over,
+}
+
+/// Why a POST is not read.
+pub type PushRefused = PollRefused;
+
+impl Session {
+    /// Begins a session whose client is told `open` first.
+    ///
+    /// `keep_alive` is how often a backend that isn't read is told that its peer lives.
+    pub fn new(
+        policy: Policy,
+        settings: Arc<Settings>,
+        transport: Transport,
+        pace: Heartbeat,
+        keep_alive: Duration,
+        open: Packet,
+        now: Instant,
+    ) -> Self {
+        let mut outbox = Outbox::default();
+        outbox.push(open);
+        Self {
+            policy,
+            settings,
+            keep_alive,
+            transport,
+            phase: Phase::Open,
+            outbox,
+            inbox: Inbox::default(),
+            pulse: Pulse::new(pace, now),
+            poll: PollSlot::Absent,
+            push: PushSlot::Idle,
+            in_flight: false,
+            upgrade: None,
+            paused: None,
+            inbox_since: None,
+            last_push: None,
+            last_upstream: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The transport that the client is on.
+    pub const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// Whether the backend should be read: there is room for what it sends.
+    pub fn wants_upstream(&self) -> bool {
+        self.phase == Phase::Open && self.outbox.cost() < self.settings.outbox_max
+    }
+
+    /// Whether the client's WebSocket should be read: what came before has been taken.
+    pub fn wants_client(&self) -> bool {
+        self.transport == Transport::WebSocket && self.phase != Phase::Over && self.inbox.is_empty()
+    }
+
+    /// Whether there is a message for the link.
+    pub fn has_for_link(&self) -> bool {
+        self.inbox.ahead.is_some()
+    }
+
+    /// Whether there is a packet for the client's WebSocket.
+    pub fn has_for_socket(&self) -> bool {
+        self.transport == Transport::WebSocket
+            && !self.in_flight
+            && !self.is_ended()
+            && !self.outbox.is_empty()
+    }
+
+    /// Whether a poll is parked.
+    pub fn is_parked(&self) -> bool {
+        self.poll != PollSlot::Absent
+    }
+
+    /// Whether the client's side is over.
+    pub const fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Departed { .. } | Phase::Over)
+    }
+
+    /// Whether nothing is left to do.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over && self.events.is_empty()
+    }
+
+    /// The next thing to do. To be emptied after every `handle_*`, or after a run of them.
+    pub fn poll(&mut self, now: Instant) -> Option<Event> {
+        if self.events.is_empty() {
+            self.answer_poll(now);
+            self.finish_socket(now);
+        }
+        self.events.pop_front()
+    }
+
+    /// The next packet for the client's WebSocket; only to be asked when there is room for it.
+    pub fn next_for_socket(&mut self, now: Instant) -> Option<Packet> {
+        if !self.has_for_socket() {
+            return None;
+        }
+        let packet = self.outbox.pop()?;
+        self.note_progress(now);
+        Some(packet)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Open => self.pulse.poll_timeout(),
+            Phase::Closing { deadline, .. } | Phase::Departed { deadline, .. } => Some(*deadline),
+            Phase::Over => return None,
+        };
+        let upgrade = self.upgrade.as_ref().map(Upgrade::poll_timeout);
+        let linger = self.held_until();
+        let stall = self.settings.stall_timeout;
+        let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
+        let inbox = self.inbox_since.map(|since| since + stall);
+        [phase, upgrade, linger, paused, inbox].into_iter().flatten().min()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("transport", &self.transport)
+            .field("phase", &self.phase)
+            .field("poll", &self.poll)
+            .field("push", &self.push)
+            .field("outbox", &self.outbox.cost())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,69 @@
+//! What time brings: pings, overdue pongs, released polls, and the end of every wait.
+
+use std::time::Instant;
+
+use super::End;
+use super::pulse::Due;
+use super::state::{Event, Phase, PollSlot, Session};
+use crate::packet::{Packet, Text};
+
+impl Session {
+    /// Does what is due at `now`; harmless when nothing is.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Open => self.keep_time(now),
+            Phase::Closing { end, deadline, .. } if now >= *deadline => self.end(*end, now),
+            Phase::Departed { deadline, .. } if now >= *deadline => {
+                self.drop_inbox();
+                self.close_link();
+            }
+            Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => {}
+        }
+        self.keep_upgrade_time(now);
+    }
+
+    fn keep_time(&mut self, now: Instant) {
+        loop {
+            match self.pulse.handle_timeout(now) {
+                Due::Nothing => break,
+                Due::Ping => {
+                    self.outbox.push(Packet::Ping(Text::default()));
+                    self.note_pressure(now);
+                }
+                Due::Death => return self.end(End::PingTimeout, now),
+            }
+        }
+        let stall = self.settings.stall_timeout;
+        if self.inbox_since.is_some_and(|since| now >= since + stall) {
+            self.drop_inbox();
+            return self.end(End::Stalled, now);
+        }
+        if let Some(pause) = &mut self.paused {
+            if now >= pause.since + stall {
+                return self.end(End::Stalled, now);
+            }
+            if now >= pause.keep_alive_at {
+                pause.keep_alive_at = now + self.keep_alive;
+                self.events.push_back(Event::KeepAlive);
+            }
+        }
+    }
+
+    fn keep_upgrade_time(&mut self, now: Instant) {
+        let Some(upgrade) = &mut self.upgrade else { return };
+        if now >= upgrade.deadline {
+            return self.handle_probe_gone();
+        }
+        if !upgrade.handle_timeout(now) {
+            return;
+        }
+        // Every poll of the window is released, not only the first: a client may send several.
+        if let PollSlot::Parked { held_until } = &mut self.poll {
+            *held_until = None;
+            self.answer_poll(now);
+            if self.is_parked() && !self.in_flight {
+                self.answer(vec![Packet::Noop]);
+            }
+        }
+    }
+}

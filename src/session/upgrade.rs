@@ -1,0 +1,41 @@
+//! The move from polling to a WebSocket: a candidate connects, probes, and is adopted or let go ("Upgrade").
+
+use std::time::{Duration, Instant};
+
+/// A candidate WebSocket that has not been adopted yet.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    /// When the candidate is let go.
+    pub(super) deadline: Instant,
+    /// When a parked poll is released next; nothing is released before the probe.
+    pub(super) release_at: Option<Instant>,
+}
+
+impl Upgrade {
+    pub(super) fn new(now: Instant, timeout: Duration) -> Self {
+        Self { deadline: now + timeout, release_at: None }
+    }
+
+    /// The probe came: from now on polls are released, every one of them, until the client has moved.
+    pub(super) fn handle_probe(&mut self, now: Instant) {
+        self.release_at = Some(now + RELEASE_INTERVAL);
+    }
+
+    /// Whether a parked poll is to be released now.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
+        match &mut self.release_at {
+            Some(at) if now >= *at => {
+                *at = now + RELEASE_INTERVAL;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Instant {
+        self.release_at.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+}
+
+/// The reference's own interval, hard-coded there too.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(100);

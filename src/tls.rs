@@ -1,0 +1,197 @@
+//! TLS settings of the listeners: a certificate chain and its key, read from PEM files.
+//!
+//! No socket is touched here; [`server_config`] is the one way in. The provider of the cryptography is named and not
+//! looked up, so that a second provider somewhere among the dependencies can't change what is negotiated.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Reads the chain in `certificate`, leaf first, and the leaf's private key in `key`.
+///
+/// # Errors
+/// Each says which of the files is at fault.
+pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = read_chain(certificate)?;
+    let private_key = read_key(key)?;
+    let rejected = |source| TlsError::Rejected { certificate: certificate.into(), key: key.into(), source };
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(rejected)?
+        .with_no_client_auth()
+        .with_single_cert(chain, private_key)
+        .map_err(rejected)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Why the listeners can't speak TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file is missing, or may not be read.
+    #[error("{} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A file is damaged.
+    #[error("{} is not well-formed PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// A file is PEM, yet without a certificate.
+    #[error("{} holds no certificate (no section CERTIFICATE)", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is PEM, yet without a key.
+    #[error("{} holds no private key (no section PRIVATE KEY; an encrypted key cannot be used)", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The files are well-formed, but can't be used together.
+    #[error("the certificate in {} cannot be used with the key in {}", certificate.display(), key.display())]
+    Rejected {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong with them.
+        source: rustls::Error,
+    },
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(&read(path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| TlsError::Pem { path: path.into(), source })?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: path.into() });
+    }
+    Ok(chain)
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    match PrivateKeyDer::pem_slice_iter(&read(path)?).next() {
+        Some(Ok(key)) => Ok(key),
+        Some(Err(source)) => Err(TlsError::Pem { path: path.into(), source }),
+        None => Err(TlsError::NoKey { path: path.into() }),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_with_its_key_is_taken_and_offers_http_1_1() {
+        let files = Files::new();
+        let pair = self_signed();
+        let config = server_config(
+            &files.write("cert.pem", &pair.cert.pem()),
+            &files.write("key.pem", &pair.signing_key.serialize_pem()),
+        );
+        assert_eq!(config.unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
+    }
+
+    #[test]
+    fn one_file_may_hold_both() {
+        let files = Files::new();
+        let pair = self_signed();
+        let both = files.write("both.pem", &(pair.signing_key.serialize_pem() + &pair.cert.pem()));
+        assert!(server_config(&both, &both).is_ok());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let files = Files::new();
+        let key = files.write("key.pem", &self_signed().signing_key.serialize_pem());
+        let error = server_config(&files.path("absent.pem"), &key).unwrap_err();
+        assert!(matches!(error, TlsError::Read { .. }), "{error:?}");
+        assert!(error.to_string().contains("absent.pem"), "{error}");
+    }
+
+    #[test]
+    fn the_files_taken_for_each_other_are_named() {
+        let files = Files::new();
+        let pair = self_signed();
+        let certificate = files.write("cert.pem", &pair.cert.pem());
+        let key = files.write("key.pem", &pair.signing_key.serialize_pem());
+        let error = server_config(&key, &key).unwrap_err();
+        assert!(matches!(&error, TlsError::NoCertificate { path } if *path == key), "{error:?}");
+        let error = server_config(&certificate, &certificate).unwrap_err();
+        assert!(matches!(&error, TlsError::NoKey { path } if *path == certificate), "{error:?}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let files = Files::new();
+        let pair = self_signed();
+        let certificate =
+            files.write("cert.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+        let key = files.write("key.pem", &pair.signing_key.serialize_pem());
+        let error = server_config(&certificate, &key).unwrap_err();
+        assert!(matches!(&error, TlsError::Pem { path, .. } if *path == certificate), "{error:?}");
+    }
+
+    #[test]
+    fn the_key_of_another_certificate_is_refused() {
+        let files = Files::new();
+        let certificate = files.write("cert.pem", &self_signed().cert.pem());
+        let key = files.write("key.pem", &self_signed().signing_key.serialize_pem());
+        let error = server_config(&certificate, &key).unwrap_err();
+        assert!(matches!(&error, TlsError::Rejected { .. }), "{error:?}");
+        assert!(error.to_string().contains("cert.pem") && error.to_string().contains("key.pem"), "{error}");
+    }
+
+    fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
+    }
+
+    /// A folder of its own for each test, removed at its end.
+    struct Files(PathBuf);
+
+    impl Files {
+        fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let folder = std::env::temp_dir().join(format!("polliwog-tls-{}-{count}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            fs::write(self.path(name), text).unwrap();
+            self.path(name)
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}

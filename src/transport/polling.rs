@@ -1,0 +1,130 @@
+//! HTTP long-polling: a GET that waits for packets, a POST that brings some.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::{Abort, Body, Response};
+use crate::bridge::{ParkedPoll, Push};
+use crate::dialect::{Dialect, Reject, Reply, Road};
+use crate::session::PushOutcome;
+
+/// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker {
+    /// Internet Explorer, which takes an answer for an attack unless told otherwise.
+    legacy_ie: bool,
+}
+
+impl Asker {
+    /// Looks at a request's headers.
+    pub fn new(headers: &HeaderMap) -> Self {
+        let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+        let mentions = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
+        Self { legacy_ie: mentions(b";MSIE") || mentions(b"Trident/") }
+    }
+
+    fn headers(self, content_type: &'static str, headers: &mut HeaderMap) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.legacy_ie {
+            headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
+        }
+    }
+}
+
+/// Waits for packets, and answers with them.
+pub async fn answer_poll(parked: ParkedPoll, asker: Asker, dialect: &'static dyn Dialect) -> Response {
+    let carrier = parked.bridge().info().carrier;
+    let Some(delivery) = parked.await else {
+        return refuse(dialect, &Reject::UnknownSid);
+    };
+    let body = dialect.encode_poll(carrier, delivery.packets());
+    delivery.bridge().info().meter.batch(delivery.packets().len(), body.bytes.len());
+    let mut response = Response::new(Body::delivery(body.bytes, delivery));
+    asker.headers(body.content_type, response.headers_mut());
+    response
+}
+
+/// Reads a POST's body, and answers `ok` when the link has taken its messages.
+///
+/// # Errors
+/// The connection is to be dropped: the session ended while the body was coming in.
+pub async fn take_push(
+    mut push: Push,
+    body: Incoming,
+    asker: Asker,
+    dialect: &'static dyn Dialect,
+) -> Result<Response, Abort> {
+    let info = push.bridge().info();
+    let (carrier, max_payload) = (info.carrier, info.max_payload);
+    let read = tokio::select! {
+        biased;
+        read = read_body(body, max_payload) => read,
+        () = push.interrupted() => return Err(Abort),
+    };
+    let body = match read {
+        Ok(body) => body,
+        Err(ReadFailed::TooLarge) => {
+            push.refuse_too_large();
+            return Ok(refuse(dialect, &Reject::TooLarge));
+        }
+        // Dropping the push tells the session.
+        Err(ReadFailed::Broken) => return Err(Abort),
+    };
+    match push.send(dialect.decode_push(carrier, body)).await {
+        PushOutcome::Accepted => {
+            let mut response = Response::new(Body::from("ok"));
+            // Not text/plain, for which some browsers would offer a download.
+            asker.headers("text/html", response.headers_mut());
+            Ok(response)
+        }
+        PushOutcome::Refused => Ok(refuse(dialect, &Reject::UnknownSid)),
+        PushOutcome::Destroyed => Err(Abort),
+    }
+}
+
+/// A refusal over plain HTTP.
+pub fn refuse(dialect: &'static dyn Dialect, reject: &Reject) -> Response {
+    respond(dialect.reply(reject, Road::Http))
+}
+
+/// An answer without a session.
+pub fn respond(reply: Reply) -> Response {
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+enum ReadFailed {
+    TooLarge,
+    Broken,
+}
+
+async fn read_body(mut body: Incoming, len_max: usize) -> Result<Bytes, ReadFailed> {
+    if body.size_hint().lower() > len_max as u64 {
+        return Err(ReadFailed::TooLarge);
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| ReadFailed::Broken)?.into_data() else { continue };
+        if first.len().max(whole.len()) + data.len() > len_max {
+            return Err(ReadFailed::TooLarge);
+        }
+        // Most bodies come in one piece, which is passed on as it is.
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&data);
+        }
+    }
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
+}
+
+const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");

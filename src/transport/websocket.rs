@@ -1,0 +1,249 @@
+//! A client's WebSocket: the handshake that answers it, and the packets that travel in its frames.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hyper::upgrade::OnUpgrade;
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use tokio_tungstenite::tungstenite::{Error, Message as Frame, protocol::frame::Frame as RawFrame};
+
+use super::{Body, Response};
+use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
+use crate::carrier::Carrier;
+use crate::codec::engineio as wire;
+use crate::dialect::{Dialect, Reject};
+use crate::duplex::{Duplex, WebSocket};
+use crate::end::End;
+use crate::packet::{Closing, Packet, Text};
+
+/// Answers a handshake (RFC 6455, section 4.2), or says what is wrong with it.
+///
+/// # Errors
+/// The request's method, version or key are not those of a handshake.
+pub fn accept(
+    method: &Method,
+    headers: &HeaderMap,
+    protocol: Option<HeaderValue>,
+) -> Result<Response, Reject> {
+    if method != Method::GET {
+        return Err(Reject::BadWebSocket("Invalid HTTP method"));
+    }
+    if !headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13" || version == "8") {
+        return Err(Reject::BadWebSocket("Missing or invalid Sec-WebSocket-Version header"));
+    }
+    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if key.len() != 24 || STANDARD.decode(key).map(|nonce| nonce.len()) != Ok(16) {
+        return Err(Reject::BadWebSocket("Missing or invalid Sec-WebSocket-Key header"));
+    }
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let answer = response.headers_mut();
+    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key)) {
+        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(protocol) = protocol {
+        answer.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
+}
+
+/// The subprotocol that the reference picks: the first that is offered.
+pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offer = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    HeaderValue::from_str(offer.split(',').next()?.trim()).ok().filter(|first| !first.is_empty())
+}
+
+/// Waits until the connection is a WebSocket.
+pub async fn framed(
+    upgrade: OnUpgrade,
+    dialect: &'static dyn Dialect,
+    carrier: Carrier,
+    max_payload: usize,
+) -> Option<Box<dyn ClientSocket>> {
+    let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
+    let (duplex, read_ahead) = Duplex::from_upgraded(upgraded).ok()?;
+    let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload).await;
+    Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid }))
+}
+
+/// Packets in frames, written as the dialect writes them.
+struct FramedSocket {
+    socket: WebSocket,
+    dialect: &'static dyn Dialect,
+    carrier: Carrier,
+    /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
+    fault: Option<CloseCode>,
+    closing: Goodbye,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    Unsaid,
+    Said,
+    Flushed,
+}
+
+impl FramedSocket {
+    fn read(&mut self, frame: Option<Result<Frame, Error>>) -> Option<Result<Packet, SocketEnd>> {
+        let end = |end| Some(Err(SocketEnd { end, closing: None }));
+        let decoded = match frame {
+            Some(Ok(Frame::Text(text))) => {
+                self.dialect.decode_text(self.carrier, Text::from_checked(Bytes::from(text)))
+            }
+            Some(Ok(Frame::Binary(bytes))) => self.dialect.decode_binary(self.carrier, bytes),
+            // Answered by the library, below Engine.IO.
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => return None,
+            Some(Ok(Frame::Close(frame))) => {
+                let closing = frame.map_or_else(Closing::default, |frame| Closing {
+                    code: Some(frame.code.into()),
+                    reason: Text::from(frame.reason.as_str()),
+                });
+                return Some(Err(SocketEnd { end: End::ClientClosed, closing: Some(closing) }));
+            }
+            Some(Err(Error::Capacity(_))) => {
+                self.fault = Some(CloseCode::Size);
+                return end(End::TooLarge);
+            }
+            Some(Err(Error::Utf8(_))) => {
+                self.fault = Some(CloseCode::Invalid);
+                return end(End::ParseError);
+            }
+            Some(Err(Error::Protocol(
+                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            )))
+            | None => return end(End::ClientGone),
+            Some(Err(Error::Protocol(_))) => {
+                self.fault = Some(CloseCode::Protocol);
+                return end(End::ParseError);
+            }
+            Some(Err(_)) => return end(End::ClientGone),
+        };
+        match decoded {
+            Ok(packet) => Some(Ok(packet)),
+            Err(wire::Malformed) => end(End::ParseError),
+        }
+    }
+}
+
+impl ClientSocket for FramedSocket {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
+        self.socket.poll_ready_unpin(cx).map_err(|_| SocketBroken)
+    }
+
+    fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
+        let (opcode, payload) = match self.dialect.encode_frame(self.carrier, &packet) {
+            wire::Frame::Text(bytes) => (Data::Text, bytes),
+            wire::Frame::Binary(bytes) => (Data::Binary, bytes),
+        };
+        let frame = RawFrame::message(payload, OpCode::Data(opcode), true);
+        self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| SocketBroken)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
+        self.socket.poll_flush_unpin(cx).map_err(|_| SocketBroken)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
+        loop {
+            let frame = ready!(self.socket.poll_next_unpin(cx));
+            if let Some(read) = self.read(frame) {
+                return Poll::Ready(read);
+            }
+        }
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _end: End, _closing: &Closing) -> Poll<()> {
+        if self.closing == Goodbye::Unsaid {
+            self.closing = Goodbye::Said;
+            // Engine.IO closes without a code, whatever the reason; only a broken frame is given one.
+            let frame = self.fault.map(|code| CloseFrame { code, reason: "".into() });
+            // A client that closed first has had its answer already.
+            let _ = self.socket.start_send_unpin(Frame::Close(frame));
+        }
+        if self.closing == Goodbye::Said {
+            if ready!(self.socket.poll_flush_unpin(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            self.closing = Goodbye::Flushed;
+        }
+        // The client's own close frame comes, or its end. What follows a broken frame can't be read as frames; it is
+        // read all the same, since closing on unread bytes would reset the connection and lose our close frame.
+        while self.fault.is_some() {
+            let mut scrap = [0; 1024];
+            let mut scrap = ReadBuf::new(&mut scrap);
+            let read = ready!(Pin::new(self.socket.get_mut()).poll_read(cx, &mut scrap));
+            if read.is_err() || scrap.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
+        loop {
+            match ready!(self.socket.poll_next_unpin(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for FramedSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FramedSocket")
+    }
+}
+
+/// From a 101 to the first byte that hyper hands over: no more than a flush.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn answer(version: &str, key: &str) -> Result<Response, Reject> {
+        let request = Request::builder()
+            .header("Sec-WebSocket-Version", version)
+            .header("Sec-WebSocket-Key", key)
+            .header("Sec-WebSocket-Protocol", "chat, superchat")
+            .body(())
+            .unwrap();
+        accept(request.method(), request.headers(), first_protocol(request.headers()))
+    }
+
+    #[test]
+    fn the_handshake_of_the_specification_is_answered() {
+        let response = answer("13", "dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "chat");
+    }
+
+    #[test]
+    fn a_handshake_without_a_sound_key_or_version_is_refused() {
+        for (version, key) in [
+            ("12", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("13", ""),
+            ("13", "dGhlIHNhbXBsZSBub25jZQ"),
+            ("13", "AAAA"),
+            ("13", "????????????????????????"),
+        ] {
+            assert!(matches!(answer(version, key), Err(Reject::BadWebSocket(_))), "{version} {key}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Kind `demo`: a real Socket.IO server in this process, reached like any other backend, over a pipe instead of a socket.
+//!
+//! It answers `echo` with its own arguments, as an acknowledgement where one was asked for, and relays `chat` to everyone.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use http::Uri;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeTuple as _, Serializer};
+use socketioxide::SocketIo;
+use socketioxide::adapter::Adapter;
+use socketioxide::extract::{AckSender, Data, SocketRef};
+use socketioxide::handler::{FromMessageParts, Value};
+use tokio::io::DuplexStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::duplex::Duplex;
+use crate::upstream::dial::Deadline;
+use crate::upstream::target::Target;
+use crate::upstream::{
+    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Settings, Upstream, engineio, handshake,
+};
+
+/// The embedded server.
+pub(super) struct Demo {
+    serve: Serve,
+    target: Target,
+    settings: Settings,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// Speaks HTTP over one pipe until its end, or until it is upgraded.
+type Serve = Box<dyn Fn(DuplexStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+impl Demo {
+    pub(super) fn new(
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, BuildError> {
+        let url = Uri::from_static("ws://demo/socket.io/");
+        let target = Target::new(&url).ok_or(BuildError::Url(url))?;
+        Ok(Self { serve: build_server(), target, settings: settings.clone(), tracker, cancel })
+    }
+
+    async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
+        let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
+        let (life, served) = (self.cancel.clone(), (self.serve)(theirs));
+        self.tracker.spawn(async move { life.run_until_cancelled(served).await });
+
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let terms = engineio::terms(self.settings.host, self.settings.max_message);
+        let accepted = handshake::shake(Duplex::Memory(ours), &self.target, request, &terms);
+        let accepted = deadline.bound(accepted).await.flatten()?;
+        deadline.bound(engineio::begin(accepted, self.settings.max_message)).await.flatten()
+    }
+}
+
+impl Upstream for Demo {
+    fn open(&self, request: OpenRequest) -> Opening<'_> {
+        Box::pin(self.open(request))
+    }
+
+    fn is_down(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Debug for Demo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Demo").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+fn build_server() -> Serve {
+    let (service, io) = SocketIo::builder()
+        .ping_interval(Duration::from_secs(25))
+        .ping_timeout(Duration::from_secs(20))
+        .max_payload(1_000_000)
+        // Packets that wait to be written: what is beyond it is lost, and a pipe full of small events must not be.
+        .max_buffer_size(4096)
+        .build_svc();
+    // The handlers do their work before they give back a future: futures run side by side, and answers could overtake one
+    // another.
+    io.ns("/", |socket: SocketRef| {
+        socket.on(
+            "echo",
+            |socket: SocketRef, ack: AckSender, asked: AckAsked, Data(arguments): Data<Arguments>| {
+                // A client that is gone needs no answer.
+                let _ = if asked.0 { ack.send(&arguments) } else { socket.emit("echo", &arguments) };
+                ready(())
+            },
+        );
+        socket.on("chat", |io: SocketIo, Data(arguments): Data<Arguments>| {
+            // Within one process it is ready at once.
+            let _ = io.emit("chat", &arguments).now_or_never();
+            ready(())
+        });
+        ready(())
+    });
+    Box::new(move |pipe| {
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(pipe), service.clone());
+        Box::pin(async move {
+            // An error is the client's end of the pipe, which finds out by itself.
+            let _ = connection.with_upgrades().await;
+        })
+    })
+}
+
+/// Whether the client waits for an acknowledgement.
+struct AckAsked(bool);
+
+impl<A: Adapter> FromMessageParts<A> for AckAsked {
+    type Error = Infallible;
+
+    fn from_message_parts(
+        _: &Arc<socketioxide::socket::Socket<A>>,
+        _: &mut Value,
+        ack_id: &Option<i64>,
+    ) -> Result<Self, Infallible> {
+        Ok(Self(ack_id.is_some()))
+    }
+}
+
+/// All the arguments of an event, however many, binary ones included. It calls itself a tuple, because that is what
+/// socketioxide spreads over the arguments.
+struct Arguments(Vec<rmpv::Value>);
+
+impl Serialize for Arguments {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut tuple = serializer.serialize_tuple(self.0.len())?;
+        for argument in &self.0 {
+            tuple.serialize_element(argument)?;
+        }
+        tuple.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Arguments {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple(0, ArgumentsVisitor)
+    }
+}
+
+struct ArgumentsVisitor;
+
+impl<'de> Visitor<'de> for ArgumentsVisitor {
+    type Value = Arguments;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the arguments of an event")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Arguments, A::Error> {
+        let mut arguments = Vec::new();
+        while let Some(argument) = seq.next_element()? {
+            arguments.push(argument);
+        }
+        Ok(Arguments(arguments))
+    }
+}
+
+/// How much waits in the pipe, in each direction.
+const PIPE_LEN: usize = 16 << 10;

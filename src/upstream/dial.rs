@@ -1,0 +1,241 @@
+//! Reaching a backend over TCP: its URLs in turn, the next one where one cannot be reached, and a watch on those that
+//! are all down.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Uri;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::duplex::Duplex;
+use crate::upstream::handshake::{self, Accepted, Terms};
+use crate::upstream::target::Target;
+use crate::upstream::{BuildError, OpenError, OpenRequest, Settings};
+
+/// The addresses of one upstream, and whether they can be reached.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    places: Vec<Place>,
+    connect_timeout: Duration,
+    /// Which place is tried first by the next one who dials.
+    next: AtomicUsize,
+    /// The prober's life while the upstream is down.
+    prober: Mutex<Option<CancellationToken>>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Place {
+    host: String,
+    port: u16,
+    target: Target,
+}
+
+impl Dialer {
+    pub(super) fn new(
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Arc<Self>, BuildError> {
+        let places = settings.urls.iter().map(Place::new).collect::<Result<Vec<_>, _>>()?;
+        if places.is_empty() {
+            return Err(BuildError::NoUrl);
+        }
+        Ok(Arc::new(Self {
+            places,
+            connect_timeout: settings.connect_timeout,
+            next: AtomicUsize::new(0),
+            prober: Mutex::new(None),
+            tracker,
+            cancel,
+        }))
+    }
+
+    /// Whether none of the places could be reached when one was last tried.
+    pub(super) fn is_down(&self) -> bool {
+        self.prober.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Connects to the first place that can be reached, and asks it for a WebSocket.
+    pub(super) async fn open(
+        self: &Arc<Self>,
+        request: OpenRequest,
+        terms: &Terms,
+        deadline: Deadline,
+    ) -> Result<Accepted, OpenError> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        // A deadline that ends the search has found no place either.
+        let (stream, place) = match deadline.bound(self.connect(first)).await.flatten() {
+            Ok(reached) => reached,
+            Err(error) => {
+                self.note_down(&error);
+                return Err(error);
+            }
+        };
+        self.note_up();
+        let target = &place.target;
+        deadline.bound(handshake::shake(Duplex::Tcp(stream), target, request, terms)).await.flatten()
+    }
+
+    async fn connect(&self, first: usize) -> Result<(TcpStream, &Place), OpenError> {
+        let mut refusal = None;
+        let count = self.places.len();
+        for place in self.places.iter().cycle().skip(first % count).take(count) {
+            match place.connect(self.connect_timeout).await {
+                Ok(stream) => return Ok((stream, place)),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => refusal = Some(error),
+            }
+        }
+        // Only where nobody said anything it is a matter of time.
+        Err(refusal.map_or(OpenError::Slow(self.connect_timeout), OpenError::Down))
+    }
+
+    fn note_up(&self) {
+        let prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(prober) = prober {
+            prober.cancel();
+            info!(upstream = %self, "the upstream can be reached again");
+        }
+    }
+
+    fn note_down(self: &Arc<Self>, error: &OpenError) {
+        let mut prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner);
+        if prober.is_none() {
+            let life = self.cancel.child_token();
+            *prober = Some(life.clone());
+            warn!(upstream = %self, error = %Chain(error), "the upstream cannot be reached");
+            let dialer = Arc::clone(self);
+            self.tracker.spawn(async move { life.run_until_cancelled(dialer.probe()).await });
+        }
+    }
+
+    /// Tries once a second until somebody listens again.
+    async fn probe(&self) {
+        loop {
+            sleep(PROBE_INTERVAL).await;
+            if self.connect(0).await.is_ok() {
+                return self.note_up();
+            }
+        }
+    }
+}
+
+/// Only hosts and ports: what an operator needs to know it by.
+impl std::fmt::Display for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, place) in self.places.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}:{}", place.host, place.port)?;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    fn new(url: &Uri) -> Result<Self, BuildError> {
+        let target = Target::new(url).filter(|_| url.scheme_str() == Some("ws"));
+        let (Some(target), Some(host)) = (target, url.host()) else {
+            return Err(BuildError::Url(url.clone()));
+        };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: url.port_u16().unwrap_or(80), target })
+    }
+
+    /// Tries all the addresses behind the host's name; each has the same time.
+    async fn connect(&self, connect_timeout: Duration) -> io::Result<TcpStream> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
+        for address in timeout(connect_timeout, self.resolve()).await?? {
+            match timeout(connect_timeout, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // A message must not wait for the acknowledgement of the one before it.
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = error,
+                Err(elapsed) => last = elapsed.into(),
+            }
+        }
+        Err(last)
+    }
+
+    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, self.port)]);
+        }
+        Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
+    }
+}
+
+/// When a whole opening must be over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    at: Instant,
+    span: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(span: Duration) -> Self {
+        let now = Instant::now();
+        Self { at: now.checked_add(span).unwrap_or(now + YEAR), span }
+    }
+
+    /// Waits for `work` until the deadline.
+    pub(super) async fn bound<F: Future>(&self, work: F) -> Result<F::Output, OpenError> {
+        timeout_at(self.at, work).await.map_err(|_| OpenError::Slow(self.span))
+    }
+}
+
+/// An error with its causes, on one line.
+struct Chain<'a>(&'a OpenError);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = std::error::Error::source(self.0);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+/// Often enough to notice a restart, and too seldom to be a burden.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Longer than anybody waits.
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(urls: &[&str]) -> Result<Arc<Dialer>, BuildError> {
+        let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
+        let settings = Settings { urls, ..Settings::default() };
+        Dialer::new(&settings, TaskTracker::new(), CancellationToken::new())
+    }
+
+    #[test]
+    fn only_a_url_that_can_be_dialled_is_taken() {
+        for url in ["wss://h/", "http://h/", "h", "/path"] {
+            assert!(matches!(build(&[url]), Err(BuildError::Url(_))), "{url}");
+        }
+        assert!(matches!(build(&[]), Err(BuildError::NoUrl)));
+    }
+
+    #[test]
+    fn an_upstream_is_shown_by_its_hosts_alone() {
+        let dialer = build(&["ws://user:secret@one/path?token=1", "ws://[::1]:3000"]).unwrap();
+        assert_eq!(dialer.to_string(), "one:80,::1:3000");
+    }
+}

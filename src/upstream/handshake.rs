@@ -1,0 +1,199 @@
+//! The opening handshake of a WebSocket client (RFC 6455, section 4.1), spoken by hyper over one stream.
+//!
+//! There is no task: whoever waits for the handshake drives hyper's connection as well, so that a handshake that is given
+//! up takes its socket with it.
+
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::duplex::Duplex;
+use crate::upstream::headers;
+use crate::upstream::socket::Socket;
+use crate::upstream::target::Target;
+use crate::upstream::{Host, OpenError, OpenRequest, Refused};
+
+/// What is the same for all handshakes with an upstream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Which `Host` the backend sees.
+    pub(super) host: Host,
+    /// What the link adds to the query.
+    pub(super) query: &'static str,
+    /// The largest message that will be read, in bytes on the wire.
+    pub(super) message_max: usize,
+}
+
+/// What came of a handshake.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) socket: Socket,
+    /// The headers of the answer that are not about the hop.
+    pub(super) headers: HeaderMap,
+    /// The subprotocol that the backend chose out of those that were offered.
+    pub(super) subprotocol: Option<HeaderValue>,
+}
+
+/// Asks the backend at the other end of `stream` for a WebSocket.
+pub(super) async fn shake(
+    stream: Duplex,
+    target: &Target,
+    request: OpenRequest,
+    terms: &Terms,
+) -> Result<Accepted, OpenError> {
+    let key = fresh_key()?;
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_LEN_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(handle_error)?;
+    let work = async move {
+        let request = build_request(target, request, terms, &key)?;
+        let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect::<Vec<_>>();
+        let mut response = sender.send_request(request).await.map_err(handle_error)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(OpenError::Refused(Box::new(read_refusal(response).await)));
+        }
+        check(response.headers(), &key).map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
+        let subprotocol = chosen_subprotocol(response.headers(), &offered)?;
+        let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
+        let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
+        let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max).await;
+        let mut headers = std::mem::take(response.headers_mut());
+        headers::keep_for_client(&mut headers);
+        Ok(Accepted { socket: Socket::new(socket), headers, subprotocol })
+    };
+    alongside(connection.with_upgrades(), work).await
+}
+
+/// Drives hyper's connection for as long as `work` waits for what comes over it.
+async fn alongside<T>(
+    connection: impl Future<Output = hyper::Result<()>>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        output = &mut work => output,
+        // A failure reaches the request by itself.
+        _ = connection => work.await,
+    }
+}
+
+fn build_request(
+    target: &Target,
+    request: OpenRequest,
+    terms: &Terms,
+    key: &HeaderValue,
+) -> Result<Request<Empty<Bytes>>, OpenError> {
+    let uri = target
+        .uri_for(&request, terms.query)
+        .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
+    let mut head = Request::new(Empty::new());
+    *head.uri_mut() = uri;
+    let headers = head.headers_mut();
+    *headers = request.headers;
+    if terms.host == Host::Upstream || !headers.contains_key(HOST) {
+        headers.insert(HOST, target.authority().clone());
+    }
+    // No extension is spoken on this hop, whoever asked for one.
+    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+    Ok(head)
+}
+
+/// Whether a 101 accepts what was asked for (RFC 6455, section 4.1, the numbered list at its end).
+fn check(headers: &HeaderMap, key: &HeaderValue) -> Result<(), &'static str> {
+    if !headers::names(headers, &UPGRADE, "websocket") {
+        return Err("its 101 does not upgrade to websocket");
+    }
+    if !headers::names(headers, &CONNECTION, "upgrade") {
+        return Err("its 101 has no `Connection: Upgrade`");
+    }
+    let accept = derive_accept_key(key.as_bytes());
+    if headers.get(SEC_WEBSOCKET_ACCEPT).is_none_or(|value| value.as_bytes() != accept.as_bytes()) {
+        return Err("its 101 has a wrong Sec-WebSocket-Accept");
+    }
+    if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err("its 101 has an extension that was not offered");
+    }
+    Ok(())
+}
+
+fn chosen_subprotocol(
+    headers: &HeaderMap,
+    offered: &[HeaderValue],
+) -> Result<Option<HeaderValue>, OpenError> {
+    let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let Some(first) = chosen.next() else { return Ok(None) };
+    let was_offered =
+        offered.iter().any(|offer| headers::tokens(offer).any(|token| token == first.as_bytes()));
+    if was_offered && chosen.next().is_none() {
+        Ok(Some(first.clone()))
+    } else {
+        Err(OpenError::Protocol("it chose a subprotocol that was not offered".to_owned()))
+    }
+}
+
+async fn read_refusal(response: Response<Incoming>) -> Refused {
+    let (mut head, mut incoming) = response.into_parts();
+    let mut body = Vec::new();
+    // A body that breaks off is handed on as far as it came: the status says what matters.
+    while let Some(Ok(frame)) = incoming.frame().await {
+        if let Ok(data) = frame.into_data() {
+            let room = REFUSAL_LEN_MAX - body.len();
+            body.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() >= room {
+                break;
+            }
+        }
+    }
+    headers::keep_of_refusal(&mut head.headers);
+    Refused { status: head.status, headers: head.headers, body: body.into() }
+}
+
+/// The 16 random bytes that prove that the answer is to this request.
+fn fresh_key() -> Result<HeaderValue, OpenError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| OpenError::Down(io::Error::other(error)))?;
+    HeaderValue::try_from(STANDARD.encode(random)).map_err(|error| OpenError::Down(io::Error::other(error)))
+}
+
+/// Tells a connection that broke from an answer that is not HTTP.
+fn handle_error(error: hyper::Error) -> OpenError {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(this) = cause {
+        if let Some(broken) = this.downcast_ref::<io::Error>() {
+            return OpenError::Down(io::Error::new(broken.kind(), error));
+        }
+        cause = this.source();
+    }
+    if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        return OpenError::Down(io::Error::new(io::ErrorKind::UnexpectedEof, error));
+    }
+    OpenError::Protocol(format!("its answer is not HTTP: {error}"))
+}
+
+/// Cookies can be long; what is longer than this is no head.
+const HEAD_LEN_MAX: usize = 64 << 10;
+/// As much of a refusal's body as is handed to a client.
+const REFUSAL_LEN_MAX: usize = 64 << 10;

@@ -1,0 +1,252 @@
+//! What both links share: WebSocket messages in and out, control frames that go out by themselves, and a proper end.
+//!
+//! Nothing here knows what a message means. Messages are fed with [`Socket::start_send`] and flushed once for each turn;
+//! answers to pings are written by [`Socket::poll_next`] even where nobody flushes.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::{self, Message};
+
+use crate::duplex::WebSocket;
+use crate::packet::{Closing, Text};
+use crate::upstream::{LinkError, close};
+
+/// A WebSocket, client side.
+#[derive(Debug)]
+pub(super) struct Socket {
+    inner: WebSocket,
+    /// A control frame that waits for room. There is one place: a newer pong says all that an older one would have said.
+    control: Option<Frame>,
+    /// Whether a control frame was written but perhaps not flushed.
+    flush_due: bool,
+    /// Whether a Close frame was sent.
+    goodbye: bool,
+    reading: Reading,
+}
+
+/// What comes in.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// A text message.
+    Text(Text),
+    /// A binary message.
+    Binary(Bytes),
+    /// The end, and why. Nothing comes after it.
+    Closed(Closing),
+}
+
+/// How far the reading side is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reading {
+    Open,
+    /// The peer's Close frame was read, or the connection is gone.
+    Done,
+    /// The peer broke the rules: what it still sends can no longer be read as frames.
+    Failed,
+}
+
+impl Socket {
+    pub(super) const fn new(inner: WebSocket) -> Self {
+        Self { inner, control: None, flush_due: false, goodbye: false, reading: Reading::Open }
+    }
+
+    /// Whether one more frame can be taken.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        ready!(self.poll_control(cx))?;
+        Pin::new(&mut self.inner).poll_ready(cx).map_err(|_| LinkError)
+    }
+
+    /// Takes one frame; only after [`poll_ready`](Self::poll_ready) said yes.
+    pub(super) fn start_send(&mut self, frame: Frame) -> Result<(), LinkError> {
+        Pin::new(&mut self.inner).start_send(Message::Frame(frame)).map_err(|_| LinkError)
+    }
+
+    /// Writes what was taken.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        ready!(self.poll_control(cx))?;
+        ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(|_| LinkError)?;
+        self.flush_due = false;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes a frame that goes out as soon as there is room, whichever method is polled next.
+    pub(super) fn queue(&mut self, frame: Frame) {
+        self.control = Some(frame);
+    }
+
+    /// The next message. It is not called again after [`Incoming::Closed`].
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        loop {
+            self.push_control(cx);
+            let incoming = match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
+                // tungstenite has queued the pong and writes it when it is next asked to read.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Text(text))) => Incoming::Text(Text::lossy(text.into())),
+                Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
+                Some(Ok(Message::Close(frame))) => {
+                    self.reading = Reading::Done;
+                    // The answer was queued by tungstenite; if there is no room now, poll_close writes it.
+                    self.goodbye = true;
+                    self.try_flush(cx);
+                    Incoming::Closed(close::from_frame(frame))
+                }
+                Some(Err(error)) => Incoming::Closed(self.handle_error(cx, &error)),
+                None => {
+                    self.reading = Reading::Done;
+                    Incoming::Closed(LOST)
+                }
+            };
+            return Poll::Ready(incoming);
+        }
+    }
+
+    /// Tells the peer that it broke the rules, as far as the socket takes it now, and gives what to tell the client.
+    pub(super) fn fail(&mut self, cx: &mut Context<'_>, closing: Closing) -> Closing {
+        self.part(cx, close::to_frame(&closing));
+        self.reading = Reading::Failed;
+        closing
+    }
+
+    /// Says goodbye to a peer from which nothing more is expected.
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>) {
+        self.part(cx, None);
+        self.reading = Reading::Done;
+    }
+
+    /// Says goodbye on the socket's own accord, as far as the socket takes it now; [`poll_close`](Self::poll_close) does
+    /// the rest.
+    pub(super) fn part(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) {
+        self.say_goodbye(frame);
+        self.try_flush(cx);
+    }
+
+    /// Says goodbye, writes it, and waits for the peer's own.
+    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) -> Poll<()> {
+        self.say_goodbye(frame);
+        if ready!(self.poll_flush(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        match self.reading {
+            Reading::Done => Poll::Ready(()),
+            Reading::Open => self.poll_answer(cx),
+            Reading::Failed => self.poll_drain(cx),
+        }
+    }
+
+    /// Reads on until the peer has answered the Close frame: to hang up before would let its kernel report a reset, and
+    /// its application an error where there was a goodbye.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                Some(Ok(_)) => {}
+            }
+        }
+        self.reading = Reading::Done;
+        Poll::Ready(())
+    }
+
+    /// Sends the end of the stream and reads bytes until the peer's: bytes left unread would turn the end into a reset,
+    /// which could overtake the Close frame.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let stream = self.inner.get_mut();
+        if ready!(Pin::new(&mut *stream).poll_shutdown(cx)).is_ok() {
+            let mut space = [0; 4096];
+            loop {
+                let mut bytes = ReadBuf::new(&mut space);
+                match ready!(Pin::new(&mut *stream).poll_read(cx, &mut bytes)) {
+                    Ok(()) if !bytes.filled().is_empty() => {}
+                    Ok(()) | Err(_) => break,
+                }
+            }
+        }
+        self.reading = Reading::Done;
+        Poll::Ready(())
+    }
+
+    fn say_goodbye(&mut self, frame: Option<CloseFrame>) {
+        if !self.goodbye {
+            self.goodbye = true;
+            self.control = None;
+            // It fails where nothing can be said any more; poll_flush finds that out as well.
+            let _ = Pin::new(&mut self.inner).start_send(Message::Close(frame));
+        }
+    }
+
+    /// Writes the control frame that waits, if there is room.
+    fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.control.is_some() {
+            ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(|_| LinkError)?;
+            if let Some(frame) = self.control.take() {
+                self.start_send(frame)?;
+                self.flush_due = true;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn push_control(&mut self, cx: &mut Context<'_>) {
+        if self.control.is_some() || self.flush_due {
+            self.try_flush(cx);
+        }
+    }
+
+    /// Flushes as much as goes out at once; the waker is registered for the rest.
+    fn try_flush(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.poll_flush(cx), Poll::Ready(Err(LinkError))) {
+            // The reading side finds out why.
+            self.control = None;
+            self.flush_due = false;
+        }
+    }
+
+    fn handle_error(&mut self, cx: &mut Context<'_>, error: &tungstenite::Error) -> Closing {
+        use tungstenite::Error;
+        use tungstenite::error::ProtocolError;
+
+        let closing = match error {
+            Error::Capacity(_) => TOO_BIG,
+            Error::Utf8(_) => Closing::new(1007, "invalid UTF-8 in a text message"),
+            // The connection is gone; the last four do not come from reading.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+            | Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Io(_)
+            | Error::Tls(_)
+            | Error::WriteBufferFull(_)
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => LOST,
+            Error::Protocol(_) | Error::AttackAttempt => NONSENSE,
+        };
+        if closing == LOST {
+            self.reading = Reading::Done;
+            return closing;
+        }
+        self.fail(cx, closing)
+    }
+}
+
+/// A text message whose bytes are known to be UTF-8.
+pub(super) fn text_frame(text: Bytes) -> Frame {
+    Frame::message(text, OpCode::Data(Data::Text), true)
+}
+
+/// A binary message.
+pub(super) fn binary_frame(bytes: Bytes) -> Frame {
+    Frame::message(bytes, OpCode::Data(Data::Binary), true)
+}
+
+/// The connection broke.
+pub(super) const LOST: Closing = Closing::new(1006, "upstream connection lost");
+/// The peer does not keep to the protocol.
+pub(super) const NONSENSE: Closing = Closing::new(1002, "upstream protocol error");
+/// The peer sent a message over the limit.
+pub(super) const TOO_BIG: Closing = Closing::new(1009, "upstream message too big");

@@ -1,0 +1,93 @@
+//! What of an upstream's URL the backend is told: its path and query in front of the client's, and its authority.
+
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
+
+use crate::upstream::OpenRequest;
+
+/// What of a URL goes into the request's head.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    authority: HeaderValue,
+    path: String,
+    query: String,
+}
+
+impl Target {
+    /// `None` where the URL has no host.
+    pub(super) fn new(url: &Uri) -> Option<Self> {
+        let host = url.host()?;
+        // Not the authority itself: that could hold a user's name and password.
+        let authority = url.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Some(Self {
+            authority: HeaderValue::try_from(authority).ok()?,
+            path: url.path().to_owned(),
+            query: url.query().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// The `Host` that the URL names.
+    pub(super) const fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    /// The path and query to ask for; `None` where the request's are no path and query.
+    pub(super) fn uri_for(&self, request: &OpenRequest, own_query: &str) -> Option<Uri> {
+        let mut text = self.path.clone();
+        // Where the prefix ends with a slash and the rest begins with one, one of them is meant.
+        let rest = if text.ends_with('/') { request.path.strip_prefix('/') } else { None };
+        text.push_str(rest.unwrap_or(&request.path));
+        let mut separator = '?';
+        for part in [self.query.as_str(), request.query.as_str(), own_query] {
+            if !part.is_empty() {
+                text.push(separator);
+                text.push_str(part);
+                separator = '&';
+            }
+        }
+        PathAndQuery::try_from(text).ok().map(Uri::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn ask(url: &str, path: &str, query: &str, own_query: &str) -> String {
+        let request = OpenRequest {
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: HeaderMap::new(),
+            client: SocketAddr::from(([127, 0, 0, 1], 1)),
+        };
+        let target = Target::new(&url.parse().unwrap()).unwrap();
+        target.uri_for(&request, own_query).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_prefix_is_replaced_by_the_url() {
+        assert_eq!(ask("ws://h/socket.io/", "", "", ""), "/socket.io/");
+        assert_eq!(ask("ws://h", "", "", ""), "/");
+        assert_eq!(ask("ws://h/a", "/b", "", ""), "/a/b");
+        assert_eq!(ask("ws://h/a/", "/b", "", ""), "/a/b");
+        assert_eq!(ask("ws://h/a/", "b%20c", "", ""), "/a/b%20c");
+    }
+
+    #[test]
+    fn the_urls_own_query_comes_first() {
+        assert_eq!(ask("ws://h/?x=1", "", "y=2", "EIO=4"), "/?x=1&y=2&EIO=4");
+        assert_eq!(ask("ws://h/", "", "", "EIO=4"), "/?EIO=4");
+        assert_eq!(ask("ws://h/", "", "y=a%26b", ""), "/?y=a%26b");
+    }
+
+    #[test]
+    fn the_host_is_named_without_credentials() {
+        let host = |url: &str| Target::new(&url.parse().unwrap()).unwrap().authority().clone();
+        assert_eq!(host("ws://user:secret@h:80/"), "h:80");
+        assert_eq!(host("ws://[::1]:3000/"), "[::1]:3000");
+    }
+}

@@ -1,0 +1,142 @@
+//! How a link ends, from either side.
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::*;
+use crate::packet::Text;
+
+fn close_frame(code: u16, reason: &str) -> Frame {
+    Frame::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+}
+
+/// Opens a link, closes it, and gives the Close frame that the backend got. The backend sees the connection's end as well.
+async fn closed_by_us(kind: Kind, closing: Closing) -> Frame {
+    let (listener, settings) = listen(kind).await;
+    let backend = async {
+        match kind {
+            Kind::WebSocket => accept(&listener).await,
+            Kind::EngineIo | Kind::Demo => accept_engine(&listener).await,
+        }
+    };
+    let (_, mut link, mut backend) = Front::new(&settings).open_with(backend).await;
+    // What the backend had sent before does not hold up the end.
+    send_frame(&mut backend, "4late").await;
+    let end = async {
+        let frame = next_frame(&mut backend).await;
+        assert!(backend.next().await.is_none());
+        drop(backend);
+        frame
+    };
+    let (frame, ()) = within(async { tokio::join!(end, close(&mut *link, &closing)) }).await;
+    frame
+}
+
+#[tokio::test]
+async fn a_clients_code_and_reason_reach_a_plain_backend() {
+    let closing = Closing { code: Some(4001), reason: Text::from("bye é") };
+    assert_eq!(closed_by_us(Kind::WebSocket, closing).await, close_frame(4001, "bye é"));
+    assert_eq!(closed_by_us(Kind::WebSocket, Closing::new(1006, "lost")).await, Frame::Close(None));
+    assert_eq!(closed_by_us(Kind::WebSocket, Closing::default()).await, Frame::Close(None));
+}
+
+#[tokio::test]
+async fn an_engine_io_backend_is_left_without_a_code() {
+    assert_eq!(closed_by_us(Kind::EngineIo, Closing::new(1001, "away")).await, Frame::Close(None));
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_end_arrives() {
+    let (listener, settings) = listen(Kind::WebSocket).await;
+    let (_, mut link, mut backend) = Front::new(&settings).open_with(accept(&listener)).await;
+    poll_fn(|cx| link.poll_ready(cx)).await.unwrap();
+    link.start_send(Message::text("last")).unwrap();
+    let reader = async {
+        assert_eq!(next_frame(&mut backend).await, Frame::text("last"));
+        assert_eq!(next_frame(&mut backend).await, close_frame(1000, ""));
+        while backend.next().await.is_some() {}
+    };
+    let closing = Closing::new(1000, "");
+    within(async { tokio::join!(reader, close(&mut *link, &closing)) }).await;
+}
+
+#[tokio::test]
+async fn a_backends_code_and_reason_come_out_and_are_answered() {
+    for kind in [Kind::WebSocket, Kind::EngineIo] {
+        let (listener, settings) = listen(kind).await;
+        let front = Front::new(&settings);
+        for (sent, code, reason) in
+            [(close_frame(4321, "enough"), Some(4321), "enough"), (Frame::Close(None), None, "")]
+        {
+            let (_, mut link, mut backend) = front.open_with(accept_engine(&listener)).await;
+            if kind == Kind::WebSocket {
+                next_message(&mut *link).await;
+            }
+            send_frame(&mut backend, "4last").await;
+            send_frame(&mut backend, sent.clone()).await;
+            next_message(&mut *link).await;
+            let closing = next_closing(&mut *link).await;
+            assert_eq!((closing.code, closing.reason.as_str()), (code, reason));
+            assert_eq!(next_frame(&mut backend).await, sent);
+            within(close(&mut *link, &closing)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_close_packet_ends_the_link() {
+    let (listener, settings) = listen(Kind::EngineIo).await;
+    let (_, mut link, mut backend) = Front::new(&settings).open_with(accept_engine(&listener)).await;
+    send_frame(&mut backend, "1").await;
+    assert_eq!(next_closing(&mut *link).await, Closing::default());
+    assert_eq!(next_frame(&mut backend).await, Frame::Close(None));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_1006() {
+    for kind in [Kind::WebSocket, Kind::EngineIo] {
+        let (listener, settings) = listen(kind).await;
+        let (_, mut link, mut backend) = Front::new(&settings).open_with(accept_engine(&listener)).await;
+        if kind == Kind::WebSocket {
+            next_message(&mut *link).await;
+        }
+        // In the middle of a frame.
+        backend.get_mut().write_all(b"\x81\x05he").await.unwrap();
+        drop(backend);
+        let closing = next_closing(&mut *link).await;
+        assert_eq!(closing.code, Some(1006));
+        within(close(&mut *link, &closing)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_plain_backend_that_breaks_the_rules_is_told_so() {
+    let (listener, settings) = listen(Kind::WebSocket).await;
+    let front = Front::new(&Settings { max_message: 1000, ..settings });
+    let torn = RawFrame::message(Bytes::from_static(b"\xff"), OpCode::Data(Data::Text), true);
+    for (frame, code) in [
+        (Frame::Frame(torn), 1007),
+        (Frame::binary(vec![0; 1001]), 1009),
+        (Frame::Frame(RawFrame::message(Bytes::new(), OpCode::Data(Data::Continue), true)), 1002),
+    ] {
+        let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
+        send_frame(&mut backend, frame).await;
+        let closing = next_closing(&mut *link).await;
+        assert_eq!(closing.code, Some(code));
+        let Frame::Close(Some(told)) = next_frame(&mut backend).await else { panic!() };
+        assert_eq!(u16::from(told.code), code);
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_reads_nothing_is_left_waiting_to_the_driver() {
+    let (listener, settings) = listen(Kind::WebSocket).await;
+    let (_, mut link, backend) = Front::new(&settings).open_with(accept(&listener)).await;
+    let closing = Closing::new(1000, "");
+    // It does not read, so it does not answer: the end is pending until the driver's patience is at an end.
+    timeout(Duration::from_millis(50), close(&mut *link, &closing)).await.unwrap_err();
+    drop(backend);
+    within(close(&mut *link, &closing)).await;
+}

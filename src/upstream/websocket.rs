@@ -1,0 +1,92 @@
+//! Kind `websocket`: a plain WebSocket server. Text stays text, binary stays binary, close codes cross.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::packet::{Closing, Message};
+use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::handshake::Terms;
+use crate::upstream::socket::{self, Incoming, Socket};
+use crate::upstream::{
+    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Settings, Upstream,
+    close,
+};
+
+/// A plain WebSocket server.
+#[derive(Debug)]
+pub(super) struct WebSocket {
+    dialer: Arc<Dialer>,
+    settings: Settings,
+}
+
+impl WebSocket {
+    pub(super) fn new(
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, BuildError> {
+        Ok(Self { dialer: Dialer::new(settings, tracker, cancel)?, settings: settings.clone() })
+    }
+
+    async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let terms = Terms { host: self.settings.host, query: "", message_max: self.settings.max_message };
+        let accepted = self.dialer.open(request, &terms, deadline).await?;
+        let opened =
+            Opened { headers: accepted.headers, subprotocol: accepted.subprotocol, ..Opened::default() };
+        Ok((opened, Box::new(WebSocketLink { socket: accepted.socket })))
+    }
+}
+
+impl Upstream for WebSocket {
+    fn open(&self, request: OpenRequest) -> Opening<'_> {
+        Box::pin(self.open(request))
+    }
+
+    fn is_down(&self) -> bool {
+        self.dialer.is_down()
+    }
+}
+
+#[derive(Debug)]
+struct WebSocketLink {
+    socket: Socket,
+}
+
+impl Link for WebSocketLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.socket.poll_ready(cx)
+    }
+
+    fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
+        self.socket.start_send(match message {
+            Message::Text(text) => socket::text_frame(text.into_bytes()),
+            Message::Binary(bytes) => socket::binary_frame(bytes),
+        })
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.socket.poll_flush(cx)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        Poll::Ready(match ready!(self.socket.poll_next(cx)) {
+            Incoming::Text(text) => LinkEvent::Message(Message::Text(text)),
+            Incoming::Binary(bytes) => LinkEvent::Message(Message::Binary(bytes)),
+            Incoming::Closed(closing) => LinkEvent::Closed(closing),
+        })
+    }
+
+    fn keep_alive(&mut self) {
+        self.socket.queue(Frame::pong(Bytes::new()));
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+        self.socket.poll_close(cx, close::to_frame(closing))
+    }
+}

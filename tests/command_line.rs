@@ -1,0 +1,174 @@
+//! The binary as an operator meets it: commands, files, variables and exit codes.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+const GOOD: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'chat'\n\
+                    [upstreams.chat]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:3000/'\n";
+
+/// A working directory of one test, empty at first.
+struct Place(PathBuf);
+
+impl Place {
+    fn new(test: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("command_line").join(test);
+        let _absent = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        fs::write(self.0.join(name), text).unwrap();
+        self
+    }
+
+    fn polliwog(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polliwog"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("POLLIWOG_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(args).envs(env.iter().copied()).current_dir(&self.0).output().unwrap()
+    }
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("ended by a signal")
+}
+
+#[test]
+fn check_says_what_a_good_file_holds() {
+    let place = Place::new("good").write("config.toml", GOOD);
+    let output = place.polliwog(&["check"], &[]);
+    assert_eq!((code(&output), out(&output)), (0, "config.toml: ok (1 listener, 1 route, 1 upstream)\n"));
+    assert_eq!(err(&output), "");
+}
+
+#[test]
+fn check_takes_the_file_that_is_named_on_either_side_of_the_command() {
+    let two = format!("{GOOD}[server]\nlisten = ['127.0.0.1:1', '127.0.0.1:2']\n");
+    let place = Place::new("named").write("other.toml", two).write("config.toml", "not this one");
+    for args in [["check", "--config", "other.toml"], ["--config", "other.toml", "check"]] {
+        let output = place.polliwog(&args, &[]);
+        assert_eq!((code(&output), out(&output)), (0, "other.toml: ok (2 listeners, 1 route, 1 upstream)\n"));
+    }
+}
+
+#[cfg(feature = "demo")]
+#[test]
+fn without_any_file_the_built_in_one_holds() {
+    let output = Place::new("built_in").polliwog(&["check"], &[]);
+    assert_eq!(
+        (code(&output), out(&output)),
+        (0, "built-in config.toml: ok (1 listener, 1 route, 1 upstream)\n")
+    );
+}
+
+#[cfg(not(feature = "demo"))]
+#[test]
+fn without_the_demo_the_built_in_file_is_refused_with_a_word_about_it() {
+    let output = Place::new("built_in").polliwog(&[], &[]);
+    assert_eq!(code(&output), 78);
+    assert!(err(&output).contains("built without the feature demo"), "{}", err(&output));
+}
+
+#[test]
+fn every_fault_has_its_line_and_the_exit_code_is_78() {
+    let text = "[servr]\n[[routes]]\npath = 'x'\ndialect = 'engine.oi'\nupstream = 'caht'\nping_interval = 0\n\
+                [upstreams.chat]\nkind = 'engine.io'\nurll = 'ws://h/'\n";
+    let place = Place::new("faults").write("config.toml", text);
+    for args in [&[][..], &["run"], &["check"]] {
+        let output = place.polliwog(args, &[("POLLIWOG_LOG__LEVEL", "loud")]);
+        assert_eq!((code(&output), out(&output)), (78, ""));
+        let lines: Vec<_> = err(&output).lines().collect();
+        let starts = [
+            "config.toml:1:2: servr: unknown key; did you mean \"server\"?",
+            "config.toml:3:8: routes[0].path: ",
+            "config.toml:4:11: routes[0].dialect: found \"engine.oi\"",
+            "config.toml:5:12: routes[0].upstream: found \"caht\"",
+            "config.toml:6:17: routes[0].ping_interval: found 0",
+            "config.toml:9:1: upstreams.chat.urll: unknown key; did you mean \"url\"?",
+            "POLLIWOG_LOG__LEVEL: log.level: found \"loud\"",
+        ];
+        assert_eq!(lines.len(), starts.len(), "{lines:#?}");
+        for (line, start) in lines.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_variable_overrides_the_file() {
+    let place = Place::new("variable").write("config.toml", GOOD);
+    let output = place.polliwog(&["check"], &[("POLLIWOG_SERVER__LISTEN", "0.0.0.0:80,[::1]:81")]);
+    assert_eq!((code(&output), out(&output)), (0, "config.toml: ok (2 listeners, 1 route, 1 upstream)\n"));
+    let output = place.polliwog(&["check"], &[("POLLIWOG_SERVER__LISTNE", "0.0.0.0:80")]);
+    assert_eq!(code(&output), 78);
+    assert!(err(&output).contains("did you mean POLLIWOG_SERVER__LISTEN?"), "{}", err(&output));
+}
+
+#[test]
+fn a_named_file_must_be_there() {
+    let place = Place::new("missing").write("config.toml", GOOD);
+    let output = place.polliwog(&["check", "--config", "absent.toml"], &[]);
+    assert_eq!((code(&output), out(&output)), (78, ""));
+    assert!(err(&output).starts_with("absent.toml: cannot be read: "), "{}", err(&output));
+}
+
+#[test]
+fn a_file_that_is_no_text_or_no_file_is_refused() {
+    let place = Place::new("no_text").write("config.toml", [0xff, 0xfe, 0x00]);
+    for args in [&["check"][..], &["check", "--config", "."]] {
+        let output = place.polliwog(args, &[]);
+        assert_eq!(code(&output), 78);
+        assert_eq!(err(&output).lines().count(), 1, "{}", err(&output));
+    }
+}
+
+#[test]
+fn version_and_help_go_to_the_standard_output() {
+    let place = Place::new("help");
+    let version = place.polliwog(&["--version"], &[]);
+    assert_eq!((code(&version), out(&version)), (0, concat!("polliwog ", env!("CARGO_PKG_VERSION"), "\n")));
+    for args in [&["--help"][..], &["check", "--help"]] {
+        let help = place.polliwog(args, &[]);
+        assert_eq!((code(&help), err(&help)), (0, ""));
+        assert!(out(&help).contains("--config <FILE>"), "{}", out(&help));
+    }
+    let help = place.polliwog(&["--help"], &[]);
+    assert!(out(&help).contains("check") && out(&help).contains("run") && out(&help).contains("78"));
+}
+
+#[test]
+fn a_command_line_that_cannot_be_understood_ends_with_2() {
+    let place = Place::new("usage").write("config.toml", GOOD);
+    for args in [&["chekc"][..], &["--confg", "x"], &["--config"], &["check", "more"]] {
+        let output = place.polliwog(args, &[]);
+        assert_eq!((code(&output), out(&output)), (2, ""), "{args:?}");
+        assert!(err(&output).starts_with("error: ") && err(&output).contains("--help"), "{}", err(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_a_fault_and_no_panic() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new("bytes").write("config.toml", GOOD);
+    let value = std::ffi::OsStr::from_bytes(&[0xff]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polliwog"));
+    let output =
+        command.arg("check").env("POLLIWOG_LOG__LEVEL", value).current_dir(&place.0).output().unwrap();
+    assert_eq!((code(&output), err(&output)), (78, "POLLIWOG_LOG__LEVEL: found a value that is not UTF-8\n"));
+}

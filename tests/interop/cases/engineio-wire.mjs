@@ -204,6 +204,7 @@ const cases = [
   },
   {
     name: 'a GET that waits is freed while the client upgrades, and polling ends there',
+    alone: true,
     ...NONE,
     server: echo,
     async client(t) {

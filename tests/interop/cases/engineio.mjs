@@ -299,6 +299,7 @@ const cases = [
   },
   {
     name: 'a client busy with messages still answers its heartbeats',
+    alone: true,
     options: HEARTBEAT,
     server(engine, t) {
       onConnection(engine, t, (socket) => socket.on('message', (data) => socket.send(data)));

@@ -115,6 +115,7 @@ const cases = [
   },
   {
     name: 'the client closes its engine without a word',
+    alone: true,
     server: watchServer,
     async client(t) {
       const socket = watchClient(await t.connect(), t);
@@ -180,6 +181,7 @@ const cases = [
   },
   {
     name: 'the backend is killed in mid-session',
+    alone: true,
     quick: ALL,
     ownBackend: true,
     differs: [

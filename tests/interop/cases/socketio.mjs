@@ -67,7 +67,11 @@ const cases = [
     server(io, t) {
       io.on('connection', (socket) =>
         socket.on('ask me', async () => {
-          for (let i = 0; i < 20; i++) t.log('server', 'answer', await socket.timeout(50).emitWithAck('question', i));
+          try {
+            for (let i = 0; i < 20; i++) t.log('server', 'answer', await socket.timeout(50).emitWithAck('question', i));
+          } catch (error) {
+            t.log('server', 'no answer', error);
+          }
           t.log('server', 'done');
         }),
       );
@@ -206,8 +210,8 @@ const cases = [
       for (let n = 0; n < 10; n++) {
         socket.emit('again', n);
         // The reference drops a volatile event for a poller whose GET is on its way: the next question comes later.
-        await Promise.race([t.until('client', 'tick', n + 1), t.sleep(300).then(() => t.assert.fail(`tick ${n}`))]);
-        await t.sleep(10);
+        await Promise.race([t.until('client', 'tick', n + 1), t.sleep(2000).then(() => t.assert.fail(`tick ${n}`))]);
+        await t.sleep(25);
       }
     },
   },
@@ -259,6 +263,7 @@ const cases = [
   },
   {
     name: 'an idle client stays connected through short heartbeats',
+    alone: true,
     quick: ['polling', 'websocket'],
     options: { pingInterval: 300, pingTimeout: 200 },
     server(io, t) {

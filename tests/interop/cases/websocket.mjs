@@ -275,6 +275,7 @@ const cases = [
   },
   {
     name: 'short heartbeats of the route keep an idle client',
+    alone: true,
     transports: ['polling', 'websocket'],
     quick: ['polling'],
     config: { route: { ping_interval: '300ms', ping_timeout: '200ms' } },

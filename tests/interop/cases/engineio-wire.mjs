@@ -14,7 +14,7 @@ const told = ({ status, headers, body }, sid) => [
   status,
   headers['content-type'],
   headers['cache-control'],
-  sid ? body.replaceAll(sid, 'SID') : body.replace(/"sid":"[\w-]{20}"/, '"sid":"SID"'),
+  sid ? body.replaceAll(sid, 'SID') : body.replace(/"sid":"[\w-]{20,}"/, '"sid":"SID"'),
 ];
 
 const ask = async (t, what, options, sid) => {

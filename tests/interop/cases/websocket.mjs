@@ -130,7 +130,7 @@ const cases = [
       const socket = await t.opened(watch(t.engine(), t));
       await t.sleep(50);
       socket.send('close, please');
-      await t.until('client', 'close');
+      await Promise.all([t.until('client', 'close'), t.until('server', 'close')]);
       t.assert.deepEqual(t.transcript.toJSON().client, [
         ['message', 'one more'],
         ['close', 'transport close'],
@@ -146,7 +146,7 @@ const cases = [
       const socket = await t.opened(watch(t.engine(), t));
       await t.sleep(50);
       socket.send('drop, please');
-      await t.until('client', 'close');
+      await Promise.all([t.until('client', 'close'), t.until('server', 'close')]);
       t.assert.deepEqual(t.transcript.of('client', 'close'), [['close', 'transport close']]);
     },
   },

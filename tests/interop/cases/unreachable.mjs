@@ -1,0 +1,102 @@
+// Backends that are down, do not answer or have no room. There is no direct run: a proxy answers for them.
+
+import http from 'node:http';
+import net from 'node:net';
+
+const ALL = ['polling', 'websocket', 'upgrade'];
+
+/** What a stock Socket.IO client is told, and after how many milliseconds. */
+async function refused(t) {
+  const socket = t.io();
+  const began = performance.now();
+  socket.on('connect', () => t.log('client', 'connect'));
+  socket.on('connect_error', ({ message, description, context }) => {
+    const status = context?.status ?? Number(/(\d+)$/.exec(description?.message)?.[1]);
+    t.log('client', 'connect_error', message, status, context?.responseText);
+  });
+  socket.connect();
+  const [, message, status, body] = await t.until('client', 'connect_error');
+  t.assert.equal(message, t.transport === 'websocket' ? 'websocket error' : 'xhr poll error');
+  return { status, body, took: performance.now() - began };
+}
+
+async function listen(t, server) {
+  const sockets = new Set();
+  server.on('connection', (socket) => sockets.add(socket));
+  t.defer(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  await new Promise((resolve) => server.listen(t.backendPort, '127.0.0.1', resolve));
+}
+
+const cases = [
+  {
+    name: 'nothing listens: 502',
+    quick: ALL,
+    async client(t) {
+      const { status, took } = await refused(t);
+      t.assert.equal(status, 502);
+      t.assert.ok(took < 1000, `${took} ms`);
+    },
+  },
+  {
+    name: 'accepts and never answers: 504 after handshake_timeout',
+    quick: ALL,
+    config: { upstream: { handshake_timeout: '300ms' } },
+    async client(t) {
+      await listen(
+        t,
+        net.createServer(() => {}),
+      );
+      const { status, took } = await refused(t);
+      t.assert.equal(status, 504);
+      t.assert.ok(took > 250 && took < 1500, `${took} ms`);
+    },
+  },
+  {
+    name: 'hangs up on the handshake: 502',
+    async client(t) {
+      await listen(
+        t,
+        net.createServer((socket) => socket.once('data', () => socket.end())),
+      );
+      t.assert.equal((await refused(t)).status, 502);
+    },
+  },
+  {
+    name: 'has no room: its own 503 passes, with its body',
+    quick: ['polling', 'websocket'],
+    async client(t) {
+      const server = http.createServer();
+      server.on('upgrade', (request, socket) =>
+        socket.end(
+          'HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy',
+        ),
+      );
+      await listen(t, server);
+      const { status, body } = await refused(t);
+      t.assert.equal(status, 503);
+      if (t.transport !== 'websocket') t.assert.equal(body, 'busy');
+    },
+  },
+  {
+    name: 'was down, is there: the next client gets in',
+    quick: ['polling'],
+    async client(t) {
+      t.assert.equal((await refused(t)).status, 502);
+      const { Backend } = await import('../lib/backend.mjs');
+      const backend = new Backend('socket.io', t.backendPort, {});
+      await backend.start();
+      t.defer(() => backend.stop());
+      const socket = await t.connect();
+      t.log('client', 'connected', socket.connected);
+    },
+  },
+];
+
+export default {
+  name: 'unreachable backends',
+  backend: 'none',
+  cases: cases.map((test) => ({ ...test, proxiedOnly: true })),
+};

@@ -1,0 +1,62 @@
+// The backends: stock servers in this process, one for each run of a case, always on the lane's port.
+
+import http from 'node:http';
+import { Server as SocketServer } from 'socket.io';
+import { Server as EngineServer } from 'engine.io';
+import { WebSocketServer } from 'ws';
+
+const KINDS = {
+  'socket.io': (server, options) => {
+    const io = new SocketServer(server, options);
+    return { handle: io, engine: io.engine, close: () => io.close() };
+  },
+  'engine.io': (server, options) => {
+    const engine = new EngineServer(options);
+    engine.attach(server, { path: '/engine.io' });
+    return { handle: engine, engine, close: () => engine.close() };
+  },
+  ws: (server, options) => {
+    const sockets = new WebSocketServer({ server, ...options });
+    return {
+      handle: sockets,
+      close: () => {
+        for (const socket of sockets.clients) socket.terminate();
+        sockets.close();
+      },
+    };
+  },
+};
+
+export class Backend {
+  #running;
+  #http;
+
+  /** `setup(handle)` is called at every start with the stock server. */
+  constructor(kind, port, options, setup) {
+    Object.assign(this, { kind, port, options, setup });
+  }
+
+  async start() {
+    this.#http = http.createServer((request, response) => response.writeHead(404).end());
+    this.#running = KINDS[this.kind](this.#http, this.options ?? {});
+    this.handle = this.#running.handle;
+    this.engine = this.#running.engine;
+    this.setup?.(this.handle);
+    await new Promise((resolve, reject) => {
+      this.#http.once('error', reject);
+      this.#http.listen(this.port, '127.0.0.1', resolve);
+    });
+  }
+
+  /** Closes every session and the port, as a server that shuts down does. */
+  async stop() {
+    if (!this.#running) return;
+    const server = this.#http;
+    const closed = new Promise((resolve) => server.once('close', resolve));
+    this.#running.close();
+    this.#running = undefined;
+    server.close();
+    setTimeout(() => server.closeAllConnections(), 50);
+    await closed;
+  }
+}

@@ -1,0 +1,136 @@
+// What a case is given: where to connect, stock clients that are ended with it, and its transcript.
+
+import assert from 'node:assert/strict';
+import { io } from 'socket.io-client';
+import { Socket as EngineSocket } from 'engine.io-client';
+import { RawClient, request, upgrade } from './raw.mjs';
+import { sleep } from './ports.mjs';
+import { Transcript } from './transcript.mjs';
+
+export const TRANSPORTS = {
+  polling: ['polling'],
+  websocket: ['websocket'],
+  upgrade: ['polling', 'websocket'],
+};
+
+export class Context {
+  transcript = new Transcript();
+  assert = assert;
+  sleep = sleep;
+  measures = new Map();
+  #ends = [];
+
+  constructor({ port, proxied, transport, path, backend, backendPort }) {
+    Object.assign(this, { port, proxied, transport, path, backend, backendPort });
+    this.transports = TRANSPORTS[transport] ?? [];
+    this.url = `http://127.0.0.1:${port}`;
+  }
+
+  log(...event) {
+    this.transcript.log(...event);
+  }
+
+  until(track, label, count) {
+    return this.transcript.until(track, label, count);
+  }
+
+  /** Runs `end` when the case is over, however it ends. */
+  defer(end) {
+    this.#ends.push(end);
+  }
+
+  async end() {
+    for (const end of this.#ends.reverse()) await end();
+  }
+
+  /** A Socket.IO client, not yet connected: `open` connects it and waits. */
+  io(options = {}, namespace = '/') {
+    const socket = io(this.url + namespace, {
+      path: this.path,
+      transports: this.transports,
+      reconnection: false,
+      forceNew: true,
+      autoConnect: false,
+      ...options,
+    });
+    this.defer(() => socket.disconnect());
+    return socket;
+  }
+
+  /** Connects `socket` and waits for its CONNECT and, where the transports say so, for the upgrade. */
+  async open(socket, { upgraded = true } = {}) {
+    const done = [event(socket, 'connect', 'connect_error')];
+    if (upgraded && this.transport === 'upgrade') {
+      done.push(
+        new Promise((resolve) => {
+          const watch = () => socket.io.engine.once('upgrade', resolve);
+          if (socket.io.engine) watch();
+          else socket.io.once('open', watch);
+        }),
+      );
+    }
+    socket.connect();
+    await Promise.all(done);
+    return socket;
+  }
+
+  /** `io` and `open` in one. */
+  async connect(options, namespace) {
+    return this.open(this.io(options, namespace));
+  }
+
+  /** An Engine.IO client that is already connecting; add the listeners before the next await. */
+  engine(options = {}) {
+    const socket = new EngineSocket(this.url, { path: this.path, transports: this.transports, ...options });
+    socket.binaryType = 'nodebuffer';
+    this.defer(() => socket.close());
+    return socket;
+  }
+
+  /** Waits until an Engine.IO client is open and, where the transports say so, upgraded. */
+  async opened(socket) {
+    const done = [event(socket, 'open', 'error')];
+    if (this.transport === 'upgrade') done.push(event(socket, 'upgrade', 'close'));
+    await Promise.all(done);
+    return socket;
+  }
+
+  /** A client of bare HTTP and `ws` whose connections can be cut. */
+  async raw(transport = this.transport, options = {}) {
+    const client = new RawClient(this.port, this.path, transport, options);
+    this.defer(() => client.close());
+    await client.open();
+    return client;
+  }
+
+  /** One HTTP request to the side under test: `{ status, headers, body }`. */
+  request(options) {
+    return request({ port: this.port, ...options });
+  }
+
+  /** One WebSocket handshake by hand: `{ status, head, body }` once the other side has closed. */
+  upgradeRequest(options) {
+    return upgrade({ port: this.port, ...options });
+  }
+
+  /** Notes a duration; the proxied run may take `slack` ms longer than the direct one. */
+  measure(name, ms, slack) {
+    this.measures.set(name, { ms, slack });
+  }
+}
+
+/** Resolves with the arguments of `name`; rejects when `failure` is emitted first. */
+export function event(emitter, name, failure) {
+  return new Promise((resolve, reject) => {
+    const done = (...args) => {
+      if (failure) emitter.off(failure, failed);
+      resolve(args);
+    };
+    const failed = (error) => {
+      emitter.off(name, done);
+      reject(error instanceof Error ? error : new Error(`${failure} instead of ${name}: ${error}`));
+    };
+    emitter.once(name, done);
+    if (failure) emitter.once(failure, failed);
+  });
+}

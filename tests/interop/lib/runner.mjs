@@ -1,0 +1,183 @@
+// Runs the plan: each job directly (the oracle), then through the proxy, and compares. A lane is one backend port and
+// the proxy in front of it, kept for all cases that ask for the same configuration.
+
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+import { freePort } from './ports.mjs';
+import { Backend } from './backend.mjs';
+import { Context } from './context.mjs';
+import { compare } from './transcript.mjs';
+import { Proxy } from './proxy.mjs';
+
+const STAND_IN = fileURLToPath(new URL('stand-in.mjs', import.meta.url));
+const ATTEMPTS = 3;
+const STALL_MS = 20;
+const CLEAR_MS = 15_000;
+const PATHS = { 'socket.io': '/socket.io/', 'engine.io': '/engine.io/', ws: '/engine.io/', none: '/socket.io/' };
+
+export class Runner {
+  #lanes = [];
+  results = { passed: 0, failed: 0, skipped: 0 };
+
+  constructor({ binary, parallel, report }) {
+    Object.assign(this, { binary, parallel, report });
+  }
+
+  async run(jobs) {
+    const queue = jobs.filter((job) => !job.test.alone);
+    const worker = async () => {
+      for (let job; (job = queue.shift());) await this.#job(job);
+    };
+    await Promise.all(Array.from({ length: this.parallel }, worker));
+    for (const job of jobs.filter(({ test }) => test.alone)) await this.#job(job);
+    for (const lane of this.#lanes) await this.#end(lane);
+    return this.results;
+  }
+
+  async #job(job) {
+    const name = `${job.suite.name}: ${job.test.name}${job.transport === 'none' ? '' : ` [${job.transport}]`}`;
+    const lane = await this.#lane(job.suite, job.test);
+    let outcome;
+    const stalls = [];
+    // A case that reads the clock says nothing when the machine itself stood still: it is tried again, and told so.
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      outcome = await this.#attempt({ ...job, lane });
+      if (!job.test.alone || outcome.faults.length === 0 || outcome.stall < STALL_MS) break;
+      if (attempt < ATTEMPTS) stalls.push(`again after a stall of ${outcome.stall} ms`);
+    }
+    lane.busy = false;
+    const { faults, times } = outcome;
+    const verdict = faults.length ? 'failed' : times.length ? 'passed' : 'skipped';
+    this.results[verdict] += 1;
+    this.report(verdict, name, [...times, ...stalls].join(', '), faults);
+  }
+
+  /** Both runs of a case and their comparison; `stall` is how long this process once stood still meanwhile. */
+  async #attempt({ suite, test, transport, lane }) {
+    const faults = [];
+    const times = [];
+    const delay = monitorEventLoopDelay({ resolution: 5 });
+    delay.enable();
+    let oracle;
+    // Only another bridge can be the oracle where the client does not speak the backend's protocol.
+    if (!test.proxiedOnly) oracle = await this.#once('direct', { suite, test, transport, lane, faults, times });
+    if (this.binary && faults.length === 0) {
+      const run = await this.#once('proxied', { suite, test, transport, lane, faults, times });
+      if (oracle && faults.length === 0) {
+        faults.push(...compare(oracle.transcript, run.transcript, test));
+        faults.push(...slower(oracle.measures, run.measures));
+        if (faults.length) faults.push(...said(lane.proxy, lane.mark));
+      }
+    }
+    delay.disable();
+    return { faults, times, stall: Math.round(delay.max / 1e6) };
+  }
+
+  /** One run of a case. Faults are added to `faults`; the context, with its transcript, is returned. */
+  async #once(side, { suite, test, transport, lane, faults, times }) {
+    const began = performance.now();
+    const proxied = side === 'proxied';
+    let context;
+    try {
+      const proxy = proxied ? await this.#proxy(lane, 'proxy', this.binary) : await this.#reference(lane, suite);
+      if (proxied) lane.mark = proxy.mark;
+      const port = proxy ? proxy.port : lane.backendPort;
+      const { path } = lane.profile;
+      context = new Context({ port, proxied, transport, path, backendPort: lane.backendPort });
+      await deadline(test.timeout ?? 10_000, perform(suite, test, context));
+      context.transcript.seal();
+      if (context.transcript.empty) throw new Error('the case saw nothing');
+    } catch (error) {
+      faults.push(
+        `${side}: ${String(error.stack ?? error).replace(/\n +at .*(node:|node_modules|lib\/runner).*/g, '')}`,
+      );
+      if (context) faults.push(`${side} transcript: ${JSON.stringify(context.transcript).slice(0, 2000)}`);
+      if (proxied) faults.push(...said(lane.proxy, lane.mark));
+    }
+    const cleared = async () => {
+      await context?.end();
+      await context?.backend?.stop();
+    };
+    await deadline(CLEAR_MS, cleared()).catch((error) => faults.push(`${side}, while clearing away: ${error.stack}`));
+    const took = Math.round(performance.now() - began);
+    times.push(`${side === 'direct' && suite.backend === 'ws' ? 'reference' : side} ${took} ms`);
+    return context;
+  }
+
+  async #lane(suite, test) {
+    const kind = suite.backend === 'ws' ? 'websocket' : 'engine.io';
+    const profile = { kind, path: PATHS[suite.backend], ...test.config };
+    const id = JSON.stringify(profile);
+    let lane = this.#lanes.find((one) => !one.busy && one.id === id);
+    if (!lane) {
+      lane = { id, profile, busy: true, backendPort: 0, broken: {} };
+      this.#lanes.push(lane);
+      lane.backendPort = await freePort();
+    }
+    lane.busy = true;
+    return lane;
+  }
+
+  /** The lane's proxy, started by its first case. One that cannot start is not tried again. */
+  async #proxy(lane, which, binary) {
+    if (lane[which] && !lane[which].alive) {
+      const last = lane[which].since(0);
+      lane[which] = undefined;
+      throw new Error(`the proxy had died before the case began; it said last:\n${last}`);
+    }
+    if (lane.broken[which]) throw lane.broken[which];
+    try {
+      return (lane[which] ??= await Proxy.start(binary, lane.profile, lane.backendPort));
+    } catch (error) {
+      lane.broken[which] = error;
+      throw error;
+    }
+  }
+
+  #reference(lane, suite) {
+    return suite.backend === 'ws' ? this.#proxy(lane, 'reference', STAND_IN) : undefined;
+  }
+
+  async #end(lane) {
+    await lane.reference?.stop();
+    if (!lane.proxy) return;
+    const mark = Math.max(0, lane.proxy.mark - 4000);
+    const code = await lane.proxy.stop();
+    const faults = code === 0 ? [] : [`exit code after SIGTERM: ${code}`, ...said(lane.proxy, mark)];
+    this.results[faults.length ? 'failed' : 'passed'] += 1;
+    this.report(faults.length ? 'failed' : 'passed', `proxy ends with 0 on SIGTERM ${lane.id}`, '', faults);
+  }
+}
+
+async function perform(suite, test, context) {
+  if (suite.backend !== 'none' && !test.ownBackend) {
+    const setup = (handle) => test.server?.(handle, context);
+    context.backend = new Backend(suite.backend, context.backendPort, test.options, setup);
+    await context.backend.start();
+  }
+  await test.client(context);
+}
+
+function deadline(ms, work) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${ms} ms`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+function slower(direct, proxied) {
+  const faults = [];
+  for (const [name, { ms, slack }] of direct) {
+    const other = proxied.get(name)?.ms;
+    if (other > ms + slack) {
+      faults.push(`${name}: ${Math.round(ms)} ms direct, ${Math.round(other)} ms proxied, ${slack} ms more allowed`);
+    }
+  }
+  return faults;
+}
+
+function said(proxy, mark) {
+  const text = proxy?.since(mark);
+  return text ? [`the proxy said:\n${text}`] : [];
+}

@@ -1,0 +1,64 @@
+// Collects the cases, picks by the arguments, runs them and closes with the count.
+
+import { parseArgs } from 'node:util';
+import path from 'node:path';
+import { Runner } from './lib/runner.mjs';
+import { TRANSPORTS } from './lib/context.mjs';
+
+const { values: args } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    direct: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+const FILES = [
+  'socketio',
+  'socketio-content',
+  'socketio-ends',
+  'socketio-refusals',
+  'engineio',
+  'engineio-wire',
+  'websocket',
+  'unreachable',
+];
+const suites = await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default));
+const wanted = args.only && new RegExp(args.only, 'i');
+const jobs = [];
+for (const suite of suites) {
+  for (const test of suite.cases) {
+    for (const transport of test.transports ?? Object.keys(TRANSPORTS)) {
+      if (args.quick && !(test.quick ?? []).includes(transport)) continue;
+      if (wanted && !wanted.test(`${suite.name}: ${test.name} [${transport}]`)) continue;
+      jobs.push({ suite, test, transport });
+    }
+  }
+}
+
+if (args.list) {
+  for (const { suite, test, transport } of jobs) console.log(`${suite.name}: ${test.name} [${transport}]`);
+  process.exit(0);
+}
+
+const binary = args.direct || !process.env.POLLIWOG_BIN ? undefined : path.resolve(process.env.POLLIWOG_BIN);
+const marks = { passed: 'ok    ', failed: 'FAILED', skipped: 'skip  ' };
+const report = (verdict, name, times, faults) => {
+  console.log(`${marks[verdict]} ${name}${times && ` (${times})`}`);
+  for (const fault of faults) console.log(fault.replace(/^/gm, '         '));
+};
+
+let stray = 0;
+process.on('unhandledRejection', (error) => {
+  stray += 1;
+  report('failed', 'an error that no case awaited', '', [String(error?.stack ?? error)]);
+});
+
+console.log(binary ? `Each case directly, then through ${binary}` : 'Directly only: POLLIWOG_BIN names no proxy');
+const began = performance.now();
+const { passed, failed, skipped } = await new Runner({ binary, parallel: 3, report }).run(jobs);
+console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
+const tail = skipped ? `, ${skipped} skipped` : '';
+console.log(`${passed} passed, ${failed + stray} failed${tail}`);
+process.exit(failed + stray > 0 || passed === 0 ? 1 : 0);

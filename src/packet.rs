@@ -45,6 +45,7 @@ impl Text {
     ///
     /// # Panics
     /// Where the byte before the cut is not ASCII, or there is none.
+    #[must_use]
     pub fn skip(&self, at: usize) -> Self {
         // The byte before the cut tells: checking the whole text again would cost as much as reading it.
         assert!(self.0[..at].last().is_none_or(u8::is_ascii), "a text is cut between characters");
@@ -61,6 +62,9 @@ impl Text {
     }
 
     /// The same text as a string slice.
+    ///
+    /// # Panics
+    /// Never: a text was checked when it was made.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a Text was checked when it was made")
     }

@@ -81,7 +81,7 @@ impl Driver {
     /// The task's turn; ready when nothing is left to do.
     pub(super) fn poll_task(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.waker.will_wake(cx.waker()) {
-            self.waker = cx.waker().clone();
+            self.waker.clone_from(cx.waker());
         }
         self.drive();
         if self.session.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -186,7 +186,7 @@ impl Driver {
                 Poll::Pending => break,
                 Poll::Ready(Ok(packet)) => self.session.handle_packet(packet, now),
                 Poll::Ready(Err(SocketEnd { end, closing })) => {
-                    self.session.handle_socket_end(end, closing, now)
+                    self.session.handle_socket_end(end, closing, now);
                 }
             }
             moved = true;

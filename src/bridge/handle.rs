@@ -161,18 +161,14 @@ impl Bridge {
     pub fn probe(&self, socket: Box<dyn ClientSocket>) -> Result<(), Box<dyn ClientSocket>> {
         self.info.meter.upgrade(UpgradeOutcome::Tried);
         let mut driver = self.lock();
-        match driver.session.handle_probe_opened(clock_now()) {
-            Ok(()) => {
-                driver.probe = Some(socket);
-                driver.drive_inline();
-                Ok(())
-            }
-            Err(ProbeRefused) => {
-                drop(driver);
-                self.info.meter.upgrade(UpgradeOutcome::Failed);
-                Err(socket)
-            }
+        if let Err(ProbeRefused) = driver.session.handle_probe_opened(clock_now()) {
+            drop(driver);
+            self.info.meter.upgrade(UpgradeOutcome::Failed);
+            return Err(socket);
         }
+        driver.probe = Some(socket);
+        driver.drive_inline();
+        Ok(())
     }
 
     /// Ends the session in good order: its client takes what is left within `patience`.

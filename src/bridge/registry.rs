@@ -105,5 +105,5 @@ impl fmt::Debug for Registry {
 }
 
 /// Longer than any heartbeat that the configuration allows.
-const LEAK_NET: Duration = Duration::from_secs(24 * 3600);
+const LEAK_NET: Duration = Duration::from_hours(24);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

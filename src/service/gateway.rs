@@ -57,7 +57,7 @@ impl Gateway {
     ) -> Result<Response, Abort> {
         let task = match self.read(&head) {
             Ok(task) => task,
-            Err(refusal) => return Ok(refusal),
+            Err(refusal) => return Ok(*refusal),
         };
         let asker = Asker::new(&head.headers);
         let (op, response) = match task {
@@ -82,7 +82,7 @@ impl Gateway {
         Ok(response)
     }
 
-    fn read(&self, head: &Parts) -> Result<Task, Response> {
+    fn read(&self, head: &Parts) -> Result<Task, Box<Response>> {
         let mut found = None;
         let op = self.dialect.read_head(head, &mut |sid| {
             // A sid of another route is unknown here: its settings are not this route's.
@@ -103,7 +103,7 @@ impl Gateway {
         task.map_err(|reject| {
             let response = polling::respond(self.dialect.reply(&reject, Road::of(&head.headers)));
             self.meter.request(meter::Op::Other, response.status().as_u16());
-            response
+            Box::new(response)
         })
     }
 

@@ -36,7 +36,7 @@ impl Default for Settings {
             outbox_max: 1_000_000,
             batch_max: 1_000_000,
             linger: Duration::from_millis(3),
-            stall_timeout: Duration::from_secs(60),
+            stall_timeout: Duration::from_mins(1),
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             allow_upgrades: true,

@@ -6,12 +6,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::packet::{Closing, Message};
+use crate::codec::engineio::{Frame, OpenPacket, decode_text, encode_frame};
+use crate::packet::{Closing, Message, Packet, Text};
+use crate::sid::Sid;
 use crate::upstream::dial::{Deadline, Dialer};
-use crate::upstream::engineio_packet::{self as packet, Open, Packet};
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
@@ -83,9 +85,29 @@ pub(super) async fn begin(
         // Some servers refuse only now: with a Close frame, or with a piece of HTTP where a frame should be.
         Incoming::Closed(_) => return Err(protocol("it closed instead of opening a session")),
     };
-    let Open { sid, heartbeat, max_payload } = packet::decode_open(&text).map_err(protocol)?;
-    let link = EngineIoLink { socket, pulse: heartbeat.map(Pulse::new), message_max };
-    Ok((Opened { sid, heartbeat, max_payload, headers, subprotocol }, Box::new(link)))
+    let Ok(Packet::Open(json)) = decode_text(&text) else {
+        return Err(protocol("its first packet is not an open packet"));
+    };
+    let open = OpenPacket::decode(&json)
+        .ok_or_else(|| protocol("its open packet has no sid, or no heartbeat in milliseconds"))?;
+    let heartbeat = Heartbeat { interval: open.ping_interval, timeout: open.ping_timeout };
+    let opened = Opened {
+        // A sid of foreign characters harms nobody: a client never meets it in this version of the protocol.
+        sid: Sid::parse(&open.sid),
+        heartbeat: Some(heartbeat),
+        max_payload: open.max_payload,
+        headers,
+        subprotocol,
+    };
+    Ok((opened, Box::new(EngineIoLink { socket, pulse: Pulse::new(heartbeat), message_max })))
+}
+
+/// A packet as one WebSocket message.
+fn frame(packet: &Packet) -> RawFrame {
+    match encode_frame(packet) {
+        Frame::Text(bytes) => socket::text_frame(bytes),
+        Frame::Binary(bytes) => socket::binary_frame(bytes),
+    }
 }
 
 fn protocol(fault: &str) -> OpenError {
@@ -95,8 +117,8 @@ fn protocol(fault: &str) -> OpenError {
 #[derive(Debug)]
 struct EngineIoLink {
     socket: Socket,
-    /// Watches over the backend's heartbeat, if it announced one.
-    pulse: Option<Pulse>,
+    /// Watches over the backend's heartbeat.
+    pulse: Pulse,
     message_max: usize,
 }
 
@@ -105,25 +127,26 @@ impl EngineIoLink {
     fn handle_incoming(&mut self, cx: &mut Context<'_>, incoming: Incoming) -> Option<LinkEvent> {
         let packet = match incoming {
             Incoming::Closed(closing) => return Some(LinkEvent::Closed(closing)),
-            Incoming::Binary(bytes) => Some(Packet::Message(Message::Binary(bytes))),
-            Incoming::Text(text) => packet::decode(&text),
+            Incoming::Binary(bytes) => Ok(Packet::Message(Message::Binary(bytes))),
+            Incoming::Text(text) => decode_text(&text),
         };
         match packet {
-            Some(Packet::Message(message)) if message.len() > self.message_max => {
+            Ok(Packet::Message(message)) if message.len() > self.message_max => {
                 Some(LinkEvent::Closed(self.socket.fail(cx, socket::TOO_BIG)))
             }
-            Some(Packet::Message(message)) => Some(LinkEvent::Message(message)),
-            Some(Packet::Ping(text)) => {
+            Ok(Packet::Message(message)) => Some(LinkEvent::Message(message)),
+            Ok(Packet::Ping(data)) => {
                 // The next look at the socket writes it.
-                self.socket.queue(socket::text_frame(packet::encode_pong(&text)));
+                self.socket.queue(frame(&Packet::Pong(data)));
                 None
             }
-            Some(Packet::Ignored) => None,
-            Some(Packet::Close) => {
+            // They say nothing to a client that has but one transport.
+            Ok(Packet::Pong(_) | Packet::Upgrade | Packet::Noop) => None,
+            Ok(Packet::Close) => {
                 self.socket.part(cx, None);
                 Some(LinkEvent::Closed(Closing::default()))
             }
-            None => Some(LinkEvent::Closed(self.socket.fail(cx, socket::NONSENSE))),
+            Ok(Packet::Open(_)) | Err(_) => Some(LinkEvent::Closed(self.socket.fail(cx, socket::NONSENSE))),
         }
     }
 }
@@ -134,10 +157,7 @@ impl Link for EngineIoLink {
     }
 
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
-        self.socket.start_send(match message {
-            Message::Text(text) => socket::text_frame(packet::encode_message(&text)),
-            Message::Binary(bytes) => socket::binary_frame(bytes),
-        })
+        self.socket.start_send(frame(&Packet::Message(message)))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
@@ -148,16 +168,11 @@ impl Link for EngineIoLink {
         loop {
             let Poll::Ready(incoming) = self.socket.poll_next(cx) else {
                 // Only where there is nothing to read a silence can be judged.
-                if let Some(pulse) = &mut self.pulse {
-                    ready!(pulse.poll_dead(cx));
-                    self.socket.give_up(cx);
-                    return Poll::Ready(LinkEvent::Closed(Closing::new(1006, "upstream ping timeout")));
-                }
-                return Poll::Pending;
+                ready!(self.pulse.poll_dead(cx));
+                self.socket.give_up(cx);
+                return Poll::Ready(LinkEvent::Closed(Closing::new(1006, "upstream ping timeout")));
             };
-            if let Some(pulse) = &mut self.pulse {
-                pulse.hear();
-            }
+            self.pulse.hear();
             if let Some(event) = self.handle_incoming(cx, incoming) {
                 return Poll::Ready(event);
             }
@@ -165,11 +180,9 @@ impl Link for EngineIoLink {
     }
 
     fn keep_alive(&mut self) {
-        self.socket.queue(socket::text_frame(packet::PONG));
+        self.socket.queue(frame(&Packet::Pong(Text::default())));
         // It puts off the backend's next ping, which must not be missed then.
-        if let Some(pulse) = &mut self.pulse {
-            pulse.hear();
-        }
+        self.pulse.hear();
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _closing: &Closing) -> Poll<()> {

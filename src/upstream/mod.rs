@@ -8,7 +8,6 @@ mod close;
 mod demo;
 mod dial;
 mod engineio;
-mod engineio_packet;
 mod handshake;
 mod headers;
 mod late;

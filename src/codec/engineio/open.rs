@@ -1,5 +1,6 @@
 //! The open packet: what a server tells a client about the session it has just begun ("Handshake").
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -32,7 +33,8 @@ impl OpenPacket {
             self.ping_timeout.as_millis(),
         );
         if let Some(max_payload) = self.max_payload {
-            text.push_str(&format!(r#","maxPayload":{max_payload}"#));
+            // Writing to a String can't fail.
+            let _ = write!(text, r#","maxPayload":{max_payload}"#);
         }
         text.push('}');
         Text::from(text)

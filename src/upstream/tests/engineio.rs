@@ -94,7 +94,7 @@ async fn a_sign_of_life_is_an_unsolicited_pong() {
 async fn what_is_no_packet_closes_with_1002() {
     let (listener, settings) = listen(Kind::EngineIo).await;
     let front = Front::new(&settings);
-    for frame in ["", "9", "hello", "b!", "0{}"] {
+    for frame in ["", "9", "hello", "0{}"] {
         let (_, mut link, mut backend) = front.open_with(accept_engine(&listener)).await;
         send_frame(&mut backend, frame).await;
         assert_eq!(next_closing(&mut *link).await.code, Some(1002), "{frame}");

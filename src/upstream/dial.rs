@@ -72,6 +72,12 @@ impl Dialer {
         terms: &Terms,
         deadline: Deadline,
     ) -> Result<Accepted, OpenError> {
+        let (stream, target) = self.dial(deadline).await?;
+        deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
+    }
+
+    /// Connects to the first place that can be reached, starting with another one each time.
+    pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         // A deadline that ends the search has found no place either.
         let (stream, place) = match deadline.bound(self.connect(first)).await.flatten() {
@@ -82,16 +88,15 @@ impl Dialer {
             }
         };
         self.note_up();
-        let target = &place.target;
-        deadline.bound(handshake::shake(Duplex::Tcp(stream), target, request, terms)).await.flatten()
+        Ok((stream, &place.target))
     }
 
-    async fn connect(&self, first: usize) -> Result<(TcpStream, &Place), OpenError> {
+    async fn connect(&self, first: usize) -> Result<(Duplex, &Place), OpenError> {
         let mut refusal = None;
         let count = self.places.len();
         for place in self.places.iter().cycle().skip(first % count).take(count) {
             match place.connect(self.connect_timeout).await {
-                Ok(stream) => return Ok((stream, place)),
+                Ok(stream) => return Ok((Duplex::Tcp(stream), place)),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 Err(error) => refusal = Some(error),
             }

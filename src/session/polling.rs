@@ -24,6 +24,7 @@ impl Session {
         let held_until =
             self.last_push.map(|pushed| pushed + self.settings.linger).filter(|until| now < *until);
         self.poll = PollSlot::Parked { held_until };
+        self.release_held(now);
         Ok(())
     }
 

@@ -242,7 +242,8 @@ impl Session {
         let linger = self.held_until();
         let stall = self.settings.stall_timeout;
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
-        let inbox = self.inbox_since.map(|since| since + stall);
+        // A client that is gone has a deadline of its own for what it left.
+        let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
         [phase, upgrade, linger, paused, inbox].into_iter().flatten().min()
     }
 }

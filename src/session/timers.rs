@@ -19,7 +19,15 @@ impl Session {
             }
             Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => {}
         }
+        self.release_held(now);
         self.keep_upgrade_time(now);
+    }
+
+    /// A poll whose window is over waits like any other.
+    pub(super) fn release_held(&mut self, now: Instant) {
+        if self.held_until().is_some_and(|until| now >= until) {
+            self.poll = PollSlot::Parked { held_until: None };
+        }
     }
 
     fn keep_time(&mut self, now: Instant) {

@@ -151,6 +151,19 @@ fn the_backend_may_close_while_it_is_given_the_last_of_a_gone_client() {
 }
 
 #[test]
+fn a_gone_clients_messages_are_given_up_after_stall_timeout() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    assert_eq!(rig.pass(40_000 * MS), []);
+    rig.poll();
+    rig.session.handle_poll_gone(rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
+    // Passing over the moment when the POST has waited for `stall_timeout` must not spin.
+    assert_eq!(rig.pass(60_000 * MS), [REFUSED, closes_link(End::ClientGone)]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
 fn a_drain_lets_the_backend_go_and_the_client_fetch_what_is_left() {
     let mut rig = Rig::polling();
     rig.say("a");

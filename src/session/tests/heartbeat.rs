@@ -19,6 +19,18 @@ fn a_ping_answers_the_parked_poll_at_the_interval() {
 }
 
 #[test]
+fn the_interval_restarts_when_the_pong_comes() {
+    let mut rig = beating();
+    assert_eq!(rig.pass(300 * MS), []);
+    assert_eq!(rig.fetch(), [ping()]);
+    assert_eq!(rig.pass(100 * MS), []);
+    assert_eq!(rig.push(vec![pong()]), [ACCEPTED]);
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(299 * MS), []);
+    assert_eq!(rig.pass(MS), [answer(&[ping()])]);
+}
+
+#[test]
 fn a_client_that_sleeps_exactly_as_long_as_it_may_is_dead() {
     let mut rig = beating();
     rig.now += 500 * MS;

@@ -36,6 +36,30 @@ fn a_backend_that_goes_on_speaking_holds_a_poll_no_longer_than_the_window() {
 }
 
 #[test]
+fn a_poll_stays_parked_when_its_window_closes_on_silence() {
+    let mut rig = held();
+    assert_eq!(rig.pass(50 * MS), []);
+    assert!(rig.session.is_parked());
+    let next = rig.session.poll_timeout();
+    assert_eq!(next, Some(rig.time(25_000)), "nothing is due but the ping");
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn an_echo_that_an_earlier_poll_brought_does_not_keep_the_clock_busy() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["hello"]));
+    rig.taken();
+    rig.events();
+    rig.say("a");
+    rig.now += 2 * MS;
+    assert_eq!(rig.fetch(), messages(&["a"]), "the backend has fallen quiet already");
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(MS / 2), []);
+    assert_eq!(rig.session.poll_timeout(), Some(rig.time(25_000)));
+}
+
+#[test]
 fn a_poll_that_was_parked_before_the_post_is_not_held() {
     let mut rig = Rig::polling();
     assert_eq!(rig.poll(), []);

@@ -14,7 +14,7 @@ impl Session {
             Phase::Open => self.keep_time(now),
             Phase::Closing { end, deadline, .. } if now >= *deadline => self.end(*end, now),
             Phase::Departed { deadline, .. } if now >= *deadline => {
-                self.drop_inbox();
+                self.drop_inbox(now);
                 self.close_link();
             }
             Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => {}
@@ -43,7 +43,7 @@ impl Session {
         }
         let stall = self.settings.stall_timeout;
         if self.inbox_since.is_some_and(|since| now >= since + stall) {
-            self.drop_inbox();
+            self.drop_inbox(now);
             return self.end(End::Stalled, now);
         }
         if let Some(pause) = &mut self.paused {

@@ -135,8 +135,18 @@ fn a_post_whose_last_message_broke_the_link_is_refused() {
     let mut rig = Rig::polling();
     rig.push(messages(&["a"]));
     assert_eq!(rig.taken(), messages(&["a"]));
-    rig.session.handle_link_broken();
+    rig.session.handle_link_broken(rig.now);
     assert_eq!(rig.events(), [REFUSED]);
+}
+
+#[test]
+fn a_broken_link_does_not_stop_the_heartbeat() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    assert_eq!(rig.pass(1000 * MS), []);
+    rig.session.handle_link_broken(rig.now);
+    assert_eq!(rig.events(), [REFUSED]);
+    assert_eq!(rig.session.poll_timeout(), Some(rig.time(26_000)));
 }
 
 #[test]

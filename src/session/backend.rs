@@ -157,6 +157,10 @@ impl Session {
 
     /// The same, with what the backend is told.
     pub(super) fn end_with(&mut self, end: End, to_backend: Closing, now: Instant) {
+        // What follows a goodbye or nonsense in the same POST is not heard, whoever ended the session first.
+        if matches!(end, End::ClientClosed | End::ParseError) {
+            self.inbox.rest = None;
+        }
         if self.is_ended() {
             return;
         }
@@ -176,10 +180,6 @@ impl Session {
         if self.push == PushSlot::Reading || (self.push == PushSlot::Waiting && end == End::Overlap) {
             self.push = PushSlot::Idle;
             self.events.push_back(Event::PushDone(PushOutcome::Destroyed));
-        }
-        // What follows a goodbye or nonsense in the same POST is not heard.
-        if matches!(end, End::ClientClosed | End::ParseError) {
-            self.inbox.rest = None;
         }
         self.paused = None;
         let before = std::mem::replace(

@@ -28,6 +28,17 @@ fn messages_before_a_goodbye_are_handed_over_and_those_behind_it_are_not() {
 }
 
 #[test]
+fn what_follows_a_goodbye_is_not_heard_when_the_client_is_gone_already() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.push(vec![message("a"), Packet::Close, message("b")]);
+    rig.session.handle_poll_gone(rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
+    assert_eq!(rig.taken(), messages(&["a"]));
+    assert_eq!(rig.events(), [ACCEPTED, closes_link(End::ClientGone)]);
+}
+
+#[test]
 fn a_client_that_is_gone_is_told_of_at_once_but_behind_what_it_had_sent() {
     let mut rig = Rig::polling();
     rig.poll();

@@ -105,8 +105,10 @@ impl Session {
 
     /// A POST was of a kind that the dialect does not know.
     pub fn handle_push_invalid(&mut self, now: Instant) {
-        self.push = PushSlot::Idle;
-        self.end(End::ParseError, now);
+        if self.push == PushSlot::Reading {
+            self.push = PushSlot::Idle;
+            self.end(End::ParseError, now);
+        }
     }
 
     /// Hands the parked poll what there is for it.

@@ -178,3 +178,15 @@ fn a_post_of_an_unknown_kind_ends_the_session() {
     let [ended, closed] = gone(End::ParseError);
     assert_eq!(rig.events(), [answer(&[Packet::Close]), ended, closed]);
 }
+
+#[test]
+fn a_post_that_was_ended_already_ends_nothing_more() {
+    let mut rig = Rig::polling();
+    rig.probe();
+    assert_eq!(rig.session.handle_push_begun(rig.now), Ok(()));
+    rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
+    assert_eq!(rig.events(), [DESTROYED, Event::Adopt]);
+    rig.session.handle_push_invalid(rig.now);
+    rig.session.handle_push_broken(rig.now);
+    assert_eq!(rig.events(), []);
+}

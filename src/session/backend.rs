@@ -65,7 +65,7 @@ impl Session {
         self.paused = None;
         self.phase = Phase::Closing { end, closing, deadline: now + self.settings.close_timeout };
         let waits = self.transport == Transport::Polling && self.is_parked();
-        if waits && self.outbox.is_empty() && !self.in_flight {
+        if waits && self.outbox.is_empty() && self.in_flight == 0 {
             self.answer(self.policy.goodbye_waiting.to_vec());
             self.end(end, now);
         }

@@ -69,7 +69,7 @@ impl Session {
         if let PollSlot::Parked { held_until } = &mut self.poll {
             *held_until = None;
             self.answer_poll(now);
-            if self.is_parked() && !self.in_flight {
+            if self.is_parked() && self.in_flight == 0 {
                 self.answer(vec![Packet::Noop]);
             }
         }

@@ -103,6 +103,37 @@ fn a_poll_that_is_parked_when_the_client_moves_gets_a_goodbye() {
 }
 
 #[test]
+fn a_client_that_moves_may_drop_its_parked_poll() {
+    for hang_up in [HangUp::Ends, HangUp::Returns] {
+        let mut rig = Rig::polling_with(hang_up, Settings::default());
+        rig.poll();
+        rig.probe();
+        rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
+        assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Adopt]);
+        rig.say("a");
+        rig.session.handle_lost(vec![Packet::Close], rig.now);
+        assert_eq!(rig.events(), []);
+        assert_eq!(rig.written(), messages(&["a"]), "a goodbye to a poll is none to the socket");
+    }
+}
+
+#[test]
+fn a_goodbye_that_is_written_says_nothing_of_the_batch_before_it() {
+    let mut rig = Rig::polling_with(HangUp::Returns, Settings::default());
+    rig.probe();
+    rig.poll();
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+    rig.poll();
+    rig.say("b");
+    rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
+    assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Adopt]);
+    rig.session.handle_delivered();
+    assert!(!rig.session.has_for_socket(), "a may come home");
+    rig.session.handle_lost(messages(&["a"]), rig.now);
+    assert_eq!(rig.written(), messages(&["a", "b"]));
+}
+
+#[test]
 fn a_post_that_is_being_read_when_the_client_moves_is_destroyed() {
     let mut rig = Rig::polling();
     rig.probe();

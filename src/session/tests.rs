@@ -3,6 +3,7 @@
 mod closing;
 mod heartbeat;
 mod linger;
+mod model;
 mod polling;
 mod pressure;
 mod upgrade;

@@ -118,13 +118,29 @@ impl Relay {
         if up == Flow::Ended && down == Flow::Ended {
             return Poll::Ready(self.end());
         }
-        if self.verdict.is_some() || self.up.is_ended() || self.down.is_ended() {
-            let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(END_TIMEOUT)));
-            if deadline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(self.end());
-            }
+        let patience = if up == Flow::Ended || down == Flow::Ended {
+            Some(END_TIMEOUT)
+        } else if self.verdict.is_some() {
+            Some(ANSWER_TIMEOUT)
+        } else if self.up.is_ended() || self.down.is_ended() {
+            Some(DELIVERY_TIMEOUT)
+        } else {
+            None
+        };
+        match patience {
+            Some(patience) if self.poll_patience(cx, patience).is_ready() => Poll::Ready(self.end()),
+            Some(_) | None => Poll::Pending,
         }
-        Poll::Pending
+    }
+
+    /// Ready when nothing more is waited for; a shorter patience replaces a longer one.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
+        let until = tokio::time::Instant::now() + patience;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if deadline.deadline() > until {
+            deadline.as_mut().reset(until);
+        }
+        deadline.as_mut().poll(cx)
     }
 
     /// Remembers which end was the first to end it.
@@ -219,5 +235,9 @@ fn random_mask() -> [u8; 4] {
     mask
 }
 
-/// How long the second end may take once the first is gone, or both have been told.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an end may take to hang up once the other has, and everything is delivered: nothing is lost any more.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the two ends may take to answer a Close frame of ours.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an end may take what is left of the other.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bridge::Registry;
-use crate::config::{Config, Log};
+use crate::config::{Config, Log, Source};
 use crate::dialect;
 use crate::drain::{Drain, end_sessions};
 use crate::meter::{Listener, Metrics};
@@ -21,8 +21,9 @@ use crate::service::{Client, Gateway, Handler, Handshake, RelayRoute, Shared, So
 use crate::upstream::{self, Upstream};
 
 /// Runs the proxy until it is told to end.
-pub fn run(config: Config) -> ExitCode {
+pub fn run(config: Config, source: &Source) -> ExitCode {
     start_log(&config.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),

@@ -1,3 +1,5 @@
+//! Polliwog, a reverse proxy that lets HTTP long-polling clients reach a WebSocket backend.
+//!
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;

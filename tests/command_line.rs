@@ -85,6 +85,21 @@ fn without_the_demo_the_built_in_file_is_refused_with_a_word_about_it() {
 }
 
 #[test]
+fn check_reads_the_certificate_as_a_run_would() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let tls = "[server]\nlisten = '127.0.0.1:0'\ntls = { certificate = 'cert.pem', key = 'key.pem' }\n";
+    let place = Place::new("tls").write("config.toml", format!("{GOOD}{tls}"));
+    let place = place.write("cert.pem", pair.cert.pem()).write("key.pem", pair.signing_key.serialize_pem());
+    assert_eq!(code(&place.polliwog(&["check"], &[])), 0);
+    let place = place.write("key.pem", "no key");
+    for args in [&["check"][..], &["run"]] {
+        let output = place.polliwog(args, &[]);
+        assert_eq!((code(&output), out(&output)), (78, ""), "{args:?}");
+        assert!(err(&output).contains("key.pem holds no private key"), "{}", err(&output));
+    }
+}
+
+#[test]
 fn every_fault_has_its_line_and_the_exit_code_is_78() {
     let text = "[servr]\n[[routes]]\npath = 'x'\ndialect = 'engine.oi'\nupstream = 'caht'\nping_interval = 0\n\
                 [upstreams.chat]\nkind = 'engine.io'\nurll = 'ws://h/'\n";

@@ -52,6 +52,8 @@ pub enum Section {
     Route,
     /// One `[upstreams.NAME]`.
     Upstream,
+    /// One `[upstreams.NAME.tls]`.
+    UpstreamTls,
 }
 
 impl Section {
@@ -66,6 +68,7 @@ impl Section {
             Self::Defaults => "[defaults]",
             Self::Route => "[[routes]]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "[upstreams.NAME.tls]",
         }
     }
 
@@ -94,7 +97,7 @@ const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static s
 /// Every key, in the order of the shipped file.
 #[rustfmt::skip] // One line for each key.
 pub const KEYS: &[Key] = {
-    use Section::{Admin, Defaults, Log, Route, Server, Tls, Upstream};
+    use Section::{Admin, Defaults, Log, Route, Server, Tls, Upstream, UpstreamTls};
     use Shown::{Default, Example, Mirrored};
     &[
         row(Server, "listen", Default("[\"127.0.0.1:8080\"]"), "where clients come in; port 0 takes any free port"),
@@ -125,6 +128,10 @@ pub const KEYS: &[Key] = {
         row(Route, "upstream", Example("\"demo\""), "the name of an upstream"),
         row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket or demo"),
         row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is tried in turn"),
+        row(Upstream, "tls", Example("{ ca = \"ca.pem\" }"), "how it proves who it is, behind wss or https:"),
+        row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
+        row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
+        row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),
         row(Upstream, "host", Default("\"client\""), "the Host it sees: the client's, or upstream: the URL's"),
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),

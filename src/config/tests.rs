@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::{Config, Faults};
-use crate::upstream::{Host, Kind};
+use crate::tls::Trust;
+use crate::upstream::{Host, Kind, Tls};
 
 pub(super) const GOOD: &str = "[[routes]]\npath = '/socket.io/'\ndialect = 'engine.io'\nupstream = 'chat'\n\
                     [upstreams.chat]\nkind = 'engine.io'\nurl = 'ws://127.0.0.1:3000/socket.io/'\n";
@@ -122,11 +123,6 @@ fn a_dialect_or_kind_of_a_later_version_is_named_as_such() {
         later.contains("\"mux\", not in this version, expected one of engine.io, websocket, demo"),
         "{later}"
     );
-    let later = told(&GOOD.replace("ws://127", "wss://127"));
-    assert!(
-        later.contains("\"wss\", not in this version, expected a URL that begins with \"ws://\""),
-        "{later}"
-    );
 }
 
 #[test]
@@ -240,11 +236,65 @@ fn a_url_must_lead_somewhere() {
         assert!(told(url).contains("expected a URL such as"), "{url}: {}", told(url));
     }
     assert!(told("'http://h/x'").ends_with("did you mean \"ws://h/x\"?"));
-    assert!(told("'ftp://h/x'").ends_with("expected a URL that begins with \"ws://\""));
+    assert!(told("'https://h/x'").ends_with("did you mean \"wss://h/x\"?"));
+    assert!(told("'ftp://h/x'").ends_with("expected a URL that begins with \"ws://\" or \"wss://\""));
+    assert!(told("'wss://a..b/'").contains("expected a URL such as"), "no certificate can name it");
     assert!(told("[]").contains("found an empty list, expected at least one URL"));
     let secret = told("'ws://me:hunter2@h/'");
     assert!(secret.contains("a URL with a user name") && !secret.contains("hunter2"), "{secret}");
     assert_eq!(faults(&GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", "['x', 'ws://h']"), &[]).len(), 1);
+}
+
+/// The upstream of a good file, with TLS settings.
+fn tls(url: &str, tls: &str) -> String {
+    GOOD.replace("ws://127.0.0.1:3000/socket.io/", url) + "tls = " + tls + "\n"
+}
+
+#[test]
+fn an_upstream_is_told_whom_to_trust() {
+    let read = |table: &str| parse(&tls("wss://h", table), &[]).unwrap().upstreams["chat"].tls.clone();
+    assert_eq!(read("{}"), Tls::default());
+    assert_eq!(read("{ ca = 'ca.pem' }").trust, Trust::File("ca.pem".into()));
+    assert_eq!(read("{ roots = 'system' }").trust, Trust::System);
+    let both = read("{ roots = 'webpki', server_name = 'chat.example.org' }");
+    assert_eq!((both.trust, both.server_name), (Trust::WebPki, "chat.example.org".try_into().ok()));
+    assert_eq!(read("{ server_name = '10.0.0.1' }").server_name, "10.0.0.1".try_into().ok());
+    let env = [("POLLIWOG_UPSTREAMS__CHAT__TLS__CA", "other.pem")];
+    let config = parse(&tls("wss://h", "{ ca = 'ca.pem' }"), &env).unwrap();
+    assert_eq!(config.upstreams["chat"].tls.trust, Trust::File("other.pem".into()));
+}
+
+#[test]
+fn tls_settings_that_cannot_hold_are_faults() {
+    let told = |url: &str, table: &str| {
+        let faults = faults(&tls(url, table), &[]);
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        faults[0].clone()
+    };
+    for url in ["ws://h", "wss://a', 'ws://h"] {
+        let url = if url.contains(',') { format!("['{url}']") } else { format!("'{url}'") };
+        let text = GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", &url) + "tls = {}\n";
+        assert_eq!(
+            faults(&text, &[]),
+            [
+                "config.toml:8:7: upstreams.chat.tls: found a table beside \"ws://h/\", expected only URLs that begin \
+              with \"wss://\" or \"https://\" beside it"
+            ]
+        );
+    }
+    assert_eq!(
+        told("wss://h", "{ ca = 'ca.pem', roots = 'system' }"),
+        "config.toml:8:33: upstreams.chat.tls.roots: found \"system\", expected none beside ca, which alone is trusted"
+    );
+    assert!(told("wss://h", "{ roots = 'mozilla' }").ends_with("expected one of system, webpki"));
+    assert!(told("wss://h", "{ server_name = 'h:443' }").contains("without a port"));
+    assert!(told("wss://h", "{ ca = '' }").ends_with("expected a file name"));
+    assert!(told("wss://h", "{ cert = 'x' }").contains("expected one of ca, roots, server_name"));
+    assert!(told("wss://h", "'ca.pem'").ends_with("expected a table, [upstreams.NAME.tls]"));
+    let misplaced = told("wss://h", "{}\nserver_name = 'x'");
+    assert!(misplaced.ends_with("it belongs in [upstreams.NAME.tls]"), "{misplaced}");
+    let demo = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'd'\n[upstreams.d]\nkind = 'demo'\ntls = {}\n";
+    assert_eq!(faults(demo, &[]).len(), 1);
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! TLS settings of an upstream: whom to trust.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::load_native_certs;
+
+use super::{ALPN, TlsError, provider, read_chain};
+
+/// Whose word is taken for a backend's name.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Trust {
+    /// The system's authorities, or Mozilla's where it has none.
+    #[default]
+    Public,
+    /// The system's authorities.
+    System,
+    /// Mozilla's authorities, as they were when this binary was built.
+    WebPki,
+    /// The authorities in a PEM file, and nobody else.
+    File(PathBuf),
+}
+
+/// Reads whom to trust. One configuration serves all connections to an upstream, so that sessions are resumed.
+///
+/// Buffers stay as rustls sizes them: an idle connection keeps 4 kB, and smaller records would cost more of them.
+///
+/// # Errors
+/// Each says which file is at fault.
+pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)?
+        .with_root_certificates(roots(trust)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, TlsError> {
+    match trust {
+        Trust::Public => system_roots().or_else(|_| {
+            tracing::info!("this system has no certificate authorities, Mozilla's are trusted");
+            Ok(mozilla_roots())
+        }),
+        Trust::System => system_roots(),
+        Trust::WebPki => Ok(mozilla_roots()),
+        Trust::File(path) => read_roots(path),
+    }
+}
+
+fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
+    SYSTEM.as_ref().map(Arc::clone).map_err(|source| TlsError::NoSystemRoots { source: source.as_ref() })
+}
+
+fn mozilla_roots() -> Arc<RootCertStore> {
+    Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(path)? {
+        roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Read once and shared: some hundred files on most systems.
+static SYSTEM: LazyLock<Result<Arc<RootCertStore>, Option<rustls_native_certs::Error>>> =
+    LazyLock::new(|| {
+        let found = load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // Old stores hold authorities of forms that nobody can check any more: these are left out.
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() { Err(found.errors.into_iter().next()) } else { Ok(Arc::new(roots)) }
+    });

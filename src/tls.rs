@@ -125,7 +125,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 const ALPN: &[u8] = b"http/1.1";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
@@ -191,15 +191,15 @@ mod tests {
         assert!(error.to_string().contains("cert.pem") && error.to_string().contains("key.pem"), "{error}");
     }
 
-    fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    pub(super) fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
         rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
     }
 
     /// A folder of its own for each test, removed at its end.
-    struct Files(PathBuf);
+    pub(super) struct Files(PathBuf);
 
     impl Files {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let folder = std::env::temp_dir().join(format!("polliwog-tls-{}-{count}", std::process::id()));
@@ -207,11 +207,11 @@ mod tests {
             Self(folder)
         }
 
-        fn path(&self, name: &str) -> PathBuf {
+        pub(super) fn path(&self, name: &str) -> PathBuf {
             self.0.join(name)
         }
 
-        fn write(&self, name: &str, text: &str) -> PathBuf {
+        pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
             fs::write(self.path(name), text).unwrap();
             self.path(name)
         }

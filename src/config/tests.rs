@@ -271,20 +271,13 @@ fn tls_settings_that_cannot_hold_are_faults() {
         assert_eq!(faults.len(), 1, "{faults:#?}");
         faults[0].clone()
     };
-    for url in ["ws://h", "wss://a', 'ws://h"] {
-        let url = if url.contains(',') { format!("['{url}']") } else { format!("'{url}'") };
-        let text = GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", &url) + "tls = {}\n";
-        assert_eq!(
-            faults(&text, &[]),
-            [
-                "config.toml:8:7: upstreams.chat.tls: found a table beside \"ws://h/\", expected only URLs that begin \
-              with \"wss://\" or \"https://\" beside it"
-            ]
-        );
-    }
+    let beside = "found a table beside \"ws://h/\", expected it only beside URLs that begin with \"wss://\" or \"https://\"";
+    assert_eq!(told("ws://h", "{}"), format!("config.toml:8:7: upstreams.chat.tls: {beside}"));
+    let one_of_two = GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", "['wss://a', 'ws://h']") + "tls = {}\n";
+    assert!(faults(&one_of_two, &[]).concat().ends_with(beside));
     assert_eq!(
         told("wss://h", "{ ca = 'ca.pem', roots = 'system' }"),
-        "config.toml:8:33: upstreams.chat.tls.roots: found \"system\", expected none beside ca, which alone is trusted"
+        "config.toml:8:32: upstreams.chat.tls.roots: found \"system\", expected none beside ca, which alone is trusted"
     );
     assert!(told("wss://h", "{ roots = 'mozilla' }").ends_with("expected one of system, webpki"));
     assert!(told("wss://h", "{ server_name = 'h:443' }").contains("without a port"));

@@ -2,6 +2,7 @@
 
 use super::keys::Section;
 use super::table::Table;
+use super::tree::show_text;
 use super::values::{file, server_name, word};
 use crate::tls::Trust;
 use crate::upstream::{Kind, Settings, Tls, is_secure};
@@ -11,8 +12,8 @@ pub(super) fn read(upstream: &Table<'_>, settings: &Settings) -> Tls {
     let Some(node) = upstream.get("tls") else { return Tls::default() };
     // Whoever writes it counts on it.
     if let Some(url) = settings.urls.iter().find(|url| !is_secure(url)) {
-        let found = format!("{} beside {:?}", node.show(), url.to_string());
-        upstream.report("tls", found, "only URLs that begin with \"wss://\" or \"https://\" beside it");
+        let found = format!("{} beside {}", node.show(), show_text(&url.to_string()));
+        upstream.report("tls", found, "it only beside URLs that begin with \"wss://\" or \"https://\"");
     } else if settings.kind == Kind::Demo {
         upstream.report("tls", node.show(), "none, kind \"demo\" runs inside this binary");
     }

@@ -75,3 +75,42 @@ static SYSTEM: LazyLock<Result<Arc<RootCertStore>, Option<rustls_native_certs::E
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() { Err(found.errors.into_iter().next()) } else { Ok(Arc::new(roots)) }
     });
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Files, self_signed};
+    use super::*;
+
+    #[test]
+    fn authorities_are_found_without_any_file() {
+        assert!(!mozilla_roots().is_empty());
+        assert!(!roots(&Trust::Public).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_the_authorities_in_the_file_are_trusted() {
+        let files = Files::new();
+        let both = files.write("ca.pem", &(self_signed().cert.pem() + &self_signed().cert.pem()));
+        assert_eq!(roots(&Trust::File(both)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn http_1_1_is_offered() {
+        assert_eq!(client_config(&Trust::WebPki).unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
+    }
+
+    #[test]
+    fn a_file_without_a_usable_certificate_is_named() {
+        let files = Files::new();
+        let error = |path: PathBuf| client_config(&Trust::File(path)).unwrap_err();
+        let absent = error(files.path("absent.pem"));
+        assert!(matches!(&absent, TlsError::Read { .. }) && absent.to_string().contains("absent.pem"));
+        let empty = error(files.write("empty.pem", ""));
+        assert!(matches!(&empty, TlsError::NoCertificate { .. }) && empty.to_string().contains("empty.pem"));
+        let key = error(files.write("key.pem", &self_signed().signing_key.serialize_pem()));
+        assert!(matches!(&key, TlsError::NoCertificate { .. }), "{key}");
+        let odd = files.write("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let odd = error(odd);
+        assert!(matches!(&odd, TlsError::Authority { .. }) && odd.to_string().contains("odd.pem"), "{odd}");
+    }
+}

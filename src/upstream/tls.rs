@@ -27,7 +27,8 @@ impl Tls {
 
     /// Makes a stream secure.
     pub(super) async fn shake(&self, stream: TcpStream) -> io::Result<Duplex> {
-        match self.connector.connect(self.name.clone(), stream).await {
+        // Boxed, so that an opening is not kept larger by what its handshake needed.
+        match Box::pin(self.connector.connect(self.name.clone(), stream)).await {
             Ok(stream) => Ok(Duplex::Tls(Box::new(stream.into()))),
             Err(source) => {
                 let failure = Failure { place: self.place.clone(), what: explain(&source), source };
@@ -53,6 +54,7 @@ struct Failure {
 }
 
 /// What a failure means to an operator; the cause has the details.
+#[expect(clippy::wildcard_enum_match_arm, reason = "an open set, of which only some say more to an operator")]
 fn explain(error: &io::Error) -> &'static str {
     use CertificateError as Certificate;
     use rustls::Error;
@@ -60,6 +62,8 @@ fn explain(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|cause| cause.downcast_ref()) {
         Some(Error::InvalidCertificate(fault)) => match fault {
             Certificate::UnknownIssuer => "its certificate is from nobody who is trusted here",
+            // As after an authority was made anew under its old name.
+            Certificate::BadSignature => "its certificate is not signed by whom it names",
             Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
                 "its certificate is not valid yet"

@@ -23,7 +23,7 @@ use crate::tls::client_config;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
 use crate::upstream::tls::Tls;
-use crate::upstream::{BuildError, OpenError, OpenRequest, Settings, is_secure};
+use crate::upstream::{BuildError, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -83,6 +83,17 @@ impl Dialer {
     ) -> Result<Accepted, OpenError> {
         let (stream, target) = self.dial(deadline).await?;
         deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
+    }
+
+    /// The same, in the client's own words.
+    pub(super) async fn relay(
+        self: &Arc<Self>,
+        request: OpenRequest,
+        host: Host,
+        deadline: Deadline,
+    ) -> Result<Relayed, OpenError> {
+        let (stream, target) = self.dial(deadline).await?;
+        deadline.bound(handshake::shake_for(stream, target, request, host)).await.flatten()
     }
 
     /// Connects to the first place that can be reached, starting with another one each time.

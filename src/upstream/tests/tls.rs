@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 use super::*;
 use crate::chain::Chain;
 use crate::tls::Trust;
-use crate::upstream::BuildError;
+use crate::upstream::{BuildError, Relayed};
 
 #[tokio::test]
 async fn a_backend_with_a_certificate_of_a_trusted_authority_is_reached() {
@@ -53,6 +53,28 @@ async fn an_engine_io_server_is_reached_as_well() {
         socket
     };
     assert_eq!(front.open_with(backend).await.0.sid.unwrap().as_str(), "abc");
+}
+
+#[tokio::test]
+async fn a_relayed_web_socket_crosses_tls_too() {
+    let authority = Authority::new();
+    let (listener, settings) = listen_at("localhost", &authority).await;
+    let front = Front::new(&settings);
+    let backend = async {
+        let mut stream = shake(&listener, authority.server("localhost")).await.unwrap();
+        while stream.read_u8().await.unwrap() != b'\n' {}
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.write_all(b"raw").await.unwrap();
+        stream
+    };
+    let (relayed, _backend) = within(async { tokio::join!(front.upstream.relay(request()), backend) }).await;
+    let Relayed { mut stream, read_ahead, .. } = relayed.unwrap();
+    let mut bytes = read_ahead.to_vec();
+    while bytes.len() < 3 {
+        within(stream.read_buf(&mut bytes)).await.unwrap();
+    }
+    assert_eq!(bytes, b"raw");
 }
 
 #[tokio::test]

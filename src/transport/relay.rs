@@ -148,13 +148,17 @@ impl Relay {
     fn tell(&mut self) -> bool {
         let Some(end) = self.verdict else { return false };
         let mut told = false;
+        // An end that is told first would answer in the middle of what it is saying or hearing.
+        if end == End::Drained && (self.up.is_inside_message() || self.down.is_inside_message()) {
+            return false;
+        }
         // The rest of a message that is too large will never come, so both ends are told.
-        if self.down.may_close(end) {
+        if self.down.may_close() {
             // To the client it is the server who ends the stream.
             self.down.say(&close_frame(&end.closing(), None), Then::End);
             told = true;
         }
-        if self.up.may_close(end) {
+        if self.up.may_close() {
             self.up.say(&close_frame(&end.closing(), Some(random_mask())), Then::Wait);
             told = true;
         }

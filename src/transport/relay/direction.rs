@@ -10,7 +10,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::codec::frames::{Counted, FrameScanner, HEADER_LEN_MAX, Scan};
 use crate::duplex::Duplex;
-use crate::end::End;
 
 /// Bytes on their way from one end to the other.
 #[derive(Debug)]
@@ -238,15 +237,16 @@ impl Direction {
         self.state = State::Closed(then);
     }
 
-    /// Whether a Close frame for this reason may stand here: a drain waits for the end of a message, a message that is
-    /// too large has no end to wait for.
-    pub(super) fn may_close(&self, end: End) -> bool {
-        let whole = if end == End::Drained {
-            self.scanner.is_between_messages() && self.held.is_empty()
-        } else {
-            self.scanner.is_between_frames()
-        };
-        whole && !self.scanner.is_closed() && matches!(self.state, State::Open | State::TooLarge)
+    /// Whether a Close frame may stand here: between two frames, and behind no other.
+    pub(super) fn may_close(&self) -> bool {
+        self.scanner.is_between_frames()
+            && !self.scanner.is_closed()
+            && matches!(self.state, State::Open | State::TooLarge)
+    }
+
+    /// Whether a message has begun that is expected to end.
+    pub(super) fn is_inside_message(&self) -> bool {
+        self.state == State::Open && !(self.scanner.is_between_messages() && self.held.is_empty())
     }
 
     /// Whether a Close frame has passed.

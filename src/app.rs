@@ -18,7 +18,7 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
 use crate::service::{Client, Gateway, Handler, Handshake, RelayRoute, Shared, Sockets, Stack};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, BuildError, Upstream};
 
 /// Runs the proxy until it is told to end.
 pub fn run(config: Config, source: &Source) -> ExitCode {
@@ -210,7 +210,10 @@ fn start_log(log: &Log) {
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _unread = writeln!(io::stderr(), "polliwog: {error:#}");
     // A certificate that can't be used is the configuration's fault (sysexits, EX_CONFIG).
-    let tls = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BindError::Tls(_))));
+    let tls = error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(BindError::Tls(_)))
+            || matches!(cause.downcast_ref(), Some(BuildError::Tls(_)))
+    });
     if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 

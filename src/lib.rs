@@ -5,6 +5,7 @@
 pub mod app;
 pub mod bridge;
 pub mod carrier;
+pub mod chain;
 pub mod cli;
 pub mod codec;
 pub mod config;

@@ -18,7 +18,7 @@ mod tree;
 /// The floors, lowest first. Each is a list of folders, or files, of src.
 const FLOORS: [&[&str]; 10] = [
     // Files that stand on each other in this order; on the other floors nobody imports a neighbour.
-    &["packet", "sid", "carrier", "end", "units", "tls", "duplex", "meter"],
+    &["packet", "sid", "carrier", "end", "chain", "units", "tls", "duplex", "meter"],
     &["codec"],
     &["session", "upstream"],
     &["dialect", "bridge"],
@@ -62,7 +62,8 @@ const WORLDLY_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];
 const LINES_MAX: usize = 400;
 
 /// Files that may be longer, and why.
-const LONG: [(&str, &str); 0] = [];
+const LONG: [(&str, &str); 1] =
+    [("src/upstream/tests/tls.rs", "one authority, and each way a handshake with its servers can fail")];
 
 /// Hosts of the world, each with the one file that may name it.
 const HOSTS: [(&str, &str); 3] = [

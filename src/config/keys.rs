@@ -52,6 +52,8 @@ pub enum Section {
     Route,
     /// One `[upstreams.NAME]`.
     Upstream,
+    /// One `[upstreams.NAME.tls]`.
+    UpstreamTls,
 }
 
 impl Section {
@@ -66,6 +68,7 @@ impl Section {
             Self::Defaults => "[defaults]",
             Self::Route => "[[routes]]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "[upstreams.NAME.tls]",
         }
     }
 
@@ -94,7 +97,7 @@ const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static s
 /// Every key, in the order of the shipped file.
 #[rustfmt::skip] // One line for each key.
 pub const KEYS: &[Key] = {
-    use Section::{Admin, Defaults, Log, Route, Server, Tls, Upstream};
+    use Section::{Admin, Defaults, Log, Route, Server, Tls, Upstream, UpstreamTls};
     use Shown::{Default, Example, Mirrored};
     &[
         row(Server, "listen", Default("[\"127.0.0.1:8080\"]"), "where clients come in; port 0 takes any free port"),
@@ -118,14 +121,18 @@ pub const KEYS: &[Key] = {
         row(Defaults, "upgrade_timeout", Default("\"10s\""), "how long a client may take to move to WebSocket"),
         row(Defaults, "close_timeout", Default("\"30s\""), "how long a client may take to fetch what is left"),
         row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
-        row(Defaults, "relay", Default("true"), "whether a WebSocket whose two ends speak the same is left to them"),
+        row(Defaults, "relay", Default("true"), "whether a WebSocket is left to two ends that speak alike"),
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
-        row(Route, "dialect", Example("\"engine.io\""), "what the clients speak: engine.io, as Socket.IO 3 and 4 do"),
+        row(Route, "dialect", Example("\"engine.io\""), "what the clients speak: engine.io (Socket.IO 3, 4) or websocket"),
         row(Route, "upstream", Example("\"demo\""), "the name of an upstream, see below"),
         row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket or demo"),
         row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is used in turn, past what is down"),
+        row(Upstream, "tls", Example("{ ca = \"ca.pem\" }"), "how it proves who it is, behind wss or https:"),
+        row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
+        row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
+        row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),
         row(Upstream, "host", Default("\"client\""), "which Host it sees: the client's, or upstream for the URL's"),
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),

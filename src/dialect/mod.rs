@@ -11,11 +11,11 @@ use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use crate::carrier::{Carrier, Revision};
+use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{Frame, Malformed};
 use crate::packet::{Packet, Text, Transport};
 use crate::session::{Packets, Policy};
-use crate::upstream::{Protocol, Refused};
+use crate::upstream::Refused;
 
 /// Every dialect that a route can name.
 pub static DIALECTS: &[&dyn Dialect] = &[&engineio::EngineIo];

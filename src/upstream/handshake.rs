@@ -232,6 +232,10 @@ fn handle_error(error: hyper::Error) -> OpenError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {
+            // In TLS 1.3 a server's verdict on the client comes after the handshake.
+            if let Some(alert) = broken.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+                return OpenError::Protocol(format!("TLS with it failed: {alert}"));
+            }
             return OpenError::Down(io::Error::new(broken.kind(), error));
         }
         cause = this.source();

@@ -15,6 +15,7 @@ mod socket;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod websocket;
 
 use std::fmt;
@@ -28,13 +29,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use crate::carrier::Protocol;
 use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
+use crate::tls::{TlsError, Trust};
 
 /// Makes the upstream that `settings` describe.
 ///
@@ -65,8 +69,11 @@ pub enum BuildError {
     #[error("an upstream needs at least one URL")]
     NoUrl,
     /// The URL is not one that can be dialled.
-    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH]")]
+    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH] or wss://...")]
     Url(http::Uri),
+    /// It is not known whom to trust.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The kind is `demo`, and the demo was left out.
     #[error("this binary was built without the demo backend (cargo feature `demo`)")]
     NoDemo,
@@ -103,15 +110,6 @@ pub struct Relayed {
     pub read_ahead: Bytes,
     /// The headers of its 101, less those about the hop.
     pub headers: HeaderMap,
-}
-
-/// What is spoken on a WebSocket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Protocol {
-    /// Engine.IO, revision 4.
-    EngineIo,
-    /// Whatever the application makes of it.
-    WebSocket,
 }
 
 /// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
@@ -233,9 +231,11 @@ pub struct Settings {
     pub kind: Kind,
     /// Where it is, at least one unless the kind is `demo`; tried in turn.
     pub urls: Vec<http::Uri>,
+    /// How it proves who it is, where a URL's scheme is `wss` or `https`.
+    pub tls: Tls,
     /// Which `Host` the backend sees.
     pub host: Host,
-    /// Longest wait for a TCP connection to one address.
+    /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
     pub handshake_timeout: Duration,
@@ -248,12 +248,27 @@ impl Default for Settings {
         Self {
             kind: Kind::EngineIo,
             urls: Vec::new(),
+            tls: Tls::default(),
             host: Host::Client,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             max_message: 16 << 20,
         }
     }
+}
+
+/// How a backend proves who it is (`[upstreams.NAME.tls]`).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Tls {
+    /// Whose word is taken for it.
+    pub trust: Trust,
+    /// The name that it must have, where that is not the URL's host.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// Whether TLS is spoken with the backend at this URL.
+pub fn is_secure(url: &http::Uri) -> bool {
+    url.scheme_str().is_some_and(|scheme| ["wss", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
 }
 
 /// What a backend speaks.

@@ -12,13 +12,13 @@ use http::request::Parts;
 pub use query::application_query;
 
 use super::{Dialect, Known, Op, PollBody, Reject, Reply, Road};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Protocol};
 use crate::codec::engineio::{
     Frame, Malformed, Payload, decode_text, encode_frame, encode_payload, encode_text, encoded_len,
 };
 use crate::packet::{Message, Packet, Text};
 use crate::session::{HangUp, Packets, Policy};
-use crate::upstream::{Protocol, Refused};
+use crate::upstream::Refused;
 
 /// The dialect `engine.io`.
 #[derive(Clone, Copy, Debug)]

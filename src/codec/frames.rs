@@ -155,15 +155,15 @@ mod tests {
     fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
         let mask = if masked { MASKED } else { 0 };
         let mut frame = vec![first];
-        match payload.len() {
-            len @ 0..=125 => frame.push(mask | len as u8),
-            len @ 126..=0xffff => {
-                frame.push(mask | 126);
-                frame.extend((len as u16).to_be_bytes());
+        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+            (Ok(len @ ..=0x7d), _) => frame.push(mask | len),
+            (_, Ok(len)) => {
+                frame.push(mask | 0x7e);
+                frame.extend(len.to_be_bytes());
             }
-            len => {
-                frame.push(mask | 127);
-                frame.extend((len as u64).to_be_bytes());
+            (_, Err(_)) => {
+                frame.push(mask | 0x7f);
+                frame.extend((payload.len() as u64).to_be_bytes());
             }
         }
         if masked {

@@ -102,12 +102,11 @@ impl Gateway {
         });
         let task = match (op, found) {
             (Ok(Op::Handshake(transport, carrier)), _) => Ok(Task::Handshake(transport, carrier)),
-            (Ok(Op::CloseAtOnce), _) => Ok(Task::CloseAtOnce),
             (Ok(Op::Poll), Some(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge)),
             (Ok(Op::Push), Some(Entry::Bridge(bridge))) => Ok(Task::Push(bridge)),
             (Ok(Op::Upgrade), Some(Entry::Bridge(bridge))) => Ok(Task::Upgrade(bridge)),
             // A session that began with a WebSocket keeps the one it has.
-            (Ok(Op::Upgrade), Some(Entry::Relay(_))) => Ok(Task::CloseAtOnce),
+            (Ok(Op::CloseAtOnce), _) | (Ok(Op::Upgrade), Some(Entry::Relay(_))) => Ok(Task::CloseAtOnce),
             (Ok(Op::Poll | Op::Push), Some(Entry::Relay(_))) => Err(Reject::BadRequest),
             (Ok(Op::Poll | Op::Push | Op::Upgrade), None) => Err(Reject::UnknownSid),
             (Err(reject), _) => Err(reject),

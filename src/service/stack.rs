@@ -36,7 +36,7 @@ pub struct Shared {
 pub enum Handler {
     /// A dialect whose packets pass through sessions.
     Gateway(Arc<Gateway>),
-    /// WebSockets that are relayed.
+    /// A plain WebSocket each, relayed.
     Sockets(Arc<Sockets>),
 }
 

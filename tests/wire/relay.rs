@@ -1,4 +1,4 @@
-//! WebSockets that are left to their two ends: everything crosses as it is, and the proxy still counts, limits and ends.
+//! A WebSocket that is left to its two ends: everything crosses as it is, and the proxy still counts, limits and ends.
 
 use std::thread;
 

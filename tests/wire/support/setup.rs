@@ -59,7 +59,7 @@ impl Setup {
         Self { kind: Kind::WebSocket, script: Script::new(Kind::WebSocket), ..Self::new() }
     }
 
-    /// WebSockets are relayed.
+    /// Every WebSocket is relayed.
     pub(crate) fn relayed(mut self) -> Self {
         self.relay = true;
         self

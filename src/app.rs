@@ -17,7 +17,7 @@ use crate::drain::{Drain, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
-use crate::service::{Client, Gateway, Handshake, Shared, Stack};
+use crate::service::{Client, Gateway, Handler, Handshake, RelayRoute, Shared, Sockets, Stack};
 use crate::upstream::{self, Upstream};
 
 /// Runs the proxy until it is told to end.
@@ -152,20 +152,32 @@ impl Plant {
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
-            let gateway = Gateway {
-                dialect: dialect::find(route.dialect)
-                    .with_context(|| format!("no dialect {}", route.dialect))?,
+            let meter = self.metrics.route(&route.path, &route.upstream);
+            let handshake = Handshake {
+                upstream: Arc::clone(upstream),
+                draining: self.draining.clone(),
+                trusted_proxies: Arc::clone(&trusted_proxies),
+            };
+            let relay = RelayRoute {
                 index,
-                handshake: Handshake {
-                    upstream: Arc::clone(upstream),
-                    draining: self.draining.clone(),
-                    trusted_proxies: Arc::clone(&trusted_proxies),
-                },
                 registry: self.registry.clone(),
                 tracker: self.sessions.clone(),
-                meter: self.metrics.route(&route.path, &route.upstream),
+                meter: meter.clone(),
+                message_max: config.upstreams[&route.upstream].max_message,
             };
-            routes.push((Arc::new(route.clone()), Arc::new(gateway)));
+            let handler = match dialect::find(route.dialect) {
+                None => Handler::Sockets(Arc::new(Sockets { handshake, relay })),
+                Some(dialect) => Handler::Gateway(Arc::new(Gateway {
+                    dialect,
+                    index,
+                    handshake,
+                    registry: self.registry.clone(),
+                    tracker: self.sessions.clone(),
+                    relay,
+                    meter,
+                })),
+            };
+            routes.push((Arc::new(route.clone()), handler));
         }
         Ok((Shared::new(routes), upstreams))
     }

@@ -118,6 +118,7 @@ pub const KEYS: &[Key] = {
         row(Defaults, "upgrade_timeout", Default("\"10s\""), "how long a client may take to move to WebSocket"),
         row(Defaults, "close_timeout", Default("\"30s\""), "how long a client may take to fetch what is left"),
         row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
+        row(Defaults, "relay", Default("true"), "whether a WebSocket whose two ends speak the same is left to them"),
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),

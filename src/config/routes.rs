@@ -12,9 +12,9 @@ use super::values::{Wrong, host, prefix, text, word};
 use crate::service::Route;
 
 /// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 1] = [("engine.io", "engine.io")];
+pub(super) const DIALECTS: [(&str, &str); 2] = [("engine.io", "engine.io"), ("websocket", "websocket")];
 /// Dialects that a later version serves.
-pub(super) const DIALECTS_LATER: [&str; 5] = ["websocket", "http", "mux", "sockjs", "longpoll"];
+pub(super) const DIALECTS_LATER: [&str; 4] = ["http", "mux", "sockjs", "longpoll"];
 
 /// Reads all routes; `upstreams` are the names that they may use.
 pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str], sink: &Sink) -> Vec<Route> {

@@ -15,7 +15,7 @@ use crate::carrier::{Carrier, Revision};
 use crate::codec::engineio::{Frame, Malformed};
 use crate::packet::{Packet, Text, Transport};
 use crate::session::{Packets, Policy};
-use crate::upstream::Refused;
+use crate::upstream::{Protocol, Refused};
 
 /// Every dialect that a route can name.
 pub static DIALECTS: &[&dyn Dialect] = &[&engineio::EngineIo];
@@ -29,6 +29,9 @@ pub fn find(name: &str) -> Option<&'static dyn Dialect> {
 pub trait Dialect: Sync + fmt::Debug {
     /// The name in the configuration.
     fn name(&self) -> &'static str;
+
+    /// What its clients speak on a WebSocket.
+    fn protocol(&self) -> Protocol;
 
     /// How its sessions are treated.
     fn policy(&self) -> Policy;

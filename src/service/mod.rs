@@ -4,16 +4,20 @@ pub mod admin;
 mod gateway;
 mod handshake;
 mod headers;
+mod relayed;
 mod router;
 mod settings;
+mod sockets;
 mod stack;
 
 use std::net::SocketAddr;
 
 pub use gateway::Gateway;
 pub use handshake::Handshake;
+pub use relayed::RelayRoute;
 pub use settings::{AdminSettings, Route};
-pub use stack::{Shared, Stack};
+pub use sockets::Sockets;
+pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;
 

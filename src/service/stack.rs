@@ -13,6 +13,7 @@ use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
 use super::settings::Route;
+use super::sockets::Sockets;
 use super::{Client, Response};
 use crate::transport::Abort;
 
@@ -27,12 +28,21 @@ pub struct Stack {
 #[derive(Debug)]
 pub struct Shared {
     router: Router,
-    routes: Vec<(Arc<Route>, Arc<Gateway>)>,
+    routes: Vec<(Arc<Route>, Handler)>,
+}
+
+/// What serves a route's requests.
+#[derive(Clone, Debug)]
+pub enum Handler {
+    /// A dialect whose packets pass through sessions.
+    Gateway(Arc<Gateway>),
+    /// WebSockets that are relayed.
+    Sockets(Arc<Sockets>),
 }
 
 impl Shared {
-    /// Routes and their gateways, in the same order.
-    pub fn new(routes: Vec<(Arc<Route>, Arc<Gateway>)>) -> Self {
+    /// Routes and what serves them, in the order of the configuration.
+    pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
         Self { router: Router::new(&settings), routes }
     }
@@ -57,8 +67,12 @@ impl Service<Request<Incoming>> for Stack {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
         match self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index)) {
-            Some((route, gateway)) => {
+            Some((route, Handler::Gateway(gateway))) => {
                 Box::pin(Arc::clone(gateway).serve(head, body, self.client, Arc::clone(route)))
+            }
+            Some((route, Handler::Sockets(sockets))) => {
+                let served = Arc::clone(sockets).serve(head, self.client, Arc::clone(route));
+                Box::pin(async move { Ok(served.await) })
             }
             None => {
                 Box::pin(std::future::ready(Ok(plain(StatusCode::NOT_FOUND, "no route for this path\n"))))

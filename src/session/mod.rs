@@ -14,6 +14,8 @@ mod polling;
 mod pulse;
 mod settings;
 mod state;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod upgrade;
 

@@ -27,7 +27,8 @@ use crate::duplex::Duplex;
 use crate::upstream::dial::Deadline;
 use crate::upstream::target::Target;
 use crate::upstream::{
-    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Settings, Upstream, engineio, handshake,
+    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
+    engineio, handshake,
 };
 
 /// The embedded server.
@@ -53,14 +54,18 @@ impl Demo {
         Ok(Self { serve: build_server(), target, settings: settings.clone(), tracker, cancel })
     }
 
-    async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
+    /// A new connection to the server.
+    fn connect(&self) -> Duplex {
         let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
         let (life, served) = (self.cancel.clone(), (self.serve)(theirs));
         self.tracker.spawn(async move { life.run_until_cancelled(served).await });
+        Duplex::Memory(ours)
+    }
 
+    async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         let terms = engineio::terms(self.settings.host, self.settings.max_message);
-        let accepted = handshake::shake(Duplex::Memory(ours), &self.target, request, &terms);
+        let accepted = handshake::shake(self.connect(), &self.target, request, &terms);
         let accepted = deadline.bound(accepted).await.flatten()?;
         deadline.bound(engineio::begin(accepted, self.settings.max_message)).await.flatten()
     }
@@ -69,6 +74,16 @@ impl Demo {
 impl Upstream for Demo {
     fn open(&self, request: OpenRequest) -> Opening<'_> {
         Box::pin(self.open(request))
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let shaken = handshake::shake_for(self.connect(), &self.target, request, self.settings.host);
+        Box::pin(async move { deadline.bound(shaken).await.flatten() })
     }
 
     fn is_down(&self) -> bool {

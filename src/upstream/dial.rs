@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::duplex::Duplex;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
-use crate::upstream::{BuildError, OpenError, OpenRequest, Settings};
+use crate::upstream::{BuildError, Host, OpenError, OpenRequest, Relayed, Settings};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -74,6 +74,17 @@ impl Dialer {
     ) -> Result<Accepted, OpenError> {
         let (stream, target) = self.dial(deadline).await?;
         deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
+    }
+
+    /// The same, in the client's own words.
+    pub(super) async fn relay(
+        self: &Arc<Self>,
+        request: OpenRequest,
+        host: Host,
+        deadline: Deadline,
+    ) -> Result<Relayed, OpenError> {
+        let (stream, target) = self.dial(deadline).await?;
+        deadline.bound(handshake::shake_for(stream, target, request, host)).await.flatten()
     }
 
     /// Connects to the first place that can be reached, starting with another one each time.

@@ -31,6 +31,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
@@ -76,12 +77,42 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// Opens a link for one client; it ends by its own deadline.
     fn open(&self, request: OpenRequest) -> Opening<'_>;
 
+    /// What the backend speaks, for a client that speaks the same: then the two are left to each other.
+    fn protocol(&self) -> Protocol;
+
+    /// Asks the backend for a WebSocket in the client's own words, and gives back the bare stream: handshake, extensions
+    /// and frames are between the two.
+    fn relay(&self, request: OpenRequest) -> Relaying<'_>;
+
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
     fn is_down(&self) -> bool;
 }
 
 /// The future of [`Upstream::open`].
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(Opened, Box<dyn Link>), OpenError>> + Send + 'a>>;
+
+/// The future of [`Upstream::relay`].
+pub type Relaying<'a> = Pin<Box<dyn Future<Output = Result<Relayed, OpenError>> + Send + 'a>>;
+
+/// A WebSocket that the backend has accepted in its client's own words.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The backend's side.
+    pub stream: Duplex,
+    /// What the backend has sent behind its answer already.
+    pub read_ahead: Bytes,
+    /// The headers of its 101, less those about the hop.
+    pub headers: HeaderMap,
+}
+
+/// What is spoken on a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// Engine.IO, revision 4.
+    EngineIo,
+    /// Whatever the application makes of it.
+    WebSocket,
+}
 
 /// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
 #[derive(Clone, Debug)]

@@ -13,8 +13,8 @@ use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
-    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Settings, Upstream,
-    close,
+    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
+    Settings, Upstream, close,
 };
 
 /// A plain WebSocket server.
@@ -51,6 +51,15 @@ impl WebSocket {
 impl Upstream for WebSocket {
     fn open(&self, request: OpenRequest) -> Opening<'_> {
         Box::pin(self.open(request))
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::WebSocket
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        Box::pin(self.dialer.relay(request, self.settings.host, deadline))
     }
 
     fn is_down(&self) -> bool {

@@ -18,7 +18,7 @@ use crate::codec::engineio::{
 };
 use crate::packet::{Message, Packet, Text};
 use crate::session::{HangUp, Packets, Policy};
-use crate::upstream::Refused;
+use crate::upstream::{Protocol, Refused};
 
 /// The dialect `engine.io`.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,10 @@ pub struct EngineIo;
 impl Dialect for EngineIo {
     fn name(&self) -> &'static str {
         "engine.io"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
     }
 
     fn policy(&self) -> Policy {

@@ -15,6 +15,7 @@ mod pulse;
 mod settings;
 mod state;
 #[cfg(test)]
+#[expect(clippy::unchecked_time_subtraction, reason = "a moment just before another")]
 mod tests;
 mod timers;
 mod upgrade;

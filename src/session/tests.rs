@@ -124,10 +124,8 @@ impl Rig {
     fn fetch(&mut self) -> Vec<Packet> {
         let mut events = self.poll();
         self.session.handle_delivered();
-        match events.remove(0) {
-            Event::Answer(batch) => batch,
-            event => panic!("an answer was due, not {event:?}"),
-        }
+        let Event::Answer(batch) = events.remove(0) else { panic!("an answer was due") };
+        batch
     }
 
     /// A whole POST.

@@ -10,6 +10,7 @@ use super::script::{Op, Said, Which};
 use crate::codec::engineio::{Malformed, encoded_len};
 
 /// A backend, a link, a client and a driver.
+#[expect(clippy::struct_excessive_bools, reason = "what is true of a world, each by itself")]
 pub(super) struct World {
     pub(super) session: Session,
     now: Instant,
@@ -112,7 +113,6 @@ impl World {
             Op::LinkRoom(room) => self.link_room = room,
             Op::LinkBreaks if self.link == LinkState::Open => self.break_link(),
             Op::LinkChokes if self.link == LinkState::Open => self.link = LinkState::Choking,
-            Op::LinkBreaks | Op::LinkChokes => {}
             Op::SocketRoom(room) => self.socket_room = room,
             Op::Poll(manners) => self.poll(manners),
             Op::HangUp => self.hang_up(),
@@ -131,7 +131,8 @@ impl World {
             Op::SocketBreaks if self.socket => {
                 self.session.handle_socket_end(End::ClientGone, None, self.now);
             }
-            Op::SocketEnds(_) | Op::SocketBreaks => {}
+            // What is not there can't end.
+            Op::LinkBreaks | Op::LinkChokes | Op::SocketEnds(_) | Op::SocketBreaks => {}
             Op::Wait(ms) => self.now += ms * MS,
             Op::WaitForDeadline => self.now = self.session.poll_timeout().unwrap_or(self.now),
             Op::Drain(ms) => self.drain(ms * MS),

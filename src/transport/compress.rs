@@ -27,7 +27,9 @@ impl Coding {
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut best: Option<(Self, Rank)> = None;
         for coding in [Self::Gzip, Self::Deflate] {
-            let Some(rank) = Rank::of(coding.name(), headers).filter(|rank| rank.weight > 0.0) else { continue };
+            let Some(rank) = Rank::of(coding.name(), headers).filter(|rank| rank.weight > 0.0) else {
+                continue;
+            };
             if best.is_none_or(|(_, other)| rank.is_before(other)) {
                 best = Some((coding, rank));
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_LENGTH, HeaderName, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -230,12 +230,11 @@ impl Own {
         if let Some(methods) = &self.methods {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
         }
-        let allowed = match &self.headers {
-            Some(allowed) => Some(allowed.clone()),
-            None => {
-                vary(headers, &HeaderValue::from_static("Access-Control-Request-Headers"));
-                question.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()
-            }
+        let allowed = if let Some(allowed) = &self.headers {
+            Some(allowed.clone())
+        } else {
+            vary(headers, &HeaderValue::from_static("Access-Control-Request-Headers"));
+            question.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()
         };
         if let Some(allowed) = allowed.filter(|allowed| !allowed.is_empty()) {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
@@ -243,8 +242,7 @@ impl Own {
         if let Some(max_age) = &self.max_age {
             headers.insert(ACCESS_CONTROL_MAX_AGE, max_age.clone());
         }
-        // Some browsers wait for a body without it.
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        // The middleware's `Content-Length: 0` is left out: a 204 must not have one (RFC 9110, section 8.6).
         response
     }
 }

@@ -49,7 +49,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Its connection is to be dropped without an answer.
-    pub async fn serve(
+    pub(super) async fn serve(
         self: Arc<Self>,
         head: Parts,
         body: Incoming,

@@ -163,3 +163,5 @@ const INLINE_LEN_MAX: usize = 64 << 10;
 /// Room for the headers of most answers.
 const HEADERS: usize = 4;
 const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");
+/// Every parked poll has one.
+const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

@@ -27,7 +27,7 @@ pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str],
         let host = table.value("host", host);
         let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
         let upstream = table.required("upstream", |node| one_of(node, upstreams));
-        let Defaults { session, allowed_origins } = defaults.overridden_by(&table);
+        let Defaults { session, allowed_origins, cors, compression } = defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
                 seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));
@@ -38,7 +38,8 @@ pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str],
             seen.push((index, path.clone(), host.clone()));
         }
         if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
-            routes.push(Route { path, host, dialect, upstream, allowed_origins, session: Arc::new(session) });
+            let session = Arc::new(session);
+            routes.push(Route { path, host, dialect, upstream, allowed_origins, cors, compression, session });
         }
     }
     routes

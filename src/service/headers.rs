@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE, VARY,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
@@ -46,23 +46,6 @@ fn filtered(
         }
     }
     add_forwarded(&mut kept, client, trusted);
-    kept
-}
-
-/// The CORS headers with which a backend answered a session's first request: its later answers carry them too, or a
-/// browser would not show them to its page.
-pub(super) fn cors(headers: &HeaderMap) -> HeaderMap {
-    let cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-    let mut kept: HeaderMap = headers
-        .iter()
-        .filter(|(name, _)| cors(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if !kept.is_empty()
-        && let Some(vary) = headers.get(VARY)
-    {
-        kept.insert(VARY, vary.clone());
-    }
     kept
 }
 

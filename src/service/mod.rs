@@ -1,9 +1,11 @@
 //! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
+mod cors;
 mod gateway;
 mod handshake;
 mod headers;
+mod preflight;
 mod relayed;
 mod router;
 mod settings;
@@ -15,7 +17,7 @@ use std::net::SocketAddr;
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
-pub use settings::{AdminSettings, Route};
+pub use settings::{AdminSettings, Cors, OwnCors, Route};
 pub use sockets::Sockets;
 pub use stack::{Handler, Shared, Stack};
 

@@ -5,19 +5,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::TryFutureExt as _;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
 
+use super::cors::CorsLayer;
 use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
 use super::settings::Route;
 use super::sockets::Sockets;
 use super::{Client, Response};
+use crate::meter::Op;
 use crate::transport::Abort;
 
-/// The service of one connection: router, then the gateway of the route that it names.
+/// The service of one connection: router, then the route's CORS around its gateway.
 #[derive(Clone, Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -28,7 +31,15 @@ pub struct Stack {
 #[derive(Debug)]
 pub struct Shared {
     router: Router,
-    routes: Vec<(Arc<Route>, Handler)>,
+    routes: Vec<Served>,
+}
+
+/// One route and what serves it.
+#[derive(Debug)]
+struct Served {
+    route: Arc<Route>,
+    cors: Arc<CorsLayer>,
+    handler: Handler,
 }
 
 /// What serves a route's requests.
@@ -44,7 +55,11 @@ impl Shared {
     /// Routes and what serves them, in the order of the configuration.
     pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
-        Self { router: Router::new(&settings), routes }
+        let routes = routes.into_iter().map(|(route, handler)| {
+            let cors = Arc::new(CorsLayer::new(&route.cors));
+            Served { route, cors, handler }
+        });
+        Self { router: Router::new(&settings), routes: routes.collect() }
     }
 }
 
@@ -66,17 +81,33 @@ impl Service<Request<Incoming>> for Stack {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
-        match self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index)) {
-            Some((route, Handler::Gateway(gateway))) => {
-                Box::pin(Arc::clone(gateway).serve(head, body, self.client, Arc::clone(route)))
-            }
-            Some((route, Handler::Sockets(sockets))) => {
+        let served = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
+        let Some(Served { route, cors, handler }) = served else {
+            return answered(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
+        };
+        let gateway = match handler {
+            Handler::Gateway(gateway) => gateway,
+            Handler::Sockets(sockets) => {
                 let served = Arc::clone(sockets).serve(head, self.client, Arc::clone(route));
-                Box::pin(async move { Ok(served.await) })
+                return Box::pin(async move { Ok(served.await) });
             }
-            None => {
-                Box::pin(std::future::ready(Ok(plain(StatusCode::NOT_FOUND, "no route for this path\n"))))
-            }
+        };
+        let asked = cors.ask(&head);
+        if let Some(response) = cors.answer_preflight(&head, &asked) {
+            gateway.meter.request(Op::Other, response.status().as_u16());
+            return answered(response);
         }
+        let (cors, layer) = (Arc::clone(cors), Arc::clone(cors));
+        let serving = Arc::clone(gateway).serve(head, body, self.client, Arc::clone(route), cors);
+        // Not an async block around it, which would hold the parked future twice.
+        Box::pin(serving.map_ok(move |mut response| {
+            layer.apply(&asked, &mut response);
+            response
+        }))
     }
+}
+
+/// An answer that needs no wait.
+fn answered(response: Response) -> <Stack as Service<Request<Incoming>>>::Future {
+    Box::pin(std::future::ready(Ok(response)))
 }

@@ -136,7 +136,7 @@ pub(super) async fn shake(
 }
 
 /// Drives hyper's connection for as long as `work` waits for what comes over it.
-async fn alongside<T>(
+pub(super) async fn alongside<T>(
     connection: impl Future<Output = hyper::Result<()>>,
     work: impl Future<Output = T>,
 ) -> T {
@@ -203,7 +203,8 @@ fn chosen_subprotocol(
     }
 }
 
-async fn read_refusal(response: Response<Incoming>) -> Refused {
+/// Reads an answer that is no 101, its body as far as it is handed on.
+pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
     let (mut head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
     // A body that breaks off is handed on as far as it came: the status says what matters.
@@ -228,7 +229,7 @@ fn fresh_key() -> Result<HeaderValue, OpenError> {
 }
 
 /// Tells a connection that broke from an answer that is not HTTP.
-fn handle_error(error: hyper::Error) -> OpenError {
+pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {
@@ -247,6 +248,6 @@ fn handle_error(error: hyper::Error) -> OpenError {
 }
 
 /// Cookies can be long; what is longer than this is no head.
-const HEAD_LEN_MAX: usize = 64 << 10;
+pub(super) const HEAD_LEN_MAX: usize = 64 << 10;
 /// As much of a refusal's body as is handed to a client.
 const REFUSAL_LEN_MAX: usize = 64 << 10;

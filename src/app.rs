@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ipnet::IpNet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,11 +15,11 @@ use crate::bridge::Registry;
 use crate::config::{Config, Log};
 use crate::dialect;
 use crate::drain::{Drain, end_sessions};
-use crate::meter::{Listener, Metrics};
+use crate::meter::{Listener, Meter, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
-use crate::service::{Client, Gateway, Handshake, Shared, Stack};
-use crate::upstream::{self, Upstream};
+use crate::service::{Client, Forward, ForwardPath, Gateway, Handler, Handshake, Route, Shared, Stack};
+use crate::upstream::{self, Kind, Upstream};
 
 /// Runs the proxy until it is told to end.
 pub fn run(config: Config) -> ExitCode {
@@ -151,22 +152,52 @@ impl Plant {
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
-            let gateway = Gateway {
-                dialect: dialect::find(route.dialect)
-                    .with_context(|| format!("no dialect {}", route.dialect))?,
-                index,
-                handshake: Handshake {
+            let kind = config.upstreams.get(&route.upstream).map(|settings| settings.kind);
+            let meter = self.metrics.route(&route.path, &route.upstream);
+            let forward = |path| {
+                Arc::new(Forward {
                     upstream: Arc::clone(upstream),
-                    draining: self.draining.clone(),
+                    path,
                     trusted_proxies: Arc::clone(&trusted_proxies),
-                },
-                registry: self.registry.clone(),
-                tracker: self.sessions.clone(),
-                meter: self.metrics.route(&route.path, &route.upstream),
+                    tracker: self.sessions.clone(),
+                    meter: meter.clone(),
+                })
             };
-            routes.push((Arc::new(route.clone()), Arc::new(gateway)));
+            let handler = if route.dialect == HTTP {
+                let is_plain = kind == Some(Kind::Http);
+                Handler::Forward(forward(if is_plain { ForwardPath::Url } else { ForwardPath::Client }))
+            } else {
+                let has_files = matches!(kind, Some(Kind::EngineIo | Kind::Demo));
+                let files = has_files.then(|| forward(ForwardPath::Url));
+                let gateway =
+                    self.gateway(index, route, Arc::clone(upstream), &trusted_proxies, meter.clone())?;
+                Handler::Sessions { gateway: Arc::new(gateway), files }
+            };
+            routes.push((Arc::new(route.clone()), handler));
         }
         Ok((Shared::new(routes), upstreams))
+    }
+
+    fn gateway(
+        &self,
+        index: usize,
+        route: &Route,
+        upstream: Arc<dyn Upstream>,
+        trusted_proxies: &Arc<[IpNet]>,
+        meter: Meter,
+    ) -> anyhow::Result<Gateway> {
+        Ok(Gateway {
+            dialect: dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?,
+            index,
+            handshake: Handshake {
+                upstream,
+                draining: self.draining.clone(),
+                trusted_proxies: Arc::clone(trusted_proxies),
+            },
+            registry: self.registry.clone(),
+            tracker: self.sessions.clone(),
+            meter,
+        })
     }
 }
 
@@ -201,6 +232,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
+/// The dialect of routes that forward.
+const HTTP: &str = "http";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -121,13 +121,14 @@ pub const KEYS: &[Key] = {
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
-        row(Route, "dialect", Example("\"engine.io\""), "what the clients speak: engine.io"),
+        row(Route, "dialect", Example("\"engine.io\""), "what the clients speak: engine.io or http"),
         row(Route, "upstream", Example("\"demo\""), "the name of an upstream"),
-        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket or demo"),
+        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket, http or demo"),
         row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is tried in turn"),
         row(Upstream, "host", Default("\"client\""), "the Host it sees: the client's, or upstream: the URL's"),
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
+        row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
     ]
 };

@@ -1,6 +1,7 @@
 //! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
+mod forward;
 mod gateway;
 mod handshake;
 mod headers;
@@ -10,10 +11,11 @@ mod stack;
 
 use std::net::SocketAddr;
 
+pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use settings::{AdminSettings, Route};
-pub use stack::{Shared, Stack};
+pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;
 

@@ -1,14 +1,15 @@
 //! The whole way of a request, on one screen.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
 
+use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
@@ -16,7 +17,7 @@ use super::settings::Route;
 use super::{Client, Response};
 use crate::transport::Abort;
 
-/// The service of one connection: router, then the gateway of the route that it names.
+/// The service of one connection: router, then the handler of the route that it names.
 #[derive(Clone, Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -27,12 +28,26 @@ pub struct Stack {
 #[derive(Debug)]
 pub struct Shared {
     router: Router,
-    routes: Vec<(Arc<Route>, Arc<Gateway>)>,
+    routes: Vec<(Arc<Route>, Handler)>,
+}
+
+/// What serves a route's requests.
+#[derive(Debug)]
+pub enum Handler {
+    /// Sessions.
+    Sessions {
+        /// Where they live.
+        gateway: Arc<Gateway>,
+        /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
+        files: Option<Arc<Forward>>,
+    },
+    /// Nothing but requests, each forwarded as it is.
+    Forward(Arc<Forward>),
 }
 
 impl Shared {
-    /// Routes and their gateways, in the same order.
-    pub fn new(routes: Vec<(Arc<Route>, Arc<Gateway>)>) -> Self {
+    /// Routes and their handlers.
+    pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
         Self { router: Router::new(&settings), routes }
     }
@@ -56,13 +71,22 @@ impl Service<Request<Incoming>> for Stack {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
-        match self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index)) {
-            Some((route, gateway)) => {
-                Box::pin(Arc::clone(gateway).serve(head, body, self.client, Arc::clone(route)))
-            }
-            None => {
-                Box::pin(std::future::ready(Ok(plain(StatusCode::NOT_FOUND, "no route for this path\n"))))
-            }
+        if head.method == Method::CONNECT {
+            return Box::pin(ready(Ok(refuse_connect())));
         }
+        let found = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
+        let Some((route, handler)) = found else {
+            return Box::pin(ready(Ok(plain(StatusCode::NOT_FOUND, "no route for this path\n"))));
+        };
+        let (client, route) = (self.client, Arc::clone(route));
+        let forward = match handler {
+            Handler::Sessions { files: Some(files), .. } if is_client_file(&head, &route.path) => files,
+            Handler::Sessions { gateway, .. } => {
+                return Box::pin(Arc::clone(gateway).serve(head, body, client, route));
+            }
+            Handler::Forward(forward) => forward,
+        };
+        let forward = Arc::clone(forward).serve(head, body, client, route);
+        Box::pin(async move { Ok(forward.await) })
     }
 }

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use crate::duplex::Duplex;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
-use crate::upstream::{BuildError, OpenError, OpenRequest, Settings};
+use crate::upstream::{BuildError, Kind, OpenError, OpenRequest, Settings};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -46,7 +46,8 @@ impl Dialer {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Arc<Self>, BuildError> {
-        let places = settings.urls.iter().map(Place::new).collect::<Result<Vec<_>, _>>()?;
+        let places =
+            settings.urls.iter().map(|url| Place::new(url, settings.kind)).collect::<Result<Vec<_>, _>>()?;
         if places.is_empty() {
             return Err(BuildError::NoUrl);
         }
@@ -147,8 +148,9 @@ impl std::fmt::Display for Dialer {
 }
 
 impl Place {
-    fn new(url: &Uri) -> Result<Self, BuildError> {
-        let target = Target::new(url).filter(|_| url.scheme_str() == Some("ws"));
+    fn new(url: &Uri, kind: Kind) -> Result<Self, BuildError> {
+        let scheme = if kind == Kind::Http { "http" } else { "ws" };
+        let target = Target::new(url).filter(|_| url.scheme_str() == Some(scheme));
         let (Some(target), Some(host)) = (target, url.host()) else {
             return Err(BuildError::Url(url.clone()));
         };

@@ -14,6 +14,7 @@ use crate::codec::engineio::{Frame, OpenPacket, decode_text, encode_frame};
 use crate::packet::{Closing, Message, Packet, Text};
 use crate::sid::Sid;
 use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
@@ -25,6 +26,7 @@ use crate::upstream::{
 #[derive(Debug)]
 pub(super) struct EngineIo {
     dialer: Arc<Dialer>,
+    forwarder: Forwarder,
     settings: Settings,
 }
 
@@ -34,7 +36,9 @@ impl EngineIo {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Self, BuildError> {
-        Ok(Self { dialer: Dialer::new(settings, tracker, cancel)?, settings: settings.clone() })
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
@@ -56,6 +60,10 @@ impl EngineIo {
 impl Upstream for EngineIo {
     fn open(&self, request: OpenRequest) -> Opening<'_> {
         Box::pin(self.open(request))
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
     }
 
     fn is_down(&self) -> bool {

@@ -197,7 +197,7 @@ fn fresh_key() -> Result<HeaderValue, OpenError> {
 }
 
 /// Tells a connection that broke from an answer that is not HTTP.
-fn handle_error(error: hyper::Error) -> OpenError {
+pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {
@@ -212,6 +212,6 @@ fn handle_error(error: hyper::Error) -> OpenError {
 }
 
 /// Cookies can be long; what is longer than this is no head.
-const HEAD_LEN_MAX: usize = 64 << 10;
+pub(super) const HEAD_LEN_MAX: usize = 64 << 10;
 /// As much of a refusal's body as is handed to a client.
 const REFUSAL_LEN_MAX: usize = 64 << 10;

@@ -8,9 +8,13 @@ mod close;
 mod demo;
 mod dial;
 mod engineio;
+mod forward;
 mod handshake;
 mod headers;
 mod late;
+mod plain;
+mod pool;
+mod request_body;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -34,6 +38,7 @@ use tokio_util::task::TaskTracker;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
+pub use forward::{Answer, AnswerBody, ForwardError, ForwardRequest, Forwarder};
 
 /// Makes the upstream that `settings` describe.
 ///
@@ -49,6 +54,7 @@ pub fn build(
 ) -> Result<Arc<dyn Upstream>, BuildError> {
     Ok(match settings.kind {
         Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
+        Kind::Http => Arc::new(plain::Plain::new(settings, tracker, cancel)?),
         Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, tracker, cancel)?),
         #[cfg(feature = "demo")]
         Kind::Demo => Arc::new(demo::Demo::new(settings, tracker, cancel)?),
@@ -64,7 +70,7 @@ pub enum BuildError {
     #[error("an upstream needs at least one URL")]
     NoUrl,
     /// The URL is not one that can be dialled.
-    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH]")]
+    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH], or http:// for kind http")]
     Url(http::Uri),
     /// The kind is `demo`, and the demo was left out.
     #[error("this binary was built without the demo backend (cargo feature `demo`)")]
@@ -75,6 +81,9 @@ pub enum BuildError {
 pub trait Upstream: Send + Sync + fmt::Debug {
     /// Opens a link for one client; it ends by its own deadline.
     fn open(&self, request: OpenRequest) -> Opening<'_>;
+
+    /// What asks the same server for anything else than a session.
+    fn forwarder(&self) -> &Forwarder;
 
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
     fn is_down(&self) -> bool;
@@ -208,6 +217,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
     pub handshake_timeout: Duration,
+    /// Longest wait for an answer to a forwarded request to begin, and for the next piece of the request's body.
+    pub response_timeout: Duration,
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
     pub max_message: usize,
 }
@@ -220,6 +231,7 @@ impl Default for Settings {
             host: Host::Client,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_mins(1),
             max_message: 16 << 20,
         }
     }
@@ -234,6 +246,8 @@ pub enum Kind {
     WebSocket,
     /// The Socket.IO server embedded in this binary.
     Demo,
+    /// Plain HTTP, to which requests are forwarded.
+    Http,
 }
 
 /// Which `Host` header the backend sees.

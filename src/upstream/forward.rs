@@ -147,7 +147,11 @@ impl Forwarder {
     async fn connect(&self) -> Result<Connection, OpenError> {
         let deadline = Deadline::after(self.handshake_timeout);
         let (stream, target) = self.source.dial(deadline).await?;
-        let shaken = http1::Builder::new().max_buf_size(HEAD_LEN_MAX).handshake(TokioIo::new(stream)).await;
+        let shaken = http1::Builder::new()
+            .max_buf_size(HEAD_LEN_MAX)
+            .max_header_size(HEAD_LEN_MAX)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, connection) = shaken.map_err(handshake::handle_error)?;
         self.pool.spawn(async move {
             // A failure reaches the request by itself.

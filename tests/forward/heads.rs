@@ -26,7 +26,7 @@ fn a_target_reaches_the_backend_byte_for_byte() {
         "/a?",
         "/?b?c=/../d#",
         "/a;b=c,d:e@f!$&'()*+",
-        "/a|b\"{}^`",
+        "/a|b\"{}",
         "/\u{e4}",
         "*",
     ] {

@@ -20,7 +20,7 @@ fn the_shipped_configuration_answers_with_a_page() {
     assert_eq!(head.header("content-length"), page.header("content-length"));
     let refused = client.request("POST", "/", &[], b"x");
     assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
-    for target in ["/other", "/favicon.ico", "/socket.io", "//"] {
+    for target in ["/other", "/favicon.ico", "/socket.i", "//"] {
         assert_eq!(client.get(target).status, 404, "{target}");
     }
     assert!(client.get("/socket.io/?EIO=4&transport=polling").text().starts_with("0{"));

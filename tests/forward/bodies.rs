@@ -17,7 +17,8 @@ const FLAT: usize = 16 << 20;
 /// Bytes that tell their place.
 fn pattern(from: usize, length: usize) -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
-    let bytes = BYTES.get_or_init(|| (0..PERIOD + PIECE).map(|place| (place / 7 % 251) as u8).collect());
+    let byte = |place| u8::try_from(place / 7 % 251).unwrap();
+    let bytes = BYTES.get_or_init(|| (0..PERIOD + PIECE).map(byte).collect());
     &bytes[from % PERIOD..][..length]
 }
 
@@ -46,7 +47,7 @@ fn pour(wire: &Wire, chunked: bool) -> thread::JoinHandle<()> {
 
 /// Reads `LARGE` bytes and looks at each.
 fn drink(wire: &mut Wire, chunked: bool, mut look: impl FnMut()) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let mut read = 0;
     while read < LARGE {
         let piece = if chunked {

@@ -16,6 +16,7 @@ use crate::{server, service, upstream};
 
 mod env;
 mod fault;
+mod files;
 pub mod keys;
 mod listeners;
 mod log;
@@ -29,6 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust;
 mod upstreams;
 mod values;
 
@@ -105,7 +107,7 @@ pub enum LoadError {
 
 impl Config {
     /// Loads the file at `path`, which must exist; without one the working directory's `config.toml`, and where there
-    /// is none, the shipped file that is built in. `env` overrides it.
+    /// is none, the shipped file that is built in. `env` overrides it. The files that it names are looked at as well.
     ///
     /// # Errors
     /// Every fault at once, or the file that could not be read.
@@ -121,10 +123,10 @@ impl Config {
             }
             Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
         };
-        Ok((Self::parse(&text, &source.to_string(), env)?, source))
+        Ok((Self::parse_and(&text, &source.to_string(), env, files::check)?, source))
     }
 
-    /// Reads a configuration's text; `file_name` is what faults call it.
+    /// Reads a configuration's text; `file_name` is what faults call it. No file is touched.
     ///
     /// # Errors
     /// Every fault at once.
@@ -133,6 +135,15 @@ impl Config {
         file_name: &str,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Faults> {
+        Self::parse_and(text, file_name, env, |_, _, _| {})
+    }
+
+    fn parse_and(
+        text: &str,
+        file_name: &str,
+        env: impl Iterator<Item = (OsString, OsString)>,
+        check: impl FnOnce(&Self, &Node, &Sink),
+    ) -> Result<Self, Faults> {
         let lines = Lines::of(text);
         let (document, errors) = DeTable::parse_recoverable(text);
         let place = |offset| lines.place(offset);
@@ -140,6 +151,7 @@ impl Config {
         let sink = Sink::default();
         env::lay_over(&mut tree, env, &sink);
         let config = Self::read(&tree, &sink);
+        check(&config, &tree, &sink);
         syntax::report(&errors, &lines, &sink);
         match sink.into_faults(file_name) {
             Some(faults) => Err(faults),

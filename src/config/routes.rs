@@ -13,9 +13,10 @@ use crate::service::Route;
 use crate::upstream::Kind;
 
 /// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 2] = [("engine.io", "engine.io"), ("http", "http")];
+pub(super) const DIALECTS: [(&str, &str); 3] =
+    [("engine.io", "engine.io"), ("websocket", "websocket"), ("http", "http")];
 /// Dialects that a later version serves.
-pub(super) const DIALECTS_LATER: [&str; 4] = ["websocket", "mux", "sockjs", "longpoll"];
+pub(super) const DIALECTS_LATER: [&str; 3] = ["mux", "sockjs", "longpoll"];
 
 /// Reads all routes; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(

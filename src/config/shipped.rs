@@ -2,6 +2,7 @@
 
 use super::keys::{KEYS, Key, Section, Shown};
 use super::{Config, SHIPPED};
+use crate::tls::Trust;
 
 /// A line of the shipped file that shows a key.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ fn bare_with(section: Section, line: &str) -> String {
         Section::Root
         | Section::Server
         | Section::Tls
+        | Section::UpstreamTls
         | Section::Admin
         | Section::Log
         | Section::Defaults => {
@@ -58,9 +60,14 @@ fn bare_with(section: Section, line: &str) -> String {
     }
 }
 
+/// Whether a section is the value of a key in another one, where it is shown.
+fn within(section: Section) -> bool {
+    matches!(section, Section::Tls | Section::UpstreamTls)
+}
+
 #[test]
 fn the_shipped_file_shows_every_key_with_its_default_and_what_it_is_for() {
-    let told: Vec<&Key> = KEYS.iter().filter(|key| key.section != Section::Tls).collect();
+    let told: Vec<&Key> = KEYS.iter().filter(|key| !within(key.section)).collect();
     let lines = shown();
     for (line, key) in lines.iter().zip(&told) {
         let header = key.section.header().trim_matches(['[', ']']);
@@ -70,6 +77,14 @@ fn the_shipped_file_shows_every_key_with_its_default_and_what_it_is_for() {
     }
     assert_eq!(lines.len(), told.len(), "a key is shown twice, or not at all");
     assert!(SHIPPED.lines().all(|line| line.len() <= 100), "a line is too long to read");
+}
+
+#[test]
+fn the_shipped_file_says_what_an_upstreams_tls_may_hold() {
+    for key in KEYS.iter().filter(|key| key.section == Section::UpstreamTls) {
+        let line = format!("\n#   {}: {}\n", key.name, key.doc);
+        assert!(SHIPPED.contains(&line), "{line}");
+    }
 }
 
 #[test]
@@ -89,7 +104,7 @@ fn a_default_in_the_file_is_the_default_in_the_code() {
 
 #[test]
 fn every_key_of_the_table_is_read() {
-    for key in KEYS.iter().filter(|key| key.section != Section::Tls) {
+    for key in KEYS.iter().filter(|key| !within(key.section)) {
         let line = format!("{} = [[]]", key.name);
         let own = format!("\n{} = ", key.name);
         // A key that is there already must not be there twice.
@@ -142,8 +157,9 @@ fn the_shipped_file_is_valid_as_it_is() {
 #[test]
 fn every_commented_key_is_valid_when_it_is_switched_on() {
     let on = |line: &str| line.strip_prefix("# ").filter(|line| line.contains(" = ")).map(str::to_owned);
-    // A demo has no URL, so the upstream is made a real one.
+    // A demo has no URL, so the upstream is made a real one; and only a secure URL has TLS.
     let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"websocket\"");
+    let body = body.replace("\"ws://", "\"wss://");
     let text: Vec<String> = body
         .lines()
         .filter(|line| !line.starts_with("# The Socket.IO server"))
@@ -151,5 +167,6 @@ fn every_commented_key_is_valid_when_it_is_switched_on() {
         .collect();
     let config = parse(&format!("[server]{}", text.join("\n")));
     assert!(config.server.tls.is_some() && config.routes[0].host.is_some());
-    assert_eq!(config.upstreams["demo"].urls.len(), 1);
+    let upstream = &config.upstreams["demo"];
+    assert_eq!((upstream.urls.len(), &upstream.tls.trust), (1, &Trust::File("ca.pem".into())));
 }

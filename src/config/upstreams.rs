@@ -6,6 +6,7 @@ use super::fault::{Problem, Sink};
 use super::keys::Section;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
+use super::trust;
 use super::values::{GB, HOUR, MS, Wrong, duration, size, url, word};
 use crate::upstream::{Host, Kind, Settings};
 
@@ -64,6 +65,7 @@ fn read_one(table: &Table<'_>) -> Settings {
     }
     settings.kind = kind.unwrap_or(settings.kind);
     settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
+    settings.tls = trust::read(table, &settings);
     table.set(
         "host",
         &mut settings.host,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::gateway::{Gateway, take_upgrade};
 use super::settings::Route;
 use super::{Client, Response, headers};
-use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
+use crate::bridge::{Admission, Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::Carrier;
 use crate::codec::engineio::OpenPacket;
 use crate::dialect::engineio::application_query;
@@ -37,7 +37,32 @@ pub struct Handshake {
     pub trusted_proxies: Arc<[IpNet]>,
 }
 
+/// Why no session may begin now.
+pub(super) enum Unavailable {
+    /// The page's origin is not among those that may connect.
+    Forbidden,
+    /// The proxy takes no more, and says when to come back.
+    Busy(Outcome, Box<Response>),
+}
+
 impl Handshake {
+    /// A place for one more session.
+    pub(super) fn admit(
+        &self,
+        headers: &HeaderMap,
+        registry: &Registry,
+        route: &Route,
+    ) -> Result<Admission, Unavailable> {
+        let busy = |outcome, text| Unavailable::Busy(outcome, Box::new(unavailable(text)));
+        if !origin_allowed(headers, &route.allowed_origins) {
+            return Err(Unavailable::Forbidden);
+        }
+        if self.draining.is_cancelled() {
+            return Err(busy(Outcome::Draining, "the proxy is stopping\n"));
+        }
+        registry.admit().ok_or_else(|| busy(Outcome::Full, "the proxy is full\n"))
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "a handshake is where everything that a session needs comes together"
@@ -57,21 +82,30 @@ impl Handshake {
             gateway.meter.handshake(outcome);
             response
         };
-        if !origin_allowed(&head.headers, &route.allowed_origins) {
-            let reply = gateway.dialect.reply(&Reject::Forbidden(None), road);
-            return refused(Outcome::Forbidden, polling::respond(reply));
-        }
-        if self.draining.is_cancelled() {
-            return refused(Outcome::Draining, unavailable("the proxy is stopping\n"));
-        }
-        let Some(admission) = gateway.registry.admit() else {
-            return refused(Outcome::Full, unavailable("the proxy is full\n"));
+        let admission = match self.admit(&head.headers, &gateway.registry, route) {
+            Ok(admission) => admission,
+            Err(Unavailable::Forbidden) => {
+                let reply = gateway.dialect.reply(&Reject::Forbidden(None), road);
+                return refused(Outcome::Forbidden, polling::respond(reply));
+            }
+            Err(Unavailable::Busy(outcome, response)) => return refused(outcome, *response),
         };
         // Checked before the backend is asked, so that no session is begun there for a client that can't have it.
         if road == Road::WebSocket
             && let Err(reject) = websocket::accept(&head.method, &head.headers, None)
         {
             return polling::respond(gateway.dialect.reply(&reject, road));
+        }
+        let same = self.upstream.protocol() == gateway.dialect.protocol();
+        if transport == Transport::WebSocket && same && route.session.relay {
+            let begun = gateway.relay.begin(self, head, client, &route.path, admission).await;
+            return begun.map_or_else(
+                |error| refuse(gateway, error, road, route),
+                |response| {
+                    gateway.meter.handshake(Outcome::Accepted);
+                    response
+                },
+            );
         }
         let request = OpenRequest {
             path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
@@ -81,7 +115,7 @@ impl Handshake {
         };
         let (opened, link) = match self.upstream.open(request).await {
             Ok(opened) => opened,
-            Err(error) => return refuse(gateway, error, road),
+            Err(error) => return refuse(gateway, error, road, route),
         };
         gateway.meter.handshake(Outcome::Accepted);
         match Begun::new(gateway, carrier, transport, opened, &route.session) {
@@ -204,25 +238,33 @@ fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
     }
 }
 
-fn refuse(gateway: &Gateway, error: OpenError, road: Road) -> Response {
+fn refuse(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> Response {
     let (outcome, response) = match error {
-        // Neither a WebSocket nor a refusal: nothing that a client could take for a session is passed on.
-        OpenError::Refused(refused) if refused.status.is_success() => {
-            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
-        }
-        OpenError::Refused(refused) => {
+        OpenError::Refused(refused) if !refused.status.is_success() => {
             (Outcome::Refused, polling::respond(gateway.dialect.translate_refusal(*refused, road)))
         }
-        OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
-        OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
-        OpenError::Protocol(detail) => {
-            tracing::warn!(route = gateway.index, detail, "an upstream does not speak its protocol");
-            let text = "the upstream does not speak its protocol\n";
-            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, text))
+        OpenError::Refused(_) | OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => {
+            unreached(&error, route)
         }
     };
     gateway.meter.handshake(outcome);
     response
+}
+
+/// What a client hears of a backend that was not reached, or did not understand.
+pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response) {
+    match error {
+        OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
+        OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
+        // Neither a WebSocket nor a refusal: nothing that a client could take for a session is passed on.
+        OpenError::Refused(_) => {
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
+        }
+        OpenError::Protocol(detail) => {
+            tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
+        }
+    }
 }
 
 fn unavailable(text: &'static str) -> Response {

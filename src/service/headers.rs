@@ -16,6 +16,20 @@ use super::Client;
 ///
 /// All but those about the hop, about the body and about the WebSocket's own handshake; the subprotocol offer stays.
 pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
+    filtered(headers, client, trusted, &|name| name == SEC_WEBSOCKET_PROTOCOL)
+}
+
+/// The same for a client whose WebSocket is relayed: its own handshake crosses.
+pub(super) fn for_relay(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
+    filtered(headers, client, trusted, &|_| true)
+}
+
+fn filtered(
+    headers: &HeaderMap,
+    client: Client,
+    trusted: &[IpNet],
+    crosses: &dyn Fn(&HeaderName) -> bool,
+) -> HeaderMap {
     let named: Vec<&str> = headers
         .get_all(CONNECTION)
         .iter()
@@ -26,7 +40,7 @@ pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet
     let mut kept = HeaderMap::with_capacity(headers.len() + 4);
     for (name, value) in headers {
         let hop = is_hop(name) || named.iter().any(|other| name.as_str().eq_ignore_ascii_case(other));
-        let handshake = name.as_str().starts_with("sec-websocket-") && name != SEC_WEBSOCKET_PROTOCOL;
+        let handshake = name.as_str().starts_with("sec-websocket-") && !crosses(name);
         let body = name.as_str().starts_with("content-") || name == ACCEPT_ENCODING || name == EXPECT;
         if !(hop || handshake || body) {
             kept.append(name, value.clone());

@@ -5,8 +5,10 @@ mod forward;
 mod gateway;
 mod handshake;
 mod headers;
+mod relayed;
 mod router;
 mod settings;
+mod sockets;
 mod stack;
 
 use std::net::SocketAddr;
@@ -14,7 +16,9 @@ use std::net::SocketAddr;
 pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
+pub use relayed::RelayRoute;
 pub use settings::{AdminSettings, Route};
+pub use sockets::Sockets;
 pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;

@@ -14,6 +14,7 @@ use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
 use super::settings::Route;
+use super::sockets::Sockets;
 use super::{Client, Response};
 use crate::transport::Abort;
 
@@ -34,19 +35,21 @@ pub struct Shared {
 /// What serves a route's requests.
 #[derive(Debug)]
 pub enum Handler {
-    /// Sessions.
-    Sessions {
+    /// A dialect whose packets pass through sessions.
+    Gateway {
         /// Where they live.
         gateway: Arc<Gateway>,
         /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
         files: Option<Arc<Forward>>,
     },
+    /// A plain WebSocket each, relayed.
+    Sockets(Arc<Sockets>),
     /// Nothing but requests, each forwarded as it is.
     Forward(Arc<Forward>),
 }
 
 impl Shared {
-    /// Routes and their handlers.
+    /// Routes and what serves them, in the order of the configuration.
     pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
         Self { router: Router::new(&settings), routes }
@@ -80,9 +83,13 @@ impl Service<Request<Incoming>> for Stack {
         };
         let (client, route) = (self.client, Arc::clone(route));
         let forward = match handler {
-            Handler::Sessions { files: Some(files), .. } if is_client_file(&head, &route.path) => files,
-            Handler::Sessions { gateway, .. } => {
+            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => files,
+            Handler::Gateway { gateway, .. } => {
                 return Box::pin(Arc::clone(gateway).serve(head, body, client, route));
+            }
+            Handler::Sockets(sockets) => {
+                let served = Arc::clone(sockets).serve(head, client, route);
+                return Box::pin(async move { Ok(served.await) });
             }
             Handler::Forward(forward) => forward,
         };

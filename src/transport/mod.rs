@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod polling;
+pub mod relay;
 pub mod tunnel;
 pub mod websocket;
 

@@ -33,7 +33,8 @@ use crate::upstream::dial::Deadline;
 use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::target::Target;
 use crate::upstream::{
-    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Settings, Upstream, engineio, handshake,
+    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
+    engineio, handshake,
 };
 
 /// The embedded server, as an upstream.
@@ -85,6 +86,17 @@ impl Upstream for Demo {
 
     fn forwarder(&self) -> &Forwarder {
         &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let shaken =
+            handshake::shake_for(self.embedded.connect(), &self.embedded.target, request, self.settings.host);
+        Box::pin(async move { deadline.bound(shaken).await.flatten() })
     }
 
     fn is_down(&self) -> bool {

@@ -19,7 +19,7 @@ use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
     BuildError, Heartbeat, Host, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
-    Refused, Refuser, Settings, Upstream,
+    Protocol, Refused, Refuser, Relaying, Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -64,6 +64,15 @@ impl Upstream for EngineIo {
 
     fn forwarder(&self) -> &Forwarder {
         &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        Box::pin(self.dialer.relay(request, self.settings.host, deadline))
     }
 
     fn is_down(&self) -> bool {

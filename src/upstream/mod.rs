@@ -19,6 +19,7 @@ mod socket;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod websocket;
 
 use std::fmt;
@@ -32,12 +33,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use crate::carrier::Protocol;
+use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
+use crate::tls::{TlsError, Trust};
 pub use forward::{Answer, AnswerBody, ForwardError, ForwardRequest, Forwarder};
 
 /// Makes the upstream that `settings` describe.
@@ -70,8 +75,11 @@ pub enum BuildError {
     #[error("an upstream needs at least one URL")]
     NoUrl,
     /// The URL is not one that can be dialled.
-    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH], or http:// for kind http")]
+    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH], wss://..., http://... or https://...")]
     Url(http::Uri),
+    /// It is not known whom to trust.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The kind is `demo`, and the demo was left out.
     #[error("this binary was built without the demo backend (cargo feature `demo`)")]
     NoDemo,
@@ -82,6 +90,13 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// Opens a link for one client; it ends by its own deadline.
     fn open(&self, request: OpenRequest) -> Opening<'_>;
 
+    /// What the backend speaks, for a client that speaks the same: then the two are left to each other.
+    fn protocol(&self) -> Protocol;
+
+    /// Asks the backend for a WebSocket in the client's own words, and gives back the bare stream: handshake, extensions
+    /// and frames are between the two.
+    fn relay(&self, request: OpenRequest) -> Relaying<'_>;
+
     /// What asks the same server for anything else than a session.
     fn forwarder(&self) -> &Forwarder;
 
@@ -91,6 +106,20 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 
 /// The future of [`Upstream::open`].
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(Opened, Box<dyn Link>), OpenError>> + Send + 'a>>;
+
+/// The future of [`Upstream::relay`].
+pub type Relaying<'a> = Pin<Box<dyn Future<Output = Result<Relayed, OpenError>> + Send + 'a>>;
+
+/// A WebSocket that the backend has accepted in its client's own words.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The backend's side.
+    pub stream: Duplex,
+    /// What the backend has sent behind its answer already.
+    pub read_ahead: Bytes,
+    /// The headers of its 101, less those about the hop.
+    pub headers: HeaderMap,
+}
 
 /// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
 #[derive(Clone, Debug)]
@@ -211,9 +240,11 @@ pub struct Settings {
     pub kind: Kind,
     /// Where it is, at least one unless the kind is `demo`; tried in turn.
     pub urls: Vec<http::Uri>,
+    /// How it proves who it is, where a URL's scheme is `wss` or `https`.
+    pub tls: Tls,
     /// Which `Host` the backend sees.
     pub host: Host,
-    /// Longest wait for a TCP connection to one address.
+    /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
     pub handshake_timeout: Duration,
@@ -228,6 +259,7 @@ impl Default for Settings {
         Self {
             kind: Kind::EngineIo,
             urls: Vec::new(),
+            tls: Tls::default(),
             host: Host::Client,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
@@ -235,6 +267,20 @@ impl Default for Settings {
             max_message: 16 << 20,
         }
     }
+}
+
+/// How a backend proves who it is (`[upstreams.NAME.tls]`).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Tls {
+    /// Whose word is taken for it.
+    pub trust: Trust,
+    /// The name that it must have, where that is not the URL's host.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// Whether TLS is spoken with the backend at this URL.
+pub fn is_secure(url: &http::Uri) -> bool {
+    url.scheme_str().is_some_and(|scheme| ["wss", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
 }
 
 /// What a backend speaks.

@@ -7,7 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::{Forwarder, Source};
-use crate::upstream::{BuildError, OpenError, OpenRequest, Opening, Settings, Upstream};
+use crate::upstream::{BuildError, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream};
 
 /// A plain HTTP server.
 #[derive(Debug)]
@@ -28,10 +28,18 @@ impl Plain {
     }
 }
 
+/// The configuration lets no route with sessions lead here.
 impl Upstream for Plain {
-    /// The configuration lets no route with sessions lead here.
     fn open(&self, _request: OpenRequest) -> Opening<'_> {
-        Box::pin(async { Err(OpenError::Protocol("an upstream of kind http has no sessions".to_owned())) })
+        Box::pin(async { Err(no_sessions()) })
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::WebSocket
+    }
+
+    fn relay(&self, _request: OpenRequest) -> Relaying<'_> {
+        Box::pin(async { Err(no_sessions()) })
     }
 
     fn forwarder(&self) -> &Forwarder {
@@ -41,4 +49,8 @@ impl Upstream for Plain {
     fn is_down(&self) -> bool {
         self.dialer.is_down()
     }
+}
+
+fn no_sessions() -> OpenError {
+    OpenError::Protocol("an upstream of kind http has no sessions".to_owned())
 }

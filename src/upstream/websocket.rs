@@ -14,8 +14,8 @@ use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
-    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Settings, Upstream,
-    close,
+    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
+    Settings, Upstream, close,
 };
 
 /// A plain WebSocket server.
@@ -59,6 +59,15 @@ impl Upstream for WebSocket {
 
     fn forwarder(&self) -> &Forwarder {
         &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::WebSocket
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        Box::pin(self.dialer.relay(request, self.settings.host, deadline))
     }
 
     fn is_down(&self) -> bool {

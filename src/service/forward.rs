@@ -3,7 +3,8 @@
 //! hyper frames both sides, so that no message can mean one thing to the client's side and another to the backend's:
 //! lengths and codings that contradict each other are refused before they come here. Of the 1xx answers a client gets the
 //! 100 that it waits for, at the moment when the backend sends its own; the others end here, as hyper's server cannot send
-//! them. Trailers cross where the message announces them in `Trailer`, and to clients that said `TE: trailers`.
+//! them. Trailers cross where the message announces them in `Trailer`, and to clients that said `TE: trailers`. An answer
+//! that breaks off breaks the client's connection; only a client of HTTP/1.0 without a length cannot tell that from an end.
 
 use std::sync::Arc;
 

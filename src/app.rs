@@ -17,8 +17,10 @@ use crate::drain::{Drain, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
-use crate::service::{Client, Gateway, Handler, Handshake, RelayRoute, Shared, Sockets, Stack};
-use crate::upstream::{self, BuildError, Upstream};
+use crate::service::{
+    Client, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route, Shared, Sockets, Stack,
+};
+use crate::upstream::{self, BuildError, Kind, Upstream};
 
 /// Runs the proxy until it is told to end.
 pub fn run(config: Config, source: &Source) -> ExitCode {
@@ -146,40 +148,61 @@ impl Plant {
             upstreams.push((name.clone(), upstream));
         }
         let mut routes = Vec::new();
-        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
         for (index, route) in config.routes.iter().enumerate() {
             let (_, upstream) = upstreams
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
-            let meter = self.metrics.route(&route.path, &route.upstream);
-            let handshake = Handshake {
-                upstream: Arc::clone(upstream),
-                draining: self.draining.clone(),
-                trusted_proxies: Arc::clone(&trusted_proxies),
-            };
-            let relay = RelayRoute {
-                index,
-                registry: self.registry.clone(),
-                tracker: self.sessions.clone(),
-                meter: meter.clone(),
-                message_max: config.upstreams[&route.upstream].max_message,
-            };
-            let handler = match dialect::find(route.dialect) {
-                None => Handler::Sockets(Arc::new(Sockets { handshake, relay })),
-                Some(dialect) => Handler::Gateway(Arc::new(Gateway {
-                    dialect,
-                    index,
-                    handshake,
-                    registry: self.registry.clone(),
-                    tracker: self.sessions.clone(),
-                    relay,
-                    meter,
-                })),
-            };
-            routes.push((Arc::new(route.clone()), handler));
+            routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)));
         }
         Ok((Shared::new(routes), upstreams))
+    }
+
+    /// What serves one route.
+    fn handler(&self, config: &Config, index: usize, route: &Route, upstream: &Arc<dyn Upstream>) -> Handler {
+        let settings = &config.upstreams[&route.upstream];
+        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
+        let meter = self.metrics.route(&route.path, &route.upstream);
+        let forward = |path| {
+            Arc::new(Forward {
+                upstream: Arc::clone(upstream),
+                path,
+                trusted_proxies: Arc::clone(&trusted_proxies),
+                tracker: self.sessions.clone(),
+                meter: meter.clone(),
+            })
+        };
+        if route.dialect == HTTP {
+            let is_plain = settings.kind == Kind::Http;
+            return Handler::Forward(forward(if is_plain { ForwardPath::Url } else { ForwardPath::Client }));
+        }
+        let handshake = Handshake {
+            upstream: Arc::clone(upstream),
+            draining: self.draining.clone(),
+            trusted_proxies: Arc::clone(&trusted_proxies),
+        };
+        let relay = RelayRoute {
+            index,
+            registry: self.registry.clone(),
+            tracker: self.sessions.clone(),
+            meter: meter.clone(),
+            message_max: settings.max_message,
+        };
+        let Some(dialect) = dialect::find(route.dialect) else {
+            return Handler::Sockets(Arc::new(Sockets { handshake, relay }));
+        };
+        let has_files = matches!(settings.kind, Kind::EngineIo | Kind::Demo);
+        let files = has_files.then(|| forward(ForwardPath::Url));
+        let gateway = Gateway {
+            dialect,
+            index,
+            handshake,
+            registry: self.registry.clone(),
+            tracker: self.sessions.clone(),
+            relay,
+            meter,
+        };
+        Handler::Gateway { gateway: Arc::new(gateway), files }
     }
 }
 
@@ -217,6 +240,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
+/// The dialect of routes that forward.
+const HTTP: &str = "http";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);

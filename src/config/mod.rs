@@ -169,9 +169,13 @@ impl Config {
         let defaults = sessions::Defaults::default();
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
         let entries = upstreams::entries(root.get("upstreams"), sink);
-        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        let routes = routes::read(root.get("routes"), &defaults, &names, sink);
-        Self { server, admin, log, routes, upstreams: upstreams::read(entries, sink) }
+        let upstreams = upstreams::read(entries, sink);
+        let kinds: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| Some((entry.name.as_str(), upstreams.get(&entry.name)?.kind)))
+            .collect();
+        let routes = routes::read(root.get("routes"), &defaults, &kinds, sink);
+        Self { server, admin, log, routes, upstreams }
     }
 }
 

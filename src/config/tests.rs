@@ -95,7 +95,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
             "config.toml:5:1: routes[0].upstream: missing, expected a line such as upstream = \"demo\"",
             "config.toml:6:10: routes[0].path: found \"chat\", expected a path that begins with \"/\", such as \
              \"/socket.io/\"; did you mean \"/chat\"?",
-            "config.toml:7:13: routes[0].dialect: found \"enginio\", expected one of engine.io, websocket; did you mean \"engine.io\"?",
+            "config.toml:7:13: routes[0].dialect: found \"enginio\", expected one of engine.io, websocket, http; did you mean \"engine.io\"?",
             "config.toml:9:1: upstreams.chat.url: missing, expected a line such as url = \"ws://127.0.0.1:3000/socket.io/\"",
         ]
     );
@@ -119,12 +119,12 @@ fn a_dialect_or_kind_of_a_later_version_is_named_as_such() {
     let told = |text: &str| faults(text, &[]).concat();
     let later = told(&GOOD.replace("dialect = 'engine.io'", "dialect = 'sockjs'"));
     assert!(
-        later.ends_with("found \"sockjs\", not in this version, expected one of engine.io, websocket"),
+        later.ends_with("found \"sockjs\", not in this version, expected one of engine.io, websocket, http"),
         "{later}"
     );
     let later = told(&GOOD.replace("kind = 'engine.io'", "kind = 'mux'"));
     assert!(
-        later.contains("\"mux\", not in this version, expected one of engine.io, websocket, demo"),
+        later.contains("\"mux\", not in this version, expected one of engine.io, websocket, http, demo"),
         "{later}"
     );
 }
@@ -292,6 +292,28 @@ fn tls_settings_that_cannot_hold_are_faults() {
     assert!(misplaced.ends_with("it belongs in [upstreams.NAME.tls]"), "{misplaced}");
     let demo = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'd'\n[upstreams.d]\nkind = 'demo'\ntls = {}\n";
     assert_eq!(faults(demo, &[]).len(), 1);
+}
+
+#[test]
+fn an_upstream_of_kind_http_has_urls_and_requests_of_its_own() {
+    let plain = GOOD
+        .replace("kind = 'engine.io'", "kind = 'http'")
+        .replace("ws://127.0.0.1:3000/socket.io/", "http://h/v1/")
+        .replace("dialect = 'engine.io'", "dialect = 'http'");
+    let config = parse(&format!("{plain}response_timeout = '5s'\n"), &[]).unwrap();
+    assert_eq!(config.routes[0].dialect, "http");
+    let chat = &config.upstreams["chat"];
+    assert_eq!((chat.kind, chat.response_timeout), (Kind::Http, Duration::from_secs(5)));
+    let told = |text: &str| faults(text, &[]).concat();
+    assert_eq!(
+        told(&plain.replace("dialect = 'http'", "dialect = 'engine.io'")),
+        "config.toml:4:12: routes[0].upstream: found \"chat\", whose kind is http, expected an upstream with \
+         sessions behind this dialect, or dialect http"
+    );
+    assert!(told(&plain.replace("http://h", "ws://h")).ends_with("did you mean \"http://h/v1/\"?"));
+    assert!(told(&plain.replace("'http://h/v1/'", "[]")).contains("at least one URL"));
+    // A backend with sessions may be asked for anything else as well.
+    parse(&GOOD.replace("dialect = 'engine.io'", "dialect = 'http'"), &[]).unwrap();
 }
 
 #[test]

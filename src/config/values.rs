@@ -222,25 +222,35 @@ pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
     Err(wrong.or(text.strip_suffix('/').filter(|text| text.split_once("://").is_some_and(fits))))
 }
 
-/// Where a backend is.
-pub(super) fn url(node: &Node) -> Result<Uri, Wrong> {
-    let wrong = || Wrong::expected("a URL such as \"ws://127.0.0.1:3000/socket.io/\"");
-    let text = text(node).map_err(|_| wrong())?;
-    if let Some((scheme, rest)) = text.split_once("://") {
-        match scheme.to_ascii_lowercase().as_str() {
-            "ws" | "wss" => {}
-            "http" => return Err(wrong().or(Some(format!("ws://{rest}")))),
-            "https" => return Err(wrong().or(Some(format!("wss://{rest}")))),
-            _ => return Err(Wrong::expected("a URL that begins with \"ws://\" or \"wss://\"")),
+/// Where a backend is: a URL with this scheme, `ws` or `http`.
+pub(super) fn url(scheme: &'static str) -> impl Fn(&Node) -> Result<Uri, Wrong> {
+    move |node| {
+        let path = if scheme == "ws" { "/socket.io/" } else { "/" };
+        let wrong = || Wrong::expected(format!("a URL such as \"{scheme}://127.0.0.1:3000{path}\""));
+        let begins =
+            || Wrong::expected(format!("a URL that begins with \"{scheme}://\" or \"{scheme}s://\""));
+        let text = text(node).map_err(|_| wrong())?;
+        if let Some((found, rest)) = text.split_once("://") {
+            match found.to_ascii_lowercase().as_str() {
+                found if found == scheme || found.strip_suffix('s') == Some(scheme) => {}
+                "ws" | "http" => return Err(wrong().or(Some(format!("{scheme}://{rest}")))),
+                "wss" | "https" => return Err(wrong().or(Some(format!("{scheme}s://{rest}")))),
+                _ => return Err(begins()),
+            }
         }
+        place(&text)?.ok_or_else(wrong)
     }
+}
+
+/// A URL without a user name that leads to a host.
+fn place(text: &str) -> Result<Option<Uri>, Wrong> {
     // A password must not reach a terminal.
     let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
     if authority.is_some_and(|authority| authority.contains('@')) {
         let found = Some("a URL with a user name".to_owned());
         return Err(Wrong { found, ..Wrong::expected("a URL without one") });
     }
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let Ok(uri) = text.parse::<Uri>() else { return Ok(None) };
     let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let fits = uri.scheme().is_some()
         && uri.host().is_some_and(|host| is_host(&host.to_ascii_lowercase()))
@@ -250,7 +260,7 @@ pub(super) fn url(node: &Node) -> Result<Uri, Wrong> {
         })
         && !text.contains('#')
         && (!is_secure(&uri) || uri.host().is_some_and(|host| ServerName::try_from(bare(host)).is_ok()));
-    if fits { Ok(uri) } else { Err(wrong()) }
+    Ok(Some(uri).filter(|_| fits))
 }
 
 /// The shortest time that a timer keeps.

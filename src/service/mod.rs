@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod cors;
+mod forward;
 mod gateway;
 mod handshake;
 mod headers;
@@ -14,6 +15,7 @@ mod stack;
 
 use std::net::SocketAddr;
 
+pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::TryFutureExt as _;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
 
 use super::cors::CorsLayer;
+use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
@@ -20,7 +21,7 @@ use super::{Client, Response};
 use crate::meter::Op;
 use crate::transport::Abort;
 
-/// The service of one connection: router, then the route's CORS around its gateway.
+/// The service of one connection: router, then the route's CORS around what serves it.
 #[derive(Clone, Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -43,12 +44,19 @@ struct Served {
 }
 
 /// What serves a route's requests.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Handler {
     /// A dialect whose packets pass through sessions.
-    Gateway(Arc<Gateway>),
+    Gateway {
+        /// Where they live.
+        gateway: Arc<Gateway>,
+        /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
+        files: Option<Arc<Forward>>,
+    },
     /// A plain WebSocket each, relayed.
     Sockets(Arc<Sockets>),
+    /// Nothing but requests, each forwarded as it is.
+    Forward(Arc<Forward>),
 }
 
 impl Shared {
@@ -81,14 +89,26 @@ impl Service<Request<Incoming>> for Stack {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
+        if head.method == Method::CONNECT {
+            return answered(refuse_connect());
+        }
         let served = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
         let Some(Served { route, cors, handler }) = served else {
             return answered(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
+        let (client, route) = (self.client, Arc::clone(route));
         let gateway = match handler {
-            Handler::Gateway(gateway) => gateway,
+            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
+                let served = Arc::clone(files).serve(head, body, client, route);
+                return Box::pin(async move { Ok(served.await) });
+            }
+            Handler::Gateway { gateway, .. } => gateway,
             Handler::Sockets(sockets) => {
-                let served = Arc::clone(sockets).serve(head, self.client, Arc::clone(route));
+                let served = Arc::clone(sockets).serve(head, client, route);
+                return Box::pin(async move { Ok(served.await) });
+            }
+            Handler::Forward(forward) => {
+                let served = Arc::clone(forward).serve(head, body, client, route);
                 return Box::pin(async move { Ok(served.await) });
             }
         };
@@ -98,7 +118,7 @@ impl Service<Request<Incoming>> for Stack {
             return answered(response);
         }
         let (cors, layer) = (Arc::clone(cors), Arc::clone(cors));
-        let serving = Arc::clone(gateway).serve(head, body, self.client, Arc::clone(route), cors);
+        let serving = Arc::clone(gateway).serve(head, body, client, route, cors);
         // Not an async block around it, which would hold the parked future twice.
         Box::pin(serving.map_ok(move |mut response| {
             layer.apply(&asked, &mut response);

@@ -16,6 +16,7 @@ use crate::packet::{Closing, Message, Packet, Text};
 use crate::sid::Sid;
 use crate::upstream::ask::{Question, ask};
 use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
@@ -27,6 +28,7 @@ use crate::upstream::{
 #[derive(Debug)]
 pub(super) struct EngineIo {
     dialer: Arc<Dialer>,
+    forwarder: Forwarder,
     settings: Settings,
 }
 
@@ -36,7 +38,9 @@ impl EngineIo {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Self, BuildError> {
-        Ok(Self { dialer: Dialer::new(settings, tracker, cancel)?, settings: settings.clone() })
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
@@ -58,6 +62,10 @@ impl EngineIo {
 impl Upstream for EngineIo {
     fn open(&self, request: OpenRequest) -> Opening<'_> {
         Box::pin(self.open(request))
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
     }
 
     fn protocol(&self) -> Protocol {

@@ -9,9 +9,13 @@ mod close;
 mod demo;
 mod dial;
 mod engineio;
+mod forward;
 mod handshake;
 mod headers;
 mod late;
+mod plain;
+mod pool;
+mod request_body;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -40,6 +44,7 @@ pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
 use crate::tls::{TlsError, Trust};
+pub use forward::{AnswerBody, ForwardError, ForwardRequest, Forwarded, Forwarder};
 
 /// Makes the upstream that `settings` describe.
 ///
@@ -55,6 +60,7 @@ pub fn build(
 ) -> Result<Arc<dyn Upstream>, BuildError> {
     Ok(match settings.kind {
         Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
+        Kind::Http => Arc::new(plain::Plain::new(settings, tracker, cancel)?),
         Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, tracker, cancel)?),
         #[cfg(feature = "demo")]
         Kind::Demo => Arc::new(demo::Demo::new(settings, tracker, cancel)?),
@@ -70,7 +76,7 @@ pub enum BuildError {
     #[error("an upstream needs at least one URL")]
     NoUrl,
     /// The URL is not one that can be dialled.
-    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH] or wss://...")]
+    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH], wss://..., http://... or https://...")]
     Url(http::Uri),
     /// It is not known whom to trust.
     #[error(transparent)]
@@ -97,6 +103,9 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     fn ask(&self, _request: OpenRequest, _method: Method) -> Option<Asking<'_>> {
         None
     }
+
+    /// What asks the same server for anything else than a session.
+    fn forwarder(&self) -> &Forwarder;
 
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
     fn is_down(&self) -> bool;
@@ -259,6 +268,8 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
     pub handshake_timeout: Duration,
+    /// Longest wait for an answer to a forwarded request to begin, and for the next piece of the request's body.
+    pub response_timeout: Duration,
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
     pub max_message: usize,
 }
@@ -272,6 +283,7 @@ impl Default for Settings {
             host: Host::Client,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_mins(1),
             max_message: 16 << 20,
         }
     }
@@ -300,6 +312,8 @@ pub enum Kind {
     WebSocket,
     /// The Socket.IO server embedded in this binary.
     Demo,
+    /// Plain HTTP, to which requests are forwarded.
+    Http,
 }
 
 /// Which `Host` header the backend sees.

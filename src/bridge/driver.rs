@@ -27,6 +27,7 @@ pub(super) struct Driver {
     pub(super) socket: Option<Box<dyn ClientSocket>>,
     pub(super) socket_state: Pipe,
     pub(super) probe: Option<Box<dyn ClientSocket>>,
+    pub(super) probe_state: Pipe,
     pub(super) parked: Option<oneshot::Sender<Delivery>>,
     pub(super) push: Option<oneshot::Sender<PushOutcome>>,
     pub(super) admission: Option<Admission>,
@@ -70,6 +71,7 @@ impl Driver {
             socket,
             socket_state: Pipe::Clean,
             probe: None,
+            probe_state: Pipe::Clean,
             parked: None,
             push: None,
             admission: Some(admission),
@@ -125,7 +127,7 @@ impl Driver {
         moved |= self.read_socket(cx, now);
         moved |= self.read_probe(cx, now);
         while let Some(event) = self.session.poll(now) {
-            self.handle_event(event, cx, now);
+            self.handle_event(event, now);
             moved = true;
         }
         moved |= self.feed_socket(cx, now);
@@ -200,6 +202,15 @@ impl Driver {
 
     fn read_probe(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let Some(probe) = &mut self.probe else { return false };
+        // Each probe is answered, so none is read before there is room for its answer.
+        match probe.poll_ready(cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => {
+                self.session.handle_probe_gone();
+                return true;
+            }
+        }
         match probe.poll_next(cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(packet)) => self.session.handle_probe_packet(&packet, now),
@@ -248,6 +259,12 @@ impl Driver {
                     moved = true;
                 }
             }
+        }
+        if let (Pipe::Dirty, Some(probe)) = (self.probe_state, &mut self.probe)
+            && probe.poll_flush(cx).is_ready()
+        {
+            // A failure shows when it is read.
+            self.probe_state = Pipe::Clean;
         }
         if let (Pipe::Dirty, Some(socket)) = (self.socket_state, &mut self.socket) {
             match socket.poll_flush(cx) {

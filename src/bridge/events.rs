@@ -1,7 +1,6 @@
 //! Does what the session asks for.
 
 use std::future::poll_fn;
-use std::task::Context;
 use std::time::{Duration, Instant};
 
 use super::delivery::Delivery;
@@ -13,15 +12,15 @@ use crate::packet::{Closing, Packet};
 use crate::session::{Event, PushOutcome};
 
 impl Driver {
-    pub(super) fn handle_event(&mut self, event: Event, cx: &mut Context<'_>, now: Instant) {
+    pub(super) fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Answer(batch) => self.answer(batch, now),
             Event::PushDone(outcome) => self.settle_push(outcome),
             Event::Probe(packet) => {
                 if let Some(probe) = &mut self.probe {
-                    // Nothing was ever written on it, so there is room; a failure shows when it is read.
+                    // There was room when the probe was read; a failure shows when the next packet is.
                     let _ = probe.start_send(packet);
-                    let _ = probe.poll_flush(cx);
+                    self.probe_state = Pipe::Dirty;
                 }
             }
             Event::CloseProbe => {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::delivery::Delivery;
-use super::driver::{Driver, clock_now};
+use super::driver::{Driver, Pipe, clock_now};
 use super::registry::{Admission, Entry, Registry};
 use super::socket::ClientSocket;
 use crate::carrier::Carrier;
@@ -160,13 +160,16 @@ impl Bridge {
     /// It is given back, to be closed without a code.
     pub fn probe(&self, socket: Box<dyn ClientSocket>) -> Result<(), Box<dyn ClientSocket>> {
         self.info.meter.upgrade(UpgradeOutcome::Tried);
+        let now = clock_now();
         let mut driver = self.lock();
-        if let Err(ProbeRefused) = driver.session.handle_probe_opened(clock_now()) {
+        driver.catch_up(now);
+        if let Err(ProbeRefused) = driver.session.handle_probe_opened(now) {
             drop(driver);
             self.info.meter.upgrade(UpgradeOutcome::Failed);
             return Err(socket);
         }
         driver.probe = Some(socket);
+        driver.probe_state = Pipe::Clean;
         driver.drive_inline();
         Ok(())
     }

@@ -11,6 +11,8 @@ mod events;
 mod handle;
 mod registry;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 pub use delivery::Delivery;
 pub use handle::{Bridge, BridgeInfo, Front, ParkedPoll, Push, turn_away};

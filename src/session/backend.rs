@@ -75,7 +75,9 @@ impl Session {
     pub(super) fn fill_inbox(&mut self, now: Instant) {
         while self.inbox.ahead.is_none() {
             match self.inbox.rest.as_mut().and_then(Iterator::next) {
-                Some(Ok(packet)) => self.inbox.ahead = self.handle_client_packet(packet, now),
+                Some(Ok(packet)) => {
+                    self.inbox.ahead = self.handle_client_packet(packet, Transport::Polling, now);
+                }
                 Some(Err(_)) => self.end(End::ParseError, now),
                 None => return self.finish_inbox(now),
             }
@@ -115,8 +117,14 @@ impl Session {
         }
     }
 
-    /// What a client's packet means, whichever transport it came on. A message is returned.
-    pub(super) fn handle_client_packet(&mut self, packet: Packet, now: Instant) -> Option<Message> {
+    /// What a client's packet means that came on `transport`, though the client may have moved since. A message is
+    /// returned.
+    pub(super) fn handle_client_packet(
+        &mut self,
+        packet: Packet,
+        transport: Transport,
+        now: Instant,
+    ) -> Option<Message> {
         if let Packet::Pong(_) = packet {
             self.pulse.handle_pong(now);
         } else {
@@ -127,7 +135,7 @@ impl Session {
             // Only the server pings (protocol 4, "Heartbeat").
             Packet::Ping(_) => self.end(End::ParseError, now),
             // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
-            Packet::Close if self.transport == Transport::Polling => self.end(End::ClientClosed, now),
+            Packet::Close if transport == Transport::Polling => self.end(End::ClientClosed, now),
             Packet::Close | Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {}
         }
         None

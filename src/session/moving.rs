@@ -67,7 +67,7 @@ impl Session {
         if self.phase != Phase::Open {
             return;
         }
-        if let Some(message) = self.handle_client_packet(packet, now) {
+        if let Some(message) = self.handle_client_packet(packet, Transport::WebSocket, now) {
             self.inbox.ahead = Some(message);
             self.inbox_since = Some(now);
             self.pulse.hold(now);

@@ -56,4 +56,4 @@ fn a_session_whose_batches_come_home_keeps_its_promises() {
     keeps_its_promises(HangUp::Returns);
 }
 
-const CASES: u32 = 4000;
+const CASES: u32 = 3000;

@@ -156,6 +156,25 @@ fn a_post_that_waits_when_the_client_moves_stays_in_front() {
 }
 
 #[test]
+fn a_goodbye_in_a_post_counts_though_the_client_has_moved_since() {
+    let mut rig = Rig::polling();
+    rig.probe();
+    rig.push(vec![message("a"), Packet::Close, message("b")]);
+    rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
+    assert_eq!(rig.events(), [Event::Adopt]);
+    assert_eq!(rig.taken(), messages(&["a"]));
+    assert_eq!(
+        rig.events(),
+        [
+            Event::CloseSocket(End::ClientClosed, Closing::default()),
+            Event::Ended(End::ClientClosed),
+            ACCEPTED,
+            closes_link(End::ClientClosed)
+        ]
+    );
+}
+
+#[test]
 fn a_wrong_packet_closes_the_candidate_and_polling_goes_on() {
     let wrong =
         [message("a"), Packet::Close, Packet::Noop, pong(), ping(), Packet::Ping("prob".into()), open()];

@@ -1,0 +1,161 @@
+//! What the bridge promises: wake-ups, hang-ups and ends one by one, then thousands of random ones.
+//!
+//! The clock is paused: it jumps to the next timer when nobody has anything to do. A lost wake-up therefore shows as
+//! time that has passed, and a bridge that spins as a test that never ends.
+
+mod actors;
+mod candidates;
+mod dice;
+mod ends;
+mod random;
+mod wakes;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::carrier::{Carrier, Revision};
+use crate::codec::engineio;
+use crate::end::End;
+use crate::meter::Metrics;
+use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
+use crate::session::{HangUp, Policy, PollRefused, PushOutcome, Session, Settings, Transport};
+use crate::sid::Sid;
+use crate::upstream::LinkEvent;
+use wire::{LinkWire, SocketWire, wire};
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Where sessions are begun, and where it shows what they leave behind.
+struct Stage {
+    registry: Registry,
+    tracker: TaskTracker,
+    metrics: Metrics,
+    settings: Arc<Settings>,
+    hang_up: HangUp,
+    sessions: u8,
+}
+
+impl Stage {
+    fn new(hang_up: HangUp) -> Self {
+        Self::with(hang_up, Settings { linger: Duration::ZERO, ..Settings::default() })
+    }
+
+    fn with(hang_up: HangUp, settings: Settings) -> Self {
+        Self {
+            registry: Registry::new(1),
+            tracker: TaskTracker::new(),
+            metrics: Metrics::new(),
+            settings: Arc::new(settings),
+            hang_up,
+            sessions: 0,
+        }
+    }
+
+    fn polling(&mut self) -> (Arc<Bridge>, LinkWire) {
+        self.begin(Transport::Polling, Front::Polling)
+    }
+
+    fn web_socket(&mut self) -> (Arc<Bridge>, LinkWire, SocketWire) {
+        let (client, near) = wire();
+        let (bridge, link) = self.begin(Transport::WebSocket, Front::WebSocket(near));
+        (bridge, link, client)
+    }
+
+    fn begin(&mut self, transport: Transport, front: Front) -> (Arc<Bridge>, LinkWire) {
+        self.sessions += 1;
+        let policy = Policy {
+            hang_up: self.hang_up,
+            goodbye_waiting: &[Packet::Close],
+            goodbye_late: &[Packet::Noop, Packet::Close],
+            encoded_len: engineio::encoded_len,
+        };
+        let pace = Heartbeat {
+            interval: self.settings.ping_interval.unwrap_or(25 * SECOND),
+            timeout: self.settings.ping_timeout.unwrap_or(20 * SECOND),
+        };
+        let now = Instant::now().into_std();
+        let settings = Arc::clone(&self.settings);
+        let session = Session::new(policy, settings, transport, pace, 10 * SECOND, open(), now);
+        let info = BridgeInfo {
+            sid: Sid::from_random([self.sessions; 15]),
+            carrier: Carrier { revision: Revision::V4, binary: true },
+            max_payload: 1_000_000,
+            cors: None,
+            route: 0,
+            meter: self.metrics.route("test", "test"),
+            span: tracing::Span::none(),
+            registry: self.registry.clone(),
+            tracker: self.tracker.clone(),
+        };
+        let (link, near) = wire();
+        let admission = self.registry.admit().expect("one session at a time");
+        (Bridge::start(session, info, near, front, admission), link)
+    }
+
+    /// Changes a wire's weather for as long as the session needs it.
+    fn blow<I, O>(&self, wire: &wire::Far<I, O>, dice: dice::Dice)
+    where
+        I: Send + 'static,
+        O: Send + 'static,
+    {
+        let wire = wire.clone();
+        self.tracker.spawn(async move { wire.blow(dice).await });
+    }
+
+    /// Waits until nothing of the session is left, but no longer than `patience`.
+    async fn clear(&self, bridge: &Bridge, patience: Duration) {
+        self.tracker.close();
+        let ended = tokio::time::timeout(patience, self.tracker.wait()).await;
+        assert!(ended.is_ok(), "a task was left behind by {bridge:?}");
+        assert!(self.registry.is_empty(), "a place was not given back");
+        assert!(self.registry.find(bridge.info().sid.as_str()).is_none(), "it can still be found");
+        let rendered = self.metrics.render();
+        for gauge in ["polliwog_polls_parked{", "polliwog_sessions{"] {
+            for line in rendered.lines().filter(|line| line.starts_with(gauge)) {
+                assert!(line.ends_with(" 0"), "{line}");
+            }
+        }
+    }
+}
+
+fn open() -> Packet {
+    Packet::Open("{}".into())
+}
+
+fn message(text: &str) -> Packet {
+    Packet::Message(Message::text(text))
+}
+
+fn says(text: &str) -> LinkEvent {
+    LinkEvent::Message(Message::text(text))
+}
+
+/// A poll whose answer is there, and is written.
+async fn fetch(bridge: &Arc<Bridge>) -> Vec<Packet> {
+    let delivery = bridge.poll().unwrap().await.unwrap();
+    let packets = delivery.packets().to_vec();
+    delivery.settle();
+    packets
+}
+
+/// A whole POST.
+async fn post(bridge: &Arc<Bridge>, packets: Vec<Packet>) -> PushOutcome {
+    bridge.push().unwrap().send(Box::new(packets.into_iter().map(Ok))).await
+}
+
+/// Time passes, and no timer has been served yet.
+async fn late(time: Duration) {
+    let mut passes = std::pin::pin!(tokio::time::advance(time));
+    std::future::poll_fn(|cx| {
+        // The clock moves when the future is first polled.
+        let _ = passes.as_mut().poll(cx);
+        std::task::Poll::Ready(())
+    })
+    .await;
+}

@@ -1,0 +1,174 @@
+//! Thousands of sessions in changing weather: nothing is lost, doubled or out of order, and nobody waits for ever.
+
+use super::actors::{Client, Habits, backend};
+use super::dice::Dice;
+use super::*;
+
+/// Where the client is.
+#[derive(Clone, Copy, Debug)]
+enum Road {
+    Polling,
+    WebSocket,
+    /// First on the one, then on the other.
+    Both,
+}
+
+/// What has become of a session.
+struct Outcome {
+    /// How many messages the backend and the client wanted to say.
+    says: (u32, u32),
+    got: Vec<u32>,
+    heard: Vec<u32>,
+    said: u32,
+    accepted: u32,
+    took: Duration,
+}
+
+impl Outcome {
+    /// Each side has a beginning of what the other said, and the backend all that was accepted.
+    fn check(&self) {
+        assert_eq!(self.got, first(self.got.len()), "the client");
+        assert_eq!(self.heard, first(self.heard.len()), "the backend");
+        assert!(self.got.len() <= self.says.0 as usize && self.heard.len() <= self.said as usize);
+        assert!(self.heard.len() >= self.accepted as usize, "a POST was accepted and not heard");
+    }
+
+    /// Everything has come, and no timer had to help.
+    fn check_whole(&self) {
+        self.check();
+        assert_eq!((self.got.len(), self.heard.len()), (self.says.0 as usize, self.says.1 as usize));
+        assert!(self.took < SLOW, "somebody waited for a timer: {:?}", self.took);
+    }
+}
+
+fn first(count: usize) -> Vec<u32> {
+    (1..=u32::try_from(count).unwrap()).collect()
+}
+
+/// Small bounds, so that they are met, and one time for every wait.
+fn settings(timers: Duration, dice: &mut Dice) -> Settings {
+    Settings {
+        outbox_max: 600,
+        batch_max: 400,
+        linger: dice.up_to_ms(3),
+        ping_interval: Some(timers),
+        ping_timeout: Some(timers),
+        stall_timeout: timers,
+        upgrade_timeout: timers,
+        close_timeout: timers,
+        ..Settings::default()
+    }
+}
+
+async fn play(seed: u64, hang_up: HangUp, road: Road, habits: Habits, timers: Duration) -> Outcome {
+    let mut dice = Dice::new(seed);
+    let mut stage = Stage::with(hang_up, settings(timers, &mut dice));
+    let says = (u32::try_from(dice.below(30)).unwrap(), u32::try_from(dice.below(30)).unwrap());
+    let (socket, near) = wire();
+    let began = Instant::now();
+    let (bridge, link, near) = match road {
+        Road::WebSocket => {
+            let (bridge, link) = stage.begin(Transport::WebSocket, Front::WebSocket(near));
+            (bridge, link, None)
+        }
+        Road::Polling => {
+            let (bridge, link) = stage.polling();
+            (bridge, link, None)
+        }
+        Road::Both => {
+            let (bridge, link) = stage.polling();
+            (bridge, link, Some(near))
+        }
+    };
+    stage.blow(&link, dice.split());
+    if !matches!(road, Road::Polling) {
+        stage.blow(&socket, dice.split());
+    }
+    let client = Client::new(Arc::clone(&bridge), habits);
+    let act = async {
+        let dice = dice.split();
+        match (road, near) {
+            (Road::WebSocket, _) => client.talk(&socket, says.1, dice).await,
+            (_, Some(near)) => client.move_to(near, &socket, says.1, dice).await,
+            (_, None) => client.poll_and_post(says.1, dice).await,
+        }
+    };
+    let play = async { tokio::join!(backend(&link, says.0, says.1, Dice::new(seed + 1)), act).0 };
+    let heard = tokio::time::timeout(PATIENCE, play).await.expect("somebody waits for ever");
+    let took = began.elapsed();
+    stage.clear(&bridge, PATIENCE).await;
+    Outcome {
+        says,
+        got: client.got.take(),
+        heard,
+        said: client.said.get(),
+        accepted: client.accepted.get(),
+        took,
+    }
+}
+
+/// Says which seed it was when a test fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("the seed was {}", self.0);
+        }
+    }
+}
+
+fn seeds() -> impl Iterator<Item = Seed> {
+    (0..SEEDS).map(Seed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patient_client_gets_and_says_everything() {
+    for seed in seeds() {
+        for road in [Road::Polling, Road::WebSocket] {
+            play(seed.0, HangUp::Ends, road, Habits::default(), SLOW).await.check_whole();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_moves_gets_and_says_everything() {
+    for seed in seeds() {
+        play(seed.0, HangUp::Ends, Road::Both, Habits::default(), SLOW).await.check_whole();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_barges_in_gets_and_says_everything() {
+    let habits = Habits { barges_in: 100, ..Habits::default() };
+    for seed in seeds() {
+        play(seed.0, HangUp::Ends, Road::Both, habits, SLOW).await.check_whole();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn impatience_costs_nothing_where_batches_come_home() {
+    let habits = Habits { hangs_up: 40, loses: 30, ..Habits::default() };
+    for seed in seeds() {
+        play(seed.0, HangUp::Returns, Road::Polling, habits, SLOW).await.check_whole();
+        let habits = Habits { barges_in: 50, ..habits };
+        play(seed.0, HangUp::Returns, Road::Both, habits, SLOW).await.check_whole();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn impatience_ends_the_session_elsewhere() {
+    let habits = Habits { hangs_up: 5, loses: 5, breaks_off: 3, gives_up: 5, barges_in: 50 };
+    for seed in seeds() {
+        for road in [Road::Polling, Road::Both] {
+            play(seed.0, HangUp::Ends, road, habits, QUICK).await.check();
+        }
+    }
+}
+
+const SEEDS: u64 = 200;
+/// Timers that no session may need.
+const SLOW: Duration = Duration::from_secs(20);
+/// Timers that end a session whose client has given up.
+const QUICK: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_mins(1);

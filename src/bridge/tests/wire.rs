@@ -1,0 +1,317 @@
+//! A link and a client's socket in memory, whose weather the test makes.
+
+use std::collections::VecDeque;
+use std::mem::take;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::dice::Dice;
+use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
+use crate::end::End;
+use crate::packet::{Closing, Message, Packet};
+use crate::upstream::{Link, LinkError, LinkEvent};
+
+/// A wire to a backend.
+pub(super) type LinkWire = Far<LinkEvent, Message>;
+/// A wire to a client.
+pub(super) type SocketWire = Far<Result<Packet, SocketEnd>, Packet>;
+
+/// The end that the test holds.
+pub(super) struct Far<I, O>(Arc<Shared<I, O>>);
+
+/// The end that the bridge holds.
+pub(super) struct Near<I, O>(Arc<Shared<I, O>>);
+
+struct Shared<I, O> {
+    state: Mutex<State<I, O>>,
+    news: Notify,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing that may be true of a wire by itself")]
+struct State<I, O> {
+    inbound: VecDeque<I>,
+    outbound: Vec<O>,
+    arrived: VecDeque<O>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    readable: bool,
+    writable: bool,
+    /// Nothing can be written any more.
+    broken: bool,
+    /// Whether `poll_ready` has said yes to the next item.
+    ready: bool,
+    /// Whether the last item was read.
+    read_to_end: bool,
+    /// With what the near end said goodbye.
+    goodbye: Option<Closing>,
+    gone: bool,
+    /// Now and then it is not ready without a reason.
+    moods: Option<Dice>,
+}
+
+/// Both ends of a wire in fair weather.
+pub(super) fn wire<I, O>() -> (Far<I, O>, Box<Near<I, O>>) {
+    let state = State {
+        inbound: VecDeque::new(),
+        outbound: Vec::new(),
+        arrived: VecDeque::new(),
+        reader: None,
+        writer: None,
+        readable: true,
+        writable: true,
+        broken: false,
+        ready: false,
+        read_to_end: false,
+        goodbye: None,
+        gone: false,
+        moods: None,
+    };
+    let shared = Arc::new(Shared { state: Mutex::new(state), news: Notify::new() });
+    (Far(Arc::clone(&shared)), Box::new(Near(shared)))
+}
+
+impl<I, O> Shared<I, O> {
+    fn lock(&self) -> MutexGuard<'_, State<I, O>> {
+        self.state.lock().unwrap()
+    }
+}
+
+impl<I, O> State<I, O> {
+    fn set_weather(&mut self, readable: bool, writable: bool) {
+        (self.readable, self.writable) = (readable, writable);
+        if readable && let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        if writable && let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    /// Says "not now" for no reason, and comes back at once.
+    fn sulks(&mut self, cx: &Context<'_>) -> bool {
+        let sulks = self.moods.as_mut().is_some_and(|moods| moods.chance(20));
+        if sulks {
+            cx.waker().wake_by_ref();
+        }
+        sulks
+    }
+}
+
+impl<I, O> Far<I, O> {
+    pub(super) fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    pub(super) fn send(&self, item: I) {
+        let mut state = self.0.lock();
+        state.inbound.push_back(item);
+        if state.readable
+            && let Some(reader) = state.reader.take()
+        {
+            reader.wake();
+        }
+    }
+
+    /// How much the near end has not read.
+    pub(super) fn unread(&self) -> usize {
+        self.0.lock().inbound.len()
+    }
+
+    /// The next item that the near end wrote and flushed; `None` when nothing more will come.
+    pub(super) async fn next(&self) -> Option<O> {
+        loop {
+            let news = self.0.news.notified();
+            {
+                let mut state = self.0.lock();
+                if let Some(item) = state.arrived.pop_front() {
+                    return Some(item);
+                }
+                if state.gone {
+                    return None;
+                }
+            }
+            news.await;
+        }
+    }
+
+    /// All that has arrived.
+    pub(super) fn arrived(&self) -> Vec<O> {
+        self.0.lock().arrived.drain(..).collect()
+    }
+
+    /// Waits until the near end is let go.
+    pub(super) async fn gone(&self) {
+        loop {
+            let news = self.0.news.notified();
+            if self.is_gone() {
+                return;
+            }
+            news.await;
+        }
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.0.lock().gone
+    }
+
+    pub(super) fn goodbye(&self) -> Option<Closing> {
+        self.0.lock().goodbye.clone()
+    }
+
+    pub(super) fn freeze(&self) {
+        self.0.lock().set_weather(false, false);
+    }
+
+    /// The far end still speaks, but takes nothing.
+    pub(super) fn jam(&self) {
+        self.0.lock().set_weather(true, false);
+    }
+
+    pub(super) fn thaw(&self) {
+        self.0.lock().set_weather(true, true);
+    }
+
+    /// Nothing can be written from now on.
+    pub(super) fn break_off(&self) {
+        let mut state = self.0.lock();
+        state.broken = true;
+        if let Some(writer) = state.writer.take() {
+            writer.wake();
+        }
+    }
+
+    /// Changes the weather until the near end is gone.
+    pub(super) async fn blow(&self, mut dice: Dice) {
+        self.0.lock().moods = Some(dice.split());
+        while !self.is_gone() {
+            self.0.lock().set_weather(dice.chance(60), dice.chance(60));
+            tokio::time::sleep(Duration::from_millis(1) + dice.up_to_ms(4)).await;
+        }
+    }
+}
+
+impl<I, O> Near<I, O> {
+    fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), ()>> {
+        let mut state = self.0.lock();
+        if state.broken {
+            return Poll::Ready(Err(()));
+        }
+        if state.sulks(cx) {
+            return Poll::Pending;
+        }
+        if state.outbound.len() >= BUFFERED_MAX && !state.writable {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        state.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(&self, item: O) -> Result<(), ()> {
+        let mut state = self.0.lock();
+        assert!(take(&mut state.ready), "an item was sent without asking for room");
+        if state.broken {
+            return Err(());
+        }
+        state.outbound.push(item);
+        Ok(())
+    }
+
+    fn poll_flush(&self, cx: &Context<'_>) -> Poll<Result<(), ()>> {
+        let mut state = self.0.lock();
+        if state.broken {
+            return Poll::Ready(Err(()));
+        }
+        if state.sulks(cx) {
+            return Poll::Pending;
+        }
+        if !state.writable {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let written = take(&mut state.outbound);
+        state.arrived.extend(written);
+        self.0.news.notify_waiters();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&self, cx: &Context<'_>, is_last: fn(&I) -> bool) -> Poll<I> {
+        let mut state = self.0.lock();
+        assert!(!state.read_to_end, "it was read beyond its end");
+        if state.sulks(cx) {
+            return Poll::Pending;
+        }
+        if state.readable
+            && let Some(item) = state.inbound.pop_front()
+        {
+            state.read_to_end = is_last(&item);
+            return Poll::Ready(item);
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn poll_close(&self, cx: &Context<'_>, closing: &Closing) -> Poll<()> {
+        self.0.lock().goodbye = Some(closing.clone());
+        self.poll_flush(cx).map(|_| ())
+    }
+}
+
+impl<I, O> Drop for Near<I, O> {
+    fn drop(&mut self) {
+        self.0.lock().gone = true;
+        self.0.news.notify_waiters();
+    }
+}
+
+impl Link for Near<LinkEvent, Message> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Self::poll_ready(self, cx).map_err(|()| LinkError)
+    }
+
+    fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
+        Self::start_send(self, message).map_err(|()| LinkError)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Self::poll_flush(self, cx).map_err(|()| LinkError)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        Self::poll_next(self, cx, |event| matches!(event, LinkEvent::Closed(_)))
+    }
+
+    fn keep_alive(&mut self) {}
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+        Self::poll_close(self, cx, closing)
+    }
+}
+
+impl ClientSocket for Near<Result<Packet, SocketEnd>, Packet> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
+        Self::poll_ready(self, cx).map_err(|()| SocketBroken)
+    }
+
+    fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
+        Self::start_send(self, packet).map_err(|()| SocketBroken)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
+        Self::poll_flush(self, cx).map_err(|()| SocketBroken)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
+        Self::poll_next(self, cx, Result::is_err)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _end: End, closing: &Closing) -> Poll<()> {
+        Self::poll_close(self, cx, closing)
+    }
+}
+
+/// How much a wire takes before its first flush.
+const BUFFERED_MAX: usize = 2;

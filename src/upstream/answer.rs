@@ -39,43 +39,53 @@ pub(super) enum Asks {
 }
 
 impl Answer {
-    /// Reads an answer's head, by what was asked for.
-    pub(super) fn read(
+    /// Makes the head of an answer that was [checked](check) say one thing.
+    pub(super) fn new(
         mut response: Response<Incoming>,
         lease: Lease,
         watch: &Arc<Watch>,
         asks: Asks,
-    ) -> Result<Self, OpenError> {
+    ) -> Self {
         let refused_body = watch.answered();
         let status = response.status();
         let upgrade = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
-        if upgrade.is_some() && asks != Asks::Upgrade {
-            return Err(OpenError::Protocol("it switches protocols unasked".to_owned()));
-        }
         let coded = response.headers().contains_key(TRANSFER_ENCODING);
-        if coded && !headers::is_only_chunked(response.headers()) {
-            return Err(OpenError::Protocol("its answer has a transfer coding that is not known".to_owned()));
-        }
-        let length = response.body().size_hint().exact();
+        let given = response.headers_mut().remove(CONTENT_LENGTH);
+        let of_get = || given.as_ref().and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         let mut declared = None;
-        let given = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let given = given.and_then(|length| length.parse::<u64>().ok());
-        match (length, given) {
+        let length = if coded {
             // RFC 9112, section 6.3: where a body is chunked, any other length is void.
-            _ if coded => drop(response.headers_mut().remove(CONTENT_LENGTH)),
-            // What a GET would have had.
-            (_, Some(_)) if asks == Asks::Head => {}
-            (_, Some(given)) if status == StatusCode::NOT_MODIFIED => declared = Some(given),
+            None
+        } else if asks == Asks::Head {
+            of_get()
+        } else if status == StatusCode::NOT_MODIFIED {
+            declared = of_get();
+            declared
+        } else {
             // However often and in whatever way the backend wrote it.
-            (Some(length), _) if response.headers().contains_key(CONTENT_LENGTH) => {
-                response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            }
-            _ => {}
+            response.body().size_hint().exact().filter(|_| given.is_some())
+        };
+        if let Some(length) = length {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         let watch = refused_body.then(|| Arc::clone(watch));
         let response = response.map(|incoming| AnswerBody { incoming, declared, watch, _lease: lease });
-        Ok(Self { response, upgrade, refused_body })
+        Self { response, upgrade, refused_body }
     }
+}
+
+/// Finds what cannot be handed on. The connection that it came over is not used again.
+pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), OpenError> {
+    let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && asks != Asks::Upgrade {
+        "it switches protocols unasked"
+    } else if response.headers().contains_key(TRANSFER_ENCODING)
+        && !headers::is_only_chunked(response.headers())
+    {
+        "its answer has a transfer coding that is not known"
+    } else {
+        return Ok(());
+    };
+    Err(OpenError::Protocol(fault.to_owned()))
 }
 
 /// The body of a backend's answer. When it is dropped its connection goes back to the pool, or ends if not all was read.

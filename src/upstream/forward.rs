@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::duplex::Duplex;
-use crate::upstream::answer::{Answer, Asks};
+use crate::upstream::answer::{self, Answer, Asks};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
 use crate::upstream::dial::{Deadline, Dialer};
@@ -175,8 +175,9 @@ impl Forwarder {
         };
         match response {
             Ok(response) => {
+                answer::check(&response, asked.asks).map_err(Failure::Broken)?;
                 let lease = Lease::new(&self.pool, connection);
-                Answer::read(response, lease, watch, asked.asks).map_err(Failure::Broken)
+                Ok(Answer::new(response, lease, watch, asked.asks))
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::Unwritten(Box::new(request)),

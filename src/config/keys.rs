@@ -48,6 +48,8 @@ pub enum Section {
     Log,
     /// `[defaults]`.
     Defaults,
+    /// `[defaults.cors]`, or the same in a route.
+    Cors,
     /// One of `[[routes]]`; it may also hold each key of `[defaults]`.
     Route,
     /// One `[upstreams.NAME]`.
@@ -66,6 +68,7 @@ impl Section {
             Self::Admin => "[admin]",
             Self::Log => "[log]",
             Self::Defaults => "[defaults]",
+            Self::Cors => "[defaults.cors]",
             Self::Route => "[[routes]]",
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "[upstreams.NAME.tls]",
@@ -97,7 +100,7 @@ const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static s
 /// Every key, in the order of the shipped file.
 #[rustfmt::skip] // One line for each key.
 pub const KEYS: &[Key] = {
-    use Section::{Admin, Defaults, Log, Route, Server, Tls, Upstream, UpstreamTls};
+    use Section::{Admin, Cors, Defaults, Log, Route, Server, Tls, Upstream, UpstreamTls};
     use Shown::{Default, Example, Mirrored};
     &[
         row(Server, "listen", Default("[\"127.0.0.1:8080\"]"), "where clients come in; port 0 takes any free port"),
@@ -123,20 +126,27 @@ pub const KEYS: &[Key] = {
         row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
         row(Defaults, "relay", Default("true"), "whether a WebSocket is left to two ends that speak alike"),
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
+        row(Defaults, "cors", Default("\"mirror\""), "CORS headers: the backend's own; \"off\": none; or a table, ours:"),
+        row(Defaults, "compression", Default("true"), "whether polls' answers from 1024 bytes are compressed"),
+        row(Cors, "origins", Example("[\"https://chat.example.org\"]"), "whose pages may read answers; \"*\" is everybody's"),
+        row(Cors, "credentials", Default("false"), "whether with cookies, too; \"*\" then echoes the origin"),
+        row(Cors, "headers", Example("[\"x-token\"]"), "headers that pages may send; unset: those asked for"),
+        row(Cors, "methods", Default("[\"GET\", \"HEAD\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]"), "methods that pages may use"),
+        row(Cors, "max_age", Example("\"2h\""), "how long browsers may remember it"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
         row(Route, "dialect", Example("\"engine.io\""), "what clients speak: engine.io (Socket.IO 3, 4), websocket, http"),
         row(Route, "upstream", Example("\"demo\""), "the name of an upstream, see below"),
         row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket, http or demo"),
         row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is used in turn, past what is down"),
-        row(Upstream, "tls", Example("{ ca = \"ca.pem\" }"), "how it proves who it is, behind wss or https:"),
-        row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
-        row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
-        row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),
+        row(Upstream, "tls", Example("{ ca = \"ca.pem\" }"), "how it proves who it is, behind wss or https"),
         row(Upstream, "host", Default("\"client\""), "which Host it sees: the client's, or upstream for the URL's"),
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
         row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
+        row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
+        row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
+        row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),
     ]
 };

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 
 use crate::{server, service, upstream};
 
+mod cors;
 mod env;
 mod fault;
 mod files;

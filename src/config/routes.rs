@@ -35,7 +35,7 @@ pub(super) fn read(
         let host = table.value("host", host);
         let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
         let upstream = table.required("upstream", |node| one_of(node, &names));
-        let Defaults { session, allowed_origins } = defaults.overridden_by(&table);
+        let Defaults { session, allowed_origins, cors, compression } = defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
                 seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));
@@ -55,7 +55,8 @@ pub(super) fn read(
                     "an upstream with sessions behind this dialect, or dialect http",
                 );
             }
-            routes.push(Route { path, host, dialect, upstream, allowed_origins, session: Arc::new(session) });
+            let session = Arc::new(session);
+            routes.push(Route { path, host, dialect, upstream, allowed_origins, cors, compression, session });
         }
     }
     routes

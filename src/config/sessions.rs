@@ -2,15 +2,30 @@
 
 use std::time::Duration;
 
+use super::cors;
 use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size};
+use crate::service::Cors;
 use crate::session::Settings;
 
 /// What holds for every route that does not say otherwise.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Defaults {
     pub(super) session: Settings,
     pub(super) allowed_origins: Vec<String>,
+    pub(super) cors: Cors,
+    pub(super) compression: bool,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            session: Settings::default(),
+            allowed_origins: Vec::new(),
+            cors: Cors::default(),
+            compression: true,
+        }
+    }
 }
 
 impl Defaults {
@@ -33,6 +48,8 @@ impl Defaults {
         if let Some(origins) = table.list("allowed_origins", origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
         }
+        cors::read(table, &mut defaults.cors);
+        table.set("compression", &mut defaults.compression, flag);
         defaults
     }
 }

@@ -39,6 +39,11 @@ fn parse(text: &str) -> Config {
     Config::parse(text, "config.toml", std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
+/// Whether the shipped file shows the section's keys inside the value of one key.
+fn is_inline(section: Section) -> bool {
+    matches!(section, Section::Tls | Section::Cors | Section::UpstreamTls)
+}
+
 /// The least that can be run.
 const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'u'\n\
                     [upstreams.u]\nkind = 'websocket'\nurl = 'ws://h/'\n";
@@ -48,6 +53,8 @@ fn bare_with(section: Section, line: &str) -> String {
     match section {
         Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
         Section::Upstream => BARE.replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
+        // Its one required key.
+        Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
         | Section::Server
         | Section::Tls
@@ -60,14 +67,9 @@ fn bare_with(section: Section, line: &str) -> String {
     }
 }
 
-/// Whether a section is the value of a key in another one, where it is shown.
-fn within(section: Section) -> bool {
-    matches!(section, Section::Tls | Section::UpstreamTls)
-}
-
 #[test]
 fn the_shipped_file_shows_every_key_with_its_default_and_what_it_is_for() {
-    let told: Vec<&Key> = KEYS.iter().filter(|key| !within(key.section)).collect();
+    let told: Vec<&Key> = KEYS.iter().filter(|key| !is_inline(key.section)).collect();
     let lines = shown();
     for (line, key) in lines.iter().zip(&told) {
         let header = key.section.header().trim_matches(['[', ']']);
@@ -89,9 +91,9 @@ fn the_shipped_file_says_what_an_upstreams_tls_may_hold() {
 
 #[test]
 fn a_default_in_the_file_is_the_default_in_the_code() {
-    let bare = parse(BARE);
     for key in KEYS {
         if let Shown::Default(value) = key.shown {
+            let bare = parse(&bare_with(key.section, ""));
             assert_eq!(
                 parse(&bare_with(key.section, &format!("{} = {value}", key.name))),
                 bare,
@@ -103,8 +105,20 @@ fn a_default_in_the_file_is_the_default_in_the_code() {
 }
 
 #[test]
+fn the_shipped_file_shows_a_cors_list_that_is_valid_and_whole() {
+    let (_, rest) = SHIPPED.split_once("a table, ours:\n").unwrap();
+    let lines: Vec<&str> = rest.lines().take_while(|line| line.starts_with("# ")).collect();
+    let shown = lines.iter().map(|line| line.trim_start_matches('#').trim()).collect::<Vec<_>>().join(" ");
+    for key in KEYS.iter().filter(|key| key.section == Section::Cors) {
+        assert!(shown.contains(&format!("{} = {}", key.name, key.shown.value())), "{}", key.name);
+    }
+    let config = parse(&bare_with(Section::Route, &format!("cors = {shown}")));
+    assert!(matches!(config.routes[0].cors, crate::service::Cors::Own(_)));
+}
+
+#[test]
 fn every_key_of_the_table_is_read() {
-    for key in KEYS.iter().filter(|key| !within(key.section)) {
+    for key in KEYS.iter().filter(|key| !is_inline(key.section)) {
         let line = format!("{} = [[]]", key.name);
         let own = format!("\n{} = ", key.name);
         // A key that is there already must not be there twice.
@@ -132,6 +146,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
         let changed = match key.shown.value() {
             "true" => "false",
             "[]" => "['https://example.org']",
+            "\"mirror\"" => "'off'",
             text if text.ends_with("MB\"") => "4_000",
             _ => "7",
         };
@@ -156,7 +171,8 @@ fn the_shipped_file_is_valid_as_it_is() {
 
 #[test]
 fn every_commented_key_is_valid_when_it_is_switched_on() {
-    let on = |line: &str| line.strip_prefix("# ").filter(|line| line.contains(" = ")).map(str::to_owned);
+    let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
+    let on = |line: &str| line.strip_prefix("# ").filter(is_key).map(str::to_owned);
     // A demo has no URL, so the upstream is made a real one; and only a secure URL has TLS.
     let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"websocket\"");
     let body = body.replace("\"ws://", "\"wss://");

@@ -22,7 +22,7 @@ use super::settings::Route;
 use super::{Client, Response, headers};
 use crate::meter::{Meter, Op};
 use crate::transport::{Body, tunnel};
-use crate::upstream::{Answer, ForwardError, ForwardRequest, OpenError, Upstream};
+use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream};
 
 /// Forwards the requests of one route.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ fn check(head: &Parts) -> Result<(), (StatusCode, &'static str)> {
     Ok(())
 }
 
-fn respond(answer: Answer) -> Response {
+fn respond(answer: Forwarded) -> Response {
     let (mut head, body) = answer.response.into_parts();
     headers::for_client(&mut head);
     if answer.refused_body {

@@ -6,7 +6,8 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
-use super::handshake::Handshake;
+use super::cors::CorsLayer;
+use super::handshake::{Arrival, Handshake};
 use super::relayed::RelayRoute;
 use super::settings::Route;
 use super::{Client, Response};
@@ -52,18 +53,26 @@ impl Gateway {
     ///
     /// # Errors
     /// Its connection is to be dropped without an answer.
-    pub async fn serve(
+    pub(super) async fn serve(
         self: Arc<Self>,
         head: Parts,
         body: Incoming,
         client: Client,
         route: Arc<Route>,
+        cors: Arc<CorsLayer>,
     ) -> Result<Response, Abort> {
+        if cors.mirrors_preflight(&head)
+            && let Some(response) = Box::pin(self.preflight(&head, client, &route, &cors)).await
+        {
+            self.meter.request(meter::Op::Other, response.status().as_u16());
+            return Ok(response);
+        }
         let task = match self.read(&head) {
             Ok(task) => task,
             Err(refusal) => return Ok(*refusal),
         };
         let asker = Asker::new(&head.headers);
+        let asker = if route.compression { asker } else { asker.plain() };
         let (op, response) = match task {
             Task::Poll(bridge) => {
                 // A parked request that kept its head would cost 7 kB more.
@@ -75,8 +84,8 @@ impl Gateway {
                 (meter::Op::Push, response)
             }
             Task::Handshake(transport, carrier) => {
-                let begun =
-                    Box::pin(self.handshake.begin(&self, head, client, transport, carrier, asker, &route));
+                let arrival = Arrival { head, client, transport, carrier, asker };
+                let begun = Box::pin(self.handshake.begin(&self, arrival, &route, &cors));
                 (meter::Op::Handshake, begun.await)
             }
             Task::Upgrade(bridge) => (meter::Op::Upgrade, self.upgrade(bridge, head)),

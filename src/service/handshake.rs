@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
+use http::header::{HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use super::cors::{self, CorsLayer, FromBackend};
 use super::gateway::{Gateway, take_upgrade};
 use super::settings::Route;
 use super::{Client, Response, headers};
@@ -45,6 +46,15 @@ pub(super) enum Unavailable {
     Busy(Outcome, Box<Response>),
 }
 
+/// A request that begins a session.
+pub(super) struct Arrival {
+    pub(super) head: Parts,
+    pub(super) client: Client,
+    pub(super) transport: Transport,
+    pub(super) carrier: Carrier,
+    pub(super) asker: Asker,
+}
+
 impl Handshake {
     /// A place for one more session.
     pub(super) fn admit(
@@ -63,20 +73,14 @@ impl Handshake {
         registry.admit().ok_or_else(|| busy(Outcome::Full, "the proxy is full\n"))
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a handshake is where everything that a session needs comes together"
-    )]
     pub(super) async fn begin(
         &self,
         gateway: &Arc<Gateway>,
-        head: Parts,
-        client: Client,
-        transport: Transport,
-        carrier: Carrier,
-        asker: Asker,
+        arrival: Arrival,
         route: &Route,
+        cors: &CorsLayer,
     ) -> Response {
+        let Arrival { head, client, transport, carrier, asker } = arrival;
         let road = Road::of(&head.headers);
         let refused = |outcome, response| {
             gateway.meter.handshake(outcome);
@@ -101,27 +105,35 @@ impl Handshake {
             let begun = gateway.relay.begin(self, head, client, &route.path, admission).await;
             return begun.map_or_else(
                 |error| refuse(gateway, error, road, route),
-                |response| {
+                |mut response| {
                     gateway.meter.handshake(Outcome::Accepted);
+                    response.extensions_mut().insert(FromBackend::Accepted);
                     response
                 },
             );
         }
-        let request = OpenRequest {
-            path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
-            query: application_query(head.uri.query().unwrap_or_default()),
-            headers: headers::for_upstream(&head.headers, client, &self.trusted_proxies),
-            client: client.peer,
-        };
-        let (opened, link) = match self.upstream.open(request).await {
+        let (opened, link) = match self.upstream.open(self.request(&head, client, route)).await {
             Ok(opened) => opened,
             Err(error) => return refuse(gateway, error, road, route),
         };
         gateway.meter.handshake(Outcome::Accepted);
-        match Begun::new(gateway, carrier, transport, opened, &route.session) {
+        let mirrored = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
+        let mut response = match Begun::new(gateway, carrier, transport, opened, mirrored, &route.session) {
             Some(begun) if transport == Transport::Polling => begun.answer_poll(link, admission, asker).await,
             Some(begun) => begun.answer_web_socket(link, admission, head),
             None => plain(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"),
+        };
+        response.extensions_mut().insert(FromBackend::Accepted);
+        response
+    }
+
+    /// What the backend gets to see of a request.
+    pub(super) fn request(&self, head: &Parts, client: Client, route: &Route) -> OpenRequest {
+        OpenRequest {
+            path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
+            query: application_query(head.uri.query().unwrap_or_default()),
+            headers: headers::for_upstream(&head.headers, client, &self.trusted_proxies),
+            client: client.peer,
         }
     }
 }
@@ -141,6 +153,7 @@ impl Begun {
         carrier: Carrier,
         transport: Transport,
         opened: Opened,
+        cors: Option<Box<HeaderMap>>,
         settings: &Arc<Settings>,
     ) -> Option<Self> {
         let mut random = [0; 15];
@@ -171,7 +184,7 @@ impl Begun {
             sid,
             carrier,
             max_payload,
-            cors: Some(headers::cors(&opened.headers)).filter(|cors| !cors.is_empty()).map(Box::new),
+            cors,
             route: gateway.index,
             meter: gateway.meter.clone(),
             span: tracing::debug_span!("session", number, route = gateway.index),
@@ -194,8 +207,9 @@ impl Begun {
         };
         drop(bridge);
         let mut response = polling::answer_poll(parked, asker, self.gateway.dialect).await;
+        let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
         for (name, value) in &self.headers {
-            if !response.headers().contains_key(name) || name == SET_COOKIE {
+            if !own.contains(name) || name == SET_COOKIE {
                 response.headers_mut().append(name, value.clone());
             }
         }
@@ -239,16 +253,23 @@ fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
 }
 
 fn refuse(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> Response {
-    let (outcome, response) = match error {
+    let (outcome, response) = explain(gateway, error, road, route);
+    gateway.meter.handshake(outcome);
+    response
+}
+
+/// What the client is told when its backend did not accept, and what is counted.
+pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> (Outcome, Response) {
+    match error {
         OpenError::Refused(refused) if !refused.status.is_success() => {
-            (Outcome::Refused, polling::respond(gateway.dialect.translate_refusal(*refused, road)))
+            let mut response = polling::respond(gateway.dialect.translate_refusal(*refused, road));
+            response.extensions_mut().insert(FromBackend::Other);
+            (Outcome::Refused, response)
         }
         OpenError::Refused(_) | OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => {
             unreached(&error, route)
         }
-    };
-    gateway.meter.handshake(outcome);
-    response
+    }
 }
 
 /// What a client hears of a backend that was not reached, or did not understand.
@@ -267,7 +288,7 @@ pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response)
     }
 }
 
-fn unavailable(text: &'static str) -> Response {
+pub(super) fn unavailable(text: &'static str) -> Response {
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     response
@@ -283,7 +304,7 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
 }
 
 /// Whether a browser's page may connect. A request without `Origin` comes from no page.
-fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
+pub(super) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
     let Some(origin) = headers.get(http::header::ORIGIN) else { return true };
     allowed.is_empty()
         || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))

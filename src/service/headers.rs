@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::header::{
     ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VARY,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
@@ -137,23 +137,6 @@ fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
 fn without_user(authority: &str) -> Option<HeaderValue> {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     HeaderValue::from_str(host).ok()
-}
-
-/// The CORS headers with which a backend answered a session's first request: its later answers carry them too, or a
-/// browser would not show them to its page.
-pub(super) fn cors(headers: &HeaderMap) -> HeaderMap {
-    let cors = |name: &HeaderName| name.as_str().starts_with("access-control-");
-    let mut kept: HeaderMap = headers
-        .iter()
-        .filter(|(name, _)| cors(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    if !kept.is_empty()
-        && let Some(vary) = headers.get(VARY)
-    {
-        kept.insert(VARY, vary.clone());
-    }
-    kept
 }
 
 /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced.

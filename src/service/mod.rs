@@ -1,10 +1,12 @@
 //! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
+mod cors;
 mod forward;
 mod gateway;
 mod handshake;
 mod headers;
+mod preflight;
 mod relayed;
 mod router;
 mod settings;
@@ -17,7 +19,7 @@ pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
-pub use settings::{AdminSettings, Route};
+pub use settings::{AdminSettings, Cors, OwnCors, Route};
 pub use sockets::Sockets;
 pub use stack::{Handler, Shared, Stack};
 

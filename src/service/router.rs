@@ -67,6 +67,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::service::Cors;
 
     fn route(path: &str, host: Option<&str>) -> Route {
         Route {
@@ -75,6 +76,8 @@ mod tests {
             dialect: "engine.io",
             upstream: "a".into(),
             allowed_origins: Vec::new(),
+            cors: Cors::default(),
+            compression: true,
             session: Arc::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::session;
 
@@ -18,8 +19,52 @@ pub struct Route {
     pub upstream: String,
     /// Origins whose browsers may connect; empty allows all. A request without `Origin` is always allowed.
     pub allowed_origins: Vec<String>,
+    /// What its answers tell a browser about pages of other origins.
+    pub cors: Cors,
+    /// Whether long answers to polls are compressed for clients that take it.
+    pub compression: bool,
     /// What its sessions live by.
     pub session: Arc<session::Settings>,
+}
+
+/// Whose word the CORS headers of a route's answers are.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Cors {
+    /// Nobody's: there are none, and the backend's are taken off.
+    Off,
+    /// The backend's: what it says when it accepts or refuses a session, and to a preflight.
+    #[default]
+    Mirror,
+    /// Our own; the backend's are taken off.
+    Own(Arc<OwnCors>),
+}
+
+/// A list of our own, in the words of the reference server's `cors` option.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnCors {
+    /// Origins whose pages may read answers; `*` is every origin.
+    pub origins: Vec<String>,
+    /// Whether requests with cookies count, too: then `*` names the origin that asks.
+    pub credentials: bool,
+    /// Headers that a page may send; `None` allows those that it asks for.
+    pub headers: Option<Vec<String>>,
+    /// Methods that a page may use.
+    pub methods: Vec<String>,
+    /// How long a browser may remember a preflight's answer.
+    pub max_age: Option<Duration>,
+}
+
+impl Default for OwnCors {
+    fn default() -> Self {
+        let methods = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"];
+        Self {
+            origins: Vec::new(),
+            credentials: false,
+            headers: None,
+            methods: methods.map(str::to_owned).to_vec(),
+            max_age: None,
+        }
+    }
 }
 
 /// The `[admin]` section.

@@ -1,14 +1,16 @@
 //! The whole way of a request, on one screen.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::TryFutureExt as _;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
 
+use super::cors::CorsLayer;
 use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
@@ -16,9 +18,10 @@ use super::router::Router;
 use super::settings::Route;
 use super::sockets::Sockets;
 use super::{Client, Response};
+use crate::meter::Op;
 use crate::transport::Abort;
 
-/// The service of one connection: router, then the handler of the route that it names.
+/// The service of one connection: router, then the route's CORS around what serves it.
 #[derive(Clone, Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -29,7 +32,15 @@ pub struct Stack {
 #[derive(Debug)]
 pub struct Shared {
     router: Router,
-    routes: Vec<(Arc<Route>, Handler)>,
+    routes: Vec<Served>,
+}
+
+/// One route and what serves it.
+#[derive(Debug)]
+struct Served {
+    route: Arc<Route>,
+    cors: Arc<CorsLayer>,
+    handler: Handler,
 }
 
 /// What serves a route's requests.
@@ -52,7 +63,11 @@ impl Shared {
     /// Routes and what serves them, in the order of the configuration.
     pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
-        Self { router: Router::new(&settings), routes }
+        let routes = routes.into_iter().map(|(route, handler)| {
+            let cors = Arc::new(CorsLayer::new(&route.cors));
+            Served { route, cors, handler }
+        });
+        Self { router: Router::new(&settings), routes: routes.collect() }
     }
 }
 
@@ -75,25 +90,44 @@ impl Service<Request<Incoming>> for Stack {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
         if head.method == Method::CONNECT {
-            return Box::pin(ready(Ok(refuse_connect())));
+            return answered(refuse_connect());
         }
-        let found = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
-        let Some((route, handler)) = found else {
-            return Box::pin(ready(Ok(plain(StatusCode::NOT_FOUND, "no route for this path\n"))));
+        let served = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
+        let Some(Served { route, cors, handler }) = served else {
+            return answered(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
         let (client, route) = (self.client, Arc::clone(route));
-        let forward = match handler {
-            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => files,
-            Handler::Gateway { gateway, .. } => {
-                return Box::pin(Arc::clone(gateway).serve(head, body, client, route));
+        let gateway = match handler {
+            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
+                let served = Arc::clone(files).serve(head, body, client, route);
+                return Box::pin(async move { Ok(served.await) });
             }
+            Handler::Gateway { gateway, .. } => gateway,
             Handler::Sockets(sockets) => {
                 let served = Arc::clone(sockets).serve(head, client, route);
                 return Box::pin(async move { Ok(served.await) });
             }
-            Handler::Forward(forward) => forward,
+            Handler::Forward(forward) => {
+                let served = Arc::clone(forward).serve(head, body, client, route);
+                return Box::pin(async move { Ok(served.await) });
+            }
         };
-        let forward = Arc::clone(forward).serve(head, body, client, route);
-        Box::pin(async move { Ok(forward.await) })
+        let asked = cors.ask(&head);
+        if let Some(response) = cors.answer_preflight(&head, &asked) {
+            gateway.meter.request(Op::Other, response.status().as_u16());
+            return answered(response);
+        }
+        let (cors, layer) = (Arc::clone(cors), Arc::clone(cors));
+        let serving = Arc::clone(gateway).serve(head, body, client, route, cors);
+        // Not an async block around it, which would hold the parked future twice.
+        Box::pin(serving.map_ok(move |mut response| {
+            layer.apply(&asked, &mut response);
+            response
+        }))
     }
+}
+
+/// An answer that needs no wait.
+fn answered(response: Response) -> <Stack as Service<Request<Incoming>>>::Future {
+    Box::pin(std::future::ready(Ok(response)))
 }

@@ -1,6 +1,7 @@
 //! How a session's packets travel: in the answers to polls and in POSTs, or over a WebSocket.
 
 pub mod body;
+pub mod compress;
 pub mod polling;
 pub mod relay;
 pub mod tunnel;

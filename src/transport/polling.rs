@@ -1,14 +1,15 @@
 //! HTTP long-polling: a GET that waits for packets, a POST that brings some.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, USER_AGENT};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
-use crate::bridge::{BridgeInfo, ParkedPoll, Push};
+use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
 use crate::dialect::{Dialect, Reject, Reply, Road};
 use crate::session::PushOutcome;
 
@@ -17,6 +18,8 @@ use crate::session::PushOutcome;
 pub struct Asker {
     /// Internet Explorer, which takes an answer for an attack unless told otherwise.
     legacy_ie: bool,
+    /// In which coding it takes a long answer.
+    coding: Option<Coding>,
 }
 
 impl Asker {
@@ -24,7 +27,13 @@ impl Asker {
     pub fn new(headers: &HeaderMap) -> Self {
         let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
         let mentions = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
-        Self { legacy_ie: mentions(b";MSIE") || mentions(b"Trident/") }
+        Self { legacy_ie: mentions(b";MSIE") || mentions(b"Trident/"), coding: Coding::of(headers) }
+    }
+
+    /// The same, where nothing is to be compressed.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { coding: None, ..self }
     }
 
     fn headers(self, content_type: &'static str, info: &BridgeInfo, headers: &mut HeaderMap) {
@@ -49,9 +58,26 @@ pub async fn answer_poll(parked: ParkedPoll, asker: Asker, dialect: &'static dyn
     delivery.bridge().info().meter.batch(delivery.packets().len(), body.bytes.len());
     let mut headers = HeaderMap::with_capacity(HEADERS);
     asker.headers(body.content_type, delivery.bridge().info(), &mut headers);
-    let mut response = Response::new(Body::delivery(body.bytes, delivery));
+    let mut bytes = body.bytes;
+    if let Some(coding) = asker.coding.filter(|_| compress::is_worth_it(delivery.packets(), bytes.len()))
+        && let Some(compressed) = compress(coding, &bytes, &delivery).await
+    {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        bytes = compressed;
+    }
+    let mut response = Response::new(Body::delivery(bytes, delivery));
     *response.headers_mut() = headers;
     response
+}
+
+/// Compresses a long body where it holds up nobody else; `None` where that cannot be had.
+async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<Bytes> {
+    if body.len() <= INLINE_LEN_MAX {
+        return coding.compress(body);
+    }
+    let body = body.clone();
+    let tracker = &delivery.bridge().info().tracker;
+    tracker.spawn_blocking(move || coding.compress(&body)).await.ok().flatten()
 }
 
 /// Reads a POST's body, and answers `ok` when the link has taken its messages.
@@ -132,6 +158,10 @@ async fn read_body(mut body: Incoming, len_max: usize) -> Result<Bytes, ReadFail
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
+/// A millisecond's work: no more may stand between other clients and their worker.
+const INLINE_LEN_MAX: usize = 64 << 10;
 /// Room for the headers of most answers.
 const HEADERS: usize = 4;
 const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");
+/// Every parked poll has one.
+const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

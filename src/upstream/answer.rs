@@ -18,7 +18,7 @@ use crate::upstream::{OpenError, headers};
 
 /// A backend's answer, as it begins.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Forwarded {
     /// Status, all headers, and the body.
     pub response: Response<AnswerBody>,
     /// The connection, where the answer is a 101.
@@ -38,7 +38,7 @@ pub(super) enum Asks {
     Body,
 }
 
-impl Answer {
+impl Forwarded {
     /// Makes the head of an answer that was [checked](check) say one thing.
     pub(super) fn new(
         mut response: Response<Incoming>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::Method;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_util::sync::CancellationToken;
@@ -13,12 +14,13 @@ use tokio_util::task::TaskTracker;
 use crate::codec::engineio::{Frame, OpenPacket, decode_text, encode_frame};
 use crate::packet::{Closing, Message, Packet, Text};
 use crate::sid::Sid;
+use crate::upstream::ask::{Question, ask};
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
-    BuildError, Heartbeat, Host, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
+    Asking, BuildError, Heartbeat, Host, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
     Protocol, Refused, Refuser, Relaying, Settings, Upstream,
 };
 
@@ -73,6 +75,14 @@ impl Upstream for EngineIo {
     fn relay(&self, request: OpenRequest) -> Relaying<'_> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         Box::pin(self.dialer.relay(request, self.settings.host, deadline))
+    }
+
+    fn ask(&self, request: OpenRequest, method: Method) -> Option<Asking<'_>> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        // As a polling client, for whom alone a server has such answers.
+        let query = "EIO=4&transport=polling";
+        let question = Question { request, method, query, host: self.settings.host };
+        Some(Box::pin(ask(&self.dialer, question, deadline)))
     }
 
     fn is_down(&self) -> bool {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::duplex::Duplex;
-use crate::upstream::answer::{self, Answer, Asks};
+use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
 use crate::upstream::dial::{Deadline, Dialer};
@@ -99,7 +99,7 @@ impl Forwarder {
     ///
     /// # Errors
     /// There is no answer; each variant is another one to the client.
-    pub async fn ask(&self, request: ForwardRequest) -> Result<Answer, ForwardError> {
+    pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
         let ForwardRequest { method, uri, prefix, headers, body } = request;
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
         let mut head = Head { method, uri, prefix, headers };
@@ -152,7 +152,7 @@ impl Forwarder {
         request: Request<RequestBody>,
         watch: &Arc<Watch>,
         asked: &Asked,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Forwarded, Failure> {
         let response = {
             let mut answering = pin!(connection.sender.try_send_request(request));
             loop {
@@ -177,7 +177,7 @@ impl Forwarder {
             Ok(response) => {
                 answer::check(&response, asked.asks).map_err(Failure::Broken)?;
                 let lease = Lease::new(&self.pool, connection);
-                Ok(Answer::new(response, lease, watch, asked.asks))
+                Ok(Forwarded::new(response, lease, watch, asked.asks))
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::Unwritten(Box::new(request)),

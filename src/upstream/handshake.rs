@@ -136,7 +136,7 @@ pub(super) async fn shake(
 }
 
 /// Drives hyper's connection for as long as `work` waits for what comes over it.
-async fn alongside<T>(
+pub(super) async fn alongside<T>(
     connection: impl Future<Output = hyper::Result<()>>,
     work: impl Future<Output = T>,
 ) -> T {
@@ -203,7 +203,8 @@ fn chosen_subprotocol(
     }
 }
 
-async fn read_refusal(response: Response<Incoming>) -> Refused {
+/// Reads an answer that is no 101, its body as far as it is handed on.
+pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
     let (mut head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
     // A body that breaks off is handed on as far as it came: the status says what matters.

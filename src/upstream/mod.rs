@@ -4,6 +4,7 @@
 //! side. A link carries messages both ways, answers the backend's heartbeat by itself, and says why it closed.
 
 mod answer;
+mod ask;
 mod close;
 #[cfg(feature = "demo")]
 mod demo;
@@ -33,7 +34,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,7 +45,7 @@ pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
 use crate::tls::{TlsError, Trust};
-pub use answer::{Answer, AnswerBody};
+pub use answer::{AnswerBody, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 
 /// Makes the upstream that `settings` describe.
@@ -99,6 +100,12 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// and frames are between the two.
     fn relay(&self, request: OpenRequest) -> Relaying<'_>;
 
+    /// Puts a short question without a body to the backend, such as a browser's preflight; it ends by its own deadline.
+    /// `None` where this kind has nothing to say to plain HTTP.
+    fn ask(&self, _request: OpenRequest, _method: Method) -> Option<Asking<'_>> {
+        None
+    }
+
     /// What asks the same server for anything else than a session.
     fn forwarder(&self) -> &Forwarder;
 
@@ -122,6 +129,8 @@ pub struct Relayed {
     /// The headers of its 101, less those about the hop.
     pub headers: HeaderMap,
 }
+/// The future of [`Upstream::ask`].
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send + 'a>>;
 
 /// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
 #[derive(Clone, Debug)]
@@ -168,6 +177,17 @@ pub enum OpenError {
     /// The backend answered, but not in the protocol that it was configured for: 502.
     #[error("the upstream does not speak its protocol: {0}")]
     Protocol(String),
+}
+
+/// A backend's answer to a short question, to be handed to the client.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status line's code.
+    pub status: StatusCode,
+    /// The response's headers, less those about the hop.
+    pub headers: HeaderMap,
+    /// The response's body, cut at 64 KiB.
+    pub body: Bytes,
 }
 
 /// A backend's refusal, to be handed to the client.

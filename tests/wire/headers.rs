@@ -11,7 +11,11 @@ fn assert_headers(answer: &Response, kind: &str) {
     assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert_eq!(answer.header("set-cookie"), None);
-    assert_eq!(answer.header("access-control-allow-origin"), None, "CORS is off by default");
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        None,
+        "there is none without a list or a backend that has one"
+    );
     assert_eq!(answer.header("x-xss-protection"), None);
 }
 
@@ -61,7 +65,7 @@ fn old_explorers_get_no_cross_site_filter() {
 }
 
 #[test]
-fn cors_is_off_unless_asked_for() {
+fn there_is_no_cors_unless_the_backend_or_the_route_asks_for_it() {
     let world = World::new(Setup::new());
     let origin = [("Origin", "https://elsewhere.test")];
     let answer = world.http().request("GET", POLLING, &origin, b"");

@@ -12,6 +12,8 @@
 )]
 
 mod bounds;
+mod compression;
+mod cors;
 mod discretion;
 mod drain;
 mod errors;

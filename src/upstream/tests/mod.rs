@@ -1,5 +1,6 @@
 //! Upstreams against small backends in this process: over sockets, and over pipes where a clock is to be paused.
 
+mod asking;
 mod closing;
 #[cfg(feature = "demo")]
 mod demo;

@@ -1,18 +1,17 @@
 //! Backends behind `wss` URLs: whom an upstream believes, and what it says about those whom it does not.
 
-use std::io;
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+mod authority;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use std::io;
+use std::sync::Mutex;
+
+use rcgen::date_time_ymd;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use rustls::{HandshakeKind, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use self::authority::{Authority, authority_params, good, provider};
 use super::*;
 use crate::chain::Chain;
 use crate::tls::Trust;
@@ -149,9 +148,8 @@ async fn a_backend_that_refuses_the_handshake_is_told_with_its_alert() {
 #[tokio::test]
 async fn a_backend_that_wants_a_certificate_of_ours_is_told() {
     let authority = Authority::new();
-    let mut roots = RootCertStore::empty();
-    roots.add(authority.issuer.der().clone()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build().unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(authority.roots(), provider()).build().unwrap();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let (listener, settings) = listen_at("localhost", &authority).await;
         let front = Front::new(&settings);
@@ -294,79 +292,6 @@ fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
     assert!(matches!(error, BuildError::Tls(_)) && error.to_string().contains("absent.pem"), "{error}");
     settings.urls = vec!["ws://h".parse().unwrap()];
     assert!(build(&settings).is_ok(), "nobody needs them");
-}
-
-/// An authority of one test, which an upstream can be made to trust.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    file: PathBuf,
-}
-
-impl Authority {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self::named(&format!("Authority {count}"))
-    }
-
-    fn named(name: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let mut params = authority_params();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let file = std::env::temp_dir().join(format!("polliwog-upstream-{}-{count}.pem", std::process::id()));
-        std::fs::write(&file, issuer.pem()).unwrap();
-        Self { issuer, file }
-    }
-
-    /// A server with a certificate for this name.
-    fn server(&self, name: &str) -> Arc<ServerConfig> {
-        self.server_of(&good(name), rustls::DEFAULT_VERSIONS)
-    }
-
-    fn server_of(
-        &self,
-        params: &CertificateParams,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> Arc<ServerConfig> {
-        let builder =
-            ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions).unwrap();
-        self.certify(builder.with_no_client_auth(), params)
-    }
-
-    fn certify(
-        &self,
-        builder: rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>,
-        params: &CertificateParams,
-    ) -> Arc<ServerConfig> {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let mut server = builder.with_single_cert(vec![certificate.der().clone()], key.into()).unwrap();
-        server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Arc::new(server)
-    }
-}
-
-impl Drop for Authority {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.file);
-    }
-}
-
-fn good(name: &str) -> CertificateParams {
-    CertificateParams::new([name.to_owned()]).unwrap()
-}
-
-fn authority_params() -> CertificateParams {
-    let mut params = good("localhost");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-}
-
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// A backend that listens, and settings that lead to it by this name and trust this authority.

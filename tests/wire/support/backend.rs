@@ -36,6 +36,8 @@ pub(crate) struct Script {
     pub(crate) delay: Duration,
     /// Bytes with which it answers before it closes, instead of accepting.
     pub(crate) refusal: Option<Vec<u8>>,
+    /// Bytes with which it answers OPTIONS before it closes.
+    pub(crate) options: Vec<u8>,
     /// More header lines of its 101.
     pub(crate) headers: String,
     /// What it says first: an Engine.IO server's open packet.
@@ -54,6 +56,7 @@ impl Script {
         Self {
             delay: Duration::ZERO,
             refusal: None,
+            options: answer("400 Bad Request", "Content-Type: application/json\r\n", BAD_METHOD),
             headers: String::new(),
             open: (kind == Kind::EngineIo).then(|| Self::open_packet(25_000, 20_000, 1_000_000)),
             after: None,
@@ -132,6 +135,10 @@ impl Visit {
         if wire.ends_within(self.script.delay) {
             return;
         }
+        if opening.method == "OPTIONS" {
+            wire.send(&self.script.options);
+            return wire.close();
+        }
         if let Some(refusal) = self.script.refusal {
             wire.send(&refusal);
             return wire.close();
@@ -174,9 +181,16 @@ impl Visit {
 
 fn opening(head: &[u8]) -> Opening {
     let head = Response::parse(&[b"HTTP/1.1 0 ".as_slice(), head].concat());
-    let target = head.line.split(' ').nth(3).unwrap_or_default().to_owned();
-    Opening { target, headers: head.headers }
+    let word = |index| head.line.split(' ').nth(index).unwrap_or_default().to_owned();
+    Opening { method: word(2), target: word(3), headers: head.headers }
 }
 
+/// A whole answer in plain HTTP.
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// What an Engine.IO server without CORS says to a preflight.
+const BAD_METHOD: &str = r#"{"code":2,"message":"Bad handshake method"}"#;
 /// After this a test has failed anyway.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -31,6 +31,8 @@ pub(crate) enum Event {
 /// The request with which a session was opened.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Opening {
+    /// The method.
+    pub(crate) method: String,
     /// The path and query.
     pub(crate) target: String,
     /// Names in lower case, and values.

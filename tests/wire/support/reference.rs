@@ -75,6 +75,7 @@ fn listen(stream: TcpStream, control: &Arc<Mutex<TcpStream>>, peers: &Sender<Pee
 fn opening(said: &Value) -> Opening {
     let headers = said["headers"].as_object().unwrap().iter();
     Opening {
+        method: "GET".to_owned(),
         target: said["target"].as_str().unwrap().to_owned(),
         headers: headers
             .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))

@@ -102,6 +102,12 @@ impl Setup {
         self
     }
 
+    /// CORS headers of the target's own: its config as TOML, and the same as the reference's option.
+    pub(crate) fn cors(mut self, toml: &str, reference: Value) -> Self {
+        self.reference["cors"] = reference;
+        self.route(&format!("cors = {toml}"))
+    }
+
     /// A line of the route.
     pub(crate) fn route(mut self, line: &str) -> Self {
         writeln!(self.route, "{line}").unwrap();

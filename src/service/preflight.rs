@@ -1,0 +1,41 @@
+//! A browser's question before a request of another origin's page, passed on to the backend.
+
+use http::request::Parts;
+
+use super::cors::{CorsLayer, FromBackend};
+use super::gateway::Gateway;
+use super::handshake::{explain, origin_allowed, unavailable};
+use super::settings::Route;
+use super::{Client, Response};
+use crate::dialect::{Reject, Reply, Road};
+use crate::transport::polling;
+use crate::upstream::Answer;
+
+impl Gateway {
+    /// The backend's answer to a preflight; `None` where its kind of backend can't be asked.
+    ///
+    /// The backend knows no session by the sid in it: it is asked without one, as before a session's first request. A
+    /// draining proxy asks as well, since its sessions' clients still come for what is left.
+    pub(super) async fn preflight(
+        &self,
+        head: &Parts,
+        client: Client,
+        route: &Route,
+        cors: &CorsLayer,
+    ) -> Option<Response> {
+        let request = self.handshake.request(head, client, route);
+        let asking = self.handshake.upstream.ask(request, head.method.clone())?;
+        if !origin_allowed(&head.headers, &route.allowed_origins) {
+            return Some(polling::refuse(self.dialect, &Reject::Forbidden(None)));
+        }
+        let Some(_place) = cors.admit_preflight() else {
+            return Some(unavailable("too many preflights at once\n"));
+        };
+        let mut response = match asking.await {
+            Ok(Answer { status, headers, body }) => polling::respond(Reply { status, headers, body }),
+            Err(error) => return Some(explain(self, error, Road::Http, route).1),
+        };
+        response.extensions_mut().insert(FromBackend::Other);
+        Some(response)
+    }
+}

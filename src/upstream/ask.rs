@@ -1,0 +1,70 @@
+//! One short question in plain HTTP, on a connection of its own.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use crate::duplex::Duplex;
+use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::handshake::{HEAD_LEN_MAX, alongside, handle_error, read_refusal};
+use crate::upstream::target::Target;
+use crate::upstream::{Answer, Host, OpenError, OpenRequest, Refused};
+
+/// A question and how it is put.
+pub(super) struct Question {
+    pub(super) request: OpenRequest,
+    pub(super) method: Method,
+    /// What the upstream adds to the query.
+    pub(super) query: &'static str,
+    /// Which `Host` the backend sees.
+    pub(super) host: Host,
+}
+
+/// Asks the first place that can be reached.
+pub(super) async fn ask(
+    dialer: &Arc<Dialer>,
+    question: Question,
+    deadline: Deadline,
+) -> Result<Answer, OpenError> {
+    let (stream, target) = dialer.dial(deadline).await?;
+    deadline.bound(put(stream, target, question)).await.flatten()
+}
+
+async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Answer, OpenError> {
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_LEN_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(handle_error)?;
+    let work = async move {
+        let response = sender.send_request(build_request(target, question)?).await.map_err(handle_error)?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(OpenError::Protocol("it changes to a protocol that nobody asked for".to_owned()));
+        }
+        let Refused { status, headers, body, by: _ } = read_refusal(response).await;
+        Ok(Answer { status, headers, body })
+    };
+    alongside(connection, work).await
+}
+
+fn build_request(target: &Target, question: Question) -> Result<Request<Empty<Bytes>>, OpenError> {
+    let Question { request, method, query, host } = question;
+    let uri = target
+        .uri_for(&request, query)
+        .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
+    let mut head = Request::new(Empty::new());
+    *head.method_mut() = method;
+    *head.uri_mut() = uri;
+    let headers = head.headers_mut();
+    *headers = request.headers;
+    if host == Host::Upstream || !headers.contains_key(HOST) {
+        headers.insert(HOST, target.authority().clone());
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    Ok(head)
+}

@@ -4,26 +4,23 @@
 //! idle connection may turn out to be closed. And a safe one without a body (GET, HEAD, OPTIONS, TRACE) is asked once more
 //! where a connection that had been idle breaks without an answer (RFC 9110, section 9.2.2).
 
-use std::fmt;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body::{Body, Frame, SizeHint};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::duplex::Duplex;
+use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
 use crate::upstream::dial::{Deadline, Dialer};
@@ -31,7 +28,7 @@ use crate::upstream::handshake::{self, HEAD_LEN_MAX};
 use crate::upstream::pool::{Connection, Lease, Pool};
 use crate::upstream::request_body::{BodyError, Expectation, RequestBody, Watch};
 use crate::upstream::target::Target;
-use crate::upstream::{Host, OpenError, Settings, headers};
+use crate::upstream::{Host, OpenError, Settings};
 
 /// Asks one upstream.
 #[derive(Debug)]
@@ -64,17 +61,6 @@ pub struct ForwardRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Incoming,
-}
-
-/// A backend's answer, as it begins.
-#[derive(Debug)]
-pub struct Forwarded {
-    /// Status, all headers, and the body.
-    pub response: Response<AnswerBody>,
-    /// The connection, where the answer is a 101.
-    pub upgrade: Option<OnUpgrade>,
-    /// Whether the client asked whether to send its body, and this is the answer instead of a 100.
-    pub refused_body: bool,
 }
 
 /// Why there is no answer.
@@ -189,8 +175,9 @@ impl Forwarder {
         };
         match response {
             Ok(response) => {
+                answer::check(&response, asked.asks).map_err(Failure::Broken)?;
                 let lease = Lease::new(&self.pool, connection);
-                asked.answer(response, lease, watch).map_err(Failure::Broken)
+                Ok(Forwarded::new(response, lease, watch, asked.asks))
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::Unwritten(Box::new(request)),
@@ -288,12 +275,11 @@ impl Head {
     }
 }
 
-/// What of a request its answer is read by.
+/// What of a request is kept while it is asked.
 struct Asked {
     uri: Uri,
     prefix: Option<String>,
-    is_head: bool,
-    wants_upgrade: bool,
+    asks: Asks,
 }
 
 impl Asked {
@@ -301,8 +287,11 @@ impl Asked {
         Self {
             uri: head.uri.clone(),
             prefix: head.prefix.clone(),
-            is_head: head.method == Method::HEAD,
-            wants_upgrade: head.headers.contains_key(UPGRADE),
+            asks: match head.method {
+                Method::HEAD => Asks::Head,
+                _ if head.headers.contains_key(UPGRADE) => Asks::Upgrade,
+                _ => Asks::Body,
+            },
         }
     }
 
@@ -311,87 +300,6 @@ impl Asked {
         let (parts, body) = request.into_parts();
         let Self { uri, prefix, .. } = self;
         (Head { method: parts.method, uri, prefix, headers: parts.headers }, body)
-    }
-
-    fn answer(
-        &self,
-        mut response: Response<Incoming>,
-        lease: Lease,
-        watch: &Arc<Watch>,
-    ) -> Result<Forwarded, OpenError> {
-        let refused_body = watch.answered();
-        let status = response.status();
-        let upgrade = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
-        if upgrade.is_some() && !self.wants_upgrade {
-            return Err(OpenError::Protocol("it switches protocols unasked".to_owned()));
-        }
-        let coded = response.headers().contains_key(TRANSFER_ENCODING);
-        if coded && !headers::is_only_chunked(response.headers()) {
-            return Err(OpenError::Protocol("its answer has a transfer coding that is not known".to_owned()));
-        }
-        let length = response.body().size_hint().exact();
-        let mut declared = None;
-        let given = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        let given = given.and_then(|length| length.parse::<u64>().ok());
-        match (length, given) {
-            // RFC 9112, section 6.3: where a body is chunked, any other length is void.
-            _ if coded => drop(response.headers_mut().remove(CONTENT_LENGTH)),
-            // What a GET would have had.
-            (_, Some(_)) if self.is_head => {}
-            (_, Some(given)) if status == StatusCode::NOT_MODIFIED => declared = Some(given),
-            // However often and in whatever way the backend wrote it.
-            (Some(length), _) if response.headers().contains_key(CONTENT_LENGTH) => {
-                response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            }
-            _ => {}
-        }
-        let watch = refused_body.then(|| Arc::clone(watch));
-        let response = response.map(|incoming| AnswerBody { incoming, declared, watch, _lease: lease });
-        Ok(Forwarded { response, upgrade, refused_body })
-    }
-}
-
-/// The body of a backend's answer. When it is dropped its connection goes back to the pool, or ends if not all was read.
-pub struct AnswerBody {
-    incoming: Incoming,
-    /// The length that is told of a body that is not there: a 304's.
-    declared: Option<u64>,
-    /// Where the request's body is never to be read.
-    watch: Option<Arc<Watch>>,
-    _lease: Lease,
-}
-
-impl Body for AnswerBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.incoming).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.declared.is_none() && self.incoming.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.declared.map_or_else(|| self.incoming.size_hint(), SizeHint::with_exact)
-    }
-}
-
-impl Drop for AnswerBody {
-    fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.finish();
-        }
-    }
-}
-
-impl fmt::Debug for AnswerBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnswerBody").field("incoming", &self.incoming).finish_non_exhaustive()
     }
 }
 

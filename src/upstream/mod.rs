@@ -3,6 +3,7 @@
 //! An [`Upstream`] is what the configuration names; opening it for one client gives a [`Link`], the session's back
 //! side. A link carries messages both ways, answers the backend's heartbeat by itself, and says why it closed.
 
+mod answer;
 mod ask;
 mod close;
 #[cfg(feature = "demo")]
@@ -44,7 +45,8 @@ pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
 use crate::tls::{TlsError, Trust};
-pub use forward::{AnswerBody, ForwardError, ForwardRequest, Forwarded, Forwarder};
+pub use answer::{AnswerBody, Forwarded};
+pub use forward::{ForwardError, ForwardRequest, Forwarder};
 
 /// Makes the upstream that `settings` describe.
 ///

@@ -13,6 +13,9 @@ fn an_answer_without_a_body_keeps_the_length_that_it_tells() {
     for (method, answer, length) in [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", Some("1234")),
         ("HEAD", "HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\n", Some("7")),
+        // A length that is none is better not told.
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", None),
+        ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", None),
         ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", None),
         ("HEAD", "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", Some("99")),
         ("GET", "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 1234\r\n\r\n", Some("1234")),

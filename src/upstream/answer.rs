@@ -1,0 +1,133 @@
+//! A backend's answer to a forwarded request: its head, made consistent, and its body as it streams in.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::upstream::pool::Lease;
+use crate::upstream::request_body::Watch;
+use crate::upstream::{OpenError, headers};
+
+/// A backend's answer, as it begins.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Status, all headers, and the body.
+    pub response: Response<AnswerBody>,
+    /// The connection, where the answer is a 101.
+    pub upgrade: Option<OnUpgrade>,
+    /// Whether the client asked whether to send its body, and this is the answer instead of a 100.
+    pub refused_body: bool,
+}
+
+/// What a request asks for, by which its answer is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asks {
+    /// What a GET would have answered, without its body.
+    Head,
+    /// Another protocol, if the backend likes.
+    Upgrade,
+    /// A body.
+    Body,
+}
+
+impl Forwarded {
+    /// Makes the head of an answer that was [checked](check) say one thing.
+    pub(super) fn new(
+        mut response: Response<Incoming>,
+        lease: Lease,
+        watch: &Arc<Watch>,
+        asks: Asks,
+    ) -> Self {
+        let refused_body = watch.answered();
+        let status = response.status();
+        let upgrade = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
+        let coded = response.headers().contains_key(TRANSFER_ENCODING);
+        let given = response.headers_mut().remove(CONTENT_LENGTH);
+        let of_get = || given.as_ref().and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let mut declared = None;
+        let length = if coded {
+            // RFC 9112, section 6.3: where a body is chunked, any other length is void.
+            None
+        } else if asks == Asks::Head {
+            of_get()
+        } else if status == StatusCode::NOT_MODIFIED {
+            declared = of_get();
+            declared
+        } else {
+            // However often and in whatever way the backend wrote it.
+            response.body().size_hint().exact().filter(|_| given.is_some())
+        };
+        if let Some(length) = length {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        let watch = refused_body.then(|| Arc::clone(watch));
+        let response = response.map(|incoming| AnswerBody { incoming, declared, watch, _lease: lease });
+        Self { response, upgrade, refused_body }
+    }
+}
+
+/// Finds what cannot be handed on. The connection that it came over is not used again.
+pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), OpenError> {
+    let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && asks != Asks::Upgrade {
+        "it switches protocols unasked"
+    } else if response.headers().contains_key(TRANSFER_ENCODING)
+        && !headers::is_only_chunked(response.headers())
+    {
+        "its answer has a transfer coding that is not known"
+    } else {
+        return Ok(());
+    };
+    Err(OpenError::Protocol(fault.to_owned()))
+}
+
+/// The body of a backend's answer. When it is dropped its connection goes back to the pool, or ends if not all was read.
+pub struct AnswerBody {
+    incoming: Incoming,
+    /// The length that is told of a body that is not there: a 304's.
+    declared: Option<u64>,
+    /// Where the request's body is never to be read.
+    watch: Option<Arc<Watch>>,
+    _lease: Lease,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.incoming).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.declared.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.declared.map_or_else(|| self.incoming.size_hint(), SizeHint::with_exact)
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.finish();
+        }
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody").field("incoming", &self.incoming).finish_non_exhaustive()
+    }
+}

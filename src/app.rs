@@ -11,18 +11,21 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bridge::Registry;
-use crate::config::{Config, Log};
+use crate::config::{Config, Log, Source};
 use crate::dialect;
 use crate::drain::{Drain, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
-use crate::service::{Client, Gateway, Handshake, Shared, Stack};
-use crate::upstream::{self, Upstream};
+use crate::service::{
+    Client, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route, Shared, Sockets, Stack,
+};
+use crate::upstream::{self, BuildError, Kind, Upstream};
 
 /// Runs the proxy until it is told to end.
-pub fn run(config: Config) -> ExitCode {
+pub fn run(config: Config, source: &Source) -> ExitCode {
     start_log(&config.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
@@ -145,28 +148,61 @@ impl Plant {
             upstreams.push((name.clone(), upstream));
         }
         let mut routes = Vec::new();
-        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
         for (index, route) in config.routes.iter().enumerate() {
             let (_, upstream) = upstreams
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
-            let gateway = Gateway {
-                dialect: dialect::find(route.dialect)
-                    .with_context(|| format!("no dialect {}", route.dialect))?,
-                index,
-                handshake: Handshake {
-                    upstream: Arc::clone(upstream),
-                    draining: self.draining.clone(),
-                    trusted_proxies: Arc::clone(&trusted_proxies),
-                },
-                registry: self.registry.clone(),
-                tracker: self.sessions.clone(),
-                meter: self.metrics.route(&route.path, &route.upstream),
-            };
-            routes.push((Arc::new(route.clone()), Arc::new(gateway)));
+            routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)));
         }
         Ok((Shared::new(routes), upstreams))
+    }
+
+    /// What serves one route.
+    fn handler(&self, config: &Config, index: usize, route: &Route, upstream: &Arc<dyn Upstream>) -> Handler {
+        let settings = &config.upstreams[&route.upstream];
+        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
+        let meter = self.metrics.route(&route.path, &route.upstream);
+        let forward = |path| {
+            Arc::new(Forward {
+                upstream: Arc::clone(upstream),
+                path,
+                trusted_proxies: Arc::clone(&trusted_proxies),
+                tracker: self.sessions.clone(),
+                meter: meter.clone(),
+            })
+        };
+        if route.dialect == HTTP {
+            let is_plain = settings.kind == Kind::Http;
+            return Handler::Forward(forward(if is_plain { ForwardPath::Url } else { ForwardPath::Client }));
+        }
+        let handshake = Handshake {
+            upstream: Arc::clone(upstream),
+            draining: self.draining.clone(),
+            trusted_proxies: Arc::clone(&trusted_proxies),
+        };
+        let relay = RelayRoute {
+            index,
+            registry: self.registry.clone(),
+            tracker: self.sessions.clone(),
+            meter: meter.clone(),
+            message_max: settings.max_message,
+        };
+        let Some(dialect) = dialect::find(route.dialect) else {
+            return Handler::Sockets(Arc::new(Sockets { handshake, relay }));
+        };
+        let has_files = matches!(settings.kind, Kind::EngineIo | Kind::Demo);
+        let files = has_files.then(|| forward(ForwardPath::Url));
+        let gateway = Gateway {
+            dialect,
+            index,
+            handshake,
+            registry: self.registry.clone(),
+            tracker: self.sessions.clone(),
+            relay,
+            meter,
+        };
+        Handler::Gateway { gateway: Arc::new(gateway), files }
     }
 }
 
@@ -197,10 +233,15 @@ fn start_log(log: &Log) {
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _unread = writeln!(io::stderr(), "polliwog: {error:#}");
     // A certificate that can't be used is the configuration's fault (sysexits, EX_CONFIG).
-    let tls = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(BindError::Tls(_))));
+    let tls = error.chain().any(|cause| {
+        matches!(cause.downcast_ref(), Some(BindError::Tls(_)))
+            || matches!(cause.downcast_ref(), Some(BuildError::Tls(_)))
+    });
     if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
+/// The dialect of routes that forward.
+const HTTP: &str = "http";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);

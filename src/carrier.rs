@@ -17,3 +17,12 @@ pub enum Revision {
     /// Socket.IO 3 and 4.
     V4,
 }
+
+/// What is spoken on a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// Engine.IO, revision 4.
+    EngineIo,
+    /// Whatever the application makes of it.
+    WebSocket,
+}

@@ -7,21 +7,24 @@
 //! | 2 | the command line cannot be understood |
 //! | 78 | the configuration cannot be used (`EX_CONFIG` of sysexits) |
 
+use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::iter::successors;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, LoadError};
+use crate::config::{Config, Source};
+use crate::tls;
 
 /// Understands the command line, loads the configuration and does what was asked; `run` is the proxy itself.
 pub fn main(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
-    run: fn(Config) -> ExitCode,
+    run: fn(Config, &Source) -> ExitCode,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
@@ -32,8 +35,8 @@ pub fn main(
         Err(error) => return refuse(&error),
     };
     match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run(config),
-        Command::Check => print(io::stdout(), format!("{source}: ok ({})", summary(&config))),
+        Command::Run => run(config, &source),
+        Command::Check => check(&config, &source),
     }
 }
 
@@ -41,7 +44,7 @@ pub fn main(
 #[derive(Debug, Parser)]
 #[command(name = "polliwog", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 struct Cli {
-    /// The configuration [default: config.toml here, else the built-in one].
+    /// The configuration [default: config.toml in this directory; without one, a built-in demo].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -50,9 +53,9 @@ struct Cli {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Command {
-    /// Run the proxy; this is what happens without a command.
+    /// Run the proxy (the default); SIGTERM drains it, a second one cuts.
     Run,
-    /// Say what is wrong with the configuration, and end.
+    /// List everything that is wrong with the configuration, and end.
     Check,
 }
 
@@ -60,7 +63,17 @@ const AFTER_HELP: &str = "\
 Variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets server.listen,
 POLLIWOG_ROUTES__0__PATH=/chat/ the path of the first route.
 
-Exit: 0 clean, 1 failed, 2 usage, 78 bad configuration.";
+Exit: 0 clean, 1 failed or a drain that cut sessions, 2 usage, 78 bad configuration.";
+
+/// Reads the files that the configuration names, as a run would before it binds a port.
+fn check(config: &Config, source: &Source) -> ExitCode {
+    let files = config.server.tls.as_ref();
+    if let Some(Err(error)) = files.map(|files| tls::server_config(&files.certificate, &files.key)) {
+        let causes = successors(error.source(), |&cause| cause.source()).map(|cause| format!(": {cause}"));
+        return refuse(&format!("{source}: server.tls: {error}{}", causes.collect::<String>()));
+    }
+    print(io::stdout(), format!("{source}: ok ({})", summary(config)))
+}
 
 /// Prints help, the version or what is wrong with the command line.
 fn tell(answer: &clap::Error) -> ExitCode {
@@ -69,7 +82,7 @@ fn tell(answer: &clap::Error) -> ExitCode {
 }
 
 /// Prints why there is no configuration; every fault has its line.
-fn refuse(error: &LoadError) -> ExitCode {
+fn refuse(error: &impl Display) -> ExitCode {
     // The code says enough where nobody reads the standard error.
     let _unread = writeln!(io::stderr(), "{error}");
     ExitCode::from(CONFIG)

@@ -9,7 +9,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 pub enum Duplex {
     /// A TCP socket.
     Tcp(TcpStream),
-    /// A client's TLS connection.
+    /// A TLS connection, from a client or to a backend.
     Tls(Box<TlsStream<TcpStream>>),
     /// A pipe inside this process: the embedded backend, and tests.
     Memory(DuplexStream),

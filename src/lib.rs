@@ -1,8 +1,11 @@
+//! Polliwog, a reverse proxy that lets HTTP long-polling clients reach a WebSocket backend.
+//!
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;
 pub mod bridge;
 pub mod carrier;
+pub mod chain;
 pub mod cli;
 pub mod codec;
 pub mod config;

@@ -15,10 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub struct Sid(Arc<str>);
 
 impl Sid {
-    /// Makes a fresh id of 15 random bytes.
-    ///
-    /// # Panics
-    /// Where the operating system gives no randomness: nothing safe could be done without.
+    /// Makes a fresh id of 15 random bytes, which the caller has from the operating system.
     pub fn from_random(random: [u8; 15]) -> Self {
         let mut text = String::with_capacity(21);
         text.push(VERSION);

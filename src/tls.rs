@@ -1,7 +1,9 @@
-//! TLS settings of the listeners: a certificate chain and its key, read from PEM files.
+//! TLS settings: of the listeners, a certificate chain and its key; of the upstreams, whom to trust.
 //!
-//! No socket is touched here; [`server_config`] is the one way in. The provider of the cryptography is named and not
+//! No socket is touched here, PEM files are read; [`server_config`] and [`client_config`] are the ways in. The provider of the cryptography is named and not
 //! looked up, so that a second provider somewhere among the dependencies can't change what is negotiated.
+
+mod client;
 
 use std::fs;
 use std::io;
@@ -9,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+pub use client::{Trust, client_config};
 
 /// Reads the chain in `certificate`, leaf first, and the leaf's private key in `key`.
 ///
@@ -21,17 +25,17 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let chain = read_chain(certificate)?;
     let private_key = read_key(key)?;
     let rejected = |source| TlsError::Rejected { certificate: certificate.into(), key: key.into(), source };
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(rejected)?
         .with_no_client_auth()
         .with_single_cert(chain, private_key)
         .map_err(rejected)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
 }
 
-/// Why the listeners can't speak TLS.
+/// Why nobody can speak TLS with these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file is missing, or may not be read.
@@ -72,6 +76,27 @@ pub enum TlsError {
         /// What is wrong with them.
         source: rustls::Error,
     },
+    /// A file holds a certificate that nothing can be checked with.
+    #[error("{} holds a certificate that cannot be an authority's", path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: rustls::Error,
+    },
+    /// The system's authorities are asked for, and it has none.
+    #[error("this system has no certificate authorities (roots = \"webpki\" needs none)")]
+    NoSystemRoots {
+        /// What kept them from being read, if it is not that they are absent.
+        source: Option<&'static rustls_native_certs::Error>,
+    },
+    /// The provider of the cryptography lacks something.
+    #[error("no version of TLS can be spoken")]
+    Provider(#[source] rustls::Error),
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -96,8 +121,11 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
 }
 
+/// The one protocol that is spoken inside TLS.
+const ALPN: &[u8] = b"http/1.1";
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
@@ -163,15 +191,15 @@ mod tests {
         assert!(error.to_string().contains("cert.pem") && error.to_string().contains("key.pem"), "{error}");
     }
 
-    fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
+    pub(super) fn self_signed() -> rcgen::CertifiedKey<rcgen::KeyPair> {
         rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
     }
 
     /// A folder of its own for each test, removed at its end.
-    struct Files(PathBuf);
+    pub(super) struct Files(PathBuf);
 
     impl Files {
-        fn new() -> Self {
+        pub(super) fn new() -> Self {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let folder = std::env::temp_dir().join(format!("polliwog-tls-{}-{count}", std::process::id()));
@@ -179,11 +207,11 @@ mod tests {
             Self(folder)
         }
 
-        fn path(&self, name: &str) -> PathBuf {
+        pub(super) fn path(&self, name: &str) -> PathBuf {
             self.0.join(name)
         }
 
-        fn write(&self, name: &str, text: &str) -> PathBuf {
+        pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
             fs::write(self.path(name), text).unwrap();
             self.path(name)
         }

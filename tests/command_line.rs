@@ -72,7 +72,7 @@ fn without_any_file_the_built_in_one_holds() {
     let output = Place::new("built_in").polliwog(&["check"], &[]);
     assert_eq!(
         (code(&output), out(&output)),
-        (0, "built-in config.toml: ok (1 listener, 1 route, 1 upstream)\n")
+        (0, "built-in config.toml: ok (1 listener, 2 routes, 1 upstream)\n")
     );
 }
 
@@ -82,6 +82,21 @@ fn without_the_demo_the_built_in_file_is_refused_with_a_word_about_it() {
     let output = Place::new("built_in").polliwog(&[], &[]);
     assert_eq!(code(&output), 78);
     assert!(err(&output).contains("built without the feature demo"), "{}", err(&output));
+}
+
+#[test]
+fn check_reads_the_certificate_as_a_run_would() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let tls = "[server]\nlisten = '127.0.0.1:0'\ntls = { certificate = 'cert.pem', key = 'key.pem' }\n";
+    let place = Place::new("tls").write("config.toml", format!("{GOOD}{tls}"));
+    let place = place.write("cert.pem", pair.cert.pem()).write("key.pem", pair.signing_key.serialize_pem());
+    assert_eq!(code(&place.polliwog(&["check"], &[])), 0);
+    let place = place.write("key.pem", "no key");
+    for args in [&["check"][..], &["run"]] {
+        let output = place.polliwog(args, &[]);
+        assert_eq!((code(&output), out(&output)), (78, ""), "{args:?}");
+        assert!(err(&output).contains("key.pem holds no private key"), "{}", err(&output));
+    }
 }
 
 #[test]
@@ -159,6 +174,55 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
         assert_eq!((code(&output), out(&output)), (2, ""), "{args:?}");
         assert!(err(&output).starts_with("error: ") && err(&output).contains("--help"), "{}", err(&output));
     }
+}
+
+#[test]
+fn the_files_that_the_configuration_names_must_be_usable() {
+    let text = format!(
+        "{GOOD}[upstreams.other]\nkind = 'engine.io'\nurl = 'wss://h/'\ntls = {{ ca = 'ca.pem' }}\n\
+         [server]\ntls = {{ certificate = 'cert.pem', key = 'key.pem' }}\n"
+    );
+    let place = Place::new("files").write("config.toml", text);
+    for args in [&[][..], &["run"], &["check"]] {
+        let output = place.polliwog(args, &[]);
+        assert_eq!((code(&output), out(&output)), (78, ""));
+        let lines: Vec<_> = err(&output).lines().collect();
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert!(
+            lines[0].starts_with("config.toml:11:7: upstreams.other.tls: ca.pem cannot be read: No such")
+        );
+        assert!(lines[1].starts_with("config.toml:13:7: server.tls: cert.pem cannot be read: No such"));
+    }
+    let pair = rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap();
+    let (certificate, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    let place = place.write("ca.pem", "").write("cert.pem", &certificate).write("key.pem", &certificate);
+    let output = place.polliwog(&["check"], &[]);
+    assert_eq!(code(&output), 78);
+    let told = err(&output);
+    assert!(
+        told.contains("ca.pem holds no certificate") && told.contains("key.pem holds no private key"),
+        "{told}"
+    );
+    let place = place.write("ca.pem", &certificate).write("key.pem", &key);
+    let output = place.polliwog(&["check"], &[]);
+    assert_eq!((code(&output), err(&output)), (0, ""));
+    // A variable that is at fault is named, and what nobody needs is not read.
+    let output = place.polliwog(&["check"], &[("POLLIWOG_UPSTREAMS__OTHER__TLS__CA", "absent.pem")]);
+    assert_eq!(code(&output), 78);
+    assert!(err(&output).contains("upstreams.other.tls: absent.pem cannot be read"), "{}", err(&output));
+}
+
+#[test]
+fn a_system_without_authorities_is_a_fault_only_where_they_are_asked_for() {
+    let secure = GOOD.replace("ws://", "wss://");
+    let none = [("SSL_CERT_FILE", "absent.pem"), ("SSL_CERT_DIR", "")];
+    let place = Place::new("roots").write("config.toml", secure);
+    assert_eq!(code(&place.polliwog(&["check"], &none)), 0);
+    let roots = ("POLLIWOG_UPSTREAMS__CHAT__TLS__ROOTS", "system");
+    let output = place.polliwog(&["check"], &[none[0], none[1], roots]);
+    assert_eq!(code(&output), 78);
+    assert!(err(&output).contains("this system has no certificate authorities"), "{}", err(&output));
+    assert!(err(&output).contains("absent.pem"), "{}", err(&output));
 }
 
 #[cfg(unix)]

@@ -18,6 +18,7 @@ LICENCES = {
     "BSD-2-Clause",
     "BSD-3-Clause",
     "CC0-1.0",
+    "CDLA-Permissive-2.0",  # Mozilla's list of authorities, which is data
     "ISC",
     "MIT",
     "MIT-0",

@@ -158,13 +158,13 @@ impl Driver {
             let Some(link) = &mut self.link else { break };
             match link.poll_ready(cx) {
                 Poll::Pending => break,
-                Poll::Ready(Err(_)) => self.break_link(),
+                Poll::Ready(Err(_)) => self.break_link(now),
                 Poll::Ready(Ok(())) => {
                     let Some(message) = self.session.next_for_link(now) else { break };
                     self.info.meter.from_client(1, message.len() as u64);
                     match link.start_send(message) {
                         Ok(()) => self.link_state = Pipe::Dirty,
-                        Err(_) => self.break_link(),
+                        Err(_) => self.break_link(now),
                     }
                 }
             }
@@ -173,9 +173,9 @@ impl Driver {
         moved
     }
 
-    fn break_link(&mut self) {
+    fn break_link(&mut self, now: Instant) {
         self.link_state = Pipe::Broken;
-        self.session.handle_link_broken();
+        self.session.handle_link_broken(now);
     }
 
     fn read_socket(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
@@ -244,7 +244,7 @@ impl Driver {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => self.link_state = Pipe::Clean,
                 Poll::Ready(Err(_)) => {
-                    self.break_link();
+                    self.break_link(now);
                     moved = true;
                 }
             }

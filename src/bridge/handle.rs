@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::delivery::Delivery;
 use super::driver::{Driver, clock_now};
-use super::registry::{Admission, Registry};
+use super::registry::{Admission, Entry, Registry};
 use super::socket::ClientSocket;
 use crate::carrier::Carrier;
 use crate::end::End;
@@ -95,7 +95,7 @@ impl Bridge {
             )),
             info: Arc::clone(&info),
         });
-        info.registry.insert(info.sid.clone(), Arc::clone(&bridge));
+        info.registry.insert(info.sid.clone(), Entry::Bridge(Arc::clone(&bridge)));
         let task = Arc::clone(&bridge);
         info.tracker.spawn(std::future::poll_fn(move |cx| task.lock().poll_task(cx)));
         bridge

@@ -14,5 +14,5 @@ mod socket;
 
 pub use delivery::Delivery;
 pub use handle::{Bridge, BridgeInfo, Front, ParkedPoll, Push, turn_away};
-pub use registry::{Admission, Registry};
+pub use registry::{Admission, Entry, Registry, RelayHandle};
 pub use socket::{ClientSocket, SocketBroken, SocketEnd};

@@ -20,10 +20,46 @@ use crate::sid::Sid;
 /// and every heartbeat of a living session refreshes it.
 #[derive(Clone)]
 pub struct Registry {
-    sessions: Cache<Sid, Arc<Bridge>>,
+    sessions: Cache<Sid, Entry>,
     places: Arc<Semaphore>,
     sessions_max: usize,
     cut: Arc<AtomicUsize>,
+}
+
+/// A living session, as the index knows it.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// One whose packets pass through here.
+    Bridge(Arc<Bridge>),
+    /// One whose WebSocket is left to its two ends.
+    Relay(Arc<RelayHandle>),
+}
+
+impl Entry {
+    /// Which route it came by.
+    pub fn route(&self) -> usize {
+        match self {
+            Self::Bridge(bridge) => bridge.info().route,
+            Self::Relay(relay) => relay.route,
+        }
+    }
+
+    /// Ends the session in good order: its client takes what is left within `patience`.
+    pub fn drain(&self, patience: Duration) {
+        match self {
+            Self::Bridge(bridge) => bridge.drain(patience),
+            Self::Relay(relay) => relay.drain.cancel(),
+        }
+    }
+}
+
+/// What the index needs of a relayed session.
+#[derive(Debug)]
+pub struct RelayHandle {
+    /// Which route it came by.
+    pub route: usize,
+    /// Cancelled when it is to end.
+    pub drain: CancellationToken,
 }
 
 /// One of `max_sessions` places, given back when dropped.
@@ -51,15 +87,17 @@ impl Registry {
     }
 
     /// The session with this id.
-    pub fn find(&self, sid: &str) -> Option<Arc<Bridge>> {
+    pub fn find(&self, sid: &str) -> Option<Entry> {
         self.sessions.get(sid)
     }
 
-    pub(super) fn insert(&self, sid: Sid, bridge: Arc<Bridge>) {
-        self.sessions.insert(sid, bridge);
+    /// Enters a session.
+    pub fn insert(&self, sid: Sid, entry: Entry) {
+        self.sessions.insert(sid, entry);
     }
 
-    pub(super) fn remove(&self, sid: &Sid, end: End) {
+    /// Forgets a session that has ended.
+    pub fn remove(&self, sid: &Sid, end: End) {
         self.sessions.invalidate(sid);
         if end == End::Cut {
             self.cut.fetch_add(1, Ordering::Relaxed);
@@ -72,8 +110,8 @@ impl Registry {
     }
 
     /// Every living session, in no order.
-    pub fn all(&self) -> Vec<Arc<Bridge>> {
-        self.sessions.iter().map(|(_, bridge)| bridge).collect()
+    pub fn all(&self) -> Vec<Entry> {
+        self.sessions.iter().map(|(_, entry)| entry).collect()
     }
 
     /// Whether no session holds a place.

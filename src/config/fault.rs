@@ -86,6 +86,9 @@ pub enum Problem {
         /// Nothing, or `; did you mean ...?`.
         hint: String,
     },
+    /// A file that it names cannot be used.
+    #[error("{0}")]
+    Unusable(String),
 }
 
 /// Collects faults while the sections are being read.

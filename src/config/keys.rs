@@ -54,6 +54,8 @@ pub enum Section {
     Route,
     /// One `[upstreams.NAME]`.
     Upstream,
+    /// One `[upstreams.NAME.tls]`.
+    UpstreamTls,
 }
 
 impl Section {
@@ -69,6 +71,7 @@ impl Section {
             Self::Cors => "[defaults.cors]",
             Self::Route => "[[routes]]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamTls => "[upstreams.NAME.tls]",
         }
     }
 
@@ -97,12 +100,12 @@ const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static s
 /// Every key, in the order of the shipped file.
 #[rustfmt::skip] // One line for each key.
 pub const KEYS: &[Key] = {
-    use Section::{Admin, Cors, Defaults, Log, Route, Server, Tls, Upstream};
+    use Section::{Admin, Cors, Defaults, Log, Route, Server, Tls, Upstream, UpstreamTls};
     use Shown::{Default, Example, Mirrored};
     &[
         row(Server, "listen", Default("[\"127.0.0.1:8080\"]"), "where clients come in; port 0 takes any free port"),
         row(Server, "tls", Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files, when clients come with TLS"),
-        row(Server, "max_sessions", Default("10_000"), "beyond it a handshake is answered 503"),
+        row(Server, "max_sessions", Default("10_000"), "how many at once; beyond it a handshake is answered 503"),
         row(Server, "idle_timeout", Default("\"75s\""), "how long a connection may be silent between requests"),
         row(Server, "drain_timeout", Default("\"30s\""), "how long a drain may take before the rest is cut"),
         row(Server, "trusted_proxies", Default("[]"), "networks in front whose X-Forwarded-* is believed"),
@@ -114,13 +117,14 @@ pub const KEYS: &[Key] = {
         row(Defaults, "ping_interval", Mirrored("\"25s\""), "from a pong to the next ping; unset: the backend's"),
         row(Defaults, "ping_timeout", Mirrored("\"20s\""), "how long a pong may take; unset: the backend's"),
         row(Defaults, "max_payload", Mirrored("\"1MB\""), "a client's largest POST or message; unset: the backend's"),
-        row(Defaults, "outbox_max", Default("\"1MB\""), "waiting for a client, before its backend is not read"),
-        row(Defaults, "batch_max", Default("\"1MB\""), "where the answer to one poll is cut"),
-        row(Defaults, "linger", Default("\"3ms\""), "a poll behind a POST waits so for its echoes; 0 is off"),
-        row(Defaults, "stall_timeout", Default("\"60s\""), "how long one end that takes nothing may hold the other"),
-        row(Defaults, "upgrade_timeout", Default("\"10s\""), "from a probe to its upgrade packet"),
+        row(Defaults, "outbox_max", Default("\"1MB\""), "what may wait for a client; above it its backend is not read"),
+        row(Defaults, "batch_max", Default("\"1MB\""), "the longest answer to one poll; a larger message goes alone"),
+        row(Defaults, "linger", Default("\"3ms\""), "how long a poll after a POST waits for its echoes; 0 is off"),
+        row(Defaults, "stall_timeout", Default("\"60s\""), "how long a side that takes nothing may hold up the other"),
+        row(Defaults, "upgrade_timeout", Default("\"10s\""), "how long a client may take to move to WebSocket"),
         row(Defaults, "close_timeout", Default("\"30s\""), "how long a client may take to fetch what is left"),
         row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
+        row(Defaults, "relay", Default("true"), "whether a WebSocket is left to two ends that speak alike"),
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
         row(Defaults, "cors", Default("\"mirror\""), "CORS headers: the backend's own; \"off\": none; or a table, ours:"),
         row(Defaults, "compression", Default("true"), "whether polls' answers from 1024 bytes are compressed"),
@@ -131,13 +135,18 @@ pub const KEYS: &[Key] = {
         row(Cors, "max_age", Example("\"2h\""), "how long browsers may remember it"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
-        row(Route, "dialect", Example("\"engine.io\""), "what the clients speak: engine.io"),
-        row(Route, "upstream", Example("\"demo\""), "the name of an upstream"),
-        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket or demo"),
-        row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is tried in turn"),
-        row(Upstream, "host", Default("\"client\""), "the Host it sees: the client's, or upstream: the URL's"),
+        row(Route, "dialect", Example("\"engine.io\""), "what clients speak: engine.io (Socket.IO 3, 4), websocket, http"),
+        row(Route, "upstream", Example("\"demo\""), "the name of an upstream, see below"),
+        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket, http or demo"),
+        row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is used in turn, past what is down"),
+        row(Upstream, "tls", Example("{ ca = \"ca.pem\" }"), "how it proves who it is, behind wss or https"),
+        row(Upstream, "host", Default("\"client\""), "which Host it sees: the client's, or upstream for the URL's"),
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
+        row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
+        row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
+        row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
+        row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),
     ]
 };

@@ -17,6 +17,7 @@ use crate::{server, service, upstream};
 mod cors;
 mod env;
 mod fault;
+mod files;
 pub mod keys;
 mod listeners;
 mod log;
@@ -30,6 +31,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust;
 mod upstreams;
 mod values;
 
@@ -106,7 +108,7 @@ pub enum LoadError {
 
 impl Config {
     /// Loads the file at `path`, which must exist; without one the working directory's `config.toml`, and where there
-    /// is none, the shipped file that is built in. `env` overrides it.
+    /// is none, the shipped file that is built in. `env` overrides it. The files that it names are looked at as well.
     ///
     /// # Errors
     /// Every fault at once, or the file that could not be read.
@@ -122,10 +124,10 @@ impl Config {
             }
             Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
         };
-        Ok((Self::parse(&text, &source.to_string(), env)?, source))
+        Ok((Self::parse_and(&text, &source.to_string(), env, files::check)?, source))
     }
 
-    /// Reads a configuration's text; `file_name` is what faults call it.
+    /// Reads a configuration's text; `file_name` is what faults call it. No file is touched.
     ///
     /// # Errors
     /// Every fault at once.
@@ -134,6 +136,15 @@ impl Config {
         file_name: &str,
         env: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Faults> {
+        Self::parse_and(text, file_name, env, |_, _, _| {})
+    }
+
+    fn parse_and(
+        text: &str,
+        file_name: &str,
+        env: impl Iterator<Item = (OsString, OsString)>,
+        check: impl FnOnce(&Self, &Node, &Sink),
+    ) -> Result<Self, Faults> {
         let lines = Lines::of(text);
         let (document, errors) = DeTable::parse_recoverable(text);
         let place = |offset| lines.place(offset);
@@ -141,6 +152,7 @@ impl Config {
         let sink = Sink::default();
         env::lay_over(&mut tree, env, &sink);
         let config = Self::read(&tree, &sink);
+        check(&config, &tree, &sink);
         syntax::report(&errors, &lines, &sink);
         match sink.into_faults(file_name) {
             Some(faults) => Err(faults),
@@ -157,9 +169,13 @@ impl Config {
         let defaults = sessions::Defaults::default();
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
         let entries = upstreams::entries(root.get("upstreams"), sink);
-        let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
-        let routes = routes::read(root.get("routes"), &defaults, &names, sink);
-        Self { server, admin, log, routes, upstreams: upstreams::read(entries, sink) }
+        let upstreams = upstreams::read(entries, sink);
+        let kinds: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| Some((entry.name.as_str(), upstreams.get(&entry.name)?.kind)))
+            .collect();
+        let routes = routes::read(root.get("routes"), &defaults, &kinds, sink);
+        Self { server, admin, log, routes, upstreams }
     }
 }
 

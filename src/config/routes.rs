@@ -10,15 +10,23 @@ use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, prefix, text, word};
 use crate::service::Route;
+use crate::upstream::Kind;
 
 /// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 1] = [("engine.io", "engine.io")];
+pub(super) const DIALECTS: [(&str, &str); 3] =
+    [("engine.io", "engine.io"), ("websocket", "websocket"), ("http", "http")];
 /// Dialects that a later version serves.
-pub(super) const DIALECTS_LATER: [&str; 5] = ["websocket", "http", "mux", "sockjs", "longpoll"];
+pub(super) const DIALECTS_LATER: [&str; 3] = ["mux", "sockjs", "longpoll"];
 
-/// Reads all routes; `upstreams` are the names that they may use.
-pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str], sink: &Sink) -> Vec<Route> {
+/// Reads all routes; `upstreams` are those that they may use, in the order of the file.
+pub(super) fn read(
+    node: Option<&Node>,
+    defaults: &Defaults,
+    upstreams: &[(&str, Kind)],
+    sink: &Sink,
+) -> Vec<Route> {
     let items = items(node, sink);
+    let names: Vec<_> = upstreams.iter().map(|(name, _)| *name).collect();
     let mut seen: Vec<(usize, String, Option<String>)> = Vec::new();
     let mut routes = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -26,7 +34,7 @@ pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str],
         let path = table.required("path", prefix);
         let host = table.value("host", host);
         let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
-        let upstream = table.required("upstream", |node| one_of(node, upstreams));
+        let upstream = table.required("upstream", |node| one_of(node, &names));
         let Defaults { session, allowed_origins, cors, compression } = defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
@@ -38,6 +46,15 @@ pub(super) fn read(node: Option<&Node>, defaults: &Defaults, upstreams: &[&str],
             seen.push((index, path.clone(), host.clone()));
         }
         if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
+            let kind = upstreams.iter().find(|(name, _)| *name == upstream).map(|(_, kind)| *kind);
+            if dialect != "http" && kind == Some(Kind::Http) {
+                let found = format!("{}, whose kind is http", show_text(&upstream));
+                table.report(
+                    "upstream",
+                    found,
+                    "an upstream with sessions behind this dialect, or dialect http",
+                );
+            }
             let session = Arc::new(session);
             routes.push(Route { path, host, dialect, upstream, allowed_origins, cors, compression, session });
         }

@@ -44,6 +44,7 @@ impl Defaults {
         table.set("upgrade_timeout", &mut session.upgrade_timeout, timeout());
         table.set("close_timeout", &mut session.close_timeout, timeout());
         table.set("allow_upgrades", &mut session.allow_upgrades, flag);
+        table.set("relay", &mut session.relay, flag);
         if let Some(origins) = table.list("allowed_origins", origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
         }

@@ -2,6 +2,7 @@
 
 use super::keys::{KEYS, Key, Section, Shown};
 use super::{Config, SHIPPED};
+use crate::tls::Trust;
 
 /// A line of the shipped file that shows a key.
 #[derive(Debug)]
@@ -12,11 +13,13 @@ struct Line {
     doc: String,
 }
 
-/// Every key that the file shows, active or commented.
+/// Every key that the file shows, active or commented. What a second route says again is left out.
 fn shown() -> Vec<Line> {
     let mut section = String::new();
     let mut lines = Vec::new();
-    for line in SHIPPED.lines() {
+    let (first, rest) = SHIPPED.split_once(SECOND_ROUTE).unwrap();
+    let rest = &rest[rest.find("\n[").unwrap()..];
+    for line in first.lines().chain(rest.lines()) {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']).replace("demo", "NAME");
@@ -29,13 +32,16 @@ fn shown() -> Vec<Line> {
     lines
 }
 
+/// Where the second route begins.
+const SECOND_ROUTE: &str = "[[routes]]\npath = \"/\"\n";
+
 fn parse(text: &str) -> Config {
     Config::parse(text, "config.toml", std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 /// Whether the shipped file shows the section's keys inside the value of one key.
 fn is_inline(section: Section) -> bool {
-    matches!(section, Section::Tls | Section::Cors)
+    matches!(section, Section::Tls | Section::Cors | Section::UpstreamTls)
 }
 
 /// The least that can be run.
@@ -52,6 +58,7 @@ fn bare_with(section: Section, line: &str) -> String {
         Section::Root
         | Section::Server
         | Section::Tls
+        | Section::UpstreamTls
         | Section::Admin
         | Section::Log
         | Section::Defaults => {
@@ -72,6 +79,14 @@ fn the_shipped_file_shows_every_key_with_its_default_and_what_it_is_for() {
     }
     assert_eq!(lines.len(), told.len(), "a key is shown twice, or not at all");
     assert!(SHIPPED.lines().all(|line| line.len() <= 100), "a line is too long to read");
+}
+
+#[test]
+fn the_shipped_file_says_what_an_upstreams_tls_may_hold() {
+    for key in KEYS.iter().filter(|key| key.section == Section::UpstreamTls) {
+        let line = format!("\n#   {}: {}\n", key.name, key.doc);
+        assert!(SHIPPED.contains(&line), "{line}");
+    }
 }
 
 #[test]
@@ -150,6 +165,7 @@ fn the_shipped_file_is_valid_as_it_is() {
     assert_eq!((&config.server, &config.admin, &config.log), (&bare.server, &bare.admin, &bare.log));
     assert_eq!(config.routes[0].session, bare.routes[0].session);
     assert_eq!(config.routes[0].path, "/socket.io/");
+    assert_eq!((config.routes[1].path.as_str(), config.routes[1].dialect), ("/", "http"));
     assert_eq!(config.upstreams["demo"].kind, crate::upstream::Kind::Demo);
 }
 
@@ -157,8 +173,9 @@ fn the_shipped_file_is_valid_as_it_is() {
 fn every_commented_key_is_valid_when_it_is_switched_on() {
     let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
     let on = |line: &str| line.strip_prefix("# ").filter(is_key).map(str::to_owned);
-    // A demo has no URL, so the upstream is made a real one.
+    // A demo has no URL, so the upstream is made a real one; and only a secure URL has TLS.
     let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"websocket\"");
+    let body = body.replace("\"ws://", "\"wss://");
     let text: Vec<String> = body
         .lines()
         .filter(|line| !line.starts_with("# The Socket.IO server"))
@@ -166,5 +183,6 @@ fn every_commented_key_is_valid_when_it_is_switched_on() {
         .collect();
     let config = parse(&format!("[server]{}", text.join("\n")));
     assert!(config.server.tls.is_some() && config.routes[0].host.is_some());
-    assert_eq!(config.upstreams["demo"].urls.len(), 1);
+    let upstream = &config.upstreams["demo"];
+    assert_eq!((upstream.urls.len(), &upstream.tls.trust), (1, &Trust::File("ca.pem".into())));
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Config, Faults};
 use crate::service::{Cors, OwnCors};
-use crate::upstream::{Host, Kind};
+use crate::tls::Trust;
+use crate::upstream::{Host, Kind, Tls};
 
 pub(super) const GOOD: &str = "[[routes]]\npath = '/socket.io/'\ndialect = 'engine.io'\nupstream = 'chat'\n\
                     [upstreams.chat]\nkind = 'engine.io'\nurl = 'ws://127.0.0.1:3000/socket.io/'\n";
@@ -94,7 +95,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
             "config.toml:5:1: routes[0].upstream: missing, expected a line such as upstream = \"demo\"",
             "config.toml:6:10: routes[0].path: found \"chat\", expected a path that begins with \"/\", such as \
              \"/socket.io/\"; did you mean \"/chat\"?",
-            "config.toml:7:13: routes[0].dialect: found \"enginio\", expected engine.io; did you mean \"engine.io\"?",
+            "config.toml:7:13: routes[0].dialect: found \"enginio\", expected one of engine.io, websocket, http; did you mean \"engine.io\"?",
             "config.toml:9:1: upstreams.chat.url: missing, expected a line such as url = \"ws://127.0.0.1:3000/socket.io/\"",
         ]
     );
@@ -117,15 +118,13 @@ fn an_unknown_key_is_led_home() {
 fn a_dialect_or_kind_of_a_later_version_is_named_as_such() {
     let told = |text: &str| faults(text, &[]).concat();
     let later = told(&GOOD.replace("dialect = 'engine.io'", "dialect = 'sockjs'"));
-    assert!(later.ends_with("found \"sockjs\", not in this version, expected engine.io"), "{later}");
-    let later = told(&GOOD.replace("kind = 'engine.io'", "kind = 'mux'"));
     assert!(
-        later.contains("\"mux\", not in this version, expected one of engine.io, websocket, demo"),
+        later.ends_with("found \"sockjs\", not in this version, expected one of engine.io, websocket, http"),
         "{later}"
     );
-    let later = told(&GOOD.replace("ws://127", "wss://127"));
+    let later = told(&GOOD.replace("kind = 'engine.io'", "kind = 'mux'"));
     assert!(
-        later.contains("\"wss\", not in this version, expected a URL that begins with \"ws://\""),
+        later.contains("\"mux\", not in this version, expected one of engine.io, websocket, http, demo"),
         "{later}"
     );
 }
@@ -241,11 +240,80 @@ fn a_url_must_lead_somewhere() {
         assert!(told(url).contains("expected a URL such as"), "{url}: {}", told(url));
     }
     assert!(told("'http://h/x'").ends_with("did you mean \"ws://h/x\"?"));
-    assert!(told("'ftp://h/x'").ends_with("expected a URL that begins with \"ws://\""));
+    assert!(told("'https://h/x'").ends_with("did you mean \"wss://h/x\"?"));
+    assert!(told("'ftp://h/x'").ends_with("expected a URL that begins with \"ws://\" or \"wss://\""));
+    assert!(told("'wss://a..example/'").contains("expected a URL such as"), "no certificate can name it");
     assert!(told("[]").contains("found an empty list, expected at least one URL"));
     let secret = told("'ws://me:hunter2@h/'");
     assert!(secret.contains("a URL with a user name") && !secret.contains("hunter2"), "{secret}");
     assert_eq!(faults(&GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", "['x', 'ws://h']"), &[]).len(), 1);
+}
+
+/// The upstream of a good file, with TLS settings.
+fn tls(url: &str, tls: &str) -> String {
+    GOOD.replace("ws://127.0.0.1:3000/socket.io/", url) + "tls = " + tls + "\n"
+}
+
+#[test]
+fn an_upstream_is_told_whom_to_trust() {
+    let read = |table: &str| parse(&tls("wss://h", table), &[]).unwrap().upstreams["chat"].tls.clone();
+    assert_eq!(read("{}"), Tls::default());
+    assert_eq!(read("{ ca = 'ca.pem' }").trust, Trust::File("ca.pem".into()));
+    assert_eq!(read("{ roots = 'system' }").trust, Trust::System);
+    let both = read("{ roots = 'webpki', server_name = 'chat.example.org' }");
+    assert_eq!((both.trust, both.server_name), (Trust::WebPki, "chat.example.org".try_into().ok()));
+    assert_eq!(read("{ server_name = '10.0.0.1' }").server_name, "10.0.0.1".try_into().ok());
+    let env = [("POLLIWOG_UPSTREAMS__CHAT__TLS__CA", "other.pem")];
+    let config = parse(&tls("wss://h", "{ ca = 'ca.pem' }"), &env).unwrap();
+    assert_eq!(config.upstreams["chat"].tls.trust, Trust::File("other.pem".into()));
+}
+
+#[test]
+fn tls_settings_that_cannot_hold_are_faults() {
+    let told = |url: &str, table: &str| {
+        let faults = faults(&tls(url, table), &[]);
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        faults[0].clone()
+    };
+    let beside = "found a table beside \"ws://h/\", expected it only beside URLs that begin with \"wss://\" or \"https://\"";
+    assert_eq!(told("ws://h", "{}"), format!("config.toml:8:7: upstreams.chat.tls: {beside}"));
+    let one_of_two = GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", "['wss://a', 'ws://h']") + "tls = {}\n";
+    assert!(faults(&one_of_two, &[]).concat().ends_with(beside));
+    assert_eq!(
+        told("wss://h", "{ ca = 'ca.pem', roots = 'system' }"),
+        "config.toml:8:32: upstreams.chat.tls.roots: found \"system\", expected none beside ca, which alone is trusted"
+    );
+    assert!(told("wss://h", "{ roots = 'mozilla' }").ends_with("expected one of system, webpki"));
+    assert!(told("wss://h", "{ server_name = 'h:443' }").contains("without a port"));
+    assert!(told("wss://h", "{ ca = '' }").ends_with("expected a file name"));
+    assert!(told("wss://h", "{ cert = 'x' }").contains("expected one of ca, roots, server_name"));
+    assert!(told("wss://h", "'ca.pem'").ends_with("expected a table, [upstreams.NAME.tls]"));
+    let misplaced = told("wss://h", "{}\nserver_name = 'x'");
+    assert!(misplaced.ends_with("it belongs in [upstreams.NAME.tls]"), "{misplaced}");
+    let demo = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'd'\n[upstreams.d]\nkind = 'demo'\ntls = {}\n";
+    assert_eq!(faults(demo, &[]).len(), 1);
+}
+
+#[test]
+fn an_upstream_of_kind_http_has_urls_and_requests_of_its_own() {
+    let plain = GOOD
+        .replace("kind = 'engine.io'", "kind = 'http'")
+        .replace("ws://127.0.0.1:3000/socket.io/", "http://h/v1/")
+        .replace("dialect = 'engine.io'", "dialect = 'http'");
+    let config = parse(&format!("{plain}response_timeout = '5s'\n"), &[]).unwrap();
+    assert_eq!(config.routes[0].dialect, "http");
+    let chat = &config.upstreams["chat"];
+    assert_eq!((chat.kind, chat.response_timeout), (Kind::Http, Duration::from_secs(5)));
+    let told = |text: &str| faults(text, &[]).concat();
+    assert_eq!(
+        told(&plain.replace("dialect = 'http'", "dialect = 'engine.io'")),
+        "config.toml:4:12: routes[0].upstream: found \"chat\", whose kind is http, expected an upstream with \
+         sessions behind this dialect, or dialect http"
+    );
+    assert!(told(&plain.replace("http://h", "ws://h")).ends_with("did you mean \"http://h/v1/\"?"));
+    assert!(told(&plain.replace("'http://h/v1/'", "[]")).contains("at least one URL"));
+    // A backend with sessions may be asked for anything else as well.
+    parse(&GOOD.replace("dialect = 'engine.io'", "dialect = 'http'"), &[]).unwrap();
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl Node {
         if let Value::Table(entries) = &self.value { Some(entries) } else { None }
     }
 
+    /// What a table has under this key.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        self.entries()?.iter().find(|entry| entry.name == name).map(|entry| &entry.node)
+    }
+
     /// The elements of a list.
     pub(super) fn items(&self) -> Option<&[Self]> {
         if let Value::List(items) = &self.value { Some(items) } else { None }

@@ -6,14 +6,19 @@ use super::fault::{Problem, Sink};
 use super::keys::Section;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
+use super::trust;
 use super::values::{GB, HOUR, MS, Wrong, duration, size, url, word};
 use crate::upstream::{Host, Kind, Settings};
 
 /// What backends may speak.
-const KINDS: [(&str, Kind); 3] =
-    [("engine.io", Kind::EngineIo), ("websocket", Kind::WebSocket), ("demo", Kind::Demo)];
+const KINDS: [(&str, Kind); 4] = [
+    ("engine.io", Kind::EngineIo),
+    ("websocket", Kind::WebSocket),
+    ("http", Kind::Http),
+    ("demo", Kind::Demo),
+];
 /// Kinds that a later version dials.
-const KINDS_LATER: [&str; 2] = ["mux", "http"];
+const KINDS_LATER: [&str; 1] = ["mux"];
 
 /// The upstreams as they are written, before any is judged.
 pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
@@ -44,22 +49,23 @@ pub(super) fn read(entries: &[Entry], sink: &Sink) -> BTreeMap<String, Settings>
 fn read_one(table: &Table<'_>) -> Settings {
     let mut settings = Settings::default();
     let kind = table.required("kind", kind);
-    let urls = table.list("url", url);
+    let urls = table.list("url", url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
     match (kind, table.get("url")) {
         (Some(Kind::Demo), Some(_)) => {
             table.report("url", "a URL".to_owned(), "none, kind \"demo\" runs inside this binary");
         }
-        (Some(Kind::EngineIo | Kind::WebSocket), None) => table.report_missing("url"),
+        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Http), None) => table.report_missing("url"),
         // A list of faulty URLs has had its faults.
-        (Some(Kind::EngineIo | Kind::WebSocket), Some(node))
+        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Http), Some(node))
             if urls.as_ref().is_some_and(Vec::is_empty) && node.items().is_none_or(<[_]>::is_empty) =>
         {
             table.report("url", "an empty list".to_owned(), "at least one URL");
         }
-        (Some(Kind::Demo | Kind::EngineIo | Kind::WebSocket) | None, _) => {}
+        (Some(Kind::Demo | Kind::EngineIo | Kind::WebSocket | Kind::Http) | None, _) => {}
     }
     settings.kind = kind.unwrap_or(settings.kind);
     settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
+    settings.tls = trust::read(table, &settings);
     table.set(
         "host",
         &mut settings.host,
@@ -67,6 +73,7 @@ fn read_one(table: &Table<'_>) -> Settings {
     );
     table.set("connect_timeout", &mut settings.connect_timeout, duration(MS..=HOUR));
     table.set("handshake_timeout", &mut settings.handshake_timeout, duration(MS..=HOUR));
+    table.set("response_timeout", &mut settings.response_timeout, duration(MS..=HOUR));
     table.set("max_message", &mut settings.max_message, size(1..=GB));
     settings
 }
@@ -75,7 +82,7 @@ fn kind(node: &Node) -> Result<Kind, Wrong> {
     let kind = word(&KINDS, &KINDS_LATER)(node)?;
     if kind == Kind::Demo && !cfg!(feature = "demo") {
         let found = Some("\"demo\", and this binary was built without the feature demo".to_owned());
-        return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket") });
+        return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket, http") });
     }
     Ok(kind)
 }

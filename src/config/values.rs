@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use http::Uri;
 use ipnet::IpNet;
+use rustls::pki_types::ServerName;
 
 use super::fault::Place;
 use super::suggestion::nearest;
-use super::tree::{Node, Value, show_text};
+use super::tree::{Node, Value};
 use crate::units;
+use crate::upstream::is_secure;
 
 /// Why a value is not what its key takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -191,6 +193,12 @@ fn is_host(text: &str) -> bool {
     }
 }
 
+/// The name in a backend's certificate.
+pub(super) fn server_name(node: &Node) -> Result<ServerName<'static>, Wrong> {
+    let wrong = || Wrong::expected("a name such as \"chat.example.org\", or an address, without a port");
+    ServerName::try_from(text(node).map_err(|_| wrong())?).map_err(|_| wrong())
+}
+
 /// A page's origin as browsers write it, in lower case.
 pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
     let text = text(node).unwrap_or_default().to_ascii_lowercase();
@@ -214,36 +222,45 @@ pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
     Err(wrong.or(text.strip_suffix('/').filter(|text| text.split_once("://").is_some_and(fits))))
 }
 
-/// Where a backend is.
-pub(super) fn url(node: &Node) -> Result<Uri, Wrong> {
-    let wrong = || Wrong::expected("a URL such as \"ws://127.0.0.1:3000/socket.io/\"");
-    let text = text(node).map_err(|_| wrong())?;
-    if let Some((scheme, rest)) = text.split_once("://") {
-        match scheme.to_ascii_lowercase().as_str() {
-            "ws" => {}
-            "wss" | "https" => {
-                let found = Some(format!("{}, not in this version", show_text(scheme)));
-                return Err(Wrong { found, ..Wrong::expected("a URL that begins with \"ws://\"") });
+/// Where a backend is: a URL with this scheme, `ws` or `http`.
+pub(super) fn url(scheme: &'static str) -> impl Fn(&Node) -> Result<Uri, Wrong> {
+    move |node| {
+        let path = if scheme == "ws" { "/socket.io/" } else { "/" };
+        let wrong = || Wrong::expected(format!("a URL such as \"{scheme}://127.0.0.1:3000{path}\""));
+        let begins =
+            || Wrong::expected(format!("a URL that begins with \"{scheme}://\" or \"{scheme}s://\""));
+        let text = text(node).map_err(|_| wrong())?;
+        if let Some((found, rest)) = text.split_once("://") {
+            match found.to_ascii_lowercase().as_str() {
+                found if found == scheme || found.strip_suffix('s') == Some(scheme) => {}
+                "ws" | "http" => return Err(wrong().or(Some(format!("{scheme}://{rest}")))),
+                "wss" | "https" => return Err(wrong().or(Some(format!("{scheme}s://{rest}")))),
+                _ => return Err(begins()),
             }
-            "http" => return Err(wrong().or(Some(format!("ws://{rest}")))),
-            _ => return Err(Wrong::expected("a URL that begins with \"ws://\"")),
         }
+        place(&text)?.ok_or_else(wrong)
     }
+}
+
+/// A URL without a user name that leads to a host.
+fn place(text: &str) -> Result<Option<Uri>, Wrong> {
     // A password must not reach a terminal.
     let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
     if authority.is_some_and(|authority| authority.contains('@')) {
         let found = Some("a URL with a user name".to_owned());
         return Err(Wrong { found, ..Wrong::expected("a URL without one") });
     }
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let Ok(uri) = text.parse::<Uri>() else { return Ok(None) };
+    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let fits = uri.scheme().is_some()
         && uri.host().is_some_and(|host| is_host(&host.to_ascii_lowercase()))
         && uri.authority().is_some_and(|authority| match authority.port_u16() {
             Some(port) => port > 0,
             None => authority.as_str() == authority.host(),
         })
-        && !text.contains('#');
-    if fits { Ok(uri) } else { Err(wrong()) }
+        && !text.contains('#')
+        && (!is_secure(&uri) || uri.host().is_some_and(|host| ServerName::try_from(bare(host)).is_ok()));
+    Ok(Some(uri).filter(|_| fits))
 }
 
 /// The shortest time that a timer keeps.

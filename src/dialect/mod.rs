@@ -11,7 +11,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use crate::carrier::{Carrier, Revision};
+use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{Frame, Malformed};
 use crate::packet::{Packet, Text, Transport};
 use crate::session::{Packets, Policy};
@@ -29,6 +29,9 @@ pub fn find(name: &str) -> Option<&'static dyn Dialect> {
 pub trait Dialect: Sync + fmt::Debug {
     /// The name in the configuration.
     fn name(&self) -> &'static str;
+
+    /// What its clients speak on a WebSocket.
+    fn protocol(&self) -> Protocol;
 
     /// How its sessions are treated.
     fn policy(&self) -> Policy;

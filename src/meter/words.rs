@@ -69,6 +69,8 @@ words! {
         Handshake = "handshake",
         /// To become a WebSocket.
         Upgrade = "upgrade",
+        /// Something that the backend answers by itself.
+        Forward = "forward",
         /// Something else.
         Other = "other",
     }

@@ -110,7 +110,7 @@ async fn open(
         () = ending.told() => return Err(io::Error::other("the server ends")),
     };
     match shaken {
-        Ok(stream) => Ok((Duplex::Tls(Box::new(stream)), info)),
+        Ok(stream) => Ok((Duplex::Tls(Box::new(stream.into())), info)),
         Err(error) => {
             connections.tls_failed();
             Err(error)

@@ -8,12 +8,14 @@ use tokio_util::task::TaskTracker;
 
 use super::cors::CorsLayer;
 use super::handshake::{Arrival, Handshake};
+use super::relayed::RelayRoute;
 use super::settings::Route;
 use super::{Client, Response};
-use crate::bridge::{Bridge, Registry, turn_away};
+use crate::bridge::{Bridge, Entry, Registry, turn_away};
 use crate::carrier::{Carrier, Revision};
 use crate::dialect::{Dialect, Known, Op, Reject, Road};
 use crate::meter::{self, Meter};
+use crate::packet::Transport;
 use crate::session::PollRefused;
 use crate::transport::polling::{self, Asker};
 use crate::transport::{Abort, websocket};
@@ -33,11 +35,13 @@ pub struct Gateway {
     pub tracker: TaskTracker,
     /// Where it counts.
     pub meter: Meter,
+    /// What its relayed sessions need.
+    pub relay: RelayRoute,
 }
 
 /// An [`Op`] with the session that it is for.
 enum Task {
-    Handshake(crate::packet::Transport, Carrier),
+    Handshake(Transport, Carrier),
     Poll(Arc<Bridge>),
     Push(Arc<Bridge>),
     Upgrade(Arc<Bridge>),
@@ -95,17 +99,24 @@ impl Gateway {
         let mut found = None;
         let op = self.dialect.read_head(head, &mut |sid| {
             // A sid of another route is unknown here: its settings are not this route's.
-            let bridge = self.registry.find(sid).filter(|bridge| bridge.info().route == self.index)?;
-            let known = Known { transport: bridge.transport(), revision: bridge.info().carrier.revision };
-            found = Some(bridge);
+            let entry = self.registry.find(sid).filter(|entry| entry.route() == self.index)?;
+            let known = match &entry {
+                Entry::Bridge(bridge) => {
+                    Known { transport: bridge.transport(), revision: bridge.info().carrier.revision }
+                }
+                Entry::Relay(_) => Known { transport: Transport::WebSocket, revision: Revision::V4 },
+            };
+            found = Some(entry);
             Some(known)
         });
         let task = match (op, found) {
             (Ok(Op::Handshake(transport, carrier)), _) => Ok(Task::Handshake(transport, carrier)),
-            (Ok(Op::CloseAtOnce), _) => Ok(Task::CloseAtOnce),
-            (Ok(Op::Poll), Some(bridge)) => Ok(Task::Poll(bridge)),
-            (Ok(Op::Push), Some(bridge)) => Ok(Task::Push(bridge)),
-            (Ok(Op::Upgrade), Some(bridge)) => Ok(Task::Upgrade(bridge)),
+            (Ok(Op::Poll), Some(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge)),
+            (Ok(Op::Push), Some(Entry::Bridge(bridge))) => Ok(Task::Push(bridge)),
+            (Ok(Op::Upgrade), Some(Entry::Bridge(bridge))) => Ok(Task::Upgrade(bridge)),
+            // A session that began with a WebSocket keeps the one it has.
+            (Ok(Op::CloseAtOnce), _) | (Ok(Op::Upgrade), Some(Entry::Relay(_))) => Ok(Task::CloseAtOnce),
+            (Ok(Op::Poll | Op::Push), Some(Entry::Relay(_))) => Err(Reject::BadRequest),
             (Ok(Op::Poll | Op::Push | Op::Upgrade), None) => Err(Reject::UnknownSid),
             (Err(reject), _) => Err(reject),
         };

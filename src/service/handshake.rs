@@ -14,7 +14,7 @@ use super::cors::{self, CorsLayer, FromBackend};
 use super::gateway::{Gateway, take_upgrade};
 use super::settings::Route;
 use super::{Client, Response, headers};
-use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
+use crate::bridge::{Admission, Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::Carrier;
 use crate::codec::engineio::OpenPacket;
 use crate::dialect::engineio::application_query;
@@ -38,6 +38,14 @@ pub struct Handshake {
     pub trusted_proxies: Arc<[IpNet]>,
 }
 
+/// Why no session may begin now.
+pub(super) enum Unavailable {
+    /// The page's origin is not among those that may connect.
+    Forbidden,
+    /// The proxy takes no more, and says when to come back.
+    Busy(Outcome, Box<Response>),
+}
+
 /// A request that begins a session.
 pub(super) struct Arrival {
     pub(super) head: Parts,
@@ -48,6 +56,23 @@ pub(super) struct Arrival {
 }
 
 impl Handshake {
+    /// A place for one more session.
+    pub(super) fn admit(
+        &self,
+        headers: &HeaderMap,
+        registry: &Registry,
+        route: &Route,
+    ) -> Result<Admission, Unavailable> {
+        let busy = |outcome, text| Unavailable::Busy(outcome, Box::new(unavailable(text)));
+        if !origin_allowed(headers, &route.allowed_origins) {
+            return Err(Unavailable::Forbidden);
+        }
+        if self.draining.is_cancelled() {
+            return Err(busy(Outcome::Draining, "the proxy is stopping\n"));
+        }
+        registry.admit().ok_or_else(|| busy(Outcome::Full, "the proxy is full\n"))
+    }
+
     pub(super) async fn begin(
         &self,
         gateway: &Arc<Gateway>,
@@ -61,15 +86,13 @@ impl Handshake {
             gateway.meter.handshake(outcome);
             response
         };
-        if !origin_allowed(&head.headers, &route.allowed_origins) {
-            let reply = gateway.dialect.reply(&Reject::Forbidden(None), road);
-            return refused(Outcome::Forbidden, polling::respond(reply));
-        }
-        if self.draining.is_cancelled() {
-            return refused(Outcome::Draining, unavailable("the proxy is stopping\n"));
-        }
-        let Some(admission) = gateway.registry.admit() else {
-            return refused(Outcome::Full, unavailable("the proxy is full\n"));
+        let admission = match self.admit(&head.headers, &gateway.registry, route) {
+            Ok(admission) => admission,
+            Err(Unavailable::Forbidden) => {
+                let reply = gateway.dialect.reply(&Reject::Forbidden(None), road);
+                return refused(Outcome::Forbidden, polling::respond(reply));
+            }
+            Err(Unavailable::Busy(outcome, response)) => return refused(outcome, *response),
         };
         // Checked before the backend is asked, so that no session is begun there for a client that can't have it.
         if road == Road::WebSocket
@@ -77,9 +100,21 @@ impl Handshake {
         {
             return polling::respond(gateway.dialect.reply(&reject, road));
         }
+        let same = self.upstream.protocol() == gateway.dialect.protocol();
+        if transport == Transport::WebSocket && same && route.session.relay {
+            let begun = gateway.relay.begin(self, head, client, &route.path, admission).await;
+            return begun.map_or_else(
+                |error| refuse(gateway, error, road, route),
+                |mut response| {
+                    gateway.meter.handshake(Outcome::Accepted);
+                    response.extensions_mut().insert(FromBackend::Accepted);
+                    response
+                },
+            );
+        }
         let (opened, link) = match self.upstream.open(self.request(&head, client, route)).await {
             Ok(opened) => opened,
-            Err(error) => return refuse(gateway, error, road),
+            Err(error) => return refuse(gateway, error, road, route),
         };
         gateway.meter.handshake(Outcome::Accepted);
         let mirrored = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
@@ -217,30 +252,38 @@ fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
     }
 }
 
-fn refuse(gateway: &Gateway, error: OpenError, road: Road) -> Response {
-    let (outcome, response) = explain(gateway, error, road);
+fn refuse(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> Response {
+    let (outcome, response) = explain(gateway, error, road, route);
     gateway.meter.handshake(outcome);
     response
 }
 
 /// What the client is told when its backend did not accept, and what is counted.
-pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road) -> (Outcome, Response) {
+pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> (Outcome, Response) {
     match error {
-        // Neither a WebSocket nor a refusal: nothing that a client could take for a session is passed on.
-        OpenError::Refused(refused) if refused.status.is_success() => {
-            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
-        }
-        OpenError::Refused(refused) => {
+        OpenError::Refused(refused) if !refused.status.is_success() => {
             let mut response = polling::respond(gateway.dialect.translate_refusal(*refused, road));
             response.extensions_mut().insert(FromBackend::Other);
             (Outcome::Refused, response)
         }
+        OpenError::Refused(_) | OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => {
+            unreached(&error, route)
+        }
+    }
+}
+
+/// What a client hears of a backend that was not reached, or did not understand.
+pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response) {
+    match error {
         OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
         OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
+        // Neither a WebSocket nor a refusal: nothing that a client could take for a session is passed on.
+        OpenError::Refused(_) => {
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
+        }
         OpenError::Protocol(detail) => {
-            tracing::warn!(route = gateway.index, detail, "an upstream does not speak its protocol");
-            let text = "the upstream does not speak its protocol\n";
-            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, text))
+            tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
         }
     }
 }

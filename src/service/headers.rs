@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use ipnet::IpNet;
 
 use super::Client;
@@ -15,6 +16,20 @@ use super::Client;
 ///
 /// All but those about the hop, about the body and about the WebSocket's own handshake; the subprotocol offer stays.
 pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
+    filtered(headers, client, trusted, &|name| name == SEC_WEBSOCKET_PROTOCOL)
+}
+
+/// The same for a client whose WebSocket is relayed: its own handshake crosses.
+pub(super) fn for_relay(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
+    filtered(headers, client, trusted, &|_| true)
+}
+
+fn filtered(
+    headers: &HeaderMap,
+    client: Client,
+    trusted: &[IpNet],
+    crosses: &dyn Fn(&HeaderName) -> bool,
+) -> HeaderMap {
     let named: Vec<&str> = headers
         .get_all(CONNECTION)
         .iter()
@@ -25,7 +40,7 @@ pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet
     let mut kept = HeaderMap::with_capacity(headers.len() + 4);
     for (name, value) in headers {
         let hop = is_hop(name) || named.iter().any(|other| name.as_str().eq_ignore_ascii_case(other));
-        let handshake = name.as_str().starts_with("sec-websocket-") && name != SEC_WEBSOCKET_PROTOCOL;
+        let handshake = name.as_str().starts_with("sec-websocket-") && !crosses(name);
         let body = name.as_str().starts_with("content-") || name == ACCEPT_ENCODING || name == EXPECT;
         if !(hop || handshake || body) {
             kept.append(name, value.clone());
@@ -33,6 +48,95 @@ pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet
     }
     add_forwarded(&mut kept, client, trusted);
     kept
+}
+
+/// The headers of a request that is forwarded: all but those about the hop.
+pub(super) fn for_forward(head: &Parts, upgrade: bool, client: Client, trusted: &[IpNet]) -> HeaderMap {
+    let headers = &head.headers;
+    let mut kept = HeaderMap::with_capacity(headers.len() + 6);
+    for (name, value) in headers {
+        if !crosses_not(name, headers) {
+            kept.append(name, value.clone());
+        }
+    }
+    if let Some(host) = head.uri.authority().and_then(|host| without_user(host.as_str())) {
+        kept.insert(HOST, host);
+    }
+    // RFC 9110, section 10.1.1: such a client knows nothing of 100.
+    if head.version < Version::HTTP_11 {
+        kept.remove(EXPECT);
+    }
+    // The one capability that matters to the backend, as trailers are passed on.
+    if list(headers, &TE).any(|coding| coding.split(';').next() == Some("trailers")) {
+        kept.insert(TE, HeaderValue::from_static("trailers"));
+        kept.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+    if upgrade {
+        kept.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        for protocol in headers.get_all(UPGRADE) {
+            kept.append(UPGRADE, protocol.clone());
+        }
+    }
+    add_forwarded(&mut kept, client, trusted);
+    kept
+}
+
+/// Removes from a backend's answer what is about the hop.
+pub(super) fn for_client(head: &mut http::response::Parts) {
+    let upgrade: Vec<HeaderValue> = match head.status {
+        // The client needs to know to what.
+        StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED => {
+            head.headers.get_all(UPGRADE).iter().cloned().collect()
+        }
+        _ => Vec::new(),
+    };
+    let hop: Vec<HeaderName> =
+        head.headers.keys().filter(|name| crosses_not(name, &head.headers)).cloned().collect();
+    for name in hop {
+        head.headers.remove(name);
+    }
+    if !upgrade.is_empty() {
+        head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    for protocol in upgrade {
+        head.headers.append(UPGRADE, protocol);
+    }
+}
+
+/// Whether a request asks for another protocol. One that asks for HTTP/2 in the clear is not heard: what came over such a
+/// connection would pass by everything that stands in front of the backend.
+pub(super) fn upgrade(head: &Parts) -> bool {
+    head.version == Version::HTTP_11
+        && list(&head.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
+        && list(&head.headers, &UPGRADE).next().is_some()
+        && !list(&head.headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("h2c"))
+}
+
+/// Whether a message is chunked, and coded in no other way besides.
+pub(super) fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = list(headers, &TRANSFER_ENCODING);
+    codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) && codings.next().is_none()
+}
+
+/// Whether a header is about the hop: by RFC 9110, section 7.6.1, or because `Connection` names it.
+fn crosses_not(name: &HeaderName, headers: &HeaderMap) -> bool {
+    // The names of trailers are the message's own; and no `Connection` may take away what a message is read by.
+    if [TRAILER, HOST, CONTENT_LENGTH].contains(name) {
+        return false;
+    }
+    is_hop(name) || list(headers, &CONNECTION).any(|named| name.as_str().eq_ignore_ascii_case(named))
+}
+
+/// The members of a comma-separated list.
+fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|member| !member.is_empty())
+}
+
+/// A target's host and port, without a user's name and password.
+fn without_user(authority: &str) -> Option<HeaderValue> {
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    HeaderValue::from_str(host).ok()
 }
 
 /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced.

@@ -2,20 +2,26 @@
 
 pub mod admin;
 mod cors;
+mod forward;
 mod gateway;
 mod handshake;
 mod headers;
 mod preflight;
+mod relayed;
 mod router;
 mod settings;
+mod sockets;
 mod stack;
 
 use std::net::SocketAddr;
 
+pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
+pub use relayed::RelayRoute;
 pub use settings::{AdminSettings, Cors, OwnCors, Route};
-pub use stack::{Shared, Stack};
+pub use sockets::Sockets;
+pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;
 

@@ -33,7 +33,7 @@ impl Gateway {
         };
         let mut response = match asking.await {
             Ok(Answer { status, headers, body }) => polling::respond(Reply { status, headers, body }),
-            Err(error) => return Some(explain(self, error, Road::Http).1),
+            Err(error) => return Some(explain(self, error, Road::Http, route).1),
         };
         response.extensions_mut().insert(FromBackend::Other);
         Some(response)

@@ -32,10 +32,12 @@ impl Router {
 
     /// The index of the route that a request takes.
     pub(super) fn find(&self, head: &Parts) -> Option<usize> {
-        let path = head.uri.path();
+        // `OPTIONS *` asks about the server as a whole.
+        let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };
+        // RFC 9112, section 3.2.2: a target that names the host makes the header void.
         let host = || {
-            let named = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-            named.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).map(without_port)
+            let named = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+            head.uri.host().or_else(|| named().map(without_port))
         };
         self.entries
             .iter()
@@ -92,6 +94,7 @@ mod tests {
         assert_eq!(find(&routes, "/socket.io/admin/x", "a"), Some(2));
         assert_eq!(find(&routes, "/socket.io", "a"), Some(0), "the slash belongs to the prefix");
         assert_eq!(find(&routes[1..], "/other", "a"), None);
+        assert_eq!((find(&routes, "*", "a"), find(&routes[1..], "*", "a")), (Some(0), None));
     }
 
     #[test]
@@ -101,5 +104,7 @@ mod tests {
         assert_eq!(find(&routes, "/a/", "example.org"), Some(0));
         assert_eq!(find(&routes[1..], "/a/", "example.org"), None);
         assert_eq!(find(&[route("/", Some("[::1]"))], "/", "[::1]:80"), Some(0));
+        assert_eq!(find(&[route("/", Some("[::1]"))], "http://[::1]:80/", "other"), Some(0));
+        assert_eq!(find(&routes, "http://example.org/a/", "chat.example.org"), Some(0));
     }
 }

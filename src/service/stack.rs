@@ -6,20 +6,22 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::TryFutureExt as _;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
 
 use super::cors::CorsLayer;
+use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
 use super::settings::Route;
+use super::sockets::Sockets;
 use super::{Client, Response};
 use crate::meter::Op;
 use crate::transport::Abort;
 
-/// The service of one connection: router, then the route's CORS around its gateway.
+/// The service of one connection: router, then the route's CORS around what serves it.
 #[derive(Clone, Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
@@ -38,16 +40,32 @@ pub struct Shared {
 struct Served {
     route: Arc<Route>,
     cors: Arc<CorsLayer>,
-    gateway: Arc<Gateway>,
+    handler: Handler,
+}
+
+/// What serves a route's requests.
+#[derive(Debug)]
+pub enum Handler {
+    /// A dialect whose packets pass through sessions.
+    Gateway {
+        /// Where they live.
+        gateway: Arc<Gateway>,
+        /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
+        files: Option<Arc<Forward>>,
+    },
+    /// A plain WebSocket each, relayed.
+    Sockets(Arc<Sockets>),
+    /// Nothing but requests, each forwarded as it is.
+    Forward(Arc<Forward>),
 }
 
 impl Shared {
-    /// Routes and their gateways, in the same order.
-    pub fn new(routes: Vec<(Arc<Route>, Arc<Gateway>)>) -> Self {
+    /// Routes and what serves them, in the order of the configuration.
+    pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
-        let routes = routes.into_iter().map(|(route, gateway)| {
+        let routes = routes.into_iter().map(|(route, handler)| {
             let cors = Arc::new(CorsLayer::new(&route.cors));
-            Served { route, cors, gateway }
+            Served { route, cors, handler }
         });
         Self { router: Router::new(&settings), routes: routes.collect() }
     }
@@ -71,9 +89,28 @@ impl Service<Request<Incoming>> for Stack {
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
+        if head.method == Method::CONNECT {
+            return answered(refuse_connect());
+        }
         let served = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
-        let Some(Served { route, cors, gateway }) = served else {
+        let Some(Served { route, cors, handler }) = served else {
             return answered(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
+        };
+        let (client, route) = (self.client, Arc::clone(route));
+        let gateway = match handler {
+            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
+                let served = Arc::clone(files).serve(head, body, client, route);
+                return Box::pin(async move { Ok(served.await) });
+            }
+            Handler::Gateway { gateway, .. } => gateway,
+            Handler::Sockets(sockets) => {
+                let served = Arc::clone(sockets).serve(head, client, route);
+                return Box::pin(async move { Ok(served.await) });
+            }
+            Handler::Forward(forward) => {
+                let served = Arc::clone(forward).serve(head, body, client, route);
+                return Box::pin(async move { Ok(served.await) });
+            }
         };
         let asked = cors.ask(&head);
         if let Some(response) = cors.answer_preflight(&head, &asked) {
@@ -81,7 +118,7 @@ impl Service<Request<Incoming>> for Stack {
             return answered(response);
         }
         let (cors, layer) = (Arc::clone(cors), Arc::clone(cors));
-        let serving = Arc::clone(gateway).serve(head, body, self.client, Arc::clone(route), cors);
+        let serving = Arc::clone(gateway).serve(head, body, client, route, cors);
         // Not an async block around it, which would hold the parked future twice.
         Box::pin(serving.map_ok(move |mut response| {
             layer.apply(&asked, &mut response);

@@ -23,7 +23,7 @@ impl Session {
         match self.phase {
             Phase::Open => self.begin_closing(End::UpstreamClosed, closing, now),
             Phase::Departed { .. } => {
-                self.drop_inbox();
+                self.drop_inbox(now);
                 self.phase = Phase::Over;
             }
             Phase::Closing { .. } | Phase::Over => {}
@@ -32,13 +32,13 @@ impl Session {
 
     /// The link took no more: what it was given last did not go. Its end follows by
     /// [`handle_upstream_closed`](Self::handle_upstream_closed).
-    pub fn handle_link_broken(&mut self) {
+    pub fn handle_link_broken(&mut self, now: Instant) {
         for event in &mut self.events {
             if let Event::PushDone(outcome @ PushOutcome::Accepted) = event {
                 *outcome = PushOutcome::Refused;
             }
         }
-        self.drop_inbox();
+        self.drop_inbox(now);
     }
 
     /// The next message for the link; only to be asked when there is room for it.
@@ -61,11 +61,11 @@ impl Session {
     }
 
     fn begin_closing(&mut self, end: End, closing: Closing, now: Instant) {
-        self.drop_inbox();
+        self.drop_inbox(now);
         self.paused = None;
         self.phase = Phase::Closing { end, closing, deadline: now + self.settings.close_timeout };
         let waits = self.transport == Transport::Polling && self.is_parked();
-        if waits && self.outbox.is_empty() && !self.in_flight {
+        if waits && self.outbox.is_empty() && self.in_flight == 0 {
             self.answer(self.policy.goodbye_waiting.to_vec());
             self.end(end, now);
         }
@@ -104,10 +104,11 @@ impl Session {
     }
 
     /// What is in the inbox can't be handed over any more.
-    pub(super) fn drop_inbox(&mut self) {
+    pub(super) fn drop_inbox(&mut self, now: Instant) {
         self.inbox.ahead = None;
         self.inbox.rest = None;
         self.inbox_since = None;
+        self.pulse.release(now);
         if self.push == PushSlot::Waiting {
             self.push = PushSlot::Idle;
             self.events.push_back(Event::PushDone(PushOutcome::Refused));
@@ -156,6 +157,10 @@ impl Session {
 
     /// The same, with what the backend is told.
     pub(super) fn end_with(&mut self, end: End, to_backend: Closing, now: Instant) {
+        // What follows a goodbye or nonsense in the same POST is not heard, whoever ended the session first.
+        if matches!(end, End::ClientClosed | End::ParseError) {
+            self.inbox.rest = None;
+        }
         if self.is_ended() {
             return;
         }
@@ -176,10 +181,6 @@ impl Session {
         if self.push == PushSlot::Reading || (self.push == PushSlot::Waiting && end == End::Overlap) {
             self.push = PushSlot::Idle;
             self.events.push_back(Event::PushDone(PushOutcome::Destroyed));
-        }
-        // What follows a goodbye or nonsense in the same POST is not heard.
-        if matches!(end, End::ClientClosed | End::ParseError) {
-            self.inbox.rest = None;
         }
         self.paused = None;
         let before = std::mem::replace(

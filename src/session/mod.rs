@@ -14,6 +14,9 @@ mod polling;
 mod pulse;
 mod settings;
 mod state;
+#[cfg(test)]
+#[expect(clippy::unchecked_time_subtraction, reason = "a moment just before another")]
+mod tests;
 mod timers;
 mod upgrade;
 

@@ -81,7 +81,7 @@ impl Session {
 
     /// Closes the WebSocket of a session that is closing once everything has been handed to it.
     pub(super) fn finish_socket(&mut self, now: Instant) {
-        if self.transport != Transport::WebSocket || self.in_flight || !self.outbox.is_empty() {
+        if self.transport != Transport::WebSocket || self.in_flight > 0 || !self.outbox.is_empty() {
             return;
         }
         if let Phase::Closing { end, .. } = self.phase {

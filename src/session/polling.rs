@@ -24,6 +24,7 @@ impl Session {
         let held_until =
             self.last_push.map(|pushed| pushed + self.settings.linger).filter(|until| now < *until);
         self.poll = PollSlot::Parked { held_until };
+        self.release_held(now);
         Ok(())
     }
 
@@ -39,13 +40,18 @@ impl Session {
 
     /// A batch was handed to the client's connection.
     pub fn handle_delivered(&mut self) {
-        self.in_flight = false;
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// A batch could not be handed to the client's connection.
     pub fn handle_lost(&mut self, batch: Vec<Packet>, now: Instant) {
-        self.in_flight = false;
+        self.in_flight = self.in_flight.saturating_sub(1);
         if self.is_ended() {
+            return;
+        }
+        // A client that has moved needs its last poll no more; what only ended that poll is no loss.
+        let moved = self.transport == Transport::WebSocket;
+        if moved && batch.iter().all(|packet| matches!(packet, Packet::Close | Packet::Noop)) {
             return;
         }
         match self.policy.hang_up {
@@ -104,13 +110,15 @@ impl Session {
 
     /// A POST was of a kind that the dialect does not know.
     pub fn handle_push_invalid(&mut self, now: Instant) {
-        self.push = PushSlot::Idle;
-        self.end(End::ParseError, now);
+        if self.push == PushSlot::Reading {
+            self.push = PushSlot::Idle;
+            self.end(End::ParseError, now);
+        }
     }
 
     /// Hands the parked poll what there is for it.
     pub(super) fn answer_poll(&mut self, now: Instant) {
-        if !self.is_parked() || self.in_flight || self.is_ended() {
+        if !self.is_parked() || self.in_flight > 0 || self.is_ended() {
             return;
         }
         if self.held_until().is_some_and(|until| now < until) {
@@ -128,7 +136,7 @@ impl Session {
 
     pub(super) fn answer(&mut self, batch: Vec<Packet>) {
         self.poll = PollSlot::Absent;
-        self.in_flight = true;
+        self.in_flight += 1;
         self.events.push_back(Event::Answer(batch));
     }
 

@@ -25,6 +25,9 @@ pub struct Settings {
     pub close_timeout: Duration,
     /// Whether polling clients are offered WebSocket.
     pub allow_upgrades: bool,
+    /// Whether a WebSocket is left to its two ends where both speak the same; else its packets pass through a session,
+    /// and its heartbeat is the proxy's.
+    pub relay: bool,
 }
 
 impl Default for Settings {
@@ -40,6 +43,7 @@ impl Default for Settings {
             upgrade_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(30),
             allow_upgrades: true,
+            relay: true,
         }
     }
 }

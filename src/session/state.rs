@@ -32,8 +32,9 @@ pub struct Session {
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
     pub(super) push: PushSlot,
-    /// A batch was handed out and is neither written nor lost yet; what follows it must wait.
-    pub(super) in_flight: bool,
+    /// How many answers were handed out and are neither written nor lost yet; what follows them must wait. More than
+    /// one only where the last is a goodbye.
+    pub(super) in_flight: usize,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) paused: Option<Pause>,
     /// Since when the inbox waits for the link.
@@ -159,7 +160,7 @@ impl Session {
             pulse: Pulse::new(pace, now),
             poll: PollSlot::Absent,
             push: PushSlot::Idle,
-            in_flight: false,
+            in_flight: 0,
             upgrade: None,
             paused: None,
             inbox_since: None,
@@ -192,7 +193,7 @@ impl Session {
     /// Whether there is a packet for the client's WebSocket.
     pub fn has_for_socket(&self) -> bool {
         self.transport == Transport::WebSocket
-            && !self.in_flight
+            && self.in_flight == 0
             && !self.is_ended()
             && !self.outbox.is_empty()
     }
@@ -242,7 +243,8 @@ impl Session {
         let linger = self.held_until();
         let stall = self.settings.stall_timeout;
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
-        let inbox = self.inbox_since.map(|since| since + stall);
+        // A client that is gone has a deadline of its own for what it left.
+        let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
         [phase, upgrade, linger, paused, inbox].into_iter().flatten().min()
     }
 }

@@ -17,12 +17,20 @@ impl Session {
                 self.end(if loses { End::Cut } else { *end }, now);
             }
             Phase::Departed { deadline, .. } if now >= *deadline => {
-                self.drop_inbox();
+                self.drop_inbox(now);
                 self.close_link();
             }
             Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => {}
         }
+        self.release_held(now);
         self.keep_upgrade_time(now);
+    }
+
+    /// A poll whose window is over waits like any other.
+    pub(super) fn release_held(&mut self, now: Instant) {
+        if self.held_until().is_some_and(|until| now >= until) {
+            self.poll = PollSlot::Parked { held_until: None };
+        }
     }
 
     fn keep_time(&mut self, now: Instant) {
@@ -38,7 +46,7 @@ impl Session {
         }
         let stall = self.settings.stall_timeout;
         if self.inbox_since.is_some_and(|since| now >= since + stall) {
-            self.drop_inbox();
+            self.drop_inbox(now);
             return self.end(End::Stalled, now);
         }
         if let Some(pause) = &mut self.paused {
@@ -64,7 +72,7 @@ impl Session {
         if let PollSlot::Parked { held_until } = &mut self.poll {
             *held_until = None;
             self.answer_poll(now);
-            if self.is_parked() && !self.in_flight {
+            if self.is_parked() && self.in_flight == 0 {
                 self.answer(vec![Packet::Noop]);
             }
         }

@@ -1,6 +1,5 @@
-//! The body of an answer, which settles the delivery that it carries.
+//! The body of an answer: whole, or a batch whose delivery it settles, or a backend's own as it streams in.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -8,27 +7,40 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::bridge::Delivery;
+use crate::upstream::AnswerBody;
 
-/// A body that is whole, with its length known.
+/// The body of an answer.
 ///
 /// Where it carries a [`Delivery`], this is settled at the moment when the connection takes the bytes. A body that is
 /// dropped before that, because the client is gone, takes the delivery with it, and the session hears of the loss.
-#[derive(Debug, Default)]
-pub struct Body {
-    bytes: Option<Bytes>,
-    delivery: Option<Delivery>,
+#[derive(Debug)]
+pub struct Body(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Its bytes until they are taken.
+    Whole(Option<Bytes>),
+    Delivery(Bytes, Delivery),
+    /// Boxed, as each connection keeps room for a body, and most are parked polls.
+    Streamed(Box<AnswerBody>),
 }
 
 impl Body {
     /// A body that carries a batch.
     pub fn delivery(bytes: Bytes, delivery: Delivery) -> Self {
-        Self { bytes: Some(bytes), delivery: Some(delivery) }
+        Self(Kind::Delivery(bytes, delivery))
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self(Kind::Whole(None))
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), delivery: None }
+        Self(Kind::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())))
     }
 }
 
@@ -38,25 +50,57 @@ impl From<&'static str> for Body {
     }
 }
 
+impl From<AnswerBody> for Body {
+    fn from(body: AnswerBody) -> Self {
+        Self(Kind::Streamed(Box::new(body)))
+    }
+}
+
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = hyper::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(delivery) = self.delivery.take() {
-            delivery.settle();
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Kind::Streamed(body) = &mut self.0 {
+            return Pin::new(&mut **body).poll_frame(cx);
         }
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+        let bytes = match std::mem::replace(&mut self.0, Kind::Whole(None)) {
+            Kind::Whole(bytes) => bytes,
+            Kind::Delivery(bytes, delivery) => {
+                delivery.settle();
+                Some(bytes)
+            }
+            Kind::Streamed(_) => None,
+        };
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        match &self.0 {
+            Kind::Whole(bytes) => bytes.is_none(),
+            Kind::Delivery(..) => false,
+            Kind::Streamed(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        match &self.0 {
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Kind::Delivery(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Streamed(body) => body.size_hint(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_keeps_no_more_room_than_a_batch_needs() {
+        assert!(size_of::<Body>() <= size_of::<(Option<Bytes>, Option<Delivery>)>());
     }
 }

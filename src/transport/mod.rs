@@ -3,6 +3,8 @@
 pub mod body;
 pub mod compress;
 pub mod polling;
+pub mod relay;
+pub mod tunnel;
 pub mod websocket;
 
 pub use body::Body;

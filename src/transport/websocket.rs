@@ -69,6 +69,12 @@ pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(offer.split(',').next()?.trim()).ok().filter(|first| !first.is_empty())
 }
 
+/// Waits until the connection is a bare stream, and gives what was read ahead of it.
+pub async fn upgraded(upgrade: OnUpgrade) -> Option<(Duplex, Bytes)> {
+    let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
+    Duplex::from_upgraded(upgraded).ok()
+}
+
 /// Waits until the connection is a WebSocket.
 pub async fn framed(
     upgrade: OnUpgrade,
@@ -76,8 +82,7 @@ pub async fn framed(
     carrier: Carrier,
     max_payload: usize,
 ) -> Option<Box<dyn ClientSocket>> {
-    let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
-    let (duplex, read_ahead) = Duplex::from_upgraded(upgraded).ok()?;
+    let (duplex, read_ahead) = upgraded(upgrade).await?;
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload).await;
     Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid, pings: 0 }))
 }

@@ -4,14 +4,19 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::Uri;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
@@ -25,16 +30,25 @@ use tokio_util::task::TaskTracker;
 
 use crate::duplex::Duplex;
 use crate::upstream::dial::Deadline;
+use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::target::Target;
 use crate::upstream::{
-    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Settings, Upstream, engineio, handshake,
+    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
+    engineio, handshake,
 };
 
-/// The embedded server.
+/// The embedded server, as an upstream.
+#[derive(Debug)]
 pub(super) struct Demo {
+    embedded: Arc<Embedded>,
+    forwarder: Forwarder,
+    settings: Settings,
+}
+
+/// The embedded server, and how to reach it.
+pub(super) struct Embedded {
     serve: Serve,
     target: Target,
-    settings: Settings,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -50,17 +64,16 @@ impl Demo {
     ) -> Result<Self, BuildError> {
         let url = Uri::from_static("ws://demo/socket.io/");
         let target = Target::new(&url).ok_or(BuildError::Url(url))?;
-        Ok(Self { serve: build_server(), target, settings: settings.clone(), tracker, cancel })
+        let (theirs, life) = (tracker.clone(), cancel.clone());
+        let embedded = Arc::new(Embedded { serve: build_server(), target, tracker: theirs, cancel: life });
+        let forwarder = Forwarder::new(Source::Demo(Arc::clone(&embedded)), settings, tracker, cancel);
+        Ok(Self { embedded, forwarder, settings: settings.clone() })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
-        let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
-        let (life, served) = (self.cancel.clone(), (self.serve)(theirs));
-        self.tracker.spawn(async move { life.run_until_cancelled(served).await });
-
         let deadline = Deadline::after(self.settings.handshake_timeout);
         let terms = engineio::terms(self.settings.host, self.settings.max_message);
-        let accepted = handshake::shake(Duplex::Memory(ours), &self.target, request, &terms);
+        let accepted = handshake::shake(self.embedded.connect(), &self.embedded.target, request, &terms);
         let accepted = deadline.bound(accepted).await.flatten()?;
         deadline.bound(engineio::begin(accepted, self.settings.max_message)).await.flatten()
     }
@@ -71,14 +84,44 @@ impl Upstream for Demo {
         Box::pin(self.open(request))
     }
 
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let shaken =
+            handshake::shake_for(self.embedded.connect(), &self.embedded.target, request, self.settings.host);
+        Box::pin(async move { deadline.bound(shaken).await.flatten() })
+    }
+
     fn is_down(&self) -> bool {
         false
     }
 }
 
-impl fmt::Debug for Demo {
+impl Embedded {
+    /// A new connection to the server.
+    pub(super) fn connect(&self) -> Duplex {
+        let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
+        let (life, served) = (self.cancel.clone(), (self.serve)(theirs));
+        self.tracker.spawn(async move { life.run_until_cancelled(served).await });
+        Duplex::Memory(ours)
+    }
+
+    /// Where sessions begin.
+    pub(super) const fn target(&self) -> &Target {
+        &self.target
+    }
+}
+
+impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Demo").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Embedded").finish_non_exhaustive()
     }
 }
 
@@ -89,7 +132,7 @@ fn build_server() -> Serve {
         .max_payload(1_000_000)
         // Packets that wait to be written: what is beyond it is lost, and a pipe full of small events must not be.
         .max_buffer_size(4096)
-        .build_svc();
+        .build_with_inner_svc(Site);
     // The handlers do their work before they give back a future: futures run side by side, and answers could overtake one
     // another.
     io.ns("/", |socket: SocketRef| {
@@ -115,6 +158,31 @@ fn build_server() -> Serve {
             let _ = connection.with_upgrades().await;
         })
     })
+}
+
+/// What the server answers outside Socket.IO's path: a page that says what this is.
+#[derive(Clone, Copy)]
+struct Site;
+
+impl Service<Request<Incoming>> for Site {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (status, kind, text) = match (request.uri().path(), request.method()) {
+            ("/", &Method::GET | &Method::HEAD) => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
+            ("/", _) => (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "method not allowed\n"),
+            (_, _) => (StatusCode::NOT_FOUND, PLAIN, "the demo has only one page, at /\n"),
+        };
+        let mut response = Response::new(Full::from(text));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        ready(Ok(response))
+    }
 }
 
 /// Whether the client waits for an acknowledgement.
@@ -172,3 +240,6 @@ impl<'de> Visitor<'de> for ArgumentsVisitor {
 
 /// How much waits in the pipe, in each direction.
 const PIPE_LEN: usize = 16 << 10;
+/// The one page of the demo.
+const PAGE: &str = include_str!("demo.html");
+const PLAIN: &str = "text/plain; charset=utf-8";

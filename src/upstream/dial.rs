@@ -1,5 +1,5 @@
-//! Reaching a backend over TCP: its URLs in turn, the next one where one cannot be reached, and a watch on those that
-//! are all down.
+//! Reaching a backend over TCP or TLS: its URLs in turn, the next one where one cannot be reached, and a watch on those
+//! that are all down.
 
 use std::future::Future;
 use std::io;
@@ -9,16 +9,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
+use crate::chain::Chain;
 use crate::duplex::Duplex;
+use crate::tls::client_config;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
-use crate::upstream::{BuildError, OpenError, OpenRequest, Settings};
+use crate::upstream::tls::Tls;
+use crate::upstream::{BuildError, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ struct Place {
     host: String,
     port: u16,
     target: Target,
+    tls: Option<Tls>,
 }
 
 impl Dialer {
@@ -46,7 +52,10 @@ impl Dialer {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Arc<Self>, BuildError> {
-        let places = settings.urls.iter().map(Place::new).collect::<Result<Vec<_>, _>>()?;
+        let secure = settings.urls.iter().any(is_secure);
+        let tls = if secure { Some(client_config(&settings.tls.trust)?) } else { None };
+        let place = |url| Place::new(url, tls.as_ref(), settings.tls.server_name.as_ref());
+        let places = settings.urls.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         if places.is_empty() {
             return Err(BuildError::NoUrl);
         }
@@ -76,6 +85,17 @@ impl Dialer {
         deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
     }
 
+    /// The same, in the client's own words.
+    pub(super) async fn relay(
+        self: &Arc<Self>,
+        request: OpenRequest,
+        host: Host,
+        deadline: Deadline,
+    ) -> Result<Relayed, OpenError> {
+        let (stream, target) = self.dial(deadline).await?;
+        deadline.bound(handshake::shake_for(stream, target, request, host)).await.flatten()
+    }
+
     /// Connects to the first place that can be reached, starting with another one each time.
     pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
@@ -96,9 +116,13 @@ impl Dialer {
         let count = self.places.len();
         for place in self.places.iter().cycle().skip(first % count).take(count) {
             match place.connect(self.connect_timeout).await {
-                Ok(stream) => return Ok((Duplex::Tcp(stream), place)),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-                Err(error) => refusal = Some(error),
+                Ok(stream) => return Ok((stream, place)),
+                Err(error) => {
+                    debug!(%place, error = %Chain(&error), "a place cannot be reached");
+                    if error.kind() != io::ErrorKind::TimedOut {
+                        refusal = Some(error);
+                    }
+                }
             }
         }
         // Only where nobody said anything it is a matter of time.
@@ -140,37 +164,63 @@ impl std::fmt::Display for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, place) in self.places.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma}{}:{}", place.host, place.port)?;
+            write!(f, "{comma}{place}")?;
         }
         Ok(())
     }
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
 impl Place {
-    fn new(url: &Uri) -> Result<Self, BuildError> {
-        let target = Target::new(url).filter(|_| url.scheme_str() == Some("ws"));
-        let (Some(target), Some(host)) = (target, url.host()) else {
-            return Err(BuildError::Url(url.clone()));
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: url.port_u16().unwrap_or(80), target })
+    fn new(
+        url: &Uri,
+        tls: Option<&Arc<ClientConfig>>,
+        server_name: Option<&ServerName<'static>>,
+    ) -> Result<Self, BuildError> {
+        let fault = || BuildError::Url(url.clone());
+        let scheme = url.scheme_str().unwrap_or_default().to_ascii_lowercase();
+        if !matches!(&*scheme, "ws" | "wss" | "http" | "https") {
+            return Err(fault());
+        }
+        let host = url.host().ok_or_else(fault)?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
+        let target = Target::new(url).ok_or_else(fault)?;
+        let mut place = Self { host, port, target, tls: None };
+        if let Some(config) = tls.filter(|_| is_secure(url)) {
+            let own_name = || ServerName::try_from(place.host.clone()).map_err(|_| fault());
+            let name = server_name.cloned().map_or_else(own_name, Ok)?;
+            place.tls = Some(Tls::new(config, name, place.to_string()));
+        }
+        Ok(place)
     }
 
     /// Tries all the addresses behind the host's name; each has the same time.
-    async fn connect(&self, connect_timeout: Duration) -> io::Result<TcpStream> {
+    async fn connect(&self, connect_timeout: Duration) -> io::Result<Duplex> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
         for address in timeout(connect_timeout, self.resolve()).await?? {
-            match timeout(connect_timeout, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // A message must not wait for the acknowledgement of the one before it.
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Ok(Err(error)) => last = error,
-                Err(elapsed) => last = elapsed.into(),
+            match self.reach(address, connect_timeout).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    /// Where TLS is spoken, its handshake may take as long again: a place that says nothing must not keep the next one
+    /// from being tried.
+    async fn reach(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Duplex> {
+        let stream = timeout(connect_timeout, TcpStream::connect(address)).await??;
+        // A message must not wait for the acknowledgement of the one before it.
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            Some(tls) => timeout(connect_timeout, tls.shake(stream)).await?,
+            None => Ok(Duplex::Tcp(stream)),
+        }
     }
 
     async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
@@ -200,21 +250,6 @@ impl Deadline {
     }
 }
 
-/// An error with its causes, on one line.
-struct Chain<'a>(&'a OpenError);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = std::error::Error::source(self.0);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
-}
-
 /// Often enough to notice a restart, and too seldom to be a burden.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Longer than anybody waits.
@@ -232,7 +267,7 @@ mod tests {
 
     #[test]
     fn only_a_url_that_can_be_dialled_is_taken() {
-        for url in ["wss://h/", "http://h/", "h", "/path"] {
+        for url in ["ftp://h/", "h", "/path"] {
             assert!(matches!(build(&[url]), Err(BuildError::Url(_))), "{url}");
         }
         assert!(matches!(build(&[]), Err(BuildError::NoUrl)));
@@ -242,5 +277,6 @@ mod tests {
     fn an_upstream_is_shown_by_its_hosts_alone() {
         let dialer = build(&["ws://user:secret@one/path?token=1", "ws://[::1]:3000"]).unwrap();
         assert_eq!(dialer.to_string(), "one:80,::1:3000");
+        assert_eq!(build(&["WSS://one", "wss://two:80/"]).unwrap().to_string(), "one:443,two:80");
     }
 }

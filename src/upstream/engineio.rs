@@ -16,17 +16,19 @@ use crate::packet::{Closing, Message, Packet, Text};
 use crate::sid::Sid;
 use crate::upstream::ask::{Question, ask};
 use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
     Asking, BuildError, Heartbeat, Host, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
-    Refused, Refuser, Settings, Upstream,
+    Protocol, Refused, Refuser, Relaying, Settings, Upstream,
 };
 
 /// An Engine.IO server.
 #[derive(Debug)]
 pub(super) struct EngineIo {
     dialer: Arc<Dialer>,
+    forwarder: Forwarder,
     settings: Settings,
 }
 
@@ -36,7 +38,9 @@ impl EngineIo {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Self, BuildError> {
-        Ok(Self { dialer: Dialer::new(settings, tracker, cancel)?, settings: settings.clone() })
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
@@ -58,6 +62,19 @@ impl EngineIo {
 impl Upstream for EngineIo {
     fn open(&self, request: OpenRequest) -> Opening<'_> {
         Box::pin(self.open(request))
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        Box::pin(self.dialer.relay(request, self.settings.host, deadline))
     }
 
     fn ask(&self, request: OpenRequest, method: Method) -> Option<Asking<'_>> {

@@ -28,7 +28,7 @@ use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
 use crate::upstream::target::Target;
-use crate::upstream::{Host, OpenError, OpenRequest, Refused, Refuser};
+use crate::upstream::{Host, OpenError, OpenRequest, Refused, Refuser, Relayed};
 
 /// What is the same for all handshakes with an upstream.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,40 @@ pub(super) struct Accepted {
     pub(super) subprotocol: Option<HeaderValue>,
 }
 
+/// Asks the backend at the other end of `stream` for a WebSocket in the client's own words: key, version, subprotocols and
+/// extensions are in the request's headers, and the answer to them is the client's to check.
+pub(super) async fn shake_for(
+    stream: Duplex,
+    target: &Target,
+    request: OpenRequest,
+    host: Host,
+) -> Result<Relayed, OpenError> {
+    let (mut sender, connection) = connect(stream).await?;
+    let work = async move {
+        let request = build_request(target, request, host, "")?;
+        let mut response = sender.send_request(request).await.map_err(handle_error)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(OpenError::Refused(Box::new(read_refusal(response).await)));
+        }
+        let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
+        let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
+        let mut headers = std::mem::take(response.headers_mut());
+        headers::keep_of_refusal(&mut headers);
+        Ok(Relayed { stream, read_ahead, headers })
+    };
+    alongside(connection.with_upgrades(), work).await
+}
+
+type Connection = (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Duplex>, Empty<Bytes>>);
+
+async fn connect(stream: Duplex) -> Result<Connection, OpenError> {
+    http1::Builder::new()
+        .max_buf_size(HEAD_LEN_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(handle_error)
+}
+
 /// Asks the backend at the other end of `stream` for a WebSocket.
 pub(super) async fn shake(
     stream: Duplex,
@@ -70,13 +104,14 @@ pub(super) async fn shake(
     terms: &Terms,
 ) -> Result<Accepted, OpenError> {
     let key = fresh_key()?;
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_LEN_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(handle_error)?;
+    let (mut sender, connection) = connect(stream).await?;
     let work = async move {
-        let request = build_request(target, request, terms, &key)?;
+        let mut request = build_request(target, request, terms.host, terms.query)?;
+        let headers = request.headers_mut();
+        // No extension is spoken on this hop, whoever asked for one.
+        headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(SEC_WEBSOCKET_KEY, key.clone());
         let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect::<Vec<_>>();
         let mut response = sender.send_request(request).await.map_err(handle_error)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -117,25 +152,21 @@ pub(super) async fn alongside<T>(
 fn build_request(
     target: &Target,
     request: OpenRequest,
-    terms: &Terms,
-    key: &HeaderValue,
+    host: Host,
+    query: &str,
 ) -> Result<Request<Empty<Bytes>>, OpenError> {
     let uri = target
-        .uri_for(&request, terms.query)
+        .uri_for(&request, query)
         .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
     let mut head = Request::new(Empty::new());
     *head.uri_mut() = uri;
     let headers = head.headers_mut();
     *headers = request.headers;
-    if terms.host == Host::Upstream || !headers.contains_key(HOST) {
+    if host == Host::Upstream || !headers.contains_key(HOST) {
         headers.insert(HOST, target.authority().clone());
     }
-    // No extension is spoken on this hop, whoever asked for one.
-    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    headers.insert(SEC_WEBSOCKET_KEY, key.clone());
     Ok(head)
 }
 
@@ -202,6 +233,10 @@ pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {
+            // In TLS 1.3 a server's verdict on the client comes after the handshake.
+            if let Some(alert) = broken.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+                return OpenError::Protocol(format!("TLS with it failed: {alert}"));
+            }
             return OpenError::Down(io::Error::new(broken.kind(), error));
         }
         cause = this.source();

@@ -9,13 +9,18 @@ mod close;
 mod demo;
 mod dial;
 mod engineio;
+mod forward;
 mod handshake;
 mod headers;
 mod late;
+mod plain;
+mod pool;
+mod request_body;
 mod socket;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod websocket;
 
 use std::fmt;
@@ -29,12 +34,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use crate::carrier::Protocol;
+use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
+use crate::tls::{TlsError, Trust};
+pub use forward::{AnswerBody, ForwardError, ForwardRequest, Forwarded, Forwarder};
 
 /// Makes the upstream that `settings` describe.
 ///
@@ -50,6 +60,7 @@ pub fn build(
 ) -> Result<Arc<dyn Upstream>, BuildError> {
     Ok(match settings.kind {
         Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
+        Kind::Http => Arc::new(plain::Plain::new(settings, tracker, cancel)?),
         Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, tracker, cancel)?),
         #[cfg(feature = "demo")]
         Kind::Demo => Arc::new(demo::Demo::new(settings, tracker, cancel)?),
@@ -65,8 +76,11 @@ pub enum BuildError {
     #[error("an upstream needs at least one URL")]
     NoUrl,
     /// The URL is not one that can be dialled.
-    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH]")]
+    #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH], wss://..., http://... or https://...")]
     Url(http::Uri),
+    /// It is not known whom to trust.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The kind is `demo`, and the demo was left out.
     #[error("this binary was built without the demo backend (cargo feature `demo`)")]
     NoDemo,
@@ -77,11 +91,21 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// Opens a link for one client; it ends by its own deadline.
     fn open(&self, request: OpenRequest) -> Opening<'_>;
 
+    /// What the backend speaks, for a client that speaks the same: then the two are left to each other.
+    fn protocol(&self) -> Protocol;
+
+    /// Asks the backend for a WebSocket in the client's own words, and gives back the bare stream: handshake, extensions
+    /// and frames are between the two.
+    fn relay(&self, request: OpenRequest) -> Relaying<'_>;
+
     /// Puts a short question without a body to the backend, such as a browser's preflight; it ends by its own deadline.
     /// `None` where this kind has nothing to say to plain HTTP.
     fn ask(&self, _request: OpenRequest, _method: Method) -> Option<Asking<'_>> {
         None
     }
+
+    /// What asks the same server for anything else than a session.
+    fn forwarder(&self) -> &Forwarder;
 
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
     fn is_down(&self) -> bool;
@@ -90,6 +114,19 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 /// The future of [`Upstream::open`].
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(Opened, Box<dyn Link>), OpenError>> + Send + 'a>>;
 
+/// The future of [`Upstream::relay`].
+pub type Relaying<'a> = Pin<Box<dyn Future<Output = Result<Relayed, OpenError>> + Send + 'a>>;
+
+/// A WebSocket that the backend has accepted in its client's own words.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The backend's side.
+    pub stream: Duplex,
+    /// What the backend has sent behind its answer already.
+    pub read_ahead: Bytes,
+    /// The headers of its 101, less those about the hop.
+    pub headers: HeaderMap,
+}
 /// The future of [`Upstream::ask`].
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send + 'a>>;
 
@@ -223,12 +260,16 @@ pub struct Settings {
     pub kind: Kind,
     /// Where it is, at least one unless the kind is `demo`; tried in turn.
     pub urls: Vec<http::Uri>,
+    /// How it proves who it is, where a URL's scheme is `wss` or `https`.
+    pub tls: Tls,
     /// Which `Host` the backend sees.
     pub host: Host,
-    /// Longest wait for a TCP connection to one address.
+    /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
     pub handshake_timeout: Duration,
+    /// Longest wait for an answer to a forwarded request to begin, and for the next piece of the request's body.
+    pub response_timeout: Duration,
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
     pub max_message: usize,
 }
@@ -238,12 +279,28 @@ impl Default for Settings {
         Self {
             kind: Kind::EngineIo,
             urls: Vec::new(),
+            tls: Tls::default(),
             host: Host::Client,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
+            response_timeout: Duration::from_mins(1),
             max_message: 16 << 20,
         }
     }
+}
+
+/// How a backend proves who it is (`[upstreams.NAME.tls]`).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Tls {
+    /// Whose word is taken for it.
+    pub trust: Trust,
+    /// The name that it must have, where that is not the URL's host.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// Whether TLS is spoken with the backend at this URL.
+pub fn is_secure(url: &http::Uri) -> bool {
+    url.scheme_str().is_some_and(|scheme| ["wss", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
 }
 
 /// What a backend speaks.
@@ -255,6 +312,8 @@ pub enum Kind {
     WebSocket,
     /// The Socket.IO server embedded in this binary.
     Demo,
+    /// Plain HTTP, to which requests are forwarded.
+    Http,
 }
 
 /// Which `Host` header the backend sees.

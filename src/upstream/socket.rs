@@ -146,10 +146,12 @@ impl Socket {
             return Poll::Ready(());
         }
         match self.reading {
-            Reading::Done => Poll::Ready(()),
-            Reading::Open => self.poll_answer(cx),
-            Reading::Failed => self.poll_drain(cx),
+            Reading::Done => {}
+            Reading::Open => ready!(self.poll_answer(cx)),
+            Reading::Failed => ready!(self.poll_drain(cx)),
         }
+        // TLS has a goodbye of its own: without it an end could be anybody's doing.
+        Pin::new(self.inner.get_mut()).poll_shutdown(cx).map(drop)
     }
 
     /// Reads on until the peer has answered the Close frame: to hang up before would let its kernel report a reset, and

@@ -47,6 +47,38 @@ impl Target {
         }
         PathAndQuery::try_from(text).ok().map(Uri::from)
     }
+
+    /// The path and query to ask for when a request is forwarded: as the client wrote them, byte for byte, with the URL in
+    /// the place of `prefix` where there is one.
+    pub(super) fn forwarded(&self, uri: &Uri, prefix: Option<&str>) -> Option<Uri> {
+        let asked = uri.path_and_query()?;
+        let path = asked.path();
+        // `OPTIONS *` asks about the server and not about a path.
+        let Some(prefix) = prefix.filter(|_| path != "*") else { return Some(Uri::from(asked.clone())) };
+        let mut text = self.path.clone();
+        let mut rest = path.strip_prefix(prefix).unwrap_or(path);
+        match (text.ends_with('/'), prefix.ends_with('/')) {
+            // The prefix has no slash to stand for the URL's.
+            (true, false) => rest = rest.strip_prefix('/').unwrap_or(rest),
+            (false, true) if !rest.is_empty() => text.push('/'),
+            (true, true) | (false, _) => {}
+        }
+        text.push_str(rest);
+        match (self.query.as_str(), asked.query()) {
+            ("", None) => {}
+            ("", Some(query)) | (query, None) => {
+                text.push('?');
+                text.push_str(query);
+            }
+            (own, Some(query)) => {
+                text.push('?');
+                text.push_str(own);
+                text.push('&');
+                text.push_str(query);
+            }
+        }
+        PathAndQuery::try_from(text).ok().map(Uri::from)
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +114,27 @@ mod tests {
         assert_eq!(ask("ws://h/?x=1", "", "y=2", "EIO=4"), "/?x=1&y=2&EIO=4");
         assert_eq!(ask("ws://h/", "", "", "EIO=4"), "/?EIO=4");
         assert_eq!(ask("ws://h/", "", "y=a%26b", ""), "/?y=a%26b");
+    }
+
+    #[test]
+    fn a_forwarded_path_stays_as_it_was_written() {
+        let forwarded = |url: &str, asked: &str, prefix: Option<&str>| {
+            let target = Target::new(&url.parse().unwrap()).unwrap();
+            target.forwarded(&asked.parse().unwrap(), prefix).unwrap().to_string()
+        };
+        for asked in ["/", "//x", "/a/../b", "/%2e%2E/%61?", "/a?b?c", "/a//b/?x=%20", "*", "/a|b\"{}"] {
+            assert_eq!(forwarded("http://h", asked, Some("/")), asked);
+            assert_eq!(forwarded("ws://h/socket.io/?x", asked, None), asked);
+        }
+        assert_eq!(forwarded("http://h", "http://other:1/a?b", Some("/")), "/a?b");
+        assert_eq!(forwarded("http://h/v1/", "/api/users", Some("/api/")), "/v1/users");
+        assert_eq!(forwarded("http://h/v1/", "/api//users", Some("/api/")), "/v1//users");
+        assert_eq!(forwarded("http://h/v1/", "/api/users", Some("/api")), "/v1/users");
+        assert_eq!(forwarded("http://h/v1", "/api/users", Some("/api")), "/v1/users");
+        assert_eq!(forwarded("http://h/v1", "/api/users", Some("/api/")), "/v1/users");
+        assert_eq!(forwarded("http://h/v1", "/api/", Some("/api/")), "/v1");
+        assert_eq!(forwarded("http://h/v1?k=1", "/api/?a", Some("/api/")), "/v1?k=1&a");
+        assert_eq!(forwarded("http://h/v1?k=1", "/api/", Some("/api/")), "/v1?k=1");
     }
 
     #[test]

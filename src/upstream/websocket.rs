@@ -10,17 +10,19 @@ use tokio_util::task::TaskTracker;
 
 use crate::packet::{Closing, Message};
 use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
-    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Settings, Upstream,
-    close,
+    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
+    Settings, Upstream, close,
 };
 
 /// A plain WebSocket server.
 #[derive(Debug)]
 pub(super) struct WebSocket {
     dialer: Arc<Dialer>,
+    forwarder: Forwarder,
     settings: Settings,
 }
 
@@ -30,7 +32,9 @@ impl WebSocket {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Self, BuildError> {
-        Ok(Self { dialer: Dialer::new(settings, tracker, cancel)?, settings: settings.clone() })
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
@@ -51,6 +55,19 @@ impl WebSocket {
 impl Upstream for WebSocket {
     fn open(&self, request: OpenRequest) -> Opening<'_> {
         Box::pin(self.open(request))
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::WebSocket
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        Box::pin(self.dialer.relay(request, self.settings.host, deadline))
     }
 
     fn is_down(&self) -> bool {

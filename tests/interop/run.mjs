@@ -19,6 +19,7 @@ const FILES = [
   'socketio-content',
   'socketio-ends',
   'socketio-refusals',
+  'socketio-files',
   'engineio',
   'engineio-wire',
   'websocket',

@@ -28,6 +28,7 @@ mod overlap;
 mod payloads;
 mod plain;
 mod refusals;
+mod relay;
 mod support;
 mod traps;
 mod upgrade;

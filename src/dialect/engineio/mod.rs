@@ -12,7 +12,7 @@ use http::request::Parts;
 pub use query::application_query;
 
 use super::{Dialect, Known, Op, PollBody, Reject, Reply, Road};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Protocol};
 use crate::codec::engineio::{
     Frame, Malformed, Payload, decode_text, encode_frame, encode_payload, encode_text, encoded_len,
 };
@@ -27,6 +27,10 @@ pub struct EngineIo;
 impl Dialect for EngineIo {
     fn name(&self) -> &'static str {
         "engine.io"
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
     }
 
     fn policy(&self) -> Policy {

@@ -1,3 +1,5 @@
+//! The rules of CORS, by the vectors of the reference's middleware.
+
 use http::Request;
 
 use super::*;

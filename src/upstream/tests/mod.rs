@@ -7,6 +7,7 @@ mod demo;
 mod engineio;
 mod health;
 mod opening;
+mod tls;
 mod websocket;
 
 use std::future::poll_fn;

@@ -20,6 +20,11 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) kind: Kind,
+    /// What the route's clients speak.
+    pub(crate) dialect: &'static str,
+    /// Whether a WebSocket is left to its two ends where both speak the same. Most tests look at the proxy's own
+    /// sessions, so it is off unless asked for.
+    pub(crate) relay: bool,
     pub(crate) script: Script,
     pub(crate) server: String,
     pub(crate) route: String,
@@ -36,6 +41,8 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self {
             kind: Kind::EngineIo,
+            dialect: "engine.io",
+            relay: false,
             script: Script::new(Kind::EngineIo),
             server: String::new(),
             route: String::new(),
@@ -50,6 +57,17 @@ impl Setup {
     /// A plain WebSocket application.
     pub(crate) fn plain() -> Self {
         Self { kind: Kind::WebSocket, script: Script::new(Kind::WebSocket), ..Self::new() }
+    }
+
+    /// Every WebSocket is relayed.
+    pub(crate) fn relayed(mut self) -> Self {
+        self.relay = true;
+        self
+    }
+
+    /// Plain WebSocket clients before a plain WebSocket application, relayed.
+    pub(crate) fn sockets() -> Self {
+        Self { dialect: "websocket", ..Self::plain().relayed() }
     }
 
     /// Heartbeat towards the client, in milliseconds.
@@ -133,7 +151,7 @@ impl Setup {
             Kind::WebSocket => "websocket",
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
-        let Self { server, route, upstream, log, path, .. } = self;
+        let Self { server, route, upstream, log, path, dialect, relay, .. } = self;
         format!(
             r#"[server]
 listen = ["{public}"]
@@ -144,8 +162,9 @@ listen = "{admin}"
 level = "{log}"
 [[routes]]
 path = "{path}"
-dialect = "engine.io"
+dialect = "{dialect}"
 upstream = "b"
+relay = {relay}
 {route}
 [upstreams.b]
 kind = "{kind}"

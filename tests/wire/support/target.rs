@@ -27,11 +27,16 @@ pub(crate) struct Target {
 impl Target {
     /// Starts the proxy in front of `backend`.
     pub(crate) fn proxy(setup: &Setup, backend: SocketAddr) -> Self {
+        Self::proxy_with(|public, admin| setup.toml(public, admin, backend))
+    }
+
+    /// Starts the proxy with the configuration that `toml` writes for a public and an admin address.
+    pub(crate) fn proxy_with(toml: impl Fn(SocketAddr, SocketAddr) -> String) -> Self {
         for _ in 0..5 {
             let (public, admin) = (free_port(), free_port());
             let folder = folder(public.port());
             let config = folder.join("config.toml");
-            fs::write(&config, setup.toml(public, admin, backend)).unwrap();
+            fs::write(&config, toml(public, admin)).unwrap();
             let child = Command::new(env!("CARGO_BIN_EXE_polliwog"))
                 .args(["run", "--config"])
                 .arg(&config)

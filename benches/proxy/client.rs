@@ -1,0 +1,177 @@
+//! Clients that know only bytes, so that they cost little next to what is measured.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, bail, ensure};
+use tokio::net::TcpStream;
+
+use crate::backend::read_some;
+use crate::frame;
+
+/// One connection to the proxy.
+pub(crate) struct Line {
+    stream: TcpStream,
+    bytes: Vec<u8>,
+}
+
+/// A session over polling.
+pub(crate) struct Poller {
+    pub(crate) number: usize,
+    /// Carries its GETs.
+    pub(crate) line: Line,
+    get: Vec<u8>,
+    post: Vec<u8>,
+}
+
+impl Line {
+    pub(crate) async fn connect(proxy: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(proxy).await.context("cannot connect to the proxy")?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, bytes: Vec::new() })
+    }
+
+    pub(crate) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        send(&self.stream, bytes).await
+    }
+
+    /// The body of the next response, which must be a 200.
+    pub(crate) async fn body(&mut self) -> anyhow::Result<Vec<u8>> {
+        loop {
+            read_some(&self.stream, &mut self.bytes).await?;
+            let Some(head_len) = memchr::memmem::find(&self.bytes, b"\r\n\r\n").map(|at| at + 4) else {
+                continue;
+            };
+            let head = &self.bytes[..head_len];
+            ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", String::from_utf8_lossy(&self.bytes));
+            let at = memchr::memmem::find(head, b"content-length: ").context("no length")? + 16;
+            let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
+            let len = digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
+            if self.bytes.len() >= head_len + len {
+                let body = self.bytes[head_len..head_len + len].to_vec();
+                self.bytes = Vec::new();
+                return Ok(body);
+            }
+        }
+    }
+
+    /// The next message of a connection that has become a WebSocket.
+    pub(crate) async fn message(&mut self) -> anyhow::Result<Vec<u8>> {
+        loop {
+            if let Some(frame) = frame::read(&self.bytes) {
+                self.bytes.drain(..frame.len);
+                return Ok(frame.payload);
+            }
+            read_some(&self.stream, &mut self.bytes).await?;
+        }
+    }
+}
+
+impl Poller {
+    /// Begins a session.
+    pub(crate) async fn open(proxy: SocketAddr, number: usize) -> anyhow::Result<Self> {
+        let mut line = Line::connect(proxy).await?;
+        line.send(&get(proxy, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
+        let body = line.body().await?;
+        let body = String::from_utf8_lossy(&body);
+        let sid = body.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        let (sid, _) = sid.with_context(|| format!("no sid in {body}"))?;
+        let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}");
+        Ok(Self {
+            number,
+            line,
+            get: get(proxy, &path),
+            post: request(proxy, "POST", &path, &format!("4{MESSAGE}")),
+        })
+    }
+
+    /// Sends a GET.
+    pub(crate) async fn ask(&self) -> anyhow::Result<()> {
+        self.line.send(&self.get).await
+    }
+
+    /// Sends a POST of one message on a connection of its own, and waits until it is answered.
+    pub(crate) async fn post(&self, line: &mut Line) -> anyhow::Result<()> {
+        line.send(&self.post).await?;
+        ensure!(line.body().await? == b"ok", "a POST was not answered ok");
+        Ok(())
+    }
+}
+
+/// Begins a session over WebSocket; its open packet has been read.
+pub(crate) async fn open_web_socket(proxy: SocketAddr, number: usize) -> anyhow::Result<Line> {
+    let mut line = Line::connect(proxy).await?;
+    let head = format!(
+        "GET /socket.io/?EIO=4&transport=websocket&n={number} HTTP/1.1\r\nHost: {proxy}\r\n{WEB_SOCKET_HEADERS}\r\n"
+    );
+    line.send(head.as_bytes()).await?;
+    let head_len = loop {
+        read_some(&line.stream, &mut line.bytes).await?;
+        if let Some(at) = memchr::memmem::find(&line.bytes, b"\r\n\r\n") {
+            break at + 4;
+        }
+    };
+    ensure!(line.bytes.starts_with(b"HTTP/1.1 101"), "not a 101: {}", String::from_utf8_lossy(&line.bytes));
+    line.bytes = line.bytes.split_off(head_len);
+    if line.message().await?.first() != Some(&b'0') {
+        bail!("no open packet");
+    }
+    line.bytes = Vec::new();
+    Ok(line)
+}
+
+pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
+    while !bytes.is_empty() {
+        match stream.try_write(bytes) {
+            Ok(len) => bytes = &bytes[len..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A browser's GET.
+pub(crate) fn get(server: SocketAddr, path: &str) -> Vec<u8> {
+    request(server, "GET", path, "")
+}
+
+fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> {
+    let about_body = if method == "POST" {
+        format!("Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {}\r\n", body.len())
+    } else {
+        String::new()
+    };
+    format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{HEADERS}{about_body}\r\n{body}").into()
+}
+
+/// 32 bytes.
+pub(crate) const MESSAGE: &str = "0123456789abcdef0123456789abcdef";
+
+/// What a browser sends with each request.
+const HEADERS: &str = "Connection: keep-alive\r\n\
+    sec-ch-ua-platform: \"Linux\"\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+    sec-ch-ua: \"Chromium\";v=\"140\", \"Not=A?Brand\";v=\"24\", \"Google Chrome\";v=\"140\"\r\n\
+    sec-ch-ua-mobile: ?0\r\n\
+    Accept: */*\r\n\
+    Origin: http://app.example.org\r\n\
+    Sec-Fetch-Site: same-origin\r\n\
+    Sec-Fetch-Mode: cors\r\n\
+    Sec-Fetch-Dest: empty\r\n\
+    Referer: http://app.example.org/rooms/42\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
+    Cookie: session=eyJ1c2VyIjoiYWxpY2UiLCJ2IjoxfQ; theme=dark\r\n";
+
+const WEB_SOCKET_HEADERS: &str = "Connection: Upgrade\r\n\
+    Pragma: no-cache\r\n\
+    Cache-Control: no-cache\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36\r\n\
+    Upgrade: websocket\r\n\
+    Origin: http://app.example.org\r\n\
+    Sec-WebSocket-Version: 13\r\n\
+    Accept-Encoding: gzip, deflate, br, zstd\r\n\
+    Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
+    Cookie: session=eyJ1c2VyIjoiYWxpY2UiLCJ2IjoxfQ; theme=dark\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";

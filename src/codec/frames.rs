@@ -1,0 +1,261 @@
+//! Follows one direction of a WebSocket's bytes by its frame headers, without touching a payload (RFC 6455, section 5.2).
+
+/// Where one direction of a WebSocket stands.
+///
+/// It judges sizes and nothing else: whether reserved bits, opcodes, masks or UTF-8 are right is between the two ends.
+#[derive(Debug)]
+pub struct FrameScanner {
+    /// The largest message, in payload bytes on the wire.
+    message_max: u64,
+    /// Payload bytes of the current frame that are still to come.
+    left: u64,
+    /// Payload bytes of the current message in frames that have begun.
+    message_len: u64,
+    /// Whether the current message goes on in another frame.
+    unfinished: bool,
+    counted: Counted,
+    closed: bool,
+}
+
+/// What has passed since it was last asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counted {
+    /// Messages that are complete.
+    pub messages: u64,
+    /// Payload bytes of data frames.
+    pub bytes: u64,
+}
+
+/// How much of what was scanned may pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scan {
+    /// This many bytes may pass; what follows is a header that is not complete yet, at most 13 bytes.
+    Pass(usize),
+    /// This many bytes may pass; what follows is a frame that would make its message too large.
+    TooLarge(usize),
+}
+
+impl FrameScanner {
+    /// A direction at its beginning.
+    pub const fn new(message_max: u64) -> Self {
+        Self {
+            message_max,
+            left: 0,
+            message_len: 0,
+            unfinished: false,
+            counted: Counted { messages: 0, bytes: 0 },
+            closed: false,
+        }
+    }
+
+    /// Looks at the next bytes, which begin with what the last scan did not let pass.
+    pub fn scan(&mut self, bytes: &[u8]) -> Scan {
+        let mut at = 0;
+        loop {
+            let rest = bytes.len() - at;
+            let payload = usize::try_from(self.left).unwrap_or(usize::MAX).min(rest);
+            at += payload;
+            self.left -= payload as u64;
+            let Some(header) = Header::read(&bytes[at..]) else { return Scan::Pass(at) };
+            if header.is_control() {
+                self.closed |= header.opcode == CLOSE;
+            } else {
+                // A message that begins while another goes on is an error that its receiver finds.
+                let message_len = if header.opcode == CONTINUATION { self.message_len } else { 0 };
+                if message_len.saturating_add(header.payload_len) > self.message_max {
+                    return Scan::TooLarge(at);
+                }
+                self.message_len = message_len + header.payload_len;
+                self.unfinished = !header.fin;
+                self.counted.bytes += header.payload_len;
+                self.counted.messages += u64::from(header.fin);
+            }
+            at += header.len;
+            self.left = header.payload_len;
+        }
+    }
+
+    /// Whether a control frame may be put in here: between two frames.
+    pub const fn is_between_frames(&self) -> bool {
+        self.left == 0
+    }
+
+    /// Whether no message is under way.
+    pub const fn is_between_messages(&self) -> bool {
+        self.left == 0 && !self.unfinished
+    }
+
+    /// Whether a Close frame has passed: nothing may follow it.
+    pub const fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// What has passed since this was last asked.
+    pub const fn take_counted(&mut self) -> Counted {
+        std::mem::replace(&mut self.counted, Counted { messages: 0, bytes: 0 })
+    }
+}
+
+/// The payload of a first frame, where it is a whole, plain, unmasked text message that has come completely.
+pub fn whole_text(bytes: &[u8]) -> Option<&[u8]> {
+    let header = Header::read(bytes)?;
+    let plain = bytes[0] == 0x81 && bytes[1] & MASKED == 0;
+    let len = usize::try_from(header.payload_len).ok()?;
+    if plain { bytes[header.len..].get(..len) } else { None }
+}
+
+struct Header {
+    fin: bool,
+    opcode: u8,
+    /// Of the header itself, mask included.
+    len: usize,
+    payload_len: u64,
+}
+
+impl Header {
+    /// `None` where it is not complete.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let [first, second, ..] = *bytes else { return None };
+        let (length_len, short) = match second & 0x7f {
+            126 => (2, None),
+            127 => (8, None),
+            short => (0, Some(u64::from(short))),
+        };
+        let len = 2 + length_len + if second & MASKED == 0 { 0 } else { 4 };
+        if bytes.len() < len {
+            return None;
+        }
+        let long =
+            || bytes[2..2 + length_len].iter().fold(0, |value: u64, byte| value << 8 | u64::from(*byte));
+        Some(Self {
+            fin: first & 0x80 != 0,
+            opcode: first & 0x0f,
+            len,
+            payload_len: short.unwrap_or_else(long),
+        })
+    }
+
+    const fn is_control(&self) -> bool {
+        self.opcode & 0x08 != 0
+    }
+}
+
+const CONTINUATION: u8 = 0;
+const CLOSE: u8 = 8;
+const MASKED: u8 = 0x80;
+/// The longest header: two bytes, a length of eight and a mask of four.
+pub const HEADER_LEN_MAX: usize = 14;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(first: u8, masked: bool, payload: &[u8]) -> Vec<u8> {
+        let mask = if masked { MASKED } else { 0 };
+        let mut frame = vec![first];
+        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+            (Ok(len @ ..=0x7d), _) => frame.push(mask | len),
+            (_, Ok(len)) => {
+                frame.push(mask | 0x7e);
+                frame.extend(len.to_be_bytes());
+            }
+            (_, Err(_)) => {
+                frame.push(mask | 0x7f);
+                frame.extend((payload.len() as u64).to_be_bytes());
+            }
+        }
+        if masked {
+            frame.extend([1, 2, 3, 4]);
+        }
+        frame.extend(payload);
+        frame
+    }
+
+    #[test]
+    fn messages_are_counted_and_control_frames_are_not() {
+        let mut scanner = FrameScanner::new(1000);
+        let bytes = [
+            frame(0x81, true, b"one"),
+            frame(0x01, true, b"two, "),
+            frame(0x89, true, b"ping"),
+            frame(0x80, true, b"continued"),
+            frame(0x82, true, &[0; 300]),
+        ]
+        .concat();
+        assert_eq!(scanner.scan(&bytes), Scan::Pass(bytes.len()));
+        assert_eq!(scanner.take_counted(), Counted { messages: 3, bytes: 3 + 5 + 9 + 300 });
+        assert_eq!(scanner.take_counted(), Counted::default());
+        assert!(scanner.is_between_messages() && !scanner.is_closed());
+        let close = frame(0x88, true, b"");
+        assert_eq!(scanner.scan(&close), Scan::Pass(close.len()));
+        assert!(scanner.is_closed());
+    }
+
+    #[test]
+    fn a_message_that_grows_too_large_is_stopped_before_the_frame_that_makes_it_so() {
+        let mut scanner = FrameScanner::new(10);
+        let first = frame(0x01, false, &[b'x'; 6]);
+        let bytes = [first.clone(), frame(0x80, false, &[b'x'; 5])].concat();
+        assert_eq!(scanner.scan(&bytes), Scan::TooLarge(first.len()));
+        assert!(scanner.is_between_frames() && !scanner.is_between_messages());
+        let huge = [0x82, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!(FrameScanner::new(10).scan(&huge), Scan::TooLarge(0));
+        let exact = frame(0x81, false, &[b'x'; 10]);
+        assert_eq!(FrameScanner::new(10).scan(&exact), Scan::Pass(exact.len()));
+    }
+
+    #[test]
+    fn a_whole_first_text_is_read_and_nothing_else() {
+        assert_eq!(whole_text(&frame(0x81, false, b"0{}")), Some(&b"0{}"[..]));
+        assert_eq!(whole_text(&frame(0x81, false, &[b'x'; 200])).map(<[u8]>::len), Some(200));
+        assert_eq!(whole_text(&frame(0xc1, false, b"0{}")), None, "compressed");
+        assert_eq!(whole_text(&frame(0x81, true, b"0{}")), None, "masked");
+        assert_eq!(whole_text(&frame(0x82, false, b"0{}")), None, "binary");
+        assert_eq!(whole_text(&frame(0x81, false, b"0{}")[..4]), None, "incomplete");
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_are_cut_the_same_passes(
+            sizes in prop::collection::vec((0..3u8, 0..70_000usize, any::<bool>()), 1..6),
+            cuts in prop::collection::vec(1..5000usize, 1..200),
+        ) {
+            let frames: Vec<Vec<u8>> = sizes
+                .iter()
+                .map(|(kind, len, masked)| match kind {
+                    0 => frame(0x81, *masked, &vec![b'x'; *len]),
+                    1 => frame(0x82, *masked, &vec![0; len % 130]),
+                    _ => frame(0x89, *masked, &vec![0; len % 126]),
+                })
+                .collect();
+            let bytes = frames.concat();
+            let messages = sizes.iter().filter(|(kind, ..)| *kind < 2).count() as u64;
+            let mut scanner = FrameScanner::new(1 << 20);
+            let (mut passed, mut seen, mut cuts) = (0, 0, cuts.into_iter().cycle());
+            while seen < bytes.len() {
+                seen = (seen + cuts.next().unwrap()).min(bytes.len());
+                let Scan::Pass(pass) = scanner.scan(&bytes[passed..seen]) else { panic!() };
+                passed += pass;
+                prop_assert!(seen - passed < HEADER_LEN_MAX);
+            }
+            prop_assert_eq!(passed, bytes.len());
+            prop_assert_eq!(scanner.take_counted().messages, messages);
+            prop_assert!(scanner.is_between_messages());
+        }
+
+        #[test]
+        fn no_bytes_make_the_scanner_panic(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..20)) {
+            let mut scanner = FrameScanner::new(100);
+            let mut held = Vec::new();
+            for chunk in chunks {
+                held.extend(chunk);
+                match scanner.scan(&held) {
+                    Scan::Pass(pass) => { held.drain(..pass); }
+                    Scan::TooLarge(_) => break,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The files that a configuration names: they are read before anything starts, so that their faults are told with all
+//! the others.
+
+use super::Config;
+use super::fault::{Problem, Sink};
+use super::tree::Node;
+use crate::chain::Chain;
+use crate::tls::{TlsError, client_config, server_config};
+use crate::upstream::is_secure;
+
+/// Reports each file that cannot be used.
+pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
+    if let Some(files) = &config.server.tls {
+        report(server_config(&files.certificate, &files.key), tree, &["server", "tls"], sink);
+    }
+    for (name, upstream) in &config.upstreams {
+        if upstream.urls.iter().any(is_secure) {
+            report(client_config(&upstream.tls.trust), tree, &["upstreams", name, "tls"], sink);
+        }
+    }
+}
+
+fn report<T>(outcome: Result<T, TlsError>, tree: &Node, levels: &[&str], sink: &Sink) {
+    if let Err(error) = outcome {
+        // The nearest table that was written; there is always one, if only the file.
+        let place = &levels.iter().try_fold(tree, |node, level| node.get(level)).unwrap_or(tree).place;
+        sink.push(place, levels.join("."), Problem::Unusable(Chain(&error).to_string()));
+    }
+}

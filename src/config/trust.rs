@@ -1,0 +1,29 @@
+//! `[upstreams.NAME.tls]`: how a backend proves who it is.
+
+use super::keys::Section;
+use super::table::Table;
+use super::tree::show_text;
+use super::values::{file, server_name, word};
+use crate::tls::Trust;
+use crate::upstream::{Kind, Settings, Tls, is_secure};
+
+/// Reads the table in an upstream whose other settings are known.
+pub(super) fn read(upstream: &Table<'_>, settings: &Settings) -> Tls {
+    let Some(node) = upstream.get("tls") else { return Tls::default() };
+    // Whoever writes it counts on it.
+    if let Some(url) = settings.urls.iter().find(|url| !is_secure(url)) {
+        let found = format!("{} beside {}", node.show(), show_text(&url.to_string()));
+        upstream.report("tls", found, "it only beside URLs that begin with \"wss://\" or \"https://\"");
+    } else if settings.kind == Kind::Demo {
+        upstream.report("tls", node.show(), "none, kind \"demo\" runs inside this binary");
+    }
+    let table = upstream.section("tls", Section::UpstreamTls);
+    let (ca, roots) = (table.value("ca", file), table.value("roots", word(&ROOTS, &[])));
+    if let (Some(_), Some(roots)) = (table.get("ca"), table.get("roots")) {
+        table.report("roots", roots.show(), "none beside ca, which alone is trusted");
+    }
+    let trust = ca.map(Trust::File).or_else(|| roots.cloned()).unwrap_or_default();
+    Tls { trust, server_name: table.value("server_name", server_name) }
+}
+
+const ROOTS: [(&str, &Trust); 2] = [("system", &Trust::System), ("webpki", &Trust::WebPki)];

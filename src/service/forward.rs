@@ -1,0 +1,216 @@
+//! A request that is forwarded as it is: only what is about the hop is changed, both ways.
+//!
+//! hyper frames both sides, so that no message can mean one thing to the client's side and another to the backend's:
+//! lengths and codings that contradict each other are refused before they come here. Of the 1xx answers a client gets the
+//! 100 that it waits for, at the moment when the backend sends its own; the others end here, as hyper's server cannot send
+//! them. Trailers cross where the message announces them in `Trailer`, and to clients that said `TE: trailers`. An answer
+//! that breaks off breaks the client's connection; only a client of HTTP/1.0 without a length cannot tell that from an end.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
+use ipnet::IpNet;
+use tokio_util::task::TaskTracker;
+
+use super::gateway::take_upgrade;
+use super::handshake::plain;
+use super::settings::Route;
+use super::{Client, Response, headers};
+use crate::meter::{Meter, Op};
+use crate::transport::{Body, tunnel};
+use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream};
+
+/// Forwards the requests of one route.
+#[derive(Debug)]
+pub struct Forward {
+    /// Where they go.
+    pub upstream: Arc<dyn Upstream>,
+    /// Which path the backend sees.
+    pub path: ForwardPath,
+    /// Proxies in front whose word about the client is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// The tracker of tunnels.
+    pub tracker: TaskTracker,
+    /// Where it counts.
+    pub meter: Meter,
+}
+
+/// Which path the backend sees.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForwardPath {
+    /// The upstream's URL in the place of the route's prefix.
+    Url,
+    /// The client's, where the upstream's URL says where its sessions begin, and these are other requests.
+    Client,
+}
+
+impl Forward {
+    /// Serves one request.
+    pub async fn serve(
+        self: Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        client: Client,
+        route: Arc<Route>,
+    ) -> Response {
+        let response = match check(&head) {
+            Ok(()) => self.forward(head, body, client, &route).await,
+            Err((status, text)) => plain(status, text),
+        };
+        self.meter.request(Op::Forward, response.status().as_u16());
+        response
+    }
+
+    async fn forward(&self, mut head: Parts, body: Incoming, client: Client, route: &Route) -> Response {
+        let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
+        let request = ForwardRequest {
+            headers: headers::for_forward(&head, upgrade.is_some(), client, &self.trusted_proxies),
+            method: head.method,
+            uri: head.uri,
+            prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),
+            body,
+        };
+        match self.upstream.forwarder().ask(request).await {
+            Ok(answer) => {
+                if let (Some(client), Some(backend)) = (upgrade, answer.upgrade.clone()) {
+                    self.tracker.spawn(tunnel::run(client, backend));
+                }
+                respond(answer)
+            }
+            Err(error) => refuse(&error, route),
+        }
+    }
+}
+
+/// What cannot be forwarded without guessing.
+fn check(head: &Parts) -> Result<(), (StatusCode, &'static str)> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let named = hosts.next().is_some() || head.version < Version::HTTP_11 || head.uri.authority().is_some();
+    // RFC 9112, section 3.2.
+    if !named || hosts.next().is_some() {
+        return Err((StatusCode::BAD_REQUEST, "a request names one host\n"));
+    }
+    // RFC 9112, section 6.1: the other codings would stay in the body, with nothing to tell of them.
+    if head.headers.contains_key(TRANSFER_ENCODING) && !headers::is_only_chunked(&head.headers) {
+        return Err((StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
+    }
+    Ok(())
+}
+
+fn respond(answer: Forwarded) -> Response {
+    let (mut head, body) = answer.response.into_parts();
+    headers::for_client(&mut head);
+    if answer.refused_body {
+        // What the client sends now would be taken for the body.
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers;
+    if let Some(reason) = head.extensions.remove::<ReasonPhrase>() {
+        response.extensions_mut().insert(reason);
+    }
+    response
+}
+
+fn refuse(error: &ForwardError, route: &Route) -> Response {
+    tracing::debug!(
+        route = route.path,
+        error = error as &dyn std::error::Error,
+        "a request was not answered"
+    );
+    let (status, text) = match error {
+        ForwardError::Client(_) => (StatusCode::BAD_REQUEST, "the request's body broke off\n"),
+        ForwardError::ClientSlow(_) => (StatusCode::REQUEST_TIMEOUT, "the request's body did not come\n"),
+        ForwardError::Upstream(OpenError::Down(_)) => (StatusCode::BAD_GATEWAY, "the upstream is down\n"),
+        ForwardError::Upstream(OpenError::Slow(_)) => (StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n"),
+        ForwardError::Upstream(OpenError::Protocol(detail)) => {
+            tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
+            (StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
+        }
+        ForwardError::Upstream(OpenError::Refused(_)) => (StatusCode::BAD_GATEWAY, "the upstream refused\n"),
+    };
+    plain(status, text)
+}
+
+/// The answer to `CONNECT`, which no route takes: this is no proxy of that kind.
+pub(super) fn refuse_connect() -> Response {
+    let mut response = plain(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here\n");
+    // The client may have sent what was meant for the other end.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Whether a request is for a file of the client library that a Socket.IO server serves below its own path.
+pub(super) fn is_client_file(head: &Parts, prefix: &str) -> bool {
+    let Some(rest) = head.uri.path().strip_prefix(prefix) else { return false };
+    let rest = if prefix.ends_with('/') { rest } else { rest.strip_prefix('/').unwrap_or_default() };
+    let Some(rest) = rest.strip_prefix("socket.io") else { return false };
+    // socket.io's own expression: (\.msgpack|\.esm)?(\.min)?\.js(\.map)?
+    let rest = rest.strip_prefix(".msgpack").or_else(|| rest.strip_prefix(".esm")).unwrap_or(rest);
+    let rest = rest.strip_prefix(".min").unwrap_or(rest);
+    let is_transport = |pair: &str| pair.split('=').next() == Some("transport");
+    matches!(rest, ".js" | ".js.map") && !head.uri.query().unwrap_or_default().split('&').any(is_transport)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request};
+
+    use super::*;
+
+    fn head(uri: &str) -> Parts {
+        Request::builder().method(Method::GET).uri(uri).body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn exactly_the_client_files_of_socket_io_are_known() {
+        for name in [
+            "socket.io.js",
+            "socket.io.js.map",
+            "socket.io.min.js",
+            "socket.io.msgpack.min.js.map",
+            "socket.io.esm.min.js",
+            "socket.io.js?v=4",
+        ] {
+            assert!(is_client_file(&head(&format!("/socket.io/{name}")), "/socket.io/"), "{name}");
+            assert!(is_client_file(&head(&format!("/socket.io/{name}")), "/socket.io"), "{name}");
+        }
+        for name in [
+            "",
+            "socket.io.css",
+            "socket.io.min.msgpack.js",
+            "socket.io.esm.msgpack.js",
+            "socket.io.js/",
+            "socket.io.jsx",
+            "x/socket.io.js",
+            "socketxio.js",
+            "socket.io.js?EIO=4&transport=polling",
+        ] {
+            assert!(!is_client_file(&head(&format!("/socket.io/{name}")), "/socket.io/"), "{name}");
+        }
+        assert!(!is_client_file(&head("/socket.iosocket.io.js"), "/socket.io"));
+    }
+
+    #[test]
+    fn a_request_names_one_host_and_no_coding_but_chunked() {
+        let asked = |version, uri: &str, headers: &[(&'static str, &str)]| {
+            let mut request = Request::builder().version(version).uri(uri);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            check(&request.body(()).unwrap().into_parts().0).map_err(|(status, _)| status.as_u16())
+        };
+        assert_eq!(asked(Version::HTTP_11, "/", &[("host", "a")]), Ok(()));
+        assert_eq!(asked(Version::HTTP_11, "/", &[]), Err(400));
+        assert_eq!(asked(Version::HTTP_10, "/", &[]), Ok(()));
+        assert_eq!(asked(Version::HTTP_11, "/", &[("host", "a"), ("host", "a")]), Err(400));
+        let coded = |coding| asked(Version::HTTP_11, "/", &[("host", "a"), ("transfer-encoding", coding)]);
+        assert_eq!(coded("Chunked"), Ok(()));
+        assert_eq!(coded("gzip, chunked"), Err(501));
+    }
+}

@@ -1,0 +1,78 @@
+//! A session's beginning where its WebSocket is left to its two ends: the client's handshake is the backend's to answer.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use tokio_util::sync::CancellationToken;
+
+use super::handshake::Handshake;
+use super::{Client, Response, headers};
+use crate::bridge::{Admission, Registry, RelayHandle};
+use crate::meter::Meter;
+use crate::sid::Sid;
+use crate::transport::relay::{Place, Relay};
+use crate::transport::{Body, websocket};
+use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
+
+/// What a relayed session needs of its route.
+#[derive(Clone, Debug)]
+pub struct RelayRoute {
+    /// Which route it is, in the order of the configuration.
+    pub index: usize,
+    /// Where its sessions are found.
+    pub registry: Registry,
+    /// The tracker of its sessions' tasks.
+    pub tracker: tokio_util::task::TaskTracker,
+    /// Where it counts.
+    pub meter: Meter,
+    /// The largest message either way, in payload bytes on the wire.
+    pub message_max: usize,
+}
+
+impl RelayRoute {
+    /// Passes a client's handshake on, and joins the two streams when the backend has accepted it.
+    ///
+    /// # Errors
+    /// The backend did not accept.
+    pub(super) async fn begin(
+        &self,
+        handshake: &Handshake,
+        mut head: Parts,
+        client: Client,
+        prefix: &str,
+        admission: Admission,
+    ) -> Result<Response, OpenError> {
+        let request = OpenRequest {
+            path: head.uri.path().strip_prefix(prefix).unwrap_or_default().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: headers::for_relay(&head.headers, client, &handshake.trusted_proxies),
+            client: client.peer,
+        };
+        let Relayed { stream, read_ahead, headers } = handshake.upstream.relay(request).await?;
+        let mut random = [0; 15];
+        getrandom::fill(&mut random).map_err(|_| OpenError::Down(std::io::Error::other("no randomness")))?;
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+        let place = Place {
+            registry: self.registry.clone(),
+            meter: self.meter.clone(),
+            handle: Arc::new(RelayHandle { route: self.index, drain: CancellationToken::new() }),
+            sid: Sid::from_random(random),
+            expects_sid: handshake.upstream.protocol() == Protocol::EngineIo,
+            message_max: self.message_max,
+            admission,
+        };
+        let upgrade = websocket::upgraded(super::gateway::take_upgrade(&mut head));
+        self.tracker.spawn(async move {
+            // A client that is gone by now takes the backend's stream with it.
+            if let Some(client) = upgrade.await {
+                Relay::new(client, (stream, read_ahead), place).run().await;
+            }
+        });
+        Ok(response)
+    }
+}

@@ -1,0 +1,231 @@
+//! Every way to an end, and what each side hears of it.
+
+use super::*;
+
+fn goodbye(end: End) -> [Event; 2] {
+    [answer(&[Packet::Close]), Event::Ended(end)]
+}
+
+#[test]
+fn a_client_that_says_goodbye_has_its_poll_ended_by_a_noop() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    let events = rig.push(vec![Packet::Close]);
+    assert_eq!(
+        events,
+        [answer(&[Packet::Noop]), Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)]
+    );
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn messages_before_a_goodbye_are_handed_over_and_those_behind_it_are_not() {
+    let mut rig = Rig::polling();
+    rig.push(vec![message("a"), message("b"), Packet::Close, message("c")]);
+    assert_eq!(rig.taken(), messages(&["a", "b"]));
+    assert_eq!(rig.events(), [Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)]);
+    assert!(!rig.session.has_for_link());
+}
+
+#[test]
+fn what_follows_a_goodbye_is_not_heard_when_the_client_is_gone_already() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.push(vec![message("a"), Packet::Close, message("b")]);
+    rig.session.handle_poll_gone(rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
+    assert_eq!(rig.taken(), messages(&["a"]));
+    assert_eq!(rig.events(), [ACCEPTED, closes_link(End::ClientGone)]);
+}
+
+#[test]
+fn a_client_that_is_gone_is_told_of_at_once_but_behind_what_it_had_sent() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.push(messages(&["a", "b"]));
+    rig.session.handle_poll_gone(rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
+    assert_eq!(rig.taken(), messages(&["a", "b"]));
+    assert_eq!(rig.events(), [ACCEPTED, closes_link(End::ClientGone)]);
+}
+
+#[test]
+fn nonsense_is_answered_ok_and_ends_the_session() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    let body = engineio::Payload::new("4a\x1ex\x1e4b".into());
+    assert_eq!(rig.push_raw(Box::new(body)), []);
+    assert_eq!(rig.taken(), messages(&["a"]));
+    let [goodbye, ended] = goodbye(End::ParseError);
+    assert_eq!(rig.events(), [goodbye, ended, ACCEPTED, closes_link(End::ParseError)]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn a_ping_from_a_client_is_nonsense() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    let [goodbye, ended] = goodbye(End::ParseError);
+    assert_eq!(
+        rig.push(vec![ping(), message("a")]),
+        [goodbye, ended, ACCEPTED, closes_link(End::ParseError)]
+    );
+}
+
+#[test]
+fn a_parked_poll_hears_at_once_that_the_backend_is_gone() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), goodbye(End::UpstreamClosed));
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn the_next_poll_hears_that_the_backend_is_gone() {
+    let mut rig = Rig::polling();
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), []);
+    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close]), Event::Ended(End::UpstreamClosed)]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn what_the_backend_said_last_comes_before_its_goodbye() {
+    let mut rig = Rig::polling();
+    rig.say("a");
+    rig.say("b");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.fetch(), messages(&["a", "b"]));
+    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close]), Event::Ended(End::UpstreamClosed)]);
+}
+
+#[test]
+fn the_goodbye_waits_for_a_batch_that_is_on_its_way() {
+    let mut rig = Rig::polling_with(HangUp::Returns, Settings::default());
+    rig.poll();
+    rig.say("a");
+    assert_eq!(rig.poll(), []);
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), []);
+    rig.session.handle_lost(messages(&["a"]), rig.now);
+    assert_eq!(rig.events(), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn a_closed_session_waits_close_timeout_for_its_client() {
+    let mut rig = Rig::polling();
+    rig.say("a");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.pass(30_000 * MS - MS), []);
+    assert_eq!(rig.pass(MS), [Event::Ended(End::UpstreamClosed)]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn a_post_to_a_closing_session_is_answered_ok_and_ignored() {
+    let mut rig = Rig::polling();
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.push(vec![message("a"), Packet::Close]), [ACCEPTED]);
+    assert!(!rig.session.has_for_link());
+    assert!(!rig.session.is_ended());
+}
+
+#[test]
+fn a_post_that_a_gone_backend_has_not_taken_is_refused() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a", "b"]));
+    assert!(rig.session.next_for_link(rig.now).is_some());
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), [REFUSED]);
+    assert!(!rig.session.has_for_link());
+}
+
+#[test]
+fn a_post_whose_last_message_broke_the_link_is_refused() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    assert_eq!(rig.taken(), messages(&["a"]));
+    rig.session.handle_link_broken(rig.now);
+    assert_eq!(rig.events(), [REFUSED]);
+}
+
+#[test]
+fn a_broken_link_does_not_stop_the_heartbeat() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    assert_eq!(rig.pass(1000 * MS), []);
+    rig.session.handle_link_broken(rig.now);
+    assert_eq!(rig.events(), [REFUSED]);
+    assert_eq!(rig.session.poll_timeout(), Some(rig.time(26_000)));
+}
+
+#[test]
+fn the_backend_may_close_while_it_is_given_the_last_of_a_gone_client() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.push(messages(&["a"]));
+    rig.session.handle_poll_gone(rig.now);
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone), REFUSED]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn a_gone_clients_messages_are_given_up_after_stall_timeout() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    assert_eq!(rig.pass(40_000 * MS), []);
+    rig.poll();
+    rig.session.handle_poll_gone(rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
+    // Passing over the moment when the POST has waited for `stall_timeout` must not spin.
+    assert_eq!(rig.pass(60_000 * MS), [REFUSED, closes_link(End::ClientGone)]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn a_drain_lets_the_backend_go_and_the_client_fetch_what_is_left() {
+    let mut rig = Rig::polling();
+    rig.say("a");
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(rig.events(), [closes_link(End::Drained)]);
+    assert!(!rig.session.wants_upstream());
+    assert_eq!(rig.fetch(), messages(&["a"]));
+    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close]), Event::Ended(End::Drained)]);
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn a_drain_ends_a_parked_poll_at_once() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(
+        rig.events(),
+        [closes_link(End::Drained), answer(&[Packet::Close]), Event::Ended(End::Drained)]
+    );
+}
+
+#[test]
+fn a_drain_has_no_more_patience_than_it_says() {
+    let mut rig = Rig::polling();
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(rig.events(), [closes_link(End::Drained)]);
+    assert_eq!(rig.pass(4999 * MS), []);
+    assert_eq!(rig.pass(MS), [Event::Ended(End::Drained)]);
+
+    let mut rig = Rig::polling();
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(rig.pass(5000 * MS), [Event::Ended(End::UpstreamClosed)]);
+}
+
+#[test]
+fn a_drain_refuses_a_post_that_waits() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(rig.events(), [closes_link(End::Drained), REFUSED]);
+    assert!(!rig.session.has_for_link());
+}

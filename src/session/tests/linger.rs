@@ -1,0 +1,106 @@
+//! A poll that follows a POST waits a little, so that it brings back all the echoes.
+
+use super::*;
+
+/// A POST was taken by the link, and a poll came right behind it.
+fn held() -> Rig {
+    let mut rig = Rig::polling();
+    assert_eq!(rig.push(messages(&["hello"])), []);
+    assert_eq!(rig.taken(), messages(&["hello"]));
+    assert_eq!(rig.events(), [ACCEPTED]);
+    assert_eq!(rig.poll(), []);
+    rig
+}
+
+#[test]
+fn a_poll_behind_a_post_brings_back_all_the_echoes() {
+    let mut rig = held();
+    assert_eq!(rig.pass(MS / 2), []);
+    assert_eq!(rig.say("a"), []);
+    assert_eq!(rig.pass(MS / 2), []);
+    assert_eq!(rig.say("b"), []);
+    assert_eq!(rig.pass(MS - MS / 100), [], "the backend has not been quiet for long enough");
+    assert_eq!(rig.pass(MS / 100), [answer(&messages(&["a", "b"]))]);
+}
+
+#[test]
+fn a_backend_that_goes_on_speaking_holds_a_poll_no_longer_than_the_window() {
+    let mut rig = held();
+    let mut texts = Vec::new();
+    for text in ["a", "b", "c", "d", "e"] {
+        assert_eq!(rig.pass(MS / 2), []);
+        assert_eq!(rig.say(text), []);
+        texts.push(text);
+    }
+    assert_eq!(rig.pass(MS / 2), [answer(&messages(&texts))]);
+}
+
+#[test]
+fn a_poll_stays_parked_when_its_window_closes_on_silence() {
+    let mut rig = held();
+    assert_eq!(rig.pass(50 * MS), []);
+    assert!(rig.session.is_parked());
+    let next = rig.session.poll_timeout();
+    assert_eq!(next, Some(rig.time(25_000)), "nothing is due but the ping");
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn an_echo_that_an_earlier_poll_brought_does_not_keep_the_clock_busy() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["hello"]));
+    rig.taken();
+    rig.events();
+    rig.say("a");
+    rig.now += 2 * MS;
+    assert_eq!(rig.fetch(), messages(&["a"]), "the backend has fallen quiet already");
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(MS / 2), []);
+    assert_eq!(rig.session.poll_timeout(), Some(rig.time(25_000)));
+}
+
+#[test]
+fn a_poll_that_was_parked_before_the_post_is_not_held() {
+    let mut rig = Rig::polling();
+    assert_eq!(rig.poll(), []);
+    rig.push(messages(&["hello"]));
+    rig.taken();
+    assert_eq!(rig.events(), [ACCEPTED]);
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn a_poll_long_after_the_post_is_not_held() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["hello"]));
+    rig.taken();
+    rig.events();
+    rig.say("a");
+    assert_eq!(rig.pass(3 * MS), []);
+    assert_eq!(rig.poll(), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn a_linger_of_zero_holds_nothing() {
+    let mut rig = Rig::polling_with(HangUp::Ends, Settings { linger: Duration::ZERO, ..Settings::default() });
+    rig.push(messages(&["hello"]));
+    rig.taken();
+    rig.events();
+    rig.say("a");
+    assert_eq!(rig.poll(), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn a_goodbye_is_not_held() {
+    let mut rig = held();
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Ended(End::UpstreamClosed)]);
+}
+
+#[test]
+fn what_came_before_the_goodbye_is_not_held_either() {
+    let mut rig = held();
+    rig.say("a");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), [answer(&messages(&["a"]))]);
+}

@@ -1,0 +1,169 @@
+//! What may happen around a session, and how a number becomes such an event.
+
+use super::super::*;
+
+/// What may happen next. What makes no sense at that moment does not happen.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// The backend sends as many messages of this length.
+    Upstream(usize, usize),
+    UpstreamCloses,
+    /// How many more messages the link takes.
+    LinkRoom(usize),
+    LinkBreaks,
+    /// The link breaks over the next message that it is given.
+    LinkChokes,
+    /// How many more packets the client's socket takes.
+    SocketRoom(usize),
+    Poll(Manners),
+    HangUp,
+    /// The oldest answer, or the newest, was written.
+    Settle(Which),
+    Lose(Which),
+    PushBegins(Manners),
+    PushEnds(Vec<Said>),
+    PushBreaks,
+    PushTooLarge,
+    PushInvalid,
+    Candidate,
+    CandidateSays(Packet),
+    CandidateGone,
+    SocketSays(Vec<Said>),
+    SocketEnds(End),
+    SocketBreaks,
+    Wait(u32),
+    WaitForDeadline,
+    Drain(u32),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Manners {
+    /// Not while another one is under way.
+    Polite,
+    Rude,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Which {
+    Oldest,
+    Newest,
+}
+
+/// What a client says.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    /// A message of this length; the world numbers it.
+    Message(usize),
+    Other(Packet),
+    Nonsense,
+}
+
+impl Op {
+    /// The event that a random number stands for. Where `HangUp::Ends`, a loss ends the session and must be rare.
+    pub(super) fn from_random(number: u64, hang_up: HangUp) -> Self {
+        let mut dice = Dice(number);
+        let loss = if hang_up == HangUp::Ends { 1 } else { 15 };
+        match dice.pick(&[6, 8, 8, 2, 4, 3]) {
+            0 => dice.back(),
+            1 => match dice.pick(&[50, 50, 1, loss, loss]) {
+                0 => Self::Poll(Manners::Polite),
+                1 => Self::Settle(dice.which()),
+                2 => Self::Poll(Manners::Rude),
+                3 => Self::HangUp,
+                _ => Self::Lose(dice.which()),
+            },
+            2 => match dice.pick(&[50, 50, 2, 1, 1, 1]) {
+                0 => Self::PushBegins(Manners::Polite),
+                1 => Self::PushEnds(dice.says()),
+                2 => Self::PushTooLarge,
+                3 => Self::PushBreaks,
+                4 => Self::PushInvalid,
+                _ => Self::PushBegins(Manners::Rude),
+            },
+            3 => dice.candidate(),
+            4 => match dice.pick(&[50, 50, 1, 1]) {
+                0 => Self::SocketSays(dice.says()),
+                1 => Self::SocketRoom(dice.below(6)),
+                2 => Self::SocketEnds([End::ClientClosed, End::ClientGone, End::TooLarge][dice.below(3)]),
+                _ => Self::SocketBreaks,
+            },
+            _ => match dice.pick(&[16, 6, 1, 3]) {
+                0 => Self::Wait(dice.below_u32(6)),
+                1 => Self::Wait(dice.below_u32(120)),
+                2 => Self::Wait(dice.below_u32(700)),
+                _ => Self::WaitForDeadline,
+            },
+        }
+    }
+}
+
+/// A number, used up in parts. One that is used up gives zeros.
+struct Dice(u64);
+
+impl Dice {
+    fn below_u32(&mut self, sides: u32) -> u32 {
+        let rolled = self.0 % u64::from(sides);
+        self.0 /= u64::from(sides);
+        u32::try_from(rolled).unwrap()
+    }
+
+    fn below(&mut self, sides: u32) -> usize {
+        self.below_u32(sides) as usize
+    }
+
+    /// An index, as likely as its weight.
+    fn pick(&mut self, weights: &[u32]) -> usize {
+        let mut rolled = self.below_u32(weights.iter().sum());
+        for (index, weight) in weights.iter().enumerate() {
+            if rolled < *weight {
+                return index;
+            }
+            rolled -= weight;
+        }
+        unreachable!("a roll is less than the sum of its weights")
+    }
+
+    fn which(&mut self) -> Which {
+        if self.below(2) == 0 { Which::Oldest } else { Which::Newest }
+    }
+
+    fn back(&mut self) -> Op {
+        match self.pick(&[60, 30, 2, 1, 1, 1]) {
+            0 => Op::Upstream(1 + self.below(3), self.below(300)),
+            1 => Op::LinkRoom(self.below(6)),
+            2 => Op::UpstreamCloses,
+            3 => Op::LinkBreaks,
+            4 => Op::LinkChokes,
+            _ => Op::Drain(self.below_u32(600)),
+        }
+    }
+
+    fn candidate(&mut self) -> Op {
+        match self.pick(&[8, 8, 4, 1, 1]) {
+            0 => Op::Candidate,
+            1 => Op::CandidateSays(Packet::Ping("probe".into())),
+            2 => Op::CandidateSays(Packet::Upgrade),
+            3 => Op::CandidateGone,
+            _ => Op::CandidateSays(
+                [message("a"), ping(), pong(), Packet::Close, open()][self.below(5)].clone(),
+            ),
+        }
+    }
+
+    fn says(&mut self) -> Vec<Said> {
+        (0..=self.below(4)).map(|_| self.said()).collect()
+    }
+
+    fn said(&mut self) -> Said {
+        match self.pick(&[60, 25, 3, 1, 1, 1, 1, 1]) {
+            0 => Said::Message(self.below(300)),
+            1 => Said::Other(pong()),
+            2 => Said::Other(Packet::Noop),
+            3 => Said::Other(open()),
+            4 => Said::Other(Packet::Upgrade),
+            5 => Said::Other(Packet::Close),
+            6 => Said::Other(ping()),
+            _ => Said::Nonsense,
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Everything around a session, and what must be true of it at any time.
+
+mod client;
+
+use std::collections::VecDeque;
+
+use super::super::*;
+use super::ledger::{Ledger, number, numbered, numbers};
+use super::script::{Op, Said, Which};
+use crate::codec::engineio::{Malformed, encoded_len};
+
+/// A backend, a link, a client and a driver.
+#[expect(clippy::struct_excessive_bools, reason = "what is true of a world, each by itself")]
+pub(super) struct World {
+    pub(super) session: Session,
+    now: Instant,
+    hang_up: HangUp,
+    settings: Arc<Settings>,
+    ledger: Ledger,
+    /// The last number that was given to a message.
+    last: u32,
+    backend: VecDeque<Message>,
+    backend_closed: bool,
+    link: LinkState,
+    link_room: usize,
+    /// The link broke, and was read to its end whatever waited for the client.
+    broke: bool,
+    parked: bool,
+    /// Answers that are neither written nor lost.
+    deliveries: VecDeque<Vec<Packet>>,
+    push: Push,
+    candidate: bool,
+    socket: bool,
+    socket_room: usize,
+    /// What the client said on its socket and nobody has read.
+    inbound: VecDeque<Result<Packet, End>>,
+    /// Until when a closing session has time.
+    deadline: Option<Instant>,
+    drained: bool,
+    ended: Option<(End, Instant)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum LinkState {
+    Open,
+    /// It breaks when it is given a message.
+    Choking,
+    Broken,
+    Gone,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Push {
+    None,
+    Reading,
+    /// Accepted when the link has taken as many messages in all.
+    Waiting(usize),
+}
+
+impl World {
+    pub(super) fn new(hang_up: HangUp, transport: Transport) -> Self {
+        let settings = Arc::new(Settings {
+            outbox_max: 1000,
+            batch_max: 500,
+            linger: 3 * MS,
+            stall_timeout: 1000 * MS,
+            upgrade_timeout: 500 * MS,
+            close_timeout: 400 * MS,
+            ..Settings::default()
+        });
+        let now = tokio::time::Instant::now().into_std();
+        let pace = Heartbeat { interval: 400 * MS, timeout: 300 * MS };
+        let policy = policy(hang_up);
+        let session = Session::new(policy, Arc::clone(&settings), transport, pace, KEEP_ALIVE, open(), now);
+        let mut world = Self {
+            session,
+            now,
+            hang_up,
+            settings,
+            ledger: Ledger::default(),
+            last: 0,
+            backend: VecDeque::new(),
+            backend_closed: false,
+            link: LinkState::Open,
+            link_room: 10,
+            broke: false,
+            parked: false,
+            deliveries: VecDeque::new(),
+            push: Push::None,
+            candidate: false,
+            socket: transport == Transport::WebSocket,
+            socket_room: 10,
+            inbound: VecDeque::new(),
+            deadline: None,
+            drained: false,
+            ended: None,
+        };
+        world.drive();
+        world
+    }
+
+    pub(super) fn happen(&mut self, op: Op) {
+        match op {
+            // A link that is broken brings what was on its way, and no more.
+            Op::Upstream(..) if self.link == LinkState::Broken => {}
+            Op::Upstream(count, len) => {
+                for _ in 0..count {
+                    let message = self.fresh(len);
+                    self.backend.push_back(message);
+                }
+            }
+            Op::UpstreamCloses => self.backend_closed = true,
+            Op::LinkRoom(room) => self.link_room = room,
+            Op::LinkBreaks if self.link == LinkState::Open => self.break_link(),
+            Op::LinkChokes if self.link == LinkState::Open => self.link = LinkState::Choking,
+            Op::SocketRoom(room) => self.socket_room = room,
+            Op::Poll(manners) => self.poll(manners),
+            Op::HangUp => self.hang_up(),
+            Op::Settle(which) => self.settle(which),
+            Op::Lose(which) => self.lose(which),
+            Op::PushBegins(manners) => self.begin_push(manners),
+            Op::PushEnds(says) => self.end_push(says),
+            Op::PushBreaks => self.break_push(),
+            Op::PushTooLarge => self.refuse_push(),
+            Op::PushInvalid => self.refuse_push_kind(),
+            Op::Candidate => self.candidate(),
+            Op::CandidateSays(packet) => self.session.handle_probe_packet(&packet, self.now),
+            Op::CandidateGone => self.session.handle_probe_gone(),
+            Op::SocketSays(says) => self.say(says),
+            Op::SocketEnds(end) if self.socket => self.inbound.push_back(Err(end)),
+            Op::SocketBreaks if self.socket => {
+                self.session.handle_socket_end(End::ClientGone, None, self.now);
+            }
+            // What is not there can't end.
+            Op::LinkBreaks | Op::LinkChokes | Op::SocketEnds(_) | Op::SocketBreaks => {}
+            Op::Wait(ms) => self.now += ms * MS,
+            Op::WaitForDeadline => self.now = self.session.poll_timeout().unwrap_or(self.now),
+            Op::Drain(ms) => self.drain(ms * MS),
+        }
+        self.drive();
+    }
+
+    /// The client does nothing any more, and neither does the backend: every wait must come to an end.
+    pub(super) fn fall_silent(mut self) {
+        for _ in 0..200 {
+            let Some(deadline) = self.session.poll_timeout() else { return self.check_over() };
+            self.now = deadline;
+            self.drive();
+        }
+        panic!("a session outlives its dead client: {:?}", self.session);
+    }
+
+    fn check_over(&self) {
+        assert!(self.session.is_over());
+        assert!(self.ended.is_some());
+        assert_eq!(self.link, LinkState::Gone);
+        assert_eq!(self.push, Push::None, "a POST was left without an answer");
+    }
+
+    /// What a driver does after whatever happened.
+    fn drive(&mut self) {
+        self.session.handle_timeout(self.now);
+        while self.turn() {}
+        self.check();
+    }
+
+    fn turn(&mut self) -> bool {
+        let mut moved = self.read_link();
+        moved |= self.feed_link();
+        moved |= self.read_socket();
+        while let Some(event) = self.session.poll(self.now) {
+            self.obey(event);
+            moved = true;
+        }
+        moved | self.feed_socket()
+    }
+
+    fn read_link(&mut self) -> bool {
+        let mut moved = false;
+        while self.link != LinkState::Gone
+            && (self.session.wants_upstream() || self.link == LinkState::Broken)
+        {
+            if let Some(message) = self.backend.pop_front() {
+                if self.deadline.is_none() && self.ended.is_none() {
+                    self.ledger.fed.push(number(&message));
+                }
+                self.session.handle_upstream(message, self.now);
+            } else if self.backend_closed {
+                self.link = LinkState::Gone;
+                self.session.handle_upstream_closed(Closing::default(), self.now);
+                if self.ended.is_none() && !self.session.is_ended() {
+                    self.deadline.get_or_insert(self.now + self.settings.close_timeout);
+                }
+            } else {
+                break;
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn feed_link(&mut self) -> bool {
+        let mut moved = false;
+        while self.link_room > 0
+            && matches!(self.link, LinkState::Open | LinkState::Choking)
+            && let Some(message) = self.session.next_for_link(self.now)
+        {
+            if self.link == LinkState::Choking {
+                self.break_link();
+            } else {
+                self.link_room -= 1;
+                self.ledger.taken.push(number(&message));
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn break_link(&mut self) {
+        self.link = LinkState::Broken;
+        self.broke = true;
+        self.session.handle_link_broken(self.now);
+    }
+
+    fn feed_socket(&mut self) -> bool {
+        let mut moved = false;
+        while self.socket_room > 0
+            && let Some(packet) = self.session.next_for_socket(self.now)
+        {
+            assert!(self.socket && self.ended.is_none(), "{packet:?} came when there was no socket for it");
+            assert!(!matches!(packet, Packet::Close), "a socket is closed without a packet");
+            self.socket_room -= 1;
+            self.ledger.got.extend(numbers(&[packet]));
+            moved = true;
+        }
+        moved
+    }
+
+    fn obey(&mut self, event: Event) {
+        assert!(
+            self.ended.is_none() || matches!(event, Event::PushDone(_) | Event::CloseLink(_)),
+            "{event:?} came behind the end"
+        );
+        match event {
+            Event::Answer(batch) => self.answer(batch),
+            Event::PushDone(outcome) => self.finish_push(outcome),
+            Event::Probe(packet) => assert!(self.candidate && packet == Packet::Pong("probe".into())),
+            Event::CloseProbe => assert!(std::mem::take(&mut self.candidate), "there was no candidate"),
+            Event::Adopt => {
+                assert!(std::mem::take(&mut self.candidate), "there was no candidate");
+                self.socket = true;
+            }
+            Event::CloseSocket(..) => assert!(std::mem::take(&mut self.socket), "there was no socket"),
+            Event::KeepAlive => assert_ne!(self.link, LinkState::Gone),
+            Event::CloseLink(_) => self.close_link(),
+            Event::Ended(end) => self.end(end),
+        }
+    }
+
+    fn close_link(&mut self) {
+        assert_ne!(self.link, LinkState::Gone, "the link was closed twice");
+        let in_order = self.ended.is_some_and(|(end, at)| {
+            end != End::Stalled && self.now < at + self.settings.stall_timeout && !self.drained
+        });
+        if in_order && self.link != LinkState::Broken && !self.choked() {
+            assert_eq!(self.ledger.taken, self.ledger.said, "the backend was let go too early");
+        }
+        self.link = LinkState::Gone;
+    }
+
+    fn choked(&self) -> bool {
+        self.link == LinkState::Choking && self.ledger.taken.len() < self.ledger.said.len()
+    }
+
+    fn end(&mut self, end: End) {
+        assert!(!self.candidate && !self.socket, "a socket outlives its session");
+        assert!(!self.parked || end == End::ClientGone, "a poll was left without an answer");
+        self.parked = false;
+        self.ended = Some((end, self.now));
+        let in_time = self.deadline.is_some_and(|deadline| self.now < deadline);
+        if matches!(end, End::UpstreamClosed | End::Drained) && in_time {
+            let mut handed = self.ledger.got.clone();
+            handed.extend(self.deliveries.iter().flat_map(|batch| numbers(batch)));
+            assert_eq!(handed, self.ledger.fed, "the client was let go too early");
+        }
+    }
+
+    fn drain(&mut self, patience: Duration) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.drained |= self.deadline.is_none();
+        self.session.handle_drain(patience, self.now);
+        let deadline = self.deadline.get_or_insert(self.now + self.settings.close_timeout);
+        *deadline = (*deadline).min(self.now + patience);
+    }
+
+    /// A message with the next number.
+    fn fresh(&mut self, len: usize) -> Message {
+        self.last += 1;
+        numbered(self.last, len)
+    }
+
+    fn check(&self) {
+        self.ledger.check();
+        assert_eq!(self.session.is_parked(), self.parked);
+        assert_eq!(self.session.is_ended(), self.ended.is_some());
+        match self.session.poll_timeout() {
+            Some(deadline) => assert!(deadline > self.now, "a driver would spin"),
+            None => assert!(self.session.is_over(), "nothing would ever end the session"),
+        }
+        if self.broke {
+            return;
+        }
+        let returned = if self.hang_up == HangUp::Returns { self.settings.outbox_max + COST_MAX } else { 0 };
+        let bound = self.settings.outbox_max + COST_MAX + returned;
+        assert!(self.session.outbox.cost() <= bound, "{} bytes wait", self.session.outbox.cost());
+    }
+}
+
+/// The largest message, and the pings that a stalled client may still be due.
+const COST_MAX: usize = 300 + 64 + 8 * 64;
+const KEEP_ALIVE: Duration = Duration::from_millis(150);

@@ -1,0 +1,122 @@
+//! A side that takes nothing stops the other, and nobody waits for ever.
+
+use super::*;
+
+/// Room for two messages of a thousand bytes.
+fn narrow() -> Settings {
+    Settings { outbox_max: 2000, ..Settings::default() }
+}
+
+fn full(mut rig: Rig) -> Rig {
+    rig.say(&"x".repeat(1000));
+    rig.say(&"x".repeat(1000));
+    assert!(!rig.session.wants_upstream());
+    rig
+}
+
+#[test]
+fn a_backend_is_not_read_while_its_client_has_too_much_to_fetch() {
+    let mut rig = full(Rig::polling_with(HangUp::Ends, narrow()));
+    assert_eq!(rig.fetch().len(), 2);
+    assert!(rig.session.wants_upstream());
+}
+
+#[test]
+fn a_backend_that_is_not_read_is_shown_that_its_client_lives() {
+    let mut rig = full(Rig::polling_with(HangUp::Ends, narrow()));
+    for _ in 0..2 {
+        assert_eq!(rig.pass(KEEP_ALIVE - MS), []);
+        assert_eq!(rig.pass(MS), [Event::KeepAlive]);
+    }
+    rig.fetch();
+    assert_eq!(rig.pass(KEEP_ALIVE / 3), [], "it is read again");
+}
+
+#[test]
+fn a_client_that_fetches_nothing_for_stall_timeout_is_let_go() {
+    let mut rig = full(Rig::polling_with(HangUp::Ends, narrow()));
+    for _ in 0..3 {
+        rig.pass(19_000 * MS);
+        assert_eq!(rig.push(vec![pong()]), [ACCEPTED], "it is alive all the time");
+    }
+    rig.pass(3000 * MS - MS);
+    assert!(!rig.session.is_ended());
+    assert_eq!(rig.pass(MS), [Event::Ended(End::Stalled), closes_link(End::Stalled)]);
+}
+
+#[test]
+fn a_client_that_fetches_slowly_is_not_stalled() {
+    let settings = Settings { batch_max: 1000, linger: Duration::ZERO, ..narrow() };
+    let mut rig = full(Rig::polling_with(HangUp::Ends, settings));
+    rig.say_more(1000);
+    for _ in 0..3 {
+        for _ in 0..2 {
+            rig.pass(20_000 * MS);
+            assert_eq!(rig.push(vec![pong()]), [ACCEPTED]);
+        }
+        assert_eq!(rig.fetch().len(), 1);
+        rig.say_more(1000);
+    }
+}
+
+#[test]
+fn a_backend_that_takes_nothing_for_stall_timeout_ends_the_session() {
+    let mut rig = Rig::polling();
+    rig.poll();
+    rig.push(messages(&["a", "b"]));
+    rig.pass(50_000 * MS);
+    assert!(rig.session.next_for_link(rig.now).is_some());
+    assert_eq!(rig.pass(60_000 * MS - MS), []);
+    assert_eq!(
+        rig.pass(MS),
+        [REFUSED, answer(&[Packet::Close]), Event::Ended(End::Stalled), closes_link(End::Stalled)]
+    );
+    assert!(rig.session.is_over());
+}
+
+#[test]
+fn a_web_socket_is_not_read_while_its_last_message_waits() {
+    let mut rig = Rig::web_socket();
+    assert!(rig.session.wants_client());
+    rig.session.handle_packet(message("a"), rig.now);
+    assert!(!rig.session.wants_client());
+    assert_eq!(rig.taken(), messages(&["a"]));
+    assert!(rig.session.wants_client());
+}
+
+#[test]
+fn a_web_socket_that_takes_nothing_for_stall_timeout_is_let_go() {
+    let mut rig = full(Rig::web_socket_with(narrow()));
+    for _ in 0..3 {
+        rig.pass(19_000 * MS);
+        rig.session.handle_packet(pong(), rig.now);
+    }
+    assert_eq!(
+        rig.pass(3000 * MS),
+        [
+            Event::CloseSocket(End::Stalled, Closing::default()),
+            Event::Ended(End::Stalled),
+            closes_link(End::Stalled)
+        ]
+    );
+}
+
+#[test]
+fn a_batch_that_comes_home_counts_again() {
+    let mut rig = full(Rig::polling_with(HangUp::Returns, narrow()));
+    let events = rig.poll();
+    let [Event::Answer(batch)] = &events[..] else { panic!("an answer was due, not {events:?}") };
+    assert!(rig.session.wants_upstream());
+    rig.session.handle_lost(batch.clone(), rig.now);
+    assert!(!rig.session.wants_upstream());
+    assert_eq!(rig.pass(KEEP_ALIVE), [Event::KeepAlive]);
+}
+
+impl Rig {
+    /// The backend says what there is room for.
+    fn say_more(&mut self, len: usize) {
+        while self.session.wants_upstream() {
+            self.session.handle_upstream(Message::text("x".repeat(len)), self.now);
+        }
+    }
+}

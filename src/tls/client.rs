@@ -1,0 +1,116 @@
+//! TLS settings of an upstream: whom to trust.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::load_native_certs;
+
+use super::{ALPN, TlsError, provider, read_chain};
+
+/// Whose word is taken for a backend's name.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum Trust {
+    /// The system's authorities, or Mozilla's where it has none.
+    #[default]
+    Public,
+    /// The system's authorities.
+    System,
+    /// Mozilla's authorities, as they were when this binary was built.
+    WebPki,
+    /// The authorities in a PEM file, and nobody else.
+    File(PathBuf),
+}
+
+/// Reads whom to trust. One configuration serves all connections to an upstream, so that sessions are resumed.
+///
+/// Buffers stay as rustls sizes them: an idle connection keeps 4 kB, and smaller records would cost more of them.
+///
+/// # Errors
+/// Each says which file is at fault.
+pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)?
+        .with_root_certificates(roots(trust)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, TlsError> {
+    match trust {
+        Trust::Public => system_roots().or_else(|_| {
+            tracing::info!("this system has no certificate authorities, Mozilla's are trusted");
+            Ok(mozilla_roots())
+        }),
+        Trust::System => system_roots(),
+        Trust::WebPki => Ok(mozilla_roots()),
+        Trust::File(path) => read_roots(path),
+    }
+}
+
+fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
+    SYSTEM.as_ref().map(Arc::clone).map_err(|source| TlsError::NoSystemRoots { source: source.as_ref() })
+}
+
+fn mozilla_roots() -> Arc<RootCertStore> {
+    Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+}
+
+fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(path)? {
+        roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Read once and shared: some hundred files on most systems.
+static SYSTEM: LazyLock<Result<Arc<RootCertStore>, Option<rustls_native_certs::Error>>> =
+    LazyLock::new(|| {
+        let found = load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // Old stores hold authorities of forms that nobody can check any more: these are left out.
+        roots.add_parsable_certificates(found.certs);
+        if roots.is_empty() { Err(found.errors.into_iter().next()) } else { Ok(Arc::new(roots)) }
+    });
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{Files, self_signed};
+    use super::*;
+
+    #[test]
+    fn authorities_are_found_without_any_file() {
+        assert!(!mozilla_roots().is_empty());
+        assert!(!roots(&Trust::Public).unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_the_authorities_in_the_file_are_trusted() {
+        let files = Files::new();
+        let both = files.write("ca.pem", &(self_signed().cert.pem() + &self_signed().cert.pem()));
+        assert_eq!(roots(&Trust::File(both)).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn http_1_1_is_offered() {
+        assert_eq!(client_config(&Trust::WebPki).unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
+    }
+
+    #[test]
+    fn a_file_without_a_usable_certificate_is_named() {
+        let files = Files::new();
+        let error = |path: PathBuf| client_config(&Trust::File(path)).unwrap_err();
+        let absent = error(files.path("absent.pem"));
+        assert!(matches!(&absent, TlsError::Read { .. }) && absent.to_string().contains("absent.pem"));
+        let empty = error(files.write("empty.pem", ""));
+        assert!(matches!(&empty, TlsError::NoCertificate { .. }) && empty.to_string().contains("empty.pem"));
+        let key = error(files.write("key.pem", &self_signed().signing_key.serialize_pem()));
+        assert!(matches!(&key, TlsError::NoCertificate { .. }), "{key}");
+        let odd = files.write("odd.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        let odd = error(odd);
+        assert!(matches!(&odd, TlsError::Authority { .. }) && odd.to_string().contains("odd.pem"), "{odd}");
+    }
+}

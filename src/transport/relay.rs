@@ -1,0 +1,243 @@
+//! A WebSocket that is left to its two ends: frame headers are read, payloads are copied as they are.
+//!
+//! No buffer is held while nothing moves: each read goes into one scratch buffer of the thread and straight on, and only
+//! what the other side has no room for is kept until it has.
+
+mod direction;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use self::direction::{Direction, Flow, Then};
+use crate::bridge::{Admission, Entry, Registry, RelayHandle};
+use crate::codec::engineio::OpenPacket;
+use crate::codec::frames::whole_text;
+use crate::duplex::Duplex;
+use crate::end::End;
+use crate::meter::Meter;
+use crate::packet::{Closing, Text, Transport};
+use crate::sid::Sid;
+
+/// One relayed session.
+#[derive(Debug)]
+pub struct Relay {
+    client: Duplex,
+    upstream: Duplex,
+    /// From the client to the backend.
+    up: Direction,
+    /// From the backend to the client.
+    down: Direction,
+    place: Place,
+    drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// What the two ends are told, once the proxy has something to tell them.
+    verdict: Option<End>,
+    /// Which end was the first to end it.
+    first: Option<End>,
+    /// Until when the rest may take, once one end is gone or has been told.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// Where a relayed session is known.
+#[derive(Debug)]
+pub struct Place {
+    /// The index that holds it.
+    pub registry: Registry,
+    /// Where its route counts.
+    pub meter: Meter,
+    /// What the index knows of it.
+    pub handle: Arc<RelayHandle>,
+    /// Its id in the index: the backend's, once that has told it, else one that nobody is told.
+    pub sid: Sid,
+    /// Whether the backend tells an id: it speaks Engine.IO.
+    pub expects_sid: bool,
+    /// The largest message either way, in payload bytes on the wire.
+    pub message_max: usize,
+    /// Its place among `max_sessions`.
+    pub admission: Admission,
+}
+
+impl Relay {
+    /// Joins two streams, each with what was read ahead of it.
+    pub fn new(client: (Duplex, Bytes), upstream: (Duplex, Bytes), place: Place) -> Self {
+        let max = place.message_max as u64;
+        place.meter.session_opened(Transport::WebSocket);
+        place.registry.insert(place.sid.clone(), Entry::Relay(Arc::clone(&place.handle)));
+        Self {
+            client: client.0,
+            upstream: upstream.0,
+            up: Direction::new(max, client.1),
+            down: Direction::new(max, upstream.1),
+            drain: Some(Box::pin(place.handle.drain.clone().cancelled_owned())),
+            place,
+            verdict: None,
+            first: None,
+            deadline: None,
+        }
+    }
+
+    /// Relays until both ends are done.
+    pub async fn run(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
+        self.count();
+        let Place { registry, meter, sid, .. } = &self.place;
+        registry.remove(sid, end);
+        meter.session_closed(Transport::WebSocket, end);
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
+            self.drain = None;
+            self.verdict.get_or_insert(End::Drained);
+        }
+        let Self { client, upstream, up, down, place, .. } = self;
+        let up = up.poll(cx, client, upstream, &mut |_| {});
+        // The id is known here before its client can name it.
+        let down = down.poll(cx, upstream, client, &mut |bytes| place.learn(first_sid(bytes)));
+        self.count();
+        self.note_first(&up);
+        // A broken side has nobody to talk to; the other is let go as soon as it has what came before.
+        let (Ok(up), Ok(down)) = (up, down) else { return Poll::Ready(self.end()) };
+        if up == Flow::Broken || down == Flow::Broken {
+            return Poll::Ready(self.end());
+        }
+        if up == Flow::TooLarge || down == Flow::TooLarge {
+            self.verdict.get_or_insert(End::TooLarge);
+        }
+        if self.tell() {
+            // What was just put in is written in another round, which nothing else may bring about.
+            cx.waker().wake_by_ref();
+        }
+        if up == Flow::Ended && down == Flow::Ended {
+            return Poll::Ready(self.end());
+        }
+        let patience = if up == Flow::Ended || down == Flow::Ended {
+            Some(END_TIMEOUT)
+        } else if self.verdict.is_some() {
+            Some(ANSWER_TIMEOUT)
+        } else if self.up.is_ended() || self.down.is_ended() {
+            Some(DELIVERY_TIMEOUT)
+        } else {
+            None
+        };
+        match patience {
+            Some(patience) if self.poll_patience(cx, patience).is_ready() => Poll::Ready(self.end()),
+            Some(_) | None => Poll::Pending,
+        }
+    }
+
+    /// Ready when nothing more is waited for; a shorter patience replaces a longer one.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
+        let until = tokio::time::Instant::now() + patience;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        if deadline.deadline() > until {
+            deadline.as_mut().reset(until);
+        }
+        deadline.as_mut().poll(cx)
+    }
+
+    /// Remembers which end was the first to end it.
+    fn note_first(&mut self, up: &io::Result<Flow>) {
+        if self.first.is_none() {
+            self.first = match (self.up.is_closed(), self.down.is_closed()) {
+                (_, true) => Some(End::UpstreamClosed),
+                (true, false) => Some(End::ClientClosed),
+                (false, false) if self.up.is_ended() || up.is_err() => Some(End::ClientGone),
+                (false, false) if self.down.is_ended() => Some(End::UpstreamClosed),
+                (false, false) => None,
+            };
+        }
+    }
+
+    fn end(&self) -> End {
+        self.verdict.or(self.first).unwrap_or(End::UpstreamClosed)
+    }
+
+    /// Tells each end what the proxy has decided, once a Close frame may stand there. Whether one was told just now.
+    fn tell(&mut self) -> bool {
+        let Some(end) = self.verdict else { return false };
+        let mut told = false;
+        // An end that is told first would answer in the middle of what it is saying or hearing.
+        if end == End::Drained && (self.up.is_inside_message() || self.down.is_inside_message()) {
+            return false;
+        }
+        // The rest of a message that is too large will never come, so both ends are told.
+        if self.down.may_close() {
+            // To the client it is the server who ends the stream.
+            self.down.say(&close_frame(&end.closing(), None), Then::End);
+            told = true;
+        }
+        if self.up.may_close() {
+            self.up.say(&close_frame(&end.closing(), Some(random_mask())), Then::Wait);
+            told = true;
+        }
+        told
+    }
+
+    fn count(&mut self) {
+        let up = self.up.take_counted();
+        if up.messages > 0 || up.bytes > 0 {
+            self.place.meter.from_client(up.messages, up.bytes);
+        }
+        let down = self.down.take_counted();
+        if down.messages > 0 || down.bytes > 0 {
+            self.place.meter.to_client(down.messages, down.bytes);
+        }
+    }
+}
+
+impl Place {
+    /// Enters the session under the id that the backend tells its client.
+    fn learn(&mut self, sid: Option<Sid>) {
+        if let Some(sid) = sid.filter(|_| self.expects_sid) {
+            self.registry.insert(sid.clone(), Entry::Relay(Arc::clone(&self.handle)));
+            let before = std::mem::replace(&mut self.sid, sid);
+            self.registry.remove(&before, End::ClientClosed);
+        }
+    }
+}
+
+/// The id in an open packet, where the first bytes from the backend are one.
+fn first_sid(bytes: &[u8]) -> Option<Sid> {
+    let json = whole_text(bytes)?.strip_prefix(b"0")?;
+    let open = OpenPacket::decode(&Text::new(Bytes::copy_from_slice(json)).ok()?)?;
+    Sid::parse(&open.sid)
+}
+
+/// A Close frame (RFC 6455, section 5.5.1), masked where it goes to a server.
+fn close_frame(closing: &Closing, mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mut payload = Vec::new();
+    if let Some(code) = closing.code {
+        payload.extend(code.to_be_bytes());
+        payload.extend_from_slice(closing.reason.as_bytes());
+    }
+    // Our reasons are some ten bytes: the length always fits the short form.
+    let len = u8::try_from(payload.len()).unwrap_or(0) & 0x7f;
+    payload.truncate(usize::from(len));
+    let mut frame = vec![0x88, len | if mask.is_some() { 0x80 } else { 0 }];
+    frame.extend(mask.iter().flatten());
+    let mask = mask.unwrap_or_default();
+    frame.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ mask[index % 4]));
+    frame
+}
+
+/// Unpredictable, as RFC 6455, section 5.3, asks; a system without randomness gets a mask all the same.
+fn random_mask() -> [u8; 4] {
+    let mut mask = [0; 4];
+    let _ = getrandom::fill(&mut mask);
+    mask
+}
+
+/// How long an end may take to hang up once the other has, and everything is delivered: nothing is lost any more.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the two ends may take to answer a Close frame of ours.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an end may take what is left of the other.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,400 @@
+//! Plain HTTP to a backend: a request is asked over a connection that is kept, and its body and its answer's stream.
+//!
+//! Nothing is asked twice, but for two cases. A request that no connection has begun to write goes to the next one, as an
+//! idle connection may turn out to be closed. And a safe one without a body (GET, HEAD, OPTIONS, TRACE) is asked once more
+//! where a connection that had been idle breaks without an answer (RFC 9110, section 9.2.2).
+
+use std::fmt;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::duplex::Duplex;
+#[cfg(feature = "demo")]
+use crate::upstream::demo::Embedded;
+use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::handshake::{self, HEAD_LEN_MAX};
+use crate::upstream::pool::{Connection, Lease, Pool};
+use crate::upstream::request_body::{BodyError, Expectation, RequestBody, Watch};
+use crate::upstream::target::Target;
+use crate::upstream::{Host, OpenError, Settings, headers};
+
+/// Asks one upstream.
+#[derive(Debug)]
+pub struct Forwarder {
+    source: Source,
+    pool: Arc<Pool>,
+    host: Host,
+    handshake_timeout: Duration,
+    response_timeout: Duration,
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    Dialer(Arc<Dialer>),
+    #[cfg(feature = "demo")]
+    Demo(Arc<Embedded>),
+}
+
+/// A request to forward. Made by the service floor, which has removed what must not cross.
+#[derive(Debug)]
+pub struct ForwardRequest {
+    /// The method.
+    pub method: Method,
+    /// The target as the client wrote it.
+    pub uri: Uri,
+    /// The prefix of the path in whose place the upstream's URL stands; without one the path stays as it is.
+    pub prefix: Option<String>,
+    /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Incoming,
+}
+
+/// A backend's answer, as it begins.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Status, all headers, and the body.
+    pub response: Response<AnswerBody>,
+    /// The connection, where the answer is a 101.
+    pub upgrade: Option<OnUpgrade>,
+    /// Whether the client asked whether to send its body, and this is the answer instead of a 100.
+    pub refused_body: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// It is the upstream's fault.
+    #[error(transparent)]
+    Upstream(#[from] OpenError),
+    /// The client's body broke off, or is none: 400.
+    #[error("the request's body broke off")]
+    Client(#[source] hyper::Error),
+    /// The client sent nothing of its body for as long as the backend would have had to answer: 408.
+    #[error("the request's body did not come within {} ms", .0.as_millis())]
+    ClientSlow(Duration),
+}
+
+impl Forwarder {
+    pub(super) fn new(
+        source: Source,
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            source,
+            pool: Pool::new(tracker, cancel),
+            host: settings.host,
+            handshake_timeout: settings.handshake_timeout,
+            response_timeout: settings.response_timeout,
+        }
+    }
+
+    /// Asks the backend, and waits for its answer to begin.
+    ///
+    /// Dropped before that, or with the answer's body unread, it takes its connection with it.
+    ///
+    /// # Errors
+    /// There is no answer; each variant is another one to the client.
+    pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
+        let ForwardRequest { method, uri, prefix, headers, body } = request;
+        let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
+        let mut head = Head { method, uri, prefix, headers };
+        let expectation = head.prepare(&body);
+        let (mut body, watch) = RequestBody::new(body, expectation);
+        let mut is_again = false;
+        loop {
+            let idle = if is_again { None } else { self.pool.take() };
+            let was_idle = idle.is_some();
+            let connection = match idle {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let copy = (was_idle && is_replayable).then(|| head.clone());
+            let asked = Asked::of(&head);
+            let request = head.into_request(&connection.target, self.host, body, &watch)?;
+            (head, body) = match (self.ask_over(connection, request, &watch, &asked).await, copy) {
+                (Ok(answer), _) => return Ok(answer),
+                (Err(Failure::Unwritten(request)), _) if was_idle => asked.again(*request),
+                (Err(Failure::Unwritten(_)), _) => return Err(lost().into()),
+                (Err(Failure::Broken(OpenError::Down(_))), Some(head)) => {
+                    is_again = true;
+                    (head, RequestBody::empty())
+                }
+                (Err(Failure::Broken(error)), _) => return Err(error.into()),
+                (Err(Failure::Client(error)), _) => return Err(error),
+            };
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, OpenError> {
+        let deadline = Deadline::after(self.handshake_timeout);
+        let (stream, target) = self.source.dial(deadline).await?;
+        let shaken = http1::Builder::new()
+            .max_buf_size(HEAD_LEN_MAX)
+            .max_header_size(HEAD_LEN_MAX)
+            .handshake(TokioIo::new(stream))
+            .await;
+        let (sender, connection) = shaken.map_err(handshake::handle_error)?;
+        self.pool.spawn(async move {
+            // A failure reaches the request by itself.
+            let _ = connection.with_upgrades().await;
+        });
+        Ok(Connection { sender, target })
+    }
+
+    async fn ask_over(
+        &self,
+        mut connection: Connection,
+        request: Request<RequestBody>,
+        watch: &Arc<Watch>,
+        asked: &Asked,
+    ) -> Result<Forwarded, Failure> {
+        let response = {
+            let mut answering = pin!(connection.sender.try_send_request(request));
+            loop {
+                let due = watch.moved() + self.response_timeout;
+                tokio::select! {
+                    biased;
+                    answer = &mut answering => break answer,
+                    () = sleep_until(due) => {}
+                }
+                // While the body moves, nobody is late.
+                if watch.moved() + self.response_timeout > due {
+                    continue;
+                }
+                return Err(if watch.asks_client() {
+                    Failure::Client(ForwardError::ClientSlow(self.response_timeout))
+                } else {
+                    Failure::Broken(OpenError::Slow(self.response_timeout))
+                });
+            }
+        };
+        match response {
+            Ok(response) => {
+                let lease = Lease::new(&self.pool, connection);
+                asked.answer(response, lease, watch).map_err(Failure::Broken)
+            }
+            Err(mut error) => Err(match error.take_message() {
+                Some(request) => Failure::Unwritten(Box::new(request)),
+                None => Failure::of(error.into_error()),
+            }),
+        }
+    }
+}
+
+impl Source {
+    async fn dial(&self, deadline: Deadline) -> Result<(Duplex, Target), OpenError> {
+        match self {
+            Self::Dialer(dialer) => {
+                dialer.dial(deadline).await.map(|(stream, target)| (stream, target.clone()))
+            }
+            #[cfg(feature = "demo")]
+            Self::Demo(embedded) => Ok((embedded.connect(), embedded.target().clone())),
+        }
+    }
+}
+
+/// What went wrong over one connection.
+enum Failure {
+    /// The connection was closed before it took the request.
+    Unwritten(Box<Request<RequestBody>>),
+    /// The backend's fault: it may have seen the request.
+    Broken(OpenError),
+    /// The client's fault.
+    Client(ForwardError),
+}
+
+impl Failure {
+    fn of(error: hyper::Error) -> Self {
+        let body = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<BodyError>());
+        if error.is_user() && matches!(body, Some(BodyError::Client(_))) {
+            return Self::Client(ForwardError::Client(error));
+        }
+        Self::Broken(handshake::handle_error(error))
+    }
+}
+
+/// A request without its body.
+#[derive(Clone)]
+struct Head {
+    method: Method,
+    uri: Uri,
+    prefix: Option<String>,
+    headers: HeaderMap,
+}
+
+impl Head {
+    /// Says how the body is framed on the way to the backend, and whether it waits for a word.
+    fn prepare(&mut self, body: &Incoming) -> Expectation {
+        if body.is_end_stream() {
+            // Where there is nothing to send there is nothing to ask.
+            self.headers.remove(EXPECT);
+        } else if !self.headers.contains_key(CONTENT_LENGTH) {
+            // Left to itself, hyper would leave out the body of a GET.
+            self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        match self.headers.get(EXPECT) {
+            Some(expected) if expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                Expectation::Continue
+            }
+            Some(_) | None => Expectation::None,
+        }
+    }
+
+    fn into_request(
+        self,
+        target: &Target,
+        host: Host,
+        body: RequestBody,
+        watch: &Arc<Watch>,
+    ) -> Result<Request<RequestBody>, OpenError> {
+        let uri = target
+            .forwarded(&self.uri, self.prefix.as_deref())
+            .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = self.headers;
+        if host == Host::Upstream || !request.headers().contains_key(HOST) {
+            request.headers_mut().insert(HOST, target.authority().clone());
+        }
+        if request.headers().contains_key(EXPECT) {
+            let watch = Arc::clone(watch);
+            hyper::ext::on_informational(&mut request, move |response| {
+                if response.status() == StatusCode::CONTINUE {
+                    watch.allow();
+                }
+            });
+        }
+        Ok(request)
+    }
+}
+
+/// What of a request its answer is read by.
+struct Asked {
+    uri: Uri,
+    prefix: Option<String>,
+    is_head: bool,
+    wants_upgrade: bool,
+}
+
+impl Asked {
+    fn of(head: &Head) -> Self {
+        Self {
+            uri: head.uri.clone(),
+            prefix: head.prefix.clone(),
+            is_head: head.method == Method::HEAD,
+            wants_upgrade: head.headers.contains_key(UPGRADE),
+        }
+    }
+
+    /// Takes a request apart that was not written.
+    fn again(self, request: Request<RequestBody>) -> (Head, RequestBody) {
+        let (parts, body) = request.into_parts();
+        let Self { uri, prefix, .. } = self;
+        (Head { method: parts.method, uri, prefix, headers: parts.headers }, body)
+    }
+
+    fn answer(
+        &self,
+        mut response: Response<Incoming>,
+        lease: Lease,
+        watch: &Arc<Watch>,
+    ) -> Result<Forwarded, OpenError> {
+        let refused_body = watch.answered();
+        let status = response.status();
+        let upgrade = (status == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut response));
+        if upgrade.is_some() && !self.wants_upgrade {
+            return Err(OpenError::Protocol("it switches protocols unasked".to_owned()));
+        }
+        let coded = response.headers().contains_key(TRANSFER_ENCODING);
+        if coded && !headers::is_only_chunked(response.headers()) {
+            return Err(OpenError::Protocol("its answer has a transfer coding that is not known".to_owned()));
+        }
+        let length = response.body().size_hint().exact();
+        let mut declared = None;
+        let given = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+        let given = given.and_then(|length| length.parse::<u64>().ok());
+        match (length, given) {
+            // RFC 9112, section 6.3: where a body is chunked, any other length is void.
+            _ if coded => drop(response.headers_mut().remove(CONTENT_LENGTH)),
+            // What a GET would have had.
+            (_, Some(_)) if self.is_head => {}
+            (_, Some(given)) if status == StatusCode::NOT_MODIFIED => declared = Some(given),
+            // However often and in whatever way the backend wrote it.
+            (Some(length), _) if response.headers().contains_key(CONTENT_LENGTH) => {
+                response.headers_mut().insert(CONTENT_LENGTH, length.into());
+            }
+            _ => {}
+        }
+        let watch = refused_body.then(|| Arc::clone(watch));
+        let response = response.map(|incoming| AnswerBody { incoming, declared, watch, _lease: lease });
+        Ok(Forwarded { response, upgrade, refused_body })
+    }
+}
+
+/// The body of a backend's answer. When it is dropped its connection goes back to the pool, or ends if not all was read.
+pub struct AnswerBody {
+    incoming: Incoming,
+    /// The length that is told of a body that is not there: a 304's.
+    declared: Option<u64>,
+    /// Where the request's body is never to be read.
+    watch: Option<Arc<Watch>>,
+    _lease: Lease,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.incoming).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.declared.is_none() && self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.declared.map_or_else(|| self.incoming.size_hint(), SizeHint::with_exact)
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.finish();
+        }
+    }
+}
+
+impl fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnswerBody").field("incoming", &self.incoming).finish_non_exhaustive()
+    }
+}
+
+fn lost() -> OpenError {
+    OpenError::Down(io::ErrorKind::UnexpectedEof.into())
+}

@@ -1,0 +1,56 @@
+//! Kind `http`: a plain HTTP server. It takes requests and has no sessions.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::upstream::dial::Dialer;
+use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::{BuildError, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream};
+
+/// A plain HTTP server.
+#[derive(Debug)]
+pub(super) struct Plain {
+    dialer: Arc<Dialer>,
+    forwarder: Forwarder,
+}
+
+impl Plain {
+    pub(super) fn new(
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { dialer, forwarder })
+    }
+}
+
+/// The configuration lets no route with sessions lead here.
+impl Upstream for Plain {
+    fn open(&self, _request: OpenRequest) -> Opening<'_> {
+        Box::pin(async { Err(no_sessions()) })
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::WebSocket
+    }
+
+    fn relay(&self, _request: OpenRequest) -> Relaying<'_> {
+        Box::pin(async { Err(no_sessions()) })
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    fn is_down(&self) -> bool {
+        self.dialer.is_down()
+    }
+}
+
+fn no_sessions() -> OpenError {
+    OpenError::Protocol("an upstream of kind http has no sessions".to_owned())
+}

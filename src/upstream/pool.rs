@@ -1,0 +1,149 @@
+//! Connections to a backend that are kept for the next request.
+//!
+//! Not hyper-util's client: there the path is fixed before the connection is, and each of an upstream's URLs may have a
+//! path of its own; and whether a connection had served before decides here whether a request may be asked again.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::upstream::request_body::RequestBody;
+use crate::upstream::target::Target;
+
+/// One connection that speaks HTTP.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<RequestBody>,
+    /// Where it leads.
+    pub(super) target: Target,
+}
+
+/// The idle connections of one upstream.
+pub(super) struct Pool {
+    idle: Mutex<Idle>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// The longest idle first.
+    kept: Vec<Kept>,
+    /// Whether somebody looks for those that have been kept for long enough.
+    swept: bool,
+}
+
+struct Kept {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    pub(super) fn new(tracker: TaskTracker, cancel: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::default(), tracker, cancel })
+    }
+
+    /// A connection that is idle, the most recent one.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let mut idle = self.lock();
+        while let Some(Kept { connection, since }) = idle.kept.pop() {
+            if since.elapsed() >= IDLE_TIMEOUT {
+                // Those before it have been idle for longer.
+                idle.kept.clear();
+            } else if !connection.sender.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Runs on the pool's tracker until it ends by itself or the upstream does.
+    pub(super) fn spawn<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let life = self.cancel.clone();
+        self.tracker.spawn(async move { life.run_until_cancelled(work).await });
+    }
+
+    /// Takes back a connection whose answer has been read, or given up.
+    fn give_back(self: &Arc<Self>, mut connection: Connection) {
+        if connection.sender.is_ready() {
+            self.keep(connection);
+        } else if !connection.sender.is_closed() {
+            // The end of the request may still be on its way.
+            let pool = Arc::clone(self);
+            self.spawn(async move {
+                if connection.sender.ready().await.is_ok() {
+                    pool.keep(connection);
+                }
+            });
+        }
+    }
+
+    fn keep(self: &Arc<Self>, connection: Connection) {
+        let mut idle = self.lock();
+        if idle.kept.len() < IDLE_MAX && !self.cancel.is_cancelled() {
+            idle.kept.push(Kept { connection, since: Instant::now() });
+            if !std::mem::replace(&mut idle.swept, true) {
+                let pool = Arc::clone(self);
+                self.spawn(async move { pool.sweep().await });
+            }
+        }
+    }
+
+    /// Closes what nobody has wanted, for as long as something is kept.
+    async fn sweep(&self) {
+        loop {
+            sleep(SWEEP_INTERVAL).await;
+            let mut idle = self.lock();
+            idle.kept
+                .retain(|kept| kept.since.elapsed() < IDLE_TIMEOUT && !kept.connection.sender.is_closed());
+            if idle.kept.is_empty() {
+                idle.swept = false;
+                return;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("idle", &self.lock().kept.len()).finish_non_exhaustive()
+    }
+}
+
+/// A connection in use, which goes back to its pool.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    connection: Option<Connection>,
+}
+
+impl Lease {
+    pub(super) fn new(pool: &Arc<Pool>, connection: Connection) -> Self {
+        Self { pool: Arc::clone(pool), connection: Some(connection) }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.give_back(connection);
+        }
+    }
+}
+
+/// As many as a busy backend needs between two bursts; more are closed when they fall idle.
+const IDLE_MAX: usize = 64;
+/// Shorter than what common servers allow (Node closes after 5 s), so that it is this end that gives up first: a request
+/// that meets the other end's close cannot always be asked again.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,0 +1,204 @@
+//! The body of a request on its way to the backend: watched, and held back where the backend is to be asked first.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+/// A client's body as hyper reads it for the backend.
+pub(super) struct RequestBody {
+    /// Nothing where the request has no body, or the backend does not want it.
+    incoming: Option<Incoming>,
+    watch: Option<Arc<Watch>>,
+    gate: Option<Pin<Box<dyn Future<Output = Verdict> + Send>>>,
+}
+
+impl RequestBody {
+    /// No body.
+    pub(super) const fn empty() -> Self {
+        Self { incoming: None, watch: None, gate: None }
+    }
+
+    /// A body that flows as soon as the backend takes it, or, where the client expects a 100, once the backend says so.
+    pub(super) fn new(incoming: Incoming, expectation: Expectation) -> (Self, Arc<Watch>) {
+        let verdict = match expectation {
+            Expectation::None => None,
+            Expectation::Continue => Some(watch::channel(Verdict::None).0),
+        };
+        let expects = verdict.is_some();
+        let watch = Arc::new(Watch {
+            began: Instant::now(),
+            moved_ms: AtomicU64::new(0),
+            asks_client: AtomicBool::new(false),
+            verdict,
+        });
+        let decided = Arc::clone(&watch);
+        let gate = expects.then(|| Box::pin(async move { decided.decided().await }) as _);
+        (Self { incoming: Some(incoming), watch: Some(Arc::clone(&watch)), gate }, watch)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        while let Some(gate) = &mut self.gate {
+            match ready!(gate.as_mut().poll(cx)) {
+                Verdict::None | Verdict::Continue => self.gate = None,
+                Verdict::Refused => {
+                    // From now on the client's connection knows that nobody will read it.
+                    self.incoming = None;
+                    let watch = self.watch.clone();
+                    self.gate = Some(Box::pin(async move { Watch::over(watch).await }));
+                }
+                Verdict::Over => return Poll::Ready(Some(Err(BodyError::Refused))),
+            }
+        }
+        let this = &mut *self;
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        let polled = Pin::new(incoming).poll_frame(cx);
+        if let Some(watch) = &this.watch {
+            watch.note(polled.is_pending());
+        }
+        polled.map_err(BodyError::Client)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.gate.is_none() && self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("incoming", &self.incoming).finish_non_exhaustive()
+    }
+}
+
+/// Why a request's body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// The client's connection broke, or what it sent is no body.
+    #[error("the client's body broke off")]
+    Client(#[source] hyper::Error),
+    /// The backend answered without asking for it, and its answer is over.
+    #[error("the backend did not want the body")]
+    Refused,
+}
+
+/// Whether the client waits for a 100 before it sends (RFC 9110, section 10.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Expectation {
+    None,
+    Continue,
+}
+
+/// What the backend says to a client that asks first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// Nothing yet.
+    None,
+    /// The body may come.
+    Continue,
+    /// The final answer came first.
+    Refused,
+    /// That answer has been read.
+    Over,
+}
+
+/// What others see and decide of a body under way.
+#[derive(Debug)]
+pub(super) struct Watch {
+    began: Instant,
+    /// When the body last moved, since it began.
+    moved_ms: AtomicU64,
+    /// Whether it is the client who is waited for.
+    asks_client: AtomicBool,
+    /// Only where the client asks first.
+    verdict: Option<watch::Sender<Verdict>>,
+}
+
+impl Watch {
+    /// When the body last moved, or began to.
+    pub(super) fn moved(&self) -> Instant {
+        self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    }
+
+    /// Whether the next piece is the client's to send.
+    pub(super) fn asks_client(&self) -> bool {
+        self.asks_client.load(Ordering::Relaxed)
+    }
+
+    /// The backend sent a 100.
+    pub(super) fn allow(&self) {
+        self.decide(Verdict::Continue);
+    }
+
+    /// The backend's final answer is there; whether it came instead of a 100.
+    pub(super) fn answered(&self) -> bool {
+        self.decide(Verdict::Refused)
+    }
+
+    /// The backend's answer has been read, or given up.
+    pub(super) fn finish(&self) {
+        if let Some(verdict) = &self.verdict {
+            verdict.send_replace(Verdict::Over);
+        }
+    }
+
+    fn note(&self, pending: bool) {
+        self.asks_client.store(pending, Ordering::Relaxed);
+        if !pending {
+            let moved = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.moved_ms.store(moved, Ordering::Relaxed);
+        }
+    }
+
+    /// The first word counts.
+    fn decide(&self, verdict: Verdict) -> bool {
+        self.verdict.as_ref().is_some_and(|decided| {
+            decided.send_if_modified(|said| {
+                let first = *said == Verdict::None;
+                if first {
+                    *said = verdict;
+                }
+                first
+            })
+        })
+    }
+
+    async fn decided(&self) -> Verdict {
+        let Some(verdict) = &self.verdict else { return Verdict::Continue };
+        let mut said = verdict.subscribe();
+        if timeout(PATIENCE, said.wait_for(|verdict| *verdict != Verdict::None)).await.is_err() {
+            self.allow();
+        }
+        *said.borrow_and_update()
+    }
+
+    async fn over(watch: Option<Arc<Self>>) -> Verdict {
+        if let Some(verdict) = watch.as_ref().and_then(|watch| watch.verdict.as_ref()) {
+            let _ = verdict.subscribe().wait_for(|verdict| *verdict == Verdict::Over).await;
+        }
+        Verdict::Over
+    }
+}
+
+/// A backend that knows nothing of 100 is not waited for longer than clients do.
+const PATIENCE: Duration = Duration::from_secs(1);

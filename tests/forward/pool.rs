@@ -1,0 +1,229 @@
+//! Connections to the backend: kept, never trusted, and no request is asked twice unless that is safe.
+
+use std::thread;
+
+use crate::site::{Line, Site, ok};
+use crate::support::http::Client;
+use crate::support::{QUIET, SOON, ms};
+
+/// A site with one connection to its backend, which has served and lies idle.
+fn idle(site: &Site) -> Line {
+    let mut client = site.client();
+    client.send_get("/first");
+    let mut line = site.accept();
+    line.request();
+    line.reply(&ok("first"));
+    client.answer().assert(200, "first");
+    thread::sleep(QUIET);
+    line
+}
+
+#[test]
+fn a_connection_serves_one_client_after_the_other() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    for number in 0..10 {
+        let mut client = site.client();
+        client.send_post(&format!("/{number}"), b"body");
+        assert_eq!(line.request().target(), format!("/{number}"));
+        line.body(4);
+        line.reply(&ok("more"));
+        client.answer().assert(200, "more");
+    }
+    site.assert_quiet();
+}
+
+#[test]
+fn requests_at_the_same_time_have_a_connection_each() {
+    let site = Site::new();
+    let mut clients: Vec<Client> = (0..5).map(|_| site.client()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send_get(&format!("/{number}"));
+    }
+    let mut lines: Vec<Line> = (0..5).map(|_| site.accept()).collect();
+    for line in &mut lines {
+        let target = line.request().target().to_owned();
+        line.reply(&ok(&target));
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.answer().assert(200, &format!("/{number}"));
+    }
+}
+
+#[test]
+fn a_connection_survives_the_backends_errors() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    for status in [400, 401, 404, 500, 502, 503] {
+        let mut client = site.client();
+        client.send_get("/");
+        line.request();
+        line.reply(&format!("HTTP/1.1 {status} Such\r\nContent-Length: 4\r\n\r\nsuch"));
+        client.answer().assert(status, "such");
+    }
+    site.assert_quiet();
+}
+
+#[test]
+fn a_connection_that_the_backend_closes_is_not_used_again() {
+    let site = Site::new();
+    let mut client = site.client();
+    for _ in 0..3 {
+        client.send_get("/");
+        let mut line = site.accept();
+        line.request();
+        line.reply("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        let answer = client.answer();
+        answer.assert(200, "ok");
+        assert_eq!(answer.header("connection"), None, "the client's connection is another one");
+        line.assert_ends();
+    }
+}
+
+#[test]
+fn a_connection_that_was_closed_while_idle_costs_nobody_a_request() {
+    let site = Site::new();
+    for method in ["GET", "POST"] {
+        let line = idle(&site);
+        line.wire.close();
+        // A long moment later the proxy knows; the request has not begun.
+        thread::sleep(QUIET);
+        let mut client = site.client();
+        client.send(method, "/stale", &[("Content-Type", "text/plain")], b"");
+        let mut line = site.accept();
+        assert_eq!(line.request().target(), "/stale");
+        line.reply("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfresh");
+        client.answer().assert(200, "fresh");
+        site.assert_quiet();
+    }
+}
+
+#[test]
+fn many_requests_race_a_backend_that_closes_idle_connections() {
+    let site = Site::new();
+    let mut asked = 0;
+    let mut answered = 0;
+    for round in 0..60 {
+        let mut line = idle(&site);
+        let mut client = site.client();
+        // Sooner or later the close crosses the request.
+        let closer = thread::spawn(move || {
+            thread::sleep(std::time::Duration::from_micros(round * 20));
+            line.wire.half_close();
+            let seen = line.try_request().is_some();
+            line.wire.close();
+            seen
+        });
+        client.send_post("/race", b"once");
+        let fresh = site.accept_within(ms(150)).map(|mut line| {
+            assert_eq!(line.request().target(), "/race");
+            line.body(4);
+            line.reply("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+            line
+        });
+        let seen = closer.join().unwrap();
+        assert!(!(seen && fresh.is_some()), "round {round}: a POST was sent twice");
+        asked += 1;
+        match client.answer().status {
+            200 => answered += 1,
+            status => assert_eq!((status, seen), (502, true), "round {round}"),
+        }
+    }
+    eprintln!("{answered} of {asked} answered");
+}
+
+#[test]
+fn a_post_that_the_backend_has_seen_is_not_sent_again() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    let mut client = site.client();
+    client.send_post("/once", b"body");
+    line.request();
+    line.body(4);
+    line.wire.close();
+    assert_eq!(client.answer().status, 502);
+    site.assert_quiet();
+}
+
+#[test]
+fn nor_is_a_safe_request_that_has_a_body_or_asks_for_another_protocol() {
+    for headers in [
+        &[("Content-Length", "0"), ("Connection", "upgrade"), ("Upgrade", "other")][..],
+        &[("Transfer-Encoding", "chunked")],
+    ] {
+        let site = Site::new();
+        let mut line = idle(&site);
+        let mut client = site.client();
+        client.wire.send(crate::support::http::head("GET", "/once", headers).as_bytes());
+        client.wire.send(if headers.len() == 1 { b"0\r\n\r\n" } else { b"" });
+        line.request();
+        line.wire.close();
+        assert_eq!(client.answer().status, 502);
+        site.assert_quiet();
+    }
+}
+
+#[test]
+fn a_safe_request_is_asked_once_more_where_an_idle_connection_breaks() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        let mut client = site.client();
+        client.send(method, "/safe", &[("X-Mine", "1")], b"");
+        line.request();
+        line.wire.close();
+        line = site.accept();
+        let again = line.request();
+        assert_eq!((again.line(), again.header("x-mine")), (&*format!("{method} /safe HTTP/1.1"), Some("1")));
+        line.reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let soon = std::time::Instant::now() + SOON;
+        assert!(client.wire.take_until(b"\r\n\r\n", soon).unwrap().starts_with(b"HTTP/1.1 200"));
+        thread::sleep(QUIET);
+    }
+    // Not for ever: the second connection was not an idle one.
+    let mut client = site.client();
+    client.send_get("/unsafe");
+    line.request();
+    line.wire.close();
+    let mut line = site.accept();
+    line.request();
+    line.wire.close();
+    assert_eq!(client.answer().status, 502);
+    site.assert_quiet();
+}
+
+#[test]
+fn a_fresh_connection_that_breaks_is_not_tried_again() {
+    let site = Site::new();
+    let mut client = site.client();
+    client.send_get("/");
+    let mut line = site.accept();
+    line.request();
+    line.wire.reset();
+    assert_eq!(client.answer().status, 502);
+    site.assert_quiet();
+    site.assert_healthy();
+}
+
+#[test]
+fn an_idle_connection_is_closed_before_common_backends_would() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    thread::sleep(ms(2000));
+    line.assert_quiet();
+    assert!(line.wire.ends_within(ms(3500)), "it ends within five seconds");
+}
+
+#[test]
+fn a_connection_on_which_the_backend_talks_unasked_is_closed() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    line.reply("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+    line.assert_ends();
+    let mut client = site.client();
+    client.send_get("/");
+    let mut line = site.accept();
+    line.request();
+    line.reply(&ok("sound"));
+    client.answer().assert(200, "sound");
+}

@@ -1,0 +1,193 @@
+//! A WebSocket that is left to its two ends: everything crosses as it is, and the proxy still counts, limits and ends.
+
+use std::thread;
+
+use crate::support::frames::{Frame, Masked, Op, Socket};
+use crate::support::world::{Excluded, POLLING, WEBSOCKET};
+use crate::support::{Peer, QUIET, Setup, World, ms};
+
+fn world(setup: Setup) -> Option<World> {
+    World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
+}
+
+fn pair(world: &World, target: &str, headers: &[(&str, &str)]) -> (Socket, Peer) {
+    let socket = Socket::try_connect(world.addr, target, headers).expect("accepted");
+    (socket, world.accept())
+}
+
+#[test]
+fn the_handshake_crosses_in_the_clients_own_words() {
+    let Some(world) = world(Setup::sockets().script(|script| {
+        script.headers = "Sec-WebSocket-Protocol: superchat\r\nSec-WebSocket-Extensions: x-anything; a=1\r\n\
+            Set-Cookie: a=b\r\nX-Backend: tea\r\n"
+            .into();
+    })) else {
+        return;
+    };
+    let headers = [
+        ("Sec-WebSocket-Protocol", "chat, superchat"),
+        ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits, x-anything"),
+        ("Cookie", "c=d"),
+        ("Origin", "http://example.com"),
+    ];
+    let (socket, peer) = pair(&world, "/engine.io/chat/room?x=1&t=2&EIO=7", &headers);
+    assert_eq!(peer.opening.path(), "/engine.io/chat/room");
+    assert_eq!(peer.opening.query(), ["x=1", "t=2", "EIO=7"], "the query is the application's");
+    for (name, value) in headers {
+        assert_eq!(peer.opening.header(&name.to_lowercase()), Some(value), "{name}");
+    }
+    assert_eq!(peer.opening.header("x-forwarded-for"), Some("127.0.0.1"));
+    let answer = &socket.response;
+    assert_eq!(answer.header("sec-websocket-protocol"), Some("superchat"));
+    assert_eq!(answer.header("sec-websocket-extensions"), Some("x-anything; a=1"));
+    assert_eq!(answer.header("set-cookie"), Some("a=b"));
+    assert_eq!(answer.header("x-backend"), Some("tea"));
+}
+
+#[test]
+fn frames_cross_as_they_are() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    peer.echo();
+    for length in [0, 1, 125, 126, 127, 65_535, 65_536, 300_000] {
+        let text = "x".repeat(length);
+        socket.send(&text);
+        socket.assert_text(&text);
+        socket.send_binary(&vec![7; length]);
+        socket.assert_binary(&vec![7; length]);
+    }
+    world.assert_sessions(1);
+    drop(socket);
+    world.assert_sessions(0);
+}
+
+#[test]
+fn a_frame_that_no_library_would_send_reaches_the_other_end() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    peer.line()
+        .send_raw(&Frame { fin: true, reserved: 0, op: Op(5), payload: b"?".to_vec() }.encode(Masked::No));
+    let frame = socket.frame();
+    assert_eq!((frame.fin, frame.op, &frame.payload[..]), (true, Op(5), &b"?"[..]));
+}
+
+#[test]
+fn bytes_that_come_one_by_one_cross_all_the_same() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    for byte in Frame::new(Op::TEXT, "x".repeat(200)).encode(Masked::Yes) {
+        socket.wire.send(&[byte]);
+        thread::sleep(ms(1));
+    }
+    peer.assert_text(&"x".repeat(200));
+}
+
+#[test]
+fn a_message_over_the_limit_ends_both_ends_with_1009() {
+    let Some(world) = world(Setup::sockets().upstream("max_message = 1000")) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    socket.send(&"x".repeat(1000));
+    peer.assert_text(&"x".repeat(1000));
+    socket.send(&"x".repeat(1001));
+    socket.assert_closed(Some(1009));
+    peer.assert_closed();
+    world.assert_sessions(0);
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    peer.send(&"x".repeat(1001));
+    socket.assert_closed(Some(1009));
+    peer.assert_closed();
+    world.assert_sessions(0);
+}
+
+#[test]
+fn close_codes_cross_both_ways() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    socket.send_frame(&Frame::close(Some(4001)));
+    peer.assert_closed();
+    world.assert_sessions(0);
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    peer.line().send_raw(&Frame::close(Some(4002)).encode(Masked::No));
+    assert_eq!(socket.frame().code(), Some(4002));
+}
+
+#[test]
+fn an_end_without_a_word_reaches_the_other_end_at_once() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let (socket, peer) = pair(&world, "/engine.io/", &[]);
+    socket.wire.close();
+    assert!(peer.ends_after() < ms(500));
+    let (socket, peer) = pair(&world, "/engine.io/", &[]);
+    socket.wire.reset();
+    assert!(peer.ends_after() < ms(500));
+    world.assert_sessions(0);
+}
+
+#[test]
+fn a_refusal_crosses_as_it_is() {
+    let refusal = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 4\r\n\r\nwho?";
+    let Some(world) = world(Setup::sockets().script(|script| script.refusal = Some(refusal.to_vec()))) else {
+        return;
+    };
+    let refused = Socket::try_connect(world.addr, "/engine.io/", &[]).unwrap_err();
+    assert_eq!((refused.status, refused.text()), (401, "who?"));
+    assert_eq!(refused.header("www-authenticate"), Some("Basic"));
+}
+
+#[test]
+fn a_path_that_speaks_websocket_says_so() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let answer = world.get("/engine.io/");
+    assert_eq!(answer.status, 426);
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+}
+
+#[test]
+fn a_drain_closes_with_1001_between_two_messages() {
+    let Some(mut world) = world(Setup::sockets()) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    let half = Frame { fin: false, ..Frame::new(Op::TEXT, "first half, ") };
+    peer.line().send_raw(&half.encode(Masked::No));
+    assert_eq!(socket.frame().payload, b"first half, ");
+    world.target.signal("TERM");
+    thread::sleep(QUIET);
+    peer.line().send_raw(&Frame::new(Op::CONTINUATION, "second half").encode(Masked::No));
+    assert_eq!(socket.frame().payload, b"second half");
+    socket.assert_closed(Some(1001));
+    peer.assert_closed();
+    assert_eq!(world.target.exit_within(crate::support::SOON).and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn a_relayed_engine_io_session_is_known_by_the_backends_sid() {
+    let Some(world) = world(Setup::new().relayed()) else { return };
+    let mut socket = Socket::connect(world.addr, WEBSOCKET);
+    let open = crate::support::poller::open_packet(&socket.text());
+    let sid = open["sid"].as_str().expect("a sid").to_owned();
+    let peer = world.accept();
+    let target = format!("{POLLING}&sid={sid}");
+    world.get(&target).assert(400, r#"{"code":3,"message":"Bad request"}"#);
+    let mut second = Socket::connect(world.addr, &format!("{WEBSOCKET}&sid={sid}"));
+    second.assert_closed(None);
+    // The heartbeat is between the two: the proxy adds nothing.
+    peer.line().send_raw(&Frame::new(Op::TEXT, "2").encode(Masked::No));
+    socket.assert_text("2");
+    socket.send("41");
+    peer.assert_text("1");
+    socket.wire.close();
+    world.assert_sessions(0);
+    world.get(&target).assert(400, r#"{"code":1,"message":"Session ID unknown"}"#);
+}
+
+#[test]
+fn a_slow_reader_holds_up_the_other_end_and_loses_nothing() {
+    let Some(world) = world(Setup::sockets()) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    let line = peer.line().clone();
+    let sender = thread::spawn(move || line.flood(0, |number| format!("{number:>1000}"), 64 << 20, ms(400)));
+    let flood = sender.join().unwrap();
+    assert!(flood.stalled, "64 MB went into a socket that nobody reads");
+    for number in 0..flood.next - 1 {
+        socket.assert_text(&format!("{number:>1000}"));
+    }
+}

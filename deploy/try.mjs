@@ -22,7 +22,8 @@ const IDLE_MS = process.argv.includes("--idle") ? 100_000 : 0;
 
 const children = [];
 process.on("exit", () => {
-  children.forEach((child) => child.kill("SIGKILL"));
+  // nginx's workers outlive a master that is killed; a Polliwog that is asked would drain.
+  children.forEach((child) => child.kill(child.spawnfile === "nginx" ? "SIGTERM" : "SIGKILL"));
   rmSync(folder, { recursive: true, force: true });
 });
 

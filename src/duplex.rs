@@ -40,7 +40,8 @@ impl Duplex {
     pub async fn into_web_socket(self, read_ahead: Bytes, role: Role, message_max: usize) -> WebSocket {
         WebSocketStream::from_partially_read(
             self,
-            read_ahead.into(),
+            // Copied, because the buffer behind it is hyper's: it would be kept for as long as the socket.
+            read_ahead.to_vec(),
             role,
             Some(web_socket_config(message_max)),
         )
@@ -54,8 +55,8 @@ pub type WebSocket = WebSocketStream<Duplex>;
 /// The one place that sizes tungstenite's buffers: its defaults cost 137 kB for an idle socket.
 fn web_socket_config(message_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(BUFFER_LEN)
-        .write_buffer_size(BUFFER_LEN)
+        .read_buffer_size(READ_BUFFER_LEN)
+        .write_buffer_size(WRITE_BUFFER_LEN)
         // Bounded by whoever writes: nothing is taken after a write that blocked until all before it is out, so the
         // buffer never holds more than one message beyond its size.
         .max_write_buffer_size(usize::MAX)
@@ -63,7 +64,10 @@ fn web_socket_config(message_max: usize) -> WebSocketConfig {
         .max_frame_size(Some(message_max))
 }
 
-const BUFFER_LEN: usize = 4096;
+/// Every socket keeps as much, idle or not, and every read clears it; longer messages are read in several goes.
+const READ_BUFFER_LEN: usize = 1024;
+/// Taken when there is something to write.
+const WRITE_BUFFER_LEN: usize = 4096;
 
 impl AsyncRead for Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -100,7 +100,7 @@ impl Socket {
                     continue;
                 }
                 Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
-                Some(Ok(Message::Text(text))) => Incoming::Text(Text::lossy(text.into())),
+                Some(Ok(Message::Text(text))) => Incoming::Text(Text::from_checked(Bytes::from(text))),
                 Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
                 Some(Ok(Message::Close(frame))) => {
                     self.reading = Reading::Done;

@@ -86,6 +86,16 @@ impl Driver {
         self.admission = None;
     }
 
+    /// Lets go of everything, where the session has not ended by itself.
+    pub(super) fn abandon(&mut self) {
+        if !self.session.is_over() {
+            (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
+            if self.admission.is_some() {
+                self.forget(End::Stalled);
+            }
+        }
+    }
+
     /// Closing takes a round trip, which no session waits for.
     fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
         self.info.tracker.spawn(async move {

@@ -96,8 +96,8 @@ impl Bridge {
             info: Arc::clone(&info),
         });
         info.registry.insert(info.sid.clone(), Entry::Bridge(Arc::clone(&bridge)));
-        let task = Arc::clone(&bridge);
-        info.tracker.spawn(std::future::poll_fn(move |cx| task.lock().poll_task(cx)));
+        let task = TaskOf(Arc::clone(&bridge));
+        info.tracker.spawn(std::future::poll_fn(move |cx| task.0.lock().poll_task(cx)));
         bridge
     }
 
@@ -194,8 +194,18 @@ impl Bridge {
     }
 
     fn lock(&self) -> MutexGuard<'_, Driver> {
-        // A panic while driving leaves a session that its timers still end.
+        // Whoever panicked while driving, the session's task ends what is left.
         self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The session's task. Should it end before the session, by a panic, nobody would drive the session any more: then
+/// everything that it holds is given back.
+struct TaskOf(Arc<Bridge>);
+
+impl Drop for TaskOf {
+    fn drop(&mut self) {
+        self.0.lock().abandon();
     }
 }
 

@@ -16,8 +16,8 @@ use crate::sid::Sid;
 /// The index of living sessions.
 ///
 /// The cache behind it has no capacity, since it would evict living sessions or refuse new ones: admission is the
-/// semaphore's. Sessions judge their own liveness and remove themselves; the long time to idle is a net for a leak,
-/// and every heartbeat of a living session refreshes it.
+/// semaphore's. Nor has it a time to live: only a look-up would count as life, and who is on a WebSocket is never looked
+/// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
 #[derive(Clone)]
 pub struct Registry {
     sessions: Cache<Sid, Entry>,
@@ -73,7 +73,7 @@ impl Registry {
     pub fn new(sessions_max: usize) -> Self {
         let sessions_max = sessions_max.min(Semaphore::MAX_PERMITS);
         Self {
-            sessions: Cache::builder().time_to_idle(LEAK_NET).build(),
+            sessions: Cache::builder().build(),
             places: Arc::new(Semaphore::new(sessions_max)),
             sessions_max,
             cut: Arc::default(),
@@ -142,6 +142,4 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// Longer than any heartbeat that the configuration allows.
-const LEAK_NET: Duration = Duration::from_hours(24);
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -69,7 +69,10 @@ impl Gateway {
         }
         let task = match self.read(&head) {
             Ok(task) => task,
-            Err(refusal) => return Ok(*refusal),
+            Err(refusal) => {
+                polling::discard(body, &self.tracker);
+                return Ok(*refusal);
+            }
         };
         let asker = Asker::new(&head.headers);
         let asker = if route.compression { asker } else { asker.plain() };
@@ -146,10 +149,14 @@ impl Gateway {
     ) -> Result<Response, Abort> {
         let push = match bridge.push() {
             Ok(push) => push,
-            Err(refused) => return Ok(self.refuse(refused)),
+            Err(refused) => {
+                polling::discard(body, &self.tracker);
+                return Ok(self.refuse(refused));
+            }
         };
         if !self.dialect.takes_push(&head.headers) {
             push.refuse_invalid();
+            polling::discard(body, &self.tracker);
             return Ok(polling::refuse(self.dialect, &Reject::Empty));
         }
         drop(head);

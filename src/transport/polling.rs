@@ -1,11 +1,14 @@
 //! HTTP long-polling: a GET that waits for packets, a POST that brings some.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
 
 use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
@@ -86,7 +89,7 @@ async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<B
 /// The connection is to be dropped: the session ended while the body was coming in.
 pub async fn take_push(
     mut push: Push,
-    body: Incoming,
+    mut body: Incoming,
     asker: Asker,
     dialect: &'static dyn Dialect,
 ) -> Result<Response, Abort> {
@@ -94,13 +97,14 @@ pub async fn take_push(
     let (carrier, max_payload) = (info.carrier, info.max_payload);
     let read = tokio::select! {
         biased;
-        read = read_body(body, max_payload) => read,
+        read = read_body(&mut body, max_payload) => read,
         () = push.interrupted() => return Err(Abort),
     };
     let body = match read {
         Ok(body) => body,
         Err(ReadFailed::TooLarge) => {
             push.refuse_too_large();
+            discard(body, &info.tracker);
             return Ok(refuse(dialect, &Reject::TooLarge));
         }
         // Dropping the push tells the session.
@@ -131,12 +135,32 @@ pub fn respond(reply: Reply) -> Response {
     response
 }
 
+/// Takes what is left of a refused request's body, and throws it away.
+///
+/// Closing on unread bytes would reset the connection, and the reset can overtake the answer: a proxy in front then
+/// makes a 502 of a 413.
+pub fn discard(mut body: Incoming, tracker: &TaskTracker) {
+    if body.is_end_stream() {
+        return;
+    }
+    tracker.spawn(async move {
+        let mut left = DISCARD_LEN_MAX;
+        let rest = async {
+            while let Some(Ok(frame)) = body.frame().await {
+                let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+                left = less;
+            }
+        };
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, rest).await;
+    });
+}
+
 enum ReadFailed {
     TooLarge,
     Broken,
 }
 
-async fn read_body(mut body: Incoming, len_max: usize) -> Result<Bytes, ReadFailed> {
+async fn read_body(body: &mut Incoming, len_max: usize) -> Result<Bytes, ReadFailed> {
     if body.size_hint().lower() > len_max as u64 {
         return Err(ReadFailed::TooLarge);
     }
@@ -160,6 +184,9 @@ async fn read_body(mut body: Incoming, len_max: usize) -> Result<Bytes, ReadFail
 
 /// A millisecond's work: no more may stand between other clients and their worker.
 const INLINE_LEN_MAX: usize = 64 << 10;
+/// Whoever sends more after a refusal, or takes longer, is cut off.
+const DISCARD_LEN_MAX: usize = 16 << 20;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the headers of most answers.
 const HEADERS: usize = 4;
 const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");

@@ -146,3 +146,20 @@ fn an_error_leaves_the_connection_open() {
     client.get(&format!("{POLLING}&sid=nobody")).assert_unknown_sid();
     assert_eq!(client.get(POLLING).status, 200);
 }
+
+#[test]
+fn a_refused_body_is_taken_to_its_end_so_that_the_answer_arrives() {
+    let world = World::new(Setup::new());
+    let (mut poller, peer) = world.poller();
+    let body = format!("4{}", "x".repeat(8 << 20));
+    let gone = format!("{POLLING}&sid=nobody");
+    for _ in 0..5 {
+        let mut client = world.http();
+        // Whoever writes all of it before it reads must not meet a reset.
+        client.post(&poller.target(), &body).assert(413, "");
+        client.post(&gone, &body).assert_unknown_sid();
+        client.get(&gone).assert_unknown_sid();
+    }
+    poller.post_ok("4still here");
+    peer.assert_text("still here");
+}

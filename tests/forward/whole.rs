@@ -1,8 +1,8 @@
 //! Routes beside each other: the shipped configuration, and the client's files below a Socket.IO path.
 
 use crate::site::{Plan, Site, ok};
-use crate::support::http::Client;
-use crate::support::target::Target;
+#[cfg(feature = "demo")]
+use crate::support::{http::Client, target::Target};
 
 #[cfg(feature = "demo")]
 #[test]

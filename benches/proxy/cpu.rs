@@ -39,7 +39,6 @@ pub(crate) async fn run_instructions() -> anyhow::Result<()> {
     for kind in Kind::ALL {
         let (few, few_total) = count_instructions(kind, FEW).await?;
         let (many, many_total) = count_instructions(kind, MANY).await?;
-        eprintln!("{few} {few_total} {many} {many_total}");
         let each = (many_total - few_total) / i64::from(many - few);
         println!("  {:<44} {each:>8}", kind.name());
     }

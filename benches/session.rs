@@ -109,7 +109,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
     };
     let open = Packet::Open(Text::from_static("{}"));
     let mut session =
-        Session::new(policy, Arc::new(Settings::default()), transport, PACE, PACE.timeout, open, now);
+        Session::new(policy, Arc::new(Settings::default()), transport, PACE, PACE.timeout, Some(open), now);
     match transport {
         Transport::Polling => drop(poll(&mut session, now)),
         Transport::WebSocket => drop(session.next_for_socket(now)),

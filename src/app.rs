@@ -18,9 +18,9 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
 use crate::service::{
-    Client, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route, Shared, Sockets, Stack,
+    Client, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route, Shared, Stack,
 };
-use crate::upstream::{self, BuildError, Kind, Upstream};
+use crate::upstream::{self, BuildError, Kind, Protocol, Upstream};
 
 /// Runs the proxy until it is told to end.
 pub fn run(config: Config, source: &Source) -> ExitCode {
@@ -153,13 +153,19 @@ impl Plant {
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
-            routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)));
+            routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)?));
         }
         Ok((Shared::new(routes), upstreams))
     }
 
     /// What serves one route.
-    fn handler(&self, config: &Config, index: usize, route: &Route, upstream: &Arc<dyn Upstream>) -> Handler {
+    fn handler(
+        &self,
+        config: &Config,
+        index: usize,
+        route: &Route,
+        upstream: &Arc<dyn Upstream>,
+    ) -> anyhow::Result<Handler> {
         let settings = &config.upstreams[&route.upstream];
         let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
         let meter = self.metrics.route(&route.path, &route.upstream);
@@ -174,7 +180,8 @@ impl Plant {
         };
         if route.dialect == HTTP {
             let is_plain = settings.kind == Kind::Http;
-            return Handler::Forward(forward(if is_plain { ForwardPath::Url } else { ForwardPath::Client }));
+            let path = if is_plain { ForwardPath::Url } else { ForwardPath::Client };
+            return Ok(Handler::Forward(forward(path)));
         }
         let handshake = Handshake {
             upstream: Arc::clone(upstream),
@@ -188,10 +195,10 @@ impl Plant {
             meter: meter.clone(),
             message_max: settings.max_message,
         };
-        let Some(dialect) = dialect::find(route.dialect) else {
-            return Handler::Sockets(Arc::new(Sockets { handshake, relay }));
-        };
-        let has_files = matches!(settings.kind, Kind::EngineIo | Kind::Demo);
+        let dialect =
+            dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
+        let has_files =
+            dialect.protocol() == Protocol::EngineIo && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
         let files = has_files.then(|| forward(ForwardPath::Url));
         let gateway = Gateway {
             dialect,
@@ -202,7 +209,7 @@ impl Plant {
             relay,
             meter,
         };
-        Handler::Gateway { gateway: Arc::new(gateway), files }
+        Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod bridge;
 pub mod carrier;
 pub mod chain;
 pub mod cli;
+pub mod close;
 pub mod codec;
 pub mod config;
 pub mod dialect;

@@ -81,7 +81,7 @@ impl Stage {
         };
         let now = Instant::now().into_std();
         let settings = Arc::clone(&self.settings);
-        let session = Session::new(policy, settings, transport, pace, 10 * SECOND, open(), now);
+        let session = Session::new(policy, settings, transport, pace, 10 * SECOND, Some(open()), now);
         let info = BridgeInfo {
             sid: Sid::from_random([self.sessions; 15]),
             carrier: Carrier { revision: Revision::V4, binary: true },

@@ -3,6 +3,7 @@
 //! Each dialect is a folder and one line in [`DIALECTS`].
 
 pub mod engineio;
+pub mod websocket;
 
 use std::fmt;
 
@@ -13,12 +14,13 @@ use http::{HeaderMap, StatusCode};
 
 use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{Frame, Malformed};
-use crate::packet::{Packet, Text, Transport};
+use crate::end::End;
+use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
 use crate::session::{Packets, Policy};
 use crate::upstream::Refused;
 
 /// Every dialect that a route can name.
-pub static DIALECTS: &[&dyn Dialect] = &[&engineio::EngineIo];
+pub static DIALECTS: &[&dyn Dialect] = &[&engineio::EngineIo, &websocket::WebSocket];
 
 /// The dialect of this name.
 pub fn find(name: &str) -> Option<&'static dyn Dialect> {
@@ -42,14 +44,26 @@ pub trait Dialect: Sync + fmt::Debug {
     /// What the request is answered with at once.
     fn read_head(&self, head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject>;
 
-    /// Whether a POST is of a kind that this dialect reads.
-    fn takes_push(&self, headers: &HeaderMap) -> bool;
+    /// The pairs of a first request's query that are the application's, as the client wrote them.
+    fn application_query(&self, query: &str) -> String;
+
+    /// What a new session's client is told first, if anything.
+    fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet>;
+
+    /// Whether a POST is of a kind that this dialect reads; a dialect without polling reads none.
+    fn takes_push(&self, _headers: &HeaderMap) -> bool {
+        false
+    }
 
     /// The packets in a POST's body.
-    fn decode_push(&self, carrier: Carrier, body: Bytes) -> Packets;
+    fn decode_push(&self, _carrier: Carrier, _body: Bytes) -> Packets {
+        Box::new(std::iter::empty())
+    }
 
     /// A poll's answer.
-    fn encode_poll(&self, carrier: Carrier, batch: &[Packet]) -> PollBody;
+    fn encode_poll(&self, _carrier: Carrier, _batch: &[Packet]) -> PollBody {
+        PollBody { content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
+    }
 
     /// The packet in a text frame.
     fn decode_text(&self, carrier: Carrier, text: Text) -> Result<Packet, Malformed>;
@@ -57,14 +71,48 @@ pub trait Dialect: Sync + fmt::Debug {
     /// The packet in a binary frame.
     fn decode_binary(&self, carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed>;
 
-    /// A packet as one WebSocket message.
-    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Frame;
+    /// The packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section 5.5).
+    fn decode_pong(&self) -> Option<Packet> {
+        None
+    }
+
+    /// A packet on a WebSocket.
+    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Written;
+
+    /// What the Close frame says when a session has ended so, its backend having said `closing`; without a code, nothing.
+    fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
+        Closing::default()
+    }
 
     /// What a refused request is answered with.
     fn reply(&self, reject: &Reject, road: Road) -> Reply;
 
     /// A backend's refusal in the words of this dialect.
     fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
+}
+
+/// What a client may be told when its session begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting<'a> {
+    /// Its id.
+    pub sid: &'a str,
+    /// Whether it may move to a WebSocket.
+    pub upgrades: bool,
+    /// Its heartbeat.
+    pub pace: Heartbeat,
+    /// The largest payload that it may send, in bytes.
+    pub max_payload: usize,
+}
+
+/// What becomes of a packet on a WebSocket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// A message.
+    Frame(Frame),
+    /// A Ping of WebSocket's own.
+    Ping,
+    /// The dialect has no word for it.
+    Nothing,
 }
 
 /// What the index knows of a session.
@@ -112,6 +160,8 @@ pub enum Reject {
     Empty,
     /// Its body is larger than `max_payload`.
     TooLarge,
+    /// It is no handshake of a WebSocket, where nothing else is served.
+    NoWebSocket,
     /// Its handshake is not that of RFC 6455, section 4.2.1; the text says where.
     BadWebSocket(&'static str),
 }

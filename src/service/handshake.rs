@@ -16,16 +16,14 @@ use super::settings::Route;
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::Carrier;
-use crate::codec::engineio::OpenPacket;
-use crate::dialect::engineio::application_query;
-use crate::dialect::{Reject, Road};
+use crate::dialect::{Dialect, Greeting, Reject, Road};
 use crate::meter::Outcome;
-use crate::packet::{Heartbeat, Packet, Transport};
+use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
 use crate::transport::polling::{self, Asker};
 use crate::transport::{Body, websocket};
-use crate::upstream::{Link, OpenError, OpenRequest, Opened, Upstream};
+use crate::upstream::{Link, OpenError, OpenRequest, Opened, Protocol, Upstream};
 
 /// What is needed to begin sessions on one route.
 #[derive(Debug)]
@@ -100,8 +98,7 @@ impl Handshake {
         {
             return polling::respond(gateway.dialect.reply(&reject, road));
         }
-        let same = self.upstream.protocol() == gateway.dialect.protocol();
-        if transport == Transport::WebSocket && same && route.session.relay {
+        if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect) {
             let begun = gateway.relay.begin(self, head, client, &route.path, admission).await;
             return begun.map_or_else(
                 |error| refuse(gateway, error, road, route),
@@ -112,10 +109,11 @@ impl Handshake {
                 },
             );
         }
-        let (opened, link) = match self.upstream.open(self.request(&head, client, route)).await {
-            Ok(opened) => opened,
-            Err(error) => return refuse(gateway, error, road, route),
-        };
+        let (opened, link) =
+            match self.upstream.open(self.request(gateway.dialect, &head, client, route)).await {
+                Ok(opened) => opened,
+                Err(error) => return refuse(gateway, error, road, route),
+            };
         gateway.meter.handshake(Outcome::Accepted);
         let mirrored = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
         let mut response = match Begun::new(gateway, carrier, transport, opened, mirrored, &route.session) {
@@ -127,11 +125,23 @@ impl Handshake {
         response
     }
 
+    /// Whether clients and backend speak the same, so that a WebSocket can be left to them. Whoever asks for a bare
+    /// WebSocket gets the backend's, whatever is spoken on it.
+    fn speaks(&self, dialect: &dyn Dialect) -> bool {
+        dialect.protocol() == Protocol::WebSocket || dialect.protocol() == self.upstream.protocol()
+    }
+
     /// What the backend gets to see of a request.
-    pub(super) fn request(&self, head: &Parts, client: Client, route: &Route) -> OpenRequest {
+    pub(super) fn request(
+        &self,
+        dialect: &dyn Dialect,
+        head: &Parts,
+        client: Client,
+        route: &Route,
+    ) -> OpenRequest {
         OpenRequest {
             path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
-            query: application_query(head.uri.query().unwrap_or_default()),
+            query: dialect.application_query(head.uri.query().unwrap_or_default()),
             headers: headers::for_upstream(&head.headers, client, &self.trusted_proxies),
             client: client.peer,
         }
@@ -160,14 +170,11 @@ impl Begun {
         getrandom::fill(&mut random).ok()?;
         let sid = Sid::from_random(random);
         let pace = pace(opened.heartbeat, settings);
-        let max_payload = settings.max_payload.or(opened.max_payload).unwrap_or(MAX_PAYLOAD);
-        let open = OpenPacket {
-            sid: sid.as_str().to_owned(),
-            upgrades: settings.allow_upgrades && transport == Transport::Polling,
-            ping_interval: pace.interval,
-            ping_timeout: pace.timeout,
-            max_payload: Some(max_payload),
-        };
+        let plain = gateway.dialect.protocol() == Protocol::WebSocket;
+        let otherwise = if plain { gateway.relay.message_max } else { MAX_PAYLOAD };
+        let max_payload = settings.max_payload.or(opened.max_payload).unwrap_or(otherwise);
+        let upgrades = settings.allow_upgrades && transport == Transport::Polling;
+        let greeting = Greeting { sid: sid.as_str(), upgrades, pace, max_payload };
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
@@ -176,7 +183,7 @@ impl Begun {
             transport,
             pace,
             backend.interval.min(backend.timeout) / 2,
-            Packet::Open(open.encode()),
+            gateway.dialect.greet(&greeting),
             tokio::time::Instant::now().into_std(),
         );
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);

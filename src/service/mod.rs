@@ -10,7 +10,6 @@ mod preflight;
 mod relayed;
 mod router;
 mod settings;
-mod sockets;
 mod stack;
 
 use std::net::SocketAddr;
@@ -20,7 +19,6 @@ pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
 pub use settings::{AdminSettings, Cors, OwnCors, Route};
-pub use sockets::Sockets;
 pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;

@@ -23,7 +23,7 @@ impl Gateway {
         route: &Route,
         cors: &CorsLayer,
     ) -> Option<Response> {
-        let request = self.handshake.request(head, client, route);
+        let request = self.handshake.request(self.dialect, head, client, route);
         let asking = self.handshake.upstream.ask(request, head.method.clone())?;
         if !origin_allowed(&head.headers, &route.allowed_origins) {
             return Some(polling::refuse(self.dialect, &Reject::Forbidden(None)));

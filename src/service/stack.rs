@@ -16,7 +16,6 @@ use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
 use super::settings::Route;
-use super::sockets::Sockets;
 use super::{Client, Response};
 use crate::meter::Op;
 use crate::transport::Abort;
@@ -53,8 +52,6 @@ pub enum Handler {
         /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
         files: Option<Arc<Forward>>,
     },
-    /// A plain WebSocket each, relayed.
-    Sockets(Arc<Sockets>),
     /// Nothing but requests, each forwarded as it is.
     Forward(Arc<Forward>),
 }
@@ -103,10 +100,6 @@ impl Service<Request<Incoming>> for Stack {
                 return Box::pin(async move { Ok(served.await) });
             }
             Handler::Gateway { gateway, .. } => gateway,
-            Handler::Sockets(sockets) => {
-                let served = Arc::clone(sockets).serve(head, client, route);
-                return Box::pin(async move { Ok(served.await) });
-            }
             Handler::Forward(forward) => {
                 let served = Arc::clone(forward).serve(head, body, client, route);
                 return Box::pin(async move { Ok(served.await) });

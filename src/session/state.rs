@@ -135,7 +135,7 @@ pub enum PollRefused {
 pub type PushRefused = PollRefused;
 
 impl Session {
-    /// Begins a session whose client is told `open` first.
+    /// Begins a session whose client is told `open` first, if anything.
     ///
     /// `keep_alive` is how often a backend that isn't read is told that its peer lives.
     pub fn new(
@@ -144,11 +144,13 @@ impl Session {
         transport: Transport,
         pace: Heartbeat,
         keep_alive: Duration,
-        open: Packet,
+        open: Option<Packet>,
         now: Instant,
     ) -> Self {
         let mut outbox = Outbox::default();
-        outbox.push(open);
+        if let Some(open) = open {
+            outbox.push(open);
+        }
         Self {
             policy,
             settings,

@@ -84,8 +84,15 @@ impl Rig {
             interval: settings.ping_interval.unwrap_or(Duration::from_secs(25)),
             timeout: settings.ping_timeout.unwrap_or(Duration::from_secs(20)),
         };
-        let session =
-            Session::new(policy(hang_up), Arc::new(settings), transport, pace, KEEP_ALIVE, open(), start);
+        let session = Session::new(
+            policy(hang_up),
+            Arc::new(settings),
+            transport,
+            pace,
+            KEEP_ALIVE,
+            Some(open()),
+            start,
+        );
         Self { session, start, now: start }
     }
 

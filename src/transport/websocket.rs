@@ -24,8 +24,9 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame, protocol::frame::F
 use super::{Body, Response};
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::carrier::Carrier;
+use crate::close;
 use crate::codec::engineio as wire;
-use crate::dialect::{Dialect, Reject};
+use crate::dialect::{Dialect, Reject, Written};
 use crate::duplex::{Duplex, WebSocket};
 use crate::end::End;
 use crate::packet::{Closing, Packet, Text};
@@ -120,13 +121,11 @@ impl FramedSocket {
                 self.pings += 1;
                 return None;
             }
-            Some(Ok(Frame::Pong(_) | Frame::Frame(_))) => return None,
+            Some(Ok(Frame::Pong(_))) => return self.dialect.decode_pong().map(Ok),
+            Some(Ok(Frame::Frame(_))) => return None,
             Some(Ok(Frame::Close(frame))) => {
-                let closing = frame.map_or_else(Closing::default, |frame| Closing {
-                    code: Some(frame.code.into()),
-                    reason: Text::from(frame.reason.as_str()),
-                });
-                return Some(Err(SocketEnd { end: End::ClientClosed, closing: Some(closing) }));
+                let closing = Some(close::from_frame(frame));
+                return Some(Err(SocketEnd { end: End::ClientClosed, closing }));
             }
             Some(Err(Error::Capacity(_))) => {
                 self.fault = Some(CloseCode::Size);
@@ -179,11 +178,13 @@ impl ClientSocket for FramedSocket {
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
-        let (opcode, payload) = match self.dialect.encode_frame(self.carrier, &packet) {
-            wire::Frame::Text(bytes) => (Data::Text, bytes),
-            wire::Frame::Binary(bytes) => (Data::Binary, bytes),
+        let message = |opcode, payload| RawFrame::message(payload, OpCode::Data(opcode), true);
+        let frame = match self.dialect.encode_frame(self.carrier, &packet) {
+            Written::Frame(wire::Frame::Text(bytes)) => message(Data::Text, bytes),
+            Written::Frame(wire::Frame::Binary(bytes)) => message(Data::Binary, bytes),
+            Written::Ping => RawFrame::ping(Bytes::new()),
+            Written::Nothing => return Ok(()),
         };
-        let frame = RawFrame::message(payload, OpCode::Data(opcode), true);
         self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| SocketBroken)
     }
 
@@ -207,11 +208,12 @@ impl ClientSocket for FramedSocket {
         }
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, _end: End, _closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()> {
         if self.closing == Goodbye::Unsaid {
             self.closing = Goodbye::Said;
-            // Engine.IO closes without a code, whatever the reason; only a broken frame is given one.
-            let frame = self.fault.map(|code| CloseFrame { code, reason: "".into() });
+            // A broken frame is told of in any dialect.
+            let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
+            let frame = fault.or_else(|| close::to_frame(&self.dialect.goodbye(end, closing)));
             // A client that closed first has had its answer already.
             let _ = self.socket.start_send_unpin(Frame::Close(frame));
         }

@@ -5,7 +5,6 @@
 
 mod answer;
 mod ask;
-mod close;
 #[cfg(feature = "demo")]
 mod demo;
 mod dial;

@@ -14,9 +14,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use crate::close;
 use crate::duplex::WebSocket;
 use crate::packet::{Closing, Text};
-use crate::upstream::{LinkError, close};
+use crate::upstream::LinkError;
 
 /// A WebSocket, client side.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::close;
 use crate::packet::{Closing, Message};
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::forward::{Forwarder, Source};
@@ -15,7 +16,7 @@ use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
     BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
-    Settings, Upstream, close,
+    Settings, Upstream,
 };
 
 /// A plain WebSocket server.

@@ -9,12 +9,11 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
-pub use query::application_query;
-
-use super::{Dialect, Known, Op, PollBody, Reject, Reply, Road};
+use super::{Dialect, Greeting, Known, Op, PollBody, Reject, Reply, Road, Written};
 use crate::carrier::{Carrier, Protocol};
 use crate::codec::engineio::{
-    Frame, Malformed, Payload, decode_text, encode_frame, encode_payload, encode_text, encoded_len,
+    Frame, Malformed, OpenPacket, Payload, decode_text, encode_frame, encode_payload, encode_text,
+    encoded_len,
 };
 use crate::packet::{Message, Packet, Text};
 use crate::session::{HangUp, Packets, Policy};
@@ -46,6 +45,21 @@ impl Dialect for EngineIo {
         head::read(head, find)
     }
 
+    fn application_query(&self, query: &str) -> String {
+        query::application_query(query)
+    }
+
+    fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet> {
+        let open = OpenPacket {
+            sid: greeting.sid.to_owned(),
+            upgrades: greeting.upgrades,
+            ping_interval: greeting.pace.interval,
+            ping_timeout: greeting.pace.timeout,
+            max_payload: Some(greeting.max_payload),
+        };
+        Some(Packet::Open(open.encode()))
+    }
+
     fn takes_push(&self, headers: &HeaderMap) -> bool {
         // Protocol 4 knows no binary body; the reference looks at exactly this value, and at no other.
         headers.get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes() != b"application/octet-stream")
@@ -67,13 +81,13 @@ impl Dialect for EngineIo {
         Ok(Packet::Message(Message::Binary(bytes)))
     }
 
-    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Frame {
+    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Written {
         if carrier.binary {
-            return encode_frame(packet);
+            return Written::Frame(encode_frame(packet));
         }
         let mut out = Vec::with_capacity(encoded_len(packet));
         encode_text(packet, &mut out);
-        Frame::Text(out.into())
+        Written::Frame(Frame::Text(out.into()))
     }
 
     fn reply(&self, reject: &Reject, road: Road) -> Reply {

@@ -30,7 +30,7 @@ impl<'a> Query<'a> {
 }
 
 /// The pairs that are the application's, as the client wrote them: all but `EIO`, `transport`, `sid`, `t`, `j`, `b64`.
-pub fn application_query(query: &str) -> String {
+pub(super) fn application_query(query: &str) -> String {
     let own = |pair: &str| {
         let key = decode(pair.split_once('=').map_or(pair, |(key, _)| key));
         matches!(key.as_ref(), "EIO" | "transport" | "sid" | "t" | "j" | "b64" | "")

@@ -16,6 +16,7 @@ pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
         Reject::BadRequest => (3, "Bad request"),
         Reject::Forbidden(message) => (4, message.as_deref().unwrap_or("Forbidden")),
         Reject::UnsupportedVersion => (5, "Unsupported protocol version"),
+        Reject::NoWebSocket => return empty(StatusCode::UPGRADE_REQUIRED),
         Reject::BadMethod => return empty(StatusCode::INTERNAL_SERVER_ERROR),
         Reject::Empty => return empty(StatusCode::BAD_REQUEST),
         Reject::TooLarge => return empty(StatusCode::PAYLOAD_TOO_LARGE),

@@ -71,7 +71,8 @@ impl World {
         let now = tokio::time::Instant::now().into_std();
         let pace = Heartbeat { interval: 400 * MS, timeout: 300 * MS };
         let policy = policy(hang_up);
-        let session = Session::new(policy, Arc::clone(&settings), transport, pace, KEEP_ALIVE, open(), now);
+        let session =
+            Session::new(policy, Arc::clone(&settings), transport, pace, KEEP_ALIVE, Some(open()), now);
         let mut world = Self {
             session,
             now,

@@ -7,13 +7,13 @@ use crate::packet::{Closing, Text};
 /// The Close frame that says what `closing` says, as far as that can be said on the wire.
 ///
 /// `None` is a frame without a code: 1005 and 1006 are words for the absence of a code and are never sent.
-pub(super) fn to_frame(closing: &Closing) -> Option<CloseFrame> {
+pub fn to_frame(closing: &Closing) -> Option<CloseFrame> {
     let code = closing.code.filter(|&code| may_be_sent(code))?;
     Some(CloseFrame { code: code.into(), reason: cut(closing.reason.as_str()).into() })
 }
 
 /// What a Close frame that came in says.
-pub(super) fn from_frame(frame: Option<CloseFrame>) -> Closing {
+pub fn from_frame(frame: Option<CloseFrame>) -> Closing {
     frame.map_or_else(Closing::default, |frame| Closing {
         code: Some(frame.code.into()),
         reason: Text::lossy(frame.reason.into()),

@@ -18,7 +18,8 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
 use crate::service::{
-    Client, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route, Shared, Stack,
+    Arrivals, Client, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route,
+    Shared, Stack,
 };
 use crate::upstream::{self, BuildError, Kind, Protocol, Upstream};
 
@@ -84,12 +85,15 @@ async fn serve(config: Config) -> anyhow::Result<End> {
         Stack::new(Arc::clone(&shared), Client { peer: info.peer, secure: info.secure })
     };
     public.serve(make, &connections, &signals, &metrics.connections(Listener::Public));
-    let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams));
+    let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams.clone()));
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers, &admin_signals, &metrics.connections(Listener::Admin));
 
     drain.started.cancelled().await;
     metrics.draining();
+    for (_, upstream) in &upstreams {
+        upstream.drain(config.server.drain_timeout);
+    }
     let deadline = Instant::now() + config.server.drain_timeout;
     let clean = tokio::select! {
         clean = finish(&registry, &sessions, &connections, &signals, deadline, config.server.drain_timeout) => clean,
@@ -195,6 +199,18 @@ impl Plant {
             meter: meter.clone(),
             message_max: settings.max_message,
         };
+        if route.dialect == MUX {
+            let arrivals = Arrivals {
+                upstream: Arc::clone(upstream),
+                draining: self.draining.clone(),
+                index,
+                registry: self.registry.clone(),
+                tracker: self.sessions.clone(),
+                meter,
+            };
+            let (message_max, epochs) = (settings.max_message, Epochs::default());
+            return Ok(Handler::Demux(Arc::new(Demux { arrivals, message_max, epochs })));
+        }
         let dialect =
             dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
         let has_files =
@@ -249,6 +265,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// The dialect of routes that forward.
 const HTTP: &str = "http";
+/// The dialect of routes that other proxies bring their sessions on.
+const MUX: &str = "mux";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);

@@ -25,4 +25,6 @@ pub enum Protocol {
     EngineIo,
     /// Whatever the application makes of it.
     WebSocket,
+    /// Many sessions at once (`docs/mux.md`).
+    Mux,
 }

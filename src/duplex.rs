@@ -37,13 +37,19 @@ impl Duplex {
     }
 
     /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.
-    pub async fn into_web_socket(self, read_ahead: Bytes, role: Role, message_max: usize) -> WebSocket {
+    pub async fn into_web_socket(
+        self,
+        read_ahead: Bytes,
+        role: Role,
+        message_max: usize,
+        buffers: Buffers,
+    ) -> WebSocket {
         WebSocketStream::from_partially_read(
             self,
             // Copied, because the buffer behind it is hyper's: it would be kept for as long as the socket.
             read_ahead.to_vec(),
             role,
-            Some(web_socket_config(message_max)),
+            Some(web_socket_config(message_max, buffers)),
         )
         .await
     }
@@ -52,11 +58,24 @@ impl Duplex {
 /// WebSocket frames over a [`Duplex`].
 pub type WebSocket = WebSocketStream<Duplex>;
 
+/// How much a WebSocket reads and writes at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Buffers {
+    /// One client's.
+    Small,
+    /// Shared by many.
+    Large,
+}
+
 /// The one place that sizes tungstenite's buffers: its defaults cost 137 kB for an idle socket.
-fn web_socket_config(message_max: usize) -> WebSocketConfig {
+fn web_socket_config(message_max: usize, buffers: Buffers) -> WebSocketConfig {
+    let (read, write) = match buffers {
+        Buffers::Small => (READ_BUFFER_LEN, WRITE_BUFFER_LEN),
+        Buffers::Large => (SHARED_BUFFER_LEN, SHARED_BUFFER_LEN),
+    };
     WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_LEN)
-        .write_buffer_size(WRITE_BUFFER_LEN)
+        .read_buffer_size(read)
+        .write_buffer_size(write)
         // Bounded by whoever writes: nothing is taken after a write that blocked until all before it is out, so the
         // buffer never holds more than one message beyond its size.
         .max_write_buffer_size(usize::MAX)
@@ -68,6 +87,8 @@ fn web_socket_config(message_max: usize) -> WebSocketConfig {
 const READ_BUFFER_LEN: usize = 1024;
 /// Taken when there is something to write.
 const WRITE_BUFFER_LEN: usize = 4096;
+/// There are few of these, and what many say at once goes out in one piece.
+const SHARED_BUFFER_LEN: usize = 64 << 10;
 
 impl AsyncRead for Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

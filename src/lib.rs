@@ -15,6 +15,7 @@ pub mod drain;
 pub mod duplex;
 pub mod end;
 pub mod meter;
+pub mod mux;
 pub mod packet;
 pub mod server;
 pub mod service;

@@ -56,6 +56,10 @@ pub enum Section {
     Upstream,
     /// One `[upstreams.NAME.tls]`.
     UpstreamTls,
+    /// One `[upstreams.NAME.mux]`.
+    UpstreamMux,
+    /// One `[routes.mux]`.
+    RouteMux,
 }
 
 impl Section {
@@ -72,6 +76,8 @@ impl Section {
             Self::Route => "[[routes]]",
             Self::Upstream => "[upstreams.NAME]",
             Self::UpstreamTls => "[upstreams.NAME.tls]",
+            Self::UpstreamMux => "[upstreams.NAME.mux]",
+            Self::RouteMux => "[routes.mux]",
         }
     }
 
@@ -100,7 +106,9 @@ const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static s
 /// Every key, in the order of the shipped file.
 #[rustfmt::skip] // One line for each key.
 pub const KEYS: &[Key] = {
-    use Section::{Admin, Cors, Defaults, Log, Route, Server, Tls, Upstream, UpstreamTls};
+    use Section::{
+        Admin, Cors, Defaults, Log, Route, RouteMux, Server, Tls, Upstream, UpstreamMux, UpstreamTls,
+    };
     use Shown::{Default, Example, Mirrored};
     &[
         row(Server, "listen", Default("[\"127.0.0.1:8080\"]"), "where clients come in; port 0 takes any free port"),
@@ -135,9 +143,12 @@ pub const KEYS: &[Key] = {
         row(Cors, "max_age", Example("\"2h\""), "how long browsers may remember it"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
-        row(Route, "dialect", Example("\"engine.io\""), "what clients speak: engine.io (Socket.IO 3, 4), websocket, http"),
+        row(Route, "dialect", Example("\"engine.io\""), "what clients speak: engine.io (Socket.IO), websocket, mux, http"),
         row(Route, "upstream", Example("\"demo\""), "the name of an upstream, see below"),
-        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket, http or demo"),
+        row(Route, "mux", Example("{ token = \"a-long-secret\" }"), "what concerns only dialect mux"),
+        row(RouteMux, "token", Example("\"a-long-secret\""), "who connects must have it; unset: anybody may"),
+        row(RouteMux, "credit", Default("\"256KiB\""), "what may wait here for one session, each way"),
+        row(Upstream, "kind", Example("\"demo\""), "what the backend speaks: engine.io, websocket, mux, http, demo"),
         row(Upstream, "url", Example("\"ws://127.0.0.1:3000/socket.io/\""), "where it is; a list is used in turn, past what is down"),
         row(Upstream, "tls", Example("{ ca = \"ca.pem\" }"), "how it proves who it is, behind wss or https"),
         row(Upstream, "host", Default("\"client\""), "which Host it sees: the client's, or upstream for the URL's"),
@@ -145,6 +156,11 @@ pub const KEYS: &[Key] = {
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
         row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
+        row(Upstream, "mux", Example("{ connections = 2 }"), "what concerns only kind mux"),
+        row(UpstreamMux, "connections", Default("1"), "how many WebSockets the sessions are spread over"),
+        row(UpstreamMux, "credit", Default("\"256KiB\""), "what may wait here for one session, each way"),
+        row(UpstreamMux, "resume_timeout", Default("\"30s\""), "how long sessions outlive a broken connection; 0 is off"),
+        row(UpstreamMux, "token", Example("\"a-long-secret\""), "what the backend knows us by"),
         row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
         row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
         row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),

@@ -21,6 +21,7 @@ mod files;
 pub mod keys;
 mod listeners;
 mod log;
+mod mux;
 mod routes;
 mod sessions;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::fault::{Place, Problem, Sink};
 use super::keys::Section;
+use super::mux;
 use super::sessions::Defaults;
 use super::suggestion::nearest;
 use super::table::Table;
@@ -13,10 +14,10 @@ use crate::service::Route;
 use crate::upstream::Kind;
 
 /// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 3] =
-    [("engine.io", "engine.io"), ("websocket", "websocket"), ("http", "http")];
+pub(super) const DIALECTS: [(&str, &str); 4] =
+    [("engine.io", "engine.io"), ("websocket", "websocket"), ("mux", "mux"), ("http", "http")];
 /// Dialects that a later version serves.
-pub(super) const DIALECTS_LATER: [&str; 3] = ["mux", "sockjs", "longpoll"];
+pub(super) const DIALECTS_LATER: [&str; 2] = ["sockjs", "longpoll"];
 
 /// Reads all routes; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
@@ -35,6 +36,7 @@ pub(super) fn read(
         let host = table.value("host", host);
         let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
         let upstream = table.required("upstream", |node| one_of(node, &names));
+        let mux = mux::route(&table, dialect);
         let Defaults { session, allowed_origins, cors, compression } = defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
@@ -56,7 +58,17 @@ pub(super) fn read(
                 );
             }
             let session = Arc::new(session);
-            routes.push(Route { path, host, dialect, upstream, allowed_origins, cors, compression, session });
+            routes.push(Route {
+                path,
+                host,
+                dialect,
+                upstream,
+                allowed_origins,
+                cors,
+                compression,
+                mux,
+                session,
+            });
         }
     }
     routes

@@ -41,7 +41,10 @@ fn parse(text: &str) -> Config {
 
 /// Whether the shipped file shows the section's keys inside the value of one key.
 fn is_inline(section: Section) -> bool {
-    matches!(section, Section::Tls | Section::Cors | Section::UpstreamTls)
+    matches!(
+        section,
+        Section::Tls | Section::Cors | Section::UpstreamTls | Section::UpstreamMux | Section::RouteMux
+    )
 }
 
 /// The least that can be run.
@@ -53,6 +56,10 @@ fn bare_with(section: Section, line: &str) -> String {
     match section {
         Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
         Section::Upstream => BARE.replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
+        Section::UpstreamMux => {
+            format!("{}[upstreams.u.mux]\n{line}\n", BARE.replace("'websocket'", "'mux'"))
+        }
+        Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
         // Its one required key.
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
@@ -173,8 +180,9 @@ fn the_shipped_file_is_valid_as_it_is() {
 fn every_commented_key_is_valid_when_it_is_switched_on() {
     let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
     let on = |line: &str| line.strip_prefix("# ").filter(is_key).map(str::to_owned);
-    // A demo has no URL, so the upstream is made a real one; and only a secure URL has TLS.
-    let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"websocket\"");
+    // A demo has no URL, so the upstream is made a real one, of the kind that has all keys; and only a secure URL has TLS.
+    let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"mux\"");
+    let body = body.replace("dialect = \"engine.io\"", "dialect = \"mux\"");
     let body = body.replace("\"ws://", "\"wss://");
     let text: Vec<String> = body
         .lines()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::fault::{Problem, Sink};
 use super::keys::Section;
+use super::mux;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
@@ -11,14 +12,13 @@ use super::values::{GB, HOUR, MS, Wrong, duration, size, url, word};
 use crate::upstream::{Host, Kind, Settings};
 
 /// What backends may speak.
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 5] = [
     ("engine.io", Kind::EngineIo),
     ("websocket", Kind::WebSocket),
+    ("mux", Kind::Mux),
     ("http", Kind::Http),
     ("demo", Kind::Demo),
 ];
-/// Kinds that a later version dials.
-const KINDS_LATER: [&str; 1] = ["mux"];
 
 /// The upstreams as they are written, before any is judged.
 pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
@@ -54,18 +54,21 @@ fn read_one(table: &Table<'_>) -> Settings {
         (Some(Kind::Demo), Some(_)) => {
             table.report("url", "a URL".to_owned(), "none, kind \"demo\" runs inside this binary");
         }
-        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Http), None) => table.report_missing("url"),
+        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), None) => {
+            table.report_missing("url");
+        }
         // A list of faulty URLs has had its faults.
-        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Http), Some(node))
+        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), Some(node))
             if urls.as_ref().is_some_and(Vec::is_empty) && node.items().is_none_or(<[_]>::is_empty) =>
         {
             table.report("url", "an empty list".to_owned(), "at least one URL");
         }
-        (Some(Kind::Demo | Kind::EngineIo | Kind::WebSocket | Kind::Http) | None, _) => {}
+        (Some(Kind::Demo | Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http) | None, _) => {}
     }
     settings.kind = kind.unwrap_or(settings.kind);
     settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
     settings.tls = trust::read(table, &settings);
+    settings.mux = mux::upstream(table, kind);
     table.set(
         "host",
         &mut settings.host,
@@ -79,10 +82,10 @@ fn read_one(table: &Table<'_>) -> Settings {
 }
 
 fn kind(node: &Node) -> Result<Kind, Wrong> {
-    let kind = word(&KINDS, &KINDS_LATER)(node)?;
+    let kind = word(&KINDS, &[])(node)?;
     if kind == Kind::Demo && !cfg!(feature = "demo") {
         let found = Some("\"demo\", and this binary was built without the feature demo".to_owned());
-        return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket, http") });
+        return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket, mux, http") });
     }
     Ok(kind)
 }

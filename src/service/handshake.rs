@@ -110,7 +110,7 @@ impl Handshake {
             );
         }
         let (opened, link) =
-            match self.upstream.open(self.request(gateway.dialect, &head, client, route)).await {
+            match self.upstream.open(self.request(gateway.dialect, &head, client, transport, route)).await {
                 Ok(opened) => opened,
                 Err(error) => return refuse(gateway, error, road, route),
             };
@@ -128,7 +128,11 @@ impl Handshake {
     /// Whether clients and backend speak the same, so that a WebSocket can be left to them. Whoever asks for a bare
     /// WebSocket gets the backend's, whatever is spoken on it.
     fn speaks(&self, dialect: &dyn Dialect) -> bool {
-        dialect.protocol() == Protocol::WebSocket || dialect.protocol() == self.upstream.protocol()
+        match (dialect.protocol(), self.upstream.protocol()) {
+            (_, Protocol::Mux) => false,
+            (Protocol::WebSocket, _) => true,
+            (client, backend) => client == backend,
+        }
     }
 
     /// What the backend gets to see of a request.
@@ -137,13 +141,17 @@ impl Handshake {
         dialect: &dyn Dialect,
         head: &Parts,
         client: Client,
+        transport: Transport,
         route: &Route,
     ) -> OpenRequest {
         OpenRequest {
+            prefix: route.path.clone(),
             path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
             query: dialect.application_query(head.uri.query().unwrap_or_default()),
             headers: headers::for_upstream(&head.headers, client, &self.trusted_proxies),
             client: client.peer,
+            dialect: dialect.name(),
+            transport,
         }
     }
 }

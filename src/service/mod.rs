@@ -2,6 +2,8 @@
 
 pub mod admin;
 mod cors;
+mod demux;
+mod demuxed;
 mod forward;
 mod gateway;
 mod handshake;
@@ -14,11 +16,13 @@ mod stack;
 
 use std::net::SocketAddr;
 
+pub use demux::{Demux, Epochs};
+pub use demuxed::Arrivals;
 pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
-pub use settings::{AdminSettings, Cors, OwnCors, Route};
+pub use settings::{AdminSettings, Cors, DemuxSettings, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;

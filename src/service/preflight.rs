@@ -8,6 +8,7 @@ use super::handshake::{explain, origin_allowed, unavailable};
 use super::settings::Route;
 use super::{Client, Response};
 use crate::dialect::{Reject, Reply, Road};
+use crate::packet::Transport;
 use crate::transport::polling;
 use crate::upstream::Answer;
 
@@ -23,7 +24,7 @@ impl Gateway {
         route: &Route,
         cors: &CorsLayer,
     ) -> Option<Response> {
-        let request = self.handshake.request(self.dialect, head, client, route);
+        let request = self.handshake.request(self.dialect, head, client, Transport::Polling, route);
         let asking = self.handshake.upstream.ask(request, head.method.clone())?;
         if !origin_allowed(&head.headers, &route.allowed_origins) {
             return Some(polling::refuse(self.dialect, &Reject::Forbidden(None)));

@@ -10,6 +10,7 @@ use super::handshake::Handshake;
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry, RelayHandle};
 use crate::meter::Meter;
+use crate::packet::Transport;
 use crate::sid::Sid;
 use crate::transport::relay::{Place, Relay};
 use crate::transport::{Body, websocket};
@@ -44,10 +45,13 @@ impl RelayRoute {
         admission: Admission,
     ) -> Result<Response, OpenError> {
         let request = OpenRequest {
+            prefix: prefix.to_owned(),
             path: head.uri.path().strip_prefix(prefix).unwrap_or_default().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             headers: headers::for_relay(&head.headers, client, &handshake.trusted_proxies),
             client: client.peer,
+            dialect: "websocket",
+            transport: Transport::WebSocket,
         };
         let Relayed { stream, read_ahead, headers } = handshake.upstream.relay(request).await?;
         let mut random = [0; 15];

@@ -67,7 +67,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::service::Cors;
+    use crate::service::{Cors, DemuxSettings};
 
     fn route(path: &str, host: Option<&str>) -> Route {
         Route {
@@ -78,6 +78,7 @@ mod tests {
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
+            mux: DemuxSettings::default(),
             session: Arc::default(),
         }
     }

@@ -1,8 +1,11 @@
 //! The part of the configuration that says what happens to a request: routes, and the admin listener.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderValue;
 
 use crate::session;
 
@@ -23,8 +26,32 @@ pub struct Route {
     pub cors: Cors,
     /// Whether long answers to polls are compressed for clients that take it.
     pub compression: bool,
+    /// What concerns only dialect `mux`.
+    pub mux: DemuxSettings,
     /// What its sessions live by.
     pub session: Arc<session::Settings>,
+}
+
+/// What concerns only routes of dialect `mux` (`[routes.mux]`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct DemuxSettings {
+    /// The `Authorization` that a connection must come with; `None` lets everybody in.
+    pub token: Option<HeaderValue>,
+    /// Payload bytes that may wait for one session, in each direction.
+    pub credit: usize,
+}
+
+impl Default for DemuxSettings {
+    fn default() -> Self {
+        Self { token: None, credit: 256 << 10 }
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for DemuxSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DemuxSettings").field("credit", &self.credit).finish_non_exhaustive()
+    }
 }
 
 /// Whose word the CORS headers of a route's answers are.

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tower::Service;
 
 use super::cors::CorsLayer;
+use super::demux::Demux;
 use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
@@ -52,6 +53,8 @@ pub enum Handler {
         /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
         files: Option<Arc<Forward>>,
     },
+    /// Connections that carry other proxies' sessions.
+    Demux(Arc<Demux>),
     /// Nothing but requests, each forwarded as it is.
     Forward(Arc<Forward>),
 }
@@ -100,6 +103,9 @@ impl Service<Request<Incoming>> for Stack {
                 return Box::pin(async move { Ok(served.await) });
             }
             Handler::Gateway { gateway, .. } => gateway,
+            Handler::Demux(demux) => {
+                return answered(Arc::clone(demux).serve(head, client, route));
+            }
             Handler::Forward(forward) => {
                 let served = Arc::clone(forward).serve(head, body, client, route);
                 return Box::pin(async move { Ok(served.await) });

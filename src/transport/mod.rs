@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod compress;
+pub mod mux;
 pub mod polling;
 pub mod relay;
 pub mod tunnel;

@@ -27,7 +27,7 @@ use crate::carrier::Carrier;
 use crate::close;
 use crate::codec::engineio as wire;
 use crate::dialect::{Dialect, Reject, Written};
-use crate::duplex::{Duplex, WebSocket};
+use crate::duplex::{Buffers, Duplex, WebSocket};
 use crate::end::End;
 use crate::packet::{Closing, Packet, Text};
 
@@ -84,7 +84,7 @@ pub async fn framed(
     max_payload: usize,
 ) -> Option<Box<dyn ClientSocket>> {
     let (duplex, read_ahead) = upgraded(upgrade).await?;
-    let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload).await;
+    let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid, pings: 0 }))
 }
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::codec::engineio::{Frame, OpenPacket, decode_text, encode_frame};
+use crate::duplex::Buffers;
 use crate::packet::{Closing, Message, Packet, Text};
 use crate::sid::Sid;
 use crate::upstream::ask::{Question, ask};
@@ -94,7 +95,8 @@ impl Upstream for EngineIo {
 pub(super) fn terms(host: Host, message_max: usize) -> Terms {
     // A text frame has the packet's type before the message, and there must be room for the open packet.
     let message_max = message_max.saturating_add(1).max(OPEN_PACKET_LEN_MAX);
-    Terms { host, query: "EIO=4&transport=websocket", message_max, first: First::Server }
+    let (query, buffers) = ("EIO=4&transport=websocket", Buffers::Small);
+    Terms { host, query, message_max, buffers, first: First::Server }
 }
 
 /// Waits for the open packet, with which the session begins.

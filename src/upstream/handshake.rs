@@ -23,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::duplex::Duplex;
+use crate::duplex::{Buffers, Duplex};
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
@@ -39,6 +39,8 @@ pub(super) struct Terms {
     pub(super) query: &'static str,
     /// The largest message that will be read, in bytes on the wire.
     pub(super) message_max: usize,
+    /// How much of it is read and written at once.
+    pub(super) buffers: Buffers,
     /// Who speaks first on the WebSocket.
     pub(super) first: First,
 }
@@ -127,7 +129,7 @@ pub(super) async fn shake(
                 Greeting::Refusal(refused) => return Err(OpenError::Refused(Box::new(refused))),
             }
         }
-        let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max).await;
+        let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max, terms.buffers).await;
         let mut headers = std::mem::take(response.headers_mut());
         headers::keep_for_client(&mut headers);
         Ok(Accepted { socket: Socket::new(socket), headers, subprotocol })

@@ -13,6 +13,7 @@ mod forward;
 mod handshake;
 mod headers;
 mod late;
+pub mod mux;
 mod plain;
 mod pool;
 mod request_body;
@@ -41,11 +42,12 @@ use tokio_util::task::TaskTracker;
 pub use crate::carrier::Protocol;
 use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
-use crate::packet::{Closing, Message};
+use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
 use crate::tls::{TlsError, Trust};
 pub use answer::{AnswerBody, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
+pub use mux::MuxSettings;
 
 /// Makes the upstream that `settings` describe.
 ///
@@ -61,6 +63,7 @@ pub fn build(
 ) -> Result<Arc<dyn Upstream>, BuildError> {
     Ok(match settings.kind {
         Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
+        Kind::Mux => Arc::new(mux::Mux::new(settings, tracker, cancel)?),
         Kind::Http => Arc::new(plain::Plain::new(settings, tracker, cancel)?),
         Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, tracker, cancel)?),
         #[cfg(feature = "demo")]
@@ -110,6 +113,9 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
     fn is_down(&self) -> bool;
+
+    /// The proxy is being stopped, and opens no session any more; the last of them ends within `patience`.
+    fn drain(&self, _patience: Duration) {}
 }
 
 /// The future of [`Upstream::open`].
@@ -134,6 +140,8 @@ pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + S
 /// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
 #[derive(Clone, Debug)]
 pub struct OpenRequest {
+    /// The route's prefix, which the URL's path takes the place of; a shared connection passes it on.
+    pub prefix: String,
     /// The path behind the route's prefix, as the client wrote it: often empty. It is appended to the URL's path.
     pub path: String,
     /// The application's own query pairs, joined by `&`, as the client wrote them: no `sid`, `t`, `j`, `b64`, `EIO`
@@ -144,6 +152,10 @@ pub struct OpenRequest {
     pub headers: HeaderMap,
     /// The client's address.
     pub client: SocketAddr,
+    /// What the client speaks, by the name in the configuration.
+    pub dialect: &'static str,
+    /// What it comes on.
+    pub transport: Transport,
 }
 
 /// What the backend said when it accepted.
@@ -273,6 +285,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
     pub max_message: usize,
+    /// What concerns only kind `mux`.
+    pub mux: MuxSettings,
 }
 
 impl Default for Settings {
@@ -286,6 +300,7 @@ impl Default for Settings {
             handshake_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_mins(1),
             max_message: 16 << 20,
+            mux: MuxSettings::default(),
         }
     }
 }
@@ -315,6 +330,8 @@ pub enum Kind {
     Demo,
     /// Plain HTTP, to which requests are forwarded.
     Http,
+    /// All sessions over shared connections.
+    Mux,
 }
 
 /// Which `Host` header the backend sees.

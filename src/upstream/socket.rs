@@ -60,6 +60,11 @@ impl Socket {
         Self { inner, control: None, flush_due: false, goodbye: false, reading: Reading::Open, pings: 0 }
     }
 
+    /// The bare WebSocket.
+    pub(super) fn into_inner(self) -> WebSocket {
+        self.inner
+    }
+
     /// Whether one more frame can be taken.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_control(cx))?;

@@ -91,6 +91,9 @@ mod tests {
 
     fn ask(url: &str, path: &str, query: &str, own_query: &str) -> String {
         let request = OpenRequest {
+            prefix: String::new(),
+            dialect: "engine.io",
+            transport: crate::packet::Transport::Polling,
             path: path.to_owned(),
             query: query.to_owned(),
             headers: HeaderMap::new(),

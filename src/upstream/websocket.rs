@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::close;
+use crate::duplex::Buffers;
 use crate::packet::{Closing, Message};
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::forward::{Forwarder, Source};
@@ -44,6 +45,7 @@ impl WebSocket {
             host: self.settings.host,
             query: "",
             message_max: self.settings.max_message,
+            buffers: Buffers::Small,
             first: First::Anybody,
         };
         let accepted = self.dialer.open(request, &terms, deadline).await?;

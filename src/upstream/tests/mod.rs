@@ -73,6 +73,9 @@ fn url(listener: &TcpListener) -> http::Uri {
 
 fn request() -> OpenRequest {
     OpenRequest {
+        prefix: String::new(),
+        dialect: "engine.io",
+        transport: crate::packet::Transport::Polling,
         path: String::new(),
         query: "room=7".to_owned(),
         headers: HeaderMap::new(),

@@ -1,0 +1,160 @@
+//! What each frame of the other side does.
+
+use std::time::Instant;
+
+use super::frame::{Accepted, Denied, Frame, Hello, Id, Open};
+use super::line::{Event, Line, Side, Violation};
+use super::stream::{Stage, Stream};
+use crate::packet::{Closing, Message};
+
+impl Line {
+    /// A frame came.
+    ///
+    /// # Errors
+    /// The connection is to be closed with 1002; what becomes of the sessions is the caller's to say.
+    pub fn handle(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
+        match (frame, self.side()) {
+            (Frame::Hello(hello), _) => self.hear_hello(hello)?,
+            (_, Side::Backend) if self.theirs.is_none() => {
+                return Err(Violation("the first frame is no hello"));
+            }
+            (Frame::Open(id, open), Side::Backend) => self.hear_open(id, open),
+            (Frame::Ok(id, accepted), Side::Proxy) => self.hear_answer(id, Ok(accepted)),
+            (Frame::Deny(id, denied), Side::Proxy) => self.hear_answer(id, Err(denied)),
+            (Frame::Message(id, seq, message), _) => self.hear_message(id, seq, message, now)?,
+            (Frame::Acks(acks), _) => {
+                for ack in acks {
+                    if let Some(stream) = self.sessions.get_mut(&ack.id) {
+                        stream.acknowledge(ack.seq, ack.limit)?;
+                        self.feed(ack.id);
+                    }
+                }
+            }
+            (Frame::Close(id, seq, closing), _) => self.hear_close(id, seq, closing)?,
+            (Frame::Transport(id, word), Side::Backend) => self.events.push_back(Event::Transport(id, word)),
+            (Frame::Drain(seconds), _) => self.events.push_back(Event::Drain(seconds)),
+            (Frame::Sync { epoch, .. }, side) if epoch.is_some() != (side == Side::Backend) => {
+                return Err(Violation("a sync of the other side"));
+            }
+            (Frame::Sync { sessions, more, .. }, _) => self.hear_sync(sessions, more)?,
+            (Frame::Open(..) | Frame::Transport(..), Side::Proxy)
+            | (Frame::Ok(..) | Frame::Deny(..), Side::Backend) => {
+                return Err(Violation("a verb of the other side"));
+            }
+        }
+        Ok(())
+    }
+
+    fn hear_hello(&mut self, hello: Hello) -> Result<(), Violation> {
+        if self.flowing {
+            return Err(Violation("a second hello"));
+        }
+        if self.side() == Side::Backend && hello.epoch.is_empty() {
+            return Err(Violation("a hello without an epoch"));
+        }
+        self.terms.credit = hello.credit > 0;
+        self.terms.granted = hello.credit;
+        self.terms.keeps = match self.side() {
+            Side::Proxy => hello.resume && self.hello.resume_ms > 0,
+            Side::Backend => self.hello.resume && hello.resume_ms > 0,
+        };
+        if self.side() == Side::Backend {
+            self.urgent.push_back(Frame::Hello(self.hello.clone()));
+        }
+        // What is left from before a break waits for a sync.
+        let fresh = match self.side() {
+            Side::Proxy => self.theirs.is_none(),
+            Side::Backend => self.sessions.is_empty(),
+        };
+        if self.side() == Side::Proxy && fresh {
+            // They were opened before anybody had granted anything.
+            for stream in self.sessions.values_mut() {
+                stream.regrant(&self.terms);
+            }
+        }
+        self.theirs = Some(hello);
+        self.flowing = fresh;
+        self.events.push_back(Event::Hello);
+        Ok(())
+    }
+
+    fn hear_open(&mut self, id: Id, open: Box<Open>) {
+        match self.sessions.get_mut(&id) {
+            None => {
+                self.sessions.insert(id, Stream::new(Stage::Asked, &self.terms));
+                self.events.push_back(Event::Asked(id, open));
+            }
+            Some(stream) => {
+                stream.stage_due = matches!(stream.stage, Stage::Answered(_));
+                self.queue(id);
+            }
+        }
+    }
+
+    fn hear_answer(&mut self, id: Id, answer: Result<Box<Accepted>, Box<Denied>>) {
+        let Some(stream) = self.sessions.get_mut(&id) else {
+            if answer.is_ok() {
+                self.refuse(id);
+            }
+            return;
+        };
+        // The answer to a question that was asked twice, perhaps.
+        if !matches!(stream.stage, Stage::Asking(_)) {
+            return;
+        }
+        if answer.is_ok() {
+            stream.stage = Stage::Open;
+            stream.stage_due = false;
+            self.queue(id);
+            self.feed(id);
+        } else {
+            self.sessions.remove(&id);
+        }
+        self.events.push_back(Event::Answered(id, answer));
+    }
+
+    fn hear_message(&mut self, id: Id, seq: u64, message: Message, now: Instant) -> Result<(), Violation> {
+        let too_large = self.hello.max_message.is_some_and(|max| message.len() as u64 > max);
+        let Some(stream) = self.sessions.get_mut(&id) else {
+            self.refuse(id);
+            return Ok(());
+        };
+        if matches!(stream.stage, Stage::Asking(_) | Stage::Asked) && stream.closing.is_none() {
+            return Err(Violation("a message before its ok"));
+        }
+        if stream.heard_end {
+            return Err(Violation("a message behind its x"));
+        }
+        let within = stream.hear(seq, message, &self.terms)?;
+        if !stream.held || stream.closing.is_some() {
+            stream.forget_incoming();
+        } else if too_large {
+            self.sever(id, &Closing::new(1009, "message too large"), now);
+        } else if !within {
+            self.sever(id, &Closing::new(1008, "over its credit"), now);
+        } else {
+            self.events.push_back(Event::Readable(id));
+        }
+        self.note_news(id);
+        Ok(())
+    }
+
+    fn hear_close(&mut self, id: Id, seq: u64, closing: Closing) -> Result<(), Violation> {
+        let Some(stream) = self.sessions.get_mut(&id) else { return Ok(()) };
+        if seq > stream.got() {
+            return Err(Violation("an x for messages that never came"));
+        }
+        if matches!(stream.stage, Stage::Asking(_)) && stream.held {
+            self.events.push_back(Event::Unanswered(id, closing.clone()));
+        }
+        stream.hear_end(closing);
+        // Ours answers theirs; nobody waits for another.
+        if stream.closing.is_none() {
+            stream.closing = Some(Closing::new(1000, ""));
+            self.queue(id);
+        }
+        self.events.push_back(Event::Readable(id));
+        self.forget_if_over(id);
+        Ok(())
+    }
+}

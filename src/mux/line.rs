@@ -1,0 +1,392 @@
+//! One side of an epoch: its sessions, and what is to be written next on the connection of the moment.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::frame::{Accepted, Denied, Frame, Held, Hello, Id, Open};
+use super::stream::{Stage, Stream, Terms};
+use crate::packet::{Closing, Message};
+
+/// Which side of the connection this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// Dials, and opens sessions.
+    Proxy,
+    /// Listens, and answers.
+    Backend,
+}
+
+/// One side of an epoch. Frames that came are told with [`handle`](Self::handle), those to be written come out of
+/// [`poll`](Self::poll) and [`acks`](Self::acks), and what concerns whom out of [`event`](Self::event).
+#[derive(Debug)]
+pub struct Line {
+    side: Side,
+    pub(super) hello: Hello,
+    /// Theirs, once they have said it on any connection.
+    pub(super) theirs: Option<Hello>,
+    pub(super) terms: Terms,
+    pub(super) sessions: HashMap<Id, Stream>,
+    last_id: u64,
+    /// Written before anything else.
+    pub(super) urgent: VecDeque<Frame>,
+    /// Sessions that have something to write, in turn.
+    ready: VecDeque<Id>,
+    /// Sessions that there is news of for the other side.
+    news: Vec<Id>,
+    news_urgent: bool,
+    pub(super) events: VecDeque<Event>,
+    /// The parts of a `sync` that have come.
+    pub(super) sync: Vec<Held>,
+    /// Whether this connection has said all that must come before a session's frames.
+    pub(super) flowing: bool,
+    /// Sessions that wait for the other side's `x`, and since when.
+    closed: VecDeque<(Instant, Id)>,
+}
+
+/// What concerns one session, or all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The other side has said hello.
+    Hello,
+    /// A client wants in; to be answered by [`Line::accept`] or [`Line::deny`].
+    Asked(Id, Box<Open>),
+    /// The backend's answer; a session that was denied is over.
+    Answered(Id, Result<Box<Accepted>, Box<Denied>>),
+    /// The answer will not come.
+    Unanswered(Id, Closing),
+    /// Something to [`take`](Line::take).
+    Readable(Id),
+    /// There is [room](Line::poll_room) again.
+    Writable(Id),
+    /// The client moved.
+    Transport(Id, String),
+    /// The other side stops within as many seconds.
+    Drain(u64),
+}
+
+/// What a session gets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Notice {
+    /// A message.
+    Message(Message),
+    /// Its end; nothing follows.
+    Closed(Closing),
+}
+
+/// The other side does not keep to the protocol: the connection is closed with 1002 and this reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Violation(pub &'static str);
+
+impl Line {
+    /// A new epoch; `hello` is what this side says on every connection.
+    pub fn new(side: Side, hello: Hello) -> Self {
+        let terms = Terms { window: hello.credit, credit: false, granted: 0, keeps: false };
+        Self {
+            side,
+            hello,
+            theirs: None,
+            terms,
+            sessions: HashMap::new(),
+            last_id: 0,
+            urgent: VecDeque::new(),
+            ready: VecDeque::new(),
+            news: Vec::new(),
+            news_urgent: false,
+            events: VecDeque::new(),
+            sync: Vec::new(),
+            flowing: false,
+            closed: VecDeque::new(),
+        }
+    }
+
+    /// What the other side said of itself, if it has.
+    pub const fn theirs(&self) -> Option<&Hello> {
+        self.theirs.as_ref()
+    }
+
+    /// How many sessions somebody here uses.
+    pub fn held(&self) -> usize {
+        self.sessions.values().filter(|stream| stream.held).count()
+    }
+
+    /// Whether there is nothing left that the other side has yet to hear of.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.values().all(Stream::is_over)
+    }
+
+    /// A connection is there. The proxy's line says hello at once, the backend's when the other side has.
+    pub fn connect(&mut self) {
+        self.urgent.clear();
+        self.sync.clear();
+        self.flowing = false;
+        if self.side == Side::Proxy {
+            self.urgent.push_back(Frame::Hello(self.hello.clone()));
+            if self.theirs.is_some() {
+                self.offer_sync();
+            }
+        }
+    }
+
+    /// The connection broke: nothing is written until there is another.
+    pub fn disconnect(&mut self) {
+        self.flowing = false;
+        self.urgent.clear();
+    }
+
+    /// Nothing will be taken up again: every session ends.
+    pub fn fail(&mut self, closing: &Closing) {
+        self.disconnect();
+        let ids: Vec<Id> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.lose(id, closing.clone());
+        }
+    }
+
+    /// Questions that were never written are given up.
+    pub fn fail_unwritten(&mut self, closing: &Closing) {
+        let unwritten = |stream: &Stream| stream.stage_due && matches!(stream.stage, Stage::Asking(_));
+        let ids: Vec<Id> =
+            self.sessions.iter().filter(|(_, stream)| unwritten(stream)).map(|(&id, _)| id).collect();
+        for id in ids {
+            self.lose(id, closing.clone());
+        }
+    }
+
+    /// Asks the backend to let a client in.
+    pub fn open(&mut self, open: Open) -> Option<Id> {
+        let id = Id::new(self.last_id + 1)?;
+        self.last_id = id.get();
+        self.sessions.insert(id, Stream::new(Stage::Asking(Box::new(open)), &self.terms));
+        self.queue(id);
+        Some(id)
+    }
+
+    /// Lets a client in.
+    pub fn accept(&mut self, id: Id, accepted: Accepted) {
+        if let Some(stream) = self.sessions.get_mut(&id)
+            && matches!(stream.stage, Stage::Asked)
+        {
+            stream.stage = Stage::Answered(Box::new(accepted));
+            stream.stage_due = true;
+            self.queue(id);
+        }
+    }
+
+    /// Turns a client away.
+    pub fn deny(&mut self, id: Id, denied: Denied) {
+        // Lost in a break, it is asked for again, and given again.
+        if self.sessions.remove(&id).is_some() {
+            self.urgent.push_back(Frame::Deny(id, Box::new(denied)));
+        }
+    }
+
+    /// Whether a session takes one more message; if not, [`Event::Writable`] will say when.
+    pub fn poll_room(&mut self, id: Id) -> bool {
+        let Some(stream) = self.sessions.get_mut(&id) else { return false };
+        stream.starved = !stream.has_room(&self.terms);
+        !stream.starved
+    }
+
+    /// Whether messages may cross on a session.
+    pub fn is_open(&self, id: Id) -> bool {
+        self.sessions.get(&id).is_some_and(Stream::is_open)
+    }
+
+    /// Takes a message; only where there is [room](Self::poll_room).
+    pub fn send(&mut self, id: Id, message: Message, now: Instant) {
+        let max = self.theirs.as_ref().and_then(|theirs| theirs.max_message).or(self.hello.max_message);
+        if max.is_some_and(|max| message.len() as u64 > max) {
+            self.sever(id, &Closing::new(1009, "message too large"), now);
+        } else if let Some(stream) = self.sessions.get_mut(&id) {
+            stream.send(message);
+            self.queue(id);
+        }
+    }
+
+    /// Tells that a client moved.
+    pub fn move_to(&mut self, id: Id, transport: &'static str) {
+        if let Some(stream) = self.sessions.get_mut(&id).filter(|stream| stream.is_open()) {
+            stream.transport = Some(transport);
+            self.queue(id);
+        }
+    }
+
+    /// What came for a session; after [`Notice::Closed`] there is nothing more.
+    pub fn take(&mut self, id: Id) -> Option<Notice> {
+        let stream = self.sessions.get_mut(&id)?;
+        if let Some(message) = stream.take() {
+            self.note_news(id);
+            return Some(Notice::Message(message));
+        }
+        stream.end.clone().map(Notice::Closed)
+    }
+
+    /// Nobody here uses the session any more: the other side is told why, behind all that was sent.
+    pub fn close(&mut self, id: Id, closing: Closing, now: Instant) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        if matches!(stream.stage, Stage::Asking(_)) && stream.stage_due {
+            // The other side has never heard of it, or has lost it.
+            self.sessions.remove(&id);
+            return;
+        }
+        stream.held = false;
+        stream.forget_incoming();
+        if stream.closing.is_none() {
+            stream.closing = Some(closing);
+            self.closed.push_back((now, id));
+            self.queue(id);
+        }
+        self.forget_if_over(id);
+    }
+
+    /// Stops taking part: no session is opened any more.
+    pub fn drain(&mut self, seconds: u64) {
+        self.urgent.push_back(Frame::Drain(seconds));
+    }
+
+    /// Forgets sessions whose other side never said `x`.
+    pub fn tidy(&mut self, now: Instant) {
+        while let Some((since, id)) = self.closed.front().copied() {
+            if now.saturating_duration_since(since) < CLOSE_TIMEOUT {
+                break;
+            }
+            self.closed.pop_front();
+            if self.sessions.get(&id).is_some_and(|stream| !stream.held) {
+                self.sessions.remove(&id);
+            }
+        }
+    }
+
+    /// The next thing that concerns somebody.
+    pub fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The next frame to write.
+    pub fn poll(&mut self) -> Option<Frame> {
+        if let Some(frame) = self.urgent.pop_front() {
+            return Some(frame);
+        }
+        if !self.flowing {
+            return None;
+        }
+        while let Some(id) = self.ready.pop_front() {
+            let Some(stream) = self.sessions.get_mut(&id) else { continue };
+            stream.queued = false;
+            let frame = stream.next_frame(id, &self.terms);
+            if stream.has_frame() {
+                stream.queued = true;
+                self.ready.push_back(id);
+            }
+            self.feed(id);
+            if frame.is_some() {
+                self.forget_if_over(id);
+                return frame;
+            }
+        }
+        None
+    }
+
+    /// Whether there is news for the other side; `Some(true)` where it may be waiting for that.
+    pub fn wants_acks(&self) -> Option<bool> {
+        (self.flowing && !self.news.is_empty()).then_some(self.news_urgent)
+    }
+
+    /// All the news there is, in one frame.
+    pub fn acks(&mut self) -> Option<Frame> {
+        self.wants_acks()?;
+        self.news_urgent = false;
+        let mut acks = Vec::with_capacity(self.news.len());
+        for id in std::mem::take(&mut self.news) {
+            let Some(stream) = self.sessions.get_mut(&id) else { continue };
+            stream.noted = false;
+            if stream.news(&self.terms).is_some() {
+                acks.push(stream.ack(id, &self.terms));
+            }
+        }
+        (!acks.is_empty()).then_some(Frame::Acks(acks))
+    }
+
+    pub(super) fn epoch(&self) -> &str {
+        &self.hello.epoch
+    }
+
+    /// Tells who waits for room that there is some.
+    pub(super) fn feed(&mut self, id: Id) {
+        if let Some(stream) = self.sessions.get_mut(&id)
+            && stream.starved
+            && (stream.has_room(&self.terms) || !stream.is_open())
+        {
+            stream.starved = false;
+            self.events.push_back(Event::Writable(id));
+        }
+    }
+
+    pub(super) const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Ends a session from the middle: both sides hear why.
+    pub(super) fn sever(&mut self, id: Id, closing: &Closing, now: Instant) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        stream.end.get_or_insert_with(|| closing.clone());
+        if stream.closing.is_none() {
+            stream.closing = Some(closing.clone());
+            self.closed.push_back((now, id));
+            self.queue(id);
+        }
+        self.events.push_back(Event::Readable(id));
+    }
+
+    /// Ends a session that the other side has lost: there is nobody to tell.
+    pub(super) fn lose(&mut self, id: Id, closing: Closing) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        if matches!(stream.stage, Stage::Asking(_)) {
+            self.events.push_back(Event::Unanswered(id, closing.clone()));
+        }
+        stream.hear_end(closing.clone());
+        stream.closing.get_or_insert(closing);
+        stream.close_written = true;
+        self.events.push_back(Event::Readable(id));
+        self.forget_if_over(id);
+    }
+
+    /// A session that is not known here.
+    pub(super) fn refuse(&mut self, id: Id) {
+        let frame = Frame::Close(id, 0, Closing::new(1001, "unknown session"));
+        // Once is enough for all that is under way.
+        if !self.urgent.contains(&frame) {
+            self.urgent.push_back(frame);
+        }
+    }
+
+    pub(super) fn forget_if_over(&mut self, id: Id) {
+        if self.sessions.get(&id).is_some_and(|stream| stream.is_over() && !stream.held) {
+            self.sessions.remove(&id);
+        }
+    }
+
+    pub(super) fn queue(&mut self, id: Id) {
+        if let Some(stream) = self.sessions.get_mut(&id)
+            && !stream.queued
+            && stream.has_frame()
+        {
+            stream.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    pub(super) fn note_news(&mut self, id: Id) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        if let Some(urgent) = stream.news(&self.terms) {
+            self.news_urgent |= urgent;
+            if !std::mem::replace(&mut stream.noted, true) {
+                self.news.push(id);
+            }
+        }
+    }
+}
+
+/// How long a session that we have closed waits for the other side's `x`.
+const CLOSE_TIMEOUT: Duration = Duration::from_mins(1);

@@ -1,0 +1,21 @@
+//! Many sessions on one connection (`docs/mux.md`): the frames, and what each side keeps so that nothing is lost. Pure: no
+//! I/O, no clock.
+//!
+//! A [`Frame`] is one message of the shared WebSocket, written in one of two [`Profile`]s. A [`Line`] is one side of an
+//! epoch: its sessions, their credit, and what has to be sent again after a break.
+
+mod binary;
+mod frame;
+mod hear;
+mod json;
+mod line;
+mod parts;
+mod profile;
+mod stream;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+pub use frame::{Accepted, Ack, Denied, Frame, Held, Hello, Id, Malformed, Open};
+pub use line::{Event, Line, Notice, Side, Violation};
+pub use profile::{Profile, Written};

@@ -1,0 +1,301 @@
+//! One session's two directions: what it has sent and must keep, what it has got, and up to where either may go.
+
+use std::collections::VecDeque;
+
+use super::frame::{Accepted, Ack, Frame, Held, Id, Open};
+use super::line::Violation;
+use crate::packet::{Closing, Message};
+
+/// What decides about every session of a line alike.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Payload bytes that may wait here, in either direction.
+    pub(super) window: u64,
+    /// Whether the other side takes part in credit.
+    pub(super) credit: bool,
+    /// What the other side grants at first.
+    pub(super) granted: u64,
+    /// Whether what was sent is kept until it is acknowledged.
+    pub(super) keeps: bool,
+}
+
+/// How far a session's beginning is.
+#[derive(Clone, Debug)]
+pub(super) enum Stage {
+    /// The proxy's: waits for the answer to this.
+    Asking(Box<Open>),
+    /// The backend's: nobody has answered yet.
+    Asked,
+    /// The backend's: answered with this.
+    Answered(Box<Accepted>),
+    /// The proxy's: may come in.
+    Open,
+}
+
+/// One session, seen from one side.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) stage: Stage,
+    /// Whether `open` or `ok` is to be written.
+    pub(super) stage_due: bool,
+    /// Whether somebody here still uses it.
+    pub(super) held: bool,
+    /// Whether it stands in the queue of those that have something to write.
+    pub(super) queued: bool,
+    /// The transport that is to be told.
+    pub(super) transport: Option<&'static str>,
+    /// Our `x`, and whether it was written.
+    pub(super) closing: Option<Closing>,
+    pub(super) close_written: bool,
+    /// What whoever uses it hears last.
+    pub(super) end: Option<Closing>,
+    /// Whether the other side has sent its `x`, or will never.
+    pub(super) heard_end: bool,
+    /// Whether somebody waits for room.
+    pub(super) starved: bool,
+    /// Whether it is among those that there is news of.
+    pub(super) noted: bool,
+    outgoing: Outgoing,
+    incoming: Incoming,
+}
+
+#[derive(Debug)]
+struct Outgoing {
+    /// Messages that were taken and are not acknowledged, oldest first.
+    kept: VecDeque<Message>,
+    kept_bytes: u64,
+    /// The `seq` of the oldest of them.
+    first: u64,
+    /// The `seq` that is written next.
+    next: u64,
+    /// Payload bytes of all that were ever taken.
+    bytes: u64,
+    /// They may be taken while `bytes` is below.
+    limit: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    waiting: VecDeque<Message>,
+    /// The last `seq` that came, and the one that was acknowledged.
+    got: u64,
+    acknowledged: u64,
+    /// Payload bytes that came, and those that were handed on.
+    bytes: u64,
+    taken: u64,
+    /// The LIMIT that the other side knows.
+    granted: u64,
+}
+
+impl Stream {
+    pub(super) fn new(stage: Stage, terms: &Terms) -> Self {
+        let stage_due = matches!(stage, Stage::Asking(_));
+        Self {
+            stage,
+            stage_due,
+            held: true,
+            queued: false,
+            transport: None,
+            closing: None,
+            close_written: false,
+            end: None,
+            heard_end: false,
+            starved: false,
+            noted: false,
+            outgoing: Outgoing {
+                kept: VecDeque::new(),
+                kept_bytes: 0,
+                first: 1,
+                next: 1,
+                bytes: 0,
+                limit: terms.credit.then_some(terms.granted),
+            },
+            incoming: Incoming {
+                waiting: VecDeque::new(),
+                got: 0,
+                acknowledged: 0,
+                bytes: 0,
+                taken: 0,
+                granted: terms.window,
+            },
+        }
+    }
+
+    /// Whether messages may cross.
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Answered(_)) && self.closing.is_none() && self.end.is_none()
+    }
+
+    /// The first hello came after the session's beginning.
+    pub(super) fn regrant(&mut self, terms: &Terms) {
+        self.outgoing.limit = terms.credit.then_some(terms.granted);
+    }
+
+    /// Whether both sides have said `x`.
+    pub(super) const fn is_over(&self) -> bool {
+        self.close_written && self.heard_end
+    }
+
+    /// Whether one more message can be taken.
+    pub(super) fn has_room(&self, terms: &Terms) -> bool {
+        let out = &self.outgoing;
+        self.is_open() && out.limit.is_none_or(|limit| out.bytes < limit) && out.kept_bytes < terms.window
+    }
+
+    /// Takes a message.
+    pub(super) fn send(&mut self, message: Message) {
+        let len = message.len() as u64;
+        self.outgoing.bytes += len;
+        self.outgoing.kept_bytes += len;
+        self.outgoing.kept.push_back(message);
+    }
+
+    /// The other side has nothing more for us, and takes nothing: what we still have for it is let go.
+    pub(super) fn hear_end(&mut self, end: Closing) {
+        self.end.get_or_insert(end);
+        self.heard_end = true;
+        let out = &mut self.outgoing;
+        let unwritten = usize::try_from(out.next - out.first).unwrap_or(usize::MAX);
+        out.kept.truncate(unwritten);
+    }
+
+    /// Whether there is something to write.
+    pub(super) fn has_frame(&self) -> bool {
+        let out = &self.outgoing;
+        let unwritten = out.next < out.first + out.kept.len() as u64;
+        let closing = self.closing.is_some() && !self.close_written;
+        self.stage_due || (!self.is_asking() && (unwritten || self.transport.is_some())) || closing
+    }
+
+    const fn is_asking(&self) -> bool {
+        matches!(self.stage, Stage::Asking(_) | Stage::Asked)
+    }
+
+    /// What is to be written next.
+    pub(super) fn next_frame(&mut self, id: Id, terms: &Terms) -> Option<Frame> {
+        if std::mem::take(&mut self.stage_due) {
+            match &self.stage {
+                Stage::Asking(open) => return Some(Frame::Open(id, open.clone())),
+                Stage::Answered(accepted) => return Some(Frame::Ok(id, accepted.clone())),
+                Stage::Asked | Stage::Open => {}
+            }
+        }
+        if !self.is_asking() {
+            if let Some((seq, message)) = self.outgoing.next_message(terms.keeps) {
+                return Some(Frame::Message(id, seq, message));
+            }
+            if let Some(word) = self.transport.take() {
+                return Some(Frame::Transport(id, word.to_owned()));
+            }
+        }
+        let closing = self.closing.as_ref().filter(|_| !self.close_written)?;
+        self.close_written = true;
+        Some(Frame::Close(id, self.outgoing.next - 1, closing.clone()))
+    }
+
+    /// A message came. Whether it was within its credit.
+    pub(super) fn hear(&mut self, seq: u64, message: Message, terms: &Terms) -> Result<bool, Violation> {
+        let incoming = &mut self.incoming;
+        if seq != incoming.got + 1 {
+            return Err(Violation("a seq is out of order"));
+        }
+        incoming.got = seq;
+        let waits = incoming.bytes - incoming.taken;
+        let within =
+            if terms.credit { incoming.bytes < incoming.granted } else { waits < terms.window.max(1) };
+        incoming.bytes += message.len() as u64;
+        if within {
+            incoming.waiting.push_back(message);
+        }
+        Ok(within)
+    }
+
+    /// The next message that came.
+    pub(super) fn take(&mut self) -> Option<Message> {
+        let message = self.incoming.waiting.pop_front()?;
+        self.incoming.taken += message.len() as u64;
+        Some(message)
+    }
+
+    /// Throws away what came and nobody wants any more.
+    pub(super) fn forget_incoming(&mut self) {
+        self.incoming.waiting = VecDeque::new();
+        self.incoming.taken = self.incoming.bytes;
+    }
+
+    /// The last `seq` that came.
+    pub(super) const fn got(&self) -> u64 {
+        self.incoming.got
+    }
+
+    /// Whether there is news for the other side; `Some(true)` where it may be waiting for that.
+    pub(super) const fn news(&self, terms: &Terms) -> Option<bool> {
+        let incoming = &self.incoming;
+        let raise = incoming.taken + terms.window - incoming.granted;
+        if terms.credit && raise >= terms.window.div_ceil(2) {
+            return Some(true);
+        }
+        if incoming.got > incoming.acknowledged && (terms.keeps || terms.credit) { Some(false) } else { None }
+    }
+
+    /// What is to be told of it.
+    pub(super) const fn ack(&mut self, id: Id, terms: &Terms) -> Ack {
+        let incoming = &mut self.incoming;
+        incoming.acknowledged = incoming.got;
+        incoming.granted = incoming.taken + terms.window;
+        Ack { id, seq: incoming.got, limit: if terms.credit { incoming.granted } else { 0 } }
+    }
+
+    /// The same, after a break.
+    pub(super) fn held(&mut self, id: Id, terms: &Terms) -> Held {
+        let asking = matches!(self.stage, Stage::Asking(_));
+        let Ack { seq, limit, .. } = self.ack(id, terms);
+        Held { id, seq: if asking { None } else { Some(seq) }, limit }
+    }
+
+    /// The other side has got everything up to `seq`, and grants `limit`.
+    pub(super) fn acknowledge(&mut self, seq: u64, limit: u64) -> Result<(), Violation> {
+        let out = &mut self.outgoing;
+        if seq >= out.next {
+            return Err(Violation("what was never sent is acknowledged"));
+        }
+        out.forget_through(seq);
+        if let Some(ours) = &mut out.limit {
+            *ours = limit.max(*ours);
+        }
+        Ok(())
+    }
+
+    /// After a break, the other side has got everything up to `seq`: what is above goes out again.
+    pub(super) fn resume(&mut self, seq: u64, limit: u64) -> Result<(), Violation> {
+        if seq + 1 < self.outgoing.first {
+            return Err(Violation("what was acknowledged is asked for again"));
+        }
+        self.acknowledge(seq, limit)?;
+        self.outgoing.next = seq + 1;
+        self.close_written = false;
+        Ok(())
+    }
+}
+
+impl Outgoing {
+    fn next_message(&mut self, keeps: bool) -> Option<(u64, Message)> {
+        let at = usize::try_from(self.next - self.first).ok()?;
+        let message = self.kept.get(at)?.clone();
+        let seq = self.next;
+        self.next += 1;
+        if !keeps {
+            self.forget_through(seq);
+        }
+        Some((seq, message))
+    }
+
+    fn forget_through(&mut self, seq: u64) {
+        while self.first <= seq {
+            let Some(message) = self.kept.pop_front() else { break };
+            self.kept_bytes -= message.len() as u64;
+            self.first += 1;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! After a break: both sides say what they still have, and each takes up every session where the other is.
+
+use std::collections::HashMap;
+
+use super::frame::{Frame, Held, Id};
+use super::line::{Line, Side, Violation};
+use super::stream::Stage;
+use crate::packet::Closing;
+
+impl Line {
+    /// Says what this side still has, in parts of a bounded size.
+    pub(super) fn offer_sync(&mut self) {
+        let terms = self.terms;
+        let living = self.sessions.iter_mut().filter(|(_, stream)| !stream.is_over());
+        let all: Vec<Held> = living.map(|(&id, stream)| stream.held(id, &terms)).collect();
+        let epoch = (self.side() == Side::Proxy).then(|| self.epoch().to_owned());
+        let mut parts: Vec<&[Held]> = all.chunks(PART).collect();
+        let last = parts.pop().unwrap_or_default();
+        for (part, more) in parts.into_iter().map(|part| (part, true)).chain([(last, false)]) {
+            self.urgent.push_back(Frame::Sync { epoch: epoch.clone(), sessions: part.to_vec(), more });
+        }
+    }
+
+    /// The other side's list, or a part of it.
+    pub(super) fn hear_sync(&mut self, sessions: Vec<Held>, more: bool) -> Result<(), Violation> {
+        if self.flowing && !(self.side() == Side::Backend && self.sessions.is_empty()) {
+            return Err(Violation("a sync without a break"));
+        }
+        self.sync.extend(sessions);
+        if self.sync.len() > self.sessions.len() + SYNC_MAX {
+            return Err(Violation("a sync without an end"));
+        }
+        if more {
+            return Ok(());
+        }
+        let theirs: HashMap<Id, Held> =
+            std::mem::take(&mut self.sync).into_iter().map(|held| (held.id, held)).collect();
+        if self.side() == Side::Backend {
+            self.offer_sync();
+        }
+        let ours: Vec<Id> = self.sessions.keys().copied().collect();
+        for id in ours {
+            self.take_up(id, theirs.get(&id))?;
+        }
+        if self.side() == Side::Proxy {
+            for id in theirs.keys().filter(|id| !self.sessions.contains_key(id)).copied().collect::<Vec<_>>()
+            {
+                self.refuse(id);
+            }
+        }
+        self.flowing = true;
+        Ok(())
+    }
+
+    fn take_up(&mut self, id: Id, theirs: Option<&Held>) -> Result<(), Violation> {
+        let side = self.side();
+        let Some(stream) = self.sessions.get_mut(&id).filter(|stream| !stream.is_over()) else {
+            return Ok(());
+        };
+        match theirs {
+            Some(held) => {
+                stream.resume(held.seq.unwrap_or_default(), held.limit)?;
+                // Who has no answer yet gets it again; who has been asked need not be.
+                stream.stage_due = held.seq.is_none() && matches!(stream.stage, Stage::Answered(_));
+            }
+            None if stream.closing.is_some() => {
+                self.lose(id, Closing::default());
+                return Ok(());
+            }
+            None if matches!(stream.stage, Stage::Asking(_)) => stream.stage_due = true,
+            None => {
+                self.lose(id, if side == Side::Proxy { FORGOTTEN } else { GONE });
+                return Ok(());
+            }
+        }
+        self.queue(id);
+        self.feed(id);
+        Ok(())
+    }
+}
+
+/// How many sessions one frame tells of.
+const PART: usize = 4096;
+/// How many the other side may have that we have forgotten.
+const SYNC_MAX: usize = 1 << 20;
+/// The backend has lost a session.
+const FORGOTTEN: Closing = Closing::new(1012, "the backend has lost the session");
+/// The proxy has.
+const GONE: Closing = Closing::new(1006, "the proxy has lost the session");

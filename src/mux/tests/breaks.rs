@@ -1,0 +1,283 @@
+//! Two lists for each session and direction, under breaks at any frame: what arrives is a prefix of what was sent, and all
+//! of it where nobody closed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::packet::Closing;
+
+/// What happens next.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Open,
+    /// The backend lets a session in, or not.
+    Answer(usize, bool),
+    Send(usize, bool, usize),
+    Take(usize, bool),
+    Close(usize, bool),
+    /// Frames reach the other side.
+    Deliver(bool, usize),
+    Acks(bool),
+    /// The connection breaks; as many frames still arrived.
+    Break(usize, usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (at, side) = (any::<usize>(), any::<bool>());
+    prop_oneof![
+        2 => Just(Op::Open),
+        3 => (at, any::<u8>()).prop_map(|(at, luck)| Op::Answer(at, luck > 30)),
+        10 => (at, side, 0..40usize).prop_map(|(at, side, len)| Op::Send(at, side, len)),
+        8 => (at, side).prop_map(|(at, side)| Op::Take(at, side)),
+        1 => (at, side).prop_map(|(at, side)| Op::Close(at, side)),
+        10 => (side, 1..6usize).prop_map(|(side, count)| Op::Deliver(side, count)),
+        2 => side.prop_map(Op::Acks),
+        2 => (0..6usize, 0..6usize).prop_map(|(to_backend, to_proxy)| Op::Break(to_backend, to_proxy)),
+    ]
+}
+
+/// One direction of one session.
+#[derive(Default)]
+struct Ledger {
+    sent: Vec<Message>,
+    taken: Vec<Message>,
+    /// What the reader heard last.
+    end: Option<Closing>,
+}
+
+struct World {
+    lines: [Line; 2],
+    /// Frames on their way to the side of this index.
+    wires: [VecDeque<Message>; 2],
+    ledgers: BTreeMap<(Id, usize), Ledger>,
+    /// Sessions whose proxy waits for an answer.
+    ids: Vec<Id>,
+    asked: Vec<Id>,
+    open: [Vec<Id>; 2],
+    closed: Vec<(Id, usize)>,
+    profile: Profile,
+    number: usize,
+}
+
+const PROXY: usize = 0;
+const BACKEND: usize = 1;
+const WINDOW: u64 = 64;
+
+impl World {
+    fn new(profile: Profile) -> Self {
+        let mut world = Self {
+            lines: [proxy(WINDOW), backend(WINDOW, true)],
+            wires: [VecDeque::new(), VecDeque::new()],
+            ledgers: BTreeMap::new(),
+            ids: Vec::new(),
+            asked: Vec::new(),
+            open: [Vec::new(), Vec::new()],
+            closed: Vec::new(),
+            profile,
+            number: 0,
+        };
+        world.lines.iter_mut().for_each(Line::connect);
+        world
+    }
+
+    fn happen(&mut self, op: Op) {
+        let pick = |list: &[Id], at: usize| (!list.is_empty()).then(|| list[at % list.len()]);
+        match op {
+            Op::Open => {
+                let id = self.lines[PROXY].open(opening()).expect("a number");
+                self.ids.push(id);
+            }
+            Op::Answer(at, yes) => {
+                let Some(id) = pick(&self.asked, at) else { return };
+                self.asked.retain(|asked| *asked != id);
+                if yes {
+                    self.lines[BACKEND].accept(id, Accepted::default());
+                    self.open[BACKEND].push(id);
+                } else {
+                    let status = http::StatusCode::FORBIDDEN;
+                    let (reason, headers) = (String::new(), http::HeaderMap::new());
+                    self.lines[BACKEND].deny(id, Denied { status, reason, headers, engine_io: false });
+                }
+            }
+            Op::Send(at, backend, len) => {
+                let side = usize::from(backend);
+                let Some(id) = pick(&self.open[side], at) else { return };
+                if self.closed.contains(&(id, side)) || !self.lines[side].poll_room(id) {
+                    return;
+                }
+                self.number += 1;
+                let message = Message::text(format!("{}{}", self.number, "x".repeat(len)));
+                self.lines[side].send(id, message.clone(), now());
+                self.ledgers.entry((id, 1 - side)).or_default().sent.push(message);
+            }
+            Op::Take(at, backend) => {
+                let side = usize::from(backend);
+                if let Some(id) = pick(&self.open[side], at) {
+                    self.take(id, side);
+                }
+            }
+            Op::Close(at, backend) => {
+                let side = usize::from(backend);
+                let Some(id) = pick(&self.open[side], at) else { return };
+                if !self.closed.contains(&(id, side)) {
+                    self.closed.push((id, side));
+                    self.lines[side].close(id, Closing::new(4000, "told"), now());
+                }
+            }
+            Op::Deliver(backend, count) => {
+                self.write();
+                self.deliver(usize::from(backend), count);
+            }
+            Op::Acks(backend) => {
+                if let Some(frame) = self.lines[usize::from(backend)].acks() {
+                    self.wires[1 - usize::from(backend)].push_back(self.profile.encode(&frame));
+                }
+            }
+            Op::Break(to_backend, to_proxy) => {
+                self.write();
+                self.deliver(BACKEND, to_backend);
+                self.deliver(PROXY, to_proxy);
+                self.wires = [VecDeque::new(), VecDeque::new()];
+                for line in &mut self.lines {
+                    line.disconnect();
+                    line.connect();
+                }
+            }
+        }
+    }
+
+    fn write(&mut self) {
+        for side in [PROXY, BACKEND] {
+            while let Some(frame) = self.lines[side].poll() {
+                self.wires[1 - side].push_back(self.profile.encode(&frame));
+            }
+        }
+    }
+
+    fn deliver(&mut self, side: usize, count: usize) {
+        for _ in 0..count {
+            let Some(written) = self.wires[side].pop_front() else { return };
+            let frame = self.profile.decode(written).expect("what was written can be read");
+            if let Err(violation) = self.lines[side].handle(frame.clone(), now()) {
+                panic!("side {side}: {violation}: {frame:?}");
+            }
+            while let Some(event) = self.lines[side].event() {
+                match event {
+                    Event::Asked(id, _) => self.asked.push(id),
+                    Event::Answered(id, answer) => {
+                        self.ids.retain(|waiting| *waiting != id);
+                        if answer.is_ok() {
+                            self.open[PROXY].push(id);
+                        }
+                    }
+                    Event::Unanswered(id, _) => panic!("{id:?} was given up"),
+                    Event::Hello
+                    | Event::Readable(_)
+                    | Event::Writable(_)
+                    | Event::Transport(..)
+                    | Event::Drain(_) => {}
+                }
+            }
+        }
+    }
+
+    /// Whether there was something.
+    fn take(&mut self, id: Id, side: usize) -> bool {
+        if self.closed.contains(&(id, side)) {
+            return false;
+        }
+        let ledger = self.ledgers.entry((id, side)).or_default();
+        match self.lines[side].take(id) {
+            Some(Notice::Message(message)) => {
+                ledger.taken.push(message);
+                let count = ledger.taken.len();
+                assert_eq!(ledger.taken[..], ledger.sent[..count], "{id:?} to {side}: no prefix");
+            }
+            Some(Notice::Closed(closing)) => {
+                ledger.end = Some(closing);
+                self.closed.push((id, side));
+                self.lines[side].close(id, Closing::new(4000, "told"), now());
+            }
+            None => return false,
+        }
+        true
+    }
+
+    /// Everybody takes what there is until nothing moves.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            self.write();
+            for side in [PROXY, BACKEND] {
+                if let Some(frame) = self.lines[side].acks() {
+                    self.wires[1 - side].push_back(self.profile.encode(&frame));
+                }
+            }
+            let quiet = self.asked.is_empty() && self.wires.iter().all(VecDeque::is_empty);
+            self.deliver(BACKEND, usize::MAX);
+            self.deliver(PROXY, usize::MAX);
+            for id in std::mem::take(&mut self.asked) {
+                self.lines[BACKEND].accept(id, Accepted::default());
+                self.open[BACKEND].push(id);
+            }
+            for side in [PROXY, BACKEND] {
+                for id in self.open[side].clone() {
+                    while self.take(id, side) {}
+                }
+            }
+            if quiet && self.wires.iter().all(VecDeque::is_empty) {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn check(&self) {
+        assert!(self.ids.is_empty(), "{:?} have no answer", self.ids);
+        for (&(id, side), ledger) in &self.ledgers {
+            let reader_closed = self.closed.contains(&(id, side)) && ledger.end.is_none();
+            if !reader_closed {
+                assert_eq!(ledger.taken, ledger.sent, "{id:?} to {side}: something is missing");
+            }
+            if let Some(end) = &ledger.end {
+                assert_eq!(*end, Closing::new(4000, "told"), "{id:?} to {side}: the reason is the sender's");
+            }
+        }
+        let closed = |id: &Id| self.closed.contains(&(*id, PROXY)) || self.closed.contains(&(*id, BACKEND));
+        for (side, line) in self.lines.iter().enumerate() {
+            for id in line.sessions.keys() {
+                assert!(!closed(id), "{id:?} was closed, and side {side} still knows it");
+            }
+        }
+    }
+}
+
+fn nothing_is_lost(profile: Profile) {
+    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    let ops = prop::collection::vec(op(), 0..200);
+    let run = proptest::test_runner::TestRunner::new(config).run(&ops, |ops| {
+        let mut world = World::new(profile);
+        for op in ops {
+            world.happen(op);
+        }
+        world.settle();
+        world.check();
+        Ok(())
+    });
+    if let Err(failure) = run {
+        panic!("{failure}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_doubled_or_reordered_by_any_break() {
+    nothing_is_lost(Profile::Binary);
+}
+
+#[test]
+fn nor_is_it_in_json() {
+    nothing_is_lost(Profile::Json);
+}
+
+const CASES: u32 = 500;

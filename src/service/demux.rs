@@ -1,0 +1,212 @@
+//! Dialect `mux`: another proxy's sessions, over one connection, each led to a link of its own (`docs/mux.md`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, UPGRADE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::demuxed::Arrivals;
+use super::gateway::take_upgrade;
+use super::handshake::{plain, unavailable};
+use super::settings::Route;
+use super::{Client, Response};
+use crate::dialect::{Reject, Road};
+use crate::duplex::{Buffers, WebSocket};
+use crate::meter::Op;
+use crate::mux::{Hello, Profile, Side};
+use crate::packet::Closing;
+use crate::transport::websocket;
+use crate::upstream::mux::{Ended, Pump, Trunk, frame_max, read_hello};
+
+/// A route on which other proxies bring their sessions.
+#[derive(Debug)]
+pub struct Demux {
+    /// How its sessions begin.
+    pub arrivals: Arrivals,
+    /// The largest message either way, in bytes.
+    pub message_max: usize,
+    /// Proxies whose sessions are here, by their epochs.
+    pub epochs: Epochs,
+}
+
+/// Trunks by the names of their epochs.
+#[derive(Debug, Default)]
+pub struct Epochs(Mutex<HashMap<String, Arc<Epoch>>>);
+
+/// One proxy's sessions, whichever connection carries them.
+#[derive(Debug)]
+struct Epoch {
+    trunk: Arc<Trunk>,
+    /// Told when a newer connection takes over.
+    taken: tokio_util::sync::CancellationToken,
+}
+
+impl Demux {
+    /// Serves one request.
+    pub fn serve(self: Arc<Self>, mut head: Parts, client: Client, route: Arc<Route>) -> Response {
+        let response = match self.admit(&head, &route) {
+            Ok((response, profile)) => {
+                let upgrade = websocket::upgraded(take_upgrade(&mut head));
+                let demux = Arc::clone(&self);
+                self.arrivals.tracker.spawn(async move {
+                    if let Some((stream, read_ahead)) = upgrade.await {
+                        let max = frame_max(demux.message_max);
+                        let socket =
+                            stream.into_web_socket(read_ahead, Role::Server, max, Buffers::Large).await;
+                        demux.run(socket, profile, client, &route).await;
+                    }
+                });
+                response
+            }
+            Err(refusal) => *refusal,
+        };
+        self.arrivals.meter.request(Op::Other, response.status().as_u16());
+        response
+    }
+
+    fn admit(&self, head: &Parts, route: &Route) -> Result<(Response, Profile), Box<Response>> {
+        let refuse = |status, text| Err(Box::new(plain(status, text)));
+        if Road::of(&head.headers) != Road::WebSocket {
+            let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
+            response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+            return Err(Box::new(response));
+        }
+        if let Some(token) = &route.mux.token
+            && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
+        {
+            let mut response = plain(StatusCode::UNAUTHORIZED, "a token is needed\n");
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return Err(Box::new(response));
+        }
+        if self.arrivals.draining.is_cancelled() {
+            return Err(Box::new(unavailable("the proxy is stopping\n")));
+        }
+        let Some(profile) = offered(&head.headers) else {
+            return refuse(StatusCode::BAD_REQUEST, "no subprotocol of polliwog.mux.v1 is offered\n");
+        };
+        let protocol = HeaderValue::from_static(profile.subprotocol());
+        match websocket::accept(&head.method, &head.headers, Some(protocol)) {
+            Ok(response) => Ok((response, profile)),
+            Err(Reject::BadWebSocket(why)) => refuse(StatusCode::BAD_REQUEST, why),
+            Err(_) => refuse(StatusCode::BAD_REQUEST, "bad request\n"),
+        }
+    }
+
+    /// Serves one connection to its end.
+    async fn run(&self, mut socket: WebSocket, profile: Profile, client: Client, route: &Arc<Route>) {
+        let Some(hello) = read_hello(&mut socket, profile).await else { return };
+        let resume = Duration::from_millis(hello.resume_ms).min(RESUME_MAX);
+        let name = hello.epoch.clone();
+        let epoch = self.epochs.enter(&name, || Trunk::new(Side::Backend, self.hello(route)));
+        let trunk = &epoch.trunk;
+        trunk.greet(hello);
+        let mut pump = Pump::new(trunk, socket, profile);
+        let ended = tokio::select! {
+            ended = pump.run() => Some(ended),
+            () = self.arrivals.serve(trunk, client, route) => None,
+            () = epoch.taken.cancelled() => return pump.close(1001, "another connection took over").await,
+        };
+        let closing = match ended {
+            Some(Ended::Broken) => {
+                drop(pump);
+                trunk.disconnect();
+                let patience = if trunk.is_idle() { Duration::ZERO } else { resume };
+                tokio::select! {
+                    () = epoch.taken.cancelled() => return,
+                    () = tokio::time::sleep(patience) => Closing::new(1006, "the proxy did not come back"),
+                    () = self.arrivals.draining.cancelled() => Closing::new(1001, "proxy is stopping"),
+                }
+            }
+            Some(Ended::Violated) => Closing::new(1002, "the proxy does not keep to the protocol"),
+            None => {
+                pump.close(1001, "going away").await;
+                Closing::new(1001, "proxy is stopping")
+            }
+        };
+        if self.epochs.leave(&name, &epoch) {
+            trunk.fail(&closing);
+        }
+    }
+
+    fn hello(&self, route: &Route) -> Hello {
+        Hello {
+            epoch: String::new(),
+            credit: route.mux.credit as u64,
+            max_message: Some(self.message_max as u64),
+            resume_ms: 0,
+            resume: true,
+        }
+    }
+}
+
+impl Epochs {
+    /// Finds the epoch's sessions, or begins it; whatever connection it had is let go.
+    fn enter(&self, name: &str, begin: impl FnOnce() -> Trunk) -> Arc<Epoch> {
+        let mut epochs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let trunk = epochs.get(name).map_or_else(
+            || Arc::new(begin()),
+            |before| {
+                before.taken.cancel();
+                Arc::clone(&before.trunk)
+            },
+        );
+        let epoch = Arc::new(Epoch { trunk, taken: tokio_util::sync::CancellationToken::new() });
+        epochs.insert(name.to_owned(), Arc::clone(&epoch));
+        epoch
+    }
+
+    /// Forgets the epoch, unless another connection has taken over.
+    fn leave(&self, name: &str, epoch: &Arc<Epoch>) -> bool {
+        let mut epochs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = epochs.get(name).is_some_and(|now| Arc::ptr_eq(now, epoch));
+        if ours {
+            epochs.remove(name);
+        }
+        ours
+    }
+}
+
+/// The profile that is preferred among those offered.
+fn offered(headers: &HeaderMap) -> Option<Profile> {
+    let offers: Vec<&str> = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    Profile::ALL.iter().copied().find(|profile| offers.contains(&profile.subprotocol()))
+}
+
+/// Compares secrets in a time that does not tell where they differ.
+fn same(sent: &[u8], ours: &[u8]) -> bool {
+    sent.len() == ours.len() && sent.iter().zip(ours).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+/// However long another proxy wants to be waited for.
+const RESUME_MAX: Duration = Duration::from_mins(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_profile_is_preferred() {
+        let profile = |offer: &'static str| {
+            offered(&HeaderMap::from_iter([(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(offer))]))
+        };
+        assert_eq!(profile("polliwog.mux.v1.json, polliwog.mux.v1"), Some(Profile::Binary));
+        assert_eq!(profile("chat, polliwog.mux.v1.json"), Some(Profile::Json));
+        assert_eq!(profile("polliwog.mux.v2"), None);
+    }
+
+    #[test]
+    fn only_the_same_secret_is_the_same() {
+        assert!(same(b"abc", b"abc"));
+        assert!(!same(b"abd", b"abc") && !same(b"ab", b"abc") && !same(b"abcd", b"abc"));
+    }
+}

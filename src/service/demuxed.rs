@@ -1,0 +1,192 @@
+//! A session's beginning on a connection that carries many: its client speaks to another proxy.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Client;
+use super::settings::Route;
+use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
+use crate::carrier::{Carrier, Revision};
+use crate::dialect::Dialect as _;
+use crate::dialect::websocket::WebSocket;
+use crate::meter::{Meter, Outcome};
+use crate::mux::{Accepted, Denied, Id, Open};
+use crate::packet::{Heartbeat, Transport};
+use crate::session::Session;
+use crate::sid::Sid;
+use crate::transport::mux::MuxSocket;
+use crate::upstream::mux::Trunk;
+use crate::upstream::{OpenError, OpenRequest, Opened, Refuser, Upstream};
+
+/// What is needed to begin sessions on one route.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    /// Where sessions lead.
+    pub upstream: Arc<dyn Upstream>,
+    /// Cancelled when no session may begin any more.
+    pub draining: CancellationToken,
+    /// Which route it is, in the order of the configuration.
+    pub index: usize,
+    /// Where its sessions are found.
+    pub registry: Registry,
+    /// The tracker of its tasks.
+    pub tracker: TaskTracker,
+    /// Where it counts.
+    pub meter: Meter,
+}
+
+impl Arrivals {
+    /// Lets clients in for as long as the connection lives; ends when the proxy is being stopped and the last has gone.
+    pub(super) async fn serve(&self, trunk: &Arc<Trunk>, proxy: Client, route: &Arc<Route>) {
+        let mut told = false;
+        loop {
+            let news = trunk.news.notified();
+            while let Some((id, open)) = trunk.next_arrival() {
+                let (this, trunk, route) = (self.clone(), Arc::clone(trunk), Arc::clone(route));
+                self.tracker.spawn(async move { this.begin(trunk, id, *open, proxy, &route).await });
+            }
+            if self.draining.is_cancelled() {
+                if !std::mem::replace(&mut told, true) {
+                    trunk.drain(DRAIN.as_secs());
+                }
+                if trunk.is_idle() && trunk.is_settled() {
+                    return;
+                }
+                // The last goodbye is on its way.
+                let _ = tokio::time::timeout(SETTLE_PACE, news).await;
+            } else {
+                tokio::select! {
+                    () = news => {}
+                    () = self.draining.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    async fn begin(&self, trunk: Arc<Trunk>, id: Id, open: Open, proxy: Client, route: &Route) {
+        let deny = |outcome, denied| {
+            self.meter.handshake(outcome);
+            trunk.deny(id, denied);
+        };
+        if self.draining.is_cancelled() {
+            return deny(Outcome::Draining, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
+        }
+        let Some(admission) = self.registry.admit() else {
+            return deny(Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
+        };
+        // Made first, so that whatever ends this lets the session go.
+        let socket = MuxSocket::new(Arc::clone(&trunk), id);
+        let (opened, link) = match self.upstream.open(request(open, proxy)).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                let (outcome, denied) = explain(error);
+                deny(outcome, denied);
+                return;
+            }
+        };
+        let Some(sid) = sid() else {
+            return deny(Outcome::Down, say(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"));
+        };
+        self.meter.handshake(Outcome::Accepted);
+        let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
+        let session = Session::new(
+            WebSocket.policy(),
+            Arc::clone(&route.session),
+            Transport::WebSocket,
+            NEVER,
+            heartbeat.interval.min(heartbeat.timeout) / 2,
+            None,
+            tokio::time::Instant::now().into_std(),
+        );
+        let info = BridgeInfo {
+            sid,
+            carrier: Carrier { revision: Revision::V4, binary: true },
+            max_payload: usize::MAX,
+            cors: None,
+            route: self.index,
+            meter: self.meter.clone(),
+            span: tracing::debug_span!("session", mux = id.get(), route = self.index),
+            registry: self.registry.clone(),
+            tracker: self.tracker.clone(),
+        };
+        trunk.accept(id, accepted(opened));
+        Bridge::start(session, info, link, Front::WebSocket(Box::new(socket)), admission);
+    }
+}
+
+fn request(open: Open, proxy: Client) -> OpenRequest {
+    let Open { path, dialect, transport, client, mut headers, protocols } = open;
+    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
+    if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
+        && !offer.is_empty()
+    {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
+    }
+    OpenRequest {
+        prefix: String::new(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        client: client.parse::<SocketAddr>().unwrap_or(proxy.peer),
+        dialect: if dialect == "engine.io" { "engine.io" } else { "websocket" },
+        transport: if transport == "polling" { Transport::Polling } else { Transport::WebSocket },
+    }
+}
+
+fn accepted(opened: Opened) -> Accepted {
+    let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let Opened { sid: _, heartbeat, max_payload, headers, subprotocol } = opened;
+    Accepted {
+        headers,
+        protocol: subprotocol.and_then(|name| name.to_str().ok().map(str::to_owned)),
+        ping_interval: heartbeat.map(|heartbeat| ms(heartbeat.interval)),
+        ping_timeout: heartbeat.map(|heartbeat| ms(heartbeat.timeout)),
+        max_payload: max_payload.map(|max| max as u64),
+    }
+}
+
+/// The backend's own words where it has some, as for a client of our own.
+fn explain(error: OpenError) -> (Outcome, Denied) {
+    match error {
+        OpenError::Refused(refused) if (400..600).contains(&refused.status.as_u16()) => {
+            let reason = String::from_utf8_lossy(&refused.body).into_owned();
+            let (status, headers) = (refused.status, refused.headers);
+            (Outcome::Refused, Denied { status, reason, headers, engine_io: refused.by == Refuser::EngineIo })
+        }
+        OpenError::Refused(_) => {
+            (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
+        }
+        OpenError::Down(_) => (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
+        OpenError::Slow(_) => (Outcome::Slow, say(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
+        OpenError::Protocol(detail) => {
+            tracing::warn!(detail, "an upstream does not speak its protocol");
+            (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
+        }
+    }
+}
+
+fn say(status: StatusCode, reason: &str) -> Denied {
+    Denied { status, reason: reason.to_owned(), headers: HeaderMap::new(), engine_io: false }
+}
+
+fn sid() -> Option<Sid> {
+    let mut random = [0; 15];
+    getrandom::fill(&mut random).ok()?;
+    Some(Sid::from_random(random))
+}
+
+/// The other proxy keeps its clients' heartbeats.
+const NEVER: Heartbeat =
+    Heartbeat { interval: Duration::from_hours(24 * 365), timeout: Duration::from_hours(24 * 365) };
+/// Socket.IO's, for backends that announce none.
+const HEARTBEAT: Heartbeat =
+    Heartbeat { interval: Duration::from_secs(25), timeout: Duration::from_secs(20) };
+/// What the other proxy is told of the time that is left.
+const DRAIN: Duration = Duration::from_secs(30);
+const SETTLE_PACE: Duration = Duration::from_millis(10);

@@ -1,0 +1,65 @@
+//! A session's back side on a shared connection.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::trunk::{Over, Trunk};
+use crate::mux::{Id, Notice};
+use crate::packet::{Closing, Message};
+use crate::upstream::{Link, LinkError, LinkEvent};
+
+/// One session of a trunk.
+#[derive(Debug)]
+pub(super) struct MuxLink {
+    trunk: Arc<Trunk>,
+    id: Id,
+}
+
+impl MuxLink {
+    pub(super) const fn new(trunk: Arc<Trunk>, id: Id) -> Self {
+        Self { trunk, id }
+    }
+}
+
+impl Link for MuxLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.trunk.poll_ready(self.id, cx).map_err(|Over| LinkError)
+    }
+
+    fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
+        self.trunk.send(self.id, message);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        // The pump flushes, once for all sessions.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        Poll::Ready(match ready!(self.trunk.poll_next(self.id, cx)) {
+            Notice::Message(message) => LinkEvent::Message(message),
+            Notice::Closed(closing) => LinkEvent::Closed(closing),
+        })
+    }
+
+    /// A session that is not read uses up its credit, which says as much.
+    fn keep_alive(&mut self) {}
+
+    fn handle_transport(&mut self, transport: &'static str) {
+        self.trunk.move_to(self.id, transport);
+    }
+
+    fn poll_close(&mut self, _cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+        // The line keeps what is under way, and the goodbye behind it.
+        self.trunk.close(self.id, closing.clone());
+        Poll::Ready(())
+    }
+}
+
+/// A client that gave up, or a driver that broke.
+impl Drop for MuxLink {
+    fn drop(&mut self) {
+        self.trunk.close(self.id, Closing::new(1001, "client gone"));
+    }
+}

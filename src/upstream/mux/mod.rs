@@ -1,0 +1,188 @@
+//! Kind `mux`: all sessions over one WebSocket, or a few (`docs/mux.md`).
+
+mod link;
+mod pump;
+mod slot;
+mod trunk;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::header::SEC_WEBSOCKET_PROTOCOL;
+use http::{HeaderMap, HeaderValue};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::link::MuxLink;
+use self::slot::Slot;
+use self::trunk::Unopened;
+use crate::mux::{Accepted, Denied, Open};
+use crate::packet::Closing;
+use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::{
+    BuildError, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Refused, Refuser,
+    Relaying, Settings, Upstream, headers,
+};
+
+pub use pump::{Ended, Pump, read_hello};
+pub use slot::frame_max;
+pub use trunk::{Over, Trunk};
+
+/// What concerns only upstreams of kind `mux` (`[upstreams.NAME.mux]`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct MuxSettings {
+    /// How many connections sessions are spread over.
+    pub connections: usize,
+    /// Payload bytes that may wait for one session, in each direction.
+    pub credit: usize,
+    /// For how long sessions outlive their broken connection.
+    pub resume_timeout: Duration,
+    /// The value of `Authorization` on the connection's handshake.
+    pub token: Option<HeaderValue>,
+}
+
+impl Default for MuxSettings {
+    fn default() -> Self {
+        Self { connections: 1, credit: 256 << 10, resume_timeout: Duration::from_secs(30), token: None }
+    }
+}
+
+/// Without the token.
+impl fmt::Debug for MuxSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MuxSettings")
+            .field("connections", &self.connections)
+            .field("credit", &self.credit)
+            .field("resume_timeout", &self.resume_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A backend that takes all its sessions over shared connections.
+#[derive(Debug)]
+pub(super) struct Mux {
+    slots: Vec<Arc<Slot>>,
+    /// Where the next session begins.
+    next: AtomicUsize,
+    forwarder: Forwarder,
+    settings: Settings,
+}
+
+impl Mux {
+    pub(super) fn new(
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let slot = |_| Slot::start(&dialer, settings, &tracker, &cancel);
+        let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { slots, next: AtomicUsize::new(0), forwarder, settings: settings.clone() })
+    }
+
+    async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let trunk = self.slot().ok_or_else(unreachable)?.trunk();
+        let (id, answer) = trunk.open(question(request)).ok_or_else(unreachable)?;
+        // Dropped, it takes the session back.
+        let link = MuxLink::new(trunk, id);
+        match deadline.bound(answer).await?.unwrap_or(Err(Unopened::Lost(Closing::default()))) {
+            Ok(accepted) => Ok((opened(*accepted), Box::new(link))),
+            Err(Unopened::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied)))),
+            Err(Unopened::Lost(closing)) => {
+                tracing::debug!(reason = closing.reason.as_str(), "a session did not begin");
+                Err(unreachable())
+            }
+        }
+    }
+
+    /// The next connection in turn that is not known to be down.
+    fn slot(&self) -> Option<&Slot> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        let turn = self.slots.iter().cycle().skip(first).take(self.slots.len());
+        turn.map(|slot| &**slot).find(|slot| !slot.is_down())
+    }
+}
+
+impl Upstream for Mux {
+    fn open(&self, request: OpenRequest) -> Opening<'_> {
+        Box::pin(self.open(request))
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::Mux
+    }
+
+    fn relay(&self, _request: OpenRequest) -> Relaying<'_> {
+        let fault = OpenError::Protocol("a shared connection has no room for a bare WebSocket".to_owned());
+        Box::pin(std::future::ready(Err(fault)))
+    }
+
+    fn is_down(&self) -> bool {
+        self.slots.iter().all(|slot| slot.is_down())
+    }
+
+    fn drain(&self, patience: Duration) {
+        for slot in &self.slots {
+            slot.trunk().drain(patience.as_secs().max(1));
+        }
+    }
+}
+
+fn unreachable() -> OpenError {
+    OpenError::Down(std::io::Error::new(std::io::ErrorKind::NotConnected, "no shared connection"))
+}
+
+fn question(request: OpenRequest) -> Open {
+    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport } = request;
+    let offer = headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    let protocols = offer.as_ref().and_then(|offer| offer.to_str().ok()).map(|offer| {
+        offer.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+    });
+    let question = if query.is_empty() { "" } else { "?" };
+    Open {
+        path: format!("{prefix}{path}{question}{query}"),
+        dialect: dialect.to_owned(),
+        transport: transport.word().to_owned(),
+        client: client.to_string(),
+        headers,
+        protocols: protocols.unwrap_or_default(),
+    }
+}
+
+fn opened(accepted: Accepted) -> Opened {
+    let Accepted { headers, protocol, ping_interval, ping_timeout, max_payload } = accepted;
+    let heartbeat = ping_interval.zip(ping_timeout).map(|(interval, timeout)| Heartbeat {
+        interval: Duration::from_millis(interval.max(1)),
+        timeout: Duration::from_millis(timeout.max(1)),
+    });
+    Opened {
+        sid: None,
+        heartbeat,
+        max_payload: max_payload.and_then(|max| usize::try_from(max).ok()),
+        headers: kept(headers, headers::keep_for_client),
+        subprotocol: protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()),
+    }
+}
+
+fn refused(denied: Denied) -> Refused {
+    Refused {
+        status: denied.status,
+        headers: kept(denied.headers, headers::keep_of_refusal),
+        body: denied.reason.into(),
+        by: if denied.engine_io { Refuser::EngineIo } else { Refuser::Other },
+    }
+}
+
+fn kept(mut headers: HeaderMap, keep: fn(&mut HeaderMap)) -> HeaderMap {
+    keep(&mut headers);
+    headers
+}

@@ -1,0 +1,244 @@
+//! Moves frames between a trunk and the WebSocket of the moment.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+use super::trunk::Trunk;
+use crate::duplex::WebSocket;
+use crate::mux::{Frame as Line, Hello, Profile};
+use crate::packet::{Message, Text};
+use crate::upstream::socket::{binary_frame, text_frame};
+
+/// How a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It broke, fell silent, or the other side closed it: there may be another.
+    Broken,
+    /// Somebody did not keep to the protocol: what was is over.
+    Violated,
+}
+
+/// One connection at work; dropped, it goes without a word.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Debug)]
+pub struct Pump<'t> {
+    trunk: &'t Trunk,
+    socket: WebSocket,
+    profile: Profile,
+    /// When the other side has been silent for too long.
+    clock: Pin<Box<Sleep>>,
+    heard: bool,
+    pinged: bool,
+    acks: Pin<Box<Sleep>>,
+    acks_due: bool,
+    dirty: bool,
+}
+
+impl<'t> Pump<'t> {
+    /// Joins the trunk and a WebSocket that has just been opened.
+    pub fn new(trunk: &'t Trunk, socket: WebSocket, profile: Profile) -> Self {
+        let now = Instant::now();
+        Self {
+            trunk,
+            socket,
+            profile,
+            clock: Box::pin(sleep_until(now + PING_INTERVAL)),
+            heard: false,
+            pinged: false,
+            acks: Box::pin(sleep_until(now)),
+            acks_due: false,
+            dirty: false,
+        }
+    }
+
+    /// Runs until the connection ends.
+    pub async fn run(&mut self) -> Ended {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Says goodbye, and waits a little for the answer.
+    pub async fn close(mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+        let goodbye = async {
+            let _ = self.socket.close(Some(frame)).await;
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.trunk.register(cx);
+        for _ in 0..TURNS_MAX {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(Stop::Broken) => return Poll::Ready(Ended::Broken),
+                Err(Stop::Violation(reason)) => {
+                    tracing::warn!(reason, "a multiplexed connection does not keep to its protocol");
+                    // As much of it as goes out at once: the other side is out of step.
+                    let frame = CloseFrame { code: CloseCode::Protocol, reason: reason.into() };
+                    let _ = self.socket.start_send_unpin(Frame::Close(Some(frame)));
+                    let _ = self.socket.poll_flush_unpin(cx);
+                    return Poll::Ready(Ended::Violated);
+                }
+            }
+        }
+        // Others have a right to this thread too.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads what is there, writes what there is to say, and flushes once. Whether anything moved.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let mut moved = self.read(cx)?;
+        moved |= self.tick(cx)?;
+        moved |= self.write(cx)?;
+        if self.dirty {
+            match self.socket.poll_flush_unpin(cx) {
+                Poll::Ready(Ok(())) => self.dirty = false,
+                Poll::Ready(Err(_)) => return Err(Stop::Broken),
+                Poll::Pending => {}
+            }
+        }
+        Ok(moved)
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        for read in 0..FRAMES_MAX {
+            let message = match self.socket.poll_next_unpin(cx) {
+                Poll::Pending => return Ok(read > 0),
+                Poll::Ready(Some(Ok(Frame::Text(text)))) => {
+                    Message::Text(Text::from_checked(Bytes::from(text)))
+                }
+                Poll::Ready(Some(Ok(Frame::Binary(bytes)))) => Message::Binary(bytes),
+                Poll::Ready(Some(Ok(Frame::Ping(_)))) => {
+                    // The answer is the library's; it goes out with the next flush.
+                    (self.heard, self.dirty) = (true, true);
+                    continue;
+                }
+                Poll::Ready(Some(Ok(Frame::Pong(_) | Frame::Frame(_)))) => {
+                    self.heard = true;
+                    continue;
+                }
+                Poll::Ready(Some(Ok(Frame::Close(frame)))) => {
+                    let _ = self.socket.poll_flush_unpin(cx);
+                    let violated = frame.is_some_and(|frame| frame.code == CloseCode::Protocol);
+                    return Err(if violated {
+                        Stop::Violation("the other side says so")
+                    } else {
+                        Stop::Broken
+                    });
+                }
+                Poll::Ready(Some(Err(_)) | None) => return Err(Stop::Broken),
+            };
+            self.heard = true;
+            let frame = self.profile.decode(message).map_err(|error| Stop::Violation(error.0))?;
+            self.trunk.handle(frame).map_err(|violation| Stop::Violation(violation.0))?;
+        }
+        Ok(true)
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        for written in 0..FRAMES_MAX {
+            match self.socket.poll_ready_unpin(cx) {
+                Poll::Pending => return Ok(written > 0),
+                Poll::Ready(Err(_)) => return Err(Stop::Broken),
+                Poll::Ready(Ok(())) => {}
+            }
+            let Some(frame) = self.trunk.next_frame(self.acks_due) else {
+                self.acks_due = false;
+                return Ok(written > 0);
+            };
+            let frame = match self.profile.encode(&frame) {
+                Message::Text(text) => text_frame(text.into_bytes()),
+                Message::Binary(bytes) => binary_frame(bytes),
+            };
+            self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| Stop::Broken)?;
+            self.dirty = true;
+        }
+        Ok(true)
+    }
+
+    /// Whether a clock has made something due.
+    fn tick(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        let mut moved = false;
+        if self.clock.as_mut().poll(cx).is_ready() {
+            if self.pinged && !self.heard {
+                return Err(Stop::Broken);
+            }
+            (self.heard, self.pinged) = (false, true);
+            self.trunk.tidy();
+            if let Poll::Ready(Ok(())) = self.socket.poll_ready_unpin(cx) {
+                let ping = Frame::Frame(RawFrame::ping(Bytes::new()));
+                self.socket.start_send_unpin(ping).map_err(|_| Stop::Broken)?;
+                self.dirty = true;
+            }
+            self.clock.as_mut().reset(Instant::now() + PING_INTERVAL);
+            moved = true;
+        }
+        // News waits a moment for more of its kind.
+        if !self.acks_due && self.trunk.has_acks() {
+            if self.acks.is_elapsed() {
+                self.acks.as_mut().reset(Instant::now() + ACK_DELAY);
+            }
+            if self.acks.as_mut().poll(cx).is_ready() {
+                self.acks_due = true;
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// The first frame of a connection that somebody else has dialled; `None` where it is no hello, which the other side is told.
+pub async fn read_hello(socket: &mut WebSocket, profile: Profile) -> Option<Hello> {
+    let first = async {
+        loop {
+            match socket.next().await?.ok()? {
+                Frame::Text(text) => break Some(Message::Text(Text::from_checked(Bytes::from(text)))),
+                Frame::Binary(bytes) => break Some(Message::Binary(bytes)),
+                Frame::Close(_) => break None,
+                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
+            }
+        }
+    };
+    let first = tokio::time::timeout(HELLO_TIMEOUT, first).await;
+    let reason = match first.map(|first| first.map(|first| profile.decode(first))) {
+        Ok(Some(Ok(Line::Hello(hello)))) if !hello.epoch.is_empty() => return Some(hello),
+        Ok(None) => return None,
+        Ok(Some(Ok(_))) => "the first frame is no hello with an epoch",
+        Ok(Some(Err(error))) => error.0,
+        Err(_) => "no hello",
+    };
+    let goodbye = CloseFrame { code: CloseCode::Protocol, reason: reason.into() };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, socket.close(Some(goodbye))).await;
+    None
+}
+
+/// Why a turn is the last.
+enum Stop {
+    Broken,
+    Violation(&'static str),
+}
+
+/// How often the other side is asked whether it lives; silent for as long again, it does not.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long news may wait for company.
+const ACK_DELAY: Duration = Duration::from_millis(20);
+/// How many frames are read, or written, in one turn.
+const FRAMES_MAX: usize = 128;
+/// How many turns before others have theirs.
+const TURNS_MAX: usize = 8;
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for the first frame.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,310 @@
+//! Keeps one shared connection: dials it, again and again, and takes up what a break left.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::pump::{Ended, Pump};
+use super::trunk::Trunk;
+use crate::chain::Chain;
+use crate::duplex::{Buffers, WebSocket};
+use crate::mux::{Hello, Profile, Side};
+use crate::packet::{Closing, Transport};
+use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::handshake::{First, Terms};
+use crate::upstream::{Host, OpenError, OpenRequest, Settings};
+
+/// One of an upstream's shared connections.
+#[derive(Debug)]
+pub(super) struct Slot {
+    dialer: Arc<Dialer>,
+    settings: Settings,
+    /// Where new sessions begin.
+    trunk: Mutex<Arc<Trunk>>,
+    /// Whether the last attempt to connect failed, and none has succeeded since.
+    down: AtomicBool,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Slot {
+    /// Begins to connect.
+    pub(super) fn start(
+        dialer: &Arc<Dialer>,
+        settings: &Settings,
+        tracker: &TaskTracker,
+        cancel: &CancellationToken,
+    ) -> Arc<Self> {
+        let slot = Arc::new(Self {
+            dialer: Arc::clone(dialer),
+            settings: settings.clone(),
+            trunk: Mutex::new(Arc::new(fresh(settings))),
+            down: AtomicBool::new(false),
+            tracker: tracker.clone(),
+            cancel: cancel.clone(),
+        });
+        slot.keep(slot.trunk());
+        slot
+    }
+
+    /// Where new sessions begin.
+    pub(super) fn trunk(&self) -> Arc<Trunk> {
+        Arc::clone(&self.trunk.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether nobody can be reached.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// Sessions begin in another epoch from now on; `None` where they do already.
+    fn renew(&self, old: &Arc<Trunk>) -> Option<Arc<Trunk>> {
+        let mut trunk = self.trunk.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&trunk, old) {
+            return None;
+        }
+        *trunk = Arc::new(fresh(&self.settings));
+        Some(Arc::clone(&trunk))
+    }
+
+    fn keep(self: &Arc<Self>, trunk: Arc<Trunk>) {
+        let slot = Arc::clone(self);
+        self.tracker.spawn(async move { slot.run(trunk).await });
+    }
+
+    /// Connects for one epoch, and for the one after it.
+    async fn run(self: Arc<Self>, mut trunk: Arc<Trunk>) {
+        let mut backoff = Backoff::default();
+        // Since when there are sessions that wait for another connection.
+        let mut broken_at = None;
+        loop {
+            let Some(dialled) = self.cancel.run_until_cancelled(Box::pin(self.dial(broken_at))).await else {
+                return trunk.fail(&STOPPED);
+            };
+            let mut end = None;
+            match dialled {
+                Ok((socket, profile)) => {
+                    let began = Instant::now();
+                    trunk.connect();
+                    let after = self.serve(&trunk, socket, profile).await;
+                    trunk.disconnect();
+                    if began.elapsed() > BACKOFF_MAX {
+                        backoff = Backoff::default();
+                    }
+                    if trunk.is_greeted() {
+                        broken_at = None;
+                    }
+                    broken_at.get_or_insert_with(Instant::now);
+                    match after {
+                        After::Over => return trunk.fail(&STOPPED),
+                        After::Violated => end = Some(NONSENSE),
+                        After::Broken => {}
+                    }
+                }
+                Err(error) => {
+                    self.note_down(&error);
+                    trunk.fail_unwritten(&UNREACHED);
+                }
+            }
+            let resumes = trunk.theirs().is_some_and(|theirs| theirs.resume);
+            let given_up = |at: &Instant| !resumes || at.elapsed() >= self.settings.mux.resume_timeout;
+            if broken_at.as_ref().is_some_and(given_up) {
+                end.get_or_insert(LOST);
+            }
+            if let Some(end) = end {
+                trunk.fail(&end);
+                broken_at = None;
+                match self.renew(&trunk) {
+                    Some(renewed) => trunk = renewed,
+                    None => return,
+                }
+            } else if trunk.is_draining() && trunk.is_idle() {
+                return;
+            }
+            if self.cancel.run_until_cancelled(sleep(backoff.next())).await.is_none() {
+                return trunk.fail(&STOPPED);
+            }
+        }
+    }
+
+    async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, socket: WebSocket, profile: Profile) -> After {
+        let mut pump = Pump::new(trunk, socket, profile);
+        let greeted = timeout(self.settings.handshake_timeout, wait(trunk, Trunk::is_greeted));
+        tokio::select! {
+            ended = pump.run() => return ended.into(),
+            greeted = greeted => if greeted.is_err() {
+                pump.close(1002, "no hello").await;
+                self.note_down(&OpenError::Slow(self.settings.handshake_timeout));
+                return After::Broken;
+            },
+        }
+        self.note_up();
+        let retired = async {
+            wait(trunk, Trunk::is_draining).await;
+            if let Some(renewed) = self.renew(trunk) {
+                self.keep(renewed);
+            }
+            wait(trunk, Trunk::is_idle).await;
+        };
+        tokio::select! {
+            ended = pump.run() => return ended.into(),
+            () = retired => {}
+            () = self.cancel.cancelled() => {}
+        }
+        self.finish(trunk, pump).await;
+        After::Over
+    }
+
+    /// Lets every goodbye go out, and then the connection's own.
+    async fn finish(&self, trunk: &Trunk, mut pump: Pump<'_>) {
+        let settled = async {
+            while !trunk.is_settled() {
+                sleep(SETTLE_PACE).await;
+            }
+        };
+        tokio::select! {
+            _ = pump.run() => return,
+            _ = timeout(SETTLE_TIMEOUT, settled) => {}
+        }
+        pump.close(1001, "going away").await;
+    }
+
+    async fn dial(&self, broken_at: Option<Instant>) -> Result<(WebSocket, Profile), OpenError> {
+        let offer = Profile::ALL.iter().map(|profile| profile.subprotocol()).collect::<Vec<_>>().join(", ");
+        let mut headers = HeaderMap::new();
+        if let Ok(offer) = HeaderValue::from_str(&offer) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
+        }
+        if let Some(token) = &self.settings.mux.token {
+            headers.insert(AUTHORIZATION, token.clone());
+        }
+        let request = OpenRequest {
+            prefix: String::new(),
+            path: String::new(),
+            query: String::new(),
+            headers,
+            client: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+            dialect: "mux",
+            transport: Transport::WebSocket,
+        };
+        let terms = Terms {
+            host: Host::Upstream,
+            query: "",
+            message_max: frame_max(self.settings.max_message),
+            buffers: Buffers::Large,
+            first: First::Anybody,
+        };
+        // Who waits for a connection to come back waits no longer than was promised.
+        let left = broken_at.map(|at| self.settings.mux.resume_timeout.saturating_sub(at.elapsed()));
+        let patience = self.settings.handshake_timeout.min(left.unwrap_or(Duration::MAX));
+        let deadline = Deadline::after(patience);
+        let accepted = self.dialer.open(request, &terms, deadline).await?;
+        let profile =
+            accepted.subprotocol.as_ref().and_then(|name| name.to_str().ok()).and_then(Profile::named);
+        let profile = profile
+            .ok_or_else(|| OpenError::Protocol("it chose no subprotocol of polliwog.mux.v1".to_owned()))?;
+        Ok((accepted.socket.into_inner(), profile))
+    }
+
+    fn note_down(&self, error: &OpenError) {
+        if !self.down.swap(true, Ordering::Relaxed) {
+            tracing::warn!(upstream = %self.dialer, error = %Chain(error), "no shared connection");
+        }
+    }
+
+    fn note_up(&self) {
+        if self.down.swap(false, Ordering::Relaxed) {
+            tracing::info!(upstream = %self.dialer, "the shared connection is there again");
+        }
+    }
+}
+
+/// What follows the end of a connection.
+enum After {
+    Broken,
+    Violated,
+    Over,
+}
+
+impl From<Ended> for After {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Broken => Self::Broken,
+            Ended::Violated => Self::Violated,
+        }
+    }
+}
+
+/// Waits until something is so; each news of the trunk's is a reason to look again.
+async fn wait(trunk: &Trunk, is_so: fn(&Trunk) -> bool) {
+    loop {
+        let news = trunk.news.notified();
+        if is_so(trunk) {
+            return;
+        }
+        news.await;
+    }
+}
+
+/// Longer and longer pauses, no two backends' proxies in step.
+#[derive(Clone, Copy, Default)]
+struct Backoff(u32);
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let longest = BACKOFF_MIN.saturating_mul(1 << self.0.min(10)).min(BACKOFF_MAX);
+        self.0 = self.0.saturating_add(1);
+        let mut random = [0; 2];
+        // Without randomness all are in step: slower, not wrong.
+        let _ = getrandom::fill(&mut random);
+        let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
+        longest.mul_f64(0.5 + share / 2.0)
+    }
+}
+
+/// The sessions of a new epoch.
+fn fresh(settings: &Settings) -> Trunk {
+    let resume_ms = settings.mux.resume_timeout.as_millis();
+    let hello = Hello {
+        epoch: epoch(),
+        credit: settings.mux.credit as u64,
+        max_message: Some(settings.max_message as u64),
+        resume_ms: u64::try_from(resume_ms).unwrap_or(u64::MAX),
+        resume: false,
+    };
+    Trunk::new(Side::Proxy, hello)
+}
+
+/// A name that nobody else will have.
+fn epoch() -> String {
+    use base64::Engine as _;
+    let mut random = [0; 15];
+    if getrandom::fill(&mut random).is_err() {
+        // It need not be secret; the connection is.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        random[..12].copy_from_slice(&now.as_nanos().to_le_bytes()[..12]);
+    }
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random)
+}
+
+/// The largest message of the shared WebSocket: in JSON, a control character takes six bytes, and base64 a third more.
+pub fn frame_max(message_max: usize) -> usize {
+    message_max.saturating_mul(6).saturating_add(FRAME_ROOM)
+}
+
+/// For all that is no payload: the headers of an `open`, a part of a `sync`.
+const FRAME_ROOM: usize = 1 << 20;
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
+const SETTLE_PACE: Duration = Duration::from_millis(5);
+const LOST: Closing = Closing::new(1006, "upstream connection lost");
+const UNREACHED: Closing = Closing::new(1006, "upstream unreachable");
+const NONSENSE: Closing = Closing::new(1002, "upstream protocol error");
+const STOPPED: Closing = Closing::new(1001, "going away");

@@ -1,0 +1,316 @@
+//! What the sessions of one epoch share: the line, and who waits for what on it.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::mux::{Accepted, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
+use crate::packet::{Closing, Message};
+
+/// A line with its sessions' wakers. Sessions and the [pump](super::pump) meet under one lock; nobody waits under it.
+pub struct Trunk {
+    state: Mutex<State>,
+    /// Told when a client asks to come in, when the other side drains, and when the last session has gone.
+    pub(crate) news: Notify,
+}
+
+struct State {
+    line: Line,
+    users: HashMap<Id, User>,
+    /// The pump's.
+    waker: Waker,
+    arrivals: VecDeque<(Id, Box<Open>)>,
+    greeted: bool,
+    draining: bool,
+}
+
+#[derive(Default)]
+struct User {
+    waker: Option<Waker>,
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+/// What became of a session's beginning.
+pub(crate) type Answer = Result<Box<Accepted>, Unopened>;
+
+/// Why a session did not begin.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// The backend said no.
+    Denied(Box<Denied>),
+    /// There will be no answer.
+    Lost(Closing),
+}
+
+impl Trunk {
+    /// The sessions of a new epoch.
+    pub fn new(side: Side, hello: Hello) -> Self {
+        Self {
+            state: Mutex::new(State {
+                line: Line::new(side, hello),
+                users: HashMap::new(),
+                waker: Waker::noop().clone(),
+                arrivals: VecDeque::new(),
+                greeted: false,
+                draining: false,
+            }),
+            news: Notify::new(),
+        }
+    }
+
+    /// Asks the backend to let a client in; `None` where there are no numbers left.
+    pub(crate) fn open(&self, open: Open) -> Option<(Id, oneshot::Receiver<Answer>)> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.lock();
+        let id = state.line.open(open)?;
+        state.users.insert(id, User { waker: None, answer: Some(sender) });
+        state.wake_pump();
+        Some((id, receiver))
+    }
+
+    /// The next client that wants in.
+    pub fn next_arrival(&self) -> Option<(Id, Box<Open>)> {
+        self.lock().arrivals.pop_front()
+    }
+
+    /// Lets a client in.
+    pub fn accept(&self, id: Id, accepted: Accepted) {
+        let mut state = self.lock();
+        state.line.accept(id, accepted);
+        state.wake_pump();
+    }
+
+    /// Turns a client away.
+    pub fn deny(&self, id: Id, denied: Denied) {
+        let mut state = self.lock();
+        state.line.deny(id, denied);
+        state.users.remove(&id);
+        state.wake_pump();
+    }
+
+    /// Whether a session takes one more message.
+    ///
+    /// # Errors
+    /// It takes none any more; [`poll_next`](Self::poll_next) says why.
+    pub fn poll_ready(&self, id: Id, cx: &Context<'_>) -> Poll<Result<(), Over>> {
+        let mut state = self.lock();
+        if !state.line.is_open(id) {
+            return Poll::Ready(Err(Over));
+        }
+        if state.line.poll_room(id) {
+            return Poll::Ready(Ok(()));
+        }
+        state.wait(id, cx);
+        Poll::Pending
+    }
+
+    /// Takes a message; only after [`poll_ready`](Self::poll_ready) said yes.
+    pub fn send(&self, id: Id, message: Message) {
+        let mut state = self.lock();
+        state.line.send(id, message, now());
+        state.dispatch(&self.news);
+        state.wake_pump();
+    }
+
+    /// The next message of a session, or its end.
+    pub fn poll_next(&self, id: Id, cx: &Context<'_>) -> Poll<Notice> {
+        let mut state = self.lock();
+        if let Some(notice) = state.line.take(id) {
+            if state.line.wants_acks() == Some(true) {
+                state.wake_pump();
+            }
+            return Poll::Ready(notice);
+        }
+        state.wait(id, cx);
+        Poll::Pending
+    }
+
+    /// The session's client moved.
+    pub(crate) fn move_to(&self, id: Id, transport: &'static str) {
+        let mut state = self.lock();
+        state.line.move_to(id, transport);
+        state.wake_pump();
+    }
+
+    /// Nobody uses the session any more: the other side is told why, behind all that was sent.
+    pub fn close(&self, id: Id, closing: Closing) {
+        let mut state = self.lock();
+        if state.users.remove(&id).is_some() {
+            state.line.close(id, closing, now());
+            state.wake_pump();
+            if state.users.is_empty() {
+                self.news.notify_waiters();
+            }
+        }
+    }
+
+    /// Says that there will be no new sessions.
+    pub(crate) fn drain(&self, seconds: u64) {
+        let mut state = self.lock();
+        state.line.drain(seconds);
+        state.wake_pump();
+    }
+
+    /// Whether the other side takes no new sessions.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    /// Whether nobody uses it.
+    pub fn is_idle(&self) -> bool {
+        self.lock().users.is_empty()
+    }
+
+    /// Whether the other side has heard of every session's end.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.lock().line.is_empty()
+    }
+
+    /// Whether the other side has said hello on this connection.
+    pub(crate) fn is_greeted(&self) -> bool {
+        self.lock().greeted
+    }
+
+    /// What the other side said of itself.
+    pub(crate) fn theirs(&self) -> Option<Hello> {
+        self.lock().line.theirs().cloned()
+    }
+
+    /// A connection is there.
+    pub fn connect(&self) {
+        let mut state = self.lock();
+        state.greeted = false;
+        state.line.connect();
+    }
+
+    /// A connection is there on which the other side has said hello already.
+    pub fn greet(&self, hello: Hello) {
+        let mut state = self.lock();
+        state.line.connect();
+        // A first frame can't be out of place.
+        let _ = state.line.handle(Frame::Hello(hello), now());
+        state.dispatch(&self.news);
+    }
+
+    /// It broke; there may be another.
+    pub fn disconnect(&self) {
+        self.lock().line.disconnect();
+    }
+
+    /// There will be no other: every session ends.
+    pub fn fail(&self, closing: &Closing) {
+        let mut state = self.lock();
+        state.line.fail(closing);
+        state.dispatch(&self.news);
+    }
+
+    /// Those whose question was never written are not kept waiting.
+    pub(crate) fn fail_unwritten(&self, closing: &Closing) {
+        let mut state = self.lock();
+        state.line.fail_unwritten(closing);
+        state.dispatch(&self.news);
+    }
+
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        self.lock().waker.clone_from(cx.waker());
+    }
+
+    pub(super) fn handle(&self, frame: Frame) -> Result<(), Violation> {
+        let mut state = self.lock();
+        let handled = state.line.handle(frame, now());
+        state.dispatch(&self.news);
+        handled
+    }
+
+    /// The next frame to write. `acks`: whether news that nobody is waiting for goes out as well.
+    pub(super) fn next_frame(&self, acks: bool) -> Option<Frame> {
+        let mut state = self.lock();
+        let mut frame = state.line.poll();
+        if frame.is_none() && (acks || state.line.wants_acks() == Some(true)) {
+            frame = state.line.acks();
+        }
+        state.dispatch(&self.news);
+        frame
+    }
+
+    /// Whether there is news that waits for company.
+    pub(super) fn has_acks(&self) -> bool {
+        self.lock().line.wants_acks().is_some()
+    }
+
+    pub(super) fn tidy(&self) {
+        self.lock().line.tidy(now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wait(&mut self, id: Id, cx: &Context<'_>) {
+        if let Some(user) = self.users.get_mut(&id) {
+            match &mut user.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none @ None => *none = Some(cx.waker().clone()),
+            }
+        }
+    }
+
+    fn wake_pump(&self) {
+        self.waker.wake_by_ref();
+    }
+
+    fn dispatch(&mut self, news: &Notify) {
+        while let Some(event) = self.line.event() {
+            match event {
+                Event::Readable(id) | Event::Writable(id) => {
+                    if let Some(waker) = self.users.get_mut(&id).and_then(|user| user.waker.take()) {
+                        waker.wake();
+                    }
+                }
+                Event::Answered(id, answer) => self.answer(id, answer.map_err(Unopened::Denied)),
+                Event::Unanswered(id, closing) => self.answer(id, Err(Unopened::Lost(closing))),
+                Event::Asked(id, open) => {
+                    self.users.insert(id, User::default());
+                    self.arrivals.push_back((id, open));
+                    news.notify_waiters();
+                }
+                Event::Hello => {
+                    self.greeted = true;
+                    news.notify_waiters();
+                }
+                Event::Drain(_) => {
+                    self.draining = true;
+                    news.notify_waiters();
+                }
+                // The demultiplexer's backends have no word for it.
+                Event::Transport(..) => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, id: Id, answer: Answer) {
+        if let Some(sender) = self.users.get_mut(&id).and_then(|user| user.answer.take()) {
+            // Who has given up closes the session.
+            let _ = sender.send(answer);
+        }
+    }
+}
+
+impl fmt::Debug for Trunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trunk").field("sessions", &self.lock().users.len()).finish_non_exhaustive()
+    }
+}
+
+/// The session is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Over;
+
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}

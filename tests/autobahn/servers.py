@@ -1,0 +1,83 @@
+"""The echo server and the proxy: two processes that end with the block that started them."""
+
+import contextlib
+import pathlib
+import re
+import subprocess
+import tempfile
+import time
+
+READY_S = 10
+END_S = 10
+
+# `/relayed` leaves frames to the two ends; a client of `/engine.io/` has a session, for its backend speaks no Engine.IO.
+CONFIG = """
+[server]
+listen = ["127.0.0.1:0"]
+[admin]
+listen = "127.0.0.1:0"
+
+[[routes]]
+path = "/relayed"
+dialect = "websocket"
+upstream = "echo"
+
+[[routes]]
+path = "/engine.io/"
+dialect = "engine.io"
+upstream = "echo"
+max_payload = "17MiB"  # the largest message is 16 MiB, and its packet a byte longer
+ping_interval = "1h"   # the cases know of no heartbeat
+
+[upstreams.echo]
+kind = "websocket"
+url = "ws://127.0.0.1:{port}/"
+"""
+
+
+@contextlib.contextmanager
+def addresses(binary):
+    """Where the cases are to be run: on the echo server itself, relayed, and through a session."""
+    with contextlib.ExitStack() as stack:
+        directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polliwog-autobahn-")))
+        echo = stack.enter_context(running(["node", "echo.mjs"], directory / "echo.log"))
+        config = directory / "config.toml"
+        config.write_text(CONFIG.format(port=echo))
+        proxy = stack.enter_context(running([binary, "run", "--config", config], directory / "proxy.log"))
+        yield {
+            "direct": f"ws://127.0.0.1:{echo}/",
+            "relayed": f"ws://127.0.0.1:{proxy}/relayed",
+            "session": f"ws://127.0.0.1:{proxy}/engine.io/?EIO=4&transport=websocket",
+        }
+
+
+@contextlib.contextmanager
+def running(command, log):
+    """Starts `command`, waits until it listens, and gives its port; it must live to the end, and then end well by SIGTERM."""
+    # A file, for a pipe that nobody reads would stop it.
+    with log.open("wb") as output:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield listening(child, log)
+        if child.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended by itself, with {child.returncode}:\n{tail(log)}")
+        child.terminate()
+        if child.wait(END_S) != 0:
+            raise RuntimeError(f"{command[0]} ended with {child.returncode} at SIGTERM:\n{tail(log)}")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def listening(child, log):
+    deadline = time.monotonic() + READY_S
+    while child.poll() is None and time.monotonic() < deadline:
+        # The proxy says the same of its admin pages, later.
+        if said := re.search(r"\blistening\b.*127\.0\.0\.1:(\d+)", log.read_text()):
+            return int(said[1])
+        time.sleep(0.02)
+    raise RuntimeError(f"{child.args[0]} did not come to listen:\n{tail(log)}")
+
+
+def tail(log):
+    return "\n".join(log.read_text().splitlines()[-40:])

@@ -81,7 +81,8 @@ async fn serve(config: Config) -> anyhow::Result<End> {
     }
     let shared = Arc::new(shared);
     let make = move |info: ConnectInfo| {
-        Stack::new(Arc::clone(&shared), Client { peer: info.peer, secure: info.secure })
+        let client = Client { peer: info.peer, secure: info.secure };
+        Stack::new(Arc::clone(&shared), client, info.patience)
     };
     public.serve(make, &connections, &signals, &metrics.connections(Listener::Public));
     let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams));
@@ -187,6 +188,7 @@ impl Plant {
             tracker: self.sessions.clone(),
             meter: meter.clone(),
             message_max: settings.max_message,
+            stall_timeout: route.session.stall_timeout,
         };
         let Some(dialect) = dialect::find(route.dialect) else {
             return Handler::Sockets(Arc::new(Sockets { handshake, relay }));

@@ -59,6 +59,18 @@ words! {
 }
 
 words! {
+    /// What broke off a forwarded answer, or a tunnel.
+    Broken {
+        /// The client hung up.
+        ClientGone = "client_gone",
+        /// The backend did.
+        UpstreamClosed = "upstream_closed",
+        /// One of them held up the other for `stall_timeout`.
+        Stalled = "stalled",
+    }
+}
+
+words! {
     /// What a request wanted.
     Op {
         /// To fetch packets.

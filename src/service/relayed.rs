@@ -1,6 +1,7 @@
 //! A session's beginning where its WebSocket is left to its two ends: the client's handshake is the backend's to answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::handshake::Handshake;
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry, RelayHandle};
+use crate::duplex::Patience;
 use crate::meter::Meter;
 use crate::sid::Sid;
 use crate::transport::relay::{Place, Relay};
@@ -28,6 +30,8 @@ pub struct RelayRoute {
     pub meter: Meter,
     /// The largest message either way, in payload bytes on the wire.
     pub message_max: usize,
+    /// How long either end may take nothing of what the other has for it.
+    pub stall_timeout: Duration,
 }
 
 impl RelayRoute {
@@ -66,6 +70,7 @@ impl RelayRoute {
             message_max: self.message_max,
             admission,
         };
+        let stream = stream.with_patience(Some(Patience::new(self.stall_timeout)));
         let upgrade = websocket::upgraded(super::gateway::take_upgrade(&mut head));
         self.tracker.spawn(async move {
             // A client that is gone by now takes the backend's stream with it.

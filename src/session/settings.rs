@@ -17,7 +17,8 @@ pub struct Settings {
     pub batch_max: usize,
     /// How long a poll that follows a POST is held, so that it brings back all the echoes; zero turns it off.
     pub linger: Duration,
-    /// How long a client or a backend that takes nothing may hold up the other.
+    /// How long a client or a backend that takes nothing may hold up the other, in a session and in whatever else is
+    /// relayed, tunnelled or forwarded.
     pub stall_timeout: Duration,
     /// From a probe's connection to its `upgrade` packet.
     pub upgrade_timeout: Duration,

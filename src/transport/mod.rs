@@ -4,6 +4,7 @@ pub mod body;
 pub mod compress;
 pub mod polling;
 pub mod relay;
+pub mod streamed;
 pub mod tunnel;
 pub mod websocket;
 

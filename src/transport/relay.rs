@@ -87,9 +87,10 @@ impl Relay {
     pub async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
-        let Place { registry, meter, sid, .. } = &self.place;
+        let Place { registry, meter, sid, handle, .. } = &self.place;
         registry.remove(sid, end);
         meter.session_closed(Transport::WebSocket, end);
+        tracing::debug!(route = handle.route, reason = end.word(), "a relayed session ended");
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -107,6 +108,14 @@ impl Relay {
         let (Ok(up), Ok(down)) = (up, down) else { return Poll::Ready(self.end()) };
         if up == Flow::Broken || down == Flow::Broken {
             return Poll::Ready(self.end());
+        }
+        if up == Flow::Stalled || down == Flow::Stalled {
+            self.verdict.get_or_insert(End::Stalled);
+            // The end that waited is told why, unless a frame stands half-written there.
+            let back = if up == Flow::Stalled { &self.down } else { &self.up };
+            if !back.may_close() {
+                return Poll::Ready(self.end());
+            }
         }
         if up == Flow::TooLarge || down == Flow::TooLarge {
             self.verdict.get_or_insert(End::TooLarge);

@@ -23,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Stalled};
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
@@ -230,6 +230,9 @@ fn fresh_key() -> Result<HeaderValue, OpenError> {
 
 /// Tells a connection that broke from an answer that is not HTTP.
 pub(super) fn handle_error(error: hyper::Error) -> OpenError {
+    if let Some(Stalled(limit)) = Stalled::among(&error) {
+        return OpenError::Slow(limit);
+    }
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {

@@ -45,7 +45,7 @@ pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message};
 use crate::sid::Sid;
 use crate::tls::{TlsError, Trust};
-pub use answer::{AnswerBody, Forwarded};
+pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 
 /// Makes the upstream that `settings` describe.

@@ -14,7 +14,7 @@ const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: mine/1\r\nX-Own: 1\r\n\r\n";
 
 /// A tunnel and its two ends; both have spoken together with their part of the handshake.
-fn tunnel(site: &Site) -> (Client, Line) {
+pub(crate) fn tunnel(site: &Site) -> (Client, Line) {
     let mut client = site.client();
     client.wire.send(head("GET", "/up", &ASK).as_bytes());
     let mut line = site.accept();

@@ -4,7 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::frames::Socket;
+use crate::support::http::Client;
 use crate::support::peer::Peer;
+use crate::support::wire::{Fill, Wire};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Event, Poller, SOON, Script, Setup, World, assert_took, ms, patiently};
 
@@ -167,6 +169,25 @@ fn a_client_that_is_slow_but_not_stalled_keeps_its_session() {
         assert!(sender.join().unwrap().stalled);
         poller.post_ok("4still here");
         peer.assert_text("still here");
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
+    patiently(|| {
+        let Some(world) = world(Setup::new().route("stall_timeout = \"400ms\"")) else { return };
+        let (poller, peer) = world.poller();
+        peer.send(&"x".repeat(10 << 20));
+        let mut client = Client { wire: Wire::connect_narrow(world.addr) };
+        let start = Instant::now();
+        client.send_get(&poller.target());
+        // Not one byte is read before the proxy has given up.
+        while world.target.log().matches("the other end took nothing for 400 ms").count() == 0 {
+            assert!(start.elapsed() < SOON);
+            thread::sleep(ms(20));
+        }
+        assert_took(start.elapsed(), 380, 2000);
+        assert_eq!(client.answer_within(SOON).map(|answer| answer.status), Err(Fill::Eof));
     });
 }
 

@@ -26,6 +26,16 @@ pub(crate) fn sessions(admin: SocketAddr) -> u64 {
     sum
 }
 
+/// Whether a counter with this name and all these labels has counted something.
+pub(crate) fn has_counted(admin: SocketAddr, name: &str, labels: &[&str]) -> bool {
+    let answer = Client::connect(admin).get("/metrics");
+    answer.text().lines().any(|line| {
+        line.starts_with(name)
+            && labels.iter().all(|label| line.contains(label))
+            && line.rsplit(' ').next().is_some_and(|count| count != "0")
+    })
+}
+
 /// Whether new sessions are welcome.
 pub(crate) fn readyz(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/readyz")

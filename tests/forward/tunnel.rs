@@ -138,7 +138,8 @@ fn a_drain_leaves_a_tunnel_its_time_and_cuts_it_then() {
     thread::sleep(ms(300));
     client.wire.send(b"still");
     assert_eq!(line.body(5), b"still");
-    assert!(site.target.exit_within(SOON).is_some());
+    let status = site.target.exit_within(SOON).expect("it ends");
+    assert_eq!(status.code(), Some(1), "a drain that had to cut");
     line.assert_ends();
     assert!(client.ends_within(SOON));
 }

@@ -43,6 +43,8 @@ words! {
         Draining = "draining",
         /// The origin may not connect to this route.
         Forbidden = "forbidden",
+        /// The proxy could not do its part.
+        Failed = "failed",
     }
 }
 

@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
 use super::gateway::take_upgrade;
-use super::handshake::plain;
+use super::handshake::{NO_RANDOMNESS, plain};
 use super::settings::Route;
 use super::{Client, Response, headers};
 use crate::duplex::Patience;
@@ -143,6 +143,9 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
         ForwardError::Upstream(OpenError::Protocol(detail)) => {
             tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
             (StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
+        }
+        ForwardError::Upstream(OpenError::NoRandomness(_)) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS)
         }
         ForwardError::Upstream(OpenError::Refused(_)) => (StatusCode::BAD_GATEWAY, "the upstream refused\n"),
     };

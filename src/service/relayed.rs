@@ -7,12 +7,11 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::Handshake;
+use super::handshake::{Handshake, fresh_sid};
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry, RelayHandle};
 use crate::duplex::Patience;
 use crate::meter::Meter;
-use crate::sid::Sid;
 use crate::transport::relay::{Place, Relay};
 use crate::transport::{Body, websocket};
 use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
@@ -53,9 +52,8 @@ impl RelayRoute {
             headers: headers::for_relay(&head.headers, client, &handshake.trusted_proxies),
             client: client.peer,
         };
+        let sid = fresh_sid()?;
         let Relayed { stream, read_ahead, headers } = handshake.upstream.relay(request).await?;
-        let mut random = [0; 15];
-        getrandom::fill(&mut random).map_err(|_| OpenError::Down(std::io::Error::other("no randomness")))?;
         let mut response = Response::new(Body::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
@@ -65,7 +63,7 @@ impl RelayRoute {
             registry: self.registry.clone(),
             meter: self.meter.clone(),
             handle: Arc::new(RelayHandle { route: self.index, drain: CancellationToken::new() }),
-            sid: Sid::from_random(random),
+            sid,
             expects_sid: handshake.upstream.protocol() == Protocol::EngineIo,
             message_max: self.message_max,
             admission,

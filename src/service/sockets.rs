@@ -59,7 +59,7 @@ fn refuse(error: OpenError, route: &Route) -> (Outcome, Response) {
             *response.headers_mut() = refused.headers;
             (Outcome::Refused, response)
         }
-        OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => {
+        OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
             super::handshake::unreached(&error, route)
         }
     }

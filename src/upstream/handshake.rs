@@ -224,7 +224,7 @@ pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
 /// The 16 random bytes that prove that the answer is to this request.
 fn fresh_key() -> Result<HeaderValue, OpenError> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| OpenError::Down(io::Error::other(error)))?;
+    getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
     HeaderValue::try_from(STANDARD.encode(random)).map_err(|error| OpenError::Down(io::Error::other(error)))
 }
 

@@ -177,6 +177,9 @@ pub enum OpenError {
     /// The backend answered, but not in the protocol that it was configured for: 502.
     #[error("the upstream does not speak its protocol: {0}")]
     Protocol(String),
+    /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
+    #[error("the system gives no randomness")]
+    NoRandomness(#[source] getrandom::Error),
 }
 
 /// A backend's answer to a short question, to be handed to the client.

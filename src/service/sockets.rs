@@ -53,14 +53,16 @@ impl Sockets {
 /// The backend's own words where it has some.
 fn refuse(error: OpenError, route: &Route) -> (Outcome, Response) {
     match error {
-        OpenError::Refused(refused) => {
+        OpenError::Refused(refused) if !refused.status.is_success() => {
             let mut response = Response::new(refused.body.into());
             *response.status_mut() = refused.status;
             *response.headers_mut() = refused.headers;
             (Outcome::Refused, response)
         }
-        OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
-            super::handshake::unreached(&error, route)
-        }
+        OpenError::Refused(_)
+        | OpenError::Down(_)
+        | OpenError::Slow(_)
+        | OpenError::Protocol(_)
+        | OpenError::NoRandomness(_) => super::handshake::unreached(&error, route),
     }
 }

@@ -137,6 +137,27 @@ fn a_refusal_crosses_as_it_is() {
 }
 
 #[test]
+fn what_is_neither_a_websocket_nor_a_refusal_is_502() {
+    let answers: [(&str, u16); 5] = [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 502),
+        ("HTTP/1.1 204 No Content\r\n\r\n", 502),
+        ("HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", 301),
+        ("nonsense\r\n\r\n", 502),
+        ("", 502),
+    ];
+    for (answer, status) in answers {
+        for setup in [Setup::sockets(), Setup::new().relayed()] {
+            let setup = setup.script(|script| script.refusal = Some(answer.as_bytes().to_vec()));
+            let Some(world) = world(setup) else { return };
+            let refused = Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap_err();
+            assert_eq!(refused.status, status, "{answer}");
+            assert_eq!(refused.header("location"), (status == 301).then_some("/x"), "{answer}");
+            world.assert_sessions(0);
+        }
+    }
+}
+
+#[test]
 fn a_path_that_speaks_websocket_says_so() {
     let Some(world) = world(Setup::sockets()) else { return };
     let answer = world.get("/engine.io/");

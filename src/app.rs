@@ -196,6 +196,7 @@ impl Plant {
             meter: meter.clone(),
             message_max: settings.max_message,
             stall_timeout: route.session.stall_timeout,
+            close_timeout: route.session.close_timeout,
         };
         let Some(dialect) = dialect::find(route.dialect) else {
             return Handler::Sockets(Arc::new(Sockets { handshake, relay }));

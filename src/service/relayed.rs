@@ -31,6 +31,8 @@ pub struct RelayRoute {
     pub message_max: usize,
     /// How long either end may take nothing of what the other has for it.
     pub stall_timeout: Duration,
+    /// How long one end may go on once the other has ended, or said that it will.
+    pub close_timeout: Duration,
 }
 
 impl RelayRoute {
@@ -66,6 +68,7 @@ impl RelayRoute {
             sid,
             expects_sid: handshake.upstream.protocol() == Protocol::EngineIo,
             message_max: self.message_max,
+            close_timeout: self.close_timeout,
             admission,
         };
         let stream = stream.with_patience(Some(Patience::new(self.stall_timeout)));

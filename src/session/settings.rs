@@ -22,7 +22,7 @@ pub struct Settings {
     pub stall_timeout: Duration,
     /// From a probe's connection to its `upgrade` packet.
     pub upgrade_timeout: Duration,
-    /// How long a closed session waits for its client to fetch what is left.
+    /// How long a closed session waits for its client to fetch what is left, and a relayed one for its other end.
     pub close_timeout: Duration,
     /// Whether polling clients are offered WebSocket.
     pub allow_upgrades: bool,

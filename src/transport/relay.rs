@@ -60,6 +60,8 @@ pub struct Place {
     pub expects_sid: bool,
     /// The largest message either way, in payload bytes on the wire.
     pub message_max: usize,
+    /// How long an end may take what is left of the other, and to end once the other has said Close.
+    pub close_timeout: Duration,
     /// Its place among `max_sessions`.
     pub admission: Admission,
 }
@@ -131,8 +133,9 @@ impl Relay {
             Some(END_TIMEOUT)
         } else if self.verdict.is_some() {
             Some(ANSWER_TIMEOUT)
-        } else if self.up.is_ended() || self.down.is_ended() {
-            Some(DELIVERY_TIMEOUT)
+        } else if self.up.is_ended() || self.down.is_ended() || self.up.is_closed() || self.down.is_closed() {
+            // Whoever hears a Close may still say what it had begun, and then ends too.
+            Some(self.place.close_timeout)
         } else {
             None
         };
@@ -248,5 +251,3 @@ fn random_mask() -> [u8; 4] {
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the two ends may take to answer a Close frame of ours.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an end may take what is left of the other.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -78,6 +78,36 @@ fn a_backend_that_is_not_read_still_gets_its_pongs() {
 }
 
 #[test]
+fn a_flood_outlasts_a_stalled_poller_and_loses_nothing() {
+    let setup = Setup::new()
+        .route("outbox_max = 65536")
+        .heartbeat(10_000, 10_000)
+        .script(|script| script.open = Some(Script::open_packet(200, 200, 1_000_000)));
+    let Some(world) = world(setup) else { return };
+    let (mut poller, peer) = world.poller();
+    let before = world.target.resident();
+    let line = peer.line().clone();
+    let sender = thread::spawn(move || line.flood(0, |number| format!("{number:>1000}"), 20 << 20, SOON));
+    // Five times as long as its backend waits for a sign of life.
+    thread::sleep(ms(2000));
+    let grown = world.target.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "the proxy keeps {grown} bytes of a stalled client");
+    assert!(!sender.is_finished(), "20 MB are more than fits between the two");
+    let mut next = 0;
+    while !sender.is_finished() || next < 20_000 {
+        for packet in poller.poll().split('\u{1e}').filter(|packet| packet.starts_with('4')) {
+            assert_eq!(packet[1..].trim().parse(), Ok(next), "lost, doubled or out of order");
+            next += 1;
+        }
+    }
+    assert!(!sender.join().unwrap().stalled, "the flood ends because it is over");
+    let grown = world.target.resident().saturating_sub(before);
+    assert!(grown < 16 << 20, "the proxy has kept {grown} bytes");
+    poller.post_ok("4still here");
+    while peer.event() != Event::Text("still here".into()) {}
+}
+
+#[test]
 fn a_plain_backend_that_is_not_read_still_gets_its_pongs() {
     let setup = Setup::plain().route("outbox_max = 65536").heartbeat(300, 20_000);
     let Some(world) = world(setup) else { return };

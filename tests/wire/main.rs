@@ -17,6 +17,7 @@ mod cors;
 mod discretion;
 mod drain;
 mod errors;
+mod faults;
 mod gone;
 mod handshake;
 mod headers;

@@ -36,6 +36,14 @@ pub(crate) fn has_counted(admin: SocketAddr, name: &str, labels: &[&str]) -> boo
     })
 }
 
+/// The values of a label under which a counter has counted something.
+pub(crate) fn counted(admin: SocketAddr, name: &str, label: &str) -> Vec<String> {
+    let answer = Client::connect(admin).get("/metrics");
+    let lines = answer.text().lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
+    let value = |line: &str| Some(line.split_once(&format!("{label}=\""))?.1.split_once('"')?.0.to_owned());
+    lines.filter_map(value).collect()
+}
+
 /// Whether new sessions are welcome.
 pub(crate) fn readyz(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/readyz")

@@ -57,14 +57,13 @@ async fn serve(config: Config) -> anyhow::Result<End> {
     let admin_settings = Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() };
     let admin = Server::bind(&admin_settings).await.context("[admin]")?;
 
-    // Sessions, connections and what serves them end one after the other, so each kind has its own tracker.
-    let (sessions, connections, helpers) = (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+    let (work, helpers) = (Work::default(), TaskTracker::new());
     let stop_helpers = CancellationToken::new();
     let registry = Registry::new(config.server.max_sessions);
     helpers.spawn(registry.clone().keep_house(stop_helpers.clone()));
     let plant = Plant {
         registry: registry.clone(),
-        sessions: sessions.clone(),
+        work: work.clone(),
         helpers: helpers.clone(),
         stop_helpers: stop_helpers.clone(),
         draining: drain.started.clone(),
@@ -82,9 +81,10 @@ async fn serve(config: Config) -> anyhow::Result<End> {
     }
     let shared = Arc::new(shared);
     let make = move |info: ConnectInfo| {
-        Stack::new(Arc::clone(&shared), Client { peer: info.peer, secure: info.secure })
+        let client = Client { peer: info.peer, secure: info.secure };
+        Stack::new(Arc::clone(&shared), client, info.patience)
     };
-    public.serve(make, &connections, &signals, &metrics.connections(Listener::Public));
+    public.serve(make, &work.connections, &signals, &metrics.connections(Listener::Public));
     let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams.clone()));
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers, &admin_signals, &metrics.connections(Listener::Admin));
@@ -96,7 +96,7 @@ async fn serve(config: Config) -> anyhow::Result<End> {
     }
     let deadline = Instant::now() + config.server.drain_timeout;
     let clean = tokio::select! {
-        clean = finish(&registry, &sessions, &connections, &signals, deadline, config.server.drain_timeout) => clean,
+        clean = finish(&registry, &work, &signals, deadline, config.server.drain_timeout) => clean,
         () = drain.cut.cancelled() => false,
     };
     signals.cut.cancel();
@@ -111,29 +111,37 @@ async fn serve(config: Config) -> anyhow::Result<End> {
 /// Ends sessions first, while listeners are open for their pollers, then connections. Whether all ended in time.
 async fn finish(
     registry: &Registry,
-    sessions: &TaskTracker,
-    connections: &TaskTracker,
+    work: &Work,
     signals: &Signals,
     deadline: Instant,
     drain_timeout: Duration,
 ) -> bool {
     let ended = timeout_at(deadline, end_sessions(registry, drain_timeout)).await.is_ok();
     signals.end.cancel();
-    sessions.close();
-    connections.close();
     let gone = async {
-        connections.wait().await;
-        sessions.wait().await;
+        for tracker in [&work.connections, &work.sessions, &work.forwards] {
+            tracker.close();
+            tracker.wait().await;
+        }
     };
     // An idle connection is no session: cutting it loses nothing.
     let _ = timeout_at(deadline.max(Instant::now() + CONNECTIONS_TIMEOUT), gone).await;
-    ended && registry.cut() == 0
+    ended && registry.cut() == 0 && work.forwards.is_empty()
+}
+
+/// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.
+#[derive(Clone, Default)]
+struct Work {
+    connections: TaskTracker,
+    sessions: TaskTracker,
+    /// Requests that are forwarded, until their answers are over, and tunnels.
+    forwards: TaskTracker,
 }
 
 /// What gateways are built of.
 struct Plant {
     registry: Registry,
-    sessions: TaskTracker,
+    work: Work,
     helpers: TaskTracker,
     stop_helpers: CancellationToken,
     draining: CancellationToken,
@@ -178,7 +186,7 @@ impl Plant {
                 upstream: Arc::clone(upstream),
                 path,
                 trusted_proxies: Arc::clone(&trusted_proxies),
-                tracker: self.sessions.clone(),
+                tracker: self.work.forwards.clone(),
                 meter: meter.clone(),
             })
         };
@@ -195,9 +203,11 @@ impl Plant {
         let relay = RelayRoute {
             index,
             registry: self.registry.clone(),
-            tracker: self.sessions.clone(),
+            tracker: self.work.sessions.clone(),
             meter: meter.clone(),
             message_max: settings.max_message,
+            stall_timeout: route.session.stall_timeout,
+            close_timeout: route.session.close_timeout,
         };
         if route.dialect == MUX {
             let arrivals = Arrivals {
@@ -205,7 +215,7 @@ impl Plant {
                 draining: self.draining.clone(),
                 index,
                 registry: self.registry.clone(),
-                tracker: self.sessions.clone(),
+                tracker: self.work.sessions.clone(),
                 meter,
             };
             let (message_max, epochs) = (settings.max_message, Epochs::default());
@@ -221,7 +231,7 @@ impl Plant {
             index,
             handshake,
             registry: self.registry.clone(),
-            tracker: self.sessions.clone(),
+            tracker: self.work.sessions.clone(),
             relay,
             meter,
         };

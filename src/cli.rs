@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | a clean end |
-//! | 1 | failed, or a drain that had to cut sessions |
+//! | 1 | failed, or a drain that had to cut sessions, tunnels or forwarded answers |
 //! | 2 | the command line cannot be understood |
 //! | 78 | the configuration cannot be used (`EX_CONFIG` of sysexits) |
 

@@ -1,30 +1,65 @@
 //! A byte stream in both directions, whatever carries it, and the WebSocket framing that runs over it.
 
+mod patience;
+
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-/// What can carry bytes both ways. An enum and not a trait object, so that a read costs no indirect call.
+pub use self::patience::{Patience, Stalled};
+
+/// What can carry bytes both ways.
+///
+/// Where it has [`Patience`], a write breaks with [`Stalled`] once the other end has taken nothing for too long.
 #[derive(Debug)]
-pub enum Duplex {
-    /// A TCP socket.
+pub struct Duplex {
+    carrier: Carrier,
+    patience: Option<Patience>,
+    /// Until when the write that waits may wait.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+/// An enum and not a trait object, so that a read costs no indirect call.
+#[derive(Debug)]
+enum Carrier {
     Tcp(TcpStream),
-    /// A TLS connection, from a client or to a backend.
     Tls(Box<TlsStream<TcpStream>>),
-    /// A pipe inside this process: the embedded backend, and tests.
     Memory(DuplexStream),
 }
 
 impl Duplex {
+    const fn new(carrier: Carrier) -> Self {
+        Self { carrier, patience: None, deadline: None }
+    }
+
+    /// Bounds its writes; `None` leaves them to whoever writes.
+    #[must_use]
+    pub fn with_patience(self, patience: Option<Patience>) -> Self {
+        Self { patience, deadline: None, ..self }
+    }
+
+    /// Judges what came of a write.
+    fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let Some(patience) = &self.patience else { return written };
+        if written.is_ready() {
+            self.deadline = None;
+            return written;
+        }
+        let limit = || Box::pin(tokio::time::sleep(patience.limit()));
+        ready!(self.deadline.get_or_insert_with(limit).as_mut().poll(cx));
+        Poll::Ready(Err(patience.run_out()))
+    }
+
     /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper had read ahead.
     ///
     /// # Errors
@@ -90,23 +125,46 @@ const WRITE_BUFFER_LEN: usize = 4096;
 /// There are few of these, and what many say at once goes out in one piece.
 const SHARED_BUFFER_LEN: usize = 64 << 10;
 
+/// A TCP socket.
+impl From<TcpStream> for Duplex {
+    fn from(stream: TcpStream) -> Self {
+        Self::new(Carrier::Tcp(stream))
+    }
+}
+
+/// A TLS connection, from a client or to a backend.
+impl From<TlsStream<TcpStream>> for Duplex {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self::new(Carrier::Tls(Box::new(stream)))
+    }
+}
+
+/// A pipe inside this process: the embedded backend, and tests.
+impl From<DuplexStream> for Duplex {
+    fn from(stream: DuplexStream) -> Self {
+        Self::new(Carrier::Memory(stream))
+    }
+}
+
 impl AsyncRead for Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().carrier {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Duplex {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        let this = self.get_mut();
+        let written = match &mut this.carrier {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
+        this.judge(cx, written)
     }
 
     fn poll_write_vectored(
@@ -114,34 +172,43 @@ impl AsyncWrite for Duplex {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
+        let this = self.get_mut();
+        let written = match &mut this.carrier {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Carrier::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        };
+        this.judge(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-            Self::Memory(stream) => stream.is_write_vectored(),
+        match &self.carrier {
+            Carrier::Tcp(stream) => stream.is_write_vectored(),
+            Carrier::Tls(stream) => stream.is_write_vectored(),
+            Carrier::Memory(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
+        let this = self.get_mut();
+        match &mut this.carrier {
+            // Nothing is kept here that could wait: a flush that is ready says nothing of the other end.
+            Carrier::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Tls(stream) => {
+                let flushed = Pin::new(stream).poll_flush(cx);
+                this.judge(cx, flushed)
+            }
+            Carrier::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        let this = self.get_mut();
+        let ended = match &mut this.carrier {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+        };
+        this.judge(cx, ended)
     }
 }

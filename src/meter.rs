@@ -21,7 +21,7 @@ use family::{Family, Labels};
 use process::Process;
 use sizes::Sizes;
 use words::Status;
-pub use words::{CloseReason, Direction, Listener, Op, Outcome, Transport, UpgradeOutcome};
+pub use words::{Broken, CloseReason, Direction, Listener, Op, Outcome, Transport, UpgradeOutcome};
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]
@@ -48,6 +48,7 @@ struct Routes {
     closed: Family<Counter>,
     upgrades: Family<Counter>,
     requests: Family<Counter>,
+    broken: Family<Counter>,
     messages: Family<Counter>,
     message_bytes: Family<Counter>,
     polls_parked: Family<Gauge>,
@@ -173,6 +174,11 @@ impl Meter {
         self.0.request(op, Status::of(status)).inc();
     }
 
+    /// A forwarded answer, or a tunnel, did not come to its end.
+    pub fn forward_broke(&self, reason: Broken) {
+        self.0.broken[reason as usize].inc();
+    }
+
     /// The client sent messages.
     pub fn from_client(&self, messages: u64, bytes: u64) {
         self.0.moved(Direction::FromClient, messages, bytes);
@@ -264,6 +270,7 @@ struct Counters {
     upgrades: [Counter; UpgradeOutcome::ALL.len()],
     /// Made when they are first needed: most pairs of an operation and a status never happen.
     requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
+    broken: [Counter; Broken::ALL.len()],
     messages: [Counter; Direction::ALL.len()],
     message_bytes: [Counter; Direction::ALL.len()],
     polls_parked: Gauge,
@@ -291,6 +298,7 @@ impl Counters {
                 families.upgrades.series(with(&[("outcome", UpgradeOutcome::ALL[i].word())]))
             }),
             requests: from_fn(|_| from_fn(|_| OnceLock::new())),
+            broken: from_fn(|i| families.broken.series(with(&[("reason", Broken::ALL[i].word())]))),
             messages: from_fn(|i| families.messages.series(with(&[direction(i)]))),
             message_bytes: from_fn(|i| families.message_bytes.series(with(&[direction(i)]))),
             polls_parked: families.polls_parked.series(with(&[])),
@@ -356,6 +364,7 @@ impl Names {
             closed: self.family("polliwog_sessions_closed", "Sessions that ended, by their last transport"),
             upgrades: self.family("polliwog_upgrades", "Clients on their way from polling to WebSocket"),
             requests: self.family("polliwog_requests", "Requests that were answered"),
+            broken: self.family("polliwog_forwards_broken", "Forwarded answers and tunnels that broke off"),
             messages: self.family("polliwog_messages", "Messages of the application that crossed the proxy"),
             message_bytes: self.bytes("polliwog_message", "Payload of these messages"),
             polls_parked: self.family("polliwog_polls_parked", "Polls that wait for something to fetch"),

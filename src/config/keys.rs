@@ -130,7 +130,7 @@ pub const KEYS: &[Key] = {
         row(Defaults, "linger", Default("\"3ms\""), "how long a poll after a POST waits for its echoes; 0 is off"),
         row(Defaults, "stall_timeout", Default("\"60s\""), "how long a side that takes nothing may hold up the other"),
         row(Defaults, "upgrade_timeout", Default("\"10s\""), "how long a client may take to move to WebSocket"),
-        row(Defaults, "close_timeout", Default("\"30s\""), "how long a client may take to fetch what is left"),
+        row(Defaults, "close_timeout", Default("\"30s\""), "how long what is left of an ended session may take"),
         row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
         row(Defaults, "relay", Default("true"), "whether a WebSocket is left to two ends that speak alike"),
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),

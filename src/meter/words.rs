@@ -43,6 +43,8 @@ words! {
         Draining = "draining",
         /// The origin may not connect to this route.
         Forbidden = "forbidden",
+        /// The proxy could not do its part.
+        Failed = "failed",
     }
 }
 
@@ -55,6 +57,18 @@ words! {
         Done = "done",
         /// The probe ended before the session moved.
         Failed = "failed",
+    }
+}
+
+words! {
+    /// What broke off a forwarded answer, or a tunnel.
+    Broken {
+        /// The client hung up.
+        ClientGone = "client_gone",
+        /// The backend did.
+        UpstreamClosed = "upstream_closed",
+        /// One of them held up the other for `stall_timeout`.
+        Stalled = "stalled",
     }
 }
 

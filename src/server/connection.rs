@@ -16,13 +16,13 @@ use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsStream};
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 use tracing::debug;
 
 use super::ConnectInfo;
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Patience};
 use crate::meter::Connections;
 
 /// What all connections of a server have in common.
@@ -101,8 +101,15 @@ async fn open(
 ) -> io::Result<(Duplex, ConnectInfo)> {
     // Polls are short answers that somebody waits for.
     stream.set_nodelay(true)?;
-    let info = ConnectInfo { peer, local: stream.local_addr()?, secure: connecting.tls.is_some() };
-    let Some(tls) = &connecting.tls else { return Ok((Duplex::Tcp(stream), info)) };
+    let patience = Patience::new(STALL_TIMEOUT);
+    let info = ConnectInfo {
+        peer,
+        local: stream.local_addr()?,
+        secure: connecting.tls.is_some(),
+        patience: patience.clone(),
+    };
+    let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
+    let Some(tls) = &connecting.tls else { return Ok((with_patience(stream.into()), info)) };
     // Boxed, so that a connection is not kept larger by what its handshake needed.
     let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)));
     let shaken = tokio::select! {
@@ -110,7 +117,7 @@ async fn open(
         () = ending.told() => return Err(io::Error::other("the server ends")),
     };
     match shaken {
-        Ok(stream) => Ok((Duplex::Tls(Box::new(stream.into())), info)),
+        Ok(stream) => Ok((with_patience(TlsStream::from(stream).into()), info)),
         Err(error) => {
             connections.tls_failed();
             Err(error)
@@ -166,5 +173,7 @@ where
 
 /// The longest request line with its headers; more is answered 431 by hyper.
 const BUFFER_MAX: usize = 64 * 1024;
+/// How long a client may take nothing of an answer, until its request's route has its say.
+const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Long enough for a distant client with a lost packet or two.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

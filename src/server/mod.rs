@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::duplex::Patience;
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
 use accept::Accepting;
@@ -116,7 +117,7 @@ pub enum BindError {
 }
 
 /// What a connection tells about itself before its first request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectInfo {
     /// The other end of the socket: the client, or a proxy in front.
     pub peer: SocketAddr,
@@ -124,6 +125,8 @@ pub struct ConnectInfo {
     pub local: SocketAddr,
     /// Whether TLS ends here.
     pub secure: bool,
+    /// How long the client may take nothing of what it is sent, for whoever knows better than the server.
+    pub patience: Patience,
 }
 
 /// How a server ends. A drain comes before either: until then listeners stay open, as polling clients must come back

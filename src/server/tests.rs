@@ -132,8 +132,8 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
     let settings = Settings { listen: vec![any_port(), any_port()], ..settings() };
     let infos = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&infos);
-    let server = Running::start_each(settings, move |info| {
-        seen.lock().unwrap().push(info);
+    let server = Running::start_each(settings, move |info: ConnectInfo| {
+        seen.lock().unwrap().push((info.peer, info.local, info.secure));
         service_fn(hello)
     })
     .await;
@@ -148,7 +148,7 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
     let expected: Vec<_> = clients
         .iter()
         .zip(&server.addresses)
-        .map(|(client, &local)| ConnectInfo { peer: client.0.local_addr().unwrap(), local, secure: false })
+        .map(|(client, &local)| (client.0.local_addr().unwrap(), local, false))
         .collect();
     assert_ne!(server.addresses[0].port(), server.addresses[1].port());
     assert_eq!(*infos.lock().unwrap(), expected);

@@ -55,6 +55,8 @@ impl Demux {
                 self.arrivals.tracker.spawn(async move {
                     if let Some((stream, read_ahead)) = upgrade.await {
                         let max = frame_max(demux.message_max);
+                        // Its pings find out whether anybody listens.
+                        let stream = stream.with_patience(None);
                         let socket =
                             stream.into_web_socket(read_ahead, Role::Server, max, Buffers::Large).await;
                         demux.run(socket, profile, client, &route).await;

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Client;
+use super::handshake::fresh_sid;
 use super::settings::Route;
 use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::{Carrier, Revision};
@@ -19,7 +20,6 @@ use crate::meter::{Meter, Outcome};
 use crate::mux::{Accepted, Denied, Id, Open};
 use crate::packet::{Heartbeat, Transport};
 use crate::session::Session;
-use crate::sid::Sid;
 use crate::transport::mux::MuxSocket;
 use crate::upstream::mux::Trunk;
 use crate::upstream::{OpenError, OpenRequest, Opened, Refuser, Upstream};
@@ -82,16 +82,16 @@ impl Arrivals {
         };
         // Made first, so that whatever ends this lets the session go.
         let socket = MuxSocket::new(Arc::clone(&trunk), id);
-        let (opened, link) = match self.upstream.open(request(open, proxy)).await {
-            Ok(opened) => opened,
+        let begun = match fresh_sid() {
+            Ok(sid) => self.upstream.open(request(open, proxy)).await.map(|opened| (sid, opened)),
+            Err(error) => Err(error),
+        };
+        let (sid, (opened, link)) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 let (outcome, denied) = explain(error);
-                deny(outcome, denied);
-                return;
+                return deny(outcome, denied);
             }
-        };
-        let Some(sid) = sid() else {
-            return deny(Outcome::Down, say(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"));
         };
         self.meter.handshake(Outcome::Accepted);
         let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
@@ -163,6 +163,9 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
             (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
         }
         OpenError::Down(_) => (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
+        OpenError::NoRandomness(_) => {
+            (Outcome::Failed, say(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"))
+        }
         OpenError::Slow(_) => (Outcome::Slow, say(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
         OpenError::Protocol(detail) => {
             tracing::warn!(detail, "an upstream does not speak its protocol");
@@ -173,12 +176,6 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
 
 fn say(status: StatusCode, reason: &str) -> Denied {
     Denied { status, reason: reason.to_owned(), headers: HeaderMap::new(), engine_io: false }
-}
-
-fn sid() -> Option<Sid> {
-    let mut random = [0; 15];
-    getrandom::fill(&mut random).ok()?;
-    Some(Sid::from_random(random))
 }
 
 /// The other proxy keeps its clients' heartbeats.

@@ -17,10 +17,12 @@ use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
 use super::gateway::take_upgrade;
-use super::handshake::plain;
+use super::handshake::{NO_RANDOMNESS, plain};
 use super::settings::Route;
 use super::{Client, Response, headers};
+use crate::duplex::Patience;
 use crate::meter::{Meter, Op};
+use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, tunnel};
 use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream};
 
@@ -33,7 +35,7 @@ pub struct Forward {
     pub path: ForwardPath,
     /// Proxies in front whose word about the client is believed.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// The tracker of tunnels.
+    /// Knows what is under way: requests until their answers are over, and tunnels.
     pub tracker: TaskTracker,
     /// Where it counts.
     pub meter: Meter,
@@ -55,17 +57,26 @@ impl Forward {
         head: Parts,
         body: Incoming,
         client: Client,
+        patience: Patience,
         route: Arc<Route>,
     ) -> Response {
         let response = match check(&head) {
-            Ok(()) => self.forward(head, body, client, &route).await,
+            Ok(()) => self.forward(head, body, client, patience, &route).await,
             Err((status, text)) => plain(status, text),
         };
         self.meter.request(Op::Forward, response.status().as_u16());
         response
     }
 
-    async fn forward(&self, mut head: Parts, body: Incoming, client: Client, route: &Route) -> Response {
+    async fn forward(
+        &self,
+        mut head: Parts,
+        body: Incoming,
+        client: Client,
+        patience: Patience,
+        route: &Route,
+    ) -> Response {
+        let under_way = UnderWay::new(self.tracker.token(), patience, self.meter.clone());
         let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
         let request = ForwardRequest {
             headers: headers::for_forward(&head, upgrade.is_some(), client, &self.trusted_proxies),
@@ -73,13 +84,14 @@ impl Forward {
             uri: head.uri,
             prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),
             body,
+            stall_timeout: route.session.stall_timeout,
         };
         match self.upstream.forwarder().ask(request).await {
             Ok(answer) => {
                 if let (Some(client), Some(backend)) = (upgrade, answer.upgrade.clone()) {
-                    self.tracker.spawn(tunnel::run(client, backend));
+                    self.tracker.spawn(tunnel::run(client, backend, self.meter.clone()));
                 }
-                respond(answer)
+                respond(answer, under_way)
             }
             Err(error) => refuse(&error, route),
         }
@@ -101,14 +113,14 @@ fn check(head: &Parts) -> Result<(), (StatusCode, &'static str)> {
     Ok(())
 }
 
-fn respond(answer: Forwarded) -> Response {
+fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
     let (mut head, body) = answer.response.into_parts();
     headers::for_client(&mut head);
     if answer.refused_body {
         // What the client sends now would be taken for the body.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let mut response = Response::new(Body::from(body));
+    let mut response = Response::new(Body::from(Streamed::new(body, under_way)));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     if let Some(reason) = head.extensions.remove::<ReasonPhrase>() {
@@ -131,6 +143,9 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
         ForwardError::Upstream(OpenError::Protocol(detail)) => {
             tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
             (StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
+        }
+        ForwardError::Upstream(OpenError::NoRandomness(_)) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS)
         }
         ForwardError::Upstream(OpenError::Refused(_)) => (StatusCode::BAD_GATEWAY, "the upstream refused\n"),
     };

@@ -109,6 +109,10 @@ impl Handshake {
                 },
             );
         }
+        let sid = match fresh_sid() {
+            Ok(sid) => sid,
+            Err(error) => return refuse(gateway, error, road, route),
+        };
         let (opened, link) =
             match self.upstream.open(self.request(gateway.dialect, &head, client, transport, route)).await {
                 Ok(opened) => opened,
@@ -116,10 +120,10 @@ impl Handshake {
             };
         gateway.meter.handshake(Outcome::Accepted);
         let mirrored = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
-        let mut response = match Begun::new(gateway, carrier, transport, opened, mirrored, &route.session) {
-            Some(begun) if transport == Transport::Polling => begun.answer_poll(link, admission, asker).await,
-            Some(begun) => begun.answer_web_socket(link, admission, head),
-            None => plain(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"),
+        let begun = Begun::new(gateway, sid, carrier, transport, opened, mirrored, &route.session);
+        let mut response = match transport {
+            Transport::Polling => begun.answer_poll(link, admission, asker).await,
+            Transport::WebSocket => begun.answer_web_socket(link, admission, head),
         };
         response.extensions_mut().insert(FromBackend::Accepted);
         response
@@ -168,15 +172,13 @@ struct Begun {
 impl Begun {
     fn new(
         gateway: &Arc<Gateway>,
+        sid: Sid,
         carrier: Carrier,
         transport: Transport,
         opened: Opened,
         cors: Option<Box<HeaderMap>>,
         settings: &Arc<Settings>,
-    ) -> Option<Self> {
-        let mut random = [0; 15];
-        getrandom::fill(&mut random).ok()?;
-        let sid = Sid::from_random(random);
+    ) -> Self {
         let pace = pace(opened.heartbeat, settings);
         let plain = gateway.dialect.protocol() == Protocol::WebSocket;
         let otherwise = if plain { gateway.relay.message_max } else { MAX_PAYLOAD };
@@ -206,13 +208,13 @@ impl Begun {
             registry: gateway.registry.clone(),
             tracker: gateway.tracker.clone(),
         };
-        Some(Self {
+        Self {
             gateway: Arc::clone(gateway),
             session,
             info,
             headers: opened.headers,
             subprotocol: opened.subprotocol,
-        })
+        }
     }
 
     async fn answer_poll(self, link: Box<dyn Link>, admission: Admission, asker: Asker) -> Response {
@@ -258,6 +260,13 @@ impl Begun {
     }
 }
 
+/// An id that nobody can guess. Made before the backend is asked, so that no session begins there without one.
+pub(super) fn fresh_sid() -> Result<Sid, OpenError> {
+    let mut random = [0; 15];
+    getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
+    Ok(Sid::from_random(random))
+}
+
 /// The client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
 fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
     let backend = backend.unwrap_or(Heartbeat { interval: PING_INTERVAL, timeout: PING_TIMEOUT });
@@ -281,9 +290,11 @@ pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &R
             response.extensions_mut().insert(FromBackend::Other);
             (Outcome::Refused, response)
         }
-        OpenError::Refused(_) | OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => {
-            unreached(&error, route)
-        }
+        OpenError::Refused(_)
+        | OpenError::Down(_)
+        | OpenError::Slow(_)
+        | OpenError::Protocol(_)
+        | OpenError::NoRandomness(_) => unreached(&error, route),
     }
 }
 
@@ -299,6 +310,10 @@ pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response)
         OpenError::Protocol(detail) => {
             tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
             (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
+        }
+        OpenError::NoRandomness(error) => {
+            tracing::error!(route = route.path, %error, "the system gives no randomness");
+            (Outcome::Failed, plain(StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS))
         }
     }
 }
@@ -325,6 +340,8 @@ pub(super) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
         || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
 }
 
+/// What a client hears where an id or a key cannot be made.
+pub(super) const NO_RANDOMNESS: &str = "no randomness\n";
 /// Tells sessions apart in the log, where their ids must not stand.
 static SESSIONS: AtomicU64 = AtomicU64::new(1);
 
@@ -334,3 +351,33 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const MAX_PAYLOAD: usize = 1_000_000;
 /// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
 const RETRY_AFTER_SECONDS: &str = "5";
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_system_without_randomness_is_not_blamed_on_the_upstream() {
+        let route = Route {
+            path: "/".to_owned(),
+            host: None,
+            dialect: "engine.io",
+            upstream: "b".to_owned(),
+            allowed_origins: Vec::new(),
+            cors: super::super::Cors::Off,
+            compression: false,
+            mux: crate::service::DemuxSettings::default(),
+            session: Arc::default(),
+        };
+        let (outcome, response) = unreached(&OpenError::NoRandomness(getrandom::Error::UNSUPPORTED), &route);
+        assert_eq!((outcome, response.status().as_u16()), (Outcome::Failed, 500));
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "no randomness\n");
+    }
+
+    #[test]
+    fn no_two_ids_are_alike() {
+        assert_ne!(fresh_sid().unwrap(), fresh_sid().unwrap());
+    }
+}

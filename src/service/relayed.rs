@@ -1,17 +1,18 @@
 //! A session's beginning where its WebSocket is left to its two ends: the client's handshake is the backend's to answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::Handshake;
+use super::handshake::{Handshake, fresh_sid};
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry, RelayHandle};
+use crate::duplex::Patience;
 use crate::meter::Meter;
 use crate::packet::Transport;
-use crate::sid::Sid;
 use crate::transport::relay::{Place, Relay};
 use crate::transport::{Body, websocket};
 use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
@@ -29,6 +30,10 @@ pub struct RelayRoute {
     pub meter: Meter,
     /// The largest message either way, in payload bytes on the wire.
     pub message_max: usize,
+    /// How long either end may take nothing of what the other has for it.
+    pub stall_timeout: Duration,
+    /// How long one end may go on once the other has ended, or said that it will.
+    pub close_timeout: Duration,
 }
 
 impl RelayRoute {
@@ -53,9 +58,8 @@ impl RelayRoute {
             dialect: "websocket",
             transport: Transport::WebSocket,
         };
+        let sid = fresh_sid()?;
         let Relayed { stream, read_ahead, headers } = handshake.upstream.relay(request).await?;
-        let mut random = [0; 15];
-        getrandom::fill(&mut random).map_err(|_| OpenError::Down(std::io::Error::other("no randomness")))?;
         let mut response = Response::new(Body::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
@@ -65,11 +69,13 @@ impl RelayRoute {
             registry: self.registry.clone(),
             meter: self.meter.clone(),
             handle: Arc::new(RelayHandle { route: self.index, drain: CancellationToken::new() }),
-            sid: Sid::from_random(random),
+            sid,
             expects_sid: handshake.upstream.protocol() == Protocol::EngineIo,
             message_max: self.message_max,
+            close_timeout: self.close_timeout,
             admission,
         };
+        let stream = stream.with_patience(Some(Patience::new(self.stall_timeout)));
         let upgrade = websocket::upgraded(super::gateway::take_upgrade(&mut head));
         self.tracker.spawn(async move {
             // A client that is gone by now takes the backend's stream with it.

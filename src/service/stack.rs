@@ -18,6 +18,7 @@ use super::handshake::plain;
 use super::router::Router;
 use super::settings::Route;
 use super::{Client, Response};
+use crate::duplex::Patience;
 use crate::meter::Op;
 use crate::transport::Abort;
 
@@ -26,6 +27,7 @@ use crate::transport::Abort;
 pub struct Stack {
     shared: Arc<Shared>,
     client: Client,
+    patience: Patience,
 }
 
 /// What all connections share.
@@ -72,9 +74,9 @@ impl Shared {
 }
 
 impl Stack {
-    /// The service for one client's connection.
-    pub fn new(shared: Arc<Shared>, client: Client) -> Self {
-        Self { shared, client }
+    /// The service for one client's connection, which has this patience with it.
+    pub fn new(shared: Arc<Shared>, client: Client, patience: Patience) -> Self {
+        Self { shared, client, patience }
     }
 }
 
@@ -96,10 +98,11 @@ impl Service<Request<Incoming>> for Stack {
         let Some(Served { route, cors, handler }) = served else {
             return answered(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
+        self.patience.set(route.session.stall_timeout);
         let (client, route) = (self.client, Arc::clone(route));
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
-                let served = Arc::clone(files).serve(head, body, client, route);
+                let served = Arc::clone(files).serve(head, body, client, self.patience.clone(), route);
                 return Box::pin(async move { Ok(served.await) });
             }
             Handler::Gateway { gateway, .. } => gateway,
@@ -107,7 +110,7 @@ impl Service<Request<Incoming>> for Stack {
                 return answered(Arc::clone(demux).serve(head, client, route));
             }
             Handler::Forward(forward) => {
-                let served = Arc::clone(forward).serve(head, body, client, route);
+                let served = Arc::clone(forward).serve(head, body, client, self.patience.clone(), route);
                 return Box::pin(async move { Ok(served.await) });
             }
         };

@@ -17,11 +17,12 @@ pub struct Settings {
     pub batch_max: usize,
     /// How long a poll that follows a POST is held, so that it brings back all the echoes; zero turns it off.
     pub linger: Duration,
-    /// How long a client or a backend that takes nothing may hold up the other.
+    /// How long a client or a backend that takes nothing may hold up the other, in a session and in whatever else is
+    /// relayed, tunnelled or forwarded.
     pub stall_timeout: Duration,
     /// From a probe's connection to its `upgrade` packet.
     pub upgrade_timeout: Duration,
-    /// How long a closed session waits for its client to fetch what is left.
+    /// How long a closed session waits for its client to fetch what is left, and a relayed one for its other end.
     pub close_timeout: Duration,
     /// Whether polling clients are offered WebSocket.
     pub allow_upgrades: bool,

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::bridge::Delivery;
-use crate::upstream::AnswerBody;
+use crate::transport::streamed::Streamed;
+use crate::upstream::AnswerError;
 
 /// The body of an answer.
 ///
@@ -22,7 +23,7 @@ enum Kind {
     Whole(Option<Bytes>),
     Delivery(Bytes, Delivery),
     /// Boxed, as each connection keeps room for a body, and most are parked polls.
-    Streamed(Box<AnswerBody>),
+    Streamed(Box<Streamed>),
 }
 
 impl Body {
@@ -50,20 +51,20 @@ impl From<&'static str> for Body {
     }
 }
 
-impl From<AnswerBody> for Body {
-    fn from(body: AnswerBody) -> Self {
+impl From<Streamed> for Body {
+    fn from(body: Streamed) -> Self {
         Self(Kind::Streamed(Box::new(body)))
     }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
         if let Kind::Streamed(body) = &mut self.0 {
             return Pin::new(&mut **body).poll_frame(cx);
         }

@@ -60,6 +60,8 @@ pub struct Place {
     pub expects_sid: bool,
     /// The largest message either way, in payload bytes on the wire.
     pub message_max: usize,
+    /// How long an end may take what is left of the other, and to end once the other has said Close.
+    pub close_timeout: Duration,
     /// Its place among `max_sessions`.
     pub admission: Admission,
 }
@@ -87,9 +89,10 @@ impl Relay {
     pub async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
-        let Place { registry, meter, sid, .. } = &self.place;
+        let Place { registry, meter, sid, handle, .. } = &self.place;
         registry.remove(sid, end);
         meter.session_closed(Transport::WebSocket, end);
+        tracing::debug!(route = handle.route, reason = end.word(), "a relayed session ended");
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -108,6 +111,14 @@ impl Relay {
         if up == Flow::Broken || down == Flow::Broken {
             return Poll::Ready(self.end());
         }
+        if up == Flow::Stalled || down == Flow::Stalled {
+            self.verdict.get_or_insert(End::Stalled);
+            // The end that waited is told why, unless a frame stands half-written there.
+            let back = if up == Flow::Stalled { &self.down } else { &self.up };
+            if !back.may_close() {
+                return Poll::Ready(self.end());
+            }
+        }
         if up == Flow::TooLarge || down == Flow::TooLarge {
             self.verdict.get_or_insert(End::TooLarge);
         }
@@ -122,8 +133,9 @@ impl Relay {
             Some(END_TIMEOUT)
         } else if self.verdict.is_some() {
             Some(ANSWER_TIMEOUT)
-        } else if self.up.is_ended() || self.down.is_ended() {
-            Some(DELIVERY_TIMEOUT)
+        } else if self.up.is_ended() || self.down.is_ended() || self.up.is_closed() || self.down.is_closed() {
+            // Whoever hears a Close may still say what it had begun, and then ends too.
+            Some(self.place.close_timeout)
         } else {
             None
         };
@@ -239,5 +251,3 @@ fn random_mask() -> [u8; 4] {
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the two ends may take to answer a Close frame of ours.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an end may take what is left of the other.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(30);

@@ -4,15 +4,26 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
 
+use crate::chain::Chain;
+use crate::duplex::Stalled;
+use crate::meter::{Broken, Meter};
+
 /// Joins a client's connection to a backend's once both have switched protocols; ready when both have ended, or one
 /// has broken.
-pub async fn run(client: OnUpgrade, backend: OnUpgrade) {
+///
+/// Neither has a limit for its silence; both have [patience](crate::duplex::Patience) with an end that takes nothing.
+pub async fn run(client: OnUpgrade, backend: OnUpgrade, meter: Meter) {
     // A client that is gone before it got its 101 takes the backend's connection with it.
     let Ok((client, backend)) = tokio::try_join!(client, backend) else { return };
     let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
     match copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER_LEN, BUFFER_LEN).await {
         Ok((up, down)) => tracing::debug!(up, down, "a tunnel ended"),
-        Err(error) => tracing::debug!(%error, "a tunnel broke"),
+        Err(error) => {
+            if Stalled::among(&error).is_some() {
+                meter.forward_broke(Broken::Stalled);
+            }
+            tracing::debug!(error = %Chain(&error), "a tunnel broke");
+        }
     }
 }
 

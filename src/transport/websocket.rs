@@ -84,6 +84,8 @@ pub async fn framed(
     max_payload: usize,
 ) -> Option<Box<dyn ClientSocket>> {
     let (duplex, read_ahead) = upgraded(upgrade).await?;
+    // How long a client may take nothing is the session's to judge from here on.
+    let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid, pings: 0 }))
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
@@ -11,6 +12,7 @@ use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use tokio::time::{Sleep, sleep};
 
 use crate::upstream::pool::Lease;
 use crate::upstream::request_body::Watch;
@@ -45,6 +47,7 @@ impl Forwarded {
         lease: Lease,
         watch: &Arc<Watch>,
         asks: Asks,
+        stall_timeout: Duration,
     ) -> Self {
         let refused_body = watch.answered();
         let status = response.status();
@@ -69,7 +72,14 @@ impl Forwarded {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         let watch = refused_body.then(|| Arc::clone(watch));
-        let response = response.map(|incoming| AnswerBody { incoming, declared, watch, _lease: lease });
+        let response = response.map(|incoming| AnswerBody {
+            incoming,
+            declared,
+            watch,
+            stall_timeout,
+            overdue: None,
+            lease,
+        });
         Self { response, upgrade, refused_body }
     }
 }
@@ -95,18 +105,55 @@ pub struct AnswerBody {
     declared: Option<u64>,
     /// Where the request's body is never to be read.
     watch: Option<Arc<Watch>>,
-    _lease: Lease,
+    /// How long the backend may owe the rest of a body whose length it has told.
+    stall_timeout: Duration,
+    /// Until when more of it must come.
+    overdue: Option<Pin<Box<Sleep>>>,
+    lease: Lease,
+}
+
+/// Why an answer's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The backend's connection broke, or what came is no body.
+    #[error("the backend's answer broke off")]
+    Broken(#[source] hyper::Error),
+    /// The backend stopped in the middle of it, or took nothing of the request that still came.
+    #[error("the backend held it up for {} ms", .0.as_millis())]
+    Stalled(Duration),
+}
+
+impl AnswerBody {
+    /// Whether there is nothing left to read.
+    pub fn is_read(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    /// Whether more must come: a stream without a length may be silent for as long as it likes.
+    fn is_owed(&self) -> bool {
+        self.incoming.size_hint().exact().is_some_and(|left| left > 0)
+    }
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.incoming).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_ready() || !self.is_owed() {
+            self.overdue = None;
+            return polled.map_err(|error| match self.lease.stalled() {
+                Some(limit) => AnswerError::Stalled(limit),
+                None => AnswerError::Broken(error),
+            });
+        }
+        let limit = self.stall_timeout;
+        ready!(self.overdue.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
+        Poll::Ready(Some(Err(AnswerError::Stalled(limit))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -110,7 +110,7 @@ impl Embedded {
         let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
         let (life, served) = (self.cancel.clone(), (self.serve)(theirs));
         self.tracker.spawn(async move { life.run_until_cancelled(served).await });
-        Duplex::Memory(ours)
+        Duplex::from(ours)
     }
 
     /// Where sessions begin.

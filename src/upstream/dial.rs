@@ -219,7 +219,7 @@ impl Place {
         stream.set_nodelay(true)?;
         match &self.tls {
             Some(tls) => timeout(connect_timeout, tls.shake(stream)).await?,
-            None => Ok(Duplex::Tcp(stream)),
+            None => Ok(stream.into()),
         }
     }
 

@@ -55,7 +55,9 @@ impl EngineIo {
             OpenError::Refused(refused) => {
                 OpenError::Refused(Box::new(Refused { by: Refuser::EngineIo, ..*refused }))
             }
-            OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) => error,
+            OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
+                error
+            }
         })
     }
 }

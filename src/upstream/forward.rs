@@ -19,7 +19,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Patience};
 use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
@@ -61,6 +61,8 @@ pub struct ForwardRequest {
     pub headers: HeaderMap,
     /// The body.
     pub body: Incoming,
+    /// How long the backend may take nothing of the body, and owe the rest of an answer.
+    pub stall_timeout: Duration,
 }
 
 /// Why there is no answer.
@@ -100,7 +102,7 @@ impl Forwarder {
     /// # Errors
     /// There is no answer; each variant is another one to the client.
     pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
-        let ForwardRequest { method, uri, prefix, headers, body } = request;
+        let ForwardRequest { method, uri, prefix, headers, body, stall_timeout } = request;
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
         let mut head = Head { method, uri, prefix, headers };
         let expectation = head.prepare(&body);
@@ -113,6 +115,7 @@ impl Forwarder {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
+            connection.patience.set(stall_timeout);
             let copy = (was_idle && is_replayable).then(|| head.clone());
             let asked = Asked::of(&head);
             let request = head.into_request(&connection.target, self.host, body, &watch)?;
@@ -133,17 +136,22 @@ impl Forwarder {
     async fn connect(&self) -> Result<Connection, OpenError> {
         let deadline = Deadline::after(self.handshake_timeout);
         let (stream, target) = self.source.dial(deadline).await?;
+        // It serves one route after another: each request says how much it has.
+        let patience = Patience::new(self.response_timeout);
+        let stream = stream.with_patience(Some(patience.clone()));
         let shaken = http1::Builder::new()
             .max_buf_size(HEAD_LEN_MAX)
             .max_header_size(HEAD_LEN_MAX)
             .handshake(TokioIo::new(stream))
             .await;
         let (sender, connection) = shaken.map_err(handshake::handle_error)?;
+        let life = CancellationToken::new();
+        let until = life.clone();
         self.pool.spawn(async move {
             // A failure reaches the request by itself.
-            let _ = connection.with_upgrades().await;
+            let _ = until.run_until_cancelled(connection.with_upgrades()).await;
         });
-        Ok(Connection { sender, target })
+        Ok(Connection { sender, target, patience, life })
     }
 
     async fn ask_over(
@@ -176,8 +184,9 @@ impl Forwarder {
         match response {
             Ok(response) => {
                 answer::check(&response, asked.asks).map_err(Failure::Broken)?;
+                let stall_timeout = connection.patience.limit();
                 let lease = Lease::new(&self.pool, connection);
-                Ok(Forwarded::new(response, lease, watch, asked.asks))
+                Ok(Forwarded::new(response, lease, watch, asked.asks, stall_timeout))
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::Unwritten(Box::new(request)),

@@ -23,7 +23,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::duplex::{Buffers, Duplex};
+use crate::duplex::{Buffers, Duplex, Stalled};
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
@@ -226,12 +226,15 @@ pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
 /// The 16 random bytes that prove that the answer is to this request.
 fn fresh_key() -> Result<HeaderValue, OpenError> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| OpenError::Down(io::Error::other(error)))?;
+    getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
     HeaderValue::try_from(STANDARD.encode(random)).map_err(|error| OpenError::Down(io::Error::other(error)))
 }
 
 /// Tells a connection that broke from an answer that is not HTTP.
 pub(super) fn handle_error(error: hyper::Error) -> OpenError {
+    if let Some(Stalled(limit)) = Stalled::among(&error) {
+        return OpenError::Slow(limit);
+    }
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {

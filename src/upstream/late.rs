@@ -72,7 +72,7 @@ mod tests {
         let said = async move {
             let _ = theirs.write_all(rest).await;
         };
-        let mut ours = Duplex::Memory(ours);
+        let mut ours = Duplex::from(ours);
         tokio::join!(greeting(&mut ours, Bytes::from_static(ahead)), said).0
     }
 

@@ -45,7 +45,7 @@ pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
 use crate::tls::{TlsError, Trust};
-pub use answer::{AnswerBody, Forwarded};
+pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use mux::MuxSettings;
 
@@ -188,6 +188,9 @@ pub enum OpenError {
     /// The backend answered, but not in the protocol that it was configured for: 502.
     #[error("the upstream does not speak its protocol: {0}")]
     Protocol(String),
+    /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
+    #[error("the system gives no randomness")]
+    NoRandomness(#[source] getrandom::Error),
 }
 
 /// A backend's answer to a short question, to be handed to the client.

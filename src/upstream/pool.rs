@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::duplex::Patience;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::target::Target;
 
@@ -20,6 +21,10 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
     /// Where it leads.
     pub(super) target: Target,
+    /// With the backend, as the request has it that it serves.
+    pub(super) patience: Patience,
+    /// Ends it, whatever it does.
+    pub(super) life: CancellationToken,
 }
 
 /// The idle connections of one upstream.
@@ -75,11 +80,14 @@ impl Pool {
         if connection.sender.is_ready() {
             self.keep(connection);
         } else if !connection.sender.is_closed() {
-            // The end of the request may still be on its way.
+            // The end of the request may still be on its way, and its client may never send it.
             let pool = Arc::clone(self);
+            let limit = connection.patience.limit();
             self.spawn(async move {
-                if connection.sender.ready().await.is_ok() {
-                    pool.keep(connection);
+                match timeout(limit, connection.sender.ready()).await {
+                    Ok(Ok(())) => pool.keep(connection),
+                    Ok(Err(_)) => {}
+                    Err(_) => connection.life.cancel(),
                 }
             });
         }
@@ -130,6 +138,12 @@ pub(super) struct Lease {
 impl Lease {
     pub(super) fn new(pool: &Arc<Pool>, connection: Connection) -> Self {
         Self { pool: Arc::clone(pool), connection: Some(connection) }
+    }
+
+    /// For how long the backend had taken nothing, where the connection ended for that.
+    pub(super) fn stalled(&self) -> Option<Duration> {
+        let patience = &self.connection.as_ref()?.patience;
+        patience.is_over().then(|| patience.limit())
     }
 }
 

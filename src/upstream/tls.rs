@@ -29,7 +29,7 @@ impl Tls {
     pub(super) async fn shake(&self, stream: TcpStream) -> io::Result<Duplex> {
         // Boxed, so that an opening is not kept larger by what its handshake needed.
         match Box::pin(self.connector.connect(self.name.clone(), stream)).await {
-            Ok(stream) => Ok(Duplex::Tls(Box::new(stream.into()))),
+            Ok(stream) => Ok(tokio_rustls::TlsStream::from(stream).into()),
             Err(source) => {
                 let failure = Failure { place: self.place.clone(), what: explain(&source), source };
                 Err(io::Error::new(failure.source.kind(), failure))

@@ -226,6 +226,21 @@ fn a_draining_proxy_finishes_what_is_under_way() {
 }
 
 #[test]
+fn a_drain_that_has_to_cut_an_answer_is_no_clean_end() {
+    let mut site = Site::with(&Plan::new().server("drain_timeout = \"300ms\""));
+    let mut client = site.client();
+    client.send_get("/stream");
+    let mut stream = site.accept();
+    stream.request();
+    stream.reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+    client.wire.take_until(b"1\r\nx\r\n", Instant::now() + SOON).expect("it has begun");
+    site.target.signal("TERM");
+    assert_eq!(site.target.exit_within(SOON).expect("it ends").code(), Some(1));
+    stream.assert_ends();
+    assert!(client.ends_within(SOON));
+}
+
+#[test]
 fn a_client_may_pipeline() {
     let site = Site::new();
     let mut client = site.client();

@@ -13,6 +13,7 @@ mod errors;
 mod heads;
 mod pool;
 mod site;
+mod stalls;
 mod statuses;
 #[path = "../wire/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests of the sessions use the rest")]

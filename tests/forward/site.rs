@@ -51,6 +51,12 @@ impl Plan {
         self
     }
 
+    /// A line of the route.
+    pub(crate) fn route(mut self, line: &str) -> Self {
+        writeln!(self.route, "{line}").unwrap();
+        self
+    }
+
     /// A line of the upstream.
     pub(crate) fn upstream(mut self, line: &str) -> Self {
         writeln!(self.upstream, "{line}").unwrap();
@@ -120,6 +126,17 @@ impl Site {
                 && line.contains("op=\"forward\"")
                 && line.contains(&format!("status=\"{status}\""))
         })
+    }
+
+    /// Fails unless, soon, an answer or a tunnel has been counted as broken off for this reason.
+    #[track_caller]
+    pub(crate) fn assert_broke(&self, reason: &str) {
+        let (labels, deadline) = ([format!("reason=\"{reason}\"")], Instant::now() + SOON);
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        while !metrics::has_counted(self.target.admin, "polliwog_forwards_broken_total", &labels) {
+            assert!(Instant::now() < deadline, "nothing broke off as {reason}");
+            thread::sleep(QUIET);
+        }
     }
 
     /// Fails unless a client is served as if nothing had happened.

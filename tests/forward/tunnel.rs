@@ -14,7 +14,7 @@ const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: mine/1\r\nX-Own: 1\r\n\r\n";
 
 /// A tunnel and its two ends; both have spoken together with their part of the handshake.
-fn tunnel(site: &Site) -> (Client, Line) {
+pub(crate) fn tunnel(site: &Site) -> (Client, Line) {
     let mut client = site.client();
     client.wire.send(head("GET", "/up", &ASK).as_bytes());
     let mut line = site.accept();
@@ -138,7 +138,8 @@ fn a_drain_leaves_a_tunnel_its_time_and_cuts_it_then() {
     thread::sleep(ms(300));
     client.wire.send(b"still");
     assert_eq!(line.body(5), b"still");
-    assert!(site.target.exit_within(SOON).is_some());
+    let status = site.target.exit_within(SOON).expect("it ends");
+    assert_eq!(status.code(), Some(1), "a drain that had to cut");
     line.assert_ends();
     assert!(client.ends_within(SOON));
 }

@@ -4,7 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::frames::Socket;
+use crate::support::http::Client;
 use crate::support::peer::Peer;
+use crate::support::wire::{Fill, Wire};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Event, Poller, SOON, Script, Setup, World, assert_took, ms, patiently};
 
@@ -73,6 +75,36 @@ fn a_backend_that_is_not_read_still_gets_its_pongs() {
             assert_eq!(peer.event_within(ms(390)), Some(Event::Pong));
         }
     });
+}
+
+#[test]
+fn a_flood_outlasts_a_stalled_poller_and_loses_nothing() {
+    let setup = Setup::new()
+        .route("outbox_max = 65536")
+        .heartbeat(10_000, 10_000)
+        .script(|script| script.open = Some(Script::open_packet(200, 200, 1_000_000)));
+    let Some(world) = world(setup) else { return };
+    let (mut poller, peer) = world.poller();
+    let before = world.target.resident();
+    let line = peer.line().clone();
+    let sender = thread::spawn(move || line.flood(0, |number| format!("{number:>1000}"), 20 << 20, SOON));
+    // Five times as long as its backend waits for a sign of life.
+    thread::sleep(ms(2000));
+    let grown = world.target.resident().saturating_sub(before);
+    assert!(grown < 8 << 20, "the proxy keeps {grown} bytes of a stalled client");
+    assert!(!sender.is_finished(), "20 MB are more than fits between the two");
+    let mut next = 0;
+    while !sender.is_finished() || next < 20_000 {
+        for packet in poller.poll().split('\u{1e}').filter(|packet| packet.starts_with('4')) {
+            assert_eq!(packet[1..].trim().parse(), Ok(next), "lost, doubled or out of order");
+            next += 1;
+        }
+    }
+    assert!(!sender.join().unwrap().stalled, "the flood ends because it is over");
+    let grown = world.target.resident().saturating_sub(before);
+    assert!(grown < 16 << 20, "the proxy has kept {grown} bytes");
+    poller.post_ok("4still here");
+    while peer.event() != Event::Text("still here".into()) {}
 }
 
 #[test]
@@ -167,6 +199,25 @@ fn a_client_that_is_slow_but_not_stalled_keeps_its_session() {
         assert!(sender.join().unwrap().stalled);
         poller.post_ok("4still here");
         peer.assert_text("still here");
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
+    patiently(|| {
+        let Some(world) = world(Setup::new().route("stall_timeout = \"400ms\"")) else { return };
+        let (poller, peer) = world.poller();
+        peer.send(&"x".repeat(10 << 20));
+        let mut client = Client { wire: Wire::connect_narrow(world.addr) };
+        let start = Instant::now();
+        client.send_get(&poller.target());
+        // Not one byte is read before the proxy has given up.
+        while world.target.log().matches("the other end took nothing for 400 ms").count() == 0 {
+            assert!(start.elapsed() < SOON);
+            thread::sleep(ms(20));
+        }
+        assert_took(start.elapsed(), 380, 2000);
+        assert_eq!(client.answer_within(SOON).map(|answer| answer.status), Err(Fill::Eof));
     });
 }
 

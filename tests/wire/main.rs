@@ -17,6 +17,7 @@ mod cors;
 mod discretion;
 mod drain;
 mod errors;
+mod faults;
 mod framed;
 mod gone;
 mod handshake;

@@ -1,10 +1,12 @@
 //! A WebSocket that is left to its two ends: everything crosses as it is, and the proxy still counts, limits and ends.
 
+use std::io::Write as _;
 use std::thread;
+use std::time::Instant;
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Peer, QUIET, Setup, World, ms};
+use crate::support::{Event, Peer, QUIET, SOON, Setup, World, assert_took, metrics, ms, patiently};
 
 fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
@@ -135,6 +137,27 @@ fn a_refusal_crosses_as_it_is() {
 }
 
 #[test]
+fn what_is_neither_a_websocket_nor_a_refusal_is_502() {
+    let answers: [(&str, u16); 5] = [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 502),
+        ("HTTP/1.1 204 No Content\r\n\r\n", 502),
+        ("HTTP/1.1 301 Moved Permanently\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", 301),
+        ("nonsense\r\n\r\n", 502),
+        ("", 502),
+    ];
+    for (answer, status) in answers {
+        for setup in [Setup::sockets(), Setup::new().relayed()] {
+            let setup = setup.script(|script| script.refusal = Some(answer.as_bytes().to_vec()));
+            let Some(world) = world(setup) else { return };
+            let refused = Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap_err();
+            assert_eq!(refused.status, status, "{answer}");
+            assert_eq!(refused.header("location"), (status == 301).then_some("/x"), "{answer}");
+            world.assert_sessions(0);
+        }
+    }
+}
+
+#[test]
 fn a_path_that_speaks_websocket_says_so() {
     let Some(world) = world(Setup::sockets()) else { return };
     let answer = world.get("/engine.io/");
@@ -155,7 +178,7 @@ fn a_drain_closes_with_1001_between_two_messages() {
     assert_eq!(socket.frame().payload, b"second half");
     socket.assert_closed(Some(1001));
     peer.assert_closed();
-    assert_eq!(world.target.exit_within(crate::support::SOON).and_then(|status| status.code()), Some(0));
+    assert_eq!(world.target.exit_within(SOON).and_then(|status| status.code()), Some(0));
 }
 
 #[test]
@@ -190,4 +213,67 @@ fn a_slow_reader_holds_up_the_other_end_and_loses_nothing() {
     for number in 0..flood.next - 1 {
         socket.assert_text(&format!("{number:>1000}"));
     }
+}
+
+/// Fails unless the session's end is counted as a stall.
+#[track_caller]
+fn assert_stalled(world: &World) {
+    world.assert_sessions(0);
+    let counted = metrics::has_counted(
+        world.target.admin,
+        "polliwog_sessions_closed_total",
+        &["reason=\"stalled\"", "transport=\"websocket\""],
+    );
+    assert!(counted, "the end is counted with its reason");
+}
+
+#[test]
+fn a_client_that_takes_nothing_for_too_long_loses_its_session_and_its_backend_hears_why() {
+    patiently(|| {
+        let Some(world) = world(Setup::sockets().route("stall_timeout = \"500ms\"")) else { return };
+        let (socket, peer) = pair(&world, "/engine.io/", &[]);
+        let (line, start) = (peer.line().clone(), Instant::now());
+        let flood = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 64 << 20, ms(700)));
+        assert_eq!(peer.event(), Event::Closed(1013));
+        assert_took(start.elapsed(), 480, 2500);
+        flood.join().unwrap();
+        assert_stalled(&world);
+        drop(socket);
+    });
+}
+
+#[test]
+fn a_backend_that_takes_nothing_for_too_long_loses_its_session_and_its_client_hears_why() {
+    patiently(|| {
+        let setup = Setup::sockets().route("stall_timeout = \"500ms\"").script(|script| script.narrow = true);
+        let Some(world) = world(setup) else { return };
+        let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+        peer.line().pause();
+        let (mut writer, start) = (socket.wire.writer(), Instant::now());
+        let frame = Frame::new(Op::TEXT, "f".repeat(1000)).encode(Masked::Yes);
+        let pouring = thread::spawn(move || while writer.write_all(&frame).is_ok() {});
+        assert_eq!(socket.frame().code(), Some(1013));
+        assert_took(start.elapsed(), 480, 2500);
+        socket.wire.close();
+        pouring.join().unwrap();
+        assert_stalled(&world);
+    });
+}
+
+#[test]
+fn relayed_ends_may_be_silent_and_slow() {
+    let Some(world) = world(Setup::sockets().route("stall_timeout = \"300ms\"")) else { return };
+    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    thread::sleep(ms(700));
+    let line = peer.line().clone();
+    let sender = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 20 << 20, SOON));
+    for _ in 0..10 {
+        thread::sleep(ms(100));
+        for _ in 0..2000 {
+            socket.text();
+        }
+    }
+    assert!(!sender.join().unwrap().stalled);
+    socket.send("still here");
+    peer.assert_text("still here");
 }

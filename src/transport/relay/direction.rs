@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::codec::frames::{Counted, FrameScanner, HEADER_LEN_MAX, Scan};
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Stalled};
 
 /// Bytes on their way from one end to the other.
 #[derive(Debug)]
@@ -76,6 +76,8 @@ pub(super) enum Flow {
     Ended,
     /// Its source is gone altogether, and its sink knows.
     Broken,
+    /// Its sink took nothing for too long: what the source still says is dropped.
+    Stalled,
 }
 
 impl Direction {
@@ -96,6 +98,24 @@ impl Direction {
     /// # Errors
     /// The sink is broken.
     pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        source: &mut Duplex,
+        sink: &mut Duplex,
+        show: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<Flow> {
+        match self.poll_flow(cx, source, sink, show) {
+            Err(error) if Stalled::among(&error).is_some() => {
+                self.pending = Pending::default();
+                self.unflushed = false;
+                self.say(&[], Then::Wait);
+                Ok(Flow::Stalled)
+            }
+            flow => flow,
+        }
+    }
+
+    fn poll_flow(
         &mut self,
         cx: &mut Context<'_>,
         source: &mut Duplex,

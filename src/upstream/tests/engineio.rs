@@ -133,7 +133,7 @@ async fn pipe() -> (Box<dyn Link>, WebSocketStream<DuplexStream>) {
     let mut backend = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;
     send_frame(&mut backend, OPEN).await;
     let socket =
-        Duplex::Memory(ours).into_web_socket(Bytes::new(), Role::Client, 1 << 20, Buffers::Small).await;
+        Duplex::from(ours).into_web_socket(Bytes::new(), Role::Client, 1 << 20, Buffers::Small).await;
     let accepted = Accepted { socket: Socket::new(socket), headers: HeaderMap::new(), subprotocol: None };
     let (_, link) = begin(accepted, 1 << 20).await.unwrap();
     (link, backend)

@@ -26,6 +26,24 @@ pub(crate) fn sessions(admin: SocketAddr) -> u64 {
     sum
 }
 
+/// Whether a counter with this name and all these labels has counted something.
+pub(crate) fn has_counted(admin: SocketAddr, name: &str, labels: &[&str]) -> bool {
+    let answer = Client::connect(admin).get("/metrics");
+    answer.text().lines().any(|line| {
+        line.starts_with(name)
+            && labels.iter().all(|label| line.contains(label))
+            && line.rsplit(' ').next().is_some_and(|count| count != "0")
+    })
+}
+
+/// The values of a label under which a counter has counted something.
+pub(crate) fn counted(admin: SocketAddr, name: &str, label: &str) -> Vec<String> {
+    let answer = Client::connect(admin).get("/metrics");
+    let lines = answer.text().lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
+    let value = |line: &str| Some(line.split_once(&format!("{label}=\""))?.1.split_once('"')?.0.to_owned());
+    lines.filter_map(value).collect()
+}
+
 /// Whether new sessions are welcome.
 pub(crate) fn readyz(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/readyz")

@@ -116,6 +116,11 @@ impl Target {
         None
     }
 
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs on Linux").count()
+    }
+
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> usize {
         let status =

@@ -43,11 +43,7 @@ impl World {
     /// The same, for what the reference server is not asked; the reason says why.
     #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn proxy_only(setup: Setup, reason: Excluded) -> Option<Self> {
-        if oracle() {
-            eprintln!("not asked of the reference server: {reason:?}");
-            return None;
-        }
-        Some(Self::start(&setup))
+        proxy_is_asked(reason).then(|| Self::start(&setup))
     }
 
     fn start(setup: &Setup) -> Self {
@@ -161,6 +157,14 @@ pub(crate) enum Excluded {
     OnlyAProxyHasThis,
     /// The reference has a fault there; ENGINEIO.md names it.
     FaultOfTheReference,
+}
+
+/// Whether it is the proxy that is asked; else the reason is told why the reference server is not.
+pub(crate) fn proxy_is_asked(reason: Excluded) -> bool {
+    if oracle() {
+        eprintln!("not asked of the reference server: {reason:?}");
+    }
+    !oracle()
 }
 
 fn oracle() -> bool {

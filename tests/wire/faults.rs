@@ -1,0 +1,333 @@
+//! The fault matrix: who hangs up, when and how, and what the other side gets to see of it.
+//!
+//! Each row is a moment and whoever hangs up in it; its columns are the ways to do so. What stands there is what the other
+//! side sees first: `ends` (its connection), `lives` (nothing happens), a status and a body, `close` and its code, or `-`
+//! where there is no other side. Behind a bar stands the reason under which the session's end is counted. And in every
+//! case nothing is left in the proxy: no session, no place, no socket.
+
+#[path = "faults/scene.rs"]
+mod scene;
+
+use std::fmt::Write as _;
+use std::thread;
+use std::time::Instant;
+
+use crate::support::frames::{self, Op};
+use crate::support::wire::{Fill, Wire};
+use crate::support::world::{Excluded, proxy_is_asked};
+use crate::support::{QUIET, SOON, metrics};
+use Front::{Polling, Relay, Socket};
+use Step::{
+    Accepted, AfterClose, Asked, BetweenFrames, Connected, MidAnswer, MidFrameHeader, MidOpenPacket,
+    MidPayload, MidPostBody, MidPostHead, MidRequestHead, MidResponseHead, Parked, Probed, Unanswered,
+    Unprobed, Upgraded,
+};
+use Who::{Backend, Client};
+use scene::{Front, LONGER, Scene, Step, Who};
+
+/// How somebody hangs up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum How {
+    /// In order, as a process that ends does.
+    Fin,
+    /// By a reset.
+    Reset,
+    /// It says nothing more, and still listens.
+    HalfClose,
+    /// It is there, and does nothing any more.
+    Silence,
+}
+
+type Row = (Step, Who, [&'static str; 4]);
+
+const HOWS: [How; 4] = [How::Fin, How::Reset, How::HalfClose, How::Silence];
+
+/// A backend that hangs up before there is a session, or says nothing.
+const DOWN: [&str; 4] = gone("502 the upstream is down", "504 the upstream is slow");
+
+/// However somebody goes it is the same, but for a silence.
+const fn gone(then: &'static str, silent: &'static str) -> [&'static str; 4] {
+    [then, then, then, silent]
+}
+
+#[test]
+fn in_the_handshake_of_a_polling_client() {
+    assert_rows(
+        Polling,
+        &[
+            (Connected, Client, ["-"; 4]),
+            (MidRequestHead, Client, ["-"; 4]),
+            (Asked, Client, ["ends"; 4]),
+            (Asked, Backend, DOWN),
+            (MidResponseHead, Client, ["ends"; 4]),
+            (MidResponseHead, Backend, DOWN),
+            (Accepted, Client, ["ends"; 4]),
+            (Accepted, Backend, DOWN),
+            (MidOpenPacket, Client, ["ends"; 4]),
+            (MidOpenPacket, Backend, DOWN),
+        ],
+    );
+}
+
+#[test]
+fn in_the_handshake_of_a_websocket_client() {
+    assert_rows(
+        Socket,
+        &[
+            (MidRequestHead, Client, ["-"; 4]),
+            (Asked, Client, ["ends"; 4]),
+            (Asked, Backend, DOWN),
+            (MidResponseHead, Client, ["ends"; 4]),
+            (MidResponseHead, Backend, DOWN),
+            (Accepted, Client, ["ends"; 4]),
+            (Accepted, Backend, DOWN),
+            (MidOpenPacket, Client, ["ends"; 4]),
+            (MidOpenPacket, Backend, DOWN),
+        ],
+    );
+}
+
+#[test]
+fn in_the_handshake_of_a_relayed_client() {
+    assert_rows(
+        Relay,
+        &[
+            (MidRequestHead, Client, ["-"; 4]),
+            (Asked, Client, ["ends"; 4]),
+            (Asked, Backend, DOWN),
+            (MidResponseHead, Client, ["ends"; 4]),
+            (MidResponseHead, Backend, DOWN),
+            (Accepted, Client, gone("ends | client_gone", "lives")),
+            (Accepted, Backend, gone("ends | upstream_closed", "lives")),
+            (MidOpenPacket, Client, gone("ends | client_gone", "lives")),
+            (MidOpenPacket, Backend, gone("ends | upstream_closed", "lives")),
+        ],
+    );
+}
+
+#[test]
+fn in_a_poll() {
+    assert_rows(
+        Polling,
+        &[
+            (Parked, Client, gone("close | client_gone", "close | ping_timeout")),
+            (Parked, Backend, ["200 1 | upstream_closed"; 4]),
+            (MidAnswer, Client, ["close | ping_timeout"; 4]),
+            (MidAnswer, Backend, ["200 3000001 bytes | upstream_closed"; 4]),
+        ],
+    );
+}
+
+#[test]
+fn in_a_post() {
+    assert_rows(
+        Polling,
+        &[
+            (MidPostHead, Client, ["close | ping_timeout"; 4]),
+            (MidPostHead, Backend, ["ends | upstream_closed"; 4]),
+            (MidPostBody, Client, gone("close | client_gone", "close | ping_timeout")),
+            (MidPostBody, Backend, ["ends | upstream_closed"; 4]),
+            (Unanswered, Client, ["close | ping_timeout"; 4]),
+            (
+                Unanswered,
+                Backend,
+                gone(
+                    "400 {\"code\":1,\"message\":\"Session ID unknown\"} | upstream_closed",
+                    "400 {\"code\":1,\"message\":\"Session ID unknown\"} | stalled",
+                ),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn in_an_upgrade() {
+    assert_rows(
+        Polling,
+        &[
+            (Unprobed, Client, ["close | ping_timeout"; 4]),
+            (Unprobed, Backend, ["close | upstream_closed"; 4]),
+            (Probed, Client, ["close | ping_timeout"; 4]),
+            (Probed, Backend, ["close | upstream_closed"; 4]),
+            (Upgraded, Client, gone("close | client_gone", "close | ping_timeout")),
+            (Upgraded, Backend, ["close | upstream_closed"; 4]),
+        ],
+    );
+}
+
+#[test]
+fn on_a_websocket() {
+    assert_rows(
+        Socket,
+        &[
+            (MidFrameHeader, Client, gone("close | client_gone", "close | ping_timeout")),
+            (MidFrameHeader, Backend, ["close | upstream_closed"; 4]),
+            (MidPayload, Client, gone("close | client_gone", "close | ping_timeout")),
+            (MidPayload, Backend, ["close | upstream_closed"; 4]),
+            (BetweenFrames, Client, gone("close | client_gone", "close | ping_timeout")),
+            (BetweenFrames, Backend, ["close | upstream_closed"; 4]),
+            (AfterClose, Client, ["close | client_closed"; 4]),
+            (AfterClose, Backend, ["close | upstream_closed"; 4]),
+        ],
+    );
+}
+
+#[test]
+fn in_a_relay() {
+    assert_rows(
+        Relay,
+        &[
+            (MidFrameHeader, Client, gone("ends | client_gone", "lives")),
+            (MidFrameHeader, Backend, gone("ends | upstream_closed", "lives")),
+            (MidPayload, Client, gone("ends | client_gone", "lives")),
+            (MidPayload, Backend, gone("ends | upstream_closed", "lives")),
+            (BetweenFrames, Client, gone("ends | client_gone", "lives")),
+            (BetweenFrames, Backend, gone("ends | upstream_closed", "lives")),
+            (AfterClose, Client, ["close 1000 | client_closed"; 4]),
+            (AfterClose, Backend, ["close 1000 | upstream_closed"; 4]),
+        ],
+    );
+}
+
+/// Plays every scene of these rows, many at once, since most of it is waiting; and once more what came out otherwise, for
+/// the machine may have been busy.
+#[track_caller]
+fn assert_rows(front: Front, rows: &[Row]) {
+    if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
+        return;
+    }
+    let scenes = rows.iter().flat_map(|(step, who, row)| {
+        HOWS.into_iter().zip(row).map(move |(how, expected)| (*step, *who, how, *expected))
+    });
+    let mut left: Vec<_> = scenes.collect();
+    let mut faults = String::new();
+    for _ in 0..3 {
+        faults.clear();
+        let mut seen = Vec::new();
+        for some in left.chunks(AT_ONCE) {
+            thread::scope(|scope| {
+                let play = |&(step, who, how, _): &_| scope.spawn(move || play(front, step, who, how));
+                let playing: Vec<_> = some.iter().map(play).collect();
+                let panicked = |_| "a panic".to_owned();
+                seen.extend(playing.into_iter().map(|scene| scene.join().unwrap_or_else(panicked)));
+            });
+        }
+        let both = left.into_iter().zip(seen);
+        left = both
+            .filter(|((.., expected), seen)| expected != seen)
+            .map(|(scene, seen)| {
+                let (step, who, how, expected) = scene;
+                writeln!(faults, "{step:?}, {who:?}, {how:?}: expected {expected:?}, got {seen:?}").unwrap();
+                scene
+            })
+            .collect();
+        if left.is_empty() {
+            return;
+        }
+    }
+    panic!("{front:?}:\n{faults}");
+}
+
+/// What the other side gets to see, and what is counted.
+fn play(front: Front, step: Step, who: Who, how: How) -> String {
+    let mut scene = Scene::new(front, who, step);
+    // Kept to the end, where it is: who is silent or listens hangs up no connection.
+    let mut kept = Vec::new();
+    if how != How::Silence {
+        let wire = match who {
+            Client => scene.client.take().expect("there is a client").wire,
+            Backend => scene.backend.take().expect("there is a backend"),
+        };
+        match how {
+            How::Fin => wire.close(),
+            How::Reset => wire.reset(),
+            How::HalfClose | How::Silence => {
+                wire.half_close();
+                kept.push(wire);
+            }
+        }
+    }
+    if front == Relay
+        && who == Backend
+        && matches!(step, Accepted | MidOpenPacket)
+        && let Some(client) = &mut scene.client
+    {
+        assert_eq!(client.answer().status, 101);
+    }
+    let mut seen = match (who, &mut scene.client, &mut scene.backend) {
+        (Client, _, None) | (Backend, None, _) => "-".to_owned(),
+        (Client, _, Some(backend)) => frame_or_end(backend),
+        (Backend, Some(client), _) if is_framed(front, step) => frame_or_end(&mut client.wire),
+        (Backend, Some(client), _) => match client.answer_within(LONGER) {
+            Ok(answer) if answer.body.len() > 100 => format!("{} {} bytes", answer.status, answer.body.len()),
+            Ok(answer) => format!("{} {}", answer.status, answer.text().trim_end()),
+            Err(end) => name(end).to_owned(),
+        },
+    };
+    let admin = scene.target.admin;
+    if seen == "lives" && step > MidOpenPacket {
+        assert_eq!(metrics::sessions(admin), 1, "it lives");
+    }
+    // Whoever is still there lets go now, unless it was to be found out by its silence.
+    let Scene { client, backend, others, target, descriptors, .. } = scene;
+    let lives = seen == "lives";
+    match who {
+        Client => drop(backend),
+        Backend if how != How::Silence || lives => drop((client, others)),
+        Backend => drop(others),
+    }
+    let deadline = Instant::now() + SOON * 2;
+    loop {
+        // What has just been asked has left by then.
+        thread::sleep(QUIET);
+        let more = target.descriptors().saturating_sub(descriptors);
+        let sessions = metrics::sessions(admin);
+        if more == 0 && sessions == 0 {
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{step:?}, {who:?}, {how:?} leaks: {sessions} sessions, {more} descriptors"
+        );
+    }
+    drop(kept);
+    let reasons = metrics::counted(admin, "polliwog_sessions_closed_total", "reason");
+    if !lives && !reasons.is_empty() {
+        write!(seen, " | {}", reasons.join(", ")).unwrap();
+    }
+    seen
+}
+
+/// Whether the client's connection speaks WebSocket by then.
+fn is_framed(front: Front, step: Step) -> bool {
+    let begun = !matches!(step, Connected | MidRequestHead | Asked | MidResponseHead);
+    match front {
+        Polling => matches!(step, Unprobed | Probed | Upgraded),
+        Socket => begun && !matches!(step, Accepted | MidOpenPacket),
+        Relay => begun,
+    }
+}
+
+/// The first frame that says goodbye, or the end.
+fn frame_or_end(wire: &mut Wire) -> String {
+    let deadline = Instant::now() + LONGER;
+    loop {
+        match frames::read(wire, deadline) {
+            Ok(frame) if frame.op == Op::CLOSE => {
+                return frame.code().map_or_else(|| "close".to_owned(), |code| format!("close {code}"));
+            }
+            Ok(_) => {}
+            Err(end) => return name(end).to_owned(),
+        }
+    }
+}
+
+const fn name(end: Fill) -> &'static str {
+    match end {
+        Fill::Eof => "ends",
+        Fill::Quiet | Fill::Data => "lives",
+    }
+}
+
+/// So many that a small machine does not become the reason of what is seen.
+const AT_ONCE: usize = 16;

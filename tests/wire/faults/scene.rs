@@ -1,0 +1,300 @@
+//! The moments at which somebody may hang up: each is brought about by hand, byte by byte, on both sides of the proxy.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::frames::{self, Frame, HANDSHAKE, Masked, Op, Socket};
+use crate::support::http::{Client, head};
+use crate::support::poller::open_packet;
+use crate::support::target::Target;
+use crate::support::wire::Wire;
+use crate::support::world::{POLLING, WEBSOCKET};
+use crate::support::{QUIET, SOON, Script, Setup, ms};
+
+/// What the client speaks, and how it is served.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Front {
+    /// Long-polling.
+    Polling,
+    /// A WebSocket that ends at the proxy.
+    Socket,
+    /// A WebSocket that is left to its two ends.
+    Relay,
+}
+
+/// Who hangs up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Who {
+    Client,
+    Backend,
+}
+
+/// When.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Step {
+    /// The client has connected, and said nothing.
+    Connected,
+    /// The client has sent half of its request's head.
+    MidRequestHead,
+    /// The backend has the handshake, and has not answered.
+    Asked,
+    /// The backend has sent half of its answer's head.
+    MidResponseHead,
+    /// The backend has sent its 101, and no open packet.
+    Accepted,
+    /// The backend has sent half of its open packet.
+    MidOpenPacket,
+    /// A poll waits.
+    Parked,
+    /// The client has read the beginning of a poll's long answer.
+    MidAnswer,
+    /// The client has sent half of a POST's head.
+    MidPostHead,
+    /// The client has sent half of a POST's body.
+    MidPostBody,
+    /// The POST is complete, and its backend takes nothing.
+    Unanswered,
+    /// The second WebSocket is accepted, and has not been probed.
+    Unprobed,
+    /// The probe is answered, and the `5` has not come.
+    Probed,
+    /// The session has moved.
+    Upgraded,
+    /// Whoever will hang up has sent one byte of a frame.
+    MidFrameHeader,
+    /// Whoever will hang up has sent half of a frame's payload.
+    MidPayload,
+    /// A frame has crossed each way.
+    BetweenFrames,
+    /// Whoever will hang up has sent a Close frame.
+    AfterClose,
+}
+
+/// Both sides of the proxy at such a moment.
+pub(crate) struct Scene {
+    pub(crate) target: Target,
+    /// The connection that hangs up, or that is looked at, on the client's side.
+    pub(crate) client: Option<Client>,
+    /// The same on the backend's side, once there is one.
+    pub(crate) backend: Option<Wire>,
+    /// What else the client has open.
+    pub(crate) others: Vec<Client>,
+    /// How many descriptors the proxy had before.
+    pub(crate) descriptors: usize,
+    listener: TcpListener,
+    front: Front,
+    open: String,
+}
+
+impl Scene {
+    /// Brings it about.
+    pub(crate) fn new(front: Front, who: Who, step: Step) -> Self {
+        // Whoever does not hang up never pings nor pongs here, and so must not be missed for it.
+        let (client, backend) = match who {
+            Who::Client => ((900, 300), (25_000, 20_000)),
+            Who::Backend => ((25_000, 20_000), (600, 400)),
+        };
+        let mut setup = Setup::new()
+            .heartbeat(client.0, client.1)
+            .server("idle_timeout = \"500ms\"")
+            .route("stall_timeout = \"500ms\"\nclose_timeout = \"500ms\"\nupgrade_timeout = \"500ms\"")
+            .upstream("handshake_timeout = \"500ms\"");
+        setup.relay = front == Front::Relay;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        socket2::SockRef::from(&listener).set_recv_buffer_size(16 << 10).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let target = Target::proxy(&setup, listener.local_addr().unwrap());
+        // The connections by which it was found to listen are gone soon.
+        thread::sleep(QUIET);
+        let mut scene = Self {
+            descriptors: target.descriptors(),
+            client: Some(Client { wire: Wire::connect_narrow(target.public) }),
+            backend: None,
+            others: Vec::new(),
+            open: Script::open_packet(backend.0, backend.1, 10_000_000),
+            target,
+            listener,
+            front,
+        };
+        scene.play(who, step);
+        scene
+    }
+
+    fn play(&mut self, who: Who, step: Step) {
+        match step {
+            Step::Connected => {}
+            Step::MidRequestHead => {
+                let request = self.handshake();
+                self.client().wire.send(&request[..request.len() / 2]);
+            }
+            Step::Asked => self.ask(),
+            Step::MidResponseHead => {
+                self.ask();
+                self.hear();
+                self.backend().send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: web");
+            }
+            Step::Accepted => self.accept(b""),
+            Step::MidOpenPacket => {
+                let open = self.open_frame();
+                self.accept(&open[..open.len() / 2]);
+            }
+            Step::Parked => {
+                let target = self.begin();
+                self.client().send_get(&target);
+            }
+            Step::MidAnswer => {
+                let target = self.begin();
+                let message = Frame::new(Op::TEXT, format!("4{}", "x".repeat(LONG))).encode(Masked::No);
+                self.backend().send(&message);
+                self.client().send_get(&target);
+                self.client().wire.fill(Instant::now() + SOON);
+            }
+            Step::MidPostHead | Step::MidPostBody => {
+                let target = self.begin();
+                let head = head("POST", &target, &[("Content-Length", "10")]);
+                let sent = if step == Step::MidPostHead {
+                    &head[..head.len() / 2]
+                } else {
+                    &*format!("{head}4half")
+                };
+                self.client().wire.send(sent.as_bytes());
+            }
+            Step::Unanswered => {
+                let target = self.begin();
+                let body = format!("4{}", "x".repeat(LONG));
+                loop {
+                    self.client().send_post(&target, body.as_bytes());
+                    if self.client().answer_within(ms(300)).is_err() {
+                        break;
+                    }
+                }
+            }
+            Step::Unprobed | Step::Probed | Step::Upgraded => self.upgrade(step),
+            Step::MidFrameHeader | Step::MidPayload | Step::BetweenFrames | Step::AfterClose => {
+                self.begin();
+                self.cross();
+                let masked = if who == Who::Client { Masked::Yes } else { Masked::No };
+                let frame = Frame::new(Op::TEXT, "4a long text").encode(masked);
+                let bytes = if step == Step::MidFrameHeader {
+                    frame[..1].to_vec()
+                } else if step == Step::MidPayload {
+                    frame[..10].to_vec()
+                } else if step == Step::AfterClose {
+                    Frame::close(Some(1000)).encode(masked)
+                } else {
+                    Vec::new()
+                };
+                match who {
+                    Who::Client => self.client().wire.send(&bytes),
+                    Who::Backend => self.backend().send(&bytes),
+                }
+            }
+        }
+        // Whatever is under way has arrived by then.
+        thread::sleep(QUIET);
+    }
+
+    fn client(&mut self) -> &mut Client {
+        self.client.as_mut().expect("the client has not hung up")
+    }
+
+    fn backend(&mut self) -> &mut Wire {
+        self.backend.as_mut().expect("the backend has been reached")
+    }
+
+    fn handshake(&self) -> Vec<u8> {
+        match self.front {
+            Front::Polling => head("GET", POLLING, &[]).into_bytes(),
+            Front::Socket | Front::Relay => head("GET", WEBSOCKET, &HANDSHAKE).into_bytes(),
+        }
+    }
+
+    /// The client asks, and the backend has heard it.
+    fn ask(&mut self) {
+        let request = self.handshake();
+        self.client().wire.send(&request);
+        let deadline = Instant::now() + SOON;
+        let stream = loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(ms(2)),
+                Err(error) => panic!("{error}"),
+            }
+            assert!(Instant::now() < deadline, "nobody reaches the backend");
+        };
+        stream.set_nonblocking(false).unwrap();
+        self.backend = Some(Wire::new(stream));
+    }
+
+    /// The backend reads what it is asked.
+    fn hear(&mut self) -> String {
+        let head = self.backend().take_until(b"\r\n\r\n", Instant::now() + SOON);
+        String::from_utf8(head.expect("a request comes")).unwrap()
+    }
+
+    /// The backend accepts, and says this behind its 101.
+    fn accept(&mut self, then: &[u8]) {
+        self.ask();
+        let request = self.hear();
+        let key = |line: &str| line.to_lowercase().starts_with("sec-websocket-key:");
+        let key = request.lines().find(|line| key(line)).expect("a key").split_once(": ").unwrap().1;
+        let accept = frames::accept(key);
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        self.backend().send(&[answer.as_bytes(), then].concat());
+    }
+
+    fn open_frame(&self) -> Vec<u8> {
+        Frame::new(Op::TEXT, &self.open).encode(Masked::No)
+    }
+
+    /// A session is open, and the client knows it; the target of its requests.
+    fn begin(&mut self) -> String {
+        let open = self.open_frame();
+        self.accept(&open);
+        let answer = self.client().answer();
+        if self.front == Front::Polling {
+            let sid = open_packet(answer.text())["sid"].as_str().unwrap().to_owned();
+            return format!("{POLLING}&sid={sid}");
+        }
+        assert_eq!(answer.status, 101);
+        let open = frames::read(&mut self.client().wire, Instant::now() + SOON).expect("an open packet");
+        assert!(open.payload.starts_with(b"0{"));
+        WEBSOCKET.to_owned()
+    }
+
+    /// A message each way.
+    fn cross(&mut self) {
+        let deadline = Instant::now() + SOON;
+        self.client().wire.send(&Frame::new(Op::TEXT, "4up").encode(Masked::Yes));
+        assert_eq!(frames::read(self.backend(), deadline).expect("it crosses").payload, b"4up");
+        self.backend().send(&Frame::new(Op::TEXT, "4down").encode(Masked::No));
+        assert_eq!(frames::read(&mut self.client().wire, deadline).expect("it crosses").payload, b"4down");
+    }
+
+    fn upgrade(&mut self, step: Step) {
+        let polling = self.begin();
+        let target = polling.replace("transport=polling", "transport=websocket");
+        let mut socket = Socket::connect(self.target.public, &target);
+        if step != Step::Unprobed {
+            socket.send("2probe");
+            socket.assert_text("3probe");
+        }
+        if step == Step::Upgraded {
+            socket.send("5");
+            socket.send("4up");
+            let up = frames::read(self.backend(), Instant::now() + SOON).expect("it crosses");
+            assert_eq!(up.payload, b"4up");
+        }
+        self.others.extend(self.client.replace(Client { wire: socket.wire }));
+    }
+}
+
+/// More than the buffers between two ends take.
+const LONG: usize = 3_000_000;
+/// Longer than every time limit of a scene, and what a busy machine adds.
+pub(crate) const LONGER: Duration = ms(2500);

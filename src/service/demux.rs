@@ -105,8 +105,8 @@ impl Demux {
         let name = hello.epoch.clone();
         let epoch = self.epochs.enter(&name, || Trunk::new(Side::Backend, self.hello(route)));
         let trunk = &epoch.trunk;
-        trunk.greet(hello);
-        let mut pump = Pump::new(trunk, socket, profile);
+        let connection = trunk.greet(hello);
+        let mut pump = Pump::new(trunk, connection, socket, profile);
         let ended = tokio::select! {
             ended = pump.run() => Some(ended),
             () = self.arrivals.serve(trunk, client, route) => None,
@@ -115,7 +115,7 @@ impl Demux {
         let closing = match ended {
             Some(Ended::Broken) => {
                 drop(pump);
-                trunk.disconnect();
+                trunk.disconnect(connection);
                 let patience = if trunk.is_idle() { Duration::ZERO } else { resume };
                 tokio::select! {
                     () = epoch.taken.cancelled() => return,

@@ -29,7 +29,7 @@ use crate::upstream::{
 
 pub use pump::{Ended, Pump, read_hello};
 pub use slot::frame_max;
-pub use trunk::{Over, Trunk};
+pub use trunk::{Connection, Over, Trunk};
 
 /// What concerns only upstreams of kind `mux` (`[upstreams.NAME.mux]`).
 #[derive(Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-use super::trunk::Trunk;
+use super::trunk::{Connection, Trunk};
 use crate::duplex::WebSocket;
 use crate::mux::{Frame as Line, Hello, Profile};
 use crate::packet::{Message, Text};
@@ -33,29 +33,32 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct Pump<'t> {
     trunk: &'t Trunk,
+    connection: Connection,
     socket: WebSocket,
     profile: Profile,
     /// When the other side has been silent for too long.
     clock: Pin<Box<Sleep>>,
     heard: bool,
     pinged: bool,
-    acks: Pin<Box<Sleep>>,
+    /// How long news waits for company, where there is some.
+    acks: Option<Pin<Box<Sleep>>>,
     acks_due: bool,
     dirty: bool,
 }
 
 impl<'t> Pump<'t> {
     /// Joins the trunk and a WebSocket that has just been opened.
-    pub fn new(trunk: &'t Trunk, socket: WebSocket, profile: Profile) -> Self {
+    pub fn new(trunk: &'t Trunk, connection: Connection, socket: WebSocket, profile: Profile) -> Self {
         let now = Instant::now();
         Self {
             trunk,
+            connection,
             socket,
             profile,
             clock: Box::pin(sleep_until(now + PING_INTERVAL)),
             heard: false,
             pinged: false,
-            acks: Box::pin(sleep_until(now)),
+            acks: None,
             acks_due: false,
             dirty: false,
         }
@@ -77,7 +80,9 @@ impl<'t> Pump<'t> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        self.trunk.register(cx);
+        if !self.trunk.register(self.connection, cx) {
+            return Poll::Ready(Ended::Broken);
+        }
         for _ in 0..TURNS_MAX {
             match self.turn(cx) {
                 Ok(true) => {}
@@ -143,7 +148,7 @@ impl<'t> Pump<'t> {
             };
             self.heard = true;
             let frame = self.profile.decode(message).map_err(|error| Stop::Violation(error.0))?;
-            self.trunk.handle(frame).map_err(|violation| Stop::Violation(violation.0))?;
+            self.trunk.handle(self.connection, frame).map_err(|violation| Stop::Violation(violation.0))?;
         }
         Ok(true)
     }
@@ -155,7 +160,7 @@ impl<'t> Pump<'t> {
                 Poll::Ready(Err(_)) => return Err(Stop::Broken),
                 Poll::Ready(Ok(())) => {}
             }
-            let Some(frame) = self.trunk.next_frame(self.acks_due) else {
+            let Some(frame) = self.trunk.next_frame(self.connection, self.acks_due) else {
                 self.acks_due = false;
                 return Ok(written > 0);
             };
@@ -188,10 +193,9 @@ impl<'t> Pump<'t> {
         }
         // News waits a moment for more of its kind.
         if !self.acks_due && self.trunk.has_acks() {
-            if self.acks.is_elapsed() {
-                self.acks.as_mut().reset(Instant::now() + ACK_DELAY);
-            }
-            if self.acks.as_mut().poll(cx).is_ready() {
+            let delay = || Box::pin(sleep_until(Instant::now() + ACK_DELAY));
+            if self.acks.get_or_insert_with(delay).as_mut().poll(cx).is_ready() {
+                self.acks = None;
                 self.acks_due = true;
                 moved = true;
             }

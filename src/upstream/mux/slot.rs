@@ -91,9 +91,10 @@ impl Slot {
             match dialled {
                 Ok((socket, profile)) => {
                     let began = Instant::now();
-                    trunk.connect();
-                    let after = self.serve(&trunk, socket, profile).await;
-                    trunk.disconnect();
+                    let connection = trunk.connect();
+                    let pump = Pump::new(&trunk, connection, socket, profile);
+                    let after = self.serve(&trunk, pump).await;
+                    trunk.disconnect(connection);
                     if began.elapsed() > BACKOFF_MAX {
                         backoff = Backoff::default();
                     }
@@ -133,8 +134,7 @@ impl Slot {
         }
     }
 
-    async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, socket: WebSocket, profile: Profile) -> After {
-        let mut pump = Pump::new(trunk, socket, profile);
+    async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, mut pump: Pump<'_>) -> After {
         let greeted = timeout(self.settings.handshake_timeout, wait(trunk, Trunk::is_greeted));
         tokio::select! {
             ended = pump.run() => return ended.into(),

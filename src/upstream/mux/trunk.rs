@@ -22,6 +22,8 @@ struct State {
     users: HashMap<Id, User>,
     /// The pump's.
     waker: Waker,
+    /// Which connection is the one of the moment.
+    connection: u64,
     arrivals: VecDeque<(Id, Box<Open>)>,
     greeted: bool,
     draining: bool,
@@ -53,6 +55,7 @@ impl Trunk {
                 line: Line::new(side, hello),
                 users: HashMap::new(),
                 waker: Waker::noop().clone(),
+                connection: 0,
                 arrivals: VecDeque::new(),
                 greeted: false,
                 draining: false,
@@ -179,25 +182,28 @@ impl Trunk {
         self.lock().line.theirs().cloned()
     }
 
-    /// A connection is there.
-    pub fn connect(&self) {
+    /// A connection is there. Whatever was there before has nothing more to say.
+    pub(crate) fn connect(&self) -> Connection {
         let mut state = self.lock();
+        state.connection += 1;
         state.greeted = false;
         state.line.connect();
+        Connection(state.connection)
     }
 
     /// A connection is there on which the other side has said hello already.
-    pub fn greet(&self, hello: Hello) {
-        let mut state = self.lock();
-        state.line.connect();
+    pub fn greet(&self, hello: Hello) -> Connection {
+        let connection = self.connect();
         // A first frame can't be out of place.
-        let _ = state.line.handle(Frame::Hello(hello), now());
-        state.dispatch(&self.news);
+        let _ = self.handle(connection, Frame::Hello(hello));
+        connection
     }
 
     /// It broke; there may be another.
-    pub fn disconnect(&self) {
-        self.lock().line.disconnect();
+    pub fn disconnect(&self, connection: Connection) {
+        if let Some(mut state) = self.lock_for(connection) {
+            state.line.disconnect();
+        }
     }
 
     /// There will be no other: every session ends.
@@ -214,20 +220,22 @@ impl Trunk {
         state.dispatch(&self.news);
     }
 
-    pub(super) fn register(&self, cx: &Context<'_>) {
-        self.lock().waker.clone_from(cx.waker());
+    /// Whether the connection is still the one of the moment; then its pump is woken for whatever there is to write.
+    pub(super) fn register(&self, connection: Connection, cx: &Context<'_>) -> bool {
+        let state = self.lock_for(connection);
+        state.map(|mut state| state.waker.clone_from(cx.waker())).is_some()
     }
 
-    pub(super) fn handle(&self, frame: Frame) -> Result<(), Violation> {
-        let mut state = self.lock();
+    pub(super) fn handle(&self, connection: Connection, frame: Frame) -> Result<(), Violation> {
+        let Some(mut state) = self.lock_for(connection) else { return Ok(()) };
         let handled = state.line.handle(frame, now());
         state.dispatch(&self.news);
         handled
     }
 
     /// The next frame to write. `acks`: whether news that nobody is waiting for goes out as well.
-    pub(super) fn next_frame(&self, acks: bool) -> Option<Frame> {
-        let mut state = self.lock();
+    pub(super) fn next_frame(&self, connection: Connection, acks: bool) -> Option<Frame> {
+        let mut state = self.lock_for(connection)?;
         let mut frame = state.line.poll();
         if frame.is_none() && (acks || state.line.wants_acks() == Some(true)) {
             frame = state.line.acks();
@@ -243,6 +251,10 @@ impl Trunk {
 
     pub(super) fn tidy(&self) {
         self.lock().line.tidy(now());
+    }
+
+    fn lock_for(&self, connection: Connection) -> Option<MutexGuard<'_, State>> {
+        Some(self.lock()).filter(|state| state.connection == connection.0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -306,6 +318,10 @@ impl fmt::Debug for Trunk {
         f.debug_struct("Trunk").field("sessions", &self.lock().users.len()).finish_non_exhaustive()
     }
 }
+
+/// One of the connections that a trunk has had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Connection(u64);
 
 /// The session is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,7 +8,8 @@ import { Proxy } from '../lib/proxy.mjs';
 import { relay } from '../lib/relay.mjs';
 
 const RESUME = { resume_ms: 1500, credit: 100_000 };
-const CUTS = 60;
+const CUTS = 40;
+const MESSAGES = 500;
 
 /** A P that resumes, with sessions opened. */
 async function begin(t, ...ids) {
@@ -206,38 +207,37 @@ export default [
     },
   },
   {
-    name: `nothing is lost, doubled or reordered under traffic, over ${CUTS} cuts at random bytes`,
+    name: `nothing is lost, doubled or reordered under traffic, over ${CUTS} resumes at random bytes`,
     timeout: 20_000,
     run: (t) => traffic(t),
   },
 ];
 
-/** Clients come, speak, and leave in many ways, until all cuts were made and all of them are gone. */
+/** Clients come, speak, and leave in many ways, until there was enough of it and all of them are gone. */
 async function traffic(t) {
   const { random } = t;
-  const budget = () => (proxy.connections > CUTS ? Infinity : 400 + random.below(random.pick([500, 5000, 60_000])));
+  const clients = [];
+  const got = () => clients.reduce((sum, { session }) => sum + session.got, 0);
+  const enough = () => proxy.resumed >= CUTS && got() >= MESSAGES;
+  const budget = () => (enough() ? Infinity : 600 + random.below(random.pick([1000, 10_000, 60_000])));
   const line = await relay(t.backend.port, budget);
   const proxy = new Proxy({ port: line.port, epoch: t.epoch(), credit: 1000 });
   const running = proxy.run();
-  const clients = [];
-  let messages = 0;
   try {
-    for (let turn = 0; proxy.connections <= CUTS || clients.some(({ session }) => !session.over); turn++) {
+    for (let turn = 0; !enough() || clients.some(({ session }) => !session.over); turn++) {
       if (proxy.failure) throw proxy.failure;
-      if (proxy.connections <= CUTS && proxy.sessions.size < 20) clients.push(client(t, proxy, clients.length + 1));
+      if (!enough() && proxy.sessions.size < 20) clients.push(client(t, proxy, clients.length + 1));
       for (const each of clients) for (let i = 0; i < 3; i++) if (!each.session.over) each.turn();
       proxy.grant([...proxy.sessions.values()].filter(() => random.below(3) === 0));
       await sleep(turn % 4 ? 0 : 1);
     }
-    for (const each of clients) messages += each.check();
+    for (const each of clients) each.check();
   } finally {
     proxy.stop();
     await running;
     line.close();
   }
   if (proxy.failure) throw proxy.failure;
-  assert.ok(proxy.resumed > CUTS / 2, `only ${proxy.resumed} resumed`);
-  assert.ok(messages > 400, `only ${messages} messages`);
 }
 
 /** One client: it says some things in its own time, and goes in its own way. */
@@ -252,7 +252,7 @@ function client({ random }, proxy, number) {
       for (let i = 1; i <= count; i++) session.expected.push(`${i}`.padEnd(size, '.'));
       return session.send(`flood:${count}:${size}`);
     }
-    const text = `${number}.${left} 🐸 `.padEnd(random.pick([1, 10, 10, 100, 100, 700, 700, 20_000]), 'x');
+    const text = `${number}.${left} 🐸 `.padEnd(random.pick([1, 10, 10, 100, 100, 700, 700, 5000]), 'x');
     const data = random.below(2) ? text : Buffer.from(text);
     session.expected.push(data);
     session.send(data);
@@ -271,7 +271,6 @@ function client({ random }, proxy, number) {
     if (way === 'denied') assert.ok(how === 403 || how === 'forgotten' || session.closing, `${session.id}: ${how}`);
     if (way === 'asks') assert.deepEqual(session.over, [4003, 'as asked']);
     if (way === 'asks' || way === 'leaves') assert.equal(session.got, session.expected.length, session.id);
-    return session.got;
   };
   return { session, turn, check };
 }

@@ -27,7 +27,7 @@ async def open(request):
         return {"deny": [int(asked[2]), "denied"]}
     if asked:
         await asyncio.sleep(int(asked[2]) / 1000)
-    met = any(name == "cookie" for name, _ in request["headers"])
+    met = any(pair[0] == "cookie" for pair in request["headers"])
     answer = {} if met else {"headers": [["set-cookie", "met=1"]]}
     return answer | ({"protocol": request["protocols"][0]} if request["protocols"] else {})
 

@@ -1,4 +1,4 @@
-// What both forms of the Node backend share: the frames of polliwog.mux.v1.json, and the WebSocket server that takes them.
+// What both forms of the Node backend share: frames of polliwog.mux.v1.json, and the WebSocket server that takes them.
 
 import { WebSocketServer } from 'ws';
 
@@ -11,16 +11,18 @@ const isText = (it) => typeof it === 'string' && it.isWellFormed();
 const isCount = (it) => Number.isSafeInteger(it) && it >= 0;
 const isObject = (it) => typeof it === 'object' && it !== null && !Array.isArray(it);
 const isBase64 = (it) => isText(it) && Buffer.from(it, 'base64').toString('base64') === it;
+const listOf = (isOne) => (it) => Array.isArray(it) && it.every(isOne);
+const isPair = (it) => Array.isArray(it) && isText(it[0]) && isText(it[1]);
+const isRequest = (it) => isObject(it) && isText(it.path) && listOf(isPair)(it.headers) && listOf(isText)(it.protocols);
 const isHello = (it) => isObject(it) && it.v === 1 && isText(it.epoch) && isCount(it.max_message);
 const isNews = (it) => Array.isArray(it) && isText(it[0]) && isCount(it[1]) && isCount(it[2]);
 const isEntry = (it) => isNews(it) || (Array.isArray(it) && it[1] === -1 && isNews([it[0], 0, it[2]]));
-const listOf = (isOne) => (it) => Array.isArray(it) && it.every(isOne);
 
 /** What P may say: the fields behind each verb. */
 const FRAMES = new Map([
   ['hello', [isHello]],
   ['sync', [isText, listOf(isEntry)]],
-  ['open', [isText, isObject]],
+  ['open', [isText, isRequest]],
   ['t', [isText, isCount, isText]],
   ['b', [isText, isCount, isBase64]],
   ['a', [listOf(isNews)]],

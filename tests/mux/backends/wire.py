@@ -31,8 +31,22 @@ def is_object(it):
     return isinstance(it, dict)
 
 
+def list_of(is_one):
+    return lambda it: isinstance(it, list) and all(map(is_one, it))
+
+
+def is_pair(it):
+    return isinstance(it, list) and len(it) > 1 and is_text(it[0]) and is_text(it[1])
+
+
+def is_request(it):
+    lists = {"headers": list_of(is_pair), "protocols": list_of(is_text)}
+    return is_object(it) and is_text(it.get("path")) and all(fits(it.get(name)) for name, fits in lists.items())
+
+
 def is_hello(it):
-    return is_object(it) and is_count(it.get("v")) and it["v"] == 1 and is_text(it.get("epoch")) and is_count(it.get("max_message"))
+    numbers = is_object(it) and is_count(it.get("v")) and is_count(it.get("max_message"))
+    return numbers and it["v"] == 1 and is_text(it.get("epoch"))
 
 
 def is_news(it):
@@ -43,15 +57,11 @@ def is_entry(it):
     return is_news(it) or isinstance(it, list) and is_news([*it[:1], 0, *it[2:]]) and is_count(it[1] + 1)
 
 
-def list_of(is_one):
-    return lambda it: isinstance(it, list) and all(map(is_one, it))
-
-
 # What P may say: the fields behind each verb. The base64 of `b` is tried by decoding it.
 FRAMES = {
     "hello": [is_hello],
     "sync": [is_text, list_of(is_entry)],
-    "open": [is_text, is_object],
+    "open": [is_text, is_request],
     "t": [is_text, is_count, is_text],
     "b": [is_text, is_count, is_text],
     "a": [list_of(is_news)],

@@ -8,6 +8,11 @@ import { fileURLToPath } from 'node:url';
 const FOLDER = fileURLToPath(new URL('../backends/', import.meta.url));
 const PYTHON = fileURLToPath(new URL('../../.cache/mux/bin/python', import.meta.url));
 
+const running = new Set();
+// None of them outlives the check, however it ends.
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
 /** The four: how each is started, and which form it has. */
 export const BACKENDS = ['short.mjs', 'long.mjs', 'short.py', 'long.py'].map((file) => ({
   file,
@@ -21,6 +26,8 @@ export async function start(file, { port = 0, env = {} } = {}) {
     env: { ...process.env, PYTHONDONTWRITEBYTECODE: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
+  child.on('exit', () => running.delete(child));
   const backend = { child, port: 0, errors: '', lines: [], ended: once(child, 'exit') };
   child.stderr.setEncoding('utf8').on('data', (text) => (backend.errors += text));
   const output = createInterface({ input: child.stdout });

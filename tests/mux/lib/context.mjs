@@ -1,0 +1,82 @@
+// What a case is given: a backend, peers that are closed behind it, and what the backend counts.
+
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { start, stop } from './backend.mjs';
+import { HELLO, Peer } from './peer.mjs';
+
+let epochs = 0;
+
+export class Context {
+  #peers = [];
+  #backends = [];
+
+  constructor({ backend, file, form, random }) {
+    Object.assign(this, { backend, file, form, random });
+  }
+
+  epoch() {
+    return `epoch ${(epochs += 1)}`;
+  }
+
+  /** A WebSocket to the backend, without a hello. */
+  dial(options, { port } = this.backend) {
+    const peer = new Peer(port, options);
+    this.#peers.push(peer);
+    return peer;
+  }
+
+  /** The same with a hello; `peer.theirs` is the backend's. */
+  async peer(fields = {}, backend = this.backend) {
+    const peer = this.dial({}, backend);
+    peer.theirs = await peer.hello(fields.epoch ?? this.epoch(), fields);
+    return peer;
+  }
+
+  /** Comes back with an epoch and a list; `peer.list` is the backend's. */
+  async resume(epoch, list, fields = {}, backend = this.backend) {
+    const peer = this.dial({}, backend);
+    await peer.opened;
+    peer.send('hello', { ...HELLO, epoch, ...fields });
+    peer.send('sync', epoch, list);
+    await peer.next('hello');
+    [, peer.list] = await peer.next('sync');
+    return peer;
+  }
+
+  /** How many WebSockets and sessions there are and were, without those of the question. */
+  async stats(backend = this.backend) {
+    const peer = await this.peer({}, backend);
+    await peer.open('s1', { path: '/stats' });
+    const [, , , text] = await peer.next('t');
+    await peer.close();
+    const counts = JSON.parse(text);
+    return { ...counts, sockets: counts.sockets - 1, sessions: counts.sessions - 1 };
+  }
+
+  /** Waits until the backend has so many sessions; its own event tells nobody. */
+  async sessions(count, backend = this.backend) {
+    const until = performance.now() + 2000;
+    for (;;) {
+      const { sessions } = await this.stats(backend);
+      if (sessions === count) return;
+      assert.ok(performance.now() < until, `${sessions} sessions are left, not ${count}`);
+      await sleep(20);
+    }
+  }
+
+  /** A backend for this case alone. */
+  async own(options) {
+    const backend = await start(this.file, options);
+    this.#backends.push(backend);
+    return backend;
+  }
+
+  /** Clears away, and asserts that nothing stays behind in the shared backend. */
+  async end() {
+    // Behind a 1002 no session waits for P to come back.
+    for (const { ws } of this.#peers) ws.close(1002);
+    for (const backend of this.#backends) if (backend.child.exitCode === null) await stop(backend, 'SIGKILL');
+    await this.sessions(0);
+  }
+}

@@ -49,15 +49,17 @@ impl Line {
         if self.flowing {
             return Err(Violation("a second hello"));
         }
-        if self.side() == Side::Backend && hello.epoch.is_empty() {
+        if self.side() == Side::Backend && !(1..=EPOCH_LEN_MAX).contains(&hello.epoch.len()) {
             return Err(Violation("a hello without an epoch"));
         }
-        self.terms.credit = hello.credit > 0;
+        self.terms.credit = hello.credit > 0 && self.hello.credit > 0;
         self.terms.granted = hello.credit;
-        self.terms.keeps = match self.side() {
+        let resumes = match self.side() {
             Side::Proxy => hello.resume && self.hello.resume_ms > 0,
             Side::Backend => self.hello.resume && hello.resume_ms > 0,
         };
+        // What nobody acknowledges can't be kept.
+        self.terms.keeps = resumes && self.terms.credit;
         if self.side() == Side::Backend {
             self.urgent.push_back(Frame::Hello(self.hello.clone()));
         }
@@ -158,3 +160,6 @@ impl Line {
         Ok(())
     }
 }
+
+/// The longest name of an epoch, in bytes.
+const EPOCH_LEN_MAX: usize = 128;

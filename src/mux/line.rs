@@ -100,9 +100,9 @@ impl Line {
         }
     }
 
-    /// What the other side said of itself, if it has.
-    pub const fn theirs(&self) -> Option<&Hello> {
-        self.theirs.as_ref()
+    /// Whether sessions outlive their connection.
+    pub const fn resumes(&self) -> bool {
+        self.terms.keeps
     }
 
     /// How many sessions somebody here uses.

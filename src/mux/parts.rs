@@ -98,21 +98,23 @@ pub(super) fn hello(elements: &[Value]) -> Result<Frame, Malformed> {
 /// Reads an `open`'s elements.
 pub(super) fn open(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
     let object = object(elements.first())?;
-    let path = text_of(object, "path")?.ok_or(Malformed("open: no path"))?;
+    let text = |name| text_of(object, name)?.ok_or(Malformed("open: a field is missing"));
+    let path = text("path")?;
     if !path.starts_with('/') {
         return Err(Malformed("open: a path begins with a slash"));
     }
-    let protocols = match object.get("protocols") {
-        None => Vec::new(),
-        Some(list) => texts(list).ok_or(Malformed("open: protocols is a list of texts"))?,
-    };
+    let protocols = object.get("protocols").and_then(texts);
+    let protocols = protocols.ok_or(Malformed("open: protocols is a list of texts"))?;
+    if !object.contains_key("headers") {
+        return Err(Malformed("open: no headers"));
+    }
     Ok(Frame::Open(
         id,
         Box::new(Open {
             path,
-            dialect: text_of(object, "dialect")?.unwrap_or_default(),
-            transport: text_of(object, "transport")?.unwrap_or_default(),
-            client: text_of(object, "client")?.unwrap_or_default(),
+            dialect: text("dialect")?,
+            transport: text("transport")?,
+            client: text("client")?,
             headers: headers_of(object)?,
             protocols,
         }),

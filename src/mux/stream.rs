@@ -140,7 +140,10 @@ impl Stream {
     /// Whether one more message can be taken.
     pub(super) fn has_room(&self, terms: &Terms) -> bool {
         let out = &self.outgoing;
-        self.is_open() && out.limit.is_none_or(|limit| out.bytes < limit) && out.kept_bytes < terms.window
+        self.is_open()
+            && out.limit.is_none_or(|limit| out.bytes < limit)
+            && out.kept_bytes < terms.window
+            && out.kept.len() < MESSAGES_MAX
     }
 
     /// Takes a message.
@@ -202,8 +205,9 @@ impl Stream {
         }
         incoming.got = seq;
         let waits = incoming.bytes - incoming.taken;
-        let within =
-            if terms.credit { incoming.bytes < incoming.granted } else { waits < terms.window.max(1) };
+        let within = if terms.credit { incoming.bytes < incoming.granted } else { waits < terms.window };
+        // Empty messages cost no credit, and yet they cost.
+        let within = within && incoming.waiting.len() < MESSAGES_MAX;
         incoming.bytes += message.len() as u64;
         if within {
             incoming.waiting.push_back(message);
@@ -299,3 +303,6 @@ impl Outgoing {
         }
     }
 }
+
+/// How many messages may wait in one direction, however short they are.
+const MESSAGES_MAX: usize = 1 << 16;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::trunk::{Connection, Trunk};
 use crate::duplex::WebSocket;
@@ -144,7 +145,8 @@ impl<'t> Pump<'t> {
                         Stop::Broken
                     });
                 }
-                Poll::Ready(Some(Err(_)) | None) => return Err(Stop::Broken),
+                Poll::Ready(Some(Err(error))) => return Err(judge(&error)),
+                Poll::Ready(None) => return Err(Stop::Broken),
             };
             self.heard = true;
             let frame = self.profile.decode(message).map_err(|error| Stop::Violation(error.0))?;
@@ -233,6 +235,24 @@ pub async fn read_hello(socket: &mut WebSocket, profile: Profile) -> Option<Hell
 enum Stop {
     Broken,
     Violation(&'static str),
+}
+
+/// Tells a connection that broke from one that would break again at the same place.
+fn judge(error: &Error) -> Stop {
+    match error {
+        Error::Capacity(_) => Stop::Violation("a frame is too large"),
+        Error::Utf8(_) => Stop::Violation("a text is not UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
+        | Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::WriteBufferFull(_)
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => Stop::Broken,
+        Error::Protocol(_) | Error::AttackAttempt => Stop::Violation("not a WebSocket frame"),
+    }
 }
 
 /// How often the other side is asked whether it lives; silent for as long again, it does not.

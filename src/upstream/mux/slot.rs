@@ -113,8 +113,8 @@ impl Slot {
                     trunk.fail_unwritten(&UNREACHED);
                 }
             }
-            let resumes = trunk.theirs().is_some_and(|theirs| theirs.resume);
-            let given_up = |at: &Instant| !resumes || at.elapsed() >= self.settings.mux.resume_timeout;
+            let given_up =
+                |at: &Instant| !trunk.resumes() || at.elapsed() >= self.settings.mux.resume_timeout;
             if broken_at.as_ref().is_some_and(given_up) {
                 end.get_or_insert(LOST);
             }

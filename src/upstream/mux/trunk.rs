@@ -177,9 +177,9 @@ impl Trunk {
         self.lock().greeted
     }
 
-    /// What the other side said of itself.
-    pub(crate) fn theirs(&self) -> Option<Hello> {
-        self.lock().line.theirs().cloned()
+    /// Whether sessions outlive their connection.
+    pub(crate) fn resumes(&self) -> bool {
+        self.lock().line.resumes()
     }
 
     /// A connection is there. Whatever was there before has nothing more to say.

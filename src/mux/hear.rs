@@ -33,8 +33,8 @@ impl Line {
             (Frame::Close(id, seq, closing), _) => self.hear_close(id, seq, closing)?,
             (Frame::Transport(id, word), Side::Backend) => self.events.push_back(Event::Transport(id, word)),
             (Frame::Drain(seconds), _) => self.events.push_back(Event::Drain(seconds)),
-            (Frame::Sync { epoch, .. }, side) if epoch.is_some() != (side == Side::Backend) => {
-                return Err(Violation("a sync of the other side"));
+            (Frame::Sync { epoch, .. }, side) if epoch.as_deref() != self.their_epoch(side) => {
+                return Err(Violation("a sync of another epoch"));
             }
             (Frame::Sync { sessions, more, .. }, _) => self.hear_sync(sessions, more)?,
             (Frame::Open(..) | Frame::Transport(..), Side::Proxy)
@@ -78,6 +78,11 @@ impl Line {
         self.flowing = fresh;
         self.events.push_back(Event::Hello);
         Ok(())
+    }
+
+    /// What a sync of the other side's has to name.
+    fn their_epoch(&self, side: Side) -> Option<&str> {
+        self.theirs.as_ref().filter(|_| side == Side::Backend).map(|theirs| theirs.epoch.as_str())
     }
 
     fn hear_open(&mut self, id: Id, open: Box<Open>) {

@@ -68,7 +68,9 @@ Exit: 0 clean, 1 failed or a drain that cut sessions, 2 usage, 78 bad configurat
 /// Reads the files that the configuration names, as a run would before it binds a port.
 fn check(config: &Config, source: &Source) -> ExitCode {
     let files = config.server.tls.as_ref();
-    if let Some(Err(error)) = files.map(|files| tls::server_config(&files.certificate, &files.key)) {
+    if let Some(Err(error)) =
+        files.map(|files| tls::server_config(&files.identity, files.client_ca.as_deref()))
+    {
         let causes = successors(error.source(), |&cause| cause.source()).map(|cause| format!(": {cause}"));
         return refuse(&format!("{source}: server.tls: {error}{}", causes.collect::<String>()));
     }

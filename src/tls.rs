@@ -10,27 +10,53 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
 
 pub use client::{Trust, client_config};
 
-/// Reads the chain in `certificate`, leaf first, and the leaf's private key in `key`.
+/// Two PEM files that prove who one is, relative to the working directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The chain, leaf first.
+    pub certificate: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
+}
+
+impl Identity {
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        Ok((read_chain(&self.certificate)?, read_key(&self.key)?))
+    }
+
+    fn rejected(&self, source: rustls::Error) -> TlsError {
+        TlsError::Rejected { certificate: self.certificate.clone(), key: self.key.clone(), source }
+    }
+}
+
+/// Reads who a listener is, and, where `client_ca` names a file of authorities, whose certificate a client must have.
 ///
 /// # Errors
 /// Each says which of the files is at fault.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain = read_chain(certificate)?;
-    let private_key = read_key(key)?;
-    let rejected = |source| TlsError::Rejected { certificate: certificate.into(), key: key.into(), source };
-    let mut config = ServerConfig::builder_with_provider(provider())
+pub fn server_config(identity: &Identity, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
+    let (chain, private_key) = identity.read()?;
+    let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(rejected)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private_key)
-        .map_err(rejected)?;
+        .map_err(TlsError::Provider)?;
+    let builder = match client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(read_roots(path)?, provider()).build();
+            builder.with_client_cert_verifier(
+                verifier.map_err(|source| TlsError::ClientAuthority { path: path.into(), source })?,
+            )
+        }
+    };
+    let mut config =
+        builder.with_single_cert(chain, private_key).map_err(|source| identity.rejected(source))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
 }
@@ -84,6 +110,14 @@ pub enum TlsError {
         /// What is wrong with it.
         source: rustls::Error,
     },
+    /// A file's certificates can't be used for knowing clients by.
+    #[error("the authorities in {} cannot be used for clients", path.display())]
+    ClientAuthority {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: VerifierBuilderError,
+    },
     /// The system's authorities are asked for, and it has none.
     #[error("this system has no certificate authorities (roots = \"webpki\" needs none)")]
     NoSystemRoots {
@@ -109,6 +143,14 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     Ok(chain)
 }
 
+fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(path)? {
+        roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
+    }
+    Ok(Arc::new(roots))
+}
+
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     match PrivateKeyDer::pem_slice_iter(&read(path)?).next() {
         Some(Ok(key)) => Ok(key),
@@ -130,11 +172,15 @@ pub(super) mod tests {
 
     use super::*;
 
+    fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+        server_config(&Identity { certificate: certificate.into(), key: key.into() }, None)
+    }
+
     #[test]
     fn a_certificate_with_its_key_is_taken_and_offers_http_1_1() {
         let files = Files::new();
         let pair = self_signed();
-        let config = server_config(
+        let config = config(
             &files.write("cert.pem", &pair.cert.pem()),
             &files.write("key.pem", &pair.signing_key.serialize_pem()),
         );
@@ -146,14 +192,14 @@ pub(super) mod tests {
         let files = Files::new();
         let pair = self_signed();
         let both = files.write("both.pem", &(pair.signing_key.serialize_pem() + &pair.cert.pem()));
-        assert!(server_config(&both, &both).is_ok());
+        assert!(config(&both, &both).is_ok());
     }
 
     #[test]
     fn a_missing_file_is_named() {
         let files = Files::new();
         let key = files.write("key.pem", &self_signed().signing_key.serialize_pem());
-        let error = server_config(&files.path("absent.pem"), &key).unwrap_err();
+        let error = config(&files.path("absent.pem"), &key).unwrap_err();
         assert!(matches!(error, TlsError::Read { .. }), "{error:?}");
         assert!(error.to_string().contains("absent.pem"), "{error}");
     }
@@ -164,9 +210,9 @@ pub(super) mod tests {
         let pair = self_signed();
         let certificate = files.write("cert.pem", &pair.cert.pem());
         let key = files.write("key.pem", &pair.signing_key.serialize_pem());
-        let error = server_config(&key, &key).unwrap_err();
+        let error = config(&key, &key).unwrap_err();
         assert!(matches!(&error, TlsError::NoCertificate { path } if *path == key), "{error:?}");
-        let error = server_config(&certificate, &certificate).unwrap_err();
+        let error = config(&certificate, &certificate).unwrap_err();
         assert!(matches!(&error, TlsError::NoKey { path } if *path == certificate), "{error:?}");
     }
 
@@ -177,7 +223,7 @@ pub(super) mod tests {
         let certificate =
             files.write("cert.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
         let key = files.write("key.pem", &pair.signing_key.serialize_pem());
-        let error = server_config(&certificate, &key).unwrap_err();
+        let error = config(&certificate, &key).unwrap_err();
         assert!(matches!(&error, TlsError::Pem { path, .. } if *path == certificate), "{error:?}");
     }
 
@@ -186,7 +232,7 @@ pub(super) mod tests {
         let files = Files::new();
         let certificate = files.write("cert.pem", &self_signed().cert.pem());
         let key = files.write("key.pem", &self_signed().signing_key.serialize_pem());
-        let error = server_config(&certificate, &key).unwrap_err();
+        let error = config(&certificate, &key).unwrap_err();
         assert!(matches!(&error, TlsError::Rejected { .. }), "{error:?}");
         assert!(error.to_string().contains("cert.pem") && error.to_string().contains("key.pem"), "{error}");
     }

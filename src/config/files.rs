@@ -11,11 +11,12 @@ use crate::upstream::is_secure;
 /// Reports each file that cannot be used.
 pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     if let Some(files) = &config.server.tls {
-        report(server_config(&files.certificate, &files.key), tree, &["server", "tls"], sink);
+        report(server_config(&files.identity, files.client_ca.as_deref()), tree, &["server", "tls"], sink);
     }
     for (name, upstream) in &config.upstreams {
         if upstream.urls.iter().any(is_secure) {
-            report(client_config(&upstream.tls.trust), tree, &["upstreams", name, "tls"], sink);
+            let config = client_config(&upstream.tls.trust, upstream.tls.identity.as_ref());
+            report(config, tree, &["upstreams", name, "tls"], sink);
         }
     }
 }

@@ -119,6 +119,7 @@ pub const KEYS: &[Key] = {
         row(Server, "trusted_proxies", Default("[]"), "networks in front whose X-Forwarded-* is believed"),
         row(Tls, "certificate", Example("\"cert.pem\""), "the chain, leaf first"),
         row(Tls, "key", Example("\"key.pem\""), "the leaf's private key"),
+        row(Tls, "client_ca", Example("\"clients.pem\""), "authorities, one of which must know each client; unset: anybody"),
         row(Admin, "listen", Default("\"127.0.0.1:9090\""), "livez, readyz and metrics; keep it private"),
         row(Log, "level", Default("\"info\""), "error, warn, info, debug or trace"),
         row(Log, "format", Default("\"text\""), "text, or json: one object a line"),
@@ -164,5 +165,7 @@ pub const KEYS: &[Key] = {
         row(UpstreamTls, "ca", Example("\"ca.pem\""), "a PEM file of authorities; nobody else is trusted"),
         row(UpstreamTls, "roots", Example("\"webpki\""), "system or webpki (Mozilla's, built in); unset: the system's, else webpki"),
         row(UpstreamTls, "server_name", Example("\"chat.example.org\""), "the name it must have; unset: the URL's host"),
+        row(UpstreamTls, "certificate", Example("\"cert.pem\""), "what we prove ourselves with, where it asks; leaf first"),
+        row(UpstreamTls, "key", Example("\"key.pem\""), "the leaf's private key"),
     ]
 };

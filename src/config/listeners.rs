@@ -10,6 +10,7 @@ use super::tree::show_text;
 use super::values::{HOUR, MS, address, count, duration, file, network};
 use crate::server::{Settings, TlsFiles};
 use crate::service::AdminSettings;
+use crate::tls::Identity;
 
 /// Reads `[server]`.
 pub(super) fn read(table: &Table<'_>, sink: &Sink) -> Settings {
@@ -33,7 +34,9 @@ pub(super) fn read(table: &Table<'_>, sink: &Sink) -> Settings {
     if table.get("tls").is_some() {
         let files = table.section("tls", Section::Tls);
         let (certificate, key) = (files.required("certificate", file), files.required("key", file));
-        settings.tls = certificate.zip(key).map(|(certificate, key)| TlsFiles { certificate, key });
+        let client_ca = files.value("client_ca", file);
+        let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
+        settings.tls = identity.map(|identity| TlsFiles { identity, client_ca });
     }
     table.set("max_sessions", &mut settings.max_sessions, count(1..=SESSIONS_MAX));
     table.set("idle_timeout", &mut settings.idle_timeout, duration(MS..=HOUR));

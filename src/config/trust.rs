@@ -4,7 +4,7 @@ use super::keys::Section;
 use super::table::Table;
 use super::tree::show_text;
 use super::values::{file, server_name, word};
-use crate::tls::Trust;
+use crate::tls::{Identity, Trust};
 use crate::upstream::{Kind, Settings, Tls, is_secure};
 
 /// Reads the table in an upstream whose other settings are known.
@@ -23,7 +23,19 @@ pub(super) fn read(upstream: &Table<'_>, settings: &Settings) -> Tls {
         table.report("roots", roots.show(), "none beside ca, which alone is trusted");
     }
     let trust = ca.map(Trust::File).or_else(|| roots.cloned()).unwrap_or_default();
-    Tls { trust, server_name: table.value("server_name", server_name) }
+    let identity = match (table.value("certificate", file), table.value("key", file)) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            table.report_missing("key");
+            None
+        }
+        (None, Some(_)) => {
+            table.report_missing("certificate");
+            None
+        }
+    };
+    Tls { trust, server_name: table.value("server_name", server_name), identity }
 }
 
 const ROOTS: [(&str, &Trust); 2] = [("system", &Trust::System), ("webpki", &Trust::WebPki)];

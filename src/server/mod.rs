@@ -40,7 +40,7 @@ impl Server {
     /// Nothing stays bound. The caller tells a fault of the configuration from an address that is taken.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         let tls = match &settings.tls {
-            Some(files) => Some(tls::server_config(&files.certificate, &files.key)?),
+            Some(files) => Some(tls::server_config(&files.identity, files.client_ca.as_deref())?),
             None => None,
         };
         let mut listeners = Vec::with_capacity(settings.listen.len());

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::tls::Identity;
+
 /// Public listeners and what holds for all of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -23,13 +25,13 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// PEM files, relative to the working directory.
+/// Whom clients meet who come with TLS (`[server.tls]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
-    /// The chain, leaf first.
-    pub certificate: PathBuf,
-    /// The leaf's private key.
-    pub key: PathBuf,
+    /// What the listeners prove themselves with.
+    pub identity: Identity,
+    /// A PEM file of authorities, one of which must have signed each client's certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl Default for Settings {

@@ -1,12 +1,12 @@
 //! TLS settings of an upstream: whom to trust.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::load_native_certs;
 
-use super::{ALPN, TlsError, provider, read_chain};
+use super::{ALPN, Identity, TlsError, provider, read_roots};
 
 /// Whose word is taken for a backend's name.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -22,18 +22,24 @@ pub enum Trust {
     File(PathBuf),
 }
 
-/// Reads whom to trust. One configuration serves all connections to an upstream, so that sessions are resumed.
+/// Reads whom to trust, and who one is to a backend that asks. One configuration serves all connections to an upstream, so that sessions are resumed.
 ///
 /// Buffers stay as rustls sizes them: an idle connection keeps 4 kB, and smaller records would cost more of them.
 ///
 /// # Errors
 /// Each says which file is at fault.
-pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut config = ClientConfig::builder_with_provider(provider())
+pub fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Provider)?
-        .with_root_certificates(roots(trust)?)
-        .with_no_client_auth();
+        .with_root_certificates(roots(trust)?);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = identity.read()?;
+            builder.with_client_auth_cert(chain, key).map_err(|source| identity.rejected(source))?
+        }
+    };
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
 }
@@ -56,14 +62,6 @@ fn system_roots() -> Result<Arc<RootCertStore>, TlsError> {
 
 fn mozilla_roots() -> Arc<RootCertStore> {
     Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
-}
-
-fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in read_chain(path)? {
-        roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
-    }
-    Ok(Arc::new(roots))
 }
 
 /// Read once and shared: some hundred files on most systems.
@@ -96,13 +94,13 @@ mod tests {
 
     #[test]
     fn http_1_1_is_offered() {
-        assert_eq!(client_config(&Trust::WebPki).unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
+        assert_eq!(client_config(&Trust::WebPki, None).unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
     }
 
     #[test]
     fn a_file_without_a_usable_certificate_is_named() {
         let files = Files::new();
-        let error = |path: PathBuf| client_config(&Trust::File(path)).unwrap_err();
+        let error = |path: PathBuf| client_config(&Trust::File(path), None).unwrap_err();
         let absent = error(files.path("absent.pem"));
         assert!(matches!(&absent, TlsError::Read { .. }) && absent.to_string().contains("absent.pem"));
         let empty = error(files.write("empty.pem", ""));

@@ -53,7 +53,11 @@ impl Dialer {
         cancel: CancellationToken,
     ) -> Result<Arc<Self>, BuildError> {
         let secure = settings.urls.iter().any(is_secure);
-        let tls = if secure { Some(client_config(&settings.tls.trust)?) } else { None };
+        let tls = if secure {
+            Some(client_config(&settings.tls.trust, settings.tls.identity.as_ref())?)
+        } else {
+            None
+        };
         let place = |url| Place::new(url, tls.as_ref(), settings.tls.server_name.as_ref());
         let places = settings.urls.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         if places.is_empty() {

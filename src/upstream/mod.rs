@@ -44,7 +44,7 @@ use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
-use crate::tls::{TlsError, Trust};
+use crate::tls::{Identity, TlsError, Trust};
 pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use mux::MuxSettings;
@@ -315,6 +315,8 @@ pub struct Tls {
     pub trust: Trust,
     /// The name that it must have, where that is not the URL's host.
     pub server_name: Option<ServerName<'static>>,
+    /// What we prove ourselves with, where it asks.
+    pub identity: Option<Identity>,
 }
 
 /// Whether TLS is spoken with the backend at this URL.

@@ -9,6 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
+use crate::tls::{Identity, Trust, client_config};
 
 #[tokio::test]
 async fn a_client_that_trusts_the_certificate_is_served() {
@@ -59,10 +60,32 @@ async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
 #[tokio::test]
 async fn a_certificate_that_cannot_be_read_is_named() {
     let (mut settings, _files, _) = settings();
-    settings.tls.as_mut().unwrap().certificate = PathBuf::from("no-such-certificate.pem");
+    settings.tls.as_mut().unwrap().identity.certificate = PathBuf::from("no-such-certificate.pem");
     let error = Server::bind(&settings).await.unwrap_err();
     let BindError::Tls(cause) = &error else { panic!("{error:?}") };
     assert!(cause.to_string().contains("no-such-certificate.pem"), "{cause}");
+}
+
+#[tokio::test]
+async fn only_clients_whose_certificate_is_known_are_served() {
+    let (mut settings, _files, _) = settings();
+    let files = settings.tls.as_mut().unwrap();
+    // The listener's own certificate serves as everybody's.
+    let (identity, trust) = (files.identity.clone(), Trust::File(files.identity.certificate.clone()));
+    files.client_ca = Some(identity.certificate.clone());
+    let server = Running::start(settings, hello).await;
+    for known in [true, false] {
+        let config = client_config(&trust, known.then_some(&identity)).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = TlsConnector::from(config).connect(name, server.connect().await.0).await.unwrap();
+        let mut client = Client(stream);
+        // In TLS 1.3 a client hears only afterwards that it is not wanted.
+        let _ = client.0.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+        let mut answer = Vec::new();
+        let read = timeout(PATIENCE, client.0.read_to_end(&mut answer)).await.expect("it ends in time");
+        assert_eq!((read.is_ok(), answer.ends_with(b"hello")), (known, known));
+    }
+    assert!(server.metrics.render().contains("polliwog_tls_failures_total{listener=\"public\"} 1\n"));
 }
 
 async fn connect(server: &Running, certificate: &CertificateDer<'static>) -> Client<TlsStream<TcpStream>> {
@@ -86,10 +109,11 @@ pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("polliwog-server-{}-{count}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let files = TlsFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let identity = Identity { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
+    let files = TlsFiles { identity, client_ca: None };
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(&files.certificate, pair.cert.pem()).unwrap();
-    std::fs::write(&files.key, pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&files.identity.certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&files.identity.key, pair.signing_key.serialize_pem()).unwrap();
     let settings = Settings { tls: Some(files), ..super::settings() };
     (settings, Folder(folder), pair.cert.der().clone())
 }

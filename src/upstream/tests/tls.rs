@@ -280,7 +280,7 @@ async fn what_keeps_an_upstream_down_is_logged_once() {
 
 #[test]
 fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
-    let tls = crate::upstream::Tls { trust: Trust::File("absent.pem".into()), server_name: None };
+    let tls = crate::upstream::Tls { trust: Trust::File("absent.pem".into()), ..Default::default() };
     let mut settings = Settings {
         kind: Kind::WebSocket,
         urls: vec!["wss://h".parse().unwrap()],
@@ -298,7 +298,7 @@ fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
 async fn listen_at(host: &str, authority: &Authority) -> (TcpListener, Settings) {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let url = format!("wss://{host}:{}/", port(&listener)).parse().unwrap();
-    let tls = crate::upstream::Tls { trust: Trust::File(authority.file.clone()), server_name: None };
+    let tls = crate::upstream::Tls { trust: Trust::File(authority.file.clone()), ..Default::default() };
     (listener, Settings { urls: vec![url], tls, ..settings })
 }
 

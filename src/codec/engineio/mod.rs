@@ -4,6 +4,7 @@ mod base64;
 mod open;
 mod packet;
 mod payload;
+pub mod v3;
 
 pub use open::OpenPacket;
 pub use packet::{Frame, decode_text, encode_frame, encode_text, encoded_len};

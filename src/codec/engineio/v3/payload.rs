@@ -1,0 +1,191 @@
+//! Several packets in one body of text: before each its length, in UTF-16 code units.
+
+use bytes::Bytes;
+
+use super::{Malformed, decode_text, encode_text};
+use crate::packet::{Packet, Text};
+
+/// The packets of a body, read one by one. Ends after the first [`Malformed`] one; those before it count.
+#[derive(Clone, Debug)]
+pub struct TextPayload {
+    body: Bytes,
+    at: usize,
+    over: bool,
+}
+
+impl TextPayload {
+    /// Reads a body, in which each ill-formed UTF-8 sequence counts as U+FFFD.
+    pub fn new(body: Bytes) -> Self {
+        Self { body: Text::lossy(body).into_bytes(), at: 0, over: false }
+    }
+
+    fn read(&mut self) -> Option<Result<Packet, Malformed>> {
+        loop {
+            let rest = &self.body[self.at..];
+            // An empty body is no payload; the end of one that had packets is its end.
+            if rest.is_empty() && self.at > 0 {
+                return None;
+            }
+            let Some(colon) = memchr::memchr(b':', &rest[..rest.len().min(LENGTH_LEN_MAX + 1)]) else {
+                return Some(Err(Malformed));
+            };
+            let Some(len) = units(&rest[..colon]).and_then(|units| bytes_of(&rest[colon + 1..], units))
+            else {
+                return Some(Err(Malformed));
+            };
+            let start = self.at + colon + 1;
+            self.at = start + len;
+            // The reference skips these.
+            if len > 0 {
+                // Cut between characters, as lengths were counted by them.
+                return Some(decode_text(&Text::from_checked(self.body.slice(start..self.at))));
+            }
+        }
+    }
+}
+
+impl Iterator for TextPayload {
+    type Item = Result<Packet, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let read = self.read();
+        self.over = !matches!(read, Some(Ok(_)));
+        read
+    }
+}
+
+/// Joins packets into one body.
+pub fn encode_text_payload(packets: &[Packet]) -> Bytes {
+    let mut out = Vec::with_capacity(packets.iter().map(super::encoded_len).sum());
+    let mut one = Vec::new();
+    for packet in packets {
+        one.clear();
+        encode_text(packet, &mut one);
+        out.extend_from_slice(units_in(&one).to_string().as_bytes());
+        out.push(b':');
+        out.extend_from_slice(&one);
+    }
+    out.into()
+}
+
+/// A length as it is written.
+fn units(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// How many UTF-16 code units a run of UTF-8 has: one for each character, two for those beyond the basic plane.
+fn units_in(utf8: &[u8]) -> usize {
+    utf8.iter().map(|&byte| usize::from(!is_continuation(byte)) + usize::from(byte >= FOUR_BYTES)).sum()
+}
+
+/// How many bytes hold that many code units; `None` where they end too early, or in the middle of a character.
+fn bytes_of(utf8: &[u8], units: usize) -> Option<usize> {
+    // Each takes a byte at least.
+    if units > utf8.len() {
+        return None;
+    }
+    let mut left = units;
+    let mut at = 0;
+    while left > 0 {
+        let &byte = utf8.get(at)?;
+        left = left.checked_sub(if byte >= FOUR_BYTES { 2 } else { 1 })?;
+        at += 1;
+        while utf8.get(at).is_some_and(|&byte| is_continuation(byte)) {
+            at += 1;
+        }
+    }
+    Some(at)
+}
+
+const fn is_continuation(byte: u8) -> bool {
+    byte & 0xc0 == 0x80
+}
+
+/// The first byte of a character that takes two code units.
+const FOUR_BYTES: u8 = 0xf0;
+/// No body is as long as a number of more digits says.
+const LENGTH_LEN_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::packet::Message;
+
+    fn message(text: &str) -> Packet {
+        Packet::Message(Message::text(text))
+    }
+
+    fn decode(body: &str) -> Vec<Result<Packet, Malformed>> {
+        TextPayload::new(Bytes::copy_from_slice(body.as_bytes())).collect()
+    }
+
+    #[test]
+    fn lengths_count_utf16_code_units() {
+        let packets = [message("hello"), message("é"), message("🐸"), message(""), Packet::Noop];
+        let body = encode_text_payload(&packets);
+        assert_eq!(std::str::from_utf8(&body).unwrap(), "6:4hello2:4é3:4🐸1:41:6");
+        assert_eq!(TextPayload::new(body).collect::<Result<Vec<_>, _>>().unwrap(), packets);
+    }
+
+    #[test]
+    fn a_binary_packet_inside_text_is_base64() {
+        let packet = Packet::Message(Message::Binary(Bytes::from_static(&[1, 2, 3, 4])));
+        let body = encode_text_payload(std::slice::from_ref(&packet));
+        assert_eq!(&body[..], b"10:b4AQIDBA==");
+        assert_eq!(decode("10:b4AQIDBA=="), [Ok(packet)]);
+    }
+
+    #[test]
+    fn hostile_lengths_are_malformed() {
+        for body in [
+            "",
+            ":",
+            "4a",
+            "x:4a",
+            "-1:4a",
+            "+2:4a",
+            " 2:4a",
+            "2.0:4a",
+            "3:4a",
+            "99999999999999999999:4a",
+            "9999999999:4a",
+            "2:4🐸",
+            "2",
+            "2:",
+        ] {
+            assert_eq!(decode(body), [Err(Malformed)], "{body}");
+        }
+        assert_eq!(decode("2:4a9:4b"), [Ok(message("a")), Err(Malformed)], "what came before counts");
+        assert_eq!(decode("2:4a2:7b2:4c"), [Ok(message("a")), Err(Malformed)], "what comes behind does not");
+    }
+
+    #[test]
+    fn an_empty_packet_is_skipped() {
+        assert_eq!(decode("0:2:4a0:"), [Ok(message("a"))]);
+        assert_eq!(decode("0:"), []);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(texts in prop::collection::vec(any::<String>(), 1..8), bytes in any::<Vec<u8>>()) {
+            let mut packets: Vec<Packet> = texts.iter().map(|text| message(text)).collect();
+            packets.push(Packet::Message(Message::Binary(bytes.into())));
+            let decoded: Result<Vec<_>, _> = TextPayload::new(encode_text_payload(&packets)).collect();
+            prop_assert_eq!(decoded.unwrap(), packets);
+        }
+
+        #[test]
+        fn no_bytes_make_the_decoder_panic(body in prop::collection::vec(prop_oneof![Just(b':'), Just(b'4'), Just(b'1'), any::<u8>()], 0..200)) {
+            let decoded: Vec<_> = TextPayload::new(body.clone().into()).collect();
+            prop_assert!(decoded.len() <= body.len() + 1);
+        }
+    }
+}

@@ -20,12 +20,14 @@ const FILES = [
   'socketio-ends',
   'socketio-refusals',
   'socketio-files',
+  'socketio-clients',
   'engineio',
   'engineio-wire',
   'websocket',
   'unreachable',
+  'peers',
 ];
-const suites = await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default));
+const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];
 for (const suite of suites) {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { Socket as EngineSocket } from 'engine.io-client';
+import { openPage } from './browser.mjs';
 import { CLIENTS } from './clients.mjs';
 import { peer } from './peer.mjs';
 import { RawClient, request, upgrade } from './raw.mjs';
@@ -92,6 +93,11 @@ export class Context {
   /** The client of another language that the suite names. */
   peer() {
     return peer(this.suite.peer, this);
+  }
+
+  /** A page of `origin` in a browser of its own, whose events go to the track "page". */
+  page(origin, options) {
+    return openPage(this, origin, options);
   }
 
   /** An Engine.IO client that is already connecting; add the listeners before the next await. */

@@ -66,13 +66,15 @@ const LONG: [(&str, &str); 1] =
     [("src/config/tests.rs", "a configuration as a whole: what is read, and each fault that is told")];
 
 /// Hosts of the world, each with the one file that may name it.
-const HOSTS: [(&str, &str); 4] = [
+const HOSTS: [(&str, &str); 6] = [
     // Where the text of the licence is.
     ("LICENSE", "www.apache.org"),
     // The name that cargo has for its registry.
     ("Cargo.lock", "github.com/rust-lang/crates.io-index"),
+    ("tests/interop/rust_client/Cargo.lock", "github.com/rust-lang/crates.io-index"),
     // Whom a package's authors ask to support them; npm copies it.
     ("tests/interop/package-lock.json", "opencollective.com"),
+    ("tests/interop/package-lock.json", "github.com/sponsors"),
     ("deploy/backend/package-lock.json", "opencollective.com"),
 ];
 

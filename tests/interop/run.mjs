@@ -3,6 +3,7 @@
 import { parseArgs } from 'node:util';
 import path from 'node:path';
 import { Runner } from './lib/runner.mjs';
+import { closeBrowser } from './lib/browser.mjs';
 import { TRANSPORTS } from './lib/context.mjs';
 
 const { values: args } = parseArgs({
@@ -20,12 +21,15 @@ const FILES = [
   'socketio-ends',
   'socketio-refusals',
   'socketio-files',
+  'socketio-clients',
   'engineio',
   'engineio-wire',
   'websocket',
   'unreachable',
+  'peers',
+  'browser',
 ];
-const suites = await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default));
+const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];
 for (const suite of suites) {
@@ -62,4 +66,5 @@ const { passed, failed, skipped } = await new Runner({ binary, parallel: 3, repo
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
 const tail = skipped ? `, ${skipped} skipped` : '';
 console.log(`${passed} passed, ${failed + stray} failed${tail}`);
+await closeBrowser();
 process.exit(failed + stray > 0 || passed === 0 ? 1 : 0);

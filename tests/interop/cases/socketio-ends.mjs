@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { fork } from '../lib/proxy.mjs';
+import { fork } from '../lib/processes.mjs';
 
 const CHILD = fileURLToPath(new URL('../lib/child-backend.mjs', import.meta.url));
 const ALL = ['polling', 'websocket', 'upgrade'];
@@ -49,6 +49,7 @@ async function rawSocket(t) {
 const cases = [
   {
     name: 'the server disconnects the namespace, the connection stays',
+    only: ['4.8', 'msgpack'],
     quick: ['websocket'],
     server(io, t) {
       watchServer(io, t, (socket) => socket.on('out', () => socket.disconnect()));

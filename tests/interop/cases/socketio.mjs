@@ -85,17 +85,25 @@ const cases = [
     },
   },
   {
-    name: 'twenty acknowledgements at once, and one that never comes',
-    server(io) {
+    name: 'twenty acknowledgements at once, both ways, and one that never comes',
+    quick: ['upgrade'],
+    server(io, t) {
       io.on('connection', (socket) => {
         socket.on('double', (n, answer) => answer(n * 2));
         socket.on('ignored', () => {});
+        socket.on('ask me', async () => {
+          const asked = Array.from({ length: 20 }, (_, i) => socket.timeout(2000).emitWithAck('question', i));
+          t.log('server', 'answers', await Promise.all(asked));
+        });
       });
     },
     async client(t) {
       const socket = await t.connect();
       const asked = Array.from({ length: 20 }, (_, i) => socket.timeout(2000).emitWithAck('double', i));
       t.log('client', 'answers', await Promise.all(asked));
+      socket.on('question', (i, answer) => answer({ i, bytes: Buffer.from([i]) }));
+      socket.emit('ask me');
+      await t.until('server', 'answers');
       await t.assert.rejects(socket.timeout(20).emitWithAck('ignored'), (error) => {
         t.log('client', 'timeout', error);
         return true;
@@ -221,9 +229,15 @@ const cases = [
       '200 rapid messages, text and binary by turns, in order both ways',
       (i) => (i % 3 ? [i] : [i, Buffer.from(`b${i}`)]),
     ],
-    ['200 rapid messages of 4 kB, in order both ways', (i) => [i, String.fromCharCode(97 + (i % 26)).repeat(4096)]],
-  ].map(([name, message]) => ({
+    [
+      '200 rapid messages of 4 kB, in order both ways',
+      (i) => [i, String.fromCharCode(97 + (i % 26)).repeat(4096)],
+      // The client takes base64 for a third longer than bytes, and so packs a POST of bytes too large by 205.
+      ['4.8', '3.1'],
+    ],
+  ].map(([name, message, only]) => ({
     name,
+    only,
     quick: ['polling', 'upgrade'],
     server(io, t) {
       io.on('connection', (socket) => {
@@ -275,7 +289,7 @@ const cases = [
     async client(t) {
       const socket = await t.connect();
       let pings = 0;
-      socket.io.on('ping', () => (pings += 1));
+      socket.io.engine.on('packet', ({ type }) => (pings += type === 'ping'));
       socket.on('disconnect', (reason) => t.log('client', 'disconnect', reason));
       await t.sleep(1500);
       t.assert.ok(pings >= 4, `${pings} pings in 1.5 s`);

@@ -30,6 +30,7 @@ const KINDS = {
 export class Backend {
   #running;
   #http;
+  #sockets = new Set();
 
   /** `setup(handle)` is called at every start with the stock server. */
   constructor(kind, port, options, setup) {
@@ -38,6 +39,10 @@ export class Backend {
 
   async start() {
     this.#http = http.createServer((request, response) => response.writeHead(404).end());
+    this.#http.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
     this.#running = KINDS[this.kind](this.#http, this.options ?? {});
     this.handle = this.#running.handle;
     this.engine = this.#running.engine;
@@ -57,6 +62,9 @@ export class Backend {
     this.#running = undefined;
     server.close();
     setTimeout(() => server.closeAllConnections(), 50);
+    // A WebSocket whose client answers no close frame stays for half a minute otherwise.
+    const late = setTimeout(() => this.#sockets.forEach((socket) => socket.destroy()), 1000);
     await closed;
+    clearTimeout(late);
   }
 }

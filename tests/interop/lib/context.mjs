@@ -1,10 +1,13 @@
 // What a case is given: where to connect, stock clients that are ended with it, and its transcript.
 
 import assert from 'node:assert/strict';
-import { io } from 'socket.io-client';
 import { Socket as EngineSocket } from 'engine.io-client';
+import { openPage } from './browser.mjs';
+import { CLIENTS } from './clients.mjs';
+import { peer } from './peer.mjs';
 import { RawClient, request, upgrade } from './raw.mjs';
 import { sleep } from './ports.mjs';
+import { running } from './processes.mjs';
 import { Transcript } from './transcript.mjs';
 
 export const TRANSPORTS = {
@@ -13,16 +16,22 @@ export const TRANSPORTS = {
   upgrade: ['polling', 'websocket'],
 };
 
+let count = 0;
+
 export class Context {
+  id = String((count += 1));
+  passed = false;
   transcript = new Transcript();
   assert = assert;
   sleep = sleep;
   measures = new Map();
   #ends = [];
 
-  constructor({ port, proxied, transport, path, backend, backendPort }) {
-    Object.assign(this, { port, proxied, transport, path, backend, backendPort });
+  constructor({ port, proxied, transport, path, suite, backendPort }) {
+    Object.assign(this, { port, proxied, transport, path, suite, backendPort });
+    running.set(this.id, this);
     this.transports = TRANSPORTS[transport] ?? [];
+    this.client = CLIENTS[suite.client ?? '4.8'];
     this.url = `http://127.0.0.1:${port}`;
   }
 
@@ -40,12 +49,14 @@ export class Context {
   }
 
   async end() {
+    running.delete(this.id);
     for (const end of this.#ends.reverse()) await end();
   }
 
   /** A Socket.IO client, not yet connected: `open` connects it and waits. */
   io(options = {}, namespace = '/') {
-    const socket = io(this.url + namespace, {
+    const socket = this.client.io(this.url + namespace, {
+      ...this.client.options,
       path: this.path,
       transports: this.transports,
       reconnection: false,
@@ -77,6 +88,16 @@ export class Context {
   /** `io` and `open` in one. */
   async connect(options, namespace) {
     return this.open(this.io(options, namespace));
+  }
+
+  /** The client of another language that the suite names. */
+  peer() {
+    return peer(this.suite.peer, this);
+  }
+
+  /** A page of `origin` in a browser of its own, whose events go to the track "page". */
+  page(origin, options) {
+    return openPage(this, origin, options);
   }
 
   /** An Engine.IO client that is already connecting; add the listeners before the next await. */

@@ -1,24 +1,18 @@
 // One proxy process: its configuration, its start, its end by SIGTERM, and what it said on the standard error.
 
-import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { once } from 'node:events';
 import { accepts, freePort, sleep } from './ports.mjs';
+import { start } from './processes.mjs';
 
 const READY_MS = 10_000;
 const END_MS = 10_000;
 
-// Whatever ends the suite ends what it started.
-const children = new Set();
+// Whatever ends the suite removes what it wrote.
 const directories = new Set();
-process.on('exit', () => {
-  children.forEach((child) => child.kill('SIGKILL'));
-  directories.forEach((directory) => rmSync(directory, { recursive: true, force: true }));
-});
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
+process.on('exit', () => directories.forEach((directory) => rmSync(directory, { recursive: true, force: true })));
 
 export class Proxy {
   #child;
@@ -34,10 +28,8 @@ export class Proxy {
     directories.add(proxy.#directory);
     const file = path.join(proxy.#directory, 'config.toml');
     await writeFile(file, config(profile, proxy.port, backendPort));
-    const child = spawn(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = start(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
     proxy.#child = child;
-    children.add(child);
-    child.once('exit', () => children.delete(child));
     proxy.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(String(error)));
       child.once('exit', (code, signal) => resolve(code ?? signal));
@@ -90,7 +82,7 @@ export class Proxy {
 }
 
 function config({ kind, path: prefix, route = {}, upstream = {} }, port, backendPort) {
-  const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+  const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);
   return [
     '[server]',
     `listen = ["127.0.0.1:${port}"]`,
@@ -107,11 +99,7 @@ function config({ kind, path: prefix, route = {}, upstream = {} }, port, backend
   ].join('\n');
 }
 
-/** Runs `work` in a forked node process that says "ready", and gives the process; used for a backend that is killed. */
-export async function fork(file, args) {
-  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.add(child);
-  child.once('exit', () => children.delete(child));
-  await once(child.stdout, 'data');
-  return child;
+function toml(value) {
+  if (typeof value !== 'object' || Array.isArray(value)) return JSON.stringify(value);
+  return `{ ${Object.entries(value).map(([key, inner]) => `${key} = ${toml(inner)}`)} }`;
 }

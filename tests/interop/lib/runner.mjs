@@ -3,6 +3,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
+import { AsgiBackend, endServers } from './asgi.mjs';
 import { freePort } from './ports.mjs';
 import { Backend } from './backend.mjs';
 import { Context } from './context.mjs';
@@ -13,7 +14,13 @@ const STAND_IN = fileURLToPath(new URL('stand-in.mjs', import.meta.url));
 const ATTEMPTS = 3;
 const STALL_MS = 20;
 const CLEAR_MS = 15_000;
-const PATHS = { 'socket.io': '/socket.io/', 'engine.io': '/engine.io/', ws: '/engine.io/', none: '/socket.io/' };
+const PATHS = {
+  'socket.io': '/socket.io/',
+  asgi: '/socket.io/',
+  'engine.io': '/engine.io/',
+  ws: '/engine.io/',
+  none: '/socket.io/',
+};
 
 export class Runner {
   #lanes = [];
@@ -30,6 +37,7 @@ export class Runner {
     };
     await Promise.all(Array.from({ length: this.parallel }, worker));
     for (const job of jobs.filter(({ test }) => test.alone)) await this.#job(job);
+    await endServers();
     for (const lane of this.#lanes) await this.#end(lane);
     return this.results;
   }
@@ -83,9 +91,10 @@ export class Runner {
       if (proxied) lane.mark = proxy.mark;
       const port = proxy ? proxy.port : lane.backendPort;
       const { path } = lane.profile;
-      context = new Context({ port, proxied, transport, path, backendPort: lane.backendPort });
+      context = new Context({ port, proxied, transport, path, suite, backendPort: lane.backendPort });
       await deadline(test.timeout ?? 10_000, perform(suite, test, context));
       context.transcript.seal();
+      context.passed = true;
       if (context.transcript.empty) throw new Error('the case saw nothing');
     } catch (error) {
       faults.push(
@@ -107,7 +116,8 @@ export class Runner {
   async #lane(suite, test) {
     const kind = suite.backend === 'ws' ? 'websocket' : 'engine.io';
     const profile = { kind, path: PATHS[suite.backend], ...test.config };
-    const id = JSON.stringify(profile);
+    // A Python backend keeps its port for the cases to come.
+    const id = `${suite.backend === 'asgi' ? 'asgi ' : ''}${JSON.stringify(profile)}`;
     let lane = this.#lanes.find((one) => !one.busy && one.id === id);
     if (!lane) {
       lane = { id, profile, busy: true, backendPort: 0, broken: {} };
@@ -151,11 +161,17 @@ export class Runner {
 
 async function perform(suite, test, context) {
   if (suite.backend !== 'none' && !test.ownBackend) {
-    const setup = (handle) => test.server?.(handle, context);
-    context.backend = new Backend(suite.backend, context.backendPort, test.options, setup);
+    context.backend = backend(suite, test, context);
     await context.backend.start();
   }
   await test.client(context);
+}
+
+function backend(suite, test, context) {
+  const given = typeof test.options === 'function' ? test.options(context) : test.options;
+  if (suite.backend === 'asgi') return new AsgiBackend(context.backendPort, given);
+  const setup = (handle) => test.server?.(handle, context);
+  return new Backend(suite.backend, context.backendPort, { ...given, ...context.client.server }, setup);
 }
 
 function deadline(ms, work) {

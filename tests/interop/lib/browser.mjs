@@ -1,0 +1,75 @@
+// A headless Chromium, and the server of the pages that it opens: they come from other origins than what they talk to.
+
+import http from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { chromium } from 'playwright-core';
+import { freePort } from './ports.mjs';
+
+const LIBRARY = new URL('../node_modules/socket.io-client/dist/socket.io.min.js', import.meta.url);
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+// Without an icon of its own it would be asked for one, now and then.
+const PAGE = '<!doctype html><link rel="icon" href="data:,"><script src="/socket.io.js"></script>';
+
+const port = await freePort();
+
+/** Two names of one machine, and so two origins; servers under test are the first's neighbours on other ports. */
+export const ORIGINS = { known: `http://127.0.0.1:${port}`, stranger: `http://localhost:${port}` };
+
+let running;
+
+async function begin() {
+  const library = await readFile(LIBRARY);
+  const server = http.createServer(({ url }, response) => {
+    const { pathname, searchParams } = new URL(url, ORIGINS.known);
+    const policy = searchParams.get('policy');
+    if (policy) response.setHeader('content-security-policy', policy);
+    if (pathname === '/socket.io.js') return response.setHeader('content-type', 'text/javascript').end(library);
+    if (pathname !== '/') return response.writeHead(404).end();
+    response.setHeader('content-type', 'text/html').end(PAGE);
+  });
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
+  return { server, browser };
+}
+
+/** Ends the browser, if there is one. */
+export async function closeBrowser() {
+  const { server, browser } = (await running) ?? {};
+  await browser?.close();
+  server?.close();
+}
+
+/**
+ * Opens a page with cookies of its own. The track "page" holds what its script says with `log`, "console" what the
+ * browser says, and `answers()` gives each kind of answer that it got from the side under test, with its CORS headers.
+ */
+export async function openPage(t, origin, { policy = '' } = {}) {
+  const { browser } = await (running ??= begin());
+  const context = await browser.newContext();
+  t.defer(() => context.close());
+  const page = await context.newPage();
+  const answers = new Set();
+  page.on('console', (message) => t.log('console', message.type(), steady(message.text(), t)));
+  page.on('response', (response) => {
+    if (!response.url().startsWith(t.url)) return;
+    const headers = response.headers();
+    const named = ['origin', 'credentials'].map((name) => headers[`access-control-allow-${name}`] ?? '-');
+    answers.add(`${response.request().method()} ${response.status()} ${named.join(' ')} ${headers.vary ?? '-'}`);
+  });
+  await page.exposeFunction('log', (...event) => t.log('page', ...event));
+  await page.goto(`${origin}/?policy=${encodeURIComponent(policy)}`);
+  return { run: (script, argument) => page.evaluate(script, argument), answers: () => [...answers].sort() };
+}
+
+/** A message of the browser without what differs from run to run. */
+function steady(text, t) {
+  return text.replaceAll(t.url.slice(7), 'HOST').replace(/([?&](t|sid)=)[^&'" ]*/g, '$1*');
+}

@@ -1,0 +1,91 @@
+"""A python-socketio client that does what standard input says and tells what it sees, in lines of JSON: README.md.
+
+Argument: sync or asyncio.
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import functools
+import inspect
+import sys
+
+import engineio
+import socketio
+from lines import read, tell
+
+
+# A payload of more packets than 16 ends the session, unless this is set; stock servers know no such bound.
+engineio.payload.Payload.max_decode_packets = 1000
+
+
+class InOrder(engineio.Client):
+    """Handles one event after another: each has a thread of its own otherwise, and may overtake the one before."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.thread = concurrent.futures.ThreadPoolExecutor(1)
+
+    def _trigger_event(self, *args, run_async=False, **how):
+        if run_async:
+            return self.thread.submit(super()._trigger_event, *args)
+        return super()._trigger_event(*args, **how)
+
+
+class Client(socketio.Client):
+    def _engineio_client_class(self):
+        return InOrder
+
+
+def new_client(kind, case):
+    """A client that tells everything; its handlers are plain functions, which both kinds take."""
+    client = (socketio.AsyncClient if kind == "asyncio" else Client)(reconnection=False)
+
+    @client.on("*", namespace="*")
+    def on_event(name, namespace, *args):
+        tell(case, namespace, "event", name, *args)
+        return list(args) if name == "question" else None
+
+    def on(event, label):
+        client.on(event, lambda namespace, *values: tell(case, namespace, label, *values), namespace="*")
+
+    on("connect", "connect")
+    on("connect_error", "refused")
+    on("disconnect", "disconnect")
+    return client
+
+
+async def settled(result):
+    """One of the two kinds has coroutines for methods."""
+    return await result if inspect.isawaitable(result) else result
+
+
+async def obey(kind):
+    client = None
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        command = read(line)
+        id, namespace = command["id"], command.get("namespace")
+        event = (command.get("name"), tuple(command.get("args", ())), namespace)
+        match command["do"]:
+            case "connect":
+                client = new_client(kind, id)
+                how = {name: command[name] for name in ("transports", "namespaces", "auth")}
+                # Who waits for all namespaces gives up all of them when one is refused.
+                try:
+                    await settled(client.connect(command["url"], wait=False, **how))
+                    tell(id, "engine", "transport", client.transport())
+                except socketio.exceptions.ConnectionError as error:
+                    tell(id, "engine", "refused", str(error))
+            case "emit":
+                await settled(client.emit(*event))
+            case "ask":
+                await settled(client.emit(*event, functools.partial(tell, id, namespace, "answer")))
+            case "disconnect":
+                await settled(client.disconnect())
+            case "forget":
+                with contextlib.suppress(Exception):
+                    await settled(client.disconnect())
+                tell(id, "engine", "forgotten")
+
+
+asyncio.run(obey(sys.argv[1]))

@@ -190,15 +190,12 @@ impl Scene {
                 self.cross();
                 let masked = if who == Who::Client { Masked::Yes } else { Masked::No };
                 let mut bytes = Frame::new(Op::TEXT, "4a long text").encode(masked);
-                let rest = bytes.split_off(match step {
-                    Step::MidFrameHeader => 1,
-                    Step::MidPayload => 10,
-                    _ => 0,
-                });
                 if step == Step::AfterClose {
                     bytes = Frame::close(Some(1000)).encode(masked);
                 } else {
-                    self.rest = Some((who, rest));
+                    let begun = [(Step::MidFrameHeader, 1), (Step::MidPayload, 10), (Step::BetweenFrames, 0)];
+                    let (_, length) = begun.into_iter().find(|(at, _)| *at == step).expect("a frame's step");
+                    self.rest = Some((who, bytes.split_off(length)));
                 }
                 match who {
                     Who::Client => self.client().wire.send(&bytes),

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::duplex::Patience;
+use crate::duplex::{Patience, set_keepalive};
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
 use accept::Accepting;
@@ -48,6 +48,7 @@ impl Server {
         for &address in &settings.listen {
             let at = |source| BindError::Address { address, source };
             let listener = TcpListener::bind(address).await.map_err(at)?;
+            set_keepalive(&listener).map_err(at)?;
             addresses.push(listener.local_addr().map_err(at)?);
             listeners.push(listener);
         }

@@ -12,8 +12,8 @@ use crate::upstream::AnswerError;
 
 /// The body of an answer.
 ///
-/// Where it carries a [`Delivery`], this is settled at the moment when the connection takes the bytes. A body that is
-/// dropped before that, because the client is gone, takes the delivery with it, and the session hears of the loss.
+/// Where it carries a [`Delivery`], this is settled at the moment when the connection takes the last of its bytes. A body
+/// that is dropped before that, because the client is gone, takes the delivery with it, and the session hears of the loss.
 #[derive(Debug)]
 pub struct Body(Kind);
 
@@ -70,9 +70,14 @@ impl http_body::Body for Body {
         }
         let bytes = match std::mem::replace(&mut self.0, Kind::Whole(None)) {
             Kind::Whole(bytes) => bytes,
-            Kind::Delivery(bytes, delivery) => {
-                delivery.settle();
-                Some(bytes)
+            Kind::Delivery(mut bytes, delivery) => {
+                let piece = bytes.split_to(bytes.len().min(PIECE_LEN_MAX));
+                if bytes.is_empty() {
+                    delivery.settle();
+                } else {
+                    self.0 = Kind::Delivery(bytes, delivery);
+                }
+                Some(piece)
             }
             Kind::Streamed(_) => None,
         };
@@ -95,6 +100,10 @@ impl http_body::Body for Body {
         }
     }
 }
+
+/// As much as hyper takes before it waits for the socket: it asks for the next piece when this one has been written, so that
+/// a client which hangs up in the midst of a long answer is missed.
+const PIECE_LEN_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::chain::Chain;
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, set_keepalive};
 use crate::tls::client_config;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
@@ -221,6 +221,7 @@ impl Place {
         let stream = timeout(connect_timeout, TcpStream::connect(address)).await??;
         // A message must not wait for the acknowledgement of the one before it.
         stream.set_nodelay(true)?;
+        set_keepalive(&stream)?;
         match &self.tls {
             Some(tls) => timeout(connect_timeout, tls.shake(stream)).await?,
             None => Ok(stream.into()),

@@ -10,7 +10,7 @@ import time
 READY_S = 10
 END_S = 10
 
-# `/relayed` leaves frames to the two ends; a client of `/engine.io/` has a session, for its backend speaks no Engine.IO.
+# Both paths lead to the same server: `/relayed` leaves frames to the two ends, `/session` passes messages on, one by one.
 CONFIG = """
 [server]
 listen = ["127.0.0.1:0"]
@@ -23,10 +23,11 @@ dialect = "websocket"
 upstream = "echo"
 
 [[routes]]
-path = "/engine.io/"
-dialect = "engine.io"
+path = "/session"
+dialect = "websocket"
 upstream = "echo"
-max_payload = "17MiB"  # the largest message is 16 MiB, and its packet a byte longer
+relay = false
+max_payload = "16MiB"  # the largest message
 ping_interval = "1h"   # the cases know of no heartbeat
 
 [upstreams.echo]
@@ -47,7 +48,7 @@ def addresses(binary):
         yield {
             "direct": f"ws://127.0.0.1:{echo}/",
             "relayed": f"ws://127.0.0.1:{proxy}/relayed",
-            "session": f"ws://127.0.0.1:{proxy}/engine.io/?EIO=4&transport=websocket",
+            "session": f"ws://127.0.0.1:{proxy}/session",
         }
 
 

@@ -2,8 +2,9 @@
 //!
 //! Each row is a moment and whoever hangs up in it; its columns are the ways to do so. What stands there is what the other
 //! side sees first: `ends` (its connection), `lives` (nothing happens), a status and a body, `close` and its code, or `-`
-//! where there is no other side. Behind a bar stands the reason under which the session's end is counted. And in every
-//! case nothing is left in the proxy: no session, no place, no socket.
+//! where there is no other side. Behind a bar stands what is counted: the handshake's outcome, where it was under way, and
+//! the reason of the session's end. What lives goes on as if nothing had been. And in every case nothing is left in the
+//! proxy: no session, no place, no socket.
 
 #[path = "faults/scene.rs"]
 mod scene;
@@ -23,7 +24,7 @@ use Step::{
     Unprobed, Upgraded,
 };
 use Who::{Backend, Client};
-use scene::{Front, LONGER, Scene, Step, Who};
+use scene::{Front, LONG, LONGER, Scene, Step, Who};
 
 /// How somebody hangs up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +44,10 @@ type Row = (Step, Who, [&'static str; 4]);
 const HOWS: [How; 4] = [How::Fin, How::Reset, How::HalfClose, How::Silence];
 
 /// A backend that hangs up before there is a session, or says nothing.
-const DOWN: [&str; 4] = gone("502 the upstream is down", "504 the upstream is slow");
+const DOWN: [&str; 4] = gone("502 the upstream is down | down", "504 the upstream is slow | slow");
+
+/// A client that hangs up before there is a session; what is silent is answered all the same.
+const LEFT: [&str; 4] = gone("ends", "ends | slow");
 
 /// However somebody goes it is the same, but for a silence.
 const fn gone(then: &'static str, silent: &'static str) -> [&'static str; 4] {
@@ -57,13 +61,13 @@ fn in_the_handshake_of_a_polling_client() {
         &[
             (Connected, Client, ["-"; 4]),
             (MidRequestHead, Client, ["-"; 4]),
-            (Asked, Client, ["ends"; 4]),
+            (Asked, Client, LEFT),
             (Asked, Backend, DOWN),
-            (MidResponseHead, Client, ["ends"; 4]),
+            (MidResponseHead, Client, LEFT),
             (MidResponseHead, Backend, DOWN),
-            (Accepted, Client, ["ends"; 4]),
+            (Accepted, Client, LEFT),
             (Accepted, Backend, DOWN),
-            (MidOpenPacket, Client, ["ends"; 4]),
+            (MidOpenPacket, Client, LEFT),
             (MidOpenPacket, Backend, DOWN),
         ],
     );
@@ -75,13 +79,13 @@ fn in_the_handshake_of_a_websocket_client() {
         Socket,
         &[
             (MidRequestHead, Client, ["-"; 4]),
-            (Asked, Client, ["ends"; 4]),
+            (Asked, Client, LEFT),
             (Asked, Backend, DOWN),
-            (MidResponseHead, Client, ["ends"; 4]),
+            (MidResponseHead, Client, LEFT),
             (MidResponseHead, Backend, DOWN),
-            (Accepted, Client, ["ends"; 4]),
+            (Accepted, Client, LEFT),
             (Accepted, Backend, DOWN),
-            (MidOpenPacket, Client, ["ends"; 4]),
+            (MidOpenPacket, Client, LEFT),
             (MidOpenPacket, Backend, DOWN),
         ],
     );
@@ -93,14 +97,14 @@ fn in_the_handshake_of_a_relayed_client() {
         Relay,
         &[
             (MidRequestHead, Client, ["-"; 4]),
-            (Asked, Client, ["ends"; 4]),
+            (Asked, Client, LEFT),
             (Asked, Backend, DOWN),
-            (MidResponseHead, Client, ["ends"; 4]),
+            (MidResponseHead, Client, LEFT),
             (MidResponseHead, Backend, DOWN),
-            (Accepted, Client, gone("ends | client_gone", "lives")),
-            (Accepted, Backend, gone("ends | upstream_closed", "lives")),
-            (MidOpenPacket, Client, gone("ends | client_gone", "lives")),
-            (MidOpenPacket, Backend, gone("ends | upstream_closed", "lives")),
+            (Accepted, Client, gone("ends | accepted, client_gone", "lives | accepted")),
+            (Accepted, Backend, gone("ends | accepted, upstream_closed", "lives | accepted")),
+            (MidOpenPacket, Client, gone("ends | accepted, client_gone", "lives | accepted")),
+            (MidOpenPacket, Backend, gone("ends | accepted, upstream_closed", "lives | accepted")),
         ],
     );
 }
@@ -112,8 +116,8 @@ fn in_a_poll() {
         &[
             (Parked, Client, gone("close | client_gone", "close | ping_timeout")),
             (Parked, Backend, ["200 1 | upstream_closed"; 4]),
-            (MidAnswer, Client, ["close | ping_timeout"; 4]),
-            (MidAnswer, Backend, ["200 3000001 bytes | upstream_closed"; 4]),
+            (MidAnswer, Client, ["close | client_gone"; 4]),
+            (MidAnswer, Backend, ["200 9000001 bytes | upstream_closed"; 4]),
         ],
     );
 }
@@ -254,6 +258,16 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
     {
         assert_eq!(client.answer().status, 101);
     }
+    if step == Unanswered
+        && who == Client
+        && let Some(backend) = &mut scene.backend
+    {
+        // The last was whole when its client left: as on the reference server, it counts.
+        for _ in 0..scene.posted {
+            let message = frames::read(backend, Instant::now() + SOON).expect("a message arrives");
+            assert_eq!(message.payload.len(), LONG + 1);
+        }
+    }
     let mut seen = match (who, &mut scene.client, &mut scene.backend) {
         (Client, _, None) | (Backend, None, _) => "-".to_owned(),
         (Client, _, Some(backend)) => frame_or_end(backend),
@@ -265,12 +279,16 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
         },
     };
     let admin = scene.target.admin;
-    if seen == "lives" && step > MidOpenPacket {
+    let lives = seen == "lives";
+    if lives {
+        if who == Client && matches!(step, Accepted | MidOpenPacket) {
+            assert_eq!(scene.client.as_mut().expect("it lives").answer().status, 101);
+        }
+        scene.go_on();
         assert_eq!(metrics::sessions(admin), 1, "it lives");
     }
     // Whoever is still there lets go now, unless it was to be found out by its silence.
     let Scene { client, backend, others, target, descriptors, .. } = scene;
-    let lives = seen == "lives";
     match who {
         Client => drop(backend),
         Backend if how != How::Silence || lives => drop((client, others)),
@@ -291,9 +309,15 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
         );
     }
     drop(kept);
-    let reasons = metrics::counted(admin, "polliwog_sessions_closed_total", "reason");
-    if !lives && !reasons.is_empty() {
-        write!(seen, " | {}", reasons.join(", ")).unwrap();
+    let mut counted = Vec::new();
+    if step <= MidOpenPacket {
+        counted.extend(metrics::counted(admin, "polliwog_handshakes_total", "outcome"));
+    }
+    if !lives {
+        counted.extend(metrics::counted(admin, "polliwog_sessions_closed_total", "reason"));
+    }
+    if !counted.is_empty() {
+        write!(seen, " | {}", counted.join(", ")).unwrap();
     }
     seen
 }

@@ -122,6 +122,33 @@ fn a_backend_that_dies_is_missed_at_once_by_a_websocket() {
 }
 
 #[test]
+fn a_host_that_vanishes_without_a_word_is_looked_for_on_both_sides() {
+    let setup = Setup::new().relayed();
+    let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+    let (_socket, _peer) = world.websocket();
+    let port = |addr: std::net::SocketAddr| format!(":{:04X}", addr.port());
+    let (public, backend) = (port(world.addr), port(world.backend().addr));
+    let deadline = Instant::now() + SOON;
+    loop {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("it runs on Linux");
+        // Number, local address, remote address, state, queues, timer and when it is due.
+        let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let ours =
+            rows.filter(|row| (row[1].ends_with(&public) || row[2].ends_with(&backend)) && row[3] == "01");
+        let timers: Vec<String> = ours.map(|row| row[5].to_owned()).collect();
+        // A keepalive, within a minute; another timer runs while something is unacknowledged.
+        let is_asked = |timer: &String| {
+            timer.strip_prefix("02:").is_some_and(|due| u32::from_str_radix(due, 16).unwrap() <= 6000)
+        };
+        if timers.len() == 2 && timers.iter().all(is_asked) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{timers:?}");
+        std::thread::sleep(QUIET);
+    }
+}
+
+#[test]
 fn what_a_backend_said_before_it_died_is_delivered() {
     let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
     let (mut poller, peer) = world.poller();

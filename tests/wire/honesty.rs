@@ -205,18 +205,18 @@ fn any_other_refusal_passes_unchanged() {
             "HTTP/1.1 {status}\r\n{header}Content-Type: text/x-test\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let Some(world) = world(Setup::new().script(|script| script.refusal = Some(bytes.into_bytes())))
-        else {
-            return;
-        };
-        for answer in both(&world) {
-            assert_eq!(answer.text(), body, "{status}");
-            assert!(status.starts_with(&answer.status.to_string()), "{status} became {}", answer.status);
-            let (name, value) = header.trim().split_once(": ").unwrap();
-            assert_eq!(answer.header(name), Some(value), "{status}");
-            assert_eq!(answer.header("content-type"), Some("text/x-test"));
+        let (name, value) = header.trim().split_once(": ").unwrap();
+        for setup in [Setup::new(), Setup::new().relayed()] {
+            let refusal = Some(bytes.clone().into_bytes());
+            let Some(world) = world(setup.script(|script| script.refusal = refusal)) else { return };
+            for answer in both(&world) {
+                assert_eq!(answer.text(), body, "{status}");
+                assert!(status.starts_with(&answer.status.to_string()), "{status} became {}", answer.status);
+                assert_eq!(answer.header(name), Some(value), "{status}");
+                assert_eq!(answer.header("content-type"), Some("text/x-test"));
+            }
+            world.assert_sessions(0);
         }
-        world.assert_sessions(0);
     }
 }
 

@@ -32,6 +32,7 @@ mod plain;
 mod refusals;
 mod relay;
 mod support;
+mod tls;
 mod traps;
 mod upgrade;
 mod websocket;

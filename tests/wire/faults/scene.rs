@@ -9,9 +9,9 @@ use crate::support::frames::{self, Frame, HANDSHAKE, Masked, Op, Socket};
 use crate::support::http::{Client, head};
 use crate::support::poller::open_packet;
 use crate::support::target::Target;
-use crate::support::wire::Wire;
+use crate::support::wire::{Fill, Wire};
 use crate::support::world::{POLLING, WEBSOCKET};
-use crate::support::{QUIET, SOON, Script, Setup, ms};
+use crate::support::{QUIET, SOON, Script, Setup, metrics, ms};
 
 /// What the client speaks, and how it is served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -83,6 +83,10 @@ pub(crate) struct Scene {
     pub(crate) others: Vec<Client>,
     /// How many descriptors the proxy had before.
     pub(crate) descriptors: usize,
+    /// How many messages the client has sent in POSTs.
+    pub(crate) posted: usize,
+    /// Of what somebody has begun to say, what is left.
+    rest: Option<(Who, Vec<u8>)>,
     listener: TcpListener,
     front: Front,
     open: String,
@@ -113,6 +117,8 @@ impl Scene {
             client: Some(Client { wire: Wire::connect_narrow(target.public) }),
             backend: None,
             others: Vec::new(),
+            posted: 0,
+            rest: None,
             open: Script::open_packet(backend.0, backend.1, 10_000_000),
             target,
             listener,
@@ -135,10 +141,11 @@ impl Scene {
                 self.hear();
                 self.backend().send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: web");
             }
-            Step::Accepted => self.accept(b""),
-            Step::MidOpenPacket => {
-                let open = self.open_frame();
-                self.accept(&open[..open.len() / 2]);
+            Step::Accepted | Step::MidOpenPacket => {
+                let mut open = self.open_frame();
+                let rest = open.split_off(if step == Step::Accepted { 0 } else { open.len() / 2 });
+                self.accept(&open);
+                self.rest = Some((Who::Backend, rest));
             }
             Step::Parked => {
                 let target = self.begin();
@@ -146,10 +153,14 @@ impl Scene {
             }
             Step::MidAnswer => {
                 let target = self.begin();
-                let message = Frame::new(Op::TEXT, format!("4{}", "x".repeat(LONG))).encode(Masked::No);
+                let message = Frame::new(Op::TEXT, format!("4{}", "x".repeat(VERY_LONG))).encode(Masked::No);
                 self.backend().send(&message);
                 self.client().send_get(&target);
                 self.client().wire.fill(Instant::now() + SOON);
+                thread::sleep(QUIET);
+                let labels = ["direction=\"to_client\""];
+                let is_taken = metrics::has_counted(self.target.admin, "polliwog_messages_total", &labels);
+                assert!(!is_taken, "its connection has not taken all of it");
             }
             Step::MidPostHead | Step::MidPostBody => {
                 let target = self.begin();
@@ -165,9 +176,11 @@ impl Scene {
                 let target = self.begin();
                 let body = format!("4{}", "x".repeat(LONG));
                 loop {
+                    self.posted += 1;
                     self.client().send_post(&target, body.as_bytes());
-                    if self.client().answer_within(ms(300)).is_err() {
-                        break;
+                    match self.client().answer_within(ms(300)) {
+                        Ok(answer) => answer.assert(200, "ok"),
+                        Err(end) => break assert_eq!(end, Fill::Quiet, "the POST waits"),
                     }
                 }
             }
@@ -176,16 +189,14 @@ impl Scene {
                 self.begin();
                 self.cross();
                 let masked = if who == Who::Client { Masked::Yes } else { Masked::No };
-                let frame = Frame::new(Op::TEXT, "4a long text").encode(masked);
-                let bytes = if step == Step::MidFrameHeader {
-                    frame[..1].to_vec()
-                } else if step == Step::MidPayload {
-                    frame[..10].to_vec()
-                } else if step == Step::AfterClose {
-                    Frame::close(Some(1000)).encode(masked)
+                let mut bytes = Frame::new(Op::TEXT, "4a long text").encode(masked);
+                if step == Step::AfterClose {
+                    bytes = Frame::close(Some(1000)).encode(masked);
                 } else {
-                    Vec::new()
-                };
+                    let begun = [(Step::MidFrameHeader, 1), (Step::MidPayload, 10), (Step::BetweenFrames, 0)];
+                    let (_, length) = begun.into_iter().find(|(at, _)| *at == step).expect("a frame's step");
+                    self.rest = Some((who, bytes.split_off(length)));
+                }
                 match who {
                     Who::Client => self.client().wire.send(&bytes),
                     Who::Backend => self.backend().send(&bytes),
@@ -194,6 +205,27 @@ impl Scene {
         }
         // Whatever is under way has arrived by then.
         thread::sleep(QUIET);
+        if step == Step::Unanswered {
+            assert_eq!(self.client().wire.fill(Instant::now()), Fill::Quiet, "the POST still waits");
+        }
+    }
+
+    /// Whoever was in the midst of something says the rest, and it arrives; then a message each way does.
+    pub(crate) fn go_on(&mut self) {
+        let (deadline, (who, rest)) =
+            (Instant::now() + SOON, self.rest.take().expect("something is left to say"));
+        let read = match who {
+            Who::Client => {
+                self.client().wire.send(&rest);
+                frames::read(self.backend(), deadline)
+            }
+            Who::Backend => {
+                self.backend().send(&rest);
+                frames::read(&mut self.client().wire, deadline)
+            }
+        };
+        assert_eq!(read.map(|frame| frame.op), Ok(Op::TEXT), "what was begun arrives");
+        self.cross();
     }
 
     fn client(&mut self) -> &mut Client {
@@ -294,7 +326,9 @@ impl Scene {
     }
 }
 
-/// More than the buffers between two ends take.
-const LONG: usize = 3_000_000;
+/// More than a backend's small buffers and the proxy's take between them.
+pub(crate) const LONG: usize = 3_000_000;
+/// More than the system takes for a client that reads nothing (4 MB).
+const VERY_LONG: usize = 3 * LONG;
 /// Longer than every time limit of a scene, and what a busy machine adds.
 pub(crate) const LONGER: Duration = ms(2500);

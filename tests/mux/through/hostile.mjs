@@ -14,7 +14,8 @@ const MAX_MESSAGE = 65_536;
 const HUGE = 2 << 20;
 
 const raw = (data, binary = false) => (line) => line.ws.send(data, { binary });
-const say = (...frame) => (line, id) => line.say(...frame.map((field) => (field === 'ID' ? id : field)));
+const say = (...frame) => (line) => line.say(...frame);
+const sayOf = (frame) => (line, id) => line.say(...frame(id));
 
 /** What it says on a session that is open, and what the log says of it. */
 const FAULTS = [
@@ -24,24 +25,23 @@ const FAULTS = [
   ['a binary message', raw(Buffer.from('secret'), true), 'a binary message in the JSON profile'],
   ['no WebSocket frame', (line) => line.ws._socket.write(Buffer.from([0x83, 0x00])), 'not a WebSocket frame'],
   ['a frame too large', raw(`["t","s1",1,"${'secret'.repeat(HUGE / 6)}"]`), 'a frame is too large'],
-  ['an unknown verb', say('secret', 'ID'), 'an unknown verb'],
-  ["the proxy's verb", say('transport', 'ID', 'websocket'), 'a verb of the other side'],
+  ['an unknown verb', sayOf((id) => ['secret', id]), 'an unknown verb'],
+  ["the proxy's verb", sayOf((id) => ['transport', id, 'websocket']), 'a verb of the other side'],
   ['a second hello', say('hello', { v: 1, secret: 1 }), 'a second hello'],
   ['a sync without a break', say('sync', []), 'a sync without a break'],
-  ['a seq out of order', say('t', 'ID', 2, 'secret'), 'a seq is out of order'],
-  ['an a for what was never sent', say('a', [['ID', 1, 1]]), undefined],
-  ['an x for what never came', say('x', 'ID', 1, 1000, 'secret'), 'an x for messages that never came'],
-  ['a close code that is none', say('x', 'ID', 0, 99, 'secret'), 'x: a code is from 1000 to 4999'],
+  ['a seq out of order', sayOf((id) => ['t', id, 2, 'secret']), 'a seq is out of order'],
+  ['an a for what was never sent', sayOf((id) => ['a', [[id, 9, 1]]]), 'what was never sent is acknowledged'],
+  ['an x for what never came', sayOf((id) => ['x', id, 1, 1000, 'secret']), 'an x for messages that never came'],
+  ['a close code that is none', sayOf((id) => ['x', id, 0, 99, 'secret']), 'x: a code is from 1000 to 4999'],
 ];
 
-/** What it says instead of a hello. */
+/** What it says instead of a hello, and what it is told. */
 const GREETINGS = [
-  ['another version', say('hello', { v: 2, secret: 1 }), /version/],
-  ['no hello', say('ok', 's1', {}), /hello/],
-  ['nothing', () => {}, /slow|time/],
+  ['another version', say('hello', { v: 2, secret: 1 }), 'another version of the protocol'],
+  ['another first frame', say('ok', 's1', {}), 'the first frame is no hello'],
+  ['nothing', () => {}, 'no hello'],
 ];
 
-/** Lines of the log at WARN or above that are not about a first connection. */
 const warnings = (polliwog) => polliwog.log.filter(({ level }) => level === 'WARN' || level === 'ERROR');
 
 async function fault(scene, [name, act, reason]) {
@@ -56,7 +56,7 @@ async function fault(scene, [name, act, reason]) {
   clients[0].send('go');
   for (const client of clients) {
     const how = await client.ended;
-    if (client instanceof Plain) assert.deepEqual(how, { code: 1002, reason: 'upstream protocol error' }, name);
+    if (client.constructor === Plain) assert.deepEqual(how, { code: 1002, reason: 'upstream protocol error' }, name);
   }
   await until(() => standIn.lines[0].closed, () => `${name}: the WebSocket is closed`);
   assert.deepEqual(standIn.lines[0].closed, { code: 1002, reason }, name);
@@ -87,7 +87,11 @@ export default [
         await sleep(WATCH_MS);
         const dials = standIn.lines.length;
         assert.ok(dials > 1 && dials < DIALS_MAX, `${name}: ${dials} dials`);
-        console.log(name, client.message, dials, (await polliwog.ask('/readyz')).status, standIn.lines[0].closed, warnings(polliwog));
+        assert.deepEqual(standIn.lines[0].closed, { code: 1002, reason }, name);
+        assert.equal((await polliwog.ask('/readyz')).status, 503, name);
+        const down = warnings(polliwog).filter(({ message }) => message === 'no shared connection');
+        assert.equal(down.length, 1, `${name}: ${JSON.stringify(polliwog.log)}`);
+        assert.doesNotMatch(JSON.stringify(polliwog.log), /secret/, name);
       }
     },
   },

@@ -15,9 +15,12 @@ impl Line {
     pub fn handle(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
         match (frame, self.side()) {
             (Frame::Hello(hello), _) => self.hear_hello(hello)?,
-            (_, Side::Backend) if self.theirs.is_none() => {
-                return Err(Violation("the first frame is no hello"));
+            _ if !self.greeted => return Err(Violation("the first frame is no hello")),
+            (Frame::Sync { epoch, .. }, side) if epoch.as_deref() != self.their_epoch(side) => {
+                return Err(Violation("a sync of another epoch"));
             }
+            (Frame::Sync { sessions, more, .. }, _) => self.hear_sync(sessions, more)?,
+            _ if !self.flowing => return Err(Violation("a frame before its sync")),
             (Frame::Open(id, open), Side::Backend) => self.hear_open(id, open),
             (Frame::Ok(id, accepted), Side::Proxy) => self.hear_answer(id, Ok(accepted)),
             (Frame::Deny(id, denied), Side::Proxy) => self.hear_answer(id, Err(denied)),
@@ -33,10 +36,6 @@ impl Line {
             (Frame::Close(id, seq, closing), _) => self.hear_close(id, seq, closing)?,
             (Frame::Transport(id, word), Side::Backend) => self.events.push_back(Event::Transport(id, word)),
             (Frame::Drain(seconds), _) => self.events.push_back(Event::Drain(seconds)),
-            (Frame::Sync { epoch, .. }, side) if epoch.as_deref() != self.their_epoch(side) => {
-                return Err(Violation("a sync of another epoch"));
-            }
-            (Frame::Sync { sessions, more, .. }, _) => self.hear_sync(sessions, more)?,
             (Frame::Open(..) | Frame::Transport(..), Side::Proxy)
             | (Frame::Ok(..) | Frame::Deny(..), Side::Backend) => {
                 return Err(Violation("a verb of the other side"));
@@ -46,7 +45,7 @@ impl Line {
     }
 
     fn hear_hello(&mut self, hello: Hello) -> Result<(), Violation> {
-        if self.flowing {
+        if self.greeted {
             return Err(Violation("a second hello"));
         }
         if self.side() == Side::Backend && !(1..=EPOCH_LEN_MAX).contains(&hello.epoch.len()) {
@@ -61,7 +60,7 @@ impl Line {
         // What nobody acknowledges can't be kept.
         self.terms.keeps = resumes && self.terms.credit;
         if self.side() == Side::Backend {
-            self.urgent.push_back(Frame::Hello(self.hello.clone()));
+            self.greeting.push_back(Frame::Hello(self.hello.clone()));
         }
         // What is left from before a break waits for a sync.
         let fresh = match self.side() {
@@ -75,6 +74,7 @@ impl Line {
             }
         }
         self.theirs = Some(hello);
+        self.greeted = true;
         self.flowing = fresh;
         self.events.push_back(Event::Hello);
         Ok(())

@@ -27,8 +27,10 @@ pub struct Line {
     pub(super) terms: Terms,
     pub(super) sessions: HashMap<Id, Stream>,
     last_id: u64,
-    /// Written before anything else.
-    pub(super) urgent: VecDeque<Frame>,
+    /// `hello` and `sync`, which come before anything else.
+    pub(super) greeting: VecDeque<Frame>,
+    /// Written before any session's turn, once the connection flows.
+    urgent: VecDeque<Frame>,
     /// Sessions that have something to write, in turn.
     ready: VecDeque<Id>,
     /// Sessions that there is news of for the other side.
@@ -37,7 +39,9 @@ pub struct Line {
     pub(super) events: VecDeque<Event>,
     /// The parts of a `sync` that have come.
     pub(super) sync: Vec<Held>,
-    /// Whether this connection has said all that must come before a session's frames.
+    /// Whether the other side has said hello on this connection.
+    pub(super) greeted: bool,
+    /// Whether it has said all that must come before a session's frames.
     pub(super) flowing: bool,
     /// Sessions that wait for the other side's `x`, and since when.
     closed: VecDeque<(Instant, Id)>,
@@ -89,12 +93,14 @@ impl Line {
             terms,
             sessions: HashMap::new(),
             last_id: 0,
+            greeting: VecDeque::new(),
             urgent: VecDeque::new(),
             ready: VecDeque::new(),
             news: Vec::new(),
             news_urgent: false,
             events: VecDeque::new(),
             sync: Vec::new(),
+            greeted: false,
             flowing: false,
             closed: VecDeque::new(),
         }
@@ -117,11 +123,10 @@ impl Line {
 
     /// A connection is there. The proxy's line says hello at once, the backend's when the other side has.
     pub fn connect(&mut self) {
-        self.urgent.clear();
+        self.disconnect();
         self.sync.clear();
-        self.flowing = false;
         if self.side == Side::Proxy {
-            self.urgent.push_back(Frame::Hello(self.hello.clone()));
+            self.greeting.push_back(Frame::Hello(self.hello.clone()));
             if self.theirs.is_some() {
                 self.offer_sync();
             }
@@ -130,8 +135,9 @@ impl Line {
 
     /// The connection broke: nothing is written until there is another.
     pub fn disconnect(&mut self) {
-        self.flowing = false;
-        self.urgent.clear();
+        (self.greeted, self.flowing) = (false, false);
+        self.greeting.clear();
+        self.urgent.retain(|frame| matches!(frame, Frame::Drain(_)));
     }
 
     /// Nothing will be taken up again: every session ends.
@@ -176,7 +182,7 @@ impl Line {
     /// Turns a client away.
     pub fn deny(&mut self, id: Id, denied: Denied) {
         // Lost in a break, it is asked for again, and given again.
-        if self.sessions.remove(&id).is_some() {
+        if self.sessions.remove(&id).is_some() && self.flowing {
             self.urgent.push_back(Frame::Deny(id, Box::new(denied)));
         }
     }
@@ -265,11 +271,12 @@ impl Line {
 
     /// The next frame to write.
     pub fn poll(&mut self) -> Option<Frame> {
+        let greeting = self.greeting.pop_front();
+        if greeting.is_some() || !self.flowing {
+            return greeting;
+        }
         if let Some(frame) = self.urgent.pop_front() {
             return Some(frame);
-        }
-        if !self.flowing {
-            return None;
         }
         while let Some(id) = self.ready.pop_front() {
             let Some(stream) = self.sessions.get_mut(&id) else { continue };

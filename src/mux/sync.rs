@@ -17,7 +17,7 @@ impl Line {
         let mut parts: Vec<&[Held]> = all.chunks(PART).collect();
         let last = parts.pop().unwrap_or_default();
         for (part, more) in parts.into_iter().map(|part| (part, true)).chain([(last, false)]) {
-            self.urgent.push_back(Frame::Sync { epoch: epoch.clone(), sessions: part.to_vec(), more });
+            self.greeting.push_back(Frame::Sync { epoch: epoch.clone(), sessions: part.to_vec(), more });
         }
     }
 

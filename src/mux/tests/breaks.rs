@@ -131,6 +131,7 @@ impl World {
                 self.deliver(usize::from(backend), count);
             }
             Op::Acks(backend) => {
+                self.write();
                 if let Some(frame) = self.lines[usize::from(backend)].acks() {
                     self.wires[1 - usize::from(backend)].push_back(self.profile.encode(&frame));
                 }

@@ -14,20 +14,19 @@ fn session(proxy: &mut Line, backend: &mut Line) -> Id {
     id
 }
 
+fn denied() -> Denied {
+    let (status, headers) = (http::StatusCode::FORBIDDEN, http::HeaderMap::new());
+    Denied { status, reason: "no".to_owned(), headers, engine_io: true }
+}
+
 #[test]
 fn a_client_that_is_turned_away_is_told_why() {
     let (mut proxy, mut backend) = pair(100);
     let id = proxy.open(opening()).expect("a number");
     exchange(&mut proxy, &mut backend, Profile::Binary).expect("sound");
-    let denied = Denied {
-        status: http::StatusCode::FORBIDDEN,
-        reason: "no".to_owned(),
-        headers: http::HeaderMap::new(),
-        engine_io: true,
-    };
-    backend.deny(id, denied.clone());
+    backend.deny(id, denied());
     exchange(&mut proxy, &mut backend, Profile::Binary).expect("sound");
-    assert!(events(&mut proxy).contains(&Event::Answered(id, Err(Box::new(denied)))));
+    assert!(events(&mut proxy).contains(&Event::Answered(id, Err(Box::new(denied())))));
     assert!(proxy.is_empty() && backend.is_empty());
 }
 
@@ -166,6 +165,38 @@ fn what_breaks_the_protocol_is_a_violation() {
     }
     let asked = proxy.open(opening()).expect("a number");
     assert!(proxy.handle(Frame::Message(asked, 1, text("before its ok")), now()).is_err());
+}
+
+#[test]
+fn nothing_is_said_or_heard_before_hello_and_sync() {
+    let (mut proxy, mut backend) = pair(100);
+    let id = session(&mut proxy, &mut backend);
+    let asked = proxy.open(opening()).expect("a number");
+    exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
+    for line in [&mut proxy, &mut backend] {
+        line.disconnect();
+        line.drain(1);
+        line.connect();
+    }
+    assert!(proxy.handle(Frame::Message(id, 1, text("before hello")), now()).is_err());
+    while let Some(frame @ Frame::Hello(_)) = proxy.poll() {
+        backend.handle(frame, now()).expect("sound");
+    }
+    backend.deny(asked, denied());
+    let said: Vec<Frame> = std::iter::from_fn(|| backend.poll()).collect();
+    let [hello @ Frame::Hello(_)] = &said[..] else { panic!("{said:?}") };
+    proxy.handle(hello.clone(), now()).expect("sound");
+    for line in [&mut proxy, &mut backend] {
+        assert!(line.handle(Frame::Message(id, 1, text("before sync")), now()).is_err());
+    }
+}
+
+#[test]
+fn a_drain_is_told_on_the_next_connection() {
+    let (mut proxy, mut backend) = (proxy(100), backend(100, true));
+    proxy.drain(7);
+    meet(&mut proxy, &mut backend);
+    assert!(events(&mut backend).contains(&Event::Drain(7)));
 }
 
 #[test]

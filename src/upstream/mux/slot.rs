@@ -137,7 +137,12 @@ impl Slot {
     async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, mut pump: Pump<'_>) -> After {
         let greeted = timeout(self.settings.handshake_timeout, wait(trunk, Trunk::is_greeted));
         tokio::select! {
-            ended = pump.run() => return ended.into(),
+            ended = pump.run() => {
+                if !trunk.is_greeted() {
+                    self.note_down(&OpenError::Protocol("it ended without a hello".to_owned()));
+                }
+                return ended.into();
+            }
             greeted = greeted => if greeted.is_err() {
                 pump.close(1002, "no hello").await;
                 self.note_down(&OpenError::Slow(self.settings.handshake_timeout));

@@ -219,8 +219,8 @@ async function traffic(t) {
   const clients = [];
   const got = () => clients.reduce((sum, { session }) => sum + session.got, 0);
   const enough = () => proxy.resumed >= CUTS && got() >= MESSAGES;
-  const budget = () => (enough() ? Infinity : 600 + random.below(random.pick([1000, 10_000, 60_000])));
-  const line = await relay(t.backend.port, budget);
+  const pass = () => (enough() ? Infinity : 600 + random.below(random.pick([1000, 10_000, 60_000])));
+  const line = await relay(t.backend.port, () => ({ pass: pass() }));
   const proxy = new Proxy({ port: line.port, epoch: t.epoch(), credit: 1000 });
   const running = proxy.run();
   try {

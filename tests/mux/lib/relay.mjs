@@ -1,27 +1,51 @@
-// A TCP relay that cuts: each connection passes so many bytes, both ways together, and is destroyed then.
+// A TCP relay that cuts: each connection passes so many bytes, both ways together, loses some more, and is cut then.
 
 import net from 'node:net';
 import { once } from 'node:events';
 
-/** Relays to `port`. `budget()` is asked once for each connection. */
-export async function relay(port, budget) {
+// Who has nothing to say any more can't lose it.
+const LOSING_MS = 20;
+
+/**
+ * Relays to `port`. `plan()` is asked once for each connection, and may be changed while it lives: `pass` bytes are
+ * passed, `lose` more are lost (none, if left out), and the end is a FIN, or an RST if `reset`.
+ */
+export async function relay(port, plan) {
+  const links = new Set();
+  let cuts = 0;
   const server = net.createServer((near) => {
     const far = net.connect(port, '127.0.0.1');
-    let left = budget();
-    const cut = () => {
-      near.destroy();
-      far.destroy();
+    const both = [near, far];
+    const mine = plan();
+    let over = false;
+    links.add(both);
+    const end = () => {
+      links.delete(both);
+      both.forEach((socket) => (mine.reset && over ? socket.resetAndDestroy() : socket.destroy()));
+    };
+    const cut = (to) => {
+      if (!over) cuts += 1;
+      over = true;
+      // What was passed shall still arrive, unless an RST overtakes it.
+      if (mine.lose || mine.reset) end();
+      else to.end(end);
     };
     const pass = (to) => (bytes) => {
-      to.write(bytes.subarray(0, Math.max(left, 0)));
-      left -= bytes.length;
-      // What was passed shall still arrive.
-      if (left <= 0) to.end(cut);
+      const left = Math.max(mine.pass, 0);
+      mine.pass -= bytes.length;
+      if (left > 0) to.write(bytes.subarray(0, left));
+      if (mine.pass > 0) return;
+      if (mine.pass + (mine.lose ?? 0) <= 0) cut(to);
+      else setTimeout(cut, LOSING_MS, to);
     };
-    near.on('data', pass(far)).on('error', cut).on('close', cut);
-    far.on('data', pass(near)).on('error', cut).on('close', cut);
+    near.on('data', pass(far)).on('error', end).on('close', end);
+    far.on('data', pass(near)).on('error', end).on('close', end);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { port: server.address().port, close: () => server.close() };
+  const close = () => {
+    server.close();
+    links.forEach((both) => both.forEach((socket) => socket.destroy()));
+  };
+  return { port: server.address().port, close, cuts: () => cuts };
 }

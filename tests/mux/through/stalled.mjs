@@ -1,0 +1,113 @@
+// One client that fetches nothing, while its backend has much for it; all others must not notice.
+
+import assert from 'node:assert/strict';
+import { setMaxListeners } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Polling } from '../lib/client.mjs';
+import { StandIn } from '../lib/stand-in.mjs';
+import { inTurn, until } from '../lib/until.mjs';
+
+const OTHERS = 1999;
+const SIZE = 10_000;
+// Far more than credit and outbox_max together; without credit all of it comes over the shared WebSocket.
+const TIMES = { withCredit: 3000, without: 400 };
+const WINDOW_MS = 1500;
+const PACE_MS = 4000;
+// Its outbox and its credit, and room for an allocator's mood.
+const GROWTH_MAX = 8 << 20;
+
+/** The others: each echoes in its own time, until `stop`. */
+class Others {
+  #taken = [];
+  #stopping = new AbortController();
+
+  constructor(clients, random) {
+    setMaxListeners(0, this.#stopping.signal);
+    this.talking = Promise.all(clients.map((client) => this.#talk(client, random)));
+    this.talking.catch(() => {});
+  }
+
+  /** Quantiles of the latencies of a while. */
+  async measure() {
+    this.#taken = [];
+    await Promise.race([sleep(WINDOW_MS), this.talking]);
+    const taken = this.#taken.toSorted((a, b) => a - b);
+    assert.ok(taken.length > 100, `only ${taken.length} echoes in ${WINDOW_MS} ms`);
+    const quantile = (share) => taken[Math.floor(share * taken.length)];
+    return { p50: quantile(0.5), p99: quantile(0.99) };
+  }
+
+  /** Throws what has failed. */
+  async stop() {
+    this.#stopping.abort();
+    await this.talking;
+  }
+
+  async #talk(client, random) {
+    const { signal } = this.#stopping;
+    // At first they are spread as they will be later on.
+    const pause = (i) => sleep(random.below(i ? PACE_MS : PACE_MS / 2), undefined, { signal }).catch(() => {});
+    for (let i = 0; await pause(i), !signal.aborted; i++) {
+      const began = performance.now();
+      assert.equal(await client.echo(`${i}`), `${i}`);
+      this.#taken.push(performance.now() - began);
+    }
+  }
+}
+
+/** A flood for a client that parks no poll; gives it and the others, whose latency must have stayed. */
+async function flood(scene, polliwog, times) {
+  const clients = Array.from({ length: OTHERS }, () => scene.client(Polling, polliwog));
+  await inTurn(clients, (client) => client.open());
+  const stalled = await scene.client(Polling, polliwog).open({ stalled: true });
+  const others = new Others(clients, scene.random);
+  await sleep(PACE_MS / 4);
+  const before = await others.measure();
+  const memory = polliwog.memory;
+  stalled.send(`flood:${times}:${SIZE}`);
+  const during = await others.measure();
+  for (const [name, bound] of [['p50', 50], ['p99', 250]]) {
+    assert.ok(during[name] < 3 * before[name] + bound, `${name} was ${before[name]} ms and is ${during[name]} ms`);
+  }
+  const growth = polliwog.memory - memory;
+  assert.ok(growth < GROWTH_MAX, `memory grew by ${growth} bytes`);
+  return { stalled, others };
+}
+
+export default [
+  {
+    name: 'a stalled client delays nobody, takes no more memory than its share, and gets everything at last',
+    backends: ['long.mjs'],
+    timeout: 30_000,
+    async run(scene) {
+      const { polliwog } = await scene.pair();
+      const { stalled, others } = await flood(scene, polliwog, TIMES.withCredit);
+      stalled.poll();
+      for (let i = 1; i <= TIMES.withCredit; i++) assert.equal(await stalled.next(), `${i}`.padEnd(SIZE, '.'));
+      assert.equal(await stalled.echo('and on'), 'and on');
+      await others.stop();
+      assert.equal(await polliwog.metric('polliwog_sessions'), OTHERS + 1);
+    },
+  },
+  {
+    name: 'a backend without credit that floods a stalled client loses that session with 1008, and no other',
+    backends: ['short.py'],
+    timeout: 30_000,
+    async run(scene) {
+      const backend = await scene.backend();
+      const tap = scene.keep(await StandIn.tap(backend.port));
+      const polliwog = await scene.polliwog(tap.port);
+      const { stalled, others } = await flood(scene, polliwog, TIMES.without);
+      await until(() => tap.heard('x').length, () => 'the session is closed');
+      assert.deepEqual(tap.heard('x').map((frame) => frame.slice(2)), [[1, 1008, 'over its credit']]);
+      stalled.poll();
+      const got = [];
+      stalled.got = (data) => got.push(data);
+      assert.deepEqual(await stalled.ended, { packet: '1' });
+      assert.ok(got.length < TIMES.without / 2, `it got ${got.length}`);
+      got.forEach((data, i) => assert.equal(data, `${i + 1}`.padEnd(SIZE, '.')));
+      await others.stop();
+      assert.equal(await polliwog.metric('polliwog_sessions'), OTHERS);
+    },
+  },
+];

@@ -20,8 +20,8 @@ export class Context {
   measures = new Map();
   #ends = [];
 
-  constructor({ port, proxied, transport, path, backend, backendPort }) {
-    Object.assign(this, { port, proxied, transport, path, backend, backendPort });
+  constructor({ port, proxied, through, way, transport, path, backend, backendPort }) {
+    Object.assign(this, { port, proxied, through, way, transport, path, backend, backendPort });
     this.transports = TRANSPORTS[transport] ?? [];
     this.url = `http://127.0.0.1:${port}`;
   }

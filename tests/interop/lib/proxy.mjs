@@ -1,4 +1,4 @@
-// One proxy process: its configuration, its start, its end by SIGTERM, and what it said on the standard error.
+// One proxy process: its start, its end by SIGTERM, and what it said on the standard error.
 
 import { spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
 import { accepts, freePort, sleep } from './ports.mjs';
+import { request } from './raw.mjs';
 
 const READY_MS = 10_000;
 const END_MS = 10_000;
@@ -21,30 +22,42 @@ process.on('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130));
 
 export class Proxy {
+  #binary;
   #child;
-  #directory;
+  #file;
   #stderr = '';
   #exit;
 
-  /** Starts `binary` in front of the backend on `backendPort` and waits until its port accepts. */
-  static async start(binary, profile, backendPort) {
-    const proxy = new Proxy();
-    proxy.port = await freePort();
-    proxy.#directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
-    directories.add(proxy.#directory);
-    const file = path.join(proxy.#directory, 'config.toml');
-    await writeFile(file, config(profile, proxy.port, backendPort));
-    const child = spawn(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    proxy.#child = child;
+  constructor(binary, port, file) {
+    Object.assign(this, { port });
+    this.#binary = binary;
+    this.#file = file;
+  }
+
+  /** Starts `binary` on a port of its own; `config(port)` is its configuration. */
+  static async start(binary, config) {
+    const port = await freePort();
+    const directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
+    directories.add(directory);
+    const file = path.join(directory, 'config.toml');
+    await writeFile(file, config(port));
+    const proxy = new Proxy(binary, port, file);
+    await proxy.start();
+    return proxy;
+  }
+
+  /** Starts the process, for the first time or again, and waits until its port accepts. */
+  async start() {
+    const child = spawn(this.#binary, ['run', '--config', this.#file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = child;
     children.add(child);
     child.once('exit', () => children.delete(child));
-    proxy.#exit = new Promise((resolve) => {
+    this.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(String(error)));
       child.once('exit', (code, signal) => resolve(code ?? signal));
     });
-    child.stderr.setEncoding('utf8').on('data', (text) => (proxy.#stderr = (proxy.#stderr + text).slice(-200_000)));
-    await proxy.#ready();
-    return proxy;
+    child.stderr.setEncoding('utf8').on('data', (text) => (this.#stderr = (this.#stderr + text).slice(-200_000)));
+    await this.#ready();
   }
 
   /** A place in the standard error, to be given to `since`. */
@@ -59,6 +72,22 @@ export class Proxy {
 
   get alive() {
     return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Sends a signal, and waits for nothing. */
+  kill(signal) {
+    this.#child.kill(signal);
+  }
+
+  /** Its exit code, or the signal that ended it. */
+  get ended() {
+    return this.#exit;
+  }
+
+  /** What its admin listener says of whether it is ready: `{ status, body }`. */
+  readyz() {
+    const port = Number([...this.#stderr.matchAll(/admin listening address=127\.0\.0\.1:(\d+)/g)].at(-1)[1]);
+    return request({ port, path: '/readyz' });
   }
 
   /** Ends it by SIGTERM and returns its exit code; one that does not end is killed, and told as "killed". */
@@ -87,24 +116,6 @@ export class Proxy {
       await sleep(10);
     }
   }
-}
-
-function config({ kind, path: prefix, route = {}, upstream = {} }, port, backendPort) {
-  const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
-  return [
-    '[server]',
-    `listen = ["127.0.0.1:${port}"]`,
-    '',
-    '[admin]',
-    'listen = "127.0.0.1:0"',
-    '',
-    '[[routes]]',
-    ...lines({ path: prefix, dialect: 'engine.io', upstream: 'b', close_timeout: '2s', ...route }),
-    '',
-    '[upstreams.b]',
-    ...lines({ kind, url: `ws://127.0.0.1:${backendPort}${kind === 'websocket' ? '/' : prefix}`, ...upstream }),
-    '',
-  ].join('\n');
 }
 
 /** Runs `work` in a forked node process that says "ready", and gives the process; used for a backend that is killed. */

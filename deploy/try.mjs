@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Runs the files of this directory as they are, but for their ports: the example backend behind Polliwog, alone and
-// behind each front that is installed (nginx, HAProxy), with stock clients in front. Exits 1 if anything fails.
+// behind each front that is installed (nginx, HAProxy), and behind two Polliwogs with one WebSocket between them, with
+// stock clients in front. Exits 1 if anything fails.
 //
 //   cargo build && tests/interop/run --list >/dev/null && node deploy/try.mjs [--idle]
 //
@@ -116,6 +117,8 @@ async function look(port) {
   const headers = { Origin: "https://elsewhere.test", "Access-Control-Request-Method": "POST" };
   const preflight = await fetch(target, { method: "OPTIONS", headers });
   assert(preflight.status === 204 && preflight.headers.has("access-control-allow-methods"), "no preflight");
+  const library = await fetch(`http://127.0.0.1:${port}/socket.io/socket.io.min.js`);
+  assert(library.status === 200 && (await library.text()).includes("Socket.IO v4"), "no client library");
   const { sid } = JSON.parse((await answer.text()).slice(1));
   const post = (body) => fetch(`${target}&sid=${sid}`, { method: "POST", body });
   assert((await post("40")).status === 200, "a POST");
@@ -128,7 +131,8 @@ async function look(port) {
   assert((await post("1")).status === 200, "a goodbye");
 }
 
-const [backend, polliwog, admin, nginx, haproxy] = await Promise.all(Array.from({ length: 5 }, freePort));
+const ports = await Promise.all(Array.from({ length: 7 }, freePort));
+const [backend, polliwog, admin, nginx, haproxy, edge, beside] = ports;
 await start("the backend", backend, process.execPath, [path.join(here, "backend/server.js")], {
   NODE_PATH: path.join(interop, "node_modules"),
   PORT: String(backend),
@@ -168,6 +172,23 @@ if (installed("haproxy")) {
   await start("HAProxy", haproxy, "haproxy", ["-db", "-f", write("haproxy.cfg", file)]);
   cases.push(["behind HAProxy", haproxy, "127.0.0.1, 127.0.0.1"]);
 }
+
+const besideFile = adapt(
+  "mux/beside-the-backend.toml",
+  ["0.0.0.0:8081", `127.0.0.1:${beside}`],
+  ["127.0.0.1:3000", `127.0.0.1:${backend}`],
+);
+const edgeFile = adapt(
+  "mux/edge.toml",
+  ["0.0.0.0:8080", `127.0.0.1:${edge}`],
+  ["# trusted_proxies = [\"10.0.0.0/8\"]", "trusted_proxies = [\"127.0.0.1\"]"],
+  ["10.0.0.7:8081", `127.0.0.1:${beside}`],
+  ["https://chat.example.org", "*"],
+);
+const noAdmin = { POLLIWOG_ADMIN__LISTEN: "127.0.0.1:0" };
+await start("Polliwog beside the backend", beside, binary, ["run", "--config", write("beside.toml", besideFile)], noAdmin);
+await start("Polliwog at the edge", edge, binary, ["run", "--config", write("edge.toml", edgeFile)], noAdmin);
+cases.push(["over one WebSocket", edge, "6.6.6.6, 127.0.0.1"]);
 
 const work = cases.flatMap(([name, port, known]) => [
   ...[["polling"], ["websocket"], ["polling", "websocket"]].map((transports) => [

@@ -1,6 +1,7 @@
 //! Dialect `mux`: another proxy's sessions, over one connection, each led to a link of its own (`docs/mux.md`).
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ struct Epoch {
 impl Demux {
     /// Serves one request.
     pub fn serve(self: Arc<Self>, mut head: Parts, client: Client, route: Arc<Route>) -> Response {
-        let response = match self.admit(&head, &route) {
+        let response = match self.admit(&head, client.peer, &route) {
             Ok((response, profile)) => {
                 let upgrade = websocket::upgraded(take_upgrade(&mut head));
                 let demux = Arc::clone(&self);
@@ -70,7 +71,12 @@ impl Demux {
         response
     }
 
-    fn admit(&self, head: &Parts, route: &Route) -> Result<(Response, Profile), Box<Response>> {
+    fn admit(
+        &self,
+        head: &Parts,
+        peer: SocketAddr,
+        route: &Route,
+    ) -> Result<(Response, Profile), Box<Response>> {
         let refuse = |status, text| Err(Box::new(plain(status, text)));
         if Road::of(&head.headers) != Road::WebSocket {
             let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
@@ -80,7 +86,8 @@ impl Demux {
         if let Some(token) = &route.mux.token
             && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
         {
-            let mut response = plain(StatusCode::UNAUTHORIZED, "a token is needed\n");
+            tracing::warn!(route = route.path, %peer, "a proxy without the right token is turned away");
+            let mut response = plain(StatusCode::UNAUTHORIZED, "the right token is needed\n");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(Box::new(response));
         }

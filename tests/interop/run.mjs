@@ -5,15 +5,22 @@ import path from 'node:path';
 import { Runner } from './lib/runner.mjs';
 import { closeBrowser } from './lib/browser.mjs';
 import { TRANSPORTS } from './lib/context.mjs';
+import { WAYS } from './lib/ways.mjs';
 
 const { values: args } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    through: { type: 'string', default: 'proxy' },
     direct: { type: 'boolean', default: false },
     only: { type: 'string' },
     list: { type: 'boolean', default: false },
   },
 });
+
+if (!WAYS[args.through]) {
+  console.error(`--through ${args.through}: there are ${Object.keys(WAYS).join(' and ')}`);
+  process.exit(2);
+}
 
 const FILES = [
   'socketio',
@@ -28,11 +35,13 @@ const FILES = [
   'unreachable',
   'peers',
   'browser',
+  'demux',
 ];
 const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];
 for (const suite of suites) {
+  if (!(suite.ways ?? Object.keys(WAYS)).includes(args.through)) continue;
   for (const test of suite.cases) {
     for (const transport of test.transports ?? Object.keys(TRANSPORTS)) {
       if (args.quick && !(test.quick ?? []).includes(transport)) continue;
@@ -60,9 +69,9 @@ process.on('unhandledRejection', (error) => {
   report('failed', 'an error that no case awaited', '', [String(error?.stack ?? error)]);
 });
 
-console.log(binary ? `Each case directly, then through ${binary}` : 'Directly only: POLLIWOG_BIN names no proxy');
+console.log(binary ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}` : 'Directly only: POLLIWOG_BIN names no proxy');
 const began = performance.now();
-const { passed, failed, skipped } = await new Runner({ binary, parallel: 3, report }).run(jobs);
+const { passed, failed, skipped } = await new Runner({ binary, through: args.through, parallel: 3, report }).run(jobs);
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
 const tail = skipped ? `, ${skipped} skipped` : '';
 console.log(`${passed} passed, ${failed + stray} failed${tail}`);

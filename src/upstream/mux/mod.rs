@@ -86,8 +86,10 @@ impl Mux {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let trunk = self.slot().ok_or_else(unreachable)?.trunk();
-        let (id, answer) = trunk.open(question(request)).ok_or_else(unreachable)?;
+        let slot = self.slot();
+        let trunk = slot.trunk();
+        let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;
+        slot.hurry();
         // Dropped, it takes the session back.
         let link = MuxLink::new(trunk, id);
         match deadline.bound(answer).await?.unwrap_or(Err(Unopened::Lost(Closing::default()))) {
@@ -95,16 +97,16 @@ impl Mux {
             Err(Unopened::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied)))),
             Err(Unopened::Lost(closing)) => {
                 tracing::debug!(reason = closing.reason.as_str(), "a session did not begin");
-                Err(unreachable())
+                Err(slot.unreached())
             }
         }
     }
 
-    /// The next connection in turn that is not known to be down.
-    fn slot(&self) -> Option<&Slot> {
+    /// The next connection in turn; one that is known to be down only where all are.
+    fn slot(&self) -> &Slot {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let turn = self.slots.iter().cycle().skip(first).take(self.slots.len());
-        turn.map(|slot| &**slot).find(|slot| !slot.is_down())
+        turn.map(|slot| &**slot).find(|slot| !slot.is_down()).unwrap_or(&self.slots[first])
     }
 }
 
@@ -135,10 +137,6 @@ impl Upstream for Mux {
             slot.trunk().drain(patience.as_secs().max(1));
         }
     }
-}
-
-fn unreachable() -> OpenError {
-    OpenError::Down(std::io::Error::new(std::io::ErrorKind::NotConnected, "no shared connection"))
 }
 
 fn question(request: OpenRequest) -> Open {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,10 @@ pub(super) struct Slot {
     trunk: Mutex<Arc<Trunk>>,
     /// Whether the last attempt to connect failed, and none has succeeded since.
     down: AtomicBool,
+    /// Whether it failed for want of an answer in time.
+    slow: AtomicBool,
+    /// Told when somebody wants a session.
+    asked: Notify,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -46,6 +51,8 @@ impl Slot {
             settings: settings.clone(),
             trunk: Mutex::new(Arc::new(fresh(settings))),
             down: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            asked: Notify::new(),
             tracker: tracker.clone(),
             cancel: cancel.clone(),
         });
@@ -61,6 +68,19 @@ impl Slot {
     /// Whether nobody can be reached.
     pub(super) fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
+    }
+
+    /// A session is wanted: where there is no connection, one is tried soon.
+    pub(super) fn hurry(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Why a session could not begin.
+    pub(super) fn unreached(&self) -> OpenError {
+        if self.slow.load(Ordering::Relaxed) {
+            return OpenError::Slow(self.settings.handshake_timeout);
+        }
+        OpenError::Down(std::io::Error::new(std::io::ErrorKind::NotConnected, "no shared connection"))
     }
 
     /// Sessions begin in another epoch from now on; `None` where they do already.
@@ -83,21 +103,21 @@ impl Slot {
         let mut backoff = Backoff::default();
         // Since when there are sessions that wait for another connection.
         let mut broken_at = None;
+        let mut pause = Duration::ZERO;
         loop {
-            let Some(dialled) = self.cancel.run_until_cancelled(Box::pin(self.dial(broken_at))).await else {
+            // Who waits for a connection to come back waits no longer than was promised.
+            let patience = broken_at.map_or(Duration::MAX, |at| self.resume_left(at));
+            let attempt = Box::pin(timeout(patience, self.dial_after(pause)));
+            let Some(dialled) = self.cancel.run_until_cancelled(attempt).await else {
                 return trunk.fail(&STOPPED);
             };
             let mut end = None;
             match dialled {
-                Ok((socket, profile)) => {
-                    let began = Instant::now();
+                Ok(Ok((socket, profile))) => {
                     let connection = trunk.connect();
                     let pump = Pump::new(&trunk, connection, socket, profile);
                     let after = self.serve(&trunk, pump).await;
                     trunk.disconnect(connection);
-                    if began.elapsed() > BACKOFF_MAX {
-                        backoff = Backoff::default();
-                    }
                     if trunk.is_greeted() {
                         broken_at = None;
                     }
@@ -105,17 +125,17 @@ impl Slot {
                     match after {
                         After::Over => return trunk.fail(&STOPPED),
                         After::Violated => end = Some(NONSENSE),
+                        After::Broken if trunk.is_greeted() => backoff = Backoff::default(),
                         After::Broken => {}
                     }
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     self.note_down(&error);
                     trunk.fail_unwritten(&UNREACHED);
                 }
+                Err(_) => {}
             }
-            let given_up =
-                |at: &Instant| !trunk.resumes() || at.elapsed() >= self.settings.mux.resume_timeout;
-            if broken_at.as_ref().is_some_and(given_up) {
+            if broken_at.is_some_and(|at| !trunk.resumes() || self.resume_left(at).is_zero()) {
                 end.get_or_insert(LOST);
             }
             if let Some(end) = end {
@@ -128,10 +148,23 @@ impl Slot {
             } else if trunk.is_draining() && trunk.is_idle() {
                 return;
             }
-            if self.cancel.run_until_cancelled(sleep(backoff.next())).await.is_none() {
-                return trunk.fail(&STOPPED);
-            }
+            pause = backoff.next();
         }
+    }
+
+    /// How much longer sessions wait for another connection.
+    fn resume_left(&self, broken_at: Instant) -> Duration {
+        self.settings.mux.resume_timeout.saturating_sub(broken_at.elapsed())
+    }
+
+    /// Connects after a pause, which is shorter where somebody wants in.
+    async fn dial_after(&self, pause: Duration) -> Result<(WebSocket, Profile), OpenError> {
+        let hurried = async {
+            sleep(BACKOFF_MIN).await;
+            self.asked.notified().await;
+        };
+        let _ = timeout(pause, hurried).await;
+        self.dial().await
     }
 
     async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, mut pump: Pump<'_>) -> After {
@@ -180,7 +213,7 @@ impl Slot {
         pump.close(1001, "going away").await;
     }
 
-    async fn dial(&self, broken_at: Option<Instant>) -> Result<(WebSocket, Profile), OpenError> {
+    async fn dial(&self) -> Result<(WebSocket, Profile), OpenError> {
         let offer = Profile::ALL.iter().map(|profile| profile.subprotocol()).collect::<Vec<_>>().join(", ");
         let mut headers = HeaderMap::new();
         if let Ok(offer) = HeaderValue::from_str(&offer) {
@@ -205,10 +238,7 @@ impl Slot {
             buffers: Buffers::Large,
             first: First::Anybody,
         };
-        // Who waits for a connection to come back waits no longer than was promised.
-        let left = broken_at.map(|at| self.settings.mux.resume_timeout.saturating_sub(at.elapsed()));
-        let patience = self.settings.handshake_timeout.min(left.unwrap_or(Duration::MAX));
-        let deadline = Deadline::after(patience);
+        let deadline = Deadline::after(self.settings.handshake_timeout);
         let accepted = self.dialer.open(request, &terms, deadline).await?;
         let profile =
             accepted.subprotocol.as_ref().and_then(|name| name.to_str().ok()).and_then(Profile::named);
@@ -218,12 +248,14 @@ impl Slot {
     }
 
     fn note_down(&self, error: &OpenError) {
+        self.slow.store(matches!(error, OpenError::Slow(_)), Ordering::Relaxed);
         if !self.down.swap(true, Ordering::Relaxed) {
             tracing::warn!(upstream = %self.dialer, error = %Chain(error), "no shared connection");
         }
     }
 
     fn note_up(&self) {
+        self.slow.store(false, Ordering::Relaxed);
         if self.down.swap(false, Ordering::Relaxed) {
             tracing::info!(upstream = %self.dialer, "the shared connection is there again");
         }

@@ -126,6 +126,7 @@ const cases = [
   },
   {
     name: 'one GET brings the echoes of all that was posted before',
+    alone: true,
     ...NONE,
     server: echo,
     async client(t) {

@@ -6,7 +6,7 @@ import net from 'node:net';
 const ALL = ['polling', 'websocket', 'upgrade'];
 
 /** What a stock Socket.IO client is told, and after how many milliseconds. */
-async function refused(t) {
+export async function refused(t, count = 1) {
   const socket = t.io();
   const began = performance.now();
   socket.on('connect', () => t.log('client', 'connect'));
@@ -15,7 +15,7 @@ async function refused(t) {
     t.log('client', 'connect_error', message, status, context?.responseText);
   });
   socket.connect();
-  const [, message, status, body] = await t.until('client', 'connect_error');
+  const [, message, status, body] = await t.until('client', 'connect_error', count);
   t.assert.equal(message, t.transport === 'websocket' ? 'websocket error' : 'xhr poll error');
   return { status, body, took: performance.now() - began };
 }
@@ -29,6 +29,23 @@ async function listen(t, server) {
   });
   await new Promise((resolve) => server.listen(t.backendPort, '127.0.0.1', resolve));
 }
+
+const refusals = [
+  ['has no room', 503, 'Service Unavailable', 'busy'],
+  ['knows nobody', 401, 'Unauthorized', 'say who you are'],
+].map(([how, code, reason, text]) => ({
+  name: `${how}: its own ${code} passes, with its body`,
+  quick: ['polling', 'websocket'],
+  async client(t) {
+    const head = `HTTP/1.1 ${code} ${reason}\r\nContent-Type: text/plain\r\nContent-Length: ${text.length}`;
+    const server = http.createServer();
+    server.on('upgrade', (request, socket) => socket.end(`${head}\r\nConnection: close\r\n\r\n${text}`));
+    await listen(t, server);
+    const { status, body } = await refused(t);
+    t.assert.equal(status, code);
+    if (t.transport !== 'websocket') t.assert.equal(body, text);
+  },
+}));
 
 const cases = [
   {
@@ -64,22 +81,7 @@ const cases = [
       t.assert.equal((await refused(t)).status, 502);
     },
   },
-  {
-    name: 'has no room: its own 503 passes, with its body',
-    quick: ['polling', 'websocket'],
-    async client(t) {
-      const server = http.createServer();
-      server.on('upgrade', (request, socket) =>
-        socket.end(
-          'HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy',
-        ),
-      );
-      await listen(t, server);
-      const { status, body } = await refused(t);
-      t.assert.equal(status, 503);
-      if (t.transport !== 'websocket') t.assert.equal(body, 'busy');
-    },
-  },
+  ...refusals,
   {
     name: 'was down, is there: the next client gets in',
     quick: ['polling'],

@@ -27,8 +27,8 @@ export class Context {
   measures = new Map();
   #ends = [];
 
-  constructor({ port, proxied, transport, path, suite, backendPort }) {
-    Object.assign(this, { port, proxied, transport, path, suite, backendPort });
+  constructor({ port, proxied, through, way, transport, path, suite, backendPort }) {
+    Object.assign(this, { port, proxied, through, way, transport, path, suite, backendPort });
     running.set(this.id, this);
     this.transports = TRANSPORTS[transport] ?? [];
     this.client = CLIENTS[suite.client ?? '4.8'];

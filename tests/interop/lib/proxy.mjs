@@ -1,4 +1,4 @@
-// One proxy process: its configuration, its start, its end by SIGTERM, and what it said on the standard error.
+// One proxy process: its start, its end by SIGTERM, and what it said on the standard error.
 
 import { rmSync } from 'node:fs';
 import { mkdtemp, writeFile } from 'node:fs/promises';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { accepts, freePort, sleep } from './ports.mjs';
 import { start } from './processes.mjs';
+import { request } from './raw.mjs';
 
 const READY_MS = 10_000;
 const END_MS = 10_000;
@@ -15,28 +16,40 @@ const directories = new Set();
 process.on('exit', () => directories.forEach((directory) => rmSync(directory, { recursive: true, force: true })));
 
 export class Proxy {
+  #binary;
   #child;
-  #directory;
+  #file;
   #stderr = '';
   #exit;
 
-  /** Starts `binary` in front of the backend on `backendPort` and waits until its port accepts. */
-  static async start(binary, profile, backendPort) {
-    const proxy = new Proxy();
-    proxy.port = await freePort();
-    proxy.#directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
-    directories.add(proxy.#directory);
-    const file = path.join(proxy.#directory, 'config.toml');
-    await writeFile(file, config(profile, proxy.port, backendPort));
-    const child = start(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
-    proxy.#child = child;
-    proxy.#exit = new Promise((resolve) => {
+  constructor(binary, port, file) {
+    Object.assign(this, { port });
+    this.#binary = binary;
+    this.#file = file;
+  }
+
+  /** Starts `binary` on a port of its own; `config(port)` is its configuration. */
+  static async start(binary, config) {
+    const port = await freePort();
+    const directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
+    directories.add(directory);
+    const file = path.join(directory, 'config.toml');
+    await writeFile(file, config(port));
+    const proxy = new Proxy(binary, port, file);
+    await proxy.start();
+    return proxy;
+  }
+
+  /** Starts the process, for the first time or again, and waits until its port accepts. */
+  async start() {
+    const child = start(this.#binary, ['run', '--config', this.#file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    this.#child = child;
+    this.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(String(error)));
       child.once('exit', (code, signal) => resolve(code ?? signal));
     });
-    child.stderr.setEncoding('utf8').on('data', (text) => (proxy.#stderr = (proxy.#stderr + text).slice(-200_000)));
-    await proxy.#ready();
-    return proxy;
+    child.stderr.setEncoding('utf8').on('data', (text) => (this.#stderr = (this.#stderr + text).slice(-200_000)));
+    await this.#ready();
   }
 
   /** A place in the standard error, to be given to `since`. */
@@ -51,6 +64,22 @@ export class Proxy {
 
   get alive() {
     return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Sends a signal, and waits for nothing. */
+  kill(signal) {
+    this.#child.kill(signal);
+  }
+
+  /** Its exit code, or the signal that ended it. */
+  get ended() {
+    return this.#exit;
+  }
+
+  /** What its admin listener says of whether it is ready: `{ status, body }`. */
+  readyz() {
+    const port = Number([...this.#stderr.matchAll(/admin listening address=127\.0\.0\.1:(\d+)/g)].at(-1)[1]);
+    return request({ port, path: '/readyz' });
   }
 
   /** Ends it by SIGTERM and returns its exit code; one that does not end is killed, and told as "killed". */
@@ -79,27 +108,4 @@ export class Proxy {
       await sleep(10);
     }
   }
-}
-
-function config({ kind, path: prefix, route = {}, upstream = {} }, port, backendPort) {
-  const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);
-  return [
-    '[server]',
-    `listen = ["127.0.0.1:${port}"]`,
-    '',
-    '[admin]',
-    'listen = "127.0.0.1:0"',
-    '',
-    '[[routes]]',
-    ...lines({ path: prefix, dialect: 'engine.io', upstream: 'b', close_timeout: '2s', ...route }),
-    '',
-    '[upstreams.b]',
-    ...lines({ kind, url: `ws://127.0.0.1:${backendPort}${kind === 'websocket' ? '/' : prefix}`, ...upstream }),
-    '',
-  ].join('\n');
-}
-
-function toml(value) {
-  if (typeof value !== 'object' || Array.isArray(value)) return JSON.stringify(value);
-  return `{ ${Object.entries(value).map(([key, inner]) => `${key} = ${toml(inner)}`)} }`;
 }

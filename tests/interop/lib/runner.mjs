@@ -8,7 +8,7 @@ import { freePort } from './ports.mjs';
 import { Backend } from './backend.mjs';
 import { Context } from './context.mjs';
 import { compare } from './transcript.mjs';
-import { Proxy } from './proxy.mjs';
+import { WAYS } from './ways.mjs';
 
 const STAND_IN = fileURLToPath(new URL('stand-in.mjs', import.meta.url));
 const ATTEMPTS = 3;
@@ -26,8 +26,8 @@ export class Runner {
   #lanes = [];
   results = { passed: 0, failed: 0, skipped: 0 };
 
-  constructor({ binary, parallel, report }) {
-    Object.assign(this, { binary, parallel, report });
+  constructor({ binary, through, parallel, report }) {
+    Object.assign(this, { binary, through, parallel, report });
   }
 
   async run(jobs) {
@@ -72,7 +72,7 @@ export class Runner {
     if (this.binary && faults.length === 0) {
       const run = await this.#once('proxied', { suite, test, transport, lane, faults, times });
       if (oracle && faults.length === 0) {
-        faults.push(...compare(oracle.transcript, run.transcript, test));
+        faults.push(...compare(oracle.transcript, run.transcript, test, this.through));
         faults.push(...slower(oracle.measures, run.measures));
         if (faults.length) faults.push(...said(lane.proxy, lane.mark));
       }
@@ -87,11 +87,12 @@ export class Runner {
     const proxied = side === 'proxied';
     let context;
     try {
-      const proxy = proxied ? await this.#proxy(lane, 'proxy', this.binary) : await this.#reference(lane, suite);
+      const proxy = proxied ? await this.#proxy(lane) : await this.#reference(lane, suite);
       if (proxied) lane.mark = proxy.mark;
       const port = proxy ? proxy.port : lane.backendPort;
       const { path } = lane.profile;
-      context = new Context({ port, proxied, transport, path, suite, backendPort: lane.backendPort });
+      const through = proxied ? this.through : undefined;
+      context = new Context({ port, proxied, through, way: proxy, transport, path, suite, backendPort: lane.backendPort });
       await deadline(test.timeout ?? 10_000, perform(suite, test, context));
       context.transcript.seal();
       context.passed = true;
@@ -128,32 +129,36 @@ export class Runner {
     return lane;
   }
 
-  /** The lane's proxy, started by its first case. One that cannot start is not tried again. */
-  async #proxy(lane, which, binary) {
+  #proxy(lane) {
+    return this.#way(lane, 'proxy', this.through, this.binary);
+  }
+
+  #reference(lane, suite) {
+    return suite.backend === 'ws' ? this.#way(lane, 'reference', 'proxy', STAND_IN) : undefined;
+  }
+
+  /** What stands between the lane's clients and its backend, started by its first case. One that cannot start is not tried again. */
+  async #way(lane, which, through, binary) {
     if (lane[which] && !lane[which].alive) {
-      const last = lane[which].since(0);
+      const last = lane[which].since();
+      await lane[which].stop();
       lane[which] = undefined;
       throw new Error(`the proxy had died before the case began; it said last:\n${last}`);
     }
     if (lane.broken[which]) throw lane.broken[which];
     try {
-      return (lane[which] ??= await Proxy.start(binary, lane.profile, lane.backendPort));
+      return (lane[which] ??= await WAYS[through](binary, lane.profile, lane.backendPort));
     } catch (error) {
       lane.broken[which] = error;
       throw error;
     }
   }
 
-  #reference(lane, suite) {
-    return suite.backend === 'ws' ? this.#proxy(lane, 'reference', STAND_IN) : undefined;
-  }
-
   async #end(lane) {
     await lane.reference?.stop();
     if (!lane.proxy) return;
-    const mark = Math.max(0, lane.proxy.mark - 4000);
-    const code = await lane.proxy.stop();
-    const faults = code === 0 ? [] : [`exit code after SIGTERM: ${code}`, ...said(lane.proxy, mark)];
+    const faults = await lane.proxy.stop();
+    if (faults.length) faults.push(...said(lane.proxy));
     this.results[faults.length ? 'failed' : 'passed'] += 1;
     this.report(faults.length ? 'failed' : 'passed', `proxy ends with 0 on SIGTERM ${lane.id}`, '', faults);
   }

@@ -68,18 +68,19 @@ export function normalise(value) {
 
 /**
  * Compares two transcripts. `differs` lists what a bridge cannot hide: `{ track, label, direct, proxied, why }`, where
- * `direct` and `proxied` are the event's values; such an event of the proxied run counts as the direct one. Tracks named
- * in `ignore` are not compared.
+ * `direct` and `proxied` are the event's values; such an event of the proxied run counts as the direct one. A rule with
+ * `through` holds for that way only. Tracks named in `ignore` are not compared.
  * Returns lines that show the first difference of each track; none when they are equal.
  */
-export function compare(direct, proxied, { differs = [], ignore = [] }) {
+export function compare(direct, proxied, { differs = [], ignore = [] }, through) {
+  const rules = differs.filter((rule) => (rule.through ?? through) === through);
   const [left, right] = [direct.toJSON(), proxied.toJSON()];
   const lines = [];
   for (const track of new Set([...Object.keys(left), ...Object.keys(right)])) {
     if (ignore.includes(track)) continue;
     const [a, b] = [left[track] ?? [], right[track] ?? []];
     for (let i = 0; i < Math.max(a.length, b.length); i++) {
-      if (isDeepStrictEqual(a[i], b[i]) || allowed(track, a[i], b[i], differs)) continue;
+      if (isDeepStrictEqual(a[i], b[i]) || allowed(track, a[i], b[i], rules)) continue;
       lines.push(`track ${track}, event ${i}:`);
       for (let before = Math.max(0, i - 2); before < i; before++) lines.push(`      both     ${show(a[before])}`);
       for (let at = i; at < Math.min(i + 3, a.length); at++) lines.push(`    - direct   ${show(a[at])}`);

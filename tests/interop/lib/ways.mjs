@@ -1,0 +1,94 @@
+// The ways from a client to a backend: through one proxy, or through an edge whose sessions share a WebSocket to a
+// demultiplexer beside the backend.
+
+import { relay } from '../../mux/lib/relay.mjs';
+import { Proxy } from './proxy.mjs';
+
+const TOKEN = 'interop-secret';
+const CLIENT_FILES = 'socket.io.';
+
+/** By the words of `--through`: each starts what the lane's `profile` asks for, in front of the backend. */
+export const WAYS = {
+  async proxy(binary, profile, backendPort) {
+    const upstream = { kind: profile.kind, url: urlOf(profile, backendPort), ...profile.upstream };
+    return new Way({ proxy: await Proxy.start(binary, (port) => config(port, [sessions(profile)], upstream)) });
+  },
+
+  async demux(binary, profile, backendPort) {
+    // The whole of a client's path comes through, so the backend's URL is only the base.
+    const backend = { kind: profile.kind, url: `ws://127.0.0.1:${backendPort}/`, ...profile.upstream };
+    const files = profile.path === '/socket.io/' ? [{ path: profile.path + CLIENT_FILES, dialect: 'http' }] : [];
+    const trunk = { path: '/mux', dialect: 'mux', close_timeout: '2s', mux: { token: TOKEN } };
+    const demux = await Proxy.start(binary, (port) => config(port, [trunk, ...files], backend));
+    const line = { count: 0, port: demux.port };
+    if (profile.cutAfter) {
+      Object.assign(line, await relay(demux.port, () => ((line.count += 1), profile.cutAfter)));
+    }
+    const mux = { token: TOKEN, ...profile.edge?.mux };
+    const far = { kind: 'mux', url: `ws://127.0.0.1:${line.port}/mux`, ...profile.edge, mux };
+    // Echoes are two hops away, on a busy machine.
+    const near = { linger: '30ms', ...sessions(profile) };
+    const edge = await Proxy.start(binary, (port) => config(port, [near, ...files], far));
+    return Object.assign(new Way({ edge, demux }), { line });
+  },
+};
+
+/** What was started, by name; the first of it is where clients come in. */
+class Way {
+  #parts;
+
+  constructor(parts) {
+    this.#parts = Object.entries(parts);
+    Object.assign(this, parts, { port: this.#parts[0][1].port });
+  }
+
+  get alive() {
+    return this.#parts.every(([, proxy]) => proxy.alive);
+  }
+
+  /** A place in what is said on the standard errors, to be given to `since`. */
+  get mark() {
+    return this.#parts.map(([, proxy]) => proxy.mark);
+  }
+
+  since(mark = []) {
+    const said = this.#parts.map(([name, proxy], index) => [name, proxy.since(mark[index] ?? 0)]);
+    return said.flatMap(([name, text]) => (text ? [`${name}: ${text}`] : [])).join('\n');
+  }
+
+  /** Ends all of it by SIGTERM, one after the other; every exit code but 0 is a fault. */
+  async stop() {
+    const faults = [];
+    for (const [name, proxy] of this.#parts) {
+      const code = await proxy.stop();
+      if (code !== 0) faults.push(`exit code of the ${name} after SIGTERM: ${code}`);
+    }
+    this.line?.close?.();
+    return faults;
+  }
+}
+
+const sessions = ({ path, route }) => ({ path, dialect: 'engine.io', close_timeout: '2s', ...route });
+
+const urlOf = ({ kind, path }, port) => `ws://127.0.0.1:${port}${kind === 'websocket' ? '/' : path}`;
+
+function config(port, routes, upstream) {
+  const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);
+  return [
+    '[server]',
+    `listen = ["127.0.0.1:${port}"]`,
+    '',
+    '[admin]',
+    'listen = "127.0.0.1:0"',
+    ...routes.flatMap((route) => ['', '[[routes]]', ...lines({ upstream: 'b', ...route })]),
+    '',
+    '[upstreams.b]',
+    ...lines(upstream),
+    '',
+  ].join('\n');
+}
+
+function toml(value) {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) return JSON.stringify(value);
+  return `{ ${Object.entries(value).map(([key, inner]) => `${key} = ${toml(inner)}`)} }`;
+}

@@ -22,7 +22,7 @@ export const WAYS = {
     const demux = await Proxy.start(binary, (port) => config(port, [trunk, ...files], backend));
     const line = { count: 0, port: demux.port };
     if (profile.cutAfter) {
-      Object.assign(line, await relay(demux.port, () => ((line.count += 1), profile.cutAfter)));
+      Object.assign(line, await relay(demux.port, () => ((line.count += 1), { pass: profile.cutAfter })));
     }
     const mux = { token: TOKEN, ...profile.edge?.mux };
     const far = { kind: 'mux', url: `ws://127.0.0.1:${line.port}/mux`, ...profile.edge, mux };

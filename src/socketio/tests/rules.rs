@@ -240,6 +240,10 @@ fn a_client_that_asked_early_is_tried_once_with_what_it_brought() {
         > 0
         B 4"no token"
         < 4{"message":"no token"}
+        C 0{"token":"good"}
+        > 0/?token=good,
+        B 0
+        < 0{"sid":"eio"}
     "#;
     play(Translator::new_client("eio"), conversation);
 }

@@ -7,10 +7,17 @@ use crate::packet::Packet;
 /// Packets on their way to the client.
 ///
 /// Each costs its payload and a fixed sum for its place in the queue, so that a flood of empty messages is bounded too.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Outbox {
     packets: VecDeque<Packet>,
     cost: usize,
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        // Mostly one at a time: the first push would make room for four.
+        Self { packets: VecDeque::with_capacity(1), cost: 0 }
+    }
 }
 
 impl Outbox {
@@ -70,7 +77,7 @@ impl Outbox {
     /// An idle session keeps no room for a burst that is over.
     fn shrink(&mut self) {
         if self.packets.capacity() > ROOM_KEPT {
-            self.packets = VecDeque::new();
+            self.packets = VecDeque::with_capacity(1);
         }
     }
 }

@@ -168,7 +168,8 @@ impl Session {
             inbox_since: None,
             last_push: policy.gathers.then_some(now),
             last_upstream: None,
-            events: VecDeque::new(),
+            // Mostly one at a time: the first push would make room for four.
+            events: VecDeque::with_capacity(1),
         }
     }
 

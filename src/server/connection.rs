@@ -3,15 +3,17 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -164,10 +166,37 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = Oneshot<S, http::Request<Incoming>>;
+    type Future = Calling<S, http::Request<Incoming>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        self.0.clone().oneshot(request)
+        let mut service = self.0.clone();
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Calling::Called { called: service.call(request) },
+            Poll::Ready(Err(_)) | Poll::Pending => {
+                Calling::Waiting { waiting: Box::pin(service.oneshot(request)) }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A call under way. Ours are always ready: then nothing waits but what they make of the request, and the request takes
+    /// no room beside it.
+    #[project = CallingProjection]
+    enum Calling<S: Service<R>, R> {
+        Called { #[pin] called: S::Future },
+        Waiting { waiting: Pin<Box<Oneshot<S, R>>> },
+    }
+}
+
+impl<S: Service<R>, R> Future for Calling<S, R> {
+    type Output = Result<S::Response, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            CallingProjection::Called { called } => called.poll(cx),
+            CallingProjection::Waiting { waiting } => waiting.as_mut().poll(cx),
+        }
     }
 }
 

@@ -6,9 +6,10 @@ use http::request::Parts;
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
-use super::cors::CorsLayer;
+use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
 use super::relayed::RelayRoute;
+use super::serving::Serving;
 use super::settings::Route;
 use super::{Client, Response};
 use crate::bridge::{Bridge, Entry, Registry, turn_away};
@@ -17,7 +18,7 @@ use crate::dialect::{Accepts, Dialect, Known, Op, Reject, Road};
 use crate::meter::{self, Meter};
 use crate::packet::Transport;
 use crate::session::PollRefused;
-use crate::transport::polling::{self, Asker};
+use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::{Abort, websocket};
 
 /// One route and what its requests need.
@@ -50,52 +51,82 @@ enum Task {
 
 impl Gateway {
     /// Serves one request.
-    ///
-    /// # Errors
-    /// Its connection is to be dropped without an answer.
-    pub(super) async fn serve(
+    pub(super) fn serve(
+        self: &Arc<Self>,
+        head: Parts,
+        body: Incoming,
+        client: Client,
+        route: &Arc<Route>,
+        cors: &Arc<CorsLayer>,
+    ) -> Serving {
+        let origin = cors.ask(&head);
+        if let Some(response) = cors.answer_preflight(&head, &origin) {
+            self.meter.request(meter::Op::Other, response.status().as_u16());
+            return Serving::done(response);
+        }
+        let (this, route, cors) = (Arc::clone(self), Arc::clone(route), Arc::clone(cors));
+        if !cors.mirrors_preflight(&head) {
+            return this.route(head, body, client, route, cors, origin);
+        }
+        Serving::other(async move {
+            let Some(mut response) = this.preflight(&head, client, &route, &cors).await else {
+                return this.route(head, body, client, route, cors, origin).await;
+            };
+            this.meter.request(meter::Op::Other, response.status().as_u16());
+            cors.apply(&origin, &mut response);
+            Ok(response)
+        })
+    }
+
+    /// Leads a request to its session. Its head is gone before a poll waits: one that kept it would cost 7 kB more.
+    fn route(
         self: Arc<Self>,
         head: Parts,
         body: Incoming,
         client: Client,
         route: Arc<Route>,
         cors: Arc<CorsLayer>,
-    ) -> Result<Response, Abort> {
-        if cors.mirrors_preflight(&head)
-            && let Some(response) = Box::pin(self.preflight(&head, client, &route, &cors)).await
-        {
-            self.meter.request(meter::Op::Other, response.status().as_u16());
-            return Ok(response);
-        }
+        origin: Asked,
+    ) -> Serving {
+        let done = |mut response| {
+            cors.apply(&origin, &mut response);
+            Serving::done(response)
+        };
         let task = match self.read(&head, route.accepts) {
             Ok(task) => task,
             Err(refusal) => {
                 polling::discard(body, &self.tracker);
-                return Ok(*refusal);
+                return done(*refusal);
             }
         };
         let asker = Asker::new(&head.headers);
         let asker = if route.compression { asker } else { asker.plain() };
-        let (op, response) = match task {
-            Task::Poll(bridge) => {
-                // A parked request that kept its head would cost 7 kB more.
-                drop((head, body));
-                (meter::Op::Poll, self.poll(bridge, asker).await)
-            }
-            Task::Push(bridge) => {
-                let response = Box::pin(self.push(bridge, head, body, asker)).await?;
-                (meter::Op::Push, response)
-            }
-            Task::Handshake(transport, carrier) => {
+        match task {
+            Task::Poll(bridge) => match bridge.poll() {
+                Ok(parked) => Serving::poll(AnswerPoll::new(parked, asker, self.dialect), cors, origin),
+                Err(refused) => done(self.counted(meter::Op::Poll, self.refuse(refused))),
+            },
+            Task::Upgrade(bridge) => done(self.counted(meter::Op::Upgrade, self.upgrade(bridge, head))),
+            Task::CloseAtOnce => done(self.counted(meter::Op::Upgrade, self.close_at_once(head))),
+            Task::Push(bridge) => Serving::other(async move {
+                let mut response = self.push(bridge, head, body, asker).await?;
+                self.meter.request(meter::Op::Push, response.status().as_u16());
+                cors.apply(&origin, &mut response);
+                Ok(response)
+            }),
+            Task::Handshake(transport, carrier) => Serving::other(async move {
                 let arrival = Arrival { head, client, transport, carrier, asker };
-                let begun = Box::pin(self.handshake.begin(&self, arrival, &route, &cors));
-                (meter::Op::Handshake, begun.await)
-            }
-            Task::Upgrade(bridge) => (meter::Op::Upgrade, self.upgrade(bridge, head)),
-            Task::CloseAtOnce => (meter::Op::Upgrade, self.close_at_once(head)),
-        };
+                let response = self.handshake.begin(&self, arrival, &route, &cors).await;
+                let mut response = self.counted(meter::Op::Handshake, response);
+                cors.apply(&origin, &mut response);
+                Ok(response)
+            }),
+        }
+    }
+
+    fn counted(&self, op: meter::Op, response: Response) -> Response {
         self.meter.request(op, response.status().as_u16());
-        Ok(response)
+        response
     }
 
     fn read(&self, head: &Parts, accepts: Accepts) -> Result<Task, Box<Response>> {
@@ -128,16 +159,6 @@ impl Gateway {
             self.meter.request(meter::Op::Other, response.status().as_u16());
             Box::new(response)
         })
-    }
-
-    async fn poll(&self, bridge: Arc<Bridge>, asker: Asker) -> Response {
-        match bridge.poll() {
-            Ok(parked) => {
-                drop(bridge);
-                polling::answer_poll(parked, asker, self.dialect).await
-            }
-            Err(refused) => self.refuse(refused),
-        }
     }
 
     async fn push(

@@ -21,7 +21,7 @@ use crate::meter::Outcome;
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
-use crate::transport::polling::{self, Asker};
+use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::{Body, websocket};
 use crate::upstream::{Link, OpenError, OpenRequest, Opened, Protocol, Upstream};
 
@@ -238,7 +238,7 @@ impl Begun {
             return polling::refuse(self.gateway.dialect, &Reject::UnknownSid);
         };
         drop(bridge);
-        let mut response = polling::answer_poll(parked, asker, self.gateway.dialect).await;
+        let mut response = AnswerPoll::new(parked, asker, self.gateway.dialect).await;
         let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
         for (name, value) in &self.headers {
             if !own.contains(name) || name == SET_COOKIE {

@@ -11,6 +11,7 @@ mod headers;
 mod preflight;
 mod relayed;
 mod router;
+mod serving;
 mod settings;
 mod stack;
 
@@ -22,6 +23,7 @@ pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
+pub use serving::{Parked, Serving};
 pub use settings::{AdminSettings, Cors, DemuxSettings, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};
 

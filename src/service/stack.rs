@@ -1,11 +1,9 @@
 //! The whole way of a request, on one screen.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::TryFutureExt as _;
+use futures_util::FutureExt as _;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use tower::Service;
@@ -16,10 +14,10 @@ use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
 use super::router::Router;
+use super::serving::Serving;
 use super::settings::Route;
 use super::{Client, Response};
 use crate::duplex::Patience;
-use crate::meter::Op;
 use crate::transport::Abort;
 
 /// The service of one connection: router, then the route's CORS around what serves it.
@@ -83,7 +81,7 @@ impl Stack {
 impl Service<Request<Incoming>> for Stack {
     type Response = Response;
     type Error = Abort;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Abort>> + Send>>;
+    type Future = Serving;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Abort>> {
         Poll::Ready(Ok(()))
@@ -92,44 +90,28 @@ impl Service<Request<Incoming>> for Stack {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let (head, body) = request.into_parts();
         if head.method == Method::CONNECT {
-            return answered(refuse_connect());
+            return Serving::done(refuse_connect());
         }
         let served = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
         let Some(Served { route, cors, handler }) = served else {
-            return answered(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
+            return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
         self.patience.set(route.session.stall_timeout);
         let (client, route) = (self.client, Arc::clone(route));
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
                 let served = Arc::clone(files).serve(head, body, client, self.patience.clone(), route);
-                return Box::pin(async move { Ok(served.await) });
+                return Serving::other(served.map(Ok));
             }
             Handler::Gateway { gateway, .. } => gateway,
             Handler::Demux(demux) => {
-                return answered(Arc::clone(demux).serve(head, client, route));
+                return Serving::done(Arc::clone(demux).serve(head, client, route));
             }
             Handler::Forward(forward) => {
                 let served = Arc::clone(forward).serve(head, body, client, self.patience.clone(), route);
-                return Box::pin(async move { Ok(served.await) });
+                return Serving::other(served.map(Ok));
             }
         };
-        let asked = cors.ask(&head);
-        if let Some(response) = cors.answer_preflight(&head, &asked) {
-            gateway.meter.request(Op::Other, response.status().as_u16());
-            return answered(response);
-        }
-        let (cors, layer) = (Arc::clone(cors), Arc::clone(cors));
-        let serving = Arc::clone(gateway).serve(head, body, client, route, cors);
-        // Not an async block around it, which would hold the parked future twice.
-        Box::pin(serving.map_ok(move |mut response| {
-            layer.apply(&asked, &mut response);
-            response
-        }))
+        gateway.serve(head, body, client, &route, cors)
     }
-}
-
-/// An answer that needs no wait.
-fn answered(response: Response) -> <Stack as Service<Request<Incoming>>>::Future {
-    Box::pin(std::future::ready(Ok(response)))
 }

@@ -1,5 +1,9 @@
 //! HTTP long-polling: a GET that waits for packets, a POST that brings some.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +18,7 @@ use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
 use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
 use crate::dialect::{Dialect, PushForm, Reject, Reply, Road};
+use crate::meter::Meter;
 use crate::session::PushOutcome;
 
 /// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
@@ -51,26 +56,81 @@ impl Asker {
     }
 }
 
-/// Waits for packets, and answers with them.
-pub async fn answer_poll(parked: ParkedPoll, asker: Asker, dialect: &'static dyn Dialect) -> Response {
-    let carrier = parked.bridge().info().carrier;
-    let Some(delivery) = parked.await else {
-        return refuse(dialect, &Reject::UnknownSid);
-    };
-    let body = dialect.encode_poll(carrier, delivery.packets());
-    delivery.bridge().info().meter.batch(delivery.packets().len(), body.bytes.len());
-    let mut headers = HeaderMap::with_capacity(HEADERS);
-    asker.headers(body.content_type, delivery.bridge().info(), &mut headers);
-    let mut bytes = body.bytes;
-    if let Some(coding) = asker.coding.filter(|_| compress::is_worth_it(delivery.packets(), bytes.len()))
-        && let Some(compressed) = compress(coding, &bytes, &delivery).await
-    {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        bytes = compressed;
+/// Waits for packets, and answers with them. Written by hand, because it is what most requests wait in.
+pub struct AnswerPoll {
+    meter: Meter,
+    asker: Asker,
+    dialect: &'static dyn Dialect,
+    stage: Stage,
+}
+
+enum Stage {
+    Parked(ParkedPoll),
+    /// A long answer is made shorter.
+    Compressing(Pin<Box<dyn Future<Output = Response> + Send>>),
+}
+
+impl AnswerPoll {
+    /// Answers a poll when there is something for it.
+    pub fn new(parked: ParkedPoll, asker: Asker, dialect: &'static dyn Dialect) -> Self {
+        let meter = parked.bridge().info().meter.clone();
+        Self { meter, asker, dialect, stage: Stage::Parked(parked) }
     }
+
+    /// Where its session counts.
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+}
+
+impl Future for AnswerPoll {
+    type Output = Response;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let this = self.get_mut();
+        if let Stage::Parked(parked) = &mut this.stage {
+            let Some(delivery) = ready!(Pin::new(parked).poll(cx)) else {
+                return Poll::Ready(refuse(this.dialect, &Reject::UnknownSid));
+            };
+            let info = delivery.bridge().info();
+            let body = this.dialect.encode_poll(info.carrier, delivery.packets());
+            this.meter.batch(delivery.packets().len(), body.bytes.len());
+            let mut headers = HeaderMap::with_capacity(HEADERS);
+            this.asker.headers(body.content_type, info, &mut headers);
+            let worth = compress::is_worth_it(delivery.packets(), body.bytes.len());
+            let Some(coding) = this.asker.coding.filter(|_| worth) else {
+                return Poll::Ready(deliver(headers, body.bytes, delivery));
+            };
+            this.stage = Stage::Compressing(Box::pin(compressed(coding, headers, body.bytes, delivery)));
+        }
+        match &mut this.stage {
+            Stage::Compressing(answer) => answer.as_mut().poll(cx),
+            // It was left above.
+            Stage::Parked(_) => Poll::Pending,
+        }
+    }
+}
+
+impl fmt::Debug for AnswerPoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnswerPoll")
+    }
+}
+
+fn deliver(headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
     let mut response = Response::new(Body::delivery(bytes, delivery));
     *response.headers_mut() = headers;
     response
+}
+
+async fn compressed(coding: Coding, mut headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
+    match compress(coding, &bytes, &delivery).await {
+        Some(shorter) => {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            deliver(headers, shorter, delivery)
+        }
+        None => deliver(headers, bytes, delivery),
+    }
 }
 
 /// Compresses a long body where it holds up nobody else; `None` where that cannot be had.

@@ -25,6 +25,7 @@ mod headers;
 mod heartbeat;
 mod honesty;
 mod hostile;
+mod last_words;
 mod order;
 mod overlap;
 mod payloads;

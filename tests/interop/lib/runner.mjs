@@ -16,8 +16,10 @@ const STALL_MS = 20;
 const CLEAR_MS = 15_000;
 const PATHS = {
   'socket.io': '/socket.io/',
+  'socket.io 2': '/socket.io/',
   asgi: '/socket.io/',
   'engine.io': '/engine.io/',
+  'engine.io 3': '/engine.io/',
   ws: '/engine.io/',
   none: '/socket.io/',
 };
@@ -57,7 +59,7 @@ export class Runner {
     const { faults, times } = outcome;
     const verdict = faults.length ? 'failed' : times.length ? 'passed' : 'skipped';
     this.results[verdict] += 1;
-    this.report(verdict, name, [...times, ...stalls].join(', '), faults);
+    this.report(verdict, name, [...times, ...stalls].join(', '), faults, job);
   }
 
   /** Both runs of a case and their comparison; `stall` is how long this process once stood still meanwhile. */
@@ -176,7 +178,9 @@ function backend(suite, test, context) {
   const given = typeof test.options === 'function' ? test.options(context) : test.options;
   if (suite.backend === 'asgi') return new AsgiBackend(context.backendPort, given);
   const setup = (handle) => test.server?.(handle, context);
-  return new Backend(suite.backend, context.backendPort, { ...given, ...context.client.server }, setup);
+  // A client that does not speak the backend's protocol is measured by a server that speaks the client's.
+  const kind = context.proxied ? suite.backend : (suite.oracle ?? suite.backend);
+  return new Backend(kind, context.backendPort, { ...given, ...context.client.server }, setup);
 }
 
 function deadline(ms, work) {

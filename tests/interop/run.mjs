@@ -33,12 +33,16 @@ const FILES = [
   'socketio-clients',
   'engineio',
   'engineio-wire',
+  'engineio3',
+  'engineio3-wire',
   'websocket',
   'unreachable',
   'peers',
   'browser',
+  'browser-old',
   'demux',
   'versions',
+  'versions-wire',
 ];
 const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
 const wanted = args.only && new RegExp(args.only, 'i');
@@ -76,7 +80,7 @@ process.on('unhandledRejection', (error) => {
 
 console.log(binary ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}` : 'Directly only: POLLIWOG_BIN names no proxy');
 const began = performance.now();
-const { passed, failed, skipped } = await new Runner({ binary, through: args.through, parallel: 6, report }).run(jobs);
+const { passed, failed, skipped } = await new Runner({ binary, through: args.through, parallel: 3, report }).run(jobs);
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
 let untrue = [];
 if (binary && matrix.complete) {

@@ -25,7 +25,11 @@ const BACKENDS = [
 
 const ORACLES = { 3: 'socket.io 2', 4: 'socket.io' };
 
-const words = (t) => (t.suite.client === '1.7' ? ['plain words'] : ['ünïcode', '🐸 and 👩‍👩‍👧', 'line\u2028separator\u2029']);
+const WORDS = ['ünïcode', '🐸 and 👩‍👩‍👧', 'line\u2028separator\u2029'];
+const words = (t) => (t.suite.client === '1.7' ? ['plain words'] : WORDS);
+
+/** Text that was encoded once more than it was decoded. */
+const twice = (text) => Buffer.from(text).toString('latin1');
 
 const cases = [
   {
@@ -65,6 +69,28 @@ const cases = [
       const back = t.transcript.of('client /', 'event');
       t.assert.deepEqual(back[1], ['event', ...sent[1]]);
       t.assert.match(back[2][2], /^bytes:6:/);
+    },
+  },
+  {
+    name: 'text that is encoded twice arrives as it was meant',
+    only: ['1.7'],
+    transports: ['polling', 'jsonp'],
+    quick: ['polling'],
+    differs: [
+      {
+        track: 'server /',
+        label: 'event',
+        direct: ['hello', ...WORDS.map(twice)],
+        proxied: ['hello', ...WORDS],
+        why: 'directly nobody tells the server that such a client is there',
+      },
+    ],
+    async client(t) {
+      const client = await connected(t);
+      tell(client, 'emit', 'hello', ...WORDS);
+      await bothSaw(t, 1);
+      t.assert.deepEqual(t.transcript.of('client /', 'event')[0], ['event', 'hello', ...WORDS]);
+      if (t.proxied) t.assert.deepEqual(t.transcript.of('server /', 'event')[0], ['event', 'hello', ...WORDS]);
     },
   },
   {
@@ -226,8 +252,9 @@ const suite = ({ transports = COMMON, speaks, route, ...who }, { kind, versions,
     peer: who.peer ?? 'socket.io-client',
     // Who shares a WebSocket with other sessions speaks no protocol of its backend's.
     ways: ['proxy'],
+    parallel: 8,
     cases: cases
-      .filter(({ without = [] }) => !without.includes(who.peer))
+      .filter(({ without = [], only }) => !without.includes(who.peer) && (!only || only.includes(who.client)))
       .map((test) => ({
         server: application,
         ignore: ['client engine'],

@@ -110,7 +110,7 @@ export class Context {
   /** An Engine.IO client that is already connecting; add the listeners before the next await. */
   engine(options = {}) {
     const how = { path: this.path, transports: this.transports, forceJSONP: this.transport === 'jsonp', ...options };
-    const socket = this.suite.client === 'engine 3' ? connectEngine3(this.url, how) : new EngineSocket(this.url, how);
+    const socket = this.suite.engine === 3 ? connectEngine3(this.url, how) : new EngineSocket(this.url, how);
     socket.binaryType = 'nodebuffer';
     this.defer(() => socket.close());
     return socket;
@@ -132,7 +132,7 @@ export class Context {
     return client;
   }
 
-  /** One HTTP request to the side under test: `{ status, headers, body }`. */
+  /** One HTTP request to the side under test: `{ status, headers, body, bytes }`. */
   request(options) {
     return request({ port: this.port, ...options });
   }

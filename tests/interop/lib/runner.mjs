@@ -33,15 +33,24 @@ export class Runner {
   }
 
   async run(jobs) {
-    const queue = jobs.filter((job) => !job.test.alone);
-    const worker = async () => {
-      for (let job; (job = queue.shift());) await this.#job(job);
-    };
-    await Promise.all(Array.from({ length: this.parallel }, worker));
+    const together = jobs.filter(({ test }) => !test.alone);
+    // Those that mostly wait go together in greater number.
+    const counts = new Set(together.map(({ suite }) => this.#beside(suite)));
+    for (const count of counts) {
+      const queue = together.filter(({ suite }) => this.#beside(suite) === count);
+      const worker = async () => {
+        for (let job; (job = queue.shift());) await this.#job(job);
+      };
+      await Promise.all(Array.from({ length: count }, worker));
+    }
     for (const job of jobs.filter(({ test }) => test.alone)) await this.#job(job);
     await endServers();
     for (const lane of this.#lanes) await this.#end(lane);
     return this.results;
+  }
+
+  #beside({ parallel = this.parallel }) {
+    return parallel;
   }
 
   async #job(job) {

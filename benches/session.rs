@@ -8,7 +8,7 @@ use bytes::Bytes;
 use criterion::Criterion;
 use polliwog::codec::engineio::{Payload, encoded_len};
 use polliwog::packet::{Heartbeat, Message, Packet, Text};
-use polliwog::session::{Event, HangUp, Packets, Policy, PushOutcome, Session, Settings, Transport};
+use polliwog::session::{Event, HangUp, Packets, Pinger, Policy, PushOutcome, Session, Settings, Transport};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -103,6 +103,8 @@ fn poll(session: &mut Session, now: Instant) -> Vec<Packet> {
 fn begun(transport: Transport, now: Instant) -> Session {
     let policy = Policy {
         hang_up: HangUp::Ends,
+        pinger: Pinger::Server,
+        gathers: false,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
         encoded_len,

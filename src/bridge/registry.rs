@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Bridge;
+use crate::carrier::Revision;
 use crate::end::End;
 use crate::sid::Sid;
 
@@ -58,6 +59,8 @@ impl Entry {
 pub struct RelayHandle {
     /// Which route it came by.
     pub route: usize,
+    /// Which revision of Engine.IO its client speaks, if any.
+    pub revision: Revision,
     /// Cancelled when it is to end.
     pub drain: CancellationToken,
 }

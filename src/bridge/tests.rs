@@ -23,7 +23,7 @@ use crate::codec::engineio;
 use crate::end::End;
 use crate::meter::Metrics;
 use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
-use crate::session::{HangUp, Policy, PollRefused, PushOutcome, Session, Settings, Transport};
+use crate::session::{HangUp, Pinger, Policy, PollRefused, PushOutcome, Session, Settings, Transport};
 use crate::sid::Sid;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
@@ -71,6 +71,8 @@ impl Stage {
         self.sessions += 1;
         let policy = Policy {
             hang_up: self.hang_up,
+            pinger: Pinger::Server,
+            gathers: false,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],
             encoded_len: engineio::encoded_len,
@@ -84,7 +86,7 @@ impl Stage {
         let session = Session::new(policy, settings, transport, pace, 10 * SECOND, Some(open()), now);
         let info = BridgeInfo {
             sid: Sid::from_random([self.sessions; 15]),
-            carrier: Carrier { revision: Revision::V4, binary: true },
+            carrier: Carrier::new(Revision::V4),
             max_payload: 1_000_000,
             cors: None,
             route: 0,

@@ -35,6 +35,7 @@ mod tree;
 mod trust;
 mod upstreams;
 mod values;
+mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
 

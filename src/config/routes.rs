@@ -37,7 +37,8 @@ pub(super) fn read(
         let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
         let upstream = table.required("upstream", |node| one_of(node, &names));
         let mux = mux::route(&table, dialect);
-        let Defaults { session, allowed_origins, cors, compression } = defaults.overridden_by(&table);
+        let Defaults { session, accepts, allowed_origins, cors, compression } =
+            defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
                 seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));
@@ -62,6 +63,7 @@ pub(super) fn read(
                 path,
                 host,
                 dialect,
+                accepts,
                 upstream,
                 allowed_origins,
                 cors,

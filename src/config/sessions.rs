@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::cors;
 use super::table::Table;
-use super::values::{GB, HOUR, MS, duration, flag, origin, size};
+use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
+use super::versions::versions;
+use crate::dialect::Accepts;
 use crate::service::Cors;
 use crate::session::Settings;
 
@@ -12,6 +14,7 @@ use crate::session::Settings;
 #[derive(Clone, Debug)]
 pub(super) struct Defaults {
     pub(super) session: Settings,
+    pub(super) accepts: Accepts,
     pub(super) allowed_origins: Vec<String>,
     pub(super) cors: Cors,
     pub(super) compression: bool,
@@ -21,6 +24,7 @@ impl Default for Defaults {
     fn default() -> Self {
         Self {
             session: Settings::default(),
+            accepts: Accepts::default(),
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
@@ -45,6 +49,8 @@ impl Defaults {
         table.set("close_timeout", &mut session.close_timeout, timeout());
         table.set("allow_upgrades", &mut session.allow_upgrades, flag);
         table.set("relay", &mut session.relay, flag);
+        defaults.accepts.versions = versions(table).unwrap_or(defaults.accepts.versions);
+        table.set("utf8", &mut defaults.accepts.doubled, word(&[("plain", false), ("1.x", true)], &[]));
         if let Some(origins) = table.list("allowed_origins", origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
         }

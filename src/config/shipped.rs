@@ -155,6 +155,8 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "true" => "false",
             "[]" => "['https://example.org']",
             "\"mirror\"" => "'off'",
+            "\"plain\"" => "'1.x'",
+            "[3, 4]" => "[4]",
             text if text.ends_with("MB\"") => "4_000",
             _ => "7",
         };

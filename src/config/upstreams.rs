@@ -9,6 +9,7 @@ use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
 use super::values::{GB, HOUR, MS, Wrong, duration, size, url, word};
+use super::versions::versions;
 use crate::upstream::{Host, Kind, Settings};
 
 /// What backends may speak.
@@ -77,6 +78,7 @@ fn read_one(table: &Table<'_>) -> Settings {
     table.set("connect_timeout", &mut settings.connect_timeout, duration(MS..=HOUR));
     table.set("handshake_timeout", &mut settings.handshake_timeout, duration(MS..=HOUR));
     table.set("response_timeout", &mut settings.response_timeout, duration(MS..=HOUR));
+    settings.versions = versions(table).unwrap_or(settings.versions);
     table.set("max_message", &mut settings.max_message, size(1..=GB));
     settings
 }

@@ -12,7 +12,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
-use crate::carrier::{Carrier, Protocol, Revision};
+use crate::carrier::{Carrier, Protocol, Revision, Versions};
 use crate::codec::engineio::{Frame, Malformed};
 use crate::end::End;
 use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
@@ -36,27 +36,32 @@ pub trait Dialect: Sync + fmt::Debug {
     fn protocol(&self) -> Protocol;
 
     /// How its sessions are treated.
-    fn policy(&self) -> Policy;
+    fn policy(&self, carrier: Carrier) -> Policy;
 
-    /// What a request asks for. `find` looks up a session's id.
+    /// What a request asks for, on a route that `accepts` these clients. `find` looks up a session's id.
     ///
     /// # Errors
     /// What the request is answered with at once.
-    fn read_head(&self, head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject>;
+    fn read_head(
+        &self,
+        head: &Parts,
+        accepts: Accepts,
+        find: &mut dyn FnMut(&str) -> Option<Known>,
+    ) -> Result<Op, Reject>;
 
     /// The pairs of a first request's query that are the application's, as the client wrote them.
     fn application_query(&self, query: &str) -> String;
 
     /// What a new session's client is told first, if anything.
-    fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet>;
+    fn greet(&self, carrier: Carrier, greeting: &Greeting<'_>) -> Option<Packet>;
 
-    /// Whether a POST is of a kind that this dialect reads; a dialect without polling reads none.
-    fn takes_push(&self, _headers: &HeaderMap) -> bool {
-        false
+    /// How a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads none.
+    fn read_push(&self, _carrier: Carrier, _headers: &HeaderMap) -> Option<PushForm> {
+        None
     }
 
     /// The packets in a POST's body.
-    fn decode_push(&self, _carrier: Carrier, _body: Bytes) -> Packets {
+    fn decode_push(&self, _carrier: Carrier, _form: PushForm, _body: Bytes) -> Packets {
         Box::new(std::iter::empty())
     }
 
@@ -102,6 +107,32 @@ pub struct Greeting<'a> {
     pub pace: Heartbeat,
     /// The largest payload that it may send, in bytes.
     pub max_payload: usize,
+    /// Whether that is its backend's or the route's word, and not only ours.
+    pub announced: bool,
+}
+
+/// Which clients a route takes, and how they are understood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accepts {
+    /// The revisions of Engine.IO that may begin sessions.
+    pub versions: Versions,
+    /// Whether clients of revision 3 are those of Socket.IO 1, whose polls nothing else tells apart.
+    pub doubled: bool,
+}
+
+impl Default for Accepts {
+    fn default() -> Self {
+        Self { versions: Versions::ALL, doubled: false }
+    }
+}
+
+/// What a POST's body is, by its headers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PushForm {
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
 }
 
 /// What becomes of a packet on a WebSocket.

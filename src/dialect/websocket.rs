@@ -8,12 +8,12 @@ use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Dialect, Greeting, Known, Op, Reject, Reply, Road, Written};
+use super::{Accepts, Dialect, Greeting, Known, Op, Reject, Reply, Road, Written};
 use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{Frame, Malformed};
 use crate::end::End;
 use crate::packet::{Closing, Message, Packet, Text, Transport};
-use crate::session::{HangUp, Policy};
+use crate::session::{HangUp, Pinger, Policy};
 use crate::upstream::Refused;
 
 /// The dialect `websocket`.
@@ -29,15 +29,25 @@ impl Dialect for WebSocket {
         Protocol::WebSocket
     }
 
-    fn policy(&self) -> Policy {
-        Policy { hang_up: HangUp::Ends, goodbye_waiting: &[], goodbye_late: &[], encoded_len: Packet::len }
+    fn policy(&self, _carrier: Carrier) -> Policy {
+        Policy {
+            hang_up: HangUp::Ends,
+            pinger: Pinger::Server,
+            gathers: false,
+            goodbye_waiting: &[],
+            goodbye_late: &[],
+            encoded_len: Packet::len,
+        }
     }
 
-    fn read_head(&self, head: &Parts, _find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject> {
+    fn read_head(
+        &self,
+        head: &Parts,
+        _accepts: Accepts,
+        _find: &mut dyn FnMut(&str) -> Option<Known>,
+    ) -> Result<Op, Reject> {
         match Road::of(&head.headers) {
-            Road::WebSocket => {
-                Ok(Op::Handshake(Transport::WebSocket, Carrier { revision: Revision::V4, binary: true }))
-            }
+            Road::WebSocket => Ok(Op::Handshake(Transport::WebSocket, Carrier::new(Revision::V4))),
             Road::Http => Err(Reject::NoWebSocket),
         }
     }
@@ -46,7 +56,7 @@ impl Dialect for WebSocket {
         query.to_owned()
     }
 
-    fn greet(&self, _greeting: &Greeting<'_>) -> Option<Packet> {
+    fn greet(&self, _carrier: Carrier, _greeting: &Greeting<'_>) -> Option<Packet> {
         None
     }
 
@@ -114,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_messages_and_pings_are_written() {
-        let carrier = Carrier { revision: Revision::V4, binary: true };
+        let carrier = Carrier::new(Revision::V4);
         let written = |packet| WebSocket.encode_frame(carrier, &packet);
         let text = Packet::Message(Message::text("4a"));
         assert_eq!(written(text), Written::Frame(Frame::Text(Bytes::from_static(b"4a"))));

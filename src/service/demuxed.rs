@@ -95,8 +95,9 @@ impl Arrivals {
         };
         self.meter.handshake(Outcome::Accepted);
         let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
+        let carrier = Carrier::new(Revision::V4);
         let session = Session::new(
-            WebSocket.policy(),
+            WebSocket.policy(carrier),
             Arc::clone(&route.session),
             Transport::WebSocket,
             NEVER,
@@ -106,7 +107,7 @@ impl Arrivals {
         );
         let info = BridgeInfo {
             sid,
-            carrier: Carrier { revision: Revision::V4, binary: true },
+            carrier,
             max_payload: usize::MAX,
             cors: None,
             route: self.index,
@@ -128,13 +129,16 @@ fn request(open: Open, proxy: Client) -> OpenRequest {
     {
         headers.insert(SEC_WEBSOCKET_PROTOCOL, offer);
     }
+    let is_engine = dialect == "engine.io";
     OpenRequest {
         prefix: String::new(),
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
         client: client.parse::<SocketAddr>().unwrap_or(proxy.peer),
-        dialect: if dialect == "engine.io" { "engine.io" } else { "websocket" },
+        dialect: if is_engine { "engine.io" } else { "websocket" },
+        // As which the protocol's messages are understood.
+        revision: is_engine.then_some(Revision::V4),
         transport: if transport == "polling" { Transport::Polling } else { Transport::WebSocket },
     }
 }

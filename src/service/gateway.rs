@@ -13,7 +13,7 @@ use super::settings::Route;
 use super::{Client, Response};
 use crate::bridge::{Bridge, Entry, Registry, turn_away};
 use crate::carrier::{Carrier, Revision};
-use crate::dialect::{Dialect, Known, Op, Reject, Road};
+use crate::dialect::{Accepts, Dialect, Known, Op, Reject, Road};
 use crate::meter::{self, Meter};
 use crate::packet::Transport;
 use crate::session::PollRefused;
@@ -67,7 +67,7 @@ impl Gateway {
             self.meter.request(meter::Op::Other, response.status().as_u16());
             return Ok(response);
         }
-        let task = match self.read(&head) {
+        let task = match self.read(&head, route.accepts) {
             Ok(task) => task,
             Err(refusal) => {
                 polling::discard(body, &self.tracker);
@@ -98,16 +98,16 @@ impl Gateway {
         Ok(response)
     }
 
-    fn read(&self, head: &Parts) -> Result<Task, Box<Response>> {
+    fn read(&self, head: &Parts, accepts: Accepts) -> Result<Task, Box<Response>> {
         let mut found = None;
-        let op = self.dialect.read_head(head, &mut |sid| {
+        let op = self.dialect.read_head(head, accepts, &mut |sid| {
             // A sid of another route is unknown here: its settings are not this route's.
             let entry = self.registry.find(sid).filter(|entry| entry.route() == self.index)?;
             let known = match &entry {
                 Entry::Bridge(bridge) => {
                     Known { transport: bridge.transport(), revision: bridge.info().carrier.revision }
                 }
-                Entry::Relay(_) => Known { transport: Transport::WebSocket, revision: Revision::V4 },
+                Entry::Relay(relay) => Known { transport: Transport::WebSocket, revision: relay.revision },
             };
             found = Some(entry);
             Some(known)
@@ -154,13 +154,14 @@ impl Gateway {
                 return Ok(self.refuse(refused));
             }
         };
-        if !self.dialect.takes_push(&head.headers) {
+        let carrier = push.bridge().info().carrier;
+        let Some(form) = self.dialect.read_push(carrier, &head.headers) else {
             push.refuse_invalid();
             polling::discard(body, &self.tracker);
             return Ok(polling::refuse(self.dialect, &Reject::Empty));
-        }
+        };
         drop(head);
-        polling::take_push(push, body, asker, self.dialect).await
+        polling::take_push(push, form, body, asker, self.dialect).await
     }
 
     fn upgrade(&self, bridge: Arc<Bridge>, mut head: Parts) -> Response {
@@ -187,7 +188,7 @@ impl Gateway {
                 Ok(response) => response,
                 Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
             };
-        let carrier = Carrier { revision: Revision::V4, binary: true };
+        let carrier = Carrier::new(Revision::V4);
         let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, 0);
         self.tracker.spawn(async move {
             if let Some(socket) = framed.await {

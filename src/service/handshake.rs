@@ -15,7 +15,7 @@ use super::gateway::{Gateway, take_upgrade};
 use super::settings::Route;
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Bridge, BridgeInfo, Front, Registry};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Revision};
 use crate::dialect::{Dialect, Greeting, Reject, Road};
 use crate::meter::Outcome;
 use crate::packet::{Heartbeat, Transport};
@@ -98,8 +98,9 @@ impl Handshake {
         {
             return polling::respond(gateway.dialect.reply(&reject, road));
         }
-        if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect) {
-            let begun = gateway.relay.begin(self, head, client, &route.path, admission).await;
+        if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect, carrier) {
+            let begun =
+                gateway.relay.begin(self, head, client, &route.path, carrier.revision, admission).await;
             return begun.map_or_else(
                 |error| refuse(gateway, error, road, route),
                 |mut response| {
@@ -113,11 +114,21 @@ impl Handshake {
             Ok(sid) => sid,
             Err(error) => return refuse(gateway, error, road, route),
         };
-        let (opened, link) =
-            match self.upstream.open(self.request(gateway.dialect, &head, client, transport, route)).await {
-                Ok(opened) => opened,
-                Err(error) => return refuse(gateway, error, road, route),
-            };
+        let (opened, link) = match self
+            .upstream
+            .open(self.request(gateway.dialect, &head, client, transport, carrier, route))
+            .await
+        {
+            Ok(opened) => opened,
+            Err(error) => return refuse(gateway, error, road, route),
+        };
+        // In Socket.IO 2 the id of the session is the client's id in the application, on both sides.
+        let theirs = opened.sid.clone().filter(|_| carrier.revision == Revision::V3);
+        if theirs.as_ref().is_some_and(|sid| gateway.registry.find(sid.as_str()).is_some()) {
+            let error = OpenError::Protocol("its session id is that of another session".to_owned());
+            return refuse(gateway, error, road, route);
+        }
+        let sid = theirs.unwrap_or(sid);
         gateway.meter.handshake(Outcome::Accepted);
         let mirrored = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
         let begun = Begun::new(gateway, sid, carrier, transport, opened, mirrored, &route.session);
@@ -131,11 +142,11 @@ impl Handshake {
 
     /// Whether clients and backend speak the same, so that a WebSocket can be left to them. Whoever asks for a bare
     /// WebSocket gets the backend's, whatever is spoken on it.
-    fn speaks(&self, dialect: &dyn Dialect) -> bool {
+    fn speaks(&self, dialect: &dyn Dialect, carrier: Carrier) -> bool {
         match (dialect.protocol(), self.upstream.protocol()) {
             (_, Protocol::Mux) => false,
             (Protocol::WebSocket, _) => true,
-            (client, backend) => client == backend,
+            (client, backend) => client == backend && self.upstream.versions().has(carrier.revision),
         }
     }
 
@@ -146,6 +157,7 @@ impl Handshake {
         head: &Parts,
         client: Client,
         transport: Transport,
+        carrier: Carrier,
         route: &Route,
     ) -> OpenRequest {
         OpenRequest {
@@ -156,6 +168,7 @@ impl Handshake {
             client: client.peer,
             dialect: dialect.name(),
             transport,
+            revision: (dialect.protocol() == Protocol::EngineIo).then_some(carrier.revision),
         }
     }
 }
@@ -182,18 +195,20 @@ impl Begun {
         let pace = pace(opened.heartbeat, settings);
         let plain = gateway.dialect.protocol() == Protocol::WebSocket;
         let otherwise = if plain { gateway.relay.message_max } else { MAX_PAYLOAD };
-        let max_payload = settings.max_payload.or(opened.max_payload).unwrap_or(otherwise);
+        let announced = settings.max_payload.or(opened.max_payload);
+        let max_payload = announced.unwrap_or(otherwise);
         let upgrades = settings.allow_upgrades && transport == Transport::Polling;
-        let greeting = Greeting { sid: sid.as_str(), upgrades, pace, max_payload };
+        let greeting =
+            Greeting { sid: sid.as_str(), upgrades, pace, max_payload, announced: announced.is_some() };
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
-            gateway.dialect.policy(),
+            gateway.dialect.policy(carrier),
             Arc::clone(settings),
             transport,
             pace,
             backend.interval.min(backend.timeout) / 2,
-            gateway.dialect.greet(&greeting),
+            gateway.dialect.greet(carrier, &greeting),
             tokio::time::Instant::now().into_std(),
         );
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
@@ -364,6 +379,7 @@ mod tests {
             path: "/".to_owned(),
             host: None,
             dialect: "engine.io",
+            accepts: crate::dialect::Accepts::default(),
             upstream: "b".to_owned(),
             allowed_origins: Vec::new(),
             cors: super::super::Cors::Off,

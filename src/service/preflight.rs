@@ -7,6 +7,7 @@ use super::gateway::Gateway;
 use super::handshake::{explain, origin_allowed, unavailable};
 use super::settings::Route;
 use super::{Client, Response};
+use crate::carrier::Carrier;
 use crate::dialect::{Reject, Reply, Road};
 use crate::packet::Transport;
 use crate::transport::polling;
@@ -24,7 +25,8 @@ impl Gateway {
         route: &Route,
         cors: &CorsLayer,
     ) -> Option<Response> {
-        let request = self.handshake.request(self.dialect, head, client, Transport::Polling, route);
+        let carrier = Carrier::new(self.handshake.upstream.versions().newest());
+        let request = self.handshake.request(self.dialect, head, client, Transport::Polling, carrier, route);
         let asking = self.handshake.upstream.ask(request, head.method.clone())?;
         if !origin_allowed(&head.headers, &route.allowed_origins) {
             return Some(polling::refuse(self.dialect, &Reject::Forbidden(None)));

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::handshake::{Handshake, fresh_sid};
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry, RelayHandle};
+use crate::carrier::Revision;
 use crate::duplex::Patience;
 use crate::meter::Meter;
 use crate::packet::Transport;
@@ -47,6 +48,7 @@ impl RelayRoute {
         mut head: Parts,
         client: Client,
         prefix: &str,
+        revision: Revision,
         admission: Admission,
     ) -> Result<Response, OpenError> {
         let request = OpenRequest {
@@ -57,6 +59,7 @@ impl RelayRoute {
             client: client.peer,
             dialect: "websocket",
             transport: Transport::WebSocket,
+            revision: None,
         };
         let sid = fresh_sid()?;
         let Relayed { stream, read_ahead, headers } = handshake.upstream.relay(request).await?;
@@ -68,7 +71,7 @@ impl RelayRoute {
         let place = Place {
             registry: self.registry.clone(),
             meter: self.meter.clone(),
-            handle: Arc::new(RelayHandle { route: self.index, drain: CancellationToken::new() }),
+            handle: Arc::new(RelayHandle { route: self.index, revision, drain: CancellationToken::new() }),
             sid,
             expects_sid: handshake.upstream.protocol() == Protocol::EngineIo,
             message_max: self.message_max,

@@ -74,6 +74,7 @@ mod tests {
             path: path.into(),
             host: host.map(Into::into),
             dialect: "engine.io",
+            accepts: crate::dialect::Accepts::default(),
             upstream: "a".into(),
             allowed_origins: Vec::new(),
             cors: Cors::default(),

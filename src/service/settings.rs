@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::dialect::Accepts;
 use crate::session;
 
 /// One `[[routes]]` entry, `[defaults]` already applied.
@@ -18,6 +19,8 @@ pub struct Route {
     pub host: Option<String>,
     /// What the clients speak: a name in the table of dialects.
     pub dialect: &'static str,
+    /// Which clients it takes.
+    pub accepts: Accepts,
     /// The upstream's name.
     pub upstream: String,
     /// Origins whose browsers may connect; empty allows all. A request without `Origin` is always allowed.

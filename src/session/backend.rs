@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::End;
 use super::Transport;
+use super::policy::Pinger;
 use super::state::{Event, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
-use crate::packet::{Closing, Message, Packet};
+use crate::packet::{Closing, Message, Packet, Text};
 
 impl Session {
     /// The backend sent a message; only to be read while [`wants_upstream`](Self::wants_upstream).
@@ -125,15 +126,19 @@ impl Session {
         transport: Transport,
         now: Instant,
     ) -> Option<Message> {
-        if let Packet::Pong(_) = packet {
-            self.pulse.handle_pong(now);
-        } else {
-            self.pulse.handle_packet(now);
+        match (&packet, self.policy.pinger) {
+            (Packet::Pong(_), Pinger::Server) | (Packet::Ping(_), Pinger::Client) => {
+                self.pulse.handle_beat(now);
+            }
+            _ => self.pulse.handle_packet(now),
         }
         match packet {
             Packet::Message(message) => return Some(message),
-            // Only the server pings (protocol 4, "Heartbeat").
-            Packet::Ping(_) => self.end(End::ParseError, now),
+            // A heartbeat has one direction.
+            Packet::Ping(_) if self.policy.pinger == Pinger::Server => self.end(End::ParseError, now),
+            Packet::Pong(_) if self.policy.pinger == Pinger::Client => self.end(End::ParseError, now),
+            // Not echoed, but for a probe's.
+            Packet::Ping(_) => self.outbox.push(Packet::Pong(Text::default())),
             // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
             Packet::Close if transport == Transport::Polling => self.end(End::ClientClosed, now),
             Packet::Close | Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {}

@@ -7,6 +7,11 @@ use crate::packet::Packet;
 pub struct Policy {
     /// What a poll means whose client is gone before its answer was written.
     pub hang_up: HangUp,
+    /// Who asks whether the other lives.
+    pub pinger: Pinger,
+    /// Whether the first answer waits a moment (`linger`) for what the backend says at once: clients of Socket.IO 2 are
+    /// connected by it after one response.
+    pub gathers: bool,
     /// What ends a poll when the session ends and the poll was waiting for it.
     pub goodbye_waiting: &'static [Packet],
     /// What ends a poll that comes after the session's end.
@@ -22,4 +27,13 @@ pub enum HangUp {
     Ends,
     /// The batch goes back to the front of the outbox, and the next poll gets it.
     Returns,
+}
+
+/// Who asks whether the other lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pinger {
+    /// The server pings, the client's pong is due in time (protocol 4, "Heartbeat").
+    Server,
+    /// The client pings, its next ping is due in time (protocol 3).
+    Client,
 }

@@ -1,13 +1,16 @@
-//! Whether the client lives: the server pings, the client's pong is due in time (protocol 4, "Heartbeat").
+//! Whether the client lives: the server pings, and the client's pong is due in time (protocol 4, "Heartbeat"); or the client
+//! pings, and its next ping is (protocol 3).
 
 use std::time::Instant;
 
+use super::policy::Pinger;
 use crate::packet::Heartbeat;
 
-/// One client's heartbeat, from the side that pings.
+/// One client's heartbeat.
 #[derive(Debug)]
 pub(crate) struct Pulse {
     pace: Heartbeat,
+    pinger: Pinger,
     beat: Beat,
     /// Since when the client can't be heard, because what it said before has no room yet.
     held: Option<Instant>,
@@ -30,16 +33,29 @@ pub(crate) enum Due {
 }
 
 impl Pulse {
-    pub(crate) fn new(pace: Heartbeat, now: Instant) -> Self {
-        Self { pace, beat: Beat::Resting { ping_at: now + pace.interval }, held: None }
+    pub(crate) fn new(pace: Heartbeat, pinger: Pinger, now: Instant) -> Self {
+        let mut pulse = Self { pace, pinger, beat: Beat::Resting { ping_at: now }, held: None };
+        pulse.rest(now);
+        pulse
     }
 
-    pub(crate) fn handle_pong(&mut self, now: Instant) {
+    /// The client has just shown that it lives.
+    fn rest(&mut self, now: Instant) {
+        self.beat = match self.pinger {
+            Pinger::Server => Beat::Resting { ping_at: now + self.pace.interval },
+            Pinger::Client => {
+                Beat::Awaiting { deadline: now + self.pace.interval + self.pace.timeout, extended: true }
+            }
+        };
+    }
+
+    /// The client's half of the heartbeat came.
+    pub(crate) fn handle_beat(&mut self, now: Instant) {
         self.restart_hold(now);
-        self.beat = Beat::Resting { ping_at: now + self.pace.interval };
+        self.rest(now);
     }
 
-    /// Any packet but a pong.
+    /// Any other packet.
     pub(crate) fn handle_packet(&mut self, now: Instant) {
         self.restart_hold(now);
         if let Beat::Awaiting { deadline, extended: extended @ false } = &mut self.beat {
@@ -50,7 +66,7 @@ impl Pulse {
 
     /// The client moved to another transport: a pong that crossed with the move gets time to arrive.
     pub(crate) fn handle_move(&mut self, now: Instant) {
-        if let Beat::Awaiting { deadline, .. } = &mut self.beat {
+        if let (Pinger::Server, Beat::Awaiting { deadline, .. }) = (self.pinger, &mut self.beat) {
             *deadline = now + self.pace.timeout;
         }
     }
@@ -106,10 +122,12 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const PACE: Heartbeat =
+        Heartbeat { interval: Duration::from_millis(300), timeout: Duration::from_millis(200) };
 
     fn pulse() -> (Pulse, Instant) {
         let start = tokio::time::Instant::now().into_std();
-        (Pulse::new(Heartbeat { interval: 300 * MS, timeout: 200 * MS }, start), start)
+        (Pulse::new(PACE, Pinger::Server, start), start)
     }
 
     #[test]
@@ -117,7 +135,7 @@ mod tests {
         let (mut pulse, start) = pulse();
         assert_eq!(pulse.handle_timeout(start + 299 * MS), Due::Nothing);
         assert_eq!(pulse.handle_timeout(start + 300 * MS), Due::Ping);
-        pulse.handle_pong(start + 400 * MS);
+        pulse.handle_beat(start + 400 * MS);
         assert_eq!(pulse.poll_timeout(), Some(start + 700 * MS));
     }
 
@@ -142,8 +160,21 @@ mod tests {
     #[test]
     fn an_unasked_pong_is_tolerated() {
         let (mut pulse, start) = pulse();
-        pulse.handle_pong(start + 100 * MS);
+        pulse.handle_beat(start + 100 * MS);
         assert_eq!(pulse.poll_timeout(), Some(start + 400 * MS));
+    }
+
+    #[test]
+    fn a_client_that_pings_lives_and_nothing_else_keeps_it_alive() {
+        let start = tokio::time::Instant::now().into_std();
+        let mut pulse = Pulse::new(PACE, Pinger::Client, start);
+        assert_eq!(pulse.poll_timeout(), Some(start + 500 * MS));
+        pulse.handle_packet(start + 400 * MS);
+        pulse.handle_move(start + 400 * MS);
+        assert_eq!(pulse.poll_timeout(), Some(start + 500 * MS));
+        pulse.handle_beat(start + 450 * MS);
+        assert_eq!(pulse.handle_timeout(start + 949 * MS), Due::Nothing);
+        assert_eq!(pulse.handle_timeout(start + 950 * MS), Due::Death);
     }
 
     #[test]

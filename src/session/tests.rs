@@ -22,6 +22,8 @@ const MS: Duration = Duration::from_millis(1);
 fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
+        pinger: Pinger::Server,
+        gathers: false,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
         encoded_len: engineio::encoded_len,

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
 use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
-use crate::dialect::{Dialect, Reject, Reply, Road};
+use crate::dialect::{Dialect, PushForm, Reject, Reply, Road};
 use crate::session::PushOutcome;
 
 /// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
@@ -89,6 +89,7 @@ async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<B
 /// The connection is to be dropped: the session ended while the body was coming in.
 pub async fn take_push(
     mut push: Push,
+    form: PushForm,
     mut body: Incoming,
     asker: Asker,
     dialect: &'static dyn Dialect,
@@ -110,7 +111,7 @@ pub async fn take_push(
         // Dropping the push tells the session.
         Err(ReadFailed::Broken) => return Err(Abort),
     };
-    match push.send(dialect.decode_push(carrier, body)).await {
+    match push.send(dialect.decode_push(carrier, form, body)).await {
         PushOutcome::Accepted => {
             let mut response = Response::new(Body::from("ok"));
             // Not text/plain, for which some browsers would offer a download.

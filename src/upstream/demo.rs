@@ -28,6 +28,7 @@ use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::carrier::Versions;
 use crate::duplex::Duplex;
 use crate::upstream::dial::Deadline;
 use crate::upstream::forward::{Forwarder, Source};
@@ -72,10 +73,11 @@ impl Demo {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let terms = engineio::terms(self.settings.host, self.settings.max_message);
+        let revision = engineio::agree(VERSIONS, request.revision)?;
+        let terms = engineio::terms(revision, self.settings.host, self.settings.max_message);
         let accepted = handshake::shake(self.embedded.connect(), &self.embedded.target, request, &terms);
         let accepted = deadline.bound(accepted).await.flatten()?;
-        deadline.bound(engineio::begin(accepted, self.settings.max_message)).await.flatten()
+        deadline.bound(engineio::begin(accepted, revision, self.settings.max_message)).await.flatten()
     }
 }
 
@@ -90,6 +92,10 @@ impl Upstream for Demo {
 
     fn protocol(&self) -> Protocol {
         Protocol::EngineIo
+    }
+
+    fn versions(&self) -> Versions {
+        VERSIONS
     }
 
     fn relay(&self, request: OpenRequest) -> Relaying<'_> {
@@ -238,6 +244,8 @@ impl<'de> Visitor<'de> for ArgumentsVisitor {
     }
 }
 
+/// What the embedded server speaks.
+const VERSIONS: Versions = Versions { v3: false, v4: true };
 /// How much waits in the pipe, in each direction.
 const PIPE_LEN: usize = 16 << 10;
 /// The one page of the demo.

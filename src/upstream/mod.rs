@@ -40,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use crate::carrier::Protocol;
+use crate::carrier::{Revision, Versions};
 use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
@@ -97,6 +98,11 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 
     /// What the backend speaks, for a client that speaks the same: then the two are left to each other.
     fn protocol(&self) -> Protocol;
+
+    /// The revisions of Engine.IO that it speaks, where it speaks it.
+    fn versions(&self) -> Versions {
+        Versions::ALL
+    }
 
     /// Asks the backend for a WebSocket in the client's own words, and gives back the bare stream: handshake, extensions
     /// and frames are between the two.
@@ -156,6 +162,8 @@ pub struct OpenRequest {
     pub dialect: &'static str,
     /// What it comes on.
     pub transport: Transport,
+    /// The revision of Engine.IO that it speaks, if it speaks it.
+    pub revision: Option<Revision>,
 }
 
 /// What the backend said when it accepted.
@@ -288,6 +296,8 @@ pub struct Settings {
     pub response_timeout: Duration,
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
     pub max_message: usize,
+    /// The revisions of Engine.IO that the backend speaks.
+    pub versions: Versions,
     /// What concerns only kind `mux`.
     pub mux: MuxSettings,
 }
@@ -303,6 +313,7 @@ impl Default for Settings {
             handshake_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_mins(1),
             max_message: 16 << 20,
+            versions: Versions { v3: false, v4: true },
             mux: MuxSettings::default(),
         }
     }
@@ -327,7 +338,7 @@ pub fn is_secure(url: &http::Uri) -> bool {
 /// What a backend speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Engine.IO 4 over WebSocket: a Socket.IO server.
+    /// Engine.IO over WebSocket: a Socket.IO server.
     EngineIo,
     /// Plain WebSocket.
     WebSocket,

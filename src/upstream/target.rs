@@ -98,6 +98,7 @@ mod tests {
             query: query.to_owned(),
             headers: HeaderMap::new(),
             client: SocketAddr::from(([127, 0, 0, 1], 1)),
+            revision: None,
         };
         let target = Target::new(&url.parse().unwrap()).unwrap();
         target.uri_for(&request, own_query).unwrap().to_string()

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 pub use binary::{BinaryPayload, encode_binary_payload};
 pub use jsonp::{form_payload, wrap};
-pub use payload::{TextPayload, encode_text_payload};
+pub use payload::{Strings, TextPayload, encode_text_payload};
 
 use super::{Frame, Malformed, base64, packet as v4};
 use crate::packet::{Message, Packet, Text};

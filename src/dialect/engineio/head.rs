@@ -5,11 +5,15 @@ use http::header::ORIGIN;
 use http::request::Parts;
 
 use super::query::Query;
-use crate::carrier::{Carrier, Revision};
-use crate::dialect::{Known, Op, Reject, Road};
+use crate::carrier::{Carrier, Jsonp, Revision};
+use crate::dialect::{Accepts, Known, Op, Reject, Road};
 use crate::packet::Transport;
 
-pub(super) fn read(head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject> {
+pub(super) fn read(
+    head: &Parts,
+    accepts: Accepts,
+    find: &mut dyn FnMut(&str) -> Option<Known>,
+) -> Result<Op, Reject> {
     let query = Query::parse(head.uri.query().unwrap_or_default());
     let upgrade = Road::of(&head.headers) == Road::WebSocket;
     let transport = match query.transport.as_deref() {
@@ -40,11 +44,19 @@ pub(super) fn read(head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) ->
     if head.method != Method::GET {
         return Err(Reject::BadHandshakeMethod);
     }
-    let carrier = Carrier { revision, binary: query.b64.as_deref().is_none_or(str::is_empty) };
+    let jsonp =
+        query.j.as_deref().filter(|j| !j.is_empty() && transport == Transport::Polling).map(Jsonp::new);
+    let carrier = Carrier {
+        revision,
+        // A script is text, whether its client said so or not.
+        binary: jsonp.is_none() && query.b64.as_deref().is_none_or(str::is_empty),
+        jsonp,
+        doubled: accepts.doubled && revision == Revision::V3,
+    };
     match (transport, upgrade) {
         (Transport::WebSocket, false) => Err(Reject::BadRequest),
         (Transport::Polling, true) => Ok(Op::CloseAtOnce),
-        (Transport::Polling, false) | (Transport::WebSocket, true) if revision == Revision::V3 => {
+        (Transport::Polling, false) | (Transport::WebSocket, true) if !accepts.versions.has(revision) => {
             Err(Reject::UnsupportedVersion)
         }
         (Transport::Polling, false) | (Transport::WebSocket, true) => Ok(Op::Handshake(transport, carrier)),
@@ -61,6 +73,7 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::carrier::Versions;
 
     fn ask(
         method: &str,
@@ -73,14 +86,26 @@ mod tests {
             request = request.header("Upgrade", "WebSocket").header("Connection", "keep-alive, Upgrade");
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        read(&head, &mut |sid| {
+        let accepts = Accepts { versions: Versions { v3: false, v4: true }, doubled: false };
+        read(&head, accepts, &mut |sid| {
             known.filter(|_| sid == "abc").map(|(transport, revision)| Known { transport, revision })
         })
     }
 
+    /// A handshake where every revision is taken.
+    fn begin(query: &str, doubled: bool) -> Carrier {
+        let request = Request::get(format!("/engine.io/?transport=polling&{query}"));
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        match read(&head, Accepts { doubled, ..Accepts::default() }, &mut |_| None) {
+            Ok(Op::Handshake(Transport::Polling, carrier)) => carrier,
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
     const POLLING: Option<(Transport, Revision)> = Some((Transport::Polling, Revision::V4));
     const SOCKET: Option<(Transport, Revision)> = Some((Transport::WebSocket, Revision::V4));
-    const V4: Carrier = Carrier { revision: Revision::V4, binary: true };
+    const V4: Carrier = Carrier::new(Revision::V4);
+    const V3: Carrier = Carrier::new(Revision::V3);
 
     #[test]
     fn a_handshake_is_recognised() {
@@ -96,6 +121,26 @@ mod tests {
             ask("GET", "EIO=4&transport=websocket&b64=1", true, None),
             Ok(Op::Handshake(Transport::WebSocket, base64))
         );
+    }
+
+    #[test]
+    fn what_is_not_4_is_3_and_the_handshake_decides_how_it_is_written() {
+        for query in ["EIO=3", "EIO=4.0", "EIO=", "x=1"] {
+            assert_eq!(begin(query, false), V3, "{query}");
+        }
+        assert_eq!(begin("EIO=3&b64=1", false), Carrier { binary: false, ..V3 });
+        assert_eq!(begin("EIO=3&b64=true", false), Carrier { binary: false, ..V3 });
+        assert_eq!(begin("EIO=3&b64=", false), V3);
+        let jsonp = |revision, digits| Carrier {
+            binary: false,
+            jsonp: Some(Jsonp::new(digits)),
+            ..Carrier::new(revision)
+        };
+        assert_eq!(begin("EIO=3&j=2", false), jsonp(Revision::V3, "2"));
+        assert_eq!(begin("EIO=4&j=x", false), jsonp(Revision::V4, ""));
+        assert_eq!(begin("EIO=3&j=", false), V3);
+        assert_eq!(begin("EIO=3", true), Carrier { doubled: true, ..V3 });
+        assert_eq!(begin("EIO=4", true), V4);
     }
 
     #[test]

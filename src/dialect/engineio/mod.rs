@@ -1,22 +1,21 @@
-//! Engine.IO protocol 4 as its clients speak it: Socket.IO 3 and 4 among them.
+//! Engine.IO as its clients speak it: protocol 4 (Socket.IO 3 and 4), and protocol 3 (Socket.IO 1 and 2).
 
+mod body;
 mod head;
 mod query;
 mod reply;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
-use super::{Dialect, Greeting, Known, Op, PollBody, Reject, Reply, Road, Written};
-use crate::carrier::{Carrier, Protocol};
+use super::{Accepts, Dialect, Greeting, Known, Op, PollBody, PushForm, Reject, Reply, Road, Written};
+use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{
-    Frame, Malformed, OpenPacket, Payload, decode_text, encode_frame, encode_payload, encode_text,
-    encoded_len,
+    Frame, Malformed, OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3,
 };
 use crate::packet::{Message, Packet, Text};
-use crate::session::{HangUp, Packets, Policy};
+use crate::session::{HangUp, Packets, Pinger, Policy};
 use crate::upstream::Refused;
 
 /// The dialect `engine.io`.
@@ -32,62 +31,89 @@ impl Dialect for EngineIo {
         Protocol::EngineIo
     }
 
-    fn policy(&self) -> Policy {
-        Policy {
+    fn policy(&self, carrier: Carrier) -> Policy {
+        let v4 = Policy {
             hang_up: HangUp::Ends,
+            pinger: Pinger::Server,
+            gathers: false,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],
             encoded_len,
+        };
+        match carrier.revision {
+            Revision::V4 => v4,
+            Revision::V3 => {
+                Policy { pinger: Pinger::Client, gathers: true, encoded_len: v3::encoded_len, ..v4 }
+            }
         }
     }
 
-    fn read_head(&self, head: &Parts, find: &mut dyn FnMut(&str) -> Option<Known>) -> Result<Op, Reject> {
-        head::read(head, find)
+    fn read_head(
+        &self,
+        head: &Parts,
+        accepts: Accepts,
+        find: &mut dyn FnMut(&str) -> Option<Known>,
+    ) -> Result<Op, Reject> {
+        head::read(head, accepts, find)
     }
 
     fn application_query(&self, query: &str) -> String {
         query::application_query(query)
     }
 
-    fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet> {
+    fn greet(&self, carrier: Carrier, greeting: &Greeting<'_>) -> Option<Packet> {
+        // Servers of protocol 3 had no word for it.
+        let says = greeting.announced || carrier.revision == Revision::V4;
         let open = OpenPacket {
             sid: greeting.sid.to_owned(),
             upgrades: greeting.upgrades,
             ping_interval: greeting.pace.interval,
             ping_timeout: greeting.pace.timeout,
-            max_payload: Some(greeting.max_payload),
+            max_payload: says.then_some(greeting.max_payload),
         };
         Some(Packet::Open(open.encode()))
     }
 
-    fn takes_push(&self, headers: &HeaderMap) -> bool {
-        // Protocol 4 knows no binary body; the reference looks at exactly this value, and at no other.
-        headers.get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes() != b"application/octet-stream")
+    fn read_push(&self, carrier: Carrier, headers: &HeaderMap) -> Option<PushForm> {
+        body::form(carrier, headers)
     }
 
-    fn decode_push(&self, _carrier: Carrier, body: Bytes) -> Packets {
-        Box::new(Payload::new(body))
+    fn decode_push(&self, carrier: Carrier, form: PushForm, body: Bytes) -> Packets {
+        body::decode(carrier, form, body)
     }
 
-    fn encode_poll(&self, _carrier: Carrier, batch: &[Packet]) -> PollBody {
-        PollBody { content_type: "text/plain; charset=UTF-8", bytes: encode_payload(batch) }
+    fn encode_poll(&self, carrier: Carrier, batch: &[Packet]) -> PollBody {
+        body::encode(carrier, batch)
     }
 
-    fn decode_text(&self, _carrier: Carrier, text: Text) -> Result<Packet, Malformed> {
-        decode_text(&text)
+    fn decode_text(&self, carrier: Carrier, text: Text) -> Result<Packet, Malformed> {
+        match carrier.revision {
+            Revision::V3 => v3::decode_text(&text),
+            Revision::V4 => decode_text(&text),
+        }
     }
 
-    fn decode_binary(&self, _carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed> {
-        Ok(Packet::Message(Message::Binary(bytes)))
+    fn decode_binary(&self, carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed> {
+        match carrier.revision {
+            Revision::V3 => v3::decode_binary(&bytes),
+            Revision::V4 => Ok(Packet::Message(Message::Binary(bytes))),
+        }
     }
 
     fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Written {
-        if carrier.binary {
-            return Written::Frame(encode_frame(packet));
-        }
-        let mut out = Vec::with_capacity(encoded_len(packet));
-        encode_text(packet, &mut out);
-        Written::Frame(Frame::Text(out.into()))
+        let frame = match (carrier.binary, carrier.revision) {
+            (true, Revision::V3) => v3::encode_frame(packet),
+            (true, Revision::V4) => encode_frame(packet),
+            (false, revision) => {
+                let mut out = Vec::with_capacity(encoded_len(packet) + 1);
+                match revision {
+                    Revision::V3 => v3::encode_text(packet, &mut out),
+                    Revision::V4 => encode_text(packet, &mut out),
+                }
+                Frame::Text(out.into())
+            }
+        };
+        Written::Frame(frame)
     }
 
     fn reply(&self, reject: &Reject, road: Road) -> Reply {

@@ -9,6 +9,7 @@ pub(super) struct Query<'a> {
     pub(super) transport: Option<Cow<'a, str>>,
     pub(super) sid: Option<Cow<'a, str>>,
     pub(super) b64: Option<Cow<'a, str>>,
+    pub(super) j: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
@@ -21,6 +22,7 @@ impl<'a> Query<'a> {
                 "transport" => &mut found.transport,
                 "sid" => &mut found.sid,
                 "b64" => &mut found.b64,
+                "j" => &mut found.j,
                 _ => continue,
             };
             *slot = Some(decode(value));

@@ -18,9 +18,11 @@ use tokio_util::task::TaskTracker;
 use self::link::MuxLink;
 use self::slot::Slot;
 use self::trunk::Unopened;
+use crate::carrier::Versions;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
 use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::engineio;
 use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::{
     BuildError, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Refused, Refuser,
@@ -86,6 +88,7 @@ impl Mux {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
+        engineio::agree(self.settings.versions, request.revision)?;
         let slot = self.slot();
         let trunk = slot.trunk();
         let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;
@@ -123,6 +126,10 @@ impl Upstream for Mux {
         Protocol::Mux
     }
 
+    fn versions(&self) -> Versions {
+        self.settings.versions
+    }
+
     fn relay(&self, _request: OpenRequest) -> Relaying<'_> {
         let fault = OpenError::Protocol("a shared connection has no room for a bare WebSocket".to_owned());
         Box::pin(std::future::ready(Err(fault)))
@@ -140,7 +147,7 @@ impl Upstream for Mux {
 }
 
 fn question(request: OpenRequest) -> Open {
-    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport } = request;
+    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport, revision: _ } = request;
     let offer = headers.remove(SEC_WEBSOCKET_PROTOCOL);
     let protocols = offer.as_ref().and_then(|offer| offer.to_str().ok()).map(|offer| {
         offer.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()

@@ -230,6 +230,7 @@ impl Slot {
             client: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
             dialect: "mux",
             transport: Transport::WebSocket,
+            revision: None,
         };
         let terms = Terms {
             host: Host::Upstream,

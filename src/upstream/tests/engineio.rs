@@ -6,6 +6,7 @@ use tokio::time::{Instant, advance};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
+use crate::carrier::Revision;
 use crate::duplex::{Buffers, Duplex};
 use crate::sid::Sid;
 use crate::upstream::engineio::begin;
@@ -135,7 +136,7 @@ async fn pipe() -> (Box<dyn Link>, WebSocketStream<DuplexStream>) {
     let socket =
         Duplex::from(ours).into_web_socket(Bytes::new(), Role::Client, 1 << 20, Buffers::Small).await;
     let accepted = Accepted { socket: Socket::new(socket), headers: HeaderMap::new(), subprotocol: None };
-    let (_, link) = begin(accepted, 1 << 20).await.unwrap();
+    let (_, link) = begin(accepted, Revision::V4, 1 << 20).await.unwrap();
     (link, backend)
 }
 

@@ -80,6 +80,7 @@ fn request() -> OpenRequest {
         query: "room=7".to_owned(),
         headers: HeaderMap::new(),
         client: SocketAddr::from(([127, 0, 0, 1], 1)),
+        revision: None,
     }
 }
 

@@ -74,12 +74,14 @@ const cases = [
     },
     async client(t) {
       const socket = watchClient(await t.connect(), t);
-      const closed = new Promise((resolve) => socket.io.engine.once('close', (reason) => resolve(reason)));
+      const closed = new Promise((resolve) => socket.io.engine.once('close', resolve));
       await idle(t);
       socket.emit('out');
       await t.until('client', 'disconnect');
       await t.until('server', 'disconnect');
-      t.log('client', 'engine closed', await closed);
+      // Who closes first, the client behind the packet or the server's end behind it, is a race of the client's own.
+      await closed;
+      t.log('client', 'engine closed');
     },
   },
   {

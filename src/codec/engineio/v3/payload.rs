@@ -5,18 +5,28 @@ use bytes::Bytes;
 use super::{Malformed, decode_text, encode_text};
 use crate::packet::{Packet, Text};
 
+/// How characters stand in a body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strings {
+    /// As they are.
+    Plain,
+    /// Each byte of their UTF-8 as a character of its own, as clients of Socket.IO 1 have it.
+    Doubled,
+}
+
 /// The packets of a body, read one by one. Ends after the first [`Malformed`] one; those before it count.
 #[derive(Clone, Debug)]
 pub struct TextPayload {
     body: Bytes,
+    strings: Strings,
     at: usize,
     over: bool,
 }
 
 impl TextPayload {
     /// Reads a body, in which each ill-formed UTF-8 sequence counts as U+FFFD.
-    pub fn new(body: Bytes) -> Self {
-        Self { body: Text::lossy(body).into_bytes(), at: 0, over: false }
+    pub fn new(body: Bytes, strings: Strings) -> Self {
+        Self { body: Text::lossy(body).into_bytes(), strings, at: 0, over: false }
     }
 
     fn read(&mut self) -> Option<Result<Packet, Malformed>> {
@@ -38,7 +48,11 @@ impl TextPayload {
             // The reference skips these.
             if len > 0 {
                 // Cut between characters, as lengths were counted by them.
-                return Some(decode_text(&Text::from_checked(self.body.slice(start..self.at))));
+                let text = Text::from_checked(self.body.slice(start..self.at));
+                return Some(match self.strings {
+                    Strings::Plain => decode_text(&text),
+                    Strings::Doubled => halve(&text).and_then(|text| decode_text(&text)),
+                });
             }
         }
     }
@@ -58,17 +72,27 @@ impl Iterator for TextPayload {
 }
 
 /// Joins packets into one body.
-pub fn encode_text_payload(packets: &[Packet]) -> Bytes {
+pub fn encode_text_payload(packets: &[Packet], strings: Strings) -> Bytes {
     let mut out = Vec::with_capacity(packets.iter().map(super::encoded_len).sum());
     let mut one = Vec::new();
     for packet in packets {
         one.clear();
         encode_text(packet, &mut one);
+        if strings == Strings::Doubled {
+            one = one.iter().copied().map(char::from).collect::<String>().into_bytes();
+        }
         out.extend_from_slice(units_in(&one).to_string().as_bytes());
         out.push(b':');
         out.extend_from_slice(&one);
     }
     out.into()
+}
+
+/// A text whose characters are the bytes of another.
+fn halve(text: &Text) -> Result<Text, Malformed> {
+    let bytes: Result<Vec<u8>, _> = text.as_str().chars().map(u8::try_from).collect();
+    let bytes = bytes.map_err(|_| Malformed)?;
+    Text::new(bytes.into()).map_err(|_| Malformed)
 }
 
 /// A length as it is written.
@@ -124,23 +148,35 @@ mod tests {
     }
 
     fn decode(body: &str) -> Vec<Result<Packet, Malformed>> {
-        TextPayload::new(Bytes::copy_from_slice(body.as_bytes())).collect()
+        TextPayload::new(Bytes::copy_from_slice(body.as_bytes()), Strings::Plain).collect()
     }
 
     #[test]
     fn lengths_count_utf16_code_units() {
         let packets = [message("hello"), message("é"), message("🐸"), message(""), Packet::Noop];
-        let body = encode_text_payload(&packets);
+        let body = encode_text_payload(&packets, Strings::Plain);
         assert_eq!(std::str::from_utf8(&body).unwrap(), "6:4hello2:4é3:4🐸1:41:6");
-        assert_eq!(TextPayload::new(body).collect::<Result<Vec<_>, _>>().unwrap(), packets);
+        assert_eq!(TextPayload::new(body, Strings::Plain).collect::<Result<Vec<_>, _>>().unwrap(), packets);
     }
 
     #[test]
     fn a_binary_packet_inside_text_is_base64() {
         let packet = Packet::Message(Message::Binary(Bytes::from_static(&[1, 2, 3, 4])));
-        let body = encode_text_payload(std::slice::from_ref(&packet));
+        let body = encode_text_payload(std::slice::from_ref(&packet), Strings::Plain);
         assert_eq!(&body[..], b"10:b4AQIDBA==");
         assert_eq!(decode("10:b4AQIDBA=="), [Ok(packet)]);
+    }
+
+    #[test]
+    fn clients_of_socketio_1_encode_twice_and_count_that() {
+        let body = encode_text_payload(&[message("é"), message("🐸")], Strings::Doubled);
+        assert_eq!(std::str::from_utf8(&body).unwrap(), "3:4\u{c3}\u{a9}5:4\u{f0}\u{9f}\u{90}\u{b8}");
+        let decode = |body: &str| -> Vec<_> {
+            TextPayload::new(Bytes::copy_from_slice(body.as_bytes()), Strings::Doubled).collect()
+        };
+        assert_eq!(decode("3:4\u{c3}\u{a9}"), [Ok(message("é"))]);
+        assert_eq!(decode("2:4\u{c3}"), [Err(Malformed)], "half a character");
+        assert_eq!(decode("3:4🐸"), [Err(Malformed)], "no byte");
     }
 
     #[test]
@@ -178,14 +214,18 @@ mod tests {
         fn what_is_encoded_is_decoded(texts in prop::collection::vec(any::<String>(), 1..8), bytes in any::<Vec<u8>>()) {
             let mut packets: Vec<Packet> = texts.iter().map(|text| message(text)).collect();
             packets.push(Packet::Message(Message::Binary(bytes.into())));
-            let decoded: Result<Vec<_>, _> = TextPayload::new(encode_text_payload(&packets)).collect();
-            prop_assert_eq!(decoded.unwrap(), packets);
+            for strings in [Strings::Plain, Strings::Doubled] {
+                let decoded: Result<Vec<_>, _> = TextPayload::new(encode_text_payload(&packets, strings), strings).collect();
+                prop_assert_eq!(decoded.unwrap(), packets.clone());
+            }
         }
 
         #[test]
         fn no_bytes_make_the_decoder_panic(body in prop::collection::vec(prop_oneof![Just(b':'), Just(b'4'), Just(b'1'), any::<u8>()], 0..200)) {
-            let decoded: Vec<_> = TextPayload::new(body.clone().into()).collect();
-            prop_assert!(decoded.len() <= body.len() + 1);
+            for strings in [Strings::Plain, Strings::Doubled] {
+                let decoded: Vec<_> = TextPayload::new(body.clone().into(), strings).collect();
+                prop_assert!(decoded.len() <= body.len() + 1);
+            }
         }
     }
 }

@@ -1,0 +1,124 @@
+//! A session on an Engine.IO server.
+
+use std::task::{Context, Poll, ready};
+
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
+
+use super::pulse::{Pinger, Pulse};
+use crate::carrier::Revision;
+use crate::codec::engineio::{self, Frame, v3};
+use crate::packet::{Closing, Message, Packet, Text};
+use crate::upstream::socket::{self, Incoming, Socket};
+use crate::upstream::{Heartbeat, Link, LinkError, LinkEvent};
+
+#[derive(Debug)]
+pub(super) struct EngineIoLink {
+    socket: Socket,
+    revision: Revision,
+    /// Watches over the backend's heartbeat.
+    pulse: Pulse,
+    /// The heartbeat, where it is the client's to keep (protocol 3).
+    pinger: Option<Pinger>,
+    message_max: usize,
+}
+
+impl EngineIoLink {
+    pub(super) fn new(socket: Socket, revision: Revision, heartbeat: Heartbeat, message_max: usize) -> Self {
+        let pinger = (revision == Revision::V3).then(|| Pinger::new(heartbeat.interval));
+        Self { socket, revision, pulse: Pulse::new(heartbeat), pinger, message_max }
+    }
+
+    /// What a frame means to the session, if it means anything.
+    fn handle_incoming(&mut self, cx: &mut Context<'_>, incoming: Incoming) -> Option<LinkEvent> {
+        let packet = match (incoming, self.revision) {
+            (Incoming::Closed(closing), _) => return Some(LinkEvent::Closed(closing)),
+            (Incoming::Binary(bytes), Revision::V3) => v3::decode_binary(&bytes),
+            (Incoming::Binary(bytes), Revision::V4) => Ok(Packet::Message(Message::Binary(bytes))),
+            (Incoming::Text(text), Revision::V3) => v3::decode_text(&text),
+            (Incoming::Text(text), Revision::V4) => engineio::decode_text(&text),
+        };
+        match packet {
+            Ok(Packet::Message(message)) if message.len() > self.message_max => {
+                Some(LinkEvent::Closed(self.socket.fail(cx, socket::TOO_BIG)))
+            }
+            Ok(Packet::Message(message)) => Some(LinkEvent::Message(message)),
+            Ok(Packet::Ping(data)) => {
+                // The next look at the socket writes it.
+                self.queue(&Packet::Pong(data));
+                None
+            }
+            // They say nothing to a client that has but one transport.
+            Ok(Packet::Pong(_) | Packet::Upgrade | Packet::Noop) => None,
+            Ok(Packet::Close) => {
+                self.socket.part(cx, None);
+                Some(LinkEvent::Closed(Closing::default()))
+            }
+            Ok(Packet::Open(_)) | Err(_) => Some(LinkEvent::Closed(self.socket.fail(cx, socket::NONSENSE))),
+        }
+    }
+
+    fn queue(&mut self, packet: &Packet) {
+        let frame = self.frame(packet);
+        self.socket.queue(frame);
+    }
+
+    /// A packet as one WebSocket message.
+    fn frame(&self, packet: &Packet) -> RawFrame {
+        let frame = match self.revision {
+            Revision::V3 => v3::encode_frame(packet),
+            Revision::V4 => engineio::encode_frame(packet),
+        };
+        match frame {
+            Frame::Text(bytes) => socket::text_frame(bytes),
+            Frame::Binary(bytes) => socket::binary_frame(bytes),
+        }
+    }
+}
+
+impl Link for EngineIoLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.socket.poll_ready(cx)
+    }
+
+    fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
+        let frame = self.frame(&Packet::Message(message));
+        self.socket.start_send(frame)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        self.socket.poll_flush(cx)
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        if self.pinger.as_mut().is_some_and(|pinger| pinger.poll_due(cx)) {
+            self.queue(&Packet::Ping(Text::default()));
+        }
+        loop {
+            let Poll::Ready(incoming) = self.socket.poll_next(cx) else {
+                // Only where there is nothing to read a silence can be judged.
+                ready!(self.pulse.poll_dead(cx));
+                self.socket.give_up(cx);
+                return Poll::Ready(LinkEvent::Closed(Closing::new(1006, "upstream ping timeout")));
+            };
+            self.pulse.hear();
+            if let Some(event) = self.handle_incoming(cx, incoming) {
+                return Poll::Ready(event);
+            }
+        }
+    }
+
+    fn keep_alive(&mut self) {
+        let beat = match self.revision {
+            Revision::V3 => Packet::Ping(Text::default()),
+            Revision::V4 => Packet::Pong(Text::default()),
+        };
+        self.queue(&beat);
+        // It puts off the backend's next ping, which must not be missed then.
+        self.pulse.hear();
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _closing: &Closing) -> Poll<()> {
+        // The stock client closes without a code, whatever the reason.
+        self.socket.poll_close(cx, None)
+    }
+}

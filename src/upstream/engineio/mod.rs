@@ -1,0 +1,171 @@
+//! Kind `engine.io`: an Engine.IO client that speaks WebSocket only, as the stock client does with that transport.
+
+mod link;
+mod pulse;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::link::EngineIoLink;
+use crate::carrier::{Revision, Versions};
+use crate::codec::engineio::{OpenPacket, decode_text};
+use crate::duplex::Buffers;
+use crate::packet::Packet;
+use crate::sid::Sid;
+use crate::upstream::ask::{Question, ask};
+use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::handshake::{Accepted, First, Terms};
+use crate::upstream::socket::{self, Incoming};
+use crate::upstream::{
+    Asking, BuildError, Heartbeat, Host, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Refused,
+    Refuser, Relaying, Settings, Upstream,
+};
+
+/// An Engine.IO server.
+#[derive(Debug)]
+pub(super) struct EngineIo {
+    dialer: Arc<Dialer>,
+    forwarder: Forwarder,
+    settings: Settings,
+}
+
+impl EngineIo {
+    pub(super) fn new(
+        settings: &Settings,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        Ok(Self { dialer, forwarder, settings: settings.clone() })
+    }
+
+    async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        let revision = agree(self.settings.versions, request.revision)?;
+        let terms = terms(revision, self.settings.host, self.settings.max_message);
+        let opened = match self.dialer.open(request, &terms, deadline).await {
+            Ok(accepted) => {
+                deadline.bound(begin(accepted, revision, self.settings.max_message)).await.flatten()
+            }
+            Err(error) => Err(error),
+        };
+        opened.map_err(|error| match error {
+            OpenError::Refused(refused) => {
+                OpenError::Refused(Box::new(Refused { by: Refuser::EngineIo, ..*refused }))
+            }
+            OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
+                error
+            }
+        })
+    }
+}
+
+impl Upstream for EngineIo {
+    fn open(&self, request: OpenRequest) -> Opening<'_> {
+        Box::pin(self.open(request))
+    }
+
+    fn forwarder(&self) -> &Forwarder {
+        &self.forwarder
+    }
+
+    fn protocol(&self) -> Protocol {
+        Protocol::EngineIo
+    }
+
+    fn versions(&self) -> Versions {
+        self.settings.versions
+    }
+
+    fn relay(&self, request: OpenRequest) -> Relaying<'_> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        Box::pin(self.dialer.relay(request, self.settings.host, deadline))
+    }
+
+    fn ask(&self, request: OpenRequest, method: Method) -> Option<Asking<'_>> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        // As a polling client, for whom alone a server has such answers.
+        let query = match self.settings.versions.newest() {
+            Revision::V3 => "EIO=3&transport=polling",
+            Revision::V4 => "EIO=4&transport=polling",
+        };
+        let question = Question { request, method, query, host: self.settings.host };
+        Some(Box::pin(ask(&self.dialer, question, deadline)))
+    }
+
+    fn is_down(&self) -> bool {
+        self.dialer.is_down()
+    }
+}
+
+/// The revision to ask for; refused in the backend's own words where it does not speak the client's.
+pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revision, OpenError> {
+    match client {
+        Some(revision) if !versions.has(revision) => Err(OpenError::Refused(Box::new(Refused {
+            status: StatusCode::BAD_REQUEST,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/html"))]),
+            body: Bytes::from_static(b"Unsupported protocol version"),
+            by: Refuser::EngineIo,
+        }))),
+        Some(revision) => Ok(revision),
+        None => Ok(versions.newest()),
+    }
+}
+
+/// How an Engine.IO server is asked for a WebSocket.
+pub(super) fn terms(revision: Revision, host: Host, message_max: usize) -> Terms {
+    // A text frame has the packet's type before the message, and there must be room for the open packet.
+    let message_max = message_max.saturating_add(1).max(OPEN_PACKET_LEN_MAX);
+    let query = match revision {
+        Revision::V3 => "EIO=3&transport=websocket",
+        Revision::V4 => "EIO=4&transport=websocket",
+    };
+    Terms { host, query, message_max, buffers: Buffers::Small, first: First::Server }
+}
+
+/// Waits for the open packet, with which the session begins.
+pub(super) async fn begin(
+    accepted: Accepted,
+    revision: Revision,
+    message_max: usize,
+) -> Result<(Opened, Box<dyn Link>), OpenError> {
+    let Accepted { mut socket, headers, subprotocol } = accepted;
+    let text = match std::future::poll_fn(|cx| socket.poll_next(cx)).await {
+        Incoming::Text(text) => text,
+        Incoming::Binary(_) => return Err(protocol("its first packet is binary")),
+        Incoming::Closed(closing) if closing == socket::LOST => {
+            return Err(OpenError::Down(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        // Some servers refuse only now: with a Close frame, or with a piece of HTTP where a frame should be.
+        Incoming::Closed(_) => return Err(protocol("it closed instead of opening a session")),
+    };
+    let Ok(Packet::Open(json)) = decode_text(&text) else {
+        return Err(protocol("its first packet is not an open packet"));
+    };
+    let open = OpenPacket::decode(&json)
+        .ok_or_else(|| protocol("its open packet has no sid, or no heartbeat in milliseconds"))?;
+    let heartbeat = Heartbeat { interval: open.ping_interval, timeout: open.ping_timeout };
+    let opened = Opened {
+        // A sid of foreign characters harms nobody: its client gets one of ours.
+        sid: Sid::parse(&open.sid),
+        heartbeat: Some(heartbeat),
+        max_payload: open.max_payload,
+        headers,
+        subprotocol,
+    };
+    Ok((opened, Box::new(EngineIoLink::new(socket, revision, heartbeat, message_max))))
+}
+
+fn protocol(fault: &str) -> OpenError {
+    OpenError::Protocol(fault.to_owned())
+}
+
+/// Its few fields take some 150 bytes.
+const OPEN_PACKET_LEN_MAX: usize = 4096;

@@ -78,7 +78,11 @@ process.on('unhandledRejection', (error) => {
   report('failed', 'an error that no case awaited', '', [String(error?.stack ?? error)]);
 });
 
-console.log(binary ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}` : 'Directly only: POLLIWOG_BIN names no proxy');
+console.log(
+  binary
+    ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}`
+    : 'Directly only: POLLIWOG_BIN names no proxy',
+);
 const began = performance.now();
 const { passed, failed, skipped } = await new Runner({ binary, through: args.through, parallel: 3, report }).run(jobs);
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
@@ -88,7 +92,7 @@ if (binary && matrix.complete) {
   else untrue = await matrix.faults();
   report(untrue.length ? 'failed' : 'passed', 'docs/versions.md says what was seen', '', untrue);
 } else if (args.write) {
-  report('failed', 'docs/versions.md', '', untrue = ['--write wants a proxy and every case of every version']);
+  report('failed', 'docs/versions.md', '', (untrue = ['--write wants a proxy and every case of every version']));
 }
 const tail = skipped ? `, ${skipped} skipped` : '';
 console.log(`${passed} passed, ${failed + stray + (untrue.length > 0)} failed${tail}`);

@@ -82,8 +82,26 @@ const V2 = { versions: [3], protocol: 'socket.io' };
 const V4 = { versions: [4], protocol: 'socket.io' };
 
 export default [
-  suite("the backend's CORS", 'socket.io', { upstream: BOTH, route: { cors: 'mirror' } }, { allowEIO3: true, cors: CORS }, { answers: true }),
-  suite("the route's CORS", 'socket.io', { upstream: BOTH, route: ROUTE }, (t) => ({ allowEIO3: true, ...(!t.proxied && { cors: CORS }) }), { answers: true }),
+  suite(
+    "the backend's CORS",
+    'socket.io',
+    { upstream: BOTH, route: { cors: 'mirror' } },
+    { allowEIO3: true, cors: CORS },
+    { answers: true },
+  ),
+  suite(
+    "the route's CORS",
+    'socket.io',
+    { upstream: BOTH, route: ROUTE },
+    (t) => ({ allowEIO3: true, ...(!t.proxied && { cors: CORS }) }),
+    { answers: true },
+  ),
   suite('socket.io 2', 'socket.io 2', { upstream: V2, route: ROUTE }, { origins: CORS.origin, cookie: false }),
-  suite('translated', 'socket.io', { upstream: V4, route: ROUTE }, { origins: CORS.origin, cookie: false }, { oracle: 'socket.io 2' }),
+  suite(
+    'translated',
+    'socket.io',
+    { upstream: V4, route: ROUTE },
+    { origins: CORS.origin, cookie: false },
+    { oracle: 'socket.io 2' },
+  ),
 ];

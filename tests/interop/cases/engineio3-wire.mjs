@@ -29,7 +29,16 @@ const errors = [
   ['websocket without Upgrade', 'GET', '?EIO=3&transport=websocket'],
 ];
 
-const MESSAGES = ['4hello', '4', '4b4AAEC', '4band', '4444', '4🐸 and ünïcode', '41:6', '4line\u2028and\u2029, nul \u0000, \u001e'];
+const MESSAGES = [
+  '4hello',
+  '4',
+  '4b4AAEC',
+  '4band',
+  '4444',
+  '4🐸 and ünïcode',
+  '41:6',
+  '4line\u2028and\u2029, nul \u0000, \u001e',
+];
 
 const hostile = [
   ['no length', ':4x'],
@@ -76,7 +85,8 @@ const cases = [
     async client(t) {
       const ask = asking(t);
       const { body } = await ask('handshake', { path: t.path + EIO });
-      const [, length, packet] = /^(\d+):(0\{"sid":"[\w-]{20,}","upgrades":\["websocket"\],"pingInterval":25000,.*\})$/.exec(body);
+      const [, length, packet] =
+        /^(\d+):(0\{"sid":"[\w-]{20,}","upgrades":\["websocket"\],"pingInterval":25000,.*\})$/.exec(body);
       t.assert.equal(Number(length), packet.length);
       await ask('an empty sid is none', { path: `${t.path}${EIO}&sid=` });
       await ask('base64', { path: `${t.path}${EIO}&b64=1` });
@@ -114,11 +124,7 @@ const cases = [
     server: echo,
     async client(t) {
       const { ask, path } = await handshake(t);
-      const payloads = [
-        [[1, 2, 3, 4]],
-        [[]],
-        ['4🐸 and ünïcode', [0, 0xff, 0x1e], '4b4AAEC', Array(300).fill(0x80)],
-      ];
+      const payloads = [[[1, 2, 3, 4]], [[]], ['4🐸 and ünïcode', [0, 0xff, 0x1e], '4b4AAEC', Array(300).fill(0x80)]];
       let count = 0;
       for (const packets of payloads) {
         await ask('POST', { path, method: 'POST', body: bytes(...packets), headers: OCTETS });

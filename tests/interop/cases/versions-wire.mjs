@@ -84,16 +84,26 @@ export default [
     refused('a client of version 2 without translation', 3, {}),
     refused('a client of version 2 whose translation is forbidden', 3, { upstream: { ...V4, translate: false } }),
     // Directly it is the backend that refuses, and behind the route it would not.
-    refused('a client of version 2 on a route for version 4', 3, { upstream: BOTH, route: { versions: [4] } }, {
-      options: (t) => ({ allowEIO3: t.proxied }),
-    }),
+    refused(
+      'a client of version 2 on a route for version 4',
+      3,
+      { upstream: BOTH, route: { versions: [4] } },
+      {
+        options: (t) => ({ allowEIO3: t.proxied }),
+      },
+    ),
     refused('a client of version 2 on a route for version 4, translation or not', 3, {
       upstream: V4,
       route: { versions: [4] },
     }),
-    refused('a client of version 4 on a route for version 3', 4, { upstream: BOTH, route: { versions: [3] } }, {
-      proxiedOnly: true,
-    }),
+    refused(
+      'a client of version 4 on a route for version 3',
+      4,
+      { upstream: BOTH, route: { versions: [3] } },
+      {
+        proxiedOnly: true,
+      },
+    ),
   ]),
   suite('socket.io 2', 'socket.io 2', [
     // Directly it is let in, and can't read a word.
@@ -120,7 +130,11 @@ export default [
         tell('POST', await t.request({ path, method: 'POST', body: '1:2', headers }));
         tell('GET', await t.request({ path, headers }));
         tell('error', await t.request({ path: `${t.path}?EIO=3&transport=polling&sid=nobody`, headers }));
-        t.assert.deepEqual(t.transcript.of('client', 'handshake')[0].slice(2), [['route=abc; Path=/'], headers.origin, 'true']);
+        t.assert.deepEqual(t.transcript.of('client', 'handshake')[0].slice(2), [
+          ['route=abc; Path=/'],
+          headers.origin,
+          'true',
+        ]);
       },
     },
   ]),

@@ -229,7 +229,7 @@ const LOST = [
     label: 'connection',
     direct: [{ token: 'good' }],
     proxied: [{}],
-    why: "a backend of Socket.IO 2 lets a client in to the root before its CONNECT can say anything",
+    why: 'a backend of Socket.IO 2 lets a client in to the root before its CONNECT can say anything',
   },
   {
     track: 'server /room',

@@ -7,13 +7,18 @@ const LEFT = {
 
 /** A client that leaves says so twice, of its namespaces and its connection, maybe in one breath. */
 export const eitherReason = ['/', '/room'].flatMap((namespace) =>
-  Object.values(LEFT).flatMap(([one, other]) => [[one, other], [other, one]]).map(([direct, proxied]) => ({
-    track: `server ${namespace}`,
-    label: 'disconnect',
-    direct: [direct],
-    proxied: [proxied],
-    why: 'told both at once a server names either: chance decides in what pieces they come, proxy or not',
-  })),
+  Object.values(LEFT)
+    .flatMap(([one, other]) => [
+      [one, other],
+      [other, one],
+    ])
+    .map(([direct, proxied]) => ({
+      track: `server ${namespace}`,
+      label: 'disconnect',
+      direct: [direct],
+      proxied: [proxied],
+      why: 'told both at once a server names either: chance decides in what pieces they come, proxy or not',
+    })),
 );
 
 export function connecting(t, { namespaces = ['/'], auth = null, query = {}, ...how } = {}) {

@@ -103,7 +103,16 @@ export class Runner {
       const port = proxy ? proxy.port : lane.backendPort;
       const { path } = lane.profile;
       const through = proxied ? this.through : undefined;
-      context = new Context({ port, proxied, through, way: proxy, transport, path, suite, backendPort: lane.backendPort });
+      context = new Context({
+        port,
+        proxied,
+        through,
+        way: proxy,
+        transport,
+        path,
+        suite,
+        backendPort: lane.backendPort,
+      });
       await deadline(test.timeout ?? 10_000, perform(suite, test, context));
       context.transcript.seal();
       context.passed = true;

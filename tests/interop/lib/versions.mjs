@@ -46,7 +46,11 @@ export class Matrix {
     const [, said] = split(await readFile(FILE, 'utf8'));
     const seen = this.#table();
     if (said === seen) return [];
-    const lines = (text, others, sign) => text.split('\n').filter((line) => !others.includes(line)).map((line) => sign + line);
+    const lines = (text, others, sign) =>
+      text
+        .split('\n')
+        .filter((line) => !others.includes(line))
+        .map((line) => sign + line);
     return [...lines(said, seen, '- '), ...lines(seen, said, '+ '), '(--write puts in what was seen)'];
   }
 
@@ -65,7 +69,9 @@ export class Matrix {
         return row([client, TRANSPORTS[transport], ...cells]);
       }),
     );
-    return [row(['client', 'transport', ...backends]), row(['---', '---', ...backends.map(() => '---')]), ...rows].join('');
+    return [row(['client', 'transport', ...backends]), row(['---', '---', ...backends.map(() => '---')]), ...rows].join(
+      '',
+    );
   }
 }
 

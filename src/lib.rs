@@ -21,6 +21,7 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod sid;
+pub mod socketio;
 pub mod tls;
 pub mod transport;
 pub mod units;

@@ -159,6 +159,8 @@ pub const KEYS: &[Key] = {
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
         row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "versions", Default("[4]"), "its Engine.IO: [3, 4] with allowEIO3, [3] for Socket.IO 2"),
+        row(Upstream, "protocol", Default("\"opaque\""), "\"socket.io\" lets its clients be of the other version, too"),
+        row(Upstream, "translate", Default("true"), "whether those are translated; else they are refused"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
         row(Upstream, "mux", Example("{ connections = 2 }"), "what concerns only kind mux"),
         row(UpstreamMux, "connections", Default("1"), "how many WebSockets the sessions are spread over"),

@@ -8,7 +8,7 @@ use super::mux;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
-use super::values::{GB, HOUR, MS, Wrong, duration, size, url, word};
+use super::values::{GB, HOUR, MS, Wrong, duration, flag, size, url, word};
 use super::versions::versions;
 use crate::upstream::{Host, Kind, Settings};
 
@@ -79,6 +79,8 @@ fn read_one(table: &Table<'_>) -> Settings {
     table.set("handshake_timeout", &mut settings.handshake_timeout, duration(MS..=HOUR));
     table.set("response_timeout", &mut settings.response_timeout, duration(MS..=HOUR));
     settings.versions = versions(table).unwrap_or(settings.versions);
+    table.set("protocol", &mut settings.socket_io, word(&[("opaque", false), ("socket.io", true)], &[]));
+    table.set("translate", &mut settings.translate, flag);
     table.set("max_message", &mut settings.max_message, size(1..=GB));
     settings
 }

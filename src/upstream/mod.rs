@@ -22,6 +22,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod translated;
 mod websocket;
 
 use std::fmt;
@@ -62,7 +63,7 @@ pub fn build(
     tracker: TaskTracker,
     cancel: CancellationToken,
 ) -> Result<Arc<dyn Upstream>, BuildError> {
-    Ok(match settings.kind {
+    let upstream: Arc<dyn Upstream> = match settings.kind {
         Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
         Kind::Mux => Arc::new(mux::Mux::new(settings, tracker, cancel)?),
         Kind::Http => Arc::new(plain::Plain::new(settings, tracker, cancel)?),
@@ -71,6 +72,11 @@ pub fn build(
         Kind::Demo => Arc::new(demo::Demo::new(settings, tracker, cancel)?),
         #[cfg(not(feature = "demo"))]
         Kind::Demo => return Err(BuildError::NoDemo),
+    };
+    Ok(if settings.is_translated() {
+        Arc::new(translated::Translated::new(upstream, settings.handshake_timeout))
+    } else {
+        upstream
     })
 }
 
@@ -298,8 +304,19 @@ pub struct Settings {
     pub max_message: usize,
     /// The revisions of Engine.IO that the backend speaks.
     pub versions: Versions,
+    /// Whether the messages are Socket.IO's, with its own parser; unless that is known, nobody looks into them.
+    pub socket_io: bool,
+    /// Whether Socket.IO clients of a revision that the backend does not speak are translated.
+    pub translate: bool,
     /// What concerns only kind `mux`.
     pub mux: MuxSettings,
+}
+
+impl Settings {
+    /// Whether clients that speak otherwise are understood.
+    fn is_translated(&self) -> bool {
+        self.translate && (self.socket_io || self.kind == Kind::Demo)
+    }
 }
 
 impl Default for Settings {
@@ -314,6 +331,8 @@ impl Default for Settings {
             response_timeout: Duration::from_mins(1),
             max_message: 16 << 20,
             versions: Versions { v3: false, v4: true },
+            socket_io: false,
+            translate: true,
             mux: MuxSettings::default(),
         }
     }

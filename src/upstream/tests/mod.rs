@@ -8,6 +8,7 @@ mod engineio;
 mod health;
 mod opening;
 mod tls;
+mod versions;
 mod websocket;
 
 use std::future::poll_fn;

@@ -1,0 +1,225 @@
+//! A client of Socket.IO 3 or 4 before a backend of 2.
+//!
+//! Such a backend grants the root namespace unasked, and without it no other. Such a client asks for the namespaces that it
+//! wants, often for the root alone, and knows its sockets by the ids in the answers; the backend's ids are made of its
+//! Engine.IO sid.
+
+use serde_json::json;
+
+use super::namespaces::{Namespaces, Stage};
+use super::packet::{Head, Kind, ROOT, write};
+use super::query;
+use super::refusal;
+use super::root::{Backend, Client, Root};
+use super::shelf::Shelf;
+use super::translator::{Fault, Peer};
+use super::wires::{Fate, Wires};
+use crate::packet::Message;
+
+/// What is known of a new client and its old backend.
+#[derive(Debug)]
+pub(super) struct NewClient {
+    sid: String,
+    root: Root,
+    /// All but the root.
+    namespaces: Namespaces,
+    /// CONNECTs that wait until the backend has granted the root: before that it would lose their queries.
+    knocking: Shelf,
+    /// Whether the client has asked for anything.
+    began: bool,
+}
+
+impl NewClient {
+    pub(super) fn new(sid: &str) -> Self {
+        Self {
+            sid: sid.to_owned(),
+            root: Root::new(),
+            namespaces: Namespaces::default(),
+            knocking: Shelf::new(KNOCKING_BYTES_MAX),
+            began: false,
+        }
+    }
+
+    pub(super) fn hold(&mut self, message: Message) {
+        self.root.held.push(message);
+    }
+
+    pub(super) fn hear_client(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
+        let name = head.namespace;
+        let is_connected = match head.kind {
+            Kind::Connect => return self.connect(head, wires).map(|()| Fate::Drop),
+            Kind::Error => return Err(Fault::Malformed(Peer::Client)),
+            Kind::Disconnect if name == ROOT => self.root.leave(),
+            Kind::Disconnect => self.namespaces.leave(name),
+            Kind::Event | Kind::Ack | Kind::BinaryEvent | Kind::BinaryAck => {
+                if name == ROOT {
+                    self.root.client == Client::Connected
+                } else {
+                    self.namespaces.is_connected(name)
+                }
+            }
+        };
+        match is_connected {
+            true => Ok(Fate::Pass),
+            // The namespace was taken away while this was on its way. The reference closes; the old one lets it pass.
+            false if self.began => Ok(Fate::Drop),
+            false => Err(Fault::NotConnected),
+        }
+    }
+
+    fn connect(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<(), Fault> {
+        let name = head.namespace;
+        let query = query::from_auth(head.data).ok_or(Fault::Malformed(Peer::Client))?;
+        self.began = true;
+        // The backend would take these for a query or a fragment, and so grant another namespace.
+        if name.contains(['?', '#']) {
+            return wires.tell(Peer::Client, write(Kind::Error, name, INVALID_NAMESPACE));
+        }
+        if name == ROOT {
+            return self.connect_root(query, wires);
+        }
+        match self.namespaces.stage(name) {
+            Some(Stage::Pending) => return Ok(()),
+            Some(Stage::Connected) => return Err(Fault::ConnectedTwice),
+            None => {}
+        }
+        let packet = write(Kind::Connect, &query::attach(name, &query), "");
+        match self.root.backend {
+            Backend::Silent => {
+                self.namespaces.ask(name)?;
+                if self.knocking.push(packet) { Ok(()) } else { Err(Fault::TooMuch) }
+            }
+            Backend::Granted => {
+                self.namespaces.ask(name)?;
+                wires.tell(Peer::Backend, packet)
+            }
+            // It would never answer.
+            Backend::Refused | Backend::Withdrawn => {
+                wires.tell(Peer::Client, write(Kind::Error, name, WITHOUT_ROOT))
+            }
+            Backend::Left => Err(Fault::RootLeft),
+        }
+    }
+
+    fn connect_root(&mut self, query: String, wires: &mut Wires) -> Result<(), Fault> {
+        match self.root.client {
+            Client::Connected => return Err(Fault::ConnectedTwice),
+            Client::Asking { .. } => return Ok(()),
+            Client::Away => {}
+        }
+        match self.root.backend {
+            Backend::Silent => {
+                self.root.client = Client::Asking { untried: query };
+                Ok(())
+            }
+            // It was asked nothing yet; and where it was, the client may know better now.
+            Backend::Refused => self.ask_again(&query, wires),
+            Backend::Granted | Backend::Withdrawn => self.welcome(wires),
+            Backend::Left => Err(Fault::RootLeft),
+        }
+    }
+
+    /// A backend that has refused the root has a middleware for it, so it answers when it is asked.
+    fn ask_again(&mut self, query: &str, wires: &mut Wires) -> Result<(), Fault> {
+        self.root.backend = Backend::Silent;
+        self.root.client = Client::Asking { untried: String::new() };
+        wires.tell(Peer::Backend, write(Kind::Connect, &query::attach(ROOT, query), ""))
+    }
+
+    pub(super) fn hear_backend(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
+        let name = head.namespace;
+        match head.kind {
+            Kind::Connect if name == ROOT => self.root_granted(wires)?,
+            Kind::Connect => {
+                if self.namespaces.grant(name) {
+                    wires.tell(Peer::Client, self.grant(name))?;
+                }
+            }
+            Kind::Error if name == ROOT => self.root_refused(head.data, wires)?,
+            Kind::Error => {
+                if self.namespaces.is_connected(name) {
+                    wires.tell(Peer::Client, write(Kind::Event, name, &refusal::to_event(head.data)))?;
+                } else if self.namespaces.refuse(name) {
+                    wires.tell(Peer::Client, write(Kind::Error, name, &refusal::to_new(head.data)))?;
+                }
+            }
+            Kind::Disconnect if name == ROOT => return Ok(self.root.withdraw()),
+            Kind::Disconnect => return Ok(if self.namespaces.leave(name) { Fate::Pass } else { Fate::Drop }),
+            Kind::Event | Kind::Ack | Kind::BinaryEvent | Kind::BinaryAck => {
+                let is_known = self.namespaces.stage(name).is_some();
+                return Ok(match name {
+                    ROOT => self.root.event(),
+                    _ if is_known => Fate::Pass,
+                    _ => Fate::Drop,
+                });
+            }
+        }
+        Ok(Fate::Drop)
+    }
+
+    fn root_granted(&mut self, wires: &mut Wires) -> Result<(), Fault> {
+        if self.root.backend != Backend::Silent {
+            return Ok(());
+        }
+        self.root.backend = Backend::Granted;
+        for packet in self.knocking.take() {
+            wires.tell(Peer::Backend, packet)?;
+        }
+        if self.root.client == Client::Away { Ok(()) } else { self.welcome(wires) }
+    }
+
+    fn root_refused(&mut self, data: &[u8], wires: &mut Wires) -> Result<(), Fault> {
+        match (&self.root.backend, &self.root.client) {
+            (Backend::Silent, Client::Asking { untried }) if !untried.is_empty() => {
+                let query = untried.clone();
+                self.ask_again(&query, wires)
+            }
+            (Backend::Silent, asking) => {
+                if *asking != Client::Away {
+                    wires.tell(Peer::Client, write(Kind::Error, ROOT, &refusal::to_new(data)))?;
+                }
+                (self.root.backend, self.root.client) = (Backend::Refused, Client::Away);
+                self.knocking.take();
+                for name in self.namespaces.refuse_pending() {
+                    wires.tell(Peer::Client, write(Kind::Error, &name, WITHOUT_ROOT))?;
+                }
+                Ok(())
+            }
+            (_, Client::Connected) => {
+                wires.tell(Peer::Client, write(Kind::Event, ROOT, &refusal::to_event(data)))
+            }
+            (_, Client::Away | Client::Asking { .. }) => Ok(()),
+        }
+    }
+
+    /// Grants the client the root, and hands it what came for it before.
+    fn welcome(&mut self, wires: &mut Wires) -> Result<(), Fault> {
+        wires.tell(Peer::Client, self.grant(ROOT))?;
+        let (held, rest) = self.root.held.take();
+        for message in held {
+            wires.tell(Peer::Client, message)?;
+        }
+        wires.let_go(Peer::Backend, rest);
+        if self.root.backend == Backend::Withdrawn {
+            (self.root.backend, self.root.client) = (Backend::Left, Client::Away);
+            return wires.tell(Peer::Client, write(Kind::Disconnect, ROOT, ""));
+        }
+        self.root.client = Client::Connected;
+        Ok(())
+    }
+
+    /// The answer with the id that the backend knows the socket by.
+    fn grant(&self, name: &str) -> Message {
+        let id = if name == ROOT { self.sid.clone() } else { format!("{name}#{}", self.sid) };
+        write(Kind::Connect, name, &json!({ "sid": id }).to_string())
+    }
+}
+
+/// What the reference says of a namespace that is not there.
+const INVALID_NAMESPACE: &str = r#"{"message":"Invalid namespace"}"#;
+
+/// What is said of a namespace that the backend would never answer for.
+const WITHOUT_ROOT: &str = r#"{"message":"The backend refused the root namespace"}"#;
+
+/// How much may be asked for before the backend has granted the root.
+const KNOCKING_BYTES_MAX: usize = 64 * 1024;

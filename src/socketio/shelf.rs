@@ -1,0 +1,52 @@
+//! Messages that wait, in order, up to a bound.
+
+use std::collections::VecDeque;
+
+use crate::packet::Message;
+
+/// A queue of messages that counts what it holds.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Shelf {
+    pub(super) const fn new(bytes_max: usize) -> Self {
+        Self { messages: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
+    /// Takes a message, if there is room.
+    pub(super) fn push(&mut self, message: Message) -> bool {
+        let bytes = self.bytes + cost(&message);
+        let fits = bytes <= self.bytes_max;
+        if fits {
+            self.bytes = bytes;
+            self.messages.push_back(message);
+        }
+        fits
+    }
+
+    /// Forgets the newest messages, all but `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        while self.messages.len() > len {
+            self.bytes -= self.messages.pop_back().map_or(0, |message| cost(&message));
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// All that waits, oldest first.
+    pub(super) fn take(&mut self) -> VecDeque<Message> {
+        self.bytes = 0;
+        std::mem::take(&mut self.messages)
+    }
+}
+
+/// Empty messages cost too.
+const fn cost(message: &Message) -> usize {
+    message.len() + 64
+}

@@ -1,0 +1,113 @@
+//! What goes out, to both sides: in order, and with attachments right behind their head.
+
+use std::collections::VecDeque;
+
+use super::shelf::Shelf;
+use super::translator::{Fault, Out, Peer};
+use crate::packet::Message;
+
+/// What becomes of a packet, and of the attachments behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Fate {
+    /// It goes to the other side as it is.
+    #[default]
+    Pass,
+    /// It is not for the other side, or was said in other words.
+    Drop,
+    /// It is kept for later.
+    Hold,
+}
+
+/// What goes out, to both sides.
+#[derive(Debug)]
+pub(super) struct Wires {
+    out: VecDeque<Out>,
+    from_client: Lane,
+    from_backend: Lane,
+}
+
+/// One direction.
+#[derive(Debug)]
+struct Lane {
+    /// Attachments that are still to come, and their fate.
+    owed: u32,
+    fate: Fate,
+    /// Packets of ours that would have come between a head and its attachments.
+    waiting: Shelf,
+}
+
+impl Wires {
+    pub(super) const fn new() -> Self {
+        Self { out: VecDeque::new(), from_client: Lane::new(), from_backend: Lane::new() }
+    }
+
+    /// Sends a packet of ours as soon as no attachment is owed in its way.
+    pub(super) fn tell(&mut self, to: Peer, message: Message) -> Result<(), Fault> {
+        let lane = self.lane(to.other());
+        if lane.owed > 0 && lane.fate == Fate::Pass {
+            return if lane.waiting.push(message) { Ok(()) } else { Err(Fault::TooMuch) };
+        }
+        self.push(to.out(message));
+        Ok(())
+    }
+
+    /// Hands something out at once.
+    pub(super) fn push(&mut self, out: Out) {
+        self.out.push_back(out);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Out> {
+        self.out.pop_front()
+    }
+
+    /// Whether this side owes attachments.
+    pub(super) fn owes(&mut self, from: Peer) -> bool {
+        self.lane(from).owed > 0
+    }
+
+    /// A head came, with this fate.
+    pub(super) fn owe(&mut self, from: Peer, attachments: u32, fate: Fate) {
+        let lane = self.lane(from);
+        (lane.owed, lane.fate) = (attachments, fate);
+    }
+
+    /// An attachment came; its fate, if it was owed.
+    pub(super) fn pay(&mut self, from: Peer) -> Option<Fate> {
+        let lane = self.lane(from);
+        lane.owed = lane.owed.checked_sub(1)?;
+        Some(lane.fate)
+    }
+
+    /// What was held is let go: attachments that are still to come follow their head.
+    pub(super) fn let_go(&mut self, from: Peer, fate: Fate) {
+        let lane = self.lane(from);
+        if lane.fate == Fate::Hold {
+            lane.fate = fate;
+        }
+    }
+
+    /// Sends what waited, if nothing is owed any more.
+    pub(super) fn settle(&mut self, from: Peer) {
+        let lane = self.lane(from);
+        if lane.owed == 0 {
+            let waiting = lane.waiting.take();
+            self.out.extend(waiting.into_iter().map(|message| from.other().out(message)));
+        }
+    }
+
+    const fn lane(&mut self, from: Peer) -> &mut Lane {
+        match from {
+            Peer::Client => &mut self.from_client,
+            Peer::Backend => &mut self.from_backend,
+        }
+    }
+}
+
+impl Lane {
+    const fn new() -> Self {
+        Self { owed: 0, fate: Fate::Pass, waiting: Shelf::new(WAITING_BYTES_MAX) }
+    }
+}
+
+/// How much of ours may wait behind attachments: more than is ever held for a client at once.
+const WAITING_BYTES_MAX: usize = 512 * 1024;

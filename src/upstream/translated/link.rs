@@ -1,0 +1,167 @@
+//! A link whose messages are told to each side in its own words.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use crate::packet::{Closing, Message, Text};
+use crate::socketio::{Out, Translator};
+use crate::upstream::{Link, LinkError, LinkEvent, OpenError, socket};
+
+/// A link and the translator before it. What waits here is bounded by the translator's bounds.
+pub(super) struct TranslatedLink {
+    inner: Box<dyn Link>,
+    translator: Translator,
+    to_client: VecDeque<Message>,
+    to_backend: VecDeque<Message>,
+    /// Whether something was written to the link by its reading side, and perhaps not flushed.
+    flush_due: bool,
+    /// The backend's answer to the CONNECT that an old client did not send.
+    root: Option<Result<Text, Text>>,
+    /// Why both sides part, where the translation can't go on.
+    parting: Option<Closing>,
+}
+
+impl TranslatedLink {
+    pub(super) fn new(inner: Box<dyn Link>, translator: Translator) -> Self {
+        let mut link = Self {
+            inner,
+            translator,
+            to_client: VecDeque::new(),
+            to_backend: VecDeque::new(),
+            flush_due: false,
+            root: None,
+            parting: None,
+        };
+        link.translate();
+        link
+    }
+
+    /// Waits for the backend's answer for the root namespace: its socket's id, or a refusal that the client is told.
+    pub(super) async fn root(&mut self) -> Result<Result<Text, Text>, OpenError> {
+        poll_fn(|cx| self.poll_root(cx)).await
+    }
+
+    fn poll_root(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Text, Text>, OpenError>> {
+        loop {
+            if let Some(root) = self.root.take() {
+                return Poll::Ready(Ok(root));
+            }
+            if let Some(closing) = &self.parting {
+                return Poll::Ready(Err(OpenError::Protocol(closing.reason.as_str().to_owned())));
+            }
+            self.push_out(cx);
+            match ready!(self.inner.poll_next(cx)) {
+                LinkEvent::Message(message) => {
+                    self.translator.handle_backend(message);
+                    self.translate();
+                }
+                LinkEvent::Closed(closing) if closing == socket::LOST => {
+                    return Poll::Ready(Err(OpenError::Down(std::io::ErrorKind::UnexpectedEof.into())));
+                }
+                LinkEvent::Closed(_) => {
+                    let fault = "it closed instead of answering for the root namespace";
+                    return Poll::Ready(Err(OpenError::Protocol(fault.to_owned())));
+                }
+            }
+        }
+    }
+
+    /// Does what the translator says, as far as nobody has to be waited for.
+    fn translate(&mut self) {
+        while let Some(out) = self.translator.poll() {
+            match out {
+                Out::ToClient(message) => self.to_client.push_back(message),
+                Out::ToBackend(message) => self.to_backend.push_back(message),
+                Out::Root(root) => self.root = Some(root),
+                Out::Close(fault) => {
+                    tracing::info!(reason = %fault, "a session can't be translated");
+                    self.parting = Some(Closing { code: Some(1002), reason: Text::from(fault.to_string()) });
+                }
+            }
+        }
+    }
+
+    /// Hands the link what waits for it.
+    fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        while !self.to_backend.is_empty() {
+            ready!(self.inner.poll_ready(cx))?;
+            if let Some(message) = self.to_backend.pop_front() {
+                self.inner.start_send(message)?;
+                self.flush_due = true;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The same on the reading side's account, which nobody flushes for. Whether the link is broken is found out by reading.
+    fn push_out(&mut self, cx: &mut Context<'_>) {
+        if self.poll_push(cx).is_ready() && self.flush_due && self.inner.poll_flush(cx).is_ready() {
+            self.flush_due = false;
+        }
+    }
+}
+
+impl Link for TranslatedLink {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        ready!(self.poll_push(cx))?;
+        self.inner.poll_ready(cx)
+    }
+
+    fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
+        self.translator.handle_client(message);
+        self.translate();
+        // There is room for one; what else there is goes with the flush.
+        match self.to_backend.pop_front() {
+            Some(message) => self.inner.start_send(message),
+            None => Ok(()),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        ready!(self.poll_push(cx))?;
+        ready!(self.inner.poll_flush(cx))?;
+        self.flush_due = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        loop {
+            if let Some(message) = self.to_client.pop_front() {
+                return Poll::Ready(LinkEvent::Message(message));
+            }
+            if let Some(closing) = self.parting.take() {
+                return Poll::Ready(LinkEvent::Closed(closing));
+            }
+            self.push_out(cx);
+            match ready!(self.inner.poll_next(cx)) {
+                LinkEvent::Message(message) => {
+                    self.translator.handle_backend(message);
+                    self.translate();
+                }
+                closed @ LinkEvent::Closed(_) => return Poll::Ready(closed),
+            }
+        }
+    }
+
+    fn keep_alive(&mut self) {
+        self.inner.keep_alive();
+    }
+
+    fn handle_transport(&mut self, transport: &'static str) {
+        self.inner.handle_transport(transport);
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+        // What was accepted goes first; a broken link has nothing more to take.
+        let _ = ready!(self.poll_push(cx));
+        self.inner.poll_close(cx, closing)
+    }
+}
+
+impl fmt::Debug for TranslatedLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TranslatedLink").finish_non_exhaustive()
+    }
+}

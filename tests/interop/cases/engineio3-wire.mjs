@@ -45,9 +45,7 @@ const hostile = [
   ['no colon', '4x'],
   ['a length of words', 'x:4x'],
   ['a negative length', '-1:4x'],
-  ['a length with a sign', '+2:4x'],
   ['a length with a zero before it', '02:4x'],
-  ['a length with a fraction', '2.0:4x'],
   ['zero', '0:'],
   ['zero, and more', '0:2:4x'],
   ['beyond the body', '3:4x'],
@@ -59,23 +57,32 @@ const hostile = [
   ['an unknown type', '2:9x'],
   ['no type', '1:x'],
   ['base64 that is none', '5:b4*&%'],
-  ['base64 of no type', '1:b'],
   ['empty', ''],
+];
+
+/** The stock servers take something from these, which nobody need do. */
+const doubtful = [
+  ['a length with a sign', '+2:4x'],
+  ['a length with a fraction', '2.0:4x'],
+  ['base64 of no type', '1:b'],
 ];
 
 const hostileBytes = [
   ['no end of the length', [0, 2]],
   ['no length', [0, 0xff, 0x34, 0x78]],
   ['a digit that is none', [0, 0x32, 0xff, 0x34, 0x78]],
-  ['beyond the body', [0, 9, 0xff, 0x34, 0x78]],
   ['far beyond the body', [0, ...Array(400).fill(9), 0xff, 0x34, 0x78]],
   ['zero', [0, 0, 0xff]],
+  ['empty', []],
+];
+
+const doubtfulBytes = [
+  ['beyond the body', [0, 9, 0xff, 0x34, 0x78]],
   ['an unknown kind', [7, 2, 0xff, 0x34, 0x78]],
   ['a type in ASCII', [1, 2, 0xff, 0x34, 0x78]],
   ['an unknown type', [1, 2, 0xff, 9, 0x78]],
   ['no UTF-8', [0, 3, 0xff, 0x34, 0xc3, 0x28]],
   ['truncated in the second packet', [0, 2, 0xff, 0x34, 0x78, 0, 2, 0xff, 0x34]],
-  ['empty', []],
 ];
 
 const cases = [
@@ -182,12 +189,12 @@ const cases = [
       t.assert.match(t.transcript.of('client', 'GET')[0].at(-1), /^___eio\[3\]\("6:4hello1:4.*\\u2028.*"\);$/);
     },
   },
-  ...['0', '12', 'x5y6', '', '-1', '1e3'].map((j) => ({
+  ...['0', '12', 'x5y6', '-1', '1e3'].map((j) => ({
     name: `JSONP for the callback "${j}"`,
     transports: ['none'],
     async client(t) {
       const { body } = await asking(t)('handshake', { path: `${t.path}${EIO}&b64=1&j=${j}` });
-      t.assert.match(body, j === '' ? /0\{/ : /^___eio\[\d+\]\(/);
+      t.assert.match(body, /^___eio\[\d+\]\(/);
     },
   })),
   {
@@ -230,15 +237,42 @@ const cases = [
       t.assert.equal(t.transcript.toJSON().client.length, 2 * list.length);
     },
   })),
+  ...[
+    ['text', doubtful, {}],
+    ['bytes', doubtfulBytes, OCTETS],
+  ].map(([form, list, headers]) => ({
+    name: `payloads of ${form} that may be refused`,
+    ...NONE,
+    server: hear,
+    ignore: ['server'],
+    async client(t) {
+      for (const [what, body] of list) {
+        const { ask, path } = await handshake(t);
+        await ask(what, { path, method: 'POST', body: Buffer.from(body), headers });
+        const { status } = await t.request({ path, method: 'POST', body: text('2') });
+        t.assert.ok(status === 200 || status === 400, `${what}: ${status}`);
+      }
+      t.assert.equal(t.transcript.toJSON().client.length, list.length);
+    },
+  })),
   {
     name: 'octets count only where their type says nothing more',
     ...NONE,
     server: echo,
+    differs: [
+      {
+        track: 'server',
+        label: 'close',
+        direct: ['parse error'],
+        proxied: ['transport close'],
+        why: 'behind the proxy every end of a client is the end of its WebSocket',
+      },
+    ],
     async client(t) {
       const { ask, path } = await handshake(t);
       const headers = { 'content-type': 'application/octet-stream; charset=UTF-8' };
       await ask('POST', { path, method: 'POST', body: bytes([1, 2]), headers });
-      await t.sleep(5);
+      await t.until('server', 'close');
       await ask('afterwards', { path, method: 'POST', body: text('2') });
       t.assert.equal(t.transcript.of('client', 'POST').length, 1);
     },

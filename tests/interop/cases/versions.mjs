@@ -224,13 +224,28 @@ const cases = [
 
 /** What a translation can't give. */
 const LOST = [
-  {
+  ...['good', 'bad'].map((token) => ({
     track: 'server /',
     label: 'connection',
-    direct: [{ token: 'good' }],
+    direct: [{ token }],
     proxied: [{}],
     why: 'a backend of Socket.IO 2 lets a client in to the root before its CONNECT can say anything',
-  },
+  })),
+  ...[
+    ['/', undefined],
+    ['/room', 'forced close'],
+  ].flatMap(([namespace, old]) =>
+    [
+      [old, 'server shutting down'],
+      ['server shutting down', old],
+    ].map(([direct, proxied]) => ({
+      track: `server ${namespace}`,
+      label: 'disconnect',
+      direct: [direct],
+      proxied: [proxied],
+      why: 'either version of a server has its own words for its own end',
+    })),
+  ),
   {
     track: 'server /room',
     label: 'id',

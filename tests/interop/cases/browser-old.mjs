@@ -21,7 +21,7 @@ async function life({ url, options, last, words }) {
   if (engine.transport.name !== last) await new Promise((resolve) => engine.once('upgrade', resolve));
   await log('transport', engine.transport.name);
   for (const word of words) await log('answer', await ask('echo', word));
-  const bytes = await ask('echo', new Uint8Array([0, 0x1e, 0xff]));
+  const bytes = await ask('echo', new Uint8Array([0, 0x1e, 0xff]).buffer);
   await log('bytes', [...new Uint8Array(bytes)]);
   await log('id', await ask('my id', socket.id));
   socket.disconnect();
@@ -53,8 +53,9 @@ const letIn = {
   async client(t) {
     const page = await t.page(ORIGINS.known, { script: '/socket.io-2.js' });
     for (let visit = 0; visit < 2; visit++) await live(t, page);
-    if (t.suite.answers) t.log('page', 'answers', page.answers());
-    t.assert.equal(t.transcript.of('page', 'bytes').length, 2);
+    // No browser asks whether a script or a form may be let in.
+    if (t.suite.answers && t.transport !== 'jsonp') t.log('page', 'answers', page.answers());
+    t.assert.deepEqual(t.transcript.of('page', 'bytes'), Array(2).fill(['bytes', [0, 0x1e, 0xff]]));
   },
 };
 

@@ -1,5 +1,6 @@
 //! A byte stream in both directions, whatever carries it, and the WebSocket framing that runs over it.
 
+mod farewell;
 mod keepalive;
 mod patience;
 
@@ -17,6 +18,7 @@ use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 

@@ -70,6 +70,13 @@ pub struct Hello {
     pub resume: bool,
 }
 
+impl Hello {
+    /// Whether it can be a proxy's.
+    pub fn names_an_epoch(&self) -> bool {
+        (1..=EPOCH_LEN_MAX).contains(&self.epoch.len())
+    }
+}
+
 /// What the backend learns of a client.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Open {
@@ -141,3 +148,6 @@ pub struct Held {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
+
+/// The longest name of an epoch, in bytes.
+const EPOCH_LEN_MAX: usize = 128;

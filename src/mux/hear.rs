@@ -13,14 +13,20 @@ impl Line {
     /// # Errors
     /// The connection is to be closed with 1002; what becomes of the sessions is the caller's to say.
     pub fn handle(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
+        let parts = self.sync.take();
         match (frame, self.side()) {
             (Frame::Hello(hello), _) => self.hear_hello(hello)?,
             _ if !self.greeted => return Err(Violation("the first frame is no hello")),
             (Frame::Sync { epoch, .. }, side) if epoch.as_deref() != self.their_epoch(side) => {
                 return Err(Violation("a sync of another epoch"));
             }
-            (Frame::Sync { sessions, more, .. }, _) => self.hear_sync(sessions, more)?,
-            _ if !self.flowing => return Err(Violation("a frame before its sync")),
+            (Frame::Sync { sessions, more, .. }, _) => {
+                let parts = parts.ok_or(Violation("a sync without a break"))?;
+                self.hear_sync(parts, sessions, more)?;
+            }
+            _ if !self.flowing || parts.is_some_and(|parts| !parts.is_empty()) => {
+                return Err(Violation("a frame before its sync"));
+            }
             (Frame::Open(id, open), Side::Backend) => self.hear_open(id, open),
             (Frame::Ok(id, accepted), Side::Proxy) => self.hear_answer(id, Ok(accepted)),
             (Frame::Deny(id, denied), Side::Proxy) => self.hear_answer(id, Err(denied)),
@@ -48,9 +54,14 @@ impl Line {
         if self.greeted {
             return Err(Violation("a second hello"));
         }
-        if self.side() == Side::Backend && !(1..=EPOCH_LEN_MAX).contains(&hello.epoch.len()) {
+        if self.side() == Side::Backend && !hello.names_an_epoch() {
             return Err(Violation("a hello without an epoch"));
         }
+        // What is left from before a break waits for a sync.
+        let fresh = match self.side() {
+            Side::Proxy => self.theirs.is_none(),
+            Side::Backend => self.sessions.is_empty(),
+        };
         self.terms.credit = hello.credit > 0 && self.hello.credit > 0;
         self.terms.granted = hello.credit;
         let resumes = match self.side() {
@@ -59,14 +70,12 @@ impl Line {
         };
         // What nobody acknowledges can't be kept.
         self.terms.keeps = resumes && self.terms.credit;
+        if self.side() == Side::Proxy && !fresh && !self.terms.keeps {
+            return Err(Violation("it resumes no more"));
+        }
         if self.side() == Side::Backend {
             self.greeting.push_back(Frame::Hello(self.hello.clone()));
         }
-        // What is left from before a break waits for a sync.
-        let fresh = match self.side() {
-            Side::Proxy => self.theirs.is_none(),
-            Side::Backend => self.sessions.is_empty(),
-        };
         if self.side() == Side::Proxy && fresh {
             // They were opened before anybody had granted anything.
             for stream in self.sessions.values_mut() {
@@ -76,6 +85,8 @@ impl Line {
         self.theirs = Some(hello);
         self.greeted = true;
         self.flowing = fresh;
+        // To a proxy without an epoch of before it can't be said; a backend never knows.
+        self.sync = (self.side() == Side::Backend || !fresh).then(Vec::new);
         self.events.push_back(Event::Hello);
         Ok(())
     }
@@ -165,6 +176,3 @@ impl Line {
         Ok(())
     }
 }
-
-/// The longest name of an epoch, in bytes.
-const EPOCH_LEN_MAX: usize = 128;

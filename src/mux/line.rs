@@ -1,7 +1,7 @@
 //! One side of an epoch: its sessions, and what is to be written next on the connection of the moment.
 
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::frame::{Accepted, Denied, Frame, Held, Hello, Id, Open};
 use super::stream::{Stage, Stream, Terms};
@@ -30,21 +30,21 @@ pub struct Line {
     /// `hello` and `sync`, which come before anything else.
     pub(super) greeting: VecDeque<Frame>,
     /// Written before any session's turn, once the connection flows.
-    urgent: VecDeque<Frame>,
+    pub(super) urgent: VecDeque<Frame>,
     /// Sessions that have something to write, in turn.
     ready: VecDeque<Id>,
     /// Sessions that there is news of for the other side.
     news: Vec<Id>,
     news_urgent: bool,
     pub(super) events: VecDeque<Event>,
-    /// The parts of a `sync` that have come.
-    pub(super) sync: Vec<Held>,
+    /// The parts of a `sync` that have come, as long as one may.
+    pub(super) sync: Option<Vec<Held>>,
     /// Whether the other side has said hello on this connection.
     pub(super) greeted: bool,
     /// Whether it has said all that must come before a session's frames.
     pub(super) flowing: bool,
     /// Sessions that wait for the other side's `x`, and since when.
-    closed: VecDeque<(Instant, Id)>,
+    pub(super) closed: VecDeque<(Instant, Id)>,
 }
 
 /// What concerns one session, or all.
@@ -99,7 +99,7 @@ impl Line {
             news: Vec::new(),
             news_urgent: false,
             events: VecDeque::new(),
-            sync: Vec::new(),
+            sync: None,
             greeted: false,
             flowing: false,
             closed: VecDeque::new(),
@@ -124,7 +124,7 @@ impl Line {
     /// A connection is there. The proxy's line says hello at once, the backend's when the other side has.
     pub fn connect(&mut self) {
         self.disconnect();
-        self.sync.clear();
+        self.sync = None;
         if self.side == Side::Proxy {
             self.greeting.push_back(Frame::Hello(self.hello.clone()));
             if self.theirs.is_some() {
@@ -140,25 +140,6 @@ impl Line {
         self.urgent.retain(|frame| matches!(frame, Frame::Drain(_)));
     }
 
-    /// Nothing will be taken up again: every session ends.
-    pub fn fail(&mut self, closing: &Closing) {
-        self.disconnect();
-        let ids: Vec<Id> = self.sessions.keys().copied().collect();
-        for id in ids {
-            self.lose(id, closing.clone());
-        }
-    }
-
-    /// Questions that were never written are given up.
-    pub fn fail_unwritten(&mut self, closing: &Closing) {
-        let unwritten = |stream: &Stream| stream.stage_due && matches!(stream.stage, Stage::Asking(_));
-        let ids: Vec<Id> =
-            self.sessions.iter().filter(|(_, stream)| unwritten(stream)).map(|(&id, _)| id).collect();
-        for id in ids {
-            self.lose(id, closing.clone());
-        }
-    }
-
     /// Asks the backend to let a client in.
     pub fn open(&mut self, open: Open) -> Option<Id> {
         let id = Id::new(self.last_id + 1)?;
@@ -172,6 +153,8 @@ impl Line {
     pub fn accept(&mut self, id: Id, accepted: Accepted) {
         if let Some(stream) = self.sessions.get_mut(&id)
             && matches!(stream.stage, Stage::Asked)
+            // A client that gave up has had its `x` instead.
+            && stream.closing.is_none()
         {
             stream.stage = Stage::Answered(Box::new(accepted));
             stream.stage_due = true;
@@ -228,40 +211,9 @@ impl Line {
         stream.end.clone().map(Notice::Closed)
     }
 
-    /// Nobody here uses the session any more: the other side is told why, behind all that was sent.
-    pub fn close(&mut self, id: Id, closing: Closing, now: Instant) {
-        let Some(stream) = self.sessions.get_mut(&id) else { return };
-        if matches!(stream.stage, Stage::Asking(_)) && stream.stage_due {
-            // The other side has never heard of it, or has lost it.
-            self.sessions.remove(&id);
-            return;
-        }
-        stream.held = false;
-        stream.forget_incoming();
-        if stream.closing.is_none() {
-            stream.closing = Some(closing);
-            self.closed.push_back((now, id));
-            self.queue(id);
-        }
-        self.forget_if_over(id);
-    }
-
     /// Stops taking part: no session is opened any more.
     pub fn drain(&mut self, seconds: u64) {
         self.urgent.push_back(Frame::Drain(seconds));
-    }
-
-    /// Forgets sessions whose other side never said `x`.
-    pub fn tidy(&mut self, now: Instant) {
-        while let Some((since, id)) = self.closed.front().copied() {
-            if now.saturating_duration_since(since) < CLOSE_TIMEOUT {
-                break;
-            }
-            self.closed.pop_front();
-            if self.sessions.get(&id).is_some_and(|stream| !stream.held) {
-                self.sessions.remove(&id);
-            }
-        }
     }
 
     /// The next thing that concerns somebody.
@@ -295,9 +247,14 @@ impl Line {
         None
     }
 
+    /// Whether too many answers wait to be written: the other side should not be heard before it has read some.
+    pub fn is_choked(&self) -> bool {
+        self.urgent.len() >= URGENT_MAX
+    }
+
     /// Whether there is news for the other side; `Some(true)` where it may be waiting for that.
     pub fn wants_acks(&self) -> Option<bool> {
-        (self.flowing && !self.news.is_empty()).then_some(self.news_urgent)
+        (self.flowing && self.greeting.is_empty() && !self.news.is_empty()).then_some(self.news_urgent)
     }
 
     /// All the news there is, in one frame.
@@ -334,46 +291,6 @@ impl Line {
         self.side
     }
 
-    /// Ends a session from the middle: both sides hear why.
-    pub(super) fn sever(&mut self, id: Id, closing: &Closing, now: Instant) {
-        let Some(stream) = self.sessions.get_mut(&id) else { return };
-        stream.end.get_or_insert_with(|| closing.clone());
-        if stream.closing.is_none() {
-            stream.closing = Some(closing.clone());
-            self.closed.push_back((now, id));
-            self.queue(id);
-        }
-        self.events.push_back(Event::Readable(id));
-    }
-
-    /// Ends a session that the other side has lost: there is nobody to tell.
-    pub(super) fn lose(&mut self, id: Id, closing: Closing) {
-        let Some(stream) = self.sessions.get_mut(&id) else { return };
-        if matches!(stream.stage, Stage::Asking(_)) {
-            self.events.push_back(Event::Unanswered(id, closing.clone()));
-        }
-        stream.hear_end(closing.clone());
-        stream.closing.get_or_insert(closing);
-        stream.close_written = true;
-        self.events.push_back(Event::Readable(id));
-        self.forget_if_over(id);
-    }
-
-    /// A session that is not known here.
-    pub(super) fn refuse(&mut self, id: Id) {
-        let frame = Frame::Close(id, 0, Closing::new(1001, "unknown session"));
-        // Once is enough for all that is under way.
-        if !self.urgent.contains(&frame) {
-            self.urgent.push_back(frame);
-        }
-    }
-
-    pub(super) fn forget_if_over(&mut self, id: Id) {
-        if self.sessions.get(&id).is_some_and(|stream| stream.is_over() && !stream.held) {
-            self.sessions.remove(&id);
-        }
-    }
-
     pub(super) fn queue(&mut self, id: Id) {
         if let Some(stream) = self.sessions.get_mut(&id)
             && !stream.queued
@@ -395,5 +312,5 @@ impl Line {
     }
 }
 
-/// How long a session that we have closed waits for the other side's `x`.
-const CLOSE_TIMEOUT: Duration = Duration::from_mins(1);
+/// More than come of any haste of a side that reads.
+const URGENT_MAX: usize = 4096;

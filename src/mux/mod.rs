@@ -5,6 +5,7 @@
 //! epoch: its sessions, their credit, and what has to be sent again after a break.
 
 mod binary;
+mod ends;
 mod frame;
 mod hear;
 mod json;

@@ -127,7 +127,7 @@ impl Stream {
         matches!(self.stage, Stage::Open | Stage::Answered(_)) && self.closing.is_none() && self.end.is_none()
     }
 
-    /// The first hello came after the session's beginning.
+    /// The hello that holds came after the session's beginning.
     pub(super) fn regrant(&mut self, terms: &Terms) {
         self.outgoing.limit = terms.credit.then_some(terms.granted);
     }
@@ -272,10 +272,12 @@ impl Stream {
     }
 
     /// After a break, the other side has got everything up to `seq`: what is above goes out again.
-    pub(super) fn resume(&mut self, seq: u64, limit: u64) -> Result<(), Violation> {
+    pub(super) fn resume(&mut self, seq: u64, limit: u64, terms: &Terms) -> Result<(), Violation> {
         if seq + 1 < self.outgoing.first {
             return Err(Violation("what was acknowledged is asked for again"));
         }
+        // The newest hellos say whether there is credit at all.
+        self.outgoing.limit = terms.credit.then(|| self.outgoing.limit.unwrap_or_default());
         self.acknowledge(seq, limit)?;
         self.outgoing.next = seq + 1;
         self.close_written = false;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::ends::unknown;
 use super::frame::{Frame, Held, Id};
 use super::line::{Line, Side, Violation};
 use super::stream::Stage;
@@ -22,19 +23,21 @@ impl Line {
     }
 
     /// The other side's list, or a part of it.
-    pub(super) fn hear_sync(&mut self, sessions: Vec<Held>, more: bool) -> Result<(), Violation> {
-        if self.flowing && !(self.side() == Side::Backend && self.sessions.is_empty()) {
-            return Err(Violation("a sync without a break"));
-        }
-        self.sync.extend(sessions);
-        if self.sync.len() > self.sessions.len() + SYNC_MAX {
+    pub(super) fn hear_sync(
+        &mut self,
+        mut parts: Vec<Held>,
+        sessions: Vec<Held>,
+        more: bool,
+    ) -> Result<(), Violation> {
+        parts.extend(sessions);
+        if parts.len() > self.sessions.len() + SYNC_MAX {
             return Err(Violation("a sync without an end"));
         }
         if more {
+            self.sync = Some(parts);
             return Ok(());
         }
-        let theirs: HashMap<Id, Held> =
-            std::mem::take(&mut self.sync).into_iter().map(|held| (held.id, held)).collect();
+        let theirs: HashMap<Id, Held> = parts.into_iter().map(|held| (held.id, held)).collect();
         if self.side() == Side::Backend {
             self.offer_sync();
         }
@@ -43,23 +46,21 @@ impl Line {
             self.take_up(id, theirs.get(&id))?;
         }
         if self.side() == Side::Proxy {
-            for id in theirs.keys().filter(|id| !self.sessions.contains_key(id)).copied().collect::<Vec<_>>()
-            {
-                self.refuse(id);
-            }
+            let strangers = theirs.into_keys().filter(|id| !self.sessions.contains_key(id));
+            self.urgent.extend(strangers.map(unknown));
         }
         self.flowing = true;
         Ok(())
     }
 
     fn take_up(&mut self, id: Id, theirs: Option<&Held>) -> Result<(), Violation> {
-        let side = self.side();
+        let (side, terms) = (self.side(), self.terms);
         let Some(stream) = self.sessions.get_mut(&id).filter(|stream| !stream.is_over()) else {
             return Ok(());
         };
         match theirs {
             Some(held) => {
-                stream.resume(held.seq.unwrap_or_default(), held.limit)?;
+                stream.resume(held.seq.unwrap_or_default(), held.limit, &terms)?;
                 // Who has no answer yet gets it again; who has been asked need not be.
                 stream.stage_due = held.seq.is_none() && matches!(stream.stage, Stage::Answered(_));
             }
@@ -67,7 +68,10 @@ impl Line {
                 self.lose(id, Closing::default());
                 return Ok(());
             }
-            None if matches!(stream.stage, Stage::Asking(_)) => stream.stage_due = true,
+            None if matches!(stream.stage, Stage::Asking(_)) => {
+                stream.stage_due = true;
+                stream.regrant(&terms);
+            }
             None => {
                 self.lose(id, if side == Side::Proxy { FORGOTTEN } else { GONE });
                 return Ok(());
@@ -82,7 +86,7 @@ impl Line {
 /// How many sessions one frame tells of.
 const PART: usize = 4096;
 /// How many the other side may have that we have forgotten.
-const SYNC_MAX: usize = 1 << 20;
+const SYNC_MAX: usize = 1 << 16;
 /// The backend has lost a session.
 const FORGOTTEN: Closing = Closing::new(1012, "the backend has lost the session");
 /// The proxy has.

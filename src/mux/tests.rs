@@ -1,5 +1,6 @@
-//! Hostile bytes, the rules one by one, and what both sides keep through every break.
+//! Hostile bytes, the rules one by one, what holds when both sides meet again, and what they keep through every break.
 
+mod again;
 mod breaks;
 mod rules;
 mod wire;
@@ -7,7 +8,7 @@ mod wire;
 use std::time::Instant;
 
 use super::*;
-use crate::packet::Message;
+use crate::packet::{Closing, Message};
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -82,4 +83,24 @@ fn taken(line: &mut Line, id: Id) -> Vec<Notice> {
 
 fn text(text: &str) -> Message {
     Message::text(text)
+}
+
+/// A session that the backend has let in.
+fn session(proxy: &mut Line, backend: &mut Line) -> Id {
+    let id = proxy.open(opening()).expect("a number");
+    exchange(proxy, backend, Profile::Json).expect("sound");
+    assert!(events(backend).contains(&Event::Asked(id, Box::new(opening()))));
+    backend.accept(id, Accepted::default());
+    exchange(proxy, backend, Profile::Json).expect("sound");
+    assert!(events(proxy).contains(&Event::Answered(id, Ok(Box::default()))));
+    id
+}
+
+fn denied() -> Denied {
+    let (status, headers) = (http::StatusCode::FORBIDDEN, http::HeaderMap::new());
+    Denied { status, reason: "no".to_owned(), headers, engine_io: true }
+}
+
+fn sync(epoch: Option<&str>, more: bool) -> Frame {
+    Frame::Sync { epoch: epoch.map(str::to_owned), sessions: Vec::new(), more }
 }

@@ -106,8 +106,8 @@ impl Demux {
     }
 
     /// Serves one connection to its end.
-    async fn run(&self, mut socket: WebSocket, profile: Profile, client: Client, route: &Arc<Route>) {
-        let Some(hello) = read_hello(&mut socket, profile).await else { return };
+    async fn run(&self, socket: WebSocket, profile: Profile, client: Client, route: &Arc<Route>) {
+        let Some((socket, hello)) = read_hello(socket, profile).await else { return };
         let resume = Duration::from_millis(hello.resume_ms).min(RESUME_MAX);
         let name = hello.epoch.clone();
         let epoch = self.epochs.enter(&name, || Trunk::new(Side::Backend, self.hello(route)));
@@ -117,8 +117,12 @@ impl Demux {
         let ended = tokio::select! {
             ended = pump.run() => Some(ended),
             () = self.arrivals.serve(trunk, client, route) => None,
-            () = epoch.taken.cancelled() => return pump.close(1001, "another connection took over").await,
+            () = epoch.taken.cancelled() => Some(Ended::Broken),
         };
+        // The pump may be the first to notice.
+        if epoch.taken.is_cancelled() {
+            return pump.close(1001, "another connection took over").await;
+        }
         let closing = match ended {
             Some(Ended::Broken) => {
                 drop(pump);
@@ -130,7 +134,10 @@ impl Demux {
                     () = self.arrivals.draining.cancelled() => Closing::new(1001, "proxy is stopping"),
                 }
             }
-            Some(Ended::Violated) => Closing::new(1002, "the proxy does not keep to the protocol"),
+            Some(Ended::Violated(reason)) => {
+                self.arrivals.tracker.spawn(pump.close(1002, reason));
+                Closing::new(1002, "the proxy does not keep to the protocol")
+            }
             None => {
                 pump.close(1001, "going away").await;
                 Closing::new(1001, "proxy is stopping")

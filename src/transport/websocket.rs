@@ -1,7 +1,6 @@
 //! A client's WebSocket: the handshake that answers it, and the packets that travel in its frames.
 
 use std::fmt;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
@@ -27,7 +25,7 @@ use crate::carrier::Carrier;
 use crate::close;
 use crate::codec::engineio as wire;
 use crate::dialect::{Dialect, Reject, Written};
-use crate::duplex::{Buffers, Duplex, WebSocket};
+use crate::duplex::{Buffers, Duplex, Farewell, WebSocket};
 use crate::end::End;
 use crate::packet::{Closing, Packet, Text};
 
@@ -87,7 +85,7 @@ pub async fn framed(
     // How long a client may take nothing is the session's to judge from here on.
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
-    Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, closing: Goodbye::Unsaid, pings: 0 }))
+    Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, goodbye: Goodbye::Unsaid, pings: 0 }))
 }
 
 /// Packets in frames, written as the dialect writes them.
@@ -97,17 +95,16 @@ struct FramedSocket {
     carrier: Carrier,
     /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
-    closing: Goodbye,
+    goodbye: Goodbye,
     /// Pings since the socket was last known to be flushed.
     pings: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Goodbye {
     Unsaid,
     Said,
-    Flushed,
-    Ended,
+    /// What still comes can no longer be read as frames.
+    Failed(Farewell),
 }
 
 impl FramedSocket {
@@ -155,22 +152,13 @@ impl FramedSocket {
 }
 
 impl FramedSocket {
-    /// Ends the stream, as the reference does after a broken frame, and reads what still comes: closing on unread bytes
-    /// would reset the connection, and the reset could overtake our close frame.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let stream = self.socket.get_mut();
-        if self.closing == Goodbye::Flushed {
-            let _ = ready!(Pin::new(&mut *stream).poll_shutdown(cx));
-            self.closing = Goodbye::Ended;
-        }
-        let mut scrap = [0; 4096];
-        loop {
-            let mut scrap = ReadBuf::new(&mut scrap);
-            let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut scrap));
-            if read.is_err() || scrap.filled().is_empty() {
-                return Poll::Ready(());
-            }
-        }
+    fn say_goodbye(&mut self, end: End, closing: &Closing) {
+        // A broken frame is told of in any dialect.
+        let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
+        self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
+        let frame = fault.or_else(|| close::to_frame(&self.dialect.goodbye(end, closing)));
+        // A client that closed first has had its answer already.
+        let _ = self.socket.start_send_unpin(Frame::Close(frame));
     }
 }
 
@@ -211,28 +199,19 @@ impl ClientSocket for FramedSocket {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()> {
-        if self.closing == Goodbye::Unsaid {
-            self.closing = Goodbye::Said;
-            // A broken frame is told of in any dialect.
-            let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
-            let frame = fault.or_else(|| close::to_frame(&self.dialect.goodbye(end, closing)));
-            // A client that closed first has had its answer already.
-            let _ = self.socket.start_send_unpin(Frame::Close(frame));
-        }
-        if self.closing == Goodbye::Said {
-            if ready!(self.socket.poll_flush_unpin(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            self.closing = Goodbye::Flushed;
-        }
-        if self.fault.is_some() {
-            return self.poll_drain(cx);
-        }
-        // The client's own close frame comes, or its end.
         loop {
-            match ready!(self.socket.poll_next_unpin(cx)) {
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Poll::Ready(()),
+            match &mut self.goodbye {
+                Goodbye::Unsaid => self.say_goodbye(end, closing),
+                Goodbye::Said => {
+                    let flushed = self.socket.poll_flush_unpin(cx);
+                    // The client's own close frame comes, or its end: perhaps before it reads ours.
+                    match ready!(self.socket.poll_next_unpin(cx)) {
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
+                        None => return flushed.map(drop),
+                    }
+                }
+                Goodbye::Failed(farewell) => return farewell.poll(cx, &mut self.socket),
             }
         }
     }

@@ -8,14 +8,14 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{Sink, Stream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::close;
-use crate::duplex::WebSocket;
+use crate::duplex::{Farewell, WebSocket};
 use crate::packet::{Closing, Text};
 use crate::upstream::LinkError;
 
@@ -46,13 +46,13 @@ pub(super) enum Incoming {
 }
 
 /// How far the reading side is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 enum Reading {
     Open,
     /// The peer's Close frame was read, or the connection is gone.
     Done,
     /// The peer broke the rules: what it still sends can no longer be read as frames.
-    Failed,
+    Failed(Farewell),
 }
 
 impl Socket {
@@ -128,7 +128,7 @@ impl Socket {
     /// Tells the peer that it broke the rules, as far as the socket takes it now, and gives what to tell the client.
     pub(super) fn fail(&mut self, cx: &mut Context<'_>, closing: Closing) -> Closing {
         self.part(cx, close::to_frame(&closing));
-        self.reading = Reading::Failed;
+        self.reading = Reading::Failed(Farewell::default());
         closing
     }
 
@@ -148,46 +148,30 @@ impl Socket {
     /// Says goodbye, writes it, and waits for the peer's own.
     pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) -> Poll<()> {
         self.say_goodbye(frame);
+        if matches!(self.reading, Reading::Open) {
+            ready!(self.poll_answer(cx));
+        }
+        if let Reading::Failed(farewell) = &mut self.reading {
+            return farewell.poll(cx, &mut self.inner);
+        }
         if ready!(self.poll_flush(cx)).is_err() {
             return Poll::Ready(());
-        }
-        match self.reading {
-            Reading::Done => {}
-            Reading::Open => ready!(self.poll_answer(cx)),
-            Reading::Failed => ready!(self.poll_drain(cx)),
         }
         // TLS has a goodbye of its own: without it an end could be anybody's doing.
         Pin::new(self.inner.get_mut()).poll_shutdown(cx).map(drop)
     }
 
-    /// Reads on until the peer has answered the Close frame: to hang up before would let its kernel report a reset, and
-    /// its application an error where there was a goodbye.
+    /// Reads on until the peer has answered the Close frame, perhaps before it reads it: to hang up before would let its
+    /// kernel report a reset, and its application an error where there was a goodbye.
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        self.try_flush(cx);
+        self.reading = loop {
             match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
-                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                Some(Ok(Message::Close(_))) | None => break Reading::Done,
                 Some(Ok(_)) => {}
+                Some(Err(_)) => break Reading::Failed(Farewell::default()),
             }
-        }
-        self.reading = Reading::Done;
-        Poll::Ready(())
-    }
-
-    /// Sends the end of the stream and reads bytes until the peer's: bytes left unread would turn the end into a reset,
-    /// which could overtake the Close frame.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let stream = self.inner.get_mut();
-        if ready!(Pin::new(&mut *stream).poll_shutdown(cx)).is_ok() {
-            let mut space = [0; 4096];
-            loop {
-                let mut bytes = ReadBuf::new(&mut space);
-                match ready!(Pin::new(&mut *stream).poll_read(cx, &mut bytes)) {
-                    Ok(()) if !bytes.filled().is_empty() => {}
-                    Ok(()) | Err(_) => break,
-                }
-            }
-        }
-        self.reading = Reading::Done;
+        };
         Poll::Ready(())
     }
 

@@ -4,7 +4,8 @@ import { parseArgs } from 'node:util';
 import path from 'node:path';
 import { Runner } from './lib/runner.mjs';
 import { closeBrowser } from './lib/browser.mjs';
-import { TRANSPORTS } from './lib/context.mjs';
+import { COMMON } from './lib/context.mjs';
+import { Matrix } from './lib/versions.mjs';
 import { WAYS } from './lib/ways.mjs';
 
 const { values: args } = parseArgs({
@@ -14,6 +15,7 @@ const { values: args } = parseArgs({
     direct: { type: 'boolean', default: false },
     only: { type: 'string' },
     list: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
   },
 });
 
@@ -31,11 +33,16 @@ const FILES = [
   'socketio-clients',
   'engineio',
   'engineio-wire',
+  'engineio3',
+  'engineio3-wire',
   'websocket',
   'unreachable',
   'peers',
   'browser',
+  'browser-old',
   'demux',
+  'versions',
+  'versions-wire',
 ];
 const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cases/${file}.mjs`)).default))).flat();
 const wanted = args.only && new RegExp(args.only, 'i');
@@ -43,7 +50,7 @@ const jobs = [];
 for (const suite of suites) {
   if (!(suite.ways ?? Object.keys(WAYS)).includes(args.through)) continue;
   for (const test of suite.cases) {
-    for (const transport of test.transports ?? Object.keys(TRANSPORTS)) {
+    for (const transport of test.transports ?? COMMON) {
       if (args.quick && !(test.quick ?? []).includes(transport)) continue;
       if (wanted && !wanted.test(`${suite.name}: ${test.name} [${transport}]`)) continue;
       jobs.push({ suite, test, transport });
@@ -58,7 +65,9 @@ if (args.list) {
 
 const binary = args.direct || !process.env.POLLIWOG_BIN ? undefined : path.resolve(process.env.POLLIWOG_BIN);
 const marks = { passed: 'ok    ', failed: 'FAILED', skipped: 'skip  ' };
-const report = (verdict, name, times, faults) => {
+const matrix = new Matrix(suites.filter(({ cell }) => cell));
+const report = (verdict, name, times, faults, job) => {
+  if (job) matrix.add(job, verdict);
   console.log(`${marks[verdict]} ${name}${times && ` (${times})`}`);
   for (const fault of faults) console.log(fault.replace(/^/gm, '         '));
 };
@@ -69,11 +78,23 @@ process.on('unhandledRejection', (error) => {
   report('failed', 'an error that no case awaited', '', [String(error?.stack ?? error)]);
 });
 
-console.log(binary ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}` : 'Directly only: POLLIWOG_BIN names no proxy');
+console.log(
+  binary
+    ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}`
+    : 'Directly only: POLLIWOG_BIN names no proxy',
+);
 const began = performance.now();
 const { passed, failed, skipped } = await new Runner({ binary, through: args.through, parallel: 3, report }).run(jobs);
 console.log(`${((performance.now() - began) / 1000).toFixed(1)} s`);
+let untrue = [];
+if (binary && matrix.complete) {
+  if (args.write) await matrix.write();
+  else untrue = await matrix.faults();
+  report(untrue.length ? 'failed' : 'passed', 'docs/versions.md says what was seen', '', untrue);
+} else if (args.write) {
+  report('failed', 'docs/versions.md', '', (untrue = ['--write wants a proxy and every case of every version']));
+}
 const tail = skipped ? `, ${skipped} skipped` : '';
-console.log(`${passed} passed, ${failed + stray} failed${tail}`);
+console.log(`${passed} passed, ${failed + stray + (untrue.length > 0)} failed${tail}`);
 await closeBrowser();
-process.exit(failed + stray > 0 || passed === 0 ? 1 : 0);
+process.exit(failed + stray + untrue.length > 0 || passed === 0 ? 1 : 0);

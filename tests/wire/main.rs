@@ -14,6 +14,7 @@
 mod bounds;
 mod compression;
 mod cors;
+mod demux;
 mod discretion;
 mod drain;
 mod errors;
@@ -25,6 +26,7 @@ mod headers;
 mod heartbeat;
 mod honesty;
 mod hostile;
+mod last_words;
 mod order;
 mod overlap;
 mod payloads;

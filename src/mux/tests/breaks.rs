@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::packet::Closing;
 
 /// What happens next.
 #[derive(Clone, Copy, Debug)]

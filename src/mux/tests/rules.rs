@@ -1,23 +1,6 @@
 //! The rules of `docs/mux.md`, one by one.
 
 use super::*;
-use crate::packet::Closing;
-
-/// A session that the backend has let in.
-fn session(proxy: &mut Line, backend: &mut Line) -> Id {
-    let id = proxy.open(opening()).expect("a number");
-    exchange(proxy, backend, Profile::Json).expect("sound");
-    assert!(events(backend).contains(&Event::Asked(id, Box::new(opening()))));
-    backend.accept(id, Accepted::default());
-    exchange(proxy, backend, Profile::Json).expect("sound");
-    assert!(events(proxy).contains(&Event::Answered(id, Ok(Box::default()))));
-    id
-}
-
-fn denied() -> Denied {
-    let (status, headers) = (http::StatusCode::FORBIDDEN, http::HeaderMap::new());
-    Denied { status, reason: "no".to_owned(), headers, engine_io: true }
-}
 
 #[test]
 fn a_client_that_is_turned_away_is_told_why() {
@@ -155,7 +138,7 @@ fn what_breaks_the_protocol_is_a_violation() {
         Frame::Message(id, 2, text("a seq too far")),
         Frame::Acks(vec![Ack { id, seq: 1, limit: 0 }]),
         Frame::Close(id, 1, Closing::default()),
-        Frame::Sync { epoch: None, sessions: Vec::new(), more: false },
+        sync(None, false),
     ];
     for frame in frames {
         assert!(proxy.handle(frame.clone(), now()).is_err(), "{frame:?}");
@@ -208,9 +191,25 @@ fn a_client_that_gave_up_is_taken_back() {
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     assert_eq!(taken(&mut backend, id), [Notice::Closed(Closing::new(1001, "too slow"))]);
     backend.accept(id, Accepted::default());
+    assert_eq!(backend.poll(), None, "no ok follows an x");
     backend.close(id, Closing::default(), now());
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     assert_eq!((proxy.sessions.len(), backend.sessions.len()), (0, 0));
+}
+
+#[test]
+fn a_side_that_does_not_read_its_answers_is_not_to_be_heard() {
+    let (mut proxy, _) = pair(100);
+    let mut number = 0;
+    while !proxy.is_choked() {
+        number += 1;
+        assert!(number < 10_000, "the answers pile up");
+        let id = Id::new(number).expect("in range");
+        proxy.handle(Frame::Message(id, 1, text("?")), now()).expect("the connection lives");
+    }
+    assert!(number > 1000, "a burst is nothing");
+    proxy.poll();
+    assert!(!proxy.is_choked());
 }
 
 #[test]
@@ -249,6 +248,20 @@ fn a_session_that_waits_too_long_for_an_x_is_forgotten() {
     proxy.tidy(start + std::time::Duration::from_secs(59));
     assert_eq!(proxy.sessions.len(), 1);
     proxy.tidy(start + std::time::Duration::from_mins(1));
+    assert_eq!(proxy.sessions.len(), 0);
+}
+
+#[test]
+fn a_session_that_was_severed_is_forgotten_too_however_long_its_client_takes() {
+    let (mut proxy, mut backend) = pair(100);
+    let id = session(&mut proxy, &mut backend);
+    let start = now();
+    proxy.send(id, Message::text("x".repeat(10_001)), start);
+    let minutes = |count| start + std::time::Duration::from_mins(count);
+    proxy.tidy(minutes(1));
+    assert_eq!(proxy.take(id), Some(Notice::Closed(Closing::new(1009, "message too large"))));
+    proxy.close(id, Closing::default(), minutes(1));
+    proxy.tidy(minutes(2));
     assert_eq!(proxy.sessions.len(), 0);
 }
 

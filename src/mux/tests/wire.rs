@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
-use crate::packet::{Closing, Text};
+use crate::packet::Text;
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("../../../tests/mux/vectors.json")).expect("the vectors are JSON")

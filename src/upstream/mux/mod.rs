@@ -3,6 +3,8 @@
 mod link;
 mod pump;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod trunk;
 
 use std::fmt;

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message as Frame};
 
 use super::trunk::{Connection, Trunk};
-use crate::duplex::WebSocket;
+use crate::duplex::{Farewell, WebSocket};
 use crate::mux::{Frame as Line, Hello, Profile};
 use crate::packet::{Message, Text};
 use crate::upstream::socket::{binary_frame, text_frame};
@@ -25,8 +25,8 @@ use crate::upstream::socket::{binary_frame, text_frame};
 pub enum Ended {
     /// It broke, fell silent, or the other side closed it: there may be another.
     Broken,
-    /// Somebody did not keep to the protocol: what was is over.
-    Violated,
+    /// Somebody did not keep to the protocol: what was is over. The other side has yet to be told, with 1002.
+    Violated(&'static str),
 }
 
 /// One connection at work; dropped, it goes without a word.
@@ -41,6 +41,8 @@ pub struct Pump<'t> {
     clock: Pin<Box<Sleep>>,
     heard: bool,
     pinged: bool,
+    /// Pings since the socket was last known to be flushed.
+    pings: usize,
     /// How long news waits for company, where there is some.
     acks: Option<Pin<Box<Sleep>>>,
     acks_due: bool,
@@ -59,6 +61,7 @@ impl<'t> Pump<'t> {
             clock: Box::pin(sleep_until(now + PING_INTERVAL)),
             heard: false,
             pinged: false,
+            pings: 0,
             acks: None,
             acks_due: false,
             dirty: false,
@@ -70,14 +73,9 @@ impl<'t> Pump<'t> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// Says goodbye, and waits a little for the answer.
-    pub async fn close(mut self, code: u16, reason: &'static str) {
-        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-        let goodbye = async {
-            let _ = self.socket.close(Some(frame)).await;
-            while let Some(Ok(_)) = self.socket.next().await {}
-        };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    /// Says goodbye, for which nobody need wait.
+    pub fn close(self, code: u16, reason: &'static str) -> impl Future<Output = ()> + use<> {
+        part(self.socket, code, reason)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -91,11 +89,7 @@ impl<'t> Pump<'t> {
                 Err(Stop::Broken) => return Poll::Ready(Ended::Broken),
                 Err(Stop::Violation(reason)) => {
                     tracing::warn!(reason, "a multiplexed connection does not keep to its protocol");
-                    // As much of it as goes out at once: the other side is out of step.
-                    let frame = CloseFrame { code: CloseCode::Protocol, reason: reason.into() };
-                    let _ = self.socket.start_send_unpin(Frame::Close(Some(frame)));
-                    let _ = self.socket.poll_flush_unpin(cx);
-                    return Poll::Ready(Ended::Violated);
+                    return Poll::Ready(Ended::Violated(reason));
                 }
             }
         }
@@ -111,7 +105,7 @@ impl<'t> Pump<'t> {
         moved |= self.write(cx)?;
         if self.dirty {
             match self.socket.poll_flush_unpin(cx) {
-                Poll::Ready(Ok(())) => self.dirty = false,
+                Poll::Ready(Ok(())) => (self.dirty, self.pings) = (false, 0),
                 Poll::Ready(Err(_)) => return Err(Stop::Broken),
                 Poll::Pending => {}
             }
@@ -119,7 +113,18 @@ impl<'t> Pump<'t> {
         Ok(moved)
     }
 
+    /// Whether the other side does not read the answers to what it says. Then it is not read either, or they would pile up.
+    fn is_choked(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.pings > PINGS_MAX && self.socket.poll_flush_unpin(cx).is_ready() {
+            self.pings = 0;
+        }
+        self.pings > PINGS_MAX || self.trunk.is_choked()
+    }
+
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+        if self.is_choked(cx) {
+            return Ok(false);
+        }
         for read in 0..FRAMES_MAX {
             let message = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Ok(read > 0),
@@ -130,6 +135,7 @@ impl<'t> Pump<'t> {
                 Poll::Ready(Some(Ok(Frame::Ping(_)))) => {
                     // The answer is the library's; it goes out with the next flush.
                     (self.heard, self.dirty) = (true, true);
+                    self.pings += 1;
                     continue;
                 }
                 Poll::Ready(Some(Ok(Frame::Pong(_) | Frame::Frame(_)))) => {
@@ -166,6 +172,9 @@ impl<'t> Pump<'t> {
                 self.acks_due = false;
                 return Ok(written > 0);
             };
+            if matches!(frame, Line::Acks(_)) {
+                (self.acks, self.acks_due) = (None, false);
+            }
             let frame = match self.profile.encode(&frame) {
                 Message::Text(text) => text_frame(text.into_bytes()),
                 Message::Binary(bytes) => binary_frame(bytes),
@@ -207,28 +216,41 @@ impl<'t> Pump<'t> {
 }
 
 /// The first frame of a connection that somebody else has dialled; `None` where it is no hello, which the other side is told.
-pub async fn read_hello(socket: &mut WebSocket, profile: Profile) -> Option<Hello> {
-    let first = async {
-        loop {
-            match socket.next().await?.ok()? {
-                Frame::Text(text) => break Some(Message::Text(Text::from_checked(Bytes::from(text)))),
-                Frame::Binary(bytes) => break Some(Message::Binary(bytes)),
-                Frame::Close(_) => break None,
-                Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => {}
-            }
-        }
-    };
-    let first = tokio::time::timeout(HELLO_TIMEOUT, first).await;
-    let reason = match first.map(|first| first.map(|first| profile.decode(first))) {
-        Ok(Some(Ok(Line::Hello(hello)))) if !hello.epoch.is_empty() => return Some(hello),
-        Ok(None) => return None,
-        Ok(Some(Ok(_))) => "the first frame is no hello with an epoch",
-        Ok(Some(Err(error))) => error.0,
+pub async fn read_hello(mut socket: WebSocket, profile: Profile) -> Option<(WebSocket, Hello)> {
+    let reason = match tokio::time::timeout(HELLO_TIMEOUT, first_message(&mut socket)).await {
+        Ok(Ok(first)) => match profile.decode(first) {
+            Ok(Line::Hello(hello)) if hello.names_an_epoch() => return Some((socket, hello)),
+            Ok(_) => "the first frame is no hello with an epoch",
+            Err(error) => error.0,
+        },
+        Ok(Err(Stop::Broken)) => return None,
+        Ok(Err(Stop::Violation(reason))) => reason,
         Err(_) => "no hello",
     };
-    let goodbye = CloseFrame { code: CloseCode::Protocol, reason: reason.into() };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, socket.close(Some(goodbye))).await;
+    part(socket, CloseCode::Protocol.into(), reason).await;
     None
+}
+
+async fn first_message(socket: &mut WebSocket) -> Result<Message, Stop> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Frame::Text(text))) => return Ok(Message::Text(Text::from_checked(Bytes::from(text)))),
+            Some(Ok(Frame::Binary(bytes))) => return Ok(Message::Binary(bytes)),
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+            Some(Ok(Frame::Close(_))) | None => return Err(Stop::Broken),
+            Some(Err(error)) => return Err(judge(&error)),
+        }
+    }
+}
+
+/// Says why, to an end that may still be sending.
+async fn part(mut socket: WebSocket, code: u16, reason: &'static str) {
+    let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+    // It fails where the other side was the first; what is under way to it goes out all the same.
+    let _ = socket.start_send_unpin(Frame::Close(Some(frame)));
+    let mut farewell = Farewell::default();
+    let goodbye = poll_fn(|cx| farewell.poll(cx, &mut socket));
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
 }
 
 /// Why a turn is the last.
@@ -261,6 +283,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(15);
 const ACK_DELAY: Duration = Duration::from_millis(20);
 /// How many frames are read, or written, in one turn.
 const FRAMES_MAX: usize = 128;
+/// How many pongs may wait for a side that does not read.
+const PINGS_MAX: usize = 64;
 /// How many turns before others have theirs.
 const TURNS_MAX: usize = 8;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -138,15 +138,18 @@ impl Slot {
             if broken_at.is_some_and(|at| !trunk.resumes() || self.resume_left(at).is_zero()) {
                 end.get_or_insert(LOST);
             }
+            // A drain may be the last that was heard.
+            if trunk.is_draining() && trunk.is_idle() {
+                end.get_or_insert(STOPPED);
+            }
             if let Some(end) = end {
+                let renewed = self.renew(&trunk);
                 trunk.fail(&end);
                 broken_at = None;
-                match self.renew(&trunk) {
+                match renewed {
                     Some(renewed) => trunk = renewed,
                     None => return,
                 }
-            } else if trunk.is_draining() && trunk.is_idle() {
-                return;
             }
             pause = backoff.next();
         }
@@ -174,10 +177,10 @@ impl Slot {
                 if !trunk.is_greeted() {
                     self.note_down(&OpenError::Protocol("it ended without a hello".to_owned()));
                 }
-                return ended.into();
+                return self.after(ended, pump);
             }
             greeted = greeted => if greeted.is_err() {
-                pump.close(1002, "no hello").await;
+                self.tracker.spawn(pump.close(1002, "no hello"));
                 self.note_down(&OpenError::Slow(self.settings.handshake_timeout));
                 return After::Broken;
             },
@@ -191,12 +194,23 @@ impl Slot {
             wait(trunk, Trunk::is_idle).await;
         };
         tokio::select! {
-            ended = pump.run() => return ended.into(),
+            ended = pump.run() => return self.after(ended, pump),
             () = retired => {}
             () = self.cancel.cancelled() => {}
         }
         self.finish(trunk, pump).await;
         After::Over
+    }
+
+    /// What follows; nobody waits until the backend has heard of it.
+    fn after(&self, ended: Ended, pump: Pump<'_>) -> After {
+        match ended {
+            Ended::Broken => After::Broken,
+            Ended::Violated(reason) => {
+                self.tracker.spawn(pump.close(1002, reason));
+                After::Violated
+            }
+        }
     }
 
     /// Lets every goodbye go out, and then the connection's own.
@@ -207,7 +221,10 @@ impl Slot {
             }
         };
         tokio::select! {
-            _ = pump.run() => return,
+            ended = pump.run() => {
+                self.after(ended, pump);
+                return;
+            }
             _ = timeout(SETTLE_TIMEOUT, settled) => {}
         }
         pump.close(1001, "going away").await;
@@ -268,15 +285,6 @@ enum After {
     Broken,
     Violated,
     Over,
-}
-
-impl From<Ended> for After {
-    fn from(ended: Ended) -> Self {
-        match ended {
-            Ended::Broken => Self::Broken,
-            Ended::Violated => Self::Violated,
-        }
-    }
 }
 
 /// Waits until something is so; each news of the trunk's is a reason to look again.

@@ -27,6 +27,8 @@ struct State {
     arrivals: VecDeque<(Id, Box<Open>)>,
     greeted: bool,
     draining: bool,
+    /// Whether there will be no other connection.
+    failed: bool,
 }
 
 #[derive(Default)]
@@ -59,15 +61,19 @@ impl Trunk {
                 arrivals: VecDeque::new(),
                 greeted: false,
                 draining: false,
+                failed: false,
             }),
             news: Notify::new(),
         }
     }
 
-    /// Asks the backend to let a client in; `None` where there are no numbers left.
+    /// Asks the backend to let a client in; `None` where there is nobody to ask any more, or there are no numbers left.
     pub(crate) fn open(&self, open: Open) -> Option<(Id, oneshot::Receiver<Answer>)> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
+        if state.failed {
+            return None;
+        }
         let id = state.line.open(open)?;
         state.users.insert(id, User { waker: None, answer: Some(sender) });
         state.wake_pump();
@@ -76,7 +82,17 @@ impl Trunk {
 
     /// The next client that wants in.
     pub fn next_arrival(&self) -> Option<(Id, Box<Open>)> {
-        self.lock().arrivals.pop_front()
+        let mut state = self.lock();
+        if state.arrivals.len() == ARRIVALS_MAX {
+            state.wake_pump();
+        }
+        state.arrivals.pop_front()
+    }
+
+    /// Whether the other side asks for more than it can be answered.
+    pub(super) fn is_choked(&self) -> bool {
+        let state = self.lock();
+        state.line.is_choked() || state.arrivals.len() >= ARRIVALS_MAX
     }
 
     /// Lets a client in.
@@ -209,6 +225,7 @@ impl Trunk {
     /// There will be no other: every session ends.
     pub fn fail(&self, closing: &Closing) {
         let mut state = self.lock();
+        state.failed = true;
         state.line.fail(closing);
         state.dispatch(&self.news);
     }
@@ -236,10 +253,9 @@ impl Trunk {
     /// The next frame to write. `acks`: whether news that nobody is waiting for goes out as well.
     pub(super) fn next_frame(&self, connection: Connection, acks: bool) -> Option<Frame> {
         let mut state = self.lock_for(connection)?;
-        let mut frame = state.line.poll();
-        if frame.is_none() && (acks || state.line.wants_acks() == Some(true)) {
-            frame = state.line.acks();
-        }
+        // Before messages, which may go on without an end while the other side waits for this.
+        let news = if acks || state.line.wants_acks() == Some(true) { state.line.acks() } else { None };
+        let frame = news.or_else(|| state.line.poll());
         state.dispatch(&self.news);
         frame
     }
@@ -326,6 +342,9 @@ pub struct Connection(u64);
 /// The session is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Over;
+
+/// How many clients may wait for us to look at them: some turns of the pump's.
+const ARRIVALS_MAX: usize = 1024;
 
 fn now() -> std::time::Instant {
     tokio::time::Instant::now().into_std()

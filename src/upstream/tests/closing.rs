@@ -136,8 +136,8 @@ async fn a_backend_in_the_middle_of_too_much_hears_why_it_must_end() {
     let front = Front::new(&Settings { max_message: 1000, ..settings });
     let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
     let backend = async {
-        // More than the kernel takes without a reader: hanging up on it would be an error here, not a goodbye.
-        send_frame(&mut backend, Frame::binary(vec![0; 16 << 20])).await;
+        // Hanging up on it would be an error here, not a goodbye.
+        send_frame(&mut backend, Frame::binary(vec![0; TOO_MUCH])).await;
         assert_eq!(next_frame(&mut backend).await, close_frame(1009, "upstream message too big"));
         drop(backend);
     };
@@ -150,6 +150,40 @@ async fn a_backend_in_the_middle_of_too_much_hears_why_it_must_end() {
 }
 
 #[tokio::test]
+async fn a_backend_that_reads_last_hears_why_it_must_end_behind_all_that_it_was_sent() {
+    let (listener, settings) = listen(Kind::WebSocket).await;
+    let front = Front::new(&Settings { max_message: 1000, ..settings });
+    let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
+    poll_fn(|cx| link.poll_ready(cx)).await.unwrap();
+    link.start_send(Message::Binary(vec![1; TOO_MUCH].into())).unwrap();
+    let backend = async {
+        send_frame(&mut backend, Frame::binary(vec![0; TOO_MUCH])).await;
+        assert_eq!(next_frame(&mut backend).await.len(), TOO_MUCH);
+        assert_eq!(next_frame(&mut backend).await, close_frame(1009, "upstream message too big"));
+        drop(backend);
+    };
+    let front = async {
+        let closing = next_closing(&mut *link).await;
+        within(close(&mut *link, &closing)).await;
+    };
+    tokio::join!(backend, front);
+}
+
+#[tokio::test]
+async fn a_goodbye_is_not_lost_on_a_backend_that_still_breaks_the_rules() {
+    let (listener, settings) = listen(Kind::WebSocket).await;
+    let front = Front::new(&Settings { max_message: 1000, ..settings });
+    let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
+    let backend = async {
+        send_frame(&mut backend, Frame::binary(vec![0; TOO_MUCH])).await;
+        assert_eq!(next_frame(&mut backend).await, close_frame(1000, "bye"));
+        drop(backend);
+    };
+    let closing = Closing::new(1000, "bye");
+    within(async { tokio::join!(backend, close(&mut *link, &closing)) }).await;
+}
+
+#[tokio::test]
 async fn a_backend_that_reads_nothing_is_left_waiting_to_the_driver() {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let (_, mut link, backend) = Front::new(&settings).open_with(accept(&listener)).await;
@@ -159,3 +193,6 @@ async fn a_backend_that_reads_nothing_is_left_waiting_to_the_driver() {
     drop(backend);
     within(close(&mut *link, &closing)).await;
 }
+
+/// More than the kernel takes without a reader.
+const TOO_MUCH: usize = 16 << 20;

@@ -6,6 +6,7 @@ mod closing;
 mod demo;
 mod engineio;
 mod health;
+mod mux;
 mod opening;
 mod tls;
 mod versions;

@@ -1,5 +1,6 @@
 // Peers of other languages: their clients against the stock server, and python-socketio's server against all clients.
 
+import { bothSaw, connected, connecting, eitherReason, idle, tell } from '../lib/conversation.mjs';
 import { application } from '../peers/application.mjs';
 
 const SERVERS = { 'socket.io': 'socket.io server', asgi: 'python-socketio server' };
@@ -8,53 +9,6 @@ const HEARTBEAT = {
   // Told to clients in whole seconds.
   asgi: { ping_interval: 1, ping_timeout: 1 },
 };
-
-/** Waits until a polling client's next GET stands at the server: where it stands decides what the client is told. */
-const idle = (t) => t.sleep(50);
-
-const tell = (client, what, name, ...args) => client.tell({ do: what, namespace: '/', name, args });
-
-const LEFT = {
-  'socket.io': ['transport close', 'client namespace disconnect'],
-  asgi: ['transport close', 'client disconnect'],
-};
-
-/** A client that leaves says so twice, of its namespaces and its connection, maybe in one breath. */
-const eitherReason = ['/', '/room'].flatMap((namespace) =>
-  Object.values(LEFT).flatMap(([one, other]) => [[one, other], [other, one]]).map(([direct, proxied]) => ({
-    track: `server ${namespace}`,
-    label: 'disconnect',
-    direct: [direct],
-    proxied: [proxied],
-    why: 'told both at once a server names either: chance decides in what pieces they come, proxy or not',
-  })),
-);
-
-function connecting(t, { namespaces = ['/'], auth = null } = {}) {
-  const client = t.peer();
-  // Some find the path by themselves only where the URL has none.
-  client.tell({ do: 'connect', url: `${t.url}/?id=${t.id}`, transports: t.transports, namespaces, auth });
-  return client;
-}
-
-/** A client that has been let in to every one of `namespaces`, and has moved to its last transport. */
-async function connected(t, how) {
-  const client = connecting(t, how);
-  const namespaces = how?.namespaces ?? ['/'];
-  const done = namespaces.flatMap((namespace) => [
-    t.until(`client ${namespace}`, 'connect'),
-    t.until(`server ${namespace}`, 'connection'),
-  ]);
-  const tells = t.suite.peer !== 'rust_socketio';
-  if (tells) done.push(t.until('client engine', 'transport'));
-  await Promise.all(done);
-  if (tells) t.assert.equal(t.transcript.of('client engine', 'transport').at(-1)[1], t.transports.at(-1));
-  return client;
-}
-
-/** What two processes tell of one event comes in any order. */
-const bothSaw = (t, count, namespace = '/') =>
-  Promise.all(['client', 'server'].map((side) => t.until(`${side} ${namespace}`, 'event', count)));
 
 const cases = [
   {

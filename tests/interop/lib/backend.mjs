@@ -2,19 +2,27 @@
 
 import http from 'node:http';
 import { Server as SocketServer } from 'socket.io';
+import SocketServer2 from 'socket.io-2';
 import { Server as EngineServer } from 'engine.io';
+import EngineServer3 from 'engine.io-3';
 import { WebSocketServer } from 'ws';
 
+const socketServer = (Server) => (server, options) => {
+  const io = new Server(server, options);
+  return { handle: io, engine: io.engine, close: () => io.close() };
+};
+
+const engineServer = (Server) => (server, options) => {
+  const engine = new Server(options);
+  engine.attach(server, { path: '/engine.io' });
+  return { handle: engine, engine, close: () => engine.close() };
+};
+
 const KINDS = {
-  'socket.io': (server, options) => {
-    const io = new SocketServer(server, options);
-    return { handle: io, engine: io.engine, close: () => io.close() };
-  },
-  'engine.io': (server, options) => {
-    const engine = new EngineServer(options);
-    engine.attach(server, { path: '/engine.io' });
-    return { handle: engine, engine, close: () => engine.close() };
-  },
+  'socket.io': socketServer(SocketServer),
+  'socket.io 2': socketServer(SocketServer2),
+  'engine.io': engineServer(EngineServer),
+  'engine.io 3': engineServer(EngineServer3.Server),
   ws: (server, options) => {
     const sockets = new WebSocketServer({ server, ...options });
     return {

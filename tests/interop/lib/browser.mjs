@@ -5,7 +5,11 @@ import { readFile } from 'node:fs/promises';
 import { chromium } from 'playwright-core';
 import { freePort } from './ports.mjs';
 
-const LIBRARY = new URL('../node_modules/socket.io-client/dist/socket.io.min.js', import.meta.url);
+/** The clients that a page may have, by their scripts' names. */
+const LIBRARIES = {
+  '/socket.io.js': 'socket.io-client/dist/socket.io.min.js',
+  '/socket.io-2.js': 'socket.io-client-2/dist/socket.io.js',
+};
 const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
@@ -16,7 +20,7 @@ const FLAGS = [
   '--disable-sync',
 ];
 // Without an icon of its own it would be asked for one, now and then.
-const PAGE = '<!doctype html><link rel="icon" href="data:,"><script src="/socket.io.js"></script>';
+const pageWith = (script) => `<!doctype html><link rel="icon" href="data:,"><script src="${script}"></script>`;
 
 const port = await freePort();
 
@@ -26,14 +30,17 @@ export const ORIGINS = { known: `http://127.0.0.1:${port}`, stranger: `http://lo
 let running;
 
 async function begin() {
-  const library = await readFile(LIBRARY);
-  const server = http.createServer(({ url }, response) => {
+  const server = http.createServer(async ({ url }, response) => {
     const { pathname, searchParams } = new URL(url, ORIGINS.known);
     const policy = searchParams.get('policy');
     if (policy) response.setHeader('content-security-policy', policy);
-    if (pathname === '/socket.io.js') return response.setHeader('content-type', 'text/javascript').end(library);
+    const library = LIBRARIES[pathname];
+    if (library) {
+      const script = await readFile(new URL(`../node_modules/${library}`, import.meta.url));
+      return response.setHeader('content-type', 'text/javascript').end(script);
+    }
     if (pathname !== '/') return response.writeHead(404).end();
-    response.setHeader('content-type', 'text/html').end(PAGE);
+    response.setHeader('content-type', 'text/html').end(pageWith(searchParams.get('script')));
   });
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
@@ -51,7 +58,7 @@ export async function closeBrowser() {
  * Opens a page with cookies of its own. The track "page" holds what its script says with `log`, "console" what the
  * browser says, and `answers()` gives each kind of answer that it got from the side under test, with its CORS headers.
  */
-export async function openPage(t, origin, { policy = '' } = {}) {
+export async function openPage(t, origin, { policy = '', script = '/socket.io.js' } = {}) {
   const { browser } = await (running ??= begin());
   const context = await browser.newContext();
   t.defer(() => context.close());
@@ -65,7 +72,7 @@ export async function openPage(t, origin, { policy = '' } = {}) {
     answers.add(`${response.request().method()} ${response.status()} ${named.join(' ')} ${headers.vary ?? '-'}`);
   });
   await page.exposeFunction('log', (...event) => t.log('page', ...event));
-  await page.goto(`${origin}/?policy=${encodeURIComponent(policy)}`);
+  await page.goto(`${origin}/?${new URLSearchParams({ policy, script })}`);
   return { run: (script, argument) => page.evaluate(script, argument), answers: () => [...answers].sort() };
 }
 

@@ -2,8 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { Socket as EngineSocket } from 'engine.io-client';
+import connectEngine3 from 'engine.io-client-3';
 import { openPage } from './browser.mjs';
 import { CLIENTS } from './clients.mjs';
+import './jsonp.mjs';
 import { peer } from './peer.mjs';
 import { RawClient, request, upgrade } from './raw.mjs';
 import { sleep } from './ports.mjs';
@@ -14,7 +16,11 @@ export const TRANSPORTS = {
   polling: ['polling'],
   websocket: ['websocket'],
   upgrade: ['polling', 'websocket'],
+  jsonp: ['polling'],
 };
+
+/** Those that every client has. */
+export const COMMON = ['polling', 'websocket', 'upgrade'];
 
 let count = 0;
 
@@ -59,6 +65,7 @@ export class Context {
       ...this.client.options,
       path: this.path,
       transports: this.transports,
+      forceJSONP: this.transport === 'jsonp',
       reconnection: false,
       forceNew: true,
       autoConnect: false,
@@ -102,7 +109,8 @@ export class Context {
 
   /** An Engine.IO client that is already connecting; add the listeners before the next await. */
   engine(options = {}) {
-    const socket = new EngineSocket(this.url, { path: this.path, transports: this.transports, ...options });
+    const how = { path: this.path, transports: this.transports, forceJSONP: this.transport === 'jsonp', ...options };
+    const socket = this.suite.engine === 3 ? connectEngine3(this.url, how) : new EngineSocket(this.url, how);
     socket.binaryType = 'nodebuffer';
     this.defer(() => socket.close());
     return socket;
@@ -124,7 +132,7 @@ export class Context {
     return client;
   }
 
-  /** One HTTP request to the side under test: `{ status, headers, body }`. */
+  /** One HTTP request to the side under test: `{ status, headers, body, bytes }`. */
   request(options) {
     return request({ port: this.port, ...options });
   }

@@ -9,12 +9,13 @@ import { listen, PYTHON, here, start, writeBytes } from './processes.mjs';
 /** How a client is started, by the name of its library. */
 const PROGRAMS = {
   'python-socketio': [PYTHON, here('../peers/client.py'), 'sync'],
+  'python-socketio 4': [here('../../.cache/interop-4/bin/python'), here('../peers/client_4.py')],
   'python-socketio asyncio': [PYTHON, here('../peers/client.py'), 'asyncio'],
   rust_socketio: [process.env.INTEROP_RUST_CLIENT ?? 'INTEROP_RUST_CLIENT'],
 };
 
 // Python takes longer to start than a case takes, so the next case is given it.
-const idle = { 'python-socketio': [], 'python-socketio asyncio': [] };
+const idle = { 'python-socketio': [], 'python-socketio 4': [], 'python-socketio asyncio': [] };
 const FORGET_MS = 300;
 
 /** A client of the library `name`: `tell` takes what it does, and what it sees goes to the tracks `client NAMESPACE`. */
@@ -51,22 +52,27 @@ function begin(file, ...args) {
 
 function stock(t) {
   const sockets = new Map();
-  const tell = ({ do: what, namespace, namespaces, auth, name, args }) => {
+  const tell = ({ do: what, namespace, name, args, ...how }) => {
     const socket = sockets.get(namespace);
-    if (what === 'connect') connect(t, sockets, namespaces, auth ?? {});
+    if (what === 'connect') connect(t, sockets, how);
     if (what === 'emit') socket.emit(name, ...args);
     if (what === 'ask') socket.emit(name, ...args, (...answer) => t.log(`client ${namespace}`, 'answer', ...answer));
+    if (what === 'identify') socket.emit('my id', socket.id);
     if (what === 'disconnect') sockets.forEach((one) => one.disconnect());
   };
   return { tell };
 }
 
-function connect(t, sockets, [first, ...others], auth) {
-  const query = { id: t.id };
+function connect(t, sockets, { namespaces: [first, ...others], auth, query, reconnects }) {
   sockets.clear();
-  sockets.set(first, t.io({ auth, query }, first));
+  const again = reconnects ? { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 } : {};
+  sockets.set(first, t.io({ auth: auth ?? {}, query: { ...query, id: t.id }, ...again }, first));
   const { io } = sockets.get(first);
-  for (const other of others) sockets.set(other, io.socket(other, { auth }));
+  // A client of Socket.IO 2 has no payload for its CONNECT, only a query.
+  const more = { auth: auth ?? {}, query: String(new URLSearchParams(auth ?? {})) };
+  for (const other of others) sockets.set(other, io.socket(other, more));
+  const all = [...sockets.values()];
+  t.defer(() => all.forEach((socket) => socket.disconnect()));
   io.once('open', () => {
     const log = () => t.log('client engine', 'transport', io.engine.transport.name);
     if (t.transport === 'upgrade') io.engine.once('upgrade', log);
@@ -75,7 +81,10 @@ function connect(t, sockets, [first, ...others], auth) {
   for (const [namespace, socket] of sockets) {
     const log = (...event) => t.log(`client ${namespace}`, ...event);
     socket.on('connect', () => log('connect'));
-    socket.on('connect_error', ({ message, data }) => log('refused', message, data));
+    // How many attempts fail before one succeeds is up to chance.
+    if (!reconnects) socket.on('connect_error', ({ message, data }) => log('refused', message, data));
+    // The word of Socket.IO 2 for it.
+    socket.on('error', (data) => log('refused', data));
     socket.on('disconnect', (reason) => log('disconnect', reason));
     socket.onAny((name, ...args) => {
       if (name === 'question') args.pop()([...args]);

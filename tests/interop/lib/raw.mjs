@@ -5,7 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { WebSocket } from 'ws';
 
-/** One request on its own connection; resolves with `{ status, headers, body }`. */
+/** One request on its own connection; resolves with `{ status, headers, body, bytes }`. */
 export function request({ port, path, method = 'GET', headers = {}, body }) {
   return new Promise((resolve, reject) => {
     const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
@@ -14,9 +14,10 @@ export function request({ port, path, method = 'GET', headers = {}, body }) {
       const chunks = [];
       response.on('data', (chunk) => chunks.push(chunk));
       response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks).toString() }),
-      );
+      response.on('end', () => {
+        const bytes = Buffer.concat(chunks);
+        resolve({ status: response.statusCode, headers: response.headers, body: bytes.toString(), bytes });
+      });
     });
     call.on('error', reject);
     call.end(body);

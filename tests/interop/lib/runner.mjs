@@ -16,8 +16,10 @@ const STALL_MS = 20;
 const CLEAR_MS = 15_000;
 const PATHS = {
   'socket.io': '/socket.io/',
+  'socket.io 2': '/socket.io/',
   asgi: '/socket.io/',
   'engine.io': '/engine.io/',
+  'engine.io 3': '/engine.io/',
   ws: '/engine.io/',
   none: '/socket.io/',
 };
@@ -31,15 +33,24 @@ export class Runner {
   }
 
   async run(jobs) {
-    const queue = jobs.filter((job) => !job.test.alone);
-    const worker = async () => {
-      for (let job; (job = queue.shift());) await this.#job(job);
-    };
-    await Promise.all(Array.from({ length: this.parallel }, worker));
+    const together = jobs.filter(({ test }) => !test.alone);
+    // Those that mostly wait go together in greater number.
+    const counts = new Set(together.map(({ suite }) => this.#beside(suite)));
+    for (const count of counts) {
+      const queue = together.filter(({ suite }) => this.#beside(suite) === count);
+      const worker = async () => {
+        for (let job; (job = queue.shift());) await this.#job(job);
+      };
+      await Promise.all(Array.from({ length: count }, worker));
+    }
     for (const job of jobs.filter(({ test }) => test.alone)) await this.#job(job);
     await endServers();
     for (const lane of this.#lanes) await this.#end(lane);
     return this.results;
+  }
+
+  #beside({ parallel = this.parallel }) {
+    return parallel;
   }
 
   async #job(job) {
@@ -57,7 +68,7 @@ export class Runner {
     const { faults, times } = outcome;
     const verdict = faults.length ? 'failed' : times.length ? 'passed' : 'skipped';
     this.results[verdict] += 1;
-    this.report(verdict, name, [...times, ...stalls].join(', '), faults);
+    this.report(verdict, name, [...times, ...stalls].join(', '), faults, job);
   }
 
   /** Both runs of a case and their comparison; `stall` is how long this process once stood still meanwhile. */
@@ -92,7 +103,16 @@ export class Runner {
       const port = proxy ? proxy.port : lane.backendPort;
       const { path } = lane.profile;
       const through = proxied ? this.through : undefined;
-      context = new Context({ port, proxied, through, way: proxy, transport, path, suite, backendPort: lane.backendPort });
+      context = new Context({
+        port,
+        proxied,
+        through,
+        way: proxy,
+        transport,
+        path,
+        suite,
+        backendPort: lane.backendPort,
+      });
       await deadline(test.timeout ?? 10_000, perform(suite, test, context));
       context.transcript.seal();
       context.passed = true;
@@ -176,7 +196,9 @@ function backend(suite, test, context) {
   const given = typeof test.options === 'function' ? test.options(context) : test.options;
   if (suite.backend === 'asgi') return new AsgiBackend(context.backendPort, given);
   const setup = (handle) => test.server?.(handle, context);
-  return new Backend(suite.backend, context.backendPort, { ...given, ...context.client.server }, setup);
+  // A client that does not speak the backend's protocol is measured by a server that speaks the client's.
+  const kind = context.proxied ? suite.backend : (suite.oracle ?? suite.backend);
+  return new Backend(kind, context.backendPort, { ...given, ...context.client.server }, setup);
 }
 
 function deadline(ms, work) {

@@ -1,21 +1,30 @@
 // What a server does in the cases with peers of other languages; server.py is the same in Python.
 
 export function application(io, t) {
-  io.of('/private').use((socket, next) => {
-    if (socket.handshake.auth.token === 'good') return next();
-    next(Object.assign(new Error('not authorized'), { data: { code: 7 } }));
-  });
-  for (const name of ['/', '/room', '/private']) {
+  for (const [name, data] of [['/private', { code: 7 }], ['/locked']]) {
+    io.of(name).use((socket, next) => {
+      if (said(socket).token === 'good') return next();
+      next(Object.assign(new Error('not authorized'), { data }));
+    });
+  }
+  for (const name of ['/', '/room', '/private', '/locked']) {
     io.of(name).on('connection', (socket) => {
       const log = (...event) => t.log(`server ${name}`, ...event);
-      log('connection', socket.handshake.auth);
+      log('connection', said(socket));
       socket.on('disconnect', (reason) => log('disconnect', reason));
-      socket.onAny((...event) => answer(socket, log, ...event));
-      // Not logged, for behind the proxy it is another one.
-      socket.onAny(() => (t.transportSeen = socket.conn.transport.name));
+      socket.use((event, next) => {
+        answer(socket, log, ...event);
+        // Not logged, for behind the proxy it is another one.
+        t.transportSeen = socket.conn.transport.name;
+        next();
+      });
     });
   }
 }
+
+/** What a client says of itself: in its CONNECT, or as those of Socket.IO 2 do, in a query. */
+const said = ({ handshake: { auth, query } }) =>
+  Object.keys(auth ?? {}).length > 0 || query.token === undefined ? (auth ?? {}) : { token: query.token };
 
 async function answer(socket, log, name, ...args) {
   switch (name) {
@@ -23,11 +32,13 @@ async function answer(socket, log, name, ...args) {
       return args.pop()(...args);
     case 'question me':
       for (let i = 0; i < args[0]; i++)
-        log('answer', await socket.timeout(5000).emitWithAck('question', i, Buffer.from([i])));
+        log('answer', await new Promise((resolve) => socket.emit('question', i, Buffer.from([i]), resolve)));
       return socket.emit('asked');
     case 'many':
       for (let i = 0; i < args[0]; i++) socket.emit('one of many', i);
       return;
+    case 'my id':
+      return log('id', args[0] === socket.id);
     case 'leave':
       return socket.disconnect(args[0] === 'whole');
     default:

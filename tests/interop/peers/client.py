@@ -80,6 +80,8 @@ async def obey(kind):
                 await settled(client.emit(*event))
             case "ask":
                 await settled(client.emit(*event, functools.partial(tell, id, namespace, "answer")))
+            case "identify":
+                await settled(client.emit("my id", client.get_sid(namespace), namespace))
             case "disconnect":
                 await settled(client.disconnect())
             case "forget":

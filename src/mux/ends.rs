@@ -1,0 +1,111 @@
+//! How sessions end: by one of their own sides, by a fault, or because the other side is gone.
+
+use std::time::{Duration, Instant};
+
+use super::frame::{Frame, Id};
+use super::line::{Event, Line};
+use super::stream::{Stage, Stream};
+use crate::packet::Closing;
+
+impl Line {
+    /// Nothing will be taken up again: every session ends.
+    pub fn fail(&mut self, closing: &Closing) {
+        self.disconnect();
+        let ids: Vec<Id> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.lose(id, closing.clone());
+        }
+    }
+
+    /// Questions that were never written are given up.
+    pub fn fail_unwritten(&mut self, closing: &Closing) {
+        let unwritten = |stream: &Stream| stream.stage_due && matches!(stream.stage, Stage::Asking(_));
+        let ids: Vec<Id> =
+            self.sessions.iter().filter(|(_, stream)| unwritten(stream)).map(|(&id, _)| id).collect();
+        for id in ids {
+            self.lose(id, closing.clone());
+        }
+    }
+
+    /// Nobody here uses the session any more: the other side is told why, behind all that was sent.
+    pub fn close(&mut self, id: Id, closing: Closing, now: Instant) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        if matches!(stream.stage, Stage::Asking(_)) && stream.stage_due {
+            // The other side has never heard of it, or has lost it.
+            self.sessions.remove(&id);
+            return;
+        }
+        stream.held = false;
+        stream.forget_incoming();
+        if stream.closing.is_none() {
+            stream.closing = Some(closing);
+            self.closed.push_back((now, id));
+            self.queue(id);
+        }
+        self.forget_if_over(id);
+    }
+
+    /// Forgets sessions whose other side never said `x`.
+    pub fn tidy(&mut self, now: Instant) {
+        while let Some((since, id)) = self.closed.front().copied() {
+            if now.saturating_duration_since(since) < CLOSE_TIMEOUT {
+                break;
+            }
+            self.closed.pop_front();
+            match self.sessions.get(&id) {
+                // Whoever uses it has yet to take what came before the end.
+                Some(stream) if stream.held => self.closed.push_back((now, id)),
+                Some(_) => drop(self.sessions.remove(&id)),
+                None => {}
+            }
+        }
+    }
+
+    /// Ends a session from the middle: both sides hear why.
+    pub(super) fn sever(&mut self, id: Id, closing: &Closing, now: Instant) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        stream.end.get_or_insert_with(|| closing.clone());
+        if stream.closing.is_none() {
+            stream.closing = Some(closing.clone());
+            self.closed.push_back((now, id));
+            self.queue(id);
+        }
+        self.events.push_back(Event::Readable(id));
+    }
+
+    /// Ends a session that the other side has lost: there is nobody to tell.
+    pub(super) fn lose(&mut self, id: Id, closing: Closing) {
+        let Some(stream) = self.sessions.get_mut(&id) else { return };
+        if matches!(stream.stage, Stage::Asking(_)) {
+            self.events.push_back(Event::Unanswered(id, closing.clone()));
+        }
+        stream.hear_end(closing.clone());
+        stream.closing.get_or_insert(closing);
+        stream.close_written = true;
+        self.events.push_back(Event::Readable(id));
+        self.forget_if_over(id);
+    }
+
+    /// A session that is not known here.
+    pub(super) fn refuse(&mut self, id: Id) {
+        let frame = unknown(id);
+        // Once is enough for all that is under way.
+        if !self.urgent.contains(&frame) {
+            self.urgent.push_back(frame);
+        }
+    }
+
+    pub(super) fn forget_if_over(&mut self, id: Id) {
+        if self.sessions.get(&id).is_some_and(|stream| stream.is_over() && !stream.held) {
+            self.sessions.remove(&id);
+        }
+    }
+}
+
+/// What is said of a session that is not known here.
+pub(super) const fn unknown(id: Id) -> Frame {
+    Frame::Close(id, 0, Closing::new(1001, "unknown session"))
+}
+
+/// How long a session that we have closed waits for the other side's `x`.
+const CLOSE_TIMEOUT: Duration = Duration::from_mins(1);

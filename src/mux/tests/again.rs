@@ -1,0 +1,107 @@
+//! What holds when both sides meet again: a break in between may have changed one of them.
+
+use super::*;
+
+/// What B says on a connection that follows another.
+fn hello(credit: u64, resume: bool) -> Frame {
+    Frame::Hello(Hello { credit, resume, ..Hello::default() })
+}
+
+fn broken(proxy: &mut Line) {
+    proxy.disconnect();
+    proxy.connect();
+    while proxy.poll().is_some() {}
+}
+
+#[test]
+fn a_backend_that_resumes_no_more_is_not_waited_for() {
+    for (credit, resume) in [(100, false), (0, true)] {
+        let (mut proxy, _) = pair(100);
+        broken(&mut proxy);
+        assert_eq!(proxy.handle(hello(credit, resume), now()), Err(Violation("it resumes no more")));
+    }
+}
+
+#[test]
+fn a_client_that_waited_through_the_break_has_the_credit_of_the_newest_hello() {
+    let (mut proxy, _) = pair(100);
+    let id = proxy.open(opening()).expect("a number");
+    broken(&mut proxy);
+    proxy.handle(hello(5, true), now()).expect("sound");
+    proxy.handle(sync(None, false), now()).expect("sound");
+    assert_eq!(proxy.poll(), Some(Frame::Open(id, Box::new(opening()))));
+    proxy.handle(Frame::Ok(id, Box::default()), now()).expect("sound");
+    assert!(proxy.poll_room(id));
+    proxy.send(id, text("five."), now());
+    assert!(!proxy.poll_room(id), "five is all that was granted");
+}
+
+#[test]
+fn a_session_goes_on_without_credit_where_the_newest_hello_has_none() {
+    let (mut proxy, mut backend) = pair(10);
+    let id = session(&mut proxy, &mut backend);
+    backend.send(id, text("ten bytes."), now());
+    exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
+    assert!(!backend.poll_room(id));
+    backend.connect();
+    let hello = Hello { epoch: "epoch".to_owned(), resume_ms: 1, ..Hello::default() };
+    backend.handle(Frame::Hello(hello), now()).expect("sound");
+    let held = Held { id, seq: Some(1), limit: 0 };
+    let sync = Frame::Sync { epoch: Some("epoch".to_owned()), sessions: vec![held], more: false };
+    backend.handle(sync, now()).expect("sound");
+    assert!(backend.poll_room(id));
+}
+
+#[test]
+fn a_sync_stands_right_behind_a_hello() {
+    let epoch = Some("epoch");
+    let greet = |backend: &mut Line| {
+        let hello = Hello { epoch: "epoch".to_owned(), credit: 1, resume_ms: 1, ..Hello::default() };
+        backend.handle(Frame::Hello(hello), now()).expect("sound");
+    };
+    let mut once = backend(100, true);
+    greet(&mut once);
+    once.handle(sync(epoch, true), now()).expect("a part");
+    once.handle(sync(epoch, false), now()).expect("the last part");
+    assert!(once.handle(sync(epoch, false), now()).is_err(), "a second one");
+    let mut late = backend(100, true);
+    greet(&mut late);
+    late.handle(Frame::Drain(1), now()).expect("sound");
+    assert!(late.handle(sync(epoch, false), now()).is_err(), "behind another frame");
+    let mut torn = backend(100, true);
+    greet(&mut torn);
+    let held = Held { id: Id::new(1).expect("in range"), seq: None, limit: 0 };
+    let part = Frame::Sync { epoch: epoch.map(str::to_owned), sessions: vec![held], more: true };
+    torn.handle(part, now()).expect("a part");
+    assert!(torn.handle(Frame::Drain(1), now()).is_err(), "another frame between two parts");
+}
+
+#[test]
+fn sessions_that_only_the_backend_has_are_told_to_be_unknown() {
+    let (mut proxy, _) = pair(100);
+    broken(&mut proxy);
+    proxy.handle(hello(100, true), now()).expect("sound");
+    let ids = [3, 4].map(|number| Id::new(number).expect("in range"));
+    let sessions = ids.map(|id| Held { id, seq: Some(0), limit: 9 }).to_vec();
+    proxy.handle(Frame::Sync { epoch: None, sessions, more: false }, now()).expect("sound");
+    let mut told: Vec<_> = std::iter::from_fn(|| proxy.poll()).collect();
+    told.sort_by_key(|frame| format!("{frame:?}"));
+    assert_eq!(told, ids.map(|id| Frame::Close(id, 0, Closing::new(1001, "unknown session"))));
+}
+
+#[test]
+fn news_waits_for_the_greeting() {
+    let (mut proxy, mut backend) = pair(4);
+    let id = session(&mut proxy, &mut backend);
+    proxy.send(id, text("four"), now());
+    exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
+    proxy.connect();
+    backend.connect();
+    while let Some(frame) = proxy.poll() {
+        backend.handle(frame, now()).expect("sound");
+    }
+    backend.take(id);
+    assert_eq!(backend.wants_acks(), None, "neither hello nor sync is written yet");
+    while backend.poll().is_some() {}
+    assert_eq!(backend.wants_acks(), Some(true));
+}

@@ -1,0 +1,57 @@
+//! The shared side of a connection: in which order frames leave, and what one side may ask of the other.
+
+use std::task::{Context, Poll, Waker};
+
+use super::trunk::Trunk;
+use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Side};
+use crate::packet::{Closing, Message};
+
+/// A backend's side that a proxy has greeted.
+fn greeted() -> (Trunk, super::Connection) {
+    let trunk = Trunk::new(Side::Backend, Hello { credit: 100, resume: true, ..Hello::default() });
+    let theirs = Hello { epoch: "epoch".to_owned(), credit: 1000, resume_ms: 1000, ..Hello::default() };
+    let connection = trunk.greet(theirs);
+    assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Hello(_))));
+    (trunk, connection)
+}
+
+fn id(number: u64) -> Id {
+    Id::new(number).unwrap()
+}
+
+#[test]
+fn who_waits_for_credit_does_not_wait_for_messages_that_come_the_other_way() {
+    let (trunk, connection) = greeted();
+    trunk.handle(connection, Frame::Open(id(1), Box::default())).unwrap();
+    trunk.accept(id(1), Accepted::default());
+    assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Ok(..))));
+    trunk.handle(connection, Frame::Message(id(1), 1, Message::text("x".repeat(60)))).unwrap();
+    for _ in 0..3 {
+        trunk.send(id(1), Message::text("there is always more to say"));
+    }
+    let taken = trunk.poll_next(id(1), &Context::from_waker(Waker::noop()));
+    assert!(matches!(taken, Poll::Ready(Notice::Message(_))));
+    assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Acks(_))));
+    assert!(matches!(trunk.next_frame(connection, false), Some(Frame::Message(..))));
+}
+
+#[test]
+fn who_asks_faster_than_we_look_is_not_read_until_we_have() {
+    let (trunk, connection) = greeted();
+    let mut number = 0;
+    while !trunk.is_choked() {
+        number += 1;
+        assert!(number < 10_000, "questions pile up");
+        trunk.handle(connection, Frame::Open(id(number), Box::default())).unwrap();
+    }
+    assert!(number > 100, "a burst is nothing");
+    assert!(trunk.next_arrival().is_some());
+    assert!(!trunk.is_choked());
+}
+
+#[test]
+fn nobody_is_asked_for_a_session_any_more_where_no_connection_will_come() {
+    let trunk = Trunk::new(Side::Proxy, Hello::default());
+    trunk.fail(&Closing::default());
+    assert!(trunk.open(Open::default()).is_none());
+}

@@ -1,0 +1,86 @@
+//! Kind `mux` against a backend that says what it likes (docs/mux.md).
+
+use http::HeaderValue;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+
+use super::*;
+
+/// Takes a shared connection and P's hello, and answers with this.
+async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
+    let stream = listener.accept().await.unwrap().0;
+    #[expect(clippy::result_large_err, reason = "the library's signature")]
+    let choose = |_: &Request, mut response: Response| {
+        let protocol = HeaderValue::from_static("polliwog.mux.v1.json");
+        response.headers_mut().insert("sec-websocket-protocol", protocol);
+        Ok(response)
+    };
+    let mut socket = tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap();
+    assert_eq!(hear(&mut socket).await[0], "hello");
+    say(&mut socket, &json!(["hello", hello])).await;
+    socket
+}
+
+async fn say(socket: &mut WebSocketStream<TcpStream>, frame: &Value) {
+    send_frame(socket, frame.to_string()).await;
+}
+
+async fn hear(socket: &mut WebSocketStream<TcpStream>) -> Value {
+    let Frame::Text(text) = next_frame(socket).await else { panic!("no text") };
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Lets a client in, and gives the session's id.
+async fn let_in(socket: &mut WebSocketStream<TcpStream>) -> Value {
+    let open = hear(socket).await;
+    assert_eq!(open[0], "open");
+    say(socket, &json!(["ok", open[1], {}])).await;
+    open[1].clone()
+}
+
+#[tokio::test]
+async fn a_backend_in_the_middle_of_too_much_hears_why_and_its_sessions_end_meanwhile() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let front = Front::new(&Settings { max_message: 1000, ..settings });
+    let mut backend = within(accept_mux(&listener, &json!({"v": 1}))).await;
+    let (_, mut link, _) = front.open_with(let_in(&mut backend)).await;
+    let (told, hear_why) = tokio::sync::oneshot::channel();
+    let backend = async {
+        // More than the kernel takes without a reader; and nothing is read before the session has ended.
+        send_frame(&mut backend, "x".repeat(16 << 20)).await;
+        hear_why.await.unwrap();
+        let Frame::Close(Some(why)) = next_frame(&mut backend).await else { panic!("no goodbye") };
+        assert_eq!((u16::from(why.code), why.reason.as_str()), (1002, "a frame is too large"));
+        drop(backend);
+    };
+    let front = async {
+        assert_eq!(next_closing(&mut *link).await.code, Some(1002));
+        told.send(()).unwrap();
+    };
+    within(async { tokio::join!(backend, front) }).await;
+}
+
+#[tokio::test]
+async fn a_drain_that_is_the_last_word_leads_new_clients_to_another_connection() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let front = Front::new(&settings);
+    let mut leaving = within(accept_mux(&listener, &json!({"v": 1, "credit": 1000, "resume": true}))).await;
+    // In one piece, so that nothing happens in between.
+    leaving.feed(Frame::text(r#"["drain",30]"#)).await.unwrap();
+    within(leaving.close(None)).await.unwrap();
+    let mut next = within(accept_mux(&listener, &json!({"v": 1}))).await;
+    front.open_with(let_in(&mut next)).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_resumes_no_more_ends_the_sessions_and_is_asked_for_new_ones() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let front = Front::new(&settings);
+    let mut first = within(accept_mux(&listener, &json!({"v": 1, "credit": 1000, "resume": true}))).await;
+    let (_, mut link, _) = front.open_with(let_in(&mut first)).await;
+    drop(first);
+    let _forgetful = within(accept_mux(&listener, &json!({"v": 1}))).await;
+    assert_eq!(next_closing(&mut *link).await.code, Some(1002));
+    let mut last = within(accept_mux(&listener, &json!({"v": 1}))).await;
+    front.open_with(let_in(&mut last)).await;
+}

@@ -1,0 +1,168 @@
+//! Dialect `mux` (docs/mux.md), from the side of a proxy that need not be a Polliwog: who breaks its rules harms himself.
+
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::support::frames::{Frame, Masked, Op, Socket};
+use crate::support::wire::Wire;
+use crate::support::world::Excluded;
+use crate::support::{Event, Setup, World, ms};
+
+fn world(setup: Setup) -> Option<World> {
+    let setup = Setup { dialect: "mux", path: "/mux", relay: false, ..setup };
+    World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
+}
+
+/// A proxy's end of a shared connection.
+struct Edge(Socket);
+
+impl Edge {
+    fn dial(world: &World) -> Self {
+        Self::over(Wire::connect(world.addr))
+    }
+
+    fn over(wire: Wire) -> Self {
+        let offer = [("Sec-WebSocket-Protocol", "polliwog.mux.v1.json")];
+        Self(Socket::over(wire, "/mux", &offer).expect("accepted"))
+    }
+
+    /// Says hello and hears the answer.
+    fn greet(mut self, epoch: &str) -> Self {
+        self.say(&hello(epoch));
+        assert_eq!(self.hear()[0], "hello");
+        self
+    }
+
+    /// Opens a session that is let in.
+    fn open(&mut self, id: &str) {
+        self.say(&open(id));
+        assert_eq!(self.hear(), json!(["ok", id, {}]));
+    }
+
+    fn say(&mut self, frame: &Value) {
+        self.0.send(&frame.to_string());
+    }
+
+    fn hear(&mut self) -> Value {
+        serde_json::from_str(&self.0.text()).expect("a frame")
+    }
+
+    /// The code and reason of the Close frame that ends it, whatever comes before.
+    fn told(&mut self) -> (Option<u16>, String) {
+        let close = std::iter::repeat_with(|| self.0.frame()).find(|frame| frame.op == Op::CLOSE).unwrap();
+        let reason = close.payload.get(2..).unwrap_or_default();
+        (close.code(), String::from_utf8_lossy(reason).into_owned())
+    }
+}
+
+fn hello(epoch: &str) -> Value {
+    json!(["hello", {"v": 1, "epoch": epoch, "credit": 1000, "max_message": 1000, "resume_ms": 30_000}])
+}
+
+fn open(id: &str) -> Value {
+    let client = "203.0.113.9:51234";
+    json!(["open", id, {"path": "/", "dialect": "websocket", "transport": "websocket", "client": client,
+        "headers": [], "protocols": []}])
+}
+
+fn because(reason: &str) -> (Option<u16>, String) {
+    (Some(1002), reason.to_owned())
+}
+
+#[test]
+fn a_first_frame_that_is_no_hello_is_told_so() {
+    let Some(world) = world(Setup::plain()) else { return };
+    let long = hello(&"e".repeat(129)).to_string();
+    let no_hello = "the first frame is no hello with an epoch";
+    for (op, first, reason) in [
+        (Op::TEXT, "{".as_bytes(), "not JSON"),
+        (Op::TEXT, br#"["drain",1]"#, no_hello),
+        (Op::TEXT, long.as_bytes(), no_hello),
+        (Op::BINARY, b"\x01", "a binary message in the JSON profile"),
+        (Op::TEXT, b"\xff", "a text is not UTF-8"),
+        (Op(3), b"", "not a WebSocket frame"),
+    ] {
+        let mut edge = Edge::dial(&world);
+        edge.0.send_frame(&Frame::new(op, first));
+        assert_eq!(edge.told(), because(reason));
+    }
+}
+
+#[test]
+fn a_proxy_in_the_middle_of_too_much_hears_why_and_its_sessions_end_meanwhile() {
+    let Some(world) = world(Setup::plain().upstream("max_message = 1000")) else { return };
+    // More than the kernel takes without a reader.
+    let too_much = "x".repeat(16 << 20);
+    let mut edge = Edge::dial(&world);
+    edge.0.send(&too_much);
+    assert_eq!(edge.told(), because("a frame is too large"));
+    let mut edge = Edge::dial(&world).greet("epoch");
+    edge.open("s1");
+    let peer = world.accept();
+    // Not yet the end of it.
+    edge.0.wire.send(&Frame::new(Op::TEXT, &too_much).encode(Masked::Yes)[..1 << 20]);
+    assert_eq!(peer.event_within(ms(500)), Some(Event::Closed(1002)));
+    edge.0.wire.send(too_much.as_bytes());
+    assert_eq!(edge.told(), because("a frame is too large"));
+    world.assert_sessions(0);
+}
+
+#[test]
+fn a_newer_connection_takes_the_sessions_and_the_older_is_told() {
+    let Some(world) = world(Setup::plain()) else { return };
+    for turn in 0..20 {
+        let epoch = format!("epoch {turn}");
+        let mut older = Edge::dial(&world).greet(&epoch);
+        older.open("s1");
+        let peer = world.accept();
+        let mut newer = Edge::dial(&world);
+        newer.say(&hello(&epoch));
+        newer.say(&json!(["sync", epoch, [["s1", 0, 1000]]]));
+        assert_eq!(older.told(), (Some(1001), "another connection took over".to_owned()));
+        assert_eq!(newer.hear()[0], "hello");
+        assert_eq!(newer.hear()[0], "sync");
+        newer.say(&json!(["t", "s1", 1, "goes on"]));
+        peer.assert_text("goes on");
+    }
+}
+
+#[test]
+fn a_client_that_gives_up_before_its_answer_gets_none() {
+    let Some(world) = world(Setup::plain().script(|script| script.delay = ms(300))) else { return };
+    let mut edge = Edge::dial(&world).greet("epoch");
+    edge.say(&open("s1"));
+    edge.say(&json!(["x", "s1", 0, 1001, "gave up"]));
+    assert_eq!(edge.hear()[0], "x");
+    world.accept().assert_closed();
+    world.assert_sessions(0);
+    edge.say(&json!(["t", "s1", 1, "anybody?"]));
+    assert_eq!(edge.hear(), json!(["x", "s1", 0, 1001, "unknown session"]), "no ok stands between");
+}
+
+/// Writes this again and again without reading; the memory that it costs.
+fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
+    let edge = Edge::over(Wire::connect_narrow(world.addr)).greet("epoch");
+    let before = world.target.resident();
+    let mut writer = edge.0.wire.writer();
+    writer.set_write_timeout(Some(ms(300))).unwrap();
+    for _ in 0..rounds {
+        if writer.write_all(bytes).is_err() {
+            return world.target.resident().saturating_sub(before);
+        }
+    }
+    panic!("it is read on and on, and nobody reads the answers");
+}
+
+#[test]
+fn a_proxy_that_reads_no_answers_is_not_heard_on_and_on() {
+    let Some(world) = world(Setup::plain().server("max_sessions = 10")) else { return };
+    let text = |frame: Value| Frame::new(Op::TEXT, frame.to_string()).encode(Masked::Yes);
+    let strangers: Vec<u8> = (1..2000).flat_map(|n| text(json!(["t", format!("s{n}"), 1, ""]))).collect();
+    let arrivals: Vec<u8> = (1..2000).flat_map(|n| text(open(&format!("s{n}")))).collect();
+    let pings = Frame::new(Op::PING, [7; 125]).encode(Masked::Yes).repeat(2000);
+    for (what, bytes) in [("strangers", strangers), ("arrivals", arrivals), ("pings", pings)] {
+        let grown = flood(&world, &bytes, 500);
+        assert!(grown < 24 << 20, "{grown} bytes wait for a proxy that reads nothing: {what}");
+    }
+}

@@ -37,8 +37,8 @@ pub struct BridgeInfo {
     pub carrier: Carrier,
     /// The largest POST body and WebSocket message that its client may send, in bytes.
     pub max_payload: usize,
-    /// The CORS headers that its answers carry, if any.
-    pub cors: Option<Box<http::HeaderMap>>,
+    /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.
+    pub headers: Option<Box<http::HeaderMap>>,
     /// Which route it came by: a request by another route does not find it.
     pub route: usize,
     /// Where its route counts.

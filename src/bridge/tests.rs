@@ -88,7 +88,7 @@ impl Stage {
             sid: Sid::from_random([self.sessions; 15]),
             carrier: Carrier::new(Revision::V4),
             max_payload: 1_000_000,
-            cors: None,
+            headers: None,
             route: 0,
             meter: self.metrics.route("test", "test"),
             span: tracing::Span::none(),

@@ -139,6 +139,7 @@ pub const KEYS: &[Key] = {
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
         row(Defaults, "cors", Default("\"mirror\""), "CORS headers: the backend's own; \"off\": none; or a table, ours:"),
         row(Defaults, "compression", Default("true"), "whether polls' answers from 1024 bytes are compressed"),
+        row(Defaults, "cookie", Default("\"auto\""), "a cookie io with the id: on, off, or as Socket.IO 2 for its own"),
         row(Cors, "origins", Example("[\"https://chat.example.org\"]"), "whose pages may read answers; \"*\" is everybody's"),
         row(Cors, "credentials", Default("false"), "whether with cookies, too; \"*\" then echoes the origin"),
         row(Cors, "headers", Example("[\"x-token\"]"), "headers that pages may send; unset: those asked for"),

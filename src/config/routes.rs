@@ -37,7 +37,7 @@ pub(super) fn read(
         let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
         let upstream = table.required("upstream", |node| one_of(node, &names));
         let mux = mux::route(&table, dialect);
-        let Defaults { session, accepts, allowed_origins, cors, compression } =
+        let Defaults { session, accepts, allowed_origins, cors, compression, cookie } =
             defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
@@ -68,6 +68,7 @@ pub(super) fn read(
                 allowed_origins,
                 cors,
                 compression,
+                cookie,
                 mux,
                 session,
             });

@@ -7,7 +7,7 @@ use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use super::versions::versions;
 use crate::dialect::Accepts;
-use crate::service::Cors;
+use crate::service::{Cookie, Cors};
 use crate::session::Settings;
 
 /// What holds for every route that does not say otherwise.
@@ -18,6 +18,7 @@ pub(super) struct Defaults {
     pub(super) allowed_origins: Vec<String>,
     pub(super) cors: Cors,
     pub(super) compression: bool,
+    pub(super) cookie: Cookie,
 }
 
 impl Default for Defaults {
@@ -28,6 +29,7 @@ impl Default for Defaults {
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
+            cookie: Cookie::default(),
         }
     }
 }
@@ -56,10 +58,12 @@ impl Defaults {
         }
         cors::read(table, &mut defaults.cors);
         table.set("compression", &mut defaults.compression, flag);
+        table.set("cookie", &mut defaults.cookie, word(&COOKIES, &[]));
         defaults
     }
 }
 
+const COOKIES: [(&str, Cookie); 3] = [("auto", Cookie::Auto), ("on", Cookie::On), ("off", Cookie::Off)];
 /// A poll that waits longer for echoes is slower than the poll that would follow it.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 /// An upgrade's probe must fit.

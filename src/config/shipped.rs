@@ -156,6 +156,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "[]" => "['https://example.org']",
             "\"mirror\"" => "'off'",
             "\"plain\"" => "'1.x'",
+            "\"auto\"" => "'on'",
             "[3, 4]" => "[4]",
             text if text.ends_with("MB\"") => "4_000",
             _ => "7",

@@ -109,7 +109,7 @@ impl Arrivals {
             sid,
             carrier,
             max_payload: usize::MAX,
-            cors: None,
+            headers: None,
             route: self.index,
             meter: self.meter.clone(),
             span: tracing::debug_span!("session", mux = id.get(), route = self.index),

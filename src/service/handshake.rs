@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::cors::{self, CorsLayer, FromBackend};
 use super::gateway::{Gateway, take_upgrade};
-use super::settings::Route;
+use super::settings::{Cookie, Route};
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Bridge, BridgeInfo, Front, Registry};
-use crate::carrier::{Carrier, Revision};
+use crate::carrier::{Carrier, Revision, Versions};
 use crate::dialect::{Dialect, Greeting, Reject, Road};
 use crate::meter::Outcome;
 use crate::packet::{Heartbeat, Transport};
@@ -131,13 +131,44 @@ impl Handshake {
         let sid = theirs.unwrap_or(sid);
         gateway.meter.handshake(Outcome::Accepted);
         let mirrored = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
-        let begun = Begun::new(gateway, sid, carrier, transport, opened, mirrored, &route.session);
+        let mut opened = opened;
+        let mut headers = mirrored;
+        if transport == Transport::Polling
+            && let Some(cookie) = self.cookie(route.cookie, carrier, &sid)
+        {
+            match carrier.revision {
+                // Servers of each version say it as often as this.
+                Revision::V3 => drop(headers.get_or_insert_default().append(SET_COOKIE, cookie)),
+                Revision::V4 => drop(opened.headers.append(SET_COOKIE, cookie)),
+            }
+        }
+        let begun = Begun::new(gateway, sid, carrier, transport, opened, headers, &route.session);
         let mut response = match transport {
             Transport::Polling => begun.answer_poll(link, admission, asker).await,
             Transport::WebSocket => begun.answer_web_socket(link, admission, head),
         };
         response.extensions_mut().insert(FromBackend::Accepted);
         response
+    }
+
+    /// The session's id for balancers in front, as the client's own server would set it (`cookie`).
+    fn cookie(&self, setting: Cookie, carrier: Carrier, sid: &Sid) -> Option<HeaderValue> {
+        let old_server = Versions { v3: true, v4: false };
+        let is_set = match setting {
+            Cookie::Off => false,
+            Cookie::On => true,
+            Cookie::Auto => {
+                carrier.revision == Revision::V3
+                    && self.upstream.protocol() == Protocol::EngineIo
+                    && self.upstream.versions() == old_server
+            }
+        };
+        let same_site = match carrier.revision {
+            Revision::V3 => "Strict",
+            Revision::V4 => "Lax",
+        };
+        let sid = sid.as_str();
+        is_set.then(|| format!("io={sid}; Path=/; HttpOnly; SameSite={same_site}").try_into().ok()).flatten()
     }
 
     /// Whether clients and backend speak the same, so that a WebSocket can be left to them. Whoever asks for a bare
@@ -189,7 +220,7 @@ impl Begun {
         carrier: Carrier,
         transport: Transport,
         opened: Opened,
-        cors: Option<Box<HeaderMap>>,
+        headers: Option<Box<HeaderMap>>,
         settings: &Arc<Settings>,
     ) -> Self {
         let pace = pace(opened.heartbeat, settings);
@@ -216,7 +247,7 @@ impl Begun {
             sid,
             carrier,
             max_payload,
-            cors,
+            headers,
             route: gateway.index,
             meter: gateway.meter.clone(),
             span: tracing::debug_span!("session", number, route = gateway.index),
@@ -384,6 +415,7 @@ mod tests {
             allowed_origins: Vec::new(),
             cors: super::super::Cors::Off,
             compression: false,
+            cookie: Cookie::Off,
             mux: crate::service::DemuxSettings::default(),
             session: Arc::default(),
         };

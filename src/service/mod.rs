@@ -24,7 +24,7 @@ pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
 pub use serving::{Parked, Serving};
-pub use settings::{AdminSettings, Cors, DemuxSettings, OwnCors, Route};
+pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};
 
 pub(crate) use crate::transport::Response;

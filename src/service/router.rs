@@ -79,6 +79,7 @@ mod tests {
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
+            cookie: crate::service::Cookie::default(),
             mux: DemuxSettings::default(),
             session: Arc::default(),
         }

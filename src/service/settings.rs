@@ -29,6 +29,8 @@ pub struct Route {
     pub cors: Cors,
     /// Whether long answers to polls are compressed for clients that take it.
     pub compression: bool,
+    /// Whether answers to polls set a cookie with the session's id.
+    pub cookie: Cookie,
     /// What concerns only dialect `mux`.
     pub mux: DemuxSettings,
     /// What its sessions live by.
@@ -55,6 +57,19 @@ impl fmt::Debug for DemuxSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DemuxSettings").field("credit", &self.credit).finish_non_exhaustive()
     }
+}
+
+/// Whether answers to polls set the cookie `io` with the session's id, for balancers in front.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Cookie {
+    /// Where the client's own server would, unless told otherwise: for clients of revision 3 before a backend that
+    /// speaks nothing else.
+    #[default]
+    Auto,
+    /// For every polling client.
+    On,
+    /// Never.
+    Off,
 }
 
 /// Whose word the CORS headers of a route's answers are.

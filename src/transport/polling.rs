@@ -45,8 +45,8 @@ impl Asker {
     }
 
     fn headers(self, content_type: &'static str, info: &BridgeInfo, headers: &mut HeaderMap) {
-        if let Some(cors) = &info.cors {
-            headers.extend(cors.iter().map(|(name, value)| (name.clone(), value.clone())));
+        if let Some(common) = &info.headers {
+            headers.extend(common.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -101,6 +101,24 @@ const cases = [
     },
   },
   {
+    name: 'the cookie with the id, on every answer where a server of version 3 sets it',
+    ...NONE,
+    async client(t) {
+      const { sid, path } = await handshake(t);
+      const note = async (what, options) => {
+        const { status, headers } = await t.request(options);
+        t.log('client', what, status, headers['set-cookie']?.map((cookie) => cookie.replace(/io=[\w-]{20,}/, 'io=SID')));
+        return headers['set-cookie'] ?? [];
+      };
+      await note('handshake', { path: t.path + EIO });
+      await note('JSONP', { path: `${t.path}${EIO}&b64=1&j=0` });
+      const of = await note('POST', { path, method: 'POST', body: text('2') });
+      t.assert.ok(of.every((cookie) => cookie.startsWith(`io=${sid};`)), `${of}`);
+      await note('GET', { path });
+      await note('an unknown sid', { path: `${t.path}${EIO}&sid=nobody` });
+    },
+  },
+  {
     name: 'every error of a request without session',
     ...NONE,
     async client(t) {

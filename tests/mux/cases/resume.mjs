@@ -7,7 +7,7 @@ import { OPEN } from '../lib/peer.mjs';
 import { Proxy } from '../lib/proxy.mjs';
 import { relay } from '../lib/relay.mjs';
 
-const RESUME = { resume_ms: 1500, credit: 100_000 };
+const RESUME = { resume_ms: 4000, credit: 100_000 };
 const CUTS = 40;
 const MESSAGES = 500;
 
@@ -208,7 +208,6 @@ export default [
   },
   {
     name: `nothing is lost, doubled or reordered under traffic, over ${CUTS} resumes at random bytes`,
-    timeout: 20_000,
     run: (t) => traffic(t),
   },
 ];

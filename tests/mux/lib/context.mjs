@@ -1,9 +1,8 @@
 // What a case is given: a backend, peers that are closed behind it, and what the backend counts.
 
-import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { start, stop } from './backend.mjs';
 import { HELLO, Peer } from './peer.mjs';
+import { until } from './until.mjs';
 
 let epochs = 0;
 
@@ -56,13 +55,9 @@ export class Context {
 
   /** Waits until the backend has so many sessions; its own event tells nobody. */
   async sessions(count, backend = this.backend) {
-    const until = performance.now() + 2000;
-    for (;;) {
-      const { sessions } = await this.stats(backend);
-      if (sessions === count) return;
-      assert.ok(performance.now() < until, `${sessions} sessions are left, not ${count}`);
-      await sleep(20);
-    }
+    let now;
+    const isSo = async () => (now = (await this.stats(backend)).sessions) === count;
+    await until(isSo, () => `${now} sessions are left, not ${count}`);
   }
 
   /** A backend for this case alone. */

@@ -8,6 +8,7 @@ import { PROFILE } from './peer.mjs';
 class Line {
   heard = [];
   closed = undefined;
+  at = performance.now();
 
   constructor(ws) {
     this.ws = ws;

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Asks `isSo` again and again. Throws when it has not become true in time; `what` says what was waited for. */
-export async function until(isSo, what, { within = 5000 } = {}) {
+export async function until(isSo, what, { within = 20_000 } = {}) {
   const late = performance.now() + within;
   while (!(await isSo())) {
     if (performance.now() > late) throw new Error(`in vain: ${what()}`);

@@ -21,7 +21,6 @@ export default [
   {
     name: `${CLIENTS} polling clients are on one WebSocket, and each has its own messages in order`,
     backends: ['short.mjs', 'long.py'],
-    timeout: 30_000,
     async run(scene) {
       const { backend, polliwog } = await scene.pair();
       const clients = Array.from({ length: CLIENTS }, () => scene.client(Polling, polliwog));

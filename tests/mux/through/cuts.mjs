@@ -45,7 +45,6 @@ export default [
   {
     name: `nothing is lost, doubled or reordered, and no session ends, over ${CUTS} cuts under traffic`,
     backends: ['long.mjs', 'long.py'],
-    timeout: 25_000,
     async run(scene) {
       const { random } = scene;
       const backend = await scene.backend();

@@ -82,7 +82,7 @@ export default [
       const refused = await Promise.all(KINDS.map((Kind) => refusal(scene.client(Kind, polliwog))));
       assert.deepEqual(refused.map(({ status }) => status), [504, 504, 504]);
       const took = performance.now() - began;
-      assert.ok(took > 390 && took < 3000, `after ${took} ms`);
+      assert.ok(took > 390 && took < 8000, `after ${took} ms`);
       await until(() => backend.heard('x').length === 3, () => 'three sessions are taken back');
       const opened = backend.heard('open').map((frame) => frame[1]);
       assert.deepEqual(backend.heard('x').map(([, id, seq, code]) => [id, seq, code]).sort(), opened.sort().map((id) => [id, 0, 1001]));

@@ -11,8 +11,11 @@ const OTHERS = 1999;
 const SIZE = 10_000;
 // Far more than credit and outbox_max together; without credit all of it comes over the shared WebSocket.
 const TIMES = { withCredit: 3000, without: 400 };
-const WINDOW_MS = 1500;
+// As many echoes make a quantile; what a flood delays is late again and again, what a busy machine does is not.
+const ECHOES = 500;
+const TRIES = 4;
 const PACE_MS = 4000;
+const ROOM_MS = { p50: 50, p99: 250 };
 // Its outbox and its credit, and room for an allocator's mood.
 const GROWTH_MAX = 8 << 20;
 
@@ -30,9 +33,9 @@ class Others {
   /** Quantiles of the latencies of a while. */
   async measure() {
     this.#taken = [];
-    await Promise.race([sleep(WINDOW_MS), this.talking]);
+    const enough = until(() => this.#taken.length >= ECHOES, () => `only ${this.#taken.length} echoes`);
+    await Promise.race([enough, this.talking]);
     const taken = this.#taken.toSorted((a, b) => a - b);
-    assert.ok(taken.length > 100, `only ${taken.length} echoes in ${WINDOW_MS} ms`);
     const quantile = (share) => taken[Math.floor(share * taken.length)];
     return { p50: quantile(0.5), p99: quantile(0.99) };
   }
@@ -65,10 +68,11 @@ async function flood(scene, polliwog, times) {
   const before = await others.measure();
   const memory = polliwog.memory;
   stalled.send(`flood:${times}:${SIZE}`);
-  const during = await others.measure();
-  for (const [name, bound] of [['p50', 50], ['p99', 250]]) {
-    assert.ok(during[name] < 3 * before[name] + bound, `${name} was ${before[name]} ms and is ${during[name]} ms`);
-  }
+  const taken = [];
+  const late = () => ['p50', 'p99'].filter((name) => taken.at(-1)[name] > 3 * before[name] + ROOM_MS[name]);
+  do taken.push(await others.measure());
+  while (late().length && taken.length < TRIES);
+  assert.deepEqual(late(), [], `the latency was ${JSON.stringify(before)} ms and is ${JSON.stringify(taken)} ms`);
   const growth = polliwog.memory - memory;
   assert.ok(growth < GROWTH_MAX, `memory grew by ${growth} bytes`);
   return { stalled, others };
@@ -78,7 +82,6 @@ export default [
   {
     name: 'a stalled client delays nobody, takes no more memory than its share, and gets everything at last',
     backends: ['long.mjs'],
-    timeout: 30_000,
     async run(scene) {
       const { polliwog } = await scene.pair();
       const { stalled, others } = await flood(scene, polliwog, TIMES.withCredit);
@@ -92,7 +95,6 @@ export default [
   {
     name: 'a backend without credit that floods a stalled client loses that session with 1008, and no other',
     backends: ['short.py'],
-    timeout: 30_000,
     async run(scene) {
       const backend = await scene.backend();
       const tap = scene.keep(await StandIn.tap(backend.port));

@@ -26,8 +26,12 @@ pub(super) struct Talk {
     offset: Duration,
     /// When message 0 is, or was, meant to go.
     first: Option<Instant>,
-    /// When the latest burst was queued, where answers set the pace.
-    burst: Option<Instant>,
+    /// The first number of the latest burst and when it was queued, where answers set the pace.
+    burst: Option<(u64, Instant)>,
+    /// When the first burst was queued of which something was given up.
+    stalled: Option<Instant>,
+    /// Messages of earlier bursts that are no longer waited for.
+    given_up: u64,
     /// Packets that are no numbered messages.
     control: Vec<Packet>,
     /// Messages whose time has come.
@@ -102,6 +106,8 @@ impl Talk {
             offset: terms.pace.period().mul_f64(share.clamp(0.0, 1.0)),
             first: None,
             burst: None,
+            stalled: None,
+            given_up: 0,
             control: Vec::new(),
             queued: 0,
             written: 0,
@@ -200,7 +206,7 @@ impl Talk {
         let own = match self.phase {
             Phase::Greeting => None,
             Phase::Talking if self.terms.pace.goes_on_answer() => {
-                self.burst.map(|burst| burst + self.terms.patience)
+                self.burst.map(|(_, at)| at + self.terms.patience)
             }
             Phase::Talking => self.intended(self.queued),
             Phase::Stopping(deadline) => Some(deadline),
@@ -256,11 +262,14 @@ impl Talk {
     fn queue(&mut self, now: Instant) {
         let pace = &self.terms.pace;
         if pace.goes_on_answer() {
-            let answered = self.order.come() == self.queued;
-            // Messages that were lost would end the loop: after a while it goes on without them.
-            if answered || self.burst.is_some_and(|burst| burst + self.terms.patience <= now) {
+            let unanswered = self.queued - self.order.come();
+            let late = self.burst.filter(|(_, at)| *at + self.terms.patience <= now);
+            if unanswered <= self.given_up || late.is_some() {
+                // Messages that were lost would end the loop: after a while it goes on without them.
+                self.given_up = unanswered;
+                self.stalled = self.stalled.or(late.map(|(_, at)| at));
+                self.burst = Some((self.queued, now));
                 self.queued = pace.burst_end(self.queued);
-                self.burst = Some(now);
             }
             return;
         }
@@ -273,7 +282,8 @@ impl Talk {
         let arrival = self.order.handle(number);
         // Where a rate is set it counts from when the message should have gone, however late it went: otherwise a stall
         // would hide all those that it kept from being sent (coordinated omission).
-        let since = self.intended(number).or(self.burst).unwrap_or(now);
+        let queued = self.burst.and_then(|(first, at)| if number < first { self.stalled } else { Some(at) });
+        let since = self.intended(number).or(queued).unwrap_or(now);
         if self.phase == Phase::Talking && self.terms.pace.goes_on_answer() {
             self.queue(now);
         }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 
@@ -82,9 +83,12 @@ impl Words {
                 Language::SocketIo { .. } => write!(writer, "2{number}{EVENT}"),
             };
             match self.language {
-                Language::Echo => self.pad(self.size.saturating_sub(self.buffer.len())),
+                Language::Echo => {
+                    let len = self.size.saturating_sub(self.buffer.len());
+                    self.pad(number, len);
+                }
                 Language::SocketIo { .. } => {
-                    self.pad(self.size);
+                    self.pad(number, self.size);
                     self.buffer.put_slice(END);
                 }
             }
@@ -102,14 +106,9 @@ impl Words {
     }
 
     fn read_echo(&self, text: &Bytes) -> Said {
-        match number(text) {
-            Some((number, rest))
-                if rest.first() == Some(&b':') && text.len() == self.size.max(text.len() - rest.len() + 1) =>
-            {
-                Said::Answer(number)
-            }
-            _ => Said::Stranger,
-        }
+        let Some((number, [b':', rest @ ..])) = number(text) else { return Said::Stranger };
+        let len = self.size.saturating_sub(text.len() - rest.len());
+        if is_padding(number, len, rest) { Said::Answer(number) } else { Said::Stranger }
     }
 
     fn read_socket_io(&self, text: &Bytes) -> Said {
@@ -117,8 +116,7 @@ impl Words {
             Some((b'0', _)) => Said::Greeting,
             Some((b'1' | b'4', _)) => Said::Refusal,
             Some((b'3', rest)) => match number(rest) {
-                // `["xxxx"]`
-                Some((number, rest)) if rest.len() == self.size + 4 && rest.starts_with(b"[\"") => {
+                Some((number, [b'[', b'"', rest @ .., b'"', b']'])) if is_padding(number, self.size, rest) => {
                     Said::Answer(number)
                 }
                 _ => Said::Stranger,
@@ -127,10 +125,47 @@ impl Words {
         }
     }
 
-    fn pad(&mut self, count: usize) {
-        self.buffer.put_bytes(b'x', count);
+    fn pad(&mut self, number: u64, len: usize) {
+        for piece in padding(number, len) {
+            self.buffer.put_slice(piece);
+        }
     }
 }
+
+/// What fills the message of this number: letters that hardly compress, and other ones than its neighbours'.
+fn padding(number: u64, len: usize) -> impl Iterator<Item = &'static [u8]> {
+    let letters = LETTERS.as_slice();
+    // A prime step, so that neighbours begin far apart and all places are used.
+    let mut at = usize::try_from(number % LETTERS_LEN as u64 * STEP % LETTERS_LEN as u64).unwrap_or(0);
+    let mut left = len;
+    std::iter::from_fn(move || {
+        let piece = &letters[at..letters.len().min(at + left)];
+        left -= piece.len();
+        at = 0;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn is_padding(number: u64, len: usize, text: &[u8]) -> bool {
+    let mut rest = Some(text);
+    for piece in padding(number, len) {
+        rest = rest.and_then(|rest| rest.strip_prefix(piece));
+    }
+    rest == Some(&[])
+}
+
+/// Random to a compressor, the same in every run.
+static LETTERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut state = SEED;
+    let letter = |_| {
+        // Marsaglia's xorshift.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        ALPHABET[(state >> 58) as usize]
+    };
+    (0..LETTERS_LEN).map(letter).collect()
+});
 
 /// The digits that a text begins with, and what is behind them.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
@@ -150,6 +185,12 @@ fn packet(text: Text) -> Packet {
 /// The demo backend's event; it answers with what it was told.
 const EVENT: &str = "[\"echo\",\"";
 const END: &[u8] = b"\"]";
+/// Letters that stand for themselves in JSON.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Twice as far as a compressor looks back.
+const LETTERS_LEN: usize = 64 << 10;
+const STEP: u64 = 40_503;
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Digits of the largest number.
 const NUMBER_LEN_MAX: usize = 20;
 
@@ -176,9 +217,22 @@ mod tests {
 
     #[test]
     fn a_message_begins_with_its_number_and_has_its_size() {
-        assert_eq!(write(Language::Echo, 6, 9..11), ["9:xxxx", "10:xxx"]);
+        let echo = write(Language::Echo, 6, 9..11);
+        assert!(echo[0].starts_with("9:") && echo[1].starts_with("10:"), "{echo:?}");
+        assert_eq!(echo.iter().map(String::len).collect::<Vec<_>>(), [6, 6]);
         assert_eq!(write(Language::Echo, 0, 0..1), ["0:"]);
-        assert_eq!(write(SOCKET_IO, 3, 9..11), ["29[\"echo\",\"xxx\"]", "210[\"echo\",\"xxx\"]"]);
+        let event = &write(SOCKET_IO, 3, 10..11)[0];
+        assert!(event.starts_with("210[\"echo\",\"") && event.ends_with("\"]"), "{event}");
+        assert_eq!(event.len(), "210[\"echo\",\"xxx\"]".len());
+    }
+
+    #[test]
+    fn a_message_hardly_compresses_and_is_not_its_neighbours() {
+        let all = write(Language::Echo, 100_000, 0..2);
+        assert_ne!(all[0][2..], all[1][2..]);
+        let mut packed = flate2::read::ZlibEncoder::new(all[0].as_bytes(), flate2::Compression::default());
+        let len = std::io::copy(&mut packed, &mut std::io::sink()).unwrap();
+        assert!(len > 60_000, "{len}");
     }
 
     #[test]
@@ -189,22 +243,43 @@ mod tests {
         }
     }
 
+    /// What a server makes of message 10.
+    fn echoed(language: Language, size: usize) -> String {
+        let message = &write(language, size, 10..11)[0];
+        match language {
+            Language::Echo => message.clone(),
+            Language::SocketIo { .. } => message.replacen('2', "3", 1).replace("\"echo\",", ""),
+        }
+    }
+
     #[test]
     fn an_answer_is_known_by_its_number() {
-        assert_eq!(read(Language::Echo, 6, "10:xxx"), Said::Answer(10));
-        assert_eq!(read(Language::Echo, 0, "7:"), Said::Answer(7));
-        assert_eq!(read(SOCKET_IO, 3, "310[\"xxx\"]"), Said::Answer(10));
+        for language in [Language::Echo, SOCKET_IO] {
+            for size in [0, 6, 100_000] {
+                assert_eq!(read(language, size, &echoed(language, size)), Said::Answer(10), "{size}");
+            }
+        }
     }
 
     #[test]
     fn an_answer_that_was_changed_is_a_strangers() {
-        for text in ["", "x", "10", "10:xx", "10:xxxx", "1O:xxx", "010:xx", "99999999999999999999:"] {
+        for language in [Language::Echo, SOCKET_IO] {
+            let good = echoed(language, 6);
+            for at in 1..good.len() {
+                let mut text = good.clone();
+                text.remove(at);
+                let said = read(language, 6, &text);
+                assert_eq!(said, Said::Stranger, "{text} for {good}");
+            }
+            assert_eq!(read(language, 6, &format!("{good}x")), Said::Stranger);
+        }
+        for text in ["", "x", "10", "1O:xxx", "010:xx", "99999999999999999999:"] {
             assert_eq!(read(Language::Echo, 6, text), Said::Stranger, "{text}");
         }
-        for text in ["", "3", "310", "310[]", "310[\"xx\"]", "2[\"echo\",\"xxx\"]"] {
-            assert_eq!(read(SOCKET_IO, 3, text), Said::Stranger, "{text}");
+        for text in ["", "3", "310", "310[]", "310[\"", "2[\"echo\",\"xxx\"]"] {
+            assert_eq!(read(SOCKET_IO, 6, text), Said::Stranger, "{text}");
         }
-        let binary = Message::Binary(Bytes::from_static(b"10:xxx"));
+        let binary = Message::Binary(Bytes::from(echoed(Language::Echo, 6)));
         assert_eq!(Words::new(Language::Echo, 6).read(&binary), Said::Stranger);
     }
 

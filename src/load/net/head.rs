@@ -132,7 +132,7 @@ const BROWSER: [(HeaderName, &str); 10] = [
     (ACCEPT, "*/*"),
     (ACCEPT_ENCODING, "gzip, deflate"),
     (ACCEPT_LANGUAGE, "en-US,en;q=0.9"),
-    (HeaderName::from_static("sec-ch-ua"), r#""Chromium";v="142", "Not_A Brand";v="99""#),
+    (HeaderName::from_static("sec-ch-ua"), r#""Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99""#),
     (HeaderName::from_static("sec-ch-ua-mobile"), "?0"),
     (HeaderName::from_static("sec-ch-ua-platform"), r#""Linux""#),
     (HeaderName::from_static("sec-fetch-dest"), "empty"),
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(request.headers()[HOST], "h:81");
         assert_eq!(request.headers()[ORIGIN], "http://h:81");
         let len: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        assert!((500..800).contains(&len), "{len} bytes of headers");
+        assert!((450..800).contains(&len), "{len} bytes of headers");
     }
 
     #[test]

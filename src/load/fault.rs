@@ -87,9 +87,9 @@ impl Fault {
             Self::Connect(error) if is_out_of_ports(error) => {
                 Some("no port is free: give more source addresses, such as --source 127.0.0.2-127.0.0.9")
             }
-            Self::Status { status, .. } if *status == StatusCode::NOT_FOUND => {
-                Some("is the path right? Socket.IO's is /socket.io/ and Engine.IO's /engine.io/, unless set otherwise")
-            }
+            Self::Status { status, .. } if *status == StatusCode::NOT_FOUND => Some(
+                "is the path right? Socket.IO's is /socket.io/ and Engine.IO's /engine.io/, unless set otherwise",
+            ),
             Self::Status { status, .. } if *status == StatusCode::SERVICE_UNAVAILABLE => {
                 Some("a full or draining Polliwog answers so: see max_sessions")
             }

@@ -111,7 +111,9 @@ mod tests {
 
     #[test]
     fn what_is_no_mixture_is_refused() {
-        for text in ["", "poling", "polling=", "polling=x", "polling=50", "polling=50,polling=50", "polling=-1"] {
+        for text in
+            ["", "poling", "polling=", "polling=x", "polling=50", "polling=50,polling=50", "polling=-1"]
+        {
             assert!(text.parse::<Mix>().is_err(), "{text}");
         }
     }

@@ -28,8 +28,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::options::Options;
 use self::client::{Session, lock};
+pub use self::options::Options;
 use self::plan::Plan;
 use self::progress::Progress;
 use self::report::Report;

@@ -168,7 +168,8 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
     Ok((name, value.trim().parse().map_err(|_| EXPECTED_HEADER)?))
 }
 
-const EXPECTED_URL: &str = "expected a URL such as http://127.0.0.1:8080/socket.io/ or wss://chat.example.org/feed";
+const EXPECTED_URL: &str =
+    "expected a URL such as http://127.0.0.1:8080/socket.io/ or wss://chat.example.org/feed";
 const EXPECTED_HEADER: &str = "expected a header such as \"Cookie: id=1\"";
 const SIZE_MAX: usize = 16 << 20;
 const BURST_MAX: u32 = 4096;
@@ -246,9 +247,8 @@ mod tests {
 
     #[test]
     fn the_last_session_begins_at_the_end_of_the_ramp() {
-        let ramp = |sessions| {
-            read(&["http://h", "--sessions", sessions, "--connect-rate", "10"]).unwrap().ramp()
-        };
+        let ramp =
+            |sessions| read(&["http://h", "--sessions", sessions, "--connect-rate", "10"]).unwrap().ramp();
         assert_eq!((ramp("1"), ramp("21")), (Duration::ZERO, Duration::from_secs(2)));
     }
 }

@@ -71,7 +71,8 @@ impl Plan {
             Ok(addresses) => addresses,
             Err(source) => return Err(PlanError::Lookup { host, source }),
         };
-        let sources: Vec<IpAddr> = options.source.iter().flat_map(|sources| sources.0.iter().copied()).collect();
+        let sources: Vec<IpAddr> =
+            options.source.iter().flat_map(|sources| sources.0.iter().copied()).collect();
         let reaches = |from: &IpAddr| addresses.iter().any(|to| to.is_ipv4() == from.is_ipv4());
         if let Some(&from) = sources.iter().find(|from| !reaches(from)) {
             return Err(PlanError::Family { host, from });

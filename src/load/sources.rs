@@ -41,7 +41,8 @@ fn bounded<A: Into<IpAddr>>(addresses: impl Iterator<Item = A>) -> Vec<IpAddr> {
 }
 
 const COUNT_MAX: usize = 1 << 16;
-const EXPECTED: &str = "expected an address, a range such as 127.0.0.2-127.0.0.9, or a network such as 10.0.0.0/28";
+const EXPECTED: &str =
+    "expected an address, a range such as 127.0.0.2-127.0.0.9, or a network such as 10.0.0.0/28";
 
 #[cfg(test)]
 mod tests {
@@ -61,7 +62,9 @@ mod tests {
 
     #[test]
     fn what_names_no_address_or_too_many_is_refused() {
-        for text in ["", "localhost", "127.0.0.1-::1", "127.0.0.9-127.0.0.2", "10.0.0.0/33", "::/0", "127.0.0.1-"] {
+        for text in
+            ["", "localhost", "127.0.0.1-::1", "127.0.0.9-127.0.0.2", "10.0.0.0/33", "::/0", "127.0.0.1-"]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }

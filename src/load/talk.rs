@@ -118,7 +118,11 @@ impl Talk {
     }
 
     /// The transport is there; an Engine.IO server has sent its open packet.
-    pub(super) fn handle_open(&mut self, open: Option<(&OpenPacket, Beat)>, now: Instant) -> Result<Heard, Fault> {
+    pub(super) fn handle_open(
+        &mut self,
+        open: Option<(&OpenPacket, Beat)>,
+        now: Instant,
+    ) -> Result<Heard, Fault> {
         if let Some((open, beat)) = open {
             let (interval, timeout) = (open.ping_interval, open.ping_timeout);
             self.heart = match beat {
@@ -201,7 +205,9 @@ impl Talk {
         let heart = match self.heart {
             Heart::Still => None,
             Heart::Server { deadline, .. } => Some(deadline),
-            Heart::Client { ping, deadline, .. } => Some(deadline.map_or(ping, |deadline| deadline.min(ping))),
+            Heart::Client { ping, deadline, .. } => {
+                Some(deadline.map_or(ping, |deadline| deadline.min(ping)))
+            }
         };
         let own = match self.phase {
             Phase::Greeting => None,

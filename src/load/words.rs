@@ -116,7 +116,9 @@ impl Words {
             Some((b'0', _)) => Said::Greeting,
             Some((b'1' | b'4', _)) => Said::Refusal,
             Some((b'3', rest)) => match number(rest) {
-                Some((number, [b'[', b'"', rest @ .., b'"', b']'])) if is_padding(number, self.size, rest) => {
+                Some((number, [b'[', b'"', rest @ .., b'"', b']']))
+                    if is_padding(number, self.size, rest) =>
+                {
                     Said::Answer(number)
                 }
                 _ => Said::Stranger,
@@ -288,7 +290,8 @@ mod tests {
         assert_eq!(read(SOCKET_IO, 3, "0{\"sid\":\"a\"}"), Said::Greeting);
         assert_eq!(read(SOCKET_IO, 3, "4{\"message\":\"no\"}"), Said::Refusal);
         assert_eq!(read(SOCKET_IO, 3, "1"), Said::Refusal);
-        let asks = |asks| Words::new(Language::SocketIo { asks }, 0).greeting().map(|packet| text_of(&packet));
+        let asks =
+            |asks| Words::new(Language::SocketIo { asks }, 0).greeting().map(|packet| text_of(&packet));
         assert_eq!((asks(true).as_deref(), asks(false)), (Some("0"), None));
     }
 }

@@ -79,10 +79,7 @@ impl Session {
     }
 
     /// Tells what has come, in the order in which it came.
-    fn handle(
-        &mut self,
-        packets: impl IntoIterator<Item = Result<Packet, Fault>>,
-    ) -> Result<u64, Fault> {
+    fn handle(&mut self, packets: impl IntoIterator<Item = Result<Packet, Fault>>) -> Result<u64, Fault> {
         let now = Instant::now();
         let (mut answers, mut greeted) = (0, false);
         {

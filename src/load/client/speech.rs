@@ -50,13 +50,12 @@ impl Speech {
     /// The packets of a poll's answer.
     pub(super) fn packets(self, answer: Answer) -> Box<dyn Iterator<Item = Result<Packet, Fault>> + Send> {
         let start = shown(&answer.body);
-        let judge = move |packet: Result<Packet, Malformed>| packet.map_err(|_| Fault::Malformed(start.clone()));
+        let judge =
+            move |packet: Result<Packet, Malformed>| packet.map_err(|_| Fault::Malformed(start.clone()));
         match (self, answer.binary) {
             (Self::V4 | Self::Plain, _) => Box::new(Payload::new(answer.body).map(judge)),
             (Self::V3, true) => Box::new(v3::BinaryPayload::new(answer.body).map(judge)),
-            (Self::V3, false) => {
-                Box::new(v3::TextPayload::new(answer.body, v3::Strings::Plain).map(judge))
-            }
+            (Self::V3, false) => Box::new(v3::TextPayload::new(answer.body, v3::Strings::Plain).map(judge)),
         }
     }
 

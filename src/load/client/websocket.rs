@@ -62,9 +62,10 @@ impl Frames {
     ) -> Result<Self, Fault> {
         let socket = door.dial(source).await?;
         let count = socket.count();
-        let shaken = timeout(REQUEST_TIMEOUT, Box::pin(client_async_with_config(request, socket, Some(config()))))
-            .await
-            .map_err(|_| Fault::Slow("the WebSocket's handshake", REQUEST_TIMEOUT))?;
+        let shaken =
+            timeout(REQUEST_TIMEOUT, Box::pin(client_async_with_config(request, socket, Some(config()))))
+                .await
+                .map_err(|_| Fault::Slow("the WebSocket's handshake", REQUEST_TIMEOUT))?;
         let (stream, _) = shaken.map_err(refused)?;
         Ok(Self { stream, count, noted: 0, is_flushed: true })
     }

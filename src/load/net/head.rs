@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, PRAGMA, REFERER,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, PRAGMA,
+    REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
 };
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
@@ -132,7 +132,10 @@ const BROWSER: [(HeaderName, &str); 10] = [
     (ACCEPT, "*/*"),
     (ACCEPT_ENCODING, "gzip, deflate"),
     (ACCEPT_LANGUAGE, "en-US,en;q=0.9"),
-    (HeaderName::from_static("sec-ch-ua"), r#""Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99""#),
+    (
+        HeaderName::from_static("sec-ch-ua"),
+        r#""Chromium";v="142", "Google Chrome";v="142", "Not_A Brand";v="99""#,
+    ),
     (HeaderName::from_static("sec-ch-ua-mobile"), "?0"),
     (HeaderName::from_static("sec-ch-ua-platform"), r#""Linux""#),
     (HeaderName::from_static("sec-fetch-dest"), "empty"),
@@ -158,7 +161,8 @@ mod tests {
         assert_eq!(request.uri(), "/engine.io/?room=1&EIO=4&transport=polling&t=000000ff&sid=abc");
         assert_eq!(request.headers()[HOST], "h:81");
         assert_eq!(request.headers()[ORIGIN], "http://h:81");
-        let len: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let len: usize =
+            request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         assert!((450..800).contains(&len), "{len} bytes of headers");
     }
 

@@ -84,10 +84,8 @@ fn distribution(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
 /// The sizes that occurred: the mean number of messages, and what each message took.
 fn batches(batches: &Batches) -> Vec<Value> {
     let used = batches.iter().filter(|batch| batch.requests > 0);
-    used.map(|batch| {
-        json!({ "requests": batch.requests, "messages": batch.messages, "bytes": batch.bytes })
-    })
-    .collect()
+    used.map(|batch| json!({ "requests": batch.requests, "messages": batch.messages, "bytes": batch.bytes }))
+        .collect()
 }
 
 const TICKS_PER_HALF_DISTANCE: u32 = 4;

@@ -52,7 +52,8 @@ fn what(options: &Options, took: Duration) -> String {
 }
 
 fn rows(took: Duration) -> Vec<Row> {
-    let counted = |label, read: fn(&Tally) -> u64| -> Row { (label, Box::new(move |tally| count(read(tally)))) };
+    let counted =
+        |label, read: fn(&Tally) -> u64| -> Row { (label, Box::new(move |tally| count(read(tally)))) };
     let percentile = |label, percentile: f64| -> Row {
         (label, Box::new(move |tally| latency(&tally.latency, percentile)))
     };
@@ -111,11 +112,15 @@ fn errors(text: &mut String, all: &Tally) {
 
 /// The last line, which says whether all is well.
 fn verdict(options: &Options, all: &Tally) -> &'static str {
+    if all.answered == 0
+        && all.sent + all.broken > 0
+        && options.path().contains("socket.io")
+        && !options.is_socket_io()
+    {
+        return "\nNothing was answered. Is it a Socket.IO server? Its events want --socketio.\n";
+    }
     if all.has_disorder() {
         return "\nMessages were lost, doubled or reordered.\n";
-    }
-    if all.answered == 0 && all.sent + all.broken > 0 && options.path().contains("socket.io") && !options.is_socket_io() {
-        return "\nNothing was answered. Is it a Socket.IO server? Its events want --socketio.\n";
     }
     ""
 }

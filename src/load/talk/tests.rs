@@ -109,7 +109,11 @@ fn without_a_rate_a_lost_message_does_not_end_the_loop() {
     scene.hear("1:");
     assert_eq!(scene.written(), ["2:"], "the lost one is not waited for again");
     assert_eq!(scene.talk.lost(), 2);
-    assert_eq!(scene.hear("0:"), Heard::Answer(ms(2000), Arrival::Reordered), "late, and counted from its own time");
+    assert_eq!(
+        scene.hear("0:"),
+        Heard::Answer(ms(2000), Arrival::Reordered),
+        "late, and counted from its own time"
+    );
 }
 
 #[test]

@@ -15,7 +15,8 @@ use std::iter::successors;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Source};
 use crate::tls;
@@ -33,7 +34,10 @@ pub fn main<L: Args>(
         Err(answer) => return tell(&answer),
     };
     let proxy: fn(Config, &Source) -> ExitCode = match cli.command {
-        // It takes no configuration: it may run where no proxy does.
+        Some(Command::Load(_)) if cli.config.is_some() => {
+            let conflict = "load takes no configuration: it is a client, and reads none";
+            return tell(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict));
+        }
         Some(Command::Load(options)) => return load(options),
         Some(Command::Check) => |config, source| check(&config, source),
         Some(Command::Run) | None => run,

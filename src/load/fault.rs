@@ -56,7 +56,7 @@ pub(super) enum Fault {
     NoUpgrade,
     /// The WebSocket beside the polling did not come to be.
     #[error("the upgrade failed")]
-    Upgrade(#[source] Box<Fault>),
+    Upgrade(#[source] Box<Self>),
 }
 
 impl Fault {

@@ -1,8 +1,8 @@
 //! `polliwog load`: a load generator that behaves like real clients and checks every answer.
 //!
-//! A run is a [`Plan`](plan::Plan); each [`Session`](client::Session) is a task that carries what its pure
+//! A run is a [`Plan`]; each [`Session`] is a task that carries what its pure
 //! [`Talk`](talk::Talk) wants to say, over connections that count their bytes; all of them write into one
-//! [`Stats`](stats::Stats), of which the reports are made.
+//! [`Stats`], of which the reports are made.
 
 mod client;
 mod fault;
@@ -73,8 +73,8 @@ async fn load(options: Options) -> ExitCode {
         tracker.spawn(Session::run(Arc::clone(&plan.common), start));
     }
     tracker.close();
-    let progress = Progress::new(&plan, began);
-    let ended = watch(&tracker, &stop, &stats, &progress, plan.end(began)).await;
+    let mut progress = Progress::new(&plan, began);
+    let ended = watch(&tracker, &stop, &stats, &mut progress, plan.end(began)).await;
     progress.clear();
     if ended == Ended::Cut {
         return fail(FAILED, "interrupted");
@@ -106,7 +106,7 @@ async fn watch(
     tracker: &TaskTracker,
     stop: &CancellationToken,
     stats: &Mutex<Stats>,
-    progress: &Progress,
+    progress: &mut Progress,
     end: Instant,
 ) -> Ended {
     loop {

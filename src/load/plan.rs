@@ -118,14 +118,14 @@ impl Plan {
         let kinds = self.options.mix().kinds(sessions).into_iter();
         kinds.zip(0_u32..).map(move |(kind, number)| {
             let wait = Duration::try_from_secs_f64(f64::from(number) / connect_rate);
-            let begin = wait.ok().and_then(|wait| began.checked_add(wait));
+            let due = wait.ok().and_then(|wait| began.checked_add(wait));
             Start {
                 kind,
                 source: self.sources.get(number as usize % self.sources.len().max(1)).copied(),
                 // Neighbours are far apart, and any number of sessions is spread evenly.
                 share: (f64::from(number) * GOLDEN).fract(),
                 // A ramp that has no end on this clock is cut by the run's own.
-                begin: begin.unwrap_or_else(|| self.end(began)),
+                begin: due.unwrap_or_else(|| self.end(began)),
             }
         })
     }

@@ -1,7 +1,6 @@
 //! One line on the terminal while a run goes on: how far it is, and live rates.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -17,7 +16,7 @@ pub(super) struct Progress {
     began: Instant,
     whole: Duration,
     sessions: u64,
-    last: Mutex<Last>,
+    last: Last,
 }
 
 /// What the line before this one has shown.
@@ -36,7 +35,7 @@ impl Progress {
             began,
             whole: plan.end(began) - began,
             sessions: plan.options.sessions.into(),
-            last: Mutex::new(Last { at: began, answered: 0, bytes: 0 }),
+            last: Last { at: began, answered: 0, bytes: 0 },
         }
     }
 
@@ -45,12 +44,12 @@ impl Progress {
         if self.is_shown {
             sleep(EVERY).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
     /// Draws the line.
-    pub(super) fn show(&self, stats: &Stats, now: Instant) {
+    pub(super) fn show(&mut self, stats: &Stats, now: Instant) {
         let line = self.line(stats, now);
         // A terminal that is gone misses nothing.
         let _ = write!(io::stderr(), "\r{line}\x1b[K");
@@ -63,35 +62,33 @@ impl Progress {
         }
     }
 
-    fn line(&self, stats: &Stats, now: Instant) -> String {
+    fn line(&mut self, stats: &Stats, now: Instant) -> String {
         let all = stats.all();
-        let Ok(mut last) = self.last.lock() else { return String::new() };
-        let since = now.saturating_duration_since(last.at).as_secs_f64().max(0.001);
         let moved = all.bytes + all.connect_bytes;
-        let per_second = |now: u64, before: u64| now.saturating_sub(before) as f64 / since;
-        let (answers, wire) = (per_second(all.answered, last.answered), per_second(moved, last.bytes));
-        *last = Last { at: now, answered: all.answered, bytes: moved };
-        let elapsed = now.saturating_duration_since(self.began);
-        let part = (elapsed.as_secs_f64() / self.whole.as_secs_f64().max(0.001)).min(1.0);
-        let filled = (part * BAR_LEN as f64) as usize;
-        let bar = format!("{}{}", "=".repeat(filled), " ".repeat(BAR_LEN - filled));
-        let living = all.connected.saturating_sub(all.broken);
-        let errors = all.errors.values().map(|trouble| trouble.count).sum::<u64>();
-        let mut line = format!(
-            "[{bar}] {}/{}s  {}/{} sessions  {}/s  {}/s  p99 {}",
-            elapsed.as_secs(),
-            self.whole.as_secs_f64().ceil(),
-            count(living),
+        let last = std::mem::replace(&mut self.last, Last { at: now, answered: all.answered, bytes: moved });
+        let since = millis(now.saturating_duration_since(last.at)).max(1);
+        let per_second = |now: u64, before: u64| now.saturating_sub(before).saturating_mul(1000) / since;
+        let (elapsed, whole) = (millis(now.saturating_duration_since(self.began)), millis(self.whole).max(1));
+        let filled =
+            usize::try_from(elapsed.min(whole).saturating_mul(BAR_LEN as u64) / whole).unwrap_or(BAR_LEN);
+        let troubles: u64 = all.errors.values().map(|trouble| trouble.count).sum();
+        let errors = if troubles > 0 { format!("  {} errors", count(troubles)) } else { String::new() };
+        format!(
+            "[{:BAR_LEN$}] {}/{} s  {}/{} sessions  {} messages/s  {}/s  p99 {}{errors}",
+            "=".repeat(filled),
+            elapsed / 1000,
+            whole.div_ceil(1000),
+            count(all.connected.saturating_sub(all.broken)),
             count(self.sessions),
-            count(answers as u64),
-            bytes(wire),
+            count(per_second(all.answered, last.answered)),
+            bytes(per_second(moved, last.bytes)),
             latency(&all.latency, 99.0),
-        );
-        if errors > 0 {
-            line.push_str(&format!("  {} errors", count(errors)));
-        }
-        line
+        )
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 const EVERY: Duration = Duration::from_millis(250);

@@ -22,9 +22,9 @@ fn a_dead_server_is_told_of_and_the_code_is_1() {
 
 #[test]
 fn a_host_that_nobody_knows_is_told_of() {
-    let run = load(&["http://nowhere.invalid/", "-d", "100ms"]);
+    let run = load(&["http://nowhere.test/", "-d", "100ms"]);
     assert_eq!((run.code, run.out.as_str()), (1, ""));
-    assert!(run.err.starts_with("polliwog: nowhere.invalid cannot be found: "), "{}", run.err);
+    assert!(run.err.starts_with("polliwog: nowhere.test cannot be found: "), "{}", run.err);
 }
 
 #[test]
@@ -36,6 +36,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
         &["http://127.0.0.1", "--rate", "fast"],
         &["ws://127.0.0.1", "--plain", "--transport", "polling"],
         &["http://127.0.0.1:1", "--source", "::1"],
+        &["http://127.0.0.1:1", "--config", "config.toml"],
     ] {
         let run = load(args);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{args:?}");

@@ -80,7 +80,7 @@ impl Polling {
             let deadline = session.talk.poll_timeout();
             tokio::select! {
                 biased;
-                answer = self.get.answer() => self.handle_poll(session, answer?)?,
+                answer = self.get.answer() => Self::handle_poll(session, answer?)?,
                 answer = self.post.answer() => self.handle_post(session, answer?)?,
                 probed = ready(&mut probe) => {
                     probe = None;
@@ -135,7 +135,7 @@ impl Polling {
         self.post.ask(session.common.head.post(query, body));
     }
 
-    fn handle_poll(&mut self, session: &mut Session, answer: Answer) -> Result<(), Fault> {
+    fn handle_poll(session: &mut Session, answer: Answer) -> Result<(), Fault> {
         let answer = expect("a poll", answer)?;
         let bytes = answer.bytes;
         let packets = session.common.speech.packets(answer);

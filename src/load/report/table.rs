@@ -86,15 +86,14 @@ fn rows(took: Duration) -> Vec<Row> {
         percentile("  max", 100.0),
         blank(),
         ("requests per message", Box::new(|tally| figure(tally.requests_per_message()))),
-        (
-            "bytes per message",
-            Box::new(|tally| tally.bytes_per_message().map_or_else(|| figure(None), bytes)),
-        ),
-        (
-            "bytes per connect",
-            Box::new(|tally| ratio(tally.connect_bytes, tally.connected).map_or_else(|| figure(None), bytes)),
-        ),
+        ("bytes per message", Box::new(|tally| each(tally.bytes, tally.answered))),
+        ("bytes per connect", Box::new(|tally| each(tally.connect_bytes, tally.connected))),
     ]
+}
+
+/// Bytes for each, rounded down.
+fn each(all: u64, count: u64) -> String {
+    all.checked_div(count).map_or_else(|| figure(None), bytes)
 }
 
 fn errors(text: &mut String, all: &Tally) {

@@ -15,17 +15,14 @@ pub(in crate::load) fn count(count: u64) -> String {
     text
 }
 
-/// `1.25 kB`.
-pub(in crate::load) fn bytes(bytes: f64) -> String {
-    let (mut left, mut unit) = (bytes, "B");
-    for next in ["kB", "MB", "GB", "TB"] {
-        if left < 1000.0 {
-            break;
-        }
-        (left, unit) = (left / 1000.0, next);
+/// `1.2 kB`, in units of 1000.
+pub(in crate::load) fn bytes(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) if bytes >= 100 * unit => format!("{} {name}", count(bytes / unit)),
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} B"),
     }
-    let places = if unit == "B" || left >= 100.0 { 0 } else { 1 };
-    format!("{left:.places$} {unit}")
 }
 
 /// A percentile in milliseconds; a dash where there is nothing.
@@ -65,7 +62,7 @@ mod tests {
 
     #[test]
     fn units_grow_with_the_number() {
-        let all = [0.0, 999.0, 1250.0, 123_456.0, 2.5e9].map(bytes);
+        let all = [0, 999, 1250, 123_456, 2_500_000_000].map(bytes);
         assert_eq!(all, ["0 B", "999 B", "1.2 kB", "123 kB", "2.5 GB"]);
         let all = [9, 1234, 45_678, 1_234_567].map(millis);
         assert_eq!(all, ["0.00 ms", "1.23 ms", "45.6 ms", "1,234 ms"]);

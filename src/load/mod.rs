@@ -1,8 +1,8 @@
 //! `polliwog load`: a load generator that behaves like real clients and checks every answer.
 //!
-//! A run is a [`Plan`]; each [`Session`] is a task that carries what its pure
-//! [`Talk`](talk::Talk) wants to say, over connections that count their bytes; all of them write into one
-//! [`Stats`], of which the reports are made.
+//! A run is a `Plan`; each `Session` is a task that carries what its pure
+//! `Talk` wants to say, over connections that count their bytes; all of them write into one
+//! `Stats`, of which the reports are made.
 
 mod client;
 mod fault;

@@ -31,7 +31,7 @@ pub struct Options {
     /// Plain WebSocket messages, without Engine.IO.
     #[arg(long, conflicts_with_all = ["eio", "socketio"])]
     pub(super) plain: bool,
-    /// What the application does: sends each message back as it is, or answers Socket.IO events.
+    /// What the application does: echo sends each message back as it is, socketio acknowledges the event "echo".
     #[arg(long, value_name = "KIND", default_value = "echo")]
     pub(super) events: Events,
     /// The same as --events socketio, for the shipped demo.
@@ -76,12 +76,11 @@ pub struct Options {
     pub(super) html: Option<PathBuf>,
 }
 
-/// What a message is answered with.
+// Not documented one by one, because that would make two pages of the help.
+/// What a message is answered with: itself, or the acknowledgement of the event `echo` with its argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Events {
-    /// Itself.
     Echo,
-    /// The acknowledgement of the event `echo`, with its argument.
     Socketio,
 }
 

@@ -1,11 +1,12 @@
 //! Servers that do as they should: everything is answered once and in order, whatever the transport.
 
+use std::fs;
 use std::net::TcpListener;
 use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Proxy, Run, echo, faithful, load};
+use crate::support::{Proxy, Run, echo, faithful, load, place};
 
 /// Fails unless every message was answered once and in order, and there were at least so many.
 #[track_caller]
@@ -116,4 +117,21 @@ fn several_threads_count_together() {
     let proxy = Proxy::demo();
     let args = ["--socketio", "-n", "8", "--rate", "10", "-d", "500ms", "--threads", "2", "--json", "-"];
     assert_clean(&load(&[&[proxy.url().as_str()], &args[..]].concat()), 30);
+}
+
+#[test]
+fn over_tls_the_same_is_met_by_those_who_trust_the_certificate() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (place("cert.pem"), place("key.pem"));
+    fs::write(&certificate, pair.cert.pem()).unwrap();
+    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let tls = format!("tls = {{ certificate = '{}', key = '{}' }}", certificate.display(), key.display());
+    let proxy = Proxy::demo_with(&tls);
+    let url = format!("https://{}", proxy.address);
+    let args =
+        ["--socketio", "-n", "4", "-d", "300ms", "--json", "-", "--transport", "polling=50,websocket=50"];
+    let trust = ["--ca", certificate.to_str().unwrap()];
+    assert_clean(&load(&[&[url.as_str()], &args[..], &trust[..]].concat()), 4);
+    let run = load(&[&[url.as_str()], &args[..]].concat());
+    assert_eq!((run.code, &run.json()["errors"]["TLS"]["count"]), (1, &4.into()), "{run:?}");
 }

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | a clean end |
-//! | 1 | failed, or a drain that had to cut sessions, tunnels or forwarded answers |
+//! | 1 | failed, or a drain that had to cut sessions, tunnels or forwarded answers, or a load that met disorder |
 //! | 2 | the command line cannot be understood |
 //! | 78 | the configuration cannot be used (`EX_CONFIG` of sysexits) |
 
@@ -15,55 +15,67 @@ use std::iter::successors;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Source};
 use crate::tls;
 
-/// Understands the command line, loads the configuration and does what was asked; `run` is the proxy itself.
-pub fn main(
+/// Understands the command line, loads the configuration and does what was asked; `run` is the proxy itself, `load` the
+/// generator of load with its own options.
+pub fn main<L: Args>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
     run: fn(Config, &Source) -> ExitCode,
+    load: fn(L) -> ExitCode,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(answer) => return tell(&answer),
     };
+    let proxy: fn(Config, &Source) -> ExitCode = match cli.command {
+        Some(Command::Load(_)) if cli.config.is_some() => {
+            let conflict = "load takes no configuration: it is a client, and reads none";
+            return tell(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict));
+        }
+        Some(Command::Load(options)) => return load(options),
+        Some(Command::Check) => |config, source| check(&config, source),
+        Some(Command::Run) | None => run,
+    };
     let (config, source) = match Config::load(cli.config.as_deref(), env) {
         Ok(loaded) => loaded,
         Err(error) => return refuse(&error),
     };
-    match cli.command.unwrap_or(Command::Run) {
-        Command::Run => run(config, &source),
-        Command::Check => check(&config, &source),
-    }
+    proxy(config, &source)
 }
 
 /// Lets HTTP long-polling clients reach a WebSocket backend.
 #[derive(Debug, Parser)]
 #[command(name = "polliwog", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
-struct Cli {
+struct Cli<L: Args> {
     /// The configuration [default: config.toml in this directory; without one, a built-in demo].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<Command<L>>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
-enum Command {
+#[derive(Debug, Subcommand)]
+enum Command<L: Args> {
     /// Run the proxy (the default); SIGTERM drains it, a second one cuts.
     Run,
     /// List everything that is wrong with the configuration, and end.
     Check,
+    /// Load a server with clients that behave like real ones, and print what they met.
+    Load(L),
 }
 
 const AFTER_HELP: &str = "\
 Variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets server.listen,
 POLLIWOG_ROUTES__0__PATH=/chat/ the path of the first route.
 
-Exit: 0 clean, 1 failed or a drain that cut sessions, 2 usage, 78 bad configuration.";
+Exit: 0 clean, 1 failed, a drain that cut sessions or a load that met disorder, 2 usage,
+78 bad configuration.";
 
 /// Reads the files that the configuration names, as a run would before it binds a port.
 fn check(config: &Config, source: &Source) -> ExitCode {

@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod drain;
 pub mod duplex;
 pub mod end;
+pub mod load;
 pub mod meter;
 pub mod mux;
 pub mod packet;

@@ -26,7 +26,7 @@ const FLOORS: [&[&str]; 10] = [
     &["service"],
     &["server"],
     &["config", "drain"],
-    &["cli", "app"],
+    &["cli", "app", "load"],
     &["main"],
 ];
 

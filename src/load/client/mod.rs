@@ -1,0 +1,170 @@
+//! One session: what its transport does with what it says and hears.
+
+mod polling;
+mod speech;
+mod upgrade;
+mod websocket;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+pub(super) use self::speech::Speech;
+use super::fault::Fault;
+use super::mix::Kind;
+use super::net::{Door, Head, Query};
+use super::stats::{Cost, Stats};
+use super::talk::{Heard, Talk, Terms};
+use crate::codec::engineio::OpenPacket;
+use crate::packet::{Packet, Transport};
+
+/// What all sessions of a run share.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) door: Arc<Door>,
+    pub(super) head: Head,
+    pub(super) speech: Speech,
+    pub(super) terms: Arc<Terms>,
+    pub(super) stats: Arc<Mutex<Stats>>,
+    /// When nothing more is to be sent.
+    pub(super) stop: CancellationToken,
+}
+
+/// What is one session's own.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) kind: Kind,
+    /// Where it connects from; `None` leaves that to the system.
+    pub(super) source: Option<IpAddr>,
+    /// Which part of a period it lets pass before its first message.
+    pub(super) share: f64,
+    pub(super) begin: Instant,
+}
+
+/// A session.
+#[derive(Debug)]
+pub(super) struct Session {
+    common: Arc<Common>,
+    kind: Kind,
+    source: Option<IpAddr>,
+    talk: Talk,
+    began: Instant,
+    greeted: bool,
+    /// Counts requests, for their stamps.
+    stamp: u64,
+}
+
+impl Session {
+    /// Waits for its time, and then talks until it is told to stop or cannot go on.
+    pub(super) async fn run(common: Arc<Common>, start: Start) {
+        let Start { kind, source, share, begin } = start;
+        let stop = common.stop.clone();
+        if stop.run_until_cancelled(sleep_until(begin)).await.is_none() {
+            return;
+        }
+        let talk = Talk::new(&common.terms, share);
+        let mut session =
+            Self { common, kind, source, talk, began: Instant::now(), greeted: false, stamp: 0 };
+        session.stats().handle_begin(kind);
+        let ended = match kind {
+            Kind::Polling => polling::run(&mut session).await,
+            Kind::WebSocket => websocket::run(&mut session).await,
+            Kind::Upgrade => upgrade::run(&mut session).await,
+        };
+        let Self { common, talk, greeted, .. } = session;
+        lock(&common.stats).handle_end(kind, greeted, ended.err().as_ref(), talk.written(), talk.lost());
+    }
+
+    /// Tells what has come, in the order in which it came.
+    fn handle(&mut self, packets: impl IntoIterator<Item = Result<Packet, Fault>>) -> Result<u64, Fault> {
+        let now = Instant::now();
+        let (mut answers, mut greeted) = (0, false);
+        {
+            let mut stats = lock(&self.common.stats);
+            for packet in packets {
+                match self.talk.handle_packet(packet?, now)? {
+                    Heard::Nothing => {}
+                    Heard::Greeting => greeted = true,
+                    Heard::Answer(took, arrival) => {
+                        answers += 1;
+                        stats.handle_answer(self.kind, now, took, arrival);
+                    }
+                    Heard::Stranger => stats.handle_stranger(self.kind),
+                }
+            }
+        }
+        if greeted {
+            self.greet();
+        }
+        Ok(answers)
+    }
+
+    /// The transport is there.
+    fn handle_open(&mut self, open: Option<&OpenPacket>) -> Result<(), Fault> {
+        let open = open.zip(self.common.speech.beat());
+        if self.talk.handle_open(open, Instant::now())? == Heard::Greeting {
+            self.greet();
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self) {
+        self.greeted = true;
+        let took = self.began.elapsed();
+        self.stats().handle_connect(self.kind, took);
+    }
+
+    /// Counts what a request, or a turn on a WebSocket, took.
+    fn note(&self, cost: Cost) {
+        self.stats().handle_cost(self.kind, Instant::now(), self.greeted, cost);
+    }
+
+    fn stats(&self) -> MutexGuard<'_, Stats> {
+        lock(&self.common.stats)
+    }
+
+    fn query<'a>(&mut self, transport: Transport, sid: Option<&'a str>) -> Query<'a> {
+        self.stamp += 1;
+        Query { revision: self.common.speech.revision(), transport, sid, stamp: self.stamp }
+    }
+
+    /// Waits for the time at which the talk wants to be called again, or for the end of all talking.
+    async fn wait(deadline: Option<Instant>, stop: Option<&CancellationToken>) -> Woken {
+        let due = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = async {
+            match stop {
+                Some(stop) => stop.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => Woken::Due,
+            () = stopped => Woken::Stop,
+        }
+    }
+}
+
+/// Why a wait has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Woken {
+    Due,
+    Stop,
+}
+
+/// Nobody panics while holding it, and if somebody did, figures would still be figures.
+pub(super) fn lock(stats: &Mutex<Stats>) -> MutexGuard<'_, Stats> {
+    stats.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long a request may take that the server has no reason to hold.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a goodbye may take.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

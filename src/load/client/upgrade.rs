@@ -1,0 +1,48 @@
+//! Long-polling that moves to a WebSocket, as the stock client does it.
+//!
+//! The WebSocket is opened beside the polling and probed. Then polling is paused: the poll that waits comes back, and a POST
+//! that is under way. Only then `5` says that the session has moved.
+
+use super::Session;
+use super::polling::{Polling, Probe};
+use super::websocket::Frames;
+use crate::load::fault::Fault;
+use crate::load::stats::Cost;
+use crate::packet::{Packet, Text, Transport};
+
+/// Polls, upgrades and goes on.
+pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
+    let mut polling = Polling::open(session).await?;
+    let probe = if polling.open.upgrades {
+        Some(probe(session, &polling.open.sid))
+    } else {
+        session.stats().handle_fault(session.kind, &Fault::NoUpgrade);
+        None
+    };
+    let Some(mut frames) = polling.talk(session, probe).await? else {
+        polling.close(session).await;
+        return Ok(());
+    };
+    drop(polling);
+    session.note(Cost::upgrade(frames.take_bytes()));
+    frames.send(session.common.speech, Packet::Upgrade)?;
+    frames.talk(session).await
+}
+
+/// Opens a WebSocket for the session and asks whether it carries.
+fn probe(session: &mut Session, sid: &str) -> Probe {
+    let query = session.query(Transport::WebSocket, Some(sid));
+    let request = session.common.head.web_socket(Some(query));
+    let (door, source, speech) = (session.common.door.clone(), session.source, session.common.speech);
+    Box::pin(async move {
+        let mut frames = Frames::open(&door, source, request).await?;
+        frames.send(speech, Packet::Ping(Text::from_static(PROBE)))?;
+        let answer: Packet = frames.first(speech).await?;
+        if answer != Packet::Pong(Text::from_static(PROBE)) {
+            return Err(Fault::Malformed(format!("a probe was answered {answer:?}")));
+        }
+        Ok(frames)
+    })
+}
+
+const PROBE: &str = "probe";

@@ -1,0 +1,195 @@
+//! A WebSocket from the beginning, or behind an upgrade.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::{Sink as _, Stream as _};
+use http::Response;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+use super::speech::{Speech, shown};
+use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken};
+use crate::load::fault::Fault;
+use crate::load::net::{Count, Door, Socket};
+use crate::load::stats::Cost;
+use crate::packet::{Packet, Transport};
+
+/// A WebSocket's frames, and what they take on the wire.
+#[derive(Debug)]
+pub(super) struct Frames {
+    stream: WebSocketStream<Socket>,
+    count: Count,
+    /// Bytes that have been accounted for.
+    noted: u64,
+    is_flushed: bool,
+}
+
+/// What a wait for a WebSocket has brought.
+enum Turn {
+    Frame(WsMessage),
+    /// Everything is out: there is room for more.
+    Room,
+}
+
+/// Talks on a WebSocket from the beginning to the end.
+pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
+    let query = match session.common.speech {
+        Speech::V4 | Speech::V3 => Some(session.query(Transport::WebSocket, None)),
+        Speech::Plain => None,
+    };
+    let request = session.common.head.web_socket(query);
+    let (door, source) = (session.common.door.clone(), session.source);
+    let mut frames = Frames::open(&door, source, request).await?;
+    session.note(Cost::upgrade(frames.take_bytes()));
+    let open = match session.common.speech {
+        Speech::V4 | Speech::V3 => Some(Speech::open(&frames.first(session.common.speech).await?)?),
+        Speech::Plain => None,
+    };
+    session.handle_open(open.as_ref())?;
+    session.note(Cost::frames(frames.take_bytes()));
+    frames.talk(session).await
+}
+
+impl Frames {
+    /// Asks for a WebSocket.
+    pub(super) async fn open(
+        door: &Door,
+        source: Option<std::net::IpAddr>,
+        request: http::Request<()>,
+    ) -> Result<Self, Fault> {
+        let socket = door.dial(source).await?;
+        let count = socket.count();
+        let shaken =
+            timeout(REQUEST_TIMEOUT, Box::pin(client_async_with_config(request, socket, Some(config()))))
+                .await
+                .map_err(|_| Fault::Slow("the WebSocket's handshake", REQUEST_TIMEOUT))?;
+        let (stream, _) = shaken.map_err(refused)?;
+        Ok(Self { stream, count, noted: 0, is_flushed: true })
+    }
+
+    /// The first packet.
+    pub(super) async fn first(&mut self, speech: Speech) -> Result<Packet, Fault> {
+        let first = async {
+            loop {
+                if let Turn::Frame(frame) = self.turn().await?
+                    && let Some(packet) = speech.packet(frame)?
+                {
+                    return Ok(packet);
+                }
+            }
+        };
+        timeout(REQUEST_TIMEOUT, first).await.map_err(|_| Fault::Slow("the first packet", REQUEST_TIMEOUT))?
+    }
+
+    /// Talks until the session is over.
+    pub(super) async fn talk(&mut self, session: &mut Session) -> Result<(), Fault> {
+        let (stop, speech) = (session.common.stop.clone(), session.common.speech);
+        let (mut stopping, mut packets) = (false, Vec::new());
+        loop {
+            let now = Instant::now();
+            session.talk.handle_timeout(now)?;
+            if session.talk.is_over(now) {
+                self.close(session).await;
+                return Ok(());
+            }
+            // One batch at a time: what can't be written yet waits as numbers and not as frames.
+            if self.is_flushed && session.talk.wants_to_write() {
+                session.talk.write(&mut packets);
+                for packet in packets.drain(..) {
+                    self.send(speech, packet)?;
+                }
+            }
+            let deadline = session.talk.poll_timeout();
+            tokio::select! {
+                biased;
+                turn = self.turn() => match turn? {
+                    Turn::Frame(frame) => {
+                        let packet = speech.packet(frame)?;
+                        session.handle(packet.map(Ok))?;
+                    }
+                    Turn::Room => {}
+                },
+                woken = Session::wait(deadline, (!stopping).then_some(&stop)) => if woken == Woken::Stop {
+                    stopping = true;
+                    session.talk.handle_stop(Instant::now());
+                },
+            }
+            session.note(Cost::frames(self.take_bytes()));
+        }
+    }
+
+    /// Puts a packet into the buffer.
+    pub(super) fn send(&mut self, speech: Speech, packet: Packet) -> Result<(), Fault> {
+        if let Some(frame) = speech.frame(packet) {
+            self.is_flushed = false;
+            Pin::new(&mut self.stream).start_send(frame).map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    /// What has gone over the wire since this was last asked.
+    pub(super) fn take_bytes(&mut self) -> u64 {
+        let bytes = self.count.bytes();
+        bytes - std::mem::replace(&mut self.noted, bytes)
+    }
+
+    /// Waits for a frame, and writes meanwhile: a server may read nothing until it has been read.
+    async fn turn(&mut self) -> Result<Turn, Fault> {
+        std::future::poll_fn(|cx| self.poll_turn(cx)).await
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Turn, Fault>> {
+        let mut has_room = false;
+        if !self.is_flushed
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            flushed.map_err(broken)?;
+            self.is_flushed = true;
+            has_room = true;
+        }
+        match Pin::new(&mut self.stream).poll_next(cx) {
+            Poll::Ready(Some(frame)) => Poll::Ready(frame.map(Turn::Frame).map_err(broken)),
+            Poll::Ready(None) => Poll::Ready(Err(Fault::Closed(None))),
+            Poll::Pending if has_room => Poll::Ready(Ok(Turn::Room)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Says goodbye as the stock client does: with a Close frame and without a packet.
+    async fn close(&mut self, session: &Session) {
+        let _ = timeout(GOODBYE_TIMEOUT, async {
+            for packet in session.talk.goodbye().filter(|packet| *packet != Packet::Close) {
+                self.send(session.common.speech, packet)?;
+            }
+            Pin::new(&mut self.stream).start_send(WsMessage::Close(None)).map_err(broken)?;
+            self.is_flushed = false;
+            while self.turn().await.is_ok() {}
+            Ok::<(), Fault>(())
+        })
+        .await;
+    }
+}
+
+/// Small, as there are thousands; tungstenite's defaults are 128 KiB each.
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default().read_buffer_size(BUFFER_LEN).write_buffer_size(BUFFER_LEN)
+}
+
+fn broken(error: Error) -> Fault {
+    Fault::Broken(Box::new(error))
+}
+
+/// The server's answer, where it has one.
+fn refused(error: Error) -> Fault {
+    if let Error::Http(response) = error {
+        let (parts, body) = Response::into_parts(*response);
+        let body = shown(&body.unwrap_or_default());
+        return Fault::Status { what: "the WebSocket's handshake", status: parts.status, body };
+    }
+    broken(error)
+}
+
+const BUFFER_LEN: usize = 4096;

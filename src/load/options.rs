@@ -1,0 +1,253 @@
+//! The options of `polliwog load`, and what is said about those that don't fit together.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::mix::{Kind, Mix};
+use super::pace::Bursts;
+use super::sources::Sources;
+use crate::units;
+
+/// Load a server with clients that behave like real ones, and print what they met.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = AFTER_HELP, disable_version_flag = true)]
+pub struct Options {
+    /// The server: http, https, ws or wss. Without a path, the stock clients' own (/socket.io/ or /engine.io/).
+    #[arg(value_name = "URL", value_parser = url)]
+    pub(super) url: Uri,
+    /// How many clients.
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) sessions: u32,
+    /// How they connect: polling, websocket, upgrade, or a mixture such as polling=70,websocket=20,upgrade=10
+    /// [default: polling; websocket with --plain or a ws URL].
+    #[arg(long, value_name = "HOW")]
+    pub(super) transport: Option<Mix>,
+    /// The version of Engine.IO: 4, or 3 for servers of Socket.IO 1 and 2.
+    #[arg(long, value_name = "VERSION", default_value_t = 4, value_parser = clap::value_parser!(u8).range(3..=4))]
+    pub(super) eio: u8,
+    /// Plain WebSocket messages, without Engine.IO.
+    #[arg(long, conflicts_with_all = ["eio", "socketio"])]
+    pub(super) plain: bool,
+    /// What the application does: echo sends each message back as it is, socketio acknowledges the event "echo".
+    #[arg(long, value_name = "KIND", default_value = "echo")]
+    pub(super) events: Events,
+    /// The same as --events socketio, for the shipped demo.
+    #[arg(long, conflicts_with = "events")]
+    pub(super) socketio: bool,
+    /// How many sessions begin in a second.
+    #[arg(long, value_name = "N", default_value_t = 500.0, value_parser = positive)]
+    pub(super) connect_rate: f64,
+    /// Messages a second from each session, answered or not; 0 leaves them idle
+    /// [default: the next as soon as all before it are answered].
+    #[arg(long, value_name = "N", value_parser = rate)]
+    pub(super) rate: Option<f64>,
+    /// Bytes of a message; its answer is as long.
+    #[arg(long, value_name = "SIZE", default_value = "32", value_parser = size)]
+    pub(super) size: usize,
+    /// How many messages are sent at once; a list such as 1,4,16 is taken in turn. The rate stays as it is.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = bursts)]
+    pub(super) burst: Bursts,
+    /// How long to go on when all sessions have begun.
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "30s", value_parser = units::parse_duration)]
+    pub(super) duration: Duration,
+    /// How long the last answers may take.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::parse_duration)]
+    pub(super) drain: Duration,
+    /// The address to connect from: one, a range such as 127.0.0.2-127.0.0.9, or a network; may be repeated.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) source: Vec<Sources>,
+    /// A header for each request, such as "Cookie: id=1"; may be repeated.
+    #[arg(long, value_name = "HEADER", value_parser = header)]
+    pub(super) header: Vec<(HeaderName, HeaderValue)>,
+    /// A PEM file of the authorities to trust, in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// Processor cores to use.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(super) threads: u16,
+    /// Write all figures as JSON; - is the standard output, in place of the table.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Write a page with charts.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+// Not documented one by one, because that would make two pages of the help.
+/// What a message is answered with: itself, or the acknowledgement of the event `echo` with its argument.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Events {
+    Echo,
+    Socketio,
+}
+
+impl Options {
+    /// What doesn't fit together, where each option by itself is fine.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        if self.plain && self.mix() != Mix::only(Kind::WebSocket) {
+            return Some("--plain is about WebSockets: the transport can only be websocket");
+        }
+        if self.plain && self.is_socket_io() {
+            return Some("--plain has no Socket.IO events");
+        }
+        None
+    }
+
+    /// How the sessions connect.
+    pub(super) fn mix(&self) -> Mix {
+        let is_ws = self.url.scheme_str().is_some_and(|scheme| scheme.starts_with("ws"));
+        let own = if self.plain || is_ws { Kind::WebSocket } else { Kind::Polling };
+        self.transport.unwrap_or(Mix::only(own))
+    }
+
+    /// Whether events are sent.
+    pub(super) fn is_socket_io(&self) -> bool {
+        self.socketio || self.events == Events::Socketio
+    }
+
+    /// Whether TLS is spoken.
+    pub(super) fn is_secure(&self) -> bool {
+        matches!(self.url.scheme_str(), Some("https" | "wss"))
+    }
+
+    /// What is asked for.
+    pub(super) fn path(&self) -> &str {
+        match self.url.path() {
+            "/" | "" if self.plain => "/",
+            "/" | "" if self.is_socket_io() => "/socket.io/",
+            "/" | "" => "/engine.io/",
+            path => path,
+        }
+    }
+
+    /// The user's own headers.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.header.iter().cloned().collect()
+    }
+
+    /// How long the sessions take to begin.
+    pub(super) fn ramp(&self) -> Duration {
+        Duration::try_from_secs_f64(f64::from(self.sessions - 1) / self.connect_rate).unwrap_or(Duration::MAX)
+    }
+}
+
+fn url(text: &str) -> Result<Uri, &'static str> {
+    let url: Uri = text.parse().map_err(|_| EXPECTED_URL)?;
+    let fits = matches!(url.scheme_str(), Some("http" | "https" | "ws" | "wss")) && url.host().is_some();
+    let has_user = url.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if fits && !has_user { Ok(url) } else { Err(EXPECTED_URL) }
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number")?;
+    if rate.is_finite() && rate >= 0.0 { Ok(rate) } else { Err("expected a number from 0 on") }
+}
+
+fn positive(text: &str) -> Result<f64, &'static str> {
+    rate(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err("expected a number above 0") })
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let size = units::parse_size(text).map_err(|error| error.to_string())?;
+    if size <= SIZE_MAX { Ok(size) } else { Err("at most 16MiB".to_owned()) }
+}
+
+fn bursts(text: &str) -> Result<Bursts, &'static str> {
+    let sizes: Result<Vec<u32>, _> = text.split(',').map(str::parse).collect();
+    let sizes = sizes.ok().filter(|sizes| sizes.iter().all(|&size| size <= BURST_MAX));
+    sizes.and_then(|sizes| Bursts::new(&sizes)).ok_or("expected numbers from 1 to 4096, such as 1,4,16")
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let (name, value) = text.split_once(':').ok_or(EXPECTED_HEADER)?;
+    let name = name.trim().parse().map_err(|_| EXPECTED_HEADER)?;
+    Ok((name, value.trim().parse().map_err(|_| EXPECTED_HEADER)?))
+}
+
+const EXPECTED_URL: &str =
+    "expected a URL such as http://127.0.0.1:8080/socket.io/ or wss://chat.example.org/feed";
+const EXPECTED_HEADER: &str = "expected a header such as \"Cookie: id=1\"";
+const SIZE_MAX: usize = 16 << 20;
+const BURST_MAX: u32 = 4096;
+const AFTER_HELP: &str = "\
+Every message has a number. Messages that are lost, answered twice or answered out of order are counted,
+and make the exit code 1. With --rate, latency counts from when a message was meant to be sent.
+
+Against the shipped demo:
+  polliwog load http://127.0.0.1:8080 --socketio -n 1000 --rate 1 --html load.html
+
+SIGINT ends a run early, with its table; a second one at once.
+
+Exit: 0 clean, 1 messages lost, doubled or reordered, or nothing could connect, 2 usage.";
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches as _};
+
+    use super::*;
+
+    fn read(args: &[&str]) -> Result<Options, String> {
+        let command = Options::augment_args(Command::new("load").no_binary_name(true));
+        let matches = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
+        Options::from_arg_matches(&matches).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_not_said_is_what_stock_clients_do() {
+        let path = |args: &[&str]| read(args).unwrap().path().to_owned();
+        assert_eq!(path(&["http://h"]), "/engine.io/");
+        assert_eq!(path(&["http://h/", "--socketio"]), "/socket.io/");
+        assert_eq!(path(&["ws://h", "--plain"]), "/");
+        assert_eq!(path(&["http://h/chat"]), "/chat");
+        for (args, kind) in [
+            (&["http://h"][..], Kind::Polling),
+            (&["ws://h"], Kind::WebSocket),
+            (&["http://h", "--plain"], Kind::WebSocket),
+            (&["ws://h", "--transport", "polling"], Kind::Polling),
+        ] {
+            assert_eq!(read(args).unwrap().mix(), Mix::only(kind), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for args in [
+            &[][..],
+            &["h"],
+            &["ftp://h"],
+            &["http://user:secret@h"],
+            &["http://h", "--sessions", "0"],
+            &["http://h", "--transport", "polling=50"],
+            &["http://h", "--eio", "5"],
+            &["http://h", "--rate", "-1"],
+            &["http://h", "--rate", "NaN"],
+            &["http://h", "--connect-rate", "0"],
+            &["http://h", "--size", "1GB"],
+            &["http://h", "--burst", "0"],
+            &["http://h", "--burst", "1,,2"],
+            &["http://h", "--duration", "soon"],
+            &["http://h", "--source", "localhost"],
+            &["http://h", "--header", "Cookie"],
+            &["http://h", "--plain", "--eio", "4"],
+            &["http://h", "--plain", "--socketio"],
+        ] {
+            assert!(read(args).is_err(), "{args:?}");
+        }
+        for args in [
+            &["ws://h", "--plain", "--transport", "polling"][..],
+            &["ws://h", "--plain", "--events", "socketio"],
+        ] {
+            assert!(read(args).unwrap().fault().is_some(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_session_begins_at_the_end_of_the_ramp() {
+        let ramp =
+            |sessions| read(&["http://h", "--sessions", sessions, "--connect-rate", "10"]).unwrap().ramp();
+        assert_eq!((ramp("1"), ramp("21")), (Duration::ZERO, Duration::from_secs(2)));
+    }
+}

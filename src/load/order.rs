@@ -1,0 +1,103 @@
+//! Whether numbered messages come back all, once and in order. Pure: it is told numbers, and judges.
+
+use std::ops::Range;
+
+/// What came of the messages that one session has numbered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Order {
+    /// One more than the highest number that has come.
+    next: u64,
+    /// What lies below it and has not come, in ascending order.
+    missing: Vec<Range<u64>>,
+}
+
+/// What one number is, among those before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Arrival {
+    /// It is higher than any before it.
+    InOrder,
+    /// A higher one came before it.
+    Reordered,
+    /// It has come before.
+    Doubled,
+}
+
+impl Order {
+    /// Notes that `number` has come.
+    pub(super) fn handle(&mut self, number: u64) -> Arrival {
+        if number >= self.next {
+            if number > self.next {
+                self.missing.push(self.next..number);
+            }
+            self.next = number + 1;
+            return Arrival::InOrder;
+        }
+        let Some(at) = self.missing.iter().position(|gap| gap.contains(&number)) else {
+            return Arrival::Doubled;
+        };
+        let gap = self.missing.remove(at);
+        // What is left on either side of it, the upper first, so that both stay in order.
+        for rest in [number + 1..gap.end, gap.start..number] {
+            if !rest.is_empty() {
+                self.missing.insert(at, rest);
+            }
+        }
+        Arrival::Reordered
+    }
+
+    /// How many different numbers have come.
+    pub(super) fn come(&self) -> u64 {
+        self.next - self.missing.iter().map(|gap| gap.end - gap.start).sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Arrival::{Doubled, InOrder, Reordered};
+    use super::*;
+
+    fn judge(numbers: &[u64]) -> (Vec<Arrival>, u64) {
+        let mut order = Order::default();
+        let arrivals = numbers.iter().map(|&number| order.handle(number)).collect();
+        (arrivals, order.come())
+    }
+
+    #[test]
+    fn what_comes_in_order_is_in_order() {
+        assert_eq!(judge(&[0, 1, 2]), (vec![InOrder; 3], 3));
+        assert_eq!(judge(&[]), (vec![], 0));
+    }
+
+    #[test]
+    fn a_gap_is_no_disorder_until_it_is_filled() {
+        assert_eq!(judge(&[0, 3]), (vec![InOrder; 2], 2));
+        assert_eq!(judge(&[0, 3, 2, 1]), (vec![InOrder, InOrder, Reordered, Reordered], 4));
+        assert_eq!(judge(&[4, 2, 0]), (vec![InOrder, Reordered, Reordered], 3));
+    }
+
+    #[test]
+    fn what_has_come_before_is_doubled_wherever_it_came() {
+        assert_eq!(judge(&[0, 0]), (vec![InOrder, Doubled], 1));
+        assert_eq!(judge(&[0, 2, 1, 1]), (vec![InOrder, InOrder, Reordered, Doubled], 3));
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_counts_once(numbers in prop::collection::vec(0_u64..40, 0..80)) {
+            let (arrivals, come) = judge(&numbers);
+            let mut seen = std::collections::BTreeSet::new();
+            for (number, arrival) in numbers.iter().zip(arrivals) {
+                let highest = seen.last().is_none_or(|last| number > last);
+                let expected = match (seen.insert(*number), highest) {
+                    (false, _) => Doubled,
+                    (true, true) => InOrder,
+                    (true, false) => Reordered,
+                };
+                prop_assert_eq!(arrival, expected);
+            }
+            prop_assert_eq!(come, seen.len() as u64);
+        }
+    }
+}

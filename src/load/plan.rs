@@ -1,0 +1,153 @@
+//! What a run will do: made of the options, once, before the first connection.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::lookup_host;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Common, Speech, Start};
+use super::net::{Door, Head};
+use super::options::Options;
+use super::pace::Pace;
+use super::stats::Stats;
+use super::talk::Terms;
+use super::words::{Language, Words};
+use crate::tls::{TlsError, Trust, client_config};
+
+/// A run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) options: Options,
+    pub(super) common: Arc<Common>,
+    sources: Vec<IpAddr>,
+}
+
+/// Why a run can't begin.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PlanError {
+    /// The URL's host can't be asked for.
+    #[error("{0} has no host that could be asked for")]
+    Host(String),
+    /// Nobody knows the host.
+    #[error("{host} cannot be found")]
+    Lookup {
+        /// The host's name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// None of the server's addresses can be reached from one of the sources.
+    #[error("{host} has no address that {from} can reach")]
+    Family {
+        /// The host's name.
+        host: String,
+        /// The source.
+        from: IpAddr,
+    },
+    /// TLS can't be spoken.
+    #[error("TLS cannot be spoken")]
+    Tls(#[from] TlsError),
+}
+
+impl Plan {
+    /// Looks up the host and reads whom to trust.
+    pub(super) async fn new(
+        options: Options,
+        stats: &Arc<Mutex<Stats>>,
+        stop: &CancellationToken,
+    ) -> Result<Self, PlanError> {
+        let url = &options.url;
+        let unfit = || PlanError::Host(url.to_string());
+        let host = url.host().ok_or_else(unfit)?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port_u16().unwrap_or(if options.is_secure() { 443 } else { 80 });
+        let found = lookup_host((host.as_str(), port)).await.map(Iterator::collect);
+        let addresses: Vec<SocketAddr> = match found {
+            Ok(addresses) => addresses,
+            Err(source) => return Err(PlanError::Lookup { host, source }),
+        };
+        let sources: Vec<IpAddr> =
+            options.source.iter().flat_map(|sources| sources.0.iter().copied()).collect();
+        let reaches = |from: &IpAddr| addresses.iter().any(|to| to.is_ipv4() == from.is_ipv4());
+        if let Some(&from) = sources.iter().find(|from| !reaches(from)) {
+            return Err(PlanError::Family { host, from });
+        }
+        let tls = if options.is_secure() {
+            let trust = options.ca.clone().map_or(Trust::Public, Trust::File);
+            let name = ServerName::try_from(host).map_err(|_| unfit())?;
+            Some((TlsConnector::from(client_config(&trust, None)?), name))
+        } else {
+            None
+        };
+        let head =
+            Head::new(url, options.path(), options.is_secure(), options.headers()).ok_or_else(unfit)?;
+        let speech = match (options.plain, options.eio) {
+            (true, _) => Speech::Plain,
+            (false, 3) => Speech::V3,
+            (false, _) => Speech::V4,
+        };
+        let language = if options.is_socket_io() {
+            Language::SocketIo { asks: speech == Speech::V4 }
+        } else {
+            Language::Echo
+        };
+        let terms = Terms {
+            pace: Pace::new(options.rate, options.burst.clone()),
+            words: Words::new(language, options.size),
+            patience: options.drain,
+        };
+        let common = Common {
+            door: Arc::new(Door { addresses, tls }),
+            head,
+            speech,
+            terms: Arc::new(terms),
+            stats: Arc::clone(stats),
+            stop: stop.clone(),
+        };
+        Ok(Self { options, common: Arc::new(common), sources })
+    }
+
+    /// Each session: what it is, and when it begins.
+    pub(super) fn starts(&self, began: Instant) -> impl Iterator<Item = Start> {
+        let Options { sessions, connect_rate, .. } = self.options;
+        let kinds = self.options.mix().kinds(sessions).into_iter();
+        kinds.zip(0_u32..).map(move |(kind, number)| {
+            let wait = Duration::try_from_secs_f64(f64::from(number) / connect_rate);
+            let due = wait.ok().and_then(|wait| began.checked_add(wait));
+            Start {
+                kind,
+                source: self.sources.get(number as usize % self.sources.len().max(1)).copied(),
+                // Neighbours are far apart, and any number of sessions is spread evenly.
+                share: (f64::from(number) * GOLDEN).fract(),
+                // A ramp that has no end on this clock is cut by the run's own.
+                begin: due.unwrap_or_else(|| self.end(began)),
+            }
+        })
+    }
+
+    /// When nothing more is sent.
+    pub(super) fn end(&self, began: Instant) -> Instant {
+        let whole = self.options.ramp().saturating_add(self.options.duration);
+        began.checked_add(whole).unwrap_or(began + YEAR)
+    }
+}
+
+impl PlanError {
+    /// Whether other options would help.
+    pub(super) const fn is_usage(&self) -> bool {
+        match self {
+            Self::Host(_) | Self::Family { .. } => true,
+            Self::Lookup { .. } | Self::Tls(_) => false,
+        }
+    }
+}
+
+/// The fraction whose multiples fill the span from 0 to 1 most evenly.
+const GOLDEN: f64 = 0.618_033_988_749_895;
+/// Longer than anybody waits.
+const YEAR: Duration = Duration::from_hours(365 * 24);

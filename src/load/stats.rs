@@ -1,0 +1,360 @@
+//! What a run is measured by: counts and histograms for each kind of session. Pure: time is passed in.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use tokio::time::Instant;
+
+use super::fault::Fault;
+use super::mix::Kind;
+use super::order::Arrival;
+use crate::chain::Chain;
+
+/// A whole run.
+#[derive(Clone, Debug)]
+pub(super) struct Stats {
+    began: Instant,
+    kinds: [Tally; 3],
+}
+
+/// Sessions of one kind, or all of them.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    /// Sessions that began to connect.
+    pub(super) begun: u64,
+    /// Those that an application has listened to.
+    pub(super) connected: u64,
+    /// Those that never came to that.
+    pub(super) failed: u64,
+    /// Those that connected and could not go on to the end.
+    pub(super) broken: u64,
+    /// From the beginning of a connect to its end.
+    pub(super) connects: Histogram<u64>,
+    /// Messages that went out.
+    pub(super) sent: u64,
+    /// Different messages that were answered.
+    pub(super) answered: u64,
+    /// Messages of sessions that have ended, and that nobody answered.
+    pub(super) lost: u64,
+    /// Answers that came once more.
+    pub(super) doubled: u64,
+    /// Answers that came behind a later one.
+    pub(super) reordered: u64,
+    /// What came and was no answer.
+    pub(super) strange: u64,
+    /// Microseconds from when a message was meant to go to its answer.
+    pub(super) latency: Histogram<u64>,
+    /// HTTP requests and bytes on the wire, from the connect on.
+    pub(super) requests: u64,
+    pub(super) bytes: u64,
+    /// The same up to there.
+    pub(super) connect_requests: u64,
+    pub(super) connect_bytes: u64,
+    /// GETs by how many messages each has brought.
+    pub(super) polls: Batches,
+    /// POSTs by how many messages each has taken.
+    pub(super) posts: Batches,
+    pub(super) errors: BTreeMap<Cow<'static, str>, Trouble>,
+    /// By seconds from the beginning.
+    pub(super) seconds: Vec<Second>,
+}
+
+/// Requests by the number of messages in them: 1, 2, 3 and 4, 5 to 8, and so on.
+pub(super) type Batches = [Batch; BATCHES];
+
+/// Requests of about one size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Batch {
+    pub(super) requests: u64,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+/// Errors of one kind.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Trouble {
+    pub(super) count: u64,
+    /// The first of them, with its causes.
+    pub(super) example: String,
+    pub(super) hint: Option<&'static str>,
+}
+
+/// What happened in one second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Second {
+    pub(super) answered: u64,
+    pub(super) bytes: u64,
+}
+
+/// What something took on the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Cost {
+    way: Way,
+    messages: u64,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    Get,
+    Post,
+    /// The request for a WebSocket.
+    Upgrade,
+    Frames,
+}
+
+impl Cost {
+    /// A poll that brought so many answers.
+    pub(super) const fn get(messages: u64, bytes: u64) -> Self {
+        Self { way: Way::Get, messages, bytes }
+    }
+
+    /// A POST of so many messages.
+    pub(super) const fn post(messages: u64, bytes: u64) -> Self {
+        Self { way: Way::Post, messages, bytes }
+    }
+
+    /// A request for a WebSocket.
+    pub(super) const fn upgrade(bytes: u64) -> Self {
+        Self { way: Way::Upgrade, messages: 0, bytes }
+    }
+
+    /// Frames.
+    pub(super) const fn frames(bytes: u64) -> Self {
+        Self { way: Way::Frames, messages: 0, bytes }
+    }
+}
+
+impl Stats {
+    /// Nothing has happened yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { began: now, kinds: [(); 3].map(|()| Tally::new()) }
+    }
+
+    /// A session begins to connect.
+    pub(super) const fn handle_begin(&mut self, kind: Kind) {
+        self.kinds[kind.index()].begun += 1;
+    }
+
+    /// An application listens to a session.
+    pub(super) fn handle_connect(&mut self, kind: Kind, took: Duration) {
+        let tally = &mut self.kinds[kind.index()];
+        tally.connected += 1;
+        tally.connects.saturating_record(micros(took));
+    }
+
+    /// A message was answered, not necessarily for the first time.
+    pub(super) fn handle_answer(&mut self, kind: Kind, now: Instant, took: Duration, arrival: Arrival) {
+        let second = self.second(kind, now);
+        if arrival != Arrival::Doubled {
+            second.answered += 1;
+        }
+        let tally = &mut self.kinds[kind.index()];
+        match arrival {
+            Arrival::Doubled => {
+                tally.doubled += 1;
+                return;
+            }
+            Arrival::Reordered => tally.reordered += 1,
+            Arrival::InOrder => {}
+        }
+        tally.answered += 1;
+        tally.latency.saturating_record(micros(took));
+    }
+
+    /// Something came that is no answer.
+    pub(super) const fn handle_stranger(&mut self, kind: Kind) {
+        self.kinds[kind.index()].strange += 1;
+    }
+
+    /// Something went over the wire, before a session was connected or after it.
+    pub(super) fn handle_cost(&mut self, kind: Kind, now: Instant, connected: bool, cost: Cost) {
+        self.second(kind, now).bytes += cost.bytes;
+        let tally = &mut self.kinds[kind.index()];
+        let is_request = u64::from(cost.way != Way::Frames);
+        if !connected {
+            tally.connect_requests += is_request;
+            tally.connect_bytes += cost.bytes;
+            return;
+        }
+        tally.requests += is_request;
+        tally.bytes += cost.bytes;
+        let batches = match cost.way {
+            Way::Get => &mut tally.polls,
+            Way::Post => &mut tally.posts,
+            Way::Upgrade | Way::Frames => return,
+        };
+        if let Some(batch) = batch_of(cost.messages).map(|index| &mut batches[index]) {
+            batch.requests += 1;
+            batch.messages += cost.messages;
+            batch.bytes += cost.bytes;
+        }
+    }
+
+    /// Something went wrong, and the session goes on.
+    pub(super) fn handle_fault(&mut self, kind: Kind, fault: &Fault) {
+        let trouble = self.kinds[kind.index()].errors.entry(fault.kind()).or_insert_with(|| Trouble {
+            count: 0,
+            example: Chain(fault).to_string(),
+            hint: fault.hint(),
+        });
+        trouble.count += 1;
+    }
+
+    /// A session has ended: by a fault, or because it was told to.
+    pub(super) fn handle_end(
+        &mut self,
+        kind: Kind,
+        connected: bool,
+        fault: Option<&Fault>,
+        sent: u64,
+        lost: u64,
+    ) {
+        if let Some(fault) = fault {
+            self.handle_fault(kind, fault);
+        }
+        let tally = &mut self.kinds[kind.index()];
+        tally.sent += sent;
+        tally.lost += lost;
+        match (connected, fault) {
+            (true, Some(_)) => tally.broken += 1,
+            (false, Some(_)) => tally.failed += 1,
+            (_, None) => {}
+        }
+    }
+
+    /// Sessions of one kind.
+    pub(super) const fn of(&self, kind: Kind) -> &Tally {
+        &self.kinds[kind.index()]
+    }
+
+    /// All sessions.
+    pub(super) fn all(&self) -> Tally {
+        let mut all = Tally::new();
+        for tally in &self.kinds {
+            all.add(tally);
+        }
+        all
+    }
+
+    fn second(&mut self, kind: Kind, now: Instant) -> &mut Second {
+        let at = now.saturating_duration_since(self.began).as_secs();
+        // A run of more than a week keeps counting into its last second.
+        let at = usize::try_from(at).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
+        let seconds = &mut self.kinds[kind.index()].seconds;
+        if seconds.len() <= at {
+            seconds.resize(at + 1, Second::default());
+        }
+        &mut seconds[at]
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self {
+            begun: 0,
+            connected: 0,
+            failed: 0,
+            broken: 0,
+            connects: histogram(),
+            sent: 0,
+            answered: 0,
+            lost: 0,
+            doubled: 0,
+            reordered: 0,
+            strange: 0,
+            latency: histogram(),
+            requests: 0,
+            bytes: 0,
+            connect_requests: 0,
+            connect_bytes: 0,
+            polls: Batches::default(),
+            posts: Batches::default(),
+            errors: BTreeMap::new(),
+            seconds: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.begun += other.begun;
+        self.connected += other.connected;
+        self.failed += other.failed;
+        self.broken += other.broken;
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.reordered += other.reordered;
+        self.strange += other.strange;
+        self.requests += other.requests;
+        self.bytes += other.bytes;
+        self.connect_requests += other.connect_requests;
+        self.connect_bytes += other.connect_bytes;
+        // All histograms have the same bounds, so that nothing can fail to fit.
+        let _ = self.connects.add(&other.connects);
+        let _ = self.latency.add(&other.latency);
+        for (own, others) in [(&mut self.polls, &other.polls), (&mut self.posts, &other.posts)] {
+            for (batch, other) in own.iter_mut().zip(others) {
+                batch.requests += other.requests;
+                batch.messages += other.messages;
+                batch.bytes += other.bytes;
+            }
+        }
+        for (kind, trouble) in &other.errors {
+            let own =
+                self.errors.entry(kind.clone()).or_insert_with(|| Trouble { count: 0, ..trouble.clone() });
+            own.count += trouble.count;
+        }
+        self.seconds.resize(self.seconds.len().max(other.seconds.len()), Second::default());
+        for (second, other) in self.seconds.iter_mut().zip(&other.seconds) {
+            second.answered += other.answered;
+            second.bytes += other.bytes;
+        }
+    }
+
+    /// HTTP requests for each answered message.
+    pub(super) fn requests_per_message(&self) -> Option<f64> {
+        ratio(self.requests, self.answered)
+    }
+
+    /// Bytes on the wire for each answered message, its answer and all overhead included.
+    pub(super) fn bytes_per_message(&self) -> Option<f64> {
+        ratio(self.bytes, self.answered)
+    }
+
+    /// Whether anything is wrong with what came.
+    pub(super) const fn has_disorder(&self) -> bool {
+        self.lost > 0 || self.doubled > 0 || self.reordered > 0
+    }
+}
+
+/// The quotient, where there is one.
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Where requests of so many messages are counted; `None` for those without.
+fn batch_of(messages: u64) -> Option<usize> {
+    let bits = u64::BITS - messages.checked_sub(1)?.leading_zeros();
+    Some((bits as usize).min(BATCHES - 1))
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// To three digits, up to an hour.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("these bounds are the library's own example's")
+}
+
+/// Up to 4096 messages, which is the most that is written at once.
+const BATCHES: usize = 13;
+const SECONDS_MAX: usize = 7 * 24 * 3600;
+
+#[cfg(test)]
+#[path = "stats/tests.rs"]
+mod tests;

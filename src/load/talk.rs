@@ -1,0 +1,313 @@
+//! What one session says and hears: numbered messages, their answers, and the heartbeat. Pure: time is passed in.
+//!
+//! A transport tells it of packets that came ([`Talk::handle_packet`]) and of time ([`Talk::handle_timeout`]), and writes
+//! what it wants to say ([`Talk::write`]). Messages are numbers until they are written, so that one that waits takes no memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::fault::Fault;
+use super::order::{Arrival, Order};
+use super::pace::Pace;
+use super::words::{Said, Words};
+use crate::codec::engineio::OpenPacket;
+use crate::packet::{Packet, Text};
+
+/// The state of one session.
+#[derive(Debug)]
+pub(super) struct Talk {
+    terms: Arc<Terms>,
+    words: Words,
+    heart: Heart,
+    phase: Phase,
+    /// Which part of a period its first message waits, so that sessions don't speak in step.
+    offset: Duration,
+    /// When message 0 is, or was, meant to go.
+    first: Option<Instant>,
+    /// The first number of the latest burst and when it was queued, where answers set the pace.
+    burst: Option<(u64, Instant)>,
+    /// When the first burst was queued of which something was given up.
+    stalled: Option<Instant>,
+    /// Messages of earlier bursts that are no longer waited for.
+    given_up: u64,
+    /// Packets that are no numbered messages.
+    control: Vec<Packet>,
+    /// Messages whose time has come.
+    queued: u64,
+    /// Messages that a transport has taken; never more than are queued.
+    written: u64,
+    order: Order,
+    /// The most that one request may hold.
+    payload_max: usize,
+}
+
+/// What all sessions have in common.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// How fast they talk.
+    pub(super) pace: Pace,
+    /// What they say.
+    pub(super) words: Words,
+    /// How long the last answers may take, and in a closed loop each.
+    pub(super) patience: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// The application has not said yet that it listens.
+    Greeting,
+    Talking,
+    /// Nothing more is queued; what is outstanding may come until then.
+    Stopping(Instant),
+}
+
+/// Who asks whether the other lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Heart {
+    /// Nobody.
+    Still,
+    /// Protocol 4: the server, before this.
+    Server { interval: Duration, timeout: Duration, deadline: Instant },
+    /// Protocol 3: the client, at the first; an answer is due at the second.
+    Client { interval: Duration, timeout: Duration, ping: Instant, deadline: Option<Instant> },
+}
+
+/// What a packet meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// Nothing that is counted.
+    Nothing,
+    /// The application listens: messages may go.
+    Greeting,
+    /// The answer to a message, so long after it was meant to be sent.
+    Answer(Duration, Arrival),
+    /// What nobody has asked for.
+    Stranger,
+}
+
+/// Who begins a heartbeat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Beat {
+    /// The server, as in protocol 4.
+    Server,
+    /// The client, as in protocol 3.
+    Client,
+}
+
+impl Talk {
+    /// A session that has yet to open; `share` of a period is what its first message waits.
+    pub(super) fn new(terms: &Arc<Terms>, share: f64) -> Self {
+        Self {
+            words: terms.words.clone(),
+            heart: Heart::Still,
+            phase: Phase::Greeting,
+            offset: terms.pace.period().mul_f64(share.clamp(0.0, 1.0)),
+            first: None,
+            burst: None,
+            stalled: None,
+            given_up: 0,
+            control: Vec::new(),
+            queued: 0,
+            written: 0,
+            order: Order::default(),
+            payload_max: PAYLOAD_MAX,
+            terms: Arc::clone(terms),
+        }
+    }
+
+    /// The transport is there; an Engine.IO server has sent its open packet.
+    pub(super) fn handle_open(
+        &mut self,
+        open: Option<(&OpenPacket, Beat)>,
+        now: Instant,
+    ) -> Result<Heard, Fault> {
+        if let Some((open, beat)) = open {
+            let (interval, timeout) = (open.ping_interval, open.ping_timeout);
+            self.heart = match beat {
+                Beat::Server => Heart::Server { interval, timeout, deadline: now + interval + timeout },
+                Beat::Client => Heart::Client { interval, timeout, ping: now + interval, deadline: None },
+            };
+            self.payload_max = open.max_payload.unwrap_or(PAYLOAD_MAX);
+        }
+        let longest = self.words.len() + PACKET_EXTRA;
+        if longest > self.payload_max {
+            return Err(Fault::TooLarge { payload_max: self.payload_max });
+        }
+        self.control.extend(self.words.greeting());
+        Ok(if self.words.wait_for_greeting() { Heard::Nothing } else { self.begin(now) })
+    }
+
+    /// A packet has come.
+    pub(super) fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<Heard, Fault> {
+        match packet {
+            Packet::Ping(data) => {
+                if let Heart::Server { interval, timeout, deadline } = &mut self.heart {
+                    *deadline = now + *interval + *timeout;
+                    self.control.push(Packet::Pong(data));
+                }
+                Ok(Heard::Nothing)
+            }
+            Packet::Pong(_) => {
+                if let Heart::Client { deadline, .. } = &mut self.heart {
+                    *deadline = None;
+                }
+                Ok(Heard::Nothing)
+            }
+            Packet::Message(message) => match self.words.read(&message) {
+                Said::Greeting if self.phase == Phase::Greeting => Ok(self.begin(now)),
+                Said::Refusal => Err(Fault::Refused),
+                Said::Answer(number) if number < self.written => Ok(self.answered(number, now)),
+                Said::Greeting | Said::Answer(_) | Said::Stranger => Ok(Heard::Stranger),
+            },
+            Packet::Close => Err(Fault::Closed(None)),
+            Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(Heard::Nothing),
+        }
+    }
+
+    /// Queues what is due, and keeps the heartbeat.
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), Fault> {
+        match &mut self.heart {
+            Heart::Still => {}
+            Heart::Server { interval, timeout, deadline } => {
+                if *deadline <= now {
+                    return Err(Fault::Silent(*interval + *timeout));
+                }
+            }
+            Heart::Client { interval, timeout, ping, deadline } => {
+                if deadline.is_some_and(|deadline| deadline <= now) {
+                    return Err(Fault::Silent(*timeout));
+                }
+                if *ping <= now {
+                    *ping = now + *interval;
+                    *deadline = deadline.or(Some(now + *timeout));
+                    self.control.push(Packet::Ping(Text::default()));
+                }
+            }
+        }
+        if self.phase == Phase::Talking {
+            self.queue(now);
+        }
+        Ok(())
+    }
+
+    /// No further message is begun; what is outstanding is waited for.
+    pub(super) fn handle_stop(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Stopping(_)) {
+            let patience = if self.first.is_some() { self.terms.patience } else { Duration::ZERO };
+            self.phase = Phase::Stopping(now + patience);
+        }
+    }
+
+    /// When to call [`Talk::handle_timeout`] next.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        let heart = match self.heart {
+            Heart::Still => None,
+            Heart::Server { deadline, .. } => Some(deadline),
+            Heart::Client { ping, deadline, .. } => {
+                Some(deadline.map_or(ping, |deadline| deadline.min(ping)))
+            }
+        };
+        let own = match self.phase {
+            Phase::Greeting => None,
+            Phase::Talking if self.terms.pace.goes_on_answer() => {
+                self.burst.map(|(_, at)| at + self.terms.patience)
+            }
+            Phase::Talking => self.intended(self.queued),
+            Phase::Stopping(deadline) => Some(deadline),
+        };
+        heart.into_iter().chain(own).min()
+    }
+
+    /// Whether there is something to write.
+    pub(super) fn wants_to_write(&self) -> bool {
+        !self.control.is_empty() || self.written < self.queued
+    }
+
+    /// Hands out what is to be written, as much as one request may hold; says how many are messages.
+    pub(super) fn write(&mut self, packets: &mut Vec<Packet>) -> u64 {
+        packets.append(&mut self.control);
+        let each = self.words.len() + PACKET_EXTRA;
+        let room = self.payload_max.saturating_sub(packets.len() * PACKET_EXTRA) / each;
+        let count = (self.queued - self.written).min(room.clamp(1, BATCH_MAX) as u64);
+        self.words.write(self.written..self.written + count, packets);
+        self.written += count;
+        count
+    }
+
+    /// Whether nothing is left to do but to say goodbye.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let Phase::Stopping(deadline) = self.phase else { return false };
+        let all_done = self.written == self.queued && self.order.come() == self.written;
+        all_done || deadline <= now
+    }
+
+    /// The last words.
+    pub(super) fn goodbye(&self) -> impl Iterator<Item = Packet> {
+        self.words.goodbye()
+    }
+
+    /// How many messages a transport has taken.
+    pub(super) const fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// How many of them nobody has answered.
+    pub(super) fn lost(&self) -> u64 {
+        self.written - self.order.come()
+    }
+
+    fn begin(&mut self, now: Instant) -> Heard {
+        self.phase = Phase::Talking;
+        self.first = Some(now + self.offset);
+        self.queue(now);
+        Heard::Greeting
+    }
+
+    fn queue(&mut self, now: Instant) {
+        let pace = &self.terms.pace;
+        if pace.goes_on_answer() {
+            let unanswered = self.queued - self.order.come();
+            let late = self.burst.filter(|(_, at)| *at + self.terms.patience <= now);
+            if unanswered <= self.given_up || late.is_some() {
+                // Messages that were lost would end the loop: after a while it goes on without them.
+                self.given_up = unanswered;
+                self.stalled = self.stalled.or(late.map(|(_, at)| at));
+                self.burst = Some((self.queued, now));
+                self.queued = pace.burst_end(self.queued);
+            }
+            return;
+        }
+        while self.intended(self.queued).is_some_and(|due| due <= now) {
+            self.queued = pace.burst_end(self.queued);
+        }
+    }
+
+    fn answered(&mut self, number: u64, now: Instant) -> Heard {
+        let arrival = self.order.handle(number);
+        // Where a rate is set it counts from when the message should have gone, however late it went: otherwise a stall
+        // would hide all those that it kept from being sent (coordinated omission).
+        let queued = self.burst.and_then(|(first, at)| if number < first { self.stalled } else { Some(at) });
+        let since = self.intended(number).or(queued).unwrap_or(now);
+        if self.phase == Phase::Talking && self.terms.pace.goes_on_answer() {
+            self.queue(now);
+        }
+        Heard::Answer(now.saturating_duration_since(since), arrival)
+    }
+
+    fn intended(&self, number: u64) -> Option<Instant> {
+        self.first?.checked_add(self.terms.pace.due(number)?)
+    }
+}
+
+/// What a request may hold where the server doesn't say: the reference's default.
+const PAYLOAD_MAX: usize = 1_000_000;
+/// A type, a separator, a length.
+const PACKET_EXTRA: usize = 16;
+/// The most that is written at once; real clients have no bound but the payload's.
+const BATCH_MAX: usize = 4096;
+
+#[cfg(test)]
+#[path = "talk/tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! What is wrong with a server or a command line is said so that somebody can do something about it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{Proxy, command, echo, faithful, free_port, load, read};
+
+#[test]
+fn a_dead_server_is_told_of_and_the_code_is_1() {
+    let url = format!("http://{}/socket.io/", free_port());
+    for transport in ["polling", "websocket", "upgrade"] {
+        let run = load(&[&url, "--socketio", "-n", "3", "-d", "100ms", "--transport", transport]);
+        assert_eq!(run.code, 1);
+        assert!(run.err.starts_with(&format!("polliwog: nothing could connect to {url}: cannot connect: ")));
+        assert!(run.err.contains("refused"), "{}", run.err);
+        assert!(run.out.contains("3  connection refused: "), "{}", run.out);
+    }
+}
+
+#[test]
+fn a_host_that_nobody_knows_is_told_of() {
+    let run = load(&["http://nowhere.test/", "-d", "100ms"]);
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert!(run.err.starts_with("polliwog: nowhere.test cannot be found: "), "{}", run.err);
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2() {
+    for args in [
+        &[][..],
+        &["localhost"],
+        &["http://127.0.0.1", "--transport", "carrier-pigeon"],
+        &["http://127.0.0.1", "--rate", "fast"],
+        &["ws://127.0.0.1", "--plain", "--transport", "polling"],
+        &["http://127.0.0.1:1", "--source", "::1"],
+        &["http://127.0.0.1:1", "--config", "config.toml"],
+    ] {
+        let run = load(args);
+        assert_eq!((run.code, run.out.as_str()), (2, ""), "{args:?}");
+        assert!(!run.err.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_path_is_guessed_at() {
+    let proxy = Proxy::demo();
+    let run = load(&[&format!("{}/wrong/", proxy.url()), "--socketio", "-n", "2", "-d", "100ms"]);
+    assert_eq!(run.code, 1);
+    assert!(run.out.contains("2  the handshake answered 404: "), "{}", run.out);
+    assert!(run.out.contains("is the path right?"), "{}", run.out);
+}
+
+#[test]
+fn a_full_proxy_refuses_some_and_serves_the_others() {
+    let proxy = Proxy::demo_with("max_sessions = 2");
+    let run = load(&[&proxy.url(), "--socketio", "-n", "4", "--rate", "10", "-d", "500ms", "--json", "-"]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let figures = run.json();
+    assert_eq!(
+        (&figures["connected"], &figures["failed"], &figures["lost"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+    assert_eq!(figures["errors"]["the handshake answered 503"]["count"], 2);
+}
+
+#[test]
+fn a_server_that_dies_breaks_its_sessions() {
+    let mut proxy = Proxy::demo();
+    let args = ["--socketio", "-n", "4", "--rate", "5", "-d", "20s", "--json", "-"];
+    let child = command(&[&[proxy.url().as_str()], &args[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(700));
+    proxy.kill();
+    // All its sessions are over, so there is nothing to go on for.
+    let run = read(&child.wait_with_output().unwrap());
+    let figures = run.json();
+    assert_eq!((&figures["connected"], &figures["broken"]), (&4.into(), &4.into()), "{figures:#}");
+    assert!(figures["seconds"].as_f64().unwrap() < 15.0);
+}
+
+#[test]
+fn a_server_that_speaks_something_else_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>");
+        }
+    });
+    let run = load(&[&url, "-n", "1", "-d", "100ms"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("not Engine.IO: <html></html>"), "{}", run.err);
+}
+
+#[test]
+fn socket_io_that_is_spoken_to_in_echoes_is_guessed_at() {
+    let proxy = Proxy::demo();
+    let url = format!("{}/socket.io/", proxy.url());
+    let run = load(&[&url, "-n", "1", "--rate", "5", "-d", "500ms", "--drain", "100ms"]);
+    assert!(run.out.contains("--socketio"), "{}", run.out);
+}
+
+#[test]
+fn too_few_files_are_hinted_at() {
+    let url = format!("ws://{}/", echo(faithful));
+    let script =
+        format!("ulimit -n 24; exec {} load {url} --plain -n 40 -d 300ms", env!("CARGO_BIN_EXE_polliwog"));
+    let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    let run = read(&output);
+    assert!(run.out.contains("no more files") && run.out.contains("ulimit -n"), "{run:?}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_of_before_the_run() {
+    let run = load(&["http://127.0.0.1:1/", "--html", "/nowhere/x.html", "-d", "1h"]);
+    assert_eq!((run.code, run.out.as_str()), (1, ""));
+    assert!(run.err.contains("/nowhere/x.html"), "{}", run.err);
+}
+
+#[test]
+fn an_interrupt_ends_the_run_with_its_table() {
+    let proxy = Proxy::demo();
+    let args = ["--socketio", "-n", "2", "--rate", "10", "-d", "1h"];
+    let child = command(&[&[proxy.url().as_str()], &args[..]].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(700));
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let run = read(&child.wait_with_output().unwrap());
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert!(run.out.contains("latency p50"), "{}", run.out);
+}

@@ -1,0 +1,13 @@
+//! `polliwog load` as a user meets it: against the proxy with its demo, and against servers that misbehave.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "all of this crate is tests: it fails by panicking, and measures real time"
+)]
+
+mod clean;
+mod disorder;
+mod faults;
+mod reports;
+mod support;

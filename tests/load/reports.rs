@@ -1,0 +1,53 @@
+//! The table, the JSON and the page.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Proxy, load, place};
+
+#[test]
+fn a_run_is_told_as_a_table_as_json_and_as_a_page() {
+    let proxy = Proxy::demo();
+    let (json, html) = (place("run.json"), place("run.html"));
+    let args =
+        ["--socketio", "-n", "4", "--rate", "20", "-d", "1s", "--transport", "polling=50,websocket=50"];
+    let files = ["--json", json.to_str().unwrap(), "--html", html.to_str().unwrap()];
+    let run = load(&[&[proxy.url().as_str()], &args[..], &files[..]].concat());
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+
+    for row in ["connected", "lost", "doubled", "reordered", "latency p50", "p99.9", "requests per message"] {
+        assert!(run.out.lines().any(|line| line.trim_start().starts_with(row)), "no {row} in {}", run.out);
+    }
+    let head = run.out.lines().find(|line| line.contains("polling ")).unwrap();
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["polling", "websocket", "all"]);
+
+    let text = fs::read_to_string(json).unwrap();
+    let figures: Value = serde_json::from_str(&text).unwrap();
+    for tally in [&figures, &figures["transports"]["polling"], &figures["transports"]["websocket"]] {
+        for key in ["sessions", "messages", "lost", "doubled", "reordered"] {
+            assert!(tally[key].is_u64(), "{key} of {tally:#}");
+        }
+        for key in ["bytes_per_message", "requests_per_message"] {
+            assert!(tally[key].is_f64(), "{key} of {tally:#}");
+        }
+        let latency =
+            ["p50", "p90", "p99", "p99.9", "max"].map(|key| tally["latency_us"][key].as_u64().unwrap());
+        assert!(latency.is_sorted() && latency[0] > 0, "{latency:?}");
+        assert!(tally["distribution"].as_array().unwrap().len() > 2);
+    }
+    let sum =
+        |key: &str| ["polling", "websocket"].map(|kind| figures["transports"][kind][key].as_u64().unwrap());
+    assert_eq!(sum("messages").iter().sum::<u64>(), figures["messages"].as_u64().unwrap());
+
+    let page = fs::read_to_string(html).unwrap();
+    let embedded = page.split("const run = ").nth(1).unwrap().split(";\n").next().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(embedded).unwrap(), figures);
+}
+
+#[test]
+fn json_on_the_standard_output_is_alone_there() {
+    let proxy = Proxy::demo();
+    let run = load(&[&proxy.url(), "--socketio", "-n", "1", "-d", "200ms", "--json", "-"]);
+    assert_eq!(run.json()["sessions"], 1);
+}

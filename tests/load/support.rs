@@ -1,0 +1,189 @@
+//! The proxy as a process, an echo that may misbehave, and runs of the load generator.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// A running proxy, killed when the test is over.
+pub(crate) struct Proxy {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Proxy {
+    /// In front of the embedded Socket.IO server.
+    pub(crate) fn demo() -> Self {
+        Self::start("/socket.io/", "kind = 'demo'", "")
+    }
+
+    /// In front of a plain WebSocket server, for clients of Engine.IO.
+    pub(crate) fn before(backend: SocketAddr) -> Self {
+        Self::start("/engine.io/", &format!("kind = 'websocket'\nurl = 'ws://{backend}/'"), "")
+    }
+
+    /// The same, with more lines for the configuration's `[server]`.
+    pub(crate) fn demo_with(server: &str) -> Self {
+        Self::start("/socket.io/", "kind = 'demo'", server)
+    }
+
+    fn start(path: &str, upstream: &str, server: &str) -> Self {
+        for _ in 0..5 {
+            let (address, admin) = (free_port(), free_port());
+            let config = place(&format!("proxy-{}.toml", address.port()));
+            let toml = format!(
+                "[server]\nlisten = ['{address}']\n{server}\n[admin]\nlisten = '{admin}'\n\
+                 [[routes]]\npath = '{path}'\ndialect = 'engine.io'\nupstream = 'b'\n[upstreams.b]\n{upstream}\n"
+            );
+            fs::write(&config, toml).unwrap();
+            let child = Command::new(env!("CARGO_BIN_EXE_polliwog"))
+                .arg("--config")
+                .arg(&config)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut proxy = Self { child, address };
+            if proxy.answers() {
+                return proxy;
+            }
+        }
+        panic!("no free ports");
+    }
+
+    fn answers(&mut self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            if TcpStream::connect(self.address).is_ok() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the proxy neither listens nor ends");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What an echo makes of a message: the messages that it says, given the one it hears and the one before.
+pub(crate) type Manner = fn(&str, Option<&str>) -> Vec<String>;
+
+/// Says everything once.
+pub(crate) fn faithful(message: &str, _: Option<&str>) -> Vec<String> {
+    vec![message.to_owned()]
+}
+
+/// A plain WebSocket server that echoes in its own manner.
+pub(crate) fn echo(manner: Manner) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It ends with the test's process.
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || converse(stream, manner));
+        }
+    });
+    address
+}
+
+fn converse(stream: TcpStream, manner: Manner) {
+    stream.set_nodelay(true).unwrap();
+    let Ok(mut socket) = tungstenite::accept(stream) else { return };
+    let mut before = None;
+    while let Ok(message) = socket.read() {
+        let Message::Text(text) = message else { continue };
+        for answer in manner(&text, before.as_deref()) {
+            if socket.send(Message::text(answer)).is_err() {
+                return;
+            }
+        }
+        before = Some(text.to_string());
+    }
+}
+
+/// Which message this is.
+pub(crate) fn number(message: &str) -> u64 {
+    message.split(':').next().unwrap().parse().unwrap()
+}
+
+/// What a run has left behind.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    /// The figures, where JSON went to the standard output.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
+/// Runs the load generator to its end.
+pub(crate) fn load(args: &[&str]) -> Run {
+    let output = command(args).output().unwrap();
+    read(&output)
+}
+
+/// The load generator, not yet running.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polliwog"));
+    command.arg("load").args(args).stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn read(output: &Output) -> Run {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let code = output.status.code().expect("ended by a signal");
+    Run { code, out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// A file of this process's own.
+pub(crate) fn place(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder.join(name)
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> SocketAddr {
+    // Below what the system gives to outgoing connections, and apart from what other processes of these tests try.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let first = u16::try_from(std::process::id() % 400).unwrap() * 25;
+        let address = SocketAddr::from(([127, 0, 0, 1], 12_000 + first + step));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}

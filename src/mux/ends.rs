@@ -64,7 +64,7 @@ impl Line {
     /// Ends a session from the middle: both sides hear why.
     pub(super) fn sever(&mut self, id: Id, closing: &Closing, now: Instant) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
-        stream.end.get_or_insert_with(|| closing.clone());
+        stream.end = Some(closing.clone());
         if stream.closing.is_none() {
             stream.closing = Some(closing.clone());
             self.closed.push_back((now, id));

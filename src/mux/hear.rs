@@ -123,8 +123,6 @@ impl Line {
         if answer.is_ok() {
             stream.stage = Stage::Open;
             stream.stage_due = false;
-            self.queue(id);
-            self.feed(id);
         } else {
             self.sessions.remove(&id);
         }
@@ -132,7 +130,6 @@ impl Line {
     }
 
     fn hear_message(&mut self, id: Id, seq: u64, message: Message, now: Instant) -> Result<(), Violation> {
-        let too_large = self.hello.max_message.is_some_and(|max| message.len() as u64 > max);
         let Some(stream) = self.sessions.get_mut(&id) else {
             self.refuse(id);
             return Ok(());
@@ -143,15 +140,9 @@ impl Line {
         if stream.heard_end {
             return Err(Violation("a message behind its x"));
         }
-        let within = stream.hear(seq, message, &self.terms)?;
-        if !stream.held || stream.closing.is_some() {
-            stream.forget_incoming();
-        } else if too_large {
-            self.sever(id, &Closing::new(1009, "message too large"), now);
-        } else if !within {
-            self.sever(id, &Closing::new(1008, "over its credit"), now);
-        } else {
-            self.events.push_back(Event::Readable(id));
+        match stream.hear(seq, message, self.hello.max_message, &self.terms)? {
+            Some(fault) => self.sever(id, &fault, now),
+            None => self.events.push_back(Event::Readable(id)),
         }
         self.note_news(id);
         Ok(())

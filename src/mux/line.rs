@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use super::frame::{Accepted, Denied, Frame, Held, Hello, Id, Open};
-use super::stream::{Stage, Stream, Terms};
+use super::stream::{Stage, Stream, TOO_LARGE, Terms};
 use crate::packet::{Closing, Message};
 
 /// Which side of the connection this is.
@@ -186,7 +186,7 @@ impl Line {
     pub fn send(&mut self, id: Id, message: Message, now: Instant) {
         let max = self.theirs.as_ref().and_then(|theirs| theirs.max_message).or(self.hello.max_message);
         if max.is_some_and(|max| message.len() as u64 > max) {
-            self.sever(id, &Closing::new(1009, "message too large"), now);
+            self.sever(id, &TOO_LARGE, now);
         } else if let Some(stream) = self.sessions.get_mut(&id) {
             stream.send(message);
             self.queue(id);
@@ -280,7 +280,7 @@ impl Line {
     pub(super) fn feed(&mut self, id: Id) {
         if let Some(stream) = self.sessions.get_mut(&id)
             && stream.starved
-            && (stream.has_room(&self.terms) || !stream.is_open())
+            && stream.has_room(&self.terms)
         {
             stream.starved = false;
             self.events.push_back(Event::Writable(id));

@@ -197,22 +197,36 @@ impl Stream {
         Some(Frame::Close(id, self.outgoing.next - 1, closing.clone()))
     }
 
-    /// A message came. Whether it was within its credit.
-    pub(super) fn hear(&mut self, seq: u64, message: Message, terms: &Terms) -> Result<bool, Violation> {
+    /// A message came. What is wrong with it, if anybody here still wants one.
+    pub(super) fn hear(
+        &mut self,
+        seq: u64,
+        message: Message,
+        max: Option<u64>,
+        terms: &Terms,
+    ) -> Result<Option<Closing>, Violation> {
+        let wanted = self.held && self.closing.is_none();
         let incoming = &mut self.incoming;
         if seq != incoming.got + 1 {
             return Err(Violation("a seq is out of order"));
         }
         incoming.got = seq;
-        let waits = incoming.bytes - incoming.taken;
+        let (len, waits) = (message.len() as u64, incoming.bytes - incoming.taken);
         let within = if terms.credit { incoming.bytes < incoming.granted } else { waits < terms.window };
-        // Empty messages cost no credit, and yet they cost.
-        let within = within && incoming.waiting.len() < MESSAGES_MAX;
-        incoming.bytes += message.len() as u64;
-        if within {
-            incoming.waiting.push_back(message);
+        incoming.bytes += len;
+        if !wanted {
+            // It crossed with our `x`.
+            return Ok(None);
         }
-        Ok(within)
+        if max.is_some_and(|max| len > max) {
+            return Ok(Some(TOO_LARGE));
+        }
+        // Empty messages cost no credit, and yet they cost.
+        if !within || incoming.waiting.len() >= MESSAGES_MAX {
+            return Ok(Some(OVER_CREDIT));
+        }
+        incoming.waiting.push_back(message);
+        Ok(None)
     }
 
     /// The next message that came.
@@ -225,7 +239,6 @@ impl Stream {
     /// Throws away what came and nobody wants any more.
     pub(super) fn forget_incoming(&mut self) {
         self.incoming.waiting = VecDeque::new();
-        self.incoming.taken = self.incoming.bytes;
     }
 
     /// The last `seq` that came.
@@ -240,7 +253,7 @@ impl Stream {
         if terms.credit && raise >= terms.window.div_ceil(2) {
             return Some(true);
         }
-        if incoming.got > incoming.acknowledged && (terms.keeps || terms.credit) { Some(false) } else { None }
+        if incoming.got > incoming.acknowledged && terms.keeps { Some(false) } else { None }
     }
 
     /// What is to be told of it.
@@ -248,7 +261,7 @@ impl Stream {
         let incoming = &mut self.incoming;
         incoming.acknowledged = incoming.got;
         incoming.granted = incoming.taken + terms.window;
-        Ack { id, seq: incoming.got, limit: if terms.credit { incoming.granted } else { 0 } }
+        Ack { id, seq: incoming.got, limit: incoming.granted }
     }
 
     /// The same, after a break.
@@ -306,5 +319,9 @@ impl Outgoing {
     }
 }
 
+/// A message is larger than its receiver takes.
+pub(super) const TOO_LARGE: Closing = Closing::new(1009, "message too large");
+/// A message was sent at or beyond the limit.
+const OVER_CREDIT: Closing = Closing::new(1008, "over its credit");
 /// How many messages may wait in one direction, however short they are.
 const MESSAGES_MAX: usize = 1 << 16;

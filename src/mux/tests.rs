@@ -2,6 +2,7 @@
 
 mod again;
 mod breaks;
+mod edges;
 mod rules;
 mod wire;
 

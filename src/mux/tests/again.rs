@@ -105,3 +105,105 @@ fn news_waits_for_the_greeting() {
     while backend.poll().is_some() {}
     assert_eq!(backend.wants_acks(), Some(true));
 }
+
+/// What the other side says it still has.
+fn holding(sessions: &[Held]) -> Frame {
+    Frame::Sync { epoch: None, sessions: sessions.to_vec(), more: false }
+}
+
+#[test]
+fn answers_that_were_not_written_before_a_break_are_forgotten() {
+    let (mut proxy, mut backend) = pair(100);
+    let stranger = Id::new(77).expect("in range");
+    let asked = proxy.open(opening()).expect("a number");
+    exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
+    backend.deny(asked, denied());
+    backend.handle(Frame::Message(stranger, 1, text("?")), now()).expect("sound");
+    backend.drain(3);
+    proxy.connect();
+    backend.connect();
+    while let Some(frame) = proxy.poll() {
+        backend.handle(frame, now()).expect("sound");
+    }
+    let said: Vec<_> = std::iter::from_fn(|| backend.poll()).skip(2).collect();
+    assert_eq!(said, [Frame::Drain(3)]);
+}
+
+#[test]
+fn what_was_acknowledged_cannot_be_asked_for_again() {
+    let (mut proxy, mut backend) = pair(100);
+    let id = session(&mut proxy, &mut backend);
+    proxy.send(id, text("got"), now());
+    exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
+    broken(&mut proxy);
+    proxy.handle(hello(100, true), now()).expect("sound");
+    assert!(proxy.handle(holding(&[Held { id, seq: Some(0), limit: 100 }]), now()).is_err());
+}
+
+#[test]
+fn a_list_without_an_end_is_a_violation() {
+    let (mut proxy, _) = pair(100);
+    broken(&mut proxy);
+    proxy.handle(hello(100, true), now()).expect("sound");
+    let held = Held { id: Id::new(9).expect("in range"), seq: Some(0), limit: 0 };
+    let part = Frame::Sync { epoch: None, sessions: vec![held; 10_000], more: true };
+    assert!((0..10).any(|_| proxy.handle(part.clone(), now()).is_err()));
+}
+
+#[test]
+fn an_ok_is_said_again_only_to_who_has_not_heard_it() {
+    let (mut proxy, mut backend) = pair(100);
+    let id = session(&mut proxy, &mut backend);
+    for (seq, oks) in [(Some(0), 0), (None, 1)] {
+        backend.connect();
+        let epoch = "epoch".to_owned();
+        let hello = Hello { epoch: epoch.clone(), credit: 100, resume_ms: 1, ..Hello::default() };
+        backend.handle(Frame::Hello(hello), now()).expect("sound");
+        let sessions = vec![Held { id, seq, limit: 100 }];
+        backend.handle(Frame::Sync { epoch: Some(epoch), sessions, more: false }, now()).expect("sound");
+        let said = std::iter::from_fn(|| backend.poll()).filter(|frame| matches!(frame, Frame::Ok(..)));
+        assert_eq!(said.count(), oks, "{seq:?}");
+    }
+}
+
+#[test]
+fn a_client_that_gave_up_in_a_break_is_not_asked_for_again() {
+    let (mut proxy, _) = pair(100);
+    let id = proxy.open(opening()).expect("a number");
+    while proxy.poll().is_some() {}
+    proxy.disconnect();
+    proxy.close(id, Closing::default(), now());
+    broken(&mut proxy);
+    proxy.handle(hello(100, true), now()).expect("sound");
+    proxy.handle(holding(&[]), now()).expect("sound");
+    assert_eq!((proxy.poll(), proxy.sessions.len()), (None, 0));
+}
+
+#[test]
+fn a_proxy_that_forgot_a_session_ends_it_with_1006() {
+    let (mut proxy, mut backend) = pair(100);
+    let id = session(&mut proxy, &mut backend);
+    backend.connect();
+    let epoch = "epoch".to_owned();
+    let hello = Hello { epoch: epoch.clone(), credit: 100, resume_ms: 1, ..Hello::default() };
+    backend.handle(Frame::Hello(hello), now()).expect("sound");
+    backend.handle(sync(Some("epoch"), false), now()).expect("sound");
+    assert_eq!(
+        taken(&mut backend, id),
+        [Notice::Closed(Closing::new(1006, "the proxy has lost the session"))]
+    );
+}
+
+#[test]
+fn who_waited_for_room_hears_of_the_limit_that_a_sync_brings() {
+    let (mut proxy, mut backend) = pair(4);
+    let id = session(&mut proxy, &mut backend);
+    proxy.send(id, text("four"), now());
+    exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
+    assert!(!proxy.poll_room(id));
+    broken(&mut proxy);
+    proxy.handle(hello(4, true), now()).expect("sound");
+    events(&mut proxy);
+    proxy.handle(holding(&[Held { id, seq: Some(1), limit: 8 }]), now()).expect("sound");
+    assert_eq!(events(&mut proxy), [Event::Writable(id)]);
+}

@@ -192,8 +192,22 @@ impl Names {
     where
         Family<M>: Metric,
     {
+        self.measured(name, help, Unit::Bytes)
+    }
+
+    fn seconds<M>(&mut self, name: &'static str, help: &'static str) -> Family<M>
+    where
+        Family<M>: Metric,
+    {
+        self.measured(name, help, Unit::Seconds)
+    }
+
+    fn measured<M>(&mut self, name: &'static str, help: &'static str, unit: Unit) -> Family<M>
+    where
+        Family<M>: Metric,
+    {
         let family = Family::default();
-        self.0.register_with_unit(name, help, Unit::Bytes, family.clone());
+        self.0.register_with_unit(name, help, unit, family.clone());
         family
     }
 
@@ -208,6 +222,20 @@ impl Names {
             broken: self.family("polliwog_forwards_broken", "Forwarded answers and tunnels that broke off"),
             messages: self.family("polliwog_messages", "Messages of the application that crossed the proxy"),
             message_bytes: self.bytes("polliwog_message", "Payload of these messages"),
+            overhead: self.bytes(
+                "polliwog_overhead",
+                "What bodies of polls and POSTs, and WebSocket frames, took beyond that payload, before compression",
+            ),
+            heads: self.bytes(
+                "polliwog_head",
+                "Heads of the HTTP requests of sessions and of their answers, as far as they are known",
+            ),
+            saved: self.bytes("polliwog_compression_saved", "What compression took off answers to polls"),
+            waits: self.seconds(
+                "polliwog_delivery_wait",
+                "From a message's arrival from the upstream to its hand-over to the client's connection; in the answer to \
+                 a poll the oldest message counts",
+            ),
             polls_parked: self.family("polliwog_polls_parked", "Polls that wait for something to fetch"),
             batch_packets: self.family("polliwog_batch_packets", "Packets in the answer to one poll"),
             batch_bytes: self.bytes("polliwog_batch", "Size of the answer to one poll"),

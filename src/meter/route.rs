@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::Metrics;
 use super::family::{Family, Labels};
-use super::sizes::Sizes;
+use super::sizes::{Sizes, Waits};
 use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
 
 /// Counts for one route.
@@ -58,14 +59,39 @@ impl Meter {
         self.0.broken[reason as usize].inc();
     }
 
-    /// The client sent messages.
-    pub fn from_client(&self, messages: u64, bytes: u64) {
-        self.0.moved(Direction::FromClient, messages, bytes);
+    /// The client sent messages, with this much payload.
+    pub fn from_client(&self, transport: Transport, messages: u64, bytes: u64) {
+        self.0.moved(Direction::FromClient, transport, messages, bytes);
     }
 
-    /// The client was handed messages.
-    pub fn to_client(&self, messages: u64, bytes: u64) {
-        self.0.moved(Direction::ToClient, messages, bytes);
+    /// The client was handed messages, with this much payload.
+    pub fn to_client(&self, transport: Transport, messages: u64, bytes: u64) {
+        self.0.moved(Direction::ToClient, transport, messages, bytes);
+    }
+
+    /// Bodies and frames took this much more than the payload in them.
+    pub fn overhead(&self, direction: Direction, transport: Transport, bytes: u64) {
+        self.0.overhead[direction as usize][transport as usize].inc_by(bytes);
+    }
+
+    /// A frame of a WebSocket had a header, and `len` bytes of which the application has `payload`.
+    pub fn frame(&self, direction: Direction, header: usize, len: usize, payload: usize) {
+        self.overhead(direction, Transport::WebSocket, (header + len.saturating_sub(payload)) as u64);
+    }
+
+    /// A request's head came, or that of its answer goes.
+    pub fn head(&self, direction: Direction, transport: Transport, bytes: usize) {
+        self.0.heads[direction as usize][transport as usize].inc_by(bytes as u64);
+    }
+
+    /// An answer to a poll was made shorter by this much.
+    pub fn compressed(&self, saved: usize) {
+        self.0.saved.inc_by(saved as u64);
+    }
+
+    /// A message, or the oldest of a batch, was handed to the client's connection so long after it had come.
+    pub fn delivered_after(&self, transport: Transport, wait: Duration) {
+        self.0.waits[transport as usize].observe(wait);
     }
 
     /// A poll waits for something to fetch.
@@ -104,10 +130,17 @@ pub(super) struct Routes {
     pub(super) broken: Family<Counter>,
     pub(super) messages: Family<Counter>,
     pub(super) message_bytes: Family<Counter>,
+    pub(super) overhead: Family<Counter>,
+    pub(super) heads: Family<Counter>,
+    pub(super) saved: Family<Counter>,
+    pub(super) waits: Family<Waits>,
     pub(super) polls_parked: Family<Gauge>,
     pub(super) batch_packets: Family<Sizes>,
     pub(super) batch_bytes: Family<Sizes>,
 }
+
+/// A counter for each direction of each transport.
+type Ways = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
 
 /// A route's counters, each at the index of its word.
 #[derive(Debug)]
@@ -122,8 +155,12 @@ struct Counters {
     /// Made when they are first needed: most pairs of an operation and a status never happen.
     requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
     broken: [Counter; Broken::ALL.len()],
-    messages: [Counter; Direction::ALL.len()],
-    message_bytes: [Counter; Direction::ALL.len()],
+    messages: Ways,
+    message_bytes: Ways,
+    overhead: Ways,
+    heads: Ways,
+    saved: Counter,
+    waits: [Waits; Transport::ALL.len()],
     polls_parked: Gauge,
     batch_packets: Sizes,
     batch_bytes: Sizes,
@@ -135,6 +172,9 @@ impl Counters {
         let with = |more: &[(&'static str, &'static str)]| with(&labels, more);
         let transport = |index: usize| ("transport", Transport::ALL[index].word());
         let direction = |index: usize| ("direction", Direction::ALL[index].word());
+        let ways = |family: &Family<Counter>| -> Ways {
+            from_fn(|i| from_fn(|j| family.series(with(&[direction(i), transport(j)]))))
+        };
         Self {
             families: families.clone(),
             handshakes: from_fn(|i| families.handshakes.series(with(&[("outcome", Outcome::ALL[i].word())]))),
@@ -150,8 +190,12 @@ impl Counters {
             }),
             requests: from_fn(|_| from_fn(|_| OnceLock::new())),
             broken: from_fn(|i| families.broken.series(with(&[("reason", Broken::ALL[i].word())]))),
-            messages: from_fn(|i| families.messages.series(with(&[direction(i)]))),
-            message_bytes: from_fn(|i| families.message_bytes.series(with(&[direction(i)]))),
+            messages: ways(&families.messages),
+            message_bytes: ways(&families.message_bytes),
+            overhead: ways(&families.overhead),
+            heads: ways(&families.heads),
+            saved: families.saved.series(with(&[])),
+            waits: from_fn(|i| families.waits.series(with(&[transport(i)]))),
             polls_parked: families.polls_parked.series(with(&[])),
             batch_packets: families.batch_packets.series(with(&[])),
             batch_bytes: families.batch_bytes.series(with(&[])),
@@ -161,13 +205,15 @@ impl Counters {
 
     fn request(&self, op: Op, status: Status) -> &Counter {
         self.requests[op as usize][status.index()].get_or_init(|| {
-            self.families.requests.series(with(&self.labels, &[("op", op.word()), ("status", status.word())]))
+            let transport = op.transport().map_or("none", Transport::word);
+            let words = [("op", op.word()), ("transport", transport), ("status", status.word())];
+            self.families.requests.series(with(&self.labels, &words))
         })
     }
 
-    fn moved(&self, direction: Direction, messages: u64, bytes: u64) {
-        self.messages[direction as usize].inc_by(messages);
-        self.message_bytes[direction as usize].inc_by(bytes);
+    fn moved(&self, direction: Direction, transport: Transport, messages: u64, bytes: u64) {
+        self.messages[direction as usize][transport as usize].inc_by(messages);
+        self.message_bytes[direction as usize][transport as usize].inc_by(bytes);
     }
 }
 

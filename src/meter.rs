@@ -5,11 +5,12 @@
 
 mod family;
 mod process;
+mod route;
 mod sizes;
 mod words;
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -17,10 +18,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry, Unit};
 
-use family::{Family, Labels};
+use family::Family;
 use process::Process;
-use sizes::Sizes;
-use words::Status;
+pub use route::Meter;
+use route::Routes;
 pub use words::{Broken, CloseReason, Direction, Listener, Op, Outcome, Transport, UpgradeOutcome};
 
 /// All metrics of the process.
@@ -37,23 +38,6 @@ struct Inner {
     tls_failures: Family<Counter>,
     sessions_limit: Gauge,
     draining: Gauge,
-}
-
-/// The families whose series belong to a route.
-#[derive(Clone, Default, Debug)]
-struct Routes {
-    handshakes: Family<Counter>,
-    sessions: Family<Gauge>,
-    opened: Family<Counter>,
-    closed: Family<Counter>,
-    upgrades: Family<Counter>,
-    requests: Family<Counter>,
-    broken: Family<Counter>,
-    messages: Family<Counter>,
-    message_bytes: Family<Counter>,
-    polls_parked: Family<Gauge>,
-    batch_packets: Family<Sizes>,
-    batch_bytes: Family<Sizes>,
 }
 
 impl Metrics {
@@ -105,7 +89,7 @@ impl Metrics {
     pub fn route(&self, route: &str, upstream: &str) -> Meter {
         let labels =
             vec![("route", Cow::Owned(route.to_owned())), ("upstream", Cow::Owned(upstream.to_owned()))];
-        Meter(Arc::new(Counters::new(&self.0.routes, labels)))
+        Meter::new(&self.0.routes, labels)
     }
 
     /// The meter of the connections that come in by one kind of listener.
@@ -133,83 +117,6 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Counts for one route.
-#[derive(Clone, Debug)]
-pub struct Meter(Arc<Counters>);
-
-impl Meter {
-    /// A handshake was answered.
-    pub fn handshake(&self, outcome: Outcome) {
-        self.0.handshakes[outcome as usize].inc();
-    }
-
-    /// A session began.
-    pub fn session_opened(&self, transport: Transport) {
-        self.0.opened[transport as usize].inc();
-        self.0.sessions[transport as usize].inc();
-    }
-
-    /// A session went from polling to WebSocket.
-    pub fn session_moved(&self) {
-        self.0.sessions[Transport::Polling as usize].dec();
-        self.0.sessions[Transport::WebSocket as usize].inc();
-    }
-
-    /// A session ended, on the transport that it had last.
-    pub fn session_closed(&self, transport: Transport, reason: CloseReason) {
-        self.0.sessions[transport as usize].dec();
-        self.0.closed[transport as usize][reason as usize].inc();
-    }
-
-    /// A client is on its way from polling to WebSocket.
-    pub fn upgrade(&self, outcome: UpgradeOutcome) {
-        self.0.upgrades[outcome as usize].inc();
-    }
-
-    /// A request was answered.
-    pub fn request(&self, op: Op, status: u16) {
-        self.0.request(op, Status::of(status)).inc();
-    }
-
-    /// A forwarded answer, or a tunnel, did not come to its end.
-    pub fn forward_broke(&self, reason: Broken) {
-        self.0.broken[reason as usize].inc();
-    }
-
-    /// The client sent messages.
-    pub fn from_client(&self, messages: u64, bytes: u64) {
-        self.0.moved(Direction::FromClient, messages, bytes);
-    }
-
-    /// The client was handed messages.
-    pub fn to_client(&self, messages: u64, bytes: u64) {
-        self.0.moved(Direction::ToClient, messages, bytes);
-    }
-
-    /// A poll waits for something to fetch.
-    pub fn poll_parked(&self) {
-        self.0.polls_parked.inc();
-    }
-
-    /// A poll that waited got its answer, or hung up.
-    pub fn poll_released(&self) {
-        self.0.polls_parked.dec();
-    }
-
-    /// A poll was answered with this many packets, encoded in this many bytes.
-    pub fn batch(&self, packets: usize, bytes: usize) {
-        self.0.batch_packets.observe(packets);
-        self.0.batch_bytes.observe(bytes);
-    }
-}
-
-/// A meter that nobody reads, for tests.
-impl Default for Meter {
-    fn default() -> Self {
-        Metrics::new().route("", "")
     }
 }
 
@@ -258,72 +165,6 @@ impl Drop for OpenConnection {
     }
 }
 
-/// A route's counters, each at the index of its word.
-#[derive(Debug)]
-struct Counters {
-    labels: Labels,
-    families: Routes,
-    handshakes: [Counter; Outcome::ALL.len()],
-    sessions: [Gauge; Transport::ALL.len()],
-    opened: [Counter; Transport::ALL.len()],
-    closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
-    upgrades: [Counter; UpgradeOutcome::ALL.len()],
-    /// Made when they are first needed: most pairs of an operation and a status never happen.
-    requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
-    broken: [Counter; Broken::ALL.len()],
-    messages: [Counter; Direction::ALL.len()],
-    message_bytes: [Counter; Direction::ALL.len()],
-    polls_parked: Gauge,
-    batch_packets: Sizes,
-    batch_bytes: Sizes,
-}
-
-impl Counters {
-    fn new(families: &Routes, labels: Labels) -> Self {
-        use std::array::from_fn;
-        let with = |more: &[(&'static str, &'static str)]| with(&labels, more);
-        let transport = |index: usize| ("transport", Transport::ALL[index].word());
-        let direction = |index: usize| ("direction", Direction::ALL[index].word());
-        Self {
-            families: families.clone(),
-            handshakes: from_fn(|i| families.handshakes.series(with(&[("outcome", Outcome::ALL[i].word())]))),
-            sessions: from_fn(|i| families.sessions.series(with(&[transport(i)]))),
-            opened: from_fn(|i| families.opened.series(with(&[transport(i)]))),
-            closed: from_fn(|i| {
-                from_fn(|j| {
-                    families.closed.series(with(&[transport(i), ("reason", CloseReason::ALL[j].word())]))
-                })
-            }),
-            upgrades: from_fn(|i| {
-                families.upgrades.series(with(&[("outcome", UpgradeOutcome::ALL[i].word())]))
-            }),
-            requests: from_fn(|_| from_fn(|_| OnceLock::new())),
-            broken: from_fn(|i| families.broken.series(with(&[("reason", Broken::ALL[i].word())]))),
-            messages: from_fn(|i| families.messages.series(with(&[direction(i)]))),
-            message_bytes: from_fn(|i| families.message_bytes.series(with(&[direction(i)]))),
-            polls_parked: families.polls_parked.series(with(&[])),
-            batch_packets: families.batch_packets.series(with(&[])),
-            batch_bytes: families.batch_bytes.series(with(&[])),
-            labels,
-        }
-    }
-
-    fn request(&self, op: Op, status: Status) -> &Counter {
-        self.requests[op as usize][status.index()].get_or_init(|| {
-            self.families.requests.series(with(&self.labels, &[("op", op.word()), ("status", status.word())]))
-        })
-    }
-
-    fn moved(&self, direction: Direction, messages: u64, bytes: u64) {
-        self.messages[direction as usize].inc_by(messages);
-        self.message_bytes[direction as usize].inc_by(bytes);
-    }
-}
-
-fn with(labels: &Labels, more: &[(&'static str, &'static str)]) -> Labels {
-    labels.iter().cloned().chain(more.iter().map(|(name, word)| (*name, Cow::Borrowed(*word)))).collect()
-}
-
 /// Gives each metric its name and its help; the library adds `_total`, the unit and the full stop.
 struct Names(Registry);
 
@@ -351,8 +192,22 @@ impl Names {
     where
         Family<M>: Metric,
     {
+        self.measured(name, help, Unit::Bytes)
+    }
+
+    fn seconds<M>(&mut self, name: &'static str, help: &'static str) -> Family<M>
+    where
+        Family<M>: Metric,
+    {
+        self.measured(name, help, Unit::Seconds)
+    }
+
+    fn measured<M>(&mut self, name: &'static str, help: &'static str, unit: Unit) -> Family<M>
+    where
+        Family<M>: Metric,
+    {
         let family = Family::default();
-        self.0.register_with_unit(name, help, Unit::Bytes, family.clone());
+        self.0.register_with_unit(name, help, unit, family.clone());
         family
     }
 
@@ -367,6 +222,20 @@ impl Names {
             broken: self.family("polliwog_forwards_broken", "Forwarded answers and tunnels that broke off"),
             messages: self.family("polliwog_messages", "Messages of the application that crossed the proxy"),
             message_bytes: self.bytes("polliwog_message", "Payload of these messages"),
+            overhead: self.bytes(
+                "polliwog_overhead",
+                "What bodies of polls and POSTs, and WebSocket frames, took beyond that payload, before compression",
+            ),
+            heads: self.bytes(
+                "polliwog_head",
+                "Heads of the HTTP requests of sessions and of their answers, as far as they are known",
+            ),
+            saved: self.bytes("polliwog_compression_saved", "What compression took off answers to polls"),
+            waits: self.seconds(
+                "polliwog_delivery_wait",
+                "From a message's arrival from the upstream to its hand-over to the client's connection; in the answer to \
+                 a poll the oldest message counts",
+            ),
             polls_parked: self.family("polliwog_polls_parked", "Polls that wait for something to fetch"),
             batch_packets: self.family("polliwog_batch_packets", "Packets in the answer to one poll"),
             batch_bytes: self.bytes("polliwog_batch", "Size of the answer to one poll"),

@@ -177,6 +177,14 @@ impl Packet {
         }
     }
 
+    /// How much of the payload is the application's.
+    pub const fn message_len(&self) -> usize {
+        match self {
+            Self::Message(message) => message.len(),
+            Self::Open(_) | Self::Close | Self::Ping(_) | Self::Pong(_) | Self::Upgrade | Self::Noop => 0,
+        }
+    }
+
     /// Whether the payload is empty.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

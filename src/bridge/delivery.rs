@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::driver::clock_now;
 use super::handle::Bridge;
-use crate::packet::Packet;
+use crate::packet::{Packet, Transport};
 
 /// Packets that answer a poll.
 ///
@@ -13,12 +15,14 @@ use crate::packet::Packet;
 pub struct Delivery {
     bridge: Arc<Bridge>,
     batch: Vec<Packet>,
+    /// When its oldest message came from the backend.
+    since: Option<Instant>,
     settled: bool,
 }
 
 impl Delivery {
-    pub(super) fn new(bridge: Arc<Bridge>, batch: Vec<Packet>) -> Self {
-        Self { bridge, batch, settled: false }
+    pub(super) fn new(bridge: Arc<Bridge>, batch: Vec<Packet>, since: Option<Instant>) -> Self {
+        Self { bridge, batch, since, settled: false }
     }
 
     /// The session that it comes from.
@@ -37,7 +41,13 @@ impl Delivery {
         let messages = self.batch.iter().filter(|packet| matches!(packet, Packet::Message(_)));
         let (count, bytes) =
             messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));
-        self.bridge.info().meter.to_client(count, bytes);
+        if count > 0 {
+            let meter = &self.bridge.info().meter;
+            meter.to_client(Transport::Polling, count, bytes);
+            if let Some(since) = self.since {
+                meter.delivered_after(Transport::Polling, clock_now().saturating_duration_since(since));
+            }
+        }
         self.bridge.delivered();
     }
 

@@ -13,7 +13,7 @@ use super::delivery::Delivery;
 use super::handle::{Bridge, BridgeInfo};
 use super::registry::Admission;
 use super::socket::{ClientSocket, SocketEnd};
-use crate::packet::Packet;
+use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
 use crate::upstream::{Link, LinkEvent};
 
@@ -30,6 +30,8 @@ pub(super) struct Driver {
     pub(super) probe_state: Pipe,
     pub(super) parked: Option<oneshot::Sender<Delivery>>,
     pub(super) push: Option<oneshot::Sender<PushOutcome>>,
+    /// The body of the POST under way, less the payload that the link has taken.
+    pub(super) push_rest: usize,
     pub(super) admission: Option<Admission>,
     clock: Clock,
     /// The task's, with which all I/O is polled.
@@ -74,6 +76,7 @@ impl Driver {
             probe_state: Pipe::Clean,
             parked: None,
             push: None,
+            push_rest: 0,
             admission: Some(admission),
             clock: Clock::default(),
             waker: Waker::noop().clone(),
@@ -163,7 +166,9 @@ impl Driver {
                 Poll::Ready(Err(_)) => self.break_link(now),
                 Poll::Ready(Ok(())) => {
                     let Some(message) = self.session.next_for_link(now) else { break };
-                    self.info.meter.from_client(1, message.len() as u64);
+                    let transport = self.session.transport();
+                    self.info.meter.from_client(transport, 1, message.len() as u64);
+                    self.push_rest = self.push_rest.saturating_sub(message.len());
                     match link.start_send(message) {
                         Ok(()) => self.link_state = Pipe::Dirty,
                         Err(_) => self.break_link(now),
@@ -227,9 +232,12 @@ impl Driver {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => self.break_socket(now),
                 Poll::Ready(Ok(())) => {
+                    let since = self.session.oldest_message();
                     let Some(packet) = self.session.next_for_socket(now) else { break };
                     if let Packet::Message(message) = &packet {
-                        self.info.meter.to_client(1, message.len() as u64);
+                        self.info.meter.to_client(Transport::WebSocket, 1, message.len() as u64);
+                        let wait = since.map(|since| now.saturating_duration_since(since));
+                        self.info.meter.delivered_after(Transport::WebSocket, wait.unwrap_or_default());
                     }
                     match socket.start_send(packet) {
                         Ok(()) => self.socket_state = Pipe::Dirty,

@@ -7,8 +7,8 @@ use super::delivery::Delivery;
 use super::driver::{Driver, Pipe};
 use super::socket::ClientSocket;
 use crate::end::End;
-use crate::meter::UpgradeOutcome;
-use crate::packet::{Closing, Packet};
+use crate::meter::{Direction, UpgradeOutcome};
+use crate::packet::{Closing, Packet, Transport};
 use crate::session::{Event, PushOutcome};
 
 impl Driver {
@@ -61,13 +61,16 @@ impl Driver {
         let (Some(parked), Some(bridge)) = (self.parked.take(), self.bridge.upgrade()) else {
             return self.session.handle_lost(batch, now);
         };
-        if let Err(delivery) = parked.send(Delivery::new(bridge, batch)) {
+        if let Err(delivery) = parked.send(Delivery::new(bridge, batch, self.session.oldest_answered())) {
             // Its own drop would take the lock that is held here.
             self.session.handle_lost(delivery.into_batch(), now);
         }
     }
 
     fn settle_push(&mut self, outcome: PushOutcome) {
+        if outcome == PushOutcome::Accepted {
+            self.info.meter.overhead(Direction::FromClient, Transport::Polling, self.push_rest as u64);
+        }
         if let Some(push) = self.push.take() {
             // A POST whose connection is gone does not hear it.
             let _ = push.send(outcome);

@@ -277,11 +277,12 @@ impl Push {
         let _ = (&mut self.outcome).await;
     }
 
-    /// Hands over the body's packets, and waits until the link has taken their messages.
-    pub async fn send(mut self, packets: Packets) -> PushOutcome {
+    /// Hands over the packets of a body of `len` bytes, and waits until the link has taken their messages.
+    pub async fn send(mut self, packets: Packets, len: usize) -> PushOutcome {
         self.settled = true;
         {
             let mut driver = self.bridge.lock();
+            driver.push_rest = len;
             driver.session.handle_push(packets, clock_now());
             driver.drive_inline();
         }

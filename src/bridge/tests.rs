@@ -148,7 +148,7 @@ async fn fetch(bridge: &Arc<Bridge>) -> Vec<Packet> {
 
 /// A whole POST.
 async fn post(bridge: &Arc<Bridge>, packets: Vec<Packet>) -> PushOutcome {
-    bridge.push().unwrap().send(Box::new(packets.into_iter().map(Ok))).await
+    bridge.push().unwrap().send(Box::new(packets.into_iter().map(Ok)), 0).await
 }
 
 /// Time passes, and no timer has been served yet.

@@ -24,6 +24,8 @@ pub struct Counted {
     pub messages: u64,
     /// Payload bytes of data frames.
     pub bytes: u64,
+    /// Headers of frames, and control frames with all that is in them.
+    pub overhead: u64,
 }
 
 /// How much of what was scanned may pass.
@@ -38,14 +40,7 @@ pub enum Scan {
 impl FrameScanner {
     /// A direction at its beginning.
     pub const fn new(message_max: u64) -> Self {
-        Self {
-            message_max,
-            left: 0,
-            message_len: 0,
-            unfinished: false,
-            counted: Counted { messages: 0, bytes: 0 },
-            closed: false,
-        }
+        Self { message_max, left: 0, message_len: 0, unfinished: false, counted: NOTHING, closed: false }
     }
 
     /// Looks at the next bytes, which begin with what the last scan did not let pass.
@@ -59,6 +54,7 @@ impl FrameScanner {
             let Some(header) = Header::read(&bytes[at..]) else { return Scan::Pass(at) };
             if header.is_control() {
                 self.closed |= header.opcode == CLOSE;
+                self.counted.overhead += header.payload_len;
             } else {
                 // A message that begins while another goes on is an error that its receiver finds.
                 let message_len = if header.opcode == CONTINUATION { self.message_len } else { 0 };
@@ -70,6 +66,7 @@ impl FrameScanner {
                 self.counted.bytes += header.payload_len;
                 self.counted.messages += u64::from(header.fin);
             }
+            self.counted.overhead += header.len as u64;
             at += header.len;
             self.left = header.payload_len;
         }
@@ -92,8 +89,18 @@ impl FrameScanner {
 
     /// What has passed since this was last asked.
     pub const fn take_counted(&mut self) -> Counted {
-        std::mem::replace(&mut self.counted, Counted { messages: 0, bytes: 0 })
+        std::mem::replace(&mut self.counted, NOTHING)
     }
+}
+
+/// The length of a frame's header.
+pub const fn header_len(payload_len: usize, masked: bool) -> usize {
+    let length_len = match payload_len {
+        0..=125 => 0,
+        126..=0xffff => 2,
+        _ => 8,
+    };
+    2 + length_len + if masked { 4 } else { 0 }
 }
 
 /// The payload of a first frame, where it is a whole, plain, unmasked text message that has come completely.
@@ -140,6 +147,7 @@ impl Header {
     }
 }
 
+const NOTHING: Counted = Counted { messages: 0, bytes: 0, overhead: 0 };
 const CONTINUATION: u8 = 0;
 const CLOSE: u8 = 8;
 const MASKED: u8 = 0x80;
@@ -185,7 +193,8 @@ mod tests {
         ]
         .concat();
         assert_eq!(scanner.scan(&bytes), Scan::Pass(bytes.len()));
-        assert_eq!(scanner.take_counted(), Counted { messages: 3, bytes: 3 + 5 + 9 + 300 });
+        let overhead = 4 * 6 + 8 + "ping".len() as u64;
+        assert_eq!(scanner.take_counted(), Counted { messages: 3, bytes: 3 + 5 + 9 + 300, overhead });
         assert_eq!(scanner.take_counted(), Counted::default());
         assert!(scanner.is_between_messages() && !scanner.is_closed());
         let close = frame(0x88, true, b"");
@@ -204,6 +213,15 @@ mod tests {
         assert_eq!(FrameScanner::new(10).scan(&huge), Scan::TooLarge(0));
         let exact = frame(0x81, false, &[b'x'; 10]);
         assert_eq!(FrameScanner::new(10).scan(&exact), Scan::Pass(exact.len()));
+    }
+
+    #[test]
+    fn a_header_is_as_long_as_its_frame_needs() {
+        for len in [0, 1, 125, 126, 65_535, 65_536] {
+            for masked in [false, true] {
+                assert_eq!(header_len(len, masked), frame(0x82, masked, &vec![0; len]).len() - len, "{len}");
+            }
+        }
     }
 
     #[test]

@@ -6,17 +6,23 @@ use std::fmt;
 use std::iter::successors;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Counts how often a size fell between two powers of [`STEP`].
+/// Sizes, in whole units.
+pub(super) type Sizes = Steps<1, 1>;
+/// Durations: counted in microseconds and shown in seconds. The smallest bound is 16 µs, the largest a minute.
+pub(super) type Waits = Steps<16, 1_000_000>;
+
+/// Counts how often a number fell between two powers of [`STEP`] times `SMALLEST`. It is shown in units of `UNIT`.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Sizes(Arc<Counts>);
+pub(super) struct Steps<const SMALLEST: u64, const UNIT: u64>(Arc<Counts>);
 
 #[derive(Default, Debug)]
 struct Counts {
-    /// By the smallest bound that the size does not exceed; the last has no bound.
+    /// By the smallest bound that the number does not exceed; the last has no bound.
     buckets: [AtomicU64; BOUNDS + 1],
     sum: AtomicU64,
 }
@@ -24,19 +30,33 @@ struct Counts {
 impl Sizes {
     /// Counts one size.
     pub(super) fn observe(&self, size: usize) {
-        self.0.buckets[bucket_of(size)].fetch_add(1, Ordering::Relaxed);
-        self.0.sum.fetch_add(size as u64, Ordering::Relaxed);
+        self.count(size as u64);
     }
 }
 
-impl EncodeMetric for Sizes {
+impl Waits {
+    /// Counts one duration.
+    pub(super) fn observe(&self, wait: Duration) {
+        self.count(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+impl<const SMALLEST: u64, const UNIT: u64> Steps<SMALLEST, UNIT> {
+    fn count(&self, number: u64) {
+        self.0.buckets[bucket_of(number.div_ceil(SMALLEST))].fetch_add(1, Ordering::Relaxed);
+        self.0.sum.fetch_add(number, Ordering::Relaxed);
+    }
+}
+
+impl<const SMALLEST: u64, const UNIT: u64> EncodeMetric for Steps<SMALLEST, UNIT> {
     #[expect(clippy::cast_precision_loss, reason = "the text format has floating-point numbers only")]
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let counts = self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
-        let bounds = successors(Some(1), |bound| Some(bound * STEP)).map(|bound| bound as f64);
+        let shown = |number: u64| number as f64 / UNIT as f64;
+        let bounds = successors(Some(SMALLEST), |bound| Some(bound * STEP)).map(shown);
         let bounds = bounds.take(BOUNDS).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-        let sum = self.0.sum.load(Ordering::Relaxed) as f64;
+        let sum = shown(self.0.sum.load(Ordering::Relaxed));
         encoder.encode_histogram::<NoLabelSet>(sum, counts.iter().sum(), &buckets, None)
     }
 
@@ -45,13 +65,13 @@ impl EncodeMetric for Sizes {
     }
 }
 
-impl TypedMetric for Sizes {
+impl<const SMALLEST: u64, const UNIT: u64> TypedMetric for Steps<SMALLEST, UNIT> {
     const TYPE: MetricType = MetricType::Histogram;
 }
 
 /// The index of the smallest power of [`STEP`] that is at least `size`.
-fn bucket_of(size: usize) -> usize {
-    let bits = usize::BITS - size.saturating_sub(1).leading_zeros();
+fn bucket_of(size: u64) -> usize {
+    let bits = u64::BITS - size.saturating_sub(1).leading_zeros();
     (bits.div_ceil(STEP.ilog2()) as usize).min(BOUNDS)
 }
 
@@ -71,6 +91,6 @@ mod tests {
             assert_eq!(STEP.pow(u32::try_from(bucket_of(size)).unwrap()), bound, "{size}");
         }
         assert_eq!(bucket_of((1 << 22) + 1), BOUNDS);
-        assert_eq!(bucket_of(usize::MAX), BOUNDS);
+        assert_eq!(bucket_of(u64::MAX), BOUNDS);
     }
 }

@@ -1,5 +1,7 @@
 //! What an operator reads after something was counted.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -44,19 +46,21 @@ fn a_session_is_followed_from_its_handshake_over_its_move_to_its_end() {
 }
 
 #[test]
-fn messages_and_their_bytes_are_counted_for_each_direction() {
+fn messages_and_their_bytes_are_counted_for_each_direction_of_each_transport() {
     let metrics = Metrics::new();
     let meter = metrics.route("/", "chat");
-    meter.from_client(1, 10);
-    meter.to_client(3, 500);
-    meter.clone().to_client(1, 1);
+    meter.from_client(Transport::Polling, 1, 10);
+    meter.to_client(Transport::WebSocket, 3, 500);
+    meter.clone().to_client(Transport::WebSocket, 1, 1);
     let text = metrics.render();
-    assert_line(&text, r#"polliwog_messages_total{route="/",upstream="chat",direction="from_client"} 1"#);
-    assert_line(&text, r#"polliwog_messages_total{route="/",upstream="chat",direction="to_client"} 4"#);
-    assert_line(
-        &text,
-        r#"polliwog_message_bytes_total{route="/",upstream="chat",direction="to_client"} 501"#,
-    );
+    let line = |name, direction, transport, count| {
+        let labels = format!(r#"route="/",upstream="chat",direction="{direction}",transport="{transport}""#);
+        assert_line(&text, &format!("polliwog_{name}_total{{{labels}}} {count}"));
+    };
+    line("messages", "from_client", "polling", 1);
+    line("messages", "from_client", "websocket", 0);
+    line("messages", "to_client", "websocket", 4);
+    line("message_bytes", "to_client", "websocket", 501);
 }
 
 #[test]
@@ -67,10 +71,19 @@ fn requests_are_counted_by_what_they_wanted_and_got() {
     meter.request(Op::Poll, 200);
     meter.request(Op::Push, 413);
     meter.request(Op::Handshake, 418);
+    meter.request(Op::SocketHandshake, 101);
+    meter.request(Op::Forward, 200);
     let text = metrics.render();
-    assert_line(&text, r#"polliwog_requests_total{route="/",upstream="chat",op="poll",status="200"} 2"#);
-    assert_line(&text, r#"polliwog_requests_total{route="/",upstream="chat",op="push",status="413"} 1"#);
-    assert_line(&text, r#"polliwog_requests_total{route="/",upstream="chat",op="handshake",status="4xx"} 1"#);
+    let line = |op, transport, status, count| {
+        let labels =
+            format!(r#"route="/",upstream="chat",op="{op}",transport="{transport}",status="{status}""#);
+        assert_line(&text, &format!("polliwog_requests_total{{{labels}}} {count}"));
+    };
+    line("poll", "polling", "200", 2);
+    line("push", "polling", "413", 1);
+    line("handshake", "polling", "4xx", 1);
+    line("handshake", "websocket", "101", 1);
+    line("forward", "none", "200", 1);
 }
 
 #[test]
@@ -89,6 +102,81 @@ fn a_batch_is_measured_in_packets_and_in_bytes() {
     assert_line(&text, r#"polliwog_batch_packets_bucket{le="+Inf",route="/",upstream="chat"} 2"#);
     assert_line(&text, r#"polliwog_batch_packets_count{route="/",upstream="chat"} 2"#);
     assert_line(&text, r#"polliwog_batch_bytes_sum{route="/",upstream="chat"} 440.0"#);
+}
+
+#[test]
+fn what_crossed_the_wire_beyond_the_payload_is_counted_apart() {
+    let metrics = Metrics::new();
+    let meter = metrics.route("/", "chat");
+    meter.overhead(Direction::FromClient, Transport::Polling, 7);
+    meter.frame(Direction::ToClient, 2, 5, 4);
+    meter.head(Direction::FromClient, Transport::Polling, 600);
+    meter.compressed(99);
+    let text = metrics.render();
+    let line = |name, direction, transport, count| {
+        let labels = format!(r#"route="/",upstream="chat",direction="{direction}",transport="{transport}""#);
+        assert_line(&text, &format!("polliwog_{name}_bytes_total{{{labels}}} {count}"));
+    };
+    line("overhead", "from_client", "polling", 7);
+    line("overhead", "to_client", "websocket", 3);
+    line("overhead", "to_client", "polling", 0);
+    line("head", "from_client", "polling", 600);
+    assert_line(&text, r#"polliwog_compression_saved_bytes_total{route="/",upstream="chat"} 99"#);
+}
+
+#[test]
+fn a_delivery_is_timed_in_seconds() {
+    let metrics = Metrics::new();
+    let meter = metrics.route("/", "chat");
+    for micros in [0, 16, 17, 2_000_000] {
+        meter.delivered_after(Transport::Polling, Duration::from_micros(micros));
+    }
+    let text = metrics.render();
+    let line = |name, le, value| {
+        let labels = format!(r#"{le}route="/",upstream="chat",transport="polling""#);
+        assert_line(&text, &format!("polliwog_delivery_wait_seconds_{name}{{{labels}}} {value}"));
+    };
+    line("bucket", r#"le="0.000016","#, "2");
+    line("bucket", r#"le="0.000064","#, "3");
+    line("bucket", r#"le="4.194304","#, "4");
+    line("count", "", "4");
+    line("sum", "", "2.000033");
+}
+
+#[test]
+fn what_is_told_of_traffic_has_these_names_types_and_helps() {
+    let metrics = Metrics::new();
+    metrics.route("/", "chat").request(Op::Poll, 200);
+    let text = metrics.render();
+    for (name, kind, help) in [
+        ("requests", "counter", "Requests that were answered"),
+        ("messages", "counter", "Messages of the application that crossed the proxy"),
+        ("message_bytes", "counter", "Payload of these messages"),
+        (
+            "overhead_bytes",
+            "counter",
+            "What bodies of polls and POSTs, and WebSocket frames, took beyond that payload, before compression",
+        ),
+        (
+            "head_bytes",
+            "counter",
+            "Heads of the HTTP requests of sessions and of their answers, as far as they are known",
+        ),
+        ("compression_saved_bytes", "counter", "What compression took off answers to polls"),
+        ("polls_parked", "gauge", "Polls that wait for something to fetch"),
+        ("batch_packets", "histogram", "Packets in the answer to one poll"),
+        ("batch_bytes", "histogram", "Size of the answer to one poll"),
+        ("upgrades", "counter", "Clients on their way from polling to WebSocket"),
+        (
+            "delivery_wait_seconds",
+            "histogram",
+            "From a message's arrival from the upstream to its hand-over to the client's connection; in the answer to a \
+             poll the oldest message counts",
+        ),
+    ] {
+        assert_line(&text, &format!("# HELP polliwog_{name} {help}."));
+        assert_line(&text, &format!("# TYPE polliwog_{name} {kind}"));
+    }
 }
 
 #[test]
@@ -125,10 +213,10 @@ fn the_process_shows_its_version_limit_and_state() {
 #[test]
 fn a_route_asked_for_twice_is_one_route() {
     let metrics = Metrics::new();
-    metrics.route("/", "chat").from_client(1, 1);
-    metrics.route("/", "chat").from_client(1, 1);
+    metrics.route("/", "chat").handshake(Outcome::Full);
+    metrics.route("/", "chat").handshake(Outcome::Full);
     let text = metrics.render();
-    assert_line(&text, r#"polliwog_messages_total{route="/",upstream="chat",direction="from_client"} 2"#);
+    assert_line(&text, r#"polliwog_handshakes_total{route="/",upstream="chat",outcome="full"} 2"#);
 }
 
 #[test]

@@ -79,14 +79,27 @@ words! {
         Poll = "poll",
         /// To send packets.
         Push = "push",
-        /// To begin a session.
+        /// To begin a session by polling.
         Handshake = "handshake",
+        /// To begin a session with a WebSocket.
+        SocketHandshake = "handshake",
         /// To become a WebSocket.
         Upgrade = "upgrade",
         /// Something that the backend answers by itself.
         Forward = "forward",
         /// Something else.
         Other = "other",
+    }
+}
+
+impl Op {
+    /// The transport that the request belongs to.
+    pub const fn transport(self) -> Option<Transport> {
+        match self {
+            Self::Poll | Self::Push | Self::Handshake => Some(Transport::Polling),
+            Self::SocketHandshake | Self::Upgrade => Some(Transport::WebSocket),
+            Self::Forward | Self::Other => None,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
+use super::heads;
 use super::relayed::RelayRoute;
 use super::serving::Serving;
 use super::settings::Route;
@@ -49,6 +50,18 @@ enum Task {
     CloseAtOnce,
 }
 
+impl Task {
+    const fn op(&self) -> meter::Op {
+        match self {
+            Self::Handshake(Transport::Polling, _) => meter::Op::Handshake,
+            Self::Handshake(Transport::WebSocket, _) => meter::Op::SocketHandshake,
+            Self::Poll(_) => meter::Op::Poll,
+            Self::Push(_) => meter::Op::Push,
+            Self::Upgrade(_) | Self::CloseAtOnce => meter::Op::Upgrade,
+        }
+    }
+}
+
 impl Gateway {
     /// Serves one request.
     pub(super) fn serve(
@@ -88,45 +101,45 @@ impl Gateway {
         cors: Arc<CorsLayer>,
         origin: Asked,
     ) -> Serving {
-        let done = |mut response| {
-            cors.apply(&origin, &mut response);
-            Serving::done(response)
-        };
         let task = match self.read(&head, route.accepts) {
             Ok(task) => task,
             Err(refusal) => {
                 polling::discard(body, &self.tracker);
-                return done(*refusal);
+                let mut response = *refusal;
+                cors.apply(&origin, &mut response);
+                return Serving::done(response);
             }
+        };
+        let op = task.op();
+        heads::count_request(&self.meter, op, &head);
+        let answered = |mut response| {
+            cors.apply(&origin, &mut response);
+            heads::count_answer(&self.meter, op, &response);
+            Serving::done(response)
         };
         let asker = Asker::new(&head.headers);
         let asker = if route.compression { asker } else { asker.plain() };
         match task {
             Task::Poll(bridge) => match bridge.poll() {
                 Ok(parked) => Serving::poll(AnswerPoll::new(parked, asker, self.dialect), cors, origin),
-                Err(refused) => done(self.counted(meter::Op::Poll, self.refuse(refused))),
+                Err(refused) => answered(self.refuse(refused)),
             },
-            Task::Upgrade(bridge) => done(self.counted(meter::Op::Upgrade, self.upgrade(bridge, head))),
-            Task::CloseAtOnce => done(self.counted(meter::Op::Upgrade, self.close_at_once(head))),
+            Task::Upgrade(bridge) => answered(self.upgrade(bridge, head)),
+            Task::CloseAtOnce => answered(self.close_at_once(head)),
             Task::Push(bridge) => Serving::other(async move {
                 let mut response = self.push(bridge, head, body, asker).await?;
-                self.meter.request(meter::Op::Push, response.status().as_u16());
                 cors.apply(&origin, &mut response);
+                heads::count_answer(&self.meter, op, &response);
                 Ok(response)
             }),
             Task::Handshake(transport, carrier) => Serving::other(async move {
                 let arrival = Arrival { head, client, transport, carrier, asker };
-                let response = self.handshake.begin(&self, arrival, &route, &cors).await;
-                let mut response = self.counted(meter::Op::Handshake, response);
+                let mut response = self.handshake.begin(&self, arrival, &route, &cors).await;
                 cors.apply(&origin, &mut response);
+                heads::count_answer(&self.meter, op, &response);
                 Ok(response)
             }),
         }
-    }
-
-    fn counted(&self, op: meter::Op, response: Response) -> Response {
-        self.meter.request(op, response.status().as_u16());
-        response
     }
 
     fn read(&self, head: &Parts, accepts: Accepts) -> Result<Task, Box<Response>> {
@@ -192,7 +205,8 @@ impl Gateway {
                 Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
             };
         let info = bridge.info();
-        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, info.carrier, info.max_payload);
+        let (carrier, max_payload, meter) = (info.carrier, info.max_payload, info.meter.clone());
+        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, max_payload, meter);
         self.tracker.spawn(async move {
             if let Some(socket) = framed.await
                 && let Err(socket) = bridge.probe(socket)
@@ -210,7 +224,7 @@ impl Gateway {
                 Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
             };
         let carrier = Carrier::new(Revision::V4);
-        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, 0);
+        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, 0, self.meter.clone());
         self.tracker.spawn(async move {
             if let Some(socket) = framed.await {
                 turn_away(socket).await;

@@ -294,6 +294,7 @@ impl Begun {
             self.gateway.dialect,
             self.info.carrier,
             self.info.max_payload,
+            self.info.meter.clone(),
         );
         let (session, info) = (self.session, self.info);
         self.gateway.tracker.spawn(async move {

@@ -8,6 +8,7 @@ mod forward;
 mod gateway;
 mod handshake;
 mod headers;
+mod heads;
 mod preflight;
 mod relayed;
 mod router;

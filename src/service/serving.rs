@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Response;
 use super::cors::{Asked, CorsLayer};
+use super::heads;
 use crate::meter::Op;
 use crate::transport::Abort;
 use crate::transport::polling::AnswerPoll;
@@ -63,8 +64,8 @@ impl Future for Parked {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         let mut response = ready!(Pin::new(&mut self.answer).poll(cx));
-        self.answer.meter().request(Op::Poll, response.status().as_u16());
         self.cors.apply(&self.asked, &mut response);
+        heads::count_answer(self.answer.meter(), Op::Poll, &response);
         Poll::Ready(response)
     }
 }

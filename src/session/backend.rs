@@ -14,7 +14,7 @@ impl Session {
         if self.phase != Phase::Open {
             return;
         }
-        self.outbox.push(Packet::Message(message));
+        self.outbox.push_from_upstream(Packet::Message(message), now);
         self.last_upstream = Some(now);
         self.note_pressure(now);
     }

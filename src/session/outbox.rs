@@ -1,6 +1,7 @@
 //! What waits for the client, in order, counted in bytes.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::packet::Packet;
 
@@ -9,7 +10,7 @@ use crate::packet::Packet;
 /// Each costs its payload and a fixed sum for its place in the queue, so that a flood of empty messages is bounded too.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    packets: VecDeque<Packet>,
+    packets: VecDeque<Waiting>,
     cost: usize,
 }
 
@@ -20,22 +21,44 @@ impl Default for Outbox {
     }
 }
 
+#[derive(Debug)]
+struct Waiting {
+    packet: Packet,
+    /// When it came from the backend, if it did.
+    since: Option<Instant>,
+}
+
 impl Outbox {
+    /// Takes a packet of ours.
     pub(crate) fn push(&mut self, packet: Packet) {
-        self.cost += cost(&packet);
-        self.packets.push_back(packet);
+        self.put(Waiting { packet, since: None });
+    }
+
+    /// Takes a packet of the backend's.
+    pub(crate) fn push_from_upstream(&mut self, packet: Packet, now: Instant) {
+        self.put(Waiting { packet, since: Some(now) });
+    }
+
+    fn put(&mut self, waiting: Waiting) {
+        self.cost += cost(&waiting.packet);
+        self.packets.push_back(waiting);
+    }
+
+    /// When the oldest packet of the backend's came.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.packets.iter().find_map(|waiting| waiting.since)
     }
 
     /// Puts a batch that was not delivered back where it came from.
     pub(crate) fn restore(&mut self, batch: Vec<Packet>) {
         for packet in batch.into_iter().rev() {
             self.cost += cost(&packet);
-            self.packets.push_front(packet);
+            self.packets.push_front(Waiting { packet, since: None });
         }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Packet> {
-        let packet = self.packets.pop_front()?;
+        let Waiting { packet, .. } = self.packets.pop_front()?;
         self.cost -= cost(&packet);
         if self.packets.is_empty() {
             self.shrink();
@@ -51,13 +74,13 @@ impl Outbox {
         encoded_len: fn(&Packet) -> usize,
     ) -> Vec<Packet> {
         let mut encoded = 0;
-        let fitting = self.packets.iter().take_while(|packet| {
+        let fitting = self.packets.iter().take_while(|Waiting { packet, .. }| {
             // One byte a packet for what stands between two.
             encoded += encoded_len(packet) + 1;
             encoded <= encoded_max + 1
         });
         let count = fitting.count().max(1).min(self.packets.len());
-        let batch: Vec<Packet> = self.packets.drain(..count).collect();
+        let batch: Vec<Packet> = self.packets.drain(..count).map(|waiting| waiting.packet).collect();
         self.cost -= batch.iter().map(cost).sum::<usize>();
         if self.packets.is_empty() {
             self.shrink();
@@ -92,6 +115,8 @@ const ROOM_KEPT: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::packet::Message;
 
@@ -127,6 +152,19 @@ mod tests {
         outbox.restore(batch);
         assert_eq!(outbox.cost(), before);
         assert_eq!(lens(&outbox.take_batch(1000, Packet::len)), [1, 2, 3]);
+    }
+
+    #[test]
+    fn the_oldest_packet_of_the_backend_is_known_behind_ours() {
+        let first = tokio::time::Instant::now().into_std();
+        let second = first + Duration::from_millis(1);
+        let mut outbox = outbox(&[1]);
+        assert_eq!(outbox.oldest(), None);
+        outbox.push_from_upstream(Packet::Message(Message::text("x")), first);
+        outbox.push_from_upstream(Packet::Message(Message::text("y")), second);
+        assert_eq!(outbox.oldest(), Some(first));
+        outbox.take_batch(5, |packet| packet.len() + 1);
+        assert_eq!(outbox.oldest(), Some(second));
     }
 
     #[test]

@@ -125,6 +125,7 @@ impl Session {
             return;
         }
         if !self.outbox.is_empty() {
+            self.answered_since = self.outbox.oldest();
             let batch = self.outbox.take_batch(self.settings.batch_max, self.policy.encoded_len);
             self.answer(batch);
             self.note_progress(now);

@@ -35,6 +35,8 @@ pub struct Session {
     /// How many answers were handed out and are neither written nor lost yet; what follows them must wait. More than
     /// one only where the last is a goodbye.
     pub(super) in_flight: usize,
+    /// Since when the oldest message of the last answer had waited.
+    pub(super) answered_since: Option<Instant>,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) paused: Option<Pause>,
     /// Since when the inbox waits for the link.
@@ -163,6 +165,7 @@ impl Session {
             poll: PollSlot::Absent,
             push: PushSlot::Idle,
             in_flight: 0,
+            answered_since: None,
             upgrade: None,
             paused: None,
             inbox_since: None,
@@ -199,6 +202,16 @@ impl Session {
             && self.in_flight == 0
             && !self.is_ended()
             && !self.outbox.is_empty()
+    }
+
+    /// When the oldest message that waits for the client came from the backend.
+    pub fn oldest_message(&self) -> Option<Instant> {
+        self.outbox.oldest()
+    }
+
+    /// When the oldest message of the last [`Event::Answer`] came from the backend.
+    pub const fn oldest_answered(&self) -> Option<Instant> {
+        self.answered_since
     }
 
     /// Whether a poll is parked.

@@ -18,7 +18,8 @@ use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
 use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
 use crate::dialect::{Dialect, PushForm, Reject, Reply, Road};
-use crate::meter::Meter;
+use crate::meter::{Direction, Meter};
+use crate::packet::{Packet, Transport};
 use crate::session::PushOutcome;
 
 /// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
@@ -95,6 +96,9 @@ impl Future for AnswerPoll {
             let info = delivery.bridge().info();
             let body = this.dialect.encode_poll(info.carrier, delivery.packets());
             this.meter.batch(delivery.packets().len(), body.bytes.len());
+            let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
+            let overhead = body.bytes.len().saturating_sub(payload);
+            this.meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
             let mut headers = HeaderMap::with_capacity(HEADERS);
             this.asker.headers(body.content_type, info, &mut headers);
             let worth = compress::is_worth_it(delivery.packets(), body.bytes.len());
@@ -127,6 +131,7 @@ async fn compressed(coding: Coding, mut headers: HeaderMap, bytes: Bytes, delive
     match compress(coding, &bytes, &delivery).await {
         Some(shorter) => {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            delivery.bridge().info().meter.compressed(bytes.len().saturating_sub(shorter.len()));
             deliver(headers, shorter, delivery)
         }
         None => deliver(headers, bytes, delivery),
@@ -171,9 +176,11 @@ pub async fn take_push(
         // Dropping the push tells the session.
         Err(ReadFailed::Broken) => return Err(Abort),
     };
-    match push.send(dialect.decode_push(carrier, form, body)).await {
+    let len = body.len();
+    match push.send(dialect.decode_push(carrier, form, body), len).await {
         PushOutcome::Accepted => {
-            let mut response = Response::new(Body::from("ok"));
+            info.meter.overhead(Direction::ToClient, Transport::Polling, OK.len() as u64);
+            let mut response = Response::new(Body::from(OK));
             // Not text/plain, for which some browsers would offer a download.
             asker.headers("text/html", &info, response.headers_mut());
             Ok(response)
@@ -248,6 +255,8 @@ const INLINE_LEN_MAX: usize = 64 << 10;
 /// Whoever sends more after a refusal, or takes longer, is cut off.
 const DISCARD_LEN_MAX: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a POST is answered.
+const OK: &str = "ok";
 /// Room for the headers of most answers.
 const HEADERS: usize = 4;
 const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");

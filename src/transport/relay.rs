@@ -19,10 +19,10 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use self::direction::{Direction, Flow, Then};
 use crate::bridge::{Admission, Entry, Registry, RelayHandle};
 use crate::codec::engineio::OpenPacket;
-use crate::codec::frames::whole_text;
+use crate::codec::frames::{Counted, whole_text};
 use crate::duplex::Duplex;
 use crate::end::End;
-use crate::meter::Meter;
+use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Text, Transport};
 use crate::sid::Sid;
 
@@ -194,13 +194,16 @@ impl Relay {
     }
 
     fn count(&mut self) {
+        let meter = &self.place.meter;
         let up = self.up.take_counted();
-        if up.messages > 0 || up.bytes > 0 {
-            self.place.meter.from_client(up.messages, up.bytes);
+        if up != Counted::default() {
+            meter.from_client(Transport::WebSocket, up.messages, up.bytes);
+            meter.overhead(Way::FromClient, Transport::WebSocket, up.overhead);
         }
         let down = self.down.take_counted();
-        if down.messages > 0 || down.bytes > 0 {
-            self.place.meter.to_client(down.messages, down.bytes);
+        if down != Counted::default() {
+            meter.to_client(Transport::WebSocket, down.messages, down.bytes);
+            meter.overhead(Way::ToClient, Transport::WebSocket, down.overhead);
         }
     }
 }

@@ -24,9 +24,11 @@ use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::carrier::Carrier;
 use crate::close;
 use crate::codec::engineio as wire;
+use crate::codec::frames::header_len;
 use crate::dialect::{Dialect, Reject, Written};
 use crate::duplex::{Buffers, Duplex, Farewell, WebSocket};
 use crate::end::End;
+use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Text};
 
 /// Answers a handshake (RFC 6455, section 4.2), or says what is wrong with it.
@@ -80,12 +82,14 @@ pub async fn framed(
     dialect: &'static dyn Dialect,
     carrier: Carrier,
     max_payload: usize,
+    meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
     let (duplex, read_ahead) = upgraded(upgrade).await?;
     // How long a client may take nothing is the session's to judge from here on.
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
-    Some(Box::new(FramedSocket { socket, dialect, carrier, fault: None, goodbye: Goodbye::Unsaid, pings: 0 }))
+    let goodbye = Goodbye::Unsaid;
+    Some(Box::new(FramedSocket { socket, dialect, carrier, meter, fault: None, goodbye, pings: 0 }))
 }
 
 /// Packets in frames, written as the dialect writes them.
@@ -93,6 +97,7 @@ struct FramedSocket {
     socket: WebSocket,
     dialect: &'static dyn Dialect,
     carrier: Carrier,
+    meter: Meter,
     /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
     goodbye: Goodbye,
@@ -110,6 +115,8 @@ enum Goodbye {
 impl FramedSocket {
     fn read(&mut self, frame: Option<Result<Frame, Error>>) -> Option<Result<Packet, SocketEnd>> {
         let end = |end| Some(Err(SocketEnd { end, closing: None }));
+        let len = frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, Frame::len);
+        let overhead = |payload| self.meter.frame(Direction::FromClient, header_len(len, true), len, payload);
         let decoded = match frame {
             Some(Ok(Frame::Text(text))) => {
                 self.dialect.decode_text(self.carrier, Text::from_checked(Bytes::from(text)))
@@ -117,10 +124,15 @@ impl FramedSocket {
             Some(Ok(Frame::Binary(bytes))) => self.dialect.decode_binary(self.carrier, bytes),
             // Answered by the library, below Engine.IO.
             Some(Ok(Frame::Ping(_))) => {
+                overhead(0);
+                self.meter.frame(Direction::ToClient, header_len(len, false), len, 0);
                 self.pings += 1;
                 return None;
             }
-            Some(Ok(Frame::Pong(_))) => return self.dialect.decode_pong().map(Ok),
+            Some(Ok(Frame::Pong(_))) => {
+                overhead(0);
+                return self.dialect.decode_pong().map(Ok);
+            }
             Some(Ok(Frame::Frame(_))) => return None,
             Some(Ok(Frame::Close(frame))) => {
                 let closing = Some(close::from_frame(frame));
@@ -145,7 +157,10 @@ impl FramedSocket {
             Some(Err(_)) => return end(End::ClientGone),
         };
         match decoded {
-            Ok(packet) => Some(Ok(packet)),
+            Ok(packet) => {
+                overhead(packet.message_len());
+                Some(Ok(packet))
+            }
             Err(wire::Malformed) => end(End::ParseError),
         }
     }
@@ -175,6 +190,8 @@ impl ClientSocket for FramedSocket {
             Written::Ping => RawFrame::ping(Bytes::new()),
             Written::Nothing => return Ok(()),
         };
+        let len = frame.payload().len();
+        self.meter.frame(Direction::ToClient, header_len(len, false), len, packet.message_len());
         self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| SocketBroken)
     }
 

@@ -1,22 +1,20 @@
 //! Kind `demo`: a real Socket.IO server in this process, reached like any other backend, over a pipe instead of a socket.
 //!
 //! It answers `echo` with its own arguments, as an acknowledgement where one was asked for, and relays `chat` to everyone.
+//! Elsewhere it is a [`Site`] with a page on which two clients show what each transport costs.
+
+mod site;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, Ready, ready};
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
-use hyper::body::Incoming;
+use http::Uri;
 use hyper::server::conn::http1;
-use hyper::service::Service;
 use hyper_util::rt::TokioIo;
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeTuple as _, Serializer};
@@ -28,6 +26,7 @@ use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::site::Site;
 use crate::carrier::Versions;
 use crate::duplex::Duplex;
 use crate::upstream::dial::Deadline;
@@ -166,31 +165,6 @@ fn build_server() -> Serve {
     })
 }
 
-/// What the server answers outside Socket.IO's path: a page that says what this is.
-#[derive(Clone, Copy)]
-struct Site;
-
-impl Service<Request<Incoming>> for Site {
-    type Response = Response<Full<Bytes>>;
-    type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (status, kind, text) = match (request.uri().path(), request.method()) {
-            ("/", &Method::GET | &Method::HEAD) => (StatusCode::OK, "text/html; charset=utf-8", PAGE),
-            ("/", _) => (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "method not allowed\n"),
-            (_, _) => (StatusCode::NOT_FOUND, PLAIN, "the demo has only one page, at /\n"),
-        };
-        let mut response = Response::new(Full::from(text));
-        *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        if status == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
-        ready(Ok(response))
-    }
-}
-
 /// Whether the client waits for an acknowledgement.
 struct AckAsked(bool);
 
@@ -248,6 +222,3 @@ impl<'de> Visitor<'de> for ArgumentsVisitor {
 const VERSIONS: Versions = Versions { v3: false, v4: true };
 /// How much waits in the pipe, in each direction.
 const PIPE_LEN: usize = 16 << 10;
-/// The one page of the demo.
-const PAGE: &str = include_str!("demo.html");
-const PLAIN: &str = "text/plain; charset=utf-8";

@@ -15,7 +15,16 @@ fn the_shipped_configuration_answers_with_a_page() {
     let page = client.get("/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.text().contains("curl") && page.text().contains("socket.io-client"));
-    assert!(!page.text().contains("src="), "no assets");
+    let assets: Vec<&str> = ["src=\"", "href=\""]
+        .iter()
+        .flat_map(|attribute| page.text().split(attribute).skip(1))
+        .map(|rest| rest.split('"').next().unwrap())
+        .filter(|address| *address != "data:,")
+        .collect();
+    assert_eq!(assets.len(), 2, "{assets:?}");
+    for asset in assets {
+        assert_eq!(client.get(&format!("/{asset}")).status, 200, "it comes from here: {asset}");
+    }
     let head = client.request("HEAD", "/", &[], b"");
     assert_eq!(head.header("content-length"), page.header("content-length"));
     let refused = client.request("POST", "/", &[], b"x");

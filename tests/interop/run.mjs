@@ -40,6 +40,7 @@ const FILES = [
   'peers',
   'browser',
   'browser-old',
+  'demo',
   'demux',
   'versions',
   'versions-wire',

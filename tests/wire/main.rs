@@ -14,6 +14,7 @@
 mod bounds;
 mod compression;
 mod cors;
+mod cost;
 mod demux;
 mod discretion;
 mod drain;

@@ -144,7 +144,7 @@ impl Client {
             let packets: Vec<_> =
                 (before + 1..=last).map(|next| Ok(Packet::Message(numbered(next, &mut dice)))).collect();
             self.said.set(last);
-            let sent = push.send(Box::new(packets.into_iter()));
+            let sent = push.send(Box::new(packets.into_iter()), 0);
             let outcome = if dice.chance(self.habits.gives_up) {
                 timeout(dice.up_to_ms(3), sent).await.ok()
             } else {

@@ -84,7 +84,7 @@ async fn a_post_that_breaks_off_ends_the_session() {
 async fn a_post_that_was_never_begun_to_be_sent_breaks_off_too() {
     let mut stage = Stage::new(HangUp::Ends);
     let (bridge, link) = begun(&mut stage).await;
-    drop(bridge.push().unwrap().send(Box::new(std::iter::empty())));
+    drop(bridge.push().unwrap().send(Box::new(std::iter::empty()), 0));
     link.gone().await;
     stage.clear(&bridge, MS).await;
 }

@@ -65,6 +65,7 @@ export async function openPage(t, origin, { policy = '', script = '/socket.io.js
   const page = await context.newPage();
   const answers = new Set();
   page.on('console', (message) => t.log('console', message.type(), steady(message.text(), t)));
+  page.on('pageerror', (error) => t.log('console', 'error', String(error.stack)));
   page.on('response', (response) => {
     if (!response.url().startsWith(t.url)) return;
     const headers = response.headers();
@@ -73,7 +74,7 @@ export async function openPage(t, origin, { policy = '', script = '/socket.io.js
   });
   await page.exposeFunction('log', (...event) => t.log('page', ...event));
   await page.goto(`${origin}/?${new URLSearchParams({ policy, script })}`);
-  return { run: (script, argument) => page.evaluate(script, argument), answers: () => [...answers].sort() };
+  return { page, run: (script, argument) => page.evaluate(script, argument), answers: () => [...answers].sort() };
 }
 
 /** A message of the browser without what differs from run to run. */

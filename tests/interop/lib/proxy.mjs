@@ -15,34 +15,48 @@ const END_MS = 10_000;
 const directories = new Set();
 process.on('exit', () => directories.forEach((directory) => rmSync(directory, { recursive: true, force: true })));
 
+async function newDirectory() {
+  const directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
+  directories.add(directory);
+  return directory;
+}
+
 export class Proxy {
-  #binary;
+  #command;
   #child;
-  #file;
   #stderr = '';
   #exit;
 
-  constructor(binary, port, file) {
+  /** `command` is what `spawn` takes: a file, its arguments, and options. */
+  constructor(port, command) {
     Object.assign(this, { port });
-    this.#binary = binary;
-    this.#file = file;
+    this.#command = command;
   }
 
   /** Starts `binary` on a port of its own; `config(port)` is its configuration. */
   static async start(binary, config) {
     const port = await freePort();
-    const directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
-    directories.add(directory);
-    const file = path.join(directory, 'config.toml');
+    const file = path.join(await newDirectory(), 'config.toml');
     await writeFile(file, config(port));
-    const proxy = new Proxy(binary, port, file);
+    const proxy = new Proxy(port, [binary, ['run', '--config', file], {}]);
+    await proxy.start();
+    return proxy;
+  }
+
+  /** Starts `binary` as it runs when nobody says otherwise, but for its ports. */
+  static async shipped(binary) {
+    const port = await freePort();
+    const variables = { POLLIWOG_SERVER__LISTEN: `127.0.0.1:${port}`, POLLIWOG_ADMIN__LISTEN: '127.0.0.1:0' };
+    const options = { cwd: await newDirectory(), env: { ...process.env, ...variables } };
+    const proxy = new Proxy(port, [binary, [], options]);
     await proxy.start();
     return proxy;
   }
 
   /** Starts the process, for the first time or again, and waits until its port accepts. */
   async start() {
-    const child = start(this.#binary, ['run', '--config', this.#file], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const [binary, args, options] = this.#command;
+    const child = start(binary, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
     this.#child = child;
     this.#exit = new Promise((resolve) => {
       child.once('error', (error) => resolve(String(error)));

@@ -10,6 +10,7 @@ const CLIENT_FILES = 'socket.io.';
 /** By the words of `--through`: each starts what the lane's `profile` asks for, in front of the backend. */
 export const WAYS = {
   async proxy(binary, profile, backendPort) {
+    if (profile.shipped) return new Way({ proxy: await Proxy.shipped(binary) });
     const upstream = { kind: profile.kind, url: urlOf(profile, backendPort), ...profile.upstream };
     return new Way({ proxy: await Proxy.start(binary, (port) => config(port, [sessions(profile)], upstream)) });
   },

@@ -1,8 +1,11 @@
 //! The admin listener's names, in one place.
 
 use std::net::SocketAddr;
+use std::thread;
+use std::time::Instant;
 
 use super::http::{Client, Response};
+use super::{SOON, ms};
 
 /// Sessions that exist now, whatever the route.
 const SESSIONS: &str = "polliwog_sessions";
@@ -42,6 +45,35 @@ pub(crate) fn counted(admin: SocketAddr, name: &str, label: &str) -> Vec<String>
     let lines = answer.text().lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
     let value = |line: &str| Some(line.split_once(&format!("{label}=\""))?.1.split_once('"')?.0.to_owned());
     lines.filter_map(value).collect()
+}
+
+/// Fails unless each series, which a name and some of its labels pick out, soon shows its number.
+#[track_caller]
+pub(crate) fn assert_shown(admin: SocketAddr, expected: &[(&str, &[&str], usize)]) {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let answer = Client::connect(admin).get("/metrics");
+        let shown = expected.iter().map(|(name, labels, _)| value(answer.text(), name, labels));
+        let wrong = |(shown, (.., number)): &(&str, &(&str, &[&str], usize))| *shown != number.to_string();
+        let wrong: Vec<_> = shown.zip(expected).filter(wrong).collect();
+        if wrong.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "shown, and expected: {wrong:#?}");
+        thread::sleep(ms(20));
+    }
+}
+
+/// What the one series shows that has this name and all these labels.
+#[track_caller]
+pub(crate) fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> &'a str {
+    let series = |line: &&str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with('{')) && labels.iter().all(|label| line.contains(label))
+    };
+    let found: Vec<&str> = text.lines().filter(series).collect();
+    assert_eq!(found.len(), 1, "{name} {labels:?}: {found:?}");
+    found[0].rsplit(' ').next().unwrap()
 }
 
 /// Whether new sessions are welcome.

@@ -1,0 +1,222 @@
+//! What a route counts: a [`Meter`] finds its counters once, and each stands at the index of its word.
+
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::Metrics;
+use super::family::{Family, Labels};
+use super::sizes::{Sizes, Waits};
+use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
+
+/// Counts for one route.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<Counters>);
+
+impl Meter {
+    pub(super) fn new(families: &Routes, labels: Labels) -> Self {
+        Self(Arc::new(Counters::new(families, labels)))
+    }
+
+    /// A handshake was answered.
+    pub fn handshake(&self, outcome: Outcome) {
+        self.0.handshakes[outcome as usize].inc();
+    }
+
+    /// A session began.
+    pub fn session_opened(&self, transport: Transport) {
+        self.0.opened[transport as usize].inc();
+        self.0.sessions[transport as usize].inc();
+    }
+
+    /// A session went from polling to WebSocket.
+    pub fn session_moved(&self) {
+        self.0.sessions[Transport::Polling as usize].dec();
+        self.0.sessions[Transport::WebSocket as usize].inc();
+    }
+
+    /// A session ended, on the transport that it had last.
+    pub fn session_closed(&self, transport: Transport, reason: CloseReason) {
+        self.0.sessions[transport as usize].dec();
+        self.0.closed[transport as usize][reason as usize].inc();
+    }
+
+    /// A client is on its way from polling to WebSocket.
+    pub fn upgrade(&self, outcome: UpgradeOutcome) {
+        self.0.upgrades[outcome as usize].inc();
+    }
+
+    /// A request was answered.
+    pub fn request(&self, op: Op, status: u16) {
+        self.0.request(op, Status::of(status)).inc();
+    }
+
+    /// A forwarded answer, or a tunnel, did not come to its end.
+    pub fn forward_broke(&self, reason: Broken) {
+        self.0.broken[reason as usize].inc();
+    }
+
+    /// The client sent messages, with this much payload.
+    pub fn from_client(&self, transport: Transport, messages: u64, bytes: u64) {
+        self.0.moved(Direction::FromClient, transport, messages, bytes);
+    }
+
+    /// The client was handed messages, with this much payload.
+    pub fn to_client(&self, transport: Transport, messages: u64, bytes: u64) {
+        self.0.moved(Direction::ToClient, transport, messages, bytes);
+    }
+
+    /// Bodies and frames took this much more than the payload in them.
+    pub fn overhead(&self, direction: Direction, transport: Transport, bytes: u64) {
+        self.0.overhead[direction as usize][transport as usize].inc_by(bytes);
+    }
+
+    /// A frame of a WebSocket had a header, and `len` bytes of which the application has `payload`.
+    pub fn frame(&self, direction: Direction, header: usize, len: usize, payload: usize) {
+        self.overhead(direction, Transport::WebSocket, (header + len.saturating_sub(payload)) as u64);
+    }
+
+    /// A request's head came, or that of its answer goes.
+    pub fn head(&self, direction: Direction, transport: Transport, bytes: usize) {
+        self.0.heads[direction as usize][transport as usize].inc_by(bytes as u64);
+    }
+
+    /// An answer to a poll was made shorter by this much.
+    pub fn compressed(&self, saved: usize) {
+        self.0.saved.inc_by(saved as u64);
+    }
+
+    /// A message, or the oldest of a batch, was handed to the client's connection so long after it had come.
+    pub fn delivered_after(&self, transport: Transport, wait: Duration) {
+        self.0.waits[transport as usize].observe(wait);
+    }
+
+    /// A poll waits for something to fetch.
+    pub fn poll_parked(&self) {
+        self.0.polls_parked.inc();
+    }
+
+    /// A poll that waited got its answer, or hung up.
+    pub fn poll_released(&self) {
+        self.0.polls_parked.dec();
+    }
+
+    /// A poll was answered with this many packets, encoded in this many bytes.
+    pub fn batch(&self, packets: usize, bytes: usize) {
+        self.0.batch_packets.observe(packets);
+        self.0.batch_bytes.observe(bytes);
+    }
+}
+
+/// A meter that nobody reads, for tests.
+impl Default for Meter {
+    fn default() -> Self {
+        Metrics::new().route("", "")
+    }
+}
+
+/// The families whose series belong to a route.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Routes {
+    pub(super) handshakes: Family<Counter>,
+    pub(super) sessions: Family<Gauge>,
+    pub(super) opened: Family<Counter>,
+    pub(super) closed: Family<Counter>,
+    pub(super) upgrades: Family<Counter>,
+    pub(super) requests: Family<Counter>,
+    pub(super) broken: Family<Counter>,
+    pub(super) messages: Family<Counter>,
+    pub(super) message_bytes: Family<Counter>,
+    pub(super) overhead: Family<Counter>,
+    pub(super) heads: Family<Counter>,
+    pub(super) saved: Family<Counter>,
+    pub(super) waits: Family<Waits>,
+    pub(super) polls_parked: Family<Gauge>,
+    pub(super) batch_packets: Family<Sizes>,
+    pub(super) batch_bytes: Family<Sizes>,
+}
+
+/// A counter for each direction of each transport.
+type Ways = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
+
+/// A route's counters, each at the index of its word.
+#[derive(Debug)]
+struct Counters {
+    labels: Labels,
+    families: Routes,
+    handshakes: [Counter; Outcome::ALL.len()],
+    sessions: [Gauge; Transport::ALL.len()],
+    opened: [Counter; Transport::ALL.len()],
+    closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
+    upgrades: [Counter; UpgradeOutcome::ALL.len()],
+    /// Made when they are first needed: most pairs of an operation and a status never happen.
+    requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
+    broken: [Counter; Broken::ALL.len()],
+    messages: Ways,
+    message_bytes: Ways,
+    overhead: Ways,
+    heads: Ways,
+    saved: Counter,
+    waits: [Waits; Transport::ALL.len()],
+    polls_parked: Gauge,
+    batch_packets: Sizes,
+    batch_bytes: Sizes,
+}
+
+impl Counters {
+    fn new(families: &Routes, labels: Labels) -> Self {
+        use std::array::from_fn;
+        let with = |more: &[(&'static str, &'static str)]| with(&labels, more);
+        let transport = |index: usize| ("transport", Transport::ALL[index].word());
+        let direction = |index: usize| ("direction", Direction::ALL[index].word());
+        let ways = |family: &Family<Counter>| -> Ways {
+            from_fn(|i| from_fn(|j| family.series(with(&[direction(i), transport(j)]))))
+        };
+        Self {
+            families: families.clone(),
+            handshakes: from_fn(|i| families.handshakes.series(with(&[("outcome", Outcome::ALL[i].word())]))),
+            sessions: from_fn(|i| families.sessions.series(with(&[transport(i)]))),
+            opened: from_fn(|i| families.opened.series(with(&[transport(i)]))),
+            closed: from_fn(|i| {
+                from_fn(|j| {
+                    families.closed.series(with(&[transport(i), ("reason", CloseReason::ALL[j].word())]))
+                })
+            }),
+            upgrades: from_fn(|i| {
+                families.upgrades.series(with(&[("outcome", UpgradeOutcome::ALL[i].word())]))
+            }),
+            requests: from_fn(|_| from_fn(|_| OnceLock::new())),
+            broken: from_fn(|i| families.broken.series(with(&[("reason", Broken::ALL[i].word())]))),
+            messages: ways(&families.messages),
+            message_bytes: ways(&families.message_bytes),
+            overhead: ways(&families.overhead),
+            heads: ways(&families.heads),
+            saved: families.saved.series(with(&[])),
+            waits: from_fn(|i| families.waits.series(with(&[transport(i)]))),
+            polls_parked: families.polls_parked.series(with(&[])),
+            batch_packets: families.batch_packets.series(with(&[])),
+            batch_bytes: families.batch_bytes.series(with(&[])),
+            labels,
+        }
+    }
+
+    fn request(&self, op: Op, status: Status) -> &Counter {
+        self.requests[op as usize][status.index()].get_or_init(|| {
+            let transport = op.transport().map_or("none", Transport::word);
+            let words = [("op", op.word()), ("transport", transport), ("status", status.word())];
+            self.families.requests.series(with(&self.labels, &words))
+        })
+    }
+
+    fn moved(&self, direction: Direction, transport: Transport, messages: u64, bytes: u64) {
+        self.messages[direction as usize][transport as usize].inc_by(messages);
+        self.message_bytes[direction as usize][transport as usize].inc_by(bytes);
+    }
+}
+
+fn with(labels: &Labels, more: &[(&'static str, &'static str)]) -> Labels {
+    labels.iter().cloned().chain(more.iter().map(|(name, word)| (*name, Cow::Borrowed(*word)))).collect()
+}

@@ -1,0 +1,229 @@
+// One Engine.IO 4 session: polling by fetch, or a WebSocket, or the move from the first to the second.
+
+import { byteLength } from './wire.js';
+
+const SEPARATOR = '\x1e';
+const PROBE_MS = 5000;
+
+/**
+ * `hear` is told what happens: `open(upgrades)`, `message(text)`, `moved()` after an upgrade, and `close(reason)` once.
+ * `dial(url)` makes a WebSocket.
+ */
+export class Engine {
+  transport;
+  #base;
+  #wire;
+  #dial;
+  #hear;
+  #sid;
+  #socket;
+  /** Packets that wait for a POST. */
+  #queue = [];
+  #polling;
+  #posting;
+  #moving = false;
+  #closed = false;
+  #abort = new AbortController();
+  #patience = 0;
+  #watchdog;
+  #maxPayload = Infinity;
+
+  constructor({ base, wire, dial, hear }) {
+    this.#base = base;
+    this.#wire = wire;
+    this.#dial = dial;
+    this.#hear = hear;
+  }
+
+  /** Begins the session, on "polling" or "websocket". */
+  open(transport) {
+    this.transport = transport;
+    if (transport === 'polling') {
+      this.#polling = this.#poll();
+    } else {
+      this.#adopt(this.#connect());
+    }
+  }
+
+  /** Sends a message. */
+  send(text) {
+    this.#write(`4${text}`);
+  }
+
+  /** Ends the session with a goodbye. */
+  close(reason) {
+    if (this.#closed) return;
+    const isPolling = this.transport === 'polling' && this.#sid;
+    // A page that is left is waited for by nobody.
+    if (isPolling) fetch(this.#url('polling'), { method: 'POST', body: '1', keepalive: true }).catch(() => {});
+    this.#end(reason);
+  }
+
+  /** Moves from polling to WebSocket; resolves with whether that went well. */
+  async upgrade() {
+    const socket = this.#connect();
+    const moved = await this.#probe(socket);
+    if (this.#closed || !moved) {
+      socket.close();
+      if (!this.#closed && this.#moving) {
+        this.#moving = false;
+        this.#polling = this.#poll();
+        this.#flush();
+      }
+      return false;
+    }
+    this.transport = 'websocket';
+    this.#adopt(socket);
+    this.#frame('5');
+    this.#moving = false;
+    this.#flush();
+    this.#hear.moved();
+    return true;
+  }
+
+  /** Asks on a second way whether messages get through, and lets the first come to rest. */
+  async #probe(socket) {
+    const answered = new Promise((resolve) => {
+      const no = () => resolve(false);
+      setTimeout(no, PROBE_MS);
+      socket.addEventListener('error', no);
+      socket.addEventListener('close', no);
+      socket.addEventListener('open', () => this.#frame('2probe', socket));
+      socket.addEventListener(
+        'message',
+        ({ data }) => {
+          this.#wire.frame('received', data);
+          resolve(data === '3probe');
+        },
+        { once: true },
+      );
+    });
+    if (!(await answered) || this.#closed) return false;
+    this.#moving = true;
+    // The server answers the poll that waits, if need be with nothing.
+    await Promise.all([this.#polling, this.#posting]);
+    return socket.readyState === WebSocket.OPEN;
+  }
+
+  #connect() {
+    const url = this.#url('websocket');
+    const socket = this.#dial(url);
+    // One that is only made believe costs nothing.
+    if (socket instanceof WebSocket) this.#wire.handshake(url);
+    return socket;
+  }
+
+  #adopt(socket) {
+    this.#socket = socket;
+    socket.addEventListener('message', ({ data }) => {
+      this.#wire.frame('received', data);
+      this.#receive(data);
+    });
+    socket.addEventListener('error', () => this.#end('the WebSocket was refused or broke'));
+    socket.addEventListener('close', () => this.#end('the WebSocket was closed'));
+  }
+
+  async #poll() {
+    while (this.transport === 'polling' && !this.#moving && !this.#closed) {
+      const text = await this.#request('GET');
+      for (const packet of text?.split(SEPARATOR) ?? []) this.#receive(packet);
+    }
+  }
+
+  /** One request; an answer that is none ends the session. */
+  async #request(method, body) {
+    try {
+      const url = this.#url('polling');
+      this.#wire.request(method, url, body);
+      const response = await fetch(url, { method, body, signal: this.#abort.signal });
+      const text = await response.text();
+      this.#wire.answer(response, text);
+      if (response.ok) return text;
+      this.#end(`a request was answered ${response.status}`);
+    } catch {
+      this.#end('a request broke');
+    }
+    return undefined;
+  }
+
+  #write(packet) {
+    if (this.#closed) return;
+    this.#queue.push(packet);
+    this.#flush();
+  }
+
+  #flush() {
+    if (this.#moving || this.#closed) return;
+    if (this.transport === 'websocket') {
+      for (const packet of this.#queue.splice(0)) this.#frame(packet);
+    } else if (!this.#posting && this.#sid && this.#queue.length) {
+      this.#posting = this.#post().finally(() => {
+        this.#posting = undefined;
+        this.#flush();
+      });
+    }
+  }
+
+  /** One POST with as much of what waits as the server takes at once. */
+  async #post() {
+    let room = this.#maxPayload;
+    const count = this.#queue.findIndex((packet) => (room -= byteLength(packet) + 1) < 0);
+    const batch = this.#queue.splice(0, count < 0 ? this.#queue.length : Math.max(count, 1));
+    for (const packet of batch) this.#count('sent', packet);
+    await this.#request('POST', batch.join(SEPARATOR));
+  }
+
+  #frame(packet, socket = this.#socket) {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    this.#wire.frame('sent', packet);
+    this.#count('sent', packet);
+    socket.send(packet);
+  }
+
+  #count(way, packet) {
+    if (packet[0] === '4') this.#wire.message(way, packet.slice(1));
+  }
+
+  #receive(packet) {
+    if (this.#closed) return;
+    this.#count('received', packet);
+    const [type, rest] = [packet[0], packet.slice(1)];
+    if (type === '0') {
+      const { sid, upgrades, pingInterval, pingTimeout, maxPayload } = JSON.parse(rest);
+      this.#sid = sid;
+      this.#patience = pingInterval + pingTimeout;
+      this.#maxPayload = maxPayload;
+      this.#watch();
+      this.#hear.open(upgrades);
+    } else if (type === '1') {
+      this.#end('the server closed the session');
+    } else if (type === '2') {
+      this.#watch();
+      this.#write(`3${rest}`);
+    } else if (type === '4') {
+      this.#hear.message(rest);
+    }
+  }
+
+  /** The server pings; silence is its end. */
+  #watch() {
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => this.#end('the server fell silent'), this.#patience);
+  }
+
+  #end(reason) {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#watchdog);
+    this.#abort.abort();
+    this.#socket?.close();
+    this.#hear.close(reason);
+  }
+
+  #url(transport) {
+    const url = new URL(this.#base);
+    url.search = `EIO=4&transport=${transport}${this.#sid ? `&sid=${this.#sid}` : ''}`;
+    if (transport === 'websocket') url.protocol = url.protocol.replace('http', 'ws');
+    return url.href;
+  }
+}

@@ -1,0 +1,124 @@
+// The page as a whole: two panes, the controls above them, and the sentence that compares them.
+
+import { Pane, size, SLOT_MS } from './pane.js';
+import { Refused, burst } from './trials.js';
+
+const PROBE_MS = 1000;
+const $ = (id) => document.getElementById(id);
+
+/** WebSockets of the second pane, whether they are cut off, and whether they were since the counting began. */
+const line = { cut: false, was: false, open: new Set() };
+
+function dial(url) {
+  if (line.cut) return new Refused();
+  const socket = new WebSocket(url);
+  line.open.add(socket);
+  socket.addEventListener('close', () => line.open.delete(socket));
+  return socket;
+}
+
+/** Tells this tab's messages from others'. */
+const tab = Math.random().toString(36).slice(2);
+
+function say(pane, text) {
+  pane.client.emit('chat', { from: pane.name, text, tab, at: performance.now() });
+}
+
+const polling = new Pane($('pane'), {
+  name: 'Polling',
+  word: 'polling',
+  what: 'HTTP requests and nothing else: a GET that waits for news, and a POST for what is said.',
+  transports: ['polling'],
+  dial,
+  say,
+});
+const socket = new Pane($('pane'), {
+  name: 'WebSocket',
+  word: 'websocket',
+  what: 'One connection, open both ways. When it can’t be had, the client falls back to polling.',
+  transports: ['websocket', 'polling'],
+  dial,
+  say,
+});
+const panes = [polling, socket];
+$('panes').append(...panes.map((pane) => pane.root));
+
+for (const pane of panes) {
+  pane.client.addEventListener('event', ({ detail: { name, args } }) => {
+    if (name === 'chat') hear(pane, args);
+  });
+  pane.client.open();
+}
+
+/** Others may send anything: what is not of this page is shown as it is. */
+function hear(pane, args) {
+  const [said] = args;
+  if (said?.tab === tab) {
+    const mine = panes.find(({ name }) => name === said.from)?.root.dataset.pane;
+    return pane.line(said.from, said.text, { mine, took: performance.now() - said.at });
+  }
+  if (typeof said?.text === 'string') return pane.line(`${said.from} elsewhere`, said.text);
+  pane.line('Somebody', args.map((arg) => (typeof arg === 'string' ? arg : JSON.stringify(arg))).join(' '));
+}
+
+$('burst').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  const { count, size: length, pace } = Object.fromEntries(new FormData(event.target));
+  const button = event.submitter ?? event.target.querySelector('button');
+  button.disabled = true;
+  await Promise.all(panes.map((pane) => burst(pane, Number(count), Number(length), Number(pace))));
+  button.disabled = false;
+  refresh();
+});
+
+$('cut').addEventListener('click', () => {
+  line.cut = !line.cut;
+  line.was = true;
+  $('cut').textContent = line.cut ? 'Let WebSocket through' : 'Cut WebSocket off';
+  $('cut').setAttribute('aria-pressed', String(line.cut));
+  socket.note(line.cut ? 'WebSocket is cut off.' : 'WebSocket is let through again.');
+  if (line.cut) for (const one of line.open) one.close();
+  else socket.client.upgrade();
+});
+
+$('reset').addEventListener('click', () => {
+  for (const pane of panes) pane.reset();
+  line.was = line.cut;
+  refresh();
+});
+
+// What its session does not answer, it has told by itself.
+const time = (pane) => pane.echo('time').catch(() => {});
+setInterval(() => {
+  if (!$('probe').checked || document.hidden) return;
+  for (const pane of panes) if (pane.client.state in { polling: 1, websocket: 1 }) time(pane);
+}, PROBE_MS);
+
+setInterval(() => {
+  for (const pane of panes) pane.tick();
+  refresh();
+}, SLOT_MS);
+
+function refresh() {
+  const [a, b] = panes.map((pane) => pane.peaks());
+  const peaks = Object.fromEntries(Object.keys(a).map((kind) => [kind, Math.max(a[kind], b[kind])]));
+  for (const pane of panes) pane.draw(peaks);
+}
+
+/** Said now and then, as it is read aloud. */
+function compare() {
+  const [first, second] = panes.map(({ wire }) => wire.bytes / wire.messages);
+  if (!Number.isFinite(first) || !Number.isFinite(second)) return;
+  const on = line.was ? 'the second client, cut off meanwhile' : 'WebSocket';
+  $('verdict').textContent =
+    `So far a message took ${size(first)} by polling and ${size(second)} by ${on}: ` +
+    `${(first / second).toFixed(first / second < 9.95 ? 1 : 0)} times as much, ` +
+    `and ${(polling.wire.requests / polling.wire.messages).toFixed(2)} requests instead of ` +
+    `${(socket.wire.requests / socket.wire.messages).toFixed(2)}.`;
+}
+setInterval(compare, 5000);
+setTimeout(compare, 2000);
+
+for (const origin of document.querySelectorAll('[data-origin]')) origin.textContent = location.origin;
+addEventListener('pagehide', () => panes.forEach((pane) => pane.client.close()));
+addEventListener('pageshow', ({ persisted }) => persisted && panes.forEach((pane) => pane.client.open()));

@@ -1,0 +1,115 @@
+//! What the embedded server answers outside Socket.IO's path: a page with two live clients, and the files that it asks for.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::Service;
+
+/// Serves the [`FILES`], and nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Site;
+
+impl Service<Request<Incoming>> for Site {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        ready(Ok(answer(request.method(), request.uri().path())))
+    }
+}
+
+fn answer(method: &Method, path: &str) -> Response<Full<Bytes>> {
+    let Some((_, kind, text)) = FILES.iter().find(|(name, ..)| *name == path) else {
+        return respond(StatusCode::NOT_FOUND, PLAIN, "the demo has only one page, at /\n");
+    };
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut refusal = respond(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "method not allowed\n");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    let mut response = respond(StatusCode::OK, kind, text);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // Another version of the proxy has other files at the same addresses.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn respond(status: StatusCode, kind: &'static str, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+/// Path, media type, text.
+const FILES: [(&str, &str, &str); 9] = [
+    ("/", "text/html; charset=utf-8", include_str!("page.html")),
+    ("/polliwog-demo/page.css", "text/css; charset=utf-8", include_str!("page.css")),
+    ("/polliwog-demo/page.js", SCRIPT, include_str!("page.js")),
+    ("/polliwog-demo/pane.js", SCRIPT, include_str!("pane.js")),
+    ("/polliwog-demo/trials.js", SCRIPT, include_str!("trials.js")),
+    ("/polliwog-demo/chart.js", SCRIPT, include_str!("chart.js")),
+    ("/polliwog-demo/client.js", SCRIPT, include_str!("client.js")),
+    ("/polliwog-demo/engine.js", SCRIPT, include_str!("engine.js")),
+    ("/polliwog-demo/wire.js", SCRIPT, include_str!("wire.js")),
+];
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// Nothing from elsewhere, and nothing inline but the icon. Not every browser counts a WebSocket among 'self'.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+                      connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_there_and_each_one_that_is_asked_for_is_among_them() {
+        for (path, kind, text) in FILES {
+            let response = answer(&Method::GET, path);
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(response.headers()[CONTENT_TYPE], kind);
+            assert!(
+                response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("script-src 'self';")
+            );
+            let in_page = text.split("\"polliwog-demo/").skip(1);
+            let in_script = text.split("from './").skip(1);
+            for rest in in_page.chain(in_script) {
+                let name = rest.split(['"', '\'']).next().unwrap();
+                assert_eq!(
+                    answer(&Method::GET, &format!("/polliwog-demo/{name}")).status(),
+                    StatusCode::OK,
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_the_page_is_inline_or_from_elsewhere() {
+        let (_, _, page) = FILES[0];
+        for (_, _, text) in FILES {
+            for word in [" style=", " onclick=", "innerHTML", "eval(", "@import"] {
+                assert!(!text.contains(word), "{word}");
+            }
+        }
+        assert_eq!(page.matches("<script").count(), page.matches("<script type=\"module\" src=").count());
+        assert!(!page.contains("<style"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_and_other_methods_are_refused() {
+        assert_eq!(answer(&Method::GET, "/polliwog-demo/").status(), StatusCode::NOT_FOUND);
+        assert_eq!(answer(&Method::POST, "/nowhere").status(), StatusCode::NOT_FOUND);
+        let refusal = answer(&Method::POST, "/");
+        assert_eq!(refusal.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(refusal.headers()[ALLOW], "GET, HEAD");
+    }
+}

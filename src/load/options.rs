@@ -31,10 +31,11 @@ pub struct Options {
     /// Plain WebSocket messages, without Engine.IO.
     #[arg(long, conflicts_with_all = ["eio", "socketio"])]
     pub(super) plain: bool,
-    /// What the application does: echo sends each message back as it is, socketio acknowledges the event "echo".
-    #[arg(long, value_name = "KIND", default_value = "echo")]
-    pub(super) events: Events,
-    /// The same as --events socketio, for the shipped demo.
+    /// What the application does: echo sends each message back as it is, socketio acknowledges the event "echo", as the
+    /// shipped demo does [default: socketio without a path or with socket.io in it; echo elsewhere].
+    #[arg(long, value_name = "KIND")]
+    pub(super) events: Option<Events>,
+    /// The same as --events socketio.
     #[arg(long, conflicts_with = "events")]
     pub(super) socketio: bool,
     /// How many sessions begin in a second.
@@ -105,7 +106,8 @@ impl Options {
 
     /// Whether events are sent.
     pub(super) fn is_socket_io(&self) -> bool {
-        self.socketio || self.events == Events::Socketio
+        let guess = || !self.plain && (self.has_no_path() || self.url.path().contains("socket.io"));
+        self.socketio || self.events.map_or_else(guess, |events| events == Events::Socketio)
     }
 
     /// Whether TLS is spoken.
@@ -113,13 +115,17 @@ impl Options {
         matches!(self.url.scheme_str(), Some("https" | "wss"))
     }
 
+    fn has_no_path(&self) -> bool {
+        matches!(self.url.path(), "" | "/")
+    }
+
     /// What is asked for.
     pub(super) fn path(&self) -> &str {
         match self.url.path() {
-            "/" | "" if self.plain => "/",
-            "/" | "" if self.is_socket_io() => "/socket.io/",
-            "/" | "" => "/engine.io/",
-            path => path,
+            path if !self.has_no_path() => path,
+            _ if self.plain => "/",
+            _ if self.is_socket_io() => "/socket.io/",
+            _ => "/engine.io/",
         }
     }
 
@@ -177,7 +183,7 @@ Every message has a number. Messages that are lost, answered twice or answered o
 and make the exit code 1. With --rate, latency counts from when a message was meant to be sent.
 
 Against the shipped demo:
-  polliwog load http://127.0.0.1:8080 --socketio -n 1000 --rate 1 --html load.html
+  polliwog load http://127.0.0.1:8080 -n 1000 --rate 1 --html load.html
 
 SIGINT ends a run early, with its table; a second one at once.
 
@@ -198,7 +204,18 @@ mod tests {
     #[test]
     fn what_is_not_said_is_what_stock_clients_do() {
         let path = |args: &[&str]| read(args).unwrap().path().to_owned();
-        assert_eq!(path(&["http://h"]), "/engine.io/");
+        assert_eq!(path(&["http://h"]), "/socket.io/");
+        assert_eq!(path(&["http://h", "--events", "echo"]), "/engine.io/");
+        for (args, events) in [
+            (&["http://h"][..], true),
+            (&["http://h/a/socket.io/"], true),
+            (&["http://h/socket.io/", "--events", "echo"], false),
+            (&["http://h/engine.io/"], false),
+            (&["http://h/engine.io/", "--socketio"], true),
+            (&["ws://h/socket.io/", "--plain"], false),
+        ] {
+            assert_eq!(read(args).unwrap().is_socket_io(), events, "{args:?}");
+        }
         assert_eq!(path(&["http://h/", "--socketio"]), "/socket.io/");
         assert_eq!(path(&["ws://h", "--plain"]), "/");
         assert_eq!(path(&["http://h/chat"]), "/chat");

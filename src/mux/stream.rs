@@ -205,7 +205,7 @@ impl Stream {
         max: Option<u64>,
         terms: &Terms,
     ) -> Result<Option<Closing>, Violation> {
-        let wanted = self.held && self.closing.is_none();
+        let wanted = self.closing.is_none();
         let incoming = &mut self.incoming;
         if seq != incoming.got + 1 {
             return Err(Violation("a seq is out of order"));

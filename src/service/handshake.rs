@@ -1,29 +1,27 @@
 //! A session's beginning: the backend is asked first, and its answer decides the client's.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use http::header::{HeaderName, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
+use http::header::{RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use super::begun::Begun;
 use super::cors::{self, CorsLayer, FromBackend};
-use super::gateway::{Gateway, take_upgrade};
+use super::gateway::Gateway;
 use super::settings::{Cookie, Route};
 use super::{Client, Response, headers};
-use crate::bridge::{Admission, Bridge, BridgeInfo, Front, Registry};
+use crate::bridge::{Admission, Registry};
 use crate::carrier::{Carrier, Revision, Versions};
-use crate::dialect::{Dialect, Greeting, Reject, Road};
+use crate::dialect::{Dialect, Reject, Road};
 use crate::meter::Outcome;
-use crate::packet::{Heartbeat, Transport};
-use crate::session::{Session, Settings};
+use crate::packet::Transport;
 use crate::sid::Sid;
-use crate::transport::polling::{self, AnswerPoll, Asker};
+use crate::transport::polling::{self, Asker};
 use crate::transport::{Body, websocket};
-use crate::upstream::{Link, OpenError, OpenRequest, Opened, Protocol, Upstream};
+use crate::upstream::{OpenError, OpenRequest, Protocol, Upstream};
 
 /// What is needed to begin sessions on one route.
 #[derive(Debug)]
@@ -204,123 +202,11 @@ impl Handshake {
     }
 }
 
-/// A session that the backend has accepted, and the client has not heard of yet.
-struct Begun {
-    gateway: Arc<Gateway>,
-    session: Session,
-    info: BridgeInfo,
-    headers: HeaderMap,
-    subprotocol: Option<HeaderValue>,
-}
-
-impl Begun {
-    fn new(
-        gateway: &Arc<Gateway>,
-        sid: Sid,
-        carrier: Carrier,
-        transport: Transport,
-        opened: Opened,
-        headers: Option<Box<HeaderMap>>,
-        settings: &Arc<Settings>,
-    ) -> Self {
-        let pace = pace(opened.heartbeat, settings);
-        let plain = gateway.dialect.protocol() == Protocol::WebSocket;
-        let otherwise = if plain { gateway.relay.message_max } else { MAX_PAYLOAD };
-        let announced = settings.max_payload.or(opened.max_payload);
-        let max_payload = announced.unwrap_or(otherwise);
-        let upgrades = settings.allow_upgrades && transport == Transport::Polling;
-        let greeting =
-            Greeting { sid: sid.as_str(), upgrades, pace, max_payload, announced: announced.is_some() };
-        // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
-        let backend = opened.heartbeat.unwrap_or(pace);
-        let session = Session::new(
-            gateway.dialect.policy(carrier),
-            Arc::clone(settings),
-            transport,
-            pace,
-            backend.interval.min(backend.timeout) / 2,
-            gateway.dialect.greet(carrier, &greeting),
-            tokio::time::Instant::now().into_std(),
-        );
-        let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
-        let info = BridgeInfo {
-            sid,
-            carrier,
-            max_payload,
-            headers,
-            route: gateway.index,
-            meter: gateway.meter.clone(),
-            span: tracing::debug_span!("session", number, route = gateway.index),
-            registry: gateway.registry.clone(),
-            tracker: gateway.tracker.clone(),
-        };
-        Self {
-            gateway: Arc::clone(gateway),
-            session,
-            info,
-            headers: opened.headers,
-            subprotocol: opened.subprotocol,
-        }
-    }
-
-    async fn answer_poll(self, link: Box<dyn Link>, admission: Admission, asker: Asker) -> Response {
-        let bridge = Bridge::start(self.session, self.info, link, Front::Polling, admission);
-        let Ok(parked) = bridge.poll() else {
-            return polling::refuse(self.gateway.dialect, &Reject::UnknownSid);
-        };
-        drop(bridge);
-        let mut response = AnswerPoll::new(parked, asker, self.gateway.dialect).await;
-        let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
-        for (name, value) in &self.headers {
-            if !own.contains(name) || name == SET_COOKIE {
-                response.headers_mut().append(name, value.clone());
-            }
-        }
-        response
-    }
-
-    fn answer_web_socket(self, link: Box<dyn Link>, admission: Admission, mut head: Parts) -> Response {
-        let mut response = match websocket::accept(&head.method, &head.headers, self.subprotocol) {
-            Ok(response) => response,
-            Err(reject) => return polling::respond(self.gateway.dialect.reply(&reject, Road::WebSocket)),
-        };
-        for (name, value) in &self.headers {
-            if name != SEC_WEBSOCKET_PROTOCOL {
-                response.headers_mut().append(name, value.clone());
-            }
-        }
-        let framed = websocket::framed(
-            take_upgrade(&mut head),
-            self.gateway.dialect,
-            self.info.carrier,
-            self.info.max_payload,
-            self.info.meter.clone(),
-        );
-        let (session, info) = (self.session, self.info);
-        self.gateway.tracker.spawn(async move {
-            // A client that is gone by now takes the link with it.
-            if let Some(socket) = framed.await {
-                Bridge::start(session, info, link, Front::WebSocket(socket), admission);
-            }
-        });
-        response
-    }
-}
-
 /// An id that nobody can guess. Made before the backend is asked, so that no session begins there without one.
 pub(super) fn fresh_sid() -> Result<Sid, OpenError> {
     let mut random = [0; 15];
     getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
     Ok(Sid::from_random(random))
-}
-
-/// The client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
-fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
-    let backend = backend.unwrap_or(Heartbeat { interval: PING_INTERVAL, timeout: PING_TIMEOUT });
-    Heartbeat {
-        interval: settings.ping_interval.unwrap_or(backend.interval),
-        timeout: settings.ping_timeout.unwrap_or(backend.timeout),
-    }
 }
 
 fn refuse(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> Response {
@@ -389,13 +275,6 @@ pub(super) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
 
 /// What a client hears where an id or a key cannot be made.
 pub(super) const NO_RANDOMNESS: &str = "no randomness\n";
-/// Tells sessions apart in the log, where their ids must not stand.
-static SESSIONS: AtomicU64 = AtomicU64::new(1);
-
-/// Socket.IO's defaults.
-const PING_INTERVAL: Duration = Duration::from_secs(25);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_PAYLOAD: usize = 1_000_000;
 /// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
 const RETRY_AFTER_SECONDS: &str = "5";
 

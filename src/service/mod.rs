@@ -1,6 +1,7 @@
 //! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
+mod begun;
 mod cors;
 mod demux;
 mod demuxed;

@@ -1,0 +1,151 @@
+//! A session whose backend has accepted it, up to the answer by which its client hears of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::{HeaderName, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+
+use super::Response;
+use super::gateway::{Gateway, take_upgrade};
+use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
+use crate::carrier::Carrier;
+use crate::dialect::{Greeting, Reject, Road};
+use crate::packet::{Heartbeat, Transport};
+use crate::session::{Session, Settings};
+use crate::sid::Sid;
+use crate::transport::polling::{self, AnswerPoll, Asker};
+use crate::transport::websocket;
+use crate::upstream::{Link, Opened, Protocol};
+
+/// A session that the backend has accepted, and the client has not heard of yet.
+pub(super) struct Begun {
+    gateway: Arc<Gateway>,
+    session: Session,
+    info: BridgeInfo,
+    headers: HeaderMap,
+    subprotocol: Option<HeaderValue>,
+}
+
+impl Begun {
+    pub(super) fn new(
+        gateway: &Arc<Gateway>,
+        sid: Sid,
+        carrier: Carrier,
+        transport: Transport,
+        opened: Opened,
+        headers: Option<Box<HeaderMap>>,
+        settings: &Arc<Settings>,
+    ) -> Self {
+        let pace = pace(opened.heartbeat, settings);
+        let plain = gateway.dialect.protocol() == Protocol::WebSocket;
+        let otherwise = if plain { gateway.relay.message_max } else { MAX_PAYLOAD };
+        let announced = settings.max_payload.or(opened.max_payload);
+        let max_payload = announced.unwrap_or(otherwise);
+        let upgrades = settings.allow_upgrades && transport == Transport::Polling;
+        let greeting =
+            Greeting { sid: sid.as_str(), upgrades, pace, max_payload, announced: announced.is_some() };
+        // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
+        let backend = opened.heartbeat.unwrap_or(pace);
+        let session = Session::new(
+            gateway.dialect.policy(carrier),
+            Arc::clone(settings),
+            transport,
+            pace,
+            backend.interval.min(backend.timeout) / 2,
+            gateway.dialect.greet(carrier, &greeting),
+            tokio::time::Instant::now().into_std(),
+        );
+        let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        let info = BridgeInfo {
+            sid,
+            carrier,
+            max_payload,
+            headers,
+            route: gateway.index,
+            meter: gateway.meter.clone(),
+            span: tracing::debug_span!("session", number, route = gateway.index),
+            registry: gateway.registry.clone(),
+            tracker: gateway.tracker.clone(),
+        };
+        Self {
+            gateway: Arc::clone(gateway),
+            session,
+            info,
+            headers: opened.headers,
+            subprotocol: opened.subprotocol,
+        }
+    }
+
+    pub(super) async fn answer_poll(
+        self,
+        link: Box<dyn Link>,
+        admission: Admission,
+        asker: Asker,
+    ) -> Response {
+        let bridge = Bridge::start(self.session, self.info, link, Front::Polling, admission);
+        let Ok(parked) = bridge.poll() else {
+            return polling::refuse(self.gateway.dialect, &Reject::UnknownSid);
+        };
+        drop(bridge);
+        let mut response = AnswerPoll::new(parked, asker, self.gateway.dialect).await;
+        let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
+        for (name, value) in &self.headers {
+            if !own.contains(name) || name == SET_COOKIE {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+        response
+    }
+
+    pub(super) fn answer_web_socket(
+        self,
+        link: Box<dyn Link>,
+        admission: Admission,
+        mut head: Parts,
+    ) -> Response {
+        let mut response = match websocket::accept(&head.method, &head.headers, self.subprotocol) {
+            Ok(response) => response,
+            Err(reject) => return polling::respond(self.gateway.dialect.reply(&reject, Road::WebSocket)),
+        };
+        for (name, value) in &self.headers {
+            if name != SEC_WEBSOCKET_PROTOCOL {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+        let framed = websocket::framed(
+            take_upgrade(&mut head),
+            self.gateway.dialect,
+            self.info.carrier,
+            self.info.max_payload,
+            self.info.meter.clone(),
+        );
+        let (session, info) = (self.session, self.info);
+        self.gateway.tracker.spawn(async move {
+            // A client that is gone by now takes the link with it.
+            if let Some(socket) = framed.await {
+                Bridge::start(session, info, link, Front::WebSocket(socket), admission);
+            }
+        });
+        response
+    }
+}
+
+/// The client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
+fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
+    let backend = backend.unwrap_or(Heartbeat { interval: PING_INTERVAL, timeout: PING_TIMEOUT });
+    Heartbeat {
+        interval: settings.ping_interval.unwrap_or(backend.interval),
+        timeout: settings.ping_timeout.unwrap_or(backend.timeout),
+    }
+}
+
+/// Tells sessions apart in the log, where their ids must not stand.
+static SESSIONS: AtomicU64 = AtomicU64::new(1);
+
+/// Socket.IO's defaults.
+const PING_INTERVAL: Duration = Duration::from_secs(25);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const MAX_PAYLOAD: usize = 1_000_000;

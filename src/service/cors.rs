@@ -30,6 +30,8 @@ pub(super) struct CorsLayer {
 enum Rule {
     Off,
     Mirror(Box<Memory>),
+    /// The mirror of a server of Engine.IO 3, which lets in everybody and says so in polling alone.
+    Old,
     Own(Box<Own>),
 }
 
@@ -49,11 +51,12 @@ pub(super) enum FromBackend {
 }
 
 impl CorsLayer {
-    /// The layer of a route.
-    pub(super) fn new(settings: &Cors) -> Self {
+    /// The layer of a route; `old` says that its backend is a server of Engine.IO 3.
+    pub(super) fn new(settings: &Cors, old: bool) -> Self {
         Self {
             rule: match settings {
                 Cors::Off => Rule::Off,
+                Cors::Mirror if old => Rule::Old,
                 Cors::Mirror => Rule::Mirror(Box::default()),
                 Cors::Own(own) => Rule::Own(Box::new(Own::new(own))),
             },
@@ -65,7 +68,7 @@ impl CorsLayer {
         let Some(origin) = head.headers.get(ORIGIN) else { return Asked::default() };
         let matters = match &self.rule {
             Rule::Off => false,
-            Rule::Mirror(_) => origin.len() <= ORIGIN_LEN_MAX,
+            Rule::Mirror(_) | Rule::Old => origin.len() <= ORIGIN_LEN_MAX,
             Rule::Own(own) => own.echoes(origin),
         };
         Asked(matters.then(|| origin.as_bytes().into()))
@@ -78,8 +81,18 @@ impl CorsLayer {
             Rule::Own(own) if head.method == Method::OPTIONS => {
                 Some(own.answer_preflight(&head.headers, asked))
             }
-            Rule::Off | Rule::Mirror(_) | Rule::Own(_) => None,
+            Rule::Off | Rule::Mirror(_) | Rule::Old | Rule::Own(_) => None,
         }
+    }
+
+    /// The answer to an `OPTIONS` request of a session, where servers of Engine.IO 3 have one.
+    pub(super) fn answer_options(&self, head: &Parts) -> Option<Response> {
+        (matches!(self.rule, Rule::Old) && head.method == Method::OPTIONS).then(|| {
+            let mut response = Response::new(Body::default());
+            let allowed = HeaderValue::from_static("Content-Type");
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+            response
+        })
     }
 
     /// Whether a request is a preflight that the backend is to answer.
@@ -94,7 +107,7 @@ impl CorsLayer {
     pub(super) fn admit_preflight(&self) -> Option<SemaphorePermit<'_>> {
         match &self.rule {
             Rule::Mirror(memory) => memory.preflights.try_acquire().ok(),
-            Rule::Off | Rule::Own(_) => None,
+            Rule::Off | Rule::Old | Rule::Own(_) => None,
         }
     }
 
@@ -106,10 +119,21 @@ impl CorsLayer {
     /// Puts the route's word on an answer.
     pub(super) fn apply(&self, asked: &Asked, response: &mut Response) {
         let from_backend = response.extensions_mut().remove::<FromBackend>();
+        let status = response.status();
         let headers = response.headers_mut();
         match &self.rule {
             Rule::Off => strip(headers),
             Rule::Mirror(memory) => memory.apply(asked, from_backend, headers),
+            // Whom it keeps out it says nothing.
+            Rule::Old if matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::FORBIDDEN) => {}
+            Rule::Old => {
+                if let Some(Ok(origin)) = asked.0.as_deref().map(HeaderValue::from_bytes) {
+                    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                } else {
+                    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+                }
+            }
             Rule::Own(own) => {
                 strip(headers);
                 own.apply(asked, headers);

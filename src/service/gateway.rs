@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
@@ -105,7 +106,10 @@ impl Gateway {
             Ok(task) => task,
             Err(refusal) => {
                 polling::discard(body, &self.tracker);
-                let mut response = *refusal;
+                // Of a request that names a session, nothing else ends so.
+                let useless = refusal.status() == StatusCode::INTERNAL_SERVER_ERROR;
+                let options = useless.then(|| cors.answer_options(&head)).flatten();
+                let mut response = options.unwrap_or(*refusal);
                 cors.apply(&origin, &mut response);
                 return Serving::done(response);
             }

@@ -149,17 +149,18 @@ impl Handshake {
         response
     }
 
+    /// Whether the backend is a server of Engine.IO 3, which has its own ways with browsers.
+    pub(super) fn leads_to_old_server(&self) -> bool {
+        let old = Versions { v3: true, v4: false };
+        self.upstream.protocol() == Protocol::EngineIo && self.upstream.versions() == old
+    }
+
     /// The session's id for balancers in front, as the client's own server would set it (`cookie`).
     fn cookie(&self, setting: Cookie, carrier: Carrier, sid: &Sid) -> Option<HeaderValue> {
-        let old_server = Versions { v3: true, v4: false };
         let is_set = match setting {
             Cookie::Off => false,
             Cookie::On => true,
-            Cookie::Auto => {
-                carrier.revision == Revision::V3
-                    && self.upstream.protocol() == Protocol::EngineIo
-                    && self.upstream.versions() == old_server
-            }
+            Cookie::Auto => carrier.revision == Revision::V3 && self.leads_to_old_server(),
         };
         let same_site = match carrier.revision {
             Revision::V3 => "Strict",

@@ -64,7 +64,8 @@ impl Shared {
     pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
         let routes = routes.into_iter().map(|(route, handler)| {
-            let cors = Arc::new(CorsLayer::new(&route.cors));
+            let old = matches!(&handler, Handler::Gateway { gateway, .. } if gateway.handshake.leads_to_old_server());
+            let cors = Arc::new(CorsLayer::new(&route.cors, old));
             Served { route, cors, handler }
         });
         Self { router: Router::new(&settings), routes: routes.collect() }

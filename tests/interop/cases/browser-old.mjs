@@ -99,7 +99,7 @@ export default [
     (t) => ({ allowEIO3: true, ...(!t.proxied && { cors: CORS }) }),
     { answers: true },
   ),
-  suite('socket.io 2', 'socket.io 2', { upstream: V2, route: { ...ROUTE, cookie: 'off' } }, { origins: CORS.origin, cookie: false }),
+  suite('socket.io 2', 'socket.io 2', { upstream: V2, route: { cookie: 'off' } }, { origins: CORS.origin, cookie: false }),
   suite(
     'translated',
     'socket.io',

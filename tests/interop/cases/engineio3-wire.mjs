@@ -119,6 +119,26 @@ const cases = [
     },
   },
   {
+    name: 'what a page of another origin is told',
+    ...NONE,
+    async client(t) {
+      const { path } = await handshake(t);
+      const note = async (what, options) => {
+        const { status, headers } = await t.request(options);
+        const told = ['origin', 'credentials', 'headers'].map((name) => headers[`access-control-allow-${name}`] ?? '-');
+        t.log('client', what, status, ...told);
+      };
+      for (const headers of [{ origin: 'http://a.example' }, {}]) {
+        await note('handshake', { path: t.path + EIO, headers });
+        await note('POST', { path, method: 'POST', body: text('2'), headers });
+        await note('GET', { path, headers });
+        await note('an error', { path: `${t.path}${EIO}&sid=nobody`, headers });
+        await note('OPTIONS', { path, method: 'OPTIONS', headers });
+        await note('OPTIONS without a session', { path: t.path + EIO, method: 'OPTIONS', headers });
+      }
+    },
+  },
+  {
     name: 'every error of a request without session',
     ...NONE,
     async client(t) {

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::mux::{Accepted, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
 use crate::packet::{Closing, Message};
 
-/// A line with its sessions' wakers. Sessions and the [pump](super::pump) meet under one lock; nobody waits under it.
+/// A line with its sessions' wakers. Sessions and the [pump](super::Pump) meet under one lock; nobody waits under it.
 pub struct Trunk {
     state: Mutex<State>,
     /// Told when a client asks to come in, when the other side drains, and when the last session has gone.

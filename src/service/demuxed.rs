@@ -9,9 +9,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Client;
 use super::handshake::fresh_sid;
 use super::settings::Route;
+use super::{Client, headers};
 use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::{Carrier, Revision};
 use crate::dialect::Dialect as _;
@@ -122,7 +122,8 @@ impl Arrivals {
 }
 
 fn request(open: Open, proxy: Client) -> OpenRequest {
-    let Open { path, dialect, transport, client, mut headers, protocols } = open;
+    let Open { path, dialect, transport, client, headers, protocols } = open;
+    let mut headers = headers::for_demuxed(&headers);
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
         && !offer.is_empty()

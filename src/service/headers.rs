@@ -16,20 +16,24 @@ use super::Client;
 ///
 /// All but those about the hop, about the body and about the WebSocket's own handshake; the subprotocol offer stays.
 pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
-    filtered(headers, client, trusted, &|name| name == SEC_WEBSOCKET_PROTOCOL)
+    let mut kept = filtered(headers, &|name| name == SEC_WEBSOCKET_PROTOCOL);
+    add_forwarded(&mut kept, client, trusted);
+    kept
+}
+
+/// The same where another proxy has told who the client is: what it says of a hop is no concern of ours.
+pub(super) fn for_demuxed(headers: &HeaderMap) -> HeaderMap {
+    filtered(headers, &|_| false)
 }
 
 /// The same for a client whose WebSocket is relayed: its own handshake crosses.
 pub(super) fn for_relay(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
-    filtered(headers, client, trusted, &|_| true)
+    let mut kept = filtered(headers, &|_| true);
+    add_forwarded(&mut kept, client, trusted);
+    kept
 }
 
-fn filtered(
-    headers: &HeaderMap,
-    client: Client,
-    trusted: &[IpNet],
-    crosses: &dyn Fn(&HeaderName) -> bool,
-) -> HeaderMap {
+fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
     let named: Vec<&str> = headers
         .get_all(CONNECTION)
         .iter()
@@ -46,7 +50,6 @@ fn filtered(
             kept.append(name, value.clone());
         }
     }
-    add_forwarded(&mut kept, client, trusted);
     kept
 }
 

@@ -140,6 +140,23 @@ fn a_client_that_gives_up_before_its_answer_gets_none() {
     assert_eq!(edge.hear(), json!(["x", "s1", 0, 1001, "unknown session"]), "no ok stands between");
 }
 
+#[test]
+fn what_a_proxy_says_of_a_hop_or_a_body_does_not_reach_the_backend() {
+    let Some(world) = world(Setup::plain()) else { return };
+    let mut edge = Edge::dial(&world).greet("epoch");
+    let mut question = open("s1");
+    let bad = ["content-length", "transfer-encoding", "te", "sec-websocket-extensions", "x-named"];
+    let mut headers: Vec<_> = bad.iter().map(|name| json!([name, "5"])).collect();
+    headers.extend([json!(["connection", "x-named"]), json!(["cookie", "a=b"])]);
+    question[2]["headers"] = headers.into();
+    edge.say(&question);
+    assert_eq!(edge.hear()[0], "ok");
+    let peer = world.accept();
+    assert_eq!(bad.map(|name| peer.opening.header(name)), [None; 5]);
+    assert_eq!(peer.opening.header("cookie"), Some("a=b"));
+    assert_eq!(peer.opening.headers_named("connection"), ["Upgrade"]);
+}
+
 /// Writes this again and again without reading; the memory that it costs.
 fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
     let edge = Edge::over(Wire::connect_narrow(world.addr)).greet("epoch");

@@ -84,6 +84,14 @@ fn a_limit_is_counted_to_the_byte() {
 }
 
 #[test]
+fn a_message_may_be_as_large_as_was_said() {
+    let (mut proxy, id) = facing(proxy(100), 100, true);
+    let most = "x".repeat(10_000);
+    hear(&mut proxy, id, 1, &most);
+    assert_eq!(taken(&mut proxy, id), [Notice::Message(text(&most))]);
+}
+
+#[test]
 fn what_came_before_a_fault_is_handed_on_and_nothing_behind_it() {
     for (fault, code) in [("x".repeat(10_001), 1009), ("over".to_owned(), 1008)] {
         let (mut proxy, id) = facing(proxy(10), 10, true);

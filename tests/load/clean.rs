@@ -40,7 +40,7 @@ fn each_transport_is_answered_by_the_demo() {
 fn a_mixture_has_each_transport_in_its_share() {
     let proxy = Proxy::demo();
     let mix = "polling=50,websocket=25,upgrade=25";
-    let args = ["--socketio", "-n", "8", "-d", "500ms", "--json", "-", "--transport", mix];
+    let args = ["--socketio", "-n", "8", "-d", "2s", "--json", "-", "--transport", mix];
     let figures = assert_clean(&load(&[&[proxy.url().as_str()], &args[..]].concat()), 8);
     for (kind, count) in [("polling", 4), ("websocket", 2), ("upgrade", 2)] {
         assert_eq!(figures["transports"][kind]["connected"], count, "{kind}");
@@ -52,7 +52,7 @@ fn a_mixture_has_each_transport_in_its_share() {
 #[test]
 fn bursts_share_their_requests() {
     let proxy = Proxy::demo();
-    let args = ["--socketio", "-n", "2", "-d", "500ms", "--burst", "64", "--size", "100", "--json", "-"];
+    let args = ["--socketio", "-n", "2", "-d", "2s", "--burst", "64", "--size", "100", "--json", "-"];
     let figures = assert_clean(&load(&[&[proxy.url().as_str()], &args[..]].concat()), 128);
     assert!(figures["requests_per_message"].as_f64().unwrap() < 0.5, "{figures:#}");
     let posts = figures["posts"].as_array().unwrap();
@@ -66,6 +66,8 @@ fn both_versions_of_engine_io_are_spoken_on_every_transport() {
     for eio in ["3", "4"] {
         for transport in ["polling", "websocket", "upgrade"] {
             let args = [
+                "--events",
+                "echo",
                 "-n",
                 "2",
                 "--rate",
@@ -87,14 +89,14 @@ fn both_versions_of_engine_io_are_spoken_on_every_transport() {
 #[test]
 fn plain_web_sockets_are_spoken_without_any_engine_io() {
     let url = format!("ws://{}/", echo(faithful));
-    let figures = assert_clean(&load(&[&url, "--plain", "-n", "3", "-d", "500ms", "--json", "-"]), 3);
+    let figures = assert_clean(&load(&[&url, "--plain", "-n", "3", "-d", "2s", "--json", "-"]), 3);
     assert_eq!(figures["eio"], Value::Null);
 }
 
 #[test]
 fn an_idle_session_sends_nothing_and_stays() {
     let proxy = Proxy::demo();
-    let args = ["--socketio", "-n", "3", "--rate", "0", "-d", "300ms", "--json", "-"];
+    let args = ["--socketio", "-n", "3", "--rate", "0", "-d", "2s", "--json", "-"];
     let figures = assert_clean(&load(&[&[proxy.url().as_str()], &args[..]].concat()), 0);
     assert_eq!((&figures["connected"], &figures["messages"]), (&3.into(), &0.into()));
     assert_eq!(figures["latency_us"]["p50"], Value::Null, "nothing was measured");
@@ -115,7 +117,7 @@ fn connections_come_from_the_addresses_that_are_given() {
 #[test]
 fn several_threads_count_together() {
     let proxy = Proxy::demo();
-    let args = ["--socketio", "-n", "8", "--rate", "10", "-d", "500ms", "--threads", "2", "--json", "-"];
+    let args = ["--socketio", "-n", "8", "--rate", "10", "-d", "2s", "--threads", "2", "--json", "-"];
     assert_clean(&load(&[&[proxy.url().as_str()], &args[..]].concat()), 30);
 }
 
@@ -128,8 +130,7 @@ fn over_tls_the_same_is_met_by_those_who_trust_the_certificate() {
     let tls = format!("tls = {{ certificate = '{}', key = '{}' }}", certificate.display(), key.display());
     let proxy = Proxy::demo_with(&tls);
     let url = format!("https://{}", proxy.address);
-    let args =
-        ["--socketio", "-n", "4", "-d", "300ms", "--json", "-", "--transport", "polling=50,websocket=50"];
+    let args = ["--socketio", "-n", "4", "-d", "2s", "--json", "-", "--transport", "polling=50,websocket=50"];
     let trust = ["--ca", certificate.to_str().unwrap()];
     assert_clean(&load(&[&[url.as_str()], &args[..], &trust[..]].concat()), 4);
     let run = load(&[&[url.as_str()], &args[..]].concat());

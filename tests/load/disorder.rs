@@ -8,10 +8,10 @@ use crate::support::{Manner, Proxy, Run, echo, load, number};
 fn runs(manner: Manner) -> [Run; 2] {
     let backend = echo(manner);
     let proxy = Proxy::before(backend);
-    let args = ["-n", "2", "--rate", "20", "-d", "1s", "--drain", "500ms", "--json", "-"];
+    let args = ["-n", "2", "--rate", "20", "-d", "2s", "--drain", "1s", "--json", "-"];
     [
         load(&[&[format!("ws://{backend}/").as_str(), "--plain"], &args[..]].concat()),
-        load(&[&[proxy.url().as_str()], &args[..]].concat()),
+        load(&[&[proxy.url().as_str(), "--events", "echo"], &args[..]].concat()),
     ]
 }
 

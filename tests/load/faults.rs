@@ -56,7 +56,7 @@ fn a_wrong_path_is_guessed_at() {
 #[test]
 fn a_full_proxy_refuses_some_and_serves_the_others() {
     let proxy = Proxy::demo_with("max_sessions = 2");
-    let run = load(&[&proxy.url(), "--socketio", "-n", "4", "--rate", "10", "-d", "500ms", "--json", "-"]);
+    let run = load(&[&proxy.url(), "--socketio", "-n", "4", "--rate", "10", "-d", "2s", "--json", "-"]);
     assert_eq!(run.code, 0, "{run:?}");
     let figures = run.json();
     assert_eq!(
@@ -94,7 +94,7 @@ fn a_server_that_speaks_something_else_is_named() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>");
         }
     });
-    let run = load(&[&url, "-n", "1", "-d", "100ms"]);
+    let run = load(&[&url, "--events", "echo", "-n", "1", "-d", "2s"]);
     assert_eq!(run.code, 1);
     assert!(run.err.contains("not Engine.IO: <html></html>"), "{}", run.err);
 }
@@ -103,7 +103,7 @@ fn a_server_that_speaks_something_else_is_named() {
 fn socket_io_that_is_spoken_to_in_echoes_is_guessed_at() {
     let proxy = Proxy::demo();
     let url = format!("{}/socket.io/", proxy.url());
-    let run = load(&[&url, "-n", "1", "--rate", "5", "-d", "500ms", "--drain", "100ms"]);
+    let run = load(&[&url, "--events", "echo", "-n", "1", "--rate", "5", "-d", "2s", "--drain", "100ms"]);
     assert!(run.out.contains("--socketio"), "{}", run.out);
 }
 

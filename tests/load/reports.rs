@@ -48,6 +48,6 @@ fn a_run_is_told_as_a_table_as_json_and_as_a_page() {
 #[test]
 fn json_on_the_standard_output_is_alone_there() {
     let proxy = Proxy::demo();
-    let run = load(&[&proxy.url(), "--socketio", "-n", "1", "-d", "200ms", "--json", "-"]);
+    let run = load(&[&proxy.url(), "--socketio", "-n", "1", "-d", "2s", "--json", "-"]);
     assert_eq!(run.json()["sessions"], 1);
 }

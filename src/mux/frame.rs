@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
+use crate::carrier::Revision;
 use crate::packet::{Closing, Message};
 
 /// A session's number within its epoch: from 1 to 2⁵³-1.
@@ -84,6 +85,8 @@ pub struct Open {
     pub path: String,
     /// What the client speaks.
     pub dialect: String,
+    /// Which revision of Engine.IO that is, where it is said.
+    pub revision: Option<Revision>,
     /// What it came on.
     pub transport: String,
     /// Its address and port.
@@ -97,6 +100,8 @@ pub struct Open {
 /// What the client learns of the backend.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Accepted {
+    /// The session's id at the backend.
+    pub sid: Option<String>,
     /// Headers for the answer.
     pub headers: HeaderMap,
     /// The subprotocol.

@@ -3,20 +3,15 @@
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
+use crate::carrier::Revision;
+
 use super::frame::{Accepted, Denied, Frame, Hello, Id, Malformed, NUMBER_MAX, Open};
 
 /// The elements behind the verb, and behind the id where there is one.
 pub(super) fn write(frame: &Frame) -> Value {
     match frame {
         Frame::Hello(hello) => json!([hello_object(hello)]),
-        Frame::Open(_, open) => json!([{
-            "path": open.path,
-            "dialect": open.dialect,
-            "transport": open.transport,
-            "client": open.client,
-            "headers": pairs(&open.headers),
-            "protocols": open.protocols,
-        }]),
+        Frame::Open(_, open) => json!([open_object(open)]),
         Frame::Ok(_, accepted) => json!([ok_object(accepted)]),
         Frame::Deny(_, denied) => {
             let mut elements = vec![json!(denied.status.as_u16()), json!(denied.reason)];
@@ -54,8 +49,28 @@ fn hello_object(hello: &Hello) -> Value {
     Value::Object(object)
 }
 
+fn open_object(open: &Open) -> Value {
+    let mut object = json!({
+        "path": open.path,
+        "dialect": open.dialect,
+        "transport": open.transport,
+        "client": open.client,
+        "headers": pairs(&open.headers),
+        "protocols": open.protocols,
+    });
+    match open.revision {
+        Some(Revision::V3) => object["eio"] = json!(3),
+        // Understood by those to whom nothing is said.
+        Some(Revision::V4) | None => {}
+    }
+    object
+}
+
 fn ok_object(accepted: &Accepted) -> Value {
     let mut object = Map::new();
+    if let Some(sid) = &accepted.sid {
+        object.insert("sid".to_owned(), json!(sid));
+    }
     if !accepted.headers.is_empty() {
         object.insert("headers".to_owned(), pairs(&accepted.headers));
     }
@@ -113,6 +128,12 @@ pub(super) fn open(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
         Box::new(Open {
             path,
             dialect: text("dialect")?,
+            revision: match number_of(object, "eio")? {
+                None => None,
+                Some(3) => Some(Revision::V3),
+                Some(4) => Some(Revision::V4),
+                Some(_) => return Err(Malformed("open: eio is 3 or 4")),
+            },
             transport: text("transport")?,
             client: text("client")?,
             headers: headers_of(object)?,
@@ -128,6 +149,7 @@ pub(super) fn ok(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
     Ok(Frame::Ok(
         id,
         Box::new(Accepted {
+            sid: text_of(object, "sid")?,
             headers: headers_of(object)?,
             protocol: text_of(object, "protocol")?,
             ping_interval: number_of(object, "ping_interval")?,

@@ -122,7 +122,7 @@ impl Arrivals {
 }
 
 fn request(open: Open, proxy: Client) -> OpenRequest {
-    let Open { path, dialect, transport, client, headers, protocols } = open;
+    let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = headers::for_demuxed(&headers);
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
@@ -138,16 +138,16 @@ fn request(open: Open, proxy: Client) -> OpenRequest {
         headers,
         client: client.parse::<SocketAddr>().unwrap_or(proxy.peer),
         dialect: if is_engine { "engine.io" } else { "websocket" },
-        // As which the protocol's messages are understood.
-        revision: is_engine.then_some(Revision::V4),
+        revision: is_engine.then_some(revision.unwrap_or(Revision::V4)),
         transport: if transport == "polling" { Transport::Polling } else { Transport::WebSocket },
     }
 }
 
 fn accepted(opened: Opened) -> Accepted {
     let ms = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    let Opened { sid: _, heartbeat, max_payload, headers, subprotocol } = opened;
+    let Opened { sid, heartbeat, max_payload, headers, subprotocol } = opened;
     Accepted {
+        sid: sid.map(|sid| sid.as_str().to_owned()),
         headers,
         protocol: subprotocol.and_then(|name| name.to_str().ok().map(str::to_owned)),
         ping_interval: heartbeat.map(|heartbeat| ms(heartbeat.interval)),

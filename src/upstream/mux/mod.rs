@@ -23,6 +23,7 @@ use self::trunk::Unopened;
 use crate::carrier::Versions;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
+use crate::sid::Sid;
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::engineio;
 use crate::upstream::forward::{Forwarder, Source};
@@ -149,7 +150,7 @@ impl Upstream for Mux {
 }
 
 fn question(request: OpenRequest) -> Open {
-    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport, revision: _ } = request;
+    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport, revision } = request;
     let offer = headers.remove(SEC_WEBSOCKET_PROTOCOL);
     let protocols = offer.as_ref().and_then(|offer| offer.to_str().ok()).map(|offer| {
         offer.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
@@ -158,6 +159,7 @@ fn question(request: OpenRequest) -> Open {
     Open {
         path: format!("{prefix}{path}{question}{query}"),
         dialect: dialect.to_owned(),
+        revision,
         transport: transport.word().to_owned(),
         client: client.to_string(),
         headers,
@@ -166,13 +168,13 @@ fn question(request: OpenRequest) -> Open {
 }
 
 fn opened(accepted: Accepted) -> Opened {
-    let Accepted { headers, protocol, ping_interval, ping_timeout, max_payload } = accepted;
+    let Accepted { sid, headers, protocol, ping_interval, ping_timeout, max_payload } = accepted;
     let heartbeat = ping_interval.zip(ping_timeout).map(|(interval, timeout)| Heartbeat {
         interval: Duration::from_millis(interval.max(1)),
         timeout: Duration::from_millis(timeout.max(1)),
     });
     Opened {
-        sid: None,
+        sid: sid.as_deref().and_then(Sid::parse),
         heartbeat,
         max_payload: max_payload.and_then(|max| usize::try_from(max).ok()),
         headers: kept(headers, headers::keep_for_client),

@@ -1,5 +1,7 @@
 //! What differs between dialects, as data.
 
+use std::time::Duration;
+
 use crate::packet::Packet;
 
 /// How a dialect wants its sessions treated.
@@ -9,9 +11,9 @@ pub struct Policy {
     pub hang_up: HangUp,
     /// Who asks whether the other lives.
     pub pinger: Pinger,
-    /// Whether the first answer waits a moment (`linger`) for what the backend says at once: clients of Socket.IO 2 are
-    /// connected by it after one response.
-    pub gathers: bool,
+    /// How long the first answer waits for what the backend says at once: clients of Socket.IO 2 are connected by it after
+    /// one response. No longer than until it has spoken, and not at all where `linger` is off.
+    pub gathers: Duration,
     /// What ends a poll when the session ends and the poll was waiting for it.
     pub goodbye_waiting: &'static [Packet],
     /// What ends a poll that comes after the session's end.

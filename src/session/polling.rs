@@ -21,8 +21,8 @@ impl Session {
             return Err(PollRefused::Overlap);
         }
         // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
-        let held_until =
-            self.last_push.map(|pushed| pushed + self.settings.linger).filter(|until| now < *until);
+        let echoes = self.last_push.map(|pushed| pushed + self.settings.linger);
+        let held_until = self.gathers_until.take().or(echoes).filter(|until| now < *until);
         self.poll = PollSlot::Parked { held_until };
         self.release_held(now);
         Ok(())
@@ -148,7 +148,7 @@ impl Session {
         if self.phase != Phase::Open {
             return None;
         }
-        let spoke = self.last_upstream.filter(|at| self.last_push.is_some_and(|pushed| *at >= pushed));
+        let spoke = self.last_upstream.filter(|at| self.last_push.is_none_or(|pushed| *at >= pushed));
         Some(spoke.map_or(until, |at| until.min(at + self.settings.linger / 3)))
     }
 

@@ -41,6 +41,8 @@ pub struct Session {
     pub(super) paused: Option<Pause>,
     /// Since when the inbox waits for the link.
     pub(super) inbox_since: Option<Instant>,
+    /// Until when the first poll is held, unless the backend speaks before.
+    pub(super) gathers_until: Option<Instant>,
     pub(super) last_push: Option<Instant>,
     pub(super) last_upstream: Option<Instant>,
     pub(super) events: VecDeque<Event>,
@@ -149,6 +151,7 @@ impl Session {
         open: Option<Packet>,
         now: Instant,
     ) -> Self {
+        let linger = settings.linger;
         let mut outbox = Outbox::default();
         if let Some(open) = open {
             outbox.push(open);
@@ -169,7 +172,8 @@ impl Session {
             upgrade: None,
             paused: None,
             inbox_since: None,
-            last_push: policy.gathers.then_some(now),
+            gathers_until: (!linger.is_zero() && !policy.gathers.is_zero()).then(|| now + policy.gathers),
+            last_push: None,
             last_upstream: None,
             // Mostly one at a time: the first push would make room for four.
             events: VecDeque::with_capacity(1),

@@ -23,7 +23,7 @@ fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
         pinger: Pinger::Server,
-        gathers: false,
+        gathers: Duration::ZERO,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
         encoded_len: engineio::encoded_len,
@@ -81,20 +81,17 @@ impl Rig {
     }
 
     fn begin(hang_up: HangUp, settings: Settings, transport: Transport) -> Self {
+        Self::begin_with(policy(hang_up), settings, transport)
+    }
+
+    fn begin_with(policy: Policy, settings: Settings, transport: Transport) -> Self {
         let start = tokio::time::Instant::now().into_std();
         let pace = Heartbeat {
             interval: settings.ping_interval.unwrap_or(Duration::from_secs(25)),
             timeout: settings.ping_timeout.unwrap_or(Duration::from_secs(20)),
         };
-        let session = Session::new(
-            policy(hang_up),
-            Arc::new(settings),
-            transport,
-            pace,
-            KEEP_ALIVE,
-            Some(open()),
-            start,
-        );
+        let session =
+            Session::new(policy, Arc::new(settings), transport, pace, KEEP_ALIVE, Some(open()), start);
         Self { session, start, now: start }
     }
 

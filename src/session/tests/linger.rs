@@ -104,3 +104,31 @@ fn what_came_before_the_goodbye_is_not_held_either() {
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
     assert_eq!(rig.events(), [answer(&messages(&["a"]))]);
 }
+
+/// A client whose handshake waits for what its backend says at once.
+fn gathering(linger: Duration) -> Rig {
+    let policy = Policy { gathers: 50 * MS, ..policy(HangUp::Ends) };
+    Rig::begin_with(policy, Settings { linger, ..Settings::default() }, Transport::Polling)
+}
+
+#[test]
+fn a_handshake_that_gathers_waits_for_the_backends_first_words_and_no_longer() {
+    let mut rig = gathering(3 * MS);
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(30 * MS), []);
+    rig.say("0");
+    assert_eq!(rig.pass(2 * MS), [answer(&[open(), message("0")])]);
+    rig.session.handle_delivered();
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))], "only the first is held");
+}
+
+#[test]
+fn a_backend_that_says_nothing_does_not_hold_the_handshake_for_long() {
+    let mut rig = gathering(3 * MS);
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(49 * MS), []);
+    assert_eq!(rig.pass(2 * MS), [answer(&[open()])]);
+    let mut rig = gathering(Duration::ZERO);
+    assert_eq!(rig.poll(), [answer(&[open()])], "without linger nothing is held");
+}

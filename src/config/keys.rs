@@ -159,7 +159,7 @@ pub const KEYS: &[Key] = {
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
         row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
-        row(Upstream, "versions", Default("[4]"), "its Engine.IO: [3, 4] with allowEIO3, [3] for Socket.IO 2"),
+        row(Upstream, "versions", Default("[4]"), "its Engine.IO, also over mux: [3, 4] has allowEIO3, [3] is 2.x"),
         row(Upstream, "protocol", Default("\"opaque\""), "\"socket.io\" lets its clients be of the other version, too"),
         row(Upstream, "translate", Default("true"), "whether those are translated; else they are refused"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),

@@ -13,7 +13,9 @@ const isObject = (it) => typeof it === 'object' && it !== null && !Array.isArray
 const isBase64 = (it) => isText(it) && Buffer.from(it, 'base64').toString('base64') === it;
 const listOf = (isOne) => (it) => Array.isArray(it) && it.every(isOne);
 const isPair = (it) => Array.isArray(it) && isText(it[0]) && isText(it[1]);
-const isRequest = (it) => isObject(it) && isText(it.path) && listOf(isPair)(it.headers) && listOf(isText)(it.protocols);
+const isVersion = (it) => it === undefined || it === 3 || it === 4;
+const hasLists = (it) => listOf(isPair)(it.headers) && listOf(isText)(it.protocols);
+const isRequest = (it) => isObject(it) && isText(it.path) && isVersion(it.eio) && hasLists(it);
 const isHello = (it) => isObject(it) && it.v === 1 && isText(it.epoch) && isCount(it.max_message);
 const isNews = (it) => Array.isArray(it) && isText(it[0]) && isCount(it[1]) && isCount(it[2]);
 const isEntry = (it) => isNews(it) || (Array.isArray(it) && it[1] === -1 && isNews([it[0], 0, it[2]]));

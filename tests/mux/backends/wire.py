@@ -41,7 +41,8 @@ def is_pair(it):
 
 def is_request(it):
     lists = {"headers": list_of(is_pair), "protocols": list_of(is_text)}
-    return is_object(it) and is_text(it.get("path")) and all(fits(it.get(name)) for name, fits in lists.items())
+    plain = is_object(it) and is_text(it.get("path")) and it.get("eio", 4) in (3, 4)
+    return plain and all(fits(it.get(name)) for name, fits in lists.items())
 
 
 def is_hello(it):

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use super::Response;
 use super::gateway::{Gateway, take_upgrade};
 use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Revision};
 use crate::dialect::{Greeting, Reject, Road};
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
@@ -40,8 +40,9 @@ impl Begun {
         settings: &Arc<Settings>,
     ) -> Self {
         let pace = pace(opened.heartbeat, settings);
-        let plain = gateway.dialect.protocol() == Protocol::WebSocket;
-        let otherwise = if plain { gateway.relay.message_max } else { MAX_PAYLOAD };
+        // A plain WebSocket server has no such limit, and a server of Engine.IO 3 doesn't tell its own, once 100 MB.
+        let tells = gateway.dialect.protocol() != Protocol::WebSocket && carrier.revision == Revision::V4;
+        let otherwise = if tells { MAX_PAYLOAD } else { gateway.relay.message_max };
         let announced = settings.max_payload.or(opened.max_payload);
         let max_payload = announced.unwrap_or(otherwise);
         let upgrades = settings.allow_upgrades && transport == Transport::Polling;

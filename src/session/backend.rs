@@ -137,13 +137,20 @@ impl Session {
             // A heartbeat has one direction.
             Packet::Ping(_) if self.policy.pinger == Pinger::Server => self.end(End::ParseError, now),
             Packet::Pong(_) if self.policy.pinger == Pinger::Client => self.end(End::ParseError, now),
-            // Not echoed, but for a probe's.
-            Packet::Ping(_) => self.outbox.push(Packet::Pong(Text::default())),
+            Packet::Ping(_) => self.answer_beat(now),
             // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
             Packet::Close if transport == Transport::Polling => self.end(End::ClientClosed, now),
             Packet::Close | Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {}
         }
         None
+    }
+
+    /// Answers a client's ping, whose text is echoed for a probe only. One that fetches no answers gets no more of them.
+    fn answer_beat(&mut self, now: Instant) {
+        if self.outbox.cost() < self.settings.outbox_max {
+            self.outbox.push(Packet::Pong(Text::default()));
+            self.note_pressure(now);
+        }
     }
 
     /// Stops reading the backend while the client has all that it may keep waiting.

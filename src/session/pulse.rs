@@ -1,5 +1,5 @@
 //! Whether the client lives: the server pings, and the client's pong is due in time (protocol 4, "Heartbeat"); or the client
-//! pings, and its next ping is (protocol 3).
+//! pings, and anything it says will do (protocol 3).
 
 use std::time::Instant;
 
@@ -58,9 +58,13 @@ impl Pulse {
     /// Any other packet.
     pub(crate) fn handle_packet(&mut self, now: Instant) {
         self.restart_hold(now);
-        if let Beat::Awaiting { deadline, extended: extended @ false } = &mut self.beat {
-            *deadline = now + self.pace.timeout;
-            *extended = true;
+        match (self.pinger, &mut self.beat) {
+            (Pinger::Client, _) => self.rest(now),
+            (Pinger::Server, Beat::Awaiting { deadline, extended: extended @ false }) => {
+                *deadline = now + self.pace.timeout;
+                *extended = true;
+            }
+            (Pinger::Server, _) => {}
         }
     }
 
@@ -165,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_pings_lives_and_nothing_else_keeps_it_alive() {
+    fn a_client_of_protocol_3_lives_by_whatever_it_says_and_not_by_moving() {
         let start = tokio::time::Instant::now().into_std();
         let mut pulse = Pulse::new(PACE, Pinger::Client, start);
         assert_eq!(pulse.poll_timeout(), Some(start + 500 * MS));
         pulse.handle_packet(start + 400 * MS);
-        pulse.handle_move(start + 400 * MS);
-        assert_eq!(pulse.poll_timeout(), Some(start + 500 * MS));
+        pulse.handle_move(start + 420 * MS);
+        assert_eq!(pulse.poll_timeout(), Some(start + 900 * MS));
         pulse.handle_beat(start + 450 * MS);
         assert_eq!(pulse.handle_timeout(start + 949 * MS), Due::Nothing);
         assert_eq!(pulse.handle_timeout(start + 950 * MS), Due::Death);

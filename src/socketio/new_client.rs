@@ -6,7 +6,7 @@
 
 use serde_json::json;
 
-use super::namespaces::{Namespaces, Stage};
+use super::namespaces::{NAME_MAX, Namespaces, Stage};
 use super::packet::{Head, Kind, ROOT, write};
 use super::query;
 use super::refusal;
@@ -71,6 +71,9 @@ impl NewClient {
         let name = head.namespace;
         let query = query::from_auth(head.data).ok_or(Fault::Malformed(Peer::Client))?;
         self.began = true;
+        if name.len() > NAME_MAX {
+            return Err(Fault::TooMuch);
+        }
         // The backend would take these for a query or a fragment, and so grant another namespace.
         if name.contains(['?', '#']) {
             return wires.tell(Peer::Client, write(Kind::Error, name, INVALID_NAMESPACE));

@@ -45,6 +45,21 @@ fn a_client_that_fetches_nothing_for_stall_timeout_is_let_go() {
 }
 
 #[test]
+fn a_client_that_pings_and_fetches_no_pong_is_let_go() {
+    let policy = Policy { pinger: Pinger::Client, ..policy(HangUp::Ends) };
+    let mut rig = Rig::begin_with(policy, narrow(), Transport::Polling);
+    assert_eq!(rig.fetch(), [open()]);
+    rig.push(vec![ping(); 5000]);
+    assert!(!rig.session.wants_upstream());
+    assert!(rig.session.outbox.cost() < 2 * narrow().outbox_max);
+    for _ in 0..3 {
+        rig.pass(19_000 * MS);
+        assert_eq!(rig.push(vec![ping(); 100]), [ACCEPTED], "it is alive all the time");
+    }
+    assert_eq!(rig.pass(3000 * MS), [Event::Ended(End::Stalled), closes_link(End::Stalled)]);
+}
+
+#[test]
 fn a_client_that_fetches_slowly_is_not_stalled() {
     let settings = Settings { batch_max: 1000, linger: Duration::ZERO, ..narrow() };
     let mut rig = full(Rig::polling_with(HangUp::Ends, settings));

@@ -339,6 +339,9 @@ fn a_client_has_so_many_namespaces_and_no_more() {
         translator.handle_client(Message::text(format!("0/{},", "x".repeat(2000))));
         assert_eq!(drain(&mut translator), [Out::Close(Fault::TooMuch)]);
     }
+    let mut odd = new_client();
+    odd.handle_client(Message::text(format!("0/?{},", "x".repeat(2000))));
+    assert_eq!(drain(&mut odd), [Out::Close(Fault::TooMuch)]);
     let mut early = Translator::new_client("eio");
     early.handle_client(Message::text(format!(r#"0/nsp,{{"token":"{}"}}"#, "x".repeat(70_000))));
     assert_eq!(drain(&mut early), [Out::Close(Fault::TooMuch)]);

@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::packet::{Closing, Message, Text};
 use crate::socketio::{Out, Translator};
 use crate::upstream::{Link, LinkError, LinkEvent, OpenError, socket};
 
-/// A link and the translator before it. What waits here is bounded by the translator's bounds.
+/// A link and the translator before it. What waits here is bounded: nothing more is taken from a side that has much to take.
 pub(super) struct TranslatedLink {
     inner: Box<dyn Link>,
     translator: Translator,
     to_client: VecDeque<Message>,
     to_backend: VecDeque<Message>,
+    /// Who wants to send, and waits until the client has taken what is for it.
+    blocked: Option<Waker>,
     /// Whether something was written to the link by its reading side, and perhaps not flushed.
     flush_due: bool,
     /// The backend's answer to the CONNECT that an old client did not send.
@@ -30,6 +32,7 @@ impl TranslatedLink {
             translator,
             to_client: VecDeque::new(),
             to_backend: VecDeque::new(),
+            blocked: None,
             flush_due: false,
             root: None,
             parting: None,
@@ -106,6 +109,11 @@ impl TranslatedLink {
 impl Link for TranslatedLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_push(cx))?;
+        // The translator answers much of what a client asks for by itself.
+        if self.to_client.len() >= TO_CLIENT_MAX {
+            self.blocked = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
         self.inner.poll_ready(cx)
     }
 
@@ -129,6 +137,7 @@ impl Link for TranslatedLink {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         loop {
             if let Some(message) = self.to_client.pop_front() {
+                self.blocked.take().map(Waker::wake);
                 return Poll::Ready(LinkEvent::Message(message));
             }
             if let Some(closing) = self.parting.take() {
@@ -160,8 +169,63 @@ impl Link for TranslatedLink {
     }
 }
 
+/// How many messages may wait for a client that sends more.
+const TO_CLIENT_MAX: usize = 64;
+
 impl fmt::Debug for TranslatedLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TranslatedLink").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A backend that takes everything and says what it has to say.
+    struct Says(VecDeque<&'static str>);
+
+    impl Link for Says {
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(&mut self, _: Message) -> Result<(), LinkError> {
+            Ok(())
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<LinkEvent> {
+            let said = self.0.pop_front().map(|text| LinkEvent::Message(Message::text(text)));
+            said.map_or(Poll::Pending, Poll::Ready)
+        }
+
+        fn keep_alive(&mut self) {}
+
+        fn poll_close(&mut self, _: &mut Context<'_>, _: &Closing) -> Poll<()> {
+            Poll::Ready(())
+        }
+    }
+
+    #[test]
+    fn a_client_that_takes_no_answers_is_heard_no_further() {
+        let backend = Says([r#"0{"sid":"r"}"#, r#"0/n,{"sid":"n"}"#].into());
+        let mut link = TranslatedLink::new(Box::new(backend), Translator::old_client());
+        let mut cx = Context::from_waker(Waker::noop());
+        for asked in ["0/n,", "0/n,"] {
+            link.start_send(Message::text(asked)).expect("there is room");
+            assert!(matches!(link.poll_next(&mut cx), Poll::Ready(LinkEvent::Message(_))));
+        }
+        let mut taken = 0;
+        while link.poll_ready(&mut cx).is_ready() {
+            link.start_send(Message::text("0/n,")).expect("there is room");
+            taken += 1;
+            assert!(taken < 1000, "nothing bounds it");
+        }
+        assert!(matches!(link.poll_next(&mut cx), Poll::Ready(LinkEvent::Message(_))));
+        assert!(link.poll_ready(&mut cx).is_ready());
     }
 }

@@ -172,11 +172,9 @@ impl Config {
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
         let entries = upstreams::entries(root.get("upstreams"), sink);
         let upstreams = upstreams::read(entries, sink);
-        let kinds: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| Some((entry.name.as_str(), upstreams.get(&entry.name)?.kind)))
-            .collect();
-        let routes = routes::read(root.get("routes"), &defaults, &kinds, sink);
+        let in_order: Vec<_> =
+            entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
+        let routes = routes::read(root.get("routes"), &defaults, &in_order, sink);
         Self { server, admin, log, routes, upstreams }
     }
 }

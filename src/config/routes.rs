@@ -10,8 +10,9 @@ use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, prefix, text, word};
+use crate::carrier::{Revision, Versions};
 use crate::service::Route;
-use crate::upstream::Kind;
+use crate::upstream::{Kind, Settings};
 
 /// What clients may speak.
 pub(super) const DIALECTS: [(&str, &str); 4] =
@@ -23,11 +24,11 @@ pub(super) const DIALECTS_LATER: [&str; 2] = ["sockjs", "longpoll"];
 pub(super) fn read(
     node: Option<&Node>,
     defaults: &Defaults,
-    upstreams: &[(&str, Kind)],
+    upstreams: &[(&String, &Settings)],
     sink: &Sink,
 ) -> Vec<Route> {
     let items = items(node, sink);
-    let names: Vec<_> = upstreams.iter().map(|(name, _)| *name).collect();
+    let names: Vec<_> = upstreams.iter().map(|(name, _)| name.as_str()).collect();
     let mut seen: Vec<(usize, String, Option<String>)> = Vec::new();
     let mut routes = Vec::new();
     for (index, item) in items.iter().enumerate() {
@@ -49,14 +50,8 @@ pub(super) fn read(
             seen.push((index, path.clone(), host.clone()));
         }
         if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
-            let kind = upstreams.iter().find(|(name, _)| *name == upstream).map(|(_, kind)| *kind);
-            if dialect != "http" && kind == Some(Kind::Http) {
-                let found = format!("{}, whose kind is http", show_text(&upstream));
-                table.report(
-                    "upstream",
-                    found,
-                    "an upstream with sessions behind this dialect, or dialect http",
-                );
+            if let Some((_, settings)) = upstreams.iter().find(|(name, _)| **name == upstream) {
+                judge(&table, dialect, accepts.versions, &upstream, settings);
             }
             let session = Arc::new(session);
             routes.push(Route {
@@ -75,6 +70,25 @@ pub(super) fn read(
         }
     }
     routes
+}
+
+/// Whether a client of such a route can ever get through to its upstream.
+fn judge(table: &Table<'_>, dialect: &str, versions: Versions, upstream: &str, settings: &Settings) {
+    if dialect != "http" && settings.kind == Kind::Http {
+        let found = format!("{}, whose kind is http", show_text(upstream));
+        table.report("upstream", found, "an upstream with sessions behind this dialect, or dialect http");
+    }
+    let speaks_engine_io = matches!(settings.kind, Kind::EngineIo | Kind::Mux | Kind::Demo);
+    let shared = |revision| versions.has(revision) && settings.versions.has(revision);
+    if dialect == "engine.io"
+        && speaks_engine_io
+        && !settings.is_translated()
+        && !shared(Revision::V3)
+        && !shared(Revision::V4)
+    {
+        let found = format!("none that {} speaks", show_text(upstream));
+        table.report("versions", found, "one of its own, or an upstream whose protocol is \"socket.io\"");
+    }
 }
 
 /// The tables of the list, at least one.

@@ -51,14 +51,17 @@ fn is_inline(section: Section) -> bool {
 const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'u'\n\
                     [upstreams.u]\nkind = 'websocket'\nurl = 'ws://h/'\n";
 
+/// The same with an upstream of the kind that has the most keys.
+fn muxed() -> String {
+    BARE.replace("'websocket'", "'mux'")
+}
+
 /// `BARE` with a line added to a section.
 fn bare_with(section: Section, line: &str) -> String {
     match section {
         Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
-        Section::Upstream => BARE.replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
-        Section::UpstreamMux => {
-            format!("{}[upstreams.u.mux]\n{line}\n", BARE.replace("'websocket'", "'mux'"))
-        }
+        Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
+        Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
         // Its one required key.
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),

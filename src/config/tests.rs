@@ -246,6 +246,22 @@ fn a_url_must_lead_somewhere() {
     assert_eq!(faults(&GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", "['x', 'ws://h']"), &[]).len(), 1);
 }
 
+#[test]
+fn versions_that_let_nobody_in_are_told() {
+    let told = |route: &str, upstream: &str| {
+        let text = GOOD.replace("dialect", &format!("{route}\ndialect"));
+        parse(&format!("{text}{upstream}"), &[]).err().map(|faults| faults.to_string())
+    };
+    assert!(told("versions = [3]", "").is_some_and(|fault| fault.contains("none that \"chat\" speaks")));
+    assert!(told("", "versions = [3]").is_none());
+    assert!(told("versions = [4]", "versions = [3]").is_some());
+    assert!(told("versions = [3]", "protocol = 'socket.io'").is_none());
+    for line in ["versions = [3]", "protocol = 'socket.io'", "translate = false"] {
+        let plain = GOOD.replace("kind = 'engine.io'", &format!("kind = 'websocket'\n{line}"));
+        assert!(faults(&plain, &[]).concat().contains("expected nothing, no Engine.IO is spoken"), "{line}");
+    }
+}
+
 /// The upstream of a good file, with TLS settings.
 fn tls(url: &str, tls: &str) -> String {
     GOOD.replace("ws://127.0.0.1:3000/socket.io/", url) + "tls = " + tls + "\n"

@@ -82,6 +82,13 @@ fn read_one(table: &Table<'_>) -> Settings {
     table.set("protocol", &mut settings.socket_io, word(&[("opaque", false), ("socket.io", true)], &[]));
     table.set("translate", &mut settings.translate, flag);
     table.set("max_message", &mut settings.max_message, size(1..=GB));
+    if matches!(kind, Some(Kind::WebSocket | Kind::Http)) {
+        for key in ["versions", "protocol", "translate"] {
+            if let Some(node) = table.get(key) {
+                table.report(key, node.show(), "nothing, no Engine.IO is spoken with such an upstream");
+            }
+        }
+    }
     settings
 }
 

@@ -314,7 +314,7 @@ pub struct Settings {
 
 impl Settings {
     /// Whether clients that speak otherwise are understood.
-    fn is_translated(&self) -> bool {
+    pub(crate) fn is_translated(&self) -> bool {
         self.translate && (self.socket_io || self.kind == Kind::Demo)
     }
 }

@@ -99,6 +99,11 @@ impl Registry {
         self.sessions.insert(sid, entry);
     }
 
+    /// Enters a session under an id that the backend gave it, unless another has that id. Whether it was entered.
+    pub fn insert_new(&self, sid: &Sid, entry: Entry) -> bool {
+        self.sessions.entry_by_ref(sid).or_insert(entry).is_fresh()
+    }
+
     /// Forgets a session that has ended.
     pub fn remove(&self, sid: &Sid, end: End) {
         self.sessions.invalidate(sid);

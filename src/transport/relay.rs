@@ -211,8 +211,8 @@ impl Relay {
 impl Place {
     /// Enters the session under the id that the backend tells its client.
     fn learn(&mut self, sid: Option<Sid>) {
-        if let Some(sid) = sid.filter(|_| self.expects_sid) {
-            self.registry.insert(sid.clone(), Entry::Relay(Arc::clone(&self.handle)));
+        let Some(sid) = sid.filter(|_| self.expects_sid) else { return };
+        if self.registry.insert_new(&sid, Entry::Relay(Arc::clone(&self.handle))) {
             let before = std::mem::replace(&mut self.sid, sid);
             self.registry.remove(&before, End::ClientClosed);
         }

@@ -277,3 +277,18 @@ fn relayed_ends_may_be_silent_and_slow() {
     socket.send("still here");
     peer.assert_text("still here");
 }
+
+#[test]
+fn a_session_keeps_its_id_when_the_backend_gives_it_to_another_as_well() {
+    let Some(world) = world(Setup::new().relayed()) else { return };
+    let [(mut first, _first), (mut second, _second)] = [(); 2].map(|()| {
+        let socket = Socket::connect(world.addr, WEBSOCKET);
+        (socket, world.accept())
+    });
+    let sid = crate::support::poller::open_packet(&first.text())["sid"].clone();
+    assert_eq!(crate::support::poller::open_packet(&second.text())["sid"], sid);
+    second.wire.close();
+    world.assert_sessions(1);
+    let target = format!("{POLLING}&sid={}", sid.as_str().expect("a sid"));
+    world.get(&target).assert(400, r#"{"code":3,"message":"Bad request"}"#);
+}

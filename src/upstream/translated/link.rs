@@ -137,7 +137,9 @@ impl Link for TranslatedLink {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         loop {
             if let Some(message) = self.to_client.pop_front() {
-                self.blocked.take().map(Waker::wake);
+                if let Some(blocked) = self.blocked.take() {
+                    blocked.wake();
+                }
                 return Poll::Ready(LinkEvent::Message(message));
             }
             if let Some(closing) = self.parting.take() {

@@ -58,11 +58,15 @@ export class Runner {
     const lane = await this.#lane(job.suite, job.test);
     let outcome;
     const stalls = [];
-    // A case that reads the clock says nothing when the machine itself stood still: it is tried again, and told so.
+    // A case that reads the clock says nothing when the machine itself stood still, and none does when client and server
+    // fail without the proxy: it is tried again, and told so.
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       outcome = await this.#attempt({ ...job, lane });
-      if (!job.test.alone || outcome.faults.length === 0 || outcome.stall < STALL_MS) break;
-      if (attempt < ATTEMPTS) stalls.push(`again after a stall of ${outcome.stall} ms`);
+      const { faults, stall, isDirect } = outcome;
+      const stalled = job.test.alone && stall >= STALL_MS;
+      if (faults.length === 0 || !(isDirect || stalled)) break;
+      const why = isDirect ? faults[0].split('\n')[0] : `a stall of ${stall} ms`;
+      if (attempt < ATTEMPTS) stalls.push(`again after ${why}`);
     }
     lane.busy = false;
     const { faults, times } = outcome;
@@ -80,6 +84,7 @@ export class Runner {
     let oracle;
     // Only another bridge can be the oracle where the client does not speak the backend's protocol.
     if (!test.proxiedOnly) oracle = await this.#once('direct', { suite, test, transport, lane, faults, times });
+    const isDirect = faults.length > 0;
     if (this.binary && faults.length === 0) {
       const run = await this.#once('proxied', { suite, test, transport, lane, faults, times });
       if (oracle && faults.length === 0) {
@@ -89,7 +94,7 @@ export class Runner {
       }
     }
     delay.disable();
-    return { faults, times, stall: Math.round(delay.max / 1e6) };
+    return { faults, times, isDirect, stall: Math.round(delay.max / 1e6) };
   }
 
   /** One run of a case. Faults are added to `faults`; the context, with its transcript, is returned. */

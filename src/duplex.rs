@@ -3,6 +3,7 @@
 mod farewell;
 mod keepalive;
 mod patience;
+mod rewind;
 
 use std::io;
 use std::pin::Pin;
@@ -21,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
+pub use self::rewind::{Rewind, Unflushed};
 
 /// What can carry bytes both ways.
 ///
@@ -67,12 +69,20 @@ impl Duplex {
     /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper had read ahead.
     ///
     /// # Errors
-    /// The connection was not made over a [`Duplex`].
+    /// The connection was not made over a [`Duplex`] or a [`Rewind`].
     pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
-        match upgraded.downcast::<TokioIo<Self>>() {
-            Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
-            Err(_) => Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
-        }
+        let (duplex, read_buf, rest) = match upgraded.downcast::<TokioIo<Rewind>>() {
+            Ok(parts) => {
+                let (rest, duplex) = parts.io.into_inner().into_parts();
+                (duplex, parts.read_buf, rest)
+            }
+            Err(upgraded) => match upgraded.downcast::<TokioIo<Self>>() {
+                Ok(parts) => (parts.io.into_inner(), parts.read_buf, Bytes::new()),
+                Err(_) => return Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
+            },
+        };
+        // Copied, because the buffer behind it is hyper's: even an empty rest of it would keep it all.
+        Ok((duplex, joined(Bytes::copy_from_slice(&read_buf), rest)))
     }
 
     /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.
@@ -85,12 +95,20 @@ impl Duplex {
     ) -> WebSocket {
         WebSocketStream::from_partially_read(
             self,
-            // Copied, because the buffer behind it is hyper's: it would be kept for as long as the socket.
-            read_ahead.to_vec(),
+            read_ahead.into(),
             role,
             Some(web_socket_config(message_max, buffers)),
         )
         .await
+    }
+}
+
+/// Two runs of bytes as one; mostly there is at most one.
+pub fn joined(first: Bytes, second: Bytes) -> Bytes {
+    match (first.is_empty(), second.is_empty()) {
+        (_, true) => first,
+        (true, false) => second,
+        (false, false) => Bytes::from([first, second].concat()),
     }
 }
 

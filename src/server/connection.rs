@@ -1,29 +1,25 @@
 //! One connection: TLS where the listener speaks it, then HTTP/1.1 until it ends, is upgraded or is told to end.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http_body::Body;
-use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use pin_project_lite::pin_project;
+use hyper_util::rt::TokioTimer;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
-use tower::Service;
-use tower::util::{Oneshot, ServiceExt};
 use tracing::debug;
 
 use super::ConnectInfo;
+use super::caller::Serve;
+use super::http1::Http;
 use crate::duplex::{Duplex, Patience};
 use crate::meter::Connections;
 
@@ -47,7 +43,7 @@ impl Connecting {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn run<M, S, B>(
+pub(super) async fn run<M, S>(
     connecting: Arc<Connecting>,
     stream: TcpStream,
     peer: SocketAddr,
@@ -56,23 +52,16 @@ pub(super) async fn run<M, S, B>(
     connections: Connections,
 ) where
     M: Fn(ConnectInfo) -> S,
-    S: Service<http::Request<Incoming>, Response = http::Response<B>> + Clone + Send + 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S: Serve,
 {
     let _open = connections.opened();
     let (io, info) = match open(&connecting, stream, peer, &ending, &connections).await {
         Ok(opened) => opened,
         Err(error) => return debug!(%peer, %error, "a connection did not come about"),
     };
-    let service = ByClone(make(info));
-    let connection = connecting.http.serve_connection(TokioIo::new(io), service).with_upgrades();
+    let mut http = Http::new(connecting.http.clone(), io, make(info));
     drop((connecting, make));
 
-    let mut connection = pin!(connection);
     let mut told = pin!(ending.told());
     let (mut is_listening, mut is_ending) = (false, false);
     // Not a select: to poll `told` takes a lock that all connections share, and this is polled twice for each request.
@@ -84,12 +73,12 @@ pub(super) async fn run<M, S, B>(
         }
         if !is_ending && ending.has_begun() {
             is_ending = true;
-            connection.as_mut().graceful_shutdown();
+            http.end();
         }
-        connection.as_mut().poll(cx)
+        Pin::new(&mut http).poll(cx)
     });
     if let Err(error) = ended.await {
-        debug!(%peer, error = &error as &dyn std::error::Error, "a connection broke");
+        debug!(%peer, error = &*error as &dyn std::error::Error, "a connection broke");
     }
 }
 
@@ -152,50 +141,6 @@ impl Ending {
         let told = self.0.told.notified();
         if !self.has_begun() {
             told.await;
-        }
-    }
-}
-
-/// A tower service as hyper wants it: called through a shared reference, each call on a clone that was asked first
-/// whether it is ready.
-struct ByClone<S>(S);
-
-impl<S> hyper::service::Service<http::Request<Incoming>> for ByClone<S>
-where
-    S: Service<http::Request<Incoming>> + Clone,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Calling<S, http::Request<Incoming>>;
-
-    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        let mut service = self.0.clone();
-        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Calling::Called { called: service.call(request) },
-            Poll::Ready(Err(_)) | Poll::Pending => {
-                Calling::Waiting { waiting: Box::pin(service.oneshot(request)) }
-            }
-        }
-    }
-}
-
-pin_project! {
-    /// A call under way. Ours are always ready: then nothing waits but what they make of the request, and the request takes
-    /// no room beside it.
-    #[project = CallingProjection]
-    enum Calling<S: Service<R>, R> {
-        Called { #[pin] called: S::Future },
-        Waiting { waiting: Pin<Box<Oneshot<S, R>>> },
-    }
-}
-
-impl<S: Service<R>, R> Future for Calling<S, R> {
-    type Output = Result<S::Response, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            CallingProjection::Called { called } => called.poll(cx),
-            CallingProjection::Waiting { waiting } => waiting.as_mut().poll(cx),
         }
     }
 }

@@ -4,24 +4,24 @@
 //! not known here: the service is whatever the caller makes for a connection. It ends in two steps, see [`Signals`].
 
 mod accept;
+mod caller;
 mod connection;
+mod http1;
 mod settings;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http_body::Body;
-use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use crate::duplex::{Patience, set_keepalive};
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
 use accept::Accepting;
+pub use caller::{BoxError, Request, Serve};
 use connection::{Connecting, Ending};
 pub use settings::{Settings, TlsFiles};
 
@@ -64,15 +64,10 @@ impl Server {
     ///
     /// It returns at once; the tracker is empty again when the last connection is gone. An upgraded connection is its
     /// service's own. A service's error drops its connection without an answer.
-    pub fn serve<M, S, B>(self, make: M, tracker: &TaskTracker, signals: &Signals, connections: &Connections)
+    pub fn serve<M, S>(self, make: M, tracker: &TaskTracker, signals: &Signals, connections: &Connections)
     where
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
-        S: Service<http::Request<Incoming>, Response = http::Response<B>> + Clone + Send + 'static,
-        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-        S::Future: Send + 'static,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S: Serve,
     {
         let (make, connecting, ending) = (Arc::new(make), Arc::new(self.connecting), Ending::default());
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {

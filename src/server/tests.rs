@@ -1,12 +1,12 @@
 //! Servers on real sockets, asked by clients that write their bytes by hand.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{Future, pending};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +19,7 @@ use crate::duplex::Duplex;
 use crate::meter::{Listener, Metrics};
 
 mod ending;
+mod outside;
 mod tls;
 
 #[tokio::test]
@@ -33,7 +34,7 @@ async fn a_connection_is_kept_for_the_next_request() {
 
 #[tokio::test]
 async fn a_body_is_streamed_to_the_service() {
-    let service = |request: Request<Incoming>| async {
+    let service = |request: Request| async {
         Ok::<_, hyper::Error>(Response::new(Full::new(request.into_body().collect().await?.to_bytes())))
     };
     let server = Running::start(settings(), service).await;
@@ -96,8 +97,7 @@ async fn a_malformed_request_is_answered_400() {
 
 #[tokio::test]
 async fn a_service_error_drops_the_connection_without_an_answer() {
-    let service =
-        |_: Request<Incoming>| async { Err::<Response<Full<Bytes>>, _>(io::Error::other("not this one")) };
+    let service = |_: Request| async { Err::<Response<Full<Bytes>>, _>(io::Error::other("not this one")) };
     let server = Running::start(settings(), service).await;
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -106,7 +106,7 @@ async fn a_service_error_drops_the_connection_without_an_answer() {
 
 #[tokio::test]
 async fn a_panic_takes_its_own_connection_and_no_other() {
-    let service = |request: Request<Incoming>| {
+    let service = |request: Request| {
         assert_eq!(request.uri().path(), "/", "this test panics on purpose");
         hello(request)
     };
@@ -134,7 +134,7 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
     let seen = Arc::clone(&infos);
     let server = Running::start_each(settings, move |info: ConnectInfo| {
         seen.lock().unwrap().push((info.peer, info.local, info.secure));
-        service_fn(hello)
+        service_fn(|request| Box::pin(hello(request)))
     })
     .await;
     let mut clients = Vec::new();
@@ -200,19 +200,21 @@ impl Running {
     /// Serves every connection with the same function.
     async fn start<F, R, E>(settings: Settings, service: F) -> Self
     where
-        F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
+        F: Fn(Request) -> R + Clone + Send + Sync + Unpin + 'static,
         R: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+        E: Into<BoxError> + Send + 'static,
     {
-        Self::start_each(settings, move |_| service_fn(service.clone())).await
+        let make = move |_| {
+            let service = service.clone();
+            service_fn(move |request| Box::pin(service(request)))
+        };
+        Self::start_each(settings, make).await
     }
 
-    async fn start_each<M, S, E>(settings: Settings, make: M) -> Self
+    async fn start_each<M, S>(settings: Settings, make: M) -> Self
     where
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
-        S: Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = E> + Clone + Send + 'static,
-        S::Future: Send + 'static,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S: Serve,
     {
         let server = Server::bind(&settings).await.unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
@@ -325,11 +327,11 @@ impl Parked {
     }
 }
 
-async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn hello(_: Request) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::from("hello")))
 }
 
-async fn upgrade_to_echo(mut request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn upgrade_to_echo(mut request: Request) -> Result<Response<Full<Bytes>>, Infallible> {
     let upgrade = hyper::upgrade::on(&mut request);
     TaskTracker::new().spawn(async move {
         let (mut duplex, read_ahead) = Duplex::from_upgraded(upgrade.await.unwrap()).unwrap();

@@ -101,7 +101,7 @@ async fn a_handshake_of_tls_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_cut_with_its_body() {
-    let service = |request: Request<Incoming>| async move {
+    let service = |request: Request| async move {
         let _body = request.into_body();
         pending::<Result<Response<Full<Bytes>>, Infallible>>().await
     };

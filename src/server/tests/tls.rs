@@ -18,7 +18,7 @@ async fn a_client_that_trusts_the_certificate_is_served() {
     let seen = Arc::clone(&infos);
     let server = Running::start_each(settings, move |info: ConnectInfo| {
         seen.lock().unwrap().push(info.secure);
-        service_fn(hello)
+        service_fn(|request| Box::pin(hello(request)))
     })
     .await;
     let mut client = connect(&server, &certificate).await;

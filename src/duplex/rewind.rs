@@ -1,0 +1,91 @@
+//! A stream with bytes before it, which knows whether what was written is on its way.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Duplex;
+
+/// A [`Duplex`] of which bytes have been read already, as a server hands it to hyper.
+#[derive(Debug)]
+pub struct Rewind {
+    ahead: Bytes,
+    duplex: Duplex,
+    unflushed: Unflushed,
+}
+
+/// Whether something was written to a [`Rewind`] that has not been flushed since.
+#[derive(Clone, Default, Debug)]
+pub struct Unflushed(Arc<AtomicBool>);
+
+impl Unflushed {
+    /// Whether something is still to be written.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Rewind {
+    /// Reads `ahead`, and then what comes; `unflushed` follows what is written.
+    pub const fn new(ahead: Bytes, duplex: Duplex, unflushed: Unflushed) -> Self {
+        Self { ahead, duplex, unflushed }
+    }
+
+    /// The stream, and what is left of the bytes before it.
+    pub fn into_parts(self) -> (Bytes, Duplex) {
+        (self.ahead, self.duplex)
+    }
+}
+
+impl AsyncRead for Rewind {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            return Pin::new(&mut this.duplex).poll_read(cx, buf);
+        }
+        let len = this.ahead.len().min(buf.remaining());
+        buf.put_slice(&this.ahead[..len]);
+        this.ahead.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewind {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.unflushed.0.store(true, Ordering::Relaxed);
+        Pin::new(&mut this.duplex).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.unflushed.0.store(true, Ordering::Relaxed);
+        Pin::new(&mut this.duplex).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.duplex.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.duplex).poll_flush(cx);
+        if flushed.is_ready() {
+            this.unflushed.0.store(false, Ordering::Relaxed);
+        }
+        flushed
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().duplex).poll_shutdown(cx)
+    }
+}

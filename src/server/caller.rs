@@ -1,0 +1,203 @@
+//! The service inside hyper: it hands each request to the one that was made for the connection, and keeps the call where
+//! the connection can reach it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use http::header::{CONNECTION, UPGRADE};
+use http::{Method, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower::Service;
+use tower::util::{Oneshot, ServiceExt};
+
+/// What can serve a connection: a tower service of which each request gets a clone.
+pub trait Serve:
+    Service<
+        Request,
+        Response = http::Response<Self::Body>,
+        Error: Into<BoxError> + Send,
+        Future: Unpin + Send + 'static,
+    > + Clone
+    + Send
+    + Unpin
+    + 'static
+{
+    /// Its answers' body.
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> Serve for S
+where
+    S: Service<
+            Request,
+            Response = http::Response<B>,
+            Error: Into<BoxError> + Send,
+            Future: Unpin + Send + 'static,
+        > + Clone
+        + Send
+        + Unpin
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}
+
+/// A request as hyper reads it.
+pub type Request = http::Request<Incoming>;
+
+/// Whatever a service or hyper fails with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+type Answer<S> = Result<<S as Service<Request>>::Response, <S as Service<Request>>::Error>;
+
+/// A tower service as hyper wants it: called through a shared reference, each call on a clone that was asked first
+/// whether it is ready.
+pub(super) struct Caller<S: Serve> {
+    service: S,
+    desk: Desk<S>,
+}
+
+/// Where a connection finds the call that is under way. Both are one task, so nobody ever waits for the other.
+pub(super) struct Desk<S: Serve>(Arc<Mutex<Papers<S>>>);
+
+struct Papers<S: Serve> {
+    call: Option<Call<S>>,
+    /// What comes of the next request, instead of a call.
+    answer: Option<Answer<S>>,
+    /// Whether hyper has no more to do for the call than to wait for it.
+    is_whole: bool,
+    upgrade: Upgrade,
+}
+
+/// Whether a connection may become another protocol's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upgrade {
+    Unasked,
+    /// A request asks for it, and is not handed on before the connection is ready for that.
+    Asked,
+    Ready,
+}
+
+/// A call under way. Ours are always ready: then nothing waits but what they make of the request, and the request takes
+/// no room beside it.
+pub(super) enum Call<S: Serve> {
+    Called(S::Future),
+    Waiting(Pin<Box<Oneshot<S, Request>>>),
+}
+
+impl<S: Serve> Caller<S> {
+    pub(super) fn new(service: S) -> (Self, Desk<S>) {
+        let papers = Papers { call: None, answer: None, is_whole: false, upgrade: Upgrade::Unasked };
+        let desk = Desk(Arc::new(Mutex::new(papers)));
+        (Self { service, desk: desk.clone() }, desk)
+    }
+}
+
+impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = AtDesk<S>;
+
+    fn call(&self, request: Request) -> Self::Future {
+        let mut papers = self.desk.open();
+        if papers.answer.is_none() {
+            papers.is_whole = is_whole(&request);
+            if papers.upgrade == Upgrade::Unasked && request.headers().contains_key(UPGRADE) {
+                papers.upgrade = Upgrade::Asked;
+            }
+            let mut service = self.service.clone();
+            papers.call = Some(match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(())) => Call::Called(service.call(request)),
+                Poll::Ready(Err(_)) | Poll::Pending => Call::Waiting(Box::pin(service.oneshot(request))),
+            });
+        }
+        AtDesk(self.desk.clone())
+    }
+}
+
+/// Whether a request has been read to its end, and its connection goes on behind its answer as if it were any other.
+fn is_whole(request: &Request) -> bool {
+    let headers = request.headers();
+    request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && request.body().is_end_stream()
+        && !headers.contains_key(UPGRADE)
+        && headers
+            .get_all(CONNECTION)
+            .iter()
+            .all(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
+}
+
+impl<S: Serve> Desk<S> {
+    fn open(&self) -> MutexGuard<'_, Papers<S>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a request that waits for it may ask for another protocol now; told once.
+    pub(super) fn take_upgrade(&self) -> bool {
+        let mut papers = self.open();
+        let is_asked = papers.upgrade == Upgrade::Asked;
+        if is_asked {
+            papers.upgrade = Upgrade::Ready;
+        }
+        is_asked
+    }
+
+    /// The call under way, if hyper does nothing but wait for it.
+    pub(super) fn take_whole(&self) -> Option<Call<S>> {
+        let mut papers = self.open();
+        if papers.is_whole { papers.call.take() } else { None }
+    }
+
+    /// What is to come of the next request.
+    pub(super) fn answer_next(&self, answer: Answer<S>) {
+        self.open().answer = Some(answer);
+    }
+}
+
+impl<S: Serve> Clone for Desk<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// A request that hyper waits for the answer to.
+pub(super) struct AtDesk<S: Serve>(Desk<S>);
+
+impl<S: Serve> Future for AtDesk<S> {
+    type Output = Answer<S>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut papers = self.0.open();
+        if let Some(answer) = papers.answer.take() {
+            return Poll::Ready(answer);
+        }
+        // The connection comes here again as soon as it is ready for an upgrade.
+        if papers.upgrade == Upgrade::Asked {
+            return Poll::Pending;
+        }
+        papers.call.as_mut().map_or(Poll::Pending, |call| Pin::new(call).poll(cx))
+    }
+}
+
+impl<S: Serve> Drop for AtDesk<S> {
+    fn drop(&mut self) {
+        // Answered, or the client is gone.
+        let call = self.0.open().call.take();
+        drop(call);
+    }
+}
+
+impl<S: Serve> Future for Call<S> {
+    type Output = Answer<S>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Called(called) => Pin::new(called).poll(cx),
+            Self::Waiting(waiting) => waiting.as_mut().poll(cx),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! HTTP/1.1 over one connection, in which a request that waits takes little room.
+//!
+//! hyper has two buffers for a connection, and a parked poll would keep both, with what else hyper knows, for as long as it
+//! waits. So a request of which all has been read waits outside: hyper's connection is taken apart around it. When the
+//! answer is there, a new one is made around the socket; it reads a request that stands for the other, and answers that.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::server::conn::http1::{Builder, Connection, UpgradeableConnection};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::caller::{BoxError, Call, Caller, Desk, Serve};
+use crate::duplex::{Duplex, Rewind, Unflushed, joined};
+
+/// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
+pub(super) struct Http<S: Serve> {
+    builder: Builder,
+    desk: Desk<S>,
+    unflushed: Unflushed,
+    stage: Stage<S>,
+    is_last: bool,
+}
+
+enum Stage<S: Serve> {
+    /// hyper has the socket.
+    Inside(Box<Connection<TokioIo<Rewind>, Caller<S>>>),
+    /// The same, since a request has asked for another protocol.
+    Upgradeable(Box<UpgradeableConnection<TokioIo<Rewind>, Caller<S>>>),
+    /// A request waits, and hyper is not there.
+    Outside(Outside<S>),
+    Over,
+}
+
+struct Outside<S: Serve> {
+    call: Call<S>,
+    caller: Caller<S>,
+    duplex: Duplex,
+    /// What came behind the request.
+    ahead: Bytes,
+}
+
+impl<S: Serve> Http<S> {
+    pub(super) fn new(builder: Builder, duplex: Duplex, service: S) -> Self {
+        let (caller, desk) = Caller::new(service);
+        let unflushed = Unflushed::default();
+        let io = TokioIo::new(Rewind::new(Bytes::new(), duplex, unflushed.clone()));
+        let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
+        Self { builder, desk, unflushed, stage, is_last: false }
+    }
+
+    /// Ends behind the request that it is at, and at once if there is none.
+    pub(super) fn end(&mut self) {
+        self.is_last = true;
+        match &mut self.stage {
+            Stage::Inside(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+            Stage::Upgradeable(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+            Stage::Outside(_) | Stage::Over => {}
+        }
+    }
+
+    /// Takes hyper's connection apart, if a request is all that it waits for.
+    fn go_outside(&mut self) -> bool {
+        // What is not written yet would be lost.
+        let call = if self.unflushed.get() { None } else { self.desk.take_whole() };
+        let Some(call) = call else { return false };
+        let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return false };
+        let parts = connection.into_parts();
+        let (rest, duplex) = parts.io.into_inner().into_parts();
+        // Copied, because the buffer behind it is hyper's.
+        let ahead = Bytes::copy_from_slice(&joined(parts.read_buf, rest));
+        self.stage = Stage::Outside(Outside { call, caller: parts.service, duplex, ahead });
+        true
+    }
+
+    /// Gives hyper the answer to a request that waited outside.
+    fn come_back(&mut self, caller: Caller<S>, duplex: Duplex, ahead: Bytes) {
+        let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
+        let io = TokioIo::new(Rewind::new(joined(stand_in, ahead), duplex, self.unflushed.clone()));
+        self.stage = Stage::Inside(Box::new(self.builder.serve_connection(io, caller)));
+    }
+}
+
+impl<S: Serve> Outside<S> {
+    /// Whether the client is gone. As inside, it is not noticed while there is something of it to read.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            return Poll::Pending;
+        }
+        let mut bytes = [0; READ_LEN];
+        let mut read = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut self.duplex).poll_read(cx, &mut read))?;
+        if read.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.ahead = Bytes::copy_from_slice(read.filled());
+        Poll::Pending
+    }
+}
+
+impl<S: Serve> Future for Http<S> {
+    type Output = Result<(), BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.stage {
+                Stage::Inside(connection) => {
+                    if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
+                        return Poll::Ready(ended.map_err(Into::into));
+                    }
+                    if this.desk.take_upgrade() {
+                        let Stage::Inside(connection) = std::mem::replace(&mut this.stage, Stage::Over)
+                        else {
+                            return Poll::Ready(Ok(()));
+                        };
+                        this.stage = Stage::Upgradeable(Box::new(connection.with_upgrades()));
+                    } else if !this.go_outside() {
+                        return Poll::Pending;
+                    }
+                }
+                Stage::Upgradeable(connection) => {
+                    return Pin::new(&mut **connection).poll(cx).map_err(Into::into);
+                }
+                Stage::Outside(outside) => {
+                    let Poll::Ready(answer) = Pin::new(&mut outside.call).poll(cx) else {
+                        ready!(outside.poll_gone(cx))?;
+                        return Poll::Ready(Ok(()));
+                    };
+                    let Stage::Outside(Outside { caller, duplex, ahead, .. }) =
+                        std::mem::replace(&mut this.stage, Stage::Over)
+                    else {
+                        return Poll::Ready(Ok(()));
+                    };
+                    this.desk.answer_next(answer);
+                    this.come_back(caller, duplex, ahead);
+                }
+                Stage::Over => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// Stands for a request that waited outside: what is answered, and how its connection goes on, is as for that one.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+/// The same where the connection ends behind it.
+const LAST_STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
+/// Hardly anybody says more before the answer is there.
+const READ_LEN: usize = 256;

@@ -7,8 +7,9 @@ use tokio::net::TcpStream;
 
 use crate::backend::read_some;
 use crate::frame;
+use crate::peer::Peer;
 
-/// One connection to the proxy.
+/// One connection.
 pub(crate) struct Line {
     stream: TcpStream,
     bytes: Vec<u8>,
@@ -16,7 +17,6 @@ pub(crate) struct Line {
 
 /// A session over polling.
 pub(crate) struct Poller {
-    pub(crate) number: usize,
     /// Carries its GETs.
     pub(crate) line: Line,
     get: Vec<u8>,
@@ -24,8 +24,8 @@ pub(crate) struct Poller {
 }
 
 impl Line {
-    pub(crate) async fn connect(proxy: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(proxy).await.context("cannot connect to the proxy")?;
+    pub(crate) async fn connect(server: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(server).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, bytes: Vec::new() })
     }
@@ -43,7 +43,9 @@ impl Line {
             };
             let head = &self.bytes[..head_len];
             ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", String::from_utf8_lossy(&self.bytes));
-            let at = memchr::memmem::find(head, b"content-length: ").context("no length")? + 16;
+            // Some write it in small letters, some don't.
+            let at = memchr::memmem::find(head, b"ontent-").context("no length")?;
+            let at = at + memchr::memmem::find(&head[at..], b"ength: ").context("no length")? + 7;
             let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
             let len = digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
             if self.bytes.len() >= head_len + len {
@@ -57,9 +59,26 @@ impl Line {
     /// The next message of a connection that has become a WebSocket.
     pub(crate) async fn message(&mut self) -> anyhow::Result<Vec<u8>> {
         loop {
-            if let Some(frame) = frame::read(&self.bytes) {
-                self.bytes.drain(..frame.len);
+            if let Some(frame) = frame::take(&mut self.bytes) {
                 return Ok(frame.payload);
+            }
+            read_some(&self.stream, &mut self.bytes).await?;
+        }
+    }
+
+    /// Waits for a message; how many are there.
+    pub(crate) async fn messages(&mut self) -> anyhow::Result<u32> {
+        loop {
+            let mut count = 0;
+            while let Some(frame) = frame::take(&mut self.bytes) {
+                ensure!(
+                    frame.opcode == frame::TEXT && frame.payload.len() == MESSAGE.len() + 1,
+                    "not the echo"
+                );
+                count += 1;
+            }
+            if count > 0 {
+                return Ok(count);
             }
             read_some(&self.stream, &mut self.bytes).await?;
         }
@@ -67,21 +86,23 @@ impl Line {
 }
 
 impl Poller {
-    /// Begins a session.
-    pub(crate) async fn open(proxy: SocketAddr, number: usize) -> anyhow::Result<Self> {
-        let mut line = Line::connect(proxy).await?;
-        line.send(&get(proxy, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
+    /// Begins a session. The yardstick knows of none: there a number must do.
+    pub(crate) async fn open_at(peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Self> {
+        let mut line = Line::connect(server).await?;
+        if peer == Peer::Hyper {
+            let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&n={number}");
+            return Ok(Self::on(line, server, &path));
+        }
+        line.send(&get(server, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
         let body = line.body().await?;
         let body = String::from_utf8_lossy(&body);
         let sid = body.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"'));
         let (sid, _) = sid.with_context(|| format!("no sid in {body}"))?;
-        let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}");
-        Ok(Self {
-            number,
-            line,
-            get: get(proxy, &path),
-            post: request(proxy, "POST", &path, &format!("4{MESSAGE}")),
-        })
+        Ok(Self::on(line, server, &format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}")))
+    }
+
+    fn on(line: Line, server: SocketAddr, path: &str) -> Self {
+        Self { line, get: get(server, path), post: request(server, "POST", path, &format!("4{MESSAGE}")) }
     }
 
     /// Sends a GET.
@@ -98,10 +119,10 @@ impl Poller {
 }
 
 /// Begins a session over WebSocket; its open packet has been read.
-pub(crate) async fn open_web_socket(proxy: SocketAddr, number: usize) -> anyhow::Result<Line> {
-    let mut line = Line::connect(proxy).await?;
+pub(crate) async fn open_web_socket(server: SocketAddr, number: usize) -> anyhow::Result<Line> {
+    let mut line = Line::connect(server).await?;
     let head = format!(
-        "GET /socket.io/?EIO=4&transport=websocket&n={number} HTTP/1.1\r\nHost: {proxy}\r\n{WEB_SOCKET_HEADERS}\r\n"
+        "GET /socket.io/?EIO=4&transport=websocket&n={number} HTTP/1.1\r\nHost: {server}\r\n{WEB_SOCKET_HEADERS}\r\n"
     );
     line.send(head.as_bytes()).await?;
     let head_len = loop {
@@ -130,8 +151,15 @@ pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> anyhow::Result
     Ok(())
 }
 
+/// The number that a client puts into its query, or into its request's head.
+pub(crate) fn number_in(text: &str) -> Option<usize> {
+    let (_, rest) = text.split_once("&n=")?;
+    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    rest[..end].parse().ok()
+}
+
 /// A browser's GET.
-pub(crate) fn get(server: SocketAddr, path: &str) -> Vec<u8> {
+fn get(server: SocketAddr, path: &str) -> Vec<u8> {
     request(server, "GET", path, "")
 }
 
@@ -143,6 +171,9 @@ fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> 
     };
     format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{HEADERS}{about_body}\r\n{body}").into()
 }
+
+/// How many sessions get a message at one command.
+pub(crate) const GROUP: usize = 32;
 
 /// 32 bytes.
 pub(crate) const MESSAGE: &str = "0123456789abcdef0123456789abcdef";

@@ -1,0 +1,52 @@
+//! When and on what it was measured, and how the tables are to be read.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::measure::Effort;
+use crate::peer::{Peer, said};
+
+/// What is known before anything is measured.
+pub(crate) struct About {
+    date: String,
+    load: String,
+}
+
+impl About {
+    pub(crate) fn begin() -> anyhow::Result<Self> {
+        let date = Command::new("date").args(["-u", "+%Y-%m-%d"]).output().context("cannot run date")?;
+        Ok(Self { date: String::from_utf8_lossy(&date.stdout).trim().to_owned(), load: load()? })
+    }
+
+    /// The head of the page.
+    pub(crate) fn end(&self, rounds: u32, effort: Effort) -> anyhow::Result<String> {
+        let Self { date, load: before } = self;
+        let cores = std::fs::read_to_string("/proc/cpuinfo")?.matches("processor\t").count();
+        let (system, rust, after) = (said("uname", "-sr")?, said("rustc", "--version")?, load()?);
+        let (seconds, sessions) = (effort.time.as_secs_f64(), effort.waiting);
+        let mut versions = Vec::new();
+        for peer in Peer::ALL {
+            // What one has not got says the table.
+            let Ok(version) = peer.version() else { continue };
+            if !version.is_empty() && !versions.contains(&version) {
+                versions.push(version);
+            }
+        }
+        let versions = versions.join(", ");
+        Ok(format!(
+            "# Results\n\n\
+             Written by `benches/compare`, which says in [README.md](README.md) how it measures. {date}, {cores} cores, {system}, {rust}.\n\
+             Versions, Polliwog, hyper and engineioxide first: {versions}.\n\n\
+             {rounds} rounds of {seconds} s for each figure of CPU and latency, in turns; {sessions} sessions for each figure of memory. A figure is the\n\
+             median, with the least and the most in brackets; a ratio is the median of the ratios within each round. Times differ from machine\n\
+             to machine and from hour to hour: only the ratios mean something. The machine's load average, the run's own processes included,\n\
+             was {before} before and {after} after; much above 2 means that others were at work and the figures are noisy.\n\n"
+        ))
+    }
+}
+
+fn load() -> anyhow::Result<String> {
+    let load = std::fs::read_to_string("/proc/loadavg")?;
+    Ok(load.split(' ').next().unwrap_or_default().to_owned())
+}

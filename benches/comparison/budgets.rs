@@ -31,6 +31,7 @@ impl Budget {
     /// What the goal is about.
     pub(crate) fn name(&self) -> String {
         let (operation, peer) = (self.operation.name(), self.peer.short());
+        let operation = operation.split(':').next().unwrap_or_default();
         match self.against {
             Against::Peer(other) => format!("{operation}; {peer}, beside {}", other.short()),
             Against::Added(other) => {

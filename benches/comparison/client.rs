@@ -42,7 +42,7 @@ impl Line {
                 continue;
             };
             let head = &self.bytes[..head_len];
-            ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", String::from_utf8_lossy(&self.bytes));
+            ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", first_line(&self.bytes));
             // Some write it in small letters, some don't.
             let at = memchr::memmem::find(head, b"ontent-").context("no length")?;
             let at = at + memchr::memmem::find(&head[at..], b"ength: ").context("no length")? + 7;
@@ -71,6 +71,9 @@ impl Line {
         loop {
             let mut count = 0;
             while let Some(frame) = frame::take(&mut self.bytes) {
+                if frame.payload == PING {
+                    continue;
+                }
                 ensure!(
                     frame.opcode == frame::TEXT && frame.payload.len() == MESSAGE.len() + 1,
                     "not the echo"
@@ -98,7 +101,14 @@ impl Poller {
         let body = String::from_utf8_lossy(&body);
         let sid = body.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"'));
         let (sid, _) = sid.with_context(|| format!("no sid in {body}"))?;
-        Ok(Self::on(line, server, &format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}")))
+        let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}");
+        let mut poller = Self::on(line, server, &path);
+        if peer == Peer::EngineIoxide {
+            // It sends a ping at once, and waits for the pong for longer than a measurement takes.
+            poller.ask().await?;
+            ensure!(poller.line.body().await? == PING, "no ping");
+        }
+        Ok(poller)
     }
 
     fn on(line: Line, server: SocketAddr, path: &str) -> Self {
@@ -131,13 +141,17 @@ pub(crate) async fn open_web_socket(server: SocketAddr, number: usize) -> anyhow
             break at + 4;
         }
     };
-    ensure!(line.bytes.starts_with(b"HTTP/1.1 101"), "not a 101: {}", String::from_utf8_lossy(&line.bytes));
+    ensure!(line.bytes.starts_with(b"HTTP/1.1 101"), "not a 101: {}", first_line(&line.bytes));
     line.bytes = line.bytes.split_off(head_len);
     if line.message().await?.first() != Some(&b'0') {
         bail!("no open packet");
     }
     line.bytes = Vec::new();
     Ok(line)
+}
+
+fn first_line(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
 }
 
 pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
@@ -153,9 +167,8 @@ pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> anyhow::Result
 
 /// The number that a client puts into its query, or into its request's head.
 pub(crate) fn number_in(text: &str) -> Option<usize> {
-    let (_, rest) = text.split_once("&n=")?;
-    let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
-    rest[..end].parse().ok()
+    let number = text.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("n="))?;
+    number.parse().ok()
 }
 
 /// A browser's GET.
@@ -177,6 +190,8 @@ pub(crate) const GROUP: usize = 32;
 
 /// 32 bytes.
 pub(crate) const MESSAGE: &str = "0123456789abcdef0123456789abcdef";
+
+const PING: &[u8] = b"2";
 
 /// What a browser sends with each request.
 const HEADERS: &str = "Connection: keep-alive\r\n\

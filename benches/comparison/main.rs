@@ -103,8 +103,11 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
         }
         all.extend_from_slice(section.operations());
     }
-    let page =
-        format!("{}{}", about.end(arguments.rounds, arguments.effort())?, report::tables(&figures, &all));
+    let page = format!(
+        "{}{}",
+        about.end(arguments.rounds(Section::Push), arguments.effort())?,
+        report::tables(&figures, &all)
+    );
     println!("{page}");
     let whole = !arguments.quick && arguments.only.is_empty();
     let own = whole.then(|| concat!(env!("CARGO_MANIFEST_DIR"), "/benches/RESULTS.md").into());

@@ -79,11 +79,13 @@ impl Peer {
     /// There is none.
     pub(crate) fn version(self) -> anyhow::Result<String> {
         match self {
-            Self::Own | Self::Mux | Self::Framed => Ok(env!("CARGO_PKG_VERSION").into()),
+            Self::Own | Self::Mux | Self::Framed => {
+                Ok(concat!("Polliwog ", env!("CARGO_PKG_VERSION")).into())
+            }
             Self::Hyper => locked("hyper"),
             Self::EngineIoxide => locked("engineioxide"),
             Self::Node => engine_io(),
-            Self::NginxBeforeNode => Ok(format!("{}; {}", said("nginx", "-v")?, engine_io()?)),
+            Self::NginxBeforeNode => engine_io().and(said("nginx", "-v")),
             Self::Nginx => said("nginx", "-v"),
             Self::Haproxy => said("haproxy", "-v"),
             Self::Pushpin => {
@@ -102,16 +104,16 @@ pub(crate) fn said(program: &str, flag: &str) -> anyhow::Result<String> {
     // nginx says it on the other stream.
     let text = [output.stdout, output.stderr].concat();
     let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
-    // HAProxy adds its home page.
-    let line = line.split(" - ").next().unwrap_or_default().trim_start_matches("nginx version: ").to_owned();
-    Ok(line)
+    // HAProxy adds a date and its home page.
+    let words = line.trim_start_matches("nginx version: ").split(' ').filter(|word| *word != "version");
+    Ok(words.take(2).collect::<Vec<_>>().join(" "))
 }
 
 /// The version that Cargo.lock has.
 fn locked(name: &str) -> anyhow::Result<String> {
     let lock = include_str!("../../Cargo.lock");
     let start = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).context("not in Cargo.lock")?.1;
-    Ok(start.split('"').next().unwrap_or_default().to_owned())
+    Ok(format!("{name} {}", start.split('"').next().unwrap_or_default()))
 }
 
 fn engine_io() -> anyhow::Result<String> {

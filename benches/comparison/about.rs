@@ -38,10 +38,11 @@ impl About {
             "# Results\n\n\
              Written by `benches/compare`, which says in [README.md](README.md) how it measures. {date}, {cores} cores, {system}, {rust}.\n\
              Versions: {versions}.\n\n\
-             {rounds} rounds of {seconds} s for each figure of CPU and latency, in turns; {sessions} sessions for each figure of memory, of which\n\
-             three rounds are enough, as are two of instructions. A figure is the median, with the least and the most in brackets; a ratio is the median of the ratios within each round. Times differ from machine\n\
-             to machine and from hour to hour: only the ratios mean something. The machine's load average, the run's own processes included,\n\
-             was {before} before and {after} after; much above 2 means that others were at work and the figures are noisy.\n\n"
+             Rounds of {seconds} s for each figure of CPU and latency, in turns: {rounds}; of {sessions} sessions for each figure of memory: 3 at\n\
+             most; of instructions: 2 at most. A figure is the median, with the least and the most in brackets; a ratio is the median of the\n\
+             ratios within each round. Times differ from machine to machine and from hour to hour: only the ratios mean something. The\n\
+             machine's load average, the run's own processes included, was {before} before and {after} after; above 3, others were at work\n\
+             and the figures are noisy.\n\n"
         ))
     }
 }

@@ -81,7 +81,7 @@ fn ratio(figures: &Figures, operation: Operation, peer: Peer, other: Peer) -> St
 const fn missing(operation: Operation) -> Option<&'static str> {
     match operation {
         Operation::Push | Operation::Post | Operation::Echo | Operation::Parked => Some(
-            "HAProxy would do what nginx does here. Gap: Pushpin, which bridges SockJS onto WebSockets, but not Engine.IO.",
+            "Gaps: Pushpin bridges SockJS onto WebSockets, but not Engine.IO; HAProxy is compared where it relays WebSockets.",
         ),
         Operation::WebSocket(_)
         | Operation::Latency

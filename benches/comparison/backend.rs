@@ -2,11 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 
 use anyhow::Context as _;
 use polliwog::packet::Message;
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -31,12 +37,12 @@ struct Inner {
 
 /// How a session is reached.
 enum Session {
-    Own(Rc<TcpStream>),
+    Own(Rc<OwnedWriteHalf>),
     Mux(Rc<MuxLine>, polliwog::mux::Id),
 }
 
 impl Backend {
-    pub(crate) async fn start(manner: Manner) -> anyhow::Result<Self> {
+    pub(crate) fn start(manner: Manner) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(([127, 0, 0, 1], 0).into())?;
         let listener = socket.listen(4096)?;
@@ -59,19 +65,19 @@ impl Backend {
         for number in first..first + GROUP {
             match sessions.get(&number).context("a session has no connection to the backend")? {
                 // A message is short, and the one before it was taken: the socket has room.
-                Session::Own(stream) => write(stream, &frame::from_server(frame::TEXT, PUSHED.as_bytes()))?,
+                Session::Own(writer) => write(writer, &frame::from_server(frame::TEXT, PUSHED.as_bytes()))?,
                 Session::Mux(line, id) => {
                     let (_, bytes) = shared.get_or_insert_with(|| (line, Vec::new()));
                     bytes.extend(line.message(*id, Message::text(MESSAGE)));
                 }
             }
         }
-        shared.map_or(Ok(()), |(line, bytes)| write(line.stream(), &bytes))
+        shared.map_or(Ok(()), |(line, bytes)| write(line.writer(), &bytes))
     }
 }
 
-fn write(stream: &TcpStream, bytes: &[u8]) -> anyhow::Result<()> {
-    anyhow::ensure!(stream.try_write(bytes)? == bytes.len(), "the proxy takes nothing");
+fn write(writer: &OwnedWriteHalf, bytes: &[u8]) -> anyhow::Result<()> {
+    anyhow::ensure!(writer.try_write(bytes)? == bytes.len(), "the proxy takes nothing");
     Ok(())
 }
 
@@ -88,10 +94,11 @@ async fn accept(listener: TcpListener, inner: Rc<Inner>) {
 impl Inner {
     async fn serve(self: Rc<Self>, stream: TcpStream) -> anyhow::Result<()> {
         stream.set_nodelay(true)?;
-        let stream = Rc::new(stream);
+        let (mut reader, writer) = stream.into_split();
+        let writer = Rc::new(writer);
         let mut bytes = Vec::new();
         let head_len = loop {
-            read_some(&stream, &mut bytes).await?;
+            read_some(&mut reader, &mut bytes).await?;
             if let Some(at) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
                 break at + 4;
             }
@@ -110,28 +117,29 @@ impl Inner {
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{protocol}\
              Sec-WebSocket-Accept: {key}\r\n\r\n"
         );
-        send(&stream, answer.as_bytes()).await?;
+        send(&writer, answer.as_bytes()).await?;
         if is_mux {
-            return self.serve_all(Rc::new(MuxLine::new(stream)), bytes).await;
+            return self.serve_all(Rc::new(MuxLine::new(writer)), reader, bytes).await;
         }
         let number = number_in(&head).context("no number")?;
         // What its handshake needed is gone before it waits, for thousands do.
         drop(head);
-        self.serve_one(number, &stream, bytes).await
+        self.serve_one(number, &writer, reader, bytes).await
     }
 
     /// A session on a connection of its own.
     async fn serve_one(
         &self,
         number: usize,
-        stream: &Rc<TcpStream>,
+        writer: &Rc<OwnedWriteHalf>,
+        mut reader: OwnedReadHalf,
         mut bytes: Vec<u8>,
     ) -> anyhow::Result<()> {
-        self.sessions.borrow_mut().insert(number, Session::Own(Rc::clone(stream)));
+        self.sessions.borrow_mut().insert(number, Session::Own(Rc::clone(writer)));
         let open = format!(
             "0{{\"sid\":\"{number:020}\",\"upgrades\":[],\"pingInterval\":600000,\"pingTimeout\":600000,\"maxPayload\":1000000}}"
         );
-        send(stream, &frame::from_server(frame::TEXT, open.as_bytes())).await?;
+        send(writer, &frame::from_server(frame::TEXT, open.as_bytes())).await?;
         bytes.shrink_to_fit();
         loop {
             let mut answer = Vec::new();
@@ -142,18 +150,23 @@ impl Inner {
                     opcode => answer.extend(frame::from_server(opcode, &read.payload)),
                 }
                 if read.opcode == frame::CLOSE {
-                    send(stream, &answer).await?;
+                    send(writer, &answer).await?;
                     self.sessions.borrow_mut().remove(&number);
                     return Ok(());
                 }
             }
-            send(stream, &answer).await?;
-            read_some(stream, &mut bytes).await?;
+            send(writer, &answer).await?;
+            read_some(&mut reader, &mut bytes).await?;
         }
     }
 
     /// All sessions on one connection.
-    async fn serve_all(&self, line: Rc<MuxLine>, mut bytes: Vec<u8>) -> anyhow::Result<()> {
+    async fn serve_all(
+        &self,
+        line: Rc<MuxLine>,
+        mut reader: OwnedReadHalf,
+        mut bytes: Vec<u8>,
+    ) -> anyhow::Result<()> {
         loop {
             let mut answer = Vec::new();
             while let Some(read) = frame::take(&mut bytes) {
@@ -162,26 +175,23 @@ impl Inner {
                     self.sessions.borrow_mut().insert(number, Session::Mux(Rc::clone(&line), id));
                 }
             }
-            send(line.stream(), &answer).await?;
-            read_some(line.stream(), &mut bytes).await?;
+            send(line.writer(), &answer).await?;
+            read_some(&mut reader, &mut bytes).await?;
         }
     }
 }
 
-pub(crate) async fn read_some(stream: &TcpStream, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
-    loop {
-        stream.readable().await?;
-        let mut room = [0; 4096];
-        match stream.try_read(&mut room) {
-            Ok(0) => anyhow::bail!("the connection has ended"),
-            Ok(len) => {
-                bytes.extend_from_slice(&room[..len]);
-                return Ok(());
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+/// Waits for more, with room for it only while it is read, for thousands wait.
+pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
+    let len = poll_fn(|context| {
+        let mut room = [MaybeUninit::uninit(); 4096];
+        let mut read = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
+        bytes.extend_from_slice(read.filled());
+        Poll::Ready(std::io::Result::Ok(read.filled().len()))
+    });
+    anyhow::ensure!(len.await? > 0, "the connection has ended");
+    Ok(())
 }
 
 /// A message as Engine.IO writes it.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::backend::read_some;
 use crate::frame;
@@ -11,7 +12,8 @@ use crate::peer::Peer;
 
 /// One connection.
 pub(crate) struct Line {
-    stream: TcpStream,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
     bytes: Vec<u8>,
 }
 
@@ -27,17 +29,18 @@ impl Line {
     pub(crate) async fn connect(server: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(server).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, bytes: Vec::new() })
+        let (reader, writer) = stream.into_split();
+        Ok(Self { reader, writer, bytes: Vec::new() })
     }
 
     pub(crate) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        send(&self.stream, bytes).await
+        send(&self.writer, bytes).await
     }
 
     /// The body of the next response, which must be a 200.
     pub(crate) async fn body(&mut self) -> anyhow::Result<Vec<u8>> {
         loop {
-            read_some(&self.stream, &mut self.bytes).await?;
+            read_some(&mut self.reader, &mut self.bytes).await?;
             let Some(head_len) = memchr::memmem::find(&self.bytes, b"\r\n\r\n").map(|at| at + 4) else {
                 continue;
             };
@@ -62,7 +65,7 @@ impl Line {
             if let Some(frame) = frame::take(&mut self.bytes) {
                 return Ok(frame.payload);
             }
-            read_some(&self.stream, &mut self.bytes).await?;
+            read_some(&mut self.reader, &mut self.bytes).await?;
         }
     }
 
@@ -83,7 +86,7 @@ impl Line {
             if count > 0 {
                 return Ok(count);
             }
-            read_some(&self.stream, &mut self.bytes).await?;
+            read_some(&mut self.reader, &mut self.bytes).await?;
         }
     }
 }
@@ -120,6 +123,17 @@ impl Poller {
         self.line.send(&self.get).await
     }
 
+    /// Waits for the answer to a GET, which must be one message and nothing else.
+    pub(crate) async fn message(&mut self) -> anyhow::Result<()> {
+        let body = self.line.body().await?;
+        // hyper alone knows of no packets.
+        ensure!(
+            body.strip_prefix(b"4").unwrap_or(&body) == MESSAGE.as_bytes(),
+            "a poll was not answered with one message"
+        );
+        Ok(())
+    }
+
     /// Sends a POST of one message on a connection of its own, and waits until it is answered.
     pub(crate) async fn post(&self, line: &mut Line) -> anyhow::Result<()> {
         line.send(&self.post).await?;
@@ -136,7 +150,7 @@ pub(crate) async fn open_web_socket(server: SocketAddr, number: usize) -> anyhow
     );
     line.send(head.as_bytes()).await?;
     let head_len = loop {
-        read_some(&line.stream, &mut line.bytes).await?;
+        read_some(&mut line.reader, &mut line.bytes).await?;
         if let Some(at) = memchr::memmem::find(&line.bytes, b"\r\n\r\n") {
             break at + 4;
         }
@@ -154,11 +168,11 @@ fn first_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
 }
 
-pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
+pub(crate) async fn send(writer: &OwnedWriteHalf, mut bytes: &[u8]) -> anyhow::Result<()> {
     while !bytes.is_empty() {
-        match stream.try_write(bytes) {
+        match writer.try_write(bytes) {
             Ok(len) => bytes = &bytes[len..],
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => writer.writable().await?,
             Err(error) => return Err(error.into()),
         }
     }

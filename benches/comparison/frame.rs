@@ -58,5 +58,5 @@ fn head(opcode: u8, len: usize, mask: u8) -> Vec<u8> {
         return vec![0x80 | opcode, mask | len];
     }
     let [high, low] = u16::try_from(len).expect("messages here are short").to_be_bytes();
-    vec![0x80 | opcode, mask | 126, high, low]
+    vec![0x80 | opcode, mask | 0x7e, high, low]
 }

@@ -93,7 +93,7 @@ impl Load {
             let group = Rc::clone(&groups[number / GROUP]);
             self.tasks.spawn_local(async move {
                 loop {
-                    poller.line.body().await?;
+                    poller.message().await?;
                     poller.ask().await?;
                     group.answered.set(group.answered.get() + 1);
                     if group.answered.get() == GROUP {
@@ -145,7 +145,7 @@ impl Load {
                     pace.start(1).await;
                     poller.ask().await?;
                     poller.post(&mut line).await?;
-                    poller.line.body().await?;
+                    poller.message().await?;
                     pace.finish(1);
                 }
             });

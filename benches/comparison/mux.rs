@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use polliwog::mux::{Frame, Hello, Id, Profile};
 use polliwog::packet::Message;
-use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::client::number_in;
 use crate::frame;
@@ -16,7 +16,7 @@ use crate::subject::Manner;
 
 /// A shared connection.
 pub(crate) struct MuxLine {
-    stream: Rc<TcpStream>,
+    writer: Rc<OwnedWriteHalf>,
     /// How many messages each session has been sent.
     sent: RefCell<HashMap<Id, u64>>,
 }
@@ -24,12 +24,12 @@ pub(crate) struct MuxLine {
 impl MuxLine {
     pub(crate) const PROTOCOL: &str = Profile::Binary.subprotocol();
 
-    pub(crate) fn new(stream: Rc<TcpStream>) -> Self {
-        Self { stream, sent: RefCell::default() }
+    pub(crate) fn new(writer: Rc<OwnedWriteHalf>) -> Self {
+        Self { writer, sent: RefCell::default() }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub(crate) fn writer(&self) -> &OwnedWriteHalf {
+        &self.writer
     }
 
     /// A message to a session, as it goes on the wire.
@@ -64,7 +64,7 @@ impl MuxLine {
                 return Ok(Some((number, id)));
             }
             Frame::Message(id, _, message) if manner == Manner::Echo => {
-                answer.extend(self.message(id, message))
+                answer.extend(self.message(id, message));
             }
             Frame::Close(id, ..) => {
                 self.sent.borrow_mut().remove(&id);

@@ -139,10 +139,11 @@ impl Operation {
             Self::Push | Self::Post | Self::Echo => &[Peer::EngineIoxide, Peer::Node],
             Self::WebSocket(_) => &[Peer::Nginx, Peer::Haproxy],
             Self::Latency => &[Peer::Nginx],
-            Self::Parked => &[Peer::Hyper, Peer::EngineIoxide],
             Self::Idle => &[Peer::Nginx, Peer::EngineIoxide],
             Self::Grown(_) => &[Peer::Hyper],
-            Self::PushInstructions | Self::PostInstructions => &[Peer::Hyper, Peer::EngineIoxide],
+            Self::Parked | Self::PushInstructions | Self::PostInstructions => {
+                &[Peer::Hyper, Peer::EngineIoxide]
+            }
         }
     }
 }

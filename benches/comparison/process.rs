@@ -14,8 +14,6 @@ use tokio::time::sleep;
 /// A running program; it and its children are killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Its children too, as they were when it had begun to listen.
-    family: Vec<u32>,
 }
 
 /// Where a program runs.
@@ -44,14 +42,13 @@ impl Process {
         // Of what it says on its output nobody needs to know; its errors are of interest.
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let child = child.with_context(|| format!("cannot run {command:?}"))?;
-        Ok(Self { family: vec![child.id()], child })
+        Ok(Self { child })
     }
 
     /// Waits until it listens.
     pub(crate) async fn listening(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         for _ in 0..1200 {
             if TcpStream::connect(address).is_ok() {
-                self.family = family(self.child.id())?;
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
@@ -68,19 +65,23 @@ impl Process {
 
     /// Resident bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<i64> {
-        self.family.iter().map(|id| memory(*id)).sum()
+        self.family()?.into_iter().map(memory).sum()
     }
 
     /// For how long the scheduler has had it on the core.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        self.family.iter().map(|id| cpu(*id)).sum()
+        self.family()?.into_iter().map(cpu).sum()
+    }
+
+    fn family(&self) -> anyhow::Result<Vec<u32>> {
+        family(self.child.id())
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Some may have ended by themselves; the list may have grown meanwhile.
-        let family = family(self.child.id()).unwrap_or_else(|_| self.family.clone());
+        // Some may end by themselves meanwhile.
+        let family = self.family().unwrap_or_else(|_| vec![self.child.id()]);
         let ids = family.iter().map(ToString::to_string);
         let _ = Command::new("kill").arg("-KILL").args(ids).stderr(Stdio::null()).status();
         let _ = self.child.wait();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::backend::Backend;
 use crate::client::send;
@@ -44,7 +45,7 @@ pub(crate) enum Speaker {
     /// The benchmark's own backend, behind a proxy.
     Backend(Backend),
     /// A server that listens to commands, each the number of the group that is to get a message.
-    Control(TcpStream),
+    Control(OwnedWriteHalf),
 }
 
 impl Speaker {
@@ -71,7 +72,7 @@ impl Subject {
             Peer::Nginx => started.nginx().await,
             Peer::Haproxy => started.haproxy().await,
             Peer::Pushpin => started.pushpin().await,
-            Peer::Backend => started.backend().await,
+            Peer::Backend => started.backend(),
         };
         subject.with_context(|| format!("cannot start {}", peer.name()))
     }
@@ -87,7 +88,7 @@ struct Starting {
 
 impl Starting {
     async fn polliwog(self, way: Way) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner).await?;
+        let backend = Backend::start(self.manner)?;
         let settings = settings::polliwog(self.address, free_address()?, backend.address(), way);
         let file = self.folder.write("config.toml", &settings)?;
         let binary =
@@ -121,13 +122,13 @@ impl Starting {
     }
 
     async fn nginx(self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner).await?;
+        let backend = Backend::start(self.manner)?;
         let nginx = self.run_nginx(backend.address()).await?;
         Ok(self.before(backend, vec![nginx]))
     }
 
     async fn haproxy(self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner).await?;
+        let backend = Backend::start(self.manner)?;
         let file = self.folder.write("haproxy.cfg", &settings::haproxy(self.address, backend.address()))?;
         let arguments = ["-db".into(), "-f".into(), file.into()];
         let haproxy = self.run(Core::Subject, "haproxy".as_ref(), &arguments).await?;
@@ -135,7 +136,7 @@ impl Starting {
     }
 
     async fn pushpin(self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner).await?;
+        let backend = Backend::start(self.manner)?;
         let zurl = self.folder.write("zurl.conf", &settings::zurl(self.folder.path()))?;
         let zurl = [format!("--config={}", zurl.display()).into(), "--loglevel=0".into()];
         let zurl = Process::spawn(Core::Subject, "zurl".as_ref(), &zurl)?;
@@ -148,8 +149,8 @@ impl Starting {
         Ok(self.before(backend, vec![pushpin, zurl]))
     }
 
-    async fn backend(mut self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner).await?;
+    fn backend(mut self) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.manner)?;
         self.address = backend.address();
         Ok(self.before(backend, Vec::new()))
     }
@@ -183,6 +184,8 @@ impl Starting {
             Under::Callgrind => {
                 let counts = format!("--callgrind-out-file={}", self.folder.file(COUNTS).display());
                 let mut under = vec![
+                    STORES.into(),
+                    "valgrind".into(),
                     "-q".into(),
                     "--tool=callgrind".into(),
                     "--instr-atstart=no".into(),
@@ -190,7 +193,7 @@ impl Starting {
                     program.to_owned(),
                 ];
                 under.extend_from_slice(arguments);
-                Process::spawn(core, "valgrind".as_ref(), &under)?
+                Process::spawn(core, "env".as_ref(), &under)?
             }
         };
         process.listening(self.address).await?;
@@ -210,6 +213,7 @@ impl Starting {
     ) -> anyhow::Result<Subject> {
         let control = TcpStream::connect(control).await.context("it takes no commands")?;
         control.set_nodelay(true)?;
+        let (_, control) = control.into_split();
         let (address, folder) = (self.address, self.folder);
         Ok(Subject { address, speaker: Speaker::Control(control), processes, _behind: behind, folder })
     }
@@ -217,3 +221,6 @@ impl Starting {
 
 /// What callgrind writes.
 pub(crate) const COUNTS: &str = "callgrind.out";
+
+/// Keeps the C library from instructions that write a whole buffer: callgrind counts one for each byte.
+const STORES: &str = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS";

@@ -12,9 +12,17 @@ struct Series {
     operation: Operation,
     peer: Peer,
     /// One for each round, where there was one.
-    rounds: Vec<Option<f64>>,
+    rounds: Vec<Option<Figure>>,
     /// Why one is missing.
     gap: Option<String>,
+}
+
+/// What a round gave.
+#[derive(Clone, Copy)]
+pub(crate) struct Figure {
+    pub(crate) value: f64,
+    /// Which part of the time the core was at work for it, where CPU is measured.
+    pub(crate) busy: Option<f64>,
 }
 
 /// A median with what is around it.
@@ -27,7 +35,7 @@ pub(crate) struct Spread {
 
 impl Figures {
     /// Notes a round's figure, or why there is none.
-    pub(crate) fn note(&mut self, operation: Operation, peer: Peer, figure: anyhow::Result<f64>) {
+    pub(crate) fn note(&mut self, operation: Operation, peer: Peer, figure: anyhow::Result<Figure>) {
         let at = self.0.iter().position(|series| series.operation == operation && series.peer == peer);
         let at = at.unwrap_or_else(|| {
             self.0.push(Series { operation, peer, rounds: Vec::new(), gap: None });
@@ -54,7 +62,12 @@ impl Figures {
     }
 
     pub(crate) fn spread(&self, operation: Operation, peer: Peer) -> Option<Spread> {
-        Spread::of(self.rounds(operation, peer).iter().copied().flatten().collect())
+        Spread::of(self.rounds(operation, peer).iter().flatten().map(|figure| figure.value).collect())
+    }
+
+    /// Which part of the time the core was at work.
+    pub(crate) fn busy(&self, operation: Operation, peer: Peer) -> Option<Spread> {
+        Spread::of(self.rounds(operation, peer).iter().flatten().filter_map(|figure| figure.busy).collect())
     }
 
     /// The spread of what `compute` makes of the figures of the same round.
@@ -65,12 +78,17 @@ impl Figures {
     ) -> Option<Spread> {
         let all = of.map(|(operation, peer)| self.rounds(operation, peer));
         let count = all.iter().map(|rounds| rounds.len()).min()?;
-        let whole = |round: usize| all.iter().all(|rounds| rounds[round].is_some());
-        let rounds = (0..count).filter(|round| whole(*round));
-        Spread::of(rounds.map(|round| compute(all.map(|rounds| rounds[round].unwrap_or_default()))).collect())
+        let whole = (0..count).filter_map(|round| {
+            let mut values = [0.0; N];
+            for (value, rounds) in values.iter_mut().zip(all) {
+                *value = rounds[round]?.value;
+            }
+            Some(values)
+        });
+        Spread::of(whole.map(compute).collect())
     }
 
-    fn rounds(&self, operation: Operation, peer: Peer) -> &[Option<f64>] {
+    fn rounds(&self, operation: Operation, peer: Peer) -> &[Option<Figure>] {
         self.series(operation, peer).map_or(&[], |series| &series.rounds)
     }
 

@@ -125,7 +125,7 @@ async fn take_turns(operation: Operation, round: u32, effort: Effort, figures: &
             Err(gap) => Err(gap),
         };
         let said = match &figure {
-            Ok(figure) => format!("{figure:.*} {}", operation.digits(), operation.unit()),
+            Ok(figure) => format!("{:.*} {}", operation.digits(), figure.value, operation.unit()),
             Err(error) => format!("{error:#}"),
         };
         eprintln!("round {}: {}: {}: {said}", round + 1, operation.name(), peer.name());

@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::client::{Line, MESSAGE, open_web_socket};
+use crate::figures::Figure;
 use crate::frame;
 use crate::load::{Load, Work};
 use crate::memory;
@@ -29,35 +30,40 @@ pub(crate) struct Effort {
 
 /// # Errors
 /// The peer can't do it.
-pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) -> anyhow::Result<f64> {
+pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) -> anyhow::Result<Figure> {
     let figure = async {
         match operation {
             Operation::Push | Operation::Post => cpu(operation, peer, SESSIONS, effort).await,
             Operation::Echo | Operation::WebSocket(_) => cpu(operation, peer, SESSIONS / 2, effort).await,
             Operation::Grown(sessions) => cpu(operation, peer, sessions, effort).await,
-            Operation::Latency => latency(peer, effort).await,
-            Operation::Parked => memory::measure(memory::Kind::Parked, peer, effort.waiting).await,
-            Operation::Idle => memory::measure(memory::Kind::Idle, peer, effort.waiting).await,
+            Operation::Latency => latency(peer, effort).await.map(alone),
+            Operation::Parked => memory::measure(memory::Kind::Parked, peer, effort.waiting).await.map(alone),
+            Operation::Idle => memory::measure(memory::Kind::Idle, peer, effort.waiting).await.map(alone),
             Operation::PushInstructions | Operation::PostInstructions => {
-                instructions(operation, peer, effort).await
+                instructions(operation, peer, effort).await.map(alone)
             }
         }
     };
     timeout(PATIENCE, figure).await.context("it came to a standstill")?
 }
 
+const fn alone(value: f64) -> Figure {
+    Figure { value, busy: None }
+}
+
 /// Microseconds on the core for each operation.
-async fn cpu(operation: Operation, peer: Peer, sessions: usize, effort: Effort) -> anyhow::Result<f64> {
+async fn cpu(operation: Operation, peer: Peer, sessions: usize, effort: Effort) -> anyhow::Result<Figure> {
     let work = operation.work();
     let subject = Rc::new(Subject::start(peer, manner(work), Under::Nothing).await?);
     let mut load = Load::begin(work, peer, &subject, sessions).await?;
     load.run_for(effort.warm_up).await?;
-    let (count, before) = (load.count(), spent(&subject)?);
+    let (count, before, begin) = (load.count(), spent(&subject)?, Instant::now());
     load.run_for(effort.time).await?;
     let (count, spent) = (load.count() - count, spent(&subject)?.saturating_sub(before));
+    let busy = spent.as_secs_f64() / begin.elapsed().as_secs_f64();
     load.end().await;
     ensure!(count > 0, "nothing was done");
-    Ok(spent.as_secs_f64() * 1e6 / as_float(count))
+    Ok(Figure { value: spent.as_secs_f64() * 1e6 / as_float(count), busy: Some(busy) })
 }
 
 fn spent(subject: &Subject) -> anyhow::Result<Duration> {

@@ -34,7 +34,9 @@ fn budgets(page: &mut String, figures: &Figures) {
         .collect();
     if !rows.is_empty() {
         say(page, "## Budgets\n\n| what | budget (stretch) | measured | |\n|---|---|---|---|");
-        rows.iter().for_each(|row| say(page, row));
+        for row in &rows {
+            say(page, row);
+        }
         say(page, "");
     }
 }
@@ -55,16 +57,22 @@ fn row_of_budget(figures: &Figures, budget: &Budget) -> String {
 
 fn table(page: &mut String, figures: &Figures, operation: Operation) {
     let yardsticks = operation.yardsticks();
-    let heads = yardsticks.iter().map(|peer| format!(" beside {} |", peer.short())).collect::<String>();
-    say(page, &format!("## {}\n\n| | {} |{heads}", capital(&operation.name()), operation.unit()));
-    say(page, &format!("|---|---|{}", "---|".repeat(yardsticks.len())));
+    let mut heads: Vec<String> = yardsticks.iter().map(|peer| format!("beside {} |", peer.short())).collect();
+    let of_cpu = operation.peers().iter().any(|peer| figures.busy(operation, *peer).is_some());
+    if of_cpu {
+        heads.push("core at work |".into());
+    }
+    let (name, unit) = (capital(&operation.name()), operation.unit());
+    say(page, &format!("## {name}\n\n| | {unit} | {}", heads.join(" ")));
+    say(page, &format!("|---|---|{}", "---|".repeat(heads.len())));
     for peer in operation.peers() {
         let ratios =
             yardsticks.iter().map(|other| ratio(figures, operation, *peer, *other)).collect::<String>();
         let figure = figures.spread(operation, *peer).map(|spread| spread.show(operation.digits()));
         let gap = figures.gap(operation, *peer).map(|gap| format!("gap: {}", gap.replace(['\n', '|'], " ")));
         let cell = figure.into_iter().chain(gap).collect::<Vec<_>>().join("; ");
-        say(page, &format!("| {} | {cell} |{ratios}", peer.name()));
+        let busy = figures.busy(operation, *peer).map(|busy| format!(" {:.0} % |", busy.median * 100.0));
+        say(page, &format!("| {} | {cell} |{ratios}{}", peer.name(), busy.unwrap_or_default()));
     }
     if let Some(missing) = missing(operation) {
         say(page, &format!("\n{missing}"));

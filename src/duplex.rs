@@ -70,7 +70,8 @@ impl Duplex {
     /// The connection was not made over a [`Duplex`].
     pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
         match upgraded.downcast::<TokioIo<Self>>() {
-            Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf)),
+            // Copied, because the buffer behind it is hyper's, also when nothing is in it: it would be kept as long as the bytes.
+            Ok(parts) => Ok((parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf))),
             Err(_) => Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
         }
     }
@@ -85,7 +86,7 @@ impl Duplex {
     ) -> WebSocket {
         WebSocketStream::from_partially_read(
             self,
-            // Copied, because the buffer behind it is hyper's: it would be kept for as long as the socket.
+            // Copied: what room there is behind it would be kept for as long as the socket.
             read_ahead.to_vec(),
             role,
             Some(web_socket_config(message_max, buffers)),

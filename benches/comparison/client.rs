@@ -97,7 +97,11 @@ impl Poller {
         let mut line = Line::connect(server).await?;
         if peer == Peer::Hyper {
             let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&n={number}");
-            return Ok(Self::on(line, server, &path));
+            let mut poller = Self::on(line, server, &path);
+            // Its connection too has served a request before it waits.
+            poller.line.send(&poller.post).await?;
+            poller.line.body().await?;
+            return Ok(poller);
         }
         line.send(&get(server, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
         let body = line.body().await?;

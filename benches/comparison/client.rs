@@ -4,19 +4,21 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::backend::read_some;
 use crate::frame;
+use crate::peer::Peer;
 
-/// One connection to the proxy.
+/// One connection.
 pub(crate) struct Line {
-    stream: TcpStream,
+    reader: OwnedReadHalf,
+    writer: OwnedWriteHalf,
     bytes: Vec<u8>,
 }
 
 /// A session over polling.
 pub(crate) struct Poller {
-    pub(crate) number: usize,
     /// Carries its GETs.
     pub(crate) line: Line,
     get: Vec<u8>,
@@ -24,26 +26,29 @@ pub(crate) struct Poller {
 }
 
 impl Line {
-    pub(crate) async fn connect(proxy: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(proxy).await.context("cannot connect to the proxy")?;
+    pub(crate) async fn connect(server: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(server).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, bytes: Vec::new() })
+        let (reader, writer) = stream.into_split();
+        Ok(Self { reader, writer, bytes: Vec::new() })
     }
 
     pub(crate) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        send(&self.stream, bytes).await
+        send(&self.writer, bytes).await
     }
 
     /// The body of the next response, which must be a 200.
     pub(crate) async fn body(&mut self) -> anyhow::Result<Vec<u8>> {
         loop {
-            read_some(&self.stream, &mut self.bytes).await?;
+            read_some(&mut self.reader, &mut self.bytes).await?;
             let Some(head_len) = memchr::memmem::find(&self.bytes, b"\r\n\r\n").map(|at| at + 4) else {
                 continue;
             };
             let head = &self.bytes[..head_len];
-            ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", String::from_utf8_lossy(&self.bytes));
-            let at = memchr::memmem::find(head, b"content-length: ").context("no length")? + 16;
+            ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", first_line(&self.bytes));
+            // Some write it in small letters, some don't.
+            let at = memchr::memmem::find(head, b"ontent-").context("no length")?;
+            let at = at + memchr::memmem::find(&head[at..], b"ength: ").context("no length")? + 7;
             let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
             let len = digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
             if self.bytes.len() >= head_len + len {
@@ -57,36 +62,80 @@ impl Line {
     /// The next message of a connection that has become a WebSocket.
     pub(crate) async fn message(&mut self) -> anyhow::Result<Vec<u8>> {
         loop {
-            if let Some(frame) = frame::read(&self.bytes) {
-                self.bytes.drain(..frame.len);
+            if let Some(frame) = frame::take(&mut self.bytes) {
                 return Ok(frame.payload);
             }
-            read_some(&self.stream, &mut self.bytes).await?;
+            read_some(&mut self.reader, &mut self.bytes).await?;
+        }
+    }
+
+    /// Waits for a message; how many are there.
+    pub(crate) async fn messages(&mut self) -> anyhow::Result<u32> {
+        loop {
+            let mut count = 0;
+            while let Some(frame) = frame::take(&mut self.bytes) {
+                if frame.payload == PING {
+                    continue;
+                }
+                ensure!(
+                    frame.opcode == frame::TEXT && frame.payload.len() == MESSAGE.len() + 1,
+                    "not the echo"
+                );
+                count += 1;
+            }
+            if count > 0 {
+                return Ok(count);
+            }
+            read_some(&mut self.reader, &mut self.bytes).await?;
         }
     }
 }
 
 impl Poller {
-    /// Begins a session.
-    pub(crate) async fn open(proxy: SocketAddr, number: usize) -> anyhow::Result<Self> {
-        let mut line = Line::connect(proxy).await?;
-        line.send(&get(proxy, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
+    /// Begins a session. The yardstick knows of none: there a number must do.
+    pub(crate) async fn open_at(peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Self> {
+        let mut line = Line::connect(server).await?;
+        if peer == Peer::Hyper {
+            let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&n={number}");
+            let mut poller = Self::on(line, server, &path);
+            // Its connection too has served a request before it waits.
+            poller.line.send(&poller.post).await?;
+            poller.line.body().await?;
+            return Ok(poller);
+        }
+        line.send(&get(server, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
         let body = line.body().await?;
         let body = String::from_utf8_lossy(&body);
         let sid = body.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"'));
         let (sid, _) = sid.with_context(|| format!("no sid in {body}"))?;
         let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}");
-        Ok(Self {
-            number,
-            line,
-            get: get(proxy, &path),
-            post: request(proxy, "POST", &path, &format!("4{MESSAGE}")),
-        })
+        let mut poller = Self::on(line, server, &path);
+        if peer == Peer::EngineIoxide {
+            // It sends a ping at once, and waits for the pong for longer than a measurement takes.
+            poller.ask().await?;
+            ensure!(poller.line.body().await? == PING, "no ping");
+        }
+        Ok(poller)
+    }
+
+    fn on(line: Line, server: SocketAddr, path: &str) -> Self {
+        Self { line, get: get(server, path), post: request(server, "POST", path, &format!("4{MESSAGE}")) }
     }
 
     /// Sends a GET.
     pub(crate) async fn ask(&self) -> anyhow::Result<()> {
         self.line.send(&self.get).await
+    }
+
+    /// Waits for the answer to a GET, which must be one message and nothing else.
+    pub(crate) async fn message(&mut self) -> anyhow::Result<()> {
+        let body = self.line.body().await?;
+        // hyper alone knows of no packets.
+        ensure!(
+            body.strip_prefix(b"4").unwrap_or(&body) == MESSAGE.as_bytes(),
+            "a poll was not answered with one message"
+        );
+        Ok(())
     }
 
     /// Sends a POST of one message on a connection of its own, and waits until it is answered.
@@ -98,19 +147,19 @@ impl Poller {
 }
 
 /// Begins a session over WebSocket; its open packet has been read.
-pub(crate) async fn open_web_socket(proxy: SocketAddr, number: usize) -> anyhow::Result<Line> {
-    let mut line = Line::connect(proxy).await?;
+pub(crate) async fn open_web_socket(server: SocketAddr, number: usize) -> anyhow::Result<Line> {
+    let mut line = Line::connect(server).await?;
     let head = format!(
-        "GET /socket.io/?EIO=4&transport=websocket&n={number} HTTP/1.1\r\nHost: {proxy}\r\n{WEB_SOCKET_HEADERS}\r\n"
+        "GET /socket.io/?EIO=4&transport=websocket&n={number} HTTP/1.1\r\nHost: {server}\r\n{WEB_SOCKET_HEADERS}\r\n"
     );
     line.send(head.as_bytes()).await?;
     let head_len = loop {
-        read_some(&line.stream, &mut line.bytes).await?;
+        read_some(&mut line.reader, &mut line.bytes).await?;
         if let Some(at) = memchr::memmem::find(&line.bytes, b"\r\n\r\n") {
             break at + 4;
         }
     };
-    ensure!(line.bytes.starts_with(b"HTTP/1.1 101"), "not a 101: {}", String::from_utf8_lossy(&line.bytes));
+    ensure!(line.bytes.starts_with(b"HTTP/1.1 101"), "not a 101: {}", first_line(&line.bytes));
     line.bytes = line.bytes.split_off(head_len);
     if line.message().await?.first() != Some(&b'0') {
         bail!("no open packet");
@@ -119,19 +168,29 @@ pub(crate) async fn open_web_socket(proxy: SocketAddr, number: usize) -> anyhow:
     Ok(line)
 }
 
-pub(crate) async fn send(stream: &TcpStream, mut bytes: &[u8]) -> anyhow::Result<()> {
+fn first_line(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
+}
+
+pub(crate) async fn send(writer: &OwnedWriteHalf, mut bytes: &[u8]) -> anyhow::Result<()> {
     while !bytes.is_empty() {
-        match stream.try_write(bytes) {
+        match writer.try_write(bytes) {
             Ok(len) => bytes = &bytes[len..],
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => stream.writable().await?,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => writer.writable().await?,
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
+/// The number that a client puts into its query, or into its request's head.
+pub(crate) fn number_in(text: &str) -> Option<usize> {
+    let number = text.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("n="))?;
+    number.parse().ok()
+}
+
 /// A browser's GET.
-pub(crate) fn get(server: SocketAddr, path: &str) -> Vec<u8> {
+fn get(server: SocketAddr, path: &str) -> Vec<u8> {
     request(server, "GET", path, "")
 }
 
@@ -144,8 +203,13 @@ fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> 
     format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{HEADERS}{about_body}\r\n{body}").into()
 }
 
+/// How many sessions get a message at one command.
+pub(crate) const GROUP: usize = 32;
+
 /// 32 bytes.
 pub(crate) const MESSAGE: &str = "0123456789abcdef0123456789abcdef";
+
+const PING: &[u8] = b"2";
 
 /// What a browser sends with each request.
 const HEADERS: &str = "Connection: keep-alive\r\n\

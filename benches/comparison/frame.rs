@@ -5,13 +5,16 @@ pub(crate) struct Frame {
     pub(crate) opcode: u8,
     pub(crate) payload: Vec<u8>,
     /// How many bytes it took on the wire.
-    pub(crate) len: usize,
+    len: usize,
 }
 
 pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
 pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 
-/// A text message as a server writes it.
+/// A frame as a server writes it.
 pub(crate) fn from_server(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(opcode, payload.len(), 0);
     frame.extend_from_slice(payload);
@@ -26,8 +29,14 @@ pub(crate) fn from_client(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The frame at the beginning of `bytes`, if it is whole.
-pub(crate) fn read(bytes: &[u8]) -> Option<Frame> {
+/// Takes the frame at the beginning of `bytes`, if it is whole.
+pub(crate) fn take(bytes: &mut Vec<u8>) -> Option<Frame> {
+    let frame = read(bytes)?;
+    bytes.drain(..frame.len);
+    Some(frame)
+}
+
+fn read(bytes: &[u8]) -> Option<Frame> {
     let [first, second, ..] = *bytes else { return None };
     let (mut at, mut len) = (2, usize::from(second & 0x7f));
     if len == 126 {
@@ -45,6 +54,9 @@ pub(crate) fn read(bytes: &[u8]) -> Option<Frame> {
 }
 
 fn head(opcode: u8, len: usize, mask: u8) -> Vec<u8> {
-    let len = u8::try_from(len).ok().filter(|len| *len < 126).expect("messages here are short");
-    vec![0x80 | opcode, mask | len]
+    if let Ok(len @ ..126) = u8::try_from(len) {
+        return vec![0x80 | opcode, mask | len];
+    }
+    let [high, low] = u16::try_from(len).expect("messages here are short").to_be_bytes();
+    vec![0x80 | opcode, mask | 0x7e, high, low]
 }

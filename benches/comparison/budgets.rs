@@ -1,0 +1,129 @@
+//! What Polliwog may cost: never in time, which differs from machine to machine, but beside a peer in the same run.
+
+use crate::figures::{Figures, Spread};
+use crate::operation::{FEW, MANY, MOST, Operation};
+use crate::peer::Peer;
+
+/// A goal.
+pub(crate) struct Budget {
+    pub(crate) operation: Operation,
+    pub(crate) peer: Peer,
+    pub(crate) against: Against,
+    pub(crate) limit: f64,
+    /// What would be better still.
+    pub(crate) stretch: Option<f64>,
+}
+
+/// What a figure is set against.
+#[derive(Clone, Copy)]
+pub(crate) enum Against {
+    /// A peer's figure for the same.
+    Peer(Peer),
+    /// What a peer adds to the backend's own figure.
+    Added(Peer),
+    /// How much a peer's figure has grown since there were few sessions.
+    Growth(Peer),
+    /// Nothing: the figure itself.
+    Itself,
+}
+
+impl Budget {
+    /// What the goal is about.
+    pub(crate) fn name(&self) -> String {
+        let (operation, peer) = (self.operation.name(), self.peer.short());
+        let operation = operation.split(':').next().unwrap_or_default();
+        match self.against {
+            Against::Peer(other) => format!("{operation}; {peer}, beside {}", other.short()),
+            Against::Added(other) => {
+                format!("{operation}; what {peer} adds, beside what {} adds", other.short())
+            }
+            Against::Growth(other) => {
+                format!("{operation}, beside {FEW}; {peer}, beside {}", other.short())
+            }
+            Against::Itself => format!("{operation}, kB; {peer}"),
+        }
+    }
+
+    /// Where it stands.
+    pub(crate) fn spread(&self, figures: &Figures) -> Option<Spread> {
+        let Self { operation, peer, .. } = *self;
+        match self.against {
+            Against::Peer(other) => figures.together([(operation, peer), (operation, other)], |[a, b]| a / b),
+            Against::Added(other) => {
+                let backend = (operation, Peer::Backend);
+                let compute = |[a, b, backend]: [f64; 3]| (a - backend) / (b - backend);
+                figures.together([(operation, peer), (operation, other), backend], compute)
+            }
+            Against::Growth(other) => {
+                let few = Operation::Grown(FEW);
+                let compute = |[a, a_few, b, b_few]: [f64; 4]| (a / a_few) / (b / b_few);
+                figures.together([(operation, peer), (few, peer), (operation, other), (few, other)], compute)
+            }
+            Against::Itself => figures.spread(operation, peer),
+        }
+    }
+}
+
+const fn beside(operation: Operation, peer: Peer, other: Peer, limit: f64, stretch: Option<f64>) -> Budget {
+    Budget { operation, peer, against: Against::Peer(other), limit, stretch }
+}
+
+/// Every goal there is.
+pub(crate) const BUDGETS: &[Budget] = &[
+    beside(Operation::Push, Peer::Mux, Peer::EngineIoxide, 1.05, Some(0.95)),
+    beside(Operation::Push, Peer::Mux, Peer::Node, 0.35, None),
+    beside(Operation::Push, Peer::Own, Peer::EngineIoxide, 1.35, Some(1.2)),
+    beside(Operation::Push, Peer::Own, Peer::Node, 0.45, None),
+    beside(Operation::Post, Peer::Mux, Peer::EngineIoxide, 1.2, Some(1.05)),
+    beside(Operation::Post, Peer::Mux, Peer::Node, 0.3, None),
+    beside(Operation::Post, Peer::Own, Peer::EngineIoxide, 1.5, Some(1.3)),
+    beside(Operation::Post, Peer::Own, Peer::Node, 0.38, None),
+    beside(Operation::WebSocket(1), Peer::Own, Peer::Nginx, 1.05, Some(1.0)),
+    beside(Operation::WebSocket(10), Peer::Own, Peer::Nginx, 1.15, Some(1.0)),
+    beside(Operation::WebSocket(1), Peer::Framed, Peer::Nginx, 1.3, Some(1.15)),
+    beside(Operation::WebSocket(10), Peer::Framed, Peer::Nginx, 1.5, Some(1.15)),
+    beside(Operation::WebSocket(1), Peer::Mux, Peer::Nginx, 0.95, Some(0.8)),
+    beside(Operation::WebSocket(10), Peer::Mux, Peer::Nginx, 1.2, Some(0.8)),
+    Budget {
+        operation: Operation::Latency,
+        peer: Peer::Own,
+        against: Against::Added(Peer::Nginx),
+        limit: 1.0,
+        stretch: None,
+    },
+    Budget {
+        operation: Operation::Parked,
+        peer: Peer::Mux,
+        against: Against::Itself,
+        limit: 9.0,
+        stretch: Some(7.5),
+    },
+    Budget {
+        operation: Operation::Parked,
+        peer: Peer::Own,
+        against: Against::Itself,
+        limit: 13.0,
+        stretch: Some(10.0),
+    },
+    Budget {
+        operation: Operation::Idle,
+        peer: Peer::Own,
+        against: Against::Itself,
+        limit: 8.0,
+        stretch: Some(3.0),
+    },
+    Budget {
+        operation: Operation::Grown(MANY),
+        peer: Peer::Own,
+        against: Against::Growth(Peer::Hyper),
+        limit: 1.0,
+        stretch: None,
+    },
+    Budget {
+        operation: Operation::Grown(MOST),
+        peer: Peer::Mux,
+        against: Against::Growth(Peer::Hyper),
+        limit: 1.0,
+        stretch: None,
+    },
+];

@@ -1,0 +1,214 @@
+//! Clients at work in a closed loop: each does the next operation when the last is done.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::client::{GROUP, Line, MESSAGE, Poller, open_web_socket};
+use crate::frame;
+use crate::peer::Peer;
+use crate::subject::Subject;
+
+/// What clients do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A message answers a parked poll; the next parks.
+    Push,
+    /// A POST of one message.
+    Post,
+    /// A POST, whose echo answers a GET.
+    Echo,
+    /// Messages over WebSocket, of which each client has as many under way.
+    WebSocket(u32),
+}
+
+/// A running load.
+pub(crate) struct Load {
+    pace: Rc<Pace>,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
+
+impl Load {
+    /// Opens as many sessions and sets them to work.
+    pub(crate) async fn begin(
+        work: Work,
+        peer: Peer,
+        subject: &Rc<Subject>,
+        sessions: usize,
+    ) -> anyhow::Result<Self> {
+        let mut load = Self { pace: Rc::new(Pace::default()), tasks: JoinSet::new() };
+        match work {
+            Work::Push => load.push(peer, subject, sessions).await?,
+            Work::Post => load.post(peer, subject.address, sessions).await?,
+            Work::Echo => load.echo(peer, subject.address, sessions).await?,
+            Work::WebSocket(outstanding) => load.web_socket(subject.address, sessions, outstanding).await?,
+        }
+        Ok(load)
+    }
+
+    /// How many operations are done.
+    pub(crate) fn count(&self) -> u64 {
+        self.pace.done.get()
+    }
+
+    /// Lets everybody work for a while.
+    pub(crate) async fn run_for(&mut self, time: Duration) -> anyhow::Result<()> {
+        self.pace.allow(u64::MAX);
+        self.wait(time).await
+    }
+
+    /// Lets everybody work until as many more operations are done, and not a single one after that.
+    pub(crate) async fn run_exactly(&mut self, more: u64) -> anyhow::Result<()> {
+        let goal = self.count() + more;
+        self.pace.allow(goal);
+        while self.count() < goal {
+            self.wait(Duration::from_millis(5)).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends everybody home.
+    pub(crate) async fn end(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    async fn wait(&mut self, time: Duration) -> anyhow::Result<()> {
+        tokio::select! {
+            () = sleep(time) => Ok(()),
+            Some(ended) = self.tasks.join_next() => ended?,
+        }
+    }
+
+    /// Two lanes of groups: while one group of a lane is answered, the lane's others wait with parked polls.
+    async fn push(&mut self, peer: Peer, subject: &Rc<Subject>, sessions: usize) -> anyhow::Result<()> {
+        let groups: Vec<_> = (0..sessions / GROUP).map(|_| Rc::new(Group::default())).collect();
+        for number in 0..sessions {
+            let mut poller = Poller::open_at(peer, subject.address, number).await?;
+            poller.ask().await?;
+            let group = Rc::clone(&groups[number / GROUP]);
+            self.tasks.spawn_local(async move {
+                loop {
+                    poller.message().await?;
+                    poller.ask().await?;
+                    group.answered.set(group.answered.get() + 1);
+                    if group.answered.get() == GROUP {
+                        group.complete.notify_one();
+                    }
+                }
+            });
+        }
+        for lane in 0..LANES {
+            let numbered = (0..).zip(&groups).skip(lane).step_by(LANES);
+            let groups: Vec<(u16, _)> = numbered.map(|(number, group)| (number, Rc::clone(group))).collect();
+            let (pace, subject) = (Rc::clone(&self.pace), Rc::clone(subject));
+            self.tasks.spawn_local(async move {
+                for (number, group) in groups.iter().cycle() {
+                    pace.start(GROUP as u64).await;
+                    group.answered.set(0);
+                    subject.speaker.push(*number).await?;
+                    group.complete.notified().await;
+                    pace.finish(GROUP as u64);
+                }
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, peer: Peer, server: SocketAddr, sessions: usize) -> anyhow::Result<()> {
+        for number in 0..sessions {
+            let poller = Poller::open_at(peer, server, number).await?;
+            poller.ask().await?;
+            let (pace, mut line) = (Rc::clone(&self.pace), Line::connect(server).await?);
+            self.tasks.spawn_local(async move {
+                loop {
+                    pace.start(1).await;
+                    poller.post(&mut line).await?;
+                    pace.finish(1);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn echo(&mut self, peer: Peer, server: SocketAddr, sessions: usize) -> anyhow::Result<()> {
+        for number in 0..sessions {
+            let mut poller = Poller::open_at(peer, server, number).await?;
+            let (pace, mut line) = (Rc::clone(&self.pace), Line::connect(server).await?);
+            self.tasks.spawn_local(async move {
+                loop {
+                    pace.start(1).await;
+                    poller.ask().await?;
+                    poller.post(&mut line).await?;
+                    poller.message().await?;
+                    pace.finish(1);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn web_socket(
+        &mut self,
+        server: SocketAddr,
+        sessions: usize,
+        outstanding: u32,
+    ) -> anyhow::Result<()> {
+        for number in 0..sessions {
+            let (pace, mut line) = (Rc::clone(&self.pace), open_web_socket(server, number).await?);
+            let message = frame::from_client(frame::TEXT, format!("4{MESSAGE}").as_bytes());
+            self.tasks.spawn_local(async move {
+                let mut count = outstanding;
+                loop {
+                    pace.start(count.into()).await;
+                    line.send(&message.repeat(count as usize)).await?;
+                    count = line.messages().await?;
+                    pace.finish(count.into());
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Group {
+    answered: Cell<usize>,
+    complete: Notify,
+}
+
+/// How far everybody may go.
+#[derive(Default)]
+struct Pace {
+    started: Cell<u64>,
+    done: Cell<u64>,
+    allowed: Cell<u64>,
+    more: Notify,
+}
+
+impl Pace {
+    fn allow(&self, count: u64) {
+        self.allowed.set(count);
+        self.more.notify_waiters();
+    }
+
+    /// Waits until as many operations may be started.
+    async fn start(&self, count: u64) {
+        // Nothing comes in between the look and the wait: everything here is on one thread.
+        while self.started.get() + count > self.allowed.get() {
+            self.more.notified().await;
+        }
+        self.started.set(self.started.get() + count);
+    }
+
+    fn finish(&self, count: u64) {
+        self.done.set(self.done.get() + count);
+    }
+}
+
+const LANES: usize = 2;

@@ -1,0 +1,74 @@
+//! How much memory a session takes that waits: a poll that is parked, or a WebSocket on which nothing happens.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::client::{Line, Poller, open_web_socket};
+use crate::peer::Peer;
+use crate::process::Process;
+use crate::subject::{Manner, Subject, Under};
+
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Parked,
+    Idle,
+}
+
+/// Kilobytes of resident memory for each session.
+pub(crate) async fn measure(kind: Kind, peer: Peer, sessions: usize) -> anyhow::Result<f64> {
+    let subject = Subject::start(peer, Manner::Silent, Under::Nothing).await?;
+    // What the first few touch is the program's, not a session's.
+    let _first = open_all(kind, peer, subject.address, 0..FIRST).await?;
+    sleep(SETTLE).await;
+    let before = resident(&subject)?;
+    let _rest = open_all(kind, peer, subject.address, FIRST..FIRST + sessions).await?;
+    sleep(SETTLE).await;
+    let bytes = u32::try_from((resident(&subject)? - before) / 1000)?;
+    Ok(f64::from(bytes) / f64::from(u32::try_from(sessions)?))
+}
+
+fn resident(subject: &Subject) -> anyhow::Result<i64> {
+    subject.processes.iter().map(Process::memory).sum()
+}
+
+/// Opens sessions, some at a time; they live for as long as what is returned.
+async fn open_all(
+    kind: Kind,
+    peer: Peer,
+    server: SocketAddr,
+    numbers: Range<usize>,
+) -> anyhow::Result<Vec<Line>> {
+    let mut lines = Vec::with_capacity(numbers.len());
+    let mut opening = JoinSet::new();
+    for number in numbers {
+        if opening.len() == AT_ONCE
+            && let Some(opened) = opening.join_next().await
+        {
+            lines.push(opened??);
+        }
+        opening.spawn_local(open(kind, peer, server, number));
+    }
+    while let Some(opened) = opening.join_next().await {
+        lines.push(opened??);
+    }
+    Ok(lines)
+}
+
+async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Line> {
+    match kind {
+        Kind::Parked => {
+            let poller = Poller::open_at(peer, server, number).await?;
+            poller.ask().await?;
+            Ok(poller.line)
+        }
+        Kind::Idle => open_web_socket(server, number).await,
+    }
+}
+
+const FIRST: usize = 200;
+const AT_ONCE: usize = 32;
+const SETTLE: Duration = Duration::from_secs(2);

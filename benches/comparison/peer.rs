@@ -1,0 +1,126 @@
+//! Who is compared: Polliwog in its ways of working, and everybody else.
+
+use std::process::Command;
+
+use anyhow::Context as _;
+
+/// A server or a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Peer {
+    /// Polliwog with a WebSocket to the backend for each session; a WebSocket client is relayed.
+    Own,
+    /// Polliwog with one WebSocket to the backend for all.
+    Mux,
+    /// As [`Own`](Self::Own), and WebSocket clients are bridged too.
+    Framed,
+    /// hyper and nothing else.
+    Hyper,
+    EngineIoxide,
+    Node,
+    /// In front of Engine.IO on node; its own share only.
+    NginxBeforeNode,
+    Nginx,
+    Haproxy,
+    Pushpin,
+    /// Nobody in between: the benchmark's own backend.
+    Backend,
+}
+
+impl Peer {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Own,
+        Self::Mux,
+        Self::Framed,
+        Self::Hyper,
+        Self::EngineIoxide,
+        Self::Node,
+        Self::NginxBeforeNode,
+        Self::Nginx,
+        Self::Haproxy,
+        Self::Pushpin,
+        Self::Backend,
+    ];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "Polliwog, upstreams of their own",
+            Self::Mux => "Polliwog, one mux upstream",
+            Self::Framed => "Polliwog, bridged (`relay = false`)",
+            Self::Hyper => "hyper alone",
+            Self::EngineIoxide => "engineioxide, direct",
+            Self::Node => "engine.io on node, direct",
+            Self::NginxBeforeNode => "nginx before node, its own share",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+            Self::Pushpin => "Pushpin",
+            Self::Backend => "the backend, nobody between",
+        }
+    }
+
+    /// A word for the head of a column.
+    pub(crate) const fn short(self) -> &'static str {
+        match self {
+            Self::Own => "own upstream",
+            Self::Mux => "mux",
+            Self::Framed => "bridged",
+            Self::Hyper => "hyper",
+            Self::EngineIoxide => "engineioxide",
+            Self::Node | Self::NginxBeforeNode => "node",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+            Self::Pushpin => "Pushpin",
+            Self::Backend => "the backend",
+        }
+    }
+
+    /// Which version is here.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn version(self) -> anyhow::Result<String> {
+        match self {
+            Self::Own | Self::Mux | Self::Framed => {
+                Ok(concat!("Polliwog ", env!("CARGO_PKG_VERSION")).into())
+            }
+            Self::Hyper => locked("hyper"),
+            Self::EngineIoxide => locked("engineioxide"),
+            Self::Node => engine_io(),
+            Self::NginxBeforeNode => engine_io().and(said("nginx", "-v")),
+            Self::Nginx => said("nginx", "-v"),
+            Self::Haproxy => said("haproxy", "-v"),
+            Self::Pushpin => {
+                said("zurl", "--version")?;
+                said("pushpin", "--version")
+            }
+            Self::Backend => Ok(String::new()),
+        }
+    }
+}
+
+/// What a program says of its version, the first line of it.
+pub(crate) fn said(program: &str, flag: &str) -> anyhow::Result<String> {
+    let output =
+        Command::new(program).arg(flag).output().map_err(|_| anyhow::anyhow!("no {program} here"))?;
+    // nginx says it on the other stream.
+    let text = [output.stdout, output.stderr].concat();
+    let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
+    // HAProxy adds a date and its home page.
+    let words = line.trim_start_matches("nginx version: ").split(' ').filter(|word| *word != "version");
+    Ok(words.take(2).collect::<Vec<_>>().join(" "))
+}
+
+/// The version that Cargo.lock has.
+fn locked(name: &str) -> anyhow::Result<String> {
+    let lock = include_str!("../../Cargo.lock");
+    let start = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).context("not in Cargo.lock")?.1;
+    Ok(format!("{name} {}", start.split('"').next().unwrap_or_default()))
+}
+
+fn engine_io() -> anyhow::Result<String> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/node_modules/engine.io/package.json");
+    let manifest = std::fs::read_to_string(manifest)
+        .map_err(|_| anyhow::anyhow!("no engine.io here: run tests/interop/install"))?;
+    let manifest: serde_json::Value = serde_json::from_str(&manifest)?;
+    let version = manifest["version"].as_str().context("engine.io has no version")?;
+    Ok(format!("engine.io {version} on node {}", said("node", "--version")?))
+}

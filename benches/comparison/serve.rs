@@ -1,0 +1,76 @@
+//! What the servers that are part of this program have in common: they serve HTTP, and take commands beside it.
+
+use std::net::SocketAddr;
+
+use anyhow::bail;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use crate::subject::Manner;
+use crate::{engineioxide, hyper as bare};
+
+/// Serves until it is killed: a server's name, its address, that of its commands, and its manner.
+pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
+    let &[name, address, control, manner] = words else {
+        bail!("a name, two addresses and a manner are wanted")
+    };
+    let manner = if manner == "echo" { Manner::Echo } else { Manner::Silent };
+    let (address, control) = (address.parse()?, control.parse()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match name {
+            "hyper" => bare::run(address, control).await,
+            "engineioxide" => engineioxide::run(address, control, manner).await,
+            _ => bail!("there is no server {name}"),
+        }
+    })
+}
+
+/// Serves every connection.
+pub(crate) async fn connections<S, B>(address: SocketAddr, service: S) -> anyhow::Result<()>
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Error: std::error::Error + Send + Sync + 'static,
+    S::Future: Send,
+    B: Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(address)?;
+    let listener = socket.listen(BACKLOG)?;
+    let tasks = TaskTracker::new();
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), service.clone())
+            .with_upgrades();
+        // Whatever a client did wrong, it finds out itself.
+        tasks.spawn(async move { drop(connection.await) });
+    }
+}
+
+/// Calls `push` with the number of each group that is to get a message.
+pub(crate) async fn commands(
+    control: SocketAddr,
+    push: impl Fn(usize) + Send + Sync + 'static,
+) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
+    let listener = TcpListener::bind(control).await?;
+    Ok(TaskTracker::new().spawn(async move {
+        let (mut stream, _) = listener.accept().await?;
+        loop {
+            push(stream.read_u16().await?.into());
+        }
+    }))
+}
+
+const BACKLOG: u32 = 4096;

@@ -1,0 +1,226 @@
+//! A peer at work: its processes on free ports, what stands behind it, and how it is told to send.
+
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::backend::Backend;
+use crate::client::send;
+use crate::peer::Peer;
+use crate::process::{Core, Folder, Process, free_address};
+use crate::settings::{self, Way};
+
+/// What is measured.
+pub(crate) struct Subject {
+    pub(crate) address: SocketAddr,
+    pub(crate) speaker: Speaker,
+    /// What it consists of; none is the backend alone.
+    pub(crate) processes: Vec<Process>,
+    /// What stands behind it and is not measured.
+    _behind: Option<Process>,
+    /// Its settings, and what it puts beside them.
+    pub(crate) folder: Folder,
+}
+
+/// Whether a message is sent back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Echo,
+    Silent,
+}
+
+/// What a program runs under.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Under {
+    Nothing,
+    /// It counts instructions.
+    Callgrind,
+}
+
+/// Who sends messages to sessions on command.
+pub(crate) enum Speaker {
+    /// The benchmark's own backend, behind a proxy.
+    Backend(Backend),
+    /// A server that listens to commands, each the number of the group that is to get a message.
+    Control(OwnedWriteHalf),
+}
+
+impl Speaker {
+    /// Sends a message to each session of a group.
+    pub(crate) async fn push(&self, group: u16) -> anyhow::Result<()> {
+        match self {
+            Self::Backend(backend) => backend.push(group),
+            Self::Control(stream) => send(stream, &group.to_be_bytes()).await,
+        }
+    }
+}
+
+impl Subject {
+    pub(crate) async fn start(peer: Peer, manner: Manner, under: Under) -> anyhow::Result<Self> {
+        let started = Starting { folder: Folder::new()?, address: free_address()?, manner, under };
+        let subject = match peer {
+            Peer::Own => started.polliwog(Way::Own).await,
+            Peer::Mux => started.polliwog(Way::Mux).await,
+            Peer::Framed => started.polliwog(Way::Framed).await,
+            Peer::Hyper => started.own_server("hyper").await,
+            Peer::EngineIoxide => started.own_server("engineioxide").await,
+            Peer::Node => started.node().await,
+            Peer::NginxBeforeNode => started.nginx_before_node().await,
+            Peer::Nginx => started.nginx().await,
+            Peer::Haproxy => started.haproxy().await,
+            Peer::Pushpin => started.pushpin().await,
+            Peer::Backend => started.backend(),
+        };
+        subject.with_context(|| format!("cannot start {}", peer.name()))
+    }
+}
+
+/// What every peer is started with.
+struct Starting {
+    folder: Folder,
+    address: SocketAddr,
+    manner: Manner,
+    under: Under,
+}
+
+impl Starting {
+    async fn polliwog(self, way: Way) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.manner)?;
+        let settings = settings::polliwog(self.address, free_address()?, backend.address(), way);
+        let file = self.folder.write("config.toml", &settings)?;
+        let binary =
+            std::env::var_os("POLLIWOG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_polliwog").into());
+        let process =
+            self.run(Core::Subject, &binary, &["run".into(), "--config".into(), file.into()]).await?;
+        Ok(self.before(backend, vec![process]))
+    }
+
+    /// A server that is part of this program.
+    async fn own_server(self, name: &str) -> anyhow::Result<Subject> {
+        let (binary, control) = (std::env::current_exe()?, free_address()?);
+        let mut arguments: Vec<OsString> = vec!["--bench".into(), "serve".into(), name.into()];
+        arguments.extend(self.about_direct(control));
+        let process = self.run(Core::Subject, binary.as_os_str(), &arguments).await?;
+        self.direct(vec![process], None, control).await
+    }
+
+    async fn node(self) -> anyhow::Result<Subject> {
+        let control = free_address()?;
+        let node = self.run(Core::Subject, "node".as_ref(), &self.node_arguments(control)).await?;
+        self.direct(vec![node], None, control).await
+    }
+
+    async fn nginx_before_node(mut self) -> anyhow::Result<Subject> {
+        let control = free_address()?;
+        let node = self.run(Core::Load, "node".as_ref(), &self.node_arguments(control)).await?;
+        let server = std::mem::replace(&mut self.address, free_address()?);
+        let nginx = self.run_nginx(server).await?;
+        self.direct(vec![nginx], Some(node), control).await
+    }
+
+    async fn nginx(self) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.manner)?;
+        let nginx = self.run_nginx(backend.address()).await?;
+        Ok(self.before(backend, vec![nginx]))
+    }
+
+    async fn haproxy(self) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.manner)?;
+        let file = self.folder.write("haproxy.cfg", &settings::haproxy(self.address, backend.address()))?;
+        let arguments = ["-db".into(), "-f".into(), file.into()];
+        let haproxy = self.run(Core::Subject, "haproxy".as_ref(), &arguments).await?;
+        Ok(self.before(backend, vec![haproxy]))
+    }
+
+    async fn pushpin(self) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.manner)?;
+        let zurl = self.folder.write("zurl.conf", &settings::zurl(self.folder.path()))?;
+        let zurl = [format!("--config={}", zurl.display()).into(), "--loglevel=0".into()];
+        let zurl = Process::spawn(Core::Subject, "zurl".as_ref(), &zurl)?;
+        let free = [free_address()?, free_address()?, free_address()?, free_address()?];
+        self.folder.write("routes", &format!("* {}\n", backend.address()))?;
+        let settings = settings::pushpin(self.address, free, self.folder.path());
+        let file = self.folder.write("pushpin.conf", &settings)?;
+        let arguments = [format!("--config={}", file.display()).into(), "--loglevel=0".into()];
+        let pushpin = self.run(Core::Subject, "pushpin".as_ref(), &arguments).await?;
+        Ok(self.before(backend, vec![pushpin, zurl]))
+    }
+
+    fn backend(mut self) -> anyhow::Result<Subject> {
+        let backend = Backend::start(self.manner)?;
+        self.address = backend.address();
+        Ok(self.before(backend, Vec::new()))
+    }
+
+    async fn run_nginx(&self, backend: SocketAddr) -> anyhow::Result<Process> {
+        let settings = settings::nginx(self.address, backend, self.folder.path());
+        let file = self.folder.write("nginx.conf", &settings)?;
+        let arguments = ["-p".into(), self.folder.path().into(), "-c".into(), file.into()];
+        self.run(Core::Subject, "nginx".as_ref(), &arguments).await
+    }
+
+    fn node_arguments(&self, control: SocketAddr) -> Vec<OsString> {
+        let mut arguments =
+            vec![concat!(env!("CARGO_MANIFEST_DIR"), "/benches/comparison/engine.mjs").into()];
+        arguments.extend(self.about_direct(control));
+        arguments
+    }
+
+    fn about_direct(&self, control: SocketAddr) -> [OsString; 3] {
+        let manner = match self.manner {
+            Manner::Echo => "echo",
+            Manner::Silent => "silent",
+        };
+        [self.address.to_string().into(), control.to_string().into(), manner.into()]
+    }
+
+    /// Starts a program and waits until it listens.
+    async fn run(&self, core: Core, program: &OsStr, arguments: &[OsString]) -> anyhow::Result<Process> {
+        let mut process = match self.under {
+            Under::Nothing => Process::spawn(core, program, arguments)?,
+            Under::Callgrind => {
+                let counts = format!("--callgrind-out-file={}", self.folder.file(COUNTS).display());
+                let mut under = vec![
+                    STORES.into(),
+                    "valgrind".into(),
+                    "-q".into(),
+                    "--tool=callgrind".into(),
+                    "--instr-atstart=no".into(),
+                    counts.into(),
+                    program.to_owned(),
+                ];
+                under.extend_from_slice(arguments);
+                Process::spawn(core, "env".as_ref(), &under)?
+            }
+        };
+        process.listening(self.address).await?;
+        Ok(process)
+    }
+
+    fn before(self, backend: Backend, processes: Vec<Process>) -> Subject {
+        let (address, folder) = (self.address, self.folder);
+        Subject { address, speaker: Speaker::Backend(backend), processes, _behind: None, folder }
+    }
+
+    async fn direct(
+        self,
+        processes: Vec<Process>,
+        behind: Option<Process>,
+        control: SocketAddr,
+    ) -> anyhow::Result<Subject> {
+        let control = TcpStream::connect(control).await.context("it takes no commands")?;
+        control.set_nodelay(true)?;
+        let (_, control) = control.into_split();
+        let (address, folder) = (self.address, self.folder);
+        Ok(Subject { address, speaker: Speaker::Control(control), processes, _behind: behind, folder })
+    }
+}
+
+/// What callgrind writes.
+pub(crate) const COUNTS: &str = "callgrind.out";
+
+/// Keeps the C library from instructions that write a whole buffer: callgrind counts one for each byte.
+const STORES: &str = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS";

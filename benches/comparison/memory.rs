@@ -26,7 +26,7 @@ pub(crate) async fn measure(kind: Kind, peer: Peer, sessions: usize) -> anyhow::
     sleep(SETTLE).await;
     let before = resident(&subject)?;
     let _rest = open_all(kind, peer, subject.address, FIRST..FIRST + sessions).await?;
-    sleep(SETTLE).await;
+    sleep(REST).await;
     let bytes = u32::try_from((resident(&subject)? - before) / 1000)?;
     Ok(f64::from(bytes) / f64::from(u32::try_from(sessions)?))
 }
@@ -72,3 +72,5 @@ async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyh
 const FIRST: usize = 200;
 const AT_ONCE: usize = 32;
 const SETTLE: Duration = Duration::from_secs(2);
+/// An allocator gives pages back that nobody has used for ten seconds.
+const REST: Duration = Duration::from_secs(12);

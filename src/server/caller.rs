@@ -10,6 +10,7 @@ use http::header::{CONNECTION, UPGRADE};
 use http::{Method, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
@@ -67,9 +68,19 @@ struct Papers<S: Serve> {
     call: Option<Call<S>>,
     /// What comes of the next request, instead of a call.
     answer: Option<Answer<S>>,
-    /// Whether hyper has no more to do for the call than to wait for it.
-    is_whole: bool,
+    /// Since when hyper has had no more to do for the call than to wait for it.
+    whole_since: Option<Instant>,
     upgrade: Upgrade,
+}
+
+/// What a connection has to know.
+pub(super) enum Look {
+    /// A request asks for another protocol, and waits until the connection is ready for that. Told once.
+    WantsUpgrade,
+    /// All that there is to do is to wait for the answer to a request that came then.
+    WaitsSince(Instant),
+    /// hyper has something to do, or nothing is to be done.
+    Busy,
 }
 
 /// Whether a connection may become another protocol's.
@@ -90,7 +101,7 @@ pub(super) enum Call<S: Serve> {
 
 impl<S: Serve> Caller<S> {
     pub(super) fn new(service: S) -> (Self, Desk<S>) {
-        let papers = Papers { call: None, answer: None, is_whole: false, upgrade: Upgrade::Unasked };
+        let papers = Papers { call: None, answer: None, whole_since: None, upgrade: Upgrade::Unasked };
         let desk = Desk(Arc::new(Mutex::new(papers)));
         (Self { service, desk: desk.clone() }, desk)
     }
@@ -104,7 +115,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     fn call(&self, request: Request) -> Self::Future {
         let mut papers = self.desk.open();
         if papers.answer.is_none() {
-            papers.is_whole = is_whole(&request);
+            papers.whole_since = is_whole(&request).then(Instant::now);
             if papers.upgrade == Upgrade::Unasked && request.headers().contains_key(UPGRADE) {
                 papers.upgrade = Upgrade::Asked;
             }
@@ -136,20 +147,19 @@ impl<S: Serve> Desk<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a request that waits for it may ask for another protocol now; told once.
-    pub(super) fn take_upgrade(&self) -> bool {
+    /// What a connection has to know of the call under way.
+    pub(super) fn look(&self) -> Look {
         let mut papers = self.open();
-        let is_asked = papers.upgrade == Upgrade::Asked;
-        if is_asked {
+        if papers.upgrade == Upgrade::Asked {
             papers.upgrade = Upgrade::Ready;
+            return Look::WantsUpgrade;
         }
-        is_asked
+        papers.whole_since.filter(|_| papers.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
     }
 
-    /// The call under way, if hyper does nothing but wait for it.
-    pub(super) fn take_whole(&self) -> Option<Call<S>> {
-        let mut papers = self.open();
-        if papers.is_whole { papers.call.take() } else { None }
+    /// The call under way, whose request is whole.
+    pub(super) fn take(&self) -> Option<Call<S>> {
+        self.open().call.take()
     }
 
     /// What is to come of the next request.

@@ -1,20 +1,23 @@
 //! HTTP/1.1 over one connection, in which a request that waits takes little room.
 //!
 //! hyper has two buffers for a connection, and a parked poll would keep both, with what else hyper knows, for as long as it
-//! waits. So a request of which all has been read waits outside: hyper's connection is taken apart around it. When the
-//! answer is there, a new one is made around the socket; it reads a request that stands for the other, and answers that.
+//! waits. So a request of which all has been read, and which has waited for a while, goes on waiting outside: hyper's
+//! connection is taken apart around it. When the answer is there, a new one is made around the socket; it reads a request
+//! that stands for the other, and answers that.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::server::conn::http1::{Builder, Connection, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::caller::{BoxError, Call, Caller, Desk, Serve};
+use super::caller::{BoxError, Call, Caller, Desk, Look, Serve};
 use crate::duplex::{Duplex, Rewind, Unflushed, joined};
 
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
@@ -23,6 +26,8 @@ pub(super) struct Http<S: Serve> {
     desk: Desk<S>,
     unflushed: Unflushed,
     stage: Stage<S>,
+    /// Rings when a request may have waited long enough; left alone by those that are answered before.
+    bell: Option<Pin<Box<Sleep>>>,
     is_last: bool,
 }
 
@@ -50,7 +55,7 @@ impl<S: Serve> Http<S> {
         let unflushed = Unflushed::default();
         let io = TokioIo::new(Rewind::new(Bytes::new(), duplex, unflushed.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
-        Self { builder, desk, unflushed, stage, is_last: false }
+        Self { builder, desk, unflushed, stage, bell: None, is_last: false }
     }
 
     /// Ends behind the request that it is at, and at once if there is none.
@@ -63,18 +68,35 @@ impl<S: Serve> Http<S> {
         }
     }
 
-    /// Takes hyper's connection apart, if a request is all that it waits for.
-    fn go_outside(&mut self) -> bool {
-        // What is not written yet would be lost.
-        let call = if self.unflushed.get() { None } else { self.desk.take_whole() };
-        let Some(call) = call else { return false };
-        let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return false };
+    /// Ready when a request that came at `since` has waited long enough.
+    fn poll_bell(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
+        let due = since + REST_AFTER;
+        loop {
+            let bell = self.bell.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            ready!(bell.as_mut().poll(cx));
+            if Instant::now() >= due {
+                self.bell = None;
+                return Poll::Ready(());
+            }
+            bell.as_mut().reset(due);
+        }
+    }
+
+    /// Takes hyper's connection apart around a request that is all that it waits for.
+    fn go_outside(&mut self) {
+        let Some(call) = self.desk.take() else { return };
+        let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         let (rest, duplex) = parts.io.into_inner().into_parts();
         // Copied, because the buffer behind it is hyper's.
         let ahead = Bytes::copy_from_slice(&joined(parts.read_buf, rest));
         self.stage = Stage::Outside(Outside { call, caller: parts.service, duplex, ahead });
-        true
+    }
+
+    fn allow_upgrade(&mut self) {
+        if let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.stage = Stage::Upgradeable(Box::new(connection.with_upgrades()));
+        }
     }
 
     /// Gives hyper the answer to a request that waited outside.
@@ -113,14 +135,14 @@ impl<S: Serve> Future for Http<S> {
                     if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
                         return Poll::Ready(ended.map_err(Into::into));
                     }
-                    if this.desk.take_upgrade() {
-                        let Stage::Inside(connection) = std::mem::replace(&mut this.stage, Stage::Over)
-                        else {
-                            return Poll::Ready(Ok(()));
-                        };
-                        this.stage = Stage::Upgradeable(Box::new(connection.with_upgrades()));
-                    } else if !this.go_outside() {
-                        return Poll::Pending;
+                    match this.desk.look() {
+                        Look::WantsUpgrade => this.allow_upgrade(),
+                        // What is not written yet would be lost.
+                        Look::WaitsSince(since) if !this.unflushed.get() => {
+                            ready!(this.poll_bell(cx, since));
+                            this.go_outside();
+                        }
+                        Look::WaitsSince(_) | Look::Busy => return Poll::Pending,
                     }
                 }
                 Stage::Upgradeable(connection) => {
@@ -145,6 +167,9 @@ impl<S: Serve> Future for Http<S> {
     }
 }
 
+/// Whoever is answered sooner is not worth the trouble, a fifth of what the request takes. A debug build, and so most of the
+/// tests, has every request wait outside.
+const REST_AFTER: Duration = Duration::from_millis(if cfg!(debug_assertions) { 0 } else { 1000 });
 /// Stands for a request that waited outside: what is answered, and how its connection goes on, is as for that one.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 /// The same where the connection ends behind it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,7 @@ use crate::sid::Sid;
 /// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
 #[derive(Clone)]
 pub struct Registry {
-    sessions: Cache<Sid, Entry>,
+    sessions: Cache<Sid, Entry, RandomState>,
     places: Arc<Semaphore>,
     sessions_max: usize,
     cut: Arc<AtomicUsize>,
@@ -76,7 +77,7 @@ impl Registry {
     pub fn new(sessions_max: usize) -> Self {
         let sessions_max = sessions_max.min(Semaphore::MAX_PERMITS);
         Self {
-            sessions: Cache::builder().build(),
+            sessions: Cache::builder().build_with_hasher(RandomState::default()),
             places: Arc::new(Semaphore::new(sessions_max)),
             sessions_max,
             cut: Arc::default(),

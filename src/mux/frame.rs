@@ -1,5 +1,7 @@
 //! The protocol's words (`docs/mux.md`).
 
+use std::collections::HashMap;
+
 use http::{HeaderMap, StatusCode};
 
 use crate::carrier::Revision;
@@ -8,6 +10,9 @@ use crate::packet::{Closing, Message};
 /// A session's number within its epoch: from 1 to 2⁵³-1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Id(u64);
+
+/// What belongs to sessions, by their numbers.
+pub type ById<T> = HashMap<Id, T, foldhash::fast::RandomState>;
 
 impl Id {
     /// `None` for 0 and for what JavaScript can't count.

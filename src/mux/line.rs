@@ -1,9 +1,9 @@
 //! One side of an epoch: its sessions, and what is to be written next on the connection of the moment.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::frame::{Accepted, Denied, Frame, Held, Hello, Id, Open};
+use super::frame::{Accepted, ById, Denied, Frame, Held, Hello, Id, Open};
 use super::stream::{Stage, Stream, TOO_LARGE, Terms};
 use crate::packet::{Closing, Message};
 
@@ -25,7 +25,7 @@ pub struct Line {
     /// Theirs, once they have said it on any connection.
     pub(super) theirs: Option<Hello>,
     pub(super) terms: Terms,
-    pub(super) sessions: HashMap<Id, Stream>,
+    pub(super) sessions: ById<Stream>,
     last_id: u64,
     /// `hello` and `sync`, which come before anything else.
     pub(super) greeting: VecDeque<Frame>,
@@ -91,7 +91,7 @@ impl Line {
             hello,
             theirs: None,
             terms,
-            sessions: HashMap::new(),
+            sessions: ById::default(),
             last_id: 0,
             greeting: VecDeque::new(),
             urgent: VecDeque::new(),

@@ -17,6 +17,6 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-pub use frame::{Accepted, Ack, Denied, Frame, Held, Hello, Id, Malformed, Open};
+pub use frame::{Accepted, Ack, ById, Denied, Frame, Held, Hello, Id, Malformed, Open};
 pub use line::{Event, Line, Notice, Side, Violation};
 pub use profile::{Profile, Written};

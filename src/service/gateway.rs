@@ -121,8 +121,7 @@ impl Gateway {
             heads::count_answer(&self.meter, op, &response);
             Serving::done(response)
         };
-        let asker = Asker::new(&head.headers);
-        let asker = if route.compression { asker } else { asker.plain() };
+        let asker = Asker::new(&head.headers, route.compression && !matches!(task, Task::Push(_)));
         match task {
             Task::Poll(bridge) => match bridge.poll() {
                 Ok(parked) => Serving::poll(AnswerPoll::new(parked, asker, self.dialect), cors, origin),

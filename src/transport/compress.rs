@@ -25,6 +25,11 @@ impl Coding {
     /// As npm's `accepts` decides: by weight, then a name before `*`, then the order of the header, then gzip first.
     /// `identity` does not stand for election, so a client that prefers it and takes gzip gets gzip.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let first = headers.get(ACCEPT_ENCODING)?;
+        // What browsers say needs no election.
+        if USUAL.contains(&first.as_bytes()) && headers.get_all(ACCEPT_ENCODING).iter().nth(1).is_none() {
+            return Some(Self::Gzip);
+        }
         let mut best: Option<(Self, Rank)> = None;
         for coding in [Self::Gzip, Self::Deflate] {
             let Some(rank) = Rank::of(coding.name(), headers).filter(|rank| rank.weight > 0.0) else {
@@ -115,6 +120,7 @@ fn read_weight(text: &str) -> f32 {
     text.trim().parse().ok().filter(|weight: &f32| weight.is_finite()).unwrap_or(0.0)
 }
 
+const USUAL: [&[u8]; 3] = [b"gzip, deflate, br, zstd", b"gzip, deflate, br", b"gzip, deflate"];
 /// The reference's: below it, the headers of a compressed body outweigh what is won.
 const THRESHOLD: usize = 1024;
 /// The default of zlib, and so the reference's.
@@ -128,6 +134,17 @@ mod tests {
 
     use super::*;
     use crate::packet::{Message, Text};
+
+    #[test]
+    fn what_browsers_say_is_judged_as_if_it_were_looked_at() {
+        for usual in USUAL {
+            let usual = std::str::from_utf8(usual).unwrap();
+            assert_eq!(
+                (coding(usual), coding(&format!("{usual}, x"))),
+                (Some(Coding::Gzip), Some(Coding::Gzip))
+            );
+        }
+    }
 
     fn coding(accepted: &str) -> Option<Coding> {
         let value = HeaderValue::from_str(accepted).unwrap();

@@ -32,17 +32,12 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Looks at a request's headers.
-    pub fn new(headers: &HeaderMap) -> Self {
+    /// Looks at a request's headers; `compresses` unless its answer is too short for that, or may not be.
+    pub fn new(headers: &HeaderMap, compresses: bool) -> Self {
         let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let mentions = |word: &[u8]| memchr::memmem::find(agent, word).is_some();
-        Self { legacy_ie: mentions(b";MSIE") || mentions(b"Trident/"), coding: Coding::of(headers) }
-    }
-
-    /// The same, where nothing is to be compressed.
-    #[must_use]
-    pub fn plain(self) -> Self {
-        Self { coding: None, ..self }
+        let is_ie = |at| [b";MSIE".as_slice(), b"Trident/"].iter().any(|word| agent[at..].starts_with(word));
+        let legacy_ie = memchr::memchr2_iter(b';', b'T', agent).any(is_ie);
+        Self { legacy_ie, coding: if compresses { Coding::of(headers) } else { None } }
     }
 
     fn headers(self, content_type: &'static str, info: &BridgeInfo, headers: &mut HeaderMap) {

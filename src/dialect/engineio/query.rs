@@ -15,6 +15,8 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     pub(super) fn parse(query: &'a str) -> Self {
         let mut found = Self::default();
+        let plain = !has_escape(query);
+        let decode = |text: &'a str| if plain { Cow::Borrowed(text) } else { decode(text) };
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let slot = match decode(key).as_ref() {
@@ -42,7 +44,7 @@ pub(super) fn application_query(query: &str) -> String {
 
 /// Decodes `+` and `%XX`; what is no escape stays as it is, and ill-formed UTF-8 becomes U+FFFD.
 fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
+    if !has_escape(text) {
         return Cow::Borrowed(text);
     }
     let mut bytes = Vec::with_capacity(text.len());
@@ -63,6 +65,10 @@ fn decode(text: &str) -> Cow<'_, str> {
         bytes.push(byte);
     }
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn has_escape(text: &str) -> bool {
+    memchr::memchr2(b'%', b'+', text.as_bytes()).is_some()
 }
 
 fn hex(digit: u8) -> Option<u8> {

@@ -1,13 +1,13 @@
 //! What the sessions of one epoch share: the line, and who waits for what on it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::mux::{Accepted, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
+use crate::mux::{Accepted, ById, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
 use crate::packet::{Closing, Message};
 
 /// A line with its sessions' wakers. Sessions and the [pump](super::Pump) meet under one lock; nobody waits under it.
@@ -19,7 +19,7 @@ pub struct Trunk {
 
 struct State {
     line: Line,
-    users: HashMap<Id, User>,
+    users: ById<User>,
     /// The pump's.
     waker: Waker,
     /// Which connection is the one of the moment.
@@ -55,7 +55,7 @@ impl Trunk {
         Self {
             state: Mutex::new(State {
                 line: Line::new(side, hello),
-                users: HashMap::new(),
+                users: ById::default(),
                 waker: Waker::noop().clone(),
                 connection: 0,
                 arrivals: VecDeque::new(),

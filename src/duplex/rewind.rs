@@ -51,6 +51,10 @@ impl AsyncRead for Rewind {
         let len = this.ahead.len().min(buf.remaining());
         buf.put_slice(&this.ahead[..len]);
         this.ahead.advance(len);
+        if this.ahead.is_empty() {
+            // What is empty would keep its memory all the same.
+            this.ahead = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -79,9 +83,7 @@ impl AsyncWrite for Rewind {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.duplex).poll_flush(cx);
-        if flushed.is_ready() {
-            this.unflushed.0.store(false, Ordering::Relaxed);
-        }
+        this.unflushed.0.store(flushed.is_pending(), Ordering::Relaxed);
         flushed
     }
 

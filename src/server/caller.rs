@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, HeaderValue, TE, UPGRADE};
 use http::{Method, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -129,17 +129,22 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     }
 }
 
-/// Whether a request has been read to its end, and its connection goes on behind its answer as if it were any other.
+/// Whether a request has been read to its end, and is answered, and its connection goes on, as for one without headers.
 fn is_whole(request: &Request) -> bool {
     let headers = request.headers();
+    let closes = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
+    };
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_end_stream()
         && !headers.contains_key(UPGRADE)
-        && headers
-            .get_all(CONNECTION)
-            .iter()
-            .all(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
+        // Whoever takes trailers gets some.
+        && !headers.contains_key(TE)
+        && !headers.get_all(CONNECTION).iter().any(closes)
 }
 
 impl<S: Serve> Desk<S> {

@@ -238,6 +238,22 @@ fn trailers_cross_both_ways() {
 }
 
 #[test]
+fn a_get_that_waits_brings_trailers_too() {
+    let site = Site::new();
+    let mut client = site.client();
+    client.wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: te\r\n\r\n");
+    let mut line = site.accept();
+    assert_eq!(line.request().header("te"), Some("trailers"));
+    line.reply(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Time\r\n\r\n2\r\nho\r\n0\r\nX-Time: 5\r\n\r\n",
+    );
+    let deadline = Instant::now() + SOON;
+    client.wire.take_until(b"\r\n\r\n", deadline).unwrap();
+    let body = String::from_utf8(client.wire.take_until(b"\r\n\r\n", deadline).unwrap()).unwrap();
+    assert_eq!(body.to_lowercase(), "2\r\nho\r\n0\r\nx-time: 5\r\n\r\n");
+}
+
+#[test]
 fn trailers_are_kept_from_a_client_that_did_not_ask_for_them() {
     let site = Site::new();
     let mut client = site.client();

@@ -1,30 +1,13 @@
 """client.py once more, for python-socketio 4, which speaks Socket.IO 2: no payload in its CONNECT, no "*" for a handler."""
 
-import concurrent.futures
 import contextlib
 import functools
 import sys
 import urllib.parse
 
-import engineio
 import socketio
+from in_order import InOrder
 from lines import read, tell
-
-# A payload of more packets than 16 ends the session, unless this is set; stock servers know no such bound.
-engineio.payload.Payload.max_decode_packets = 1000
-
-
-class InOrder(engineio.Client):
-    """Handles one event after another: each has a thread of its own otherwise, and may overtake the one before."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.thread = concurrent.futures.ThreadPoolExecutor(1)
-
-    def _trigger_event(self, *args, run_async=False, **how):
-        if run_async:
-            return self.thread.submit(super()._trigger_event, *args)
-        return super()._trigger_event(*args, **how)
 
 
 class Client(socketio.Client):

@@ -58,13 +58,13 @@ type Answer<S> = Result<<S as Service<Request>>::Response, <S as Service<Request
 /// whether it is ready.
 pub(super) struct Caller<S: Serve> {
     service: S,
-    desk: Desk<S>,
+    shared: SharedCall<S>,
 }
 
 /// Where a connection finds the call that is under way. Both are one task, so nobody ever waits for the other.
-pub(super) struct Desk<S: Serve>(Arc<Mutex<Papers<S>>>);
+pub(super) struct SharedCall<S: Serve>(Arc<Mutex<CallState<S>>>);
 
-struct Papers<S: Serve> {
+struct CallState<S: Serve> {
     call: Option<Call<S>>,
     /// What comes of the next request, instead of a call.
     answer: Option<Answer<S>>,
@@ -100,32 +100,32 @@ pub(super) enum Call<S: Serve> {
 }
 
 impl<S: Serve> Caller<S> {
-    pub(super) fn new(service: S) -> (Self, Desk<S>) {
-        let papers = Papers { call: None, answer: None, whole_since: None, upgrade: Upgrade::Unasked };
-        let desk = Desk(Arc::new(Mutex::new(papers)));
-        (Self { service, desk: desk.clone() }, desk)
+    pub(super) fn new(service: S) -> (Self, SharedCall<S>) {
+        let state = CallState { call: None, answer: None, whole_since: None, upgrade: Upgrade::Unasked };
+        let shared = SharedCall(Arc::new(Mutex::new(state)));
+        (Self { service, shared: shared.clone() }, shared)
     }
 }
 
 impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = AtDesk<S>;
+    type Future = Answering<S>;
 
     fn call(&self, request: Request) -> Self::Future {
-        let mut papers = self.desk.open();
-        if papers.answer.is_none() {
-            papers.whole_since = is_whole(&request).then(Instant::now);
-            if papers.upgrade == Upgrade::Unasked && request.headers().contains_key(UPGRADE) {
-                papers.upgrade = Upgrade::Asked;
+        let mut state = self.shared.open();
+        if state.answer.is_none() {
+            state.whole_since = is_whole(&request).then(Instant::now);
+            if state.upgrade == Upgrade::Unasked && request.headers().contains_key(UPGRADE) {
+                state.upgrade = Upgrade::Asked;
             }
             let mut service = self.service.clone();
-            papers.call = Some(match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            state.call = Some(match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(())) => Call::Called(service.call(request)),
                 Poll::Ready(Err(_)) | Poll::Pending => Call::Waiting(Box::pin(service.oneshot(request))),
             });
         }
-        AtDesk(self.desk.clone())
+        Answering(self.shared.clone())
     }
 }
 
@@ -147,19 +147,19 @@ fn is_whole(request: &Request) -> bool {
         && !headers.get_all(CONNECTION).iter().any(closes)
 }
 
-impl<S: Serve> Desk<S> {
-    fn open(&self) -> MutexGuard<'_, Papers<S>> {
+impl<S: Serve> SharedCall<S> {
+    fn open(&self) -> MutexGuard<'_, CallState<S>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a connection has to know of the call under way.
     pub(super) fn look(&self) -> Look {
-        let mut papers = self.open();
-        if papers.upgrade == Upgrade::Asked {
-            papers.upgrade = Upgrade::Ready;
+        let mut state = self.open();
+        if state.upgrade == Upgrade::Asked {
+            state.upgrade = Upgrade::Ready;
             return Look::WantsUpgrade;
         }
-        papers.whole_since.filter(|_| papers.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
+        state.whole_since.filter(|_| state.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
     }
 
     /// The call under way, whose request is whole.
@@ -173,32 +173,32 @@ impl<S: Serve> Desk<S> {
     }
 }
 
-impl<S: Serve> Clone for Desk<S> {
+impl<S: Serve> Clone for SharedCall<S> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
 /// A request that hyper waits for the answer to.
-pub(super) struct AtDesk<S: Serve>(Desk<S>);
+pub(super) struct Answering<S: Serve>(SharedCall<S>);
 
-impl<S: Serve> Future for AtDesk<S> {
+impl<S: Serve> Future for Answering<S> {
     type Output = Answer<S>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut papers = self.0.open();
-        if let Some(answer) = papers.answer.take() {
+        let mut state = self.0.open();
+        if let Some(answer) = state.answer.take() {
             return Poll::Ready(answer);
         }
         // The connection comes here again as soon as it is ready for an upgrade.
-        if papers.upgrade == Upgrade::Asked {
+        if state.upgrade == Upgrade::Asked {
             return Poll::Pending;
         }
-        papers.call.as_mut().map_or(Poll::Pending, |call| Pin::new(call).poll(cx))
+        state.call.as_mut().map_or(Poll::Pending, |call| Pin::new(call).poll(cx))
     }
 }
 
-impl<S: Serve> Drop for AtDesk<S> {
+impl<S: Serve> Drop for Answering<S> {
     fn drop(&mut self) {
         // Answered, or the client is gone.
         let call = self.0.open().call.take();

@@ -17,17 +17,17 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::caller::{BoxError, Call, Caller, Desk, Look, Serve};
+use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
 use crate::duplex::{Duplex, Rewind, Unflushed, joined};
 
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
     builder: Builder,
-    desk: Desk<S>,
+    shared: SharedCall<S>,
     unflushed: Unflushed,
     stage: Stage<S>,
-    /// Rings when a request may have waited long enough; left alone by those that are answered before.
-    bell: Option<Pin<Box<Sleep>>>,
+    /// Fires when a request may have waited long enough; left alone by those that are answered before.
+    rest_timer: Option<Pin<Box<Sleep>>>,
     is_last: bool,
 }
 
@@ -51,11 +51,11 @@ struct Outside<S: Serve> {
 
 impl<S: Serve> Http<S> {
     pub(super) fn new(builder: Builder, duplex: Duplex, service: S) -> Self {
-        let (caller, desk) = Caller::new(service);
+        let (caller, shared) = Caller::new(service);
         let unflushed = Unflushed::default();
         let io = TokioIo::new(Rewind::new(Bytes::new(), duplex, unflushed.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
-        Self { builder, desk, unflushed, stage, bell: None, is_last: false }
+        Self { builder, shared, unflushed, stage, rest_timer: None, is_last: false }
     }
 
     /// Ends behind the request that it is at, and at once if there is none.
@@ -69,22 +69,22 @@ impl<S: Serve> Http<S> {
     }
 
     /// Ready when a request that came at `since` has waited long enough.
-    fn poll_bell(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
         let due = since + REST_AFTER;
         loop {
-            let bell = self.bell.get_or_insert_with(|| Box::pin(sleep_until(due)));
-            ready!(bell.as_mut().poll(cx));
+            let rest_timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            ready!(rest_timer.as_mut().poll(cx));
             if Instant::now() >= due {
-                self.bell = None;
+                self.rest_timer = None;
                 return Poll::Ready(());
             }
-            bell.as_mut().reset(due);
+            rest_timer.as_mut().reset(due);
         }
     }
 
     /// Takes hyper's connection apart around a request that is all that it waits for.
     fn go_outside(&mut self) {
-        let Some(call) = self.desk.take() else { return };
+        let Some(call) = self.shared.take() else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         let (rest, duplex) = parts.io.into_inner().into_parts();
@@ -135,11 +135,11 @@ impl<S: Serve> Future for Http<S> {
                     if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
                         return Poll::Ready(ended.map_err(Into::into));
                     }
-                    match this.desk.look() {
+                    match this.shared.look() {
                         Look::WantsUpgrade => this.allow_upgrade(),
                         // What is not written yet would be lost.
                         Look::WaitsSince(since) if !this.unflushed.get() => {
-                            ready!(this.poll_bell(cx, since));
+                            ready!(this.poll_rest(cx, since));
                             this.go_outside();
                         }
                         Look::WaitsSince(_) | Look::Busy => return Poll::Pending,
@@ -158,7 +158,7 @@ impl<S: Serve> Future for Http<S> {
                     else {
                         return Poll::Ready(Ok(()));
                     };
-                    this.desk.answer_next(answer);
+                    this.shared.answer_next(answer);
                     this.come_back(caller, duplex, ahead);
                 }
                 Stage::Over => return Poll::Ready(Ok(())),

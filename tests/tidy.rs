@@ -61,10 +61,6 @@ const WORLDLY_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];
 
 const LINES_MAX: usize = 400;
 
-/// Files that may be longer, and why.
-const LONG: [(&str, &str); 1] =
-    [("src/config/tests.rs", "a configuration as a whole: what is read, and each fault that is told")];
-
 /// Hosts of the world, each with the one file that may name it.
 const HOSTS: [(&str, &str); 6] = [
     // Where the text of the licence is.
@@ -183,16 +179,12 @@ fn untyped_faults(file: &str, text: &str) -> Vec<String> {
 
 fn shape_faults(file: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
-    let may_be_long = LONG.iter().any(|(long, _)| *long == file);
     let mut faults = Vec::new();
     if !text.starts_with("//! ") {
         faults.push(format!("{file}: does not begin with //! and what it is for"));
     }
-    if lines > LINES_MAX && !may_be_long {
+    if lines > LINES_MAX {
         faults.push(format!("{file}: has {lines} lines; is it still one idea?"));
-    }
-    if lines <= LINES_MAX && may_be_long {
-        faults.push(format!("{file}: is short again, and may leave the list of long files"));
     }
     faults
 }

@@ -17,6 +17,8 @@ export async function relay(port, plan) {
     const far = net.connect(port, '127.0.0.1');
     const both = [near, far];
     const mine = plan();
+    // What was lost can't be made up for: behind it nothing is passed, whatever the plan says by then.
+    let losing = false;
     let over = false;
     links.add(both);
     const end = () => {
@@ -31,10 +33,10 @@ export async function relay(port, plan) {
       else to.end(end);
     };
     const pass = (to) => (bytes) => {
-      const left = Math.max(mine.pass, 0);
+      if (!losing) to.write(bytes.subarray(0, Math.max(mine.pass, 0)));
       mine.pass -= bytes.length;
-      if (left > 0) to.write(bytes.subarray(0, left));
-      if (mine.pass > 0) return;
+      losing ||= mine.pass <= 0;
+      if (!losing) return;
       if (mine.pass + (mine.lose ?? 0) <= 0) cut(to);
       else setTimeout(cut, LOSING_MS, to);
     };

@@ -1,7 +1,7 @@
 //! Moves frames between a trunk and the WebSocket of the moment.
 
 use std::future::{Future as _, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub struct Pump<'t> {
     acks: Option<Pin<Box<Sleep>>>,
     acks_due: bool,
     dirty: bool,
+    /// Whether what there is to say waits for the end of this turn of the runtime's loop.
+    gathers: bool,
 }
 
 impl<'t> Pump<'t> {
@@ -65,6 +67,7 @@ impl<'t> Pump<'t> {
             acks: None,
             acks_due: false,
             dirty: false,
+            gathers: false,
         }
     }
 
@@ -82,8 +85,9 @@ impl<'t> Pump<'t> {
         if !self.trunk.register(self.connection, cx) {
             return Poll::Ready(Ended::Broken);
         }
+        let mut gathered = std::mem::take(&mut self.gathers);
         for _ in 0..TURNS_MAX {
-            match self.turn(cx) {
+            match self.turn(cx, std::mem::take(&mut gathered)) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
                 Err(Stop::Broken) => return Poll::Ready(Ended::Broken),
@@ -98,12 +102,18 @@ impl<'t> Pump<'t> {
         Poll::Pending
     }
 
-    /// Reads what is there, writes what there is to say, and flushes once. Whether anything moved.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
+    /// Reads what is there, writes what there is to say, and flushes once, if everybody has had his say. Whether anything
+    /// moved.
+    fn turn(&mut self, cx: &mut Context<'_>, gathered: bool) -> Result<bool, Stop> {
         let mut moved = self.read(cx)?;
         moved |= self.tick(cx)?;
         moved |= self.write(cx)?;
-        if self.dirty {
+        if self.dirty && !gathered && !self.gathers {
+            self.gathers = true;
+            self.trunk.hush(self.connection);
+            // Wakes this task behind all that are to run now.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
+        } else if self.dirty && gathered {
             match self.socket.poll_flush_unpin(cx) {
                 Poll::Ready(Ok(())) => (self.dirty, self.pings) = (false, 0),
                 Poll::Ready(Err(_)) => return Err(Stop::Broken),

@@ -243,6 +243,13 @@ impl Trunk {
         state.map(|mut state| state.waker.clone_from(cx.waker())).is_some()
     }
 
+    /// Lets sessions add to what there is to write without waking the pump, which comes by itself.
+    pub(super) fn hush(&self, connection: Connection) {
+        if let Some(mut state) = self.lock_for(connection) {
+            state.waker.clone_from(Waker::noop());
+        }
+    }
+
     pub(super) fn handle(&self, connection: Connection, frame: Frame) -> Result<(), Violation> {
         let Some(mut state) = self.lock_for(connection) else { return Ok(()) };
         let handled = state.line.handle(frame, now());

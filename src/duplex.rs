@@ -3,7 +3,7 @@
 mod farewell;
 mod keepalive;
 mod patience;
-mod rewind;
+mod tracked;
 
 use std::io;
 use std::pin::Pin;
@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
-pub use self::rewind::{Rewind, Unflushed};
+pub use self::tracked::{Tracked, Unflushed};
 
 /// What can carry bytes both ways.
 ///
@@ -30,6 +30,8 @@ pub use self::rewind::{Rewind, Unflushed};
 #[derive(Debug)]
 pub struct Duplex {
     carrier: Carrier,
+    /// What is read before anything else.
+    ahead: Bytes,
     patience: Option<Patience>,
     /// Until when the write that waits may wait.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -45,7 +47,18 @@ enum Carrier {
 
 impl Duplex {
     const fn new(carrier: Carrier) -> Self {
-        Self { carrier, patience: None, deadline: None }
+        Self { carrier, ahead: Bytes::new(), patience: None, deadline: None }
+    }
+
+    /// The same stream with bytes before all that is still to be read.
+    #[must_use]
+    pub fn behind(self, bytes: Bytes) -> Self {
+        Self { ahead: joined(bytes, self.ahead), ..self }
+    }
+
+    /// Takes back what was put before the stream and nobody has read.
+    pub fn take_ahead(&mut self) -> Bytes {
+        std::mem::take(&mut self.ahead)
     }
 
     /// Bounds its writes; `None` leaves them to whoever writes.
@@ -69,18 +82,16 @@ impl Duplex {
     /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper had read ahead.
     ///
     /// # Errors
-    /// The connection was not made over a [`Duplex`] or a [`Rewind`].
+    /// The connection was not made over a [`Duplex`] or a [`Tracked`].
     pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
-        let (duplex, read_buf, rest) = match upgraded.downcast::<TokioIo<Rewind>>() {
-            Ok(parts) => {
-                let (rest, duplex) = parts.io.into_inner().into_parts();
-                (duplex, parts.read_buf, rest)
-            }
+        let (mut duplex, read_buf) = match upgraded.downcast::<TokioIo<Tracked>>() {
+            Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
             Err(upgraded) => match upgraded.downcast::<TokioIo<Self>>() {
-                Ok(parts) => (parts.io.into_inner(), parts.read_buf, Bytes::new()),
+                Ok(parts) => (parts.io.into_inner(), parts.read_buf),
                 Err(_) => return Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
             },
         };
+        let rest = duplex.take_ahead();
         // Copied, because the buffer behind it is hyper's: even an empty rest of it would keep it all.
         Ok((duplex, joined(Bytes::copy_from_slice(&read_buf), rest)))
     }
@@ -93,13 +104,10 @@ impl Duplex {
         message_max: usize,
         buffers: Buffers,
     ) -> WebSocket {
-        WebSocketStream::from_partially_read(
-            self,
-            read_ahead.into(),
-            role,
-            Some(web_socket_config(message_max, buffers)),
-        )
-        .await
+        // Not `from_partially_read`: a buffer that begins with what it is given, which is mostly nothing, is given as
+        // little whenever it grows, and each message then takes several reads.
+        let config = web_socket_config(message_max, buffers);
+        WebSocketStream::from_raw_socket(self.behind(read_ahead), role, Some(config)).await
     }
 }
 
@@ -173,7 +181,17 @@ impl From<DuplexStream> for Duplex {
 
 impl AsyncRead for Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().carrier {
+        let this = self.get_mut();
+        if !this.ahead.is_empty() {
+            let len = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(len));
+            if this.ahead.is_empty() {
+                // What is empty would keep its memory all the same.
+                this.ahead = Bytes::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        match &mut this.carrier {
             Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
-use crate::duplex::{Duplex, Rewind, Unflushed, joined};
+use crate::duplex::{Duplex, Tracked, Unflushed, joined};
 
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
@@ -33,9 +33,9 @@ pub(super) struct Http<S: Serve> {
 
 enum Stage<S: Serve> {
     /// hyper has the socket.
-    Inside(Box<Connection<TokioIo<Rewind>, Caller<S>>>),
+    Inside(Box<Connection<TokioIo<Tracked>, Caller<S>>>),
     /// The same, since a request has asked for another protocol.
-    Upgradeable(Box<UpgradeableConnection<TokioIo<Rewind>, Caller<S>>>),
+    Upgradeable(Box<UpgradeableConnection<TokioIo<Tracked>, Caller<S>>>),
     /// A request waits, and hyper is not there.
     Outside(Outside<S>),
     Over,
@@ -53,7 +53,7 @@ impl<S: Serve> Http<S> {
     pub(super) fn new(builder: Builder, duplex: Duplex, service: S) -> Self {
         let (caller, shared) = Caller::new(service);
         let unflushed = Unflushed::default();
-        let io = TokioIo::new(Rewind::new(Bytes::new(), duplex, unflushed.clone()));
+        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
         Self { builder, shared, unflushed, stage, rest_timer: None, is_last: false }
     }
@@ -87,9 +87,9 @@ impl<S: Serve> Http<S> {
         let Some(call) = self.shared.take() else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
-        let (rest, duplex) = parts.io.into_inner().into_parts();
+        let mut duplex = parts.io.into_inner().into_inner();
         // Copied, because the buffer behind it is hyper's.
-        let ahead = Bytes::copy_from_slice(&joined(parts.read_buf, rest));
+        let ahead = Bytes::copy_from_slice(&joined(parts.read_buf, duplex.take_ahead()));
         self.stage = Stage::Outside(Outside { call, caller: parts.service, duplex, ahead });
     }
 
@@ -102,7 +102,8 @@ impl<S: Serve> Http<S> {
     /// Gives hyper the answer to a request that waited outside.
     fn come_back(&mut self, caller: Caller<S>, duplex: Duplex, ahead: Bytes) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
-        let io = TokioIo::new(Rewind::new(joined(stand_in, ahead), duplex, self.unflushed.clone()));
+        let duplex = duplex.behind(ahead).behind(stand_in);
+        let io = TokioIo::new(Tracked::new(duplex, self.unflushed.clone()));
         self.stage = Stage::Inside(Box::new(self.builder.serve_connection(io, caller)));
     }
 }

@@ -1,4 +1,4 @@
-//! A stream with bytes before it, which knows whether what was written is on its way.
+//! A stream that knows whether what was written to it is on its way.
 
 use std::io;
 use std::pin::Pin;
@@ -6,20 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Duplex;
 
-/// A [`Duplex`] of which bytes have been read already, as a server hands it to hyper.
+/// A [`Duplex`] as a server hands it to hyper.
 #[derive(Debug)]
-pub struct Rewind {
-    ahead: Bytes,
+pub struct Tracked {
     duplex: Duplex,
     unflushed: Unflushed,
 }
 
-/// Whether something was written to a [`Rewind`] that has not been flushed since.
+/// Whether something was written to a [`Tracked`] that has not been flushed since.
 #[derive(Clone, Default, Debug)]
 pub struct Unflushed(Arc<AtomicBool>);
 
@@ -30,36 +28,25 @@ impl Unflushed {
     }
 }
 
-impl Rewind {
-    /// Reads `ahead`, and then what comes; `unflushed` follows what is written.
-    pub const fn new(ahead: Bytes, duplex: Duplex, unflushed: Unflushed) -> Self {
-        Self { ahead, duplex, unflushed }
+impl Tracked {
+    /// `unflushed` follows what is written.
+    pub const fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
+        Self { duplex, unflushed }
     }
 
-    /// The stream, and what is left of the bytes before it.
-    pub fn into_parts(self) -> (Bytes, Duplex) {
-        (self.ahead, self.duplex)
+    /// The stream itself.
+    pub fn into_inner(self) -> Duplex {
+        self.duplex
     }
 }
 
-impl AsyncRead for Rewind {
+impl AsyncRead for Tracked {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.ahead.is_empty() {
-            return Pin::new(&mut this.duplex).poll_read(cx, buf);
-        }
-        let len = this.ahead.len().min(buf.remaining());
-        buf.put_slice(&this.ahead[..len]);
-        this.ahead.advance(len);
-        if this.ahead.is_empty() {
-            // What is empty would keep its memory all the same.
-            this.ahead = Bytes::new();
-        }
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.get_mut().duplex).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Rewind {
+impl AsyncWrite for Tracked {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.unflushed.0.store(true, Ordering::Relaxed);

@@ -85,42 +85,53 @@ impl<'t> Pump<'t> {
         if !self.trunk.register(self.connection, cx) {
             return Poll::Ready(Ended::Broken);
         }
-        let mut gathered = std::mem::take(&mut self.gathers);
-        for _ in 0..TURNS_MAX {
-            match self.turn(cx, std::mem::take(&mut gathered)) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(Stop::Broken) => return Poll::Ready(Ended::Broken),
-                Err(Stop::Violation(reason)) => {
-                    tracing::warn!(reason, "a multiplexed connection does not keep to its protocol");
-                    return Poll::Ready(Ended::Violated(reason));
-                }
+        match self.turns(cx) {
+            Ok(()) => Poll::Pending,
+            Err(Stop::Broken) => Poll::Ready(Ended::Broken),
+            Err(Stop::Violation(reason)) => {
+                tracing::warn!(reason, "a multiplexed connection does not keep to its protocol");
+                Poll::Ready(Ended::Violated(reason))
             }
         }
-        // Others have a right to this thread too.
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
-    /// Reads what is there, writes what there is to say, and flushes once, if everybody has had his say. Whether anything
-    /// moved.
-    fn turn(&mut self, cx: &mut Context<'_>, gathered: bool) -> Result<bool, Stop> {
+    fn turns(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
+        let gathered = std::mem::take(&mut self.gathers);
+        let mut turns = 0;
+        while self.turn(cx)? {
+            turns += 1;
+            if turns == TURNS_MAX {
+                // Others have a right to this thread too.
+                cx.waker().wake_by_ref();
+                break;
+            }
+        }
+        self.flush(cx, gathered)
+    }
+
+    /// Reads what is there and writes what there is to say. Whether anything moved.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let mut moved = self.read(cx)?;
         moved |= self.tick(cx)?;
         moved |= self.write(cx)?;
-        if self.dirty && !gathered && !self.gathers {
+        Ok(moved)
+    }
+
+    /// Flushes what all sessions had to say in one go: not before everybody who is to run now has had his say.
+    fn flush(&mut self, cx: &mut Context<'_>, gathered: bool) -> Result<(), Stop> {
+        if self.dirty && !gathered {
             self.gathers = true;
             self.trunk.hush(self.connection);
             // Wakes this task behind all that are to run now.
             let _ = pin!(tokio::task::yield_now()).poll(cx);
-        } else if self.dirty && gathered {
+        } else if self.dirty {
             match self.socket.poll_flush_unpin(cx) {
                 Poll::Ready(Ok(())) => (self.dirty, self.pings) = (false, 0),
                 Poll::Ready(Err(_)) => return Err(Stop::Broken),
                 Poll::Pending => {}
             }
         }
-        Ok(moved)
+        Ok(())
     }
 
     /// Whether the other side does not read the answers to what it says. Then it is not read either, or they would pile up.

@@ -176,15 +176,19 @@ impl Inner {
                 }
             }
             send(line.writer(), &answer).await?;
-            read_some(&mut reader, &mut bytes).await?;
+            read_up_to::<SHARED_READ_LEN>(&mut reader, &mut bytes).await?;
         }
     }
 }
 
 /// Waits for more, with room for it only while it is read, for thousands wait.
 pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
+    read_up_to::<4096>(reader, bytes).await
+}
+
+async fn read_up_to<const LEN: usize>(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
     let len = poll_fn(|context| {
-        let mut room = [MaybeUninit::uninit(); 4096];
+        let mut room = [MaybeUninit::uninit(); LEN];
         let mut read = ReadBuf::uninit(&mut room);
         ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
         bytes.extend_from_slice(read.filled());
@@ -193,6 +197,9 @@ pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -
     anyhow::ensure!(len.await? > 0, "the connection has ended");
     Ok(())
 }
+
+/// How much node and Python read at once from a socket on which all sessions are.
+const SHARED_READ_LEN: usize = 64 << 10;
 
 /// A message as Engine.IO writes it.
 const PUSHED: &str = "40123456789abcdef0123456789abcdef";

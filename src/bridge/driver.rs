@@ -1,12 +1,13 @@
 //! Turns the session's wheel: feeds it what the link, the sockets and the clock bring, and does what it asks.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 use super::delivery::Delivery;
@@ -52,6 +53,7 @@ pub(super) enum Pipe {
 #[derive(Default)]
 struct Clock {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// For when; nothing if it has fired, or knows another waker than the task's.
     armed: Option<Instant>,
 }
 
@@ -87,6 +89,7 @@ impl Driver {
     pub(super) fn poll_task(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.waker.will_wake(cx.waker()) {
             self.waker.clone_from(cx.waker());
+            self.clock.armed = None;
         }
         self.drive();
         if self.session.is_over() { Poll::Ready(()) } else { Poll::Pending }
@@ -297,8 +300,12 @@ impl Clock {
         if self.armed.is_none_or(|armed| deadline < armed) {
             sleep.as_mut().reset(at);
             self.armed = Some(deadline);
+        } else if !sleep.is_elapsed() {
+            // It has the waker already, and asking it again is dear.
+            return Poll::Pending;
         }
-        let fired = sleep.as_mut().poll(cx);
+        // Whatever the task has done before: a timer that was not asked would not know whom to wake.
+        let fired = pin!(unconstrained(sleep.as_mut())).poll(cx);
         if fired.is_ready() {
             self.armed = None;
         }

@@ -17,8 +17,11 @@ impl<'a> Query<'a> {
         let mut found = Self::default();
         let plain = !has_escape(query);
         let decode = |text: &'a str| if plain { Cow::Borrowed(text) } else { decode(text) };
-        for pair in query.split('&') {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let mut rest = Some(query);
+        while let Some(pairs) = rest {
+            let (pair, behind) = cut(pairs, b'&');
+            rest = behind;
+            let (key, value) = cut(pair, b'=');
             let slot = match decode(key).as_ref() {
                 "EIO" => &mut found.eio,
                 "transport" => &mut found.transport,
@@ -27,9 +30,17 @@ impl<'a> Query<'a> {
                 "j" => &mut found.j,
                 _ => continue,
             };
-            *slot = Some(decode(value));
+            *slot = Some(decode(value.unwrap_or_default()));
         }
         found
+    }
+}
+
+/// What is before an ASCII character, and behind it if it is there: as `split_once`, whose search is slow for text so short.
+fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(at, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
     }
 }
 

@@ -120,6 +120,16 @@ pub fn joined(first: Bytes, second: Bytes) -> Bytes {
     }
 }
 
+/// What `bufs` hold, one behind the other, if `room` has room for it.
+fn concat<'r>(bufs: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> {
+    let mut len = 0;
+    for buf in bufs {
+        room.get_mut(len..len + buf.len())?.copy_from_slice(buf);
+        len += buf.len();
+    }
+    Some(&room[..len])
+}
+
 /// WebSocket frames over a [`Duplex`].
 pub type WebSocket = WebSocketStream<Duplex>;
 
@@ -157,6 +167,9 @@ const WRITE_BUFFER_LEN: usize = 4096;
 const SHARED_READ_BUFFER_LEN: usize = 8 << 10;
 /// There are few of these, and what many say at once goes out in one piece.
 const SHARED_WRITE_BUFFER_LEN: usize = 64 << 10;
+
+/// What is copied rather than written in pieces.
+const SHORT_LEN: usize = 512;
 
 /// A TCP socket.
 impl From<TcpStream> for Duplex {
@@ -216,8 +229,13 @@ impl AsyncWrite for Duplex {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        let mut room = [0; SHORT_LEN];
         let written = match &mut this.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            // A short head and its short body: the system takes one piece for less than two.
+            Carrier::Tcp(stream) => match concat(bufs, &mut room) {
+                Some(short) => Pin::new(stream).poll_write(cx, short),
+                None => Pin::new(stream).poll_write_vectored(cx, bufs),
+            },
             Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Carrier::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };

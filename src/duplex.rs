@@ -3,9 +3,12 @@
 mod farewell;
 mod keepalive;
 mod patience;
+#[cfg(test)]
+mod tests;
 mod tracked;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -32,6 +35,8 @@ pub struct Duplex {
     carrier: Carrier,
     /// What is read before anything else.
     ahead: Bytes,
+    /// Whether the system is asked for more than the reader has room for.
+    reads_ahead: bool,
     patience: Option<Patience>,
     /// Until when the write that waits may wait.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -47,7 +52,7 @@ enum Carrier {
 
 impl Duplex {
     const fn new(carrier: Carrier) -> Self {
-        Self { carrier, ahead: Bytes::new(), patience: None, deadline: None }
+        Self { carrier, ahead: Bytes::new(), reads_ahead: false, patience: None, deadline: None }
     }
 
     /// The same stream with bytes before all that is still to be read.
@@ -107,7 +112,8 @@ impl Duplex {
         // Not `from_partially_read`: a buffer that begins with what it is given, which is mostly nothing, is given as
         // little whenever it grows, and each message then takes several reads.
         let config = web_socket_config(message_max, buffers);
-        WebSocketStream::from_raw_socket(self.behind(read_ahead), role, Some(config)).await
+        let stream = Self { reads_ahead: true, ..self.behind(read_ahead) };
+        WebSocketStream::from_raw_socket(stream, role, Some(config)).await
     }
 }
 
@@ -118,6 +124,24 @@ pub fn joined(first: Bytes, second: Bytes) -> Bytes {
         (true, false) => second,
         (false, false) => Bytes::from([first, second].concat()),
     }
+}
+
+/// Reads as much as there is, and keeps in `ahead` what `buf` has no room for: most of what a small buffer costs is asking
+/// the system again, and tungstenite's has the less room the more has been read since it was last renewed.
+fn read_ahead(
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+    ahead: &mut Bytes,
+) -> Poll<io::Result<()>> {
+    let mut room = [const { MaybeUninit::uninit() }; READ_AHEAD_LEN];
+    let mut read = ReadBuf::uninit(&mut room);
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    let read = read.filled();
+    let (first, rest) = read.split_at(read.len().min(buf.remaining()));
+    buf.put_slice(first);
+    *ahead = Bytes::copy_from_slice(rest);
+    Poll::Ready(Ok(()))
 }
 
 /// What `bufs` hold, one behind the other, if `room` has room for it.
@@ -168,6 +192,8 @@ const SHARED_READ_BUFFER_LEN: usize = 8 << 10;
 /// There are few of these, and what many say at once goes out in one piece.
 const SHARED_WRITE_BUFFER_LEN: usize = 64 << 10;
 
+/// As much as a WebSocket takes from the system at once.
+const READ_AHEAD_LEN: usize = 8 << 10;
 /// What is copied rather than written in pieces.
 const SHORT_LEN: usize = 512;
 
@@ -205,6 +231,9 @@ impl AsyncRead for Duplex {
             return Poll::Ready(Ok(()));
         }
         match &mut this.carrier {
+            Carrier::Tcp(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
+                read_ahead(stream, cx, buf, &mut this.ahead)
+            }
             Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),

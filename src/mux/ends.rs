@@ -28,7 +28,7 @@ impl Line {
     }
 
     /// Nobody here uses the session any more: the other side is told why, behind all that was sent.
-    pub fn close(&mut self, id: Id, closing: Closing, now: Instant) {
+    pub fn close(&mut self, id: Id, closing: Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
         if matches!(stream.stage, Stage::Asking(_)) && stream.stage_due {
             // The other side has never heard of it, or has lost it.
@@ -39,22 +39,26 @@ impl Line {
         stream.forget_incoming();
         if stream.closing.is_none() {
             stream.closing = Some(closing);
-            self.closed.push_back((now, id));
+            self.closed.push_back((None, id));
             self.queue(id);
         }
         self.forget_if_over(id);
     }
 
-    /// Forgets sessions whose other side never said `x`.
+    /// Forgets sessions whose other side never said `x`; to be called every now and then. A session's time begins with
+    /// the first call, so that no message has to ask what time it is.
     pub fn tidy(&mut self, now: Instant) {
+        for (since, _) in self.closed.iter_mut().rev().take_while(|(since, _)| since.is_none()) {
+            *since = Some(now);
+        }
         while let Some((since, id)) = self.closed.front().copied() {
-            if now.saturating_duration_since(since) < CLOSE_TIMEOUT {
+            if since.is_some_and(|since| now.saturating_duration_since(since) < CLOSE_TIMEOUT) {
                 break;
             }
             self.closed.pop_front();
             match self.sessions.get(&id) {
                 // Whoever uses it has yet to take what came before the end.
-                Some(stream) if stream.held => self.closed.push_back((now, id)),
+                Some(stream) if stream.held => self.closed.push_back((Some(now), id)),
                 Some(_) => drop(self.sessions.remove(&id)),
                 None => {}
             }
@@ -62,12 +66,12 @@ impl Line {
     }
 
     /// Ends a session from the middle: both sides hear why.
-    pub(super) fn sever(&mut self, id: Id, closing: &Closing, now: Instant) {
+    pub(super) fn sever(&mut self, id: Id, closing: &Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
         stream.end = Some(closing.clone());
         if stream.closing.is_none() {
             stream.closing = Some(closing.clone());
-            self.closed.push_back((now, id));
+            self.closed.push_back((None, id));
             self.queue(id);
         }
         self.events.push_back(Event::Readable(id));

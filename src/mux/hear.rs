@@ -1,7 +1,5 @@
 //! What each frame of the other side does.
 
-use std::time::Instant;
-
 use super::frame::{Accepted, Denied, Frame, Hello, Id, Open};
 use super::line::{Event, Line, Side, Violation};
 use super::stream::{Stage, Stream};
@@ -12,7 +10,7 @@ impl Line {
     ///
     /// # Errors
     /// The connection is to be closed with 1002; what becomes of the sessions is the caller's to say.
-    pub fn handle(&mut self, frame: Frame, now: Instant) -> Result<(), Violation> {
+    pub fn handle(&mut self, frame: Frame) -> Result<(), Violation> {
         let parts = self.sync.take();
         match (frame, self.side()) {
             (Frame::Hello(hello), _) => self.hear_hello(hello)?,
@@ -30,7 +28,7 @@ impl Line {
             (Frame::Open(id, open), Side::Backend) => self.hear_open(id, open),
             (Frame::Ok(id, accepted), Side::Proxy) => self.hear_answer(id, Ok(accepted)),
             (Frame::Deny(id, denied), Side::Proxy) => self.hear_answer(id, Err(denied)),
-            (Frame::Message(id, seq, message), _) => self.hear_message(id, seq, message, now)?,
+            (Frame::Message(id, seq, message), _) => self.hear_message(id, seq, message)?,
             (Frame::Acks(acks), _) => {
                 for ack in acks {
                     if let Some(stream) = self.sessions.get_mut(&ack.id) {
@@ -129,7 +127,7 @@ impl Line {
         self.events.push_back(Event::Answered(id, answer));
     }
 
-    fn hear_message(&mut self, id: Id, seq: u64, message: Message, now: Instant) -> Result<(), Violation> {
+    fn hear_message(&mut self, id: Id, seq: u64, message: Message) -> Result<(), Violation> {
         let Some(stream) = self.sessions.get_mut(&id) else {
             self.refuse(id);
             return Ok(());
@@ -141,7 +139,7 @@ impl Line {
             return Err(Violation("a message behind its x"));
         }
         match stream.hear(seq, message, self.hello.max_message, &self.terms)? {
-            Some(fault) => self.sever(id, &fault, now),
+            Some(fault) => self.sever(id, &fault),
             None => self.events.push_back(Event::Readable(id)),
         }
         self.note_news(id);

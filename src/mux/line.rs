@@ -43,8 +43,8 @@ pub struct Line {
     pub(super) greeted: bool,
     /// Whether it has said all that must come before a session's frames.
     pub(super) flowing: bool,
-    /// Sessions that wait for the other side's `x`, and since when.
-    pub(super) closed: VecDeque<(Instant, Id)>,
+    /// Sessions that wait for the other side's `x`, and since when; nobody has looked since the last of them were closed.
+    pub(super) closed: VecDeque<(Option<Instant>, Id)>,
 }
 
 /// What concerns one session, or all.
@@ -183,10 +183,10 @@ impl Line {
     }
 
     /// Takes a message; only where there is [room](Self::poll_room).
-    pub fn send(&mut self, id: Id, message: Message, now: Instant) {
+    pub fn send(&mut self, id: Id, message: Message) {
         let max = self.theirs.as_ref().and_then(|theirs| theirs.max_message).or(self.hello.max_message);
         if max.is_some_and(|max| message.len() as u64 > max) {
-            self.sever(id, &TOO_LARGE, now);
+            self.sever(id, &TOO_LARGE);
         } else if let Some(stream) = self.sessions.get_mut(&id) {
             stream.send(message);
             self.queue(id);

@@ -43,7 +43,7 @@ fn exchange(proxy: &mut Line, backend: &mut Line, profile: Profile) -> Result<()
                 if from < to { [&mut *proxy, &mut *backend] } else { [&mut *backend, &mut *proxy] };
             while let Some(frame) = from.poll().or_else(|| from.acks()) {
                 let written = profile.encode(&frame);
-                to.handle(profile.decode(written).expect("what was written can be read"), now())?;
+                to.handle(profile.decode(written).expect("what was written can be read"))?;
                 moved = true;
             }
         }

@@ -108,7 +108,7 @@ impl World {
                 }
                 self.number += 1;
                 let message = Message::text(format!("{}{}", self.number, "x".repeat(len)));
-                self.lines[side].send(id, message.clone(), now());
+                self.lines[side].send(id, message.clone());
                 self.ledgers.entry((id, 1 - side)).or_default().sent.push(message);
             }
             Op::Take(at, backend) => {
@@ -122,7 +122,7 @@ impl World {
                 let Some(id) = pick(&self.open[side], at) else { return };
                 if !self.closed.contains(&(id, side)) {
                     self.closed.push((id, side));
-                    self.lines[side].close(id, Closing::new(4000, "told"), now());
+                    self.lines[side].close(id, Closing::new(4000, "told"));
                 }
             }
             Op::Deliver(backend, count) => {
@@ -160,7 +160,7 @@ impl World {
         for _ in 0..count {
             let Some(written) = self.wires[side].pop_front() else { return };
             let frame = self.profile.decode(written).expect("what was written can be read");
-            if let Err(violation) = self.lines[side].handle(frame.clone(), now()) {
+            if let Err(violation) = self.lines[side].handle(frame.clone()) {
                 panic!("side {side}: {violation}: {frame:?}");
             }
             while let Some(event) = self.lines[side].event() {
@@ -198,7 +198,7 @@ impl World {
             Some(Notice::Closed(closing)) => {
                 ledger.end = Some(closing);
                 self.closed.push((id, side));
-                self.lines[side].close(id, Closing::new(4000, "told"), now());
+                self.lines[side].close(id, Closing::new(4000, "told"));
             }
             None => return false,
         }

@@ -13,15 +13,15 @@ fn id(number: u64) -> Id {
 /// A proxy's line whose backend has said this, and a session on it.
 fn facing(mut proxy: Line, credit: u64, resume: bool) -> (Line, Id) {
     proxy.connect();
-    proxy.handle(Frame::Hello(Hello { credit, resume, ..Hello::default() }), now()).expect("sound");
+    proxy.handle(Frame::Hello(Hello { credit, resume, ..Hello::default() })).expect("sound");
     let id = proxy.open(opening()).expect("a number");
-    proxy.handle(Frame::Ok(id, Box::default()), now()).expect("sound");
+    proxy.handle(Frame::Ok(id, Box::default())).expect("sound");
     all(&mut proxy);
     (proxy, id)
 }
 
 fn hear(line: &mut Line, id: Id, seq: u64, message: &str) {
-    line.handle(Frame::Message(id, seq, text(message)), now()).expect("the connection lives");
+    line.handle(Frame::Message(id, seq, text(message))).expect("the connection lives");
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn sessions_take_turns() {
     let both = [session(&mut proxy, &mut backend), session(&mut proxy, &mut backend)];
     for word in ["a", "b"] {
         for id in both {
-            backend.send(id, text(word), now());
+            backend.send(id, text(word));
         }
     }
     let said: Vec<_> = all(&mut backend)
@@ -43,7 +43,7 @@ fn sessions_take_turns() {
 #[test]
 fn nothing_follows_an_x() {
     let (mut proxy, id) = facing(proxy(100), 100, true);
-    proxy.close(id, Closing::default(), now());
+    proxy.close(id, Closing::default());
     assert_eq!(all(&mut proxy), [Frame::Close(id, 0, Closing::default())]);
     proxy.move_to(id, "websocket");
     assert_eq!(all(&mut proxy), []);
@@ -52,20 +52,20 @@ fn nothing_follows_an_x() {
 #[test]
 fn what_waits_is_dropped_behind_the_other_sides_x() {
     let (mut proxy, id) = facing(proxy(100), 100, true);
-    proxy.send(id, text("nobody wants it"), now());
-    proxy.handle(Frame::Close(id, 0, Closing::new(4000, "enough")), now()).expect("sound");
+    proxy.send(id, text("nobody wants it"));
+    proxy.handle(Frame::Close(id, 0, Closing::new(4000, "enough"))).expect("sound");
     assert!(matches!(all(&mut proxy)[..], [Frame::Close(closed, 0, _)] if closed == id));
-    assert!(proxy.handle(Frame::Message(id, 1, text("?")), now()).is_err(), "a message behind its x");
+    assert!(proxy.handle(Frame::Message(id, 1, text("?"))).is_err(), "a message behind its x");
 }
 
 #[test]
 fn a_closed_session_takes_nothing_and_hands_on_nothing() {
     let (mut proxy, id) = facing(proxy(100), 100, true);
     hear(&mut proxy, id, 1, "before");
-    proxy.close(id, Closing::default(), now());
+    proxy.close(id, Closing::default());
     hear(&mut proxy, id, 2, "crossed");
     assert_eq!(proxy.take(id), None);
-    proxy.handle(Frame::Close(id, 2, Closing::default()), now()).expect("both have arrived");
+    proxy.handle(Frame::Close(id, 2, Closing::default())).expect("both have arrived");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn empty_messages_are_bounded_in_both_directions() {
     let (mut proxy, id) = facing(proxy(100), 100, true);
     let mut sent = 0;
     while proxy.poll_room(id) {
-        proxy.send(id, text(""), now());
+        proxy.send(id, text(""));
         sent += 1;
         assert!(sent <= 1 << 16);
     }
@@ -156,13 +156,13 @@ fn either_side_turns_credit_and_resume_off() {
     line.terms.window = 100;
     for _ in 0..2 {
         assert!(line.poll_room(id), "credit is off");
-        line.send(id, text("two words"), now());
+        line.send(id, text("two words"));
     }
     assert!(facing(without(1), 5, true).0.resumes());
     assert!(!facing(without(0), 5, true).0.resumes(), "the proxy never comes back");
     let mut backend = backend(100, true);
     let hello = Hello { epoch: "epoch".to_owned(), credit: 100, ..Hello::default() };
-    backend.handle(Frame::Hello(hello), now()).expect("sound");
+    backend.handle(Frame::Hello(hello)).expect("sound");
     assert!(!backend.resumes(), "its proxy never comes back");
 }
 
@@ -171,18 +171,18 @@ fn a_client_that_was_early_has_the_credit_of_the_first_hello() {
     let mut proxy = proxy(100);
     let id = proxy.open(opening()).expect("a number");
     proxy.connect();
-    proxy.handle(Frame::Hello(Hello { credit: 4, ..Hello::default() }), now()).expect("sound");
-    proxy.handle(Frame::Ok(id, Box::default()), now()).expect("sound");
+    proxy.handle(Frame::Hello(Hello { credit: 4, ..Hello::default() })).expect("sound");
+    proxy.handle(Frame::Ok(id, Box::default())).expect("sound");
     assert!(proxy.poll_room(id));
-    proxy.send(id, text("four"), now());
+    proxy.send(id, text("four"));
     assert!(!proxy.poll_room(id));
 }
 
 #[test]
 fn a_lower_limit_is_ignored() {
     let (mut proxy, id) = facing(proxy(100), 5, true);
-    proxy.handle(Frame::Acks(vec![Ack { id, seq: 0, limit: 3 }]), now()).expect("sound");
-    proxy.send(id, text("four"), now());
+    proxy.handle(Frame::Acks(vec![Ack { id, seq: 0, limit: 3 }])).expect("sound");
+    proxy.send(id, text("four"));
     assert!(proxy.poll_room(id), "five were granted");
 }
 
@@ -190,7 +190,7 @@ fn a_lower_limit_is_ignored() {
 fn a_question_that_comes_twice_has_its_answer_twice() {
     let (mut proxy, mut backend) = pair(100);
     let id = session(&mut proxy, &mut backend);
-    backend.handle(Frame::Open(id, Box::new(opening())), now()).expect("sound");
+    backend.handle(Frame::Open(id, Box::new(opening()))).expect("sound");
     assert_eq!(all(&mut backend), [Frame::Ok(id, Box::default())]);
     assert_eq!(events(&mut backend), [], "it opens nothing");
 }
@@ -199,16 +199,16 @@ fn a_question_that_comes_twice_has_its_answer_twice() {
 fn only_the_first_answer_counts() {
     let (mut proxy, id) = facing(proxy(100), 100, true);
     events(&mut proxy);
-    proxy.handle(Frame::Deny(id, Box::new(denied())), now()).expect("sound");
-    proxy.handle(Frame::Ok(id, Box::default()), now()).expect("sound");
+    proxy.handle(Frame::Deny(id, Box::new(denied()))).expect("sound");
+    proxy.handle(Frame::Ok(id, Box::default())).expect("sound");
     assert!(events(&mut proxy).is_empty() && proxy.is_open(id));
 }
 
 #[test]
 fn an_ok_for_a_stranger_is_answered_and_a_deny_is_not() {
     let (mut proxy, _) = facing(proxy(100), 100, true);
-    proxy.handle(Frame::Ok(id(70), Box::default()), now()).expect("sound");
-    proxy.handle(Frame::Deny(id(71), Box::new(denied())), now()).expect("sound");
+    proxy.handle(Frame::Ok(id(70), Box::default())).expect("sound");
+    proxy.handle(Frame::Deny(id(71), Box::new(denied()))).expect("sound");
     assert_eq!(all(&mut proxy), [Frame::Close(id(70), 0, Closing::new(1001, "unknown session"))]);
 }
 
@@ -219,7 +219,7 @@ fn an_x_instead_of_an_answer_is_one() {
     all(&mut proxy);
     events(&mut proxy);
     let closing = Closing::new(1011, "broken");
-    proxy.handle(Frame::Close(asked, 0, closing.clone()), now()).expect("sound");
+    proxy.handle(Frame::Close(asked, 0, closing.clone())).expect("sound");
     assert!(events(&mut proxy).contains(&Event::Unanswered(asked, closing)));
 }
 

@@ -19,9 +19,9 @@ fn messages_before_a_close_arrive_before_it() {
     let id = session(&mut proxy, &mut backend);
     for word in ["a", "b"] {
         assert!(backend.poll_room(id));
-        backend.send(id, text(word), now());
+        backend.send(id, text(word));
     }
-    backend.close(id, Closing::new(4001, "enough"), now());
+    backend.close(id, Closing::new(4001, "enough"));
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     let expected = [
         Notice::Message(text("a")),
@@ -29,7 +29,7 @@ fn messages_before_a_close_arrive_before_it() {
         Notice::Closed(Closing::new(4001, "enough")),
     ];
     assert_eq!(taken(&mut proxy, id), expected);
-    proxy.close(id, Closing::default(), now());
+    proxy.close(id, Closing::default());
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     assert_eq!((proxy.sessions.len(), backend.sessions.len()), (0, 0));
 }
@@ -41,7 +41,7 @@ fn a_sender_stops_at_its_limit_and_goes_on_when_the_reader_has_taken_half() {
     let other = session(&mut proxy, &mut backend);
     for _ in 0..3 {
         assert!(backend.poll_room(id));
-        backend.send(id, text("four"), now());
+        backend.send(id, text("four"));
     }
     assert!(!backend.poll_room(id), "twelve bytes are above ten");
     exchange(&mut proxy, &mut backend, Profile::Binary).expect("sound");
@@ -61,7 +61,7 @@ fn a_message_over_its_credit_closes_its_session_alone() {
     let id = session(&mut proxy, &mut backend);
     let other = session(&mut proxy, &mut backend);
     for seq in 1..=3 {
-        proxy.handle(Frame::Message(id, seq, text("seven..")), now()).expect("the connection lives");
+        proxy.handle(Frame::Message(id, seq, text("seven.."))).expect("the connection lives");
     }
     let notices = taken(&mut proxy, id);
     assert_eq!(notices.last(), Some(&Notice::Closed(Closing::new(1008, "over its credit"))));
@@ -76,11 +76,11 @@ fn a_message_too_large_closes_its_session_on_either_side() {
     for from_proxy in [true, false] {
         let id = session(&mut proxy, &mut backend);
         let line = if from_proxy { &mut proxy } else { &mut backend };
-        line.send(id, Message::text("x".repeat(10_001)), now());
+        line.send(id, Message::text("x".repeat(10_001)));
         exchange(&mut proxy, &mut backend, Profile::Binary).expect("sound");
         for line in [&mut proxy, &mut backend] {
             assert_eq!(taken(line, id), [Notice::Closed(Closing::new(1009, "message too large"))]);
-            line.close(id, Closing::default(), now());
+            line.close(id, Closing::default());
         }
         exchange(&mut proxy, &mut backend, Profile::Binary).expect("sound");
         assert_eq!((proxy.sessions.len(), backend.sessions.len()), (0, 0));
@@ -91,21 +91,21 @@ fn a_message_too_large_closes_its_session_on_either_side() {
 fn a_backend_without_credit_is_bounded_all_the_same() {
     let mut proxy = proxy(10);
     proxy.connect();
-    proxy.handle(Frame::Hello(Hello::default()), now()).expect("sound");
+    proxy.handle(Frame::Hello(Hello::default())).expect("sound");
     let mut begin = || {
         let id = proxy.open(opening()).expect("a number");
-        proxy.handle(Frame::Ok(id, Box::default()), now()).expect("sound");
+        proxy.handle(Frame::Ok(id, Box::default())).expect("sound");
         id
     };
     let (id, other) = (begin(), begin());
     for seq in 1..=3 {
-        proxy.handle(Frame::Message(id, seq, text("seven..")), now()).expect("the connection lives");
+        proxy.handle(Frame::Message(id, seq, text("seven.."))).expect("the connection lives");
     }
     assert_eq!(taken(&mut proxy, id).last(), Some(&Notice::Closed(Closing::new(1008, "over its credit"))));
     assert_eq!(proxy.acks(), None, "it takes no part");
     for _ in 0..2 {
         assert!(proxy.poll_room(other));
-        proxy.send(other, text("seven.."), now());
+        proxy.send(other, text("seven.."));
     }
     assert!(!proxy.poll_room(other), "what nobody has written is bounded as well");
     while proxy.poll().is_some() {}
@@ -117,9 +117,9 @@ fn an_unknown_session_is_closed_once_and_its_close_ignored() {
     let (mut proxy, _) = pair(100);
     let id = Id::new(77).expect("in range");
     for seq in 1..=3 {
-        proxy.handle(Frame::Message(id, seq, text("?")), now()).expect("the connection lives");
+        proxy.handle(Frame::Message(id, seq, text("?"))).expect("the connection lives");
     }
-    proxy.handle(Frame::Close(id, 9, Closing::default()), now()).expect("the connection lives");
+    proxy.handle(Frame::Close(id, 9, Closing::default())).expect("the connection lives");
     assert_eq!(proxy.poll(), Some(Frame::Close(id, 0, Closing::new(1001, "unknown session"))));
     assert_eq!(proxy.poll(), None);
 }
@@ -128,7 +128,7 @@ fn an_unknown_session_is_closed_once_and_its_close_ignored() {
 fn what_breaks_the_protocol_is_a_violation() {
     let hello = || Frame::Hello(Hello { epoch: "epoch".to_owned(), ..Hello::default() });
     let mut stranger = backend(10, false);
-    assert!(stranger.handle(Frame::Drain(1), now()).is_err(), "no hello");
+    assert!(stranger.handle(Frame::Drain(1)).is_err(), "no hello");
     let (mut proxy, mut backend) = pair(100);
     let id = session(&mut proxy, &mut backend);
     let frames = [
@@ -141,13 +141,13 @@ fn what_breaks_the_protocol_is_a_violation() {
         sync(None, false),
     ];
     for frame in frames {
-        assert!(proxy.handle(frame.clone(), now()).is_err(), "{frame:?}");
+        assert!(proxy.handle(frame.clone()).is_err(), "{frame:?}");
     }
     for frame in [Frame::Ok(id, Box::default()), hello()] {
-        assert!(backend.handle(frame.clone(), now()).is_err(), "{frame:?}");
+        assert!(backend.handle(frame.clone()).is_err(), "{frame:?}");
     }
     let asked = proxy.open(opening()).expect("a number");
-    assert!(proxy.handle(Frame::Message(asked, 1, text("before its ok")), now()).is_err());
+    assert!(proxy.handle(Frame::Message(asked, 1, text("before its ok"))).is_err());
 }
 
 #[test]
@@ -161,16 +161,16 @@ fn nothing_is_said_or_heard_before_hello_and_sync() {
         line.drain(1);
         line.connect();
     }
-    assert!(proxy.handle(Frame::Message(id, 1, text("before hello")), now()).is_err());
+    assert!(proxy.handle(Frame::Message(id, 1, text("before hello"))).is_err());
     while let Some(frame @ Frame::Hello(_)) = proxy.poll() {
-        backend.handle(frame, now()).expect("sound");
+        backend.handle(frame).expect("sound");
     }
     backend.deny(asked, denied());
     let said: Vec<Frame> = std::iter::from_fn(|| backend.poll()).collect();
     let [hello @ Frame::Hello(_)] = &said[..] else { panic!("{said:?}") };
-    proxy.handle(hello.clone(), now()).expect("sound");
+    proxy.handle(hello.clone()).expect("sound");
     for line in [&mut proxy, &mut backend] {
-        assert!(line.handle(Frame::Message(id, 1, text("before sync")), now()).is_err());
+        assert!(line.handle(Frame::Message(id, 1, text("before sync"))).is_err());
     }
 }
 
@@ -187,12 +187,12 @@ fn a_client_that_gave_up_is_taken_back() {
     let (mut proxy, mut backend) = pair(100);
     let id = proxy.open(opening()).expect("a number");
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
-    proxy.close(id, Closing::new(1001, "too slow"), now());
+    proxy.close(id, Closing::new(1001, "too slow"));
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     assert_eq!(taken(&mut backend, id), [Notice::Closed(Closing::new(1001, "too slow"))]);
     backend.accept(id, Accepted::default());
     assert_eq!(backend.poll(), None, "no ok follows an x");
-    backend.close(id, Closing::default(), now());
+    backend.close(id, Closing::default());
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     assert_eq!((proxy.sessions.len(), backend.sessions.len()), (0, 0));
 }
@@ -205,7 +205,7 @@ fn a_side_that_does_not_read_its_answers_is_not_to_be_heard() {
         number += 1;
         assert!(number < 10_000, "the answers pile up");
         let id = Id::new(number).expect("in range");
-        proxy.handle(Frame::Message(id, 1, text("?")), now()).expect("the connection lives");
+        proxy.handle(Frame::Message(id, 1, text("?"))).expect("the connection lives");
     }
     assert!(number > 1000, "a burst is nothing");
     proxy.poll();
@@ -216,7 +216,7 @@ fn a_side_that_does_not_read_its_answers_is_not_to_be_heard() {
 fn a_client_that_gave_up_before_it_was_written_is_never_heard_of() {
     let mut proxy = proxy(100);
     let id = proxy.open(opening()).expect("a number");
-    proxy.close(id, Closing::default(), now());
+    proxy.close(id, Closing::default());
     assert!(proxy.is_empty());
 }
 
@@ -225,7 +225,7 @@ fn a_backend_that_forgot_everything_ends_every_session_with_a_reason() {
     let (mut proxy, mut first) = pair(100);
     let id = session(&mut proxy, &mut first);
     let closed = session(&mut proxy, &mut first);
-    proxy.close(closed, Closing::default(), now());
+    proxy.close(closed, Closing::default());
     let asked = proxy.open(opening()).expect("a number");
     let _ = std::iter::from_fn(|| proxy.poll()).count();
     proxy.disconnect();
@@ -244,7 +244,8 @@ fn a_session_that_waits_too_long_for_an_x_is_forgotten() {
     let (mut proxy, mut backend) = pair(100);
     let id = session(&mut proxy, &mut backend);
     let start = now();
-    proxy.close(id, Closing::default(), start);
+    proxy.close(id, Closing::default());
+    proxy.tidy(start);
     proxy.tidy(start + std::time::Duration::from_secs(59));
     assert_eq!(proxy.sessions.len(), 1);
     proxy.tidy(start + std::time::Duration::from_mins(1));
@@ -256,11 +257,12 @@ fn a_session_that_was_severed_is_forgotten_too_however_long_its_client_takes() {
     let (mut proxy, mut backend) = pair(100);
     let id = session(&mut proxy, &mut backend);
     let start = now();
-    proxy.send(id, Message::text("x".repeat(10_001)), start);
+    proxy.send(id, Message::text("x".repeat(10_001)));
     let minutes = |count| start + std::time::Duration::from_mins(count);
+    proxy.tidy(start);
     proxy.tidy(minutes(1));
     assert_eq!(proxy.take(id), Some(Notice::Closed(Closing::new(1009, "message too large"))));
-    proxy.close(id, Closing::default(), minutes(1));
+    proxy.close(id, Closing::default());
     proxy.tidy(minutes(2));
     assert_eq!(proxy.sessions.len(), 0);
 }
@@ -285,10 +287,10 @@ fn a_long_list_is_told_in_parts() {
 fn session_quietly(proxy: &mut Line, backend: &mut Line) {
     let id = proxy.open(opening()).expect("a number");
     while let Some(frame) = proxy.poll() {
-        backend.handle(frame, now()).expect("sound");
+        backend.handle(frame).expect("sound");
     }
     backend.accept(id, Accepted::default());
     while let Some(frame) = backend.poll() {
-        proxy.handle(frame, now()).expect("sound");
+        proxy.handle(frame).expect("sound");
     }
 }

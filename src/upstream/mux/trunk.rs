@@ -129,7 +129,7 @@ impl Trunk {
     /// Takes a message; only after [`poll_ready`](Self::poll_ready) said yes.
     pub fn send(&self, id: Id, message: Message) {
         let mut state = self.lock();
-        state.line.send(id, message, now());
+        state.line.send(id, message);
         state.dispatch(&self.news);
         state.wake_pump();
     }
@@ -158,7 +158,7 @@ impl Trunk {
     pub fn close(&self, id: Id, closing: Closing) {
         let mut state = self.lock();
         if state.users.remove(&id).is_some() {
-            state.line.close(id, closing, now());
+            state.line.close(id, closing);
             state.wake_pump();
             if state.users.is_empty() {
                 self.news.notify_waiters();
@@ -252,7 +252,7 @@ impl Trunk {
 
     pub(super) fn handle(&self, connection: Connection, frame: Frame) -> Result<(), Violation> {
         let Some(mut state) = self.lock_for(connection) else { return Ok(()) };
-        let handled = state.line.handle(frame, now());
+        let handled = state.line.handle(frame);
         state.dispatch(&self.news);
         handled
     }

@@ -12,7 +12,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
@@ -128,7 +128,7 @@ pub fn joined(first: Bytes, second: Bytes) -> Bytes {
 
 /// Reads as much as there is, and keeps in `ahead` what `buf` has no room for: most of what a small buffer costs is asking
 /// the system again, and tungstenite's has the less room the more has been read since it was last renewed.
-fn read_ahead(
+fn poll_read_ahead(
     stream: &mut TcpStream,
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
@@ -223,7 +223,9 @@ impl AsyncRead for Duplex {
         let this = self.get_mut();
         if !this.ahead.is_empty() {
             let len = this.ahead.len().min(buf.remaining());
-            buf.put_slice(&this.ahead.split_to(len));
+            buf.put_slice(&this.ahead[..len]);
+            // Not split, which would take a counter for the two halves.
+            this.ahead.advance(len);
             if this.ahead.is_empty() {
                 // What is empty would keep its memory all the same.
                 this.ahead = Bytes::new();
@@ -232,7 +234,7 @@ impl AsyncRead for Duplex {
         }
         match &mut this.carrier {
             Carrier::Tcp(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
-                read_ahead(stream, cx, buf, &mut this.ahead)
+                poll_read_ahead(stream, cx, buf, &mut this.ahead)
             }
             Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),

@@ -43,7 +43,7 @@ pub struct Line {
     pub(super) greeted: bool,
     /// Whether it has said all that must come before a session's frames.
     pub(super) flowing: bool,
-    /// Sessions that wait for the other side's `x`, and since when; nobody has looked since the last of them were closed.
+    /// Sessions that wait for the other side's `x`, and since when, which the next [`tidy`](Line::tidy) writes down.
     pub(super) closed: VecDeque<(Option<Instant>, Id)>,
 }
 

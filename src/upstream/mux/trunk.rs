@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::mux::{Accepted, ById, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
 use crate::packet::{Closing, Message};
@@ -273,7 +274,7 @@ impl Trunk {
     }
 
     pub(super) fn tidy(&self) {
-        self.lock().line.tidy(now());
+        self.lock().line.tidy(Instant::now().into_std());
     }
 
     fn lock_for(&self, connection: Connection) -> Option<MutexGuard<'_, State>> {
@@ -352,7 +353,3 @@ pub struct Over;
 
 /// How many clients may wait for us to look at them: some turns of the pump's.
 const ARRIVALS_MAX: usize = 1024;
-
-fn now() -> std::time::Instant {
-    tokio::time::Instant::now().into_std()
-}

@@ -8,6 +8,7 @@
 mod namespaces;
 mod new_client;
 mod old_client;
+mod output;
 pub mod packet;
 mod query;
 mod refusal;
@@ -18,4 +19,5 @@ mod tests;
 mod translator;
 mod wires;
 
-pub use translator::{Fault, Out, Peer, Translator};
+pub use output::{Fault, Out, Peer};
+pub use translator::Translator;

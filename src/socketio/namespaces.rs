@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::translator::Fault;
+use super::output::Fault;
 
 /// How far a namespace is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

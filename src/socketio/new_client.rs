@@ -7,12 +7,12 @@
 use serde_json::json;
 
 use super::namespaces::{NAME_MAX, Namespaces, Stage};
+use super::output::{Fault, Peer};
 use super::packet::{Head, Kind, ROOT, write};
 use super::query;
 use super::refusal;
 use super::root::{Backend, Client, Root};
 use super::shelf::Shelf;
-use super::translator::{Fault, Peer};
 use super::wires::{Fate, Wires};
 use crate::packet::Message;
 

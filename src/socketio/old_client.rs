@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::namespaces::{Namespaces, Stage};
+use super::output::{Fault, Out, Peer};
 use super::packet::{Head, Kind, ROOT, write};
 use super::query;
 use super::refusal;
-use super::translator::{Fault, Out, Peer};
 use super::wires::{Fate, Wires};
 use crate::packet::Text;
 

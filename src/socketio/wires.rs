@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::output::{Fault, Out, Peer};
 use super::shelf::Shelf;
-use super::translator::{Fault, Out, Peer};
 use crate::packet::Message;
 
 /// What becomes of a packet, and of the attachments behind it.

@@ -159,5 +159,10 @@ pub struct Held {
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
+/// The other side does not keep to the protocol: the connection is closed with 1002 and this reason.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Violation(pub &'static str);
+
 /// The longest name of an epoch, in bytes.
 const EPOCH_LEN_MAX: usize = 128;

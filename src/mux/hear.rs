@@ -1,7 +1,7 @@
 //! What each frame of the other side does.
 
-use super::frame::{Accepted, Denied, Frame, Hello, Id, Open};
-use super::line::{Event, Line, Side, Violation};
+use super::frame::{Accepted, Denied, Frame, Hello, Id, Open, Violation};
+use super::line::{Event, Line, Side};
 use super::stream::{Stage, Stream};
 use crate::packet::{Closing, Message};
 

@@ -77,11 +77,6 @@ pub enum Notice {
     Closed(Closing),
 }
 
-/// The other side does not keep to the protocol: the connection is closed with 1002 and this reason.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Violation(pub &'static str);
-
 impl Line {
     /// A new epoch; `hello` is what this side says on every connection.
     pub fn new(side: Side, hello: Hello) -> Self {

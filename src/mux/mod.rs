@@ -17,6 +17,6 @@ mod sync;
 #[cfg(test)]
 mod tests;
 
-pub use frame::{Accepted, Ack, ById, Denied, Frame, Held, Hello, Id, Malformed, Open};
-pub use line::{Event, Line, Notice, Side, Violation};
+pub use frame::{Accepted, Ack, ById, Denied, Frame, Held, Hello, Id, Malformed, Open, Violation};
+pub use line::{Event, Line, Notice, Side};
 pub use profile::{Profile, Written};

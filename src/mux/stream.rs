@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{Accepted, Ack, Frame, Held, Id, Open};
-use super::line::Violation;
+use super::frame::{Accepted, Ack, Frame, Held, Id, Open, Violation};
 use crate::packet::{Closing, Message};
 
 /// What decides about every session of a line alike.

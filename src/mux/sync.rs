@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::ends::unknown;
-use super::frame::{Frame, Held, Id};
-use super::line::{Line, Side, Violation};
+use super::frame::{Frame, Held, Id, Violation};
+use super::line::{Line, Side};
 use super::stream::Stage;
 use crate::packet::Closing;
 

@@ -3,6 +3,7 @@
 //! Each dialect is a folder and one line in [`DIALECTS`].
 
 pub mod engineio;
+mod table;
 pub mod websocket;
 
 use std::fmt;
@@ -18,14 +19,7 @@ use crate::end::End;
 use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
 use crate::session::{Packets, Policy};
 use crate::upstream::Refused;
-
-/// Every dialect that a route can name.
-pub static DIALECTS: &[&dyn Dialect] = &[&engineio::EngineIo, &websocket::WebSocket];
-
-/// The dialect of this name.
-pub fn find(name: &str) -> Option<&'static dyn Dialect> {
-    DIALECTS.iter().copied().find(|dialect| dialect.name() == name)
-}
+pub use table::{DIALECTS, find};
 
 /// How one kind of client speaks.
 pub trait Dialect: Sync + fmt::Debug {

@@ -120,6 +120,13 @@ impl Default for Metrics {
     }
 }
 
+/// A meter that nobody reads, for tests.
+impl Default for Meter {
+    fn default() -> Self {
+        Metrics::new().route("", "")
+    }
+}
+
 /// Counts for one kind of listener.
 #[derive(Clone, Debug)]
 pub struct Connections {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::Metrics;
 use super::family::{Family, Labels};
 use super::sizes::{Sizes, Waits};
 use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
@@ -108,13 +107,6 @@ impl Meter {
     pub fn batch(&self, packets: usize, bytes: usize) {
         self.0.batch_packets.observe(packets);
         self.0.batch_bytes.observe(bytes);
-    }
-}
-
-/// A meter that nobody reads, for tests.
-impl Default for Meter {
-    fn default() -> Self {
-        Metrics::new().route("", "")
     }
 }
 

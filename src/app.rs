@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::{Config, Log, Source};
 use crate::dialect;
@@ -31,7 +32,7 @@ pub fn run(config: Config, source: &Source) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
     };
-    let code = match runtime.block_on(serve(config)) {
+    let code = match runtime.block_on(serve_or_fail(config, Vital::default())) {
         Ok(End::Clean) => ExitCode::SUCCESS,
         Ok(End::Cut) => ExitCode::FAILURE,
         Err(error) => fail(&error),
@@ -49,23 +50,31 @@ enum End {
     Cut,
 }
 
-async fn serve(config: Config) -> anyhow::Result<End> {
-    let drain = Drain::listen().context("cannot handle signals")?;
+/// Serves until a drain is over, or until a task has panicked that nobody could do without: a process that is half dead is
+/// of less use than one that is started anew.
+async fn serve_or_fail(config: Config, vital: Vital) -> anyhow::Result<End> {
+    tokio::select! {
+        ended = serve(config, &vital) => ended,
+        () = vital.failed() => Err(anyhow::anyhow!("a vital task panicked")),
+    }
+}
+
+async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
+    let drain = Drain::listen(vital).context("cannot handle signals")?;
     let metrics = Metrics::new();
     metrics.sessions_limit(config.server.max_sessions);
     let public = Server::bind(&config.server).await.context("[server]")?;
     let admin_settings = Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() };
     let admin = Server::bind(&admin_settings).await.context("[admin]")?;
 
-    let (work, helpers) = (Work::default(), TaskTracker::new());
-    let stop_helpers = CancellationToken::new();
+    let work = Work::default();
+    let helpers = Background { vital: vital.clone(), ..Background::default() };
     let registry = Registry::new(config.server.max_sessions);
-    helpers.spawn(registry.clone().keep_house(stop_helpers.clone()));
+    helpers.spawn_vital("the house-keeping of sessions", registry.clone().keep_house(helpers.stop.clone()));
     let plant = Plant {
         registry: registry.clone(),
         work: work.clone(),
         helpers: helpers.clone(),
-        stop_helpers: stop_helpers.clone(),
         draining: drain.started.clone(),
         metrics: metrics.clone(),
     };
@@ -84,10 +93,10 @@ async fn serve(config: Config) -> anyhow::Result<End> {
         let client = Client { peer: info.peer, secure: info.secure };
         Stack::new(Arc::clone(&shared), client, info.patience)
     };
-    public.serve(make, &work.connections, &signals, &metrics.connections(Listener::Public));
+    public.serve(make, &work.connections, vital, &signals, &metrics.connections(Listener::Public));
     let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams.clone()));
     let make = move |_: ConnectInfo| service.clone();
-    admin.serve(make, &helpers, &admin_signals, &metrics.connections(Listener::Admin));
+    admin.serve(make, &helpers.tracker, vital, &admin_signals, &metrics.connections(Listener::Admin));
 
     drain.started.cancelled().await;
     metrics.draining();
@@ -101,9 +110,9 @@ async fn serve(config: Config) -> anyhow::Result<End> {
     };
     signals.cut.cancel();
     admin_signals.end.cancel();
-    stop_helpers.cancel();
-    helpers.close();
-    let _ = timeout_at(Instant::now() + HELPERS_TIMEOUT, helpers.wait()).await;
+    helpers.stop.cancel();
+    helpers.tracker.close();
+    let _ = timeout_at(Instant::now() + HELPERS_TIMEOUT, helpers.tracker.wait()).await;
     tracing::info!(clean, "stopped");
     Ok(if clean { End::Clean } else { End::Cut })
 }
@@ -142,8 +151,7 @@ struct Work {
 struct Plant {
     registry: Registry,
     work: Work,
-    helpers: TaskTracker,
-    stop_helpers: CancellationToken,
+    helpers: Background,
     draining: CancellationToken,
     metrics: Metrics,
 }
@@ -155,7 +163,7 @@ impl Plant {
     fn build(&self, config: &Config) -> anyhow::Result<(Shared, Upstreams)> {
         let mut upstreams = Upstreams::new();
         for (name, settings) in &config.upstreams {
-            let upstream = upstream::build(settings, self.helpers.clone(), self.stop_helpers.clone())
+            let upstream = upstream::build(settings, self.helpers.clone())
                 .with_context(|| format!("[upstreams.{name}]"))?;
             upstreams.push((name.clone(), upstream));
         }
@@ -254,6 +262,8 @@ fn readiness(draining: &CancellationToken, upstreams: Upstreams) -> Readiness {
 
 fn start_log(log: &Log) {
     let builder = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
+    // Where the log can't be written, its error can't either: the subscriber's way to say so panics.
+    let builder = builder.log_internal_errors(false);
     // A second subscriber can only be a test's own.
     let _ = if log.json {
         builder.json().try_init()
@@ -280,3 +290,21 @@ const MUX: &str = "mux";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vital_task_that_panics_ends_the_process_with_1() {
+        let text = "[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n[[routes]]\npath = '/'\n\
+                    dialect = 'http'\nupstream = 'b'\n[upstreams.b]\nkind = 'http'\nurl = 'http://127.0.0.1:1'\n";
+        let config = Config::parse(text, "this test", std::iter::empty()).unwrap();
+        let vital = Vital::default();
+        let served = serve_or_fail(config, vital.clone());
+        let panics = vital.guard("a task of this test", async { panic!("on purpose") });
+        let (ended, ()) = tokio::join!(served, panics);
+        let error = ended.map(drop).unwrap_err();
+        assert_eq!(fail(&error), ExitCode::FAILURE, "{error:#}");
+    }
+}

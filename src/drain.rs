@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::background::Vital;
 use crate::bridge::Registry;
 
 /// The two decisions to stop, each taken once. Whoever else may take them cancels the token.
@@ -27,14 +28,14 @@ impl Drain {
     ///
     /// # Errors
     /// The operating system did not let signals be handled.
-    pub fn listen() -> io::Result<Self> {
+    pub fn listen(vital: &Vital) -> io::Result<Self> {
         let signals = Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         };
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
-        listening.spawn(obey(signals, started.clone(), cut.clone()));
+        listening.spawn(vital.guard("the handling of signals", obey(signals, started.clone(), cut.clone())));
         Ok(Self { started, cut, _listening: listening })
     }
 }
@@ -139,7 +140,7 @@ mod tests {
 
     #[tokio::test]
     async fn real_signals_of_either_kind_are_heard() {
-        let drain = Drain::listen().unwrap();
+        let drain = Drain::listen(&Vital::default()).unwrap();
         send("TERM");
         timeout(PATIENCE, drain.started.cancelled()).await.expect("SIGTERM starts the drain");
         assert!(!drain.cut.is_cancelled());

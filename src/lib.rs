@@ -3,6 +3,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;
+pub mod background;
 pub mod bridge;
 pub mod carrier;
 pub mod chain;

@@ -1,6 +1,7 @@
 //! Finds a session by its id, and says how many there may be.
 
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -140,7 +141,11 @@ impl Registry {
             }
             let sessions = self.sessions.clone();
             // Many removals at once can take long; no session waits for it.
-            let _ = tokio::task::spawn_blocking(move || sessions.run_pending_tasks()).await;
+            if let Err(error) = tokio::task::spawn_blocking(move || sessions.run_pending_tasks()).await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                resume_unwind(panic);
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::Vital;
 use crate::duplex::{Patience, set_keepalive};
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
@@ -60,12 +61,19 @@ impl Server {
         &self.addresses
     }
 
-    /// Accepts connections and serves each with what `make` makes for it, in tasks of `tracker`, until told to end.
+    /// Accepts connections and serves each with what `make` makes for it, in tasks of `tracker`, until told to end; the
+    /// accept loops are `vital`.
     ///
     /// It returns at once; the tracker is empty again when the last connection is gone. An upgraded connection is its
     /// service's own. A service's error drops its connection without an answer.
-    pub fn serve<M, S>(self, make: M, tracker: &TaskTracker, signals: &Signals, connections: &Connections)
-    where
+    pub fn serve<M, S>(
+        self,
+        make: M,
+        tracker: &TaskTracker,
+        vital: &Vital,
+        signals: &Signals,
+        connections: &Connections,
+    ) where
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
         S: Serve,
     {
@@ -91,7 +99,7 @@ impl Server {
                 ending: ending.clone(),
                 connections: connections.clone(),
             };
-            tracker.spawn(accepting.run(start));
+            tracker.spawn(vital.guard("an accept loop", accepting.run(start)));
         }
     }
 }

@@ -219,7 +219,7 @@ impl Running {
         let server = Server::bind(&settings).await.unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
         let addresses = server.local_addrs().to_vec();
-        server.serve(make, &tracker, &signals, &metrics.connections(Listener::Public));
+        server.serve(make, &tracker, &Vital::default(), &signals, &metrics.connections(Listener::Public));
         tracker.close();
         Self { addresses, signals, tracker, metrics }
     }

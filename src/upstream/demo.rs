@@ -23,10 +23,9 @@ use socketioxide::adapter::Adapter;
 use socketioxide::extract::{AckSender, Data, SocketRef};
 use socketioxide::handler::{FromMessageParts, Value};
 use tokio::io::DuplexStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::site::Site;
+use crate::background::Background;
 use crate::carrier::Versions;
 use crate::duplex::Duplex;
 use crate::upstream::dial::Deadline;
@@ -49,24 +48,18 @@ pub(super) struct Demo {
 pub(super) struct Embedded {
     serve: Serve,
     target: Target,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
+    background: Background,
 }
 
 /// Speaks HTTP over one pipe until its end, or until it is upgraded.
 type Serve = Box<dyn Fn(DuplexStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 impl Demo {
-    pub(super) fn new(
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Self, BuildError> {
+    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
         let url = Uri::from_static("ws://demo/socket.io/");
         let target = Target::new(&url).ok_or(BuildError::Url(url))?;
-        let (theirs, life) = (tracker.clone(), cancel.clone());
-        let embedded = Arc::new(Embedded { serve: build_server(), target, tracker: theirs, cancel: life });
-        let forwarder = Forwarder::new(Source::Demo(Arc::clone(&embedded)), settings, tracker, cancel);
+        let embedded = Arc::new(Embedded { serve: build_server(), target, background: background.clone() });
+        let forwarder = Forwarder::new(Source::Demo(Arc::clone(&embedded)), settings, background);
         Ok(Self { embedded, forwarder, settings: settings.clone() })
     }
 
@@ -113,8 +106,8 @@ impl Embedded {
     /// A new connection to the server.
     pub(super) fn connect(&self) -> Duplex {
         let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
-        let (life, served) = (self.cancel.clone(), (self.serve)(theirs));
-        self.tracker.spawn(async move { life.run_until_cancelled(served).await });
+        let (life, served) = (self.background.stop.clone(), (self.serve)(theirs));
+        self.background.tracker.spawn(async move { life.run_until_cancelled(served).await });
         Duplex::from(ours)
     }
 

@@ -14,9 +14,9 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
+use crate::background::Background;
 use crate::chain::Chain;
 use crate::duplex::{Duplex, set_keepalive};
 use crate::tls::client_config;
@@ -34,8 +34,7 @@ pub(super) struct Dialer {
     next: AtomicUsize,
     /// The prober's life while the upstream is down.
     prober: Mutex<Option<CancellationToken>>,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
+    background: Background,
 }
 
 #[derive(Debug)]
@@ -47,11 +46,7 @@ struct Place {
 }
 
 impl Dialer {
-    pub(super) fn new(
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Arc<Self>, BuildError> {
+    pub(super) fn new(settings: &Settings, background: Background) -> Result<Arc<Self>, BuildError> {
         let secure = settings.urls.iter().any(is_secure);
         let tls = if secure {
             Some(client_config(&settings.tls.trust, settings.tls.identity.as_ref())?)
@@ -68,8 +63,7 @@ impl Dialer {
             connect_timeout: settings.connect_timeout,
             next: AtomicUsize::new(0),
             prober: Mutex::new(None),
-            tracker,
-            cancel,
+            background,
         }))
     }
 
@@ -144,11 +138,13 @@ impl Dialer {
     fn note_down(self: &Arc<Self>, error: &OpenError) {
         let mut prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner);
         if prober.is_none() {
-            let life = self.cancel.child_token();
+            let life = self.background.stop.child_token();
             *prober = Some(life.clone());
             warn!(upstream = %self, error = %Chain(error), "the upstream cannot be reached");
             let dialer = Arc::clone(self);
-            self.tracker.spawn(async move { life.run_until_cancelled(dialer.probe()).await });
+            self.background.spawn_vital("the prober of an upstream", async move {
+                life.run_until_cancelled(dialer.probe()).await;
+            });
         }
     }
 
@@ -267,7 +263,7 @@ mod tests {
     fn build(urls: &[&str]) -> Result<Arc<Dialer>, BuildError> {
         let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
         let settings = Settings { urls, ..Settings::default() };
-        Dialer::new(&settings, TaskTracker::new(), CancellationToken::new())
+        Dialer::new(&settings, Background::default())
     }
 
     #[test]

@@ -17,8 +17,8 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
 use crate::duplex::{Duplex, Patience};
 use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
@@ -80,15 +80,10 @@ pub enum ForwardError {
 }
 
 impl Forwarder {
-    pub(super) fn new(
-        source: Source,
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(source: Source, settings: &Settings, background: Background) -> Self {
         Self {
             source,
-            pool: Pool::new(tracker, cancel),
+            pool: Pool::new(background),
             host: settings.host,
             handshake_timeout: settings.handshake_timeout,
             response_timeout: settings.response_timeout,

@@ -37,9 +37,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rustls::pki_types::ServerName;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
 pub use crate::carrier::Protocol;
 use crate::carrier::{Revision, Versions};
 use crate::duplex::Duplex;
@@ -53,23 +52,19 @@ pub use mux::MuxSettings;
 
 /// Makes the upstream that `settings` describe.
 ///
-/// Its few tasks (the prober of an upstream that is down, the demo's connections) run on `tracker` and end when `cancel`
-/// is cancelled; links are not among them.
+/// Its few tasks (the prober of an upstream that is down, the demo's connections) run in the `background`; links are not
+/// among them.
 ///
 /// # Errors
 /// The settings name something that cannot be dialled, or that this binary was built without.
-pub fn build(
-    settings: &Settings,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
-) -> Result<Arc<dyn Upstream>, BuildError> {
+pub fn build(settings: &Settings, background: Background) -> Result<Arc<dyn Upstream>, BuildError> {
     let upstream: Arc<dyn Upstream> = match settings.kind {
-        Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, tracker, cancel)?),
-        Kind::Mux => Arc::new(mux::Mux::new(settings, tracker, cancel)?),
-        Kind::Http => Arc::new(plain::Plain::new(settings, tracker, cancel)?),
-        Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, tracker, cancel)?),
+        Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, background)?),
+        Kind::Mux => Arc::new(mux::Mux::new(settings, background)?),
+        Kind::Http => Arc::new(plain::Plain::new(settings, background)?),
+        Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, background)?),
         #[cfg(feature = "demo")]
-        Kind::Demo => Arc::new(demo::Demo::new(settings, tracker, cancel)?),
+        Kind::Demo => Arc::new(demo::Demo::new(settings, background)?),
         #[cfg(not(feature = "demo"))]
         Kind::Demo => return Err(BuildError::NoDemo),
     };

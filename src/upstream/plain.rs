@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-
+use crate::background::Background;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::{Forwarder, Source};
 use crate::upstream::{BuildError, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream};
@@ -17,13 +15,9 @@ pub(super) struct Plain {
 }
 
 impl Plain {
-    pub(super) fn new(
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
         Ok(Self { dialer, forwarder })
     }
 }

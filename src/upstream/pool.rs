@@ -10,8 +10,8 @@ use std::time::Duration;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
 use crate::duplex::Patience;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::target::Target;
@@ -30,8 +30,7 @@ pub(super) struct Connection {
 /// The idle connections of one upstream.
 pub(super) struct Pool {
     idle: Mutex<Idle>,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
+    background: Background,
 }
 
 #[derive(Default)]
@@ -48,8 +47,8 @@ struct Kept {
 }
 
 impl Pool {
-    pub(super) fn new(tracker: TaskTracker, cancel: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { idle: Mutex::default(), tracker, cancel })
+    pub(super) fn new(background: Background) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::default(), background })
     }
 
     /// A connection that is idle, the most recent one.
@@ -71,8 +70,8 @@ impl Pool {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let life = self.cancel.clone();
-        self.tracker.spawn(async move { life.run_until_cancelled(work).await });
+        let life = self.background.stop.clone();
+        self.background.tracker.spawn(async move { life.run_until_cancelled(work).await });
     }
 
     /// Takes back a connection whose answer has been read, or given up.
@@ -95,11 +94,13 @@ impl Pool {
 
     fn keep(self: &Arc<Self>, connection: Connection) {
         let mut idle = self.lock();
-        if idle.kept.len() < IDLE_MAX && !self.cancel.is_cancelled() {
+        if idle.kept.len() < IDLE_MAX && !self.background.stop.is_cancelled() {
             idle.kept.push(Kept { connection, since: Instant::now() });
             if !std::mem::replace(&mut idle.swept, true) {
-                let pool = Arc::clone(self);
-                self.spawn(async move { pool.sweep().await });
+                let (pool, stop) = (Arc::clone(self), self.background.stop.clone());
+                self.background.spawn_vital("the sweep of idle connections", async move {
+                    stop.run_until_cancelled(pool.sweep()).await;
+                });
             }
         }
     }

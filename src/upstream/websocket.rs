@@ -5,9 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
 use crate::close;
 use crate::duplex::Buffers;
 use crate::packet::{Closing, Message};
@@ -29,13 +28,9 @@ pub(super) struct WebSocket {
 }
 
 impl WebSocket {
-    pub(super) fn new(
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 

@@ -11,6 +11,7 @@
 mod bodies;
 mod errors;
 mod heads;
+mod log;
 mod pool;
 mod site;
 mod stalls;

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::link::EngineIoLink;
+use crate::background::Background;
 use crate::carrier::{Revision, Versions};
 use crate::codec::engineio::{OpenPacket, decode_text};
 use crate::duplex::Buffers;
@@ -36,13 +35,9 @@ pub(super) struct EngineIo {
 }
 
 impl EngineIo {
-    pub(super) fn new(
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone())?;
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 

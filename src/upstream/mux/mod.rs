@@ -14,12 +14,11 @@ use std::time::Duration;
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::link::MuxLink;
 use self::slot::Slot;
 use self::trunk::Unopened;
+use crate::background::Background;
 use crate::carrier::Versions;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
@@ -77,15 +76,11 @@ pub(super) struct Mux {
 }
 
 impl Mux {
-    pub(super) fn new(
-        settings: &Settings,
-        tracker: TaskTracker,
-        cancel: CancellationToken,
-    ) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, tracker.clone(), cancel.clone())?;
-        let slot = |_| Slot::start(&dialer, settings, &tracker, &cancel);
+    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone())?;
+        let slot = |_| Slot::start(&dialer, settings, &background);
         let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, tracker, cancel);
+        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
         Ok(Self { slots, next: AtomicUsize::new(0), forwarder, settings: settings.clone() })
     }
 

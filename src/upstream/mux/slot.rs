@@ -8,11 +8,10 @@ use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::pump::{Ended, Pump};
 use super::trunk::Trunk;
+use crate::background::Background;
 use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
 use crate::mux::{Hello, Profile, Side};
@@ -34,18 +33,12 @@ pub(super) struct Slot {
     slow: AtomicBool,
     /// Told when somebody wants a session.
     asked: Notify,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
+    background: Background,
 }
 
 impl Slot {
     /// Begins to connect.
-    pub(super) fn start(
-        dialer: &Arc<Dialer>,
-        settings: &Settings,
-        tracker: &TaskTracker,
-        cancel: &CancellationToken,
-    ) -> Arc<Self> {
+    pub(super) fn start(dialer: &Arc<Dialer>, settings: &Settings, background: &Background) -> Arc<Self> {
         let slot = Arc::new(Self {
             dialer: Arc::clone(dialer),
             settings: settings.clone(),
@@ -53,8 +46,7 @@ impl Slot {
             down: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             asked: Notify::new(),
-            tracker: tracker.clone(),
-            cancel: cancel.clone(),
+            background: background.clone(),
         });
         slot.keep(slot.trunk());
         slot
@@ -95,7 +87,8 @@ impl Slot {
 
     fn keep(self: &Arc<Self>, trunk: Arc<Trunk>) {
         let slot = Arc::clone(self);
-        self.tracker.spawn(async move { slot.run(trunk).await });
+        self.background
+            .spawn_vital("the keeper of a shared connection", async move { slot.run(trunk).await });
     }
 
     /// Connects for one epoch, and for the one after it.
@@ -108,7 +101,7 @@ impl Slot {
             // Who waits for a connection to come back waits no longer than was promised.
             let patience = broken_at.map_or(Duration::MAX, |at| self.resume_left(at));
             let attempt = Box::pin(timeout(patience, self.dial_after(pause)));
-            let Some(dialled) = self.cancel.run_until_cancelled(attempt).await else {
+            let Some(dialled) = self.background.stop.run_until_cancelled(attempt).await else {
                 return trunk.fail(&STOPPED);
             };
             let mut end = None;
@@ -180,7 +173,7 @@ impl Slot {
                 return self.after(ended, pump);
             }
             greeted = greeted => if greeted.is_err() {
-                self.tracker.spawn(pump.close(1002, "no hello"));
+                self.background.tracker.spawn(pump.close(1002, "no hello"));
                 self.note_down(&OpenError::Slow(self.settings.handshake_timeout));
                 return After::Broken;
             },
@@ -196,7 +189,7 @@ impl Slot {
         tokio::select! {
             ended = pump.run() => return self.after(ended, pump),
             () = retired => {}
-            () = self.cancel.cancelled() => {}
+            () = self.background.stop.cancelled() => {}
         }
         self.finish(trunk, pump).await;
         After::Over
@@ -207,7 +200,7 @@ impl Slot {
         match ended {
             Ended::Broken => After::Broken,
             Ended::Violated(reason) => {
-                self.tracker.spawn(pump.close(1002, reason));
+                self.background.tracker.spawn(pump.close(1002, reason));
                 After::Violated
             }
         }

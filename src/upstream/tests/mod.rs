@@ -24,9 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
+use crate::background::Background;
 use crate::packet::{Closing, Message};
 use crate::upstream::{Kind, Link, LinkEvent, OpenError, OpenRequest, Opened, Settings, Upstream, build};
 
@@ -39,9 +40,9 @@ struct Front {
 
 impl Front {
     fn new(settings: &Settings) -> Self {
-        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let upstream = build(settings, tracker.clone(), cancel.clone()).unwrap();
-        Self { upstream, tracker, cancel: cancel.drop_guard() }
+        let background = Background::default();
+        let upstream = build(settings, background.clone()).unwrap();
+        Self { upstream, tracker: background.tracker, cancel: background.stop.drop_guard() }
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {

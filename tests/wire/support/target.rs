@@ -32,20 +32,31 @@ impl Target {
 
     /// Starts the proxy with the configuration that `toml` writes for a public and an admin address.
     pub(crate) fn proxy_with(toml: impl Fn(SocketAddr, SocketAddr) -> String) -> Self {
+        Self::proxy_in(|_| {}, "", toml)
+    }
+
+    /// The same in an environment of its own: `surround` changes the command, and `before` is what a shell does first.
+    pub(crate) fn proxy_in(
+        surround: impl Fn(&mut Command),
+        before: &str,
+        toml: impl Fn(SocketAddr, SocketAddr) -> String,
+    ) -> Self {
         for _ in 0..5 {
             let (public, admin) = (free_port(), free_port());
             let folder = folder(public.port());
             let config = folder.join("config.toml");
             fs::write(&config, toml(public, admin)).unwrap();
-            let child = Command::new(env!("CARGO_BIN_EXE_polliwog"))
-                .args(["run", "--config"])
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
+                .args([env!("CARGO_BIN_EXE_polliwog"), "run", "--config"])
                 .arg(&config)
                 .current_dir(&folder)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
-                .stderr(File::create(folder.join("log")).unwrap())
-                .spawn()
-                .unwrap();
+                .stderr(File::create(folder.join("log")).unwrap());
+            surround(&mut command);
+            let child = command.spawn().unwrap();
             let mut target = Self { child, public, admin, folder };
             if target.answers() {
                 return target;
@@ -98,7 +109,7 @@ impl Target {
         read(&self.folder)
     }
 
-    /// Sends a signal: `TERM` or `INT`.
+    /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());

@@ -1,0 +1,80 @@
+//! Tasks that run beside the requests for as long as the process does, and what becomes of it when one of them panics.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+/// Where background tasks run.
+#[derive(Clone, Default, Debug)]
+pub struct Background {
+    /// Knows which are left.
+    pub tracker: TaskTracker,
+    /// Cancelled when they are to end.
+    pub stop: CancellationToken,
+    /// Hears of those that panic.
+    pub vital: Vital,
+}
+
+impl Background {
+    /// Spawns a task whose panic ends the process. It sees by itself when it is to stop.
+    pub fn spawn_vital(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(self.vital.guard(what, task));
+    }
+}
+
+/// The tasks without which a process looks healthy and is not: accept loops, probers, house-keeping. A runtime throws the
+/// panic of a task away that nobody joins, so each of them is guarded.
+#[derive(Clone, Default, Debug)]
+pub struct Vital {
+    failed: CancellationToken,
+}
+
+impl Vital {
+    /// Runs `task`; if it panics, the process is to end.
+    pub fn guard<T>(&self, what: &'static str, task: T) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Future<Output = ()> + Send,
+    {
+        let failed = self.failed.clone();
+        async move {
+            // Nothing is looked at behind the panic that it may have left in disorder.
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                error!(what, "a vital task panicked: the process ends");
+                failed.cancel();
+            }
+        }
+    }
+
+    /// Ready once a guarded task has panicked.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_vital_task_that_panics_is_noticed() {
+        let background = Background::default();
+        background.spawn_vital("a task of this test", async { panic!("on purpose") });
+        background.vital.failed().await;
+        background.tracker.close();
+        background.tracker.wait().await;
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_may_end_or_be_dropped() {
+        let vital = Vital::default();
+        vital.guard("one that ends", async {}).await;
+        drop(vital.guard("one that is dropped", pending()));
+        assert!(vital.failed().now_or_never().is_none());
+    }
+}

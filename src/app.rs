@@ -19,10 +19,10 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
 use crate::service::{
-    Arrivals, Client, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake, RelayRoute, Route,
-    Shared, Stack,
+    Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake,
+    RelayRoute, Route, Shared, Stack,
 };
-use crate::upstream::{self, BuildError, Kind, Protocol, Upstream};
+use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
 
 /// Runs the proxy until it is told to end.
 pub fn run(config: Config, source: &Source) -> ExitCode {
@@ -91,7 +91,8 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
     let shared = Arc::new(shared);
     let make = move |info: ConnectInfo| {
         let client = Client { peer: info.peer, secure: info.secure };
-        Stack::new(Arc::clone(&shared), client, info.patience)
+        let connection = Connection { client, patience: info.patience, pinned: Pinned::default() };
+        Stack::new(Arc::clone(&shared), connection)
     };
     public.serve(make, &work.connections, vital, &signals, &metrics.connections(Listener::Public));
     let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams.clone()));

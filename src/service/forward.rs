@@ -19,12 +19,11 @@ use tokio_util::task::TaskTracker;
 use super::gateway::take_upgrade;
 use super::handshake::{NO_RANDOMNESS, plain};
 use super::settings::Route;
-use super::{Client, Response, headers};
-use crate::duplex::Patience;
+use super::{Connection, Response, headers};
 use crate::meter::{Meter, Op};
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, tunnel};
-use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream};
+use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream, is_login};
 
 /// Forwards the requests of one route.
 #[derive(Debug)]
@@ -56,12 +55,11 @@ impl Forward {
         self: Arc<Self>,
         head: Parts,
         body: Incoming,
-        client: Client,
-        patience: Patience,
+        connection: Connection,
         route: Arc<Route>,
     ) -> Response {
         let response = match check(&head) {
-            Ok(()) => self.forward(head, body, client, patience, &route).await,
+            Ok(()) => self.forward(head, body, connection, &route).await,
             Err((status, text)) => plain(status, text),
         };
         self.meter.request(Op::Forward, response.status().as_u16());
@@ -72,11 +70,13 @@ impl Forward {
         &self,
         mut head: Parts,
         body: Incoming,
-        client: Client,
-        patience: Patience,
+        connection: Connection,
         route: &Route,
     ) -> Response {
+        let Connection { client, patience, pinned } = connection;
         let under_way = UnderWay::new(self.tracker.token(), patience, self.meter.clone());
+        // Also `Proxy-Authorization`, which does not go further.
+        let is_login = is_login(&head.headers);
         let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
         let request = ForwardRequest {
             headers: headers::for_forward(&head, upgrade.is_some(), client, &self.trusted_proxies),
@@ -85,6 +85,8 @@ impl Forward {
             prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),
             body,
             stall_timeout: route.session.stall_timeout,
+            pinned,
+            is_login,
         };
         match self.upstream.forwarder().ask(request).await {
             Ok(answer) => {

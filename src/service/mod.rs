@@ -29,7 +29,20 @@ pub use serving::{Parked, Serving};
 pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};
 
+use crate::duplex::Patience;
 pub(crate) use crate::transport::Response;
+use crate::upstream::Pinned;
+
+/// A client's connection: who it is, and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Who sends the requests.
+    pub client: Client,
+    /// How long the client may stop reading.
+    pub patience: Patience,
+    /// The backend connections on which it has logged in.
+    pub pinned: Pinned,
+}
 
 /// Who sends the requests of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,16 +16,14 @@ use super::handshake::plain;
 use super::router::Router;
 use super::serving::Serving;
 use super::settings::Route;
-use super::{Client, Response};
-use crate::duplex::Patience;
+use super::{Connection, Response};
 use crate::transport::Abort;
 
 /// The service of one connection: router, then the route's CORS around what serves it.
 #[derive(Clone, Debug)]
 pub struct Stack {
     shared: Arc<Shared>,
-    client: Client,
-    patience: Patience,
+    connection: Connection,
 }
 
 /// What all connections share.
@@ -73,9 +71,9 @@ impl Shared {
 }
 
 impl Stack {
-    /// The service for one client's connection, which has this patience with it.
-    pub fn new(shared: Arc<Shared>, client: Client, patience: Patience) -> Self {
-        Self { shared, client, patience }
+    /// The service for one client's connection.
+    pub fn new(shared: Arc<Shared>, connection: Connection) -> Self {
+        Self { shared, connection }
     }
 }
 
@@ -97,11 +95,11 @@ impl Service<Request<Incoming>> for Stack {
         let Some(Served { route, cors, handler }) = served else {
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
-        self.patience.set(route.session.stall_timeout);
-        let (client, route) = (self.client, Arc::clone(route));
+        self.connection.patience.set(route.session.stall_timeout);
+        let (client, route) = (self.connection.client, Arc::clone(route));
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
-                let served = Arc::clone(files).serve(head, body, client, self.patience.clone(), route);
+                let served = Arc::clone(files).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
             }
             Handler::Gateway { gateway, .. } => gateway,
@@ -109,7 +107,7 @@ impl Service<Request<Incoming>> for Stack {
                 return Serving::done(Arc::clone(demux).serve(head, client, route));
             }
             Handler::Forward(forward) => {
-                let served = Arc::clone(forward).serve(head, body, client, self.patience.clone(), route);
+                let served = Arc::clone(forward).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
             }
         };

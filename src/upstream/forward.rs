@@ -25,6 +25,7 @@ use crate::upstream::answer::{self, Asks, Forwarded};
 use crate::upstream::demo::Embedded;
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::handshake::{self, HEAD_LEN_MAX};
+use crate::upstream::pinned::{self, Pinned};
 use crate::upstream::pool::{Connection, Lease, Pool};
 use crate::upstream::request_body::{BodyError, Expectation, RequestBody, Watch};
 use crate::upstream::target::Target;
@@ -63,6 +64,10 @@ pub struct ForwardRequest {
     pub body: Incoming,
     /// How long the backend may take nothing of the body, and owe the rest of an answer.
     pub stall_timeout: Duration,
+    /// What belongs to the connection that it came over.
+    pub pinned: Pinned,
+    /// Whether its client's headers speak of a login that belongs to the connection ([`is_login`](super::is_login)).
+    pub is_login: bool,
 }
 
 /// Why there is no answer.
@@ -97,24 +102,30 @@ impl Forwarder {
     /// # Errors
     /// There is no answer; each variant is another one to the client.
     pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
-        let ForwardRequest { method, uri, prefix, headers, body, stall_timeout } = request;
+        let ForwardRequest { method, uri, prefix, headers, body, stall_timeout, pinned, is_login } = request;
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
         let mut head = Head { method, uri, prefix, headers };
         let expectation = head.prepare(&body);
         let (mut body, watch) = RequestBody::new(body, expectation);
         let mut is_again = false;
         loop {
-            let idle = if is_again { None } else { self.pool.take() };
+            // Also where this request says nothing of a login: the backend knows its client by the connection.
+            let idle = match pinned.take(&self.pool).await {
+                Some(own) => Some(own),
+                None if is_again => None,
+                None => self.pool.take(),
+            };
             let was_idle = idle.is_some();
-            let connection = match idle {
+            let mut connection = match idle {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
             connection.patience.set(stall_timeout);
+            connection.is_personal |= is_login;
             let copy = (was_idle && is_replayable).then(|| head.clone());
             let asked = Asked::of(&head);
             let request = head.into_request(&connection.target, self.host, body, &watch)?;
-            (head, body) = match (self.ask_over(connection, request, &watch, &asked).await, copy) {
+            (head, body) = match (self.ask_over(connection, request, &watch, &asked, &pinned).await, copy) {
                 (Ok(answer), _) => return Ok(answer),
                 (Err(Failure::Unwritten(request)), _) if was_idle => asked.again(*request),
                 (Err(Failure::Unwritten(_)), _) => return Err(lost().into()),
@@ -146,7 +157,7 @@ impl Forwarder {
             // A failure reaches the request by itself.
             let _ = until.run_until_cancelled(connection.with_upgrades()).await;
         });
-        Ok(Connection { sender, target, patience, life })
+        Ok(Connection { sender, target, patience, life, is_personal: false })
     }
 
     async fn ask_over(
@@ -155,6 +166,7 @@ impl Forwarder {
         request: Request<RequestBody>,
         watch: &Arc<Watch>,
         asked: &Asked,
+        pinned: &Pinned,
     ) -> Result<Forwarded, Failure> {
         let response = {
             let mut answering = pin!(connection.sender.try_send_request(request));
@@ -180,7 +192,8 @@ impl Forwarder {
             Ok(response) => {
                 answer::check(&response, asked.asks).map_err(Failure::Broken)?;
                 let stall_timeout = connection.patience.limit();
-                let lease = Lease::new(&self.pool, connection);
+                connection.is_personal |= pinned::is_login(response.headers());
+                let lease = Lease::new(&self.pool, pinned.clone(), connection);
                 Ok(Forwarded::new(response, lease, watch, asked.asks, stall_timeout))
             }
             Err(mut error) => Err(match error.take_message() {

@@ -14,6 +14,7 @@ mod handshake;
 mod headers;
 mod late;
 pub mod mux;
+mod pinned;
 mod plain;
 mod pool;
 mod request_body;
@@ -49,6 +50,7 @@ use crate::tls::{Identity, TlsError, Trust};
 pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use mux::MuxSettings;
+pub use pinned::{Pinned, is_login};
 
 /// Makes the upstream that `settings` describe.
 ///

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 use crate::duplex::Patience;
+use crate::upstream::pinned::Pinned;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::target::Target;
 
@@ -25,6 +26,8 @@ pub(super) struct Connection {
     pub(super) patience: Patience,
     /// Ends it, whatever it does.
     pub(super) life: CancellationToken,
+    /// Whether somebody has logged in on it, so that it serves that client's connection alone.
+    pub(super) is_personal: bool,
 }
 
 /// The idle connections of one upstream.
@@ -130,15 +133,16 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// A connection in use, which goes back to its pool.
+/// A connection in use, which goes back to its pool, or stays with the client's connection that it belongs to.
 pub(super) struct Lease {
     pool: Arc<Pool>,
+    pinned: Pinned,
     connection: Option<Connection>,
 }
 
 impl Lease {
-    pub(super) fn new(pool: &Arc<Pool>, connection: Connection) -> Self {
-        Self { pool: Arc::clone(pool), connection: Some(connection) }
+    pub(super) fn new(pool: &Arc<Pool>, pinned: Pinned, connection: Connection) -> Self {
+        Self { pool: Arc::clone(pool), pinned, connection: Some(connection) }
     }
 
     /// For how long the backend had taken nothing, where the connection ended for that.
@@ -151,7 +155,11 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.pool.give_back(connection);
+            if connection.is_personal {
+                self.pinned.keep(&self.pool, connection);
+            } else {
+                self.pool.give_back(connection);
+            }
         }
     }
 }

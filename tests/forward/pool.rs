@@ -65,6 +65,105 @@ fn a_connection_survives_the_backends_errors() {
     site.assert_quiet();
 }
 
+/// One request with this header, and its response.
+fn asks(client: &mut Client, line: &mut Line, header: &str, answer: &str) {
+    client.wire.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{header}\r\n").as_bytes());
+    line.request();
+    line.reply(answer);
+    client.answer();
+}
+
+#[test]
+fn a_login_that_belongs_to_the_connection_is_not_given_to_the_next_client() {
+    let spoken = |status: &str, header: &str| {
+        format!("HTTP/1.1 {status} Such\r\nContent-Length: 4\r\n{header}\r\nsuch")
+    };
+    let mut cases = Vec::new();
+    for scheme in ["NTLM", "Negotiate", "Kerberos", "ntlm TlRMTVNTUA==", "NEGOTIATE YIIC"] {
+        cases.push((format!("Authorization: {scheme}\r\n"), spoken("200", "")));
+        cases.push((format!("Proxy-Authorization: {scheme}\r\n"), spoken("200", "")));
+        for (status, name) in [
+            ("401", "WWW-Authenticate"),
+            ("200", "WWW-Authenticate"),
+            ("407", "Proxy-Authenticate"),
+            ("200", "Authentication-Info"),
+            ("200", "Proxy-Authentication-Info"),
+        ] {
+            cases.push((String::new(), spoken(status, &format!("{name}: {scheme}\r\n"))));
+        }
+    }
+    cases.push((String::new(), spoken("401", "WWW-Authenticate: Basic realm=\"x\", Negotiate\r\n")));
+    cases.push((String::new(), spoken("401", "WWW-Authenticate: Basic\r\nWWW-Authenticate: NTLM\r\n")));
+    let site = Site::new();
+    for (header, answer) in cases {
+        let mut alice = site.client();
+        alice.wire.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{header}\r\n").as_bytes());
+        let mut line = site.accept();
+        line.request();
+        line.reply(&answer);
+        alice.answer();
+        // The next client gets another connection.
+        let mut next = site.client();
+        next.send_get("/next");
+        let mut other = site.accept_within(SOON).unwrap_or_else(|| panic!("{header}{answer}"));
+        assert_eq!(other.request().target(), "/next");
+        other.reply("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        next.answer().assert(200, "ok");
+        // Hers lasts as long as the connection it came over, with or without a word about the login.
+        asks(&mut alice, &mut line, "", &ok("alice"));
+        drop(alice);
+        line.assert_ends();
+    }
+}
+
+#[test]
+fn the_three_steps_of_a_login_go_over_one_connection() {
+    let site = Site::new();
+    let mut shared = idle(&site);
+    let challenge = |value: &str| {
+        format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\nWWW-Authenticate: {value}\r\n\r\nno")
+    };
+    let mut alice = site.client();
+    asks(&mut alice, &mut shared, "", &challenge("NTLM"));
+    // Somebody else's requests in between do not disturb it.
+    for _ in 0..2 {
+        let mut other = site.client();
+        other.send_get("/other");
+        let mut line = site.accept();
+        line.request();
+        line.reply("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        other.answer().assert(200, "ok");
+    }
+    asks(&mut alice, &mut shared, "Authorization: NTLM one\r\n", &challenge("NTLM two"));
+    // With a body, and longer ago than a connection of nobody's would be kept.
+    thread::sleep(ms(4_500));
+    let head = "POST / HTTP/1.1\r\nHost: h\r\nAuthorization: NTLM three\r\nContent-Length: 4\r\n\r\nbody";
+    alice.wire.send(head.as_bytes());
+    shared.request();
+    assert_eq!(shared.body(4), b"body");
+    shared.reply(&ok("hello alice"));
+    alice.answer().assert(200, "hello alice");
+    // A backend that closes it has forgotten her, and she hears so.
+    shared.wire.close();
+    thread::sleep(QUIET);
+    alice.send_get("/again");
+    let mut fresh = site.accept();
+    fresh.request();
+    fresh.reply(&challenge("NTLM"));
+    assert_eq!(alice.answer().status, 401);
+}
+
+#[test]
+fn a_login_of_each_request_does_not_keep_its_connection() {
+    let site = Site::new();
+    let mut line = idle(&site);
+    for scheme in ["Basic eA==", "Bearer abc", "Digest username=\"ntlm\""] {
+        let mut client = site.client();
+        asks(&mut client, &mut line, &format!("Authorization: {scheme}\r\n"), &ok("x"));
+    }
+    site.assert_quiet();
+}
+
 #[test]
 fn a_connection_that_the_backend_closes_is_not_used_again() {
     let site = Site::new();

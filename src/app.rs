@@ -214,6 +214,7 @@ impl Plant {
             registry: self.registry.clone(),
             tracker: self.work.sessions.clone(),
             meter: meter.clone(),
+            max_payload: route.session.max_payload,
             message_max: settings.max_message,
             stall_timeout: route.session.stall_timeout,
             close_timeout: route.session.close_timeout,

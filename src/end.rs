@@ -15,7 +15,7 @@ pub enum End {
     ParseError,
     /// The client sent a second poll, or a second POST, while one was open.
     Overlap,
-    /// The client sent a WebSocket message larger than `max_payload`.
+    /// The client sent a WebSocket message larger than `max_payload`, or a relayed backend one larger than `max_message`.
     TooLarge,
     /// The backend closed, or its connection broke.
     UpstreamClosed,

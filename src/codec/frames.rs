@@ -43,6 +43,11 @@ impl FrameScanner {
         Self { message_max, left: 0, message_len: 0, unfinished: false, counted: NOTHING, closed: false }
     }
 
+    /// Judges the frames that begin from now on by another limit.
+    pub const fn set_message_max(&mut self, message_max: u64) {
+        self.message_max = message_max;
+    }
+
     /// Looks at the next bytes, which begin with what the last scan did not let pass.
     pub fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut at = 0;
@@ -103,12 +108,39 @@ pub const fn header_len(payload_len: usize, masked: bool) -> usize {
     2 + length_len + if masked { 4 } else { 0 }
 }
 
-/// The payload of a first frame, where it is a whole, plain, unmasked text message that has come completely.
-pub fn whole_text(bytes: &[u8]) -> Option<&[u8]> {
-    let header = Header::read(bytes)?;
-    let plain = bytes[0] == 0x81 && bytes[1] & MASKED == 0;
-    let len = usize::try_from(header.payload_len).ok()?;
-    if plain { bytes[header.len..].get(..len) } else { None }
+/// What a server's first bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beginning<'a> {
+    /// A whole text message in one frame.
+    Text {
+        /// The frame's payload.
+        payload: &'a [u8],
+        /// Whether permessage-deflate has compressed it (RFC 7692, section 6.1).
+        compressed: bool,
+    },
+    /// The beginning of one.
+    Partial,
+    /// Anything else, and a message of more than `len_max` bytes.
+    Other,
+}
+
+impl<'a> Beginning<'a> {
+    /// Looks at the first bytes of an unmasked stream.
+    pub fn of(bytes: &'a [u8], len_max: usize) -> Self {
+        let compressed = match bytes.first() {
+            None => return Self::Partial,
+            Some(0x81) => false,
+            Some(0xc1) => true,
+            Some(_) => return Self::Other,
+        };
+        let Some(header) = Header::read(bytes) else { return Self::Partial };
+        match usize::try_from(header.payload_len) {
+            Ok(len) if len <= len_max && bytes[1] & MASKED == 0 => bytes[header.len..]
+                .get(..len)
+                .map_or(Self::Partial, |payload| Self::Text { payload, compressed }),
+            _ => Self::Other,
+        }
+    }
 }
 
 struct Header {
@@ -226,12 +258,26 @@ mod tests {
 
     #[test]
     fn a_whole_first_text_is_read_and_nothing_else() {
-        assert_eq!(whole_text(&frame(0x81, false, b"0{}")), Some(&b"0{}"[..]));
-        assert_eq!(whole_text(&frame(0x81, false, &[b'x'; 200])).map(<[u8]>::len), Some(200));
-        assert_eq!(whole_text(&frame(0xc1, false, b"0{}")), None, "compressed");
-        assert_eq!(whole_text(&frame(0x81, true, b"0{}")), None, "masked");
-        assert_eq!(whole_text(&frame(0x82, false, b"0{}")), None, "binary");
-        assert_eq!(whole_text(&frame(0x81, false, b"0{}")[..4]), None, "incomplete");
+        let text = |payload, compressed| Beginning::Text { payload, compressed };
+        assert_eq!(Beginning::of(&frame(0x81, false, b"0{}"), 200), text(b"0{}", false));
+        assert_eq!(Beginning::of(&frame(0xc1, false, b"0{}"), 200), text(b"0{}", true));
+        assert_eq!(Beginning::of(&frame(0x81, false, &[b'x'; 200]), 200), text(&[b'x'; 200], false));
+        let other = [
+            ("too long", frame(0x81, false, &[b'x'; 201])),
+            ("masked", frame(0x81, true, b"0{}")),
+            ("binary", frame(0x82, false, b"0{}")),
+            ("a fragment", frame(0x01, false, b"0{}")),
+        ];
+        for (why, bytes) in other {
+            assert_eq!(Beginning::of(&bytes, 200), Beginning::Other, "{why}");
+        }
+        for len in 0..202 {
+            assert_eq!(
+                Beginning::of(&frame(0x81, false, &[b'x'; 200])[..len], 200),
+                Beginning::Partial,
+                "{len}"
+            );
+        }
     }
 
     proptest! {

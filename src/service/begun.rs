@@ -11,14 +11,14 @@ use http::{HeaderMap, HeaderValue};
 use super::Response;
 use super::gateway::{Gateway, take_upgrade};
 use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
-use crate::carrier::{Carrier, Revision};
+use crate::carrier::Carrier;
 use crate::dialect::{Greeting, Reject, Road};
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::websocket;
-use crate::upstream::{Link, Opened, Protocol};
+use crate::upstream::{Link, Opened};
 
 /// A session that the backend has accepted, and the client has not heard of yet.
 pub(super) struct Begun {
@@ -40,11 +40,9 @@ impl Begun {
         settings: &Arc<Settings>,
     ) -> Self {
         let pace = pace(opened.heartbeat, settings);
-        // A plain WebSocket server has no such limit, and a server of Engine.IO 3 doesn't tell its own, once 100 MB.
-        let tells = gateway.dialect.protocol() != Protocol::WebSocket && carrier.revision == Revision::V4;
-        let otherwise = if tells { MAX_PAYLOAD } else { gateway.relay.message_max };
         let announced = settings.max_payload.or(opened.max_payload);
-        let max_payload = announced.unwrap_or(otherwise);
+        // A message is held here as a whole: there is always a bound, also where nobody announces one.
+        let max_payload = announced.unwrap_or(MAX_PAYLOAD);
         let upgrades = settings.allow_upgrades && transport == Transport::Polling;
         let greeting =
             Greeting { sid: sid.as_str(), upgrades, pace, max_payload, announced: announced.is_some() };
@@ -149,4 +147,4 @@ static SESSIONS: AtomicU64 = AtomicU64::new(1);
 /// Socket.IO's defaults.
 const PING_INTERVAL: Duration = Duration::from_secs(25);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_PAYLOAD: usize = 1_000_000;
+pub(super) const MAX_PAYLOAD: usize = 1_000_000;

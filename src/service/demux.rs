@@ -28,7 +28,7 @@ use crate::upstream::mux::{Ended, Pump, Trunk, frame_max, read_hello};
 pub struct Demux {
     /// How its sessions begin.
     pub arrivals: Arrivals,
-    /// The largest message either way, in bytes.
+    /// The largest message of any session's, in bytes.
     pub message_max: usize,
     /// Proxies whose sessions are here, by their epochs.
     pub epochs: Epochs,

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::begun::MAX_PAYLOAD;
 use super::handshake::fresh_sid;
 use super::settings::Route;
 use super::{Client, headers};
@@ -86,7 +87,7 @@ impl Arrivals {
             Ok(sid) => self.upstream.open(request(open, proxy)).await.map(|opened| (sid, opened)),
             Err(error) => Err(error),
         };
-        let (sid, (opened, link)) = match begun {
+        let (sid, (mut opened, link)) = match begun {
             Ok(begun) => begun,
             Err(error) => {
                 let (outcome, denied) = explain(error);
@@ -94,6 +95,9 @@ impl Arrivals {
             }
         };
         self.meter.handshake(Outcome::Accepted);
+        // The other proxy is told, and holds its clients to it.
+        opened.max_payload = route.session.max_payload.or(opened.max_payload);
+        let max_payload = opened.max_payload.unwrap_or(MAX_PAYLOAD);
         let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
         let carrier = Carrier::new(Revision::V4);
         let session = Session::new(
@@ -108,7 +112,7 @@ impl Arrivals {
         let info = BridgeInfo {
             sid,
             carrier,
-            max_payload: usize::MAX,
+            max_payload,
             headers: None,
             route: self.index,
             meter: self.meter.clone(),
@@ -117,7 +121,13 @@ impl Arrivals {
             tracker: self.tracker.clone(),
         };
         trunk.accept(id, accepted(opened));
-        Bridge::start(session, info, link, Front::WebSocket(Box::new(socket)), admission);
+        Bridge::start(
+            session,
+            info,
+            link,
+            Front::WebSocket(Box::new(socket.with_max_payload(max_payload))),
+            admission,
+        );
     }
 }
 

@@ -29,7 +29,9 @@ pub struct RelayRoute {
     pub tracker: tokio_util::task::TaskTracker,
     /// Where it counts.
     pub meter: Meter,
-    /// The largest message either way, in payload bytes on the wire.
+    /// The largest message of a client's, in payload bytes on the wire; `None` where that is its backend's to say.
+    pub max_payload: Option<usize>,
+    /// The largest message of the backend's, likewise.
     pub message_max: usize,
     /// How long either end may take nothing of what the other has for it.
     pub stall_timeout: Duration,
@@ -74,6 +76,7 @@ impl RelayRoute {
             handle: Arc::new(RelayHandle { route: self.index, revision, drain: CancellationToken::new() }),
             sid,
             expects_sid: handshake.upstream.protocol() == Protocol::EngineIo,
+            max_payload: self.max_payload,
             message_max: self.message_max,
             close_timeout: self.close_timeout,
             admission,

@@ -9,7 +9,8 @@ pub struct Settings {
     pub ping_interval: Option<Duration>,
     /// From a ping to the moment when its pong is overdue; the backend's own where it announces one, else 20 s.
     pub ping_timeout: Option<Duration>,
-    /// The largest POST body and WebSocket message of a client; the backend's own where it announces one, else 1 MB.
+    /// The largest POST body and WebSocket message of a client; the backend's own where it announces one, else 1 MB. A
+    /// relayed WebSocket, of which nothing is kept, has no limit where neither sets one.
     pub max_payload: Option<usize>,
     /// How much may wait for a client before its backend is no longer read.
     pub outbox_max: usize,

@@ -16,12 +16,21 @@ use crate::upstream::mux::{Over, Trunk};
 pub struct MuxSocket {
     trunk: Arc<Trunk>,
     id: Id,
+    /// The largest message that the client may send, in bytes.
+    max_payload: usize,
 }
 
 impl MuxSocket {
-    /// The front of a session that has been let in.
+    /// The front of a session that is to be let in.
     pub const fn new(trunk: Arc<Trunk>, id: Id) -> Self {
-        Self { trunk, id }
+        Self { trunk, id, max_payload: 0 }
+    }
+
+    /// The same, for messages of up to so many bytes.
+    #[must_use]
+    pub const fn with_max_payload(mut self, max_payload: usize) -> Self {
+        self.max_payload = max_payload;
+        self
     }
 }
 
@@ -45,6 +54,9 @@ impl ClientSocket for MuxSocket {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
         Poll::Ready(match ready!(self.trunk.poll_next(self.id, cx)) {
+            Notice::Message(message) if message.len() > self.max_payload => {
+                Err(SocketEnd { end: End::TooLarge, closing: None })
+            }
             Notice::Message(message) => Ok(Packet::Message(message)),
             Notice::Closed(closing) => {
                 let end = if closing.code == Some(ABNORMAL) { End::ClientGone } else { End::ClientClosed };

@@ -4,6 +4,7 @@
 //! what the other side has no room for is kept until it has.
 
 mod direction;
+mod opening;
 
 use std::future::Future;
 use std::io;
@@ -17,13 +18,14 @@ use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use self::direction::{Direction, Flow, Then};
+use self::opening::Opening;
 use crate::bridge::{Admission, Entry, Registry, RelayHandle};
 use crate::codec::engineio::OpenPacket;
-use crate::codec::frames::{Counted, whole_text};
+use crate::codec::frames::Counted;
 use crate::duplex::Duplex;
 use crate::end::End;
 use crate::meter::{Direction as Way, Meter};
-use crate::packet::{Closing, Text, Transport};
+use crate::packet::{Closing, Transport};
 use crate::sid::Sid;
 
 /// One relayed session.
@@ -35,6 +37,8 @@ pub struct Relay {
     up: Direction,
     /// From the backend to the client.
     down: Direction,
+    /// What the backend says first, where that is an open packet.
+    opening: Opening,
     place: Place,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// What the two ends are told, once the proxy has something to tell them.
@@ -58,7 +62,9 @@ pub struct Place {
     pub sid: Sid,
     /// Whether the backend tells an id: it speaks Engine.IO.
     pub expects_sid: bool,
-    /// The largest message either way, in payload bytes on the wire.
+    /// The largest message of the client's, in payload bytes on the wire; `None` where that is its backend's to say.
+    pub max_payload: Option<usize>,
+    /// The largest message of the backend's, likewise.
     pub message_max: usize,
     /// How long an end may take what is left of the other, and to end once the other has said Close.
     pub close_timeout: Duration,
@@ -69,14 +75,15 @@ pub struct Place {
 impl Relay {
     /// Joins two streams, each with what was read ahead of it.
     pub fn new(client: (Duplex, Bytes), upstream: (Duplex, Bytes), place: Place) -> Self {
-        let max = place.message_max as u64;
+        let max_payload = place.max_payload.map_or(u64::MAX, |max| max as u64);
         place.meter.session_opened(Transport::WebSocket);
         place.registry.insert(place.sid.clone(), Entry::Relay(Arc::clone(&place.handle)));
         Self {
             client: client.0,
             upstream: upstream.0,
-            up: Direction::new(max, client.1),
-            down: Direction::new(max, upstream.1),
+            up: Direction::new(max_payload, client.1),
+            down: Direction::new(place.message_max as u64, upstream.1),
+            opening: Opening::default(),
             drain: Some(Box::pin(place.handle.drain.clone().cancelled_owned())),
             place,
             verdict: None,
@@ -100,10 +107,16 @@ impl Relay {
             self.drain = None;
             self.verdict.get_or_insert(End::Drained);
         }
-        let Self { client, upstream, up, down, place, .. } = self;
-        let up = up.poll(cx, client, upstream, &mut |_| {});
-        // The id is known here before its client can name it.
-        let down = down.poll(cx, upstream, client, &mut |bytes| place.learn(first_sid(bytes)));
+        let Self { client, upstream, up, down, opening, place, .. } = self;
+        // What the open packet says is known here before its client can name the id, or exceed the limit.
+        let down = down.poll(cx, upstream, client, &mut |bytes| {
+            let Poll::Ready(open) = opening.read(bytes) else { return false };
+            if let Some(max) = open.filter(|_| place.expects_sid).and_then(|open| place.learn(&open)) {
+                up.set_message_max(max as u64);
+            }
+            true
+        });
+        let up = up.poll(cx, client, upstream, &mut |_| true);
         self.count();
         self.note_first(&up);
         // A broken side has nobody to talk to; the other is let go as soon as it has what came before.
@@ -209,21 +222,17 @@ impl Relay {
 }
 
 impl Place {
-    /// Enters the session under the id that the backend tells its client.
-    fn learn(&mut self, sid: Option<Sid>) {
-        let Some(sid) = sid.filter(|_| self.expects_sid) else { return };
-        if self.registry.insert_new(&sid, Entry::Relay(Arc::clone(&self.handle))) {
+    /// Enters the session under the id that the backend tells its client. Returns the backend's limit for the client's
+    /// messages, where it has one and it holds.
+    fn learn(&mut self, open: &OpenPacket) -> Option<usize> {
+        if let Some(sid) = Sid::parse(&open.sid)
+            && self.registry.insert_new(&sid, Entry::Relay(Arc::clone(&self.handle)))
+        {
             let before = std::mem::replace(&mut self.sid, sid);
             self.registry.remove(&before, End::ClientClosed);
         }
+        open.max_payload.filter(|_| self.max_payload.is_none())
     }
-}
-
-/// The id in an open packet, where the first bytes from the backend are one.
-fn first_sid(bytes: &[u8]) -> Option<Sid> {
-    let json = whole_text(bytes)?.strip_prefix(b"0")?;
-    let open = OpenPacket::decode(&Text::new(Bytes::copy_from_slice(json)).ok()?)?;
-    Sid::parse(&open.sid)
 }
 
 /// A Close frame (RFC 6455, section 5.5.1), masked where it goes to a server.

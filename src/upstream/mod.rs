@@ -297,7 +297,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// Longest wait for an answer to a forwarded request to begin, and for the next piece of the request's body.
     pub response_timeout: Duration,
-    /// The largest message from the backend, in bytes; a larger one closes the session with code 1009.
+    /// The largest message from the backend, in bytes; a larger one closes the session with code 1009. On a relayed
+    /// WebSocket it is counted in payload bytes on the wire.
     pub max_message: usize,
     /// The revisions of Engine.IO that the backend speaks.
     pub versions: Versions,

@@ -78,9 +78,12 @@ fn a_client_that_answers_pings_lives_and_a_silent_one_is_told_why_it_ends() {
 
 #[test]
 fn a_message_over_the_limit_ends_both_ends() {
-    let Some(world) = world(Setup::sockets().upstream("max_message = 1000")) else { return };
+    let Some(world) = world(Setup::sockets().upstream("max_message = 1000").route("max_payload = 500"))
+    else {
+        return;
+    };
     let (mut socket, peer) = pair(&world, &[]);
-    socket.send(&"x".repeat(1001));
+    socket.send(&"x".repeat(501));
     socket.assert_closed(Some(1009));
     peer.assert_closed();
     let (mut socket, peer) = pair(&world, &[]);

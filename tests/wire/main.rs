@@ -28,6 +28,7 @@ mod heartbeat;
 mod honesty;
 mod hostile;
 mod last_words;
+mod limits;
 mod order;
 mod overlap;
 mod payloads;

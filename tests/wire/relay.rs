@@ -85,23 +85,6 @@ fn bytes_that_come_one_by_one_cross_all_the_same() {
 }
 
 #[test]
-fn a_message_over_the_limit_ends_both_ends_with_1009() {
-    let Some(world) = world(Setup::sockets().upstream("max_message = 1000")) else { return };
-    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
-    socket.send(&"x".repeat(1000));
-    peer.assert_text(&"x".repeat(1000));
-    socket.send(&"x".repeat(1001));
-    socket.assert_closed(Some(1009));
-    peer.assert_closed();
-    world.assert_sessions(0);
-    let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
-    peer.send(&"x".repeat(1001));
-    socket.assert_closed(Some(1009));
-    peer.assert_closed();
-    world.assert_sessions(0);
-}
-
-#[test]
 fn close_codes_cross_both_ways() {
     let Some(world) = world(Setup::sockets()) else { return };
     let (mut socket, peer) = pair(&world, "/engine.io/", &[]);

@@ -22,7 +22,7 @@ pub(super) struct Direction {
     /// Judged, and not written yet.
     pending: Pending,
     state: State,
-    /// Whether the first bytes have been shown.
+    /// Whether nobody wants to see what passes any more.
     shown: bool,
     /// Whether something was written that may still stand in a buffer of TLS.
     unflushed: bool,
@@ -93,7 +93,7 @@ impl Direction {
         }
     }
 
-    /// Moves what can be moved. `show` sees the first bytes once.
+    /// Moves what can be moved. `show` sees what passes, until it says that it has seen enough.
     ///
     /// # Errors
     /// The sink is broken.
@@ -102,7 +102,7 @@ impl Direction {
         cx: &mut Context<'_>,
         source: &mut Duplex,
         sink: &mut Duplex,
-        show: &mut dyn FnMut(&[u8]),
+        show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Flow> {
         match self.poll_flow(cx, source, sink, show) {
             Err(error) if Stalled::among(&error).is_some() => {
@@ -120,7 +120,7 @@ impl Direction {
         cx: &mut Context<'_>,
         source: &mut Duplex,
         sink: &mut Duplex,
-        show: &mut dyn FnMut(&[u8]),
+        show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Flow> {
         for _ in 0..READS_MAX {
             if self.poll_write(cx, sink)?.is_pending() {
@@ -168,7 +168,7 @@ impl Direction {
         source: &mut Duplex,
         sink: &mut Duplex,
         scratch: &mut [u8],
-        show: &mut dyn FnMut(&[u8]),
+        show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> io::Result<Poll<()>> {
         let held = self.held.len();
         scratch[..held].copy_from_slice(&self.held);
@@ -208,8 +208,7 @@ impl Direction {
             }
         };
         if !self.shown && pass > 0 {
-            self.shown = true;
-            show(&bytes[..pass]);
+            self.shown = show(&bytes[..pass]);
         }
         let mut rest = &bytes[..pass];
         while !rest.is_empty() {
@@ -277,6 +276,11 @@ impl Direction {
     /// Whether nothing more comes from the source.
     pub(super) const fn is_ended(&self) -> bool {
         matches!(self.state, State::Draining(_) | State::Ended(_))
+    }
+
+    /// Judges the frames that begin from now on by another limit.
+    pub(super) const fn set_message_max(&mut self, message_max: u64) {
+        self.scanner.set_message_max(message_max);
     }
 
     pub(super) const fn take_counted(&mut self) -> Counted {

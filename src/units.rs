@@ -23,7 +23,7 @@ pub const SIZE: &str = "a size such as \"1MB\" or \"64KiB\"";
 
 /// Reads a duration with its unit: `ms`, `s`, `m` or `h`. A fraction is fine where whole milliseconds come out.
 ///
-/// A bare number is refused here: only an integer of the configuration counts as milliseconds.
+/// A number without a unit is refused, because `30` means seconds to one reader and milliseconds to the next. Only 0 needs none.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let (amount, unit) = split(text).ok_or(UnitError::Malformed(DURATION))?;
     let unit_ms = match unit {
@@ -31,10 +31,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "" if amount.digits == 0 => 1,
         _ => return Err(UnitError::Malformed(DURATION)),
     };
     let whole_ms = amount.times(unit_ms, DURATION)?;
     Ok(Duration::from_millis(u64::try_from(whole_ms).map_err(|_| UnitError::TooLarge)?))
+}
+
+/// Completes a number that lacks its unit: with seconds, or with milliseconds where only those are among what `fits`.
+pub fn with_unit(number: &str, fits: impl Fn(Duration) -> bool) -> Option<String> {
+    let complete = |unit| format!("{}{unit}", number.trim());
+    ["s", "ms"].map(complete).into_iter().find(|text| parse_duration(text).is_ok_and(&fits))
 }
 
 /// Reads a size: bytes, or with a unit of 1000 (`kB`, `MB`, `GB`) or of 1024 (`KiB`, `MiB`, `GiB`), in any case.
@@ -136,11 +143,31 @@ mod tests {
         assert_eq!(ms("1h"), Ok(3_600_000));
         assert_eq!(ms("1.5s"), Ok(1_500));
         assert_eq!(ms(" 1 s "), Ok(1_000));
-        assert_eq!(ms("0ms"), Ok(0));
+        for zero in ["0ms", "0h", "0", " 0 "] {
+            assert_eq!(ms(zero), Ok(0), "{zero:?}");
+        }
         for text in
             ["", "s", "25", "25 sec", "-1s", "1.s", ".5s", "1..5s", "1_s", "_1s", "0.5ms", "1e3s", "25S", "é"]
         {
             assert_eq!(ms(text), Err(UnitError::Malformed(DURATION)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_completed_by_the_one_that_fits() {
+        let up_to = |ms| move |duration| duration <= Duration::from_millis(ms);
+        for (number, max_ms, text) in [
+            ("30", 3_600_000, Some("30s")),
+            ("1.5", 3_600_000, Some("1.5s")),
+            (" 30 ", 3_600_000, Some("30s")),
+            ("30000", 3_600_000, Some("30000ms")),
+            ("3", 1_000, Some("3ms")),
+            ("99999999", 3_600_000, None),
+            ("30 sec", 3_600_000, None),
+            ("-1", 3_600_000, None),
+            ("", 3_600_000, None),
+        ] {
+            assert_eq!(with_unit(number, up_to(max_ms)).as_deref(), text, "{number:?}");
         }
     }
 

@@ -57,7 +57,7 @@ fn muxed() -> String {
 }
 
 /// `BARE` with a line added to a section.
-fn bare_with(section: Section, line: &str) -> String {
+pub(super) fn bare_with(section: Section, line: &str) -> String {
     match section {
         Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
@@ -162,7 +162,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "\"auto\"" => "'on'",
             "[3, 4]" => "[4]",
             text if text.ends_with("MB\"") => "4_000",
-            _ => "7",
+            _ => "'7ms'",
         };
         let line = format!("{} = {changed}", key.name);
         let (route, defaults) = (bare_with(Section::Route, &line), bare_with(Section::Defaults, &line));

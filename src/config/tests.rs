@@ -1,6 +1,7 @@
 //! What is said about each fault, and that all are said at once.
 
 mod cors;
+mod units;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -43,7 +44,7 @@ fn every_section_is_read() {
         level = "debug"
         format = "json"
         [defaults]
-        ping_interval = 30_000
+        ping_interval = "30s"
         linger = "0s"
         allowed_origins = ["https://Example.org", "http://localhost:3000"]
         [[routes]]
@@ -106,7 +107,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
 fn an_unknown_key_is_led_home() {
     assert_eq!(fault("[servers]\n"), "config.toml:8:2: servers: unknown key; did you mean \"server\"?");
     assert_eq!(
-        fault("[server]\nping_interval = 1\n"),
+        fault("[server]\nping_interval = '1s'\n"),
         "config.toml:9:1: server.ping_interval: unknown key; it belongs in [defaults]"
     );
     let told = faults(&GOOD.replace("url =", "ulr ="), &[]);
@@ -187,22 +188,13 @@ fn listeners_must_be_possible() {
 #[test]
 fn numbers_out_of_bounds_are_told_their_bounds() {
     let told = |line: &str| fault(&format!("[defaults]\n{line}\n"));
-    for line in [
-        "ping_interval = 0",
-        "ping_interval = '2h'",
-        "ping_interval = -1",
-        "ping_interval = '99999999999999999h'",
-    ] {
+    for line in ["ping_interval = 0", "ping_interval = '2h'", "ping_interval = '99999999999999999h'"] {
         assert!(
             told(line).ends_with("expected a duration such as \"25s\" or \"300ms\" from 1ms to 1h"),
             "{line}"
         );
     }
-    assert!(
-        told("ping_timeout = '25'")
-            .ends_with("found \"25\", expected a duration such as \"25s\" or \"300ms\"")
-    );
-    assert!(told("ping_timeout = 1.5").contains("found 1.5, expected a duration"));
+    assert!(told("ping_timeout = -1").ends_with("expected a duration such as \"25s\" or \"300ms\""));
     assert!(told("max_payload = '2GB'").ends_with("from 6B to 1GB"));
     assert!(told("outbox_max = '1 potato'").ends_with("expected a size such as \"1MB\" or \"64KiB\""));
     assert!(told("allow_upgrades = 'yes'").ends_with("found \"yes\", expected true or false"));

@@ -65,15 +65,20 @@ pub(super) fn count(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<u
     }
 }
 
-/// A duration within bounds; a bare integer is milliseconds, as in Engine.IO's own options.
+/// A duration within bounds. A number without a unit is a fault that shows the number with one; 0 needs none.
 pub(super) fn duration(bounds: RangeInclusive<Duration>) -> impl Fn(&Node) -> Result<Duration, Wrong> {
     move |node| {
-        let duration = if let Value::Integer(ms) = node.value {
-            u64::try_from(ms).ok().map(Duration::from_millis)
-        } else {
-            units::parse_duration(&text(node).map_err(|_| Wrong::expected(units::DURATION))?)
-                .map_or_else(unless_too_large, |duration| Ok(Some(duration)))?
+        let written = match &node.value {
+            Value::Text(text) | Value::Useless(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Flag(_) | Value::List(_) | Value::Table(_) => {
+                return Err(Wrong::expected(units::DURATION));
+            }
         };
+        let fits = |duration| bounds.contains(&duration);
+        let duration = units::parse_duration(&written)
+            .map_or_else(unless_too_large, |duration| Ok(Some(duration)))
+            .map_err(|wrong| wrong.or(units::with_unit(&written, fits)))?;
         let text = units::duration_text;
         let expected =
             || format!("{} from {} to {}", units::DURATION, text(*bounds.start()), text(*bounds.end()));

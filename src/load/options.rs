@@ -52,10 +52,10 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value = "1", value_parser = bursts)]
     pub(super) burst: Bursts,
     /// How long to go on when all sessions have begun.
-    #[arg(long, short = 'd', value_name = "TIME", default_value = "30s", value_parser = units::parse_duration)]
+    #[arg(long, short = 'd', value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) duration: Duration,
     /// How long the last answers may take.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) drain: Duration,
     /// The address to connect from: one, a range such as 127.0.0.2-127.0.0.9, or a network; may be repeated.
     #[arg(long, value_name = "ADDR")]
@@ -154,6 +154,13 @@ fn rate(text: &str) -> Result<f64, &'static str> {
 
 fn positive(text: &str) -> Result<f64, &'static str> {
     rate(text).and_then(|rate| if rate > 0.0 { Ok(rate) } else { Err("expected a number above 0") })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    units::parse_duration(text).map_err(|error| match units::with_unit(text, |_| true) {
+        Some(meant) => format!("{error}; did you mean \"{meant}\"?"),
+        None => error.to_string(),
+    })
 }
 
 fn size(text: &str) -> Result<usize, String> {
@@ -259,6 +266,16 @@ mod tests {
         ] {
             assert!(read(args).unwrap().fault().is_some(), "{args:?}");
         }
+    }
+
+    #[test]
+    fn a_duration_without_its_unit_is_refused_with_a_proposal() {
+        for option in ["--duration", "-d", "--drain"] {
+            let refusal = read(&["http://h", option, "30"]).unwrap_err();
+            let meant = "expected a duration such as \"25s\" or \"300ms\"; did you mean \"30s\"?";
+            assert!(refusal.contains(meant), "{refusal}");
+        }
+        assert_eq!(read(&["http://h", "--drain", "0"]).unwrap().drain, Duration::ZERO);
     }
 
     #[test]

@@ -44,5 +44,7 @@ fn a_faulty_cors_list_is_told_where_it_is_wrong() {
     assert!(told("{ origin = '*' }").contains("unknown key; did you mean \"origins\"?"));
     assert!(told("{ origins = 'a.example' }").contains("expected an origin"));
     assert!(told("{ origins = '*', methods = 'GET,POST' }").contains("found \"GET,POST\", expected a name"));
-    assert!(told("{ origins = '*', max_age = 7200 }").contains("found 7200, expected whole seconds"));
+    assert!(
+        told("{ origins = '*', max_age = '1500ms' }").contains("found \"1500ms\", expected whole seconds")
+    );
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use toml::de::DeValue;
 
 use super::fault::{Place, Problem, Sink};
-use super::keys::{KEYS, Key};
-use super::suggestion::plain;
+use super::keys::{KEYS, Key, SECTIONS};
+use super::suggestion::{nearest, plain};
 use super::tree::{Entry, Node, Value};
 
 /// Sets every value that the environment has for this program.
@@ -70,6 +70,10 @@ impl Variable {
             fault("found no key in the name, expected one such as POLLIWOG_SERVER__LISTEN");
             return None;
         }
+        if let Some(example) = key_in_section(rest) {
+            fault(&format!("found no key in the name, expected one such as {example}"));
+            return None;
+        }
         let levels = rest.split("__").map(Level::new).collect();
         let Ok(value) = value.into_string() else {
             fault("found a value that is not UTF-8");
@@ -80,14 +84,27 @@ impl Variable {
 }
 
 /// Every key stands in a section, so a name of one level is not meant for us: Kubernetes sets `POLLIWOG_PORT` in every
-/// pod beside a service called `polliwog`, and scripts have variables of their own. Only one that spells a key with a
-/// single underscore is surely a slip.
+/// pod beside a service called `polliwog`, and scripts have variables of their own. Only one that names a section, or
+/// spells a key with a single underscore, is surely a slip.
 fn is_foreign(rest: &str) -> bool {
     let slip = |key: &Key| {
         let (section, name) = (key.section.header().trim_matches(['[', ']']), key.name);
         rest.eq_ignore_ascii_case(&format!("{section}_{name}"))
     };
-    !rest.contains("__") && !rest.is_empty() && !KEYS.iter().any(slip)
+    !rest.contains("__") && !rest.is_empty() && !KEYS.iter().any(slip) && key_in_section(rest).is_none()
+}
+
+/// What to set instead of a variable that only names a section, or nearly so, such as `POLLIWOG_LOG`.
+fn key_in_section(rest: &str) -> Option<String> {
+    let section = nearest(rest, SECTIONS)?;
+    let levels = match section {
+        "routes" => "0__PATH",
+        "upstreams" => "NAME__URL",
+        "log" => "LEVEL",
+        "defaults" => "PING_INTERVAL",
+        _ => "LISTEN",
+    };
+    Some(format!("{PREFIX}{}__{levels}", section.to_uppercase()))
 }
 
 fn node_of(value: &str, place: &Place) -> Node {
@@ -279,7 +296,6 @@ mod tests {
     fn variables_that_are_not_meant_for_us_are_no_fault() {
         let env = [
             ("POLLIWOG_BIN", "/usr/bin/polliwog"),
-            ("POLLIWOG_SERVER", "5"),
             ("POLLIWOG_PORT", "tcp://10.0.0.1:80"),
             ("POLLIWOG_PORT_80_TCP_ADDR", "10.0.0.1"),
             ("POLLIWOG_SERVICE_HOST", "10.0.0.1"),
@@ -287,6 +303,22 @@ mod tests {
             ("POLLIWOG_SERVICE_PORT_HTTP", "80"),
         ];
         assert!(parse(GOOD, &env).is_ok());
+    }
+
+    #[test]
+    fn a_variable_that_names_a_section_alone_is_not_ignored() {
+        for (wrong, right) in [
+            ("POLLIWOG_LOG", "POLLIWOG_LOG__LEVEL"),
+            ("POLLIWOG_LOGS", "POLLIWOG_LOG__LEVEL"),
+            ("POLLIWOG_SERVER", "POLLIWOG_SERVER__LISTEN"),
+            ("POLLIWOG_ADMIN", "POLLIWOG_ADMIN__LISTEN"),
+            ("POLLIWOG_DEFAULTS", "POLLIWOG_DEFAULTS__PING_INTERVAL"),
+            ("POLLIWOG_ROUTES", "POLLIWOG_ROUTES__0__PATH"),
+            ("POLLIWOG_UPSTREAM", "POLLIWOG_UPSTREAMS__NAME__URL"),
+        ] {
+            let told = format!("{wrong}: found no key in the name, expected one such as {right}");
+            assert_eq!(fault_of(wrong, "debug"), told);
+        }
     }
 
     #[cfg(unix)]

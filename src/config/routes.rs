@@ -9,7 +9,7 @@ use super::sessions::Defaults;
 use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
-use super::values::{Wrong, host, prefix, text, word};
+use super::values::{Wrong, host, is_socket_io, prefix, text, word};
 use crate::carrier::{Revision, Versions};
 use crate::service::Route;
 use crate::upstream::{Kind, Settings};
@@ -35,7 +35,7 @@ pub(super) fn read(
         let table = Table::open(Some(item), format!("routes[{index}]"), Section::Route, sink);
         let path = table.required("path", prefix);
         let host = table.value("host", host);
-        let dialect = table.required("dialect", word(&DIALECTS, &DIALECTS_LATER));
+        let dialect = table.required("dialect", dialect);
         let upstream = table.required("upstream", |node| one_of(node, &names));
         let mux = mux::route(&table, dialect);
         let Defaults { session, accepts, allowed_origins, cors, compression, cookie } =
@@ -89,6 +89,11 @@ fn judge(table: &Table<'_>, dialect: &str, versions: Versions, upstream: &str, s
         let found = format!("none that {} speaks", show_text(upstream));
         table.report("versions", found, "one of its own, or an upstream whose protocol is \"socket.io\"");
     }
+}
+
+fn dialect(node: &Node) -> Result<&'static str, Wrong> {
+    word(&DIALECTS, &DIALECTS_LATER)(node)
+        .map_err(|wrong| if is_socket_io(node) { wrong.or(Some("engine.io")) } else { wrong })
 }
 
 /// The tables of the list, at least one.

@@ -5,40 +5,79 @@ use std::collections::BTreeSet;
 use toml::de::Error;
 
 use super::fault::{Place, Problem, Sink};
-use super::tree::Lines;
+use super::tree::{Lines, show_text};
 
 /// Adds the parser's errors to the sink, which holds what was found in the part that could be read.
 pub(super) fn report(errors: &[Error], lines: &Lines<'_>, sink: &Sink) {
-    let place = |error: &Error| lines.place(error.span().map_or(0, |span| span.start));
-    let mut errors: Vec<_> = errors.iter().map(|error| (place(error), error.message())).collect();
+    let mut errors: Vec<_> = errors.iter().map(|error| Broken::of(error, lines)).collect();
     if errors.is_empty() {
         return;
     }
     errors.sort();
-    let broken: BTreeSet<_> = errors.iter().filter_map(|(place, _)| line_of(place)).collect();
+    let broken: BTreeSet<_> = errors.iter().filter_map(|error| line_of(&error.place)).collect();
+    let twins: BTreeSet<_> = errors
+        .iter()
+        .filter(|error| error.is_twin(lines))
+        .filter_map(|error| line_of(&error.place))
+        .collect();
     let runaway = runaway(&errors);
-    retain_certain(sink, &broken, header(&broken, lines).into_iter().chain(runaway).min());
+    // A table that stands there twice is read nevertheless.
+    let unread: BTreeSet<_> = broken.difference(&twins).copied().collect();
+    retain_certain(sink, &broken, header(&unread, lines).into_iter().chain(runaway).min());
     let mut told = BTreeSet::new();
-    for (place, message) in errors {
-        let line = line_of(&place);
+    for error in errors {
+        let line = line_of(&error.place);
+        // Each key that a table has in common with its twin would be reported again.
+        let is_twins = error.message == DUPLICATE
+            && line.and_then(|line| lines.header_above(line)).is_some_and(|header| twins.contains(&header));
         // One is enough for a line: the others follow from it.
-        if told.insert(line) && runaway.is_none_or(|runaway| line <= Some(runaway)) {
-            sink.push(&place, "", Problem::Syntax(message.to_owned()));
+        if !is_twins && told.insert(line) && runaway.is_none_or(|runaway| line <= Some(runaway)) {
+            sink.push(&error.place, "", Problem::Syntax(error.said(lines)));
+        }
+    }
+}
+
+/// What the parser stumbled over.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Broken<'t> {
+    place: Place,
+    message: &'t str,
+    text: &'t str,
+}
+
+impl<'t> Broken<'t> {
+    fn of(error: &'t Error, lines: &Lines<'t>) -> Self {
+        let span = error.span().unwrap_or_default();
+        Self { place: lines.place(span.start), message: error.message(), text: lines.text(span) }
+    }
+
+    /// Whether it is the header of a table that was there before.
+    fn is_twin(&self, lines: &Lines<'_>) -> bool {
+        self.message == DUPLICATE && line_of(&self.place).is_some_and(|line| lines.is_header(line))
+    }
+
+    /// The parser names no key.
+    fn said(&self, lines: &Lines<'_>) -> String {
+        match line_of(&self.place) {
+            Some(line) if self.is_twin(lines) => format!("duplicate table {}", lines.line(line).trim()),
+            _ if self.message == DUPLICATE => {
+                format!("{DUPLICATE} {}", show_text(self.text.trim_matches(['"', '\''])))
+            }
+            _ => self.message.to_owned(),
         }
     }
 }
 
 /// Where a list that is never closed begins to swallow other lines.
-fn runaway(errors: &[(Place, &str)]) -> Option<usize> {
-    let unclosed = errors.iter().any(|(_, message)| message.starts_with("unclosed array"));
-    let swallows = |message: &str| message.contains("array");
-    let (place, _) = errors.iter().find(|(_, message)| unclosed && swallows(message))?;
-    line_of(place)
+fn runaway(errors: &[Broken<'_>]) -> Option<usize> {
+    let unclosed = errors.iter().any(|error| error.message.starts_with("unclosed array"));
+    let error = errors.iter().find(|error| unclosed && error.message.contains("array"))?;
+    line_of(&error.place)
 }
 
 /// The first header that is broken: what stands behind it may belong to another table.
 fn header(broken: &BTreeSet<usize>, lines: &Lines<'_>) -> Option<usize> {
-    broken.iter().copied().find(|line| lines.line(*line).trim_start().starts_with('['))
+    broken.iter().copied().find(|line| lines.is_header(*line))
 }
 
 /// Drops what may only follow from the broken lines: what is missing, what shares a line, and all behind `end`.
@@ -57,3 +96,6 @@ fn line_of(place: &Place) -> Option<usize> {
         Place::Variable(_) => None,
     }
 }
+
+/// The parser's words for a key or a table that was there before.
+const DUPLICATE: &str = "duplicate key";

@@ -1,6 +1,7 @@
 //! What is said about each fault, and that all are said at once.
 
 mod cors;
+mod slips;
 mod units;
 
 use std::ffi::OsString;
@@ -209,9 +210,6 @@ fn origins_and_hosts_must_be_ones_that_a_browser_sends() {
     for origin in ["example.org", "https://", "https://a/b", "https://a:b", "://a"] {
         assert!(told(&format!("'{origin}'")).contains("expected an origin"), "{origin}");
     }
-    let host = |host: &str| faults(&GOOD.replace("path", &format!("host = '{host}'\npath")), &[]).concat();
-    assert!(host("chat.example.org:80").ends_with("did you mean \"chat.example.org\"?"));
-    assert!(host("*.example.org").contains("expected a host without a port"));
 }
 
 #[test]
@@ -338,8 +336,6 @@ fn a_syntax_fault_has_its_line_and_hides_nothing_else() {
     assert!(told[0].starts_with("config.toml:9:16: server.max_sessions"));
     assert!(told[1].starts_with("config.toml:10:"));
     assert!(told[2].starts_with("config.toml:12:1: log.levl"));
-    let duplicate = fault("[server]\nmax_sessions = 1\nmax_sessions = 2\n");
-    assert!(duplicate.starts_with("config.toml:10:1: duplicate key"), "{duplicate}");
 }
 
 #[test]

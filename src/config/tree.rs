@@ -2,6 +2,8 @@
 //!
 //! The file gives the first tree; variables of the environment are laid over it.
 
+use std::ops::Range;
+
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -123,10 +125,25 @@ impl<'t> Lines<'t> {
         Place::File { line: index + 1, column: column + 1 }
     }
 
+    /// The text at these byte offsets.
+    pub(super) fn text(&self, span: Range<usize>) -> &'t str {
+        self.text.get(span).unwrap_or_default()
+    }
+
     /// The line with this number, which begins at 1.
     pub(super) fn line(&self, number: usize) -> &'t str {
         let start = self.starts.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
         self.text[start..].lines().next().unwrap_or_default()
+    }
+
+    /// Whether the line is a table's header.
+    pub(super) fn is_header(&self, number: usize) -> bool {
+        self.line(number).trim_start().starts_with('[')
+    }
+
+    /// The header of the table in which the line stands.
+    pub(super) fn header_above(&self, number: usize) -> Option<usize> {
+        (1..number).rev().find(|number| self.is_header(*number))
     }
 }
 

@@ -8,7 +8,7 @@ use super::mux;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
-use super::values::{GB, HOUR, MS, Wrong, duration, flag, size, url, word};
+use super::values::{GB, HOUR, MS, Wrong, duration, flag, is_socket_io, size, url, word};
 use super::versions::versions;
 use crate::upstream::{Host, Kind, Settings};
 
@@ -93,7 +93,12 @@ fn read_one(table: &Table<'_>) -> Settings {
 }
 
 fn kind(node: &Node) -> Result<Kind, Wrong> {
-    let kind = word(&KINDS, &[])(node)?;
+    let kind = word(&KINDS, &[])(node).map_err(|wrong| {
+        if !is_socket_io(node) {
+            return wrong;
+        }
+        Wrong { hint: "; did you mean \"engine.io\", with protocol = \"socket.io\"?".to_owned(), ..wrong }
+    })?;
     if kind == Kind::Demo && !cfg!(feature = "demo") {
         let found = Some("\"demo\", and this binary was built without the feature demo".to_owned());
         return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket, mux, http") });

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
 use super::fault::Place;
-use super::suggestion::nearest;
+use super::suggestion::{nearest, plain};
 use super::tree::{Node, Value};
 use crate::units;
 use crate::upstream::is_secure;
@@ -185,8 +185,16 @@ pub(super) fn host(node: &Node) -> Result<String, Wrong> {
     if is_host(&text) {
         return Ok(text);
     }
-    let bare = text.rsplit_once(':').map(|(host, _)| host).filter(|host| is_host(host));
-    Err(wrong().or(bare))
+    Err(wrong().or(host_within(&text)))
+}
+
+/// The host in what may be a URL, or a host with its port or path.
+fn host_within(text: &str) -> Option<&str> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let without_port = authority.rsplit_once(':').map(|(host, _)| host);
+    // An address in brackets has colons of its own.
+    [Some(authority), without_port].into_iter().flatten().find(|host| is_host(host))
 }
 
 fn is_host(text: &str) -> bool {
@@ -201,7 +209,11 @@ fn is_host(text: &str) -> bool {
 /// The name in a backend's certificate.
 pub(super) fn server_name(node: &Node) -> Result<ServerName<'static>, Wrong> {
     let wrong = || Wrong::expected("a name such as \"chat.example.org\", or an address, without a port");
-    ServerName::try_from(text(node).map_err(|_| wrong())?).map_err(|_| wrong())
+    let text = text(node).map_err(|_| wrong())?;
+    ServerName::try_from(text.clone()).map_err(|_| {
+        let name = host_within(&text).map(without_brackets);
+        wrong().or(name.filter(|name| *name != text && ServerName::try_from(*name).is_ok()))
+    })
 }
 
 /// A page's origin as browsers write it, in lower case.
@@ -256,7 +268,6 @@ fn place(text: &str) -> Result<Option<Uri>, Wrong> {
         return Err(Wrong { found, ..Wrong::expected("a URL without one") });
     }
     let Ok(uri) = text.parse::<Uri>() else { return Ok(None) };
-    let bare = |host: &str| host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let fits = uri.scheme().is_some()
         && uri.host().is_some_and(|host| is_host(&host.to_ascii_lowercase()))
         && uri.authority().is_some_and(|authority| match authority.port_u16() {
@@ -264,8 +275,19 @@ fn place(text: &str) -> Result<Option<Uri>, Wrong> {
             None => authority.as_str() == authority.host(),
         })
         && !text.contains('#')
-        && (!is_secure(&uri) || uri.host().is_some_and(|host| ServerName::try_from(bare(host)).is_ok()));
+        && (!is_secure(&uri)
+            || uri.host().is_some_and(|host| ServerName::try_from(without_brackets(host)).is_ok()));
     Ok(Some(uri).filter(|_| fits))
+}
+
+/// An address as certificates name it.
+fn without_brackets(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// Whether the value names Socket.IO where `engine.io` is the word: the protocol below it is what is spoken.
+pub(super) fn is_socket_io(node: &Node) -> bool {
+    text(node).is_ok_and(|text| matches!(plain(&text).as_str(), "socketio" | "socket_io"))
 }
 
 /// The shortest time that a timer keeps.

@@ -7,7 +7,7 @@ mod site;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, ready};
+use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use serde::ser::{Serialize, SerializeTuple as _, Serializer};
 use socketioxide::SocketIo;
 use socketioxide::adapter::Adapter;
 use socketioxide::extract::{AckSender, Data, SocketRef};
-use socketioxide::handler::{FromMessageParts, Value};
+use socketioxide::handler::{ConnectHandler as _, FromMessageParts, Value};
 use tokio::io::DuplexStream;
 
 use self::site::Site;
@@ -131,24 +131,9 @@ fn build_server() -> Serve {
         // Packets that wait to be written: what is beyond it is lost, and a pipe full of small events must not be.
         .max_buffer_size(4096)
         .build_with_inner_svc(Site);
-    // The handlers do their work before they give back a future: futures run side by side, and answers could overtake one
-    // another.
-    io.ns("/", |socket: SocketRef| {
-        socket.on(
-            "echo",
-            |socket: SocketRef, ack: AckSender, asked: AckAsked, Data(arguments): Data<Arguments>| {
-                // A client that is gone needs no answer.
-                let _ = if asked.0 { ack.send(&arguments) } else { socket.emit("echo", &arguments) };
-                ready(())
-            },
-        );
-        socket.on("chat", |io: SocketIo, Data(arguments): Data<Arguments>| {
-            // Within one process it is ready at once.
-            let _ = io.emit("chat", &arguments).now_or_never();
-            ready(())
-        });
-        ready(())
-    });
+    // The middleware runs before the client learns that it is connected, the connect handler only after that: an event that
+    // follows at once would find no handler.
+    io.ns("/", (|| ready(())).with(register_handlers));
     Box::new(move |pipe| {
         let connection = http1::Builder::new().serve_connection(TokioIo::new(pipe), service.clone());
         Box::pin(async move {
@@ -156,6 +141,37 @@ fn build_server() -> Serve {
             let _ = connection.with_upgrades().await;
         })
     })
+}
+
+/// Registers what a client's events are answered by.
+///
+/// The handlers do their work before they give back a future: futures run side by side, and answers could overtake one
+/// another.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "socketioxide gives a middleware what it extracts by value"
+)]
+fn register_handlers(socket: SocketRef) -> Ready<Result<(), Infallible>> {
+    socket.on(
+        "echo",
+        |socket: SocketRef, ack: AckSender, asked: AckAsked, Data(arguments): Data<Arguments>| {
+            // A client that is gone needs no answer.
+            if asked.0 {
+                let _ = ack.send(&arguments);
+            } else {
+                // Not the socket's own `emit`: it refuses to send until the server has noted that the client is connected, which
+                // it does only after it has told the client. This is a broadcast to the socket alone, which is ready at once.
+                let _ = socket.local().emit("echo", &arguments).now_or_never();
+            }
+            ready(())
+        },
+    );
+    socket.on("chat", |io: SocketIo, Data(arguments): Data<Arguments>| {
+        // Within one process it is ready at once.
+        let _ = io.emit("chat", &arguments).now_or_never();
+        ready(())
+    });
+    ready(Ok(()))
 }
 
 /// Whether the client waits for an acknowledgement.

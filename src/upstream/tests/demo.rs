@@ -77,6 +77,29 @@ async fn a_thousand_echoes_stay_in_order() {
     }
 }
 
+/// A server that connects a client before it has its handlers loses such an event where the thread that connects is put
+/// aside right behind the answer: hence more threads than cores.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn an_event_right_behind_the_connect_answer_is_never_lost() {
+    let front = Arc::new(demo());
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let front = Arc::clone(&front);
+        clients.spawn(async move {
+            for said in [r#"2["echo",1]"#, r#"21["echo",1]"#].repeat(EARLY_TRIES) {
+                let mut link = connect(&front).await;
+                send(&mut *link, Message::text(said)).await;
+                within(next_text(&mut *link)).await;
+            }
+        });
+    }
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+}
+
+const EARLY_TRIES: usize = 50;
+
 #[tokio::test]
 async fn a_demo_is_always_up_and_leaves_no_task_behind() {
     let front = demo();

@@ -11,12 +11,14 @@ use tokio_util::task::TaskTracker;
 
 use super::begun::MAX_PAYLOAD;
 use super::handshake::fresh_sid;
+use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::{Client, headers};
 use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::{Carrier, Revision};
 use crate::dialect::Dialect as _;
 use crate::dialect::websocket::WebSocket;
+use crate::dots;
 use crate::meter::{Meter, Outcome};
 use crate::mux::{Accepted, Denied, Id, Open};
 use crate::packet::{Heartbeat, Transport};
@@ -81,6 +83,10 @@ impl Arrivals {
         let Some(admission) = self.registry.admit() else {
             return deny(Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
         };
+        // The other proxy's prefix is not known here; above its top there is none.
+        if dots::climbs(open.path.split('?').next().unwrap_or_default()) {
+            return deny(Outcome::Refused, say(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
+        }
         // Made first, so that whatever ends this lets the session go.
         let socket = MuxSocket::new(Arc::clone(&trunk), id);
         let begun = match fresh_sid() {

@@ -3,14 +3,15 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL,
-    TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCEPT_ENCODING, CONNECTION, EXPECT, FORWARDED, HOST, HeaderName, SEC_WEBSOCKET_PROTOCOL, TE, TRAILER,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use ipnet::IpNet;
 
 use super::Client;
+use crate::hop;
 
 /// The headers of a session's first request that its backend gets to see.
 ///
@@ -34,18 +35,11 @@ pub(super) fn for_relay(headers: &HeaderMap, client: Client, trusted: &[IpNet]) 
 }
 
 fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
-    let named: Vec<&str> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect();
     let mut kept = HeaderMap::with_capacity(headers.len() + 4);
     for (name, value) in headers {
-        let hop = is_hop(name) || named.iter().any(|other| name.as_str().eq_ignore_ascii_case(other));
+        let hop = hop::is_hop_by_hop(name, headers);
         let handshake = name.as_str().starts_with("sec-websocket-") && !crosses(name);
-        let body = name.as_str().starts_with("content-") || name == ACCEPT_ENCODING || name == EXPECT;
+        let body = name.as_str().starts_with("content-") || [ACCEPT_ENCODING, EXPECT, TRAILER].contains(name);
         if !(hop || handshake || body) {
             kept.append(name, value.clone());
         }
@@ -58,19 +52,16 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, client: Client, trusted: 
     let headers = &head.headers;
     let mut kept = HeaderMap::with_capacity(headers.len() + 6);
     for (name, value) in headers {
-        if !crosses_not(name, headers) {
+        if !hop::is_hop_by_hop(name, headers) {
             kept.append(name, value.clone());
         }
-    }
-    if let Some(host) = head.uri.authority().and_then(|host| without_user(host.as_str())) {
-        kept.insert(HOST, host);
     }
     // RFC 9110, section 10.1.1: such a client knows nothing of 100.
     if head.version < Version::HTTP_11 {
         kept.remove(EXPECT);
     }
     // The one capability that matters to the backend, as trailers are passed on.
-    if list(headers, &TE).any(|coding| coding.split(';').next() == Some("trailers")) {
+    if hop::list(headers, &TE).any(|coding| coding.split(|&byte| byte == b';').next() == Some(b"trailers")) {
         kept.insert(TE, HeaderValue::from_static("trailers"));
         kept.insert(CONNECTION, HeaderValue::from_static("te"));
     }
@@ -93,11 +84,7 @@ pub(super) fn for_client(head: &mut http::response::Parts) {
         }
         _ => Vec::new(),
     };
-    let hop: Vec<HeaderName> =
-        head.headers.keys().filter(|name| crosses_not(name, &head.headers)).cloned().collect();
-    for name in hop {
-        head.headers.remove(name);
-    }
+    hop::remove_hop_by_hop(&mut head.headers);
     if !upgrade.is_empty() {
         head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
@@ -110,36 +97,9 @@ pub(super) fn for_client(head: &mut http::response::Parts) {
 /// connection would pass by everything that stands in front of the backend.
 pub(super) fn upgrade(head: &Parts) -> bool {
     head.version == Version::HTTP_11
-        && list(&head.headers, &CONNECTION).any(|option| option.eq_ignore_ascii_case("upgrade"))
-        && list(&head.headers, &UPGRADE).next().is_some()
-        && !list(&head.headers, &UPGRADE).any(|protocol| protocol.eq_ignore_ascii_case("h2c"))
-}
-
-/// Whether a message is chunked, and coded in no other way besides.
-pub(super) fn is_only_chunked(headers: &HeaderMap) -> bool {
-    let mut codings = list(headers, &TRANSFER_ENCODING);
-    codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) && codings.next().is_none()
-}
-
-/// Whether a header is about the hop: by RFC 9110, section 7.6.1, or because `Connection` names it.
-fn crosses_not(name: &HeaderName, headers: &HeaderMap) -> bool {
-    // The names of trailers are the message's own; and no `Connection` may take away what a message is read by.
-    if [TRAILER, HOST, CONTENT_LENGTH].contains(name) {
-        return false;
-    }
-    is_hop(name) || list(headers, &CONNECTION).any(|named| name.as_str().eq_ignore_ascii_case(named))
-}
-
-/// The members of a comma-separated list.
-fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
-    let lines = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|member| !member.is_empty())
-}
-
-/// A target's host and port, without a user's name and password.
-fn without_user(authority: &str) -> Option<HeaderValue> {
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    HeaderValue::from_str(host).ok()
+        && hop::names(&head.headers, &CONNECTION, "upgrade")
+        && hop::list(&head.headers, &UPGRADE).next().is_some()
+        && !hop::names(&head.headers, &UPGRADE, "h2c")
 }
 
 /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced.
@@ -182,15 +142,6 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 /// An IPv4 client of a dual-stack listener is an IPv4 client.
 fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
-}
-
-/// RFC 9110, section 7.6.1.
-fn is_hop(name: &HeaderName) -> bool {
-    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "proxy-authorization" | "proxy-authenticate"
-        )
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -16,6 +16,7 @@ mod router;
 mod serving;
 mod settings;
 mod stack;
+mod target;
 
 use std::net::SocketAddr;
 

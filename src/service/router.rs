@@ -4,6 +4,12 @@ use http::header::HOST;
 use http::request::Parts;
 
 use super::settings::Route;
+use super::target;
+use crate::dots::{self, Slashes};
+
+/// A path's dot segments lead out of the route that it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Leaves;
 
 /// The routes, in the order in which they are tried.
 #[derive(Debug)]
@@ -24,21 +30,36 @@ impl Router {
         let mut entries: Vec<Entry> = routes
             .iter()
             .enumerate()
-            .map(|(index, route)| Entry { path: route.path.clone(), host: route.host.clone(), index })
+            .map(|(index, route)| Entry {
+                path: route.path.clone(),
+                host: route.host.as_deref().map(|host| target::name(host).to_owned()),
+                index,
+            })
             .collect();
         entries.sort_by_key(|entry| (std::cmp::Reverse(entry.path.len()), entry.host.is_none(), entry.index));
         Self { entries }
     }
 
     /// The index of the route that a request takes.
-    pub(super) fn find(&self, head: &Parts) -> Option<usize> {
+    ///
+    /// The path decides as it is written, for so it reaches the backend. Whoever resolves its dot segments must find the same
+    /// route.
+    ///
+    /// # Errors
+    /// The path leads out of its route.
+    pub(super) fn find(&self, head: &Parts) -> Result<Option<usize>, Leaves> {
         // `OPTIONS *` asks about the server as a whole.
         let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };
-        // RFC 9112, section 3.2.2: a target that names the host makes the header void.
-        let host = || {
-            let named = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
-            head.uri.host().or_else(|| named().map(without_port))
-        };
+        let index = self.find_path(path, head);
+        let strays = |slashes| self.find_path(&dots::resolve(path, slashes), head) != index;
+        if dots::may_have(path) && [Slashes::Kept, Slashes::Merged].into_iter().any(strays) {
+            return Err(Leaves);
+        }
+        Ok(index)
+    }
+
+    fn find_path(&self, path: &str, head: &Parts) -> Option<usize> {
+        let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(target::name);
         self.entries
             .iter()
             .find(|entry| {
@@ -52,13 +73,8 @@ impl Router {
     }
 }
 
-/// `example.org` of `example.org:8080`; an IPv6 address keeps its brackets.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    }
-}
+/// What the client of such a path is answered.
+pub(super) const OUT_OF_ROUTE: &str = "the path leads out of its route\n";
 
 #[cfg(test)]
 mod tests {
@@ -86,8 +102,63 @@ mod tests {
     }
 
     fn find(routes: &[Route], uri: &str, host: &str) -> Option<usize> {
-        let (head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
+        look(routes, uri, host).unwrap()
+    }
+
+    fn look(routes: &[Route], uri: &str, host: &str) -> Result<Option<usize>, Leaves> {
+        let (mut head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
+        target::settle(&mut head).unwrap();
         Router::new(routes).find(&head)
+    }
+
+    #[test]
+    fn a_path_whose_dots_lead_out_of_its_route_has_none() {
+        let routes = [route("/", None), route("/api/", None), route("/socket.io/", None), route("/v1", None)];
+        for path in [
+            "/api/../admin",
+            "/api/%2e%2e/admin",
+            "/api/.%2E/admin",
+            "/socket.io/../../x",
+            "/api//../x",
+            "/api/..%2fadmin",
+            "/api/..%2Fadmin",
+            "/api/..%5cadmin",
+            "/api/..\\admin",
+            "/api/x/..;/../admin",
+            "/api/..",
+            "/other/../api/x",
+            "/v1/../x",
+        ] {
+            assert_eq!(look(&routes, path, "a"), Err(Leaves), "{path}");
+        }
+        for (path, index) in [
+            ("/api/./x", 1),
+            ("/api/a/../b", 1),
+            ("/api//users/../", 1),
+            ("/api/a/%2e%2e/", 1),
+            ("/../x", 0),
+            ("/%2e%2E/%61%00%zz", 0),
+            ("/api/a%2fb", 1),
+            ("/api%2fx", 0),
+            ("/api%2f..%2fadmin", 0),
+            ("/socket.io/x.y..z", 2),
+            ("/v1x/./y", 3),
+        ] {
+            assert_eq!(look(&routes, path, "a"), Ok(Some(index)), "{path}");
+        }
+        assert_eq!(look(&routes[1..2], "/api/../admin", "a"), Err(Leaves));
+        assert_eq!(look(&routes[1..2], "/x/../admin", "a"), Ok(None));
+    }
+
+    #[test]
+    fn a_name_in_full_is_the_same_host() {
+        for wanted in ["chat.example", "chat.example."] {
+            let routes = [route("/", Some(wanted)), route("/", None)];
+            for host in ["chat.example", "chat.example.", "Chat.Example.:8080"] {
+                assert_eq!(find(&routes, "/", host), Some(0), "{wanted} {host}");
+            }
+            assert_eq!(find(&routes, "/", "chat.example.org."), Some(1));
+        }
     }
 
     #[test]

@@ -13,9 +13,10 @@ use super::demux::Demux;
 use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
-use super::router::Router;
+use super::router::{OUT_OF_ROUTE, Router};
 use super::serving::Serving;
 use super::settings::Route;
+use super::target;
 use super::{Connection, Response};
 use crate::transport::Abort;
 
@@ -87,11 +88,17 @@ impl Service<Request<Incoming>> for Stack {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         if head.method == Method::CONNECT {
             return Serving::done(refuse_connect());
         }
-        let served = self.shared.router.find(&head).and_then(|index| self.shared.routes.get(index));
+        if let Err(why) = target::settle(&mut head) {
+            return Serving::done(plain(StatusCode::BAD_REQUEST, why));
+        }
+        let Ok(found) = self.shared.router.find(&head) else {
+            return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
+        };
+        let served = found.and_then(|index| self.shared.routes.get(index));
         let Some(Served { route, cors, handler }) = served else {
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };

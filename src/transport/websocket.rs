@@ -43,10 +43,15 @@ pub fn accept(
     if method != Method::GET {
         return Err(Reject::BadWebSocket("Invalid HTTP method"));
     }
-    if !headers.get(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13" || version == "8") {
+    // Two lines are as wrong as none: nobody knows which of them the other end would read (RFC 6455, section 11.3).
+    let only = |name| {
+        let mut lines = headers.get_all(name).iter();
+        lines.next().filter(|_| lines.next().is_none())
+    };
+    if !only(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13" || version == "8") {
         return Err(Reject::BadWebSocket("Missing or invalid Sec-WebSocket-Version header"));
     }
-    let key = headers.get(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    let key = only(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
     if key.len() != 24 || STANDARD.decode(key).map(|nonce| nonce.len()) != Ok(16) {
         return Err(Reject::BadWebSocket("Missing or invalid Sec-WebSocket-Key header"));
     }

@@ -14,9 +14,10 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Sleep, sleep};
 
+use crate::hop;
+use crate::upstream::OpenError;
 use crate::upstream::pool::Lease;
 use crate::upstream::request_body::Watch;
-use crate::upstream::{OpenError, headers};
 
 /// A backend's answer, as it begins.
 #[derive(Debug)]
@@ -88,8 +89,7 @@ impl Forwarded {
 pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), OpenError> {
     let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && asks != Asks::Upgrade {
         "it switches protocols unasked"
-    } else if response.headers().contains_key(TRANSFER_ENCODING)
-        && !headers::is_only_chunked(response.headers())
+    } else if response.headers().contains_key(TRANSFER_ENCODING) && !hop::is_only_chunked(response.headers())
     {
         "its answer has a transfer coding that is not known"
     } else {

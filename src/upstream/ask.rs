@@ -54,9 +54,7 @@ async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Answ
 
 fn build_request(target: &Target, question: Question) -> Result<Request<Empty<Bytes>>, OpenError> {
     let Question { request, method, query, host } = question;
-    let uri = target
-        .uri_for(&request, query)
-        .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
+    let uri = target.uri_for(&request, query)?;
     let mut head = Request::new(Empty::new());
     *head.method_mut() = method;
     *head.uri_mut() = uri;

@@ -79,6 +79,9 @@ pub enum ForwardError {
     /// The client's body broke off, or is none: 400.
     #[error("the request's body broke off")]
     Client(#[source] hyper::Error),
+    /// The path leads out of what the upstream's URL names: 400.
+    #[error("the path leads out of its route")]
+    Path,
     /// The client sent nothing of its body for as long as the backend would have had to answer: 408.
     #[error("the request's body did not come within {} ms", .0.as_millis())]
     ClientSlow(Duration),
@@ -269,10 +272,8 @@ impl Head {
         host: Host,
         body: RequestBody,
         watch: &Arc<Watch>,
-    ) -> Result<Request<RequestBody>, OpenError> {
-        let uri = target
-            .forwarded(&self.uri, self.prefix.as_deref())
-            .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
+    ) -> Result<Request<RequestBody>, ForwardError> {
+        let uri = target.forwarded(&self.uri, self.prefix.as_deref()).ok_or(ForwardError::Path)?;
         let mut request = Request::new(body);
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;

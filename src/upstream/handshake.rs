@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::duplex::{Buffers, Duplex, Stalled};
+use crate::hop;
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
@@ -157,9 +158,7 @@ fn build_request(
     host: Host,
     query: &str,
 ) -> Result<Request<Empty<Bytes>>, OpenError> {
-    let uri = target
-        .uri_for(&request, query)
-        .ok_or_else(|| OpenError::Protocol("the request's path cannot be asked for".to_owned()))?;
+    let uri = target.uri_for(&request, query)?;
     let mut head = Request::new(Empty::new());
     *head.uri_mut() = uri;
     let headers = head.headers_mut();
@@ -174,10 +173,10 @@ fn build_request(
 
 /// Whether a 101 accepts what was asked for (RFC 6455, section 4.1, the numbered list at its end).
 fn check(headers: &HeaderMap, key: &HeaderValue) -> Result<(), &'static str> {
-    if !headers::names(headers, &UPGRADE, "websocket") {
+    if !hop::names(headers, &UPGRADE, "websocket") {
         return Err("its 101 does not upgrade to websocket");
     }
-    if !headers::names(headers, &CONNECTION, "upgrade") {
+    if !hop::names(headers, &CONNECTION, "upgrade") {
         return Err("its 101 has no `Connection: Upgrade`");
     }
     let accept = derive_accept_key(key.as_bytes());
@@ -196,8 +195,7 @@ fn chosen_subprotocol(
 ) -> Result<Option<HeaderValue>, OpenError> {
     let mut chosen = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let Some(first) = chosen.next() else { return Ok(None) };
-    let was_offered =
-        offered.iter().any(|offer| headers::tokens(offer).any(|token| token == first.as_bytes()));
+    let was_offered = offered.iter().any(|offer| hop::tokens(offer).any(|token| token == first.as_bytes()));
     if was_offered && chosen.next().is_none() {
         Ok(Some(first.clone()))
     } else {

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE};
 use tokio::time::timeout;
 
-use crate::upstream::headers;
+use crate::hop;
 use crate::upstream::pool::{Connection, Pool};
 
 /// The backend connections that belong to one connection of a client, and end with it. There is one for each upstream at most,
@@ -58,7 +58,7 @@ impl fmt::Debug for Pinned {
 /// keeps a connection from being shared.
 pub fn is_login(headers: &HeaderMap) -> bool {
     HEADERS.iter().any(|name| {
-        headers.get_all(name).iter().flat_map(headers::tokens).any(|member| {
+        hop::list(headers, name).any(|member| {
             // One line may list several challenges, and a scheme ends with a blank or with its member.
             let scheme = member.split(u8::is_ascii_whitespace).next().unwrap_or_default();
             SCHEMES.iter().any(|one| scheme.eq_ignore_ascii_case(one.as_bytes()))

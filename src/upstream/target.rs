@@ -1,9 +1,11 @@
 //! What of an upstream's URL the backend is told: its path and query in front of the client's, and its authority.
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
-use crate::upstream::OpenRequest;
+use crate::dots;
+use crate::upstream::{OpenError, OpenRequest, Refused, Refuser};
 
 /// What of a URL goes into the request's head.
 #[derive(Clone, Debug)]
@@ -31,12 +33,12 @@ impl Target {
         &self.authority
     }
 
-    /// The path and query to ask for; `None` where the request's are no path and query.
-    pub(super) fn uri_for(&self, request: &OpenRequest, own_query: &str) -> Option<Uri> {
-        let mut text = self.path.clone();
-        // Where the prefix ends with a slash and the rest begins with one, one of them is meant.
-        let rest = if text.ends_with('/') { request.path.strip_prefix('/') } else { None };
-        text.push_str(rest.unwrap_or(&request.path));
+    /// The path and query to ask for.
+    ///
+    /// # Errors
+    /// There is none: the path leads out of what the URL names.
+    pub(super) fn uri_for(&self, request: &OpenRequest, own_query: &str) -> Result<Uri, OpenError> {
+        let mut text = self.joined(&request.prefix, &request.path).ok_or_else(refused)?;
         let mut separator = '?';
         for part in [self.query.as_str(), request.query.as_str(), own_query] {
             if !part.is_empty() {
@@ -45,25 +47,17 @@ impl Target {
                 separator = '&';
             }
         }
-        PathAndQuery::try_from(text).ok().map(Uri::from)
+        PathAndQuery::try_from(text).map(Uri::from).map_err(|_| refused())
     }
 
     /// The path and query to ask for when a request is forwarded: as the client wrote them, byte for byte, with the URL in
-    /// the place of `prefix` where there is one.
+    /// the place of `prefix` where there is one; `None` where that leads out of what the URL names.
     pub(super) fn forwarded(&self, uri: &Uri, prefix: Option<&str>) -> Option<Uri> {
         let asked = uri.path_and_query()?;
         let path = asked.path();
         // `OPTIONS *` asks about the server and not about a path.
         let Some(prefix) = prefix.filter(|_| path != "*") else { return Some(Uri::from(asked.clone())) };
-        let mut text = self.path.clone();
-        let mut rest = path.strip_prefix(prefix).unwrap_or(path);
-        match (text.ends_with('/'), prefix.ends_with('/')) {
-            // The prefix has no slash to stand for the URL's.
-            (true, false) => rest = rest.strip_prefix('/').unwrap_or(rest),
-            (false, true) if !rest.is_empty() => text.push('/'),
-            (true, true) | (false, _) => {}
-        }
-        text.push_str(rest);
+        let mut text = self.joined(prefix, path.strip_prefix(prefix).unwrap_or(path))?;
         match (self.query.as_str(), asked.query()) {
             ("", None) => {}
             ("", Some(query)) | (query, None) => {
@@ -79,19 +73,57 @@ impl Target {
         }
         PathAndQuery::try_from(text).ok().map(Uri::from)
     }
+
+    /// The URL's path in the place of `prefix`, and what stands behind that.
+    fn joined(&self, prefix: &str, rest: &str) -> Option<String> {
+        // All of a server is below its root.
+        if self.path != "/" && dots::climbs(rest) {
+            return None;
+        }
+        let mut text = self.path.clone();
+        let rest = match (text.ends_with('/'), prefix.ends_with('/')) {
+            // The prefix has no slash to stand for the URL's.
+            (true, false) => rest.strip_prefix('/').unwrap_or(rest),
+            (false, true) if !rest.is_empty() => {
+                text.push('/');
+                rest
+            }
+            (true, true) | (false, _) => rest,
+        };
+        text.push_str(rest);
+        Some(text)
+    }
+}
+
+/// What a server would say to such a path.
+fn refused() -> OpenError {
+    OpenError::Refused(Box::new(Refused {
+        status: StatusCode::BAD_REQUEST,
+        headers: HeaderMap::new(),
+        body: Bytes::from_static(b"the path leads out of its route\n"),
+        by: Refuser::Other,
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
 
-    use http::HeaderMap;
-
     use super::*;
 
     fn ask(url: &str, path: &str, query: &str, own_query: &str) -> String {
+        ask_behind("", url, path, query, own_query).unwrap().to_string()
+    }
+
+    fn ask_behind(
+        prefix: &str,
+        url: &str,
+        path: &str,
+        query: &str,
+        own_query: &str,
+    ) -> Result<Uri, OpenError> {
         let request = OpenRequest {
-            prefix: String::new(),
+            prefix: prefix.to_owned(),
             dialect: "engine.io",
             transport: crate::packet::Transport::Polling,
             path: path.to_owned(),
@@ -101,7 +133,36 @@ mod tests {
             revision: None,
         };
         let target = Target::new(&url.parse().unwrap()).unwrap();
-        target.uri_for(&request, own_query).unwrap().to_string()
+        target.uri_for(&request, own_query)
+    }
+
+    #[test]
+    fn a_room_keeps_both_of_its_slashes() {
+        let room = |prefix, url, path| ask_behind(prefix, url, path, "", "").unwrap().to_string();
+        assert_eq!(room("/", "ws://h/", "/room"), "//room");
+        assert_eq!(room("/", "ws://h", "/room"), "//room");
+        assert_eq!(room("/ws/", "ws://h/a/", "/room"), "/a//room");
+        assert_eq!(room("/ws", "ws://h/a/", "//room"), "/a//room");
+        assert_eq!(room("/ws/", "ws://h/a", "room"), "/a/room");
+        assert_eq!(room("/ws", "ws://h/", ""), "/");
+        assert_eq!(room("", "ws://h/", "//room"), "//room");
+    }
+
+    #[test]
+    fn nothing_is_asked_for_above_the_url() {
+        let asked = |url: &str, path: &str, prefix: Option<&str>| {
+            let target = Target::new(&url.parse().unwrap()).unwrap();
+            target.forwarded(&path.parse().unwrap(), prefix).map(|uri| uri.to_string())
+        };
+        assert_eq!(asked("http://h/v1/", "/api/../api/x", Some("/api/")), None);
+        assert_eq!(asked("http://h/v1/", "/api../admin", Some("/api")), None);
+        assert_eq!(asked("http://h/v1", "/..%2fadmin", Some("/")), None);
+        assert_eq!(asked("http://h/", "/../admin", Some("/")).as_deref(), Some("/../admin"));
+        assert_eq!(asked("http://h/v1/", "/api/../x", None).as_deref(), Some("/api/../x"));
+        for path in ["../admin", "a/%2e%2e/..\\x"] {
+            let refused = ask_behind("/ws/", "ws://h/a/", path, "", "");
+            assert!(matches!(refused, Err(OpenError::Refused(refused)) if refused.status == 400), "{path}");
+        }
     }
 
     #[test]

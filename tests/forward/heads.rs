@@ -64,6 +64,21 @@ fn the_url_stands_in_the_place_of_the_prefix() {
 }
 
 #[test]
+fn a_path_whose_dots_leave_the_route_is_refused() {
+    let site = Site::with(&Plan { path: "/api/", base: "/v1/", ..Plan::new() });
+    for path in ["/api/../admin", "/api/%2e%2e/admin", "/api/..%2fadmin", "/api/..\\admin"] {
+        let answer = site.client().get(path);
+        answer.assert(400, "the path leads out of its route\n");
+    }
+    site.assert_quiet();
+    // A prefix without a slash is one of names, too.
+    let site = Site::with(&Plan { path: "/api", base: "/v1/", ..Plan::new() });
+    for path in ["/api../admin", "/api/../api/x"] {
+        site.client().get(path).assert(400, "the path leads out of its route\n");
+    }
+}
+
+#[test]
 fn before_a_backend_with_sessions_other_paths_stay_as_they_are() {
     for kind in ["engine.io", "websocket"] {
         let site = Site::with(&Plan { kind, base: "/socket.io/", ..Plan::new() });
@@ -165,7 +180,8 @@ fn the_host_may_be_the_upstreams() {
 #[test]
 fn a_request_names_exactly_one_host() {
     let site = Site::new();
-    for head in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"] {
+    for hosts in ["", "Host: a\r\nHost: b\r\n", "Host: a/b@c?d\r\n", "Host: a, b\r\n", "Host:\r\n"] {
+        let head = format!("GET / HTTP/1.1\r\n{hosts}\r\n");
         let mut client = site.client();
         client.wire.send(head.as_bytes());
         assert_eq!(client.answer().status, 400, "{head}");

@@ -157,6 +157,27 @@ fn what_a_proxy_says_of_a_hop_or_a_body_does_not_reach_the_backend() {
     assert_eq!(peer.opening.headers_named("connection"), ["Upgrade"]);
 }
 
+#[test]
+fn a_path_that_leads_above_its_top_begins_no_session() {
+    let Some(world) = world(Setup::plain()) else { return };
+    let mut edge = Edge::dial(&world).greet("epoch");
+    for (index, path) in
+        ["/socket.io/../../x", "/a/%2e%2e/..%2fx", "/..\\x?a=b", "/a//../../x"].iter().enumerate()
+    {
+        let id = format!("s{}", index + 1);
+        let mut question = open(&id);
+        question[2]["path"] = json!(path);
+        edge.say(&question);
+        let answer = edge.hear();
+        assert_eq!((&answer[0], &answer[2]), (&json!("deny"), &json!(400)), "{path}: {answer}");
+    }
+    let mut question = open("s9");
+    question[2]["path"] = json!("/a/../b?c=/../..");
+    edge.say(&question);
+    assert_eq!(edge.hear()[0], "ok");
+    assert!(world.accept().opening.path().ends_with("/a/../b"));
+}
+
 /// Writes this again and again without reading; the memory that it costs.
 fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
     let edge = Edge::over(Wire::connect_narrow(world.addr)).greet("epoch");

@@ -36,6 +36,7 @@ mod plain;
 mod refusals;
 mod relay;
 mod support;
+mod targets;
 mod tls;
 mod traps;
 mod upgrade;

@@ -1,0 +1,124 @@
+//! Which headers are about one hop (RFC 9110, section 7.6.1), and how lists in headers are read.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE, VIA,
+};
+
+/// Removes what is about the hop, and what `Connection` names.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> =
+        headers.keys().filter(|name| is_hop_by_hop(name, headers)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Whether a header is about the hop: by itself, or because `Connection` names it.
+pub(crate) fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
+    is_about_hop(name) || !is_kept(name) && names(headers, &CONNECTION, name.as_str())
+}
+
+/// Whether the list in a header names `token`, in whatever case.
+pub(crate) fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    list(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Whether a message is chunked, and coded in no other way besides.
+pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
+    let mut codings = list(headers, &TRANSFER_ENCODING);
+    codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+}
+
+/// The members of a comma-separated list, over all lines of a header.
+pub(crate) fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(name).into_iter().flat_map(tokens).filter(|member| !member.is_empty())
+}
+
+/// The members of a comma-separated list, whatever bytes they hold: one that is no token must not hide the others.
+pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+fn is_about_hop(name: &HeaderName) -> bool {
+    [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "proxy-authorization" | "proxy-authenticate"
+        )
+}
+
+/// What no `Connection` can take away: what a message is read by, the names of its trailers, and what proxies say of its way.
+fn is_kept(name: &HeaderName) -> bool {
+    [HOST, CONTENT_LENGTH, TRAILER, FORWARDED, VIA].contains(name) || is_identity(name)
+}
+
+/// Whether a header says who the client is, or what it asked for, besides the request itself. Only proxies should: what a
+/// client says there is a lie that backends fall for.
+pub(crate) fn is_identity(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    *name == FORWARDED
+        || text.starts_with("x-forwarded")
+        // Gateways to CGI and its kin write `-` as `_`, and then it is another header's name.
+        || text.contains('_')
+        || IDENTITY.contains(&text)
+}
+
+/// Names that servers and frameworks are known to read.
+const IDENTITY: [&str; 18] = [
+    "client-ip",
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "forwarded-for",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-host",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-uri",
+    "x-original-url",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static [u8])]) -> HeaderMap {
+        let value = |value: &[u8]| HeaderValue::from_bytes(value).unwrap();
+        lines.iter().map(|&(name, bytes)| (HeaderName::from_static(name), value(bytes))).collect()
+    }
+
+    #[test]
+    fn a_token_is_found_in_any_case_anywhere_in_the_list() {
+        let headers = headers(&[("connection", b"keep-alive ,UPGRADE")]);
+        assert!(names(&headers, &CONNECTION, "upgrade"));
+        assert!(!names(&headers, &CONNECTION, "up"));
+        assert!(!names(&headers, &UPGRADE, "websocket"));
+    }
+
+    #[test]
+    fn a_list_is_read_whatever_else_stands_in_it() {
+        let mut headers = headers(&[("connection", b"\xff, X-Hop"), ("x-hop", b"1"), ("x-own", b"1")]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-own"]);
+    }
+
+    #[test]
+    fn connection_cannot_take_away_what_a_message_is_read_by() {
+        for name in ["host", "content-length", "trailer", "x-forwarded-for", "forwarded", "via", "x-real-ip"]
+        {
+            let mut headers = headers(&[("connection", b"close")]);
+            headers.append(CONNECTION, HeaderValue::from_static(name));
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+            remove_hop_by_hop(&mut headers);
+            assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), [name]);
+        }
+    }
+}

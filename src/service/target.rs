@@ -1,0 +1,114 @@
+//! Which host a request names: one answer for every dialect, before its route is looked for (RFC 9112, section 3.2).
+
+use http::Version;
+use http::header::{HOST, HeaderValue};
+use http::request::Parts;
+
+/// Leaves a request with one valid `Host`, that of its target where that is absolute; without one only before HTTP/1.1.
+///
+/// # Errors
+/// What to answer 400 with.
+pub(super) fn settle(head: &mut Parts) -> Result<(), &'static str> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    if more.is_some() || host.is_none() && head.version >= Version::HTTP_11 {
+        return Err("a request names one host\n");
+    }
+    if host.is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err("the request's Host is not a host\n");
+    }
+    // Section 3.2.2: what the header says is void then.
+    if let Some(authority) = head.uri.authority() {
+        let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+        match HeaderValue::from_str(host) {
+            Ok(value) if is_host(host.as_bytes()) => head.headers.insert(HOST, value),
+            Ok(_) | Err(_) => return Err("the request's target names no host\n"),
+        };
+    }
+    Ok(())
+}
+
+/// The host of a `Host`, without its port and without the dot that ends a name in full.
+pub(super) fn name(host: &str) -> &str {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// RFC 3986, section 3.2.2, with a port or without; a host that is empty names none.
+fn is_host(value: &[u8]) -> bool {
+    let (name, port) = match value {
+        [b'[', ..] => match value.iter().position(|&byte| byte == b']') {
+            Some(end) => value.split_at(end + 1),
+            None => return false,
+        },
+        _ => value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len())),
+    };
+    let is_port = port.strip_prefix(b":").is_none_or(|digits| digits.iter().all(u8::is_ascii_digit));
+    let is_name = match name {
+        [b'[', literal @ .., b']'] => {
+            std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+        }
+        _ => !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || SIGNS.contains(byte)),
+    };
+    is_name && is_port && (port.is_empty() || port[0] == b':')
+}
+
+/// Unreserved and reserved characters of a registered name, and the sign of those that are escaped.
+const SIGNS: &[u8] = b"-._~!$&'()*+,;=%";
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn settled(version: Version, uri: &str, hosts: &[&str]) -> Result<Option<String>, &'static str> {
+        let mut request = Request::builder().version(version).uri(uri);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        settle(&mut head)?;
+        Ok(head.headers.get(HOST).map(|host| host.to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn a_request_names_one_valid_host() {
+        for host in ["a", "a.example:8080", "a.example.", "a_b", "[::1]", "[::1]:80", "127.0.0.1:1", "a:"] {
+            assert_eq!(settled(Version::HTTP_11, "/", &[host]), Ok(Some(host.to_owned())), "{host}");
+        }
+        for host in [
+            "", "a/b@c?d", "a, b", "a@b", "a b", "a:b", "a:1:2", "[::1", "[x]", "[::1]x", ":80", "http://a",
+            "\u{e4}",
+        ] {
+            assert!(settled(Version::HTTP_11, "/", &[host]).is_err(), "{host}");
+            assert!(settled(Version::HTTP_10, "/", &[host]).is_err(), "{host}");
+        }
+        assert!(settled(Version::HTTP_11, "/", &[]).is_err());
+        assert!(settled(Version::HTTP_11, "http://a/", &[]).is_err());
+        assert_eq!(settled(Version::HTTP_10, "/", &[]), Ok(None));
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            assert!(settled(version, "/", &["a", "a"]).is_err());
+            assert!(settled(version, "http://a/", &["a", "b"]).is_err());
+        }
+    }
+
+    #[test]
+    fn an_absolute_target_takes_the_place_of_the_header() {
+        let host = |uri| settled(Version::HTTP_11, uri, &["other"]);
+        assert_eq!(host("http://me:pw@a.example:81/x?y"), Ok(Some("a.example:81".to_owned())));
+        assert_eq!(host("https://[::1]/"), Ok(Some("[::1]".to_owned())));
+        assert_eq!(settled(Version::HTTP_10, "http://a/", &[]), Ok(Some("a".to_owned())));
+    }
+
+    #[test]
+    fn a_name_is_the_same_with_and_without_port_and_last_dot() {
+        assert_eq!(
+            ["a", "a:80", "a.", "a.:80", "[::1]:80", "[::1]"].map(name),
+            ["a", "a", "a", "a", "[::1]", "[::1]"]
+        );
+    }
+}

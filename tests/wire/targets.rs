@@ -1,0 +1,124 @@
+//! Hosts and paths of requests, on every dialect with sessions; `tests/forward/heads.rs` has the same for what is forwarded.
+
+use crate::support::frames::Socket;
+use crate::support::http::{Client, Response};
+use crate::support::wire::Wire;
+use crate::support::world::{Excluded, POLLING, WEBSOCKET};
+use crate::support::{Setup, World};
+
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+
+/// A setup for each dialect, with a target on its route, and what a WebSocket's handshake needs there.
+fn dialects() -> Vec<(Setup, String, String)> {
+    let handshake = format!("{UPGRADE}{KEY}{VERSION}");
+    vec![
+        (Setup::new(), POLLING.to_owned(), String::new()),
+        (Setup::new(), WEBSOCKET.to_owned(), handshake.clone()),
+        (Setup::new().relayed(), WEBSOCKET.to_owned(), handshake.clone()),
+        (Setup::sockets(), "/engine.io/room".to_owned(), handshake.clone()),
+        (Setup { dialect: "websocket", ..Setup::plain() }, "/engine.io/room".to_owned(), handshake),
+    ]
+}
+
+fn world(setup: Setup) -> Option<World> {
+    World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
+}
+
+fn asked(world: &World, head: &str) -> Response {
+    let mut client = world.http();
+    client.wire.send(head.as_bytes());
+    client.answer()
+}
+
+#[test]
+fn a_request_that_names_no_single_host_is_refused_on_every_dialect() {
+    for (setup, target, handshake) in dialects() {
+        let Some(world) = world(setup) else { return };
+        for hosts in [
+            "",
+            "Host: a\r\nHost: a\r\n",
+            "Host: a\r\nHost: b\r\n",
+            "Host: a/b@c?d\r\n",
+            "Host: a, b\r\n",
+            "Host:\r\n",
+            "Host: a b\r\n",
+        ] {
+            let answer = asked(&world, &format!("GET {target} HTTP/1.1\r\n{hosts}{handshake}\r\n"));
+            assert_eq!(answer.status, 400, "{target} {hosts:?}");
+        }
+        let answer = asked(&world, &format!("GET http://a{target} HTTP/1.1\r\n{handshake}\r\n"));
+        assert_eq!(answer.status, 400, "{target}");
+    }
+}
+
+#[test]
+fn the_host_is_the_targets_and_connection_cannot_take_it_away() {
+    for (setup, target, handshake) in dialects() {
+        let Some(world) = world(setup) else { return };
+        let handshake =
+            handshake.replace("Connection: Upgrade", "Connection: Upgrade, Host, X-Forwarded-For");
+        let handshake = if handshake.is_empty() { "Connection: host\r\n".to_owned() } else { handshake };
+        let mut client = world.http();
+        let head =
+            format!("GET http://me:pw@a.example:81{target} HTTP/1.1\r\nHost: other\r\n{handshake}\r\n");
+        client.wire.send(head.as_bytes());
+        let peer = world.accept();
+        assert_eq!(peer.opening.headers_named("host"), ["a.example:81"], "{target}");
+        assert_eq!(peer.opening.headers_named("x-forwarded-host"), ["a.example:81"], "{target}");
+        assert_eq!(peer.opening.headers_named("x-forwarded-for"), ["127.0.0.1"], "{target}");
+    }
+}
+
+#[test]
+fn two_lines_of_a_websockets_key_or_version_are_refused() {
+    for (setup, target, handshake) in dialects().into_iter().filter(|(.., handshake)| !handshake.is_empty()) {
+        let Some(world) = world(setup) else { return };
+        for more in
+            [KEY, VERSION, "Sec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n", "Sec-WebSocket-Version: 8\r\n"]
+        {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{handshake}{more}\r\n");
+            assert_eq!(asked(&world, &head).status, 400, "{target} {more}");
+        }
+        world.assert_sessions(0);
+    }
+}
+
+#[test]
+fn a_path_whose_dots_leave_the_route_is_refused_on_every_dialect() {
+    for (setup, target, handshake) in dialects() {
+        let Some(world) = world(setup) else { return };
+        for dots in [
+            "../x",
+            "%2e%2e/x",
+            "../../x",
+            "./../x",
+            "a/..%2f..%2fx",
+            "..%5cx",
+            "..\\x",
+            "a//../../x",
+            ".%2E;a/x",
+        ] {
+            let bad = target.replacen("/engine.io/", &format!("/engine.io/{dots}"), 1);
+            let answer = asked(&world, &format!("GET {bad} HTTP/1.1\r\nHost: a\r\n{handshake}\r\n"));
+            assert_eq!(answer.status, 400, "{bad}");
+            answer.assert(400, "the path leads out of its route\n");
+        }
+        // What stays inside reaches the backend as it was written.
+        let inside = target.replacen("/engine.io/", "/engine.io/a/../%2e/b%2fc//", 1);
+        let mut client = Client::connect(world.addr);
+        client.wire.send(format!("GET {inside} HTTP/1.1\r\nHost: a\r\n{handshake}\r\n").as_bytes());
+        let path = inside.split('?').next().unwrap();
+        assert_eq!(world.accept().opening.path(), path);
+    }
+}
+
+#[test]
+fn a_room_between_two_slashes_keeps_both() {
+    let Some(world) = world(Setup { path: "/", ..Setup::sockets() }) else { return };
+    for target in ["//room", "/a//b/", "/", "///"] {
+        let _socket = Socket::over(Wire::connect(world.addr), target, &[]).expect("accepted");
+        assert_eq!(world.accept().opening.path(), target);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -69,13 +69,13 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
 
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
-    let registry = Registry::new(config.server.max_sessions);
+    let (registry, ending) = (Registry::new(config.server.max_sessions), CancellationToken::new());
     helpers.spawn_vital("the house-keeping of sessions", registry.clone().keep_house(helpers.stop.clone()));
     let plant = Plant {
         registry: registry.clone(),
         work: work.clone(),
         helpers: helpers.clone(),
-        draining: drain.started.clone(),
+        draining: ending.clone(),
         metrics: metrics.clone(),
     };
     let (shared, upstreams) = plant.build(&config)?;
@@ -101,13 +101,19 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
 
     drain.started.cancelled().await;
     metrics.draining();
+    // A balancer that asks whether we are ready needs time to notice before it may meet a refusal.
+    tokio::select! {
+        () = sleep(config.server.drain_delay) => {}
+        () = drain.cut.cancelled() => {}
+    }
+    ending.cancel();
     for (_, upstream) in &upstreams {
         upstream.drain(config.server.drain_timeout);
     }
     let deadline = Instant::now() + config.server.drain_timeout;
     let clean = tokio::select! {
         clean = finish(&registry, &work, &signals, deadline, config.server.drain_timeout) => clean,
-        () = drain.cut.cancelled() => false,
+        () = drain.cut.cancelled() => nothing_is_cut(&registry, &work),
     };
     signals.cut.cancel();
     admin_signals.end.cancel();
@@ -136,7 +142,12 @@ async fn finish(
     };
     // An idle connection is no session: cutting it loses nothing.
     let _ = timeout_at(deadline.max(Instant::now() + CONNECTIONS_TIMEOUT), gone).await;
-    ended && registry.cut() == 0 && work.forwards.is_empty()
+    ended && nothing_is_cut(registry, work)
+}
+
+/// Whether the process may end now without harm to anybody.
+fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
+    registry.is_empty() && registry.cut() == 0 && work.forwards.is_empty()
 }
 
 /// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.

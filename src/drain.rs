@@ -42,29 +42,36 @@ impl Drain {
 
 /// Ends every session in good order, spread over a quarter of `within`; ready when none is left.
 ///
-/// A client has half of `within` to fetch what is left for it.
-/// Their clients would otherwise all come back elsewhere in the same moment. A handshake that was under way when the
-/// drain began may still bring a session, so the index is looked at until it stays empty.
+/// Their clients would otherwise all come back elsewhere in the same moment. A client has half of `within` to fetch what
+/// is left for it. A handshake that was under way when the drain began may still bring a session, so the index is walked
+/// again until it stays empty.
 pub async fn end_sessions(registry: &Registry, within: Duration) {
-    let spread = within / 4;
-    loop {
-        let sessions = registry.all();
-        let step = (spread / u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1)).min(STEP);
-        let mut due = Instant::now();
-        for session in sessions {
-            session.drain(within / 2);
-            due += step;
-            sleep_until(due).await;
-        }
-        if registry.is_empty() {
-            return;
-        }
+    tell_all(registry, within / 2, within / 4).await;
+    while !registry.is_empty() {
         sleep(LOOK).await;
+        // Most have been told; the walk takes its time because there may be many of them.
+        tell_all(registry, within / 2, within / 16).await;
     }
 }
 
-/// Between two sessions' ends.
-const STEP: Duration = Duration::from_millis(1);
+/// Tells every session that it ends, one after the other in even steps over `span`; stops when none is left.
+async fn tell_all(registry: &Registry, patience: Duration, span: Duration) {
+    let sessions = registry.all();
+    let step = span / u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
+    let mut due = Instant::now();
+    for session in sessions {
+        session.drain(patience);
+        due += step;
+        while Instant::now() < due {
+            if registry.is_empty() {
+                return;
+            }
+            sleep_until(due.min(Instant::now() + LOOK)).await;
+        }
+    }
+}
+
+/// How soon the end of the last session is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
 struct Signals {
@@ -115,11 +122,16 @@ fn step(started: &CancellationToken, cut: &CancellationToken) -> Step {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
     use tokio::time::timeout;
 
     use super::*;
+    use crate::bridge::{Entry, RelayHandle};
+    use crate::carrier::Revision;
+    use crate::end::End;
+    use crate::sid::Sid;
 
     #[test]
     fn the_first_signal_drains_and_the_second_cuts() {
@@ -147,6 +159,75 @@ mod tests {
         send("INT");
         timeout(PATIENCE, drain.cut.cancelled()).await.expect("SIGINT cuts it");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_is_spread_over_a_quarter_of_its_time() {
+        for count in [1, 2, 400, 10_000] {
+            let sessions = Sessions::new(10_000);
+            (0..count).for_each(|_| sessions.begin());
+            let start = Instant::now();
+            end_sessions(&sessions.registry, 30 * SECOND).await;
+            let drained = start.elapsed();
+            let ends = sessions.ends();
+            assert_eq!(ends.len(), count as usize);
+            let due = |index: u32| 30 * SECOND / 4 * index / count;
+            for (end, index) in ends.into_iter().zip(0..) {
+                let late = (end - start).checked_sub(due(index));
+                assert!(late.is_some_and(|late| late < LOOK), "{index} of {count}: {:?}", end - start);
+            }
+            assert!(drained < due(count - 1) + 2 * LOOK, "it ends with the last session: {drained:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_begins_in_a_drain_is_told_as_well() {
+        let sessions = Sessions::new(2);
+        let handshake = sessions.registry.admit().unwrap();
+        let begins = async {
+            sleep(9 * SECOND).await;
+            sessions.begin();
+            drop(handshake);
+        };
+        let start = Instant::now();
+        tokio::join!(begins, end_sessions(&sessions.registry, 30 * SECOND));
+        assert_eq!(sessions.ends().len(), 1);
+        assert!(start.elapsed() < 10 * SECOND, "{:?}", start.elapsed());
+    }
+
+    /// Sessions that end as soon as they are told.
+    struct Sessions {
+        registry: Registry,
+        ends: Arc<Mutex<Vec<Instant>>>,
+    }
+
+    impl Sessions {
+        fn new(max: usize) -> Self {
+            Self { registry: Registry::new(max), ends: Arc::default() }
+        }
+
+        fn begin(&self) {
+            let (registry, ends) = (self.registry.clone(), Arc::clone(&self.ends));
+            let admission = registry.admit().unwrap();
+            let mut random = [0; 15];
+            getrandom::fill(&mut random).unwrap();
+            let (sid, told) = (Sid::from_random(random), CancellationToken::new());
+            let handle = RelayHandle { route: 0, revision: Revision::V4, drain: told.clone() };
+            registry.insert(sid.clone(), Entry::Relay(Arc::new(handle)));
+            tokio::spawn(async move {
+                told.cancelled().await;
+                ends.lock().unwrap().push(Instant::now());
+                registry.remove(&sid, End::Drained);
+                drop(admission);
+            });
+        }
+
+        /// When each ended, in that order.
+        fn ends(&self) -> Vec<Instant> {
+            self.ends.lock().unwrap().clone()
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
 
     /// Sends a signal to this very process.
     fn send(signal: &str) {

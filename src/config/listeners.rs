@@ -40,6 +40,7 @@ pub(super) fn read(table: &Table<'_>, sink: &Sink) -> Settings {
     }
     table.set("max_sessions", &mut settings.max_sessions, count(1..=SESSIONS_MAX));
     table.set("idle_timeout", &mut settings.idle_timeout, duration(MS..=HOUR));
+    table.set("drain_delay", &mut settings.drain_delay, duration(Duration::ZERO..=HOUR));
     // Zero is a way to say: cut at once.
     table.set("drain_timeout", &mut settings.drain_timeout, duration(Duration::ZERO..=24 * HOUR));
     if let Some(networks) = table.list("trusted_proxies", network) {

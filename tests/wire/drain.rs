@@ -71,7 +71,7 @@ fn a_parked_poll_is_told_of_the_drain() {
 
 #[test]
 fn a_websocket_is_flushed_and_closed_by_a_drain() {
-    let Some(mut world) = world(Setup::new()) else { return };
+    let Some(mut world) = world(Setup::new().server("drain_timeout = \"4s\"")) else { return };
     let (mut socket, peer) = world.websocket();
     let (poller, upgraded) = world.poller();
     let mut moved = poller.upgraded();
@@ -135,4 +135,72 @@ fn a_drain_that_takes_too_long_cuts() {
         assert_eq!(status.code(), Some(1), "a batch that was never fetched is lost: that is no clean end");
         peer.assert_closed();
     });
+}
+
+#[test]
+fn the_sessions_end_over_a_quarter_of_drain_timeout() {
+    for setup in [Setup::new(), Setup::new().relayed()] {
+        let Some(mut world) = world(setup.server("drain_timeout = \"4s\"")) else { return };
+        let mut sessions: Vec<_> = (0..20).map(|_| world.websocket()).collect();
+        let start = Instant::now();
+        world.target.signal("TERM");
+        for (socket, _) in &mut sessions {
+            assert_eq!(socket.frame().op, crate::support::Op::CLOSE);
+        }
+        // The last of 20 begins to end after 0.95 s.
+        assert!(start.elapsed() >= ms(900), "{:?}", start.elapsed());
+        drop(sessions);
+        assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    }
+}
+
+#[test]
+fn a_proxy_serves_on_unready_for_its_drain_delay() {
+    for setup in [Setup::new(), Setup::new().relayed()] {
+        let Some(mut world) = world(setup.server("drain_delay = \"60s\"")) else { return };
+        let (mut before, peer) = world.poller();
+        unready(&world);
+        before.post_ok("4still here");
+        peer.assert_text("still here");
+        world.assert_healthy();
+        let (mut socket, peer) = world.websocket();
+        peer.send("welcome");
+        socket.assert_text("4welcome");
+        world.target.signal("TERM");
+        let status = world.target.exit_within(SOON).expect("a second signal cuts");
+        assert_eq!(status.code(), Some(1), "two sessions were cut");
+    }
+}
+
+#[test]
+fn sessions_end_after_the_drain_delay() {
+    let Some(mut world) = world(Setup::new().server("drain_delay = \"600ms\"")) else { return };
+    let (mut poller, peer) = world.poller();
+    poller.park();
+    let start = Instant::now();
+    unready(&world);
+    poller.assert_parked_gets("1");
+    assert!(start.elapsed() >= ms(600), "{:?}", start.elapsed());
+    peer.assert_closed();
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_in_the_drain_delay_of_an_idle_proxy_is_a_clean_end() {
+    let Some(mut world) = world(Setup::new().server("drain_delay = \"60s\"")) else { return };
+    unready(&world);
+    world.target.signal("INT");
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+/// Begins a drain, and waits until it can be seen.
+#[track_caller]
+fn unready(world: &World) {
+    world.target.signal("TERM");
+    let deadline = Instant::now() + SOON;
+    while metrics::readyz(world.target.admin).status != 503 {
+        assert!(Instant::now() < deadline, "it is still ready");
+        thread::sleep(ms(5));
+    }
+    assert_eq!(metrics::readyz(world.target.admin).text(), "draining\n");
 }

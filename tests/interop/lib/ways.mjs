@@ -78,6 +78,8 @@ function config(port, routes, upstream) {
   return [
     '[server]',
     `listen = ["127.0.0.1:${port}"]`,
+    // Sessions end over a quarter of it.
+    'drain_timeout = "4s"',
     '',
     '[admin]',
     'listen = "127.0.0.1:0"',

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | a clean end |
-//! | 1 | failed, or a drain that had to cut sessions, tunnels or forwarded answers, or a load that met disorder |
+//! | 1 | failed, or a drain that had to cut sessions, tunnels or forwarded answers, or a load that saw disorder or disconnects |
 //! | 2 | the command line cannot be understood |
 //! | 78 | the configuration cannot be used (`EX_CONFIG` of sysexits) |
 
@@ -74,8 +74,8 @@ const AFTER_HELP: &str = "\
 Variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets server.listen,
 POLLIWOG_ROUTES__0__PATH=/chat/ the path of the first route.
 
-Exit: 0 clean, 1 failed, a drain that cut sessions or a load that met disorder, 2 usage,
-78 bad configuration.";
+Exit: 0 clean, 1 failed, a drain that cut sessions or a load that saw disorder
+or disconnects, 2 usage, 78 bad configuration.";
 
 /// Reads the files that the configuration names, as a run would before it binds a port.
 fn check(config: &Config, source: &Source) -> ExitCode {

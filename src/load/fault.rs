@@ -21,13 +21,13 @@ pub(super) enum Fault {
     #[error("{0} took longer than {1:?}")]
     Slow(&'static str, Duration),
     /// A request had another answer than it should.
-    #[error("{what} was answered {status} {body:?}")]
+    #[error("{what} was answered {status} \"{body}\"")]
     Status {
         /// Which request.
         what: &'static str,
         /// Its status.
         status: StatusCode,
-        /// The beginning of its body.
+        /// The beginning of its body, with escapes.
         body: String,
     },
     /// A connection broke under a request, or under a WebSocket.

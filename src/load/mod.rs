@@ -33,6 +33,7 @@ pub use self::options::Options;
 use self::plan::Plan;
 use self::progress::Progress;
 use self::report::Report;
+use self::report::units::count;
 use self::stats::Stats;
 use crate::chain::Chain;
 
@@ -88,6 +89,10 @@ async fn load(options: Options) -> ExitCode {
     if all.connected == 0 && all.begun > 0 {
         let why = all.errors.values().next().map(|trouble| trouble.example.clone()).unwrap_or_default();
         return fail(FAILED, format!("nothing could connect to {}: {why}", plan.options.url));
+    }
+    if all.broken > 0 {
+        let (broken, connected) = (count(all.broken), count(all.connected));
+        return fail(FAILED, format!("{broken} of {connected} sessions were disconnected"));
     }
     if all.has_disorder() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
 }

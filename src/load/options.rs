@@ -187,14 +187,15 @@ const SIZE_MAX: usize = 16 << 20;
 const BURST_MAX: u32 = 4096;
 const AFTER_HELP: &str = "\
 Every message has a number. Messages that are lost, answered twice or answered out of order are counted,
-and make the exit code 1. With --rate, latency counts from when a message was meant to be sent.
+and make the exit code 1, as do sessions that are disconnected. With --rate, latency counts from when a message was meant to be sent.
 
 Against the shipped demo:
   polliwog load http://127.0.0.1:8080 -n 1000 --rate 1 --html load.html
 
 SIGINT ends a run early, with its table; a second one at once.
 
-Exit: 0 clean, 1 messages lost, doubled or reordered, or nothing could connect, 2 usage.";
+Exit: 0 clean, 1 messages lost, duplicated or reordered, sessions disconnected, or nothing could connect,
+2 usage.";
 
 #[cfg(test)]
 mod tests {

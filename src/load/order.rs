@@ -14,8 +14,8 @@ pub(super) struct Order {
 /// What one number is, among those before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Arrival {
-    /// It is higher than any before it.
-    InOrder,
+    /// It is higher than any before it; so many between them have not come.
+    InOrder(u64),
     /// A higher one came before it.
     Reordered,
     /// It has come before.
@@ -26,11 +26,12 @@ impl Order {
     /// Notes that `number` has come.
     pub(super) fn handle(&mut self, number: u64) -> Arrival {
         if number >= self.next {
-            if number > self.next {
+            let skipped = number - self.next;
+            if skipped > 0 {
                 self.missing.push(self.next..number);
             }
             self.next = number + 1;
-            return Arrival::InOrder;
+            return Arrival::InOrder(skipped);
         }
         let Some(at) = self.missing.iter().position(|gap| gap.contains(&number)) else {
             return Arrival::Doubled;
@@ -43,6 +44,11 @@ impl Order {
             }
         }
         Arrival::Reordered
+    }
+
+    /// One more than the highest number that has come.
+    pub(super) const fn next(&self) -> u64 {
+        self.next
     }
 
     /// How many different numbers have come.
@@ -66,21 +72,21 @@ mod tests {
 
     #[test]
     fn what_comes_in_order_is_in_order() {
-        assert_eq!(judge(&[0, 1, 2]), (vec![InOrder; 3], 3));
+        assert_eq!(judge(&[0, 1, 2]), (vec![InOrder(0); 3], 3));
         assert_eq!(judge(&[]), (vec![], 0));
     }
 
     #[test]
     fn a_gap_is_no_disorder_until_it_is_filled() {
-        assert_eq!(judge(&[0, 3]), (vec![InOrder; 2], 2));
-        assert_eq!(judge(&[0, 3, 2, 1]), (vec![InOrder, InOrder, Reordered, Reordered], 4));
-        assert_eq!(judge(&[4, 2, 0]), (vec![InOrder, Reordered, Reordered], 3));
+        assert_eq!(judge(&[0, 3]), (vec![InOrder(0), InOrder(2)], 2));
+        assert_eq!(judge(&[0, 3, 2, 1]), (vec![InOrder(0), InOrder(2), Reordered, Reordered], 4));
+        assert_eq!(judge(&[4, 2, 0]), (vec![InOrder(4), Reordered, Reordered], 3));
     }
 
     #[test]
     fn what_has_come_before_is_doubled_wherever_it_came() {
-        assert_eq!(judge(&[0, 0]), (vec![InOrder, Doubled], 1));
-        assert_eq!(judge(&[0, 2, 1, 1]), (vec![InOrder, InOrder, Reordered, Doubled], 3));
+        assert_eq!(judge(&[0, 0]), (vec![InOrder(0), Doubled], 1));
+        assert_eq!(judge(&[0, 2, 1, 1]), (vec![InOrder(0), InOrder(1), Reordered, Doubled], 3));
     }
 
     proptest! {
@@ -89,10 +95,10 @@ mod tests {
             let (arrivals, come) = judge(&numbers);
             let mut seen = std::collections::BTreeSet::new();
             for (number, arrival) in numbers.iter().zip(arrivals) {
-                let highest = seen.last().is_none_or(|last| number > last);
-                let expected = match (seen.insert(*number), highest) {
+                let next = seen.last().map_or(0, |last| last + 1);
+                let expected = match (seen.insert(*number), *number >= next) {
                     (false, _) => Doubled,
-                    (true, true) => InOrder,
+                    (true, true) => InOrder(number - next),
                     (true, false) => Reordered,
                 };
                 prop_assert_eq!(arrival, expected);

@@ -50,9 +50,13 @@ impl Progress {
 
     /// Draws the line.
     pub(super) fn show(&mut self, stats: &Stats, now: Instant) {
-        let line = self.line(stats, now);
-        // A terminal that is gone misses nothing.
-        let _ = write!(io::stderr(), "\r{line}\x1b[K");
+        // A terminal that is gone shows nothing, and that is no fault.
+        let _ = write!(io::stderr(), "{}", self.drawing(stats, now));
+    }
+
+    /// Without auto-wrap a narrow terminal cuts the line off; wrapped, each drawing would begin a line of its own.
+    fn drawing(&mut self, stats: &Stats, now: Instant) -> String {
+        format!("\r{NO_WRAP}\x1b[K{}{WRAP}", self.line(stats, now))
     }
 
     /// Leaves nothing behind.
@@ -72,14 +76,21 @@ impl Progress {
         let filled =
             usize::try_from(elapsed.min(whole).saturating_mul(BAR_LEN as u64) / whole).unwrap_or(BAR_LEN);
         let troubles: u64 = all.errors.values().map(|trouble| trouble.count).sum();
-        let errors = if troubles > 0 { format!("  {} errors", count(troubles)) } else { String::new() };
+        let wrong: Vec<_> = [(all.doubled, "duplicated"), (all.reordered, "reordered"), (troubles, "errors")]
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("  {} {what}", count(number)))
+            .collect();
+        // What matters most stands first, where a narrow terminal shows it.
         format!(
-            "[{:BAR_LEN$}] {}/{} s  {}/{} sessions  {} messages/s  {}/s  p99 {}{errors}",
+            "[{:BAR_LEN$}] {}/{} s  {}/{} sessions  {} lost{}  {} messages/s  {}/s  p99 {}",
             "=".repeat(filled),
             elapsed / 1000,
             whole.div_ceil(1000),
             count(all.connected.saturating_sub(all.broken)),
             count(self.sessions),
+            count(all.lost),
+            wrong.concat(),
             count(per_second(all.answered, last.answered)),
             bytes(per_second(moved, last.bytes)),
             latency(&all.latency, 99.0),
@@ -93,3 +104,39 @@ fn millis(span: Duration) -> u64 {
 
 const EVERY: Duration = Duration::from_millis(250);
 const BAR_LEN: usize = 20;
+/// DEC's private mode 7, auto-wrap, off and on.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
+#[cfg(test)]
+mod tests {
+    use super::super::mix::Kind;
+    use super::super::order::Arrival;
+    use super::*;
+
+    #[test]
+    fn what_is_lost_shows_while_the_run_goes_on_however_narrow_the_terminal() {
+        let began = Instant::now();
+        let last = Last { at: began, answered: 0, bytes: 0 };
+        let whole = Duration::from_secs(30);
+        let mut progress = Progress { is_shown: true, began, whole, sessions: 400, last };
+        let mut stats = Stats::new(began);
+        stats.handle_begin(Kind::Polling);
+        stats.handle_connect(Kind::Polling, Duration::ZERO);
+        let now = began + Duration::from_secs(3);
+        let line = progress.line(&stats, now);
+        assert!(
+            line.starts_with("[==                  ] 3/30 s  1/400 sessions  0 lost  0 messages/s"),
+            "{line}"
+        );
+        for arrival in [Arrival::InOrder(3), Arrival::Doubled] {
+            stats.handle_answer(Kind::Polling, now, Duration::ZERO, arrival);
+        }
+        let drawing = progress.drawing(&stats, now);
+        let shown = drawing.strip_prefix("\r\x1b[?7l\x1b[K").and_then(|rest| rest.strip_suffix("\x1b[?7h"));
+        assert!(
+            shown.is_some_and(|line| line[..60].contains("  3 lost  ") && line.contains("  1 duplicated  ")),
+            "{drawing:?}"
+        );
+    }
+}

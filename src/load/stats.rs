@@ -36,7 +36,7 @@ pub(super) struct Tally {
     pub(super) sent: u64,
     /// Different messages that were answered.
     pub(super) answered: u64,
-    /// Messages of sessions that have ended, and that nobody answered.
+    /// Messages that nobody answered: of living sessions those before one that was answered, of others all.
     pub(super) lost: u64,
     /// Answers that came once more.
     pub(super) doubled: u64,
@@ -157,8 +157,12 @@ impl Stats {
                 tally.doubled += 1;
                 return;
             }
-            Arrival::Reordered => tally.reordered += 1,
-            Arrival::InOrder => {}
+            Arrival::Reordered => {
+                tally.reordered += 1;
+                // It was skipped before.
+                tally.lost = tally.lost.saturating_sub(1);
+            }
+            Arrival::InOrder(skipped) => tally.lost += skipped,
         }
         tally.answered += 1;
         tally.latency.saturating_record(micros(took));
@@ -203,21 +207,21 @@ impl Stats {
         trouble.count += 1;
     }
 
-    /// A session has ended: by a fault, or because it was told to.
+    /// A session has ended: by a fault, or because it was told to. `unanswered` are its messages behind the last answer.
     pub(super) fn handle_end(
         &mut self,
         kind: Kind,
         connected: bool,
         fault: Option<&Fault>,
         sent: u64,
-        lost: u64,
+        unanswered: u64,
     ) {
         if let Some(fault) = fault {
             self.handle_fault(kind, fault);
         }
         let tally = &mut self.kinds[kind.index()];
         tally.sent += sent;
-        tally.lost += lost;
+        tally.lost += unanswered;
         match (connected, fault) {
             (true, Some(_)) => tally.broken += 1,
             (false, Some(_)) => tally.failed += 1,

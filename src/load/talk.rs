@@ -253,9 +253,9 @@ impl Talk {
         self.written
     }
 
-    /// How many of them nobody has answered.
-    pub(super) fn lost(&self) -> u64 {
-        self.written - self.order.come()
+    /// How many of them came behind the last that was answered. Those between have been counted as they were skipped.
+    pub(super) const fn unanswered(&self) -> u64 {
+        self.written - self.order.next()
     }
 
     fn begin(&mut self, now: Instant) -> Heard {

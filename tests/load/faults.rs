@@ -85,6 +85,48 @@ fn a_server_that_dies_breaks_its_sessions() {
 }
 
 #[test]
+fn sessions_that_were_disconnected_without_a_loss_make_the_code_1() {
+    for (transport, signal) in [("polling", "-KILL"), ("websocket", "-KILL"), ("upgrade", "-TERM")] {
+        let proxy = Proxy::demo_with("drain_timeout = '2s'");
+        // Idle sessions have nothing to lose.
+        let args = ["--socketio", "-n", "4", "--rate", "0", "-d", "30s", "--transport", transport];
+        let child = command(&[&[proxy.url().as_str()], &args[..]].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(1500));
+        proxy.signal(signal);
+        let run = read(&child.wait_with_output().unwrap());
+        assert_eq!(run.code, 1, "{transport}: {run:?}");
+        assert_eq!(run.err, "polliwog: 4 of 4 sessions were disconnected\n", "{transport}: {}", run.out);
+        let rows: Vec<_> = run.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect();
+        assert!(
+            rows.contains(&vec!["disconnected", "4"]) && rows.contains(&vec!["lost", "0"]),
+            "{}",
+            run.out
+        );
+    }
+}
+
+#[test]
+fn what_a_server_answers_is_escaped_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/engine.io/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno \"way\"\n");
+        }
+    });
+    for transport in ["polling", "websocket", "upgrade"] {
+        let run = load(&[&url, "-n", "1", "-d", "1s", "--transport", transport]);
+        assert_eq!(run.code, 1);
+        assert!(run.err.contains(r#"was answered 403 Forbidden "no \"way\"\n""#), "{}", run.err);
+    }
+}
+
+#[test]
 fn a_server_that_speaks_something_else_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

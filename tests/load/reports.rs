@@ -46,6 +46,15 @@ fn a_run_is_told_as_a_table_as_json_and_as_a_page() {
 }
 
 #[test]
+fn the_table_fits_a_terminal_of_less_than_80_columns() {
+    let proxy = Proxy::demo();
+    let mix = "polling=40,websocket=30,upgrade=30";
+    let run = load(&[&proxy.url(), "-n", "3", "-d", "300ms", "--transport", mix]);
+    assert!(run.out.contains("disconnected"), "{run:?}");
+    assert!(run.out.lines().all(|line| line.len() < 80), "{}", run.out);
+}
+
+#[test]
 fn json_on_the_standard_output_is_alone_there() {
     let proxy = Proxy::demo();
     let run = load(&[&proxy.url(), "--socketio", "-n", "1", "-d", "2s", "--json", "-"]);

@@ -81,6 +81,12 @@ impl Proxy {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+
+    /// Sends it a signal, such as `-TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
 }
 
 impl Drop for Proxy {

@@ -75,7 +75,13 @@ impl Session {
             Kind::Upgrade => upgrade::run(&mut session).await,
         };
         let Self { common, talk, greeted, .. } = session;
-        lock(&common.stats).handle_end(kind, greeted, ended.err().as_ref(), talk.written(), talk.lost());
+        lock(&common.stats).handle_end(
+            kind,
+            greeted,
+            ended.err().as_ref(),
+            talk.written(),
+            talk.unanswered(),
+        );
     }
 
     /// Tells what has come, in the order in which it came.

@@ -43,12 +43,12 @@ pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> String {
 
 fn what(options: &Options, took: Duration) -> String {
     let pace = match options.rate {
-        None => "each message as soon as all before it are answered".to_owned(),
+        None => "each message once all before it are answered".to_owned(),
         Some(0.0) => "idle".to_owned(),
         Some(rate) => format!("{rate} messages/s each"),
     };
     let (url, sessions) = (&options.url, count(options.sessions.into()));
-    format!("{url}: {sessions} sessions, {pace}, {} bytes, {:.1} s", options.size, took.as_secs_f64())
+    format!("{url}\n{sessions} sessions, {pace}, {} bytes, {:.1} s", options.size, took.as_secs_f64())
 }
 
 fn rows(took: Duration) -> Vec<Row> {
@@ -62,7 +62,7 @@ fn rows(took: Duration) -> Vec<Row> {
     vec![
         counted("connected", |tally| tally.connected),
         counted("  failed to connect", |tally| tally.failed),
-        counted("  broken off", |tally| tally.broken),
+        counted("  disconnected", |tally| tally.broken),
         ("  connect p50", Box::new(|tally| latency(&tally.connects, 50.0))),
         ("  connect p99", Box::new(|tally| latency(&tally.connects, 99.0))),
         blank(),
@@ -124,5 +124,6 @@ fn verdict(options: &Options, all: &Tally) -> &'static str {
     ""
 }
 
-const LABEL_LEN: usize = 24;
-const COLUMN_LEN: usize = 14;
+/// Four columns fit into less than 80 characters.
+const LABEL_LEN: usize = 22;
+const COLUMN_LEN: usize = 13;

@@ -18,14 +18,25 @@ fn batches_are_sorted_by_powers_of_two() {
 fn an_answer_that_comes_twice_counts_once() {
     let (mut stats, now) = stats();
     let took = Duration::from_millis(3);
-    for arrival in [Arrival::InOrder, Arrival::Doubled, Arrival::Reordered] {
+    for arrival in [Arrival::InOrder(1), Arrival::Doubled, Arrival::Reordered] {
         stats.handle_answer(Kind::Polling, now, took, arrival);
     }
     let tally = stats.of(Kind::Polling);
-    assert_eq!((tally.answered, tally.doubled, tally.reordered), (2, 1, 1));
+    assert_eq!((tally.answered, tally.doubled, tally.reordered, tally.lost), (2, 1, 1, 0));
     assert_eq!(tally.latency.len(), 2);
     assert_eq!(tally.seconds, [Second { answered: 2, bytes: 0 }]);
     assert!(tally.has_disorder());
+}
+
+#[test]
+fn what_is_skipped_is_lost_before_its_session_ends() {
+    let (mut stats, now) = stats();
+    stats.handle_answer(Kind::Polling, now, Duration::ZERO, Arrival::InOrder(3));
+    assert_eq!(stats.all().lost, 3);
+    stats.handle_answer(Kind::Polling, now, Duration::ZERO, Arrival::Reordered);
+    assert_eq!(stats.all().lost, 2);
+    stats.handle_end(Kind::Polling, true, None, 10, 4);
+    assert_eq!(stats.all().lost, 6);
 }
 
 #[test]
@@ -36,7 +47,7 @@ fn the_connect_is_not_charged_to_the_messages() {
     stats.handle_cost(Kind::Polling, now, true, Cost::get(2, 400));
     stats.handle_cost(Kind::Polling, now, true, Cost::get(0, 100));
     for _ in 0..2 {
-        stats.handle_answer(Kind::Polling, now, Duration::ZERO, Arrival::InOrder);
+        stats.handle_answer(Kind::Polling, now, Duration::ZERO, Arrival::InOrder(0));
     }
     let tally = stats.of(Kind::Polling);
     assert_eq!((tally.connect_requests, tally.connect_bytes), (1, 1000));
@@ -63,7 +74,7 @@ fn all_is_the_sum_of_the_kinds() {
         let now = now + Duration::from_secs(seconds);
         stats.handle_begin(kind);
         stats.handle_connect(kind, Duration::from_millis(1));
-        stats.handle_answer(kind, now, Duration::from_millis(1), Arrival::InOrder);
+        stats.handle_answer(kind, now, Duration::from_millis(1), Arrival::InOrder(0));
         stats.handle_cost(kind, now, true, Cost::get(1, 10));
         stats.handle_end(kind, true, Some(&Fault::Refused), 1, 0);
     }

@@ -81,10 +81,10 @@ fn at_a_rate_latency_counts_from_when_a_message_was_meant_to_go() {
     scene.open(Beat::Server);
     scene.after(450).unwrap();
     scene.written();
-    assert_eq!(scene.hear("1:"), Heard::Answer(ms(350), Arrival::InOrder));
+    assert_eq!(scene.hear("1:"), Heard::Answer(ms(350), Arrival::InOrder(1)));
     assert_eq!(scene.hear("0:"), Heard::Answer(ms(450), Arrival::Reordered));
     assert_eq!(scene.hear("1:"), Heard::Answer(ms(350), Arrival::Doubled));
-    assert_eq!(scene.talk.lost(), 3);
+    assert_eq!(scene.talk.unanswered(), 3);
 }
 
 #[test]
@@ -93,11 +93,11 @@ fn without_a_rate_the_next_burst_waits_for_every_answer() {
     scene.open(Beat::Server);
     assert_eq!(scene.written(), ["0:", "1:"]);
     scene.after(30).unwrap();
-    assert_eq!(scene.hear("0:"), Heard::Answer(ms(30), Arrival::InOrder));
+    assert_eq!(scene.hear("0:"), Heard::Answer(ms(30), Arrival::InOrder(0)));
     assert!(!scene.talk.wants_to_write());
     scene.hear("1:");
     assert_eq!(scene.written(), ["2:", "3:"]);
-    assert_eq!(scene.hear("2:"), Heard::Answer(Duration::ZERO, Arrival::InOrder));
+    assert_eq!(scene.hear("2:"), Heard::Answer(Duration::ZERO, Arrival::InOrder(0)));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn without_a_rate_a_lost_message_does_not_end_the_loop() {
     assert_eq!(scene.written(), ["1:"]);
     scene.hear("1:");
     assert_eq!(scene.written(), ["2:"], "the lost one is not waited for again");
-    assert_eq!(scene.talk.lost(), 2);
+    assert_eq!(scene.talk.unanswered(), 1);
     assert_eq!(
         scene.hear("0:"),
         Heard::Answer(ms(2000), Arrival::Reordered),
@@ -172,7 +172,7 @@ fn socket_io_is_greeted_before_anything_is_said() {
     assert!(!scene.talk.wants_to_write());
     assert_eq!(scene.hear("0{\"sid\":\"x\"}"), Heard::Greeting);
     assert_eq!(scene.written(), ["20[\"echo\",\"\"]"]);
-    assert_eq!(scene.hear("30[\"\"]"), Heard::Answer(Duration::ZERO, Arrival::InOrder));
+    assert_eq!(scene.hear("30[\"\"]"), Heard::Answer(Duration::ZERO, Arrival::InOrder(0)));
     let refused = scene.talk.handle_packet(Packet::Message(Message::text("1")), scene.now);
     assert!(matches!(refused, Err(Fault::Refused)));
 }

@@ -95,12 +95,9 @@ impl CorsLayer {
         })
     }
 
-    /// Whether a request is a preflight that the backend is to answer.
-    pub(super) fn mirrors_preflight(&self, head: &Parts) -> bool {
-        matches!(self.rule, Rule::Mirror(_))
-            && head.method == Method::OPTIONS
-            && head.headers.contains_key(ORIGIN)
-            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    /// Whether the backend is to be asked first: its middleware, if it has one, takes every `OPTIONS` for a preflight.
+    pub(super) fn mirrors_options(&self, head: &Parts) -> bool {
+        matches!(self.rule, Rule::Mirror(_)) && head.method == Method::OPTIONS
     }
 
     /// A place among the preflights that are on their way to the backend; `None` when there are too many.
@@ -196,6 +193,11 @@ impl Memory {
             self.heard.insert(origin.into(), Arc::new(heard));
         }
     }
+}
+
+/// Whether an `OPTIONS` request is a browser's preflight (the Fetch standard, "CORS-preflight request").
+pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
+    headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// A list of our own, and the headers that follow from it.

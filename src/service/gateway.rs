@@ -79,7 +79,7 @@ impl Gateway {
             return Serving::done(response);
         }
         let (this, route, cors) = (Arc::clone(self), Arc::clone(route), Arc::clone(cors));
-        if !cors.mirrors_preflight(&head) {
+        if !cors.mirrors_options(&head) {
             return this.route(head, body, client, route, cors, origin);
         }
         Serving::other(async move {

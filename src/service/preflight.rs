@@ -1,8 +1,8 @@
-//! A browser's question before a request of another origin's page, passed on to the backend.
+//! An `OPTIONS` request, such as a browser's question before a request of another origin's page, passed on to the backend.
 
 use http::request::Parts;
 
-use super::cors::{CorsLayer, FromBackend};
+use super::cors::{CorsLayer, FromBackend, is_preflight};
 use super::gateway::Gateway;
 use super::handshake::{explain, origin_allowed, unavailable};
 use super::settings::Route;
@@ -14,7 +14,8 @@ use crate::transport::polling;
 use crate::upstream::Answer;
 
 impl Gateway {
-    /// The backend's answer to a preflight; `None` where its kind of backend can't be asked.
+    /// The backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is worth
+    /// more than the dialect's own answer: what is no preflight only a CORS middleware accepts.
     ///
     /// The backend knows no session by the sid in it: it is asked without one, as before a session's first request. A
     /// draining proxy asks as well, since its sessions' clients still come for what is left.
@@ -25,20 +26,21 @@ impl Gateway {
         route: &Route,
         cors: &CorsLayer,
     ) -> Option<Response> {
+        let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();
         let carrier = Carrier::new(self.handshake.upstream.versions().newest());
         let request = self.handshake.request(self.dialect, head, client, Transport::Polling, carrier, route);
         let asking = self.handshake.upstream.ask(request, head.method.clone())?;
         if !origin_allowed(&head.headers, &route.allowed_origins) {
-            return Some(polling::refuse(self.dialect, &Reject::Forbidden(None)));
+            return Some(polling::refuse(self.dialect, &Reject::Forbidden(None))).filter(worth);
         }
         let Some(_place) = cors.admit_preflight() else {
             return Some(unavailable("too many preflights at once\n"));
         };
         let mut response = match asking.await {
             Ok(Answer { status, headers, body }) => polling::respond(Reply { status, headers, body }),
-            Err(error) => return Some(explain(self, error, Road::Http, route).1),
+            Err(error) => return Some(explain(self, error, Road::Http, route).1).filter(worth),
         };
         response.extensions_mut().insert(FromBackend::Other);
-        Some(response)
+        Some(response).filter(worth)
     }
 }

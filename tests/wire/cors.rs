@@ -298,13 +298,43 @@ fn a_backends_body_comes_with_its_answer_to_a_preflight() {
 }
 
 #[test]
-fn an_options_request_that_is_no_preflight_stays_here() {
-    let Some(world) = proxy("", BACKENDS) else { return };
-    for headers in [&[][..], &[A], &[ASKS_METHOD]] {
-        let answer = world.http().request("OPTIONS", POLLING, headers, b"");
-        answer.assert_error(400, 2, "Bad handshake method");
+fn options_without_a_requested_method_is_answered_by_the_backends_middleware() {
+    let Some(world) = proxy("", "") else { return };
+    for (status, more) in [("204 No Content", "Access-Control-Allow-Methods: GET,POST\r\n"), ("200 OK", "")] {
+        world.backend().script(|script| script.options = answer(status, &format!("{BACKENDS}{more}"), ""));
+        for headers in [&[][..], &[A], &[ASKS_METHOD], &[A, ASKS_HEADERS]] {
+            for target in [POLLING, "/engine.io/", &format!("{POLLING}&sid=nobody")] {
+                let told = world.http().request("OPTIONS", target, headers, b"");
+                assert_eq!(told.status.to_string(), status[..3], "{headers:?}");
+                assert_eq!(cors(&told), named(A));
+                assert_eq!(told.header("access-control-allow-methods").is_some(), !more.is_empty());
+            }
+        }
     }
-    assert!(world.backend().openings.try_recv().is_err());
+}
+
+#[test]
+fn options_that_no_middleware_answers_is_answered_as_the_reference_does_without_one() {
+    let Some(world) = proxy("", "") else { return };
+    let (poller, _peer) = world.poller();
+    let refusals = [
+        answer("400 Bad Request", "", "nonsense"),
+        answer("405 Method Not Allowed", "", ""),
+        Vec::new(),
+        b"nonsense\r\n\r\n".to_vec(),
+    ];
+    for refusal in refusals {
+        world.backend().script(|script| script.options = refusal);
+        for headers in [&[][..], &[A], &[ASKS_METHOD]] {
+            let told = world.http().request("OPTIONS", POLLING, headers, b"");
+            told.assert_error(400, 2, "Bad handshake method");
+            world
+                .http()
+                .request("OPTIONS", &format!("{POLLING}&sid=nobody"), headers, b"")
+                .assert_unknown_sid();
+            poller.request("OPTIONS", headers, b"").assert(500, "");
+        }
+    }
 }
 
 #[test]

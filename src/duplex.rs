@@ -1,5 +1,6 @@
 //! A byte stream in both directions, whatever carries it, and the WebSocket framing that runs over it.
 
+mod asking;
 mod farewell;
 mod keepalive;
 mod patience;
@@ -22,6 +23,7 @@ use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+pub use self::asking::Asking;
 pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
@@ -87,12 +89,12 @@ impl Duplex {
     /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper had read ahead.
     ///
     /// # Errors
-    /// The connection was not made over a [`Duplex`] or a [`Tracked`].
+    /// The connection was made over neither a [`Tracked`] nor an [`Asking`].
     pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
         let (mut duplex, read_buf) = match upgraded.downcast::<TokioIo<Tracked>>() {
             Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
-            Err(upgraded) => match upgraded.downcast::<TokioIo<Self>>() {
-                Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+            Err(upgraded) => match upgraded.downcast::<TokioIo<Asking>>() {
+                Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
                 Err(_) => return Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
             },
         };

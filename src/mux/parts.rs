@@ -165,9 +165,9 @@ pub(super) fn deny(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
         .first()
         .and_then(Value::as_u64)
         .and_then(|status| u16::try_from(status).ok())
-        .filter(|status| (400..600).contains(status))
+        .filter(|status| (300..600).contains(status))
         .and_then(|status| StatusCode::from_u16(status).ok())
-        .ok_or(Malformed("deny: a status is from 400 to 599"))?;
+        .ok_or(Malformed("deny: a status is from 300 to 599"))?;
     let reason = elements.get(1).and_then(Value::as_str).ok_or(Malformed("deny: no reason"))?.to_owned();
     let empty = Map::new();
     let more = if elements.len() > 2 { object(elements.get(2))? } else { &empty };

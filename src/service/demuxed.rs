@@ -175,13 +175,10 @@ fn accepted(opened: Opened) -> Accepted {
 /// The backend's own words where it has some, as for a client of our own.
 fn explain(error: OpenError) -> (Outcome, Denied) {
     match error {
-        OpenError::Refused(refused) if (400..600).contains(&refused.status.as_u16()) => {
+        OpenError::Refused(refused) => {
             let reason = String::from_utf8_lossy(&refused.body).into_owned();
             let (status, headers) = (refused.status, refused.headers);
             (Outcome::Refused, Denied { status, reason, headers, engine_io: refused.by == Refuser::EngineIo })
-        }
-        OpenError::Refused(_) => {
-            (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
         }
         OpenError::Down(_) => (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
         OpenError::NoRandomness(_) => {

@@ -219,16 +219,14 @@ fn refuse(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> Res
 /// What the client is told when its backend did not accept, and what is counted.
 pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> (Outcome, Response) {
     match error {
-        OpenError::Refused(refused) if !refused.status.is_success() => {
+        OpenError::Refused(refused) => {
             let mut response = polling::respond(gateway.dialect.translate_refusal(*refused, road));
             response.extensions_mut().insert(FromBackend::Other);
             (Outcome::Refused, response)
         }
-        OpenError::Refused(_)
-        | OpenError::Down(_)
-        | OpenError::Slow(_)
-        | OpenError::Protocol(_)
-        | OpenError::NoRandomness(_) => unreached(&error, route),
+        OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
+            unreached(&error, route)
+        }
     }
 }
 
@@ -237,10 +235,7 @@ pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response)
     match error {
         OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
         OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
-        // Neither a WebSocket nor a refusal: nothing that a client could take for a session is passed on.
-        OpenError::Refused(_) => {
-            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream did not become a WebSocket\n"))
-        }
+        OpenError::Refused(_) => (Outcome::Refused, plain(StatusCode::BAD_GATEWAY, "the upstream refused\n")),
         OpenError::Protocol(detail) => {
             tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
             (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))

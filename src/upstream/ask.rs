@@ -6,12 +6,10 @@ use bytes::Bytes;
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 
 use crate::duplex::Duplex;
 use crate::upstream::dial::{Deadline, Dialer};
-use crate::upstream::handshake::{HEAD_LEN_MAX, alongside, handle_error, read_refusal};
+use crate::upstream::handshake::{alongside, connect, handle_error, read_refusal};
 use crate::upstream::target::Target;
 use crate::upstream::{Answer, Host, OpenError, OpenRequest, Refused};
 
@@ -36,11 +34,7 @@ pub(super) async fn ask(
 }
 
 async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Answer, OpenError> {
-    let (mut sender, connection) = http1::Builder::new()
-        .max_buf_size(HEAD_LEN_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(handle_error)?;
+    let (mut sender, connection) = connect(stream).await?;
     let work = async move {
         let response = sender.send_request(build_request(target, question)?).await.map_err(handle_error)?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -19,7 +19,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
-use crate::duplex::{Duplex, Patience};
+use crate::duplex::{Asking, Duplex, Patience};
 use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
@@ -151,7 +151,7 @@ impl Forwarder {
         let shaken = http1::Builder::new()
             .max_buf_size(HEAD_LEN_MAX)
             .max_header_size(HEAD_LEN_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Asking::new(stream)))
             .await;
         let (sender, connection) = shaken.map_err(handshake::handle_error)?;
         let life = CancellationToken::new();

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,10 +21,11 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use crate::duplex::{Buffers, Duplex, Stalled};
+use crate::duplex::{Asking, Buffers, Duplex, Stalled};
 use crate::hop;
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
@@ -78,7 +80,7 @@ pub(super) async fn shake_for(
         let request = build_request(target, request, host, "")?;
         let mut response = sender.send_request(request).await.map_err(handle_error)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(OpenError::Refused(Box::new(read_refusal(response).await)));
+            return Err(judge(response).await);
         }
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
         let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
@@ -89,12 +91,13 @@ pub(super) async fn shake_for(
     alongside(connection.with_upgrades(), work).await
 }
 
-type Connection = (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Duplex>, Empty<Bytes>>);
+pub(super) type Connection =
+    (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Asking>, Empty<Bytes>>);
 
-async fn connect(stream: Duplex) -> Result<Connection, OpenError> {
+pub(super) async fn connect(stream: Duplex) -> Result<Connection, OpenError> {
     http1::Builder::new()
         .max_buf_size(HEAD_LEN_MAX)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(Asking::new(stream)))
         .await
         .map_err(handle_error)
 }
@@ -118,7 +121,7 @@ pub(super) async fn shake(
         let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter().cloned().collect::<Vec<_>>();
         let mut response = sender.send_request(request).await.map_err(handle_error)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(OpenError::Refused(Box::new(read_refusal(response).await)));
+            return Err(judge(response).await);
         }
         check(response.headers(), &key).map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
         let subprotocol = chosen_subprotocol(response.headers(), &offered)?;
@@ -203,20 +206,33 @@ fn chosen_subprotocol(
     }
 }
 
-/// Reads an answer that is no 101, its body as far as it is handed on.
+/// What an answer means that is no 101. One that is no refusal either is known by its head: its body may never end.
+async fn judge(response: Response<Incoming>) -> OpenError {
+    let status = response.status().as_u16();
+    if Refused::STATUSES.contains(&status) {
+        OpenError::Refused(Box::new(read_refusal(response).await))
+    } else {
+        OpenError::Protocol(format!("it answered a WebSocket handshake with status {status}"))
+    }
+}
+
+/// Reads an answer, its body as far as it is handed on.
 pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
     let (mut head, mut incoming) = response.into_parts();
     let mut body = Vec::new();
-    // A body that breaks off is handed on as far as it came: the status says what matters.
-    while let Some(Ok(frame)) = incoming.frame().await {
-        if let Ok(data) = frame.into_data() {
-            let room = REFUSAL_LEN_MAX - body.len();
-            body.extend_from_slice(&data[..data.len().min(room)]);
-            if data.len() >= room {
-                break;
+    // A body that breaks off or halts is handed on as far as it came: the status says what matters.
+    let read = async {
+        while let Some(Ok(frame)) = incoming.frame().await {
+            if let Ok(data) = frame.into_data() {
+                let room = REFUSAL_LEN_MAX - body.len();
+                body.extend_from_slice(&data[..data.len().min(room)]);
+                if data.len() >= room {
+                    break;
+                }
             }
         }
-    }
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, read).await;
     headers::keep_of_refusal(&mut head.headers);
     Refused { status: head.status, headers: head.headers, body: body.into(), by: Refuser::Other }
 }
@@ -254,3 +270,5 @@ pub(super) fn handle_error(error: hyper::Error) -> OpenError {
 pub(super) const HEAD_LEN_MAX: usize = 64 << 10;
 /// As much of a refusal's body as is handed to a client.
 const REFUSAL_LEN_MAX: usize = 64 << 10;
+/// How long it may take once the head is there. Servers send both at once.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);

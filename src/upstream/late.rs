@@ -47,7 +47,9 @@ fn refusal(bytes: &[u8]) -> Option<Refused> {
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse().ok())?;
     Some(Refused {
-        status: StatusCode::from_bytes(status.as_bytes()).ok()?,
+        status: StatusCode::from_bytes(status.as_bytes())
+            .ok()
+            .filter(|status| Refused::STATUSES.contains(&status.as_u16()))?,
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.get(..body_len)?),
         by: Refuser::EngineIo,

@@ -30,6 +30,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -187,7 +188,7 @@ pub struct Opened {
 /// Why a link could not be opened; each is another answer to the client.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The backend answered, and its answer was not an acceptance.
+    /// The backend refused: its status is one of [`Refused::STATUSES`].
     #[error("the upstream refused with status {}", .0.status)]
     Refused(Box<Refused>),
     /// No address could be reached, or the connection broke: 502.
@@ -196,7 +197,7 @@ pub enum OpenError {
     /// The backend took longer than `connect_timeout` or `handshake_timeout`: 504.
     #[error("the upstream did not answer within {} ms", .0.as_millis())]
     Slow(Duration),
-    /// The backend answered, but not in the protocol that it was configured for: 502.
+    /// The backend answered, but not in the protocol that it was configured for, and did not refuse either: 502.
     #[error("the upstream does not speak its protocol: {0}")]
     Protocol(String),
     /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
@@ -226,6 +227,11 @@ pub struct Refused {
     pub body: Bytes,
     /// Who speaks.
     pub by: Refuser,
+}
+
+impl Refused {
+    /// The statuses of a refusal, or of a redirection. Any other, but 101, says nothing to a handshake.
+    pub const STATUSES: Range<u16> = 300..600;
 }
 
 /// Who refuses, which decides what the refusal's words mean.

@@ -48,7 +48,9 @@ pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     let text = text.trim();
     let reply = match CODES.iter().find(|(_, message)| *message == text) {
         Some((code, message)) => coded(*code, message),
-        None => coded(4, if text.is_empty() { "Forbidden" } else { text }),
+        // Without a word of the application's, it is the server that could not make sense of the request.
+        None if text.is_empty() => coded(3, "Bad request"),
+        None => coded(4, text),
     };
     headers.extend(reply.headers);
     Reply { headers, ..reply }
@@ -125,6 +127,8 @@ mod tests {
             ),
             (refused(400, "Forbidden"), 403, r#"{"code":4,"message":"Forbidden"}"#),
             (refused(400, "you shall not pass"), 403, r#"{"code":4,"message":"you shall not pass"}"#),
+            (refused(400, ""), 400, r#"{"code":3,"message":"Bad request"}"#),
+            (refused(400, "\r\n"), 400, r#"{"code":3,"message":"Bad request"}"#),
             (refused(401, "who?"), 401, "who?"),
             (refused(503, ""), 503, ""),
         ];

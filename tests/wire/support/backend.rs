@@ -34,8 +34,12 @@ pub(crate) struct Backend {
 pub(crate) struct Script {
     /// How long it thinks before it answers.
     pub(crate) delay: Duration,
+    /// Bytes that it sends before it has read anything; then it closes.
+    pub(crate) hasty: Option<Vec<u8>>,
     /// Bytes with which it answers before it closes, instead of accepting.
     pub(crate) refusal: Option<Vec<u8>>,
+    /// Whether it holds the connection after those instead of closing it.
+    pub(crate) held: bool,
     /// Bytes with which it answers OPTIONS before it closes.
     pub(crate) options: Vec<u8>,
     /// More header lines of its 101.
@@ -55,7 +59,9 @@ impl Script {
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             delay: Duration::ZERO,
+            hasty: None,
             refusal: None,
+            held: false,
             options: answer("400 Bad Request", "Content-Type: application/json\r\n", BAD_METHOD),
             headers: String::new(),
             open: (kind == Kind::EngineIo).then(|| Self::open_packet(25_000, 20_000, 1_000_000)),
@@ -129,6 +135,10 @@ struct Visit {
 
 impl Visit {
     fn run(self, mut wire: Wire) {
+        if let Some(hasty) = self.script.hasty {
+            wire.send(&hasty);
+            return wire.close();
+        }
         let Ok(head) = wire.take_until(b"\r\n\r\n", Instant::now() + PATIENCE) else { return };
         let opening = opening(&head);
         let _ = self.openings.send(opening.clone());
@@ -141,6 +151,9 @@ impl Visit {
         }
         if let Some(refusal) = self.script.refusal {
             wire.send(&refusal);
+            if self.script.held {
+                wire.ends_within(PATIENCE);
+            }
             return wire.close();
         }
         let key = opening.header("sec-websocket-key").unwrap_or_default();

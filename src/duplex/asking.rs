@@ -1,0 +1,81 @@
+//! A stream that is written before it is read.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Duplex;
+
+/// A [`Duplex`] as a client hands it to hyper, which takes an answer for nonsense that is there before the request is
+/// written: a server that has no room for anybody answers as soon as it is connected to.
+#[derive(Debug)]
+pub struct Asking {
+    duplex: Duplex,
+    has_asked: bool,
+    reader: Option<Waker>,
+}
+
+impl Asking {
+    /// A stream on which nothing has been said yet.
+    pub const fn new(duplex: Duplex) -> Self {
+        Self { duplex, has_asked: false, reader: None }
+    }
+
+    /// The stream itself.
+    pub fn into_inner(self) -> Duplex {
+        self.duplex
+    }
+
+    fn note<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if !self.has_asked && written.is_ready() {
+            self.has_asked = true;
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
+        }
+        written
+    }
+}
+
+impl AsyncRead for Asking {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.has_asked {
+            this.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Pin::new(&mut this.duplex).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Asking {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.duplex).poll_write(cx, buf);
+        this.note(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.duplex).poll_write_vectored(cx, bufs);
+        this.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.duplex.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().duplex).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().duplex).poll_shutdown(cx)
+    }
+}

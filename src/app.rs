@@ -187,7 +187,7 @@ impl Plant {
                 .with_context(|| format!("no upstream {}", route.upstream))?;
             routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)?));
         }
-        Ok((Shared::new(routes), upstreams))
+        Ok((Shared::new(routes, config.server.half_close_timeout), upstreams))
     }
 
     /// What serves one route.

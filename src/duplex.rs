@@ -12,11 +12,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use futures_util::FutureExt as _;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
@@ -74,6 +76,56 @@ impl Duplex {
         Self { patience, deadline: None, ..self }
     }
 
+    /// Reads ahead of a reader that waits for something else. Pending, it is woken by whatever comes.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ahead>> {
+        while self.ahead.len() < READ_AHEAD_LEN {
+            let mut room = [const { MaybeUninit::uninit() }; READ_AHEAD_LEN];
+            let mut read = ReadBuf::uninit(&mut room[self.ahead.len()..]);
+            match ready!(self.poll_read_carrier(cx, &mut read)) {
+                Ok(()) if read.filled().is_empty() => return Poll::Ready(Ok(Ahead::End)),
+                Ok(()) => {
+                    let read = Bytes::copy_from_slice(read.filled());
+                    self.ahead = joined(self.take_ahead(), read);
+                }
+                // TLS that ends without its goodbye.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Poll::Ready(Ok(Ahead::End));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(Ahead::Full))
+    }
+
+    /// What the system has said of the socket so far; it is not asked.
+    fn signs(&self) -> Ready {
+        let socket = match &self.carrier {
+            Carrier::Tcp(stream) => stream,
+            Carrier::Tls(stream) => stream.get_ref().0,
+            Carrier::Memory(_) => return Ready::EMPTY,
+        };
+        let every = Interest::READABLE | Interest::WRITABLE;
+        socket.ready(every).now_or_never().and_then(Result::ok).unwrap_or(Ready::EMPTY)
+    }
+
+    /// How long what has stopped may stand still.
+    fn limit(&self, stopped: Ahead) -> Duration {
+        let limit = |patience: &Patience| match stopped {
+            // What is a body may be held up for as long, and whoever holds it up is to blame first.
+            Ahead::Full => 2 * patience.limit(),
+            Ahead::End => patience.half_close(),
+        };
+        self.patience.as_ref().map(limit).unwrap_or_default()
+    }
+
+    fn poll_read_carrier(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.carrier {
+            Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+
     /// Judges what came of a write.
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Some(patience) = &self.patience else { return written };
@@ -117,6 +169,15 @@ impl Duplex {
         let stream = Self { reads_ahead: true, ..self.behind(read_ahead) };
         WebSocketStream::from_raw_socket(stream, role, Some(config)).await
     }
+}
+
+/// Why nothing more is read ahead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ahead {
+    /// There is as much as there may be.
+    Full,
+    /// The other end has ended its side.
+    End,
 }
 
 /// Two runs of bytes as one; mostly there is at most one.
@@ -194,7 +255,7 @@ const SHARED_READ_BUFFER_LEN: usize = 8 << 10;
 /// There are few of these, and what many say at once goes out in one piece.
 const SHARED_WRITE_BUFFER_LEN: usize = 64 << 10;
 
-/// As much as a WebSocket takes from the system at once.
+/// As much as a WebSocket takes from the system at once, and as is read ahead of a request that waits.
 const READ_AHEAD_LEN: usize = 8 << 10;
 /// What is copied rather than written in pieces.
 const SHORT_LEN: usize = 512;
@@ -238,9 +299,7 @@ impl AsyncRead for Duplex {
             Carrier::Tcp(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
                 poll_read_ahead(stream, cx, buf, &mut this.ahead)
             }
-            Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Tcp(_) | Carrier::Tls(_) | Carrier::Memory(_) => this.poll_read_carrier(cx, buf),
         }
     }
 }

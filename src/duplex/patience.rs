@@ -1,4 +1,4 @@
-//! How long the other end of a stream may take nothing of what waits for it.
+//! How long the other end of a stream may take nothing of what waits for it, and how long it may wait itself.
 
 use std::error::Error;
 use std::io;
@@ -13,18 +13,32 @@ pub struct Patience(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limit_ms: AtomicU64,
+    half_close_ms: AtomicU64,
     over: AtomicBool,
 }
 
 impl Patience {
     /// So much of it.
     pub fn new(limit: Duration) -> Self {
-        Self(Arc::new(Inner { limit_ms: AtomicU64::new(millis(limit)), over: AtomicBool::new(false) }))
+        Self(Arc::new(Inner {
+            limit_ms: AtomicU64::new(millis(limit)),
+            half_close_ms: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        }))
     }
 
     /// Holds from the next wait on.
     pub fn set(&self, limit: Duration) {
         self.0.limit_ms.store(millis(limit), Ordering::Relaxed);
+    }
+
+    /// How long the other end may go on waiting for what it has asked for when it has ended its own side.
+    pub fn set_half_close(&self, limit: Duration) {
+        self.0.half_close_ms.store(millis(limit), Ordering::Relaxed);
+    }
+
+    pub(super) fn half_close(&self) -> Duration {
+        Duration::from_millis(self.0.half_close_ms.load(Ordering::Relaxed))
     }
 
     /// How long a write may wait.

@@ -1,20 +1,34 @@
-//! A stream that knows whether what was written to it is on its way.
+//! A stream that knows whether what was written to it is on its way, and notices the other end's leave while nobody reads.
 
+use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Duplex;
+use super::{Ahead, Duplex};
 
 /// A [`Duplex`] as a server hands it to hyper.
+///
+/// hyper reads while it wants something of the client. While it waits for an answer it does not, nor could it tell an end
+/// that lies behind bytes that it has not asked for. So each flush, with which hyper ends its turn, looks out for the end:
+/// an error of the flush drops the connection with its request.
 #[derive(Debug)]
 pub struct Tracked {
     duplex: Duplex,
     unflushed: Unflushed,
+    /// Whether hyper waits for bytes, and so hears of the end by itself.
+    reads: bool,
+    /// Why nothing more is read ahead, and since when.
+    stopped: Option<(Ahead, Instant)>,
+    /// When to look again, where the system says nothing by itself.
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 /// Whether something was written to a [`Tracked`] that has not been flushed since.
@@ -31,18 +45,64 @@ impl Unflushed {
 impl Tracked {
     /// `unflushed` follows what is written.
     pub const fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
-        Self { duplex, unflushed }
+        Self { duplex, unflushed, reads: false, stopped: None, look: None }
     }
 
     /// The stream itself.
     pub fn into_inner(self) -> Duplex {
         self.duplex
     }
+
+    /// The same stream with bytes before all that is still to be read.
+    #[must_use]
+    pub fn behind(self, bytes: Bytes) -> Self {
+        Self { duplex: self.duplex.behind(bytes), ..self }
+    }
+
+    /// Ready once the other end is gone, whatever it has sent before: at once when it has reset the connection, and when it
+    /// has only ended its own side, after the time that [`Patience`](super::Patience) has for that.
+    ///
+    /// An end behind more bytes than the system takes without us reading any is never seen: then it is gone after twice as
+    /// long as it might have taken nothing.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            let mut ahead = match ready!(self.duplex.poll_ahead(cx)) {
+                Ok(ahead) => ahead,
+                Err(error) => return Poll::Ready(error),
+            };
+            // From here on the system wakes nobody: what it has said already, it does not say again.
+            let signs = self.duplex.signs();
+            if signs.is_read_closed() {
+                ahead = Ahead::End;
+                if signs.is_write_closed() {
+                    return Poll::Ready(io::ErrorKind::ConnectionReset.into());
+                }
+            }
+            let now = Instant::now();
+            let (_, since) =
+                *self.stopped.insert(self.stopped.filter(|&(why, _)| why == ahead).unwrap_or((ahead, now)));
+            let over = since + self.duplex.limit(ahead);
+            if now >= over {
+                return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
+            }
+            let next = over.min(now + LOOK_PACE);
+            let look = self.look.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if look.is_elapsed() {
+                look.as_mut().reset(next);
+            }
+            ready!(look.as_mut().poll(cx));
+        }
+    }
 }
 
 impl AsyncRead for Tracked {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().duplex).poll_read(cx, buf)
+        let this = self.get_mut();
+        let read = Pin::new(&mut this.duplex).poll_read(cx, buf);
+        this.reads = read.is_pending();
+        // Nothing has stopped that goes on.
+        this.stopped = None;
+        read
     }
 }
 
@@ -71,10 +131,78 @@ impl AsyncWrite for Tracked {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.duplex).poll_flush(cx);
         this.unflushed.0.store(flushed.is_pending(), Ordering::Relaxed);
+        if !std::mem::take(&mut this.reads)
+            && let Poll::Ready(gone) = this.poll_gone(cx)
+        {
+            return Poll::Ready(Err(gone));
+        }
         flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().duplex).poll_shutdown(cx)
+    }
+}
+
+/// How soon an end is noticed behind more bytes than are read ahead.
+const LOOK_PACE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::time::sleep;
+
+    use super::super::{Patience, READ_AHEAD_LEN};
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_mins(1);
+    const HALF_CLOSE: Duration = Duration::from_secs(5);
+
+    fn pair() -> (Tracked, DuplexStream) {
+        let (ours, theirs) = duplex(2 * READ_AHEAD_LEN);
+        let patience = Patience::new(LIMIT);
+        patience.set_half_close(HALF_CLOSE);
+        (Tracked::new(Duplex::from(ours).with_patience(Some(patience)), Unflushed::default()), theirs)
+    }
+
+    async fn gone_after(ours: &mut Tracked) -> Duration {
+        let start = Instant::now();
+        poll_fn(|cx| ours.poll_gone(cx)).await;
+        start.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_is_waited_with_for_as_long_as_patience_has_for_it() {
+        for behind in [0, 1, READ_AHEAD_LEN - 1] {
+            let (mut ours, mut theirs) = pair();
+            theirs.write_all(&vec![1; behind]).await.unwrap();
+            theirs.shutdown().await.unwrap();
+            assert_eq!(gone_after(&mut ours).await.as_secs(), HALF_CLOSE.as_secs(), "{behind}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_read_meanwhile_is_no_end() {
+        let (mut ours, mut theirs) = pair();
+        theirs.write_all(b"late").await.unwrap();
+        theirs.shutdown().await.unwrap();
+        tokio::select! {
+            _ = gone_after(&mut ours) => panic!("too soon"),
+            () = sleep(HALF_CLOSE * 9 / 10) => {}
+        }
+        let mut read = [0; 2];
+        ours.read_exact(&mut read).await.unwrap();
+        assert_eq!((&read, gone_after(&mut ours).await.as_secs()), (b"la", HALF_CLOSE.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_than_is_read_ahead_does_not_hide_an_end_for_ever() {
+        let (mut ours, mut theirs) = pair();
+        theirs.write_all(&[1; READ_AHEAD_LEN + 1]).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        assert_eq!(gone_after(&mut ours).await.as_secs(), 2 * LIMIT.as_secs());
+        assert_eq!(ours.into_inner().take_ahead().len(), READ_AHEAD_LEN);
     }
 }

@@ -17,9 +17,9 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::debug;
 
-use super::ConnectInfo;
 use super::caller::Serve;
 use super::http1::Http;
+use super::{ConnectInfo, Settings};
 use crate::duplex::{Duplex, Patience};
 use crate::meter::Connections;
 
@@ -28,17 +28,18 @@ use crate::meter::Connections;
 pub(super) struct Connecting {
     tls: Option<Arc<ServerConfig>>,
     http: http1::Builder,
+    half_close_timeout: Duration,
 }
 
 impl Connecting {
-    pub(super) fn new(tls: Option<Arc<ServerConfig>>, idle_timeout: Duration) -> Self {
+    pub(super) fn new(tls: Option<Arc<ServerConfig>>, settings: &Settings) -> Self {
         let mut http = http1::Builder::new();
         // The one time limit covers the wait for a first request, a slow header and the wait for the next request.
-        http.timer(TokioTimer::new()).header_read_timeout(idle_timeout);
-        // A client that half-closes is gone: only so does a parked poll notice that its client hung up.
-        http.half_close(false);
+        http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
+        // Whether a client is gone that has ended its side is not hyper's to say: it looks only where nothing lies unread.
+        http.half_close(true);
         http.max_header_size(BUFFER_MAX).max_buf_size(BUFFER_MAX);
-        Self { tls, http }
+        Self { tls, http, half_close_timeout: settings.half_close_timeout }
     }
 }
 
@@ -93,6 +94,7 @@ async fn open(
     // Polls are short answers that somebody waits for.
     stream.set_nodelay(true)?;
     let patience = Patience::new(STALL_TIMEOUT);
+    patience.set_half_close(connecting.half_close_timeout);
     let info = ConnectInfo {
         peer,
         local: stream.local_addr()?,

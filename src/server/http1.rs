@@ -6,7 +6,6 @@
 //! that stands for the other, and answers that.
 
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,11 +13,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::server::conn::http1::{Builder, Connection, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
-use crate::duplex::{Duplex, Tracked, Unflushed, joined};
+use crate::duplex::{Duplex, Tracked, Unflushed};
 
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
@@ -44,9 +42,8 @@ enum Stage<S: Serve> {
 struct Outside<S: Serve> {
     call: Call<S>,
     caller: Caller<S>,
-    duplex: Duplex,
-    /// What came behind the request.
-    ahead: Bytes,
+    /// Keeps what comes behind the request.
+    io: Tracked,
 }
 
 impl<S: Serve> Http<S> {
@@ -87,10 +84,9 @@ impl<S: Serve> Http<S> {
         let Some(call) = self.shared.take() else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
-        let mut duplex = parts.io.into_inner().into_inner();
         // Copied, because the buffer behind it is hyper's.
-        let ahead = Bytes::copy_from_slice(&joined(parts.read_buf, duplex.take_ahead()));
-        self.stage = Stage::Outside(Outside { call, caller: parts.service, duplex, ahead });
+        let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
+        self.stage = Stage::Outside(Outside { call, caller: parts.service, io });
     }
 
     fn allow_upgrade(&mut self) {
@@ -100,28 +96,10 @@ impl<S: Serve> Http<S> {
     }
 
     /// Gives hyper the answer to a request that waited outside.
-    fn come_back(&mut self, caller: Caller<S>, duplex: Duplex, ahead: Bytes) {
+    fn come_back(&mut self, caller: Caller<S>, io: Tracked) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
-        let duplex = duplex.behind(ahead).behind(stand_in);
-        let io = TokioIo::new(Tracked::new(duplex, self.unflushed.clone()));
+        let io = TokioIo::new(io.behind(stand_in));
         self.stage = Stage::Inside(Box::new(self.builder.serve_connection(io, caller)));
-    }
-}
-
-impl<S: Serve> Outside<S> {
-    /// Whether the client is gone. As inside, it is not noticed while there is something of it to read.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.ahead.is_empty() {
-            return Poll::Pending;
-        }
-        let mut bytes = [0; READ_LEN];
-        let mut read = ReadBuf::new(&mut bytes);
-        ready!(Pin::new(&mut self.duplex).poll_read(cx, &mut read))?;
-        if read.filled().is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        self.ahead = Bytes::copy_from_slice(read.filled());
-        Poll::Pending
     }
 }
 
@@ -151,16 +129,15 @@ impl<S: Serve> Future for Http<S> {
                 }
                 Stage::Outside(outside) => {
                     let Poll::Ready(answer) = Pin::new(&mut outside.call).poll(cx) else {
-                        ready!(outside.poll_gone(cx))?;
-                        return Poll::Ready(Ok(()));
+                        return outside.io.poll_gone(cx).map(|gone| Err(gone.into()));
                     };
-                    let Stage::Outside(Outside { caller, duplex, ahead, .. }) =
+                    let Stage::Outside(Outside { caller, io, .. }) =
                         std::mem::replace(&mut this.stage, Stage::Over)
                     else {
                         return Poll::Ready(Ok(()));
                     };
                     this.shared.answer_next(answer);
-                    this.come_back(caller, duplex, ahead);
+                    this.come_back(caller, io);
                 }
                 Stage::Over => return Poll::Ready(Ok(())),
             }
@@ -175,5 +152,3 @@ const REST_AFTER: Duration = Duration::from_millis(if cfg!(debug_assertions) { 0
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 /// The same where the connection ends behind it.
 const LAST_STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
-/// Hardly anybody says more before the answer is there.
-const READ_LEN: usize = 256;

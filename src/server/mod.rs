@@ -53,7 +53,7 @@ impl Server {
             addresses.push(listener.local_addr().map_err(at)?);
             listeners.push(listener);
         }
-        Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings.idle_timeout) })
+        Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings) })
     }
 
     /// The addresses in the order of the settings, with the ports that were taken for port 0.

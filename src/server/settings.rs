@@ -19,6 +19,9 @@ pub struct Settings {
     pub max_sessions: usize,
     /// How long a connection may stay silent: before its first request, in the middle of a header and between requests.
     pub idle_timeout: Duration,
+    /// How long a forwarded request is still answered whose client has ended its own side of the connection; zero ends it
+    /// at once.
+    pub half_close_timeout: Duration,
     /// How long the proxy serves on, new sessions included, once it has said that it is no longer ready.
     pub drain_delay: Duration,
     /// How long a drain may take, from the end of that delay, before what is left is cut.
@@ -43,6 +46,7 @@ impl Default for Settings {
             tls: None,
             max_sessions: 10_000,
             idle_timeout: Duration::from_secs(75),
+            half_close_timeout: Duration::from_secs(5),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             trusted_proxies: Vec::new(),

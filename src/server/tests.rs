@@ -19,6 +19,7 @@ use crate::duplex::Duplex;
 use crate::meter::{Listener, Metrics};
 
 mod ending;
+mod gone;
 mod outside;
 mod tls;
 
@@ -349,7 +350,7 @@ async fn upgrade_to_echo(mut request: Request) -> Result<Response<Full<Bytes>>, 
 }
 
 fn settings() -> Settings {
-    Settings { listen: vec![any_port()], ..Settings::default() }
+    Settings { listen: vec![any_port()], half_close_timeout: Duration::ZERO, ..Settings::default() }
 }
 
 fn impatient() -> Settings {

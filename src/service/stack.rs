@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::{Method, Request, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -32,6 +34,7 @@ pub struct Stack {
 pub struct Shared {
     router: Router,
     routes: Vec<Served>,
+    half_close_timeout: Duration,
 }
 
 /// One route and what serves it.
@@ -59,15 +62,16 @@ pub enum Handler {
 }
 
 impl Shared {
-    /// Routes and what serves them, in the order of the configuration.
-    pub fn new(routes: Vec<(Arc<Route>, Handler)>) -> Self {
+    /// Routes and what serves them, in the order of the configuration; `half_close_timeout` is how long a forwarded request
+    /// is still answered whose client has ended its side.
+    pub fn new(routes: Vec<(Arc<Route>, Handler)>, half_close_timeout: Duration) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
         let routes = routes.into_iter().map(|(route, handler)| {
             let old = matches!(&handler, Handler::Gateway { gateway, .. } if gateway.handshake.leads_to_old_server());
             let cors = Arc::new(CorsLayer::new(&route.cors, old));
             Served { route, cors, handler }
         });
-        Self { router: Router::new(&settings), routes: routes.collect() }
+        Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout }
     }
 }
 
@@ -102,10 +106,14 @@ impl Service<Request<Incoming>> for Stack {
         let Some(Served { route, cors, handler }) = served else {
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
-        self.connection.patience.set(route.session.stall_timeout);
+        let patience = &self.connection.patience;
+        patience.set(route.session.stall_timeout);
+        let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
+        patience.set_half_close(grace);
         let (client, route) = (self.connection.client, Arc::clone(route));
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
+                patience.set_half_close(self.shared.half_close_timeout.max(grace));
                 let served = Arc::clone(files).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
             }
@@ -114,6 +122,7 @@ impl Service<Request<Incoming>> for Stack {
                 return Serving::done(Arc::clone(demux).serve(head, client, route));
             }
             Handler::Forward(forward) => {
+                patience.set_half_close(self.shared.half_close_timeout.max(grace));
                 let served = Arc::clone(forward).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
             }
@@ -121,3 +130,7 @@ impl Service<Request<Incoming>> for Stack {
         gateway.serve(head, body, client, &route, cors)
     }
 }
+
+/// A client of a session that ends its side is gone, as for the reference server; yet what it sent before is taken first,
+/// and a body may be read while its end is there already.
+const BODY_GRACE: Duration = Duration::from_millis(100);

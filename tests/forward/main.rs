@@ -10,6 +10,7 @@
 
 mod bodies;
 mod errors;
+mod gone;
 mod heads;
 mod log;
 mod pool;

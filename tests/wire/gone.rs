@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::frames::{Frame, Op};
 use crate::support::peer::Peer;
+use crate::support::wire::Wire;
 use crate::support::world::Excluded;
 use crate::support::{AT_ONCE, Event, QUIET, SOON, Setup, World, patiently};
 
@@ -42,6 +43,31 @@ fn a_poll_that_is_reset_is_missed_at_once() {
         poller.gets.wire.reset();
         (peer, Instant::now())
     });
+}
+
+#[test]
+fn a_poll_that_leaves_bytes_behind_is_noticed_at_once() {
+    for behind in ["G", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        for (at_once, later) in [(behind, ""), ("", behind)] {
+            for resets in [false, true] {
+                assert_missed_at_once(|world| {
+                    let (poller, peer) = world.poller();
+                    let mut wire = Wire::connect(world.addr);
+                    let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", poller.target());
+                    wire.send(format!("{request}{at_once}").as_bytes());
+                    std::thread::sleep(QUIET);
+                    wire.send(later.as_bytes());
+                    std::thread::sleep(QUIET);
+                    if resets {
+                        wire.reset();
+                    } else {
+                        wire.close();
+                    }
+                    (peer, Instant::now())
+                });
+            }
+        }
+    }
 }
 
 #[test]

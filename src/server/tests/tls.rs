@@ -88,7 +88,10 @@ async fn only_clients_whose_certificate_is_known_are_served() {
     assert!(server.metrics.render().contains("polliwog_tls_failures_total{listener=\"public\"} 1\n"));
 }
 
-async fn connect(server: &Running, certificate: &CertificateDer<'static>) -> Client<TlsStream<TcpStream>> {
+pub(super) async fn connect(
+    server: &Running,
+    certificate: &CertificateDer<'static>,
+) -> Client<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

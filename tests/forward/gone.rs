@@ -1,0 +1,168 @@
+//! A client that is gone takes its request with it, whatever it left behind that; one that has only ended its side is answered.
+
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::site::{Line, Plan, Site};
+use crate::support::target::Target;
+use crate::support::wire::{Fill, Wire};
+use crate::support::{SOON, ms};
+
+/// How a client goes.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    HalfClose,
+    Close,
+    Reset,
+}
+
+impl Leave {
+    const ALL: [Self; 3] = [Self::HalfClose, Self::Close, Self::Reset];
+
+    fn leave(self, wire: Wire) -> Option<Wire> {
+        match self {
+            Self::HalfClose => {
+                wire.half_close();
+                return Some(wire);
+            }
+            Self::Close => wire.close(),
+            Self::Reset => wire.reset(),
+        }
+        None
+    }
+}
+
+fn request(method: &str, body: &str) -> String {
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    format!("{method} /slow HTTP/1.1\r\nHost: a\r\n{length}\r\n{body}")
+}
+
+/// Fails unless the backend's connection ends in time.
+#[track_caller]
+fn assert_ends(line: &mut Line, within: Duration, case: &str) {
+    assert!(line.wire.ends_within(within), "the backend still serves a client that is gone: {case}");
+}
+
+#[test]
+fn a_byte_behind_a_request_does_not_hide_that_its_client_is_gone() {
+    let site = Site::with(&Plan::new().server("half_close_timeout = \"300ms\""));
+    for leave in Leave::ALL {
+        for (method, body) in [("GET", ""), ("POST", "body")] {
+            for (at_once, later) in [("", ""), ("G", ""), ("", "G")] {
+                let mut wire = Wire::connect(site.target.public);
+                wire.send(format!("{}{at_once}", request(method, body)).as_bytes());
+                let mut line = site.accept();
+                line.request();
+                wire.send(later.as_bytes());
+                let _half = leave.leave(wire);
+                assert_ends(&mut line, SOON, &format!("{leave:?} {method} {at_once:?} {later:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_byte_behind_the_request_for_a_stream_of_events_does_not_hide_that_its_client_is_gone() {
+    let site = Site::with(&Plan::new().server("half_close_timeout = \"300ms\""));
+    for leave in Leave::ALL {
+        for behind in ["", "G"] {
+            let mut wire = Wire::connect(site.target.public);
+            wire.send(format!("{}{behind}", request("GET", "")).as_bytes());
+            let mut line = site.accept();
+            line.request();
+            line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+            wire.take_until(b"data: 1", Instant::now() + SOON).expect("the first event");
+            let _half = leave.leave(wire);
+            assert_ends(&mut line, SOON, &format!("{leave:?} {behind:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_client_that_has_only_finished_speaking_is_answered() {
+    let site = Site::new();
+    for (method, body) in [("GET", ""), ("POST", "body")] {
+        let mut wire = Wire::connect(site.target.public);
+        wire.send(request(method, body).as_bytes());
+        wire.half_close();
+        let mut line = site.accept();
+        line.request();
+        thread::sleep(ms(200));
+        line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+        wire.take_until(b"\r\n\r\nlate", Instant::now() + SOON).expect("an answer");
+    }
+}
+
+#[test]
+fn with_no_time_for_it_the_end_of_a_clients_side_is_its_own() {
+    let site = Site::with(&Plan::new().server("half_close_timeout = 0"));
+    for (method, body) in [("GET", ""), ("POST", "body")] {
+        let mut wire = Wire::connect(site.target.public);
+        wire.send(request(method, body).as_bytes());
+        let mut line = site.accept();
+        line.request();
+        wire.half_close();
+        assert_ends(&mut line, SOON, method);
+        assert_eq!(wire.fill(Instant::now() + SOON), Fill::Eof);
+    }
+}
+
+/// A backend that answers `/fast`, and keeps everything else for as long as it is kept.
+fn backend() -> std::net::SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut wire = Wire::new(stream);
+                let Ok(head) = wire.take_until(b"\r\n\r\n", Instant::now() + SOON) else { return };
+                if head.starts_with(b"GET /fast") {
+                    wire.send(b"HTTP/1.1 204 No Content\r\n\r\n");
+                }
+                wire.ends_within(ms(60_000));
+            });
+        }
+    });
+    addr
+}
+
+/// A proxy that may have a few descriptors.
+fn confined(descriptors: usize) -> Target {
+    let backend = backend();
+    Target::proxy_in(
+        |_| {},
+        &format!("ulimit -n {descriptors};"),
+        |public, admin| {
+            format!(
+                "[server]\nlisten = [\"{public}\"]\nhalf_close_timeout = \"1s\"\n[admin]\nlisten = \"{admin}\"\n\
+             [[routes]]\npath = \"/\"\ndialect = \"http\"\nupstream = \"b\"\n\
+             [upstreams.b]\nkind = \"http\"\nurl = \"http://{backend}\"\n"
+            )
+        },
+    )
+}
+
+#[test]
+fn a_crowd_that_leaves_a_byte_each_behind_locks_nobody_out() {
+    for leave in [Leave::Close, Leave::Reset] {
+        let target = confined(200);
+        let before = target.descriptors();
+        for count in 0..240 {
+            let mut wire = Wire::connect(target.public);
+            wire.send(format!("{}G", request("GET", "")).as_bytes());
+            thread::sleep(ms(1));
+            leave.leave(wire);
+            if count % 80 == 79 {
+                let answer = crate::support::http::Client::connect(target.public).get("/fast");
+                assert_eq!(answer.status, 204, "{leave:?}: {answer:?}");
+            }
+        }
+        let deadline = Instant::now() + SOON * 2;
+        // One connection to the backend is kept for the next.
+        while target.descriptors() > before + 1 {
+            assert!(Instant::now() < deadline, "{leave:?}: {} descriptors", target.descriptors());
+            thread::sleep(ms(20));
+        }
+    }
+}

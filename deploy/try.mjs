@@ -7,6 +7,7 @@
 //
 // POLLIWOG_BIN names another binary. --idle also leaves a polling and a WebSocket client silent for 100 seconds.
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
@@ -52,6 +53,7 @@ async function start(name, port, command, args, env = {}) {
     if (turn > 100 || child.exitCode !== null) throw new Error(`${name} does not listen:\n${said}`);
     await sleep(100);
   }
+  return child;
 }
 
 /** A shipped file with other words in some places, each of which must be there. */
@@ -131,8 +133,47 @@ async function look(port) {
   assert((await post("1")).status === 200, "a goodbye");
 }
 
-const ports = await Promise.all(Array.from({ length: 7 }, freePort));
-const [backend, polliwog, admin, nginx, haproxy, edge, beside] = ports;
+/** Clients that poll through a front while two Polliwogs behind it are restarted, one 5 seconds after the other. */
+async function restart(port, nodes) {
+  const clients = Array.from({ length: 20 }, (_, index) =>
+    io(`http://127.0.0.1:${port}`, {
+      transports: ["polling"],
+      forceNew: true,
+      reconnectionDelay: 100,
+      reconnectionDelayMax: 300,
+      extraHeaders: { "X-Client": `client ${index}` },
+    }),
+  );
+  try {
+    const refused = {};
+    for (const client of clients) {
+      client.io.on("reconnect_error", ({ description }) => (refused[description] = (refused[description] ?? 0) + 1));
+      if (!client.connected) await new Promise((resolve) => client.once("connect", resolve));
+    }
+    let [away, longest] = [0, 0];
+    const watch = setInterval(() => {
+      away = clients.some((client) => client.connected) ? 0 : away + 50;
+      longest = Math.max(longest, away);
+    }, 50);
+    for (const node of nodes) {
+      node.child.kill("SIGTERM");
+      await once(node.child, "exit");
+      await sleep(1000);
+      await node.start();
+      await sleep(4000);
+    }
+    clearInterval(watch);
+    // A Polliwog that drains answers 503.
+    assert(!refused[502], `${refused[502]} times 502 for those who come back`);
+    assert(longest < 1000, `nobody was connected for ${longest} ms`);
+    assert(clients.every((client) => client.connected), "somebody did not come back");
+  } finally {
+    clients.forEach((client) => client.disconnect());
+  }
+}
+
+const ports = await Promise.all(Array.from({ length: 10 }, freePort));
+const [backend, polliwog, admin, nginx, haproxy, edge, beside, ...two] = ports;
 await start("the backend", backend, process.execPath, [path.join(here, "backend/server.js")], {
   NODE_PATH: path.join(interop, "node_modules"),
   PORT: String(backend),
@@ -148,18 +189,41 @@ const config = adapt(
 );
 await start("Polliwog", polliwog, binary, ["run", "--config", write("config.toml", config)]);
 
+const others = [];
 // Whoever asks Polliwog itself here comes from a trusted address and is believed: it is the front that makes strangers
 // honest.
 const cases = [["Polliwog alone", polliwog, "6.6.6.6, 127.0.0.1"]];
 if (installed("nginx")) {
-  const site = adapt("nginx.conf", ["listen 80;", `listen 127.0.0.1:${nginx};`], ["127.0.0.1:8080", `127.0.0.1:${polliwog}`]);
-  const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-  const temporary = paths.map((name) => `${name}_temp_path ${folder}/${name};`).join("\n");
-  const main = `daemon off; pid ${folder}/nginx.pid; error_log stderr; events { worker_connections 1024; }
-    http { access_log off; ${temporary} include ${write("site.conf", site)}; }`;
-  const file = write("nginx.conf", main);
-  await start("nginx", nginx, "nginx", ["-p", folder, "-e", "stderr", "-c", file]);
+  const startNginx = (port, ...changes) => {
+    const site = adapt("nginx.conf", ["listen 80;", `listen 127.0.0.1:${port};`], ...changes);
+    const paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    const temporary = paths.map((name) => `${name}_temp_path ${folder}/${name};`).join("\n");
+    const main = `daemon off; pid ${folder}/nginx-${port}.pid; error_log stderr; events { worker_connections 1024; }
+      http { access_log off; ${temporary} include ${write(`site-${port}.conf`, site)}; }`;
+    const file = write(`nginx-${port}.conf`, main);
+    return start("nginx", port, "nginx", ["-p", folder, "-e", "stderr", "-c", file]);
+  };
+  await startNginx(nginx, ["127.0.0.1:8080", `127.0.0.1:${polliwog}`]);
   cases.push(["behind nginx", nginx, "127.0.0.1, 127.0.0.1"]);
+
+  const [front, ...nodePorts] = two;
+  const nodes = nodePorts.map((port) => {
+    const text = config.replace(`127.0.0.1:${polliwog}`, `127.0.0.1:${port}`);
+    const file = write(`node-${port}.toml`, text);
+    const env = { POLLIWOG_ADMIN__LISTEN: "127.0.0.1:0", POLLIWOG_SERVER__DRAIN_TIMEOUT: "2s" };
+    const node = {};
+    node.start = async () => (node.child = await start("a Polliwog of two", port, binary, ["run", "--config", file], env));
+    return node;
+  });
+  for (const node of nodes) await node.start();
+  // All clients here have one address.
+  await startNginx(
+    front,
+    ["# hash $remote_addr", "hash $http_x_client"],
+    ["# server 127.0.0.1:8081", `server 127.0.0.1:${nodePorts[0]}`],
+    ["127.0.0.1:8080", `127.0.0.1:${nodePorts[1]}`],
+  );
+  others.push(["behind nginx: two Polliwogs, restarted one after the other", () => restart(front, nodes)]);
 }
 if (installed("haproxy")) {
   const file = adapt(
@@ -196,7 +260,7 @@ const work = cases.flatMap(([name, port, known]) => [
     () => visit(port, transports, known),
   ]),
   [`${name}: raw answers`, () => look(port)],
-]);
+]).concat(others);
 const outcomes = await Promise.allSettled(work.map(([, run]) => run()));
 let failed = 0;
 outcomes.forEach(({ status, reason }, index) => {

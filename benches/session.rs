@@ -104,7 +104,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
     let policy = Policy {
         hang_up: HangUp::Ends,
         pinger: Pinger::Server,
-        gathers: Duration::ZERO,
+        companion: None,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
         encoded_len,

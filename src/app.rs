@@ -250,6 +250,7 @@ impl Plant {
         let gateway = Gateway {
             dialect,
             index,
+            socket_io: settings.speaks_socket_io() || upstream::is_socket_io(&route.path),
             handshake,
             registry: self.registry.clone(),
             tracker: self.work.sessions.clone(),

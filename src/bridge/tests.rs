@@ -72,7 +72,7 @@ impl Stage {
         let policy = Policy {
             hang_up: self.hang_up,
             pinger: Pinger::Server,
-            gathers: Duration::ZERO,
+            companion: None,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],
             encoded_len: engineio::encoded_len,

@@ -29,8 +29,8 @@ pub trait Dialect: Sync + fmt::Debug {
     /// What its clients speak on a WebSocket.
     fn protocol(&self) -> Protocol;
 
-    /// How its sessions are treated.
-    fn policy(&self, carrier: Carrier) -> Policy;
+    /// How its sessions are treated; `socket_io` where their messages are known to be Socket.IO's.
+    fn policy(&self, carrier: Carrier, socket_io: bool) -> Policy;
 
     /// What a request asks for, on a route that `accepts` these clients. `find` looks up a session's id.
     ///

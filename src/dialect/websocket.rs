@@ -3,8 +3,6 @@
 //! It is spoken frame by frame only where a client can't be left to its backend: behind a shared upstream, or where the route
 //! says so.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
@@ -31,11 +29,11 @@ impl Dialect for WebSocket {
         Protocol::WebSocket
     }
 
-    fn policy(&self, _carrier: Carrier) -> Policy {
+    fn policy(&self, _carrier: Carrier, _socket_io: bool) -> Policy {
         Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
-            gathers: Duration::ZERO,
+            companion: None,
             goodbye_waiting: &[],
             goodbye_late: &[],
             encoded_len: Packet::len,

@@ -49,7 +49,7 @@ impl Begun {
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
-            gateway.dialect.policy(carrier),
+            gateway.dialect.policy(carrier, gateway.socket_io),
             Arc::clone(settings),
             transport,
             pace,

@@ -107,7 +107,7 @@ impl Arrivals {
         let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
         let carrier = Carrier::new(Revision::V4);
         let session = Session::new(
-            WebSocket.policy(carrier),
+            WebSocket.policy(carrier, false),
             Arc::clone(&route.session),
             Transport::WebSocket,
             NEVER,

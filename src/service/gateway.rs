@@ -30,6 +30,8 @@ pub struct Gateway {
     pub dialect: &'static dyn Dialect,
     /// Which route it is, in the order of the configuration.
     pub index: usize,
+    /// Whether the messages of its sessions are known to be Socket.IO's.
+    pub socket_io: bool,
     /// How its sessions begin.
     pub handshake: Handshake,
     /// Where its sessions are found.

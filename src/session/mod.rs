@@ -24,6 +24,6 @@ pub use crate::end::End;
 pub use crate::packet::Transport;
 pub use inbox::Packets;
 pub use moving::ProbeRefused;
-pub use policy::{HangUp, Pinger, Policy};
+pub use policy::{Companion, HangUp, Pinger, Policy};
 pub use settings::Settings;
 pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

@@ -88,8 +88,28 @@ impl Outbox {
         batch
     }
 
+    /// Returns whether the next packet is the one that opens the session.
+    pub(crate) fn greets(&self) -> bool {
+        matches!(self.packets.front(), Some(Waiting { packet: Packet::Open(_), .. }))
+    }
+
+    /// Takes the open packet, and its companion where that stands right behind it.
+    pub(crate) fn take_greeting(&mut self, companion: Option<fn(&Packet) -> bool>) -> Vec<Packet> {
+        let mut greeting = Vec::from_iter(self.pop());
+        if let (Some(is_it), Some(next)) = (companion, self.packets.front())
+            && is_it(&next.packet)
+        {
+            greeting.extend(self.pop());
+        }
+        greeting
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.packets.len()
     }
 
     /// Bytes that count against `outbox_max`.

@@ -11,15 +11,23 @@ pub struct Policy {
     pub hang_up: HangUp,
     /// Who asks whether the other lives.
     pub pinger: Pinger,
-    /// How long the first answer waits for what the backend says at once: clients of Socket.IO 2 are connected by it after
-    /// one response. No longer than until it has spoken, and not at all where `linger` is off.
-    pub gathers: Duration,
+    /// What may stand behind the open packet in a handshake's answer; nothing else does.
+    pub companion: Option<Companion>,
     /// What ends a poll when the session ends and the poll was waiting for it.
     pub goodbye_waiting: &'static [Packet],
     /// What ends a poll that comes after the session's end.
     pub goodbye_late: &'static [Packet],
     /// A packet's length on the wire, in bytes, for cutting batches.
     pub encoded_len: fn(&Packet) -> usize,
+}
+
+/// What a server says with its open packet, in one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Companion {
+    /// Returns whether this is it.
+    pub is_it: fn(&Packet) -> bool,
+    /// How long the handshake waits for it: until the backend has said anything, and not at all where `linger` is off.
+    pub patience: Duration,
 }
 
 /// What a poll means whose client is gone before its answer was written.

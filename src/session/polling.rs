@@ -22,7 +22,7 @@ impl Session {
         }
         // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
         let echoes = self.last_push.map(|pushed| pushed + self.settings.linger);
-        let held_until = self.gathers_until.take().or(echoes).filter(|until| now < *until);
+        let held_until = self.greets_by.take().or(echoes).filter(|until| now < *until);
         self.poll = PollSlot::Parked { held_until };
         self.release_held(now);
         Ok(())
@@ -126,7 +126,13 @@ impl Session {
         }
         if !self.outbox.is_empty() {
             self.answered_since = self.outbox.oldest();
-            let batch = self.outbox.take_batch(self.settings.batch_max, self.policy.encoded_len);
+            let batch = if self.outbox.greets() {
+                // A client may read no further than the first packet of a handshake's answer.
+                self.pulse.handle_greeted(now);
+                self.outbox.take_greeting(self.policy.companion.map(|companion| companion.is_it))
+            } else {
+                self.outbox.take_batch(self.settings.batch_max, self.policy.encoded_len)
+            };
             self.answer(batch);
             self.note_progress(now);
         } else if let Phase::Closing { end, .. } = self.phase {
@@ -142,11 +148,14 @@ impl Session {
     }
 
     /// Until when the parked poll is held: the end of its window, or earlier when the backend has spoken and fallen
-    /// quiet. Nobody waits once the session is closing.
+    /// quiet; a handshake, until it has spoken. Nobody waits once the session is closing.
     pub(super) fn held_until(&self) -> Option<Instant> {
         let PollSlot::Parked { held_until: Some(until) } = self.poll else { return None };
         if self.phase != Phase::Open {
             return None;
+        }
+        if self.outbox.greets() {
+            return (self.outbox.len() == 1).then_some(until);
         }
         let spoke = self.last_upstream.filter(|at| self.last_push.is_none_or(|pushed| *at >= pushed));
         Some(spoke.map_or(until, |at| until.min(at + self.settings.linger / 3)))

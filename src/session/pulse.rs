@@ -49,6 +49,11 @@ impl Pulse {
         };
     }
 
+    /// The client is being told of the heartbeat: its clock starts now, however long the open packet had to wait.
+    pub(crate) fn handle_greeted(&mut self, now: Instant) {
+        self.rest(now);
+    }
+
     /// The client's half of the heartbeat came.
     pub(crate) fn handle_beat(&mut self, now: Instant) {
         self.restart_hold(now);

@@ -41,8 +41,8 @@ pub struct Session {
     pub(super) paused: Option<Pause>,
     /// Since when the inbox waits for the link.
     pub(super) inbox_since: Option<Instant>,
-    /// Until when the first poll is held, unless the backend speaks before.
-    pub(super) gathers_until: Option<Instant>,
+    /// Until when the handshake is held, unless the backend speaks before.
+    pub(super) greets_by: Option<Instant>,
     pub(super) last_push: Option<Instant>,
     pub(super) last_upstream: Option<Instant>,
     pub(super) events: VecDeque<Event>,
@@ -172,7 +172,7 @@ impl Session {
             upgrade: None,
             paused: None,
             inbox_since: None,
-            gathers_until: (!linger.is_zero() && !policy.gathers.is_zero()).then(|| now + policy.gathers),
+            greets_by: policy.companion.filter(|_| !linger.is_zero()).map(|companion| now + companion.patience),
             last_push: None,
             last_upstream: None,
             // Mostly one at a time: the first push would make room for four.
@@ -248,6 +248,9 @@ impl Session {
             return None;
         }
         let packet = self.outbox.pop()?;
+        if matches!(packet, Packet::Open(_)) {
+            self.pulse.handle_greeted(now);
+        }
         self.note_progress(now);
         Some(packet)
     }

@@ -23,7 +23,7 @@ fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
         pinger: Pinger::Server,
-        gathers: Duration::ZERO,
+        companion: None,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
         encoded_len: engineio::encoded_len,

@@ -317,6 +317,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Returns whether the messages are known to be Socket.IO's: `protocol` says so, or a URL's path.
+    pub fn speaks_socket_io(&self) -> bool {
+        self.socket_io || self.kind == Kind::Demo || self.urls.iter().any(|url| is_socket_io(url.path()))
+    }
+
     /// Whether clients that speak otherwise are understood.
     pub(crate) fn is_translated(&self) -> bool {
         self.translate && (self.socket_io || self.kind == Kind::Demo)
@@ -351,6 +356,11 @@ pub struct Tls {
     pub server_name: Option<ServerName<'static>>,
     /// What we prove ourselves with, where it asks.
     pub identity: Option<Identity>,
+}
+
+/// Returns whether a path is that of a Socket.IO server.
+pub fn is_socket_io(path: &str) -> bool {
+    path.split('/').any(|segment| segment == "socket.io")
 }
 
 /// Whether TLS is spoken with the backend at this URL.

@@ -55,6 +55,27 @@ fn the_backends_heartbeat_and_limit_are_mirrored() {
     assert!(!poller.handshake.text().contains("backendback"), "the backend's sid stays behind the proxy");
 }
 
+/// A client that reads only the first packet of the answer loses nothing by it.
+#[test]
+fn a_backend_that_speaks_at_once_is_not_heard_in_the_polling_handshake() {
+    let setup = || Setup::new().script(|script| script.first = vec!["0".into(), "2[1]".into()]);
+    let Some(world) = World::proxy_only(setup(), Excluded::OnlyAProxyHasThis) else { return };
+    for _ in 0..20 {
+        let (mut poller, peer) = world.poller();
+        let open = poller.handshake.text();
+        assert!(open.starts_with("0{") && open.ends_with('}'), "{open:?}");
+        assert_eq!(poller.poll(), "40\u{1e}42[1]");
+        drop(peer);
+    }
+    // Socket.IO 2 connects its clients in the answer; a server of Engine.IO 3 alone has nothing to say there.
+    for (protocol, behind) in [("socket.io", "}2:40"), ("opaque", "}")] {
+        let upstream = format!("versions = [3]\nprotocol = \"{protocol}\"");
+        let world = World::proxy_only(setup().upstream(&upstream), Excluded::OnlyAProxyHasThis).unwrap();
+        let answer = world.get("/engine.io/?EIO=3&transport=polling");
+        assert!(answer.text().ends_with(behind), "{protocol}: {:?}", answer.text());
+    }
+}
+
 #[test]
 fn sids_are_long_url_safe_and_never_the_same() {
     let world = World::new(Setup::new());

@@ -17,7 +17,7 @@ use crate::codec::engineio::{
     Frame, Malformed, OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3,
 };
 use crate::packet::{Message, Packet, Text};
-use crate::session::{HangUp, Packets, Pinger, Policy};
+use crate::session::{Companion, HangUp, Packets, Pinger, Policy};
 use crate::upstream::Refused;
 
 /// The dialect `engine.io`.
@@ -33,20 +33,23 @@ impl Dialect for EngineIo {
         Protocol::EngineIo
     }
 
-    fn policy(&self, carrier: Carrier) -> Policy {
+    fn policy(&self, carrier: Carrier, socket_io: bool) -> Policy {
         let v4 = Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
-            gathers: Duration::ZERO,
+            companion: None,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],
             encoded_len,
         };
         match carrier.revision {
             Revision::V4 => v4,
-            Revision::V3 => {
-                Policy { pinger: Pinger::Client, gathers: GATHERS, encoded_len: v3::encoded_len, ..v4 }
-            }
+            Revision::V3 => Policy {
+                pinger: Pinger::Client,
+                companion: socket_io.then_some(CONNECTED),
+                encoded_len: v3::encoded_len,
+                ..v4
+            },
         }
     }
 
@@ -127,5 +130,9 @@ impl Dialect for EngineIo {
     }
 }
 
-/// More than a backend of Socket.IO 2 needs to connect the root on a busy machine, and less than the round trip that it saves.
-const GATHERS: Duration = Duration::from_millis(50);
+/// A server of Socket.IO 2 connects its client to the root in the handshake's answer (`initialPacket` in its source). The
+/// patience is more than such a backend needs on a busy machine, and less than the round trip that it saves.
+const CONNECTED: Companion = Companion {
+    is_it: |packet| matches!(packet, Packet::Message(Message::Text(text)) if text.as_bytes().as_ref() == b"0"),
+    patience: Duration::from_millis(50),
+};

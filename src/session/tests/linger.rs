@@ -105,30 +105,70 @@ fn what_came_before_the_goodbye_is_not_held_either() {
     assert_eq!(rig.events(), [answer(&messages(&["a"]))]);
 }
 
-/// A client whose handshake waits for what its backend says at once.
-fn gathering(linger: Duration) -> Rig {
-    let policy = Policy { gathers: 50 * MS, ..policy(HangUp::Ends) };
+/// A client of Socket.IO 2, whose handshake waits for the `0` that connects it.
+fn greeting(linger: Duration) -> Rig {
+    let companion = Companion { is_it: |packet| *packet == message("0"), patience: 50 * MS };
+    let policy = Policy { pinger: Pinger::Client, companion: Some(companion), ..policy(HangUp::Ends) };
     Rig::begin_with(policy, Settings { linger, ..Settings::default() }, Transport::Polling)
 }
 
 #[test]
-fn a_handshake_that_gathers_waits_for_the_backends_first_words_and_no_longer() {
-    let mut rig = gathering(3 * MS);
-    assert_eq!(rig.poll(), []);
-    assert_eq!(rig.pass(30 * MS), []);
+fn a_handshake_is_answered_with_the_open_packet_alone() {
+    let mut rig = Rig::begin(HangUp::Ends, Settings::default(), Transport::Polling);
     rig.say("0");
-    assert_eq!(rig.pass(2 * MS), [answer(&[open(), message("0")])]);
-    rig.session.handle_delivered();
+    rig.say("a");
+    assert_eq!(rig.fetch(), [open()], "a client may read no further than the first packet");
+    assert_eq!(rig.fetch(), messages(&["0", "a"]));
+}
+
+#[test]
+fn an_old_clients_handshake_carries_what_connects_it_and_nothing_else() {
+    let mut rig = greeting(3 * MS);
+    rig.say("0");
+    rig.say("a");
+    assert_eq!(rig.fetch(), [open(), message("0")]);
+    assert_eq!(rig.fetch(), messages(&["a"]));
+    let mut rig = greeting(3 * MS);
+    rig.say("a");
+    rig.say("0");
+    assert_eq!(rig.fetch(), [open()], "what comes before it stays before it");
+    assert_eq!(rig.fetch(), messages(&["a", "0"]));
+}
+
+#[test]
+fn a_handshake_waits_for_the_backends_first_words_and_no_longer() {
+    for (first, batch) in [("0", vec![open(), message("0")]), ("a", vec![open()])] {
+        let mut rig = greeting(3 * MS);
+        assert_eq!(rig.poll(), []);
+        assert_eq!(rig.pass(30 * MS), []);
+        assert_eq!(rig.say(first), [answer(&batch)]);
+    }
+    let mut rig = greeting(3 * MS);
+    rig.say("0");
+    assert_eq!(rig.fetch(), [open(), message("0")]);
     assert_eq!(rig.poll(), []);
     assert_eq!(rig.say("a"), [answer(&messages(&["a"]))], "only the first is held");
 }
 
 #[test]
 fn a_backend_that_says_nothing_does_not_hold_the_handshake_for_long() {
-    let mut rig = gathering(3 * MS);
+    let mut rig = greeting(3 * MS);
     assert_eq!(rig.poll(), []);
     assert_eq!(rig.pass(49 * MS), []);
     assert_eq!(rig.pass(2 * MS), [answer(&[open()])]);
-    let mut rig = gathering(Duration::ZERO);
+    let mut rig = greeting(Duration::ZERO);
     assert_eq!(rig.poll(), [answer(&[open()])], "without linger nothing is held");
+}
+
+#[test]
+fn the_heartbeats_clock_starts_when_the_handshakes_answer_leaves() {
+    let mut rig = greeting(3 * MS);
+    rig.poll();
+    assert_eq!(rig.pass(51 * MS), [answer(&[open()])]);
+    rig.session.handle_delivered();
+    assert_eq!(rig.session.poll_timeout(), Some(rig.time(50 + 45_000)), "25 s and 20 s behind the answer");
+    let mut rig = Rig::begin(HangUp::Ends, Settings::default(), Transport::WebSocket);
+    rig.now += 70 * MS;
+    assert_eq!(rig.written(), [open()]);
+    assert_eq!(rig.session.poll_timeout(), Some(rig.time(70 + 25_000)));
 }

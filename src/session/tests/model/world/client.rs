@@ -31,6 +31,7 @@ impl World {
         assert!(!batch.is_empty(), "an answer must say something");
         let encoded: usize = batch.iter().map(encoded_len).sum::<usize>() + batch.len() - 1;
         assert!(batch.len() == 1 || encoded <= self.settings.batch_max, "a batch of {encoded} bytes");
+        assert!(batch.len() == 1 || !batch.contains(&open()), "the open packet goes alone");
         let goodbye = numbers(&batch).next().is_none();
         assert!(self.deliveries.is_empty() || goodbye, "a batch overtook another");
         self.deliveries.push_back(batch);

@@ -47,7 +47,7 @@ impl Drain {
 /// again until it stays empty.
 pub async fn end_sessions(registry: &Registry, within: Duration) {
     tell_all(registry, within / 2, within / 4).await;
-    while !registry.is_empty() {
+    while !registry.is_settled() {
         sleep(LOOK).await;
         // Most have been told; the walk takes its time because there may be many of them.
         tell_all(registry, within / 2, within / 16).await;

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 
 use super::delivery::Delivery;
 use super::handle::{Bridge, BridgeInfo};
-use super::registry::Admission;
+use super::registry::{Admission, Debt};
 use super::socket::{ClientSocket, SocketEnd};
 use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
@@ -34,6 +34,7 @@ pub(super) struct Driver {
     /// The body of the POST under way, less the payload that the link has taken.
     pub(super) push_rest: usize,
     pub(super) admission: Option<Admission>,
+    pub(super) debt: Option<Debt>,
     clock: Clock,
     /// The task's, with which all I/O is polled.
     waker: Waker,
@@ -80,6 +81,7 @@ impl Driver {
             push: None,
             push_rest: 0,
             admission: Some(admission),
+            debt: None,
             clock: Clock::default(),
             waker: Waker::noop().clone(),
         }
@@ -92,7 +94,11 @@ impl Driver {
             self.clock.armed = None;
         }
         self.drive();
-        if self.session.is_over() { Poll::Ready(()) } else { Poll::Pending }
+        if self.session.is_over() {
+            self.debt = None;
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     /// A request's turn: the same, and the task is told when the session is over.

@@ -87,6 +87,8 @@ impl Driver {
             info.meter.poll_released();
         }
         self.admission = None;
+        // A gone client's place is free at once, but what was accepted from it may still be on its way to the backend.
+        self.debt = (!self.session.is_over()).then(|| info.registry.owe());
     }
 
     /// Lets go of everything, where the session has not ended by itself.
@@ -96,6 +98,7 @@ impl Driver {
             if self.admission.is_some() {
                 self.forget(End::Stalled);
             }
+            self.debt = None;
         }
     }
 

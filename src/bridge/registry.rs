@@ -27,6 +27,7 @@ pub struct Registry {
     places: Arc<Semaphore>,
     sessions_max: usize,
     cut: Arc<AtomicUsize>,
+    debts: Arc<AtomicUsize>,
 }
 
 /// A living session, as the index knows it.
@@ -73,6 +74,16 @@ pub struct Admission {
     _permit: OwnedSemaphorePermit,
 }
 
+/// What was accepted from a client that is gone, and its backend has not taken; paid when dropped.
+#[derive(Debug)]
+pub(super) struct Debt(Arc<AtomicUsize>);
+
+impl Drop for Debt {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Registry {
     /// An empty index with room for `sessions_max` sessions.
     pub fn new(sessions_max: usize) -> Self {
@@ -82,6 +93,7 @@ impl Registry {
             places: Arc::new(Semaphore::new(sessions_max)),
             sessions_max,
             cut: Arc::default(),
+            debts: Arc::default(),
         }
     }
 
@@ -124,9 +136,20 @@ impl Registry {
         self.sessions.iter().map(|(_, entry)| entry).collect()
     }
 
+    /// Notes that a session which has ended still hands its backend what was accepted from its client.
+    pub(super) fn owe(&self) -> Debt {
+        self.debts.fetch_add(1, Ordering::Relaxed);
+        Debt(Arc::clone(&self.debts))
+    }
+
     /// Whether no session holds a place.
     pub fn is_empty(&self) -> bool {
         self.places.available_permits() == self.sessions_max
+    }
+
+    /// Whether nothing is left of any session: none holds a place, and all that was accepted is with the backends.
+    pub fn is_settled(&self) -> bool {
+        self.is_empty() && self.debts.load(Ordering::Relaxed) == 0
     }
 
     /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its

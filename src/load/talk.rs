@@ -38,6 +38,8 @@ pub(super) struct Talk {
     queued: u64,
     /// Messages that a transport has taken; never more than are queued.
     written: u64,
+    /// How many of them the server has accepted.
+    accepted: u64,
     order: Order,
     /// The most that one request may hold.
     payload_max: usize,
@@ -111,6 +113,7 @@ impl Talk {
             control: Vec::new(),
             queued: 0,
             written: 0,
+            accepted: 0,
             order: Order::default(),
             payload_max: PAYLOAD_MAX,
             terms: Arc::clone(terms),
@@ -253,9 +256,15 @@ impl Talk {
         self.written
     }
 
-    /// How many of them came behind the last that was answered. Those between have been counted as they were skipped.
-    pub(super) const fn unanswered(&self) -> u64 {
-        self.written - self.order.next()
+    /// The server has accepted all that was written: a WebSocket took it, or a POST was answered `ok`.
+    pub(super) fn handle_accepted(&mut self) {
+        self.accepted = self.written;
+    }
+
+    /// How many of those that the server has accepted came behind the last that was answered. Those between have been counted
+    /// as they were skipped; one in a POST that was refused is not lost, since its sender knows.
+    pub(super) fn unanswered(&self) -> u64 {
+        self.accepted.saturating_sub(self.order.next())
     }
 
     fn begin(&mut self, now: Instant) -> Heard {

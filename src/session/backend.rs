@@ -11,7 +11,7 @@ use crate::packet::{Closing, Message, Packet, Text};
 impl Session {
     /// The backend sent a message; only to be read while [`wants_upstream`](Self::wants_upstream).
     pub fn handle_upstream(&mut self, message: Message, now: Instant) {
-        if self.phase != Phase::Open {
+        if !self.is_linked() {
             return;
         }
         self.outbox.push_from_upstream(Packet::Message(message), now);
@@ -22,7 +22,11 @@ impl Session {
     /// The link is over: the client is told behind everything that came before.
     pub fn handle_upstream_closed(&mut self, closing: Closing, now: Instant) {
         match self.phase {
-            Phase::Open => self.begin_closing(End::UpstreamClosed, closing, now),
+            Phase::Open => {
+                let deadline = now + self.settings.close_timeout;
+                self.begin_closing(End::UpstreamClosed, closing, deadline, now);
+            }
+            Phase::Draining { deadline, .. } => self.begin_closing(End::Drained, closing, deadline, now),
             Phase::Departed { .. } => {
                 self.drop_inbox(now);
                 self.phase = Phase::Over;
@@ -50,21 +54,55 @@ impl Session {
         Some(message)
     }
 
-    /// The proxy is being stopped: the backend is let go, and the client takes what is left within `patience`.
+    /// The proxy is being stopped: both sides say what they have to say, and the client is told at the first quiet moment
+    /// within `patience`.
     pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
-        if self.phase == Phase::Open {
-            self.events.push_back(Event::CloseLink(End::Drained.closing()));
-            self.begin_closing(End::Drained, End::Drained.closing(), now);
-        }
-        if let Phase::Closing { deadline, .. } = &mut self.phase {
-            *deadline = (*deadline).min(now + patience);
+        let until = now + patience;
+        match &mut self.phase {
+            Phase::Open => {
+                self.paused = None;
+                self.phase = Phase::Draining { calm_until: Some(now + patience / 2), deadline: until };
+                if let Some(end) = self.pending_end(now) {
+                    self.end(end, now);
+                }
+            }
+            Phase::Closing { end, deadline, .. } if until < *deadline => {
+                // It answers for what is left then.
+                *deadline = until;
+                *end = if self.outbox.is_empty() { *end } else { End::Drained };
+            }
+            Phase::Closing { .. } | Phase::Draining { .. } | Phase::Departed { .. } | Phase::Over => {}
         }
     }
 
-    fn begin_closing(&mut self, end: End, closing: Closing, now: Instant) {
+    /// The end that a client can be told of now, which has taken all that was left for it.
+    pub(super) fn pending_end(&self, now: Instant) -> Option<End> {
+        match self.phase {
+            Phase::Closing { end, .. } => Some(end),
+            Phase::Draining { calm_until, .. } => {
+                let quiet = calm_until.is_none() || self.quiet_at().is_none_or(|at| now >= at);
+                (quiet && self.may_be_told()).then_some(End::Drained)
+            }
+            Phase::Open | Phase::Departed { .. } | Phase::Over => None,
+        }
+    }
+
+    /// Whether a client can be told of a drain: nothing is on its way in either direction.
+    pub(super) fn may_be_told(&self) -> bool {
+        let listens = self.transport == Transport::WebSocket || self.is_parked();
+        let sent = self.outbox.is_empty() && self.in_flight == 0;
+        listens && sent && self.inbox.is_empty() && self.push == PushSlot::Idle
+    }
+
+    /// When the last message of either side is an old one.
+    pub(super) fn quiet_at(&self) -> Option<Instant> {
+        self.last_push.max(self.last_upstream).map(|at| at + QUIET)
+    }
+
+    fn begin_closing(&mut self, end: End, closing: Closing, deadline: Instant, now: Instant) {
         self.drop_inbox(now);
         self.paused = None;
-        self.phase = Phase::Closing { end, closing, deadline: now + self.settings.close_timeout };
+        self.phase = Phase::Closing { end, closing, deadline };
         let waits = self.transport == Transport::Polling && self.is_parked();
         if waits && self.outbox.is_empty() && self.in_flight == 0 {
             self.answer(self.policy.goodbye_waiting.to_vec());
@@ -198,9 +236,15 @@ impl Session {
                 | End::Cut => self.answer(self.policy.goodbye_waiting.to_vec()),
             }
         }
-        if self.push == PushSlot::Reading || (self.push == PushSlot::Waiting && end == End::Overlap) {
+        let outcome = match self.push {
+            PushSlot::Reading => Some(PushOutcome::Destroyed),
+            PushSlot::Waiting | PushSlot::Late { .. } if end == End::Overlap => Some(PushOutcome::Destroyed),
+            PushSlot::Late { .. } => Some(PushOutcome::Refused),
+            PushSlot::Idle | PushSlot::Waiting => None,
+        };
+        if let Some(outcome) = outcome {
             self.push = PushSlot::Idle;
-            self.events.push_back(Event::PushDone(PushOutcome::Destroyed));
+            self.events.push_back(Event::PushDone(outcome));
         }
         self.paused = None;
         let before = std::mem::replace(
@@ -209,15 +253,20 @@ impl Session {
         );
         let closing = match &before {
             Phase::Closing { closing, .. } => closing.clone(),
-            Phase::Open | Phase::Departed { .. } | Phase::Over => Closing::default(),
+            Phase::Draining { .. } if matches!(end, End::Drained | End::Cut) => end.closing(),
+            Phase::Draining { .. } | Phase::Open | Phase::Departed { .. } | Phase::Over => Closing::default(),
         };
         self.close_socket(end, closing);
         self.events.push_back(Event::Ended(end));
         match before {
             // The backend's side was over first.
             Phase::Closing { .. } => self.phase = Phase::Over,
-            Phase::Open if self.inbox.is_empty() => self.finish_inbox(now),
-            Phase::Open | Phase::Departed { .. } | Phase::Over => {}
+            Phase::Open | Phase::Draining { .. } if self.inbox.is_empty() => self.finish_inbox(now),
+            Phase::Open | Phase::Draining { .. } | Phase::Departed { .. } | Phase::Over => {}
         }
     }
 }
+
+/// More than a backend near by needs for its answer, and not the period of anything: what a client sends each 50 ms would
+/// come just when 50 ms of quiet are over.
+const QUIET: Duration = Duration::from_millis(70);

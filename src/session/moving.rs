@@ -64,8 +64,11 @@ impl Session {
 
     /// A packet came on the client's WebSocket; only to be read while [`wants_client`](Self::wants_client).
     pub fn handle_packet(&mut self, packet: Packet, now: Instant) {
-        if self.phase != Phase::Open {
+        if !self.is_linked() {
             return;
+        }
+        if self.phase != Phase::Open {
+            self.last_push = Some(now);
         }
         if let Some(message) = self.handle_client_packet(packet, Transport::WebSocket, now) {
             self.inbox.ahead = Some(message);
@@ -84,7 +87,7 @@ impl Session {
         if self.transport != Transport::WebSocket || self.in_flight > 0 || !self.outbox.is_empty() {
             return;
         }
-        if let Phase::Closing { end, .. } = self.phase {
+        if let Some(end) = self.pending_end(now) {
             self.end(end, now);
         }
     }

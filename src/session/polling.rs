@@ -1,6 +1,6 @@
 //! Polls and POSTs: one of each at a time (protocol 4, "HTTP long-polling").
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::End;
 use super::Transport;
@@ -82,17 +82,35 @@ impl Session {
         if self.push != PushSlot::Reading {
             return;
         }
-        if self.phase != Phase::Open {
-            // As the reference: a session that is closing answers, and ignores what it is told.
-            self.push = PushSlot::Idle;
-            self.events.push_back(Event::PushDone(PushOutcome::Accepted));
-            return;
+        if !self.is_linked() {
+            return self.handle_late_push(packets, now);
         }
         self.push = PushSlot::Waiting;
         self.inbox.rest = Some(packets);
         self.inbox_since = Some(now);
         self.pulse.hold(now);
         self.fill_inbox(now);
+    }
+
+    /// A POST to a session whose backend is gone. As in the reference it is answered and ignored, but only where that loses
+    /// no message.
+    fn handle_late_push(&mut self, mut packets: Packets, now: Instant) {
+        if !packets.any(|packet| matches!(packet, Ok(Packet::Message(_)))) {
+            self.push = PushSlot::Idle;
+            self.events.push_back(Event::PushDone(PushOutcome::Accepted));
+            return;
+        }
+        let is_left = !self.outbox.is_empty() || self.in_flight > 0;
+        self.push = PushSlot::Late { at: if is_left { now + LATE } else { now } };
+        self.refuse_late_push(now);
+    }
+
+    /// Refuses a POST whose messages nobody takes, where that has waited for long enough.
+    pub(super) fn refuse_late_push(&mut self, now: Instant) {
+        if matches!(self.push, PushSlot::Late { at } if now >= at) {
+            self.push = PushSlot::Idle;
+            self.events.push_back(Event::PushDone(PushOutcome::Refused));
+        }
     }
 
     /// A POST was too large: it is refused, and the session goes on.
@@ -135,7 +153,7 @@ impl Session {
             };
             self.answer(batch);
             self.note_progress(now);
-        } else if let Phase::Closing { end, .. } = self.phase {
+        } else if let Some(end) = self.pending_end(now) {
             self.answer(self.policy.goodbye_late.to_vec());
             self.end(end, now);
         }
@@ -173,3 +191,6 @@ impl Session {
         }
     }
 }
+
+/// A round trip for a client that fetches what is left, and not long for one that waits with that for its POST.
+const LATE: Duration = Duration::from_secs(1);

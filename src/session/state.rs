@@ -52,7 +52,10 @@ pub struct Session {
 pub(super) enum Phase {
     /// Both sides are there.
     Open,
-    /// The backend's side is over, and the client has yet to take what is left and to hear of it.
+    /// The proxy is being stopped. Both sides are there until a quiet moment in which the client can be told, so that what
+    /// either has said arrives. Once `calm_until` is over, the backend is not read any more and no quiet is waited for.
+    Draining { calm_until: Option<Instant>, deadline: Instant },
+    /// The backend's side is over, and the client has not taken what is left, or does not know of the end.
     Closing { end: End, closing: Closing, deadline: Instant },
     /// The client is gone, and what was accepted from it has yet to go to the backend.
     Departed { closing: Closing, deadline: Instant },
@@ -78,6 +81,11 @@ pub(super) enum PushSlot {
     Reading,
     /// Its packets are in the inbox.
     Waiting,
+    /// Nobody takes its messages any more: it is refused when the client has been told of the end, since a refusal before
+    /// that makes the client leave without what is left for it. A client that fetches nothing meanwhile is refused at `at`.
+    Late {
+        at: Instant,
+    },
 }
 
 /// The backend is not being read, because the client is slower than the backend.
@@ -172,7 +180,10 @@ impl Session {
             upgrade: None,
             paused: None,
             inbox_since: None,
-            greets_by: policy.companion.filter(|_| !linger.is_zero()).map(|companion| now + companion.patience),
+            greets_by: policy
+                .companion
+                .filter(|_| !linger.is_zero())
+                .map(|companion| now + companion.patience),
             last_push: None,
             last_upstream: None,
             // Mostly one at a time: the first push would make room for four.
@@ -187,7 +198,12 @@ impl Session {
 
     /// Whether the backend should be read: there is room for what it sends.
     pub fn wants_upstream(&self) -> bool {
-        self.phase == Phase::Open && self.outbox.cost() < self.settings.outbox_max
+        let reads = match self.phase {
+            Phase::Open => true,
+            Phase::Draining { calm_until, .. } => calm_until.is_some(),
+            Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => false,
+        };
+        reads && self.outbox.cost() < self.settings.outbox_max
     }
 
     /// Whether the client's WebSocket should be read: what came before has been taken.
@@ -221,6 +237,11 @@ impl Session {
     /// Whether a poll is parked.
     pub fn is_parked(&self) -> bool {
         self.poll != PollSlot::Absent
+    }
+
+    /// Whether there is a link that takes what the client says.
+    pub(super) const fn is_linked(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Draining { .. })
     }
 
     /// Whether the client's side is over.
@@ -259,16 +280,21 @@ impl Session {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::Open => self.pulse.poll_timeout(),
+            Phase::Draining { calm_until, deadline } => {
+                let next = calm_until.unwrap_or(*deadline);
+                Some(self.quiet_at().filter(|_| self.may_be_told()).map_or(next, |at| at.min(next)))
+            }
             Phase::Closing { deadline, .. } | Phase::Departed { deadline, .. } => Some(*deadline),
             Phase::Over => return None,
         };
+        let late = if let PushSlot::Late { at } = self.push { Some(at) } else { None };
         let upgrade = self.upgrade.as_ref().map(Upgrade::poll_timeout);
         let linger = self.held_until();
         let stall = self.settings.stall_timeout;
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
         // A client that is gone has a deadline of its own for what it left.
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
-        [phase, upgrade, linger, paused, inbox].into_iter().flatten().min()
+        [phase, late, upgrade, linger, paused, inbox].into_iter().flatten().min()
     }
 }
 

@@ -10,11 +10,19 @@ use crate::packet::{Packet, Text};
 impl Session {
     /// Does what is due at `now`; harmless when nothing is.
     pub fn handle_timeout(&mut self, now: Instant) {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Open => self.keep_time(now),
             Phase::Closing { end, deadline, .. } if now >= *deadline => {
-                let loses = *end == End::Drained && !self.outbox.is_empty();
-                self.end(if loses { End::Cut } else { *end }, now);
+                let end = *end;
+                let loses = end == End::Drained && !self.outbox.is_empty();
+                self.end(if loses { End::Cut } else { end }, now);
+            }
+            Phase::Draining { deadline, .. } if now >= *deadline => {
+                let loses = !(self.outbox.is_empty() && self.inbox.is_empty());
+                self.end(if loses { End::Cut } else { End::Drained }, now);
+            }
+            Phase::Draining { calm_until, .. } => {
+                calm_until.take_if(|until| now >= *until);
             }
             Phase::Departed { deadline, .. } if now >= *deadline => {
                 self.drop_inbox(now);
@@ -22,6 +30,7 @@ impl Session {
             }
             Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => {}
         }
+        self.refuse_late_push(now);
         self.release_held(now);
         self.keep_upgrade_time(now);
     }

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Proxy, Run, echo, faithful, load, place};
+use crate::support::{Proxy, Run, command, echo, faithful, load, place, read};
 
 /// Fails unless every message was answered once and in order, and there were at least so many.
 #[track_caller]
@@ -47,6 +49,26 @@ fn a_mixture_has_each_transport_in_its_share() {
     }
     let cost = |kind: &str| figures["transports"][kind]["bytes_per_message"].as_f64().unwrap();
     assert!(cost("polling") > 5.0 * cost("websocket"), "{} and {}", cost("polling"), cost("websocket"));
+}
+
+#[test]
+fn a_drain_under_load_loses_nothing() {
+    for transport in ["polling", "websocket", "upgrade"] {
+        let mut proxy = Proxy::demo();
+        let url = proxy.url();
+        let args =
+            ["--socketio", "-n", "20", "--rate", "5", "-d", "3s", "--json", "-", "--transport", transport];
+        let running = command(&[&[url.as_str()], &args[..]].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(1500));
+        let code = proxy.terminate();
+        let figures = read(&running.wait_with_output().unwrap()).json();
+        assert_eq!((&figures["lost"], code), (&0.into(), Some(0)), "{transport}: {figures:#}");
+        assert!(figures["answered"].as_u64().unwrap() > 0, "{figures:#}");
+    }
 }
 
 #[test]

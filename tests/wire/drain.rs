@@ -105,6 +105,29 @@ fn a_message_that_was_posted_before_the_drain_reaches_the_backend() {
 }
 
 #[test]
+fn a_message_that_is_posted_in_the_drain_reaches_the_backend() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    peer.send("not fetched yet");
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    thread::sleep(QUIET);
+    for turn in 0..12 {
+        poller.post_ok(format!("4{turn}"));
+        peer.assert_text(&turn.to_string());
+    }
+    // So does the echo of the last one to the client.
+    peer.send("echo");
+    thread::sleep(QUIET);
+    assert_eq!(poller.poll(), "4not fetched yet\u{1e}4echo");
+    thread::sleep(QUIET);
+    assert_eq!(poller.poll(), "6\u{1e}1");
+    poller.post("4late").assert_unknown_sid();
+    peer.assert_closed();
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
 fn a_second_signal_cuts() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (_poller, peer) = world.poller();

@@ -160,7 +160,7 @@ fn the_applications_close_waits_for_the_next_poll() {
     let (mut poller, peer) = world.poller();
     peer.close();
     thread::sleep(QUIET);
-    poller.post_ok("4ignored");
+    poller.post_ok("3");
     assert_eq!(poller.poll(), "6\u{1e}1");
     poller.assert_gone();
     peer.assert_closed();
@@ -179,6 +179,31 @@ fn the_applications_last_messages_come_before_its_close() {
     poller.assert_gone();
 }
 
+/// The reference says `ok` and drops it.
+#[test]
+fn no_message_is_answered_ok_when_the_application_has_closed() {
+    let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
+    let (mut poller, peer) = world.poller();
+    peer.close();
+    thread::sleep(QUIET);
+    for _ in 0..12 {
+        poller.post("4lost").assert_unknown_sid();
+    }
+    assert_eq!(poller.poll(), "6\u{1e}1");
+    poller.assert_gone();
+    // What is left for the client is not lost by a refusal.
+    let (mut poller, peer) = world.poller();
+    peer.send("left");
+    peer.close();
+    thread::sleep(QUIET);
+    let target = poller.target();
+    poller.posts.send_post(&target, b"4lost");
+    thread::sleep(QUIET);
+    assert_eq!(poller.poll(), "4left");
+    assert_eq!(poller.poll(), "6\u{1e}1");
+    poller.posts.answer_within(SOON).expect("an answer comes").assert_unknown_sid();
+}
+
 #[test]
 fn a_closed_session_that_nobody_fetches_is_given_up() {
     patiently(|| {
@@ -188,7 +213,7 @@ fn a_closed_session_that_nobody_fetches_is_given_up() {
         peer.send("never fetched");
         peer.close();
         thread::sleep(ms(150));
-        poller.post_ok("4ignored");
+        poller.post_ok("3");
         thread::sleep(ms(300));
         poller.assert_gone();
         world.assert_sessions(0);

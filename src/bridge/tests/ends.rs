@@ -163,21 +163,26 @@ async fn what_a_gone_client_left_is_given_up_after_stall_timeout() {
     assert!(tokio::time::timeout(patience, post(&bridge, packets)).await.is_err());
     drop(poll);
     assert!(stage.registry.is_empty(), "the client's place is free at once");
+    assert!(!stage.registry.is_settled(), "a drain waits for what was accepted from it");
     stage.clear(&bridge, stage.settings.stall_timeout + 6 * SECOND).await;
+    assert!(stage.registry.is_settled());
     assert!(link.is_gone());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_closes_the_link_and_lets_the_client_fetch_what_is_left() {
+async fn a_drain_lets_both_sides_finish_and_then_closes_the_link() {
     let mut stage = Stage::new(HangUp::Ends);
     let (bridge, link) = begun(&mut stage).await;
     link.send(says("a"));
     tokio::time::sleep(MS).await;
     bridge.drain(10 * SECOND);
+    assert_eq!(fetch(&bridge).await, [message("a")]);
+    assert_eq!(post(&bridge, vec![message("b")]).await, PushOutcome::Accepted);
+    assert_eq!(link.next().await, Some(Message::text("b")), "what is accepted in a drain is passed on");
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close]);
     link.gone().await;
     assert_eq!(link.goodbye(), Some(End::Drained.closing()));
-    assert_eq!(fetch(&bridge).await, [message("a")]);
-    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close]);
     stage.clear(&bridge, MS).await;
 }
 

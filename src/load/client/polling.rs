@@ -146,6 +146,7 @@ impl Polling {
 
     fn handle_post(&mut self, session: &mut Session, answer: Answer) -> Result<(), Fault> {
         let answer = expect("a POST", answer)?;
+        session.talk.handle_accepted();
         session.note(Cost::post(std::mem::take(&mut self.posted), answer.bytes));
         Ok(())
     }

@@ -98,6 +98,7 @@ impl Frames {
             // One batch at a time: what can't be written yet waits as numbers and not as frames.
             if self.is_flushed && session.talk.wants_to_write() {
                 session.talk.write(&mut packets);
+                session.talk.handle_accepted();
                 for packet in packets.drain(..) {
                     self.send(speech, packet)?;
                 }

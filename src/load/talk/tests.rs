@@ -84,6 +84,7 @@ fn at_a_rate_latency_counts_from_when_a_message_was_meant_to_go() {
     assert_eq!(scene.hear("1:"), Heard::Answer(ms(350), Arrival::InOrder(1)));
     assert_eq!(scene.hear("0:"), Heard::Answer(ms(450), Arrival::Reordered));
     assert_eq!(scene.hear("1:"), Heard::Answer(ms(350), Arrival::Doubled));
+    scene.talk.handle_accepted();
     assert_eq!(scene.talk.unanswered(), 3);
 }
 
@@ -110,12 +111,25 @@ fn without_a_rate_a_lost_message_does_not_end_the_loop() {
     assert_eq!(scene.written(), ["1:"]);
     scene.hear("1:");
     assert_eq!(scene.written(), ["2:"], "the lost one is not waited for again");
+    scene.talk.handle_accepted();
     assert_eq!(scene.talk.unanswered(), 1);
     assert_eq!(
         scene.hear("0:"),
         Heard::Answer(ms(2000), Arrival::Reordered),
         "late, and counted from its own time"
     );
+}
+
+#[test]
+fn a_message_that_the_server_has_not_accepted_is_not_lost() {
+    let mut scene = Scene::new(Some(10.0), 1);
+    scene.open(Beat::Server);
+    scene.written();
+    assert_eq!(scene.talk.unanswered(), 0, "its POST was never answered, or refused");
+    scene.talk.handle_accepted();
+    assert_eq!(scene.talk.unanswered(), 1);
+    scene.hear("0:");
+    assert_eq!(scene.talk.unanswered(), 0);
 }
 
 #[test]

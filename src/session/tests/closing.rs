@@ -123,11 +123,31 @@ fn a_closed_session_waits_close_timeout_for_its_client() {
 }
 
 #[test]
-fn a_post_to_a_closing_session_is_answered_ok_and_ignored() {
+fn a_post_without_messages_to_a_closing_session_is_answered_ok_and_ignored() {
     let mut rig = Rig::polling();
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
-    assert_eq!(rig.push(vec![message("a"), Packet::Close]), [ACCEPTED]);
+    assert_eq!(rig.push(vec![pong(), Packet::Close]), [ACCEPTED]);
+    assert!(!rig.session.is_ended());
+}
+
+#[test]
+fn a_message_that_nobody_takes_is_refused_when_the_client_knows_of_the_end() {
+    let mut rig = Rig::polling();
+    rig.say("a");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.push(vec![message("b")]), [], "a refusal now would cost the client what is left for it");
+    assert_eq!(rig.fetch(), messages(&["a"]));
+    let late = answer(&[Packet::Noop, Packet::Close]);
+    assert_eq!(rig.poll(), [late, REFUSED, Event::Ended(End::UpstreamClosed)]);
     assert!(!rig.session.has_for_link());
+    // One that fetches nothing before its POST is answered does not wait for long, and one that has nothing to fetch not at all.
+    let mut rig = Rig::polling();
+    rig.say("a");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.push(vec![message("b")]), []);
+    assert_eq!(rig.pass(1000 * MS), [REFUSED]);
+    assert_eq!(rig.fetch(), messages(&["a"]));
+    assert_eq!(rig.push(vec![message("b")]), [REFUSED]);
     assert!(!rig.session.is_ended());
 }
 
@@ -185,14 +205,15 @@ fn a_gone_clients_messages_are_given_up_after_stall_timeout() {
 }
 
 #[test]
-fn a_drain_lets_the_backend_go_and_the_client_fetch_what_is_left() {
+fn a_drain_lets_the_client_fetch_what_is_left_and_then_the_backend_go() {
     let mut rig = Rig::polling();
     rig.say("a");
     rig.session.handle_drain(5000 * MS, rig.now);
-    assert_eq!(rig.events(), [closes_link(End::Drained)]);
-    assert!(!rig.session.wants_upstream());
+    assert_eq!(rig.events(), []);
     assert_eq!(rig.fetch(), messages(&["a"]));
-    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close]), Event::Ended(End::Drained)]);
+    assert_eq!(rig.pass(70 * MS), []);
+    let late = answer(&[Packet::Noop, Packet::Close]);
+    assert_eq!(rig.poll(), [late, Event::Ended(End::Drained), closes_link(End::Drained)]);
     assert!(rig.session.is_over());
 }
 
@@ -201,19 +222,56 @@ fn a_drain_ends_a_parked_poll_at_once() {
     let mut rig = Rig::polling();
     rig.poll();
     rig.session.handle_drain(5000 * MS, rig.now);
-    assert_eq!(
-        rig.events(),
-        [closes_link(End::Drained), answer(&[Packet::Close]), Event::Ended(End::Drained)]
-    );
+    let [told, ended] = goodbye(End::Drained);
+    assert_eq!(rig.events(), [told, ended, closes_link(End::Drained)]);
+}
+
+#[test]
+fn a_drain_passes_on_what_either_side_says_until_both_are_quiet() {
+    let mut rig = Rig::polling();
+    rig.push(messages(&["a"]));
+    rig.poll();
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(rig.events(), []);
+    assert_eq!(rig.taken(), messages(&["a"]), "it was on its way when the drain began");
+    assert_eq!(rig.events(), [ACCEPTED]);
+    assert_eq!(rig.pass(20 * MS), []);
+    assert_eq!(rig.say("echo"), [answer(&messages(&["echo"]))]);
+    rig.session.handle_delivered();
+    // Accepted in the drain, and taken.
+    assert_eq!(rig.push(messages(&["b"])), []);
+    assert_eq!(rig.taken(), messages(&["b"]));
+    assert_eq!(rig.events(), [ACCEPTED]);
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(69 * MS), []);
+    let late = answer(&[Packet::Noop, Packet::Close]);
+    assert_eq!(rig.pass(MS), [late, Event::Ended(End::Drained), closes_link(End::Drained)]);
+}
+
+#[test]
+fn a_drain_waits_half_its_patience_for_quiet() {
+    let mut rig = Rig::polling();
+    rig.say("0");
+    rig.session.handle_drain(1000 * MS, rig.now);
+    for _ in 0..25 {
+        rig.fetch();
+        assert_eq!(rig.pass(20 * MS), []);
+        if rig.session.wants_upstream() {
+            rig.say("more");
+        }
+    }
+    assert!(!rig.session.wants_upstream(), "a backend that never stops is not read for ever");
+    let late = answer(&[Packet::Noop, Packet::Close]);
+    assert_eq!(rig.poll(), [late, Event::Ended(End::Drained), closes_link(End::Drained)]);
 }
 
 #[test]
 fn a_drain_has_no_more_patience_than_it_says() {
     let mut rig = Rig::polling();
     rig.session.handle_drain(5000 * MS, rig.now);
-    assert_eq!(rig.events(), [closes_link(End::Drained)]);
+    assert_eq!(rig.events(), []);
     assert_eq!(rig.pass(4999 * MS), []);
-    assert_eq!(rig.pass(MS), [Event::Ended(End::Drained)]);
+    assert_eq!(rig.pass(MS), [Event::Ended(End::Drained), closes_link(End::Drained)]);
 
     let mut rig = Rig::polling();
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
@@ -222,10 +280,34 @@ fn a_drain_has_no_more_patience_than_it_says() {
 }
 
 #[test]
-fn a_drain_refuses_a_post_that_waits() {
+fn what_a_drain_drops_in_either_direction_is_cut() {
     let mut rig = Rig::polling();
-    rig.push(messages(&["a"]));
+    rig.say("never fetched");
     rig.session.handle_drain(5000 * MS, rig.now);
-    assert_eq!(rig.events(), [closes_link(End::Drained), REFUSED]);
-    assert!(!rig.session.has_for_link());
+    assert_eq!(rig.pass(5000 * MS), [Event::Ended(End::Cut), closes_link(End::Cut)]);
+    // The backend was gone before, and the drain leaves less time for its last words.
+    let mut rig = Rig::polling();
+    rig.say("never fetched");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    rig.session.handle_drain(5000 * MS, rig.now);
+    assert_eq!(rig.pass(5000 * MS), [Event::Ended(End::Cut)]);
+    // The backend takes nothing.
+    let mut rig = Rig::web_socket();
+    rig.session.handle_packet(message("never taken"), rig.now);
+    rig.session.handle_drain(5000 * MS, rig.now);
+    let events = rig.pass(5000 * MS);
+    assert!(events.contains(&Event::Ended(End::Cut)), "{events:?}");
+}
+
+#[test]
+fn a_backend_that_goes_in_a_drain_has_its_last_words_fetched() {
+    let mut rig = Rig::polling();
+    rig.say("a");
+    rig.session.handle_drain(5000 * MS, rig.now);
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.push(vec![message("b")]), []);
+    assert_eq!(rig.fetch(), messages(&["a"]));
+    let late = answer(&[Packet::Noop, Packet::Close]);
+    assert_eq!(rig.poll(), [late, REFUSED, Event::Ended(End::Drained)]);
+    assert!(rig.session.is_over());
 }

@@ -103,12 +103,19 @@ fn what_the_client_says_to_a_closing_session_is_read_and_ignored() {
 }
 
 #[test]
-fn a_drain_flushes_and_closes() {
+fn a_drain_flushes_and_closes_when_both_sides_are_quiet() {
     let mut rig = Rig::web_socket();
     rig.say("a");
     rig.session.handle_drain(5000 * MS, rig.now);
-    assert_eq!(rig.events(), [closes_link(End::Drained)]);
+    assert_eq!(rig.events(), []);
     assert_eq!(rig.written(), messages(&["a"]));
+    assert_eq!(rig.pass(30 * MS), []);
+    rig.session.handle_packet(message("b"), rig.now);
+    assert_eq!(rig.taken(), messages(&["b"]));
+    assert_eq!(rig.pass(69 * MS), []);
     let closing = End::Drained.closing();
-    assert_eq!(rig.events(), [Event::CloseSocket(End::Drained, closing), Event::Ended(End::Drained)]);
+    assert_eq!(
+        rig.pass(MS),
+        [Event::CloseSocket(End::Drained, closing), Event::Ended(End::Drained), closes_link(End::Drained)]
+    );
 }

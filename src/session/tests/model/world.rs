@@ -36,7 +36,8 @@ pub(super) struct World {
     inbound: VecDeque<Result<Packet, End>>,
     /// Until when a closing session has time.
     deadline: Option<Instant>,
-    drained: bool,
+    /// The proxy is being stopped, and the link still serves the client.
+    draining: bool,
     ended: Option<(End, Instant)>,
 }
 
@@ -93,7 +94,7 @@ impl World {
             socket_room: 10,
             inbound: VecDeque::new(),
             deadline: None,
-            drained: false,
+            draining: false,
             ended: None,
         };
         world.drive();
@@ -182,12 +183,13 @@ impl World {
             && (self.session.wants_upstream() || self.link == LinkState::Broken)
         {
             if let Some(message) = self.backend.pop_front() {
-                if self.deadline.is_none() && self.ended.is_none() {
+                if self.is_linked() {
                     self.ledger.fed.push(number(&message));
                 }
                 self.session.handle_upstream(message, self.now);
             } else if self.backend_closed {
                 self.link = LinkState::Gone;
+                self.draining = false;
                 self.session.handle_upstream_closed(Closing::default(), self.now);
                 if self.ended.is_none() && !self.session.is_ended() {
                     self.deadline.get_or_insert(self.now + self.settings.close_timeout);
@@ -261,9 +263,9 @@ impl World {
 
     fn close_link(&mut self) {
         assert_ne!(self.link, LinkState::Gone, "the link was closed twice");
-        let in_order = self.ended.is_some_and(|(end, at)| {
-            end != End::Stalled && self.now < at + self.settings.stall_timeout && !self.drained
-        });
+        let in_order = self
+            .ended
+            .is_some_and(|(end, at)| end != End::Stalled && self.now < at + self.settings.stall_timeout);
         if in_order && self.link != LinkState::Broken && !self.choked() {
             assert_eq!(self.ledger.taken, self.ledger.said, "the backend was let go too early");
         }
@@ -291,10 +293,15 @@ impl World {
         if self.ended.is_some() {
             return;
         }
-        self.drained |= self.deadline.is_none();
+        self.draining |= self.deadline.is_none();
         self.session.handle_drain(patience, self.now);
         let deadline = self.deadline.get_or_insert(self.now + self.settings.close_timeout);
         *deadline = (*deadline).min(self.now + patience);
+    }
+
+    /// Whether what each side says is passed on.
+    fn is_linked(&self) -> bool {
+        self.ended.is_none() && (self.deadline.is_none() || self.draining)
     }
 
     /// A message with the next number.

@@ -80,14 +80,19 @@ impl World {
         }
         let packets: Vec<_> = says.into_iter().map(|said| self.packet(said)).collect();
         let before = self.ledger.said.len();
-        if self.deadline.is_none() {
+        if self.is_linked() {
             let heard = packets.iter().map_while(|packet| packet.as_ref().ok());
             let heard = heard.take_while(|packet| !matches!(packet, Packet::Close | Packet::Ping(_)));
             self.ledger.said.extend(heard.flat_map(|packet| numbers(std::slice::from_ref(packet))));
         }
-        // In a closing session nothing is said, and nothing is waited for.
         let count = self.ledger.said.len();
-        self.push = Push::Waiting(if count > before { count } else { 0 });
+        let lost = || packets.iter().flatten().any(|packet| matches!(packet, Packet::Message(_)));
+        self.push = match () {
+            () if count > before => Push::Waiting(count),
+            // Nobody takes what is said to a closing session.
+            () if !self.is_linked() && lost() => Push::Waiting(usize::MAX),
+            () => Push::Waiting(0),
+        };
         self.session.handle_push(Box::new(packets.into_iter()), self.now);
     }
 
@@ -146,7 +151,7 @@ impl World {
             match self.inbound.pop_front() {
                 None => break,
                 Some(Ok(packet)) => {
-                    if self.deadline.is_none() {
+                    if self.is_linked() {
                         self.ledger.said.extend(numbers(std::slice::from_ref(&packet)));
                     }
                     self.session.handle_packet(packet, self.now);

@@ -126,6 +126,7 @@ mod tests {
     use std::time::Duration;
 
     use tokio::time::timeout;
+    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::bridge::{Entry, RelayHandle};
@@ -213,7 +214,7 @@ mod tests {
             let (sid, told) = (Sid::from_random(random), CancellationToken::new());
             let handle = RelayHandle { route: 0, revision: Revision::V4, drain: told.clone() };
             registry.insert(sid.clone(), Entry::Relay(Arc::new(handle)));
-            tokio::spawn(async move {
+            TaskTracker::new().spawn(async move {
                 told.cancelled().await;
                 ends.lock().unwrap().push(Instant::now());
                 registry.remove(&sid, End::Drained);

@@ -160,7 +160,7 @@ pub const KEYS: &[Key] = {
         row(Upstream, "host", Default("\"client\""), "which Host it sees: the client's, or upstream for the URL's"),
         row(Upstream, "connect_timeout", Default("\"5s\""), "longest wait for a connection to one address"),
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
-        row(Upstream, "response_timeout", Default("\"60s\""), "longest wait for a forwarded request's answer to begin"),
+        row(Upstream, "response_timeout", Default("\"2m\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "versions", Default("[4]"), "its Engine.IO, also over mux: [3, 4] has allowEIO3, [3] is 2.x"),
         row(Upstream, "protocol", Default("\"opaque\""), "\"socket.io\" lets its clients be of the other version, too"),
         row(Upstream, "translate", Default("true"), "whether those are translated; else they are refused"),

@@ -337,7 +337,8 @@ impl Default for Settings {
             host: Host::Client,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
-            response_timeout: Duration::from_mins(1),
+            // Longer than the long polls of other protocols: BOSH waits 60 s, SignalR 90.
+            response_timeout: Duration::from_mins(2),
             max_message: 16 << 20,
             versions: Versions { v3: false, v4: true },
             socket_io: false,

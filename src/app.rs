@@ -20,7 +20,7 @@ use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Readiness};
 use crate::service::{
     Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake,
-    RelayRoute, Route, Shared, Stack,
+    RelayRoute, Route, Shared, Stack, Via,
 };
 use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
 
@@ -77,6 +77,7 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
         helpers: helpers.clone(),
         draining: ending.clone(),
         metrics: metrics.clone(),
+        via: Arc::new(Via::new().context("no name for Via")?),
     };
     let (shared, upstreams) = plant.build(&config)?;
 
@@ -166,6 +167,7 @@ struct Plant {
     helpers: Background,
     draining: CancellationToken,
     metrics: Metrics,
+    via: Arc<Via>,
 }
 
 /// Each upstream and its name.
@@ -187,7 +189,7 @@ impl Plant {
                 .with_context(|| format!("no upstream {}", route.upstream))?;
             routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)?));
         }
-        Ok((Shared::new(routes, config.server.half_close_timeout), upstreams))
+        Ok((Shared::new(routes, config.server.half_close_timeout, Arc::clone(&self.via)), upstreams))
     }
 
     /// What serves one route.
@@ -206,6 +208,7 @@ impl Plant {
                 upstream: Arc::clone(upstream),
                 path,
                 trusted_proxies: Arc::clone(&trusted_proxies),
+                via: Arc::clone(&self.via),
                 tracker: self.work.forwards.clone(),
                 meter: meter.clone(),
             })
@@ -219,6 +222,7 @@ impl Plant {
             upstream: Arc::clone(upstream),
             draining: self.draining.clone(),
             trusted_proxies: Arc::clone(&trusted_proxies),
+            via: Arc::clone(&self.via),
         };
         let relay = RelayRoute {
             index,
@@ -238,6 +242,7 @@ impl Plant {
                 registry: self.registry.clone(),
                 tracker: self.work.sessions.clone(),
                 meter,
+                via: Arc::clone(&self.via),
             };
             let (message_max, epochs) = (settings.max_message, Epochs::default());
             return Ok(Handler::Demux(Arc::new(Demux { arrivals, message_max, epochs })));

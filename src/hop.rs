@@ -1,7 +1,7 @@
 //! Which headers are about one hop (RFC 9110, section 7.6.1), and how lists in headers are read.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
@@ -46,6 +46,13 @@ fn is_about_hop(name: &HeaderName) -> bool {
             name.as_str(),
             "keep-alive" | "proxy-connection" | "proxy-authorization" | "proxy-authenticate"
         )
+}
+
+/// Whether a header belongs to the connection, or decides how a message is read or where it goes: nobody else sets it.
+pub(crate) fn is_framing(name: &HeaderName) -> bool {
+    is_about_hop(name)
+        || [HOST, CONTENT_LENGTH, TRAILER, EXPECT].contains(name)
+        || name.as_str().starts_with("sec-websocket-")
 }
 
 /// What no `Connection` can take away: what a message is read by, the names of its trailers, and what proxies say of its way.

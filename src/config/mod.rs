@@ -18,6 +18,7 @@ mod cors;
 mod env;
 mod fault;
 mod files;
+mod headers;
 pub mod keys;
 mod listeners;
 mod log;

@@ -38,8 +38,17 @@ pub(super) fn read(
         let dialect = table.required("dialect", dialect);
         let upstream = table.required("upstream", |node| one_of(node, &names));
         let mux = mux::route(&table, dialect);
-        let Defaults { session, accepts, allowed_origins, cors, compression, cookie } =
-            defaults.overridden_by(&table);
+        let Defaults {
+            session,
+            accepts,
+            allowed_origins,
+            cors,
+            compression,
+            cookie,
+            request_headers,
+            response_headers,
+            via,
+        } = defaults.overridden_by(&table);
         if let Some(path) = &path {
             let same =
                 seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));
@@ -64,6 +73,9 @@ pub(super) fn read(
                 cors,
                 compression,
                 cookie,
+                request_headers,
+                response_headers,
+                via,
                 mux,
                 session,
             });

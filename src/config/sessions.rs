@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::cors;
+use super::headers;
 use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use super::versions::versions;
 use crate::dialect::Accepts;
-use crate::service::{Cookie, Cors};
+use crate::service::{Cookie, Cors, HeaderRules};
 use crate::session::Settings;
 
 /// What holds for every route that does not say otherwise.
@@ -19,6 +20,9 @@ pub(super) struct Defaults {
     pub(super) cors: Cors,
     pub(super) compression: bool,
     pub(super) cookie: Cookie,
+    pub(super) request_headers: HeaderRules,
+    pub(super) response_headers: HeaderRules,
+    pub(super) via: bool,
 }
 
 impl Default for Defaults {
@@ -30,6 +34,9 @@ impl Default for Defaults {
             cors: Cors::default(),
             compression: true,
             cookie: Cookie::default(),
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+            via: true,
         }
     }
 }
@@ -59,6 +66,9 @@ impl Defaults {
         cors::read(table, &mut defaults.cors);
         table.set("compression", &mut defaults.compression, flag);
         table.set("cookie", &mut defaults.cookie, word(&COOKIES, &[]));
+        table.set("request_headers", &mut defaults.request_headers, headers::rules);
+        table.set("response_headers", &mut defaults.response_headers, headers::rules);
+        table.set("via", &mut defaults.via, flag);
         defaults
     }
 }

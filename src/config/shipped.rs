@@ -161,6 +161,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "\"plain\"" => "'1.x'",
             "\"auto\"" => "'on'",
             "[3, 4]" => "[4]",
+            table if table.starts_with('{') => table,
             text if text.ends_with("MB\"") => "4_000",
             _ => "'7ms'",
         };

@@ -17,13 +17,14 @@ use moka::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Response;
-use super::settings::{Cors, OwnCors};
+use super::settings::{Cors, HeaderRules, OwnCors};
 use crate::transport::Body;
 
-/// A route's rule, at work.
+/// A route's rule, at work, and what else the route has to say on its answers.
 #[derive(Debug)]
 pub(super) struct CorsLayer {
     rule: Rule,
+    own: HeaderRules,
 }
 
 #[derive(Debug)]
@@ -52,8 +53,9 @@ pub(super) enum FromBackend {
 
 impl CorsLayer {
     /// The layer of a route; `old` says that its backend is a server of Engine.IO 3.
-    pub(super) fn new(settings: &Cors, old: bool) -> Self {
+    pub(super) fn new(settings: &Cors, old: bool, own: HeaderRules) -> Self {
         Self {
+            own,
             rule: match settings {
                 Cors::Off => Rule::Off,
                 Cors::Mirror if old => Rule::Old,
@@ -136,6 +138,7 @@ impl CorsLayer {
                 own.apply(asked, headers);
             }
         }
+        self.own.apply(headers);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::SEC_WEBSOCKET_PROTOCOL;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +13,7 @@ use super::begun::MAX_PAYLOAD;
 use super::handshake::fresh_sid;
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
+use super::via::Via;
 use super::{Client, headers};
 use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
 use crate::carrier::{Carrier, Revision};
@@ -42,6 +43,8 @@ pub struct Arrivals {
     pub tracker: TaskTracker,
     /// Where it counts.
     pub meter: Meter,
+    /// What this process calls itself.
+    pub via: Arc<Via>,
 }
 
 impl Arrivals {
@@ -72,6 +75,16 @@ impl Arrivals {
         }
     }
 
+    /// What the backend gets to see.
+    fn request(&self, open: Open, proxy: Client, route: &Route) -> OpenRequest {
+        let mut request = request(open, proxy);
+        if route.via {
+            self.via.add(&mut request.headers, Version::HTTP_11);
+        }
+        route.request_headers.apply(&mut request.headers);
+        request
+    }
+
     async fn begin(&self, trunk: Arc<Trunk>, id: Id, open: Open, proxy: Client, route: &Route) {
         let deny = |outcome, denied| {
             self.meter.handshake(outcome);
@@ -87,10 +100,13 @@ impl Arrivals {
         if dots::climbs(open.path.split('?').next().unwrap_or_default()) {
             return deny(Outcome::Refused, say(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         }
+        if self.via.is_circle(&open.headers) {
+            return deny(Outcome::Refused, say(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
+        }
         // Made first, so that whatever ends this lets the session go.
         let socket = MuxSocket::new(Arc::clone(&trunk), id);
         let begun = match fresh_sid() {
-            Ok(sid) => self.upstream.open(request(open, proxy)).await.map(|opened| (sid, opened)),
+            Ok(sid) => self.upstream.open(self.request(open, proxy, route)).await.map(|opened| (sid, opened)),
             Err(error) => Err(error),
         };
         let (sid, (mut opened, link)) = match begun {

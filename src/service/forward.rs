@@ -18,8 +18,10 @@ use tokio_util::task::TaskTracker;
 
 use super::gateway::take_upgrade;
 use super::handshake::{NO_RANDOMNESS, plain};
+use super::headers::Onward;
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
+use super::via::Via;
 use super::{Connection, Response, headers};
 use crate::hop;
 use crate::meter::{Meter, Op};
@@ -36,6 +38,8 @@ pub struct Forward {
     pub path: ForwardPath,
     /// Proxies in front whose word about the client is believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// What this process calls itself.
+    pub via: Arc<Via>,
     /// Knows what is under way: requests until their answers are over, and tunnels.
     pub tracker: TaskTracker,
     /// Where it counts.
@@ -60,10 +64,11 @@ impl Forward {
         connection: Connection,
         route: Arc<Route>,
     ) -> Response {
-        let response = match check(&head) {
+        let mut response = match check(&head) {
             Ok(()) => self.forward(head, body, connection, &route).await,
             Err((status, text)) => plain(status, text),
         };
+        route.response_headers.apply(response.headers_mut());
         self.meter.request(Op::Forward, response.status().as_u16());
         response
     }
@@ -80,8 +85,10 @@ impl Forward {
         // Also `Proxy-Authorization`, which does not go further.
         let is_login = is_login(&head.headers);
         let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
+        let via = route.via.then_some(&*self.via);
+        let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
         let request = ForwardRequest {
-            headers: headers::for_forward(&head, upgrade.is_some(), client, &self.trusted_proxies),
+            headers: headers::for_forward(&head, upgrade.is_some(), &onward),
             method: head.method,
             uri: head.uri,
             prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),

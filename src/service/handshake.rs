@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::begun::Begun;
 use super::cors::{self, CorsLayer, FromBackend};
 use super::gateway::Gateway;
+use super::headers::Onward;
 use super::settings::{Cookie, Route};
+use super::via::Via;
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry};
 use crate::carrier::{Carrier, Revision, Versions};
@@ -32,6 +34,8 @@ pub struct Handshake {
     pub draining: CancellationToken,
     /// Proxies in front whose word about the client is believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// What this process calls itself.
+    pub via: Arc<Via>,
 }
 
 /// Why no session may begin now.
@@ -97,8 +101,7 @@ impl Handshake {
             return polling::respond(gateway.dialect.reply(&reject, road));
         }
         if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect, carrier) {
-            let begun =
-                gateway.relay.begin(self, head, client, &route.path, carrier.revision, admission).await;
+            let begun = gateway.relay.begin(self, head, client, route, carrier.revision, admission).await;
             return begun.map_or_else(
                 |error| refuse(gateway, error, road, route),
                 |mut response| {
@@ -180,6 +183,12 @@ impl Handshake {
         }
     }
 
+    /// What the backend is told besides.
+    pub(super) fn onward<'r>(&'r self, client: Client, route: &'r Route) -> Onward<'r> {
+        let via = route.via.then_some(&*self.via);
+        Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers }
+    }
+
     /// What the backend gets to see of a request.
     pub(super) fn request(
         &self,
@@ -194,7 +203,7 @@ impl Handshake {
             prefix: route.path.clone(),
             path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
             query: dialect.application_query(head.uri.query().unwrap_or_default()),
-            headers: headers::for_upstream(&head.headers, client, &self.trusted_proxies),
+            headers: headers::for_upstream(head, &self.onward(client, route)),
             client: client.peer,
             dialect: dialect.name(),
             transport,
@@ -292,6 +301,9 @@ mod tests {
             cors: super::super::Cors::Off,
             compression: false,
             cookie: Cookie::Off,
+            request_headers: crate::service::HeaderRules::default(),
+            response_headers: crate::service::HeaderRules::default(),
+            via: true,
             mux: crate::service::DemuxSettings::default(),
             session: Arc::default(),
         };

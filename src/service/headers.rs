@@ -11,15 +11,27 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use ipnet::IpNet;
 
 use super::Client;
+use super::settings::HeaderRules;
+use super::via::Via;
 use crate::hop;
+
+/// What a backend is told besides what the client says.
+#[derive(Debug)]
+pub(super) struct Onward<'r> {
+    pub(super) client: Client,
+    /// Proxies in front whose word about the client is taken.
+    pub(super) trusted: &'r [IpNet],
+    /// Who passes the request on; `None` where its route keeps quiet about that.
+    pub(super) via: Option<&'r Via>,
+    /// What the route sets and removes.
+    pub(super) rules: &'r HeaderRules,
+}
 
 /// The headers of a session's first request that its backend gets to see.
 ///
 /// All but those about the hop, about the body and about the WebSocket's own handshake; the subprotocol offer stays.
-pub(super) fn for_upstream(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
-    let mut kept = filtered(headers, &|name| name == SEC_WEBSOCKET_PROTOCOL);
-    add_forwarded(&mut kept, client, trusted);
-    kept
+pub(super) fn for_upstream(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
+    onward.complete(filtered(&head.headers, &|name| name == SEC_WEBSOCKET_PROTOCOL), head.version)
 }
 
 /// The same where another proxy has told who the client is: what it says of a hop is no concern of ours.
@@ -28,10 +40,8 @@ pub(super) fn for_demuxed(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The same for a client whose WebSocket is relayed: its own handshake crosses.
-pub(super) fn for_relay(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> HeaderMap {
-    let mut kept = filtered(headers, &|_| true);
-    add_forwarded(&mut kept, client, trusted);
-    kept
+pub(super) fn for_relay(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
+    onward.complete(filtered(&head.headers, &|_| true), head.version)
 }
 
 fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
@@ -48,7 +58,7 @@ fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> Heade
 }
 
 /// The headers of a request that is forwarded: all but those about the hop.
-pub(super) fn for_forward(head: &Parts, upgrade: bool, client: Client, trusted: &[IpNet]) -> HeaderMap {
+pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> HeaderMap {
     let headers = &head.headers;
     let mut kept = HeaderMap::with_capacity(headers.len() + 6);
     for (name, value) in headers {
@@ -71,8 +81,7 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, client: Client, trusted: 
             kept.append(UPGRADE, protocol.clone());
         }
     }
-    add_forwarded(&mut kept, client, trusted);
-    kept
+    onward.complete(kept, head.version)
 }
 
 /// Removes from a backend's answer what is about the hop.
@@ -102,39 +111,64 @@ pub(super) fn upgrade(head: &Parts) -> bool {
         && !hop::names(&head.headers, &UPGRADE, "h2c")
 }
 
-/// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced.
-fn add_forwarded(headers: &mut HeaderMap, client: Client, trusted: &[IpNet]) {
-    let peer = canonical(client.peer.ip());
-    if !trusted.iter().any(|net| net.contains(&peer)) {
-        for name in [X_FORWARDED_FOR, X_FORWARDED_PROTO, X_FORWARDED_HOST, FORWARDED] {
-            headers.remove(name);
+impl Onward<'_> {
+    /// Says who the client is, who passes its request on, and what the route wants said.
+    fn complete(&self, mut headers: HeaderMap, version: Version) -> HeaderMap {
+        self.add_forwarded(&mut headers);
+        if let Some(via) = self.via {
+            via.add(&mut headers, version);
         }
+        self.rules.apply(&mut headers);
+        headers
     }
-    let proto = if client.secure { "https" } else { "http" };
-    let host = headers.get(HOST).cloned();
-    append_list(headers, X_FORWARDED_FOR, &peer.to_string());
-    headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
-    if let Some(host) = &host {
-        headers.entry(X_FORWARDED_HOST).or_insert(host.clone());
+
+    /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced, or removed
+    /// where this proxy has no word of its own for it.
+    fn add_forwarded(&self, headers: &mut HeaderMap) {
+        let peer = canonical(self.client.peer.ip());
+        let address = peer.to_string();
+        if !self.trusted.iter().any(|net| net.contains(&peer)) {
+            let lies: Vec<HeaderName> =
+                headers.keys().filter(|name| hop::is_identity(name)).cloned().collect();
+            for name in lies {
+                headers.remove(name);
+            }
+            // A trusted proxy that leaves it out does not make itself the client.
+            if let Ok(address) = HeaderValue::from_str(&address) {
+                headers.insert(X_REAL_IP, address);
+            }
+        }
+        let proto = if self.client.secure { "https" } else { "http" };
+        let host = headers.get(HOST).cloned();
+        append_list(headers, X_FORWARDED_FOR, &address);
+        headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
+        if let Some(host) = &host {
+            headers.entry(X_FORWARDED_HOST).or_insert(host.clone());
+        }
+        // RFC 7239, section 4: an IPv6 address stands in brackets and quotes.
+        let node = match peer {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(_) => format!("\"[{address}]\""),
+        };
+        let host =
+            host.as_ref().and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
+        let element = match host {
+            Some(host) => format!("for={node};host=\"{host}\";proto={proto}"),
+            None => format!("for={node};proto={proto}"),
+        };
+        append_list(headers, FORWARDED, &element);
     }
-    // RFC 7239, section 4: an IPv6 address stands in brackets and quotes.
-    let node = match peer {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("\"[{address}]\""),
-    };
-    let host = host.as_ref().and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
-    let element = match host {
-        Some(host) => format!("for={node};host=\"{host}\";proto={proto}"),
-        None => format!("for={node};proto={proto}"),
-    };
-    append_list(headers, FORWARDED, &element);
 }
 
 fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
-    let before: Vec<&str> = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
-    let list =
-        if before.is_empty() { element.to_owned() } else { format!("{}, {element}", before.join(", ")) };
-    if let Ok(list) = HeaderValue::from_str(&list) {
+    let mut list = Vec::new();
+    for line in headers.get_all(&name) {
+        // Byte by byte: a line with one above 127 must not take the others' word away.
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(element.as_bytes());
+    if let Ok(list) = HeaderValue::from_bytes(&list) {
         headers.insert(name, list);
     }
 }
@@ -144,6 +178,7 @@ fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }
 
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -156,16 +191,23 @@ mod tests {
         Client { peer: "192.0.2.7:4711".parse().unwrap(), secure: true }
     }
 
-    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
-            .collect()
+    fn sent(pairs: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder();
+        for (name, value) in pairs {
+            request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn kept(head: &Parts, client: Client, trusted: &[&str]) -> HeaderMap {
+        let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        let rules = HeaderRules::default();
+        for_upstream(head, &Onward { client, trusted: &trusted, via: None, rules: &rules })
     }
 
     #[test]
     fn what_is_about_the_hop_the_body_or_the_handshake_stays_here() {
-        let sent = headers(&[
+        let sent = sent(&[
             ("host", "chat.example.org"),
             ("cookie", "a=b"),
             ("authorization", "Bearer x"),
@@ -184,8 +226,8 @@ mod tests {
             ("sec-websocket-key", "k"),
             ("sec-websocket-extensions", "permessage-deflate"),
         ]);
-        let kept = for_upstream(&sent, client(), &[]);
-        let mut names: Vec<&str> = kept.keys().map(HeaderName::as_str).collect();
+        let got = kept(&sent, client(), &[]);
+        let mut names: Vec<&str> = got.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(
             names,
@@ -201,6 +243,7 @@ mod tests {
                 "x-forwarded-for",
                 "x-forwarded-host",
                 "x-forwarded-proto",
+                "x-real-ip",
                 "x-tenant"
             ]
         );
@@ -208,38 +251,93 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_say_who_the_client_is() {
-        let sent = headers(&[
+        let sent = sent(&[
             ("x-forwarded-for", "10.0.0.1"),
             ("forwarded", "for=10.0.0.1"),
             ("x-forwarded-proto", "http"),
         ]);
-        let kept = for_upstream(&sent, client(), &[]);
-        assert_eq!(kept["x-forwarded-for"], "192.0.2.7");
-        assert_eq!(kept["x-forwarded-proto"], "https");
-        assert_eq!(kept["forwarded"], "for=192.0.2.7;proto=https");
+        let got = kept(&sent, client(), &[]);
+        assert_eq!(got["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(got["x-forwarded-proto"], "https");
+        assert_eq!(got["forwarded"], "for=192.0.2.7;proto=https");
     }
 
     #[test]
     fn a_trusted_proxy_is_continued() {
-        let sent = headers(&[
-            ("x-forwarded-for", "203.0.113.9"),
-            ("x-forwarded-proto", "http"),
-            ("host", "a.example"),
-        ]);
-        let kept = for_upstream(&sent, client(), &["192.0.2.0/24".parse().unwrap()]);
-        assert_eq!(kept["x-forwarded-for"], "203.0.113.9, 192.0.2.7");
-        assert_eq!(kept["x-forwarded-proto"], "http");
-        assert_eq!(kept["forwarded"], "for=192.0.2.7;host=\"a.example\";proto=https");
+        let sent =
+            sent(&[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "http"), ("host", "a.example")]);
+        let got = kept(&sent, client(), &["192.0.2.0/24"]);
+        assert_eq!(got["x-forwarded-for"], "203.0.113.9, 192.0.2.7");
+        assert_eq!(got["x-forwarded-proto"], "http");
+        assert_eq!(got["forwarded"], "for=192.0.2.7;host=\"a.example\";proto=https");
+    }
+
+    #[test]
+    fn no_header_about_the_client_is_taken_from_the_client_itself() {
+        let names = [
+            "X-Real-IP",
+            "X-Forwarded-Port",
+            "X-Forwarded-Ssl",
+            "X-Forwarded-Scheme",
+            "X-Forwarded-Prefix",
+            "X-Forwarded-Server",
+            "True-Client-IP",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X_Forwarded_For",
+            "x_real_ip",
+            "any_name",
+            "Client-IP",
+            "X-Client-IP",
+            "Forwarded",
+        ];
+        for name in names {
+            let head = sent(&[(name, "evil"), ("connection", "close"), ("x-own", "1")]);
+            let from_client = kept(&head, client(), &[]);
+            let says = |headers: &HeaderMap| {
+                headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"evil"))
+            };
+            assert!(!says(&from_client), "{name}");
+            assert_eq!(from_client["x-real-ip"], "192.0.2.7");
+            assert_eq!(from_client["x-own"], "1");
+            let from_proxy = kept(&head, client(), &["192.0.2.7/32"]);
+            assert!(says(&from_proxy), "{name}");
+            assert_eq!(from_proxy.contains_key("x-real-ip"), name == "X-Real-IP");
+        }
+    }
+
+    #[test]
+    fn connection_and_odd_bytes_do_not_change_whom_a_backend_trusts() {
+        for connection in
+            ["x-forwarded-for, x-real-ip, forwarded", "\u{e4}, x-forwarded-for", "x-hop\u{ff}, close"]
+        {
+            let head = sent(&[
+                ("connection", connection),
+                ("connection", "X-Hop"),
+                ("x-hop", "1"),
+                ("x-forwarded-for", "203.0.113.9"),
+                ("x-forwarded-for", "\u{e4}"),
+                ("x-forwarded-for", "203.0.113.10"),
+                ("x-real-ip", "203.0.113.9"),
+            ]);
+            let from_client = kept(&head, client(), &[]);
+            assert_eq!(
+                (&from_client["x-forwarded-for"], &from_client["x-real-ip"]),
+                (&"192.0.2.7".parse().unwrap(), &"192.0.2.7".parse().unwrap())
+            );
+            assert!(!from_client.contains_key("x-hop"));
+            let from_proxy = kept(&head, client(), &["192.0.2.0/24"]);
+            let list = "203.0.113.9, \u{e4}, 203.0.113.10, 192.0.2.7";
+            assert_eq!(from_proxy["x-forwarded-for"].as_bytes(), list.as_bytes());
+            assert_eq!(from_proxy["x-real-ip"], "203.0.113.9");
+        }
     }
 
     #[test]
     fn an_ipv6_client_is_written_as_its_rfc_asks() {
         let client = Client { peer: "[2001:db8::1]:1".parse().unwrap(), secure: false };
-        assert_eq!(
-            for_upstream(&HeaderMap::new(), client, &[])["forwarded"],
-            "for=\"[2001:db8::1]\";proto=http"
-        );
+        assert_eq!(kept(&sent(&[]), client, &[])["forwarded"], "for=\"[2001:db8::1]\";proto=http");
         let mapped = Client { peer: "[::ffff:192.0.2.1]:1".parse().unwrap(), secure: false };
-        assert_eq!(for_upstream(&HeaderMap::new(), mapped, &[])["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(kept(&sent(&[]), mapped, &[])["x-forwarded-for"], "192.0.2.1");
     }
 }

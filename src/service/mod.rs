@@ -17,6 +17,7 @@ mod serving;
 mod settings;
 mod stack;
 mod target;
+mod via;
 
 use std::net::SocketAddr;
 
@@ -27,8 +28,9 @@ pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use relayed::RelayRoute;
 pub use serving::{Parked, Serving};
-pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, OwnCors, Route};
+pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};
+pub use via::Via;
 
 use crate::duplex::Patience;
 pub(crate) use crate::transport::Response;

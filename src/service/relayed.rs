@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::handshake::{Handshake, fresh_sid};
+use super::settings::Route;
 use super::{Client, Response, headers};
 use crate::bridge::{Admission, Registry, RelayHandle};
 use crate::carrier::Revision;
@@ -49,15 +50,15 @@ impl RelayRoute {
         handshake: &Handshake,
         mut head: Parts,
         client: Client,
-        prefix: &str,
+        route: &Route,
         revision: Revision,
         admission: Admission,
     ) -> Result<Response, OpenError> {
         let request = OpenRequest {
-            prefix: prefix.to_owned(),
-            path: head.uri.path().strip_prefix(prefix).unwrap_or_default().to_owned(),
+            prefix: route.path.clone(),
+            path: head.uri.path().strip_prefix(&route.path).unwrap_or_default().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
-            headers: headers::for_relay(&head.headers, client, &handshake.trusted_proxies),
+            headers: headers::for_relay(&head, &handshake.onward(client, route)),
             client: client.peer,
             dialect: "websocket",
             transport: Transport::WebSocket,

@@ -96,6 +96,9 @@ mod tests {
             cors: Cors::default(),
             compression: true,
             cookie: crate::service::Cookie::default(),
+            request_headers: crate::service::HeaderRules::default(),
+            response_headers: crate::service::HeaderRules::default(),
+            via: true,
             mux: DemuxSettings::default(),
             session: Arc::default(),
         }

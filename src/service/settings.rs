@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::dialect::Accepts;
 use crate::session;
@@ -31,10 +31,32 @@ pub struct Route {
     pub compression: bool,
     /// Whether answers to polls set a cookie with the session's id.
     pub cookie: Cookie,
+    /// What it sets and removes in the headers of requests.
+    pub request_headers: HeaderRules,
+    /// The same in those of responses.
+    pub response_headers: HeaderRules,
+    /// Whether backends are told that a proxy passes its requests on.
+    pub via: bool,
     /// What concerns only dialect `mux`.
     pub mux: DemuxSettings,
     /// What its sessions live by.
     pub session: Arc<session::Settings>,
+}
+
+/// What a route sets in a message's headers, and what it removes (`None`).
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct HeaderRules(pub Arc<[(HeaderName, Option<HeaderValue>)]>);
+
+impl HeaderRules {
+    /// Has the last word on these headers.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        for (name, value) in &*self.0 {
+            match value {
+                Some(value) => headers.insert(name, value.clone()),
+                None => headers.remove(name),
+            };
+        }
+    }
 }
 
 /// What concerns only routes of dialect `mux` (`[routes.mux]`).

@@ -19,6 +19,7 @@ use super::router::{OUT_OF_ROUTE, Router};
 use super::serving::Serving;
 use super::settings::Route;
 use super::target;
+use super::via::Via;
 use super::{Connection, Response};
 use crate::transport::Abort;
 
@@ -35,6 +36,7 @@ pub struct Shared {
     router: Router,
     routes: Vec<Served>,
     half_close_timeout: Duration,
+    via: Arc<Via>,
 }
 
 /// One route and what serves it.
@@ -64,14 +66,14 @@ pub enum Handler {
 impl Shared {
     /// Routes and what serves them, in the order of the configuration; `half_close_timeout` is how long a forwarded request
     /// is still answered whose client has ended its side.
-    pub fn new(routes: Vec<(Arc<Route>, Handler)>, half_close_timeout: Duration) -> Self {
+    pub fn new(routes: Vec<(Arc<Route>, Handler)>, half_close_timeout: Duration, via: Arc<Via>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
         let routes = routes.into_iter().map(|(route, handler)| {
             let old = matches!(&handler, Handler::Gateway { gateway, .. } if gateway.handshake.leads_to_old_server());
-            let cors = Arc::new(CorsLayer::new(&route.cors, old));
+            let cors = Arc::new(CorsLayer::new(&route.cors, old, route.response_headers.clone()));
             Served { route, cors, handler }
         });
-        Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout }
+        Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout, via }
     }
 }
 
@@ -98,6 +100,9 @@ impl Service<Request<Incoming>> for Stack {
         }
         if let Err(why) = target::settle(&mut head) {
             return Serving::done(plain(StatusCode::BAD_REQUEST, why));
+        }
+        if self.shared.via.is_circle(&head.headers) {
+            return Serving::done(plain(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
         }
         let Ok(found) = self.shared.router.find(&head) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));

@@ -175,7 +175,13 @@ fn a_path_that_leads_above_its_top_begins_no_session() {
     question[2]["path"] = json!("/a/../b?c=/../..");
     edge.say(&question);
     assert_eq!(edge.hear()[0], "ok");
-    assert!(world.accept().opening.path().ends_with("/a/../b"));
+    let peer = world.accept();
+    assert!(peer.opening.path().ends_with("/a/../b"));
+    // Nor one that has been here before.
+    let mut question = open("s10");
+    question[2]["headers"] = json!([["via", peer.opening.header("via").unwrap()]]);
+    edge.say(&question);
+    assert_eq!(edge.hear(), json!(["deny", "s10", 508, "the request goes in a circle\n"]));
 }
 
 /// Writes this again and again without reading; the memory that it costs.

@@ -115,6 +115,28 @@ fn a_path_whose_dots_leave_the_route_is_refused_on_every_dialect() {
 }
 
 #[test]
+fn backends_hear_of_the_proxy_and_of_no_client_that_lies_on_every_dialect() {
+    for (setup, target, handshake) in dialects() {
+        let setup =
+            setup.route("request_headers = { X-Tenant = \"7\" }\nresponse_headers = { X-Own = \"1\" }");
+        let Some(world) = world(setup) else { return };
+        let lies = "X-Real-IP: 1\r\nX-Forwarded-Port: 1\r\nTrue-Client-IP: 1\r\nX_Real_IP: 1\r\nX-Original-URL: /\r\n";
+        let mut client = world.http();
+        client.wire.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lies}{handshake}\r\n").as_bytes());
+        let peer = world.accept();
+        assert_eq!(peer.opening.headers_named("x-real-ip"), ["127.0.0.1"], "{target}");
+        assert_eq!(peer.opening.headers_named("x-tenant"), ["7"], "{target}");
+        for name in ["x-forwarded-port", "true-client-ip", "x_real_ip", "x-original-url"] {
+            assert_eq!(peer.opening.header(name), None, "{target} {name}");
+        }
+        assert_eq!(client.answer().header("x-own"), Some("1"), "{target}");
+        let via = peer.opening.header("via").unwrap().to_owned();
+        let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nVia: 1.1 x, {via}\r\n{handshake}\r\n");
+        asked(&world, &head).assert(508, "the request goes in a circle\n");
+    }
+}
+
+#[test]
 fn a_room_between_two_slashes_keeps_both() {
     let Some(world) = world(Setup { path: "/", ..Setup::sockets() }) else { return };
     for target in ["//room", "/a//b/", "/", "///"] {

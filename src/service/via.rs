@@ -1,0 +1,75 @@
+//! `Via` (RFC 9110, section 7.6.3): which proxies a request has come through, so that one that comes in a circle is noticed.
+
+use http::Version;
+use http::header::{HeaderMap, HeaderValue, VIA};
+
+use crate::hop;
+
+/// What this process calls itself. The name is another one at each start, so that two in a row are not taken for a circle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Via(String);
+
+impl Via {
+    /// A name that nobody else has.
+    ///
+    /// # Errors
+    /// The system gives no randomness.
+    pub fn new() -> Result<Self, getrandom::Error> {
+        Ok(Self(format!("{PRODUCT}{:016x}", getrandom::u64()?)))
+    }
+
+    /// Whether a request has been here before, or in more processes of this kind than anybody means to stand in a row.
+    pub(super) fn is_circle(&self, headers: &HeaderMap) -> bool {
+        let ours = |member: &&[u8]| received_by(member).starts_with(PRODUCT.as_bytes());
+        headers.contains_key(VIA)
+            && (hop::list(headers, &VIA).any(|member| received_by(member) == self.0.as_bytes())
+                || hop::list(headers, &VIA).filter(ours).count() > IN_A_ROW_MAX)
+    }
+
+    /// Names this process behind those that came before.
+    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
+        let protocol = if version == Version::HTTP_10 { "1.0" } else { "1.1" };
+        if let Ok(member) = HeaderValue::try_from(format!("{protocol} {}", self.0)) {
+            headers.append(VIA, member);
+        }
+    }
+}
+
+/// Who received the request, of a member such as `1.1 name (comment)`.
+fn received_by(member: &[u8]) -> &[u8] {
+    member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(1).unwrap_or_default()
+}
+
+const PRODUCT: &str = "polliwog-";
+/// More than a chain of data centres has; a circle of which no member knows its own name ends here.
+const IN_A_ROW_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_is_known_by_the_own_name_or_by_too_many_of_the_kind() {
+        let via = Via::new().unwrap();
+        let circle = |lines: &[String]| {
+            via.is_circle(&lines.iter().map(|line| (VIA, HeaderValue::try_from(line).unwrap())).collect())
+        };
+        assert!(!circle(&[]));
+        assert!(!circle(&["1.1 nginx, 1.0 fred (polliwog-x)".to_owned()]));
+        assert!(circle(&[format!("1.1 nginx, 1.1  {} (it)", via.0)]));
+        assert!(circle(&["1.1 a".to_owned(), format!("HTTP/1.1 {}", via.0)]));
+        let other = || format!("1.1 polliwog-{}", 7);
+        assert!(!circle(&vec![other(); 8]));
+        assert!(circle(&vec![other(); 9]));
+        assert!(circle(&[vec![other(); 9].join(",")]));
+        assert_ne!(Via::new().unwrap(), via);
+    }
+
+    #[test]
+    fn those_before_stay_in_front() {
+        let via = Via("polliwog-1".to_owned());
+        let mut headers = HeaderMap::from_iter([(VIA, HeaderValue::from_static("1.1 nginx"))]);
+        via.add(&mut headers, Version::HTTP_10);
+        assert_eq!(headers.get_all(VIA).iter().collect::<Vec<_>>(), ["1.1 nginx", "1.0 polliwog-1"]);
+    }
+}

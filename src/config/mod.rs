@@ -14,6 +14,7 @@ use toml::de::DeTable;
 
 use crate::{server, service, upstream};
 
+mod circle;
 mod cors;
 mod env;
 mod fault;
@@ -173,6 +174,9 @@ impl Config {
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
         let entries = upstreams::entries(root.get("upstreams"), sink);
         let upstreams = upstreams::read(entries, sink);
+        let public = server.listen.iter().map(|address| ("server.listen", *address));
+        let listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
+        circle::check(entries, &upstreams, &listeners, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
         let routes = routes::read(root.get("routes"), &defaults, &in_order, sink);

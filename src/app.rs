@@ -177,7 +177,7 @@ impl Plant {
     fn build(&self, config: &Config) -> anyhow::Result<(Shared, Upstreams)> {
         let mut upstreams = Upstreams::new();
         for (name, settings) in &config.upstreams {
-            let upstream = upstream::build(settings, self.helpers.clone())
+            let upstream = upstream::build(settings, self.helpers.clone(), self.metrics.dials(name))
                 .with_context(|| format!("[upstreams.{name}]"))?;
             upstreams.push((name.clone(), upstream));
         }

@@ -33,6 +33,8 @@ struct Inner {
     registry: Registry,
     routes: Routes,
     connections: Family<Gauge>,
+    dial_failures: Family<Counter>,
+    addresses_failed: Family<Gauge>,
     accepted: Family<Counter>,
     accept_errors: Family<Counter>,
     tls_failures: Family<Counter>,
@@ -60,12 +62,20 @@ impl Metrics {
             names.family("polliwog_accept_errors", "Times the system could not hand over a connection");
         let tls_failures =
             names.family("polliwog_tls_failures", "Client connections whose TLS handshake failed");
+        let dial_failures = names
+            .family("polliwog_upstream_dial_failures", "Attempts to reach an upstream's address that failed");
+        let addresses_failed = names.family(
+            "polliwog_upstream_addresses_failed",
+            "Addresses of an upstream that could not be reached when they were last tried",
+        );
         let routes = names.routes();
         names.0.register_collector(Box::new(Process));
         Self(Arc::new(Inner {
             registry: names.0,
             routes,
             connections,
+            dial_failures,
+            addresses_failed,
             accepted,
             accept_errors,
             tls_failures,
@@ -100,6 +110,15 @@ impl Metrics {
             accepted: self.0.accepted.series(labels()),
             accept_errors: self.0.accept_errors.series(labels()),
             tls_failures: self.0.tls_failures.series(labels()),
+        }
+    }
+
+    /// The meter of the ways to one upstream.
+    pub fn dials(&self, upstream: &str) -> Dials {
+        let labels = || vec![("upstream", Cow::Owned(upstream.to_owned()))];
+        Dials {
+            failures: self.0.dial_failures.series(labels()),
+            failed: self.0.addresses_failed.series(labels()),
         }
     }
 
@@ -159,6 +178,32 @@ impl Connections {
 impl Default for Connections {
     fn default() -> Self {
         Metrics::new().connections(Listener::Public)
+    }
+}
+
+/// Counts for the ways to one upstream.
+#[derive(Clone, Debug)]
+pub struct Dials {
+    failures: Counter,
+    failed: Gauge,
+}
+
+impl Dials {
+    /// An address could not be reached.
+    pub fn failed(&self) {
+        self.failures.inc();
+    }
+
+    /// So many addresses could not be reached when they were last tried.
+    pub fn addresses_failed(&self, count: usize) {
+        self.failed.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+}
+
+/// Dials that nobody counts, for tests.
+impl Default for Dials {
+    fn default() -> Self {
+        Metrics::new().dials("")
     }
 }
 

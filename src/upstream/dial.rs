@@ -1,28 +1,29 @@
-//! Reaching a backend over TCP or TLS: its URLs in turn, the next one where one cannot be reached, and a watch on those
-//! that are all down.
+//! Reaching a backend over TCP or TLS: its URLs in turn, and all the addresses behind each. One that cannot be reached comes
+//! behind the others, and is tried again in the background.
+
+mod place;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Uri;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::place::Place;
 use crate::background::Background;
 use crate::chain::Chain;
-use crate::duplex::{Duplex, set_keepalive};
+use crate::duplex::Duplex;
+use crate::meter::Dials;
 use crate::tls::client_config;
+use crate::upstream::failed::{Failed, Way};
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
-use crate::upstream::tls::Tls;
 use crate::upstream::{BuildError, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
 
 /// The addresses of one upstream, and whether they can be reached.
@@ -32,21 +33,39 @@ pub(super) struct Dialer {
     connect_timeout: Duration,
     /// Which place is tried first by the next one who dials.
     next: AtomicUsize,
-    /// The prober's life while the upstream is down.
-    prober: Mutex<Option<CancellationToken>>,
+    failed: Failed,
+    watch: Mutex<Watch>,
     background: Background,
 }
 
-#[derive(Debug)]
-struct Place {
-    host: String,
-    port: u16,
-    target: Target,
-    tls: Option<Tls>,
+#[derive(Debug, Default)]
+struct Watch {
+    /// Whether no address could be reached.
+    is_down: bool,
+    /// The prober's life, for as long as an address is among those that failed.
+    prober: Option<CancellationToken>,
+}
+
+/// One search for an address that can be reached.
+struct Search {
+    /// Which place comes first.
+    first: usize,
+    /// What is being tried.
+    trying: Option<Way>,
+    /// Whether there are several addresses to try.
+    has_choice: bool,
+    /// Whether one was tried in vain.
+    has_failed: bool,
+    /// What went wrong that was no matter of time.
+    refusal: Option<io::Error>,
 }
 
 impl Dialer {
-    pub(super) fn new(settings: &Settings, background: Background) -> Result<Arc<Self>, BuildError> {
+    pub(super) fn new(
+        settings: &Settings,
+        background: Background,
+        dials: Dials,
+    ) -> Result<Arc<Self>, BuildError> {
         let secure = settings.urls.iter().any(is_secure);
         let tls = if secure {
             Some(client_config(&settings.tls.trust, settings.tls.identity.as_ref())?)
@@ -62,14 +81,19 @@ impl Dialer {
             places,
             connect_timeout: settings.connect_timeout,
             next: AtomicUsize::new(0),
-            prober: Mutex::new(None),
+            failed: Failed::new(dials),
+            watch: Mutex::default(),
             background,
         }))
     }
 
-    /// Whether none of the places could be reached when one was last tried.
+    /// Whether no address could be reached when one was last tried.
     pub(super) fn is_down(&self) -> bool {
-        self.prober.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.watch().is_down
+    }
+
+    fn watch(&self) -> MutexGuard<'_, Watch> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connects to the first place that can be reached, and asks it for a WebSocket.
@@ -94,53 +118,145 @@ impl Dialer {
         deadline.bound(handshake::shake_for(stream, target, request, host)).await.flatten()
     }
 
-    /// Connects to the first place that can be reached, starting with another one each time.
+    /// Connects to the first address that can be reached, starting with another place each time.
     pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        // A deadline that ends the search has found no place either.
-        let (stream, place) = match deadline.bound(self.connect(first)).await.flatten() {
-            Ok(reached) => reached,
+        let mut search = Search {
+            first: self.next.fetch_add(1, Ordering::Relaxed),
+            trying: None,
+            has_choice: self.places.len() > 1,
+            has_failed: false,
+            refusal: None,
+        };
+        let error = match deadline.bound(self.connect(&mut search)).await {
+            Ok(Some((stream, place))) => return Ok((stream, &place.target)),
+            // Only where nobody said anything it is a matter of time.
+            Ok(None) => search.refusal.map_or(OpenError::Slow(self.connect_timeout), OpenError::Down),
+            // A deadline that ends the search has found nothing either. What it ended is to blame if it had all the time.
             Err(error) => {
-                self.note_down(&error);
-                return Err(error);
+                if let Some(way) = search.trying.filter(|_| !search.has_failed) {
+                    self.note_failed(way, &io::ErrorKind::TimedOut.into(), search.has_choice);
+                }
+                error
             }
         };
-        self.note_up();
-        Ok((stream, &place.target))
+        self.note_down(&error);
+        Err(error)
     }
 
-    async fn connect(&self, first: usize) -> Result<(Duplex, &Place), OpenError> {
-        let mut refusal = None;
-        let count = self.places.len();
-        for place in self.places.iter().cycle().skip(first % count).take(count) {
-            match place.connect(self.connect_timeout).await {
-                Ok(stream) => return Ok((stream, place)),
-                Err(error) => {
-                    debug!(%place, error = %Chain(&error), "a place cannot be reached");
-                    if error.kind() != io::ErrorKind::TimedOut {
-                        refusal = Some(error);
-                    }
+    async fn connect(self: &Arc<Self>, search: &mut Search) -> Option<(Duplex, &Place)> {
+        let (first, count) = (search.first, self.places.len());
+        let mut later = Vec::new();
+        for place in (0..count).cycle().skip(first % count).take(count) {
+            let name = Way { place, address: None };
+            if self.failed.rank(name).is_some() {
+                later.push(name);
+                continue;
+            }
+            for way in self.resolve(name, search).await {
+                if self.failed.rank(way).is_some() {
+                    later.push(way);
+                } else if let Some(stream) = self.attempt(way, search).await {
+                    return Some((stream, &self.places[place]));
                 }
             }
         }
-        // Only where nobody said anything it is a matter of time.
-        Err(refusal.map_or(OpenError::Slow(self.connect_timeout), OpenError::Down))
+        // None is given up: perhaps it is only now that one can be reached.
+        later.sort_by_key(|way| self.failed.rank(*way));
+        for way in later {
+            let ways = if way.address.is_none() { self.resolve(way, search).await } else { vec![way] };
+            for way in ways {
+                if let Some(stream) = self.attempt(way, search).await {
+                    return Some((stream, &self.places[way.place]));
+                }
+            }
+        }
+        None
     }
 
-    fn note_up(&self) {
-        let prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(prober) = prober {
-            prober.cancel();
-            info!(upstream = %self, "the upstream can be reached again");
+    /// The ways to the addresses behind a host's name.
+    async fn resolve(self: &Arc<Self>, name: Way, search: &mut Search) -> Vec<Way> {
+        search.trying = Some(name);
+        match self.addresses(name.place).await {
+            Ok(addresses) => {
+                self.forget(name);
+                search.has_choice |= addresses.len() > 1;
+                addresses.into_iter().map(|address| Way { address: Some(address), ..name }).collect()
+            }
+            Err(error) => {
+                self.give_up(name, error, search);
+                Vec::new()
+            }
         }
     }
 
-    fn note_down(self: &Arc<Self>, error: &OpenError) {
-        let mut prober = self.prober.lock().unwrap_or_else(PoisonError::into_inner);
-        if prober.is_none() {
-            let life = self.background.stop.child_token();
-            *prober = Some(life.clone());
+    async fn attempt(self: &Arc<Self>, way: Way, search: &mut Search) -> Option<Duplex> {
+        search.trying = Some(way);
+        match self.reach(way).await {
+            Ok(stream) => {
+                self.note_up(way);
+                Some(stream)
+            }
+            Err(error) => {
+                self.give_up(way, error, search);
+                None
+            }
+        }
+    }
+
+    fn give_up(self: &Arc<Self>, way: Way, error: io::Error, search: &mut Search) {
+        debug!(upstream = %self, error = %Chain(&error), "an address cannot be reached");
+        self.note_failed(way, &error, search.has_choice);
+        search.has_failed = true;
+        if error.kind() != io::ErrorKind::TimedOut {
+            search.refusal = Some(error);
+        }
+    }
+
+    async fn addresses(&self, place: usize) -> io::Result<Vec<SocketAddr>> {
+        let addresses = timeout(self.connect_timeout, self.places[place].resolve()).await??;
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the host's name has no address"));
+        }
+        Ok(addresses)
+    }
+
+    async fn reach(&self, way: Way) -> io::Result<Duplex> {
+        let address = way.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        self.places[way.place].reach(address, self.connect_timeout).await
+    }
+
+    fn note_up(&self, way: Way) {
+        self.forget(way);
+        let mut watch = self.watch();
+        if std::mem::take(&mut watch.is_down) {
+            info!(upstream = %self, "the upstream can be reached again");
+        }
+        self.settle(watch);
+    }
+
+    fn forget(&self, way: Way) {
+        if self.failed.forget(way) {
+            info!(upstream = %self, address = %self.name(way), "the address is no longer left out");
+        }
+    }
+
+    fn note_down(&self, error: &OpenError) {
+        let mut watch = self.watch();
+        // Unless somebody else has reached it meanwhile.
+        if !self.failed.is_empty() && !std::mem::replace(&mut watch.is_down, true) {
             warn!(upstream = %self, error = %Chain(error), "the upstream cannot be reached");
+        }
+    }
+
+    fn note_failed(self: &Arc<Self>, way: Way, error: &io::Error, has_choice: bool) {
+        if self.failed.note(way, error.kind() == io::ErrorKind::TimedOut, has_choice) {
+            let address = self.name(way);
+            warn!(upstream = %self, %address, error = %Chain(error), "the address cannot be reached: others come first");
+        }
+        let mut watch = self.watch();
+        if watch.prober.is_none() {
+            let life = self.background.stop.child_token();
+            watch.prober = Some(life.clone());
             let dialer = Arc::clone(self);
             self.background.spawn_vital("the prober of an upstream", async move {
                 life.run_until_cancelled(dialer.probe()).await;
@@ -148,14 +264,50 @@ impl Dialer {
         }
     }
 
-    /// Tries once a second until somebody listens again.
-    async fn probe(&self) {
-        loop {
-            sleep(PROBE_INTERVAL).await;
-            if self.connect(0).await.is_ok() {
-                return self.note_up();
+    /// Ends the prober where it has nothing to do.
+    fn settle(&self, mut watch: MutexGuard<'_, Watch>) {
+        if self.failed.is_empty() {
+            watch.is_down = false;
+            if let Some(prober) = watch.prober.take() {
+                prober.cancel();
             }
         }
+    }
+
+    /// Tries what failed: with longer and longer pauses, but once a second where nothing can be reached.
+    async fn probe(self: &Arc<Self>) {
+        loop {
+            sleep(PROBE_INTERVAL).await;
+            let due = self.failed.due(self.is_down());
+            join_all(due.into_iter().map(|way| self.probe_way(way))).await;
+            self.settle(self.watch());
+        }
+    }
+
+    async fn probe_way(self: &Arc<Self>, way: Way) {
+        match (self.addresses(way.place).await, way.address) {
+            // The name leads elsewhere now.
+            (Ok(addresses), Some(address)) if !addresses.contains(&address) => self.forget(way),
+            (Ok(_) | Err(_), Some(_)) => match self.reach(way).await {
+                Ok(_) => self.note_up(way),
+                Err(_) => self.failed.postpone(way),
+            },
+            (Ok(addresses), None) => {
+                self.forget(way);
+                for address in addresses {
+                    let way = Way { address: Some(address), ..way };
+                    match self.reach(way).await {
+                        Ok(_) => return self.note_up(way),
+                        Err(error) => self.note_failed(way, &error, false),
+                    }
+                }
+            }
+            (Err(_), None) => self.failed.postpone(way),
+        }
+    }
+
+    fn name(&self, way: Way) -> String {
+        way.address.map_or_else(|| self.places[way.place].to_string(), |address| address.to_string())
     }
 }
 
@@ -167,68 +319,6 @@ impl std::fmt::Display for Dialer {
             write!(f, "{comma}{place}")?;
         }
         Ok(())
-    }
-}
-
-impl std::fmt::Display for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-impl Place {
-    fn new(
-        url: &Uri,
-        tls: Option<&Arc<ClientConfig>>,
-        server_name: Option<&ServerName<'static>>,
-    ) -> Result<Self, BuildError> {
-        let fault = || BuildError::Url(url.clone());
-        let scheme = url.scheme_str().unwrap_or_default().to_ascii_lowercase();
-        if !matches!(&*scheme, "ws" | "wss" | "http" | "https") {
-            return Err(fault());
-        }
-        let host = url.host().ok_or_else(fault)?.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
-        let target = Target::new(url).ok_or_else(fault)?;
-        let mut place = Self { host, port, target, tls: None };
-        if let Some(config) = tls.filter(|_| is_secure(url)) {
-            let own_name = || ServerName::try_from(place.host.clone()).map_err(|_| fault());
-            let name = server_name.cloned().map_or_else(own_name, Ok)?;
-            place.tls = Some(Tls::new(config, name, place.to_string()));
-        }
-        Ok(place)
-    }
-
-    /// Tries all the addresses behind the host's name; each has the same time.
-    async fn connect(&self, connect_timeout: Duration) -> io::Result<Duplex> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host's name has no address");
-        for address in timeout(connect_timeout, self.resolve()).await?? {
-            match self.reach(address, connect_timeout).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    /// Where TLS is spoken, its handshake may take as long again: a place that says nothing must not keep the next one
-    /// from being tried.
-    async fn reach(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Duplex> {
-        let stream = timeout(connect_timeout, TcpStream::connect(address)).await??;
-        // A message must not wait for the acknowledgement of the one before it.
-        stream.set_nodelay(true)?;
-        set_keepalive(&stream)?;
-        match &self.tls {
-            Some(tls) => timeout(connect_timeout, tls.shake(stream)).await?,
-            None => Ok(stream.into()),
-        }
-    }
-
-    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = self.host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(address, self.port)]);
-        }
-        Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
     }
 }
 
@@ -257,27 +347,4 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const YEAR: Duration = Duration::from_hours(365 * 24);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn build(urls: &[&str]) -> Result<Arc<Dialer>, BuildError> {
-        let urls = urls.iter().map(|url| url.parse().unwrap()).collect();
-        let settings = Settings { urls, ..Settings::default() };
-        Dialer::new(&settings, Background::default())
-    }
-
-    #[test]
-    fn only_a_url_that_can_be_dialled_is_taken() {
-        for url in ["ftp://h/", "h", "/path"] {
-            assert!(matches!(build(&[url]), Err(BuildError::Url(_))), "{url}");
-        }
-        assert!(matches!(build(&[]), Err(BuildError::NoUrl)));
-    }
-
-    #[test]
-    fn an_upstream_is_shown_by_its_hosts_alone() {
-        let dialer = build(&["ws://user:secret@one/path?token=1", "ws://[::1]:3000"]).unwrap();
-        assert_eq!(dialer.to_string(), "one:80,::1:3000");
-        assert_eq!(build(&["WSS://one", "wss://two:80/"]).unwrap().to_string(), "one:443,two:80");
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ mod ask;
 mod demo;
 mod dial;
 mod engineio;
+mod failed;
 mod forward;
 mod handshake;
 mod headers;
@@ -44,6 +45,7 @@ use crate::background::Background;
 pub use crate::carrier::Protocol;
 use crate::carrier::{Revision, Versions};
 use crate::duplex::Duplex;
+use crate::meter::Dials;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
@@ -60,12 +62,16 @@ pub use pinned::{Pinned, is_login};
 ///
 /// # Errors
 /// The settings name something that cannot be dialled, or that this binary was built without.
-pub fn build(settings: &Settings, background: Background) -> Result<Arc<dyn Upstream>, BuildError> {
+pub fn build(
+    settings: &Settings,
+    background: Background,
+    dials: Dials,
+) -> Result<Arc<dyn Upstream>, BuildError> {
     let upstream: Arc<dyn Upstream> = match settings.kind {
-        Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, background)?),
-        Kind::Mux => Arc::new(mux::Mux::new(settings, background)?),
-        Kind::Http => Arc::new(plain::Plain::new(settings, background)?),
-        Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, background)?),
+        Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, background, dials)?),
+        Kind::Mux => Arc::new(mux::Mux::new(settings, background, dials)?),
+        Kind::Http => Arc::new(plain::Plain::new(settings, background, dials)?),
+        Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, background, dials)?),
         #[cfg(feature = "demo")]
         Kind::Demo => Arc::new(demo::Demo::new(settings, background)?),
         #[cfg(not(feature = "demo"))]

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use crate::background::Background;
 use crate::close;
 use crate::duplex::Buffers;
+use crate::meter::Dials;
 use crate::packet::{Closing, Message};
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::forward::{Forwarder, Source};
@@ -28,8 +29,8 @@ pub(super) struct WebSocket {
 }
 
 impl WebSocket {
-    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, background.clone())?;
+    pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone(), dials)?;
         let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }

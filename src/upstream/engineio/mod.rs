@@ -14,6 +14,7 @@ use crate::background::Background;
 use crate::carrier::{Revision, Versions};
 use crate::codec::engineio::{OpenPacket, decode_text};
 use crate::duplex::Buffers;
+use crate::meter::Dials;
 use crate::packet::Packet;
 use crate::sid::Sid;
 use crate::upstream::ask::{Question, ask};
@@ -35,8 +36,8 @@ pub(super) struct EngineIo {
 }
 
 impl EngineIo {
-    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, background.clone())?;
+    pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone(), dials)?;
         let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }

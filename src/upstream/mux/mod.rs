@@ -20,6 +20,7 @@ use self::slot::Slot;
 use self::trunk::Unopened;
 use crate::background::Background;
 use crate::carrier::Versions;
+use crate::meter::Dials;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
 use crate::sid::Sid;
@@ -76,8 +77,8 @@ pub(super) struct Mux {
 }
 
 impl Mux {
-    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, background.clone())?;
+    pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
+        let dialer = Dialer::new(settings, background.clone(), dials)?;
         let slot = |_| Slot::start(&dialer, settings, &background);
         let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
         let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);

@@ -28,6 +28,7 @@ use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
+use crate::meter::Dials;
 use crate::packet::{Closing, Message};
 use crate::upstream::{Kind, Link, LinkEvent, OpenError, OpenRequest, Opened, Settings, Upstream, build};
 
@@ -41,7 +42,7 @@ struct Front {
 impl Front {
     fn new(settings: &Settings) -> Self {
         let background = Background::default();
-        let upstream = build(settings, background.clone()).unwrap();
+        let upstream = build(settings, background.clone(), Dials::default()).unwrap();
         Self { upstream, tracker: background.tracker, cancel: background.stop.drop_guard() }
     }
 

@@ -287,7 +287,7 @@ fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
         tls,
         ..Settings::default()
     };
-    let build = |settings: &Settings| build(settings, Background::default());
+    let build = |settings: &Settings| build(settings, Background::default(), Dials::default());
     let error = build(&settings).unwrap_err();
     assert!(matches!(error, BuildError::Tls(_)) && error.to_string().contains("absent.pem"), "{error}");
     settings.urls = vec!["ws://h".parse().unwrap()];

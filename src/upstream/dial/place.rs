@@ -1,0 +1,80 @@
+//! Where one URL leads: the addresses of its host, and how each is reached.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::duplex::{Duplex, set_keepalive};
+use crate::upstream::target::Target;
+use crate::upstream::tls::Tls;
+use crate::upstream::{BuildError, is_secure};
+
+/// One URL of an upstream.
+#[derive(Debug)]
+pub(super) struct Place {
+    host: String,
+    port: u16,
+    /// Its addresses, where the host is one and no name.
+    pub(super) known: Vec<SocketAddr>,
+    pub(super) target: Target,
+    tls: Option<Tls>,
+}
+
+impl Place {
+    pub(super) fn new(
+        url: &Uri,
+        tls: Option<&Arc<ClientConfig>>,
+        server_name: Option<&ServerName<'static>>,
+    ) -> Result<Self, BuildError> {
+        let fault = || BuildError::Url(url.clone());
+        let scheme = url.scheme_str().unwrap_or_default().to_ascii_lowercase();
+        if !matches!(&*scheme, "ws" | "wss" | "http" | "https") {
+            return Err(fault());
+        }
+        let host = url.host().ok_or_else(fault)?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
+        let target = Target::new(url).ok_or_else(fault)?;
+        let known =
+            host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)).into_iter().collect();
+        let mut place = Self { host, port, known, target, tls: None };
+        if let Some(config) = tls.filter(|_| is_secure(url)) {
+            let own_name = || ServerName::try_from(place.host.clone()).map_err(|_| fault());
+            let name = server_name.cloned().map_or_else(own_name, Ok)?;
+            place.tls = Some(Tls::new(config, name, place.to_string()));
+        }
+        Ok(place)
+    }
+
+    /// Where TLS is spoken, its handshake may take as long again: a place that says nothing must not keep the next one
+    /// from being tried.
+    pub(super) async fn reach(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Duplex> {
+        let stream = timeout(connect_timeout, TcpStream::connect(address)).await??;
+        // A message must not wait for the acknowledgement of the one before it.
+        stream.set_nodelay(true)?;
+        set_keepalive(&stream)?;
+        match &self.tls {
+            Some(tls) => timeout(connect_timeout, tls.shake(stream)).await?,
+            None => Ok(stream.into()),
+        }
+    }
+
+    pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        if !self.known.is_empty() {
+            return Ok(self.known.clone());
+        }
+        Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}

@@ -1,6 +1,8 @@
-//! When to stop: the first SIGTERM or SIGINT starts a drain, the second cuts whatever is left.
+//! When to stop: the first SIGTERM, SIGINT or SIGQUIT starts a drain, the second cuts whatever is left.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,10 +31,7 @@ impl Drain {
     /// # Errors
     /// The operating system did not let signals be handled.
     pub fn listen(vital: &Vital) -> io::Result<Self> {
-        let signals = Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        };
+        let signals = Signals::listen()?;
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
         listening.spawn(vital.guard("the handling of signals", obey(signals, started.clone(), cut.clone())));
@@ -74,23 +73,50 @@ async fn tell_all(registry: &Registry, patience: Duration, span: Duration) {
 /// How soon the end of the last session is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+/// The signals that are handled. Any of them would end the process without a drain otherwise.
+struct Signals([(Signal, &'static str, Asks); 6]);
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Asks {
+    /// A drain, or its end.
+    Stop,
+    /// Nothing: other servers reload, reopen their logs or make room for a successor.
+    Nothing,
 }
 
 impl Signals {
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
+    fn listen() -> io::Result<Self> {
+        let listen = |kind, name, asks| Ok::<_, io::Error>((signal(kind)?, name, asks));
+        Ok(Self([
+            listen(SignalKind::terminate(), "SIGTERM", Asks::Stop)?,
+            listen(SignalKind::interrupt(), "SIGINT", Asks::Stop)?,
+            listen(SignalKind::quit(), "SIGQUIT", Asks::Stop)?,
+            listen(SignalKind::hangup(), "SIGHUP", Asks::Nothing)?,
+            listen(SignalKind::user_defined1(), "SIGUSR1", Asks::Nothing)?,
+            listen(SignalKind::user_defined2(), "SIGUSR2", Asks::Nothing)?,
+        ]))
+    }
+
+    async fn next(&mut self) -> (&'static str, Asks) {
+        poll_fn(|cx| {
+            let mut came = self
+                .0
+                .iter_mut()
+                .filter_map(|(signal, name, asks)| signal.poll_recv(cx).is_ready().then_some((*name, *asks)));
+            came.next().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
 }
 
 async fn obey(mut signals: Signals, started: CancellationToken, cut: CancellationToken) {
     loop {
-        let signal = signals.next().await;
+        let (signal, asks) = signals.next().await;
+        if asks == Asks::Nothing {
+            info!(signal, "this signal changes nothing");
+            continue;
+        }
         match step(&started, &cut) {
             Step::Drain => info!(signal, "draining; a second signal cuts"),
             Step::Cut => warn!(signal, "cutting what is left"),

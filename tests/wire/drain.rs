@@ -13,7 +13,7 @@ fn world(setup: Setup) -> Option<World> {
 
 #[test]
 fn an_idle_proxy_ends_clean_at_once() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "QUIT"] {
         let Some(mut world) = world(Setup::new()) else { return };
         assert_eq!(metrics::readyz(world.target.admin).status, 200);
         assert_eq!(metrics::livez(world.target.admin).status, 200);
@@ -23,6 +23,25 @@ fn an_idle_proxy_ends_clean_at_once() {
         assert_eq!(status.code(), Some(0), "{signal}");
         assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
     }
+}
+
+#[test]
+fn a_signal_that_means_nothing_here_ends_nothing() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    for signal in ["HUP", "USR1", "USR2"] {
+        poller.park();
+        for _ in 0..2 {
+            world.target.signal(signal);
+            assert!(world.target.exit_within(QUIET).is_none(), "{signal} ended it");
+        }
+        peer.send(signal);
+        poller.assert_parked_gets(&format!("4{signal}"));
+        assert_eq!(metrics::readyz(world.target.admin).status, 200, "{signal}");
+    }
+    world.target.signal("TERM");
+    assert_eq!(poller.poll(), "1");
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::dialect;
 use crate::drain::{Drain, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
-use crate::service::admin::{Admin, Readiness};
+use crate::service::admin::{Admin, Condition, Readiness, State};
 use crate::service::{
     Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake,
     RelayRoute, Route, Shared, Stack, Via,
@@ -96,7 +96,7 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
         Stack::new(Arc::clone(&shared), connection)
     };
     public.serve(make, &work.connections, vital, &signals, &metrics.connections(Listener::Public));
-    let service = Admin::new(metrics.clone(), readiness(&drain.started, upstreams.clone()));
+    let service = Admin::new(metrics.clone(), readiness(&drain.started, &config, upstreams.clone()));
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers.tracker, vital, &admin_signals, &metrics.connections(Listener::Admin));
 
@@ -266,16 +266,18 @@ impl Plant {
     }
 }
 
-/// What keeps the proxy from being ready.
-fn readiness(draining: &CancellationToken, upstreams: Upstreams) -> Readiness {
+/// What readiness depends on.
+fn readiness(draining: &CancellationToken, config: &Config, upstreams: Upstreams) -> Readiness {
     let draining = draining.clone();
+    let required: Vec<_> = upstreams.iter().map(|(name, _)| config.upstreams[name].required).collect();
     Arc::new(move || {
-        let stopping = draining.is_cancelled().then(|| "draining".to_owned());
-        let down = upstreams
-            .iter()
-            .filter(|(_, upstream)| upstream.is_down())
-            .map(|(name, _)| format!("upstream {name} is down"));
-        stopping.into_iter().chain(down).collect()
+        let condition = |((name, upstream), required): (&(String, Arc<dyn Upstream>), &bool)| Condition {
+            name: name.clone(),
+            required: *required,
+            is_down: upstream.is_down(),
+        };
+        let upstreams = upstreams.iter().zip(&required).map(condition).collect();
+        State { draining: draining.is_cancelled(), upstreams }
     })
 }
 

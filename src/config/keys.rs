@@ -168,6 +168,7 @@ pub const KEYS: &[Key] = {
         row(Upstream, "protocol", Default("\"opaque\""), "\"socket.io\" lets its clients be of the other version, too"),
         row(Upstream, "translate", Default("true"), "whether those are translated; else they are refused"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
+        row(Upstream, "required", Default("true"), "whether /readyz is 503 without it; false beside others"),
         row(Upstream, "mux", Example("{ connections = 2 }"), "what concerns only kind mux"),
         row(UpstreamMux, "connections", Default("1"), "how many WebSockets the sessions are spread over"),
         row(UpstreamMux, "credit", Default("\"256KiB\""), "what may wait here for one session, each way"),

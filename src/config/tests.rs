@@ -68,6 +68,7 @@ fn every_section_is_read() {
         [upstreams.two-b]
         kind = "engine.io"
         url = "ws://b"
+        required = true
     "#;
     let config = parse(text, &[]).unwrap();
     assert_eq!(config.server.listen.len(), 2);
@@ -84,6 +85,7 @@ fn every_section_is_read() {
     let one = &config.upstreams["one"];
     assert_eq!((one.kind, one.host, one.max_message), (Kind::WebSocket, Host::Upstream, 1_000));
     assert_eq!(one.urls[1].host(), Some("[::1]"));
+    assert_eq!([one.required, config.upstreams["two-b"].required], [false, true]);
 }
 
 #[test]

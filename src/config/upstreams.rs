@@ -42,13 +42,13 @@ pub(super) fn read(entries: &[Entry], sink: &Sink) -> BTreeMap<String, Settings>
         // A point would look like another level.
         let name = if entry.name.contains('.') { show_text(&entry.name) } else { entry.name.clone() };
         let table = Table::open(Some(&entry.node), format!("upstreams.{name}"), Section::Upstream, sink);
-        (entry.name.clone(), read_one(&table))
+        (entry.name.clone(), read_one(&table, entries.len() == 1))
     };
     entries.iter().map(one).collect()
 }
 
-fn read_one(table: &Table<'_>) -> Settings {
-    let mut settings = Settings::default();
+fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
+    let mut settings = Settings { required: is_only_one, ..Settings::default() };
     let kind = table.required("kind", kind);
     let urls = table.list("url", url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
     match (kind, table.get("url")) {
@@ -82,6 +82,7 @@ fn read_one(table: &Table<'_>) -> Settings {
     table.set("protocol", &mut settings.socket_io, word(&[("opaque", false), ("socket.io", true)], &[]));
     table.set("translate", &mut settings.translate, flag);
     table.set("max_message", &mut settings.max_message, size(1..=GB));
+    table.set("required", &mut settings.required, flag);
     if matches!(kind, Some(Kind::WebSocket | Kind::Http)) {
         for key in ["versions", "protocol", "translate"] {
             if let Some(node) = table.get(key) {

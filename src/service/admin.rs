@@ -1,6 +1,6 @@
 //! The admin listener's service: whether the proxy lives, whether it is ready, and what it has counted.
 //!
-//! It knows nothing of upstreams or sessions: who wires it says what keeps it from being ready.
+//! It knows nothing of upstreams or sessions: the wiring says in what state they are.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,10 +14,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::Service;
 
+pub use super::readiness::{Condition, State};
 use crate::meter::Metrics;
 
-/// What keeps the proxy from being ready, a sentence for each reason; empty when it is.
-pub type Readiness = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+/// Returns what readiness depends on.
+pub type Readiness = Arc<dyn Fn() -> State + Send + Sync>;
 
 /// Answers `/livez`, `/readyz`, `/metrics` and an index of them.
 #[derive(Clone)]
@@ -36,7 +37,7 @@ impl Admin {
         let page = match request.uri().path() {
             "/" => Page::text(StatusCode::OK, INDEX),
             "/livez" => Page::text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readyz(),
+            "/readyz" => self.readyz(request.uri().query()),
             "/metrics" => Page {
                 status: StatusCode::OK,
                 media_type: Metrics::CONTENT_TYPE,
@@ -53,12 +54,12 @@ impl Admin {
         refusal
     }
 
-    fn readyz(&self) -> Page {
-        let reasons = (self.readiness)();
-        if reasons.is_empty() {
-            return Page::text(StatusCode::OK, "ready\n");
-        }
-        Page::text(StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
+    /// Only one parameter means something; names of upstreams need no escapes.
+    fn readyz(&self, query: Option<&str>) -> Page {
+        let mut parameters = query.unwrap_or_default().split('&');
+        let (status, text) =
+            (self.readiness)().answer(parameters.find_map(|one| one.strip_prefix("upstream=")));
+        Page::text(status, text)
     }
 }
 
@@ -109,7 +110,7 @@ const INDEX: &str = "\
 polliwog
 
 /livez    200 while the process runs
-/readyz   200 when it takes sessions, else 503 with a line for each reason
+/readyz   200 when it takes sessions, else 503, with a line for each upstream; ?upstream=NAME asks for one
 /metrics  what was counted, for Prometheus
 ";
 
@@ -122,27 +123,37 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_that_answers_is_alive() {
-        assert_eq!(ask(&admin(&[]), Method::GET, "/livez").await, (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(ask(&admin(), Method::GET, "/livez").await, (StatusCode::OK, "ok\n".to_owned()));
     }
 
     #[tokio::test]
     async fn draining_makes_it_unready_yet_alive() {
-        let admin = admin(&["draining"]);
+        let mut admin = admin();
+        admin.readiness = Arc::new(|| State { draining: true, ..State::default() });
         assert_eq!(ask(&admin, Method::GET, "/livez").await.0, StatusCode::OK);
         let answer = ask(&admin, Method::GET, "/readyz").await;
         assert_eq!(answer, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()));
     }
 
     #[tokio::test]
-    async fn every_reason_has_a_line() {
-        assert_eq!(ask(&admin(&[]), Method::GET, "/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
-        let answer = ask(&admin(&["draining", "upstream chat is down"]), Method::GET, "/readyz").await;
-        assert_eq!(answer.1, "draining\nupstream chat is down\n");
+    async fn readyz_may_be_asked_for_one_upstream() {
+        for (query, status) in [("?upstream=a", 200), ("?x=y&upstream=b&z", 503), ("?upstream=c", 404)] {
+            let answer = ask(&admin(), Method::GET, &format!("/readyz{query}")).await;
+            assert_eq!(answer.0, status, "{query}");
+            assert!(answer.1.ends_with("upstream a is up\nupstream b is down\n"), "{}", answer.1);
+        }
+        for other in ["", "?", "?verbose", "?upstreams=c", "?upstream"] {
+            assert_eq!(
+                ask(&admin(), Method::GET, &format!("/readyz{other}")).await.0,
+                StatusCode::OK,
+                "{other}"
+            );
+        }
     }
 
     #[tokio::test]
     async fn metrics_come_in_the_format_they_say() {
-        let response = admin(&[]).oneshot(request(Method::GET, "/metrics")).await.unwrap();
+        let response = admin().oneshot(request(Method::GET, "/metrics")).await.unwrap();
         assert_eq!(
             response.headers()[CONTENT_TYPE],
             "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -154,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_index_names_what_is_there() {
-        let (status, text) = ask(&admin(&[]), Method::GET, "/").await;
+        let (status, text) = ask(&admin(), Method::GET, "/").await;
         assert_eq!(status, StatusCode::OK);
         for path in ["/livez", "/readyz", "/metrics"] {
             assert!(text.contains(path), "{text}");
@@ -163,26 +174,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_path_is_matched_whole_and_without_its_query() {
-        assert_eq!(ask(&admin(&[]), Method::GET, "/livez?verbose=1").await.0, StatusCode::OK);
+        assert_eq!(ask(&admin(), Method::GET, "/livez?verbose=1").await.0, StatusCode::OK);
         for path in ["/livez/", "/metrics/x", "/favicon.ico", "//"] {
-            assert_eq!(ask(&admin(&[]), Method::GET, path).await.0, StatusCode::NOT_FOUND, "{path}");
+            assert_eq!(ask(&admin(), Method::GET, path).await.0, StatusCode::NOT_FOUND, "{path}");
         }
-        assert_eq!(ask(&admin(&[]), Method::POST, "/nowhere").await.0, StatusCode::NOT_FOUND);
+        assert_eq!(ask(&admin(), Method::POST, "/nowhere").await.0, StatusCode::NOT_FOUND);
     }
 
     #[tokio::test]
     async fn other_methods_are_told_which_are_allowed() {
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
-            let response = admin(&[]).oneshot(request(method, "/readyz")).await.unwrap();
+            let response = admin().oneshot(request(method, "/readyz")).await.unwrap();
             assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
             assert_eq!(response.headers()[ALLOW], "GET, HEAD");
         }
-        assert_eq!(ask(&admin(&[]), Method::HEAD, "/readyz").await.0, StatusCode::OK);
+        assert_eq!(ask(&admin(), Method::HEAD, "/readyz").await.0, StatusCode::OK);
     }
 
-    fn admin(reasons: &[&str]) -> Admin {
-        let reasons: Vec<String> = reasons.iter().map(|&reason| reason.to_owned()).collect();
-        Admin::new(Metrics::new(), Arc::new(move || reasons.clone()))
+    fn admin() -> Admin {
+        let upstream = |name: &str, is_down| Condition { name: name.to_owned(), required: false, is_down };
+        let upstreams = vec![upstream("a", false), upstream("b", true)];
+        Admin::new(Metrics::new(), Arc::new(move || State { draining: false, upstreams: upstreams.clone() }))
     }
 
     fn request(method: Method, path: &str) -> Request<()> {

@@ -11,6 +11,7 @@ mod handshake;
 mod headers;
 mod heads;
 mod preflight;
+mod readiness;
 mod relayed;
 mod router;
 mod serving;

@@ -320,6 +320,8 @@ pub struct Settings {
     pub translate: bool,
     /// What concerns only kind `mux`.
     pub mux: MuxSettings,
+    /// Whether the proxy is of no use without it.
+    pub required: bool,
 }
 
 impl Settings {
@@ -350,6 +352,7 @@ impl Default for Settings {
             socket_io: false,
             translate: true,
             mux: MuxSettings::default(),
+            required: true,
         }
     }
 }

@@ -244,5 +244,5 @@ fn unready(world: &World) {
         assert!(Instant::now() < deadline, "it is still ready");
         thread::sleep(ms(5));
     }
-    assert_eq!(metrics::readyz(world.target.admin).text(), "draining\n");
+    assert_eq!(metrics::readyz(world.target.admin).text(), "draining\nupstream b is up\n");
 }

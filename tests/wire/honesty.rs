@@ -6,7 +6,7 @@ use std::time::Instant;
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
-use crate::support::http::Response;
+use crate::support::http::{Client, Response};
 use crate::support::setup::bare_refusal;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Poller, QUIET, SOON, Setup, World, assert_took, metrics, ms, patiently};
@@ -62,6 +62,30 @@ fn the_proxy_is_not_ready_while_its_backend_is_known_down_and_ready_again_when_i
     let _backend = TcpListener::bind(addr).unwrap();
     assert_eq!(world.get(POLLING).status, 504);
     assert_eq!(metrics::readyz(world.target.admin).status, 200);
+}
+
+#[test]
+fn one_upstream_of_several_that_is_down_does_not_make_the_proxy_unready() {
+    let down = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let other = format!(
+        "[[routes]]\npath = \"/other/\"\ndialect = \"websocket\"\nupstream = \"c\"\n\
+         [upstreams.c]\nkind = \"websocket\"\nurl = \"ws://{down}/\"\n"
+    );
+    let list = |c: &str| format!("upstream b is up\nupstream c is {c}\n");
+    for (required, status, text) in [
+        ("", 200, format!("ready\n{}", list("down"))),
+        ("required = true\n", 503, list("down").replace("b is up", "b is up, not required")),
+    ] {
+        let Some(world) = world(Setup::new().upstream(&format!("{other}{required}"))) else { return };
+        assert_eq!(Socket::try_connect(world.addr, "/other/", &[]).unwrap_err().status, 502);
+        let ask = |query: &str| Client::connect(world.target.admin).get(&format!("/readyz{query}"));
+        let answer = ask("");
+        assert_eq!((answer.status, answer.text()), (status, &*text));
+        assert_eq!(
+            [ask("?upstream=b").status, ask("?upstream=c").status, ask("?upstream=d").status],
+            [200, 503, 404]
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,130 @@
+//! Whether the proxy is ready: whether it takes new sessions, as far as it knows.
+
+use http::StatusCode;
+
+/// What readiness depends on, as it is now.
+#[derive(Clone, Default, Debug)]
+pub struct State {
+    /// The proxy has been told to stop.
+    pub draining: bool,
+    /// Every upstream.
+    pub upstreams: Vec<Condition>,
+}
+
+/// One upstream, as it is now.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// Its name.
+    pub name: String,
+    /// Whether the proxy is of no use without it.
+    pub required: bool,
+    /// Whether it could not be reached when that was last tried.
+    pub is_down: bool,
+}
+
+impl State {
+    /// Answers whether new sessions are welcome: at the upstream with this name, or at the proxy as a whole. The text
+    /// lists every upstream either way.
+    pub(super) fn answer(&self, name: Option<&str>) -> (StatusCode, String) {
+        let takes_sessions = match name {
+            None => self.takes_sessions(),
+            Some(name) => match self.upstreams.iter().find(|upstream| upstream.name == name) {
+                Some(upstream) => !upstream.is_down,
+                None => return (StatusCode::NOT_FOUND, format!("no such upstream\n{}", self.list())),
+            },
+        };
+        let (status, verdict) = match (self.draining, takes_sessions) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            // The list says why.
+            (false, false) => (StatusCode::SERVICE_UNAVAILABLE, ""),
+            (false, true) => (StatusCode::OK, "ready\n"),
+        };
+        (status, format!("{verdict}{}", self.list()))
+    }
+
+    /// Returns whether every required upstream is there. Where none is required, any one will do.
+    fn takes_sessions(&self) -> bool {
+        if self.some_are_required() {
+            return self.upstreams.iter().all(|upstream| !upstream.required || !upstream.is_down);
+        }
+        self.upstreams.is_empty() || self.upstreams.iter().any(|upstream| !upstream.is_down)
+    }
+
+    fn some_are_required(&self) -> bool {
+        self.upstreams.iter().any(|upstream| upstream.required)
+    }
+
+    fn list(&self) -> String {
+        let line = |upstream: &Condition| {
+            let state = if upstream.is_down { "down" } else { "up" };
+            let note = if self.some_are_required() && !upstream.required { ", not required" } else { "" };
+            format!("upstream {} is {state}{note}\n", upstream.name)
+        };
+        self.upstreams.iter().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Upstreams by name: `!` is required, `-` is down.
+    fn state(upstreams: &[&str]) -> State {
+        let condition = |text: &&str| Condition {
+            name: text.trim_matches(['!', '-']).to_owned(),
+            required: text.contains('!'),
+            is_down: text.contains('-'),
+        };
+        State { draining: false, upstreams: upstreams.iter().map(condition).collect() }
+    }
+
+    #[test]
+    fn one_upstream_of_several_that_is_down_does_not_make_it_unready() {
+        let cases: [(&[&str], bool); 12] = [
+            (&[], true),
+            (&["a!"], true),
+            (&["a!-"], false),
+            // One that is said not to be required is still the only one.
+            (&["a-"], false),
+            (&["a", "b-"], true),
+            (&["a-", "b-"], false),
+            (&["a!", "b-"], true),
+            (&["a!-", "b"], false),
+            (&["a!", "b!-"], false),
+            (&["a!-", "b!-", "c"], false),
+            (&["a!", "b!", "c-"], true),
+            (&["a!", "b!"], true),
+        ];
+        for (upstreams, ready) in cases {
+            let status = state(upstreams).answer(None).0;
+            assert_eq!(status.is_success(), ready, "{upstreams:?}");
+        }
+    }
+
+    #[test]
+    fn the_text_lists_every_upstream_whether_ready_or_not() {
+        let text = |upstreams: &[&str]| state(upstreams).answer(None).1;
+        assert_eq!(text(&["a!"]), "ready\nupstream a is up\n");
+        assert_eq!(text(&["a!-"]), "upstream a is down\n");
+        assert_eq!(text(&["a-", "b"]), "ready\nupstream a is down\nupstream b is up\n");
+        assert_eq!(text(&["a-", "b!-"]), "upstream a is down, not required\nupstream b is down\n");
+        let draining = State { draining: true, ..state(&["a", "b-"]) };
+        assert_eq!(draining.answer(None).1, "draining\nupstream a is up\nupstream b is down\n");
+    }
+
+    #[test]
+    fn one_upstream_can_be_asked_for() {
+        let mut state = state(&["a!", "b-"]);
+        let list = "upstream a is up\nupstream b is down, not required\n";
+        assert_eq!(state.answer(Some("a")), (StatusCode::OK, format!("ready\n{list}")));
+        assert_eq!(state.answer(Some("b")), (StatusCode::SERVICE_UNAVAILABLE, list.to_owned()));
+        for unknown in ["c", "", "A", "a!"] {
+            assert_eq!(
+                state.answer(Some(unknown)),
+                (StatusCode::NOT_FOUND, format!("no such upstream\n{list}"))
+            );
+        }
+        state.draining = true;
+        assert_eq!(state.answer(Some("a")), (StatusCode::SERVICE_UNAVAILABLE, format!("draining\n{list}")));
+    }
+}

@@ -148,7 +148,7 @@ async fn finish(
 
 /// Whether the process may end now without harm to anybody.
 fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
-    registry.is_empty() && registry.cut() == 0 && work.forwards.is_empty()
+    registry.is_settled() && registry.cut() == 0 && work.forwards.is_empty()
 }
 
 /// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.

@@ -212,6 +212,10 @@ fn origins_and_hosts_must_be_ones_that_a_browser_sends() {
     for origin in ["example.org", "https://", "https://a/b", "https://a:b", "://a"] {
         assert!(told(&format!("'{origin}'")).contains("expected an origin"), "{origin}");
     }
+    for origin in ["null", "file://", "FILE://", "https://a:1", "capacitor://localhost"] {
+        let text = format!("{GOOD}[defaults]\nallowed_origins = '{origin}'\n");
+        assert!(Config::parse(&text, "config.toml", std::iter::empty()).is_ok(), "{origin}");
+    }
 }
 
 #[test]

@@ -229,7 +229,8 @@ pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
             && port
             && is_host(host)
     };
-    if text == "null" || text.split_once("://").is_some_and(fits) {
+    // Pages in a WebView that were loaded from a file say one or the other.
+    if text == "null" || text == "file://" || text.split_once("://").is_some_and(fits) {
         return Ok(text);
     }
     let wrong = Wrong::expected("an origin such as \"https://example.org\", without a path");

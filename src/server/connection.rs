@@ -21,6 +21,7 @@ use super::caller::Serve;
 use super::http1::Http;
 use super::{ConnectInfo, Settings};
 use crate::duplex::{Duplex, Patience};
+use crate::hop;
 use crate::meter::Connections;
 
 /// What all connections of a server have in common.
@@ -38,7 +39,8 @@ impl Connecting {
         http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
         // Whether a client is gone that has ended its side is not hyper's to say: it looks only where nothing lies unread.
         http.half_close(true);
-        http.max_header_size(BUFFER_MAX).max_buf_size(BUFFER_MAX);
+        // More is answered 431 by hyper.
+        http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX).max_headers(hop::LINES_MAX);
         Self { tls, http, half_close_timeout: settings.half_close_timeout }
     }
 }
@@ -147,8 +149,6 @@ impl Ending {
     }
 }
 
-/// The longest request line with its headers; more is answered 431 by hyper.
-const BUFFER_MAX: usize = 64 * 1024;
 /// How long a client may take nothing of an answer, until its request's route has its say.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Long enough for a distant client with a lost packet or two.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::begun::MAX_PAYLOAD;
-use super::handshake::fresh_sid;
+use super::handshake::{HEADER_TOO_LARGE, fresh_sid};
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::via::Via;
@@ -201,6 +201,7 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
             (Outcome::Failed, say(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"))
         }
         OpenError::Slow(_) => (Outcome::Slow, say(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
+        OpenError::HeaderTooLarge => (Outcome::Down, say(StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE)),
         OpenError::Protocol(detail) => {
             tracing::warn!(detail, "an upstream does not speak its protocol");
             (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))

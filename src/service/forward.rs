@@ -17,7 +17,7 @@ use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
 use super::gateway::take_upgrade;
-use super::handshake::{NO_RANDOMNESS, plain};
+use super::handshake::{HEADER_TOO_LARGE, NO_RANDOMNESS, plain};
 use super::headers::Onward;
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
@@ -149,6 +149,10 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
         ForwardError::Upstream(OpenError::Protocol(detail)) => {
             tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
             (StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
+        }
+        ForwardError::Upstream(error @ OpenError::HeaderTooLarge) => {
+            tracing::warn!(route = route.path, %error, "a response cannot be passed on");
+            (StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE)
         }
         ForwardError::Upstream(OpenError::NoRandomness(_)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS)

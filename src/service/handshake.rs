@@ -233,9 +233,11 @@ pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &R
             response.extensions_mut().insert(FromBackend::Other);
             (Outcome::Refused, response)
         }
-        OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
-            unreached(&error, route)
-        }
+        OpenError::Down(_)
+        | OpenError::Slow(_)
+        | OpenError::Protocol(_)
+        | OpenError::HeaderTooLarge
+        | OpenError::NoRandomness(_) => unreached(&error, route),
     }
 }
 
@@ -248,6 +250,10 @@ pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response)
         OpenError::Protocol(detail) => {
             tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
             (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
+        }
+        OpenError::HeaderTooLarge => {
+            tracing::warn!(route = route.path, %error, "a response cannot be passed on");
+            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE))
         }
         OpenError::NoRandomness(error) => {
             tracing::error!(route = route.path, %error, "the system gives no randomness");
@@ -278,6 +284,9 @@ pub(super) fn origin_allowed(headers: &HeaderMap, allowed: &[String]) -> bool {
         || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
 }
 
+/// What a client hears of a response that has more headers than anybody reads.
+pub(super) const HEADER_TOO_LARGE: &str =
+    "the upstream's response header is larger than 64 KiB or 500 lines\n";
 /// What a client hears where an id or a key cannot be made.
 pub(super) const NO_RANDOMNESS: &str = "no randomness\n";
 /// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.

@@ -13,7 +13,6 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
 use crate::upstream::dial::{Deadline, Dialer};
-use crate::upstream::handshake::{self, HEAD_LEN_MAX};
+use crate::upstream::handshake;
 use crate::upstream::pinned::{self, Pinned};
 use crate::upstream::pool::{Connection, Lease, Pool};
 use crate::upstream::request_body::{BodyError, Expectation, RequestBody, Watch};
@@ -148,11 +147,7 @@ impl Forwarder {
         // It serves one route after another: each request says how much it has.
         let patience = Patience::new(self.response_timeout);
         let stream = stream.with_patience(Some(patience.clone()));
-        let shaken = http1::Builder::new()
-            .max_buf_size(HEAD_LEN_MAX)
-            .max_header_size(HEAD_LEN_MAX)
-            .handshake(TokioIo::new(Asking::new(stream)))
-            .await;
+        let shaken = handshake::builder().handshake(TokioIo::new(Asking::new(stream))).await;
         let (sender, connection) = shaken.map_err(handshake::handle_error)?;
         let life = CancellationToken::new();
         let until = life.clone();

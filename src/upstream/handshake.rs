@@ -94,12 +94,15 @@ pub(super) async fn shake_for(
 pub(super) type Connection =
     (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Asking>, Empty<Bytes>>);
 
+/// How hyper speaks to backends.
+pub(super) fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(hop::HEADER_MAX).max_header_size(hop::HEADER_MAX).max_headers(hop::LINES_MAX);
+    builder
+}
+
 pub(super) async fn connect(stream: Duplex) -> Result<Connection, OpenError> {
-    http1::Builder::new()
-        .max_buf_size(HEAD_LEN_MAX)
-        .handshake(TokioIo::new(Asking::new(stream)))
-        .await
-        .map_err(handle_error)
+    builder().handshake(TokioIo::new(Asking::new(stream))).await.map_err(handle_error)
 }
 
 /// Asks the backend at the other end of `stream` for a WebSocket.
@@ -260,14 +263,15 @@ pub(super) fn handle_error(error: hyper::Error) -> OpenError {
         }
         cause = this.source();
     }
+    if error.is_parse_too_large() {
+        return OpenError::HeaderTooLarge;
+    }
     if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         return OpenError::Down(io::Error::new(io::ErrorKind::UnexpectedEof, error));
     }
     OpenError::Protocol(format!("its answer is not HTTP: {error}"))
 }
 
-/// Cookies can be long; what is longer than this is no head.
-pub(super) const HEAD_LEN_MAX: usize = 64 << 10;
 /// As much of a refusal's body as is handed to a client.
 const REFUSAL_LEN_MAX: usize = 64 << 10;
 /// How long it may take once the head is there. Servers send both at once.

@@ -206,6 +206,9 @@ pub enum OpenError {
     /// The backend answered, but not in the protocol that it was configured for, and did not refuse either: 502.
     #[error("the upstream does not speak its protocol: {0}")]
     Protocol(String),
+    /// The backend's response has a header that is longer than 64 KiB, or has more than 500 lines: 502.
+    #[error("the upstream's response header is larger than 64 KiB or 500 lines")]
+    HeaderTooLarge,
     /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
     #[error("the system gives no randomness")]
     NoRandomness(#[source] getrandom::Error),

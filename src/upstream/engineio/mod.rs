@@ -56,9 +56,11 @@ impl EngineIo {
             OpenError::Refused(refused) => {
                 OpenError::Refused(Box::new(Refused { by: Refuser::EngineIo, ..*refused }))
             }
-            OpenError::Down(_) | OpenError::Slow(_) | OpenError::Protocol(_) | OpenError::NoRandomness(_) => {
-                error
-            }
+            OpenError::Down(_)
+            | OpenError::Slow(_)
+            | OpenError::Protocol(_)
+            | OpenError::HeaderTooLarge
+            | OpenError::NoRandomness(_) => error,
         })
     }
 }

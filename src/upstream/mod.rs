@@ -19,6 +19,7 @@ mod pinned;
 mod plain;
 mod pool;
 mod request_body;
+mod settings;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -39,7 +40,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use rustls::pki_types::ServerName;
 
 use crate::background::Background;
 pub use crate::carrier::Protocol;
@@ -49,11 +49,12 @@ use crate::meter::Dials;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
-use crate::tls::{Identity, TlsError, Trust};
+use crate::tls::TlsError;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
+pub use settings::{Host, Kind, Settings, Tls, is_secure, is_socket_io};
 
 /// Makes the upstream that `settings` describe.
 ///
@@ -294,113 +295,3 @@ pub enum LinkEvent {
 #[derive(Debug, thiserror::Error)]
 #[error("the link is broken")]
 pub struct LinkError;
-
-/// An upstream's part of the configuration (`[upstreams.NAME]`).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settings {
-    /// What the backend speaks.
-    pub kind: Kind,
-    /// Where it is, at least one unless the kind is `demo`; tried in turn.
-    pub urls: Vec<http::Uri>,
-    /// How it proves who it is, where a URL's scheme is `wss` or `https`.
-    pub tls: Tls,
-    /// Which `Host` the backend sees.
-    pub host: Host,
-    /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
-    pub connect_timeout: Duration,
-    /// Longest wait for the backend to accept a session, the connection included.
-    pub handshake_timeout: Duration,
-    /// Longest wait for an answer to a forwarded request to begin, and for the next piece of the request's body.
-    pub response_timeout: Duration,
-    /// The largest message from the backend, in bytes; a larger one closes the session with code 1009. On a relayed
-    /// WebSocket it is counted in payload bytes on the wire.
-    pub max_message: usize,
-    /// The revisions of Engine.IO that the backend speaks.
-    pub versions: Versions,
-    /// Whether the messages are Socket.IO's, with its own parser; unless that is known, nobody looks into them.
-    pub socket_io: bool,
-    /// Whether Socket.IO clients of a revision that the backend does not speak are translated.
-    pub translate: bool,
-    /// What concerns only kind `mux`.
-    pub mux: MuxSettings,
-    /// Whether the proxy is of no use without it.
-    pub required: bool,
-}
-
-impl Settings {
-    /// Returns whether the messages are known to be Socket.IO's: `protocol` says so, or a URL's path.
-    pub fn speaks_socket_io(&self) -> bool {
-        self.socket_io || self.kind == Kind::Demo || self.urls.iter().any(|url| is_socket_io(url.path()))
-    }
-
-    /// Whether clients that speak otherwise are understood.
-    pub(crate) fn is_translated(&self) -> bool {
-        self.translate && (self.socket_io || self.kind == Kind::Demo)
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            kind: Kind::EngineIo,
-            urls: Vec::new(),
-            tls: Tls::default(),
-            host: Host::Client,
-            connect_timeout: Duration::from_secs(5),
-            handshake_timeout: Duration::from_secs(10),
-            // Longer than the long polls of other protocols: BOSH waits 60 s, SignalR 90.
-            response_timeout: Duration::from_mins(2),
-            max_message: 16 << 20,
-            versions: Versions { v3: false, v4: true },
-            socket_io: false,
-            translate: true,
-            mux: MuxSettings::default(),
-            required: true,
-        }
-    }
-}
-
-/// How a backend proves who it is (`[upstreams.NAME.tls]`).
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Tls {
-    /// Whose word is taken for it.
-    pub trust: Trust,
-    /// The name that it must have, where that is not the URL's host.
-    pub server_name: Option<ServerName<'static>>,
-    /// What we prove ourselves with, where it asks.
-    pub identity: Option<Identity>,
-}
-
-/// Returns whether a path is that of a Socket.IO server.
-pub fn is_socket_io(path: &str) -> bool {
-    path.split('/').any(|segment| segment == "socket.io")
-}
-
-/// Whether TLS is spoken with the backend at this URL.
-pub fn is_secure(url: &http::Uri) -> bool {
-    url.scheme_str().is_some_and(|scheme| ["wss", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
-}
-
-/// What a backend speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// Engine.IO over WebSocket: a Socket.IO server.
-    EngineIo,
-    /// Plain WebSocket.
-    WebSocket,
-    /// The Socket.IO server embedded in this binary.
-    Demo,
-    /// Plain HTTP, to which requests are forwarded.
-    Http,
-    /// All sessions over shared connections.
-    Mux,
-}
-
-/// Which `Host` header the backend sees.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Host {
-    /// The client's.
-    Client,
-    /// The one of the upstream's URL.
-    Upstream,
-}

@@ -261,8 +261,10 @@ fn heads_have_limits_on_both_sides() {
 
 #[test]
 fn many_header_lines_cross_both_ways_and_too_many_are_told_so() {
-    let lines =
-        |count: usize| (0..count).map(|line| format!("X-Line-{line}: {line}\r\n")).collect::<String>();
+    let lines = |count: usize| -> String {
+        let lines: Vec<String> = (0..count).map(|line| format!("X-Line-{line}: {line}\r\n")).collect();
+        lines.concat()
+    };
     let request = |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", lines(count));
     let response = |count| format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", lines(count));
     let site = Site::new();

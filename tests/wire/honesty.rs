@@ -360,17 +360,6 @@ fn a_strange_origin_is_refused_before_the_backend_is_asked() {
 }
 
 #[test]
-fn a_page_that_was_loaded_from_a_file_can_be_let_in() {
-    for (listed, other) in [("file://", "null"), ("null", "file://")] {
-        let Some(world) = world(Setup::new().route(&format!("allowed_origins = [\"{listed}\"]"))) else {
-            return;
-        };
-        let ask = |origin: &str| world.http().request("GET", POLLING, &[("Origin", origin)], b"").status;
-        assert_eq!((ask(listed), ask(other)), (200, 403), "{listed}");
-    }
-}
-
-#[test]
 fn a_client_that_leaves_during_the_handshake_leaves_nothing_behind() {
     let Some(world) = world(Setup::new().script(|script| script.delay = ms(200))) else { return };
     let mut client = world.http();

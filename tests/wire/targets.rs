@@ -1,4 +1,4 @@
-//! Hosts and paths of requests, on every dialect with sessions; `tests/forward/heads.rs` has the same for what is forwarded.
+//! Hosts, paths and origins of requests, on every dialect with sessions; `tests/forward/heads.rs` has the same for what is forwarded.
 
 use crate::support::frames::Socket;
 use crate::support::http::{Client, Response};
@@ -142,5 +142,16 @@ fn a_room_between_two_slashes_keeps_both() {
     for target in ["//room", "/a//b/", "/", "///"] {
         let _socket = Socket::over(Wire::connect(world.addr), target, &[]).expect("accepted");
         assert_eq!(world.accept().opening.path(), target);
+    }
+}
+
+#[test]
+fn a_page_that_was_loaded_from_a_file_can_be_let_in() {
+    for (listed, other) in [("file://", "null"), ("null", "file://")] {
+        let Some(world) = world(Setup::new().route(&format!("allowed_origins = [\"{listed}\"]"))) else {
+            return;
+        };
+        let ask = |origin: &str| world.http().request("GET", POLLING, &[("Origin", origin)], b"").status;
+        assert_eq!((ask(listed), ask(other)), (200, 403), "{listed}");
     }
 }

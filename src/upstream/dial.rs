@@ -56,6 +56,8 @@ struct Search {
     has_choice: bool,
     /// Whether one was tried in vain.
     has_failed: bool,
+    /// Whether all that had not failed before have failed now.
+    is_last_resort: bool,
     /// What went wrong that was no matter of time.
     refusal: Option<io::Error>,
 }
@@ -125,16 +127,21 @@ impl Dialer {
             trying: None,
             has_choice: self.places.len() > 1,
             has_failed: false,
+            is_last_resort: false,
             refusal: None,
         };
         let error = match deadline.bound(self.connect(&mut search)).await {
             Ok(Some((stream, place))) => return Ok((stream, &place.target)),
             // Only where nobody said anything it is a matter of time.
             Ok(None) => search.refusal.map_or(OpenError::Slow(self.connect_timeout), OpenError::Down),
-            // A deadline that ends the search has found nothing either. What it ended is to blame if it had all the time.
             Err(error) => {
+                // What the deadline interrupted is to blame if it had all the time.
                 if let Some(way) = search.trying.filter(|_| !search.has_failed) {
                     self.note_failed(way, &io::ErrorKind::TimedOut.into(), search.has_choice);
+                }
+                // Perhaps an address can be reached whose turn has not come.
+                if search.has_choice && !search.is_last_resort {
+                    return Err(error);
                 }
                 error
             }
@@ -161,6 +168,7 @@ impl Dialer {
             }
         }
         // None is given up: perhaps it is only now that one can be reached.
+        search.is_last_resort = true;
         later.sort_by_key(|way| self.failed.rank(*way));
         for way in later {
             let ways = if way.address.is_none() { self.resolve(way, search).await } else { vec![way] };

@@ -141,3 +141,19 @@ async fn the_one_that_refuses_is_tried_before_the_one_that_does_not_answer() {
     assert_eq!(waiting(&dialer, 4).await, 0);
     assert!(!dialer.is_down());
 }
+
+#[tokio::test]
+async fn a_deadline_before_every_address_had_its_turn_does_not_make_the_upstream_down() {
+    let (hole, other) = (Hole::dig(), Hole::dig());
+    let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let short = || Deadline::after(CONNECT_TIMEOUT / 4);
+    let (dialer, _) = dialer(&[hole.address, good.local_addr().unwrap()]);
+    assert!(matches!(dialer.dial(short()).await.map(drop), Err(OpenError::Slow(_))));
+    assert!(!dialer.is_down());
+    assert_eq!(waiting(&dialer, 4).await, 0);
+    let (dialer, _) = self::dialer(&[hole.address, other.address]);
+    for _ in 0..3 {
+        assert!(matches!(dialer.dial(short()).await.map(drop), Err(OpenError::Slow(_))));
+    }
+    assert!(dialer.is_down(), "both had their turn");
+}

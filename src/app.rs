@@ -92,7 +92,8 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
     let shared = Arc::new(shared);
     let make = move |info: ConnectInfo| {
         let client = Client { peer: info.peer, secure: info.secure };
-        let connection = Connection { client, patience: info.patience, pinned: Pinned::default() };
+        let connection =
+            Connection { client, patience: info.patience, pinned: Pinned::default(), heads: info.heads };
         Stack::new(Arc::clone(&shared), connection)
     };
     public.serve(make, &work.connections, vital, &signals, &metrics.connections(Listener::Public));

@@ -2,6 +2,7 @@
 
 mod asking;
 mod farewell;
+mod heads;
 mod keepalive;
 mod patience;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub use self::asking::Asking;
 pub use self::farewell::Farewell;
+pub use self::heads::Heads;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 pub use self::tracked::{Tracked, Unflushed};

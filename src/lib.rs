@@ -26,6 +26,7 @@ pub mod service;
 pub mod session;
 pub mod sid;
 pub mod socketio;
+pub mod spelling;
 pub mod tls;
 pub mod transport;
 pub mod units;

@@ -29,6 +29,7 @@ const FLOORS: [&[&str]; 10] = [
         "units",
         "tls",
         "duplex",
+        "spelling",
         "close",
         "meter",
         "background",

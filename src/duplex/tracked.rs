@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::heads::{Heads, Speller};
 use super::{Ahead, Duplex};
 
 /// A [`Duplex`] as a server hands it to hyper.
@@ -23,6 +24,8 @@ use super::{Ahead, Duplex};
 pub struct Tracked {
     duplex: Duplex,
     unflushed: Unflushed,
+    heads: Heads,
+    speller: Speller,
     /// Whether hyper waits for bytes, and so hears of the end by itself.
     reads: bool,
     /// Why nothing more is read ahead, and since when.
@@ -43,9 +46,17 @@ impl Unflushed {
 }
 
 impl Tracked {
-    /// `unflushed` follows what is written.
-    pub const fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
-        Self { duplex, unflushed, reads: false, stopped: None, look: None }
+    /// `unflushed` follows what is written, `heads` the heads both ways.
+    pub fn new(duplex: Duplex, unflushed: Unflushed, heads: Heads) -> Self {
+        Self {
+            duplex,
+            unflushed,
+            heads,
+            speller: Speller::default(),
+            reads: false,
+            stopped: None,
+            look: None,
+        }
     }
 
     /// The stream itself.
@@ -98,7 +109,11 @@ impl Tracked {
 impl AsyncRead for Tracked {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buf.filled().len();
         let read = Pin::new(&mut this.duplex).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.heads.note_read(&buf.filled()[before..]);
+        }
         this.reads = read.is_pending();
         // Nothing has stopped that goes on.
         this.stopped = None;
@@ -108,9 +123,7 @@ impl AsyncRead for Tracked {
 
 impl AsyncWrite for Tracked {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.unflushed.0.store(true, Ordering::Relaxed);
-        Pin::new(&mut this.duplex).poll_write(cx, buf)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -120,7 +133,7 @@ impl AsyncWrite for Tracked {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.unflushed.0.store(true, Ordering::Relaxed);
-        Pin::new(&mut this.duplex).poll_write_vectored(cx, bufs)
+        this.speller.poll_write(&mut this.duplex, &this.heads, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -164,7 +177,14 @@ mod tests {
         let (ours, theirs) = duplex(2 * READ_AHEAD_LEN);
         let patience = Patience::new(LIMIT);
         patience.set_half_close(HALF_CLOSE);
-        (Tracked::new(Duplex::from(ours).with_patience(Some(patience)), Unflushed::default()), theirs)
+        (
+            Tracked::new(
+                Duplex::from(ours).with_patience(Some(patience)),
+                Unflushed::default(),
+                Heads::default(),
+            ),
+            theirs,
+        )
     }
 
     async fn gone_after(ours: &mut Tracked) -> Duration {

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use http::header::{CONNECTION, HeaderValue, TE, UPGRADE};
 use http::{Method, Version};
@@ -13,6 +13,9 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
+
+use crate::duplex::{Heads, Unflushed};
+use crate::spelling::Spelling;
 
 /// What can serve a connection: a tower service of which each request gets a clone.
 pub trait Serve:
@@ -66,6 +69,8 @@ pub(super) struct SharedCall<S: Serve>(Arc<Mutex<CallState<S>>>);
 
 struct CallState<S: Serve> {
     call: Option<Call<S>>,
+    heads: Heads,
+    unflushed: Unflushed,
     /// What comes of the next request, instead of a call.
     answer: Option<Answer<S>>,
     /// Since when hyper has had no more to do for the call than to wait for it.
@@ -100,8 +105,15 @@ pub(super) enum Call<S: Serve> {
 }
 
 impl<S: Serve> Caller<S> {
-    pub(super) fn new(service: S) -> (Self, SharedCall<S>) {
-        let state = CallState { call: None, answer: None, whole_since: None, upgrade: Upgrade::Unasked };
+    pub(super) fn new(service: S, heads: Heads, unflushed: Unflushed) -> (Self, SharedCall<S>) {
+        let state = CallState {
+            heads,
+            unflushed,
+            call: None,
+            answer: None,
+            whole_since: None,
+            upgrade: Upgrade::Unasked,
+        };
         let shared = SharedCall(Arc::new(Mutex::new(state)));
         (Self { service, shared: shared.clone() }, shared)
     }
@@ -125,6 +137,8 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
                 Poll::Ready(Err(_)) | Poll::Pending => Call::Waiting(Box::pin(service.oneshot(request))),
             });
         }
+        // The service has taken what it needs of it.
+        state.heads.end_request();
         Answering(self.shared.clone())
     }
 }
@@ -145,6 +159,19 @@ fn is_whole(request: &Request) -> bool {
         // Whoever takes trailers gets some.
         && !headers.contains_key(TE)
         && !headers.get_all(CONNECTION).iter().any(closes)
+}
+
+impl<S: Serve> CallState<S> {
+    /// Has the names of an answer's head spelled, unless they are its backend's. Where something before it waits to be
+    /// written, nobody could tell where it begins: then they stay as hyper writes them.
+    fn spell(&self, answer: &Answer<S>) {
+        if let Ok(response) = answer
+            && !Spelling::is_applied(response.extensions())
+            && !self.unflushed.get()
+        {
+            self.heads.spell_response();
+        }
+    }
 }
 
 impl<S: Serve> SharedCall<S> {
@@ -188,20 +215,27 @@ impl<S: Serve> Future for Answering<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.0.open();
         if let Some(answer) = state.answer.take() {
+            state.spell(&answer);
             return Poll::Ready(answer);
         }
         // The connection comes here again as soon as it is ready for an upgrade.
         if state.upgrade == Upgrade::Asked {
             return Poll::Pending;
         }
-        state.call.as_mut().map_or(Poll::Pending, |call| Pin::new(call).poll(cx))
+        let Some(call) = &mut state.call else { return Poll::Pending };
+        let answer = ready!(Pin::new(call).poll(cx));
+        state.spell(&answer);
+        Poll::Ready(answer)
     }
 }
 
 impl<S: Serve> Drop for Answering<S> {
     fn drop(&mut self) {
         // Answered, or the client is gone.
-        let call = self.0.open().call.take();
+        let mut state = self.0.open();
+        state.heads.await_request();
+        let call = state.call.take();
+        drop(state);
         drop(call);
     }
 }

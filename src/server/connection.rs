@@ -20,7 +20,7 @@ use tracing::debug;
 use super::caller::Serve;
 use super::http1::Http;
 use super::{ConnectInfo, Settings};
-use crate::duplex::{Duplex, Patience};
+use crate::duplex::{Duplex, Heads, Patience};
 use crate::hop;
 use crate::meter::Connections;
 
@@ -58,11 +58,12 @@ pub(super) async fn run<M, S>(
     S: Serve,
 {
     let _open = connections.opened();
-    let (io, info) = match open(&connecting, stream, peer, &ending, &connections).await {
+    let heads = Heads::default();
+    let (io, info) = match open(&connecting, stream, peer, &ending, &connections, &heads).await {
         Ok(opened) => opened,
         Err(error) => return debug!(%peer, %error, "a connection did not come about"),
     };
-    let mut http = Http::new(connecting.http.clone(), io, make(info));
+    let mut http = Http::new(connecting.http.clone(), io, make(info), heads);
     drop((connecting, make));
 
     let mut told = pin!(ending.told());
@@ -92,6 +93,7 @@ async fn open(
     peer: SocketAddr,
     ending: &Ending,
     connections: &Connections,
+    heads: &Heads,
 ) -> io::Result<(Duplex, ConnectInfo)> {
     // Polls are short answers that somebody waits for.
     stream.set_nodelay(true)?;
@@ -102,6 +104,7 @@ async fn open(
         local: stream.local_addr()?,
         secure: connecting.tls.is_some(),
         patience: patience.clone(),
+        heads: heads.clone(),
     };
     let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
     let Some(tls) = &connecting.tls else { return Ok((with_patience(stream.into()), info)) };

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
-use crate::duplex::{Duplex, Tracked, Unflushed};
+use crate::duplex::{Duplex, Heads, Tracked, Unflushed};
 
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
@@ -47,10 +47,11 @@ struct Outside<S: Serve> {
 }
 
 impl<S: Serve> Http<S> {
-    pub(super) fn new(builder: Builder, duplex: Duplex, service: S) -> Self {
-        let (caller, shared) = Caller::new(service);
+    /// `heads` shows the service each request's head.
+    pub(super) fn new(builder: Builder, duplex: Duplex, service: S, heads: Heads) -> Self {
         let unflushed = Unflushed::default();
-        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone()));
+        let (caller, shared) = Caller::new(service, heads.clone(), unflushed.clone());
+        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), heads));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
         Self { builder, shared, unflushed, stage, rest_timer: None, is_last: false }
     }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Vital;
-use crate::duplex::{Patience, set_keepalive};
+use crate::duplex::{Heads, Patience, set_keepalive};
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
 use accept::Accepting;
@@ -131,6 +131,8 @@ pub struct ConnectInfo {
     pub secure: bool,
     /// How long the client may take nothing of what it is sent, for whoever knows better than the server.
     pub patience: Patience,
+    /// Shows the head of the request with which the service is called.
+    pub heads: Heads,
 }
 
 /// How a server ends. A drain comes before either: until then listeners stay open, as polling clients must come back

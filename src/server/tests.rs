@@ -186,7 +186,7 @@ async fn the_answer_to_head_has_no_body() {
     let mut client = server.connect().await;
     client.write("HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let answer = client.rest().await;
-    assert!(answer.contains("content-length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(answer.contains("Content-Length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
 /// A server at work, which is cut when the test ends.

@@ -24,6 +24,7 @@ use crate::meter::{Meter, Outcome};
 use crate::mux::{Accepted, Denied, Id, Open};
 use crate::packet::{Heartbeat, Transport};
 use crate::session::Session;
+use crate::spelling::Spelling;
 use crate::transport::mux::MuxSocket;
 use crate::upstream::mux::Trunk;
 use crate::upstream::{OpenError, OpenRequest, Opened, Refuser, Upstream};
@@ -171,6 +172,7 @@ fn request(open: Open, proxy: Client) -> OpenRequest {
         client: client.parse::<SocketAddr>().unwrap_or(proxy.peer),
         dialect: if is_engine { "engine.io" } else { "websocket" },
         revision: is_engine.then_some(revision.unwrap_or(Revision::V4)),
+        spelling: Spelling::default(),
         transport: if transport == "polling" { Transport::Polling } else { Transport::WebSocket },
     }
 }

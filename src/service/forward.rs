@@ -12,7 +12,6 @@ use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
 use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +24,7 @@ use super::via::Via;
 use super::{Connection, Response, headers};
 use crate::hop;
 use crate::meter::{Meter, Op};
+use crate::spelling::Spelling;
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, tunnel};
 use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream, is_login};
@@ -80,10 +80,11 @@ impl Forward {
         connection: Connection,
         route: &Route,
     ) -> Response {
-        let Connection { client, patience, pinned } = connection;
+        let Connection { client, patience, pinned, .. } = connection;
         let under_way = UnderWay::new(self.tracker.token(), patience, self.meter.clone());
         // Also `Proxy-Authorization`, which does not go further.
         let is_login = is_login(&head.headers);
+        let spelling = Spelling::of_client(&head.extensions);
         let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
         let via = route.via.then_some(&*self.via);
         let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
@@ -92,6 +93,7 @@ impl Forward {
             method: head.method,
             uri: head.uri,
             prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),
+            spelling,
             body,
             stall_timeout: route.session.stall_timeout,
             pinned,
@@ -128,9 +130,8 @@ fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
     let mut response = Response::new(Body::from(Streamed::new(body, under_way)));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
-    if let Some(reason) = head.extensions.remove::<ReasonPhrase>() {
-        response.extensions_mut().insert(reason);
-    }
+    // With its reason phrase.
+    Spelling::of_response(head.extensions).apply(response.extensions_mut());
     response
 }
 

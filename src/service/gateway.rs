@@ -13,13 +13,14 @@ use super::heads;
 use super::relayed::RelayRoute;
 use super::serving::Serving;
 use super::settings::Route;
-use super::{Client, Response};
+use super::{Connection, Response};
 use crate::bridge::{Bridge, Entry, Registry, turn_away};
 use crate::carrier::{Carrier, Revision};
 use crate::dialect::{Accepts, Dialect, Known, Op, Reject, Road};
 use crate::meter::{self, Meter};
 use crate::packet::Transport;
 use crate::session::PollRefused;
+use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::{Abort, websocket};
 
@@ -71,7 +72,7 @@ impl Gateway {
         self: &Arc<Self>,
         head: Parts,
         body: Incoming,
-        client: Client,
+        connection: &Connection,
         route: &Arc<Route>,
         cors: &Arc<CorsLayer>,
     ) -> Serving {
@@ -82,11 +83,12 @@ impl Gateway {
         }
         let (this, route, cors) = (Arc::clone(self), Arc::clone(route), Arc::clone(cors));
         if !cors.mirrors_options(&head) {
-            return this.route(head, body, client, route, cors, origin);
+            return this.route(head, body, connection, route, cors, origin);
         }
+        let connection = connection.clone();
         Serving::other(async move {
-            let Some(mut response) = this.preflight(&head, client, &route, &cors).await else {
-                return this.route(head, body, client, route, cors, origin).await;
+            let Some(mut response) = this.preflight(&head, connection.client, &route, &cors).await else {
+                return this.route(head, body, &connection, route, cors, origin).await;
             };
             this.meter.request(meter::Op::Other, response.status().as_u16());
             cors.apply(&origin, &mut response);
@@ -97,9 +99,9 @@ impl Gateway {
     /// Leads a request to its session. Its head is gone before a poll waits: one that kept it would cost 7 kB more.
     fn route(
         self: Arc<Self>,
-        head: Parts,
+        mut head: Parts,
         body: Incoming,
-        client: Client,
+        connection: &Connection,
         route: Arc<Route>,
         cors: Arc<CorsLayer>,
         origin: Asked,
@@ -137,13 +139,18 @@ impl Gateway {
                 heads::count_answer(&self.meter, op, &response);
                 Ok(response)
             }),
-            Task::Handshake(transport, carrier) => Serving::other(async move {
-                let arrival = Arrival { head, client, transport, carrier, asker };
-                let mut response = self.handshake.begin(&self, arrival, &route, &cors).await;
-                cors.apply(&origin, &mut response);
-                heads::count_answer(&self.meter, op, &response);
-                Ok(response)
-            }),
+            Task::Handshake(transport, carrier) => {
+                // Its headers are what the backend gets to see.
+                head.extensions.insert(HeadBytes(connection.heads.take_request()));
+                let client = connection.client;
+                Serving::other(async move {
+                    let arrival = Arrival { head, client, transport, carrier, asker };
+                    let mut response = self.handshake.begin(&self, arrival, &route, &cors).await;
+                    cors.apply(&origin, &mut response);
+                    heads::count_answer(&self.meter, op, &response);
+                    Ok(response)
+                })
+            }
         }
     }
 

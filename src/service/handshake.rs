@@ -21,6 +21,7 @@ use crate::dialect::{Dialect, Reject, Road};
 use crate::meter::Outcome;
 use crate::packet::Transport;
 use crate::sid::Sid;
+use crate::spelling::Spelling;
 use crate::transport::polling::{self, Asker};
 use crate::transport::{Body, websocket};
 use crate::upstream::{OpenError, OpenRequest, Protocol, Upstream};
@@ -208,6 +209,7 @@ impl Handshake {
             dialect: dialect.name(),
             transport,
             revision: (dialect.protocol() == Protocol::EngineIo).then_some(carrier.revision),
+            spelling: Spelling::of_handshake(&head.extensions),
         }
     }
 }

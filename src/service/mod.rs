@@ -33,7 +33,7 @@ pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, HeaderRules, OwnC
 pub use stack::{Handler, Shared, Stack};
 pub use via::Via;
 
-use crate::duplex::Patience;
+use crate::duplex::{Heads, Patience};
 pub(crate) use crate::transport::Response;
 use crate::upstream::Pinned;
 
@@ -46,6 +46,8 @@ pub struct Connection {
     pub patience: Patience,
     /// The backend connections on which it has logged in.
     pub pinned: Pinned,
+    /// Shows the head of the request that has just come.
+    pub heads: Heads,
 }
 
 /// Who sends the requests of a connection.

@@ -15,6 +15,7 @@ use crate::carrier::Revision;
 use crate::duplex::Patience;
 use crate::meter::Meter;
 use crate::packet::Transport;
+use crate::spelling::Spelling;
 use crate::transport::relay::{Place, Relay};
 use crate::transport::{Body, websocket};
 use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
@@ -63,12 +64,14 @@ impl RelayRoute {
             dialect: "websocket",
             transport: Transport::WebSocket,
             revision: None,
+            spelling: Spelling::of_client(&head.extensions),
         };
         let sid = fresh_sid()?;
-        let Relayed { stream, read_ahead, headers } = handshake.upstream.relay(request).await?;
+        let Relayed { stream, read_ahead, headers, spelling } = handshake.upstream.relay(request).await?;
         let mut response = Response::new(Body::default());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = headers;
+        spelling.apply(response.extensions_mut());
         response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
         response.headers_mut().insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
         let place = Place {

@@ -21,6 +21,7 @@ use super::settings::Route;
 use super::target;
 use super::via::Via;
 use super::{Connection, Response};
+use crate::spelling::HeadBytes;
 use crate::transport::Abort;
 
 /// The service of one connection: router, then the route's CORS around what serves it.
@@ -116,9 +117,11 @@ impl Service<Request<Incoming>> for Stack {
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
         patience.set_half_close(grace);
         let (client, route) = (self.connection.client, Arc::clone(route));
+        let heads = &self.connection.heads;
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
                 patience.set_half_close(self.shared.half_close_timeout.max(grace));
+                head.extensions.insert(HeadBytes(heads.take_request()));
                 let served = Arc::clone(files).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
             }
@@ -128,11 +131,12 @@ impl Service<Request<Incoming>> for Stack {
             }
             Handler::Forward(forward) => {
                 patience.set_half_close(self.shared.half_close_timeout.max(grace));
+                head.extensions.insert(HeadBytes(heads.take_request()));
                 let served = Arc::clone(forward).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
             }
         };
-        gateway.serve(head, body, client, &route, cors)
+        gateway.serve(head, body, &self.connection, &route, cors)
     }
 }
 

@@ -30,6 +30,7 @@ use crate::duplex::{Buffers, Duplex, Farewell, WebSocket};
 use crate::end::End;
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Text};
+use crate::spelling::Spelling;
 
 /// Answers a handshake (RFC 6455, section 4.2), or says what is wrong with it.
 ///
@@ -57,6 +58,7 @@ pub fn accept(
     }
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    Spelling::default().apply(response.extensions_mut());
     let answer = response.headers_mut();
     answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
     answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));

@@ -52,6 +52,7 @@ fn build_request(target: &Target, question: Question) -> Result<Request<Empty<By
     let mut head = Request::new(Empty::new());
     *head.method_mut() = method;
     *head.uri_mut() = uri;
+    request.spelling.apply(head.extensions_mut());
     let headers = head.headers_mut();
     *headers = request.headers;
     if host == Host::Upstream || !headers.contains_key(HOST) {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 use crate::duplex::{Asking, Duplex, Patience};
+use crate::spelling::Spelling;
 use crate::upstream::answer::{self, Asks, Forwarded};
 #[cfg(feature = "demo")]
 use crate::upstream::demo::Embedded;
@@ -59,6 +60,8 @@ pub struct ForwardRequest {
     pub prefix: Option<String>,
     /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
     pub headers: HeaderMap,
+    /// How the client spells the headers' names.
+    pub spelling: Spelling,
     /// The body.
     pub body: Incoming,
     /// How long the backend may take nothing of the body, and owe the rest of an answer.
@@ -104,9 +107,10 @@ impl Forwarder {
     /// # Errors
     /// There is no answer; each variant is another one to the client.
     pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
-        let ForwardRequest { method, uri, prefix, headers, body, stall_timeout, pinned, is_login } = request;
+        let ForwardRequest { method, uri, prefix, headers, spelling, body, stall_timeout, pinned, is_login } =
+            request;
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
-        let mut head = Head { method, uri, prefix, headers };
+        let mut head = Head { method, uri, prefix, headers, spelling };
         let expectation = head.prepare(&body);
         let (mut body, watch) = RequestBody::new(body, expectation);
         let mut is_again = false;
@@ -241,6 +245,7 @@ struct Head {
     uri: Uri,
     prefix: Option<String>,
     headers: HeaderMap,
+    spelling: Spelling,
 }
 
 impl Head {
@@ -273,6 +278,7 @@ impl Head {
         *request.method_mut() = self.method;
         *request.uri_mut() = uri;
         *request.headers_mut() = self.headers;
+        self.spelling.apply(request.extensions_mut());
         if host == Host::Upstream || !request.headers().contains_key(HOST) {
             request.headers_mut().insert(HOST, target.authority().clone());
         }
@@ -292,6 +298,7 @@ impl Head {
 struct Asked {
     uri: Uri,
     prefix: Option<String>,
+    spelling: Spelling,
     asks: Asks,
 }
 
@@ -300,6 +307,7 @@ impl Asked {
         Self {
             uri: head.uri.clone(),
             prefix: head.prefix.clone(),
+            spelling: head.spelling.clone(),
             asks: match head.method {
                 Method::HEAD => Asks::Head,
                 _ if head.headers.contains_key(UPGRADE) => Asks::Upgrade,
@@ -311,8 +319,8 @@ impl Asked {
     /// Takes a request apart that was not written.
     fn again(self, request: Request<RequestBody>) -> (Head, RequestBody) {
         let (parts, body) = request.into_parts();
-        let Self { uri, prefix, .. } = self;
-        (Head { method: parts.method, uri, prefix, headers: parts.headers }, body)
+        let Self { uri, prefix, spelling, .. } = self;
+        (Head { method: parts.method, uri, prefix, headers: parts.headers, spelling }, body)
     }
 }
 

@@ -27,6 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::duplex::{Asking, Buffers, Duplex, Stalled};
 use crate::hop;
+use crate::spelling::Spelling;
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
@@ -86,7 +87,8 @@ pub(super) async fn shake_for(
         let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
         let mut headers = std::mem::take(response.headers_mut());
         headers::keep_of_refusal(&mut headers);
-        Ok(Relayed { stream, read_ahead, headers })
+        let spelling = Spelling::of_response(std::mem::take(response.extensions_mut()));
+        Ok(Relayed { stream, read_ahead, headers, spelling })
     };
     alongside(connection.with_upgrades(), work).await
 }
@@ -98,6 +100,7 @@ pub(super) type Connection =
 pub(super) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(hop::HEADER_MAX).max_header_size(hop::HEADER_MAX).max_headers(hop::LINES_MAX);
+    builder.title_case_headers(true).preserve_header_case(true);
     builder
 }
 
@@ -167,6 +170,7 @@ fn build_request(
     let uri = target.uri_for(&request, query)?;
     let mut head = Request::new(Empty::new());
     *head.uri_mut() = uri;
+    request.spelling.apply(head.extensions_mut());
     let headers = head.headers_mut();
     *headers = request.headers;
     if host == Host::Upstream || !headers.contains_key(HOST) {

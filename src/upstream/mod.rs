@@ -49,6 +49,7 @@ use crate::meter::Dials;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
+use crate::spelling::Spelling;
 use crate::tls::TlsError;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
@@ -150,6 +151,8 @@ pub struct Relayed {
     pub read_ahead: Bytes,
     /// The headers of its 101, less those about the hop.
     pub headers: HeaderMap,
+    /// How it spells their names.
+    pub spelling: Spelling,
 }
 /// The future of [`Upstream::ask`].
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send + 'a>>;
@@ -175,6 +178,8 @@ pub struct OpenRequest {
     pub transport: Transport,
     /// The revision of Engine.IO that it speaks, if it speaks it.
     pub revision: Option<Revision>,
+    /// How the client spells the headers' names.
+    pub spelling: Spelling,
 }
 
 /// What the backend said when it accepted.

@@ -131,6 +131,7 @@ mod tests {
             headers: HeaderMap::new(),
             client: SocketAddr::from(([127, 0, 0, 1], 1)),
             revision: None,
+            spelling: crate::spelling::Spelling::default(),
         };
         let target = Target::new(&url.parse().unwrap()).unwrap();
         target.uri_for(&request, own_query)

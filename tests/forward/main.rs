@@ -15,6 +15,7 @@ mod heads;
 mod log;
 mod pool;
 mod site;
+mod spelling;
 mod stalls;
 mod statuses;
 #[path = "../wire/support/mod.rs"]

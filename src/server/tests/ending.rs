@@ -26,7 +26,7 @@ async fn an_end_lets_a_parked_request_be_answered_and_then_closes() {
     assert!(!server.tracker.is_empty(), "the parked request is waited for");
     parked.release.notify_waiters();
     let answer = client.rest().await;
-    assert!(answer.contains("\r\nconnection: close\r\n") && answer.ends_with("parked"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n") && answer.ends_with("parked"), "{answer}");
     server.ended().await;
 }
 

@@ -111,10 +111,10 @@ async fn an_answer_of_each_kind_is_as_it_would_be_at_once() {
         let mut client = server.connect().await;
         let asked = "GET /none HTTP/1.1\r\nhost: x\r\nconnection: Keep-Alive\r\n\r\n";
         let none = client.ask(asked).await;
-        assert!(none.starts_with("HTTP/1.1 204 No Content\r\ndate: "), "{none}");
+        assert!(none.starts_with("HTTP/1.1 204 No Content\r\nDate: "), "{none}");
         client.write("HEAD /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         let head = client.rest().await;
-        assert!(head.contains("content-length: 2\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(head.contains("Content-Length: 2\r\n") && head.ends_with("\r\n\r\n"), "{head}");
     }
 }
 

@@ -146,7 +146,8 @@ impl Upstream for Mux {
 }
 
 fn question(request: OpenRequest) -> Open {
-    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport, revision } = request;
+    let OpenRequest { prefix, path, query, mut headers, client, dialect, transport, revision, spelling: _ } =
+        request;
     let offer = headers.remove(SEC_WEBSOCKET_PROTOCOL);
     let protocols = offer.as_ref().and_then(|offer| offer.to_str().ok()).map(|offer| {
         offer.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()

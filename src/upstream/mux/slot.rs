@@ -16,6 +16,7 @@ use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
 use crate::mux::{Hello, Profile, Side};
 use crate::packet::{Closing, Transport};
+use crate::spelling::Spelling;
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::{Host, OpenError, OpenRequest, Settings};
@@ -241,6 +242,7 @@ impl Slot {
             dialect: "mux",
             transport: Transport::WebSocket,
             revision: None,
+            spelling: Spelling::default(),
         };
         let terms = Terms {
             host: Host::Upstream,

@@ -29,9 +29,9 @@ async fn a_question_is_put_as_a_polling_client_would() {
     assert_eq!((answer.status, answer.body.len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(answer.headers["x-tea"], "1");
     assert!(head.starts_with("OPTIONS /socket.io/?room=7&EIO=4&transport=polling HTTP/1.1\r\n"), "{head}");
-    assert!(head.contains("\r\norigin: https://a.example\r\n"), "{head}");
-    assert!(head.contains("\r\nhost: chat.example.org\r\n"), "{head}");
-    assert!(head.contains("\r\nconnection: close\r\n") && !head.contains("upgrade"), "{head}");
+    assert!(head.contains("\r\nOrigin: https://a.example\r\n"), "{head}");
+    assert!(head.contains("\r\nHost: chat.example.org\r\n"), "{head}");
+    assert!(head.contains("\r\nConnection: close\r\n") && !head.contains("Upgrade"), "{head}");
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_question_names_the_urls_host_where_the_settings_say_so() {
     let (listener, settings) = listen(Kind::EngineIo).await;
     let settings = Settings { host: Host::Upstream, ..settings };
     let (_, head) = ask(&settings, &listener, b"HTTP/1.1 204 No Content\r\n\r\n").await;
-    assert!(head.contains(&format!("\r\nhost: {}\r\n", listener.local_addr().unwrap())), "{head}");
+    assert!(head.contains(&format!("\r\nHost: {}\r\n", listener.local_addr().unwrap())), "{head}");
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ fn request() -> OpenRequest {
         headers: HeaderMap::new(),
         client: SocketAddr::from(([127, 0, 0, 1], 1)),
         revision: None,
+        spelling: crate::spelling::Spelling::default(),
     }
 }
 

@@ -26,8 +26,10 @@ async fn accept_raw(listener: &TcpListener, lines: &str) -> (String, TcpStream) 
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let (_, value) =
-        head.lines().filter_map(|line| line.split_once(": ")).find(|(found, _)| *found == name)?;
+    let (_, value) = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))?;
     Some(value)
 }
 

@@ -1,0 +1,220 @@
+//! The heads of requests and responses as they pass below hyper, which knows the names in them in lower case alone.
+//!
+//! hyper can keep a spelling and write one, but at a cost for every request and every name that a poll must not pay. So the
+//! bytes of a request's head are kept while it is read, for a service that forwards them; and the names in a response's
+//! head are written `Like-This` as it goes out.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use memchr::memchr;
+use tokio::io::AsyncWrite as _;
+
+use super::Duplex;
+
+/// What a server and the stream below hyper tell each other of heads.
+#[derive(Clone, Default, Debug)]
+pub struct Heads(Arc<Mutex<State>>);
+
+#[derive(Default, Debug)]
+struct State {
+    /// What has been read of a request's head, perhaps with some of the body behind it.
+    request: Vec<u8>,
+    /// The request is being served: what comes now is its body, or the next request ahead of time.
+    is_served: bool,
+    /// What is written next begins with the head of a response whose names are to be spelled.
+    spells: bool,
+}
+
+impl Heads {
+    /// Takes the bytes with which a request's head came. They are there while the service is called, and not after it; and
+    /// none of a request that came while the one before it was being served.
+    pub fn take_request(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state().request)
+    }
+
+    /// The service has been called: what comes now is no head.
+    pub fn end_request(&self) {
+        let mut state = self.state();
+        state.request = Vec::new();
+        state.is_served = true;
+    }
+
+    /// The request has been answered, or is gone: what comes now begins with a head.
+    pub fn await_request(&self) {
+        self.state().is_served = false;
+    }
+
+    /// Spells the names in the head of the response that is written next. Nothing else may wait to be written before it.
+    pub fn spell_response(&self) {
+        self.state().spells = true;
+    }
+
+    pub(super) fn note_read(&self, bytes: &[u8]) {
+        let mut state = self.state();
+        // A head that is longer is refused.
+        if !state.is_served && state.request.len() < HEAD_LEN_MAX {
+            state.request.extend_from_slice(bytes);
+        }
+    }
+
+    fn take_spells(&self) -> bool {
+        std::mem::take(&mut self.state().spells)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes to a stream, and spells the names in heads.
+#[derive(Default, Debug)]
+pub(super) struct Speller {
+    /// What is written in the place of as many bytes: the rest of a head of which the stream has taken a part.
+    rest: Vec<u8>,
+}
+
+impl Speller {
+    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does.
+    pub(super) fn poll_write(
+        &mut self,
+        duplex: &mut Duplex,
+        heads: &Heads,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return self.poll_write_spelled(duplex, &rest, cx, bufs);
+        }
+        if !heads.take_spells() {
+            return Pin::new(duplex).poll_write_vectored(cx, bufs);
+        }
+        let first = bufs.first().map_or(&[][..], |buf| buf);
+        let mut room = [0; ROOM_LEN];
+        if let Some(head) = room.get_mut(..first.len()) {
+            head.copy_from_slice(first);
+            self.poll_write_spelled(duplex, spelled(head), cx, bufs)
+        } else {
+            self.poll_write_spelled(duplex, spelled(&mut first.to_vec()), cx, bufs)
+        }
+    }
+
+    /// Writes `head` in the place of as many bytes.
+    fn poll_write_spelled(
+        &mut self,
+        duplex: &mut Duplex,
+        head: &[u8],
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let [first, second] = [0, 1].map(|at| bufs.get(at).map_or(&[][..], |buf| buf));
+        let behind = first.get(head.len()..).unwrap_or_default();
+        let pieces = [IoSlice::new(head), IoSlice::new(behind), IoSlice::new(second)];
+        let written = Pin::new(duplex).poll_write_vectored(cx, &pieces);
+        let taken = if let Poll::Ready(Ok(taken)) = written { taken } else { 0 };
+        if taken < head.len() {
+            self.rest = head[taken..].to_vec();
+        }
+        written
+    }
+}
+
+/// The head at the beginning of `bytes`, with its names spelled; nothing if there is no end to it.
+fn spelled(bytes: &mut [u8]) -> &[u8] {
+    // The first line has no name.
+    let mut start = memchr(b'\n', bytes).map_or(bytes.len(), |len| len + 1);
+    while let Some(len) = memchr(b'\n', &bytes[start..]) {
+        let line = &mut bytes[start..=start + len];
+        start += len + 1;
+        if line == b"\r\n" {
+            return &bytes[..start];
+        }
+        let mut begins = true;
+        for byte in line.iter_mut().take_while(|byte| **byte != b':') {
+            if begins {
+                byte.make_ascii_uppercase();
+            }
+            begins = *byte == b'-';
+        }
+    }
+    &[]
+}
+
+/// As hyper has it.
+const HEAD_LEN_MAX: usize = 64 << 10;
+/// Room for the head of an answer to a poll.
+const ROOM_LEN: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::{AsyncReadExt as _, duplex};
+
+    use super::*;
+
+    const HEAD: &[u8] = b"HTTP/1.1 200 fine-by-me\r\ncontent-type: a-b\r\nx-own: c\r\nDate: d\r\n\r\n";
+    const SPELLED: &[u8] = b"HTTP/1.1 200 fine-by-me\r\nContent-Type: a-b\r\nX-Own: c\r\nDate: d\r\n\r\n";
+    const BODY: &[u8] = b"a\r\nname: b\r\n\r\n";
+
+    /// What comes out of a stream that takes `room` bytes at a time.
+    async fn passed(head: &[u8], room: usize, spells: bool) -> Vec<u8> {
+        let (ours, mut theirs) = duplex(room);
+        let (mut stream, heads, mut speller) = (Duplex::from(ours), Heads::default(), Speller::default());
+        if spells {
+            heads.spell_response();
+        }
+        let all = [head, BODY].concat();
+        let writing = async move {
+            let mut at = 0;
+            while at < all.len() {
+                let (head, body) = all.split_at(at.max(head.len()));
+                let bufs = [IoSlice::new(&head[at..]), IoSlice::new(body)];
+                let bufs = if at < head.len() { &bufs[..] } else { &bufs[1..] };
+                at += poll_fn(|cx| speller.poll_write(&mut stream, &heads, cx, bufs)).await.unwrap();
+            }
+        };
+        let mut read = Vec::new();
+        tokio::join!(writing, theirs.read_to_end(&mut read)).1.unwrap();
+        read
+    }
+
+    #[tokio::test]
+    async fn names_are_spelled_in_the_head_and_nowhere_else() {
+        for room in 1..200 {
+            assert_eq!(passed(HEAD, room, true).await, [SPELLED, BODY].concat(), "{room}");
+            assert_eq!(passed(HEAD, room, false).await, [HEAD, BODY].concat(), "{room}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_of_any_length_is_spelled() {
+        let long = format!("HTTP/1.1 200 OK\r\nset-cookie: {}\r\n\r\n", "x".repeat(2 * ROOM_LEN));
+        let spelled = long.replace("set-cookie", "Set-Cookie");
+        assert_eq!(passed(long.as_bytes(), 100, true).await, [spelled.as_bytes(), BODY].concat());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_head_stays_as_it_is() {
+        for bytes in [&b"name: value\r\nother: value"[..], b"x", b"\r\n", b"\r\n\r"] {
+            assert_eq!(passed(bytes, 3, true).await, [bytes, BODY].concat());
+        }
+    }
+
+    #[test]
+    fn a_requests_head_is_kept_until_the_service_has_been_called() {
+        let heads = Heads::default();
+        heads.note_read(b"GET / HTTP/1.1\r\n");
+        heads.note_read(b"\r\n");
+        assert_eq!(heads.take_request(), b"GET / HTTP/1.1\r\n\r\n");
+        heads.end_request();
+        heads.note_read(b"body");
+        assert_eq!(heads.take_request(), b"");
+        heads.await_request();
+        heads.note_read(b"GET");
+        assert_eq!(heads.take_request(), b"GET");
+    }
+}

@@ -104,6 +104,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
     let policy = Policy {
         hang_up: HangUp::Ends,
         pinger: Pinger::Server,
+        crossing: Duration::from_millis(1),
         companion: None,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],

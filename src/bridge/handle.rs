@@ -125,6 +125,9 @@ impl Bridge {
         let now = clock_now();
         let mut driver = self.lock();
         driver.catch_up(now);
+        if driver.session.reads_probe_first() {
+            driver.drive_inline();
+        }
         let parked = driver.session.handle_poll(now);
         if parked.is_ok() {
             driver.parked = Some(sender);
@@ -164,6 +167,7 @@ impl Bridge {
         let mut driver = self.lock();
         driver.catch_up(now);
         if let Err(ProbeRefused) = driver.session.handle_probe_opened(now) {
+            driver.drive_inline();
             drop(driver);
             self.info.meter.upgrade(UpgradeOutcome::Failed);
             return Err(socket);

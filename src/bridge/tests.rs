@@ -72,6 +72,7 @@ impl Stage {
         let policy = Policy {
             hang_up: self.hang_up,
             pinger: Pinger::Server,
+            crossing: Duration::from_millis(1),
             companion: None,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],

@@ -3,6 +3,8 @@
 //! It is spoken frame by frame only where a client can't be left to its backend: behind a shared upstream, or where the route
 //! says so.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
@@ -33,6 +35,7 @@ impl Dialect for WebSocket {
         Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
+            crossing: Duration::ZERO,
             companion: None,
             goodbye_waiting: &[],
             goodbye_late: &[],

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::End;
 use super::Transport;
 use super::policy::Pinger;
-use super::state::{Event, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
+use super::state::{Event, Leaving, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
 use crate::packet::{Closing, Message, Packet, Text};
 
 impl Session {
@@ -21,6 +21,7 @@ impl Session {
 
     /// The link is over: the client is told behind everything that came before.
     pub fn handle_upstream_closed(&mut self, closing: Closing, now: Instant) {
+        let leaves = self.leaving.is_some();
         match self.phase {
             Phase::Open => {
                 let deadline = now + self.settings.close_timeout;
@@ -32,6 +33,9 @@ impl Session {
                 self.phase = Phase::Over;
             }
             Phase::Closing { .. } | Phase::Over => {}
+        }
+        if leaves {
+            self.end(End::ClientClosed, now);
         }
     }
 
@@ -57,6 +61,7 @@ impl Session {
     /// The proxy is being stopped: both sides say what they have to say, and the client is told at the first quiet moment
     /// within `patience`.
     pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
+        self.leave(now);
         let until = now + patience;
         match &mut self.phase {
             Phase::Open => {
@@ -118,6 +123,8 @@ impl Session {
                     self.inbox.ahead = self.handle_client_packet(packet, Transport::Polling, now);
                 }
                 Some(Err(_)) => self.end(End::ParseError, now),
+                // The POST that says goodbye is not answered before that is judged.
+                None if self.leaving.is_some() => return,
                 None => return self.finish_inbox(now),
             }
         }
@@ -177,10 +184,28 @@ impl Session {
             Packet::Pong(_) if self.policy.pinger == Pinger::Client => self.end(End::ParseError, now),
             Packet::Ping(_) => self.answer_beat(now),
             // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
-            Packet::Close if transport == Transport::Polling => self.end(End::ClientClosed, now),
+            Packet::Close if transport == Transport::Polling => self.handle_goodbye(now),
             Packet::Close | Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {}
         }
         None
+    }
+
+    /// A polling client says goodbye. It may have sent a poll before that, which then gets its answer, as from a server
+    /// that takes one request after the other.
+    fn handle_goodbye(&mut self, now: Instant) {
+        self.inbox.rest = None;
+        self.leaving = Some(Leaving { look_at: now + self.policy.crossing, looks: LOOKS });
+        let may_poll = self.transport == Transport::Polling && !self.is_parked() && !self.is_ended();
+        if !may_poll || self.policy.crossing.is_zero() {
+            self.leave(now);
+        }
+    }
+
+    /// The client that has said goodbye is gone.
+    pub(super) fn leave(&mut self, now: Instant) {
+        if self.leaving.take().is_some() {
+            self.end(End::ClientClosed, now);
+        }
     }
 
     /// Answers a client's ping, whose text is echoed for a probe only. One that fetches no answers gets no more of them.
@@ -222,6 +247,7 @@ impl Session {
         if self.is_ended() {
             return;
         }
+        self.leaving = None;
         if self.is_parked() {
             match end {
                 End::ClientClosed => self.answer(vec![Packet::Noop]),
@@ -270,3 +296,5 @@ impl Session {
 /// More than a backend near by needs for its answer, and not the period of anything: what a client sends each 50 ms would
 /// come just when 50 ms of quiet are over.
 const QUIET: Duration = Duration::from_millis(70);
+/// Behind the first.
+const LOOKS: u8 = 2;

@@ -14,6 +14,7 @@ impl Session {
     /// # Errors
     /// It is to be closed: another one probes already, or the client is on a WebSocket, or the session is over.
     pub fn handle_probe_opened(&mut self, now: Instant) -> Result<(), ProbeRefused> {
+        self.leave(now);
         self.handle_timeout(now);
         if self.transport == Transport::WebSocket || self.upgrade.is_some() || self.is_ended() {
             return Err(ProbeRefused);

@@ -11,6 +11,9 @@ pub struct Policy {
     pub hang_up: HangUp,
     /// Who asks whether the other lives.
     pub pinger: Pinger,
+    /// How long a client's goodbye waits, a few times, for the poll that it sent before it: two requests on two connections may
+    /// be taken in the other order. Where it is not zero, a poll waits for what a candidate brought before it, too.
+    pub crossing: Duration,
     /// What may stand behind the open packet in a handshake's answer; nothing else does.
     pub companion: Option<Companion>,
     /// What ends a poll when the session ends and the poll was waiting for it.

@@ -24,6 +24,7 @@ impl Session {
         let echoes = self.last_push.map(|pushed| pushed + self.settings.linger);
         let held_until = self.greets_by.take().or(echoes).filter(|until| now < *until);
         self.poll = PollSlot::Parked { held_until };
+        self.leave(now);
         self.release_held(now);
         Ok(())
     }
@@ -68,6 +69,7 @@ impl Session {
     /// # Errors
     /// It is not read; after an overlap the session is over.
     pub fn handle_push_begun(&mut self, now: Instant) -> Result<(), PushRefused> {
+        self.leave(now);
         self.admit(now)?;
         if self.push != PushSlot::Idle {
             self.end(End::Overlap, now);

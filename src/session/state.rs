@@ -43,6 +43,8 @@ pub struct Session {
     pub(super) inbox_since: Option<Instant>,
     /// Until when the handshake is held, unless the backend speaks before.
     pub(super) greets_by: Option<Instant>,
+    /// The client has said goodbye, and is gone unless a poll comes before.
+    pub(super) leaving: Option<Leaving>,
     pub(super) last_push: Option<Instant>,
     pub(super) last_upstream: Option<Instant>,
     pub(super) events: VecDeque<Event>,
@@ -86,6 +88,15 @@ pub(super) enum PushSlot {
     Late {
         at: Instant,
     },
+}
+
+/// A goodbye that has not been judged. It is looked at several times, not once when all that time is over: a process that
+/// was put aside for so long wakes up to the end of the wait and to the poll together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaving {
+    pub(super) look_at: Instant,
+    /// How many looks follow that one.
+    pub(super) looks: u8,
 }
 
 /// The backend is not being read, because the client is slower than the backend.
@@ -184,6 +195,7 @@ impl Session {
                 .companion
                 .filter(|_| !linger.is_zero())
                 .map(|companion| now + companion.patience),
+            leaving: None,
             last_push: None,
             last_upstream: None,
             // Mostly one at a time: the first push would make room for four.
@@ -232,6 +244,11 @@ impl Session {
     /// When the oldest message of the last [`Event::Answer`] came from the backend.
     pub const fn oldest_answered(&self) -> Option<Instant> {
         self.answered_since
+    }
+
+    /// Returns whether what the candidate brought is to be read before a poll is judged: it may have come before it.
+    pub fn reads_probe_first(&self) -> bool {
+        self.upgrade.is_some() && !self.policy.crossing.is_zero()
     }
 
     /// Whether a poll is parked.
@@ -294,7 +311,10 @@ impl Session {
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
         // A client that is gone has a deadline of its own for what it left.
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
-        [phase, late, upgrade, linger, paused, inbox].into_iter().flatten().min()
+        [phase, late, self.leaving.map(|leaving| leaving.look_at), upgrade, linger, paused, inbox]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }
 

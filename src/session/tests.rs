@@ -23,6 +23,7 @@ fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
         pinger: Pinger::Server,
+        crossing: MS,
         companion: None,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],

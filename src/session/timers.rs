@@ -10,6 +10,14 @@ use crate::packet::{Packet, Text};
 impl Session {
     /// Does what is due at `now`; harmless when nothing is.
     pub fn handle_timeout(&mut self, now: Instant) {
+        match &mut self.leaving {
+            Some(leaving) if now >= leaving.look_at && leaving.looks > 0 => {
+                leaving.looks -= 1;
+                leaving.look_at = now + self.policy.crossing;
+            }
+            Some(leaving) if now >= leaving.look_at => self.leave(now),
+            Some(_) | None => {}
+        }
         match &mut self.phase {
             Phase::Open => self.keep_time(now),
             Phase::Closing { end, deadline, .. } if now >= *deadline => {

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use crate::support::http::Client;
 use crate::support::world::Excluded;
 use crate::support::{QUIET, SOON, Setup, World, ms, patiently};
 
@@ -218,6 +219,37 @@ fn a_closed_session_that_nobody_fetches_is_given_up() {
         poller.assert_gone();
         world.assert_sessions(0);
     });
+}
+
+/// Without a pause between them, on two connections, they often meet in the other order inside a proxy.
+#[test]
+fn a_goodbye_is_judged_behind_the_poll_that_was_sent_before_it() {
+    let world = World::new(Setup::new());
+    for fresh in [false, true] {
+        for _ in 0..100 {
+            let (mut poller, peer) = world.poller();
+            if fresh {
+                (poller.gets, poller.posts) = (Client::connect(world.addr), Client::connect(world.addr));
+            }
+            let target = poller.target();
+            poller.gets.send_get(&target);
+            poller.posts.send_post(&target, b"1");
+            poller.assert_parked_gets("6");
+            poller.posts.answer().assert(200, "ok");
+            peer.assert_closed();
+        }
+    }
+}
+
+#[test]
+fn a_poll_is_judged_behind_the_upgrade_that_was_sent_before_it() {
+    let world = World::new(Setup::new());
+    for _ in 0..100 {
+        let (mut poller, _peer) = world.poller();
+        let mut socket = poller.probe();
+        socket.send("5");
+        poller.get().assert(400, r#"{"code":3,"message":"Bad request"}"#);
+    }
 }
 
 #[test]

@@ -59,6 +59,17 @@ async fn every_poll_of_the_window_is_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_is_judged_behind_the_upgrade_that_came_before_it() {
+    let (bridge, _link, client) = candidate(&mut Stage::new(HangUp::Ends)).await;
+    client.send(Ok(probe()));
+    assert_eq!(client.next().await, Some(probed()));
+    client.send(Ok(Packet::Upgrade));
+    // The session's task has not run yet.
+    assert_eq!(bridge.poll().unwrap_err(), PollRefused::WrongTransport);
+    assert_eq!(bridge.transport(), Transport::WebSocket);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_answer_to_a_probe_comes_as_soon_as_there_is_room() {
     let (_bridge, _link, client) = candidate(&mut Stage::new(HangUp::Ends)).await;
     client.jam();

@@ -37,6 +37,7 @@ impl Dialect for EngineIo {
         let v4 = Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
+            crossing: CROSSING,
             companion: None,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],
@@ -130,6 +131,8 @@ impl Dialect for EngineIo {
     }
 }
 
+/// A poll that its client has sent is taken sooner; and a goodbye without one is in no hurry.
+const CROSSING: Duration = Duration::from_millis(4);
 /// A server of Socket.IO 2 connects its client to the root in the handshake's answer (`initialPacket` in its source). The
 /// patience is more than such a backend needs on a busy machine, and less than the round trip that it saves.
 const CONNECTED: Companion = Companion {

@@ -23,8 +23,44 @@ fn messages_before_a_goodbye_are_handed_over_and_those_behind_it_are_not() {
     let mut rig = Rig::polling();
     rig.push(vec![message("a"), message("b"), Packet::Close, message("c")]);
     assert_eq!(rig.taken(), messages(&["a", "b"]));
-    assert_eq!(rig.events(), [Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)]);
     assert!(!rig.session.has_for_link());
+    assert_eq!(rig.pass(2 * MS), [], "a poll may have been sent before it");
+    assert_eq!(rig.pass(MS), [Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)]);
+}
+
+#[test]
+fn a_goodbye_that_overtook_its_clients_poll_is_judged_behind_it() {
+    let mut rig = Rig::polling();
+    assert_eq!(rig.push(vec![Packet::Close]), []);
+    let gone =
+        [answer(&[Packet::Noop]), Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)];
+    assert_eq!(rig.poll(), gone, "as if the poll had come first");
+    assert!(rig.session.is_over());
+    // However late the look at the clock is: the process may have slept.
+    let mut rig = Rig::polling();
+    rig.push(vec![Packet::Close]);
+    rig.now += 1000 * MS;
+    assert_eq!(rig.poll(), gone);
+}
+
+#[test]
+fn nothing_else_waits_with_a_goodbye() {
+    for next in ["a POST", "a probe", "the backend's end", "a broken link", "a drain"] {
+        let mut rig = Rig::polling();
+        rig.push(vec![Packet::Close]);
+        match next {
+            "a POST" => assert_eq!(rig.session.handle_push_begun(rig.now), Err(PushRefused::Over)),
+            "a probe" => assert_eq!(rig.session.handle_probe_opened(rig.now), Err(ProbeRefused)),
+            "the backend's end" => rig.session.handle_upstream_closed(Closing::default(), rig.now),
+            "a broken link" => {
+                rig.session.handle_link_broken(rig.now);
+                rig.session.handle_upstream_closed(Closing::default(), rig.now);
+            }
+            _ => rig.session.handle_drain(5000 * MS, rig.now),
+        }
+        assert!(rig.events().contains(&Event::Ended(End::ClientClosed)), "{next}");
+        assert!(rig.session.is_over(), "{next}");
+    }
 }
 
 #[test]

@@ -245,9 +245,9 @@ fn a_backend_that_takes_nothing_for_too_long_loses_its_session_and_its_client_he
 
 #[test]
 fn relayed_ends_may_be_silent_and_slow() {
-    let Some(world) = world(Setup::sockets().route("stall_timeout = \"300ms\"")) else { return };
+    let Some(world) = world(Setup::sockets().route("stall_timeout = \"1s\"")) else { return };
     let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
-    thread::sleep(ms(700));
+    thread::sleep(ms(1500));
     let line = peer.line().clone();
     let sender = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 20 << 20, SOON));
     for _ in 0..10 {

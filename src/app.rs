@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::{Config, Log, Source};
+use crate::descriptors;
 use crate::dialect;
 use crate::drain::{Drain, end_sessions};
 use crate::meter::{Listener, Metrics};
@@ -28,6 +29,7 @@ use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
 pub fn run(config: Config, source: &Source) -> ExitCode {
     start_log(&config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
+    raise_limit(config.server.max_sessions);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
@@ -65,7 +67,7 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
     metrics.sessions_limit(config.server.max_sessions);
     let public = Server::bind(&config.server).await.context("[server]")?;
     let admin_settings = Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() };
-    let admin = Server::bind(&admin_settings).await.context("[admin]")?;
+    let admin = Server::bind(&admin_settings).await.context("[admin]")?.with_reserve();
 
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
@@ -294,6 +296,21 @@ fn start_log(log: &Log) {
     };
 }
 
+/// Warns where there will be too few descriptors.
+fn raise_limit(max_sessions: usize) {
+    match descriptors::raise_limit() {
+        Ok(limit) if limit / DESCRIPTORS_EACH < max_sessions as u64 => {
+            tracing::warn!(
+                limit,
+                max_sessions,
+                "too few file descriptors: a session takes up to {DESCRIPTORS_EACH}"
+            );
+        }
+        Ok(limit) => tracing::debug!(limit, "file descriptors"),
+        Err(error) => tracing::warn!(%error, "it is not known how many files may be open"),
+    }
+}
+
 /// Prints why, with the whole chain of causes.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _unread = writeln!(io::stderr(), "polliwog: {error:#}");
@@ -305,6 +322,8 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
+/// A polling client's two connections, the one that it upgrades to, and the backend's.
+const DESCRIPTORS_EACH: u64 = 4;
 /// The dialect of routes that forward.
 const HTTP: &str = "http";
 /// The dialect of routes that other proxies bring their sessions on.

@@ -32,6 +32,7 @@ pub use self::heads::Heads;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 pub use self::tracked::{Tracked, Unflushed};
+use crate::descriptors;
 
 /// What can carry bytes both ways.
 ///
@@ -115,6 +116,8 @@ impl Duplex {
         let limit = |patience: &Patience| match stopped {
             // What is a body may be held up for as long, and whoever holds it up is to blame first.
             Ahead::Full => 2 * patience.limit(),
+            // Who only listens is the first to make room.
+            Ahead::End if descriptors::are_scarce() => Duration::ZERO,
             Ahead::End => patience.half_close(),
         };
         self.patience.as_ref().map(limit).unwrap_or_default()

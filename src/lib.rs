@@ -11,6 +11,7 @@ pub mod cli;
 pub mod close;
 pub mod codec;
 pub mod config;
+pub mod descriptors;
 pub mod dialect;
 mod dots;
 pub mod drain;

@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 10] = [
         "chain",
         "units",
         "tls",
+        "descriptors",
         "duplex",
         "spelling",
         "close",

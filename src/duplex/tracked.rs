@@ -158,7 +158,7 @@ impl AsyncWrite for Tracked {
 }
 
 /// How soon an end is noticed behind more bytes than are read ahead.
-const LOOK_PACE: Duration = Duration::from_millis(500);
+const LOOK_PACE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {

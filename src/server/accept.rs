@@ -13,6 +13,7 @@ use tracing::{debug, error, warn};
 
 use super::Signals;
 use super::connection::Ending;
+use crate::descriptors;
 use crate::meter::Connections;
 
 /// A listener at work.
@@ -23,6 +24,8 @@ pub(super) struct Accepting {
     pub(super) signals: Signals,
     pub(super) ending: Ending,
     pub(super) connections: Connections,
+    /// Whether it may use the descriptors that are kept in reserve.
+    pub(super) has_reserve: bool,
 }
 
 impl Accepting {
@@ -59,7 +62,7 @@ impl Accepting {
                     report(ended);
                     continue;
                 }
-                accepted = self.listener.accept() => accepted,
+                accepted = self.next() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -79,6 +82,18 @@ impl Accepting {
                 }
             }
         }
+    }
+
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        if self.has_reserve {
+            return self.listener.accept().await;
+        }
+        // Whom there is no descriptor for waits with the system, and is served when there is.
+        descriptors::check()?;
+        let (stream, peer) = self.listener.accept().await?;
+        // One that was given in between is used for all that: the next one waits.
+        let _ = descriptors::admit(&stream);
+        Ok((stream, peer))
     }
 
     async fn told_to_stop(&self) {

@@ -32,6 +32,7 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
     connecting: Connecting,
+    has_reserve: bool,
 }
 
 impl Server {
@@ -53,7 +54,13 @@ impl Server {
             addresses.push(listener.local_addr().map_err(at)?);
             listeners.push(listener);
         }
-        Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings) })
+        Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings), has_reserve: false })
+    }
+
+    /// The same server, which may use the [`descriptors`](crate::descriptors) that all others leave free.
+    #[must_use]
+    pub fn with_reserve(self) -> Self {
+        Self { has_reserve: true, ..self }
     }
 
     /// The addresses in the order of the settings, with the ports that were taken for port 0.
@@ -98,6 +105,7 @@ impl Server {
                 signals: signals.clone(),
                 ending: ending.clone(),
                 connections: connections.clone(),
+                has_reserve: self.has_reserve,
             };
             tracker.spawn(vital.guard("an accept loop", accepting.run(start)));
         }

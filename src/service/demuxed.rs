@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::begun::MAX_PAYLOAD;
-use super::handshake::{HEADER_TOO_LARGE, fresh_sid};
+use super::handshake::{HEADER_TOO_LARGE, NO_DESCRIPTOR, fresh_sid};
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::via::Via;
@@ -199,6 +199,7 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
             (Outcome::Refused, Denied { status, reason, headers, engine_io: refused.by == Refuser::EngineIo })
         }
         OpenError::Down(_) => (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
+        OpenError::NoDescriptor(_) => (Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, NO_DESCRIPTOR)),
         OpenError::NoRandomness(_) => {
             (Outcome::Failed, say(StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n"))
         }

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
 use super::gateway::take_upgrade;
-use super::handshake::{HEADER_TOO_LARGE, NO_RANDOMNESS, plain};
+use super::handshake::{HEADER_TOO_LARGE, NO_RANDOMNESS, no_descriptor, plain};
 use super::headers::Onward;
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
@@ -155,6 +155,7 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
             tracing::warn!(route = route.path, %error, "a response cannot be passed on");
             (StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE)
         }
+        ForwardError::Upstream(OpenError::NoDescriptor(_)) => return no_descriptor(),
         ForwardError::Upstream(OpenError::NoRandomness(_)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS)
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{RETRY_AFTER, SET_COOKIE};
+use http::header::{CONNECTION, RETRY_AFTER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ipnet::IpNet;
@@ -239,6 +239,7 @@ pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &R
         | OpenError::Slow(_)
         | OpenError::Protocol(_)
         | OpenError::HeaderTooLarge
+        | OpenError::NoDescriptor(_)
         | OpenError::NoRandomness(_) => unreached(&error, route),
     }
 }
@@ -257,11 +258,19 @@ pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response)
             tracing::warn!(route = route.path, %error, "a response cannot be passed on");
             (Outcome::Down, plain(StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE))
         }
+        OpenError::NoDescriptor(_) => (Outcome::Full, no_descriptor()),
         OpenError::NoRandomness(error) => {
             tracing::error!(route = route.path, %error, "the system gives no randomness");
             (Outcome::Failed, plain(StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS))
         }
     }
+}
+
+/// The answer where this process can open no connection. It gives its own back.
+pub(super) fn no_descriptor() -> Response {
+    let mut response = unavailable(NO_DESCRIPTOR);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 pub(super) fn unavailable(text: &'static str) -> Response {
@@ -292,6 +301,7 @@ pub(super) const HEADER_TOO_LARGE: &str =
 /// What a client hears where an id or a key cannot be made.
 pub(super) const NO_RANDOMNESS: &str = "no randomness\n";
 /// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
+pub(super) const NO_DESCRIPTOR: &str = "this proxy has no file descriptor left\n";
 const RETRY_AFTER_SECONDS: &str = "5";
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 use self::place::Place;
 use crate::background::Background;
 use crate::chain::Chain;
+use crate::descriptors;
 use crate::duplex::Duplex;
 use crate::meter::Dials;
 use crate::tls::client_config;
@@ -121,7 +122,19 @@ impl Dialer {
     }
 
     /// Connects to the first address that can be reached, starting with another place each time.
+    ///
+    /// Where no descriptor is left, it waits for a moment: half-closed clients make room then.
     pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
+        let wait_until = Instant::now() + ROOM_TIMEOUT;
+        loop {
+            match self.search(deadline).await {
+                Err(OpenError::NoDescriptor(_)) if Instant::now() < wait_until => sleep(ROOM_PACE).await,
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn search(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
         let mut search = Search {
             first: self.next.fetch_add(1, Ordering::Relaxed),
             trying: None,
@@ -133,7 +146,14 @@ impl Dialer {
         let error = match deadline.bound(self.connect(&mut search)).await {
             Ok(Some((stream, place))) => return Ok((stream, &place.target)),
             // Only where nobody said anything it is a matter of time.
-            Ok(None) => search.refusal.map_or(OpenError::Slow(self.connect_timeout), OpenError::Down),
+            Ok(None) => match search.refusal {
+                // It says nothing of the backend.
+                Some(error) if descriptors::is_shortage(&error) => {
+                    return Err(OpenError::NoDescriptor(error));
+                }
+                Some(error) => OpenError::Down(error),
+                None => OpenError::Slow(self.connect_timeout),
+            },
             Err(error) => {
                 // What the deadline interrupted is to blame if it had all the time.
                 if let Some(way) = search.trying.filter(|_| !search.has_failed) {
@@ -213,7 +233,9 @@ impl Dialer {
 
     fn give_up(self: &Arc<Self>, way: Way, error: io::Error, search: &mut Search) {
         debug!(upstream = %self, error = %Chain(&error), "an address cannot be reached");
-        self.note_failed(way, &error, search.has_choice);
+        if !descriptors::is_shortage(&error) {
+            self.note_failed(way, &error, search.has_choice);
+        }
         search.has_failed = true;
         if error.kind() != io::ErrorKind::TimedOut {
             search.refusal = Some(error);
@@ -221,6 +243,8 @@ impl Dialer {
     }
 
     async fn addresses(&self, place: usize) -> io::Result<Vec<SocketAddr>> {
+        // A resolver that is out of descriptors says that the name is unknown.
+        descriptors::check()?;
         let addresses = timeout(self.connect_timeout, self.places[place].resolve()).await??;
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the host's name has no address"));
@@ -306,6 +330,7 @@ impl Dialer {
                     let way = Way { address: Some(address), ..way };
                     match self.reach(way).await {
                         Ok(_) => return self.note_up(way),
+                        Err(error) if descriptors::is_shortage(&error) => {}
                         Err(error) => self.note_failed(way, &error, false),
                     }
                 }
@@ -351,6 +376,9 @@ impl Deadline {
 
 /// Often enough to notice a restart, and too seldom to be a burden.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Longer than half-closed clients take to be noticed, and short enough for one that gets a 503 then.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
+const ROOM_PACE: Duration = Duration::from_millis(50);
 /// Longer than anybody waits.
 const YEAR: Duration = Duration::from_hours(365 * 24);
 

@@ -215,6 +215,9 @@ pub enum OpenError {
     /// The backend's response has a header that is longer than 64 KiB, or has more than 500 lines: 502.
     #[error("the upstream's response header is larger than 64 KiB or 500 lines")]
     HeaderTooLarge,
+    /// This process has no file descriptor left for a connection; no backend's fault: 503.
+    #[error("there is no file descriptor left")]
+    NoDescriptor(#[source] io::Error),
     /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
     #[error("the system gives no randomness")]
     NoRandomness(#[source] getrandom::Error),

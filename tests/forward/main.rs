@@ -9,6 +9,7 @@
 )]
 
 mod bodies;
+mod descriptors;
 mod errors;
 mod gone;
 mod heads;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use http::Uri;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, lookup_host};
 use tokio::time::timeout;
 
+use crate::descriptors;
 use crate::duplex::{Duplex, set_keepalive};
 use crate::upstream::target::Target;
 use crate::upstream::tls::Tls;
@@ -55,7 +56,9 @@ impl Place {
     /// Where TLS is spoken, its handshake may take as long again: a place that says nothing must not keep the next one
     /// from being tried.
     pub(super) async fn reach(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Duplex> {
-        let stream = timeout(connect_timeout, TcpStream::connect(address)).await??;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        descriptors::admit(&socket)?;
+        let stream = timeout(connect_timeout, socket.connect(address)).await??;
         // A message must not wait for the acknowledgement of the one before it.
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;

@@ -60,6 +60,7 @@ impl EngineIo {
             | OpenError::Slow(_)
             | OpenError::Protocol(_)
             | OpenError::HeaderTooLarge
+            | OpenError::NoDescriptor(_)
             | OpenError::NoRandomness(_) => error,
         })
     }

@@ -32,6 +32,8 @@ pub(super) struct Slot {
     down: AtomicBool,
     /// Whether it failed for want of an answer in time.
     slow: AtomicBool,
+    /// Whether it failed for want of a descriptor.
+    short: AtomicBool,
     /// Told when somebody wants a session.
     asked: Notify,
     background: Background,
@@ -46,6 +48,7 @@ impl Slot {
             trunk: Mutex::new(Arc::new(fresh(settings))),
             down: AtomicBool::new(false),
             slow: AtomicBool::new(false),
+            short: AtomicBool::new(false),
             asked: Notify::new(),
             background: background.clone(),
         });
@@ -70,6 +73,9 @@ impl Slot {
 
     /// Why a session could not begin.
     pub(super) fn unreached(&self) -> OpenError {
+        if self.short.load(Ordering::Relaxed) {
+            return OpenError::NoDescriptor(std::io::ErrorKind::NotConnected.into());
+        }
         if self.slow.load(Ordering::Relaxed) {
             return OpenError::Slow(self.settings.handshake_timeout);
         }
@@ -262,13 +268,16 @@ impl Slot {
 
     fn note_down(&self, error: &OpenError) {
         self.slow.store(matches!(error, OpenError::Slow(_)), Ordering::Relaxed);
-        if !self.down.swap(true, Ordering::Relaxed) {
+        let is_short = matches!(error, OpenError::NoDescriptor(_));
+        self.short.store(is_short, Ordering::Relaxed);
+        if !is_short && !self.down.swap(true, Ordering::Relaxed) {
             tracing::warn!(upstream = %self.dialer, error = %Chain(error), "no shared connection");
         }
     }
 
     fn note_up(&self) {
         self.slow.store(false, Ordering::Relaxed);
+        self.short.store(false, Ordering::Relaxed);
         if self.down.swap(false, Ordering::Relaxed) {
             tracing::info!(upstream = %self.dialer, "the shared connection is there again");
         }

@@ -1,0 +1,106 @@
+//! A process that may open no more files says that this is its own trouble, and its operator can still look at it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::gone::backend;
+use crate::support::http::{Client, head};
+use crate::support::target::Target;
+use crate::support::{SOON, metrics, ms};
+
+fn target(limit: &str, dialect: &str, kind: &str, backend: SocketAddr) -> Target {
+    let scheme = if kind == "http" { "http" } else { "ws" };
+    Target::proxy_in(
+        |_| {},
+        limit,
+        |public, admin| {
+            format!(
+                "[server]\nlisten = [\"{public}\"]\n[admin]\nlisten = \"{admin}\"\n\
+             [[routes]]\npath = \"/\"\ndialect = \"{dialect}\"\nupstream = \"b\"\n\
+             [upstreams.b]\nkind = \"{kind}\"\nurl = \"{scheme}://{backend}/\"\n"
+            )
+        },
+    )
+}
+
+/// How many the process allows itself.
+fn allowed(target: &Target) -> usize {
+    let metrics = Client::connect(target.admin).get("/metrics");
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix("process_max_fds "));
+    line.expect("it is told").parse().unwrap()
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_raised_and_one_that_is_too_low_is_told() {
+    let raised = target("ulimit -Sn 90; ulimit -Hn 250;", "http", "http", backend());
+    assert_eq!(allowed(&raised), 250);
+    assert!(raised.log().contains("WARN") && raised.log().contains("max_sessions=10000"), "{}", raised.log());
+}
+
+#[test]
+fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
+    let upgrade = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
+    for (dialect, kind, path, headers) in [
+        ("http", "http", "/slow", &[][..]),
+        ("engine.io", "engine.io", "/?EIO=4&transport=polling", &[]),
+        ("engine.io", "engine.io", "/?EIO=4&transport=websocket", &upgrade),
+        ("engine.io", "websocket", "/?EIO=4&transport=polling", &[]),
+        ("websocket", "websocket", "/", &upgrade),
+    ] {
+        let mut refused = 0;
+        // Each request takes two descriptors: either an even number is left or an odd one.
+        for idle in 0..2 {
+            if refused > 0 {
+                break;
+            }
+            let target = target("ulimit -n 100;", dialect, kind, backend());
+            let before = target.descriptors();
+            let _idle = (0..idle).map(|_| Client::connect(target.public)).collect::<Vec<_>>();
+            let mut clients: Vec<_> = (0..60).map(|_| Client::connect(target.public)).collect();
+            for client in &mut clients {
+                client.wire.send(head("GET", path, headers).as_bytes());
+            }
+            let deadline = Instant::now() + SOON;
+            while target.descriptors() < 86 {
+                assert!(Instant::now() < deadline, "{dialect}: {} descriptors", target.descriptors());
+                std::thread::sleep(ms(10));
+            }
+            // Each waits for a moment until there may be one again.
+            std::thread::sleep(ms(700));
+            for client in &mut clients {
+                if let Ok(answer) = client.answer_within(ms(3)) {
+                    answer.assert(503, "this proxy has no file descriptor left\n");
+                    assert!(answer.header("retry-after").is_some());
+                    assert_eq!(answer.header("connection"), Some("close"));
+                    refused += 1;
+                }
+            }
+            assert!(target.descriptors() <= 90, "the reserve is not theirs");
+            for _ in 0..3 {
+                assert_eq!(metrics::livez(target.admin).status, 200, "{dialect}");
+                let ready = metrics::readyz(target.admin);
+                assert_eq!(ready.status, 200, "{dialect}: {}", ready.text());
+                let text = Client::connect(target.admin).get("/metrics");
+                assert!(text.text().contains("process_open_fds"), "it could read its own files");
+            }
+            assert!(!target.log().contains("cannot be reached"), "{}", target.log());
+            for client in clients {
+                client.wire.reset();
+            }
+            let deadline = Instant::now() + SOON * 2;
+            while target.descriptors() > before + idle + 1 {
+                assert!(Instant::now() < deadline, "{dialect}: {} descriptors", target.descriptors());
+                std::thread::sleep(ms(10));
+            }
+            if dialect == "http" {
+                assert_eq!(Client::connect(target.public).get("/fast").status, 204);
+            }
+        }
+        assert!(refused > 0, "{dialect} before {kind}: nobody heard of it");
+    }
+}

@@ -17,6 +17,7 @@ pub fn from_frame(frame: Option<CloseFrame>) -> Closing {
     frame.map_or_else(Closing::default, |frame| Closing {
         code: Some(frame.code.into()),
         reason: Text::lossy(frame.reason.into()),
+        by_packet: false,
     })
 }
 
@@ -51,7 +52,7 @@ mod tests {
     #[test]
     fn a_long_reason_is_cut_between_characters() {
         // 62 two-byte characters are 124 bytes: the last one would be torn at 123.
-        let closing = Closing { code: Some(1000), reason: Text::from("é".repeat(62)) };
+        let closing = Closing { code: Some(1000), reason: Text::from("é".repeat(62)), by_packet: false };
         let frame = to_frame(&closing).unwrap();
         assert_eq!(frame.reason.as_str(), "é".repeat(61));
     }

@@ -229,12 +229,14 @@ pub struct Closing {
     pub code: Option<u16>,
     /// The reason, at most 123 bytes, often empty.
     pub reason: Text,
+    /// Whether a close packet came before it, by which a client knows that the end was meant.
+    pub by_packet: bool,
 }
 
 impl Closing {
     /// A close with a code and a reason.
     pub const fn new(code: u16, reason: &'static str) -> Self {
-        Self { code: Some(code), reason: Text::from_static(reason) }
+        Self { code: Some(code), reason: Text::from_static(reason), by_packet: false }
     }
 }
 

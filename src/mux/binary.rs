@@ -46,7 +46,7 @@ pub(super) fn encode(frame: &Frame) -> Vec<u8> {
                 }
             }
         }
-        Frame::Close(id, seq, Closing { code, reason }) => {
+        Frame::Close(id, seq, Closing { code, reason, .. }) => {
             head(&mut out, CLOSE, *id);
             put(&mut out, *seq);
             put(&mut out, code.unwrap_or(json::NO_CODE).into());

@@ -104,7 +104,7 @@ fn close(id: Id, rest: &[Value]) -> Result<Frame, Malformed> {
 pub(super) fn closing(code: u64, reason: Text) -> Result<Closing, Malformed> {
     let code = u16::try_from(code).ok().filter(|code| (1000..5000).contains(code));
     let code = code.ok_or(Malformed("x: a code is from 1000 to 4999"))?;
-    Ok(Closing { code: Some(code).filter(|&code| code != NO_CODE), reason })
+    Ok(Closing { code: Some(code).filter(|&code| code != NO_CODE), reason, by_packet: false })
 }
 
 fn sync(elements: &[Value]) -> Result<Frame, Malformed> {

@@ -177,6 +177,10 @@ impl FramedSocket {
     fn say_goodbye(&mut self, end: End, closing: &Closing) {
         // A broken frame is told of in any dialect.
         let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
+        if closing.by_packet && fault.is_none() {
+            // Engine.IO's own servers close without it; a client that gets it does not connect again by itself.
+            let _ = self.start_send(Packet::Close);
+        }
         self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
         let frame = fault.or_else(|| close::to_frame(&self.dialect.goodbye(end, closing)));
         // A client that closed first has had its answer already.

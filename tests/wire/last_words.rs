@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::support::frames::{Op, Socket};
+use crate::support::frames::{Frame, Op, Socket};
 use crate::support::wire::Wire;
 use crate::support::world::{Excluded, WEBSOCKET};
 use crate::support::{Peer, Setup, World, ms};
@@ -32,6 +32,50 @@ fn assert_told(setup: Setup, target: &str) {
     assert_eq!(close.and_then(|frame| frame.code()), Some(1009));
     sender.join().unwrap().assert_closed();
     world.assert_sessions(0);
+}
+
+/// python-engineio says `1` before it closes. Its clients, like others, take an end without it for a broken connection.
+#[test]
+fn a_backends_close_packet_reaches_clients_of_either_version_on_every_transport() {
+    for (upstream, eio) in [("", 4), ("versions = [3]", 3)] {
+        let Some(world) = World::proxy_only(Setup::new().upstream(upstream), Excluded::OnlyAProxyHasThis)
+        else {
+            return;
+        };
+        let part = |peer: &Peer| peer.line().send_frame(&Frame::new(Op::TEXT, "1"));
+        let target = |transport| format!("/engine.io/?EIO={eio}&transport={transport}");
+        let mut socket = Socket::connect(world.addr, &target("websocket"));
+        let peer = world.accept();
+        assert!(socket.text().starts_with("0{"));
+        peer.send("last words");
+        part(&peer);
+        socket.assert_text("4last words");
+        socket.assert_text("1");
+        socket.assert_closed(None);
+        peer.assert_closed();
+        if eio == 3 {
+            continue;
+        }
+        let (mut poller, peer) = world.poller();
+        poller.park();
+        part(&peer);
+        poller.assert_parked_gets("1");
+        let (poller, peer) = world.poller();
+        let mut moved = poller.upgraded();
+        moved.send("4moved");
+        peer.assert_text("moved");
+        part(&peer);
+        moved.assert_text("1");
+        moved.assert_closed(None);
+    }
+}
+
+#[test]
+fn a_backend_that_closes_without_a_close_packet_has_none_added() {
+    let world = World::new(Setup::new());
+    let (mut socket, peer) = world.websocket();
+    peer.close();
+    socket.assert_closed(None);
 }
 
 #[test]

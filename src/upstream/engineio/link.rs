@@ -51,7 +51,7 @@ impl EngineIoLink {
             Ok(Packet::Pong(_) | Packet::Upgrade | Packet::Noop) => None,
             Ok(Packet::Close) => {
                 self.socket.part(cx, None);
-                Some(LinkEvent::Closed(Closing::default()))
+                Some(LinkEvent::Closed(Closing { by_packet: true, ..Closing::default() }))
             }
             Ok(Packet::Open(_)) | Err(_) => Some(LinkEvent::Closed(self.socket.fail(cx, socket::NONSENSE))),
         }

@@ -36,7 +36,7 @@ async fn closed_by_us(kind: Kind, closing: Closing) -> Frame {
 
 #[tokio::test]
 async fn a_clients_code_and_reason_reach_a_plain_backend() {
-    let closing = Closing { code: Some(4001), reason: Text::from("bye é") };
+    let closing = Closing { code: Some(4001), reason: Text::from("bye é"), by_packet: false };
     assert_eq!(closed_by_us(Kind::WebSocket, closing).await, close_frame(4001, "bye é"));
     assert_eq!(closed_by_us(Kind::WebSocket, Closing::new(1006, "lost")).await, Frame::Close(None));
     assert_eq!(closed_by_us(Kind::WebSocket, Closing::default()).await, Frame::Close(None));
@@ -90,7 +90,7 @@ async fn a_close_packet_ends_the_link() {
     let (listener, settings) = listen(Kind::EngineIo).await;
     let (_, mut link, mut backend) = Front::new(&settings).open_with(accept_engine(&listener)).await;
     send_frame(&mut backend, "1").await;
-    assert_eq!(next_closing(&mut *link).await, Closing::default());
+    assert_eq!(next_closing(&mut *link).await, Closing { by_packet: true, ..Closing::default() });
     assert_eq!(next_frame(&mut backend).await, Frame::Close(None));
 }
 

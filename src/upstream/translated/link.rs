@@ -80,7 +80,11 @@ impl TranslatedLink {
                 Out::Root(root) => self.root = Some(root),
                 Out::Close(fault) => {
                     tracing::info!(reason = %fault, "a session can't be translated");
-                    self.parting = Some(Closing { code: Some(1002), reason: Text::from(fault.to_string()) });
+                    self.parting = Some(Closing {
+                        code: Some(1002),
+                        reason: Text::from(fault.to_string()),
+                        by_packet: false,
+                    });
                 }
             }
         }

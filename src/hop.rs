@@ -24,10 +24,13 @@ pub(crate) fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool
     list(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether a message is chunked, and coded in no other way besides.
-pub(crate) fn is_only_chunked(headers: &HeaderMap) -> bool {
+/// Whether a message's body is coded in another way than chunked: such a coding stays in what is read of it (RFC 9112,
+/// section 6.1).
+pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
     let mut codings = list(headers, &TRANSFER_ENCODING);
-    codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked")) && codings.next().is_none()
+    let is_only_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"))
+        && codings.next().is_none();
+    headers.contains_key(TRANSFER_ENCODING) && !is_only_chunked
 }
 
 /// The members of a comma-separated list, over all lines of a header.
@@ -131,6 +134,24 @@ mod tests {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
             remove_hop_by_hop(&mut headers);
             assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    #[test]
+    fn a_body_is_coded_by_anything_but_chunked_alone() {
+        let coded = |lines: &[&'static [u8]]| {
+            let lines: Vec<_> = lines.iter().map(|&line| ("transfer-encoding", line)).collect();
+            is_coded(&headers(&lines))
+        };
+        assert!(!coded(&[]) && !coded(&[b"Chunked"]) && !coded(&[b"chunked ,"]));
+        for lines in [
+            &[&b"gzip, chunked"[..]][..],
+            &[b"gzip", b"chunked"],
+            &[b"identity"],
+            &[b""],
+            &[b"chunked, chunked"],
+        ] {
+            assert!(coded(lines), "{lines:?}");
         }
     }
 }

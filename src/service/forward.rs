@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONNECTION, TRANSFER_ENCODING};
+use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
@@ -22,7 +22,6 @@ use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, headers};
-use crate::hop;
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
 use crate::transport::streamed::{Streamed, UnderWay};
@@ -64,10 +63,7 @@ impl Forward {
         connection: Connection,
         route: Arc<Route>,
     ) -> Response {
-        let mut response = match check(&head) {
-            Ok(()) => self.forward(head, body, connection, &route).await,
-            Err((status, text)) => plain(status, text),
-        };
+        let mut response = self.forward(head, body, connection, &route).await;
         route.response_headers.apply(response.headers_mut());
         self.meter.request(Op::Forward, response.status().as_u16());
         response
@@ -109,15 +105,6 @@ impl Forward {
             Err(error) => refuse(&error, route),
         }
     }
-}
-
-/// What cannot be forwarded without guessing.
-fn check(head: &Parts) -> Result<(), (StatusCode, &'static str)> {
-    // RFC 9112, section 6.1: the other codings would stay in the body, with nothing to tell of them.
-    if head.headers.contains_key(TRANSFER_ENCODING) && !hop::is_only_chunked(&head.headers) {
-        return Err((StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
-    }
-    Ok(())
 }
 
 fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
@@ -221,15 +208,5 @@ mod tests {
             assert!(!is_client_file(&head(&format!("/socket.io/{name}")), "/socket.io/"), "{name}");
         }
         assert!(!is_client_file(&head("/socket.iosocket.io.js"), "/socket.io"));
-    }
-
-    #[test]
-    fn a_request_has_no_coding_but_chunked() {
-        let coded = |coding| {
-            let request = Request::builder().uri("/").header("transfer-encoding", coding);
-            check(&request.body(()).unwrap().into_parts().0).map_err(|(status, _)| status.as_u16())
-        };
-        assert_eq!(coded("Chunked"), Ok(()));
-        assert_eq!(coded("gzip, chunked"), Err(501));
     }
 }

@@ -21,6 +21,7 @@ use super::settings::Route;
 use super::target;
 use super::via::Via;
 use super::{Connection, Response};
+use crate::hop;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
 
@@ -101,6 +102,10 @@ impl Service<Request<Incoming>> for Stack {
         }
         if let Err(why) = target::settle(&mut head) {
             return Serving::done(plain(StatusCode::BAD_REQUEST, why));
+        }
+        if hop::is_coded(&head.headers) {
+            // Whoever reads the body would take its coding for the body itself.
+            return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
         }
         if self.shared.via.is_circle(&head.headers) {
             return Serving::done(plain(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));

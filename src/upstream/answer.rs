@@ -89,8 +89,7 @@ impl Forwarded {
 pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), OpenError> {
     let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && asks != Asks::Upgrade {
         "it switches protocols unasked"
-    } else if response.headers().contains_key(TRANSFER_ENCODING) && !hop::is_only_chunked(response.headers())
-    {
+    } else if hop::is_coded(response.headers()) {
         "its answer has a transfer coding that is not known"
     } else {
         return Ok(());

@@ -226,10 +226,11 @@ async fn judge(response: Response<Incoming>) -> OpenError {
 /// Reads an answer, its body as far as it is handed on.
 pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
     let (mut head, mut incoming) = response.into_parts();
-    let mut body = Vec::new();
+    let (is_coded, mut body) = (hop::is_coded(&head.headers), Vec::new());
     // A body that breaks off or halts is handed on as far as it came: the status says what matters.
     let read = async {
-        while let Some(Ok(frame)) = incoming.frame().await {
+        // One that is coded cannot be handed on: the coding is about the hop.
+        while !is_coded && let Some(Ok(frame)) = incoming.frame().await {
             if let Ok(data) = frame.into_data() {
                 let room = REFUSAL_LEN_MAX - body.len();
                 body.extend_from_slice(&data[..data.len().min(room)]);

@@ -1,6 +1,9 @@
 //! How packets share a polling body (ENGINEIO.md, 2.5, EIO 4).
 
-use crate::support::{Setup, World};
+use crate::support::frames::HANDSHAKE;
+use crate::support::http::head;
+use crate::support::world::{Excluded, POLLING, WEBSOCKET};
+use crate::support::{QUIET, Setup, World};
 
 #[test]
 fn the_packets_of_a_post_arrive_in_order() {
@@ -17,7 +20,7 @@ fn messages_of_one_turn_share_an_answer() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     peer.send_all(&["one", "two", "three"]);
-    std::thread::sleep(crate::support::QUIET);
+    std::thread::sleep(QUIET);
     assert_eq!(poller.poll(), "4one\u{1e}4two\u{1e}4three");
 }
 
@@ -62,7 +65,7 @@ fn base64_in_the_urls_alphabet_is_accepted() {
 #[test]
 fn b64_makes_no_difference_on_polling() {
     let world = World::new(Setup::new());
-    let handshake = format!("{}&b64=1", crate::support::world::POLLING);
+    let handshake = format!("{}&b64=1", POLLING);
     let mut poller = crate::support::Poller::handshake_at(world.addr, &handshake);
     let peer = world.accept();
     peer.send_binary(b"abc");
@@ -229,4 +232,44 @@ fn the_type_of_a_post_is_not_asked() {
     }
     poller.request("POST", &[], b"4no type").assert(200, "ok");
     peer.assert_text("no type");
+}
+
+/// A request of each kind that a session has, with a body that is coded twice.
+const CODED: &str = "Transfer-Encoding: gzip, chunked\r\n\r\n3\r\n4no\r\n0\r\n\r\n";
+
+#[test]
+fn a_body_in_a_coding_that_is_not_known_is_not_taken_as_plain() {
+    let Some(world) = World::proxy_only(Setup::new(), Excluded::FaultOfTheReference) else { return };
+    let (mut poller, peer) = world.poller();
+    for (method, target) in [("POST", poller.target()), ("GET", poller.target()), ("GET", POLLING.to_owned())]
+    {
+        let mut client = world.http();
+        client.wire.send(format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{CODED}").as_bytes());
+        client.answer().assert(501, "this transfer coding is not known\n");
+    }
+    poller.post_ok("4yes");
+    peer.assert_text("yes");
+}
+
+#[test]
+fn a_websocket_is_not_begun_with_a_body_in_a_coding_that_is_not_known() {
+    for setup in [Setup::new(), Setup::new().relayed(), Setup::sockets()] {
+        let Some(world) = World::proxy_only(setup, Excluded::FaultOfTheReference) else { return };
+        let mut client = world.http();
+        let request = head("GET", WEBSOCKET, &HANDSHAKE);
+        let request = request.strip_suffix("\r\n").expect("it ends with an empty line");
+        client.wire.send(format!("{request}{CODED}").as_bytes());
+        client.answer().assert(501, "this transfer coding is not known\n");
+        assert!(world.accept_within(QUIET).is_none());
+    }
+}
+
+#[test]
+fn a_refusal_in_a_coding_that_is_not_known_is_passed_on_without_its_body() {
+    let refusal = format!("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n{CODED}").into_bytes();
+    let setup = Setup::plain().script(|script| script.refusal = Some(refusal));
+    let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+    let answer = world.get(POLLING);
+    assert_eq!(answer.status, 403, "{answer:?}");
+    assert!(!answer.text().contains("4no"), "{answer:?}");
 }

@@ -20,7 +20,7 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
 use crate::service::admin::{Admin, Condition, Readiness, State};
 use crate::service::{
-    Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake,
+    Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake, Refusals,
     RelayRoute, Route, Shared, Stack, Via,
 };
 use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
@@ -206,6 +206,7 @@ impl Plant {
         let settings = &config.upstreams[&route.upstream];
         let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
         let meter = self.metrics.route(&route.path, &route.upstream);
+        let refusals = Arc::new(Refusals::of(&route.path));
         let forward = |path| {
             Arc::new(Forward {
                 upstream: Arc::clone(upstream),
@@ -214,6 +215,7 @@ impl Plant {
                 via: Arc::clone(&self.via),
                 tracker: self.work.forwards.clone(),
                 meter: meter.clone(),
+                refusals: Arc::clone(&refusals),
             })
         };
         if route.dialect == HTTP {
@@ -245,6 +247,7 @@ impl Plant {
                 registry: self.registry.clone(),
                 tracker: self.work.sessions.clone(),
                 meter,
+                refusals,
                 via: Arc::clone(&self.via),
             };
             let (message_max, epochs) = (settings.max_message, Epochs::default());
@@ -264,6 +267,7 @@ impl Plant {
             tracker: self.work.sessions.clone(),
             relay,
             meter,
+            refusals,
         };
         Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
     }

@@ -28,6 +28,7 @@ pub mod session;
 pub mod sid;
 pub mod socketio;
 pub mod spelling;
+pub mod throttle;
 pub mod tls;
 pub mod transport;
 pub mod units;

@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 10] = [
         "hop",
         "chain",
         "units",
+        "throttle",
         "tls",
         "descriptors",
         "duplex",

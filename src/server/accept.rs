@@ -15,6 +15,7 @@ use super::Signals;
 use super::connection::Ending;
 use crate::descriptors;
 use crate::meter::Connections;
+use crate::throttle::Throttle;
 
 /// A listener at work.
 pub(super) struct Accepting {
@@ -38,28 +39,29 @@ impl Accepting {
         // Tasks are kept here, and not on the tracker alone, so that a cut can abort them: to look out for the cut
         // in each of them would cost every request a lock that all connections share.
         let mut tasks = JoinSet::new();
-        self.accept(start, &mut tasks).await;
+        let crashes = Throttle::default();
+        self.accept(start, &mut tasks, &crashes).await;
 
         let Self { listener, signals, ending, .. } = self;
         drop(listener);
         ending.begin();
         tokio::select! {
             () = signals.cut.cancelled() => tasks.shutdown().await,
-            () = async { while let Some(ended) = tasks.join_next().await { report(ended); } } => {}
+            () = async { while let Some(ended) = tasks.join_next().await { report(ended, &crashes); } } => {}
         }
     }
 
-    async fn accept<F, C>(&self, start: F, tasks: &mut JoinSet<()>)
+    async fn accept<F, C>(&self, start: F, tasks: &mut JoinSet<()>, crashes: &Throttle)
     where
         F: Fn(TcpStream, SocketAddr) -> C,
         C: Future<Output = ()> + Send + 'static,
     {
-        let mut pause = Pause::default();
+        let (mut pause, failures) = (Pause::default(), Throttle::default());
         loop {
             let accepted = tokio::select! {
                 () = self.told_to_stop() => return,
                 Some(ended) = tasks.join_next() => {
-                    report(ended);
+                    report(ended, crashes);
                     continue;
                 }
                 accepted = self.next() => accepted,
@@ -75,7 +77,9 @@ impl Accepting {
                 Err(error) => {
                     self.connections.accept_failed();
                     let pause = pause.next();
-                    warn!(%error, address = %self.address, pause_ms = pause.as_millis(), "cannot accept connections");
+                    if let Some(count) = failures.count() {
+                        warn!(%error, address = %self.address, count, "cannot accept connections");
+                    }
                     if timeout(pause, self.told_to_stop()).await.is_ok() {
                         return;
                     }
@@ -134,10 +138,12 @@ fn is_about_one_client(error: &io::Error) -> bool {
     )
 }
 
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        // A panic: it took its own connection with it and nothing else.
-        error!(%error, "a connection's task failed");
+fn report(ended: Result<(), JoinError>, crashes: &Throttle) {
+    // A panic: it took its own connection with it and nothing else.
+    if let Err(error) = ended
+        && let Some(count) = crashes.count()
+    {
+        error!(%error, count, "a connection's task failed");
     }
 }
 

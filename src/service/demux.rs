@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::demuxed::Arrivals;
 use super::gateway::take_upgrade;
 use super::handshake::{plain, unavailable};
+use super::refusals::Reason;
 use super::settings::Route;
 use super::{Client, Response};
 use crate::dialect::{Reject, Road};
@@ -86,12 +87,13 @@ impl Demux {
         if let Some(token) = &route.mux.token
             && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
         {
-            tracing::warn!(route = route.path, %peer, "a proxy without the right token is turned away");
+            self.arrivals.refusals.note_with(Reason::Token, Some(&peer));
             let mut response = plain(StatusCode::UNAUTHORIZED, "the right token is needed\n");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(Box::new(response));
         }
         if self.arrivals.draining.is_cancelled() {
+            self.arrivals.refusals.note(Reason::Draining);
             return Err(Box::new(unavailable("the proxy is stopping\n")));
         }
         let Some(profile) = offered(&head.headers) else {
@@ -135,6 +137,7 @@ impl Demux {
                 }
             }
             Some(Ended::Violated(reason)) => {
+                self.arrivals.refusals.note_with(Reason::Mux, Some(&reason));
                 self.arrivals.tracker.spawn(pump.close(1002, reason));
                 Closing::new(1002, "the proxy does not keep to the protocol")
             }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::begun::MAX_PAYLOAD;
 use super::handshake::{HEADER_TOO_LARGE, NO_DESCRIPTOR, fresh_sid};
+use super::refusals::{Reason, Refusals};
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::via::Via;
@@ -44,6 +45,8 @@ pub struct Arrivals {
     pub tracker: TaskTracker,
     /// Where it counts.
     pub meter: Meter,
+    /// What the log says of sessions that it refuses.
+    pub refusals: Arc<Refusals>,
     /// What this process calls itself.
     pub via: Arc<Via>,
 }
@@ -92,9 +95,11 @@ impl Arrivals {
             trunk.deny(id, denied);
         };
         if self.draining.is_cancelled() {
+            self.refusals.note(Reason::Draining);
             return deny(Outcome::Draining, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
         }
         let Some(admission) = self.registry.admit() else {
+            self.refusals.note(Reason::Full);
             return deny(Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
         };
         // The other proxy's prefix is not known here; above its top there is none.
@@ -102,6 +107,7 @@ impl Arrivals {
             return deny(Outcome::Refused, say(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         }
         if self.via.is_circle(&open.headers) {
+            self.refusals.note(Reason::Circle);
             return deny(Outcome::Refused, say(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
         }
         // Made first, so that whatever ends this lets the session go.
@@ -113,6 +119,7 @@ impl Arrivals {
         let (sid, (mut opened, link)) = match begun {
             Ok(begun) => begun,
             Err(error) => {
+                self.refusals.note_upstream(&error);
                 let (outcome, denied) = explain(error);
                 return deny(outcome, denied);
             }
@@ -205,8 +212,7 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
         }
         OpenError::Slow(_) => (Outcome::Slow, say(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
         OpenError::HeaderTooLarge => (Outcome::Down, say(StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE)),
-        OpenError::Protocol(detail) => {
-            tracing::warn!(detail, "an upstream does not speak its protocol");
+        OpenError::Protocol(_) => {
             (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
         }
     }

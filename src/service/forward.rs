@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::gateway::take_upgrade;
 use super::handshake::{HEADER_TOO_LARGE, NO_RANDOMNESS, no_descriptor, plain};
 use super::headers::Onward;
+use super::refusals::Refusals;
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::via::Via;
@@ -43,6 +44,8 @@ pub struct Forward {
     pub tracker: TaskTracker,
     /// Where it counts.
     pub meter: Meter,
+    /// What the log says of requests that are not answered.
+    pub refusals: Arc<Refusals>,
 }
 
 /// Which path the backend sees.
@@ -102,7 +105,12 @@ impl Forward {
                 }
                 respond(answer, under_way)
             }
-            Err(error) => refuse(&error, route),
+            Err(error) => {
+                if let ForwardError::Upstream(error) = &error {
+                    self.refusals.note_upstream(error);
+                }
+                refuse(&error, route)
+            }
         }
     }
 }
@@ -134,14 +142,10 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
         ForwardError::ClientSlow(_) => (StatusCode::REQUEST_TIMEOUT, "the request's body did not come\n"),
         ForwardError::Upstream(OpenError::Down(_)) => (StatusCode::BAD_GATEWAY, "the upstream is down\n"),
         ForwardError::Upstream(OpenError::Slow(_)) => (StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n"),
-        ForwardError::Upstream(OpenError::Protocol(detail)) => {
-            tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
+        ForwardError::Upstream(OpenError::Protocol(_)) => {
             (StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
         }
-        ForwardError::Upstream(error @ OpenError::HeaderTooLarge) => {
-            tracing::warn!(route = route.path, %error, "a response cannot be passed on");
-            (StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE)
-        }
+        ForwardError::Upstream(OpenError::HeaderTooLarge) => (StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE),
         ForwardError::Upstream(OpenError::NoDescriptor(_)) => return no_descriptor(),
         ForwardError::Upstream(OpenError::NoRandomness(_)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS)

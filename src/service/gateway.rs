@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
 use super::heads;
+use super::refusals::Refusals;
 use super::relayed::RelayRoute;
 use super::serving::Serving;
 use super::settings::Route;
@@ -41,6 +42,8 @@ pub struct Gateway {
     pub tracker: TaskTracker,
     /// Where it counts.
     pub meter: Meter,
+    /// What the log says of requests that it refuses.
+    pub refusals: Arc<Refusals>,
     /// What its relayed sessions need.
     pub relay: RelayRoute,
 }
@@ -180,6 +183,9 @@ impl Gateway {
             (Err(reject), _) => Err(reject),
         };
         task.map_err(|reject| {
+            if reject == Reject::UnsupportedVersion {
+                self.refusals.note_version(head);
+            }
             let response = polling::respond(self.dialect.reply(&reject, Road::of(&head.headers)));
             self.meter.request(meter::Op::Other, response.status().as_u16());
             Box::new(response)

@@ -12,10 +12,11 @@ use super::begun::Begun;
 use super::cors::{self, CorsLayer, FromBackend};
 use super::gateway::Gateway;
 use super::headers::Onward;
+use super::refusals::Reason;
 use super::settings::{Cookie, Route};
 use super::via::Via;
 use super::{Client, Response, headers};
-use crate::bridge::{Admission, Registry};
+use crate::bridge::Admission;
 use crate::carrier::{Carrier, Revision, Versions};
 use crate::dialect::{Dialect, Reject, Road};
 use crate::meter::Outcome;
@@ -61,17 +62,22 @@ impl Handshake {
     pub(super) fn admit(
         &self,
         headers: &HeaderMap,
-        registry: &Registry,
+        gateway: &Gateway,
         route: &Route,
     ) -> Result<Admission, Unavailable> {
-        let busy = |outcome, text| Unavailable::Busy(outcome, Box::new(unavailable(text)));
+        let busy = |reason, outcome, text| {
+            gateway.refusals.note(reason);
+            Unavailable::Busy(outcome, Box::new(unavailable(text)))
+        };
         if !origin_allowed(headers, &route.allowed_origins) {
+            gateway.refusals.note_origin(headers);
             return Err(Unavailable::Forbidden);
         }
         if self.draining.is_cancelled() {
-            return Err(busy(Outcome::Draining, "the proxy is stopping\n"));
+            return Err(busy(Reason::Draining, Outcome::Draining, "the proxy is stopping\n"));
         }
-        registry.admit().ok_or_else(|| busy(Outcome::Full, "the proxy is full\n"))
+        let full = || busy(Reason::Full, Outcome::Full, "the proxy is full\n");
+        gateway.registry.admit().ok_or_else(full)
     }
 
     pub(super) async fn begin(
@@ -87,7 +93,7 @@ impl Handshake {
             gateway.meter.handshake(outcome);
             response
         };
-        let admission = match self.admit(&head.headers, &gateway.registry, route) {
+        let admission = match self.admit(&head.headers, gateway, route) {
             Ok(admission) => admission,
             Err(Unavailable::Forbidden) => {
                 let reply = gateway.dialect.reply(&Reject::Forbidden(None), road);
@@ -104,7 +110,7 @@ impl Handshake {
         if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect, carrier) {
             let begun = gateway.relay.begin(self, head, client, route, carrier.revision, admission).await;
             return begun.map_or_else(
-                |error| refuse(gateway, error, road, route),
+                |error| refuse(gateway, error, road),
                 |mut response| {
                     gateway.meter.handshake(Outcome::Accepted);
                     response.extensions_mut().insert(FromBackend::Accepted);
@@ -114,7 +120,7 @@ impl Handshake {
         }
         let sid = match fresh_sid() {
             Ok(sid) => sid,
-            Err(error) => return refuse(gateway, error, road, route),
+            Err(error) => return refuse(gateway, error, road),
         };
         let (opened, link) = match self
             .upstream
@@ -122,13 +128,13 @@ impl Handshake {
             .await
         {
             Ok(opened) => opened,
-            Err(error) => return refuse(gateway, error, road, route),
+            Err(error) => return refuse(gateway, error, road),
         };
         // In Socket.IO 2 the id of the session is the client's id in the application, on both sides.
         let theirs = opened.sid.clone().filter(|_| carrier.revision == Revision::V3);
         if theirs.as_ref().is_some_and(|sid| gateway.registry.find(sid.as_str()).is_some()) {
             let error = OpenError::Protocol("its session id is that of another session".to_owned());
-            return refuse(gateway, error, road, route);
+            return refuse(gateway, error, road);
         }
         let sid = theirs.unwrap_or(sid);
         gateway.meter.handshake(Outcome::Accepted);
@@ -221,14 +227,15 @@ pub(super) fn fresh_sid() -> Result<Sid, OpenError> {
     Ok(Sid::from_random(random))
 }
 
-fn refuse(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> Response {
-    let (outcome, response) = explain(gateway, error, road, route);
+fn refuse(gateway: &Gateway, error: OpenError, road: Road) -> Response {
+    let (outcome, response) = explain(gateway, error, road);
     gateway.meter.handshake(outcome);
     response
 }
 
 /// What the client is told when its backend did not accept, and what is counted.
-pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &Route) -> (Outcome, Response) {
+pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road) -> (Outcome, Response) {
+    gateway.refusals.note_upstream(&error);
     match error {
         OpenError::Refused(refused) => {
             let mut response = polling::respond(gateway.dialect.translate_refusal(*refused, road));
@@ -240,27 +247,22 @@ pub(super) fn explain(gateway: &Gateway, error: OpenError, road: Road, route: &R
         | OpenError::Protocol(_)
         | OpenError::HeaderTooLarge
         | OpenError::NoDescriptor(_)
-        | OpenError::NoRandomness(_) => unreached(&error, route),
+        | OpenError::NoRandomness(_) => unreached(&error),
     }
 }
 
 /// What a client hears of a backend that was not reached, or did not understand.
-pub(super) fn unreached(error: &OpenError, route: &Route) -> (Outcome, Response) {
+pub(super) fn unreached(error: &OpenError) -> (Outcome, Response) {
     match error {
         OpenError::Down(_) => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
         OpenError::Slow(_) => (Outcome::Slow, plain(StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n")),
         OpenError::Refused(_) => (Outcome::Refused, plain(StatusCode::BAD_GATEWAY, "the upstream refused\n")),
-        OpenError::Protocol(detail) => {
-            tracing::warn!(route = route.path, detail, "an upstream does not speak its protocol");
+        OpenError::Protocol(_) => {
             (Outcome::Down, plain(StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n"))
         }
-        OpenError::HeaderTooLarge => {
-            tracing::warn!(route = route.path, %error, "a response cannot be passed on");
-            (Outcome::Down, plain(StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE))
-        }
+        OpenError::HeaderTooLarge => (Outcome::Down, plain(StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE)),
         OpenError::NoDescriptor(_) => (Outcome::Full, no_descriptor()),
-        OpenError::NoRandomness(error) => {
-            tracing::error!(route = route.path, %error, "the system gives no randomness");
+        OpenError::NoRandomness(_) => {
             (Outcome::Failed, plain(StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS))
         }
     }
@@ -312,23 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_system_without_randomness_is_not_blamed_on_the_upstream() {
-        let route = Route {
-            path: "/".to_owned(),
-            host: None,
-            dialect: "engine.io",
-            accepts: crate::dialect::Accepts::default(),
-            upstream: "b".to_owned(),
-            allowed_origins: Vec::new(),
-            cors: super::super::Cors::Off,
-            compression: false,
-            cookie: Cookie::Off,
-            request_headers: crate::service::HeaderRules::default(),
-            response_headers: crate::service::HeaderRules::default(),
-            via: true,
-            mux: crate::service::DemuxSettings::default(),
-            session: Arc::default(),
-        };
-        let (outcome, response) = unreached(&OpenError::NoRandomness(getrandom::Error::UNSUPPORTED), &route);
+        let (outcome, response) = unreached(&OpenError::NoRandomness(getrandom::Error::UNSUPPORTED));
         assert_eq!((outcome, response.status().as_u16()), (Outcome::Failed, 500));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "no randomness\n");
     }

@@ -5,6 +5,7 @@ use http::request::Parts;
 use super::cors::{CorsLayer, FromBackend, is_preflight};
 use super::gateway::Gateway;
 use super::handshake::{explain, origin_allowed, unavailable};
+use super::refusals::Reason;
 use super::settings::Route;
 use super::{Client, Response};
 use crate::carrier::Carrier;
@@ -31,14 +32,16 @@ impl Gateway {
         let request = self.handshake.request(self.dialect, head, client, Transport::Polling, carrier, route);
         let asking = self.handshake.upstream.ask(request, head.method.clone())?;
         if !origin_allowed(&head.headers, &route.allowed_origins) {
+            self.refusals.note_origin(&head.headers);
             return Some(polling::refuse(self.dialect, &Reject::Forbidden(None))).filter(worth);
         }
         let Some(_place) = cors.admit_preflight() else {
+            self.refusals.note(Reason::Preflights);
             return Some(unavailable("too many preflights at once\n"));
         };
         let mut response = match asking.await {
             Ok(Answer { status, headers, body }) => polling::respond(Reply { status, headers, body }),
-            Err(error) => return Some(explain(self, error, Road::Http, route).1).filter(worth),
+            Err(error) => return Some(explain(self, error, Road::Http).1).filter(worth),
         };
         response.extensions_mut().insert(FromBackend::Other);
         Some(response).filter(worth)

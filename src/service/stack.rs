@@ -15,6 +15,7 @@ use super::demux::Demux;
 use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
 use super::handshake::plain;
+use super::refusals::{Reason, Refusals};
 use super::router::{OUT_OF_ROUTE, Router};
 use super::serving::Serving;
 use super::settings::Route;
@@ -39,6 +40,7 @@ pub struct Shared {
     routes: Vec<Served>,
     half_close_timeout: Duration,
     via: Arc<Via>,
+    refusals: Refusals,
 }
 
 /// One route and what serves it.
@@ -75,7 +77,8 @@ impl Shared {
             let cors = Arc::new(CorsLayer::new(&route.cors, old, route.response_headers.clone()));
             Served { route, cors, handler }
         });
-        Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout, via }
+        let refusals = Refusals::without_route();
+        Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout, via, refusals }
     }
 }
 
@@ -108,6 +111,7 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
         }
         if self.shared.via.is_circle(&head.headers) {
+            self.shared.refusals.note(Reason::Circle);
             return Serving::done(plain(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
         }
         let Ok(found) = self.shared.router.find(&head) else {
@@ -115,6 +119,7 @@ impl Service<Request<Incoming>> for Stack {
         };
         let served = found.and_then(|index| self.shared.routes.get(index));
         let Some(Served { route, cors, handler }) = served else {
+            self.shared.refusals.note(Reason::NoRoute);
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
         let patience = &self.connection.patience;

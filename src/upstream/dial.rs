@@ -21,6 +21,7 @@ use crate::chain::Chain;
 use crate::descriptors;
 use crate::duplex::Duplex;
 use crate::meter::Dials;
+use crate::throttle::Outage;
 use crate::tls::client_config;
 use crate::upstream::failed::{Failed, Way};
 use crate::upstream::handshake::{self, Accepted, Terms};
@@ -36,6 +37,8 @@ pub(super) struct Dialer {
     next: AtomicUsize,
     failed: Failed,
     watch: Mutex<Watch>,
+    /// What the log says of an upstream that is down.
+    outage: Outage,
     background: Background,
 }
 
@@ -86,6 +89,7 @@ impl Dialer {
             next: AtomicUsize::new(0),
             failed: Failed::new(dials),
             watch: Mutex::default(),
+            outage: Outage::default(),
             background,
         }))
     }
@@ -260,10 +264,14 @@ impl Dialer {
     fn note_up(&self, way: Way) {
         self.forget(way);
         let mut watch = self.watch();
-        if std::mem::take(&mut watch.is_down) {
+        self.end_outage(&mut watch);
+        self.settle(watch);
+    }
+
+    fn end_outage(&self, watch: &mut Watch) {
+        if std::mem::take(&mut watch.is_down) && self.outage.end() {
             info!(upstream = %self, "the upstream can be reached again");
         }
-        self.settle(watch);
     }
 
     fn forget(&self, way: Way) {
@@ -275,15 +283,19 @@ impl Dialer {
     fn note_down(&self, error: &OpenError) {
         let mut watch = self.watch();
         // Unless somebody else has reached it meanwhile.
-        if !self.failed.is_empty() && !std::mem::replace(&mut watch.is_down, true) {
-            warn!(upstream = %self, error = %Chain(error), "the upstream cannot be reached");
+        if self.failed.is_empty() {
+            return;
+        }
+        watch.is_down = true;
+        if let Some(count) = self.outage.begin() {
+            warn!(upstream = %self, error = %Chain(error), count, "the upstream cannot be reached");
         }
     }
 
     fn note_failed(self: &Arc<Self>, way: Way, error: &io::Error, has_choice: bool) {
-        if self.failed.note(way, error.kind() == io::ErrorKind::TimedOut, has_choice) {
+        if let Some(count) = self.failed.note(way, error.kind() == io::ErrorKind::TimedOut, has_choice) {
             let address = self.name(way);
-            warn!(upstream = %self, %address, error = %Chain(error), "the address cannot be reached: others come first");
+            warn!(upstream = %self, %address, error = %Chain(error), count, "the address cannot be reached: others come first");
         }
         let mut watch = self.watch();
         if watch.prober.is_none() {
@@ -299,7 +311,7 @@ impl Dialer {
     /// Ends the prober where it has nothing to do.
     fn settle(&self, mut watch: MutexGuard<'_, Watch>) {
         if self.failed.is_empty() {
-            watch.is_down = false;
+            self.end_outage(&mut watch);
             if let Some(prober) = watch.prober.take() {
                 prober.cancel();
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::meter::Dials;
+use crate::throttle::Outage;
 
 /// One way to a backend.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Way {
 #[derive(Debug)]
 pub(super) struct Failed {
     ways: Mutex<BTreeMap<Way, Failure>>,
+    /// What the log says of each, of those that came back a short time ago too.
+    outages: Mutex<BTreeMap<Way, Outage>>,
     dials: Dials,
 }
 
@@ -30,8 +33,6 @@ pub(super) struct Failed {
 struct Failure {
     rank: Rank,
     due: Instant,
-    /// Whether the log says so.
-    logged: bool,
 }
 
 /// In which order ways are tried that have failed: those first that cost the least time.
@@ -43,7 +44,7 @@ pub(super) struct Rank {
 
 impl Failed {
     pub(super) fn new(dials: Dials) -> Self {
-        Self { ways: Mutex::default(), dials }
+        Self { ways: Mutex::default(), outages: Mutex::default(), dials }
     }
 
     /// Where a way stands among those that failed; `None` where it did not.
@@ -51,16 +52,18 @@ impl Failed {
         self.with(|ways| ways.get(&way).map(|failure| failure.rank))
     }
 
-    /// Notes that a way failed. Returns whether it had not failed before, or `log` is set for the first time.
-    pub(super) fn note(&self, way: Way, timed_out: bool, log: bool) -> bool {
+    /// Notes that a way failed. If the log is to say so, which it is only with `log`, returns how many failures that stands for.
+    pub(super) fn note(&self, way: Way, timed_out: bool, log: bool) -> Option<u64> {
         self.dials.failed();
         self.with(|ways| {
             let now = Instant::now();
             let rank = Rank { timed_out, attempts: 0 };
-            let failure = ways.entry(way).or_insert(Failure { rank, due: now + BACKOFF_MIN, logged: false });
+            let failure = ways.entry(way).or_insert(Failure { rank, due: now + BACKOFF_MIN });
             failure.rank.timed_out = timed_out;
-            log && !std::mem::replace(&mut failure.logged, true)
-        })
+        });
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.retain(|_, outage| !outage.is_forgotten());
+        if log { outages.entry(way).or_default().begin() } else { None }
     }
 
     /// Notes that a way failed again when it was due.
@@ -77,7 +80,11 @@ impl Failed {
 
     /// Forgets that a way failed. Returns whether the log says that it did.
     pub(super) fn forget(&self, way: Way) -> bool {
-        self.with(|ways| ways.remove(&way).is_some_and(|failure| failure.logged))
+        if self.with(|ways| ways.remove(&way)).is_none() {
+            return false;
+        }
+        let outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.get(&way).is_some_and(Outage::end)
     }
 
     /// The ways that are due, or all of them.
@@ -133,13 +140,29 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_way_is_logged_once_and_the_slowest_come_last() {
         let failed = Failed::new(Dials::default());
-        assert!(failed.note(way(0), true, true) && !failed.note(way(0), true, true));
-        assert!(!failed.note(way(1), false, false));
+        assert_eq!([failed.note(way(0), true, true), failed.note(way(0), true, true)], [Some(1), None]);
+        assert_eq!(failed.note(way(1), false, false), None);
         failed.postpone(way(1));
         failed.note(way(2), false, true);
         let mut ways = failed.due(true);
         ways.sort_by_key(|way| failed.rank(*way));
         assert_eq!(ways, [way(2), way(1), way(0)]);
         assert!(failed.rank(way(3)).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_that_comes_and_goes_is_logged_once_a_minute() {
+        let failed = Failed::new(Dials::default());
+        for (minute, count) in [(0, 1), (1, 60)] {
+            for second in 0..60 {
+                let expected = (second == 0).then_some(count);
+                assert_eq!(failed.note(way(0), false, true), expected, "{minute}:{second}");
+                assert_eq!(failed.forget(way(0)), expected.is_some());
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
+        }
+        tokio::time::advance(Duration::from_mins(1)).await;
+        failed.note(way(1), false, true);
+        assert_eq!(failed.outages.lock().unwrap().len(), 1, "what was said long ago is forgotten");
     }
 }

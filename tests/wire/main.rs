@@ -35,6 +35,7 @@ mod payloads;
 mod plain;
 mod refusals;
 mod relay;
+mod silence;
 mod statuses;
 mod support;
 mod targets;

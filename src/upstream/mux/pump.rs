@@ -88,10 +88,7 @@ impl<'t> Pump<'t> {
         match self.turns(cx) {
             Ok(()) => Poll::Pending,
             Err(Stop::Broken) => Poll::Ready(Ended::Broken),
-            Err(Stop::Violation(reason)) => {
-                tracing::warn!(reason, "a multiplexed connection does not keep to its protocol");
-                Poll::Ready(Ended::Violated(reason))
-            }
+            Err(Stop::Violation(reason)) => Poll::Ready(Ended::Violated(reason)),
         }
     }
 

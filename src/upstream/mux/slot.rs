@@ -17,6 +17,7 @@ use crate::duplex::{Buffers, WebSocket};
 use crate::mux::{Hello, Profile, Side};
 use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
+use crate::throttle::{Outage, Throttle};
 use crate::upstream::dial::{Deadline, Dialer};
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::{Host, OpenError, OpenRequest, Settings};
@@ -34,6 +35,9 @@ pub(super) struct Slot {
     slow: AtomicBool,
     /// Whether it failed for want of a descriptor.
     short: AtomicBool,
+    /// What the log says of that, and of backends that break the rules.
+    outage: Outage,
+    violations: Throttle,
     /// Told when somebody wants a session.
     asked: Notify,
     background: Background,
@@ -49,6 +53,8 @@ impl Slot {
             down: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             short: AtomicBool::new(false),
+            outage: Outage::default(),
+            violations: Throttle::default(),
             asked: Notify::new(),
             background: background.clone(),
         });
@@ -207,6 +213,9 @@ impl Slot {
         match ended {
             Ended::Broken => After::Broken,
             Ended::Violated(reason) => {
+                if let Some(count) = self.violations.count() {
+                    tracing::warn!(upstream = %self.dialer, reason, count, "a multiplexed connection does not keep to its protocol");
+                }
                 self.background.tracker.spawn(pump.close(1002, reason));
                 After::Violated
             }
@@ -270,15 +279,20 @@ impl Slot {
         self.slow.store(matches!(error, OpenError::Slow(_)), Ordering::Relaxed);
         let is_short = matches!(error, OpenError::NoDescriptor(_));
         self.short.store(is_short, Ordering::Relaxed);
-        if !is_short && !self.down.swap(true, Ordering::Relaxed) {
-            tracing::warn!(upstream = %self.dialer, error = %Chain(error), "no shared connection");
+        if is_short {
+            return;
+        }
+        self.down.store(true, Ordering::Relaxed);
+        if let Some(count) = self.outage.begin() {
+            tracing::warn!(upstream = %self.dialer, error = %Chain(error), count, "no shared connection");
         }
     }
 
     fn note_up(&self) {
         self.slow.store(false, Ordering::Relaxed);
         self.short.store(false, Ordering::Relaxed);
-        if self.down.swap(false, Ordering::Relaxed) {
+        self.down.store(false, Ordering::Relaxed);
+        if self.outage.end() {
             tracing::info!(upstream = %self.dialer, "the shared connection is there again");
         }
     }

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use crate::packet::{Closing, Message, Text};
 use crate::socketio::{Out, Translator};
+use crate::throttle::Throttle;
 use crate::upstream::{Link, LinkError, LinkEvent, OpenError, socket};
 
 /// A link and the translator before it. What waits here is bounded: nothing more is taken from a side that has much to take.
@@ -23,10 +25,12 @@ pub(super) struct TranslatedLink {
     root: Option<Result<Text, Text>>,
     /// Why both sides part, where the translation can't go on.
     parting: Option<Closing>,
+    /// The line about that.
+    faults: Arc<Throttle>,
 }
 
 impl TranslatedLink {
-    pub(super) fn new(inner: Box<dyn Link>, translator: Translator) -> Self {
+    pub(super) fn new(inner: Box<dyn Link>, translator: Translator, faults: &Arc<Throttle>) -> Self {
         let mut link = Self {
             inner,
             translator,
@@ -36,6 +40,7 @@ impl TranslatedLink {
             flush_due: false,
             root: None,
             parting: None,
+            faults: Arc::clone(faults),
         };
         link.translate();
         link
@@ -79,7 +84,9 @@ impl TranslatedLink {
                 Out::ToBackend(message) => self.to_backend.push_back(message),
                 Out::Root(root) => self.root = Some(root),
                 Out::Close(fault) => {
-                    tracing::info!(reason = %fault, "a session can't be translated");
+                    if let Some(count) = self.faults.count() {
+                        tracing::info!(reason = %fault, count, "a session can't be translated");
+                    }
                     self.parting = Some(Closing {
                         code: Some(1002),
                         reason: Text::from(fault.to_string()),
@@ -219,7 +226,7 @@ mod tests {
     #[test]
     fn a_client_that_takes_no_answers_is_heard_no_further() {
         let backend = Says([r#"0{"sid":"r"}"#, r#"0/n,{"sid":"n"}"#].into());
-        let mut link = TranslatedLink::new(Box::new(backend), Translator::old_client());
+        let mut link = TranslatedLink::new(Box::new(backend), Translator::old_client(), &Arc::default());
         let mut cx = Context::from_waker(Waker::noop());
         for asked in ["0/n,", "0/n,"] {
             link.start_send(Message::text(asked)).expect("there is room");

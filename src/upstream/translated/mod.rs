@@ -11,6 +11,7 @@ use self::link::TranslatedLink;
 use crate::carrier::{Revision, Versions};
 use crate::sid::Sid;
 use crate::socketio::Translator;
+use crate::throttle::Throttle;
 use crate::upstream::dial::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{Asking, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Upstream};
@@ -21,11 +22,13 @@ pub(super) struct Translated {
     inner: Arc<dyn Upstream>,
     /// Longest wait for the answer to a CONNECT that a client's handshake waits for.
     patience: Duration,
+    /// What the log says of sessions that can't be translated.
+    faults: Arc<Throttle>,
 }
 
 impl Translated {
     pub(super) fn new(inner: Arc<dyn Upstream>, patience: Duration) -> Self {
-        Self { inner, patience }
+        Self { inner, patience, faults: Arc::default() }
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
@@ -36,7 +39,7 @@ impl Translated {
             self.inner.open(OpenRequest { revision: Some(client.other()), ..request }).await?;
         let link = match client {
             Revision::V3 => {
-                let mut link = TranslatedLink::new(link, Translator::old_client());
+                let mut link = TranslatedLink::new(link, Translator::old_client(), &self.faults);
                 // The root's id is what such a client takes the session's for.
                 let root = deadline.bound(link.root()).await.flatten()?;
                 opened.sid = root.ok().and_then(|sid| Sid::parse(sid.as_str()));
@@ -46,7 +49,7 @@ impl Translated {
                 let sid = opened.sid.as_ref().map(Sid::as_str).ok_or_else(|| {
                     OpenError::Protocol("its session has no id to make the client's from".to_owned())
                 })?;
-                TranslatedLink::new(link, Translator::new_client(sid))
+                TranslatedLink::new(link, Translator::new_client(sid), &self.faults)
             }
         };
         Ok((opened, Box::new(link)))

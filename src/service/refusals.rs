@@ -1,0 +1,136 @@
+//! What the log says of requests that are refused: for each route and reason a line a minute, with their number.
+
+use std::fmt::Display;
+
+use http::HeaderMap;
+use http::header::ORIGIN;
+use http::request::Parts;
+use tracing::field::display;
+
+use crate::throttle::Throttle;
+use crate::upstream::OpenError;
+
+/// Writes the lines about one route, or about requests that found none.
+#[derive(Debug)]
+pub struct Refusals {
+    /// The route's path.
+    route: Option<String>,
+    lines: [Throttle; Reason::COUNT],
+}
+
+/// Why a request was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reason {
+    /// There are `max_sessions` already.
+    Full,
+    /// The proxy is being stopped.
+    Draining,
+    /// The route does not take the client's version of the protocol.
+    Version,
+    /// The page's origin is not among `allowed_origins`.
+    Origin,
+    /// More preflights wait for the backend than may.
+    Preflights,
+    /// No route has the request's path and host.
+    NoRoute,
+    /// The request has been here before.
+    Circle,
+    /// A proxy came without the route's token.
+    Token,
+    /// A proxy broke the rules of `docs/mux.md`.
+    Mux,
+    /// The backend did not answer in time.
+    Slow,
+    /// The backend broke the rules of its protocol.
+    Protocol,
+    /// The backend's header does not fit.
+    HeaderTooLarge,
+    /// The process has as many files open as it may.
+    Descriptors,
+    /// The system gave no randomness for an id.
+    Randomness,
+}
+
+impl Reason {
+    const COUNT: usize = Self::Randomness as usize + 1;
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Draining => "draining",
+            Self::Version => "unsupported version",
+            Self::Origin => "foreign origin",
+            Self::Preflights => "too many preflights",
+            Self::NoRoute => "no route",
+            Self::Circle => "it goes in a circle",
+            Self::Token => "wrong token",
+            Self::Mux => "the proxy does not keep to its protocol",
+            Self::Slow => "the upstream is slow",
+            Self::Protocol => "the upstream does not speak its protocol",
+            Self::HeaderTooLarge => "the upstream's response header is too large",
+            Self::Descriptors => "out of descriptors",
+            Self::Randomness => "the system gives no randomness",
+        }
+    }
+}
+
+impl Refusals {
+    /// Refusals on the route with this path.
+    pub fn of(route: &str) -> Self {
+        Self { route: Some(route.to_owned()), lines: Default::default() }
+    }
+
+    /// Refusals of requests that belong to no route.
+    pub fn without_route() -> Self {
+        Self { route: None, lines: Default::default() }
+    }
+
+    /// Counts a refusal, and writes the line if it is due.
+    pub(super) fn note(&self, reason: Reason) {
+        self.note_with(reason, None);
+    }
+
+    /// The same; the line shows what this one was about.
+    pub(super) fn note_with(&self, reason: Reason, detail: Option<&dyn Display>) {
+        if let Some(count) = self.lines[reason as usize].count() {
+            let (route, detail) = (self.route.as_deref(), detail.map(display));
+            tracing::warn!(route, reason = reason.word(), detail, count, "refused");
+        }
+    }
+
+    /// A page's origin is foreign.
+    pub(super) fn note_origin(&self, headers: &HeaderMap) {
+        let origin = headers.get(ORIGIN).map(|origin| shown(origin.as_bytes()));
+        self.note_with(Reason::Origin, origin.as_ref().map(|origin| origin as &dyn Display));
+    }
+
+    /// A client's version is not taken.
+    pub(super) fn note_version(&self, head: &Parts) {
+        let query = head.uri.query().unwrap_or_default();
+        // Nothing else of a query may reach a log.
+        let version = query.split('&').find(|pair| pair.starts_with("EIO="));
+        self.note_with(
+            Reason::Version,
+            Some(&version.map_or("no EIO".to_owned(), |one| shown(one.as_bytes()))),
+        );
+    }
+
+    /// A backend could not be had. One that is down has its own lines, and one that refuses its own reasons.
+    pub(super) fn note_upstream(&self, error: &OpenError) {
+        match error {
+            OpenError::Down(_) | OpenError::Refused(_) => {}
+            OpenError::Slow(_) => self.note(Reason::Slow),
+            OpenError::Protocol(detail) => self.note_with(Reason::Protocol, Some(detail)),
+            OpenError::HeaderTooLarge => self.note(Reason::HeaderTooLarge),
+            OpenError::NoDescriptor(_) => self.note(Reason::Descriptors),
+            OpenError::NoRandomness(error) => self.note_with(Reason::Randomness, Some(error)),
+        }
+    }
+}
+
+/// A client's text, harmless and short.
+fn shown(text: &[u8]) -> String {
+    text[..text.len().min(SHOWN_MAX)].escape_ascii().to_string()
+}
+
+const SHOWN_MAX: usize = 80;

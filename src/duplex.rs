@@ -114,8 +114,7 @@ impl Duplex {
     /// How long what has stopped may stand still.
     fn limit(&self, stopped: Ahead) -> Duration {
         let limit = |patience: &Patience| match stopped {
-            // What is a body may be held up for as long, and whoever holds it up is to blame first.
-            Ahead::Full => 2 * patience.limit(),
+            Ahead::Full => patience.unread(),
             // Who only listens is the first to make room.
             Ahead::End if descriptors::are_scarce() => Duration::ZERO,
             Ahead::End => patience.half_close(),

@@ -14,6 +14,7 @@ pub struct Patience(Arc<Inner>);
 struct Inner {
     limit_ms: AtomicU64,
     half_close_ms: AtomicU64,
+    unread_ms: AtomicU64,
     over: AtomicBool,
 }
 
@@ -23,6 +24,7 @@ impl Patience {
         Self(Arc::new(Inner {
             limit_ms: AtomicU64::new(millis(limit)),
             half_close_ms: AtomicU64::new(0),
+            unread_ms: AtomicU64::new(millis(UNREAD_FACTOR * limit)),
             over: AtomicBool::new(false),
         }))
     }
@@ -30,6 +32,16 @@ impl Patience {
     /// Holds from the next wait on.
     pub fn set(&self, limit: Duration) {
         self.0.limit_ms.store(millis(limit), Ordering::Relaxed);
+        self.set_unread(UNREAD_FACTOR * limit);
+    }
+
+    /// How long more may lie unread than is read ahead, where the other end waits for something: its end may lie behind it.
+    pub fn set_unread(&self, limit: Duration) {
+        self.0.unread_ms.store(millis(limit), Ordering::Relaxed);
+    }
+
+    pub(super) fn unread(&self) -> Duration {
+        Duration::from_millis(self.0.unread_ms.load(Ordering::Relaxed))
     }
 
     /// How long the other end may go on waiting for what it has asked for when it has ended its own side.
@@ -73,6 +85,9 @@ impl Stalled {
         std::iter::successors(Some(error), |&error| error.source()).find_map(inside)
     }
 }
+
+/// What lies unread may be a body, which the one that it is for may hold up for as long, and is to blame first.
+const UNREAD_FACTOR: u32 = 2;
 
 fn millis(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)

@@ -22,6 +22,7 @@ use super::settings::Route;
 use super::target;
 use super::via::Via;
 use super::{Connection, Response};
+use crate::duplex::Patience;
 use crate::hop;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
@@ -80,6 +81,15 @@ impl Shared {
         let refusals = Refusals::without_route();
         Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout, via, refusals }
     }
+
+    /// How long a client waits for a forwarded response that has ended its side, or that sends more ahead of the response
+    /// than is read: where its request has no body, that is no part of it, and its end may lie behind it.
+    fn await_response(&self, patience: &Patience, grace: Duration) {
+        patience.set_half_close(self.half_close_timeout.max(grace));
+        if grace.is_zero() {
+            patience.set_unread(self.half_close_timeout.max(UNREAD_MIN));
+        }
+    }
 }
 
 impl Stack {
@@ -130,7 +140,7 @@ impl Service<Request<Incoming>> for Stack {
         let heads = &self.connection.heads;
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
-                patience.set_half_close(self.shared.half_close_timeout.max(grace));
+                self.shared.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.take_request()));
                 let served = Arc::clone(files).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
@@ -140,7 +150,7 @@ impl Service<Request<Incoming>> for Stack {
                 return Serving::done(Arc::clone(demux).serve(head, client, route));
             }
             Handler::Forward(forward) => {
-                patience.set_half_close(self.shared.half_close_timeout.max(grace));
+                self.shared.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.take_request()));
                 let served = Arc::clone(forward).serve(head, body, self.connection.clone(), route);
                 return Serving::other(served.map(Ok));
@@ -153,3 +163,5 @@ impl Service<Request<Incoming>> for Stack {
 /// A client of a session that ends its side is gone, as for the reference server; yet what it sent before is taken first,
 /// and a body may be read while its end is there already.
 const BODY_GRACE: Duration = Duration::from_millis(100);
+/// A client that sends the next requests ahead gets at least as long a response.
+const UNREAD_MIN: Duration = Duration::from_secs(1);

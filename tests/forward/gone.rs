@@ -80,6 +80,27 @@ fn a_byte_behind_the_request_for_a_stream_of_events_does_not_hide_that_its_clien
 }
 
 #[test]
+fn more_than_is_read_ahead_of_a_response_does_not_hide_that_its_client_is_gone() {
+    let site = Site::with(&Plan::new().server("half_close_timeout = \"1s\""));
+    for (leave, later) in [(Leave::ALL[0], true), (Leave::ALL[0], false)] {
+        let mut wire = Wire::connect(site.target.public);
+        wire.send(request("GET", "").as_bytes());
+        let mut line = site.accept();
+        line.request();
+        if later {
+            thread::sleep(ms(200));
+        }
+        // More than the system takes: the end lies behind it, and is never seen.
+        let mut writer = wire.writer();
+        let writing = thread::spawn(move || std::io::Write::write_all(&mut writer, &vec![b'G'; 16 << 20]));
+        thread::sleep(ms(200));
+        let _half = leave.leave(wire);
+        assert_ends(&mut line, SOON, &format!("{leave:?} {later}"));
+        let _broken = writing.join().unwrap();
+    }
+}
+
+#[test]
 fn a_client_that_has_only_finished_speaking_is_answered() {
     let site = Site::new();
     for (method, body) in [("GET", ""), ("POST", "body")] {

@@ -75,12 +75,17 @@ pub(crate) fn is_identity(name: &HeaderName) -> bool {
 }
 
 /// Names that servers and frameworks are known to read.
-const IDENTITY: [&str; 18] = [
+const IDENTITY: [&str; 24] = [
     "client-ip",
     "cf-connecting-ip",
     "fastly-client-ip",
     "forwarded-for",
+    "front-end-https",
+    // To CGI it is HTTP_PROXY, through which its own requests go (httpoxy).
+    "proxy",
+    "proxy-client-ip",
     "true-client-ip",
+    "wl-proxy-client-ip",
     "x-client-ip",
     "x-cluster-client-ip",
     "x-envoy-external-address",
@@ -94,6 +99,8 @@ const IDENTITY: [&str; 18] = [
     "x-remote-addr",
     "x-remote-ip",
     "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
 ];
 
 /// How many header lines a backend's response may have. hyper's own limit is 100.

@@ -27,7 +27,7 @@ use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::{Body, tunnel};
-use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Upstream, is_login};
+use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Pinned, Upstream, is_login};
 
 /// Forwards the requests of one route.
 #[derive(Debug)]
@@ -85,6 +85,8 @@ impl Forward {
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
         let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
+        // A proxy in front may send the requests of several clients over one connection: a login on it would be everybody's.
+        let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
         let via = route.via.then_some(&*self.via);
         let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
         let request = ForwardRequest {

@@ -127,7 +127,7 @@ impl Onward<'_> {
     fn add_forwarded(&self, headers: &mut HeaderMap) {
         let peer = canonical(self.client.peer.ip());
         let address = peer.to_string();
-        if !self.trusted.iter().any(|net| net.contains(&peer)) {
+        if !self.client.is_among(self.trusted) {
             let lies: Vec<HeaderName> =
                 headers.keys().filter(|name| hop::is_identity(name)).cloned().collect();
             for name in lies {

@@ -23,6 +23,8 @@ mod via;
 
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
+
 pub use demux::{Demux, Epochs};
 pub use demuxed::Arrivals;
 pub use forward::{Forward, ForwardPath};
@@ -59,4 +61,12 @@ pub struct Client {
     pub peer: SocketAddr,
     /// Whether TLS ends here.
     pub secure: bool,
+}
+
+impl Client {
+    /// Returns whether the other end is in one of these networks. An IPv4 client of a dual-stack listener is an IPv4 client.
+    fn is_among(&self, networks: &[IpNet]) -> bool {
+        let peer = self.peer.ip().to_canonical();
+        networks.iter().any(|network| network.contains(&peer))
+    }
 }

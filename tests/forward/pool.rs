@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::site::{Line, Site, ok};
+use crate::site::{Line, Plan, Site, ok};
 use crate::support::http::{Client, head};
 use crate::support::{QUIET, SOON, ms};
 
@@ -151,6 +151,24 @@ fn the_three_steps_of_a_login_go_over_one_connection() {
     fresh.request();
     fresh.reply(&challenge("NTLM"));
     assert_eq!(alice.answer().status, 401);
+}
+
+#[test]
+fn a_login_that_came_through_a_proxy_in_front_is_not_given_to_its_next_client() {
+    let site = Site::with(&Plan::new().server("trusted_proxies = [\"127.0.0.0/8\"]"));
+    let mut front = site.client();
+    front.wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nAuthorization: NTLM three\r\n\r\n");
+    let mut line = site.accept();
+    line.request();
+    line.reply(&ok("alice"));
+    front.answer().assert(200, "alice");
+    line.assert_ends();
+    // Somebody else's, over the same connection of the proxy's.
+    front.send_get("/next");
+    let mut other = site.accept();
+    assert_eq!(other.request().target(), "/next");
+    other.reply(&ok("nobody"));
+    front.answer().assert(200, "nobody");
 }
 
 #[test]

@@ -103,7 +103,7 @@ const IDENTITY: [&str; 24] = [
     "x-url-scheme",
 ];
 
-/// How many header lines a backend's response may have. hyper's own limit is 100.
+/// How many header lines a message may have, both ways. hyper's own limit of 100 is less than some single sign-ons need.
 pub(crate) const LINES_MAX: usize = 500;
 /// How long a message's header may be, its first line included, in bytes. Cookies can be long.
 pub(crate) const HEADER_MAX: usize = 64 << 10;

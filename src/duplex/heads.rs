@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use tokio::io::AsyncWrite as _;
 
 use super::Duplex;
@@ -26,6 +26,20 @@ struct State {
     is_served: bool,
     /// What is written next begins with the head of a response whose names are to be spelled.
     spells: bool,
+    /// What has become of hyper's refusal of a head that has too many lines for it.
+    refusal: Refusal,
+}
+
+/// hyper clears room for each line that a head may have, whether it has it or not. So it is given little, and a head for
+/// which that was too little is read again with more.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Refusal {
+    #[default]
+    Unheard,
+    /// It was kept from the client.
+    Kept,
+    /// There was no less room than there can be: such a refusal is the client's to hear.
+    Final,
 }
 
 impl Heads {
@@ -50,6 +64,33 @@ impl Heads {
     /// Spells the names in the head of the response that is written next. Nothing else may wait to be written before it.
     pub fn spell_response(&self) {
         self.state().spells = true;
+    }
+
+    /// Whether hyper has refused a head that more room may help. Told once, and the head is to be read again then.
+    pub fn take_refused(&self) -> bool {
+        let mut state = self.state();
+        let is_refused = state.refusal == Refusal::Kept;
+        if is_refused {
+            state.refusal = Refusal::Final;
+            state.request.clear();
+        }
+        is_refused
+    }
+
+    /// Whether `written` is hyper's own refusal of the head that is being read, which is then kept from the client.
+    ///
+    /// A client that does not send ahead has heard all of its last response by then: what has this form is no part of that.
+    pub(super) fn keeps(&self, written: &[u8]) -> bool {
+        if !written.starts_with(REFUSAL) {
+            return false;
+        }
+        let mut state = self.state();
+        let has_many = memchr_iter(b'\n', &state.request).nth(HYPERS_LINES_MAX).is_some();
+        let keeps = has_many && !state.is_served && state.refusal == Refusal::Unheard;
+        if keeps {
+            state.refusal = Refusal::Kept;
+        }
+        keeps
     }
 
     pub(super) fn note_read(&self, bytes: &[u8]) {
@@ -143,6 +184,11 @@ fn spelled(bytes: &mut [u8]) -> &[u8] {
     &[]
 }
 
+/// How hyper says that a head is too much for it.
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
+/// How many header lines it takes unless it is told otherwise.
+const HYPERS_LINES_MAX: usize = 100;
 /// As hyper has it.
 const HEAD_LEN_MAX: usize = 64 << 10;
 /// Room for the head of an answer to a poll.

@@ -26,6 +26,8 @@ pub struct Tracked {
     unflushed: Unflushed,
     heads: Heads,
     speller: Speller,
+    /// Whether a refusal of hyper's is kept back, behind which it ends.
+    is_refused: bool,
     /// Whether hyper waits for bytes, and so hears of the end by itself.
     reads: bool,
     /// Why nothing more is read ahead, and since when.
@@ -53,6 +55,7 @@ impl Tracked {
             unflushed,
             heads,
             speller: Speller::default(),
+            is_refused: false,
             reads: false,
             stopped: None,
             look: None,
@@ -68,6 +71,12 @@ impl Tracked {
     #[must_use]
     pub fn behind(self, bytes: Bytes) -> Self {
         Self { duplex: self.duplex.behind(bytes), ..self }
+    }
+
+    /// The same stream for another try at a head that hyper has refused, of which these bytes were read.
+    #[must_use]
+    pub fn again(self, bytes: Bytes) -> Self {
+        Self { is_refused: false, ..self.behind(bytes) }
     }
 
     /// Ready once the other end is gone, whatever it has sent before: at once when it has reset the connection, and when it
@@ -132,6 +141,10 @@ impl AsyncWrite for Tracked {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if bufs.first().is_some_and(|first| this.heads.keeps(first)) {
+            this.is_refused = true;
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         this.unflushed.0.store(true, Ordering::Relaxed);
         this.speller.poll_write(&mut this.duplex, &this.heads, cx, bufs)
     }
@@ -153,6 +166,9 @@ impl AsyncWrite for Tracked {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_refused {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.get_mut().duplex).poll_shutdown(cx)
     }
 }

@@ -189,6 +189,11 @@ impl<S: Serve> SharedCall<S> {
         state.whole_since.filter(|_| state.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
     }
 
+    /// Whether hyper has refused a head that it is to read again with more room.
+    pub(super) fn take_refused(&self) -> bool {
+        self.open().heads.take_refused()
+    }
+
     /// The call under way, whose request is whole.
     pub(super) fn take(&self) -> Option<Call<S>> {
         self.open().call.take()

@@ -39,8 +39,8 @@ impl Connecting {
         http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
         // Whether a client is gone that has ended its side is not hyper's to say: it looks only where nothing lies unread.
         http.half_close(true);
-        // More is answered 431 by hyper, and so are more than 100 lines. A larger limit of those costs each request 11
-        // instructions a line, whether it has them or not: 500 would make a push 15 % more expensive.
+        // More is answered 431 by hyper. Room for more lines than it has by itself would cost each request 11 instructions a
+        // line, whether it has them or not, so it is given where it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
         Self { tls, http, half_close_timeout: settings.half_close_timeout }
     }

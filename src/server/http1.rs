@@ -11,12 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::server::conn::http1::{Builder, Connection, UpgradeableConnection};
+use hyper::server::conn::http1::{Builder, Connection, Parts, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
 use crate::duplex::{Duplex, Heads, Tracked, Unflushed};
+use crate::hop;
 
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
@@ -96,6 +97,29 @@ impl<S: Serve> Http<S> {
         }
     }
 
+    /// Whether a connection has ended over a head for which there may be more room.
+    fn wants_room(&self, ended: &hyper::Result<()>) -> bool {
+        ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.shared.take_refused()
+    }
+
+    /// Has the head that hyper has refused read again, with as much room as there is. It costs each request some 5,000
+    /// instructions, so it is for connections on which such a request came.
+    fn give_room(&mut self) {
+        self.builder.max_headers(hop::LINES_MAX);
+        let again = |parts: Parts<TokioIo<Tracked>, Caller<S>>| {
+            let io = parts.io.into_inner().again(Bytes::copy_from_slice(&parts.read_buf));
+            Box::new(self.builder.serve_connection(TokioIo::new(io), parts.service))
+        };
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Inside(connection) => Stage::Inside(again(connection.into_parts())),
+            Stage::Upgradeable(connection) => match connection.into_parts() {
+                Some(parts) => Stage::Upgradeable(Box::new(again(parts).with_upgrades())),
+                None => Stage::Over,
+            },
+            other @ (Stage::Outside(_) | Stage::Over) => other,
+        };
+    }
+
     /// Gives hyper the answer to a request that waited outside.
     fn come_back(&mut self, caller: Caller<S>, io: Tracked) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
@@ -113,6 +137,10 @@ impl<S: Serve> Future for Http<S> {
             match &mut this.stage {
                 Stage::Inside(connection) => {
                     if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
+                        if this.wants_room(&ended) {
+                            this.give_room();
+                            continue;
+                        }
                         return Poll::Ready(ended.map_err(Into::into));
                     }
                     match this.shared.look() {
@@ -126,7 +154,12 @@ impl<S: Serve> Future for Http<S> {
                     }
                 }
                 Stage::Upgradeable(connection) => {
-                    return Pin::new(&mut **connection).poll(cx).map_err(Into::into);
+                    let ended = ready!(Pin::new(&mut **connection).poll(cx));
+                    if this.wants_room(&ended) {
+                        this.give_room();
+                        continue;
+                    }
+                    return Poll::Ready(ended.map_err(Into::into));
                 }
                 Stage::Outside(outside) => {
                     let Poll::Ready(answer) = Pin::new(&mut outside.call).poll(cx) else {

@@ -14,6 +14,7 @@ mod errors;
 mod gone;
 mod heads;
 mod log;
+mod onward;
 mod pool;
 mod site;
 mod spelling;

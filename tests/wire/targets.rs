@@ -155,3 +155,20 @@ fn a_page_that_was_loaded_from_a_file_can_be_let_in() {
         assert_eq!((ask(listed), ask(other)), (200, 403), "{listed}");
     }
 }
+
+#[test]
+fn a_hundred_and_more_header_lines_are_read_on_every_dialect() {
+    for (setup, target, handshake) in dialects() {
+        let Some(world) = world(setup) else { return };
+        let lines: Vec<String> = (0..150).map(|line| format!("X-Line-{line}: {line}\r\n")).collect();
+        let mut client = world.http();
+        // Its connection may be another protocol's from the first request on, which is refused here.
+        let refused = handshake.replace("Sec-WebSocket-Key", "Sec-WebSocket-Lock");
+        client.wire.send(format!("GET {target} HTTP/1.1\r\nHost: a b\r\n{refused}\r\n").as_bytes());
+        assert_eq!(client.answer().status, 400);
+        let lines = lines.concat();
+        client.wire.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}{handshake}\r\n").as_bytes());
+        assert_eq!(world.accept().opening.header("x-line-149"), Some("149"), "{target}");
+        assert_eq!(client.answer().status, if handshake.is_empty() { 200 } else { 101 }, "{target}");
+    }
+}

@@ -26,8 +26,8 @@ impl Background {
     }
 }
 
-/// The tasks without which a process looks healthy and is not: accept loops, probers, house-keeping. A runtime throws the
-/// panic of a task away that nobody joins, so each of them is guarded.
+/// The tasks that the process cannot do without: accept loops, probers, house-keeping. The runtime swallows the panic of a
+/// task that is not joined, and the process would only look healthy; so each of them is guarded.
 #[derive(Clone, Default, Debug)]
 pub struct Vital {
     failed: CancellationToken,
@@ -41,7 +41,7 @@ impl Vital {
     {
         let failed = self.failed.clone();
         async move {
-            // Nothing is looked at behind the panic that it may have left in disorder.
+            // Unwind safe: the process ends, and nothing that the task may have left in disorder is used again.
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 error!(what, "a vital task panicked: the process ends");
                 failed.cancel();

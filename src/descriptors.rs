@@ -40,7 +40,7 @@ pub fn check() -> io::Result<()> {
     match File::open("/dev/null") {
         Ok(file) => admit(&file),
         Err(error) if is_shortage(&error) => Err(error),
-        // Where there is no such file, nobody knows.
+        // Where there is no such file, it is not known.
         Err(_) => Ok(()),
     }
 }
@@ -55,7 +55,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
-/// The error of who gets none.
+/// As the system says it.
 fn none_left() -> io::Error {
     io::Error::from_raw_os_error(EMFILE)
 }

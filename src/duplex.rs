@@ -115,7 +115,7 @@ impl Duplex {
     fn limit(&self, stopped: Ahead) -> Duration {
         let limit = |patience: &Patience| match stopped {
             Ahead::Full => patience.unread(),
-            // Who only listens is the first to make room.
+            // A client that only listens is the first to make room.
             Ahead::End if descriptors::are_scarce() => Duration::ZERO,
             Ahead::End => patience.half_close(),
         };

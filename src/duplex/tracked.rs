@@ -1,4 +1,5 @@
-//! A stream that knows whether what was written to it is on its way, and notices the other end's leave while nobody reads.
+//! A stream that knows whether what was written to it is on its way, and notices that its other end is gone while nothing is
+//! read.
 
 use std::future::Future as _;
 use std::io;

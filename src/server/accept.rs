@@ -92,10 +92,10 @@ impl Accepting {
         if self.has_reserve {
             return self.listener.accept().await;
         }
-        // Whom there is no descriptor for waits with the system, and is served when there is.
+        // A client that cannot have a descriptor stays in the listener's queue until there is one.
         descriptors::check()?;
         let (stream, peer) = self.listener.accept().await?;
-        // One that was given in between is used for all that: the next one waits.
+        // Another task may have taken the last one meanwhile. This client is served all the same, and the next one waits.
         let _ = descriptors::admit(&stream);
         Ok((stream, peer))
     }

@@ -117,7 +117,7 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(plain(StatusCode::BAD_REQUEST, why));
         }
         if hop::is_coded(&head.headers) {
-            // Whoever reads the body would take its coding for the body itself.
+            // hyper removes only the chunks: the body would be taken with the other coding in it.
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
         }
         if self.shared.via.is_circle(&head.headers) {

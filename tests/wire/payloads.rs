@@ -65,7 +65,7 @@ fn base64_in_the_urls_alphabet_is_accepted() {
 #[test]
 fn b64_makes_no_difference_on_polling() {
     let world = World::new(Setup::new());
-    let handshake = format!("{}&b64=1", POLLING);
+    let handshake = format!("{POLLING}&b64=1");
     let mut poller = crate::support::Poller::handshake_at(world.addr, &handshake);
     let peer = world.accept();
     peer.send_binary(b"abc");

@@ -87,7 +87,7 @@ impl Demux {
         if let Some(token) = &route.mux.token
             && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
         {
-            self.arrivals.refusals.note_with(Reason::Token, Some(&peer));
+            self.arrivals.refusals.note_with(Reason::Token, Some(&format_args!("peer={peer}")));
             let mut response = plain(StatusCode::UNAUTHORIZED, "the right token is needed\n");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(Box::new(response));

@@ -63,7 +63,7 @@ impl Reason {
             Self::Preflights => "too many preflights",
             Self::NoRoute => "no route",
             Self::Circle => "it goes in a circle",
-            Self::Token => "wrong token",
+            Self::Token => "without the right token for this route",
             Self::Mux => "the proxy does not keep to its protocol",
             Self::Slow => "the upstream is slow",
             Self::Protocol => "the upstream does not speak its protocol",

@@ -59,7 +59,8 @@ export class Connection {
     const at = all.indexOf(HEAD_END);
     if (at < 0) return undefined;
     const [top, ...lines] = all.toString('latin1', 0, at).split('\r\n');
-    const headers = Object.fromEntries(lines.map((line) => line.split(/: (.*)/s, 2)));
+    const pairs = lines.map((line) => line.split(/: (.*)/s, 2));
+    const headers = Object.fromEntries(pairs.map(([name, value]) => [name.toLowerCase(), value]));
     const length = Number(headers['content-length']);
     if (!Number.isInteger(length)) throw new Error(`an answer without a length: ${top}`);
     const start = at + HEAD_END.length;

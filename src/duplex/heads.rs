@@ -174,9 +174,12 @@ fn spelled(bytes: &mut [u8]) -> &[u8] {
             return &bytes[..start];
         }
         let mut begins = true;
-        for byte in line.iter_mut().take_while(|byte| **byte != b':') {
-            if begins {
-                byte.make_ascii_uppercase();
+        for byte in line {
+            if *byte == b':' {
+                break;
+            }
+            if begins && byte.is_ascii_lowercase() {
+                *byte -= b'a' - b'A';
             }
             begins = *byte == b'-';
         }

@@ -31,7 +31,7 @@ pub(super) fn check(
     }
 }
 
-/// Whether whoever dials the URL gets to the listener.
+/// Returns whether a connection to the URL reaches the listener.
 fn leads_to(url: &Uri, own: SocketAddr) -> bool {
     let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
     // Port 0 is any free port, which nobody can name.

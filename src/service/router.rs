@@ -42,8 +42,8 @@ impl Router {
 
     /// The index of the route that a request takes.
     ///
-    /// The path decides as it is written, for so it reaches the backend. Whoever resolves its dot segments must find the same
-    /// route.
+    /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved it must lead to the
+    /// same route.
     ///
     /// # Errors
     /// The path leads out of its route.

@@ -2,14 +2,15 @@
 //!
 //! hyper can keep a spelling and write one, but at a cost for every request and every name that a poll must not pay. So the
 //! bytes of a request's head are kept while it is read, for a service that forwards them; and the names in a response's
-//! head are written `Like-This` as it goes out.
+//! head are written `Like-This` as it goes out. And hyper refuses a target with `<`, `>` or `"` in it, which old clients send and
+//! other servers take: these are escaped before it reads them.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
 use tokio::io::AsyncWrite as _;
 
 use super::Duplex;
@@ -22,12 +23,30 @@ pub struct Heads(Arc<Mutex<State>>);
 struct State {
     /// What has been read of a request's head, perhaps with some of the body behind it.
     request: Vec<u8>,
-    /// The request is being served: what comes now is its body, or the next request ahead of time.
-    is_served: bool,
+    /// What is read next.
+    place: Place,
+    /// How much has been read since the request began.
+    read: u64,
+    /// How long the request is with its body, where that is known.
+    len: Option<u64>,
     /// What is written next begins with the head of a response whose names are to be spelled.
     spells: bool,
     /// What has become of hyper's refusal of a head that has too many lines for it.
     refusal: Refusal,
+}
+
+/// A place in a request.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Place {
+    /// The first line.
+    #[default]
+    Target,
+    /// The same, behind the `?`.
+    Query,
+    /// A head, and nothing proves that it is its beginning.
+    Head,
+    /// The request is being served: what comes now is its body, or the next request ahead of time.
+    Served,
 }
 
 /// hyper clears room for each line that a head may have, whether it has it or not. So it is given little, and a head for
@@ -46,19 +65,26 @@ impl Heads {
     /// Takes the bytes with which a request's head came. They are there while the service is called, and not after it; and
     /// none of a request that came while the one before it was being served.
     pub fn take_request(&self) -> Vec<u8> {
-        std::mem::take(&mut self.state().request)
+        let mut state = self.state();
+        state.note_head();
+        std::mem::take(&mut state.request)
     }
 
-    /// The service has been called: what comes now is no head.
-    pub fn end_request(&self) {
+    /// The service has been called: what comes now is no head. The request's body is this long, if that is known.
+    pub fn end_request(&self, body_len: Option<u64>) {
         let mut state = self.state();
+        state.note_head();
+        state.len = state.len.zip(body_len).map(|(head, body)| head + body);
         state.request = Vec::new();
-        state.is_served = true;
+        state.place = Place::Served;
     }
 
     /// The request has been answered, or is gone: what comes now begins with a head.
     pub fn await_request(&self) {
-        self.state().is_served = false;
+        let mut state = self.state();
+        // Only where exactly this request has been read does the next one begin with what is read next.
+        state.place = if state.len == Some(state.read) { Place::Target } else { Place::Head };
+        state.read = 0;
     }
 
     /// Spells the names in the head of the response that is written next. Nothing else may wait to be written before it.
@@ -86,19 +112,36 @@ impl Heads {
         }
         let mut state = self.state();
         let has_many = memchr_iter(b'\n', &state.request).nth(HYPERS_LINES_MAX).is_some();
-        let keeps = has_many && !state.is_served && state.refusal == Refusal::Unheard;
+        let keeps = has_many && state.place != Place::Served && state.refusal == Refusal::Unheard;
         if keeps {
             state.refusal = Refusal::Kept;
         }
         keeps
     }
 
-    pub(super) fn note_read(&self, bytes: &[u8]) {
+    /// Notes what was read; or gives what is to be read instead.
+    pub(super) fn note_read(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut state = self.state();
+        if matches!(state.place, Place::Target | Place::Query) {
+            let end = memchr(b'\n', bytes);
+            let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if memchr3(b'<', b'>', b'"', line).is_some()
+                && let Some(escaped) = escaped(line, state.place == Place::Query)
+            {
+                return Some([&escaped[..], rest].concat());
+            }
+            if end.is_some() {
+                state.place = Place::Head;
+            } else if line.contains(&b'?') {
+                state.place = Place::Query;
+            }
+        }
+        state.read += bytes.len() as u64;
         // A head that is longer is refused.
-        if !state.is_served && state.request.len() < HEAD_LEN_MAX {
+        if state.place != Place::Served && state.request.len() < HEAD_LEN_MAX {
             state.request.extend_from_slice(bytes);
         }
+        None
     }
 
     fn take_spells(&self) -> bool {
@@ -108,6 +151,31 @@ impl Heads {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    /// Notes how long the head is that is being taken or forgotten.
+    fn note_head(&mut self) {
+        if !self.request.is_empty() {
+            self.len = memmem::find(&self.request, b"\r\n\r\n").map(|end| end as u64 + 4);
+        }
+    }
+}
+
+/// The line with what RFC 3986 has in the place of bytes that hyper takes in no target, or in no query; nothing if there are
+/// none.
+fn escaped(line: &[u8], mut is_query: bool) -> Option<Vec<u8>> {
+    let mut escaped = Vec::with_capacity(line.len() + 16);
+    for &byte in line {
+        is_query |= byte == b'?';
+        match byte {
+            b'<' => escaped.extend(b"%3C"),
+            b'>' => escaped.extend(b"%3E"),
+            b'"' if is_query => escaped.extend(b"%22"),
+            other => escaped.push(other),
+        }
+    }
+    (escaped.len() > line.len()).then_some(escaped)
 }
 
 /// Writes to a stream, and spells the names in heads.
@@ -173,15 +241,14 @@ fn spelled(bytes: &mut [u8]) -> &[u8] {
         if line == b"\r\n" {
             return &bytes[..start];
         }
-        let mut begins = true;
-        for byte in line {
-            if *byte == b':' {
+        let mut at = 0;
+        loop {
+            line[at].make_ascii_uppercase();
+            let Some(len) = line[at..].iter().position(|byte| matches!(byte, b'-' | b':')) else { break };
+            at += len + 1;
+            if line[at - 1] == b':' || at == line.len() {
                 break;
             }
-            if begins && byte.is_ascii_lowercase() {
-                *byte -= b'a' - b'A';
-            }
-            begins = *byte == b'-';
         }
     }
     &[]
@@ -259,11 +326,52 @@ mod tests {
         heads.note_read(b"GET / HTTP/1.1\r\n");
         heads.note_read(b"\r\n");
         assert_eq!(heads.take_request(), b"GET / HTTP/1.1\r\n\r\n");
-        heads.end_request();
+        heads.end_request(Some(4));
         heads.note_read(b"body");
         assert_eq!(heads.take_request(), b"");
         heads.await_request();
         heads.note_read(b"GET");
         assert_eq!(heads.take_request(), b"GET");
+    }
+    #[test]
+    fn what_no_target_may_have_is_escaped_in_the_first_line_of_a_request_and_nowhere_else() {
+        let heads = Heads::default();
+        let read = |bytes: &[u8]| heads.note_read(bytes).map(|bytes| String::from_utf8(bytes).unwrap());
+        let escaped = read(b"GET /<\"?a=<b>&c=\"d\" HTTP/1.1\r\nX: <>\"\r\n").unwrap();
+        assert_eq!(escaped, "GET /%3C\"?a=%3Cb%3E&c=%22d%22 HTTP/1.1\r\nX: <>\"\r\n");
+        assert_eq!(read(escaped.as_bytes()), None);
+        assert_eq!(read(b"Y: <>\"\r\n\r\n"), None);
+        heads.end_request(Some(0));
+        heads.await_request();
+        // In pieces.
+        assert_eq!(read(b"GET /"), None);
+        assert_eq!(read(b"<\"").unwrap(), "%3C\"");
+        assert_eq!(read(b"%3C\"?"), None);
+        assert_eq!(read(b"\"").unwrap(), "%22");
+        assert_eq!(read(b"%22 HTTP/1.1\r\nContent-Length: 3\r\n\r\n<"), None);
+        heads.end_request(Some(3));
+        assert_eq!(read(b"<>"), None);
+        heads.await_request();
+        assert_eq!(read(b"GET /< HTTP/1.1\r\n\r\n").unwrap(), "GET /%3C HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn nothing_is_escaped_where_a_request_may_not_begin() {
+        let head = b"POST / HTTP/1.1\r\n\r\n";
+        // A body that has not been read to its end, one of unknown length, and a request that came ahead of time.
+        for (body_len, body) in [(Some(4), &b"bo"[..]), (None, b""), (Some(0), b"GET ")] {
+            let heads = Heads::default();
+            heads.note_read(head);
+            heads.end_request(body_len);
+            heads.note_read(body);
+            heads.await_request();
+            assert_eq!(heads.note_read(b"<"), None, "{body_len:?}");
+        }
+        let heads = Heads::default();
+        heads.note_read(&[&head[..], b"GET /"].concat());
+        heads.take_request();
+        heads.end_request(Some(0));
+        heads.await_request();
+        assert_eq!(heads.note_read(b"<"), None);
     }
 }

@@ -313,7 +313,7 @@ fn many_header_lines_cross_both_ways_and_too_many_are_told_so() {
             request(count).replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 4\r\n\r\nbody");
         for piece in head.as_bytes().chunks(head.len().div_ceil(pieces)) {
             client.wire.send(piece);
-            std::thread::sleep(crate::support::ms(20));
+            thread::sleep(crate::support::ms(20));
         }
         let mut line = site.accept();
         assert_eq!(line.request().header(&format!("x-line-{}", count - 1)), Some(&*(count - 1).to_string()));

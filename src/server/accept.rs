@@ -8,14 +8,24 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-use super::Signals;
 use super::connection::Ending;
 use crate::descriptors;
 use crate::meter::Connections;
 use crate::throttle::Throttle;
+
+/// How a server ends. A drain comes before either: until then listeners stay open, as polling clients must come back
+/// for their last batch.
+#[derive(Clone, Default, Debug)]
+pub struct Signals {
+    /// From now on no connection is accepted, and each ends after the request that it is at; idle ones end at once.
+    pub end: CancellationToken,
+    /// Whatever is still there is dropped, answered or not.
+    pub cut: CancellationToken,
+}
 
 /// A listener at work.
 pub(super) struct Accepting {

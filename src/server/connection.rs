@@ -19,10 +19,25 @@ use tracing::debug;
 
 use super::caller::Serve;
 use super::http1::Http;
-use super::{ConnectInfo, Settings};
+use super::settings::Settings;
 use crate::duplex::{Duplex, Heads, Patience};
 use crate::hop;
 use crate::meter::Connections;
+
+/// What a connection tells about itself before its first request.
+#[derive(Clone, Debug)]
+pub struct ConnectInfo {
+    /// The other end of the socket: the client, or a proxy in front.
+    pub peer: SocketAddr,
+    /// Our end of the socket.
+    pub local: SocketAddr,
+    /// Whether TLS ends here.
+    pub secure: bool,
+    /// How long the client may take nothing of what it is sent, for whoever knows better than the server.
+    pub patience: Patience,
+    /// Shows the head of the request with which the service is called.
+    pub heads: Heads,
+}
 
 /// What all connections of a server have in common.
 #[derive(Clone, Debug)]

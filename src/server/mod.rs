@@ -14,15 +14,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Vital;
-use crate::duplex::{Heads, Patience, set_keepalive};
+use crate::duplex::set_keepalive;
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
 use accept::Accepting;
+pub use accept::Signals;
 pub use caller::{BoxError, Request, Serve};
+pub use connection::ConnectInfo;
 use connection::{Connecting, Ending};
 pub use settings::{Settings, TlsFiles};
 
@@ -126,31 +127,6 @@ pub enum BindError {
     /// The certificate or its key can't be used.
     #[error("cannot speak TLS")]
     Tls(#[from] TlsError),
-}
-
-/// What a connection tells about itself before its first request.
-#[derive(Clone, Debug)]
-pub struct ConnectInfo {
-    /// The other end of the socket: the client, or a proxy in front.
-    pub peer: SocketAddr,
-    /// Our end of the socket.
-    pub local: SocketAddr,
-    /// Whether TLS ends here.
-    pub secure: bool,
-    /// How long the client may take nothing of what it is sent, for whoever knows better than the server.
-    pub patience: Patience,
-    /// Shows the head of the request with which the service is called.
-    pub heads: Heads,
-}
-
-/// How a server ends. A drain comes before either: until then listeners stay open, as polling clients must come back
-/// for their last batch.
-#[derive(Clone, Default, Debug)]
-pub struct Signals {
-    /// From now on no connection is accepted, and each ends after the request that it is at; idle ones end at once.
-    pub end: CancellationToken,
-    /// Whatever is still there is dropped, answered or not.
-    pub cut: CancellationToken,
 }
 
 #[cfg(test)]

@@ -2,9 +2,23 @@
 
 use tracing::Level;
 
-use super::Log;
 use super::table::Table;
 use super::values::word;
+
+/// `[log]`: what goes to the standard error.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Log {
+    /// The least severe level that is written: `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: Level,
+    /// One JSON object a line, for machines.
+    pub json: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::INFO, json: false }
+    }
+}
 
 /// Reads `[log]`.
 pub(super) fn read(table: &Table<'_>) -> Log {

@@ -40,6 +40,7 @@ mod values;
 mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
+pub use log::Log;
 
 use fault::Sink;
 use keys::Section;
@@ -59,21 +60,6 @@ pub struct Config {
     pub routes: Vec<service::Route>,
     /// `[upstreams.NAME]`.
     pub upstreams: BTreeMap<String, upstream::Settings>,
-}
-
-/// `[log]`: what goes to the standard error.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Log {
-    /// The least severe level that is written: `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: tracing::Level,
-    /// One JSON object a line, for machines.
-    pub json: bool,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: tracing::Level::INFO, json: false }
-    }
 }
 
 /// Where a configuration came from.

@@ -8,7 +8,8 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Empty;
 
 use crate::duplex::Duplex;
-use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::deadline::Deadline;
+use crate::upstream::dial::Dialer;
 use crate::upstream::handshake::{alongside, connect, handle_error, read_refusal};
 use crate::upstream::target::Target;
 use crate::upstream::{Answer, Host, OpenError, OpenRequest, Refused};

@@ -28,8 +28,9 @@ use self::site::Site;
 use crate::background::Background;
 use crate::carrier::Versions;
 use crate::duplex::Duplex;
-use crate::upstream::dial::Deadline;
-use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::connector::{Connecting, Connector};
+use crate::upstream::deadline::Deadline;
+use crate::upstream::forward::Forwarder;
 use crate::upstream::target::Target;
 use crate::upstream::{
     BuildError, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
@@ -54,12 +55,18 @@ pub(super) struct Embedded {
 /// Speaks HTTP over one pipe until its end, or until it is upgraded.
 type Serve = Box<dyn Fn(DuplexStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
+impl Connector for Embedded {
+    fn connection(self: Arc<Self>, _deadline: Deadline) -> Connecting {
+        Box::pin(async move { Ok((self.connect(), self.target.clone())) })
+    }
+}
+
 impl Demo {
     pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
         let url = Uri::from_static("ws://demo/socket.io/");
         let target = Target::new(&url).ok_or(BuildError::Url(url))?;
         let embedded = Arc::new(Embedded { serve: build_server(), target, background: background.clone() });
-        let forwarder = Forwarder::new(Source::Demo(Arc::clone(&embedded)), settings, background);
+        let forwarder = Forwarder::new(embedded.clone(), settings, background);
         Ok(Self { embedded, forwarder, settings: settings.clone() })
     }
 
@@ -109,11 +116,6 @@ impl Embedded {
         let (life, served) = (self.background.stop.clone(), (self.serve)(theirs));
         self.background.tracker.spawn(async move { life.run_until_cancelled(served).await });
         Duplex::from(ours)
-    }
-
-    /// Where sessions begin.
-    pub(super) const fn target(&self) -> &Target {
-        &self.target
     }
 }
 

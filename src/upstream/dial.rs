@@ -3,7 +3,6 @@
 
 mod place;
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -23,6 +22,8 @@ use crate::duplex::Duplex;
 use crate::meter::Dials;
 use crate::throttle::Outage;
 use crate::tls::client_config;
+use crate::upstream::connector::{Connecting, Connector};
+use crate::upstream::deadline::Deadline;
 use crate::upstream::failed::{Failed, Way};
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
@@ -64,6 +65,12 @@ struct Search {
     is_last_resort: bool,
     /// What went wrong that was no matter of time.
     refusal: Option<io::Error>,
+}
+
+impl Connector for Dialer {
+    fn connection(self: Arc<Self>, deadline: Deadline) -> Connecting {
+        Box::pin(async move { self.dial(deadline).await.map(|(stream, target)| (stream, target.clone())) })
+    }
 }
 
 impl Dialer {
@@ -367,32 +374,11 @@ impl std::fmt::Display for Dialer {
     }
 }
 
-/// When a whole opening must be over.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline {
-    at: Instant,
-    span: Duration,
-}
-
-impl Deadline {
-    pub(super) fn after(span: Duration) -> Self {
-        let now = Instant::now();
-        Self { at: now.checked_add(span).unwrap_or(now + YEAR), span }
-    }
-
-    /// Waits for `work` until the deadline.
-    pub(super) async fn bound<F: Future>(&self, work: F) -> Result<F::Output, OpenError> {
-        timeout_at(self.at, work).await.map_err(|_| OpenError::Slow(self.span))
-    }
-}
-
 /// Often enough to notice a restart, and too seldom to be a burden.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Longer than half-closed clients take to be noticed, and short enough for one that gets a 503 then.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 const ROOM_PACE: Duration = Duration::from_millis(50);
-/// Longer than anybody waits.
-const YEAR: Duration = Duration::from_hours(365 * 24);
 
 #[cfg(test)]
 mod tests;

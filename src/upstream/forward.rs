@@ -18,12 +18,11 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
-use crate::duplex::{Asking, Duplex, Patience};
+use crate::duplex::{Asking, Patience};
 use crate::spelling::Spelling;
 use crate::upstream::answer::{self, Asks, Forwarded};
-#[cfg(feature = "demo")]
-use crate::upstream::demo::Embedded;
-use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::connector::Connector;
+use crate::upstream::deadline::Deadline;
 use crate::upstream::handshake;
 use crate::upstream::pinned::{self, Pinned};
 use crate::upstream::pool::{Connection, Lease, Pool};
@@ -34,19 +33,11 @@ use crate::upstream::{Host, OpenError, Settings};
 /// Asks one upstream.
 #[derive(Debug)]
 pub struct Forwarder {
-    source: Source,
+    connector: Arc<dyn Connector>,
     pool: Arc<Pool>,
     host: Host,
     handshake_timeout: Duration,
     response_timeout: Duration,
-}
-
-/// Where connections come from.
-#[derive(Debug)]
-pub(super) enum Source {
-    Dialer(Arc<Dialer>),
-    #[cfg(feature = "demo")]
-    Demo(Arc<Embedded>),
 }
 
 /// A request to forward. Made by the service floor, which has removed what must not cross.
@@ -90,9 +81,9 @@ pub enum ForwardError {
 }
 
 impl Forwarder {
-    pub(super) fn new(source: Source, settings: &Settings, background: Background) -> Self {
+    pub(super) fn new(connector: Arc<dyn Connector>, settings: &Settings, background: Background) -> Self {
         Self {
-            source,
+            connector,
             pool: Pool::new(background),
             host: settings.host,
             handshake_timeout: settings.handshake_timeout,
@@ -147,7 +138,7 @@ impl Forwarder {
 
     async fn connect(&self) -> Result<Connection, OpenError> {
         let deadline = Deadline::after(self.handshake_timeout);
-        let (stream, target) = self.source.dial(deadline).await?;
+        let (stream, target) = Arc::clone(&self.connector).connection(deadline).await?;
         // It serves one route after another: each request says how much it has.
         let patience = Patience::new(self.response_timeout);
         let stream = stream.with_patience(Some(patience.clone()));
@@ -202,18 +193,6 @@ impl Forwarder {
                 Some(request) => Failure::Unwritten(Box::new(request)),
                 None => Failure::of(error.into_error()),
             }),
-        }
-    }
-}
-
-impl Source {
-    async fn dial(&self, deadline: Deadline) -> Result<(Duplex, Target), OpenError> {
-        match self {
-            Self::Dialer(dialer) => {
-                dialer.dial(deadline).await.map(|(stream, target)| (stream, target.clone()))
-            }
-            #[cfg(feature = "demo")]
-            Self::Demo(embedded) => Ok((embedded.connect(), embedded.target().clone())),
         }
     }
 }

@@ -5,6 +5,9 @@
 
 mod answer;
 mod ask;
+mod build;
+mod connector;
+mod deadline;
 #[cfg(feature = "demo")]
 mod demo;
 mod dial;
@@ -34,57 +37,26 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::background::Background;
 pub use crate::carrier::Protocol;
 use crate::carrier::{Revision, Versions};
 use crate::duplex::Duplex;
-use crate::meter::Dials;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::tls::TlsError;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
+pub use build::build;
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
 pub use settings::{Host, Kind, Settings, Tls, is_secure, is_socket_io};
-
-/// Makes the upstream that `settings` describe.
-///
-/// Its few tasks (the prober of an upstream that is down, the demo's connections) run in the `background`; links are not
-/// among them.
-///
-/// # Errors
-/// The settings name something that cannot be dialled, or that this binary was built without.
-pub fn build(
-    settings: &Settings,
-    background: Background,
-    dials: Dials,
-) -> Result<Arc<dyn Upstream>, BuildError> {
-    let upstream: Arc<dyn Upstream> = match settings.kind {
-        Kind::EngineIo => Arc::new(engineio::EngineIo::new(settings, background, dials)?),
-        Kind::Mux => Arc::new(mux::Mux::new(settings, background, dials)?),
-        Kind::Http => Arc::new(plain::Plain::new(settings, background, dials)?),
-        Kind::WebSocket => Arc::new(websocket::WebSocket::new(settings, background, dials)?),
-        #[cfg(feature = "demo")]
-        Kind::Demo => Arc::new(demo::Demo::new(settings, background)?),
-        #[cfg(not(feature = "demo"))]
-        Kind::Demo => return Err(BuildError::NoDemo),
-    };
-    Ok(if settings.is_translated() {
-        Arc::new(translated::Translated::new(upstream, settings.handshake_timeout))
-    } else {
-        upstream
-    })
-}
 
 /// Why an upstream cannot be made from its settings.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::background::Background;
 use crate::meter::Dials;
 use crate::upstream::dial::Dialer;
-use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::forward::Forwarder;
 use crate::upstream::{BuildError, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream};
 
 /// A plain HTTP server.
@@ -18,7 +18,7 @@ pub(super) struct Plain {
 impl Plain {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
+        let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder })
     }
 }

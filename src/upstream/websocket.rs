@@ -11,8 +11,9 @@ use crate::close;
 use crate::duplex::Buffers;
 use crate::meter::Dials;
 use crate::packet::{Closing, Message};
-use crate::upstream::dial::{Deadline, Dialer};
-use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::deadline::Deadline;
+use crate::upstream::dial::Dialer;
+use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{
@@ -31,7 +32,7 @@ pub(super) struct WebSocket {
 impl WebSocket {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
+        let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 

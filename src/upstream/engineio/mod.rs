@@ -18,8 +18,9 @@ use crate::meter::Dials;
 use crate::packet::Packet;
 use crate::sid::Sid;
 use crate::upstream::ask::{Question, ask};
-use crate::upstream::dial::{Deadline, Dialer};
-use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::deadline::Deadline;
+use crate::upstream::dial::Dialer;
+use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
@@ -38,7 +39,7 @@ pub(super) struct EngineIo {
 impl EngineIo {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
+        let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
 

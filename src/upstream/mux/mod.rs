@@ -24,9 +24,10 @@ use crate::meter::Dials;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
 use crate::sid::Sid;
-use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::deadline::Deadline;
+use crate::upstream::dial::Dialer;
 use crate::upstream::engineio;
-use crate::upstream::forward::{Forwarder, Source};
+use crate::upstream::forward::Forwarder;
 use crate::upstream::{
     BuildError, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Refused, Refuser,
     Relaying, Settings, Upstream, headers,
@@ -81,7 +82,7 @@ impl Mux {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
         let slot = |_| Slot::start(&dialer, settings, &background);
         let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
-        let forwarder = Forwarder::new(Source::Dialer(Arc::clone(&dialer)), settings, background);
+        let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { slots, next: AtomicUsize::new(0), forwarder, settings: settings.clone() })
     }
 

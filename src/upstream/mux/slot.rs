@@ -18,7 +18,8 @@ use crate::mux::{Hello, Profile, Side};
 use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
 use crate::throttle::{Outage, Throttle};
-use crate::upstream::dial::{Deadline, Dialer};
+use crate::upstream::deadline::Deadline;
+use crate::upstream::dial::Dialer;
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::{Host, OpenError, OpenRequest, Settings};
 

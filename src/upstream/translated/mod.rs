@@ -12,7 +12,7 @@ use crate::carrier::{Revision, Versions};
 use crate::sid::Sid;
 use crate::socketio::Translator;
 use crate::throttle::Throttle;
-use crate::upstream::dial::Deadline;
+use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{Asking, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Upstream};
 

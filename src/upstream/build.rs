@@ -1,0 +1,44 @@
+//! Which kinds of upstream there are.
+
+use std::sync::Arc;
+
+use crate::background::Background;
+use crate::meter::Dials;
+#[cfg(feature = "demo")]
+use crate::upstream::demo::Demo;
+use crate::upstream::engineio::EngineIo;
+use crate::upstream::mux::Mux;
+use crate::upstream::plain::Plain;
+use crate::upstream::settings::{Kind, Settings};
+use crate::upstream::translated::Translated;
+use crate::upstream::websocket::WebSocket;
+use crate::upstream::{BuildError, Upstream};
+
+/// Makes the upstream that `settings` describe.
+///
+/// Its few tasks (the prober of an upstream that is down, the demo's connections) run in the `background`; links are not
+/// among them.
+///
+/// # Errors
+/// The settings name something that cannot be dialled, or that this binary was built without.
+pub fn build(
+    settings: &Settings,
+    background: Background,
+    dials: Dials,
+) -> Result<Arc<dyn Upstream>, BuildError> {
+    let upstream: Arc<dyn Upstream> = match settings.kind {
+        Kind::EngineIo => Arc::new(EngineIo::new(settings, background, dials)?),
+        Kind::Mux => Arc::new(Mux::new(settings, background, dials)?),
+        Kind::Http => Arc::new(Plain::new(settings, background, dials)?),
+        Kind::WebSocket => Arc::new(WebSocket::new(settings, background, dials)?),
+        #[cfg(feature = "demo")]
+        Kind::Demo => Arc::new(Demo::new(settings, background)?),
+        #[cfg(not(feature = "demo"))]
+        Kind::Demo => return Err(BuildError::NoDemo),
+    };
+    Ok(if settings.is_translated() {
+        Arc::new(Translated::new(upstream, settings.handshake_timeout))
+    } else {
+        upstream
+    })
+}

@@ -1,0 +1,30 @@
+//! When an opening must be over.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::upstream::OpenError;
+
+/// When a whole opening must be over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    at: Instant,
+    span: Duration,
+}
+
+impl Deadline {
+    pub(super) fn after(span: Duration) -> Self {
+        let now = Instant::now();
+        Self { at: now.checked_add(span).unwrap_or(now + YEAR), span }
+    }
+
+    /// Waits for `work` until the deadline.
+    pub(super) async fn bound<F: Future>(&self, work: F) -> Result<F::Output, OpenError> {
+        timeout_at(self.at, work).await.map_err(|_| OpenError::Slow(self.span))
+    }
+}
+
+/// Longer than anybody waits.
+const YEAR: Duration = Duration::from_hours(365 * 24);

@@ -95,7 +95,7 @@ export class Polliwog {
 function config({ port, mux, upstream, server }) {
   const table = (name, entries) => [name, ...Object.entries(entries).map(([key, value]) => `${key} = ${JSON.stringify(value)}`)];
   return [
-    ...table('[server]', { listen: ['127.0.0.1:0'], drain_timeout: '6s', max_sessions: 1000, ...server }),
+    ...table('[server]', { listen: ['127.0.0.1:0'], drain_timeout: '6s', max_sessions: 3000, ...server }),
     ...table('[admin]', { listen: '127.0.0.1:0' }),
     ...table('[log]', { format: 'json' }),
     ...table('[[routes]]', { path: '/', dialect: 'engine.io', upstream: 'b' }),

@@ -5,10 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -22,6 +18,7 @@ mod files;
 mod headers;
 pub mod keys;
 mod listeners;
+mod load;
 mod log;
 mod mux;
 mod routes;
@@ -40,6 +37,7 @@ mod values;
 mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
+pub use load::{LoadError, Source};
 pub use log::Log;
 
 use fault::Sink;
@@ -62,61 +60,7 @@ pub struct Config {
     pub upstreams: BTreeMap<String, upstream::Settings>,
 }
 
-/// Where a configuration came from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// The shipped file, as it was when this binary was built.
-    BuiltIn,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::BuiltIn => f.write_str("built-in config.toml"),
-        }
-    }
-}
-
-/// Why there is no configuration.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("{}: cannot be read: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// What it says cannot be used.
-    #[error(transparent)]
-    Faulty(#[from] Faults),
-}
-
 impl Config {
-    /// Loads the file at `path`, which must exist; without one the working directory's `config.toml`, and where there
-    /// is none, the shipped file that is built in. `env` overrides it. The files that it names are looked at as well.
-    ///
-    /// # Errors
-    /// Every fault at once, or the file that could not be read.
-    pub fn load(
-        path: Option<&Path>,
-        env: impl Iterator<Item = (OsString, OsString)>,
-    ) -> Result<(Self, Source), LoadError> {
-        let named = path.unwrap_or(Path::new(FILE_NAME));
-        let (text, source) = match fs::read_to_string(named) {
-            Ok(text) => (text, Source::File(named.to_owned())),
-            Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
-                (SHIPPED.to_owned(), Source::BuiltIn)
-            }
-            Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
-        };
-        Ok((Self::parse_and(&text, &source.to_string(), env, files::check)?, source))
-    }
-
     /// Reads a configuration's text; `file_name` is what faults call it. No file is touched.
     ///
     /// # Errors
@@ -169,9 +113,3 @@ impl Config {
         Self { server, admin, log, routes, upstreams }
     }
 }
-
-/// The file that the working directory is searched for.
-const FILE_NAME: &str = "config.toml";
-
-/// The shipped file.
-const SHIPPED: &str = include_str!("../../config.toml");

@@ -1,7 +1,8 @@
 //! Holds three things together: the shipped file, the table of keys and the defaults in the code.
 
+use super::Config;
 use super::keys::{KEYS, Key, Section, Shown};
-use super::{Config, SHIPPED};
+use super::load::SHIPPED;
 use crate::tls::Trust;
 
 /// A line of the shipped file that shows a key.

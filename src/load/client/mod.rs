@@ -1,6 +1,7 @@
 //! One session: what its transport does with what it says and hears.
 
 mod polling;
+mod run;
 mod speech;
 mod upgrade;
 mod websocket;
@@ -58,32 +59,6 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Waits for its time, and then talks until it is told to stop or cannot go on.
-    pub(super) async fn run(common: Arc<Common>, start: Start) {
-        let Start { kind, source, share, begin } = start;
-        let stop = common.stop.clone();
-        if stop.run_until_cancelled(sleep_until(begin)).await.is_none() {
-            return;
-        }
-        let talk = Talk::new(&common.terms, share);
-        let mut session =
-            Self { common, kind, source, talk, began: Instant::now(), greeted: false, stamp: 0 };
-        session.stats().handle_begin(kind);
-        let ended = match kind {
-            Kind::Polling => polling::run(&mut session).await,
-            Kind::WebSocket => websocket::run(&mut session).await,
-            Kind::Upgrade => upgrade::run(&mut session).await,
-        };
-        let Self { common, talk, greeted, .. } = session;
-        lock(&common.stats).handle_end(
-            kind,
-            greeted,
-            ended.err().as_ref(),
-            talk.written(),
-            talk.unanswered(),
-        );
-    }
-
     /// Tells what has come, in the order in which it came.
     fn handle(&mut self, packets: impl IntoIterator<Item = Result<Packet, Fault>>) -> Result<u64, Fault> {
         let now = Instant::now();

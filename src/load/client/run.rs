@@ -1,0 +1,37 @@
+//! One session from its beginning to its end, on the transport that it is of.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{Common, Session, Start, lock, polling, upgrade, websocket};
+use crate::load::mix::Kind;
+use crate::load::talk::Talk;
+
+impl Session {
+    /// Waits for its time, and then talks until it is told to stop or cannot go on.
+    pub(in crate::load) async fn run(common: Arc<Common>, start: Start) {
+        let Start { kind, source, share, begin } = start;
+        let stop = common.stop.clone();
+        if stop.run_until_cancelled(sleep_until(begin)).await.is_none() {
+            return;
+        }
+        let talk = Talk::new(&common.terms, share);
+        let mut session =
+            Self { common, kind, source, talk, began: Instant::now(), greeted: false, stamp: 0 };
+        session.stats().handle_begin(kind);
+        let ended = match kind {
+            Kind::Polling => polling::run(&mut session).await,
+            Kind::WebSocket => websocket::run(&mut session).await,
+            Kind::Upgrade => upgrade::run(&mut session).await,
+        };
+        let Self { common, talk, greeted, .. } = session;
+        lock(&common.stats).handle_end(
+            kind,
+            greeted,
+            ended.err().as_ref(),
+            talk.written(),
+            talk.unanswered(),
+        );
+    }
+}

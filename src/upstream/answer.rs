@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::hop;
 use crate::upstream::OpenError;
-use crate::upstream::pool::Lease;
+use crate::upstream::lease::Lease;
 use crate::upstream::request_body::Watch;
 
 /// A backend's answer, as it begins.

@@ -17,6 +17,7 @@ mod forward;
 mod handshake;
 mod headers;
 mod late;
+mod lease;
 pub mod mux;
 mod pinned;
 mod plain;

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 use crate::duplex::Patience;
-use crate::upstream::pinned::Pinned;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::target::Target;
 
@@ -78,7 +77,7 @@ impl Pool {
     }
 
     /// Takes back a connection whose answer has been read, or given up.
-    fn give_back(self: &Arc<Self>, mut connection: Connection) {
+    pub(super) fn give_back(self: &Arc<Self>, mut connection: Connection) {
         if connection.sender.is_ready() {
             self.keep(connection);
         } else if !connection.sender.is_closed() {
@@ -130,37 +129,6 @@ impl Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("idle", &self.lock().kept.len()).finish_non_exhaustive()
-    }
-}
-
-/// A connection in use, which goes back to its pool, or stays with the client's connection that it belongs to.
-pub(super) struct Lease {
-    pool: Arc<Pool>,
-    pinned: Pinned,
-    connection: Option<Connection>,
-}
-
-impl Lease {
-    pub(super) fn new(pool: &Arc<Pool>, pinned: Pinned, connection: Connection) -> Self {
-        Self { pool: Arc::clone(pool), pinned, connection: Some(connection) }
-    }
-
-    /// For how long the backend had taken nothing, where the connection ended for that.
-    pub(super) fn stalled(&self) -> Option<Duration> {
-        let patience = &self.connection.as_ref()?.patience;
-        patience.is_over().then(|| patience.limit())
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            if connection.is_personal {
-                self.pinned.keep(&self.pool, connection);
-            } else {
-                self.pool.give_back(connection);
-            }
-        }
     }
 }
 

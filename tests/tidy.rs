@@ -7,9 +7,12 @@
 
 use std::fs;
 
+use circles::circle_faults;
 use code::{Named, Path, named};
 use tree::{files, folder_of, is_rust, is_test, module_of, root, sources};
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/code.rs"]
 mod code;
 #[path = "tidy/tree.rs"]
@@ -98,6 +101,11 @@ fn a_file_imports_from_floors_below_its_own() {
 }
 
 #[test]
+fn no_files_import_each_other_in_a_circle() {
+    assert_none(circle_faults(&sources()));
+}
+
+#[test]
 fn what_is_pure_touches_nothing() {
     assert_none(sources().iter().flat_map(|(file, text)| purity_faults(file, text)));
 }
@@ -163,7 +171,7 @@ fn purity_faults(file: &str, text: &str) -> Vec<String> {
     if !PURE.contains(&folder_of(file)) || is_test(file) {
         return Vec::new();
     }
-    let judge = |Named { path, in_tests }: Named| {
+    let judge = |Named { path, in_tests, .. }: Named| {
         let (is_pure, shown) = match path {
             Path::Own(path) => (
                 path.first().is_none_or(|folder| PURE.contains(&folder.as_str()))

@@ -7,6 +7,19 @@ pub(crate) struct Named {
     pub(crate) path: Path,
     /// Whether it stands in a module that is compiled for tests alone.
     pub(crate) in_tests: bool,
+    /// Whether an import brings it, and under which visibility.
+    pub(crate) import: Import,
+}
+
+/// What an import does with the name that it brings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Import {
+    /// It is no import: the path stands in the code.
+    No,
+    /// It brings the name into its module.
+    Private,
+    /// It hands the name on (`pub use`).
+    HandsOn,
 }
 
 /// Where a path leads.
@@ -22,8 +35,15 @@ pub(crate) enum Path {
 pub(crate) fn named(source: &str, module: &[&str]) -> Vec<Named> {
     let code = code_of(source);
     let module = module.iter().map(|&name| name.to_owned()).collect();
-    let mut reader =
-        Reader { tokens: tokens(&code), at: 0, module, inline: Vec::new(), depth: 0, found: Vec::new() };
+    let mut reader = Reader {
+        tokens: tokens(&code),
+        at: 0,
+        module,
+        inline: Vec::new(),
+        depth: 0,
+        import: Import::No,
+        found: Vec::new(),
+    };
     reader.read();
     reader.found
 }
@@ -34,6 +54,7 @@ struct Reader<'c> {
     module: Vec<String>,
     inline: Vec<Inline<'c>>,
     depth: usize,
+    import: Import,
     found: Vec<Named>,
 }
 
@@ -60,6 +81,17 @@ impl<'c> Reader<'c> {
                     self.depth += 1;
                     self.inline.push(Inline { name: self.tokens[self.at], depth: self.depth, is_test });
                     self.at += 2;
+                }
+                ";" => self.import = Import::No,
+                "use" => {
+                    let hands_on = matches!(before.last(), Some(&("pub" | ")")));
+                    self.import = if hands_on { Import::HandsOn } else { Import::Private };
+                }
+                // The room that a visibility opens to is not used there.
+                name if is_name(name) && before.ends_with(&["pub", "(", "in"]) => {
+                    let found = self.found.len();
+                    self.read_path(&mut vec![name]);
+                    self.found.truncate(found);
                 }
                 name if is_name(name) && !matches!(before.last(), Some(&("::" | "."))) => {
                     self.read_path(&mut vec![name]);
@@ -111,7 +143,7 @@ impl<'c> Reader<'c> {
             return;
         }
         let in_tests = self.inline.iter().any(|module| module.is_test);
-        self.found.push(Named { path: self.resolve(segments), in_tests });
+        self.found.push(Named { path: self.resolve(segments), in_tests, import: self.import });
     }
 
     fn resolve(&self, segments: &[&str]) -> Path {

@@ -1,0 +1,149 @@
+//! Finds files that import each other in a circle.
+//!
+//! An import counts for the file that defines the name: one that goes through a folder's `mod.rs`, which only hands the name
+//! on, leads to the file behind it. Declaring a module and handing a name on (`pub use`) are no imports.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::code::{Import, Named, Path, named};
+use crate::tree::{folder_of, is_test, module_of};
+
+/// Reports each circle that is not known.
+pub(crate) fn circle_faults(files: &[(String, String)]) -> Vec<String> {
+    let is_known =
+        |circle: &Vec<String>| LEFT.iter().any(|folder| circle.iter().all(|file| folder_of(file) == *folder));
+    let shown = |circle: Vec<String>| format!("a circle: {}", circle.join(", "));
+    circles(files).into_iter().filter(|circle| !is_known(circle)).map(shown).collect()
+}
+
+/// The circles among files with their texts: each a group of files of which every one reaches every other.
+fn circles(files: &[(String, String)]) -> Vec<Vec<String>> {
+    let house = House::new(files);
+    let arrows: Vec<BTreeSet<usize>> = (0..house.rooms.len()).map(|room| house.arrows_of(room)).collect();
+    let reached: Vec<BTreeSet<usize>> = (0..arrows.len()).map(|room| reached_from(room, &arrows)).collect();
+    let mut circles = BTreeSet::new();
+    for (room, beyond) in reached.iter().enumerate() {
+        if beyond.contains(&room) {
+            let circle = beyond.iter().filter(|&&other| reached[other].contains(&room));
+            circles.insert(circle.map(|&other| house.rooms[other].file.to_owned()).collect());
+        }
+    }
+    circles.into_iter().collect()
+}
+
+struct House<'f> {
+    rooms: Vec<Room<'f>>,
+    by_module: BTreeMap<Vec<String>, usize>,
+}
+
+struct Room<'f> {
+    file: &'f str,
+    module: Vec<String>,
+    named: Vec<Named>,
+}
+
+impl<'f> House<'f> {
+    fn new(files: &'f [(String, String)]) -> Self {
+        let room = |(file, text): &'f (String, String)| {
+            let module = module_of(file);
+            let owned = module.iter().map(|&name| name.to_owned()).collect();
+            Room { file, module: owned, named: named(text, &module) }
+        };
+        let rooms: Vec<Room<'f>> = files.iter().filter(|(file, _)| !is_test(file)).map(room).collect();
+        let by_module = rooms.iter().enumerate().map(|(at, room)| (room.module.clone(), at)).collect();
+        Self { rooms, by_module }
+    }
+
+    fn arrows_of(&self, room: usize) -> BTreeSet<usize> {
+        let counted =
+            self.rooms[room].named.iter().filter(|named| !named.in_tests && named.import != Import::HandsOn);
+        let targets = counted.filter_map(|named| self.defined_in(&self.absolute(room, &named.path)?, 0));
+        targets.filter(|&target| target != room).collect()
+    }
+
+    /// The path from the crate's root, if it leads into this crate.
+    fn absolute(&self, room: usize, path: &Path) -> Option<Vec<String>> {
+        match path {
+            Path::Own(path) => Some(path.clone()),
+            // A path may begin with a module that this one declares.
+            Path::Foreign(path) => {
+                let mut child = self.rooms[room].module.clone();
+                child.push(path[0].clone());
+                self.by_module.contains_key(&child).then(|| [&self.rooms[room].module[..], path].concat())
+            }
+        }
+    }
+
+    /// The file that defines what a path names, behind whatever hands it on.
+    fn defined_in(&self, path: &[String], hops: usize) -> Option<usize> {
+        let deepest = (1..=path.len()).rev().find(|&len| self.by_module.contains_key(&path[..len]))?;
+        let room = self.by_module[&path[..deepest]];
+        let Some(item) = path.get(deepest) else { return Some(room) };
+        let mut brought =
+            self.rooms[room].named.iter().filter(|named| named.import != Import::No && !named.in_tests);
+        let source = brought.find_map(|named| {
+            let path = self.absolute(room, &named.path)?;
+            (path.last() == Some(item)).then_some(path)
+        });
+        match source {
+            Some(source) if hops < HOPS_MAX => self.defined_in(&source, hops + 1),
+            Some(_) | None => Some(room),
+        }
+    }
+}
+
+fn reached_from(room: usize, arrows: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::new();
+    let mut next: Vec<usize> = arrows[room].iter().copied().collect();
+    while let Some(room) = next.pop() {
+        if reached.insert(room) {
+            next.extend(&arrows[room]);
+        }
+    }
+    reached
+}
+
+/// A name that is handed on more often than this is handed round in a circle.
+const HOPS_MAX: usize = 8;
+
+/// Folders in which a circle is still to be cut.
+const LEFT: [&str; 2] = ["bridge", "service"];
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_import_each_other_are_found() {
+        let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let found = |files: &[(&str, &str)]| {
+            let files: Vec<_> = files.iter().map(|(name, text)| file(name, text)).collect();
+            circles(&files)
+        };
+        let straight = [
+            // A folder's face hands names on, and declares.
+            ("src/a/mod.rs", "mod b; mod c; pub use b::B; pub(crate) use c::C; pub trait Word {}"),
+            ("src/a/b.rs", "use super::C; pub struct B;"),
+            (
+                "src/a/c.rs",
+                "use super::Word; pub(in crate::a) struct C; #[cfg(test)] mod tests { use super::super::b::B; }",
+            ),
+        ];
+        assert_eq!(found(&straight), [["src/a/b.rs"; 0]; 0]);
+        for back in [
+            "use crate::a::B;",
+            "use super::b::B;",
+            "fn f() { super::b::g() }",
+            "use crate::{x::Y, a::{B, D}};",
+        ] {
+            let mut round = straight;
+            round[2].1 = back;
+            assert_eq!(found(&round), [["src/a/b.rs", "src/a/c.rs"]], "{back}");
+        }
+        // Through the file on top, by a path that begins with a module of its own.
+        let on_top = [
+            ("src/a/mod.rs", "mod b; fn f() { b::g() } pub trait Word {}"),
+            ("src/a/b.rs", "use super::Word;"),
+        ];
+        assert_eq!(found(&on_top), [["src/a/mod.rs", "src/a/b.rs"]]);
+    }
+}

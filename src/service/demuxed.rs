@@ -28,7 +28,7 @@ use crate::session::Session;
 use crate::spelling::Spelling;
 use crate::transport::mux::MuxSocket;
 use crate::upstream::mux::Trunk;
-use crate::upstream::{OpenError, OpenRequest, Opened, Refuser, Upstream};
+use crate::upstream::{OpenError, OpenRequest, Opened, Refused, Refuser, Upstream};
 
 /// What is needed to begin sessions on one route.
 #[derive(Clone, Debug)]
@@ -201,9 +201,15 @@ fn accepted(opened: Opened) -> Accepted {
 fn explain(error: OpenError) -> (Outcome, Denied) {
     match error {
         OpenError::Refused(refused) => {
-            let reason = String::from_utf8_lossy(&refused.body).into_owned();
-            let (status, headers) = (refused.status, refused.headers);
-            (Outcome::Refused, Denied { status, reason, headers, engine_io: refused.by == Refuser::EngineIo })
+            let Refused { status, headers, body, by } = *refused;
+            let reason = match by {
+                // What such a server leaves out where it forbids, the other side could not know.
+                Refuser::EngineIo3 if body.is_empty() => "Forbidden".to_owned(),
+                Refuser::EngineIo | Refuser::EngineIo3 | Refuser::Other => {
+                    String::from_utf8_lossy(&body).into_owned()
+                }
+            };
+            (Outcome::Refused, Denied { status, reason, headers, engine_io: by != Refuser::Other })
         }
         OpenError::Down(_) => (Outcome::Down, say(StatusCode::BAD_GATEWAY, "the upstream is down\n")),
         OpenError::NoDescriptor(_) => (Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, NO_DESCRIPTOR)),

@@ -230,6 +230,8 @@ impl Refused {
 pub enum Refuser {
     /// An Engine.IO server: the bare text of its 400 is one of the protocol's errors.
     EngineIo,
+    /// A server of Engine.IO 3: likewise, and where its application forbids, there is no text.
+    EngineIo3,
     /// Any other server.
     Other,
 }

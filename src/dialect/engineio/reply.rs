@@ -14,7 +14,7 @@ pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
         Reject::UnknownSid => (1, "Session ID unknown"),
         Reject::BadHandshakeMethod => (2, "Bad handshake method"),
         Reject::BadRequest => (3, "Bad request"),
-        Reject::Forbidden(message) => (4, message.as_deref().unwrap_or("Forbidden")),
+        Reject::Forbidden(message) => (4, message.as_deref().unwrap_or(FORBIDDEN)),
         Reject::UnsupportedVersion => (5, "Unsupported protocol version"),
         Reject::NoWebSocket => return empty(StatusCode::UPGRADE_REQUIRED),
         Reject::BadMethod => return empty(StatusCode::INTERNAL_SERVER_ERROR),
@@ -48,9 +48,11 @@ pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     let text = text.trim();
     let reply = match CODES.iter().find(|(_, message)| *message == text) {
         Some((code, message)) => coded(*code, message),
+        None if !text.is_empty() => coded(4, text),
+        // Engine.IO 3 says nothing where its application forbids (Socket.IO 2: an origin).
+        None if by == Refuser::EngineIo3 => coded(4, FORBIDDEN),
         // Without a word of the application's, it is the server that could not make sense of the request.
-        None if text.is_empty() => coded(3, "Bad request"),
-        None => coded(4, text),
+        None => coded(3, "Bad request"),
     };
     headers.extend(reply.headers);
     Reply { headers, ..reply }
@@ -76,12 +78,13 @@ fn headers<const N: usize>(pairs: [(HeaderName, &'static str); N]) -> HeaderMap 
     pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }
 
+const FORBIDDEN: &str = "Forbidden";
 const CODES: [(u8, &str); 6] = [
     (0, "Transport unknown"),
     (1, "Session ID unknown"),
     (2, "Bad handshake method"),
     (3, "Bad request"),
-    (4, "Forbidden"),
+    (4, FORBIDDEN),
     (5, "Unsupported protocol version"),
 ];
 
@@ -137,6 +140,8 @@ mod tests {
             assert_eq!((reply.status.as_u16(), &reply.body[..]), (status, body.as_bytes()));
             assert_eq!(reply.headers[http::header::SET_COOKIE], "a=b");
         }
+        let old = translate_refusal(Refused { by: Refuser::EngineIo3, ..refused(400, "") }, Road::Http);
+        assert_eq!((old.status.as_u16(), &old.body[..]), (403, &br#"{"code":4,"message":"Forbidden"}"#[..]));
         let plain =
             translate_refusal(Refused { by: Refuser::Other, ..refused(400, "Bad request") }, Road::Http);
         assert_eq!(&plain.body[..], b"Bad request", "a plain WebSocket server's words are not Engine.IO's");

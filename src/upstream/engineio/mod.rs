@@ -55,7 +55,8 @@ impl EngineIo {
         };
         opened.map_err(|error| match error {
             OpenError::Refused(refused) => {
-                OpenError::Refused(Box::new(Refused { by: Refuser::EngineIo, ..*refused }))
+                let by = if self.settings.versions.v4 { Refuser::EngineIo } else { Refuser::EngineIo3 };
+                OpenError::Refused(Box::new(Refused { by, ..*refused }))
             }
             OpenError::Down(_)
             | OpenError::Slow(_)

@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 pub use self::asking::Asking;
 pub use self::farewell::Farewell;
-pub use self::heads::Heads;
+pub use self::heads::{Heads, Spells};
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 pub use self::tracked::{Tracked, Unflushed};
@@ -64,13 +64,8 @@ impl Duplex {
 
     /// The same stream with bytes before all that is still to be read.
     #[must_use]
-    pub fn behind(mut self, bytes: Bytes) -> Self {
-        self.put_before(bytes);
-        self
-    }
-
-    fn put_before(&mut self, bytes: Bytes) {
-        self.ahead = joined(bytes, self.take_ahead());
+    pub fn behind(self, bytes: Bytes) -> Self {
+        Self { ahead: joined(bytes, self.ahead), ..self }
     }
 
     /// Takes back what was put before the stream and nobody has read.

@@ -103,7 +103,7 @@ fn parse(head: &[u8]) -> Extensions {
 /// What a handshake is made of, and the names that `Like-This` gets wrong.
 const OWN_NAMES: &[u8] =
     b"Connection: x\r\nUpgrade: x\r\nSec-WebSocket-Accept: x\r\nSec-WebSocket-Extensions: x\r\n\
-    Sec-WebSocket-Key: x\r\nSec-WebSocket-Protocol: x\r\nSec-WebSocket-Version: x\r\nWWW-Authenticate: x\r\n";
+    Sec-WebSocket-Key: x\r\nSec-WebSocket-Protocol: x\r\nSec-WebSocket-Version: x\r\nWWW-Authenticate: x\r\nX-Real-IP: x\r\n";
 
 #[cfg(test)]
 mod tests {

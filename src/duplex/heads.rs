@@ -2,15 +2,14 @@
 //!
 //! hyper can keep a spelling and write one, but at a cost for every request and every name that a poll must not pay. So the
 //! bytes of a request's head are kept while it is read, for a service that forwards them; and the names in a response's
-//! head are written `Like-This` as it goes out. And hyper refuses a target with `<`, `>` or `"` in it, which old clients send and
-//! other servers take: these are escaped before it reads them.
+//! head are written `Like-This` as it goes out.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use memchr::{memchr, memchr_iter, memchr3, memmem};
+use memchr::{memchr, memchr_iter};
 use tokio::io::AsyncWrite as _;
 
 use super::Duplex;
@@ -25,28 +24,31 @@ struct State {
     request: Vec<u8>,
     /// What is read next.
     place: Place,
-    /// How much has been read since the request began.
-    read: u64,
-    /// How long the request is with its body, where that is known.
-    len: Option<u64>,
-    /// What is written next begins with the head of a response whose names are to be spelled.
-    spells: bool,
+    /// What is written next begins with the head of a response, and which of its names are to be spelled.
+    spells: Option<Spells>,
     /// What has become of hyper's refusal of a head that has too many lines for it.
     refusal: Refusal,
 }
 
-/// A place in a request.
+/// A place in what a client sends.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Place {
-    /// The first line.
+    /// A head.
     #[default]
-    Target,
-    /// The same, behind the `?`.
-    Query,
-    /// A head, and nothing proves that it is its beginning.
     Head,
     /// The request is being served: what comes now is its body, or the next request ahead of time.
     Served,
+    /// It speaks another protocol, and no head comes any more.
+    Over,
+}
+
+/// Which names of a response's head are spelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Spells {
+    /// All of them: the response is our own.
+    All,
+    /// Those that hyper adds to a backend's.
+    Added,
 }
 
 /// hyper clears room for each line that a head may have, whether it has it or not. So it is given little, and a head for
@@ -65,31 +67,32 @@ impl Heads {
     /// Takes the bytes with which a request's head came. They are there while the service is called, and not after it; and
     /// none of a request that came while the one before it was being served.
     pub fn take_request(&self) -> Vec<u8> {
-        let mut state = self.state();
-        state.note_head();
-        std::mem::take(&mut state.request)
+        std::mem::take(&mut self.state().request)
     }
 
-    /// The service has been called: what comes now is no head. The request's body is this long, if that is known.
-    pub fn end_request(&self, body_len: Option<u64>) {
+    /// The service has been called: what comes now is no head.
+    pub fn end_request(&self) {
         let mut state = self.state();
-        state.note_head();
-        state.len = state.len.zip(body_len).map(|(head, body)| head + body);
         state.request = Vec::new();
         state.place = Place::Served;
     }
 
-    /// The request has been answered, or is gone: what comes now begins with a head.
+    /// The request has been answered, or is gone: what comes now begins with a head, unless it is over.
     pub fn await_request(&self) {
         let mut state = self.state();
-        // Only where exactly this request has been read does the next one begin with what is read next.
-        state.place = if state.len == Some(state.read) { Place::Target } else { Place::Head };
-        state.read = 0;
+        if state.place == Place::Served {
+            state.place = Place::Head;
+        }
     }
 
-    /// Spells the names in the head of the response that is written next. Nothing else may wait to be written before it.
-    pub fn spell_response(&self) {
-        self.state().spells = true;
+    /// The connection becomes another protocol's.
+    pub fn end(&self) {
+        self.state().place = Place::Over;
+    }
+
+    /// Spells names in the head of the response that is written next. Nothing else may wait to be written before it.
+    pub fn spell_response(&self, spells: Spells) {
+        self.state().spells = Some(spells);
     }
 
     /// Whether hyper has refused a head that more room may help. Told once, and the head is to be read again then.
@@ -112,70 +115,28 @@ impl Heads {
         }
         let mut state = self.state();
         let has_many = memchr_iter(b'\n', &state.request).nth(HYPERS_LINES_MAX).is_some();
-        let keeps = has_many && state.place != Place::Served && state.refusal == Refusal::Unheard;
+        let keeps = has_many && state.place == Place::Head && state.refusal == Refusal::Unheard;
         if keeps {
             state.refusal = Refusal::Kept;
         }
         keeps
     }
 
-    /// Notes what was read; or gives what is to be read instead.
-    pub(super) fn note_read(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn note_read(&self, bytes: &[u8]) {
         let mut state = self.state();
-        if matches!(state.place, Place::Target | Place::Query) {
-            let end = memchr(b'\n', bytes);
-            let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-            if memchr3(b'<', b'>', b'"', line).is_some()
-                && let Some(escaped) = escaped(line, state.place == Place::Query)
-            {
-                return Some([&escaped[..], rest].concat());
-            }
-            if end.is_some() {
-                state.place = Place::Head;
-            } else if line.contains(&b'?') {
-                state.place = Place::Query;
-            }
-        }
-        state.read += bytes.len() as u64;
         // A head that is longer is refused.
-        if state.place != Place::Served && state.request.len() < HEAD_LEN_MAX {
+        if state.place == Place::Head && state.request.len() < HEAD_LEN_MAX {
             state.request.extend_from_slice(bytes);
         }
-        None
     }
 
-    fn take_spells(&self) -> bool {
-        std::mem::take(&mut self.state().spells)
+    fn take_spells(&self) -> Option<Spells> {
+        self.state().spells.take()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    /// Notes how long the head is that is being taken or forgotten.
-    fn note_head(&mut self) {
-        if !self.request.is_empty() {
-            self.len = memmem::find(&self.request, b"\r\n\r\n").map(|end| end as u64 + 4);
-        }
-    }
-}
-
-/// The line with what RFC 3986 has in the place of bytes that hyper takes in no target, or in no query; nothing if there are
-/// none.
-fn escaped(line: &[u8], mut is_query: bool) -> Option<Vec<u8>> {
-    let mut escaped = Vec::with_capacity(line.len() + 16);
-    for &byte in line {
-        is_query |= byte == b'?';
-        match byte {
-            b'<' => escaped.extend(b"%3C"),
-            b'>' => escaped.extend(b"%3E"),
-            b'"' if is_query => escaped.extend(b"%22"),
-            other => escaped.push(other),
-        }
-    }
-    (escaped.len() > line.len()).then_some(escaped)
 }
 
 /// Writes to a stream, and spells the names in heads.
@@ -198,16 +159,16 @@ impl Speller {
             let rest = std::mem::take(&mut self.rest);
             return self.poll_write_spelled(duplex, &rest, cx, bufs);
         }
-        if !heads.take_spells() {
-            return Pin::new(duplex).poll_write_vectored(cx, bufs);
-        }
         let first = bufs.first().map_or(&[][..], |buf| buf);
+        let Some(spells) = heads.take_spells().filter(|_| first.starts_with(b"HTTP/1.")) else {
+            return Pin::new(duplex).poll_write_vectored(cx, bufs);
+        };
         let mut room = [0; ROOM_LEN];
         if let Some(head) = room.get_mut(..first.len()) {
             head.copy_from_slice(first);
-            self.poll_write_spelled(duplex, spelled(head), cx, bufs)
+            self.poll_write_spelled(duplex, spelled(head, spells), cx, bufs)
         } else {
-            self.poll_write_spelled(duplex, spelled(&mut first.to_vec()), cx, bufs)
+            self.poll_write_spelled(duplex, spelled(&mut first.to_vec(), spells), cx, bufs)
         }
     }
 
@@ -232,7 +193,7 @@ impl Speller {
 }
 
 /// The head at the beginning of `bytes`, with its names spelled; nothing if there is no end to it.
-fn spelled(bytes: &mut [u8]) -> &[u8] {
+fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
     // The first line has no name.
     let mut start = memchr(b'\n', bytes).map_or(bytes.len(), |len| len + 1);
     while let Some(len) = memchr(b'\n', &bytes[start..]) {
@@ -240,6 +201,9 @@ fn spelled(bytes: &mut [u8]) -> &[u8] {
         start += len + 1;
         if line == b"\r\n" {
             return &bytes[..start];
+        }
+        if spells == Spells::Added && !ADDED.iter().any(|name| line.starts_with(name)) {
+            continue;
         }
         let mut at = 0;
         loop {
@@ -254,6 +218,8 @@ fn spelled(bytes: &mut [u8]) -> &[u8] {
     &[]
 }
 
+/// What hyper may add to a response, as it writes it.
+const ADDED: [&[u8]; 3] = [b"connection:", b"date:", b"transfer-encoding:"];
 /// How hyper says that a head is too much for it.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
@@ -281,7 +247,7 @@ mod tests {
         let (ours, mut theirs) = duplex(room);
         let (mut stream, heads, mut speller) = (Duplex::from(ours), Heads::default(), Speller::default());
         if spells {
-            heads.spell_response();
+            heads.spell_response(Spells::All);
         }
         let all = [head, BODY].concat();
         let writing = async move {
@@ -315,9 +281,25 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_head_stays_as_it_is() {
-        for bytes in [&b"name: value\r\nother: value"[..], b"x", b"\r\n", b"\r\n\r"] {
+        for bytes in [
+            &b"name: value\r\nother: value\r\n\r\n"[..],
+            &b"HTTP/1.1 200 OK\r\nname: value\r\nother: value"[..],
+            b"x",
+            b"\r\n",
+            b"\r\n\r",
+        ] {
             assert_eq!(passed(bytes, 3, true).await, [bytes, BODY].concat());
         }
+    }
+
+    #[test]
+    fn of_a_backends_names_only_those_that_hyper_adds_are_spelled() {
+        let mut head = *b"HTTP/1.1 200 OK\r\nx-own: date: a\r\ndate: d\r\ntransfer-encoding: chunked\r\n\r\n";
+        let spelled = spelled(&mut head, Spells::Added);
+        assert_eq!(
+            spelled,
+            b"HTTP/1.1 200 OK\r\nx-own: date: a\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
     }
 
     #[test]
@@ -326,52 +308,15 @@ mod tests {
         heads.note_read(b"GET / HTTP/1.1\r\n");
         heads.note_read(b"\r\n");
         assert_eq!(heads.take_request(), b"GET / HTTP/1.1\r\n\r\n");
-        heads.end_request(Some(4));
+        heads.end_request();
         heads.note_read(b"body");
         assert_eq!(heads.take_request(), b"");
         heads.await_request();
         heads.note_read(b"GET");
         assert_eq!(heads.take_request(), b"GET");
-    }
-    #[test]
-    fn what_no_target_may_have_is_escaped_in_the_first_line_of_a_request_and_nowhere_else() {
-        let heads = Heads::default();
-        let read = |bytes: &[u8]| heads.note_read(bytes).map(|bytes| String::from_utf8(bytes).unwrap());
-        let escaped = read(b"GET /<\"?a=<b>&c=\"d\" HTTP/1.1\r\nX: <>\"\r\n").unwrap();
-        assert_eq!(escaped, "GET /%3C\"?a=%3Cb%3E&c=%22d%22 HTTP/1.1\r\nX: <>\"\r\n");
-        assert_eq!(read(escaped.as_bytes()), None);
-        assert_eq!(read(b"Y: <>\"\r\n\r\n"), None);
-        heads.end_request(Some(0));
+        heads.end();
         heads.await_request();
-        // In pieces.
-        assert_eq!(read(b"GET /"), None);
-        assert_eq!(read(b"<\"").unwrap(), "%3C\"");
-        assert_eq!(read(b"%3C\"?"), None);
-        assert_eq!(read(b"\"").unwrap(), "%22");
-        assert_eq!(read(b"%22 HTTP/1.1\r\nContent-Length: 3\r\n\r\n<"), None);
-        heads.end_request(Some(3));
-        assert_eq!(read(b"<>"), None);
-        heads.await_request();
-        assert_eq!(read(b"GET /< HTTP/1.1\r\n\r\n").unwrap(), "GET /%3C HTTP/1.1\r\n\r\n");
-    }
-
-    #[test]
-    fn nothing_is_escaped_where_a_request_may_not_begin() {
-        let head = b"POST / HTTP/1.1\r\n\r\n";
-        // A body that has not been read to its end, one of unknown length, and a request that came ahead of time.
-        for (body_len, body) in [(Some(4), &b"bo"[..]), (None, b""), (Some(0), b"GET ")] {
-            let heads = Heads::default();
-            heads.note_read(head);
-            heads.end_request(body_len);
-            heads.note_read(body);
-            heads.await_request();
-            assert_eq!(heads.note_read(b"<"), None, "{body_len:?}");
-        }
-        let heads = Heads::default();
-        heads.note_read(&[&head[..], b"GET /"].concat());
-        heads.take_request();
-        heads.end_request(Some(0));
-        heads.await_request();
-        assert_eq!(heads.note_read(b"<"), None);
+        heads.note_read(b"GET");
+        assert_eq!(heads.take_request(), b"", "another protocol has no heads");
     }
 }

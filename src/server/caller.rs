@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use http::header::{CONNECTION, HeaderValue, TE, UPGRADE};
-use http::{Method, Version};
+use http::{Method, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
-use crate::duplex::{Heads, Unflushed};
+use crate::duplex::{Heads, Spells, Unflushed};
 use crate::spelling::Spelling;
 
 /// What can serve a connection: a tower service of which each request gets a clone.
@@ -125,7 +125,6 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     type Future = Answering<S>;
 
     fn call(&self, request: Request) -> Self::Future {
-        let body_len = request.body().size_hint().exact();
         let mut state = self.shared.open();
         if state.answer.is_none() {
             state.whole_since = is_whole(&request).then(Instant::now);
@@ -139,7 +138,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
             });
         }
         // The service has taken what it needs of it.
-        state.heads.end_request(body_len);
+        state.heads.end_request();
         Answering(self.shared.clone())
     }
 }
@@ -163,14 +162,16 @@ fn is_whole(request: &Request) -> bool {
 }
 
 impl<S: Serve> CallState<S> {
-    /// Has the names of an answer's head spelled, unless they are its backend's. Where something before it waits to be
-    /// written, nobody could tell where it begins: then they stay as hyper writes them.
-    fn spell(&self, answer: &Answer<S>) {
-        if let Ok(response) = answer
-            && !Spelling::is_applied(response.extensions())
-            && !self.unflushed.get()
-        {
-            self.heads.spell_response();
+    /// Has the names of an answer's head spelled, of its backend's only what hyper adds. Where something before it waits to
+    /// be written, nobody could tell where it begins: then they stay as hyper writes them.
+    fn prepare(&self, answer: &Answer<S>) {
+        let Ok(response) = answer else { return };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.heads.end();
+        }
+        if !self.unflushed.get() {
+            let is_backends = Spelling::is_applied(response.extensions());
+            self.heads.spell_response(if is_backends { Spells::Added } else { Spells::All });
         }
     }
 }
@@ -221,7 +222,7 @@ impl<S: Serve> Future for Answering<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.0.open();
         if let Some(answer) = state.answer.take() {
-            state.spell(&answer);
+            state.prepare(&answer);
             return Poll::Ready(answer);
         }
         // The connection comes here again as soon as it is ready for an upgrade.
@@ -230,7 +231,7 @@ impl<S: Serve> Future for Answering<S> {
         }
         let Some(call) = &mut state.call else { return Poll::Pending };
         let answer = ready!(Pin::new(call).poll(cx));
-        state.spell(&answer);
+        state.prepare(&answer);
         Poll::Ready(answer)
     }
 }

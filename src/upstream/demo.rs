@@ -137,7 +137,9 @@ fn build_server() -> Serve {
     // follows at once would find no handler.
     io.ns("/", (|| ready(())).with(register_handlers));
     Box::new(move |pipe| {
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(pipe), service.clone());
+        let connection = http1::Builder::new()
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(pipe), service.clone());
         Box::pin(async move {
             // An error is the client's end of the pipe, which finds out by itself.
             let _ = connection.with_upgrades().await;

@@ -53,6 +53,21 @@ fn a_forwarded_request_and_its_answer_keep_their_spelling() {
 }
 
 #[test]
+fn what_is_added_to_a_backends_answer_is_spelled_as_its_rfc_spells_it() {
+    let site = Site::new();
+    let mut client = site.client();
+    client.wire.send(REQUEST.as_bytes());
+    let mut line = site.accept();
+    line.until("\r\n\r\n");
+    line.reply("HTTP/1.1 200 OK\r\nx-own: connection: a\r\ncontent-type: b\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let answer = head_of_answer(&mut client);
+    assert_lines(
+        &answer,
+        &["x-own: connection: a", "content-type: b", "Transfer-Encoding: chunked", "Date: "],
+    );
+}
+
+#[test]
 fn a_request_with_a_body_keeps_its_spelling() {
     let site = Site::new();
     let mut client = site.client();

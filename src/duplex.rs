@@ -5,6 +5,7 @@ mod farewell;
 mod heads;
 mod keepalive;
 mod patience;
+mod speller;
 #[cfg(test)]
 mod tests;
 mod tracked;
@@ -64,8 +65,13 @@ impl Duplex {
 
     /// The same stream with bytes before all that is still to be read.
     #[must_use]
-    pub fn behind(self, bytes: Bytes) -> Self {
-        Self { ahead: joined(bytes, self.ahead), ..self }
+    pub fn behind(mut self, bytes: Bytes) -> Self {
+        self.put_before(bytes);
+        self
+    }
+
+    fn put_before(&mut self, bytes: Bytes) {
+        self.ahead = joined(bytes, self.take_ahead());
     }
 
     /// Takes back what was put before the stream and nobody has read.

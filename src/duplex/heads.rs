@@ -2,17 +2,12 @@
 //!
 //! hyper can keep a spelling and write one, but at a cost for every request and every name that a poll must not pay. So the
 //! bytes of a request's head are kept while it is read, for a service that forwards them; and the names in a response's
-//! head are written `Like-This` as it goes out.
+//! head are written `Like-This` as it goes out. And hyper refuses a target with `<`, `>` or `"` in it, which old clients send and
+//! other servers take: these are escaped before it reads them, where it is certain that a request begins.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
-use memchr::{memchr, memchr_iter};
-use tokio::io::AsyncWrite as _;
-
-use super::Duplex;
+use memchr::{memchr, memchr_iter, memchr3};
 
 /// What a server and the stream below hyper tell each other of heads.
 #[derive(Clone, Default, Debug)]
@@ -24,6 +19,13 @@ struct State {
     request: Vec<u8>,
     /// What is read next.
     place: Place,
+    /// Where requests begin is not certain any more. It never is again: a guess that is wrong would change a body, and what
+    /// it makes longer ends in the next request.
+    is_lost: bool,
+    /// How much has been read since the request began.
+    read: u64,
+    /// How long the request is, with its body.
+    len: u64,
     /// What is written next begins with the head of a response, and which of its names are to be spelled.
     spells: Option<Spells>,
     /// What has become of hyper's refusal of a head that has too many lines for it.
@@ -33,8 +35,14 @@ struct State {
 /// A place in what a client sends.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Place {
-    /// A head.
+    /// A head's first line, up to the target.
     #[default]
+    Method,
+    /// The same, in the target.
+    Path,
+    /// The same, behind the `?`.
+    Query,
+    /// Another part of a head, or one of which it is not certain where it began.
     Head,
     /// The request is being served: what comes now is its body, or the next request ahead of time.
     Served,
@@ -67,13 +75,20 @@ impl Heads {
     /// Takes the bytes with which a request's head came. They are there while the service is called, and not after it; and
     /// none of a request that came while the one before it was being served.
     pub fn take_request(&self) -> Vec<u8> {
-        std::mem::take(&mut self.state().request)
+        let mut state = self.state();
+        state.note_head();
+        std::mem::take(&mut state.request)
     }
 
-    /// The service has been called: what comes now is no head.
-    pub fn end_request(&self) {
+    /// The service has been called: what comes now is no head. The request's body is this long, if that is known.
+    pub fn end_request(&self, body_len: Option<u64>) {
         let mut state = self.state();
+        if !state.request.is_empty() {
+            state.note_head();
+        }
         state.request = Vec::new();
+        state.is_lost |= body_len.is_none();
+        state.len += body_len.unwrap_or_default();
         state.place = Place::Served;
     }
 
@@ -81,7 +96,11 @@ impl Heads {
     pub fn await_request(&self) {
         let mut state = self.state();
         if state.place == Place::Served {
-            state.place = Place::Head;
+            // The next request begins with what is read next where exactly this one has been read: not the less of it that an
+            // early answer waited for, and nothing that was sent ahead.
+            state.is_lost |= state.read != state.len;
+            state.place = if state.is_lost { Place::Head } else { Place::Method };
+            (state.read, state.len) = (0, 0);
         }
     }
 
@@ -102,6 +121,9 @@ impl Heads {
         if is_refused {
             state.refusal = Refusal::Final;
             state.request.clear();
+            // It is read, and counted, again.
+            state.is_lost = true;
+            state.place = Place::Head;
         }
         is_refused
     }
@@ -115,22 +137,39 @@ impl Heads {
         }
         let mut state = self.state();
         let has_many = memchr_iter(b'\n', &state.request).nth(HYPERS_LINES_MAX).is_some();
-        let keeps = has_many && state.place == Place::Head && state.refusal == Refusal::Unheard;
+        let keeps = has_many && state.place.is_head() && state.refusal == Refusal::Unheard;
         if keeps {
             state.refusal = Refusal::Kept;
         }
         keeps
     }
 
-    pub(super) fn note_read(&self, bytes: &[u8]) {
+    /// Notes what was read; or gives what is to be read in its place.
+    pub(super) fn note_read(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut state = self.state();
+        if matches!(state.place, Place::Method | Place::Path | Place::Query) {
+            let end = memchr(b'\n', bytes);
+            let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+            if memchr3(b'<', b'>', b'"', line).is_some()
+                && let Some(escaped) = escaped(line, state.place)
+            {
+                return Some([&escaped[..], rest].concat());
+            }
+            let here = state.place;
+            state.place =
+                if end.is_some() { Place::Head } else { line.iter().copied().fold(here, Place::behind) };
+        }
+        if state.place != Place::Over {
+            state.read += bytes.len() as u64;
+        }
         // A head that is longer is refused.
-        if state.place == Place::Head && state.request.len() < HEAD_LEN_MAX {
+        if state.place.is_head() && state.request.len() < HEAD_LEN_MAX {
             state.request.extend_from_slice(bytes);
         }
+        None
     }
 
-    fn take_spells(&self) -> Option<Spells> {
+    pub(super) fn take_spells(&self) -> Option<Spells> {
         self.state().spells.take()
     }
 
@@ -139,87 +178,52 @@ impl Heads {
     }
 }
 
-/// Writes to a stream, and spells the names in heads.
-#[derive(Default, Debug)]
-pub(super) struct Speller {
-    /// What is written in the place of as many bytes: the rest of a head of which the stream has taken a part.
-    rest: Vec<u8>,
-}
-
-impl Speller {
-    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does.
-    pub(super) fn poll_write(
-        &mut self,
-        duplex: &mut Duplex,
-        heads: &Heads,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if !self.rest.is_empty() {
-            let rest = std::mem::take(&mut self.rest);
-            return self.poll_write_spelled(duplex, &rest, cx, bufs);
-        }
-        let first = bufs.first().map_or(&[][..], |buf| buf);
-        let Some(spells) = heads.take_spells().filter(|_| first.starts_with(b"HTTP/1.")) else {
-            return Pin::new(duplex).poll_write_vectored(cx, bufs);
-        };
-        let mut room = [0; ROOM_LEN];
-        if let Some(head) = room.get_mut(..first.len()) {
-            head.copy_from_slice(first);
-            self.poll_write_spelled(duplex, spelled(head, spells), cx, bufs)
-        } else {
-            self.poll_write_spelled(duplex, spelled(&mut first.to_vec(), spells), cx, bufs)
-        }
-    }
-
-    /// Writes `head` in the place of as many bytes.
-    fn poll_write_spelled(
-        &mut self,
-        duplex: &mut Duplex,
-        head: &[u8],
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let [first, second] = [0, 1].map(|at| bufs.get(at).map_or(&[][..], |buf| buf));
-        let behind = first.get(head.len()..).unwrap_or_default();
-        let pieces = [IoSlice::new(head), IoSlice::new(behind), IoSlice::new(second)];
-        let written = Pin::new(duplex).poll_write_vectored(cx, &pieces);
-        let taken = if let Poll::Ready(Ok(taken)) = written { taken } else { 0 };
-        if taken < head.len() {
-            self.rest = head[taken..].to_vec();
-        }
-        written
+impl State {
+    /// Notes how long the head is of which the service has been told. It ends with its first empty line, which is not before
+    /// its first one.
+    fn note_head(&mut self) {
+        let begins = !matches!(self.request.first(), None | Some(b'\r' | b'\n'));
+        let empty_line = memchr_iter(b'\n', &self.request).find_map(|at| {
+            let behind = &self.request[at + 1..];
+            let len = if behind.starts_with(b"\n") { 1 } else { 2 };
+            (len == 1 || behind.starts_with(b"\r\n")).then_some(at + 1 + len)
+        });
+        self.is_lost |= !begins || empty_line.is_none();
+        self.len = empty_line.unwrap_or_default() as u64;
     }
 }
 
-/// The head at the beginning of `bytes`, with its names spelled; nothing if there is no end to it.
-fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
-    // The first line has no name.
-    let mut start = memchr(b'\n', bytes).map_or(bytes.len(), |len| len + 1);
-    while let Some(len) = memchr(b'\n', &bytes[start..]) {
-        let line = &mut bytes[start..=start + len];
-        start += len + 1;
-        if line == b"\r\n" {
-            return &bytes[..start];
-        }
-        if spells == Spells::Added && !ADDED.iter().any(|name| line.starts_with(name)) {
-            continue;
-        }
-        let mut at = 0;
-        loop {
-            line[at].make_ascii_uppercase();
-            let Some(len) = line[at..].iter().position(|byte| matches!(byte, b'-' | b':')) else { break };
-            at += len + 1;
-            if line[at - 1] == b':' || at == line.len() {
-                break;
-            }
+impl Place {
+    const fn is_head(self) -> bool {
+        matches!(self, Self::Method | Self::Path | Self::Query | Self::Head)
+    }
+
+    /// The place behind a byte of a head's first line.
+    const fn behind(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Method, b' ') => Self::Path,
+            (Self::Path, b'?') => Self::Query,
+            (place, _) => place,
         }
     }
-    &[]
 }
 
-/// What hyper may add to a response, as it writes it.
-const ADDED: [&[u8]; 3] = [b"connection:", b"date:", b"transfer-encoding:"];
+/// A part of a head's first line with what RFC 3986 has in the place of bytes that hyper takes in no target, or in no query;
+/// nothing if there are none.
+fn escaped(line: &[u8], mut place: Place) -> Option<Vec<u8>> {
+    let mut escaped = Vec::with_capacity(line.len() + 16);
+    for &byte in line {
+        place = place.behind(byte);
+        match (byte, place) {
+            (b'<', Place::Path | Place::Query) => escaped.extend(b"%3C"),
+            (b'>', Place::Path | Place::Query) => escaped.extend(b"%3E"),
+            (b'"', Place::Query) => escaped.extend(b"%22"),
+            (other, _) => escaped.push(other),
+        }
+    }
+    (escaped.len() > line.len()).then_some(escaped)
+}
+
 /// How hyper says that a head is too much for it.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
@@ -227,80 +231,10 @@ const REFUSAL: &[u8] =
 const HYPERS_LINES_MAX: usize = 100;
 /// As hyper has it.
 const HEAD_LEN_MAX: usize = 64 << 10;
-/// Room for the head of an answer to a poll.
-const ROOM_LEN: usize = 512;
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
-    use tokio::io::{AsyncReadExt as _, duplex};
-
     use super::*;
-
-    const HEAD: &[u8] = b"HTTP/1.1 200 fine-by-me\r\ncontent-type: a-b\r\nx-own: c\r\nDate: d\r\n\r\n";
-    const SPELLED: &[u8] = b"HTTP/1.1 200 fine-by-me\r\nContent-Type: a-b\r\nX-Own: c\r\nDate: d\r\n\r\n";
-    const BODY: &[u8] = b"a\r\nname: b\r\n\r\n";
-
-    /// What comes out of a stream that takes `room` bytes at a time.
-    async fn passed(head: &[u8], room: usize, spells: bool) -> Vec<u8> {
-        let (ours, mut theirs) = duplex(room);
-        let (mut stream, heads, mut speller) = (Duplex::from(ours), Heads::default(), Speller::default());
-        if spells {
-            heads.spell_response(Spells::All);
-        }
-        let all = [head, BODY].concat();
-        let writing = async move {
-            let mut at = 0;
-            while at < all.len() {
-                let (head, body) = all.split_at(at.max(head.len()));
-                let bufs = [IoSlice::new(&head[at..]), IoSlice::new(body)];
-                let bufs = if at < head.len() { &bufs[..] } else { &bufs[1..] };
-                at += poll_fn(|cx| speller.poll_write(&mut stream, &heads, cx, bufs)).await.unwrap();
-            }
-        };
-        let mut read = Vec::new();
-        tokio::join!(writing, theirs.read_to_end(&mut read)).1.unwrap();
-        read
-    }
-
-    #[tokio::test]
-    async fn names_are_spelled_in_the_head_and_nowhere_else() {
-        for room in 1..200 {
-            assert_eq!(passed(HEAD, room, true).await, [SPELLED, BODY].concat(), "{room}");
-            assert_eq!(passed(HEAD, room, false).await, [HEAD, BODY].concat(), "{room}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_head_of_any_length_is_spelled() {
-        let long = format!("HTTP/1.1 200 OK\r\nset-cookie: {}\r\n\r\n", "x".repeat(2 * ROOM_LEN));
-        let spelled = long.replace("set-cookie", "Set-Cookie");
-        assert_eq!(passed(long.as_bytes(), 100, true).await, [spelled.as_bytes(), BODY].concat());
-    }
-
-    #[tokio::test]
-    async fn what_is_no_head_stays_as_it_is() {
-        for bytes in [
-            &b"name: value\r\nother: value\r\n\r\n"[..],
-            &b"HTTP/1.1 200 OK\r\nname: value\r\nother: value"[..],
-            b"x",
-            b"\r\n",
-            b"\r\n\r",
-        ] {
-            assert_eq!(passed(bytes, 3, true).await, [bytes, BODY].concat());
-        }
-    }
-
-    #[test]
-    fn of_a_backends_names_only_those_that_hyper_adds_are_spelled() {
-        let mut head = *b"HTTP/1.1 200 OK\r\nx-own: date: a\r\ndate: d\r\ntransfer-encoding: chunked\r\n\r\n";
-        let spelled = spelled(&mut head, Spells::Added);
-        assert_eq!(
-            spelled,
-            b"HTTP/1.1 200 OK\r\nx-own: date: a\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n"
-        );
-    }
 
     #[test]
     fn a_requests_head_is_kept_until_the_service_has_been_called() {
@@ -308,7 +242,7 @@ mod tests {
         heads.note_read(b"GET / HTTP/1.1\r\n");
         heads.note_read(b"\r\n");
         assert_eq!(heads.take_request(), b"GET / HTTP/1.1\r\n\r\n");
-        heads.end_request();
+        heads.end_request(Some(4));
         heads.note_read(b"body");
         assert_eq!(heads.take_request(), b"");
         heads.await_request();
@@ -318,5 +252,84 @@ mod tests {
         heads.await_request();
         heads.note_read(b"GET");
         assert_eq!(heads.take_request(), b"", "another protocol has no heads");
+    }
+    /// What is read in the place of these bytes.
+    fn read(heads: &Heads, bytes: &[u8]) -> String {
+        let instead = heads.note_read(bytes);
+        if let Some(instead) = &instead {
+            assert_eq!(heads.note_read(instead), None, "it is escaped once");
+        }
+        String::from_utf8(instead.unwrap_or(bytes.to_vec())).unwrap()
+    }
+
+    #[test]
+    fn what_no_target_may_have_is_escaped_there_and_nowhere_else() {
+        let heads = Heads::default();
+        let head = "GET /<\"?a=<b>&c=\"d\" HTTP/1.1\r\nX: <>\"\r\n";
+        let escaped = "GET /%3C\"?a=%3Cb%3E&c=%22d%22 HTTP/1.1\r\nX: <>\"\r\n";
+        assert_eq!(read(&heads, head.as_bytes()), escaped);
+        assert_eq!(read(&heads, b"Y: <>\"\r\n\r\n"), "Y: <>\"\r\n\r\n");
+        // Behind requests without and with a body, a part of which may come with the head; and in pieces.
+        for (body_len, body) in [(0, &b""[..]), (3, b"<>\""), (5, b"<>\"")] {
+            heads.end_request(Some(body_len));
+            read(&heads, body);
+            heads.await_request();
+            let pieces = [
+                "G",
+                "ET /",
+                "<\"",
+                "?",
+                "<\"",
+                " HTTP/1.1\r\nX: <",
+                "\r\n\r\n",
+                if body_len == 0 { "" } else { "<>" },
+            ];
+            let escaped: String = pieces.iter().map(|piece| read(&heads, piece.as_bytes())).collect();
+            assert!(escaped.starts_with("GET /%3C\"?%3C%22 HTTP/1.1\r\nX: <\r\n\r\n"), "{escaped}");
+        }
+        let heads = Heads::default();
+        assert_eq!(read(&heads, b"G<T / HTTP/1.1\r\n"), "G<T / HTTP/1.1\r\n");
+    }
+
+    #[test]
+    fn nothing_is_escaped_once_it_is_not_certain_where_a_request_begins() {
+        const HEAD: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+        let with = |before: &[u8], behind: &[u8]| [before, HEAD, behind].concat();
+        let cases = [
+            ("an early answer", HEAD.to_vec(), Some(4), &b"bo"[..]),
+            ("a body of unknown length", HEAD.to_vec(), None, b""),
+            ("a request ahead of time", HEAD.to_vec(), Some(0), b"GET "),
+            ("a part of a request behind it", with(b"", b"GET /"), Some(0), b""),
+            ("a request behind it", with(b"", HEAD), Some(0), b""),
+            ("an empty line before it", with(b"\r\n", b""), Some(0), b""),
+            ("two empty lines before it", with(b"\r\n\r\n", b""), Some(16), b""),
+            (
+                "a bare line feed, and an empty line in what is behind it",
+                b"GET / HTTP/1.1\n\nX\r\n\r\n".to_vec(),
+                Some(0),
+                b"",
+            ),
+        ];
+        for (name, bytes, body_len, served) in cases {
+            for takes in [false, true] {
+                let heads = Heads::default();
+                read(&heads, &bytes);
+                if takes {
+                    heads.take_request();
+                }
+                heads.end_request(body_len);
+                read(&heads, served);
+                heads.await_request();
+                assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
+                // Nor ever again.
+                read(&heads, b" HTTP/1.1\r\n\r\n");
+                heads.end_request(Some(0));
+                heads.await_request();
+                assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
+            }
+        }
+        let heads = Heads::default();
+        heads.end();
+        assert_eq!(read(&heads, b"GET /<"), "GET /<", "another protocol");
     }
 }

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::heads::{Heads, Speller};
+use super::heads::Heads;
+use super::speller::Speller;
 use super::{Ahead, Duplex};
 
 /// A [`Duplex`] as a server hands it to hyper.
@@ -120,9 +121,13 @@ impl AsyncRead for Tracked {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let read = Pin::new(&mut this.duplex).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            this.heads.note_read(&buf.filled()[before..]);
+        let mut read = Pin::new(&mut this.duplex).poll_read(cx, buf);
+        while buf.filled().len() > before
+            && let Some(instead) = this.heads.note_read(&buf.filled()[before..])
+        {
+            buf.set_filled(before);
+            this.duplex.put_before(Bytes::from(instead));
+            read = Pin::new(&mut this.duplex).poll_read(cx, buf);
         }
         this.reads = read.is_pending();
         // Nothing has stopped that goes on.

@@ -125,6 +125,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     type Future = Answering<S>;
 
     fn call(&self, request: Request) -> Self::Future {
+        let body_len = request.body().size_hint().exact();
         let mut state = self.shared.open();
         if state.answer.is_none() {
             state.whole_since = is_whole(&request).then(Instant::now);
@@ -138,7 +139,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
             });
         }
         // The service has taken what it needs of it.
-        state.heads.end_request();
+        state.heads.end_request(body_len);
         Answering(self.shared.clone())
     }
 }

@@ -3,6 +3,7 @@
 use std::thread;
 
 use crate::site::{Plan, Site, ok};
+use crate::support::QUIET;
 use crate::support::http::Response;
 
 /// Sends a request's bytes, answers it, and gives what the backend and the client got.
@@ -44,6 +45,38 @@ fn a_target_reaches_the_backend_byte_for_byte() {
         );
         line.reply("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
         assert_eq!(client.answer().status, 204);
+    }
+}
+
+#[test]
+fn what_old_clients_leave_unescaped_in_a_target_is_escaped_for_them() {
+    let site = Site::new();
+    let mut client = site.client();
+    client.wire.send(b"GET /a\"<b>?c=<d>&e=\"f\" HTTP/1.1\r\nHost: h\r\nX-Own: <\">\r\n\r\n");
+    let mut line = site.accept();
+    // Behind a request of each kind, and however it comes.
+    for body in ["", "Content-Length: 3\r\n\r\n<>\"", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
+        let request = line.request();
+        assert_eq!(request.target(), "/a\"%3Cb%3E?c=%3Cd%3E&e=%22f%22");
+        assert_eq!(request.header("x-own"), Some("<\">"));
+        line.reply(&ok("x"));
+        client.answer().assert(200, "x");
+        if !body.is_empty() {
+            client.wire.send(format!("POST /plain HTTP/1.1\r\nHost: h\r\n{body}").as_bytes());
+            assert_eq!(line.request().target(), "/plain");
+            line.until(if body.ends_with('\"') { "<>\"" } else { "0\r\n\r\n" });
+            line.reply(&ok("y"));
+            client.answer().assert(200, "y");
+        }
+        if body.starts_with("Transfer") {
+            // It is not certain where a request begins behind a body whose length is not told: it is hyper's to refuse.
+            client.wire.send(b"GET /a<b> HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(client.answer().status, 400);
+            break;
+        }
+        client.wire.send(b"GET /a\"<b>?c=<d>&e=\"");
+        thread::sleep(QUIET);
+        client.wire.send(b"f\" HTTP/1.1\r\nHost: h\r\nX-Own: <\">\r\n\r\n");
     }
 }
 

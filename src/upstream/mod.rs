@@ -5,7 +5,6 @@
 
 mod answer;
 mod ask;
-mod build;
 mod connector;
 mod deadline;
 #[cfg(feature = "demo")]
@@ -16,6 +15,7 @@ mod failed;
 mod forward;
 mod handshake;
 mod headers;
+mod kinds;
 mod late;
 mod lease;
 pub mod mux;
@@ -53,8 +53,8 @@ use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::tls::TlsError;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
-pub use build::build;
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
+pub use kinds::build;
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
 pub use settings::{Host, Kind, Settings, Tls, is_secure, is_socket_io};

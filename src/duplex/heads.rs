@@ -5,8 +5,9 @@
 //! head are written `Like-This` as it goes out. And hyper refuses a target with `<`, `>` or `"` in it, which old clients send and
 //! other servers take: these are escaped before it reads them, where it is certain that a request begins.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use memchr::memmem::Finder;
 use memchr::{memchr, memchr_iter, memchr3};
 
 /// What a server and the stream below hyper tell each other of heads.
@@ -179,17 +180,14 @@ impl Heads {
 }
 
 impl State {
-    /// Notes how long the head is of which the service has been told. It ends with its first empty line, which is not before
-    /// its first one.
+    /// Notes how long the head is of which the service has been told. It ends with its first empty line, if no empty line is
+    /// before it; a bare line feed makes that uncertain.
     fn note_head(&mut self) {
         let begins = !matches!(self.request.first(), None | Some(b'\r' | b'\n'));
-        let empty_line = memchr_iter(b'\n', &self.request).find_map(|at| {
-            let behind = &self.request[at + 1..];
-            let len = if behind.starts_with(b"\n") { 1 } else { 2 };
-            (len == 1 || behind.starts_with(b"\r\n")).then_some(at + 1 + len)
-        });
+        let empty_line =
+            EMPTY_LINE.find(&self.request).filter(|at| BARE_LINE.find(&self.request[..*at]).is_none());
         self.is_lost |= !begins || empty_line.is_none();
-        self.len = empty_line.unwrap_or_default() as u64;
+        self.len = empty_line.map_or(0, |at| (at + EMPTY_LINE.needle().len()) as u64);
     }
 }
 
@@ -229,6 +227,9 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
 /// How many header lines it takes unless it is told otherwise.
 const HYPERS_LINES_MAX: usize = 100;
+/// Searched for in each request: made once.
+static EMPTY_LINE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\n\r\n"));
+static BARE_LINE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\n\n"));
 /// As hyper has it.
 const HEAD_LEN_MAX: usize = 64 << 10;
 

@@ -33,7 +33,7 @@ pub struct ConnectInfo {
     pub local: SocketAddr,
     /// Whether TLS ends here.
     pub secure: bool,
-    /// How long the client may take nothing of what it is sent, for whoever knows better than the server.
+    /// How long the client may stop reading. A service that knows better sets it.
     pub patience: Patience,
     /// Shows the head of the request with which the service is called.
     pub heads: Heads,

@@ -170,8 +170,18 @@ impl Heads {
         None
     }
 
-    pub(super) fn take_spells(&self) -> Option<Spells> {
-        self.state().spells.take()
+    /// Which names are to be spelled in `written`, if it begins with a head: a service's, or hyper's own refusal of the head
+    /// that is being read, before which nothing waits to be written where `was_flushed`.
+    pub(super) fn take_spells(&self, written: &[u8], was_flushed: bool) -> Option<Spells> {
+        let mut state = self.state();
+        state.spells.take().or_else(|| {
+            // hyper reads no head while it writes an answer, so these bytes are none of a body.
+            let is_refusal = was_flushed
+                && state.place.is_head()
+                && !state.request.is_empty()
+                && written.starts_with(b"HTTP/1.1 4");
+            is_refusal.then_some(Spells::All)
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -254,6 +264,23 @@ mod tests {
         heads.note_read(b"GET");
         assert_eq!(heads.take_request(), b"", "another protocol has no heads");
     }
+
+    #[test]
+    fn only_what_is_written_while_a_head_is_read_is_a_refusal() {
+        const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
+        let heads = Heads::default();
+        assert_eq!(heads.take_spells(REFUSED, true), None, "no head has come");
+        heads.note_read(b"GET");
+        assert_eq!(heads.take_spells(REFUSED, true), Some(Spells::All));
+        assert_eq!(heads.take_spells(b"HTTP/1.1 200 OK\r\n\r\n", true), None);
+        assert_eq!(heads.take_spells(REFUSED, false), None, "it may be a piece of a body");
+        heads.end_request(Some(0));
+        assert_eq!(heads.take_spells(REFUSED, true), None, "a backend's");
+        heads.end();
+        heads.note_read(b"GET");
+        assert_eq!(heads.take_spells(REFUSED, true), None, "another protocol's");
+    }
+
     /// What is read in the place of these bytes.
     fn read(heads: &Heads, bytes: &[u8]) -> String {
         let instead = heads.note_read(bytes);

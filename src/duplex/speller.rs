@@ -18,11 +18,12 @@ pub(super) struct Speller {
 }
 
 impl Speller {
-    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does.
+    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does; `was_flushed` says that nothing waits before them.
     pub(super) fn poll_write(
         &mut self,
         duplex: &mut Duplex,
         heads: &Heads,
+        was_flushed: bool,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -31,7 +32,8 @@ impl Speller {
             return self.poll_write_spelled(duplex, &rest, cx, bufs);
         }
         let first = bufs.first().map_or(&[][..], |buf| buf);
-        let Some(spells) = heads.take_spells().filter(|_| first.starts_with(b"HTTP/1.")) else {
+        let Some(spells) = heads.take_spells(first, was_flushed).filter(|_| first.starts_with(b"HTTP/1."))
+        else {
             return Pin::new(duplex).poll_write_vectored(cx, bufs);
         };
         let mut room = [0; ROOM_LEN];
@@ -85,9 +87,21 @@ fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
                 break;
             }
         }
+        if matches!(line[0], b'E' | b'W' | b'X')
+            && let Some((_, own)) = EXCEPTIONS.iter().find(|(usual, _)| line.starts_with(usual))
+        {
+            line[..own.len()].copy_from_slice(own);
+        }
     }
     &[]
 }
+
+/// The names that `Like-This` gets wrong.
+const EXCEPTIONS: [(&[u8], &[u8]); 3] = [
+    (b"Etag:", b"ETag:"),
+    (b"Www-Authenticate:", b"WWW-Authenticate:"),
+    (b"X-Xss-Protection:", b"X-XSS-Protection:"),
+];
 
 /// What hyper may add to a response, as it writes it.
 const ADDED: [&[u8]; 3] = [b"connection:", b"date:", b"transfer-encoding:"];
@@ -120,7 +134,7 @@ mod tests {
                 let (head, body) = all.split_at(at.max(head.len()));
                 let bufs = [IoSlice::new(&head[at..]), IoSlice::new(body)];
                 let bufs = if at < head.len() { &bufs[..] } else { &bufs[1..] };
-                at += poll_fn(|cx| speller.poll_write(&mut stream, &heads, cx, bufs)).await.unwrap();
+                at += poll_fn(|cx| speller.poll_write(&mut stream, &heads, true, cx, bufs)).await.unwrap();
             }
         };
         let mut read = Vec::new();
@@ -134,6 +148,14 @@ mod tests {
             assert_eq!(passed(HEAD, room, true).await, [SPELLED, BODY].concat(), "{room}");
             assert_eq!(passed(HEAD, room, false).await, [HEAD, BODY].concat(), "{room}");
         }
+    }
+
+    #[test]
+    fn names_that_are_spelled_otherwise_are_spelled_so() {
+        let mut head = *b"HTTP/1.1 200 OK\r\nx-xss-protection: 0\r\netag: 1\r\nwww-authenticate: Basic\r\nx-xss: 1\r\n\r\n";
+        let expected =
+            b"HTTP/1.1 200 OK\r\nX-XSS-Protection: 0\r\nETag: 1\r\nWWW-Authenticate: Basic\r\nX-Xss: 1\r\n\r\n";
+        assert_eq!(spelled(&mut head, Spells::All), expected);
     }
 
     #[tokio::test]

@@ -151,8 +151,9 @@ impl AsyncWrite for Tracked {
             this.is_refused = true;
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
+        let was_flushed = !this.unflushed.get();
         this.unflushed.0.store(true, Ordering::Relaxed);
-        this.speller.poll_write(&mut this.duplex, &this.heads, cx, bufs)
+        this.speller.poll_write(&mut this.duplex, &this.heads, was_flushed, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

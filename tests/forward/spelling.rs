@@ -149,3 +149,18 @@ fn a_framed_handshake_is_answered_as_rfc_6455_spells_it() {
     let answer = head_of_answer(&mut client);
     assert_lines(&answer, &["Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "Upgrade: websocket"]);
 }
+
+#[test]
+fn the_refusal_of_what_is_no_request_is_spelled_as_well() {
+    let site = Site::new();
+    let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: 1\r\n".repeat(600));
+    for (request, status) in
+        [("GET / HTTP/1.1\r\nno header\r\n\r\n", 400), (&many, 431), ("no request\r\n\r\n", 400)]
+    {
+        let mut client = site.client();
+        client.wire.send(request.as_bytes());
+        let answer = head_of_answer(&mut client);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert_lines(&answer, &["Connection: close", "Content-Length: 0", "Date: "]);
+    }
+}

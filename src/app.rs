@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,9 +16,9 @@ use crate::bridge::Registry;
 use crate::config::{Config, Log, Source};
 use crate::descriptors;
 use crate::dialect;
-use crate::drain::{Drain, end_sessions};
+use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
-use crate::server::{BindError, ConnectInfo, Server, Settings, Signals};
+use crate::server::{self, BindError, ConnectInfo, Server, Settings};
 use crate::service::admin::{Admin, Condition, Readiness, State};
 use crate::service::{
     Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake, Refusals,
@@ -25,16 +26,25 @@ use crate::service::{
 };
 use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
 
+/// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy, and what
+/// they asked for meanwhile is done as soon as it runs.
+///
+/// # Errors
+/// The exit code, the reason having been printed.
+pub fn prepare() -> Result<impl FnOnce(Config, &Source) -> ExitCode, ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start").map_err(|error| fail(&error))?;
+    let listening = runtime.block_on(async { Signals::listen() });
+    let signals = listening.context("cannot handle signals").map_err(|error| fail(&error))?;
+    Ok(move |config: Config, source: &Source| run(runtime, signals, config, source))
+}
+
 /// Runs the proxy until it is told to end.
-pub fn run(config: Config, source: &Source) -> ExitCode {
+fn run(runtime: Runtime, signals: Signals, config: Config, source: &Source) -> ExitCode {
     start_log(&config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
     raise_limit(config.server.max_sessions);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&anyhow::Error::new(error).context("cannot start")),
-    };
-    let code = match runtime.block_on(serve_or_fail(config, Vital::default())) {
+    let code = match runtime.block_on(serve_or_fail(config, signals, Vital::default())) {
         Ok(End::Clean) => ExitCode::SUCCESS,
         Ok(End::Cut) => ExitCode::FAILURE,
         Err(error) => fail(&error),
@@ -54,15 +64,15 @@ enum End {
 
 /// Serves until a drain is over, or until a task has panicked that nobody could do without: a process that is half dead is
 /// of less use than one that is started anew.
-async fn serve_or_fail(config: Config, vital: Vital) -> anyhow::Result<End> {
+async fn serve_or_fail(config: Config, signals: Signals, vital: Vital) -> anyhow::Result<End> {
     tokio::select! {
-        ended = serve(config, &vital) => ended,
+        ended = serve(config, signals, &vital) => ended,
         () = vital.failed() => Err(anyhow::anyhow!("a vital task panicked")),
     }
 }
 
-async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
-    let drain = Drain::listen(vital).context("cannot handle signals")?;
+async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Result<End> {
+    let drain = Drain::on(signals, vital);
     let metrics = Metrics::new();
     metrics.sessions_limit(config.server.max_sessions);
     let public = Server::bind(&config.server).await.context("[server]")?;
@@ -83,7 +93,7 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
     };
     let (shared, upstreams) = plant.build(&config)?;
 
-    let (signals, admin_signals) = (Signals::default(), Signals::default());
+    let (endings, admin_endings) = (server::Signals::default(), server::Signals::default());
     for address in public.local_addrs() {
         let tls = config.server.tls.is_some();
         tracing::info!(%address, tls, routes = config.routes.len(), "listening");
@@ -98,10 +108,10 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
             Connection { client, patience: info.patience, pinned: Pinned::default(), heads: info.heads };
         Stack::new(Arc::clone(&shared), connection)
     };
-    public.serve(make, &work.connections, vital, &signals, &metrics.connections(Listener::Public));
+    public.serve(make, &work.connections, vital, &endings, &metrics.connections(Listener::Public));
     let service = Admin::new(metrics.clone(), readiness(&drain.started, &config, upstreams.clone()));
     let make = move |_: ConnectInfo| service.clone();
-    admin.serve(make, &helpers.tracker, vital, &admin_signals, &metrics.connections(Listener::Admin));
+    admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
 
     drain.started.cancelled().await;
     metrics.draining();
@@ -116,11 +126,11 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
     }
     let deadline = Instant::now() + config.server.drain_timeout;
     let clean = tokio::select! {
-        clean = finish(&registry, &work, &signals, deadline, config.server.drain_timeout) => clean,
+        clean = finish(&registry, &work, &endings, deadline, config.server.drain_timeout) => clean,
         () = drain.cut.cancelled() => nothing_is_cut(&registry, &work),
     };
-    signals.cut.cancel();
-    admin_signals.end.cancel();
+    endings.cut.cancel();
+    admin_endings.end.cancel();
     helpers.stop.cancel();
     helpers.tracker.close();
     let _ = timeout_at(Instant::now() + HELPERS_TIMEOUT, helpers.tracker.wait()).await;
@@ -132,12 +142,12 @@ async fn serve(config: Config, vital: &Vital) -> anyhow::Result<End> {
 async fn finish(
     registry: &Registry,
     work: &Work,
-    signals: &Signals,
+    endings: &server::Signals,
     deadline: Instant,
     drain_timeout: Duration,
 ) -> bool {
     let ended = timeout_at(deadline, end_sessions(registry, drain_timeout)).await.is_ok();
-    signals.end.cancel();
+    endings.end.cancel();
     let gone = async {
         for tracker in [&work.connections, &work.sessions, &work.forwards] {
             tracker.close();
@@ -346,7 +356,7 @@ mod tests {
                     dialect = 'http'\nupstream = 'b'\n[upstreams.b]\nkind = 'http'\nurl = 'http://127.0.0.1:1'\n";
         let config = Config::parse(text, "this test", std::iter::empty()).unwrap();
         let vital = Vital::default();
-        let served = serve_or_fail(config, vital.clone());
+        let served = serve_or_fail(config, Signals::listen().unwrap(), vital.clone());
         let panics = vital.guard("a task of this test", async { panic!("on purpose") });
         let (ended, ()) = tokio::join!(served, panics);
         let error = ended.map(drop).unwrap_err();

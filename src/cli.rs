@@ -21,32 +21,38 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::config::{Config, Source};
 use crate::tls;
 
-/// Understands the command line, loads the configuration and does what was asked; `run` is the proxy itself, `load` the
-/// generator of load with its own options.
-pub fn main<L: Args>(
+/// Understands the command line, loads the configuration and does what was asked; `prepare` gives the proxy itself once it
+/// is ready for signals, and `load` is the generator of load with its own options.
+pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
-    run: fn(Config, &Source) -> ExitCode,
+    prepare: fn() -> Result<R, ExitCode>,
     load: fn(L) -> ExitCode,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(answer) => return tell(&answer),
     };
-    let proxy: fn(Config, &Source) -> ExitCode = match cli.command {
+    let load_config = || Config::load(cli.config.as_deref(), env).map_err(|error| refuse(&error));
+    match cli.command {
         Some(Command::Load(_)) if cli.config.is_some() => {
             let conflict = "load takes no configuration: it is a client, and reads none";
-            return tell(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict));
+            tell(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
-        Some(Command::Load(options)) => return load(options),
-        Some(Command::Check) => |config, source| check(&config, source),
-        Some(Command::Run) | None => run,
-    };
-    let (config, source) = match Config::load(cli.config.as_deref(), env) {
-        Ok(loaded) => loaded,
-        Err(error) => return refuse(&error),
-    };
-    proxy(config, &source)
+        Some(Command::Load(options)) => load(options),
+        Some(Command::Check) => match load_config() {
+            Ok((config, source)) => check(&config, &source),
+            Err(code) => code,
+        },
+        Some(Command::Run) | None => {
+            // A signal may come at any moment, so it is heard before the configuration is read.
+            let started = prepare().and_then(|run| load_config().map(|loaded| (run, loaded)));
+            match started {
+                Ok((run, (config, source))) => run(config, &source),
+                Err(code) => code,
+            }
+        }
+    }
 }
 
 /// Lets HTTP long-polling clients reach a WebSocket backend.

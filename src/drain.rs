@@ -26,16 +26,12 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Listens for signals from now on, for as long as the value lives.
-    ///
-    /// # Errors
-    /// The operating system did not let signals be handled.
-    pub fn listen(vital: &Vital) -> io::Result<Self> {
-        let signals = Signals::listen()?;
+    /// Does what signals ask for, for as long as the value lives.
+    pub fn on(signals: Signals, vital: &Vital) -> Self {
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
         listening.spawn(vital.guard("the handling of signals", obey(signals, started.clone(), cut.clone())));
-        Ok(Self { started, cut, _listening: listening })
+        Self { started, cut, _listening: listening }
     }
 }
 
@@ -74,7 +70,8 @@ async fn tell_all(registry: &Registry, patience: Duration, span: Duration) {
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The signals that are handled. Any of them would end the process without a drain otherwise.
-struct Signals([(Signal, &'static str, Asks); 6]);
+#[derive(Debug)]
+pub struct Signals([(Signal, &'static str, Asks); 6]);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,7 +83,11 @@ enum Asks {
 }
 
 impl Signals {
-    fn listen() -> io::Result<Self> {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The operating system did not let signals be handled.
+    pub fn listen() -> io::Result<Self> {
         let listen = |kind, name, asks| Ok::<_, io::Error>((signal(kind)?, name, asks));
         Ok(Self([
             listen(SignalKind::terminate(), "SIGTERM", Asks::Stop)?,
@@ -179,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn real_signals_of_either_kind_are_heard() {
-        let drain = Drain::listen(&Vital::default()).unwrap();
+        let drain = Drain::on(Signals::listen().unwrap(), &Vital::default());
         send("TERM");
         timeout(PATIENCE, drain.started.cancelled()).await.expect("SIGTERM starts the drain");
         assert!(!drain.cut.is_cancelled());

@@ -8,5 +8,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    polliwog::cli::main(std::env::args_os(), std::env::vars_os(), polliwog::app::run, polliwog::load::run)
+    polliwog::cli::main(std::env::args_os(), std::env::vars_os(), polliwog::app::prepare, polliwog::load::run)
 }

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 const GOOD: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'chat'\n\
                     [upstreams.chat]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:3000/'\n";
@@ -132,6 +133,30 @@ fn a_variable_overrides_the_file() {
     let output = place.polliwog(&["check"], &[("POLLIWOG_SERVER__LISTNE", "0.0.0.0:80")]);
     assert_eq!(code(&output), 78);
     assert!(err(&output).contains("did you mean POLLIWOG_SERVER__LISTEN?"), "{}", err(&output));
+}
+
+#[test]
+fn a_signal_right_at_the_start_does_not_end_the_process() {
+    let place = Place::new("early_signal");
+    let pipe = place.0.join("config.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut polliwog = Command::new(env!("CARGO_BIN_EXE_polliwog"))
+        .current_dir(&place.0)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It reads its configuration now, and waits for that.
+    let mut config = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    for signal in ["HUP", "USR1", "USR2", "TERM"] {
+        let pid = polliwog.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+    write!(config, "{GOOD}[server]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\n").unwrap();
+    drop(config);
+    let log = std::io::read_to_string(polliwog.stderr.take().unwrap()).unwrap();
+    assert_eq!(polliwog.wait().unwrap().code(), Some(0), "{log}");
+    // What SIGTERM asked for is done once it can be.
+    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod dots;
 pub mod drain;
 pub mod duplex;
 pub mod end;
+pub mod frame;
 mod hop;
 pub mod load;
 pub mod meter;

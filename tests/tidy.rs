@@ -26,6 +26,7 @@ const FLOORS: [&[&str]; 10] = [
         "sid",
         "carrier",
         "end",
+        "frame",
         "dots",
         "hop",
         "chain",
@@ -51,8 +52,10 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 11] =
-    ["codec", "mux", "socketio", "session", "dialect", "packet", "sid", "carrier", "end", "dots", "hop"];
+const PURE: [&str; 12] = [
+    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "carrier", "end", "frame", "dots",
+    "hop",
+];
 
 /// What a pure folder may take from one that is not, and why.
 const PURE_WORDS: [(&str, &str); 2] = [

@@ -14,8 +14,8 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use crate::carrier::{Carrier, Protocol, Revision, Versions};
-use crate::codec::engineio::{Frame, Malformed};
 use crate::end::End;
+use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
 use crate::session::{Packets, Policy};
 use crate::upstream::Refused;

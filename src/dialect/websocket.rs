@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Accepts, Dialect, Greeting, Known, Op, Reject, Reply, Road, Written};
 use crate::carrier::{Carrier, Protocol, Revision};
-use crate::codec::engineio::{Frame, Malformed};
 use crate::end::End;
+use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
 use crate::session::{HangUp, Pinger, Policy};
 use crate::upstream::Refused;

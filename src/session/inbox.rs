@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::codec::engineio::Malformed;
+use crate::frame::Malformed;
 use crate::packet::{Message, Packet};
 
 /// The packets of one POST, decoded one by one.

@@ -23,11 +23,11 @@ use super::{Body, Response};
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::carrier::Carrier;
 use crate::close;
-use crate::codec::engineio as wire;
 use crate::codec::frames::header_len;
 use crate::dialect::{Dialect, Reject, Written};
 use crate::duplex::{Buffers, Duplex, Farewell, WebSocket};
 use crate::end::End;
+use crate::frame::{self, Malformed};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Text};
 use crate::spelling::Spelling;
@@ -168,7 +168,7 @@ impl FramedSocket {
                 overhead(packet.message_len());
                 Some(Ok(packet))
             }
-            Err(wire::Malformed) => end(End::ParseError),
+            Err(Malformed) => end(End::ParseError),
         }
     }
 }
@@ -196,8 +196,8 @@ impl ClientSocket for FramedSocket {
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
         let message = |opcode, payload| RawFrame::message(payload, OpCode::Data(opcode), true);
         let frame = match self.dialect.encode_frame(self.carrier, &packet) {
-            Written::Frame(wire::Frame::Text(bytes)) => message(Data::Text, bytes),
-            Written::Frame(wire::Frame::Binary(bytes)) => message(Data::Binary, bytes),
+            Written::Frame(frame::Frame::Text(bytes)) => message(Data::Text, bytes),
+            Written::Frame(frame::Frame::Binary(bytes)) => message(Data::Binary, bytes),
             Written::Ping => RawFrame::ping(Bytes::new()),
             Written::Nothing => return Ok(()),
         };

@@ -1,18 +1,8 @@
 //! One packet of Engine.IO protocol 4: a type digit and its data ("Packet encoding").
 
-use bytes::Bytes;
-
-use super::{Malformed, base64};
+use super::base64;
+use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
-
-/// One packet as one WebSocket message.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Frame {
-    /// UTF-8, by construction.
-    Text(Bytes),
-    /// The bytes of a binary message, as they are.
-    Binary(Bytes),
-}
 
 /// Reads a packet from its text form, which a text frame holds whole and a payload joins with others.
 ///
@@ -97,6 +87,8 @@ pub fn encode_frame(packet: &Packet) -> Frame {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn text_of(packet: &Packet) -> String {

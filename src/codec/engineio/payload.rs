@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Malformed, decode_text, encode_text, encoded_len};
+use super::{decode_text, encode_text, encoded_len};
+use crate::frame::Malformed;
 use crate::packet::{Packet, Text};
 
 /// The packets of one POST, read one by one, so that a hostile body of a million empty packets costs no more than

@@ -10,7 +10,8 @@ pub use binary::{BinaryPayload, encode_binary_payload};
 pub use jsonp::{form_payload, wrap};
 pub use payload::{Strings, TextPayload, encode_text_payload};
 
-use super::{Frame, Malformed, base64, packet as v4};
+use super::{base64, packet as v4};
+use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 
 /// Reads a packet from its text form; behind a `b`, base64 follows the type.

@@ -13,9 +13,8 @@ use http::request::Parts;
 
 use super::{Accepts, Dialect, Greeting, Known, Op, PollBody, PushForm, Reject, Reply, Road, Written};
 use crate::carrier::{Carrier, Protocol, Revision};
-use crate::codec::engineio::{
-    Frame, Malformed, OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3,
-};
+use crate::codec::engineio::{OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3};
+use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 use crate::session::{Companion, HangUp, Packets, Pinger, Policy};
 use crate::upstream::Refused;

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
 
 use crate::close;
-use crate::codec::engineio::{self, Frame, Malformed, OpenPacket, Payload, v3};
+use crate::codec::engineio::{self, OpenPacket, Payload, v3};
+use crate::frame::{Frame, Malformed};
 use crate::load::fault::Fault;
 use crate::load::net::Answer;
 use crate::load::talk::Beat;

@@ -6,7 +6,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 
 use super::pulse::{Pinger, Pulse};
 use crate::carrier::Revision;
-use crate::codec::engineio::{self, Frame, v3};
+use crate::codec::engineio::{self, v3};
+use crate::frame::Frame;
 use crate::packet::{Closing, Message, Packet, Text};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{Heartbeat, Link, LinkError, LinkEvent};

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{MESSAGE, Malformed, decode_binary, decode_text, encode_text};
+use super::{MESSAGE, decode_binary, decode_text, encode_text};
+use crate::frame::Malformed;
 use crate::packet::{Message, Packet, Text};
 
 /// The packets of a body, read one by one. Ends after the first [`Malformed`] one; those before it count.

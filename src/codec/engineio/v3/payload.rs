@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Malformed, decode_text, encode_text};
+use super::{decode_text, encode_text};
+use crate::frame::Malformed;
 use crate::packet::{Packet, Text};
 
 /// How characters stand in a body.

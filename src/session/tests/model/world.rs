@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use super::super::*;
 use super::ledger::{Ledger, number, numbered, numbers};
 use super::script::{Op, Said, Which};
-use crate::codec::engineio::{Malformed, encoded_len};
+use crate::codec::engineio::encoded_len;
+use crate::frame::Malformed;
 
 /// A backend, a link, a client and a driver.
 #[expect(clippy::struct_excessive_bools, reason = "what is true of a world, each by itself")]

@@ -23,6 +23,7 @@ pub mod load;
 pub mod meter;
 pub mod mux;
 pub mod packet;
+pub mod reply;
 pub mod server;
 pub mod service;
 pub mod session;

@@ -27,6 +27,7 @@ const FLOORS: [&[&str]; 10] = [
         "carrier",
         "end",
         "frame",
+        "reply",
         "dots",
         "hop",
         "chain",
@@ -52,15 +53,9 @@ const FLOORS: [&[&str]; 10] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 12] = [
-    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "carrier", "end", "frame", "dots",
-    "hop",
-];
-
-/// What a pure folder may take from one that is not, and why.
-const PURE_WORDS: [(&str, &str); 2] = [
-    ("upstream::Refused", "what a backend answered: a status, headers and bytes"),
-    ("upstream::Refuser", "who answered it"),
+const PURE: [&str; 13] = [
+    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "carrier", "end", "frame", "reply",
+    "dots", "hop",
 ];
 
 /// Crates that touch the world, or that are of use to those who do.
@@ -177,8 +172,7 @@ fn purity_faults(file: &str, text: &str) -> Vec<String> {
     let judge = |Named { path, in_tests, .. }: Named| {
         let (is_pure, shown) = match path {
             Path::Own(path) => (
-                path.first().is_none_or(|folder| PURE.contains(&folder.as_str()))
-                    || PURE_WORDS.iter().any(|(word, _)| *word == path.join("::")),
+                path.first().is_none_or(|folder| PURE.contains(&folder.as_str())),
                 format!("crate::{}", path.join("::")),
             ),
             Path::Foreign(path) => {
@@ -353,7 +347,7 @@ mod wrong_inputs {
             assert!(purity_faults("src/dialect/mod.rs", &in_tests).is_empty(), "{text}");
         }
         assert!(
-            purity_faults("src/dialect/mod.rs", "use crate::upstream::Refused; use std::time::Instant;")
+            purity_faults("src/dialect/mod.rs", "use crate::reply::Refused; use std::time::Instant;")
                 .is_empty()
         );
     }

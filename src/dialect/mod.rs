@@ -9,16 +9,16 @@ pub mod websocket;
 use std::fmt;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 
 use crate::carrier::{Carrier, Protocol, Revision, Versions};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
+use crate::reply::{Refused, Reply};
 use crate::session::{Packets, Policy};
-use crate::upstream::Refused;
 pub use table::{DIALECTS, find};
 
 /// How one kind of client speaks.
@@ -214,17 +214,6 @@ impl Road {
         let asks = has(UPGRADE, "websocket") && has(CONNECTION, "upgrade");
         if asks { Self::WebSocket } else { Self::Http }
     }
-}
-
-/// An answer without a session.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers, the body's type among them.
-    pub headers: HeaderMap,
-    /// The body, often empty.
-    pub body: Bytes,
 }
 
 /// The body of a poll's answer.

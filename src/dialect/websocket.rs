@@ -10,13 +10,13 @@ use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Accepts, Dialect, Greeting, Known, Op, Reject, Reply, Road, Written};
+use super::{Accepts, Dialect, Greeting, Known, Op, Reject, Road, Written};
 use crate::carrier::{Carrier, Protocol, Revision};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
+use crate::reply::{Refused, Reply};
 use crate::session::{HangUp, Pinger, Policy};
-use crate::upstream::Refused;
 
 /// The dialect `websocket`.
 #[derive(Clone, Copy, Debug)]
@@ -116,8 +116,7 @@ impl Dialect for WebSocket {
     }
 
     fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
-        let Refused { status, headers, body, .. } = refused;
-        Reply { status, headers, body }
+        refused.reply
     }
 }
 

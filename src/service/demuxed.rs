@@ -24,11 +24,12 @@ use crate::dots;
 use crate::meter::{Meter, Outcome};
 use crate::mux::{Accepted, Denied, Id, Open};
 use crate::packet::{Heartbeat, Transport};
+use crate::reply::{Refused, Refuser, Reply};
 use crate::session::Session;
 use crate::spelling::Spelling;
 use crate::transport::mux::MuxSocket;
 use crate::upstream::mux::Trunk;
-use crate::upstream::{OpenError, OpenRequest, Opened, Refused, Refuser, Upstream};
+use crate::upstream::{OpenError, OpenRequest, Opened, Upstream};
 
 /// What is needed to begin sessions on one route.
 #[derive(Clone, Debug)]
@@ -201,7 +202,7 @@ fn accepted(opened: Opened) -> Accepted {
 fn explain(error: OpenError) -> (Outcome, Denied) {
     match error {
         OpenError::Refused(refused) => {
-            let Refused { status, headers, body, by } = *refused;
+            let Refused { reply: Reply { status, headers, body }, by } = *refused;
             let reason = match by {
                 // What such a server leaves out where it forbids, the other side could not know.
                 Refuser::EngineIo3 if body.is_empty() => "Forbidden".to_owned(),

@@ -9,10 +9,9 @@ use super::refusals::Reason;
 use super::settings::Route;
 use super::{Client, Response};
 use crate::carrier::Carrier;
-use crate::dialect::{Reject, Reply, Road};
+use crate::dialect::{Reject, Road};
 use crate::packet::Transport;
 use crate::transport::polling;
-use crate::upstream::Answer;
 
 impl Gateway {
     /// The backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is worth
@@ -40,7 +39,7 @@ impl Gateway {
             return Some(unavailable("too many preflights at once\n"));
         };
         let mut response = match asking.await {
-            Ok(Answer { status, headers, body }) => polling::respond(Reply { status, headers, body }),
+            Ok(reply) => polling::respond(reply),
             Err(error) => return Some(explain(self, error, Road::Http).1).filter(worth),
         };
         response.extensions_mut().insert(FromBackend::Other);

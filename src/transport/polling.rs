@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
 use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
-use crate::dialect::{Dialect, PushForm, Reject, Reply, Road};
+use crate::dialect::{Dialect, PushForm, Reject, Road};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Packet, Transport};
+use crate::reply::Reply;
 use crate::session::PushOutcome;
 
 /// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.

@@ -8,11 +8,12 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::Empty;
 
 use crate::duplex::Duplex;
+use crate::reply::Reply;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
-use crate::upstream::handshake::{alongside, connect, handle_error, read_refusal};
+use crate::upstream::handshake::{alongside, connect, handle_error, read_reply};
 use crate::upstream::target::Target;
-use crate::upstream::{Answer, Host, OpenError, OpenRequest, Refused};
+use crate::upstream::{Host, OpenError, OpenRequest};
 
 /// A question and how it is put.
 pub(super) struct Question {
@@ -29,20 +30,19 @@ pub(super) async fn ask(
     dialer: &Arc<Dialer>,
     question: Question,
     deadline: Deadline,
-) -> Result<Answer, OpenError> {
+) -> Result<Reply, OpenError> {
     let (stream, target) = dialer.dial(deadline).await?;
     deadline.bound(put(stream, target, question)).await.flatten()
 }
 
-async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Answer, OpenError> {
+async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Reply, OpenError> {
     let (mut sender, connection) = connect(stream).await?;
     let work = async move {
         let response = sender.send_request(build_request(target, question)?).await.map_err(handle_error)?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(OpenError::Protocol("it changes to a protocol that nobody asked for".to_owned()));
         }
-        let Refused { status, headers, body, by: _ } = read_refusal(response).await;
-        Ok(Answer { status, headers, body })
+        Ok(read_reply(response).await)
     };
     alongside(connection, work).await
 }

@@ -27,12 +27,13 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::duplex::{Asking, Buffers, Duplex, Stalled};
 use crate::hop;
+use crate::reply::{Refused, Refuser, Reply};
 use crate::spelling::Spelling;
 use crate::upstream::headers;
 use crate::upstream::late::{self, Greeting};
 use crate::upstream::socket::Socket;
 use crate::upstream::target::Target;
-use crate::upstream::{Host, OpenError, OpenRequest, Refused, Refuser, Relayed};
+use crate::upstream::{Host, OpenError, OpenRequest, Relayed};
 
 /// What is the same for all handshakes with an upstream.
 #[derive(Clone, Copy, Debug)]
@@ -217,14 +218,14 @@ fn chosen_subprotocol(
 async fn judge(response: Response<Incoming>) -> OpenError {
     let status = response.status().as_u16();
     if Refused::STATUSES.contains(&status) {
-        OpenError::Refused(Box::new(read_refusal(response).await))
+        OpenError::Refused(Box::new(Refused { reply: read_reply(response).await, by: Refuser::Other }))
     } else {
         OpenError::Protocol(format!("it answered a WebSocket handshake with status {status}"))
     }
 }
 
 /// Reads an answer, its body as far as it is handed on.
-pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
+pub(super) async fn read_reply(response: Response<Incoming>) -> Reply {
     let (mut head, mut incoming) = response.into_parts();
     let (is_coded, mut body) = (hop::is_coded(&head.headers), Vec::new());
     // A body that breaks off or halts is handed on as far as it came: the status says what matters.
@@ -242,7 +243,7 @@ pub(super) async fn read_refusal(response: Response<Incoming>) -> Refused {
     };
     let _ = timeout(REFUSAL_TIMEOUT, read).await;
     headers::keep_of_refusal(&mut head.headers);
-    Refused { status: head.status, headers: head.headers, body: body.into(), by: Refuser::Other }
+    Reply { status: head.status, headers: head.headers, body: body.into() }
 }
 
 /// The 16 random bytes that prove that the answer is to this request.

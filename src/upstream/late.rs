@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncReadExt as _;
 
 use crate::duplex::Duplex;
-use crate::upstream::{Refused, Refuser};
+use crate::reply::{Refused, Refuser, Reply};
 
 /// What a server that speaks first says after its 101.
 pub(super) enum Greeting {
@@ -46,14 +46,14 @@ fn refusal(bytes: &[u8]) -> Option<Refused> {
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
         .and_then(|(_, value)| value.trim().parse().ok())?;
-    Some(Refused {
+    let reply = Reply {
         status: StatusCode::from_bytes(status.as_bytes())
             .ok()
             .filter(|status| Refused::STATUSES.contains(&status.as_u16()))?,
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.get(..body_len)?),
-        by: Refuser::EngineIo,
-    })
+    };
+    Some(Refused { reply, by: Refuser::EngineIo })
 }
 
 /// The reference's are some hundred bytes.
@@ -83,7 +83,7 @@ mod tests {
         for ahead in [0, 1, 50, REFUSAL.len()] {
             let Greeting::Refusal(refused) = hear(REFUSAL, ahead).await else { panic!("no refusal") };
             assert_eq!(
-                (refused.status.as_u16(), &refused.body[..]),
+                (refused.reply.status.as_u16(), &refused.reply.body[..]),
                 (400, &b"Unsupported protocol version"[..])
             );
         }

@@ -36,19 +36,19 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
 
 pub use crate::carrier::Protocol;
 use crate::carrier::{Revision, Versions};
 use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
+use crate::reply::{Refused, Reply};
 use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::tls::TlsError;
@@ -128,7 +128,7 @@ pub struct Relayed {
     pub spelling: Spelling,
 }
 /// The future of [`Upstream::ask`].
-pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send + 'a>>;
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<Reply, OpenError>> + Send + 'a>>;
 
 /// What the client's first request tells the backend. Made by the service floor, which has removed what must not cross.
 #[derive(Clone, Debug)]
@@ -174,7 +174,7 @@ pub struct Opened {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The backend refused: its status is one of [`Refused::STATUSES`].
-    #[error("the upstream refused with status {}", .0.status)]
+    #[error("the upstream refused with status {}", .0.reply.status)]
     Refused(Box<Refused>),
     /// No address could be reached, or the connection broke: 502.
     #[error("the upstream is down")]
@@ -194,46 +194,6 @@ pub enum OpenError {
     /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
     #[error("the system gives no randomness")]
     NoRandomness(#[source] getrandom::Error),
-}
-
-/// A backend's answer to a short question, to be handed to the client.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status line's code.
-    pub status: StatusCode,
-    /// The response's headers, less those about the hop.
-    pub headers: HeaderMap,
-    /// The response's body, cut at 64 KiB.
-    pub body: Bytes,
-}
-
-/// A backend's refusal, to be handed to the client.
-#[derive(Clone, Debug)]
-pub struct Refused {
-    /// The status line's code.
-    pub status: StatusCode,
-    /// The response's headers, less those about the hop.
-    pub headers: HeaderMap,
-    /// The response's body, cut at 64 KiB.
-    pub body: Bytes,
-    /// Who speaks.
-    pub by: Refuser,
-}
-
-impl Refused {
-    /// The statuses of a refusal, or of a redirection. Any other, but 101, says nothing to a handshake.
-    pub const STATUSES: Range<u16> = 300..600;
-}
-
-/// Who refuses, which decides what the refusal's words mean.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refuser {
-    /// An Engine.IO server: the bare text of its 400 is one of the protocol's errors.
-    EngineIo,
-    /// A server of Engine.IO 3: likewise, and where its application forbids, there is no text.
-    EngineIo3,
-    /// Any other server.
-    Other,
 }
 
 /// A session's back side. All methods are polled by the session's driver with one waker, never concurrently.

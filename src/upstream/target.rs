@@ -5,7 +5,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 use crate::dots;
-use crate::upstream::{OpenError, OpenRequest, Refused, Refuser};
+use crate::reply::{Refused, Refuser, Reply};
+use crate::upstream::{OpenError, OpenRequest};
 
 /// What of a URL goes into the request's head.
 #[derive(Clone, Debug)]
@@ -97,12 +98,12 @@ impl Target {
 
 /// What a server would say to such a path.
 fn refused() -> OpenError {
-    OpenError::Refused(Box::new(Refused {
+    let reply = Reply {
         status: StatusCode::BAD_REQUEST,
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"the path leads out of its route\n"),
-        by: Refuser::Other,
-    }))
+    };
+    OpenError::Refused(Box::new(Refused { reply, by: Refuser::Other }))
 }
 
 #[cfg(test)]
@@ -162,7 +163,10 @@ mod tests {
         assert_eq!(asked("http://h/v1/", "/api/../x", None).as_deref(), Some("/api/../x"));
         for path in ["../admin", "a/%2e%2e/..\\x"] {
             let refused = ask_behind("/ws/", "ws://h/a/", path, "", "");
-            assert!(matches!(refused, Err(OpenError::Refused(refused)) if refused.status == 400), "{path}");
+            assert!(
+                matches!(refused, Err(OpenError::Refused(refused)) if refused.reply.status == 400),
+                "{path}"
+            );
         }
     }
 

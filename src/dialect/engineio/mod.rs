@@ -11,13 +11,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
 
-use super::{Accepts, Dialect, Greeting, Known, Op, PollBody, PushForm, Reject, Reply, Road, Written};
+use super::{Accepts, Dialect, Greeting, Known, Op, PollBody, PushForm, Reject, Road, Written};
 use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3};
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
+use crate::reply::{Refused, Reply};
 use crate::session::{Companion, HangUp, Packets, Pinger, Policy};
-use crate::upstream::Refused;
 
 /// The dialect `engine.io`.
 #[derive(Clone, Copy, Debug)]

@@ -5,8 +5,8 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::dialect::{Reject, Reply, Road};
-use crate::upstream::{Refused, Refuser};
+use crate::dialect::{Reject, Road};
+use crate::reply::{Refused, Refuser, Reply};
 
 pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
     let (code, message) = match reject {
@@ -36,7 +36,7 @@ pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
 /// A WebSocket client gets the backend's refusal as it is. A polling client gets the JSON that the backend would have
 /// sent it: the backend, asked for a WebSocket, says the same in bare text.
 pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
-    let Refused { status, mut headers, body, by } = refused;
+    let Refused { reply: Reply { status, mut headers, body }, by } = refused;
     if road == Road::WebSocket {
         // The header is about the hop, so the backend's own is gone; the reference closes after every such refusal.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -112,12 +112,9 @@ mod tests {
 
     fn refused(status: u16, body: &'static str) -> Refused {
         let headers = HeaderMap::from_iter([(http::header::SET_COOKIE, HeaderValue::from_static("a=b"))]);
-        Refused {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers,
-            body: Bytes::from_static(body.as_bytes()),
-            by: Refuser::EngineIo,
-        }
+        let status = StatusCode::from_u16(status).unwrap();
+        let reply = Reply { status, headers, body: Bytes::from_static(body.as_bytes()) };
+        Refused { reply, by: Refuser::EngineIo }
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::codec::engineio::{OpenPacket, decode_text};
 use crate::duplex::Buffers;
 use crate::meter::Dials;
 use crate::packet::Packet;
+use crate::reply::{Refused, Refuser, Reply};
 use crate::sid::Sid;
 use crate::upstream::ask::{Question, ask};
 use crate::upstream::deadline::Deadline;
@@ -24,8 +25,8 @@ use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
-    Asking, BuildError, Heartbeat, Host, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Refused,
-    Refuser, Relaying, Settings, Upstream,
+    Asking, BuildError, Heartbeat, Host, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
+    Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -109,12 +110,14 @@ impl Upstream for EngineIo {
 /// The revision to ask for; refused in the backend's own words where it does not speak the client's.
 pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revision, OpenError> {
     match client {
-        Some(revision) if !versions.has(revision) => Err(OpenError::Refused(Box::new(Refused {
-            status: StatusCode::BAD_REQUEST,
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/html"))]),
-            body: Bytes::from_static(b"Unsupported protocol version"),
-            by: Refuser::EngineIo,
-        }))),
+        Some(revision) if !versions.has(revision) => {
+            let reply = Reply {
+                status: StatusCode::BAD_REQUEST,
+                headers: HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/html"))]),
+                body: Bytes::from_static(b"Unsupported protocol version"),
+            };
+            Err(OpenError::Refused(Box::new(Refused { reply, by: Refuser::EngineIo })))
+        }
         Some(revision) => Ok(revision),
         None => Ok(versions.newest()),
     }

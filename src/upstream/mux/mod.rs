@@ -23,14 +23,15 @@ use crate::carrier::Versions;
 use crate::meter::Dials;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
+use crate::reply::{Refused, Refuser, Reply};
 use crate::sid::Sid;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::engineio;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    BuildError, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Refused, Refuser,
-    Relaying, Settings, Upstream, headers,
+    BuildError, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings,
+    Upstream, headers,
 };
 
 pub use pump::{Ended, Pump, read_hello};
@@ -152,12 +153,9 @@ fn opened(accepted: Accepted) -> Opened {
 }
 
 fn refused(denied: Denied) -> Refused {
-    Refused {
-        status: denied.status,
-        headers: kept(denied.headers, headers::keep_of_refusal),
-        body: denied.reason.into(),
-        by: if denied.engine_io { Refuser::EngineIo } else { Refuser::Other },
-    }
+    let by = if denied.engine_io { Refuser::EngineIo } else { Refuser::Other };
+    let headers = kept(denied.headers, headers::keep_of_refusal);
+    Refused { reply: Reply { status: denied.status, headers, body: denied.reason.into() }, by }
 }
 
 fn kept(mut headers: HeaderMap, keep: fn(&mut HeaderMap)) -> HeaderMap {

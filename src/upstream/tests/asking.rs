@@ -4,14 +4,15 @@ use http::header::{HOST, ORIGIN};
 use http::{HeaderValue, Method, StatusCode};
 
 use super::*;
-use crate::upstream::{Answer, Host};
+use crate::reply::Reply;
+use crate::upstream::Host;
 
 /// What comes back, and what the backend was asked, when it answers with these bytes and hangs up.
 async fn ask(
     settings: &Settings,
     listener: &TcpListener,
     bytes: &[u8],
-) -> (Result<Answer, OpenError>, String) {
+) -> (Result<Reply, OpenError>, String) {
     let front = Front::new(settings);
     let mut request = request();
     request.headers.insert(ORIGIN, HeaderValue::from_static("https://a.example"));

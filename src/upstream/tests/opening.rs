@@ -136,9 +136,9 @@ async fn a_refusal_is_handed_on_as_it_is() {
         Set-Cookie: a=1\r\n\r\nForbidden";
     let (error, _) = Front::new(&settings).fail_with(answer(&listener, refusal)).await;
     let OpenError::Refused(refused) = error else { panic!("{error}") };
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    assert_eq!(refused.body, Bytes::from_static(b"Forbidden"));
-    assert_eq!(names(&refused.headers), ["content-type", "set-cookie"]);
+    assert_eq!(refused.reply.status, StatusCode::BAD_REQUEST);
+    assert_eq!(refused.reply.body, Bytes::from_static(b"Forbidden"));
+    assert_eq!(names(&refused.reply.headers), ["content-type", "set-cookie"]);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_refusals_body_is_read_whatever_its_framing_and_cut_at_64_kib() {
         let backend = async { drop(answer(&listener, answer_bytes).await) };
         let (error, ()) = front.fail_with(backend).await;
         let OpenError::Refused(refused) = error else { panic!("{error}") };
-        assert_eq!((refused.status, refused.body.len()), (StatusCode::SERVICE_UNAVAILABLE, len));
+        assert_eq!((refused.reply.status, refused.reply.body.len()), (StatusCode::SERVICE_UNAVAILABLE, len));
     }
 }
 

@@ -50,7 +50,10 @@ async fn where_nobody_translates_the_other_version_is_refused_as_the_backend_wou
     for (versions, revision) in [(V4, Revision::V3), (V3, Revision::V4)] {
         let (_listener, front) = backend(versions, false).await;
         let Err(OpenError::Refused(refused)) = front.open(client(revision)).await else { panic!() };
-        assert_eq!((refused.status.as_u16(), &refused.body[..]), (400, &b"Unsupported protocol version"[..]));
+        assert_eq!(
+            (refused.reply.status.as_u16(), &refused.reply.body[..]),
+            (400, &b"Unsupported protocol version"[..])
+        );
     }
 }
 

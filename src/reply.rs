@@ -1,0 +1,42 @@
+//! A whole response in plain HTTP that belongs to no session: ours, or a backend's to be handed on.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+/// A whole response that belongs to no session.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers, the body's type among them; none about the hop.
+    pub headers: HeaderMap,
+    /// The body, often empty. A backend's is cut at 64 KiB.
+    pub body: Bytes,
+}
+
+/// A backend's refusal of a handshake, to be handed to the client.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What it said. Its status is one of [`STATUSES`](Self::STATUSES).
+    pub reply: Reply,
+    /// What kind of server refused.
+    pub by: Refuser,
+}
+
+impl Refused {
+    /// The statuses of a refusal, or of a redirection. Any other, but 101, says nothing to a handshake.
+    pub const STATUSES: Range<u16> = 300..600;
+}
+
+/// What kind of server refuses, which decides what the refusal's words mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refuser {
+    /// An Engine.IO server: the bare text of its 400 is one of the protocol's errors.
+    EngineIo,
+    /// A server of Engine.IO 3: likewise, and where its application forbids, there is no text.
+    EngineIo3,
+    /// Any other server.
+    Other,
+}

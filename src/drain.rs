@@ -157,8 +157,8 @@ mod tests {
 
     use super::*;
     use crate::bridge::{Entry, RelayHandle};
-    use crate::carrier::Revision;
     use crate::end::End;
+    use crate::framing::Revision;
     use crate::sid::Sid;
 
     #[test]

@@ -5,7 +5,6 @@
 pub mod app;
 pub mod background;
 pub mod bridge;
-pub mod carrier;
 pub mod chain;
 pub mod cli;
 pub mod close;
@@ -18,6 +17,7 @@ pub mod drain;
 pub mod duplex;
 pub mod end;
 pub mod frame;
+pub mod framing;
 mod hop;
 pub mod load;
 pub mod meter;

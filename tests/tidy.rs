@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 10] = [
     &[
         "packet",
         "sid",
-        "carrier",
+        "framing",
         "end",
         "frame",
         "reply",
@@ -54,7 +54,7 @@ const FLOORS: [&[&str]; 10] = [
 
 /// Folders without sockets, runtime, clock, randomness or environment.
 const PURE: [&str; 13] = [
-    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "carrier", "end", "frame", "reply",
+    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "framing", "end", "frame", "reply",
     "dots", "hop",
 ];
 

@@ -14,8 +14,8 @@ use super::delivery::Delivery;
 use super::driver::{Driver, Pipe, clock_now};
 use super::registry::{Admission, Entry, Registry};
 use super::socket::ClientSocket;
-use crate::carrier::Carrier;
 use crate::end::End;
+use crate::framing::Framing;
 use crate::meter::{Meter, UpgradeOutcome};
 use crate::packet::{Closing, Packet};
 use crate::session::{Packets, PollRefused, ProbeRefused, PushOutcome, PushRefused, Session, Transport};
@@ -34,7 +34,7 @@ pub struct BridgeInfo {
     /// Its id.
     pub sid: Sid,
     /// How its packets are written.
-    pub carrier: Carrier,
+    pub framing: Framing,
     /// The largest POST body and WebSocket message that its client may send, in bytes.
     pub max_payload: usize,
     /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.

@@ -12,8 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Bridge;
-use crate::carrier::Revision;
 use crate::end::End;
+use crate::framing::Revision;
 use crate::sid::Sid;
 
 /// The index of living sessions.

@@ -10,7 +10,7 @@ use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
-use crate::carrier::{Revision, Versions};
+use crate::framing::{Revision, Versions};
 use crate::service::Route;
 use crate::upstream::{Kind, Settings};
 

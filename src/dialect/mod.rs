@@ -13,9 +13,9 @@ use http::HeaderMap;
 use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 
-use crate::carrier::{Carrier, Protocol, Revision, Versions};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
+use crate::framing::{Framing, Protocol, Revision, Versions};
 use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
 use crate::session::{Packets, Policy};
@@ -30,7 +30,7 @@ pub trait Dialect: Sync + fmt::Debug {
     fn protocol(&self) -> Protocol;
 
     /// How its sessions are treated; `socket_io` where their messages are known to be Socket.IO's.
-    fn policy(&self, carrier: Carrier, socket_io: bool) -> Policy;
+    fn policy(&self, framing: Framing, socket_io: bool) -> Policy;
 
     /// What a request asks for, on a route that `accepts` these clients. `find` looks up a session's id.
     ///
@@ -47,28 +47,28 @@ pub trait Dialect: Sync + fmt::Debug {
     fn application_query(&self, query: &str) -> String;
 
     /// What a new session's client is told first, if anything.
-    fn greet(&self, carrier: Carrier, greeting: &Greeting<'_>) -> Option<Packet>;
+    fn greet(&self, framing: Framing, greeting: &Greeting<'_>) -> Option<Packet>;
 
     /// How a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads none.
-    fn read_push(&self, _carrier: Carrier, _headers: &HeaderMap) -> Option<PushForm> {
+    fn read_push(&self, _carrier: Framing, _headers: &HeaderMap) -> Option<PushForm> {
         None
     }
 
     /// The packets in a POST's body.
-    fn decode_push(&self, _carrier: Carrier, _form: PushForm, _body: Bytes) -> Packets {
+    fn decode_push(&self, _carrier: Framing, _form: PushForm, _body: Bytes) -> Packets {
         Box::new(std::iter::empty())
     }
 
     /// A poll's answer.
-    fn encode_poll(&self, _carrier: Carrier, _batch: &[Packet]) -> PollBody {
+    fn encode_poll(&self, _carrier: Framing, _batch: &[Packet]) -> PollBody {
         PollBody { content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
     }
 
     /// The packet in a text frame.
-    fn decode_text(&self, carrier: Carrier, text: Text) -> Result<Packet, Malformed>;
+    fn decode_text(&self, framing: Framing, text: Text) -> Result<Packet, Malformed>;
 
     /// The packet in a binary frame.
-    fn decode_binary(&self, carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed>;
+    fn decode_binary(&self, framing: Framing, bytes: Bytes) -> Result<Packet, Malformed>;
 
     /// The packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section 5.5).
     fn decode_pong(&self) -> Option<Packet> {
@@ -76,7 +76,7 @@ pub trait Dialect: Sync + fmt::Debug {
     }
 
     /// A packet on a WebSocket.
-    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Written;
+    fn encode_frame(&self, framing: Framing, packet: &Packet) -> Written;
 
     /// What the Close frame says when a session has ended so, its backend having said `closing`; without a code, nothing.
     fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
@@ -153,7 +153,7 @@ pub struct Known {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Op {
     /// A new session on this transport.
-    Handshake(Transport, Carrier),
+    Handshake(Transport, Framing),
     /// What there is for the client.
     Poll,
     /// To hand over what the client has.

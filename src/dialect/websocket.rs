@@ -11,9 +11,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Accepts, Dialect, Greeting, Known, Op, Reject, Road, Written};
-use crate::carrier::{Carrier, Protocol, Revision};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
+use crate::framing::{Framing, Protocol, Revision};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
 use crate::session::{HangUp, Pinger, Policy};
@@ -31,7 +31,7 @@ impl Dialect for WebSocket {
         Protocol::WebSocket
     }
 
-    fn policy(&self, _carrier: Carrier, _socket_io: bool) -> Policy {
+    fn policy(&self, _carrier: Framing, _socket_io: bool) -> Policy {
         Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
@@ -50,7 +50,7 @@ impl Dialect for WebSocket {
         _find: &mut dyn FnMut(&str) -> Option<Known>,
     ) -> Result<Op, Reject> {
         match Road::of(&head.headers) {
-            Road::WebSocket => Ok(Op::Handshake(Transport::WebSocket, Carrier::new(Revision::V4))),
+            Road::WebSocket => Ok(Op::Handshake(Transport::WebSocket, Framing::new(Revision::V4))),
             Road::Http => Err(Reject::NoWebSocket),
         }
     }
@@ -59,15 +59,15 @@ impl Dialect for WebSocket {
         query.to_owned()
     }
 
-    fn greet(&self, _carrier: Carrier, _greeting: &Greeting<'_>) -> Option<Packet> {
+    fn greet(&self, _carrier: Framing, _greeting: &Greeting<'_>) -> Option<Packet> {
         None
     }
 
-    fn decode_text(&self, _carrier: Carrier, text: Text) -> Result<Packet, Malformed> {
+    fn decode_text(&self, _carrier: Framing, text: Text) -> Result<Packet, Malformed> {
         Ok(Packet::Message(Message::Text(text)))
     }
 
-    fn decode_binary(&self, _carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed> {
+    fn decode_binary(&self, _carrier: Framing, bytes: Bytes) -> Result<Packet, Malformed> {
         Ok(Packet::Message(Message::Binary(bytes)))
     }
 
@@ -75,7 +75,7 @@ impl Dialect for WebSocket {
         Some(Packet::Pong(Text::default()))
     }
 
-    fn encode_frame(&self, _carrier: Carrier, packet: &Packet) -> Written {
+    fn encode_frame(&self, _carrier: Framing, packet: &Packet) -> Written {
         match packet {
             Packet::Message(Message::Text(text)) => Written::Frame(Frame::Text(text.as_bytes().clone())),
             Packet::Message(Message::Binary(bytes)) => Written::Frame(Frame::Binary(bytes.clone())),
@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn only_messages_and_pings_are_written() {
-        let carrier = Carrier::new(Revision::V4);
-        let written = |packet| WebSocket.encode_frame(carrier, &packet);
+        let framing = Framing::new(Revision::V4);
+        let written = |packet| WebSocket.encode_frame(framing, &packet);
         let text = Packet::Message(Message::text("4a"));
         assert_eq!(written(text), Written::Frame(Frame::Text(Bytes::from_static(b"4a"))));
         assert_eq!(written(Packet::Ping(Text::default())), Written::Ping);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::carrier::Revision;
+use crate::framing::Revision;
 use crate::packet::{Closing, Message};
 
 /// A session's number within its epoch: from 1 to 2⁵³-1.

@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue};
 use super::Response;
 use super::gateway::{Gateway, take_upgrade};
 use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
-use crate::carrier::Carrier;
 use crate::dialect::{Greeting, Reject, Road};
+use crate::framing::Framing;
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
@@ -33,7 +33,7 @@ impl Begun {
     pub(super) fn new(
         gateway: &Arc<Gateway>,
         sid: Sid,
-        carrier: Carrier,
+        framing: Framing,
         transport: Transport,
         opened: Opened,
         headers: Option<Box<HeaderMap>>,
@@ -49,18 +49,18 @@ impl Begun {
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
-            gateway.dialect.policy(carrier, gateway.socket_io),
+            gateway.dialect.policy(framing, gateway.socket_io),
             Arc::clone(settings),
             transport,
             pace,
             backend.interval.min(backend.timeout) / 2,
-            gateway.dialect.greet(carrier, &greeting),
+            gateway.dialect.greet(framing, &greeting),
             tokio::time::Instant::now().into_std(),
         );
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let info = BridgeInfo {
             sid,
-            carrier,
+            framing,
             max_payload,
             headers,
             route: gateway.index,
@@ -117,7 +117,7 @@ impl Begun {
         let framed = websocket::framed(
             take_upgrade(&mut head),
             self.gateway.dialect,
-            self.info.carrier,
+            self.info.framing,
             self.info.max_payload,
             self.info.meter.clone(),
         );

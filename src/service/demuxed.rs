@@ -17,10 +17,10 @@ use super::settings::Route;
 use super::via::Via;
 use super::{Client, headers};
 use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
-use crate::carrier::{Carrier, Revision};
 use crate::dialect::Dialect as _;
 use crate::dialect::websocket::WebSocket;
 use crate::dots;
+use crate::framing::{Framing, Revision};
 use crate::meter::{Meter, Outcome};
 use crate::mux::{Accepted, Denied, Id, Open};
 use crate::packet::{Heartbeat, Transport};
@@ -130,9 +130,9 @@ impl Arrivals {
         opened.max_payload = route.session.max_payload.or(opened.max_payload);
         let max_payload = opened.max_payload.unwrap_or(MAX_PAYLOAD);
         let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
-        let carrier = Carrier::new(Revision::V4);
+        let framing = Framing::new(Revision::V4);
         let session = Session::new(
-            WebSocket.policy(carrier, false),
+            WebSocket.policy(framing, false),
             Arc::clone(&route.session),
             Transport::WebSocket,
             NEVER,
@@ -142,7 +142,7 @@ impl Arrivals {
         );
         let info = BridgeInfo {
             sid,
-            carrier,
+            framing,
             max_payload,
             headers: None,
             route: self.index,

@@ -16,8 +16,8 @@ use super::serving::Serving;
 use super::settings::Route;
 use super::{Connection, Response};
 use crate::bridge::{Bridge, Entry, Registry, turn_away};
-use crate::carrier::{Carrier, Revision};
 use crate::dialect::{Accepts, Dialect, Known, Op, Reject, Road};
+use crate::framing::{Framing, Revision};
 use crate::meter::{self, Meter};
 use crate::packet::Transport;
 use crate::session::PollRefused;
@@ -50,7 +50,7 @@ pub struct Gateway {
 
 /// An [`Op`] with the session that it is for.
 enum Task {
-    Handshake(Transport, Carrier),
+    Handshake(Transport, Framing),
     Poll(Arc<Bridge>),
     Push(Arc<Bridge>),
     Upgrade(Arc<Bridge>),
@@ -142,12 +142,12 @@ impl Gateway {
                 heads::count_answer(&self.meter, op, &response);
                 Ok(response)
             }),
-            Task::Handshake(transport, carrier) => {
+            Task::Handshake(transport, framing) => {
                 // Its headers are what the backend gets to see.
                 head.extensions.insert(HeadBytes(connection.heads.take_request()));
                 let client = connection.client;
                 Serving::other(async move {
-                    let arrival = Arrival { head, client, transport, carrier, asker };
+                    let arrival = Arrival { head, client, transport, framing, asker };
                     let mut response = self.handshake.begin(&self, arrival, &route, &cors).await;
                     cors.apply(&origin, &mut response);
                     heads::count_answer(&self.meter, op, &response);
@@ -164,7 +164,7 @@ impl Gateway {
             let entry = self.registry.find(sid).filter(|entry| entry.route() == self.index)?;
             let known = match &entry {
                 Entry::Bridge(bridge) => {
-                    Known { transport: bridge.transport(), revision: bridge.info().carrier.revision }
+                    Known { transport: bridge.transport(), revision: bridge.info().framing.revision }
                 }
                 Entry::Relay(relay) => Known { transport: Transport::WebSocket, revision: relay.revision },
             };
@@ -172,7 +172,7 @@ impl Gateway {
             Some(known)
         });
         let task = match (op, found) {
-            (Ok(Op::Handshake(transport, carrier)), _) => Ok(Task::Handshake(transport, carrier)),
+            (Ok(Op::Handshake(transport, framing)), _) => Ok(Task::Handshake(transport, framing)),
             (Ok(Op::Poll), Some(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge)),
             (Ok(Op::Push), Some(Entry::Bridge(bridge))) => Ok(Task::Push(bridge)),
             (Ok(Op::Upgrade), Some(Entry::Bridge(bridge))) => Ok(Task::Upgrade(bridge)),
@@ -206,8 +206,8 @@ impl Gateway {
                 return Ok(self.refuse(refused));
             }
         };
-        let carrier = push.bridge().info().carrier;
-        let Some(form) = self.dialect.read_push(carrier, &head.headers) else {
+        let framing = push.bridge().info().framing;
+        let Some(form) = self.dialect.read_push(framing, &head.headers) else {
             push.refuse_invalid();
             polling::discard(body, &self.tracker);
             return Ok(polling::refuse(self.dialect, &Reject::Empty));
@@ -223,8 +223,8 @@ impl Gateway {
                 Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
             };
         let info = bridge.info();
-        let (carrier, max_payload, meter) = (info.carrier, info.max_payload, info.meter.clone());
-        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, max_payload, meter);
+        let (framing, max_payload, meter) = (info.framing, info.max_payload, info.meter.clone());
+        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, framing, max_payload, meter);
         self.tracker.spawn(async move {
             if let Some(socket) = framed.await
                 && let Err(socket) = bridge.probe(socket)
@@ -241,8 +241,8 @@ impl Gateway {
                 Ok(response) => response,
                 Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
             };
-        let carrier = Carrier::new(Revision::V4);
-        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, carrier, 0, self.meter.clone());
+        let framing = Framing::new(Revision::V4);
+        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, framing, 0, self.meter.clone());
         self.tracker.spawn(async move {
             if let Some(socket) = framed.await {
                 turn_away(socket).await;

@@ -17,8 +17,8 @@ use super::settings::{Cookie, Route};
 use super::via::Via;
 use super::{Client, Response, headers};
 use crate::bridge::Admission;
-use crate::carrier::{Carrier, Revision, Versions};
 use crate::dialect::{Dialect, Reject, Road};
+use crate::framing::{Framing, Revision, Versions};
 use crate::meter::Outcome;
 use crate::packet::Transport;
 use crate::sid::Sid;
@@ -53,7 +53,7 @@ pub(super) struct Arrival {
     pub(super) head: Parts,
     pub(super) client: Client,
     pub(super) transport: Transport,
-    pub(super) carrier: Carrier,
+    pub(super) framing: Framing,
     pub(super) asker: Asker,
 }
 
@@ -87,7 +87,7 @@ impl Handshake {
         route: &Route,
         cors: &CorsLayer,
     ) -> Response {
-        let Arrival { head, client, transport, carrier, asker } = arrival;
+        let Arrival { head, client, transport, framing, asker } = arrival;
         let road = Road::of(&head.headers);
         let refused = |outcome, response| {
             gateway.meter.handshake(outcome);
@@ -107,8 +107,8 @@ impl Handshake {
         {
             return polling::respond(gateway.dialect.reply(&reject, road));
         }
-        if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect, carrier) {
-            let begun = gateway.relay.begin(self, head, client, route, carrier.revision, admission).await;
+        if transport == Transport::WebSocket && route.session.relay && self.speaks(gateway.dialect, framing) {
+            let begun = gateway.relay.begin(self, head, client, route, framing.revision, admission).await;
             return begun.map_or_else(
                 |error| refuse(gateway, error, road),
                 |mut response| {
@@ -124,14 +124,14 @@ impl Handshake {
         };
         let (opened, link) = match self
             .upstream
-            .open(self.request(gateway.dialect, &head, client, transport, carrier, route))
+            .open(self.request(gateway.dialect, &head, client, transport, framing, route))
             .await
         {
             Ok(opened) => opened,
             Err(error) => return refuse(gateway, error, road),
         };
         // In Socket.IO 2 the id of the session is the client's id in the application, on both sides.
-        let theirs = opened.sid.clone().filter(|_| carrier.revision == Revision::V3);
+        let theirs = opened.sid.clone().filter(|_| framing.revision == Revision::V3);
         if theirs.as_ref().is_some_and(|sid| gateway.registry.find(sid.as_str()).is_some()) {
             let error = OpenError::Protocol("its session id is that of another session".to_owned());
             return refuse(gateway, error, road);
@@ -142,15 +142,15 @@ impl Handshake {
         let mut opened = opened;
         let mut headers = mirrored;
         if transport == Transport::Polling
-            && let Some(cookie) = self.cookie(route.cookie, carrier, &sid)
+            && let Some(cookie) = self.cookie(route.cookie, framing, &sid)
         {
-            match carrier.revision {
+            match framing.revision {
                 // Servers of each version say it as often as this.
                 Revision::V3 => drop(headers.get_or_insert_default().append(SET_COOKIE, cookie)),
                 Revision::V4 => drop(opened.headers.append(SET_COOKIE, cookie)),
             }
         }
-        let begun = Begun::new(gateway, sid, carrier, transport, opened, headers, &route.session);
+        let begun = Begun::new(gateway, sid, framing, transport, opened, headers, &route.session);
         let mut response = match transport {
             Transport::Polling => begun.answer_poll(link, admission, asker).await,
             Transport::WebSocket => begun.answer_web_socket(link, admission, head),
@@ -166,13 +166,13 @@ impl Handshake {
     }
 
     /// The session's id for balancers in front, as the client's own server would set it (`cookie`).
-    fn cookie(&self, setting: Cookie, carrier: Carrier, sid: &Sid) -> Option<HeaderValue> {
+    fn cookie(&self, setting: Cookie, framing: Framing, sid: &Sid) -> Option<HeaderValue> {
         let is_set = match setting {
             Cookie::Off => false,
             Cookie::On => true,
-            Cookie::Auto => carrier.revision == Revision::V3 && self.leads_to_old_server(),
+            Cookie::Auto => framing.revision == Revision::V3 && self.leads_to_old_server(),
         };
-        let same_site = match carrier.revision {
+        let same_site = match framing.revision {
             Revision::V3 => "Strict",
             Revision::V4 => "Lax",
         };
@@ -182,11 +182,11 @@ impl Handshake {
 
     /// Whether clients and backend speak the same, so that a WebSocket can be left to them. Whoever asks for a bare
     /// WebSocket gets the backend's, whatever is spoken on it.
-    fn speaks(&self, dialect: &dyn Dialect, carrier: Carrier) -> bool {
+    fn speaks(&self, dialect: &dyn Dialect, framing: Framing) -> bool {
         match (dialect.protocol(), self.upstream.protocol()) {
             (_, Protocol::Mux) => false,
             (Protocol::WebSocket, _) => true,
-            (client, backend) => client == backend && self.upstream.versions().has(carrier.revision),
+            (client, backend) => client == backend && self.upstream.versions().has(framing.revision),
         }
     }
 
@@ -203,7 +203,7 @@ impl Handshake {
         head: &Parts,
         client: Client,
         transport: Transport,
-        carrier: Carrier,
+        framing: Framing,
         route: &Route,
     ) -> OpenRequest {
         OpenRequest {
@@ -214,7 +214,7 @@ impl Handshake {
             client: client.peer,
             dialect: dialect.name(),
             transport,
-            revision: (dialect.protocol() == Protocol::EngineIo).then_some(carrier.revision),
+            revision: (dialect.protocol() == Protocol::EngineIo).then_some(framing.revision),
             spelling: Spelling::of_handshake(&head.extensions),
         }
     }

@@ -8,8 +8,8 @@ use super::handshake::{explain, origin_allowed, unavailable};
 use super::refusals::Reason;
 use super::settings::Route;
 use super::{Client, Response};
-use crate::carrier::Carrier;
 use crate::dialect::{Reject, Road};
+use crate::framing::Framing;
 use crate::packet::Transport;
 use crate::transport::polling;
 
@@ -27,8 +27,8 @@ impl Gateway {
         cors: &CorsLayer,
     ) -> Option<Response> {
         let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();
-        let carrier = Carrier::new(self.handshake.upstream.versions().newest());
-        let request = self.handshake.request(self.dialect, head, client, Transport::Polling, carrier, route);
+        let framing = Framing::new(self.handshake.upstream.versions().newest());
+        let request = self.handshake.request(self.dialect, head, client, Transport::Polling, framing, route);
         let asking = self.handshake.upstream.ask(request, head.method.clone())?;
         if !origin_allowed(&head.headers, &route.allowed_origins) {
             self.refusals.note_origin(&head.headers);

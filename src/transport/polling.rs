@@ -90,7 +90,7 @@ impl Future for AnswerPoll {
                 return Poll::Ready(refuse(this.dialect, &Reject::UnknownSid));
             };
             let info = delivery.bridge().info();
-            let body = this.dialect.encode_poll(info.carrier, delivery.packets());
+            let body = this.dialect.encode_poll(info.framing, delivery.packets());
             this.meter.batch(delivery.packets().len(), body.bytes.len());
             let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
             let overhead = body.bytes.len().saturating_sub(payload);
@@ -156,7 +156,7 @@ pub async fn take_push(
     dialect: &'static dyn Dialect,
 ) -> Result<Response, Abort> {
     let info = push.bridge().info_shared();
-    let (carrier, max_payload) = (info.carrier, info.max_payload);
+    let (framing, max_payload) = (info.framing, info.max_payload);
     let read = tokio::select! {
         biased;
         read = read_body(&mut body, max_payload) => read,
@@ -173,7 +173,7 @@ pub async fn take_push(
         Err(ReadFailed::Broken) => return Err(Abort),
     };
     let len = body.len();
-    match push.send(dialect.decode_push(carrier, form, body), len).await {
+    match push.send(dialect.decode_push(framing, form, body), len).await {
         PushOutcome::Accepted => {
             info.meter.overhead(Direction::ToClient, Transport::Polling, OK.len() as u64);
             let mut response = Response::new(Body::from(OK));

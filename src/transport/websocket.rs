@@ -21,13 +21,13 @@ use tokio_tungstenite::tungstenite::{Error, Message as Frame, protocol::frame::F
 
 use super::{Body, Response};
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
-use crate::carrier::Carrier;
 use crate::close;
 use crate::codec::frames::header_len;
 use crate::dialect::{Dialect, Reject, Written};
 use crate::duplex::{Buffers, Duplex, Farewell, WebSocket};
 use crate::end::End;
 use crate::frame::{self, Malformed};
+use crate::framing::Framing;
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Text};
 use crate::spelling::Spelling;
@@ -87,7 +87,7 @@ pub async fn upgraded(upgrade: OnUpgrade) -> Option<(Duplex, Bytes)> {
 pub async fn framed(
     upgrade: OnUpgrade,
     dialect: &'static dyn Dialect,
-    carrier: Carrier,
+    framing: Framing,
     max_payload: usize,
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
@@ -96,14 +96,14 @@ pub async fn framed(
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     let goodbye = Goodbye::Unsaid;
-    Some(Box::new(FramedSocket { socket, dialect, carrier, meter, fault: None, goodbye, pings: 0 }))
+    Some(Box::new(FramedSocket { socket, dialect, framing, meter, fault: None, goodbye, pings: 0 }))
 }
 
 /// Packets in frames, written as the dialect writes them.
 struct FramedSocket {
     socket: WebSocket,
     dialect: &'static dyn Dialect,
-    carrier: Carrier,
+    framing: Framing,
     meter: Meter,
     /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
@@ -126,9 +126,9 @@ impl FramedSocket {
         let overhead = |payload| self.meter.frame(Direction::FromClient, header_len(len, true), len, payload);
         let decoded = match frame {
             Some(Ok(Frame::Text(text))) => {
-                self.dialect.decode_text(self.carrier, Text::from_checked(Bytes::from(text)))
+                self.dialect.decode_text(self.framing, Text::from_checked(Bytes::from(text)))
             }
-            Some(Ok(Frame::Binary(bytes))) => self.dialect.decode_binary(self.carrier, bytes),
+            Some(Ok(Frame::Binary(bytes))) => self.dialect.decode_binary(self.framing, bytes),
             // Answered by the library, below Engine.IO.
             Some(Ok(Frame::Ping(_))) => {
                 overhead(0);
@@ -195,7 +195,7 @@ impl ClientSocket for FramedSocket {
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
         let message = |opcode, payload| RawFrame::message(payload, OpCode::Data(opcode), true);
-        let frame = match self.dialect.encode_frame(self.carrier, &packet) {
+        let frame = match self.dialect.encode_frame(self.framing, &packet) {
             Written::Frame(frame::Frame::Text(bytes)) => message(Data::Text, bytes),
             Written::Frame(frame::Frame::Binary(bytes)) => message(Data::Binary, bytes),
             Written::Ping => RawFrame::ping(Bytes::new()),

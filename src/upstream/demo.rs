@@ -26,8 +26,8 @@ use tokio::io::DuplexStream;
 
 use self::site::Site;
 use crate::background::Background;
-use crate::carrier::Versions;
 use crate::duplex::Duplex;
+use crate::framing::Versions;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;

@@ -43,9 +43,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
-pub use crate::carrier::Protocol;
-use crate::carrier::{Revision, Versions};
 use crate::duplex::Duplex;
+pub use crate::framing::Protocol;
+use crate::framing::{Revision, Versions};
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::reply::{Refused, Reply};

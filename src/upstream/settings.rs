@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-use crate::carrier::Versions;
+use crate::framing::Versions;
 use crate::tls::{Identity, Trust};
 use crate::upstream::MuxSettings;
 

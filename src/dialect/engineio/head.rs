@@ -5,8 +5,8 @@ use http::header::ORIGIN;
 use http::request::Parts;
 
 use super::query::Query;
-use crate::carrier::{Carrier, Jsonp, Revision};
 use crate::dialect::{Accepts, Known, Op, Reject, Road};
+use crate::framing::{Framing, Jsonp, Revision};
 use crate::packet::Transport;
 
 pub(super) fn read(
@@ -46,7 +46,7 @@ pub(super) fn read(
     }
     let jsonp =
         query.j.as_deref().filter(|j| !j.is_empty() && transport == Transport::Polling).map(Jsonp::new);
-    let carrier = Carrier {
+    let framing = Framing {
         revision,
         // A script is text, whether its client said so or not.
         binary: jsonp.is_none() && query.b64.as_deref().is_none_or(str::is_empty),
@@ -59,7 +59,7 @@ pub(super) fn read(
         (Transport::Polling, false) | (Transport::WebSocket, true) if !accepts.versions.has(revision) => {
             Err(Reject::UnsupportedVersion)
         }
-        (Transport::Polling, false) | (Transport::WebSocket, true) => Ok(Op::Handshake(transport, carrier)),
+        (Transport::Polling, false) | (Transport::WebSocket, true) => Ok(Op::Handshake(transport, framing)),
     }
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::carrier::Versions;
+    use crate::framing::Versions;
 
     fn ask(
         method: &str,
@@ -93,19 +93,19 @@ mod tests {
     }
 
     /// A handshake where every revision is taken.
-    fn begin(query: &str, doubled: bool) -> Carrier {
+    fn begin(query: &str, doubled: bool) -> Framing {
         let request = Request::get(format!("/engine.io/?transport=polling&{query}"));
         let (head, ()) = request.body(()).unwrap().into_parts();
         match read(&head, Accepts { doubled, ..Accepts::default() }, &mut |_| None) {
-            Ok(Op::Handshake(Transport::Polling, carrier)) => carrier,
+            Ok(Op::Handshake(Transport::Polling, framing)) => framing,
             other => panic!("{query}: {other:?}"),
         }
     }
 
     const POLLING: Option<(Transport, Revision)> = Some((Transport::Polling, Revision::V4));
     const SOCKET: Option<(Transport, Revision)> = Some((Transport::WebSocket, Revision::V4));
-    const V4: Carrier = Carrier::new(Revision::V4);
-    const V3: Carrier = Carrier::new(Revision::V3);
+    const V4: Framing = Framing::new(Revision::V4);
+    const V3: Framing = Framing::new(Revision::V3);
 
     #[test]
     fn a_handshake_is_recognised() {
@@ -116,7 +116,7 @@ mod tests {
             ask("GET", "EIO=4&transport=websocket", true, None),
             Ok(Op::Handshake(Transport::WebSocket, V4))
         );
-        let base64 = Carrier { binary: false, ..V4 };
+        let base64 = Framing { binary: false, ..V4 };
         assert_eq!(
             ask("GET", "EIO=4&transport=websocket&b64=1", true, None),
             Ok(Op::Handshake(Transport::WebSocket, base64))
@@ -128,18 +128,18 @@ mod tests {
         for query in ["EIO=3", "EIO=4.0", "EIO=", "x=1"] {
             assert_eq!(begin(query, false), V3, "{query}");
         }
-        assert_eq!(begin("EIO=3&b64=1", false), Carrier { binary: false, ..V3 });
-        assert_eq!(begin("EIO=3&b64=true", false), Carrier { binary: false, ..V3 });
+        assert_eq!(begin("EIO=3&b64=1", false), Framing { binary: false, ..V3 });
+        assert_eq!(begin("EIO=3&b64=true", false), Framing { binary: false, ..V3 });
         assert_eq!(begin("EIO=3&b64=", false), V3);
-        let jsonp = |revision, digits| Carrier {
+        let jsonp = |revision, digits| Framing {
             binary: false,
             jsonp: Some(Jsonp::new(digits)),
-            ..Carrier::new(revision)
+            ..Framing::new(revision)
         };
         assert_eq!(begin("EIO=3&j=2", false), jsonp(Revision::V3, "2"));
         assert_eq!(begin("EIO=4&j=x", false), jsonp(Revision::V4, ""));
         assert_eq!(begin("EIO=3&j=", false), V3);
-        assert_eq!(begin("EIO=3", true), Carrier { doubled: true, ..V3 });
+        assert_eq!(begin("EIO=3", true), Framing { doubled: true, ..V3 });
         assert_eq!(begin("EIO=4", true), V4);
     }
 

@@ -12,9 +12,9 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use super::{Accepts, Dialect, Greeting, Known, Op, PollBody, PushForm, Reject, Road, Written};
-use crate::carrier::{Carrier, Protocol, Revision};
 use crate::codec::engineio::{OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3};
 use crate::frame::{Frame, Malformed};
+use crate::framing::{Framing, Protocol, Revision};
 use crate::packet::{Message, Packet, Text};
 use crate::reply::{Refused, Reply};
 use crate::session::{Companion, HangUp, Packets, Pinger, Policy};
@@ -32,7 +32,7 @@ impl Dialect for EngineIo {
         Protocol::EngineIo
     }
 
-    fn policy(&self, carrier: Carrier, socket_io: bool) -> Policy {
+    fn policy(&self, framing: Framing, socket_io: bool) -> Policy {
         let v4 = Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
@@ -42,7 +42,7 @@ impl Dialect for EngineIo {
             goodbye_late: &[Packet::Noop, Packet::Close],
             encoded_len,
         };
-        match carrier.revision {
+        match framing.revision {
             Revision::V4 => v4,
             Revision::V3 => Policy {
                 pinger: Pinger::Client,
@@ -66,9 +66,9 @@ impl Dialect for EngineIo {
         query::application_query(query)
     }
 
-    fn greet(&self, carrier: Carrier, greeting: &Greeting<'_>) -> Option<Packet> {
+    fn greet(&self, framing: Framing, greeting: &Greeting<'_>) -> Option<Packet> {
         // Servers of protocol 3 had no word for it.
-        let says = greeting.announced || carrier.revision == Revision::V4;
+        let says = greeting.announced || framing.revision == Revision::V4;
         let open = OpenPacket {
             sid: greeting.sid.to_owned(),
             upgrades: greeting.upgrades,
@@ -79,34 +79,34 @@ impl Dialect for EngineIo {
         Some(Packet::Open(open.encode()))
     }
 
-    fn read_push(&self, carrier: Carrier, headers: &HeaderMap) -> Option<PushForm> {
-        body::form(carrier, headers)
+    fn read_push(&self, framing: Framing, headers: &HeaderMap) -> Option<PushForm> {
+        body::form(framing, headers)
     }
 
-    fn decode_push(&self, carrier: Carrier, form: PushForm, body: Bytes) -> Packets {
-        body::decode(carrier, form, body)
+    fn decode_push(&self, framing: Framing, form: PushForm, body: Bytes) -> Packets {
+        body::decode(framing, form, body)
     }
 
-    fn encode_poll(&self, carrier: Carrier, batch: &[Packet]) -> PollBody {
-        body::encode(carrier, batch)
+    fn encode_poll(&self, framing: Framing, batch: &[Packet]) -> PollBody {
+        body::encode(framing, batch)
     }
 
-    fn decode_text(&self, carrier: Carrier, text: Text) -> Result<Packet, Malformed> {
-        match carrier.revision {
+    fn decode_text(&self, framing: Framing, text: Text) -> Result<Packet, Malformed> {
+        match framing.revision {
             Revision::V3 => v3::decode_text(&text),
             Revision::V4 => decode_text(&text),
         }
     }
 
-    fn decode_binary(&self, carrier: Carrier, bytes: Bytes) -> Result<Packet, Malformed> {
-        match carrier.revision {
+    fn decode_binary(&self, framing: Framing, bytes: Bytes) -> Result<Packet, Malformed> {
+        match framing.revision {
             Revision::V3 => v3::decode_binary(&bytes),
             Revision::V4 => Ok(Packet::Message(Message::Binary(bytes))),
         }
     }
 
-    fn encode_frame(&self, carrier: Carrier, packet: &Packet) -> Written {
-        let frame = match (carrier.binary, carrier.revision) {
+    fn encode_frame(&self, framing: Framing, packet: &Packet) -> Written {
+        let frame = match (framing.binary, framing.revision) {
             (true, Revision::V3) => v3::encode_frame(packet),
             (true, Revision::V4) => encode_frame(packet),
             (false, revision) => {

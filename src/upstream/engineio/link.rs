@@ -5,9 +5,9 @@ use std::task::{Context, Poll, ready};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 
 use super::pulse::{Pinger, Pulse};
-use crate::carrier::Revision;
 use crate::codec::engineio::{self, v3};
 use crate::frame::Frame;
+use crate::framing::Revision;
 use crate::packet::{Closing, Message, Packet, Text};
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{Heartbeat, Link, LinkError, LinkEvent};

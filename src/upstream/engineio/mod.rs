@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use self::link::EngineIoLink;
 use crate::background::Background;
-use crate::carrier::{Revision, Versions};
 use crate::codec::engineio::{OpenPacket, decode_text};
 use crate::duplex::Buffers;
+use crate::framing::{Revision, Versions};
 use crate::meter::Dials;
 use crate::packet::Packet;
 use crate::reply::{Refused, Refuser, Reply};

@@ -19,7 +19,7 @@ use self::link::MuxLink;
 use self::slot::Slot;
 use self::trunk::Unopened;
 use crate::background::Background;
-use crate::carrier::Versions;
+use crate::framing::Versions;
 use crate::meter::Dials;
 use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;

@@ -6,8 +6,8 @@ use tokio::time::{Instant, advance};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
-use crate::carrier::Revision;
 use crate::duplex::{Buffers, Duplex};
+use crate::framing::Revision;
 use crate::sid::Sid;
 use crate::upstream::engineio::begin;
 use crate::upstream::handshake::Accepted;

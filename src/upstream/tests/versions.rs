@@ -5,8 +5,8 @@ use tokio::io::DuplexStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
-use crate::carrier::{Revision, Versions};
 use crate::duplex::{Buffers, Duplex};
+use crate::framing::{Revision, Versions};
 use crate::sid::Sid;
 use crate::upstream::engineio::begin;
 use crate::upstream::handshake::Accepted;

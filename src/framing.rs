@@ -2,7 +2,7 @@
 
 /// How packets are written for one client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Carrier {
+pub struct Framing {
     /// The revision of Engine.IO that the client speaks.
     pub revision: Revision,
     /// Whether a WebSocket frame may be binary, and in revision 3 a poll's answer; a client that can't asked for base64
@@ -14,7 +14,7 @@ pub struct Carrier {
     pub doubled: bool,
 }
 
-impl Carrier {
+impl Framing {
     /// A client that can all that its revision offers.
     pub const fn new(revision: Revision) -> Self {
         Self { revision, binary: true, jsonp: None, doubled: false }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::driver::clock_now;
+use super::driver::{Batch, clock_now};
 use super::handle::Bridge;
 use crate::packet::{Packet, Transport};
 
@@ -21,8 +21,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(bridge: Arc<Bridge>, batch: Vec<Packet>, since: Option<Instant>) -> Self {
-        Self { bridge, batch, since, settled: false }
+    pub(super) fn new(bridge: Arc<Bridge>, Batch { packets, since }: Batch) -> Self {
+        Self { bridge, batch: packets, since, settled: false }
     }
 
     /// The session that it comes from.
@@ -49,12 +49,6 @@ impl Delivery {
             }
         }
         self.bridge.delivered();
-    }
-
-    /// Takes the packets back without a word to the session.
-    pub(super) fn into_batch(mut self) -> Vec<Packet> {
-        self.settled = true;
-        std::mem::take(&mut self.batch)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -10,9 +10,8 @@ use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
-use super::delivery::Delivery;
-use super::handle::{Bridge, BridgeInfo};
-use super::registry::{Admission, Debt};
+use super::admission::{Debt, Leave};
+use super::info::BridgeInfo;
 use super::socket::{ClientSocket, SocketEnd};
 use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
@@ -22,22 +21,30 @@ use crate::upstream::{Link, LinkEvent};
 pub(super) struct Driver {
     pub(super) session: Session,
     pub(super) info: Arc<BridgeInfo>,
-    pub(super) bridge: Weak<Bridge>,
     pub(super) link: Option<Box<dyn Link>>,
     pub(super) link_state: Pipe,
     pub(super) socket: Option<Box<dyn ClientSocket>>,
     pub(super) socket_state: Pipe,
     pub(super) probe: Option<Box<dyn ClientSocket>>,
     pub(super) probe_state: Pipe,
-    pub(super) parked: Option<oneshot::Sender<Delivery>>,
+    pub(super) parked: Option<oneshot::Sender<Batch>>,
     pub(super) push: Option<oneshot::Sender<PushOutcome>>,
     /// The body of the POST under way, less the payload that the link has taken.
     pub(super) push_rest: usize,
-    pub(super) admission: Option<Admission>,
+    /// Its entry in the index, until its client is gone.
+    pub(super) entry: Option<Box<dyn Leave>>,
     pub(super) debt: Option<Debt>,
     clock: Clock,
     /// The task's, with which all I/O is polled.
     waker: Waker,
+}
+
+/// What a parked poll is answered.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) packets: Vec<Packet>,
+    /// When its oldest message came from the backend.
+    pub(super) since: Option<Instant>,
 }
 
 /// How far what was sent on a pipe has come.
@@ -62,15 +69,13 @@ impl Driver {
     pub(super) fn new(
         session: Session,
         info: Arc<BridgeInfo>,
-        bridge: Weak<Bridge>,
         link: Box<dyn Link>,
         socket: Option<Box<dyn ClientSocket>>,
-        admission: Admission,
+        entry: Box<dyn Leave>,
     ) -> Self {
         Self {
             session,
             info,
-            bridge,
             link: Some(link),
             link_state: Pipe::Clean,
             socket,
@@ -80,7 +85,7 @@ impl Driver {
             parked: None,
             push: None,
             push_rest: 0,
-            admission: Some(admission),
+            entry: Some(entry),
             debt: None,
             clock: Clock::default(),
             waker: Waker::noop().clone(),

@@ -1,11 +1,10 @@
 //! Does what the session asks for.
 
 use std::future::poll_fn;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::delivery::Delivery;
-use super::driver::{Driver, Pipe};
-use super::socket::ClientSocket;
+use super::driver::{Batch, Driver, Pipe};
+use super::socket::{CLOSE_TIMEOUT, ClientSocket};
 use crate::end::End;
 use crate::meter::{Direction, UpgradeOutcome};
 use crate::packet::{Closing, Packet, Transport};
@@ -56,14 +55,15 @@ impl Driver {
         }
     }
 
-    fn answer(&mut self, batch: Vec<Packet>, now: Instant) {
+    fn answer(&mut self, packets: Vec<Packet>, now: Instant) {
         self.info.meter.poll_released();
-        let (Some(parked), Some(bridge)) = (self.parked.take(), self.bridge.upgrade()) else {
-            return self.session.handle_lost(batch, now);
+        let batch = Batch { packets, since: self.session.oldest_answered() };
+        let untaken = match self.parked.take() {
+            Some(parked) => parked.send(batch).err(),
+            None => Some(batch),
         };
-        if let Err(delivery) = parked.send(Delivery::new(bridge, batch, self.session.oldest_answered())) {
-            // Its own drop would take the lock that is held here.
-            self.session.handle_lost(delivery.into_batch(), now);
+        if let Some(batch) = untaken {
+            self.session.handle_lost(batch.packets, now);
         }
     }
 
@@ -78,26 +78,24 @@ impl Driver {
     }
 
     fn forget(&mut self, end: End) {
+        let Some(entry) = self.entry.take() else { return };
+        let debt = entry.leave(end);
         let info = &self.info;
-        info.registry.remove(&info.sid, end);
         info.meter.session_closed(self.session.transport(), end);
         tracing::debug!(parent: &info.span, reason = end.word(), transport = self.session.transport().word(), "session ended");
         // A poll that waits beyond the end has nothing to wait for.
         if self.parked.take().is_some() {
             info.meter.poll_released();
         }
-        self.admission = None;
         // A gone client's place is free at once, but what was accepted from it may still be on its way to the backend.
-        self.debt = (!self.session.is_over()).then(|| info.registry.owe());
+        self.debt = (!self.session.is_over()).then_some(debt);
     }
 
     /// Lets go of everything, where the session has not ended by itself.
     pub(super) fn abandon(&mut self) {
         if !self.session.is_over() {
             (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
-            if self.admission.is_some() {
-                self.forget(End::Stalled);
-            }
+            self.forget(End::Stalled);
             self.debt = None;
         }
     }
@@ -119,6 +117,3 @@ impl Driver {
         }
     }
 }
-
-/// The longest wait for a peer to answer a close.
-pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

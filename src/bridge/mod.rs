@@ -5,16 +5,24 @@
 //! does so when the link, a socket or the clock has. All I/O is polled with the task's waker, whoever polls, so that
 //! no wake-up is lost when a request is dropped half-way. The [`Registry`] finds a bridge by its session's id.
 
+mod admission;
 mod delivery;
 mod driver;
 mod events;
 mod handle;
+mod info;
+mod poll;
+mod push;
 mod registry;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use admission::Admission;
 pub use delivery::Delivery;
-pub use handle::{Bridge, BridgeInfo, Front, ParkedPoll, Push, turn_away};
-pub use registry::{Admission, Entry, Registry, RelayHandle};
-pub use socket::{ClientSocket, SocketBroken, SocketEnd};
+pub use handle::{Bridge, Front};
+pub use info::BridgeInfo;
+pub use poll::ParkedPoll;
+pub use push::Push;
+pub use registry::{Entry, Registry, RelayHandle};
+pub use socket::{ClientSocket, SocketBroken, SocketEnd, turn_away};

@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use moka::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::handle::Bridge;
+use super::admission::{Admission, Debt, Leave, Places};
+use super::handle::{Bridge, Front};
+use super::info::BridgeInfo;
 use crate::end::End;
 use crate::framing::Revision;
+use crate::session::Session;
 use crate::sid::Sid;
+use crate::upstream::Link;
 
 /// The index of living sessions.
 ///
@@ -24,10 +27,8 @@ use crate::sid::Sid;
 #[derive(Clone)]
 pub struct Registry {
     sessions: Cache<Sid, Entry, RandomState>,
-    places: Arc<Semaphore>,
-    sessions_max: usize,
+    places: Places,
     cut: Arc<AtomicUsize>,
-    debts: Arc<AtomicUsize>,
 }
 
 /// A living session, as the index knows it.
@@ -68,44 +69,42 @@ pub struct RelayHandle {
     pub drain: CancellationToken,
 }
 
-/// One of `max_sessions` places, given back when dropped.
-#[derive(Debug)]
-pub struct Admission {
-    _permit: OwnedSemaphorePermit,
-}
-
-/// What was accepted from a client that is gone, and its backend has not taken; paid when dropped.
-#[derive(Debug)]
-pub(super) struct Debt(Arc<AtomicUsize>);
-
-impl Drop for Debt {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Registry {
     /// An empty index with room for `sessions_max` sessions.
     pub fn new(sessions_max: usize) -> Self {
-        let sessions_max = sessions_max.min(Semaphore::MAX_PERMITS);
         Self {
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
-            places: Arc::new(Semaphore::new(sessions_max)),
-            sessions_max,
+            places: Places::new(sessions_max),
             cut: Arc::default(),
-            debts: Arc::default(),
         }
     }
 
     /// A place for one more session; `None` when the proxy is full.
     pub fn admit(&self) -> Option<Admission> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(Admission { _permit: permit })
+        self.places.admit()
     }
 
     /// The session with this id.
     pub fn find(&self, sid: &str) -> Option<Entry> {
         self.sessions.get(sid)
+    }
+
+    /// Joins a session and its link, enters it, and starts it.
+    pub fn begin(
+        &self,
+        session: Session,
+        info: BridgeInfo,
+        link: Box<dyn Link>,
+        front: Front,
+        admission: Admission,
+    ) -> Arc<Bridge> {
+        let sid = info.sid.clone();
+        let leave = Entered { registry: self.clone(), sid: sid.clone(), _admission: admission };
+        let bridge = Bridge::new(session, info, link, front, Box::new(leave));
+        // Entered first: what has not started can't have left.
+        self.insert(sid, Entry::Bridge(Arc::clone(&bridge)));
+        bridge.start();
+        bridge
     }
 
     /// Enters a session.
@@ -136,20 +135,14 @@ impl Registry {
         self.sessions.iter().map(|(_, entry)| entry).collect()
     }
 
-    /// Notes that a session which has ended still hands its backend what was accepted from its client.
-    pub(super) fn owe(&self) -> Debt {
-        self.debts.fetch_add(1, Ordering::Relaxed);
-        Debt(Arc::clone(&self.debts))
-    }
-
     /// Whether no session holds a place.
     pub fn is_empty(&self) -> bool {
-        self.places.available_permits() == self.sessions_max
+        self.places.is_empty()
     }
 
     /// Whether nothing is left of any session: none holds a place, and all that was accepted is with the backends.
     pub fn is_settled(&self) -> bool {
-        self.is_empty() && self.debts.load(Ordering::Relaxed) == 0
+        self.places.is_empty() && self.places.owes_nothing()
     }
 
     /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its
@@ -173,9 +166,24 @@ impl Registry {
     }
 }
 
+/// A session's way out of the index.
+struct Entered {
+    registry: Registry,
+    sid: Sid,
+    _admission: Admission,
+}
+
+impl Leave for Entered {
+    fn leave(self: Box<Self>, end: End) -> Debt {
+        self.registry.remove(&self.sid, end);
+        // Before the place is free: in between, everything would seem settled.
+        self.registry.places.owe()
+    }
+}
+
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Registry({} places left)", self.places.available_permits())
+        f.debug_tuple("Registry").field(&self.places).finish()
     }
 }
 

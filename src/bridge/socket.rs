@@ -1,6 +1,7 @@
 //! A client's WebSocket as the bridge sees it: packets in, packets out.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::end::End;
 use crate::packet::{Closing, Packet};
@@ -38,3 +39,13 @@ pub struct SocketEnd {
     /// The code and reason that the client gave, if it closed.
     pub closing: Option<Closing>,
 }
+
+/// Closes a socket that no session took: without a code, as the reference does.
+pub async fn turn_away(mut socket: Box<dyn ClientSocket>) {
+    let closing = Closing::default();
+    let closed = std::future::poll_fn(|cx| socket.poll_close(cx, End::ClientClosed, &closing));
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+}
+
+/// The longest wait for a peer to answer a close.
+pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -93,12 +93,11 @@ impl Stage {
             route: 0,
             meter: self.metrics.route("test", "test"),
             span: tracing::Span::none(),
-            registry: self.registry.clone(),
             tracker: self.tracker.clone(),
         };
         let (link, near) = wire();
         let admission = self.registry.admit().expect("one session at a time");
-        (Bridge::start(session, info, near, front, admission), link)
+        (self.registry.begin(session, info, near, front, admission), link)
     }
 
     /// Changes a wire's weather for as long as the session needs it.

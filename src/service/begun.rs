@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::Response;
 use super::gateway::{Gateway, take_upgrade};
-use crate::bridge::{Admission, Bridge, BridgeInfo, Front};
+use crate::bridge::{Admission, BridgeInfo, Front};
 use crate::dialect::{Greeting, Reject, Road};
 use crate::framing::Framing;
 use crate::packet::{Heartbeat, Transport};
@@ -66,7 +66,6 @@ impl Begun {
             route: gateway.index,
             meter: gateway.meter.clone(),
             span: tracing::debug_span!("session", number, route = gateway.index),
-            registry: gateway.registry.clone(),
             tracker: gateway.tracker.clone(),
         };
         Self {
@@ -84,7 +83,7 @@ impl Begun {
         admission: Admission,
         asker: Asker,
     ) -> Response {
-        let bridge = Bridge::start(self.session, self.info, link, Front::Polling, admission);
+        let bridge = self.gateway.registry.begin(self.session, self.info, link, Front::Polling, admission);
         let Ok(parked) = bridge.poll() else {
             return polling::refuse(self.gateway.dialect, &Reject::UnknownSid);
         };
@@ -121,11 +120,11 @@ impl Begun {
             self.info.max_payload,
             self.info.meter.clone(),
         );
-        let (session, info) = (self.session, self.info);
+        let (session, info, registry) = (self.session, self.info, self.gateway.registry.clone());
         self.gateway.tracker.spawn(async move {
             // A client that is gone by now takes the link with it.
             if let Some(socket) = framed.await {
-                Bridge::start(session, info, link, Front::WebSocket(socket), admission);
+                registry.begin(session, info, link, Front::WebSocket(socket), admission);
             }
         });
         response

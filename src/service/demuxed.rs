@@ -16,7 +16,7 @@ use super::router::OUT_OF_ROUTE;
 use super::settings::Route;
 use super::via::Via;
 use super::{Client, headers};
-use crate::bridge::{Bridge, BridgeInfo, Front, Registry};
+use crate::bridge::{BridgeInfo, Front, Registry};
 use crate::dialect::Dialect as _;
 use crate::dialect::websocket::WebSocket;
 use crate::dots;
@@ -148,11 +148,10 @@ impl Arrivals {
             route: self.index,
             meter: self.meter.clone(),
             span: tracing::debug_span!("session", mux = id.get(), route = self.index),
-            registry: self.registry.clone(),
             tracker: self.tracker.clone(),
         };
         trunk.accept(id, accepted(opened));
-        Bridge::start(
+        self.registry.begin(
             session,
             info,
             link,

@@ -1,0 +1,28 @@
+//! What does not change while a session lives.
+
+use tokio_util::task::TaskTracker;
+
+use crate::framing::Framing;
+use crate::meter::Meter;
+use crate::sid::Sid;
+
+/// What does not change while a session lives.
+#[derive(Debug)]
+pub struct BridgeInfo {
+    /// Its id.
+    pub sid: Sid,
+    /// How its packets are written.
+    pub framing: Framing,
+    /// The largest POST body and WebSocket message that its client may send, in bytes.
+    pub max_payload: usize,
+    /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.
+    pub headers: Option<Box<http::HeaderMap>>,
+    /// Which route it came by: a request by another route does not find it.
+    pub route: usize,
+    /// Where its route counts.
+    pub meter: Meter,
+    /// What its log lines stand under.
+    pub span: tracing::Span,
+    /// The tracker of its tasks.
+    pub tracker: TaskTracker,
+}

@@ -9,6 +9,7 @@ mod speller;
 #[cfg(test)]
 mod tests;
 mod tracked;
+mod web_socket;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -25,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 pub use self::asking::Asking;
 pub use self::farewell::Farewell;
@@ -33,6 +34,8 @@ pub use self::heads::{Heads, Spells};
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 pub use self::tracked::{Tracked, Unflushed};
+use self::web_socket::config;
+pub use self::web_socket::{Buffers, binary_frame, text_frame};
 use crate::descriptors;
 
 /// What can carry bytes both ways.
@@ -175,7 +178,7 @@ impl Duplex {
     ) -> WebSocket {
         // Not `from_partially_read`: a buffer that begins with what it is given, which is mostly nothing, is given as
         // little whenever it grows, and each message then takes several reads.
-        let config = web_socket_config(message_max, buffers);
+        let config = config(message_max, buffers);
         let stream = Self { reads_ahead: true, ..self.behind(read_ahead) };
         WebSocketStream::from_raw_socket(stream, role, Some(config)).await
     }
@@ -229,41 +232,6 @@ fn concat<'r>(bufs: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> 
 
 /// WebSocket frames over a [`Duplex`].
 pub type WebSocket = WebSocketStream<Duplex>;
-
-/// How much a WebSocket reads and writes at once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Buffers {
-    /// One client's.
-    Small,
-    /// Shared by many.
-    Large,
-}
-
-/// The one place that sizes tungstenite's buffers: its defaults cost 137 kB for an idle socket.
-fn web_socket_config(message_max: usize, buffers: Buffers) -> WebSocketConfig {
-    let (read, write) = match buffers {
-        Buffers::Small => (READ_BUFFER_LEN, WRITE_BUFFER_LEN),
-        Buffers::Large => (SHARED_READ_BUFFER_LEN, SHARED_WRITE_BUFFER_LEN),
-    };
-    WebSocketConfig::default()
-        .read_buffer_size(read)
-        .write_buffer_size(write)
-        // Bounded by whoever writes: nothing is taken after a write that blocked until all before it is out, so the
-        // buffer never holds more than one message beyond its size.
-        .max_write_buffer_size(usize::MAX)
-        .max_message_size(Some(message_max))
-        .max_frame_size(Some(message_max))
-}
-
-/// Every socket keeps as much, idle or not, and every read clears it; longer messages are read in several goes.
-const READ_BUFFER_LEN: usize = 1024;
-/// Taken when there is something to write.
-const WRITE_BUFFER_LEN: usize = 4096;
-/// Room for a hundred short messages. Every read clears it, those too that find nothing, and each message that goes out
-/// brings one with it: at 64 KiB that took a tenth of a POST's instructions.
-const SHARED_READ_BUFFER_LEN: usize = 8 << 10;
-/// There are few of these, and what many say at once goes out in one piece.
-const SHARED_WRITE_BUFFER_LEN: usize = 64 << 10;
 
 /// As much as a WebSocket takes from the system at once, and as is read ahead of a request that waits.
 const READ_AHEAD_LEN: usize = 8 << 10;

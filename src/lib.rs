@@ -33,5 +33,6 @@ pub mod spelling;
 pub mod throttle;
 pub mod tls;
 pub mod transport;
+pub mod trunk;
 pub mod units;
 pub mod upstream;

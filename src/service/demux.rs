@@ -22,7 +22,7 @@ use crate::meter::Op;
 use crate::mux::{Hello, Profile, Side};
 use crate::packet::Closing;
 use crate::transport::websocket;
-use crate::upstream::mux::{Ended, Pump, Trunk, frame_max, read_hello};
+use crate::trunk::{Ended, Pump, Trunk, frame_max, read_hello};
 
 /// A route on which other proxies bring their sessions.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use crate::reply::{Refused, Refuser, Reply};
 use crate::session::Session;
 use crate::spelling::Spelling;
 use crate::transport::mux::MuxSocket;
-use crate::upstream::mux::Trunk;
+use crate::trunk::Trunk;
 use crate::upstream::{OpenError, OpenRequest, Opened, Upstream};
 
 /// What is needed to begin sessions on one route.

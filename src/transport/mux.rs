@@ -9,7 +9,7 @@ use crate::dialect::websocket::WebSocket;
 use crate::end::End;
 use crate::mux::{Id, Notice};
 use crate::packet::{Closing, Packet};
-use crate::upstream::mux::{Over, Trunk};
+use crate::trunk::{Over, Trunk};
 
 /// A session's front.
 #[derive(Debug)]

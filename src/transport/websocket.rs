@@ -15,7 +15,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, protocol::frame::Frame as RawFrame};
 
@@ -24,7 +24,7 @@ use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
 use crate::codec::frames::header_len;
 use crate::dialect::{Dialect, Reject, Written};
-use crate::duplex::{Buffers, Duplex, Farewell, WebSocket};
+use crate::duplex::{Buffers, Duplex, Farewell, WebSocket, binary_frame, text_frame};
 use crate::end::End;
 use crate::frame::{self, Malformed};
 use crate::framing::Framing;
@@ -194,10 +194,9 @@ impl ClientSocket for FramedSocket {
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
-        let message = |opcode, payload| RawFrame::message(payload, OpCode::Data(opcode), true);
         let frame = match self.dialect.encode_frame(self.framing, &packet) {
-            Written::Frame(frame::Frame::Text(bytes)) => message(Data::Text, bytes),
-            Written::Frame(frame::Frame::Binary(bytes)) => message(Data::Binary, bytes),
+            Written::Frame(frame::Frame::Text(bytes)) => text_frame(bytes),
+            Written::Frame(frame::Frame::Binary(bytes)) => binary_frame(bytes),
             Written::Ping => RawFrame::ping(Bytes::new()),
             Written::Nothing => return Ok(()),
         };

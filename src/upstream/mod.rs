@@ -18,7 +18,7 @@ mod headers;
 mod kinds;
 mod late;
 mod lease;
-pub mod mux;
+mod mux;
 mod pinned;
 mod plain;
 mod pool;

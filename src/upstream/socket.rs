@@ -11,7 +11,6 @@ use futures_util::{Sink, Stream};
 use tokio::io::AsyncWrite;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::close;
@@ -240,16 +239,6 @@ impl Socket {
 
 /// How many pongs may wait for a backend that does not read.
 const PINGS_MAX: usize = 64;
-
-/// A text message whose bytes are known to be UTF-8.
-pub(super) fn text_frame(text: Bytes) -> Frame {
-    Frame::message(text, OpCode::Data(Data::Text), true)
-}
-
-/// A binary message.
-pub(super) fn binary_frame(bytes: Bytes) -> Frame {
-    Frame::message(bytes, OpCode::Data(Data::Binary), true)
-}
 
 /// The connection broke.
 pub(super) const LOST: Closing = Closing::new(1006, "upstream connection lost");

@@ -8,14 +8,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
 use crate::background::Background;
 use crate::close;
-use crate::duplex::Buffers;
+use crate::duplex::{Buffers, binary_frame, text_frame};
 use crate::meter::Dials;
 use crate::packet::{Closing, Message};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{First, Terms};
-use crate::upstream::socket::{self, Incoming, Socket};
+use crate::upstream::socket::{Incoming, Socket};
 use crate::upstream::{
     BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
     Settings, Upstream,
@@ -87,8 +87,8 @@ impl Link for WebSocketLink {
 
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
         self.socket.start_send(match message {
-            Message::Text(text) => socket::text_frame(text.into_bytes()),
-            Message::Binary(bytes) => socket::binary_frame(bytes),
+            Message::Text(text) => text_frame(text.into_bytes()),
+            Message::Binary(bytes) => binary_frame(bytes),
         })
     }
 

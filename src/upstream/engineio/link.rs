@@ -6,6 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 
 use super::pulse::{Pinger, Pulse};
 use crate::codec::engineio::{self, v3};
+use crate::duplex::{binary_frame, text_frame};
 use crate::frame::Frame;
 use crate::framing::Revision;
 use crate::packet::{Closing, Message, Packet, Text};
@@ -70,8 +71,8 @@ impl EngineIoLink {
             Revision::V4 => engineio::encode_frame(packet),
         };
         match frame {
-            Frame::Text(bytes) => socket::text_frame(bytes),
-            Frame::Binary(bytes) => socket::binary_frame(bytes),
+            Frame::Text(bytes) => text_frame(bytes),
+            Frame::Binary(bytes) => binary_frame(bytes),
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::trunk::{Over, Trunk};
 use crate::mux::{Id, Notice};
 use crate::packet::{Closing, Message};
+use crate::trunk::{Over, Trunk};
 use crate::upstream::{Link, LinkError, LinkEvent};
 
 /// One session of a trunk.

@@ -1,12 +1,8 @@
 //! Kind `mux`: all sessions over one WebSocket, or a few (`docs/mux.md`).
 
 mod link;
-mod pump;
 mod settings;
 mod slot;
-#[cfg(test)]
-mod tests;
-mod trunk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +13,6 @@ use http::{HeaderMap, HeaderValue};
 
 use self::link::MuxLink;
 use self::slot::Slot;
-use self::trunk::Unopened;
 use crate::background::Background;
 use crate::framing::Versions;
 use crate::meter::Dials;
@@ -25,6 +20,7 @@ use crate::mux::{Accepted, Denied, Open};
 use crate::packet::Closing;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::sid::Sid;
+use crate::trunk::Unopened;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::engineio;
@@ -34,10 +30,7 @@ use crate::upstream::{
     Upstream, headers,
 };
 
-pub use pump::{Ended, Pump, read_hello};
 pub use settings::MuxSettings;
-pub use slot::frame_max;
-pub use trunk::{Connection, Over, Trunk};
 
 /// A backend that takes all its sessions over shared connections.
 #[derive(Debug)]

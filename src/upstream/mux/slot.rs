@@ -9,8 +9,6 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::pump::{Ended, Pump};
-use super::trunk::Trunk;
 use crate::background::Background;
 use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
@@ -18,6 +16,7 @@ use crate::mux::{Hello, Profile, Side};
 use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
 use crate::throttle::{Outage, Throttle};
+use crate::trunk::{Ended, Pump, Trunk, frame_max};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::handshake::{First, Terms};
@@ -358,13 +357,6 @@ fn epoch() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random)
 }
 
-/// The largest message of the shared WebSocket: in JSON, a control character takes six bytes, and base64 a third more.
-pub fn frame_max(message_max: usize) -> usize {
-    message_max.saturating_mul(6).saturating_add(FRAME_ROOM)
-}
-
-/// For all that is no payload: the headers of an `open`, a part of a `sync`.
-const FRAME_ROOM: usize = 1 << 20;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);

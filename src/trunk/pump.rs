@@ -1,4 +1,4 @@
-//! Moves frames between a trunk and the WebSocket of the moment.
+//! Moves frames between a trunk and its current WebSocket.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
@@ -12,20 +12,19 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Error, Message as Frame};
+use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 
-use super::trunk::{Connection, Trunk};
-use crate::duplex::{Farewell, WebSocket};
-use crate::mux::{Frame as Line, Hello, Profile};
+use super::shared::{Connection, Trunk};
+use crate::duplex::{Farewell, WebSocket, binary_frame, text_frame};
+use crate::mux::{Frame as MuxFrame, Hello, Profile};
 use crate::packet::{Message, Text};
-use crate::upstream::socket::{binary_frame, text_frame};
 
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
     /// It broke, fell silent, or the other side closed it: there may be another.
     Broken,
-    /// Somebody did not keep to the protocol: what was is over. The other side has yet to be told, with 1002.
+    /// Somebody did not keep to the protocol: what was is over. The other side is to be told with 1002.
     Violated(&'static str),
 }
 
@@ -146,21 +145,21 @@ impl<'t> Pump<'t> {
         for read in 0..FRAMES_MAX {
             let message = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Ok(read > 0),
-                Poll::Ready(Some(Ok(Frame::Text(text)))) => {
+                Poll::Ready(Some(Ok(WsMessage::Text(text)))) => {
                     Message::Text(Text::from_checked(Bytes::from(text)))
                 }
-                Poll::Ready(Some(Ok(Frame::Binary(bytes)))) => Message::Binary(bytes),
-                Poll::Ready(Some(Ok(Frame::Ping(_)))) => {
+                Poll::Ready(Some(Ok(WsMessage::Binary(bytes)))) => Message::Binary(bytes),
+                Poll::Ready(Some(Ok(WsMessage::Ping(_)))) => {
                     // The answer is the library's; it goes out with the next flush.
                     (self.heard, self.dirty) = (true, true);
                     self.pings += 1;
                     continue;
                 }
-                Poll::Ready(Some(Ok(Frame::Pong(_) | Frame::Frame(_)))) => {
+                Poll::Ready(Some(Ok(WsMessage::Pong(_) | WsMessage::Frame(_)))) => {
                     self.heard = true;
                     continue;
                 }
-                Poll::Ready(Some(Ok(Frame::Close(frame)))) => {
+                Poll::Ready(Some(Ok(WsMessage::Close(frame)))) => {
                     let _ = self.socket.poll_flush_unpin(cx);
                     let violated = frame.is_some_and(|frame| frame.code == CloseCode::Protocol);
                     return Err(if violated {
@@ -190,14 +189,14 @@ impl<'t> Pump<'t> {
                 self.acks_due = false;
                 return Ok(written > 0);
             };
-            if matches!(frame, Line::Acks(_)) {
+            if matches!(frame, MuxFrame::Acks(_)) {
                 (self.acks, self.acks_due) = (None, false);
             }
             let frame = match self.profile.encode(&frame) {
                 Message::Text(text) => text_frame(text.into_bytes()),
                 Message::Binary(bytes) => binary_frame(bytes),
             };
-            self.socket.start_send_unpin(Frame::Frame(frame)).map_err(|_| Stop::Broken)?;
+            self.socket.start_send_unpin(WsMessage::Frame(frame)).map_err(|_| Stop::Broken)?;
             self.dirty = true;
         }
         Ok(true)
@@ -213,7 +212,7 @@ impl<'t> Pump<'t> {
             (self.heard, self.pinged) = (false, true);
             self.trunk.tidy();
             if let Poll::Ready(Ok(())) = self.socket.poll_ready_unpin(cx) {
-                let ping = Frame::Frame(RawFrame::ping(Bytes::new()));
+                let ping = WsMessage::Frame(RawFrame::ping(Bytes::new()));
                 self.socket.start_send_unpin(ping).map_err(|_| Stop::Broken)?;
                 self.dirty = true;
             }
@@ -237,7 +236,7 @@ impl<'t> Pump<'t> {
 pub async fn read_hello(mut socket: WebSocket, profile: Profile) -> Option<(WebSocket, Hello)> {
     let reason = match tokio::time::timeout(HELLO_TIMEOUT, first_message(&mut socket)).await {
         Ok(Ok(first)) => match profile.decode(first) {
-            Ok(Line::Hello(hello)) if hello.names_an_epoch() => return Some((socket, hello)),
+            Ok(MuxFrame::Hello(hello)) if hello.names_an_epoch() => return Some((socket, hello)),
             Ok(_) => "the first frame is no hello with an epoch",
             Err(error) => error.0,
         },
@@ -252,20 +251,27 @@ pub async fn read_hello(mut socket: WebSocket, profile: Profile) -> Option<(WebS
 async fn first_message(socket: &mut WebSocket) -> Result<Message, Stop> {
     loop {
         match socket.next().await {
-            Some(Ok(Frame::Text(text))) => return Ok(Message::Text(Text::from_checked(Bytes::from(text)))),
-            Some(Ok(Frame::Binary(bytes))) => return Ok(Message::Binary(bytes)),
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
-            Some(Ok(Frame::Close(_))) | None => return Err(Stop::Broken),
+            Some(Ok(WsMessage::Text(text))) => {
+                return Ok(Message::Text(Text::from_checked(Bytes::from(text))));
+            }
+            Some(Ok(WsMessage::Binary(bytes))) => return Ok(Message::Binary(bytes)),
+            Some(Ok(WsMessage::Ping(_) | WsMessage::Pong(_) | WsMessage::Frame(_))) => {}
+            Some(Ok(WsMessage::Close(_))) | None => return Err(Stop::Broken),
             Some(Err(error)) => return Err(judge(&error)),
         }
     }
+}
+
+/// The largest message of the shared WebSocket: in JSON, a control character takes six bytes, and base64 a third more.
+pub fn frame_max(message_max: usize) -> usize {
+    message_max.saturating_mul(6).saturating_add(FRAME_ROOM)
 }
 
 /// Says why, to an end that may still be sending.
 async fn part(mut socket: WebSocket, code: u16, reason: &'static str) {
     let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
     // It fails where the other side was the first; what is under way to it goes out all the same.
-    let _ = socket.start_send_unpin(Frame::Close(Some(frame)));
+    let _ = socket.start_send_unpin(WsMessage::Close(Some(frame)));
     let mut farewell = Farewell::default();
     let goodbye = poll_fn(|cx| farewell.poll(cx, &mut socket));
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
@@ -295,6 +301,8 @@ fn judge(error: &Error) -> Stop {
     }
 }
 
+/// For all that is no payload: the headers of an `open`, a part of a `sync`.
+const FRAME_ROOM: usize = 1 << 20;
 /// How often the other side is asked whether it lives; silent for as long again, it does not.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long news may wait for company.

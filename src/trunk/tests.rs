@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::trunk::Trunk;
+use super::Trunk;
 use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Side};
 use crate::packet::{Closing, Message};
 

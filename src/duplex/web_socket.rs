@@ -1,0 +1,51 @@
+//! WebSocket frames over a byte stream: how much is buffered, and frames of bytes that are known to be right.
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+/// How much a WebSocket reads and writes at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Buffers {
+    /// One client's.
+    Small,
+    /// Shared by many.
+    Large,
+}
+
+/// The one place that sizes tungstenite's buffers: its defaults cost 137 kB for an idle socket.
+pub(super) fn config(message_max: usize, buffers: Buffers) -> WebSocketConfig {
+    let (read, write) = match buffers {
+        Buffers::Small => (READ_BUFFER_LEN, WRITE_BUFFER_LEN),
+        Buffers::Large => (SHARED_READ_BUFFER_LEN, SHARED_WRITE_BUFFER_LEN),
+    };
+    WebSocketConfig::default()
+        .read_buffer_size(read)
+        .write_buffer_size(write)
+        // Bounded by whoever writes: nothing is taken after a write that blocked until all before it is out, so the
+        // buffer never holds more than one message beyond its size.
+        .max_write_buffer_size(usize::MAX)
+        .max_message_size(Some(message_max))
+        .max_frame_size(Some(message_max))
+}
+
+/// A text message whose bytes are known to be UTF-8.
+pub fn text_frame(text: Bytes) -> Frame {
+    Frame::message(text, OpCode::Data(Data::Text), true)
+}
+
+/// A binary message.
+pub fn binary_frame(bytes: Bytes) -> Frame {
+    Frame::message(bytes, OpCode::Data(Data::Binary), true)
+}
+
+/// Every socket keeps as much, idle or not, and every read clears it; longer messages are read in several goes.
+const READ_BUFFER_LEN: usize = 1024;
+/// Taken when there is something to write.
+const WRITE_BUFFER_LEN: usize = 4096;
+/// Room for a hundred short messages. Every read clears it, those too that find nothing, and each message that goes out
+/// brings one with it: at 64 KiB that took a tenth of a POST's instructions.
+const SHARED_READ_BUFFER_LEN: usize = 8 << 10;
+/// There are few of these, and what many say at once goes out in one piece.
+const SHARED_WRITE_BUFFER_LEN: usize = 64 << 10;

@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::{Method, Request, StatusCode};
+use http::header::UPGRADE;
+use http::{Method, Request, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
@@ -112,6 +113,10 @@ impl Service<Request<Incoming>> for Stack {
         let (mut head, body) = request.into_parts();
         if head.method == Method::CONNECT {
             return Serving::done(refuse_connect());
+        }
+        if head.version == Version::HTTP_10 {
+            // RFC 9110, section 7.8: such a request asks for no other protocol, whatever it says.
+            head.headers.remove(UPGRADE);
         }
         if let Err(why) = target::settle(&mut head) {
             return Serving::done(plain(StatusCode::BAD_REQUEST, why));

@@ -46,7 +46,7 @@ fn is_host(value: &[u8]) -> bool {
         },
         _ => value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len())),
     };
-    let is_port = port.strip_prefix(b":").is_none_or(|digits| digits.iter().all(u8::is_ascii_digit));
+    let is_port = port.strip_prefix(b":").is_none_or(is_port);
     let is_name = match name {
         [b'[', literal @ .., b']'] => {
             std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
@@ -54,6 +54,15 @@ fn is_host(value: &[u8]) -> bool {
         _ => !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || SIGNS.contains(byte)),
     };
     is_name && is_port && (port.is_empty() || port[0] == b':')
+}
+
+/// A port, which may be left out behind its colon.
+fn is_port(digits: &[u8]) -> bool {
+    let number = digits.iter().try_fold(0_u16, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    number.is_some()
 }
 
 /// Unreserved and reserved characters of a registered name, and the sign of those that are escaped.
@@ -77,18 +86,46 @@ mod tests {
 
     #[test]
     fn a_request_names_one_valid_host() {
-        for host in ["a", "a.example:8080", "a.example.", "a_b", "[::1]", "[::1]:80", "127.0.0.1:1", "a:"] {
+        for host in [
+            "a",
+            "a.example:8080",
+            "a.example.",
+            "a_b",
+            "[::1]",
+            "[::1]:80",
+            "127.0.0.1:1",
+            "a:",
+            "a:65535",
+            "a:00080",
+        ] {
             assert_eq!(settled(Version::HTTP_11, "/", &[host]), Ok(Some(host.to_owned())), "{host}");
         }
         for host in [
-            "", "a/b@c?d", "a, b", "a@b", "a b", "a:b", "a:1:2", "[::1", "[x]", "[::1]x", ":80", "http://a",
+            "",
+            "a/b@c?d",
+            "a, b",
+            "a@b",
+            "a b",
+            "a:b",
+            "a:1:2",
+            "[::1",
+            "[x]",
+            "[::1]x",
+            ":80",
+            "http://a",
             "\u{e4}",
+            "a:65536",
+            "a:99999",
+            "[::1]:65536",
+            "a:4294967376",
+            "a:+80",
         ] {
             assert!(settled(Version::HTTP_11, "/", &[host]).is_err(), "{host}");
             assert!(settled(Version::HTTP_10, "/", &[host]).is_err(), "{host}");
         }
         assert!(settled(Version::HTTP_11, "/", &[]).is_err());
         assert!(settled(Version::HTTP_11, "http://a/", &[]).is_err());
+        assert!(settled(Version::HTTP_11, "http://a:99999/", &["a"]).is_err());
         assert_eq!(settled(Version::HTTP_10, "/", &[]), Ok(None));
         for version in [Version::HTTP_10, Version::HTTP_11] {
             assert!(settled(version, "/", &["a", "a"]).is_err());

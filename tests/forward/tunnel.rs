@@ -122,6 +122,18 @@ fn an_upgrade_that_is_refused_is_an_answer_like_any_other() {
 }
 
 #[test]
+fn an_upgrade_in_http_1_0_is_ignored() {
+    let site = Site::new();
+    let mut client = site.client();
+    client.wire.send(head("GET", "/up", &ASK).replace("HTTP/1.1", "HTTP/1.0").as_bytes());
+    let mut line = site.accept();
+    let request = line.request();
+    assert_eq!((request.header("upgrade"), request.header("x-mine")), (None, Some("1")));
+    line.reply(&ok("plain"));
+    client.answer().assert(200, "plain");
+}
+
+#[test]
 fn an_upgrade_that_must_not_be_heard_is_not_passed_on() {
     let site = Site::new();
     for headers in [

@@ -44,12 +44,24 @@ fn a_request_that_names_no_single_host_is_refused_on_every_dialect() {
             "Host: a, b\r\n",
             "Host:\r\n",
             "Host: a b\r\n",
+            "Host: a:99999\r\n",
         ] {
             let answer = asked(&world, &format!("GET {target} HTTP/1.1\r\n{hosts}{handshake}\r\n"));
             assert_eq!(answer.status, 400, "{target} {hosts:?}");
         }
         let answer = asked(&world, &format!("GET http://a{target} HTTP/1.1\r\n{handshake}\r\n"));
         assert_eq!(answer.status, 400, "{target}");
+    }
+}
+
+#[test]
+fn an_upgrade_in_http_1_0_is_ignored_on_every_dialect() {
+    for (setup, target, handshake) in dialects() {
+        let Some(world) = world(setup) else { return };
+        if !handshake.is_empty() {
+            let answer = asked(&world, &format!("GET {target} HTTP/1.0\r\nHost: a\r\n{handshake}\r\n"));
+            assert!([400, 426].contains(&answer.status), "{target}: {}", answer.status);
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::future::join_all;
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -287,14 +288,22 @@ impl Plant {
 fn readiness(draining: &CancellationToken, config: &Config, upstreams: Upstreams) -> Readiness {
     let draining = draining.clone();
     let required: Vec<_> = upstreams.iter().map(|(name, _)| config.upstreams[name].required).collect();
+    let (upstreams, required): (Arc<[_]>, Arc<[_]>) = (upstreams.into(), required.into());
     Arc::new(move || {
-        let condition = |((name, upstream), required): (&(String, Arc<dyn Upstream>), &bool)| Condition {
-            name: name.clone(),
-            required: *required,
-            is_down: upstream.is_down(),
-        };
-        let upstreams = upstreams.iter().zip(&required).map(condition).collect();
-        State { draining: draining.is_cancelled(), upstreams }
+        let (upstreams, required, draining) =
+            (Arc::clone(&upstreams), Arc::clone(&required), draining.clone());
+        Box::pin(async move {
+            // One that nobody has asked yet is as good as down until it has been reached.
+            let looks = upstreams.iter().map(|(_, upstream): &(String, Arc<dyn Upstream>)| upstream.look());
+            let _ = timeout(LOOK_TIMEOUT, join_all(looks)).await;
+            let condition = |((name, upstream), required): (&(String, Arc<dyn Upstream>), &bool)| Condition {
+                name: name.clone(),
+                required: *required,
+                health: upstream.health(),
+            };
+            let upstreams = upstreams.iter().zip(required.iter()).map(condition).collect();
+            State { draining: draining.is_cancelled(), upstreams }
+        })
     })
 }
 
@@ -344,6 +353,8 @@ const HTTP: &str = "http";
 const MUX: &str = "mux";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
+/// Less than a balancer or an orchestrator waits for a probe's answer (a second).
+const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

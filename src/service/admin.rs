@@ -4,21 +4,23 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Ready, ready};
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower::Service;
 
 pub use super::readiness::{Condition, State};
 use crate::meter::Metrics;
 
-/// Returns what readiness depends on.
-pub type Readiness = Arc<dyn Fn() -> State + Send + Sync>;
+/// Finds out what readiness depends on, within a time that a probe waits for.
+pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>> + Send + Sync>;
 
 /// Answers `/livez`, `/readyz`, `/metrics` and an index of them.
 #[derive(Clone)]
@@ -33,11 +35,11 @@ impl Admin {
         Self { metrics, readiness }
     }
 
-    fn respond<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let page = match request.uri().path() {
+    async fn respond(self, method: Method, uri: Uri) -> Response<Full<Bytes>> {
+        let page = match uri.path() {
             "/" => Page::text(StatusCode::OK, INDEX),
             "/livez" => Page::text(StatusCode::OK, "ok\n"),
-            "/readyz" => self.readyz(request.uri().query()),
+            "/readyz" => self.readyz(uri.query()).await,
             "/metrics" => Page {
                 status: StatusCode::OK,
                 media_type: Metrics::CONTENT_TYPE,
@@ -46,7 +48,7 @@ impl Admin {
             _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
         };
         // What is not there is not there by any method.
-        if page.status == StatusCode::NOT_FOUND || matches!(*request.method(), Method::GET | Method::HEAD) {
+        if page.status == StatusCode::NOT_FOUND || matches!(method, Method::GET | Method::HEAD) {
             return page.into();
         }
         let mut refusal = Response::from(Page::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
@@ -55,10 +57,10 @@ impl Admin {
     }
 
     /// Only one parameter means something; names of upstreams need no escapes.
-    fn readyz(&self, query: Option<&str>) -> Page {
+    async fn readyz(&self, query: Option<&str>) -> Page {
         let mut parameters = query.unwrap_or_default().split('&');
-        let (status, text) =
-            (self.readiness)().answer(parameters.find_map(|one| one.strip_prefix("upstream=")));
+        let name = parameters.find_map(|one| one.strip_prefix("upstream="));
+        let (status, text) = (self.readiness)().await.answer(name);
         Page::text(status, text)
     }
 }
@@ -72,14 +74,15 @@ impl fmt::Debug for Admin {
 impl<B> Service<Request<B>> for Admin {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.respond(&request)))
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        Box::pin(self.clone().respond(method, uri).map(Ok))
     }
 }
 
@@ -117,9 +120,12 @@ polliwog
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use std::future::ready;
+
     use tower::ServiceExt;
 
     use super::*;
+    use crate::upstream::Health;
 
     #[tokio::test]
     async fn a_process_that_answers_is_alive() {
@@ -129,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn draining_makes_it_unready_yet_alive() {
         let mut admin = admin();
-        admin.readiness = Arc::new(|| State { draining: true, ..State::default() });
+        admin.readiness = Arc::new(|| Box::pin(ready(State { draining: true, ..State::default() })));
         assert_eq!(ask(&admin, Method::GET, "/livez").await.0, StatusCode::OK);
         let answer = ask(&admin, Method::GET, "/readyz").await;
         assert_eq!(answer, (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned()));
@@ -192,9 +198,10 @@ mod tests {
     }
 
     fn admin() -> Admin {
-        let upstream = |name: &str, is_down| Condition { name: name.to_owned(), required: false, is_down };
-        let upstreams = vec![upstream("a", false), upstream("b", true)];
-        Admin::new(Metrics::new(), Arc::new(move || State { draining: false, upstreams: upstreams.clone() }))
+        let upstream = |name: &str, health| Condition { name: name.to_owned(), required: false, health };
+        let upstreams = vec![upstream("a", Health::Up), upstream("b", Health::Down)];
+        let state = State { draining: false, upstreams };
+        Admin::new(Metrics::new(), Arc::new(move || Box::pin(ready(state.clone()))))
     }
 
     fn request(method: Method, path: &str) -> Request<()> {

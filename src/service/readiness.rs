@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::upstream::Health;
+
 /// What readiness depends on, as it is now.
 #[derive(Clone, Default, Debug)]
 pub struct State {
@@ -18,8 +20,8 @@ pub struct Condition {
     pub name: String,
     /// Whether the proxy is of no use without it.
     pub required: bool,
-    /// Whether it could not be reached when that was last tried.
-    pub is_down: bool,
+    /// Whether it could be reached when that was last tried.
+    pub health: Health,
 }
 
 impl State {
@@ -29,7 +31,7 @@ impl State {
         let takes_sessions = match name {
             None => self.takes_sessions(),
             Some(name) => match self.upstreams.iter().find(|upstream| upstream.name == name) {
-                Some(upstream) => !upstream.is_down,
+                Some(upstream) => upstream.health == Health::Up,
                 None => return (StatusCode::NOT_FOUND, format!("no such upstream\n{}", self.list())),
             },
         };
@@ -45,9 +47,9 @@ impl State {
     /// Returns whether every required upstream is there. Where none is required, any one will do.
     fn takes_sessions(&self) -> bool {
         if self.some_are_required() {
-            return self.upstreams.iter().all(|upstream| !upstream.required || !upstream.is_down);
+            return self.upstreams.iter().all(|upstream| !upstream.required || upstream.health == Health::Up);
         }
-        self.upstreams.is_empty() || self.upstreams.iter().any(|upstream| !upstream.is_down)
+        self.upstreams.is_empty() || self.upstreams.iter().any(|upstream| upstream.health == Health::Up)
     }
 
     fn some_are_required(&self) -> bool {
@@ -56,7 +58,11 @@ impl State {
 
     fn list(&self) -> String {
         let line = |upstream: &Condition| {
-            let state = if upstream.is_down { "down" } else { "up" };
+            let state = match upstream.health {
+                Health::Unknown => "unknown",
+                Health::Up => "up",
+                Health::Down => "down",
+            };
             let note = if self.some_are_required() && !upstream.required { ", not required" } else { "" };
             format!("upstream {} is {state}{note}\n", upstream.name)
         };
@@ -68,19 +74,23 @@ impl State {
 mod tests {
     use super::*;
 
-    /// Upstreams by name: `!` is required, `-` is down.
+    /// Upstreams by name: `!` is required, `-` is down, `?` is unknown.
     fn state(upstreams: &[&str]) -> State {
         let condition = |text: &&str| Condition {
-            name: text.trim_matches(['!', '-']).to_owned(),
+            name: text.trim_matches(['!', '-', '?']).to_owned(),
             required: text.contains('!'),
-            is_down: text.contains('-'),
+            health: match text {
+                _ if text.contains('-') => Health::Down,
+                _ if text.contains('?') => Health::Unknown,
+                _ => Health::Up,
+            },
         };
         State { draining: false, upstreams: upstreams.iter().map(condition).collect() }
     }
 
     #[test]
     fn one_upstream_of_several_that_is_down_does_not_make_it_unready() {
-        let cases: [(&[&str], bool); 12] = [
+        let cases: [(&[&str], bool); 16] = [
             (&[], true),
             (&["a!"], true),
             (&["a!-"], false),
@@ -94,6 +104,10 @@ mod tests {
             (&["a!-", "b!-", "c"], false),
             (&["a!", "b!", "c-"], true),
             (&["a!", "b!"], true),
+            (&["a?"], false),
+            (&["a!?", "b"], false),
+            (&["a!", "b?"], true),
+            (&["a?", "b?"], false),
         ];
         for (upstreams, ready) in cases {
             let status = state(upstreams).answer(None).0;
@@ -106,6 +120,7 @@ mod tests {
         let text = |upstreams: &[&str]| state(upstreams).answer(None).1;
         assert_eq!(text(&["a!"]), "ready\nupstream a is up\n");
         assert_eq!(text(&["a!-"]), "upstream a is down\n");
+        assert_eq!(text(&["a!", "b?"]), "ready\nupstream a is up\nupstream b is unknown, not required\n");
         assert_eq!(text(&["a-", "b"]), "ready\nupstream a is down\nupstream b is up\n");
         assert_eq!(text(&["a-", "b!-"]), "upstream a is down, not required\nupstream b is down\n");
         let draining = State { draining: true, ..state(&["a", "b-"]) };

@@ -33,8 +33,8 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::target::Target;
 use crate::upstream::{
-    BuildError, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
-    engineio, handshake,
+    BuildError, Health, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings,
+    Upstream, engineio, handshake,
 };
 
 /// The embedded server, as an upstream.
@@ -104,8 +104,8 @@ impl Upstream for Demo {
         Box::pin(async move { deadline.bound(shaken).await.flatten() })
     }
 
-    fn is_down(&self) -> bool {
-        false
+    fn health(&self) -> Health {
+        Health::Up
     }
 }
 

@@ -27,7 +27,7 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::failed::{Failed, Way};
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
-use crate::upstream::{BuildError, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
+use crate::upstream::{BuildError, Health, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -45,8 +45,7 @@ pub(super) struct Dialer {
 
 #[derive(Debug, Default)]
 struct Watch {
-    /// Whether no address could be reached.
-    is_down: bool,
+    health: Health,
     /// The prober's life, for as long as an address is among those that failed.
     prober: Option<CancellationToken>,
 }
@@ -101,9 +100,20 @@ impl Dialer {
         }))
     }
 
-    /// Whether no address could be reached when one was last tried.
+    /// What came of the last attempt to reach an address.
+    pub(super) fn health(&self) -> Health {
+        self.watch().health
+    }
+
     pub(super) fn is_down(&self) -> bool {
-        self.watch().is_down
+        self.health() == Health::Down
+    }
+
+    /// Tries to reach one where none has been tried.
+    pub(super) async fn look(self: &Arc<Self>) {
+        if self.health() == Health::Unknown {
+            let _ = self.dial(Deadline::after(self.connect_timeout)).await;
+        }
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -276,7 +286,8 @@ impl Dialer {
     }
 
     fn end_outage(&self, watch: &mut Watch) {
-        if std::mem::take(&mut watch.is_down) && self.outage.end() {
+        let was_down = std::mem::replace(&mut watch.health, Health::Up) == Health::Down;
+        if was_down && self.outage.end() {
             info!(upstream = %self, "the upstream can be reached again");
         }
     }
@@ -293,7 +304,7 @@ impl Dialer {
         if self.failed.is_empty() {
             return;
         }
-        watch.is_down = true;
+        watch.health = Health::Down;
         if let Some(count) = self.outage.begin() {
             warn!(upstream = %self, error = %Chain(error), count, "the upstream cannot be reached");
         }

@@ -102,8 +102,18 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// What asks the same server for anything else than a session.
     fn forwarder(&self) -> &Forwarder;
 
+    /// What is known of its addresses.
+    fn health(&self) -> Health;
+
+    /// Finds out whether it can be reached where that is not known; its caller bounds the wait.
+    fn look(&self) -> Looking<'_> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
-    fn is_down(&self) -> bool;
+    fn is_down(&self) -> bool {
+        self.health() == Health::Down
+    }
 
     /// The proxy is being stopped, and opens no session any more; the last of them ends within `patience`.
     fn drain(&self, _patience: Duration) {}
@@ -111,6 +121,21 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 
 /// The future of [`Upstream::open`].
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(Opened, Box<dyn Link>), OpenError>> + Send + 'a>>;
+
+/// Whether an upstream can be reached.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Health {
+    /// No address has been tried.
+    #[default]
+    Unknown,
+    /// One of its addresses was reached when one was last tried.
+    Up,
+    /// None could be reached then.
+    Down,
+}
+
+/// The future of [`Upstream::look`].
+pub type Looking<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// The future of [`Upstream::relay`].
 pub type Relaying<'a> = Pin<Box<dyn Future<Output = Result<Relayed, OpenError>> + Send + 'a>>;

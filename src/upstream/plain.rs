@@ -6,7 +6,9 @@ use crate::background::Background;
 use crate::meter::Dials;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
-use crate::upstream::{BuildError, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream};
+use crate::upstream::{
+    BuildError, Health, Looking, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream,
+};
 
 /// A plain HTTP server.
 #[derive(Debug)]
@@ -41,8 +43,12 @@ impl Upstream for Plain {
         &self.forwarder
     }
 
-    fn is_down(&self) -> bool {
-        self.dialer.is_down()
+    fn health(&self) -> Health {
+        self.dialer.health()
+    }
+
+    fn look(&self) -> Looking<'_> {
+        Box::pin(self.dialer.look())
     }
 }
 

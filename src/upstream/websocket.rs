@@ -17,8 +17,8 @@ use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{First, Terms};
 use crate::upstream::socket::{Incoming, Socket};
 use crate::upstream::{
-    BuildError, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
-    Settings, Upstream,
+    BuildError, Health, Link, LinkError, LinkEvent, Looking, OpenError, OpenRequest, Opened, Opening,
+    Protocol, Relaying, Settings, Upstream,
 };
 
 /// A plain WebSocket server.
@@ -70,8 +70,12 @@ impl Upstream for WebSocket {
         Box::pin(self.dialer.relay(request, self.settings.host, deadline))
     }
 
-    fn is_down(&self) -> bool {
-        self.dialer.is_down()
+    fn health(&self) -> Health {
+        self.dialer.health()
+    }
+
+    fn look(&self) -> Looking<'_> {
+        Box::pin(self.dialer.look())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Promise 3: what the backend says reaches the client, and what the proxy says is true.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
 use socket2::{Domain, Socket as RawSocket, Type};
@@ -54,7 +54,7 @@ fn the_proxy_is_not_ready_while_its_backend_is_known_down_and_ready_again_when_i
     let addr = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let setup = Setup::new().url(&format!("ws://{addr}/")).upstream("handshake_timeout = \"200ms\"");
     let Some(world) = world(setup) else { return };
-    assert_eq!(metrics::readyz(world.target.admin).status, 200, "nothing is known yet");
+    assert_eq!(metrics::readyz(world.target.admin).status, 503, "it is tried when that is asked first");
     assert_eq!(world.get(POLLING).status, 502);
     assert_eq!(metrics::readyz(world.target.admin).status, 503);
     assert_eq!(metrics::livez(world.target.admin).status, 200);
@@ -62,6 +62,17 @@ fn the_proxy_is_not_ready_while_its_backend_is_known_down_and_ready_again_when_i
     let _backend = TcpListener::bind(addr).unwrap();
     assert_eq!(world.get(POLLING).status, 504);
     assert_eq!(metrics::readyz(world.target.admin).status, 200);
+}
+
+#[test]
+fn a_backend_that_says_nothing_of_itself_is_unknown_and_not_ready() {
+    let (_listener, addr, _queue) = black_hole();
+    let setup = Setup::new().url(&format!("ws://{addr}/"));
+    let Some(world) = world(setup) else { return };
+    let start = Instant::now();
+    let answer = metrics::readyz(world.target.admin);
+    assert_eq!((answer.status, answer.text()), (503, "upstream b is unknown\n"));
+    assert!(start.elapsed() < ms(1000), "a probe does not wait longer: {:?}", start.elapsed());
 }
 
 #[test]
@@ -155,15 +166,20 @@ fn a_backend_that_never_sends_its_open_packet_is_504() {
     }
 }
 
+/// A listener, its address, and what fills its queue: the system drops further attempts to connect.
+fn black_hole() -> (RawSocket, SocketAddr, Vec<std::io::Result<TcpStream>>) {
+    let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let addr = listener.local_addr().unwrap().as_socket().unwrap();
+    let queue = (0..3).map(|_| TcpStream::connect_timeout(&addr, ms(100))).collect();
+    (listener, addr, queue)
+}
+
 #[test]
 fn a_backend_that_does_not_accept_connections_is_504() {
     patiently(|| {
-        let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        listener.listen(0).unwrap();
-        let addr = listener.local_addr().unwrap().as_socket().unwrap();
-        // The queue is full from now on: the system drops further attempts.
-        let _queue: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect_timeout(&addr, ms(100))).collect();
+        let (_listener, addr, _queue) = black_hole();
         let setup = Setup::new().url(&format!("ws://{addr}/")).upstream("connect_timeout = \"300ms\"");
         let Some(world) = world(setup) else { return };
         let start = Instant::now();

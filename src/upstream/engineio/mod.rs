@@ -25,8 +25,8 @@ use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
-    Asking, BuildError, Heartbeat, Host, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
-    Settings, Upstream,
+    Asking, BuildError, Health, Heartbeat, Host, Link, Looking, OpenError, OpenRequest, Opened, Opening,
+    Protocol, Relaying, Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -102,8 +102,12 @@ impl Upstream for EngineIo {
         Some(Box::pin(ask(&self.dialer, question, deadline)))
     }
 
-    fn is_down(&self) -> bool {
-        self.dialer.is_down()
+    fn health(&self) -> Health {
+        self.dialer.health()
+    }
+
+    fn look(&self) -> Looking<'_> {
+        Box::pin(self.dialer.look())
     }
 }
 

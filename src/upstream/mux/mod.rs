@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue};
 
@@ -26,8 +27,8 @@ use crate::upstream::dial::Dialer;
 use crate::upstream::engineio;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    BuildError, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings,
-    Upstream, headers,
+    BuildError, Health, Heartbeat, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol,
+    Relaying, Settings, Upstream, headers,
 };
 
 pub use settings::MuxSettings;
@@ -100,8 +101,20 @@ impl Upstream for Mux {
         Box::pin(std::future::ready(Err(fault)))
     }
 
-    fn is_down(&self) -> bool {
-        self.slots.iter().all(|slot| slot.is_down())
+    fn health(&self) -> Health {
+        let is = |health| move |slot: &Arc<Slot>| slot.health() == health;
+        if self.slots.iter().any(is(Health::Up)) {
+            Health::Up
+        } else if self.slots.iter().all(is(Health::Down)) {
+            Health::Down
+        } else {
+            Health::Unknown
+        }
+    }
+
+    fn look(&self) -> Looking<'_> {
+        // Each of them dials by itself.
+        Box::pin(async { drop(select_all(self.slots.iter().map(|slot| Box::pin(slot.known()))).await) })
     }
 
     fn drain(&self, patience: Duration) {

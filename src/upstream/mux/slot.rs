@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::background::Background;
@@ -20,7 +20,7 @@ use crate::trunk::{Ended, Pump, Trunk, frame_max};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::handshake::{First, Terms};
-use crate::upstream::{Host, OpenError, OpenRequest, Settings};
+use crate::upstream::{Health, Host, OpenError, OpenRequest, Settings};
 
 /// One of an upstream's shared connections.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Slot {
     /// Where new sessions begin.
     trunk: Mutex<Arc<Trunk>>,
     /// Whether the last attempt to connect failed, and none has succeeded since.
-    down: AtomicBool,
+    health: watch::Sender<Health>,
     /// Whether it failed for want of an answer in time.
     slow: AtomicBool,
     /// Whether it failed for want of a descriptor.
@@ -50,7 +50,7 @@ impl Slot {
             dialer: Arc::clone(dialer),
             settings: settings.clone(),
             trunk: Mutex::new(Arc::new(fresh(settings))),
-            down: AtomicBool::new(false),
+            health: watch::Sender::default(),
             slow: AtomicBool::new(false),
             short: AtomicBool::new(false),
             outage: Outage::default(),
@@ -69,7 +69,17 @@ impl Slot {
 
     /// Whether nobody can be reached.
     pub(super) fn is_down(&self) -> bool {
-        self.down.load(Ordering::Relaxed)
+        self.health() == Health::Down
+    }
+
+    /// What came of the last attempt to connect.
+    pub(super) fn health(&self) -> Health {
+        *self.health.borrow()
+    }
+
+    /// Ready once an attempt to connect has ended.
+    pub(super) async fn known(&self) {
+        let _ = self.health.subscribe().wait_for(|health| *health != Health::Unknown).await;
     }
 
     /// A session is wanted: where there is no connection, one is tried soon.
@@ -282,7 +292,7 @@ impl Slot {
         if is_short {
             return;
         }
-        self.down.store(true, Ordering::Relaxed);
+        self.health.send_replace(Health::Down);
         if let Some(count) = self.outage.begin() {
             tracing::warn!(upstream = %self.dialer, error = %Chain(error), count, "no shared connection");
         }
@@ -291,7 +301,7 @@ impl Slot {
     fn note_up(&self) {
         self.slow.store(false, Ordering::Relaxed);
         self.short.store(false, Ordering::Relaxed);
-        self.down.store(false, Ordering::Relaxed);
+        self.health.send_replace(Health::Up);
         if self.outage.end() {
             tracing::info!(upstream = %self.dialer, "the shared connection is there again");
         }

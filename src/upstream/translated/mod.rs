@@ -14,7 +14,9 @@ use crate::socketio::Translator;
 use crate::throttle::Throttle;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
-use crate::upstream::{Asking, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Upstream};
+use crate::upstream::{
+    Asking, Health, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Upstream,
+};
 
 /// An upstream of which is known that it speaks Socket.IO.
 #[derive(Debug)]
@@ -81,8 +83,12 @@ impl Upstream for Translated {
         self.inner.forwarder()
     }
 
-    fn is_down(&self) -> bool {
-        self.inner.is_down()
+    fn health(&self) -> Health {
+        self.inner.health()
+    }
+
+    fn look(&self) -> Looking<'_> {
+        self.inner.look()
     }
 
     fn drain(&self, patience: Duration) {

@@ -10,7 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::demuxed::Arrivals;
+use super::arrivals::Arrivals;
 use super::gateway::take_upgrade;
 use super::handshake::{plain, unavailable};
 use super::refusals::Reason;

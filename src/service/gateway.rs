@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 
 use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
-use super::heads;
 use super::refusals::Refusals;
-use super::relayed::RelayRoute;
+use super::relay::RelayRoute;
 use super::serving::Serving;
 use super::settings::Route;
+use super::tally;
 use super::{Connection, Response};
 use crate::bridge::{Bridge, Entry, Registry, turn_away};
 use crate::dialect::{Accepts, Dialect, Known, Op, Reject, Road};
@@ -122,10 +122,10 @@ impl Gateway {
             }
         };
         let op = task.op();
-        heads::count_request(&self.meter, op, &head);
+        tally::count_request(&self.meter, op, &head);
         let answered = |mut response| {
             cors.apply(&origin, &mut response);
-            heads::count_answer(&self.meter, op, &response);
+            tally::count_answer(&self.meter, op, &response);
             Serving::done(response)
         };
         let asker = Asker::new(&head.headers, route.compression && !matches!(task, Task::Push(_)));
@@ -139,7 +139,7 @@ impl Gateway {
             Task::Push(bridge) => Serving::other(async move {
                 let mut response = self.push(bridge, head, body, asker).await?;
                 cors.apply(&origin, &mut response);
-                heads::count_answer(&self.meter, op, &response);
+                tally::count_answer(&self.meter, op, &response);
                 Ok(response)
             }),
             Task::Handshake(transport, framing) => {
@@ -150,7 +150,7 @@ impl Gateway {
                     let arrival = Arrival { head, client, transport, framing, asker };
                     let mut response = self.handshake.begin(&self, arrival, &route, &cors).await;
                     cors.apply(&origin, &mut response);
-                    heads::count_answer(&self.meter, op, &response);
+                    tally::count_answer(&self.meter, op, &response);
                     Ok(response)
                 })
             }

@@ -8,10 +8,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
-use super::begun::Begun;
 use super::cors::{self, CorsLayer, FromBackend};
 use super::gateway::Gateway;
 use super::headers::Onward;
+use super::new_session::NewSession;
 use super::refusals::Reason;
 use super::settings::{Cookie, Route};
 use super::via::Via;
@@ -150,7 +150,7 @@ impl Handshake {
                 Revision::V4 => drop(opened.headers.append(SET_COOKIE, cookie)),
             }
         }
-        let begun = Begun::new(gateway, sid, framing, transport, opened, headers, &route.session);
+        let begun = NewSession::new(gateway, sid, framing, transport, opened, headers, &route.session);
         let mut response = match transport {
             Transport::Polling => begun.answer_poll(link, admission, asker).await,
             Transport::WebSocket => begun.answer_web_socket(link, admission, head),

@@ -1,23 +1,23 @@
 //! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
-mod begun;
+mod arrivals;
 mod cors;
 mod demux;
-mod demuxed;
 mod forward;
 mod gateway;
 mod handshake;
 mod headers;
-mod heads;
+mod new_session;
 mod preflight;
 mod readiness;
 mod refusals;
-mod relayed;
+mod relay;
 mod router;
 mod serving;
 mod settings;
 mod stack;
+mod tally;
 mod target;
 mod via;
 
@@ -25,13 +25,13 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
+pub use arrivals::Arrivals;
 pub use demux::{Demux, Epochs};
-pub use demuxed::Arrivals;
 pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use handshake::Handshake;
 pub use refusals::Refusals;
-pub use relayed::RelayRoute;
+pub use relay::RelayRoute;
 pub use serving::{Parked, Serving};
 pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};

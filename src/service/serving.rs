@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use super::Response;
 use super::cors::{Asked, CorsLayer};
-use super::heads;
+use super::tally;
 use crate::meter::Op;
 use crate::transport::Abort;
 use crate::transport::polling::AnswerPoll;
@@ -65,7 +65,7 @@ impl Future for Parked {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         let mut response = ready!(Pin::new(&mut self.answer).poll(cx));
         self.cors.apply(&self.asked, &mut response);
-        heads::count_answer(self.answer.meter(), Op::Poll, &response);
+        tally::count_answer(self.answer.meter(), Op::Poll, &response);
         Poll::Ready(response)
     }
 }

@@ -21,7 +21,7 @@ use crate::transport::websocket;
 use crate::upstream::{Link, Opened};
 
 /// A session that the backend has accepted, and the client has not heard of yet.
-pub(super) struct Begun {
+pub(super) struct NewSession {
     gateway: Arc<Gateway>,
     session: Session,
     info: BridgeInfo,
@@ -29,7 +29,7 @@ pub(super) struct Begun {
     subprotocol: Option<HeaderValue>,
 }
 
-impl Begun {
+impl NewSession {
     pub(super) fn new(
         gateway: &Arc<Gateway>,
         sid: Sid,

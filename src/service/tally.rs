@@ -1,4 +1,4 @@
-//! Counts requests and answers, and how long their heads are, as far as hyper's parsed form tells.
+//! Tallies requests and answers, and how long their heads are, as far as hyper's parsed form tells.
 
 use http::HeaderMap;
 use http::request::Parts;

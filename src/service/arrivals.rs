@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::begun::MAX_PAYLOAD;
 use super::handshake::{HEADER_TOO_LARGE, NO_DESCRIPTOR, fresh_sid};
+use super::new_session::MAX_PAYLOAD;
 use super::refusals::{Reason, Refusals};
 use super::router::OUT_OF_ROUTE;
 use super::settings::Route;

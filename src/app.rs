@@ -22,8 +22,8 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
 use crate::service::admin::{Admin, Condition, Readiness, State};
 use crate::service::{
-    Arrivals, Client, Connection, Demux, Epochs, Forward, ForwardPath, Gateway, Handler, Handshake, Refusals,
-    RelayRoute, Route, Shared, Stack, Via,
+    Client, Connection, Demux, Forward, ForwardPath, Gateway, Handler, Refusals, Route, SessionRoute, Shared,
+    Stack, Via,
 };
 use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
 
@@ -201,7 +201,9 @@ impl Plant {
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
-            routes.push((Arc::new(route.clone()), self.handler(config, index, route, upstream)?));
+            let route = Arc::new(route.clone());
+            let handler = self.handler(config, index, &route, upstream)?;
+            routes.push((route, handler));
         }
         Ok((Shared::new(routes, config.server.half_close_timeout, Arc::clone(&self.via)), upstreams))
     }
@@ -211,7 +213,7 @@ impl Plant {
         &self,
         config: &Config,
         index: usize,
-        route: &Route,
+        route: &Arc<Route>,
         upstream: &Arc<dyn Upstream>,
     ) -> anyhow::Result<Handler> {
         let settings = &config.upstreams[&route.upstream];
@@ -234,53 +236,29 @@ impl Plant {
             let path = if is_plain { ForwardPath::Url } else { ForwardPath::Client };
             return Ok(Handler::Forward(forward(path)));
         }
-        let handshake = Handshake {
+        let sessions = SessionRoute {
+            index,
+            settings: Arc::clone(route),
             upstream: Arc::clone(upstream),
-            draining: self.draining.clone(),
+            message_max: settings.max_message,
             trusted_proxies: Arc::clone(&trusted_proxies),
             via: Arc::clone(&self.via),
-        };
-        let relay = RelayRoute {
-            index,
+            draining: self.draining.clone(),
             registry: self.registry.clone(),
             tracker: self.work.sessions.clone(),
             meter: meter.clone(),
-            max_payload: route.session.max_payload,
-            message_max: settings.max_message,
-            stall_timeout: route.session.stall_timeout,
-            close_timeout: route.session.close_timeout,
+            refusals: Arc::clone(&refusals),
         };
         if route.dialect == MUX {
-            let arrivals = Arrivals {
-                upstream: Arc::clone(upstream),
-                draining: self.draining.clone(),
-                index,
-                registry: self.registry.clone(),
-                tracker: self.work.sessions.clone(),
-                meter,
-                refusals,
-                via: Arc::clone(&self.via),
-            };
-            let (message_max, epochs) = (settings.max_message, Epochs::default());
-            return Ok(Handler::Demux(Arc::new(Demux { arrivals, message_max, epochs })));
+            return Ok(Handler::Demux(Arc::new(Demux::new(sessions))));
         }
         let dialect =
             dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
         let has_files =
             dialect.protocol() == Protocol::EngineIo && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
         let files = has_files.then(|| forward(ForwardPath::Url));
-        let gateway = Gateway {
-            dialect,
-            index,
-            socket_io: settings.speaks_socket_io() || upstream::is_socket_io(&route.path),
-            handshake,
-            registry: self.registry.clone(),
-            tracker: self.work.sessions.clone(),
-            relay,
-            meter,
-            refusals,
-        };
-        Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
+        let socket_io = settings.speaks_socket_io() || upstream::is_socket_io(&route.path);
+        Ok(Handler::Gateway { gateway: Arc::new(Gateway::new(dialect, socket_io, sessions)), files })
     }
 }
 

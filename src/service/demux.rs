@@ -10,34 +10,31 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::arrivals::Arrivals;
-use super::gateway::take_upgrade;
-use super::handshake::{plain, unavailable};
+use super::arrivals;
 use super::refusals::Reason;
-use super::settings::Route;
+use super::replies::{plain, unavailable};
+use super::session_route::SessionRoute;
 use super::{Client, Response};
 use crate::dialect::{Reject, Road};
 use crate::duplex::{Buffers, WebSocket};
 use crate::meter::Op;
 use crate::mux::{Hello, Profile, Side};
 use crate::packet::Closing;
+use crate::transport::tunnel::take_upgrade;
 use crate::transport::websocket;
 use crate::trunk::{Ended, Pump, Trunk, frame_max, read_hello};
 
 /// A route on which other proxies bring their sessions.
 #[derive(Debug)]
 pub struct Demux {
-    /// How its sessions begin.
-    pub arrivals: Arrivals,
-    /// The largest message of any session's, in bytes.
-    pub message_max: usize,
+    route: Arc<SessionRoute>,
     /// Proxies whose sessions are here, by their epochs.
-    pub epochs: Epochs,
+    epochs: Epochs,
 }
 
 /// Trunks by the names of their epochs.
 #[derive(Debug, Default)]
-pub struct Epochs(Mutex<HashMap<String, Arc<Epoch>>>);
+struct Epochs(Mutex<HashMap<String, Arc<Epoch>>>);
 
 /// One proxy's sessions, whichever connection carries them.
 #[derive(Debug)]
@@ -48,52 +45,52 @@ struct Epoch {
 }
 
 impl Demux {
+    /// Brings sessions to a route.
+    pub fn new(route: SessionRoute) -> Self {
+        Self { route: Arc::new(route), epochs: Epochs::default() }
+    }
+
     /// Serves one request.
-    pub fn serve(self: Arc<Self>, mut head: Parts, client: Client, route: Arc<Route>) -> Response {
-        let response = match self.admit(&head, client.peer, &route) {
+    pub fn serve(self: Arc<Self>, mut head: Parts, client: Client) -> Response {
+        let response = match self.admit(&head, client.peer) {
             Ok((response, profile)) => {
                 let upgrade = websocket::upgraded(take_upgrade(&mut head));
                 let demux = Arc::clone(&self);
-                self.arrivals.tracker.spawn(async move {
+                self.route.tracker.spawn(async move {
                     if let Some((stream, read_ahead)) = upgrade.await {
-                        let max = frame_max(demux.message_max);
+                        let max = frame_max(demux.route.message_max);
                         // Its pings find out whether anybody listens.
                         let stream = stream.with_patience(None);
                         let socket =
                             stream.into_web_socket(read_ahead, Role::Server, max, Buffers::Large).await;
-                        demux.run(socket, profile, client, &route).await;
+                        demux.run(socket, profile, client).await;
                     }
                 });
                 response
             }
             Err(refusal) => *refusal,
         };
-        self.arrivals.meter.request(Op::Other, response.status().as_u16());
+        self.route.meter.request(Op::Other, response.status().as_u16());
         response
     }
 
-    fn admit(
-        &self,
-        head: &Parts,
-        peer: SocketAddr,
-        route: &Route,
-    ) -> Result<(Response, Profile), Box<Response>> {
+    fn admit(&self, head: &Parts, peer: SocketAddr) -> Result<(Response, Profile), Box<Response>> {
         let refuse = |status, text| Err(Box::new(plain(status, text)));
         if Road::of(&head.headers) != Road::WebSocket {
             let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
             response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             return Err(Box::new(response));
         }
-        if let Some(token) = &route.mux.token
+        if let Some(token) = &self.route.settings.mux.token
             && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
         {
-            self.arrivals.refusals.note_with(Reason::Token, Some(&format_args!("peer={peer}")));
+            self.route.refusals.note_with(Reason::Token, Some(&format_args!("peer={peer}")));
             let mut response = plain(StatusCode::UNAUTHORIZED, "the right token is needed\n");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(Box::new(response));
         }
-        if self.arrivals.draining.is_cancelled() {
-            self.arrivals.refusals.note(Reason::Draining);
+        if self.route.draining.is_cancelled() {
+            self.route.refusals.note(Reason::Draining);
             return Err(Box::new(unavailable("the proxy is stopping\n")));
         }
         let Some(profile) = offered(&head.headers) else {
@@ -108,17 +105,17 @@ impl Demux {
     }
 
     /// Serves one connection to its end.
-    async fn run(&self, socket: WebSocket, profile: Profile, client: Client, route: &Arc<Route>) {
+    async fn run(&self, socket: WebSocket, profile: Profile, client: Client) {
         let Some((socket, hello)) = read_hello(socket, profile).await else { return };
         let resume = Duration::from_millis(hello.resume_ms).min(RESUME_MAX);
         let name = hello.epoch.clone();
-        let epoch = self.epochs.enter(&name, || Trunk::new(Side::Backend, self.hello(route)));
+        let epoch = self.epochs.enter(&name, || Trunk::new(Side::Backend, self.hello()));
         let trunk = &epoch.trunk;
         let connection = trunk.greet(hello);
         let mut pump = Pump::new(trunk, connection, socket, profile);
         let ended = tokio::select! {
             ended = pump.run() => Some(ended),
-            () = self.arrivals.serve(trunk, client, route) => None,
+            () = arrivals::serve(&self.route, trunk, client) => None,
             () = epoch.taken.cancelled() => Some(Ended::Broken),
         };
         // The pump may be the first to notice.
@@ -133,12 +130,12 @@ impl Demux {
                 tokio::select! {
                     () = epoch.taken.cancelled() => return,
                     () = tokio::time::sleep(patience) => Closing::new(1006, "the proxy did not come back"),
-                    () = self.arrivals.draining.cancelled() => Closing::new(1001, "proxy is stopping"),
+                    () = self.route.draining.cancelled() => Closing::new(1001, "proxy is stopping"),
                 }
             }
             Some(Ended::Violated(reason)) => {
-                self.arrivals.refusals.note_with(Reason::Mux, Some(&reason));
-                self.arrivals.tracker.spawn(pump.close(1002, reason));
+                self.route.refusals.note_with(Reason::Mux, Some(&reason));
+                self.route.tracker.spawn(pump.close(1002, reason));
                 Closing::new(1002, "the proxy does not keep to the protocol")
             }
             None => {
@@ -151,11 +148,11 @@ impl Demux {
         }
     }
 
-    fn hello(&self, route: &Route) -> Hello {
+    fn hello(&self) -> Hello {
         Hello {
             epoch: String::new(),
-            credit: route.mux.credit as u64,
-            max_message: Some(self.message_max as u64),
+            credit: self.route.settings.mux.credit as u64,
+            max_message: Some(self.route.message_max as u64),
             resume_ms: 0,
             resume: true,
         }

@@ -15,19 +15,18 @@ use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
-use super::gateway::take_upgrade;
-use super::handshake::{HEADER_TOO_LARGE, NO_RANDOMNESS, no_descriptor, plain};
 use super::headers::Onward;
 use super::refusals::Refusals;
-use super::router::OUT_OF_ROUTE;
+use super::replies::{OUT_OF_ROUTE, Unreached, plain};
 use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, headers};
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
+use crate::transport::Body;
 use crate::transport::streamed::{Streamed, UnderWay};
-use crate::transport::{Body, tunnel};
-use crate::upstream::{ForwardError, ForwardRequest, Forwarded, OpenError, Pinned, Upstream, is_login};
+use crate::transport::tunnel::{self, take_upgrade};
+use crate::upstream::{ForwardError, ForwardRequest, Forwarded, Pinned, Upstream, is_login};
 
 /// Forwards the requests of one route.
 #[derive(Debug)]
@@ -142,17 +141,7 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
         ForwardError::Client(_) => (StatusCode::BAD_REQUEST, "the request's body broke off\n"),
         ForwardError::Path => (StatusCode::BAD_REQUEST, OUT_OF_ROUTE),
         ForwardError::ClientSlow(_) => (StatusCode::REQUEST_TIMEOUT, "the request's body did not come\n"),
-        ForwardError::Upstream(OpenError::Down(_)) => (StatusCode::BAD_GATEWAY, "the upstream is down\n"),
-        ForwardError::Upstream(OpenError::Slow(_)) => (StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n"),
-        ForwardError::Upstream(OpenError::Protocol(_)) => {
-            (StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
-        }
-        ForwardError::Upstream(OpenError::HeaderTooLarge) => (StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE),
-        ForwardError::Upstream(OpenError::NoDescriptor(_)) => return no_descriptor(),
-        ForwardError::Upstream(OpenError::NoRandomness(_)) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, NO_RANDOMNESS)
-        }
-        ForwardError::Upstream(OpenError::Refused(_)) => (StatusCode::BAD_GATEWAY, "the upstream refused\n"),
+        ForwardError::Upstream(error) => return Unreached::new(error).response(),
     };
     plain(status, text)
 }

@@ -5,47 +5,31 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
-use tokio_util::task::TaskTracker;
 
 use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
-use super::refusals::Refusals;
-use super::relay::RelayRoute;
 use super::serving::Serving;
-use super::settings::Route;
+use super::session_route::SessionRoute;
 use super::tally;
-use super::{Connection, Response};
-use crate::bridge::{Bridge, Entry, Registry, turn_away};
-use crate::dialect::{Accepts, Dialect, Known, Op, Reject, Road};
+use super::{Connection, Response, preflight};
+use crate::bridge::{Bridge, Entry, turn_away};
+use crate::dialect::{Dialect, Known, Op, Reject, Road};
 use crate::framing::{Framing, Revision};
-use crate::meter::{self, Meter};
+use crate::meter;
 use crate::packet::Transport;
 use crate::session::PollRefused;
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
+use crate::transport::tunnel::take_upgrade;
 use crate::transport::{Abort, websocket};
 
-/// One route and what its requests need.
+/// Serves the requests of one route of a dialect.
 #[derive(Debug)]
 pub struct Gateway {
-    /// What its clients speak.
-    pub dialect: &'static dyn Dialect,
-    /// Which route it is, in the order of the configuration.
-    pub index: usize,
-    /// Whether the messages of its sessions are known to be Socket.IO's.
-    pub socket_io: bool,
-    /// How its sessions begin.
-    pub handshake: Handshake,
-    /// Where its sessions are found.
-    pub registry: Registry,
-    /// The tracker of its sessions' tasks.
-    pub tracker: TaskTracker,
-    /// Where it counts.
-    pub meter: Meter,
-    /// What the log says of requests that it refuses.
-    pub refusals: Arc<Refusals>,
-    /// What its relayed sessions need.
-    pub relay: RelayRoute,
+    dialect: &'static dyn Dialect,
+    socket_io: bool,
+    route: SessionRoute,
+    cors: Arc<CorsLayer>,
 }
 
 /// An [`Op`] with the session that it is for.
@@ -70,33 +54,39 @@ impl Task {
 }
 
 impl Gateway {
+    /// The gateway of a route whose clients speak `dialect`; `socket_io` where the messages of its sessions are known to be
+    /// Socket.IO's.
+    pub fn new(dialect: &'static dyn Dialect, socket_io: bool, route: SessionRoute) -> Self {
+        let (settings, old) = (&route.settings, route.leads_to_old_server());
+        let cors = Arc::new(CorsLayer::new(&settings.cors, old, settings.response_headers.clone()));
+        Self { dialect, socket_io, route, cors }
+    }
+
     /// Serves one request.
-    pub(super) fn serve(
-        self: &Arc<Self>,
-        head: Parts,
-        body: Incoming,
-        connection: &Connection,
-        route: &Arc<Route>,
-        cors: &Arc<CorsLayer>,
-    ) -> Serving {
-        let origin = cors.ask(&head);
-        if let Some(response) = cors.answer_preflight(&head, &origin) {
-            self.meter.request(meter::Op::Other, response.status().as_u16());
+    pub(super) fn serve(self: &Arc<Self>, head: Parts, body: Incoming, connection: &Connection) -> Serving {
+        let origin = self.cors.ask(&head);
+        if let Some(response) = self.cors.answer_preflight(&head, &origin) {
+            self.route.meter.request(meter::Op::Other, response.status().as_u16());
             return Serving::done(response);
         }
-        let (this, route, cors) = (Arc::clone(self), Arc::clone(route), Arc::clone(cors));
-        if !cors.mirrors_options(&head) {
-            return this.route(head, body, connection, route, cors, origin);
+        let this = Arc::clone(self);
+        if !self.cors.mirrors_options(&head) {
+            return this.route(head, body, connection, origin);
         }
         let connection = connection.clone();
         Serving::other(async move {
-            let Some(mut response) = this.preflight(&head, connection.client, &route, &cors).await else {
-                return this.route(head, body, &connection, route, cors, origin).await;
+            let asked = preflight::ask(&this.handshake(), &head, connection.client, &this.cors).await;
+            let Some(mut response) = asked else {
+                return this.route(head, body, &connection, origin).await;
             };
-            this.meter.request(meter::Op::Other, response.status().as_u16());
-            cors.apply(&origin, &mut response);
+            this.route.meter.request(meter::Op::Other, response.status().as_u16());
+            this.cors.apply(&origin, &mut response);
             Ok(response)
         })
+    }
+
+    const fn handshake(&self) -> Handshake<'_> {
+        Handshake { dialect: self.dialect, socket_io: self.socket_io, route: &self.route }
     }
 
     /// Leads a request to its session. Its head is gone before a poll waits: one that kept it would cost 7 kB more.
@@ -105,41 +95,44 @@ impl Gateway {
         mut head: Parts,
         body: Incoming,
         connection: &Connection,
-        route: Arc<Route>,
-        cors: Arc<CorsLayer>,
         origin: Asked,
     ) -> Serving {
-        let task = match self.read(&head, route.accepts) {
+        let task = match self.read(&head) {
             Ok(task) => task,
             Err(refusal) => {
-                polling::discard(body, &self.tracker);
+                polling::discard(body, &self.route.tracker);
                 // Of a request that names a session, nothing else ends so.
                 let useless = refusal.status() == StatusCode::INTERNAL_SERVER_ERROR;
-                let options = useless.then(|| cors.answer_options(&head)).flatten();
+                let options = useless.then(|| self.cors.answer_options(&head)).flatten();
                 let mut response = options.unwrap_or(*refusal);
-                cors.apply(&origin, &mut response);
+                self.cors.apply(&origin, &mut response);
                 return Serving::done(response);
             }
         };
         let op = task.op();
-        tally::count_request(&self.meter, op, &head);
+        tally::count_request(&self.route.meter, op, &head);
         let answered = |mut response| {
-            cors.apply(&origin, &mut response);
-            tally::count_answer(&self.meter, op, &response);
+            self.cors.apply(&origin, &mut response);
+            tally::count_answer(&self.route.meter, op, &response);
             Serving::done(response)
         };
-        let asker = Asker::new(&head.headers, route.compression && !matches!(task, Task::Push(_)));
+        let asker =
+            Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(_)));
         match task {
             Task::Poll(bridge) => match bridge.poll() {
-                Ok(parked) => Serving::poll(AnswerPoll::new(parked, asker, self.dialect), cors, origin),
+                Ok(parked) => Serving::poll(
+                    AnswerPoll::new(parked, asker, self.dialect),
+                    Arc::clone(&self.cors),
+                    origin,
+                ),
                 Err(refused) => answered(self.refuse(refused)),
             },
             Task::Upgrade(bridge) => answered(self.upgrade(bridge, head)),
             Task::CloseAtOnce => answered(self.close_at_once(head)),
             Task::Push(bridge) => Serving::other(async move {
                 let mut response = self.push(bridge, head, body, asker).await?;
-                cors.apply(&origin, &mut response);
-                tally::count_answer(&self.meter, op, &response);
+                self.cors.apply(&origin, &mut response);
+                tally::count_answer(&self.route.meter, op, &response);
                 Ok(response)
             }),
             Task::Handshake(transport, framing) => {
@@ -148,20 +141,20 @@ impl Gateway {
                 let client = connection.client;
                 Serving::other(async move {
                     let arrival = Arrival { head, client, transport, framing, asker };
-                    let mut response = self.handshake.begin(&self, arrival, &route, &cors).await;
-                    cors.apply(&origin, &mut response);
-                    tally::count_answer(&self.meter, op, &response);
+                    let mut response = self.handshake().begin(arrival, &self.cors).await;
+                    self.cors.apply(&origin, &mut response);
+                    tally::count_answer(&self.route.meter, op, &response);
                     Ok(response)
                 })
             }
         }
     }
 
-    fn read(&self, head: &Parts, accepts: Accepts) -> Result<Task, Box<Response>> {
+    fn read(&self, head: &Parts) -> Result<Task, Box<Response>> {
         let mut found = None;
-        let op = self.dialect.read_head(head, accepts, &mut |sid| {
+        let op = self.dialect.read_head(head, self.route.settings.accepts, &mut |sid| {
             // A sid of another route is unknown here: its settings are not this route's.
-            let entry = self.registry.find(sid).filter(|entry| entry.route() == self.index)?;
+            let entry = self.route.registry.find(sid).filter(|entry| entry.route() == self.route.index)?;
             let known = match &entry {
                 Entry::Bridge(bridge) => {
                     Known { transport: bridge.transport(), revision: bridge.info().framing.revision }
@@ -184,10 +177,10 @@ impl Gateway {
         };
         task.map_err(|reject| {
             if reject == Reject::UnsupportedVersion {
-                self.refusals.note_version(head);
+                self.route.refusals.note_version(head);
             }
             let response = polling::respond(self.dialect.reply(&reject, Road::of(&head.headers)));
-            self.meter.request(meter::Op::Other, response.status().as_u16());
+            self.route.meter.request(meter::Op::Other, response.status().as_u16());
             Box::new(response)
         })
     }
@@ -202,14 +195,14 @@ impl Gateway {
         let push = match bridge.push() {
             Ok(push) => push,
             Err(refused) => {
-                polling::discard(body, &self.tracker);
+                polling::discard(body, &self.route.tracker);
                 return Ok(self.refuse(refused));
             }
         };
         let framing = push.bridge().info().framing;
         let Some(form) = self.dialect.read_push(framing, &head.headers) else {
             push.refuse_invalid();
-            polling::discard(body, &self.tracker);
+            polling::discard(body, &self.route.tracker);
             return Ok(polling::refuse(self.dialect, &Reject::Empty));
         };
         drop(head);
@@ -225,7 +218,7 @@ impl Gateway {
         let info = bridge.info();
         let (framing, max_payload, meter) = (info.framing, info.max_payload, info.meter.clone());
         let framed = websocket::framed(take_upgrade(&mut head), self.dialect, framing, max_payload, meter);
-        self.tracker.spawn(async move {
+        self.route.tracker.spawn(async move {
             if let Some(socket) = framed.await
                 && let Err(socket) = bridge.probe(socket)
             {
@@ -242,8 +235,9 @@ impl Gateway {
                 Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
             };
         let framing = Framing::new(Revision::V4);
-        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, framing, 0, self.meter.clone());
-        self.tracker.spawn(async move {
+        let framed =
+            websocket::framed(take_upgrade(&mut head), self.dialect, framing, 0, self.route.meter.clone());
+        self.route.tracker.spawn(async move {
             if let Some(socket) = framed.await {
                 turn_away(socket).await;
             }
@@ -259,11 +253,4 @@ impl Gateway {
         };
         polling::refuse(self.dialect, &reject)
     }
-}
-
-/// The connection behind a request, for the moment when it becomes a WebSocket.
-pub(super) fn take_upgrade(head: &mut Parts) -> hyper::upgrade::OnUpgrade {
-    let mut request = http::Request::new(());
-    std::mem::swap(request.extensions_mut(), &mut head.extensions);
-    hyper::upgrade::on(&mut request)
 }

@@ -1,6 +1,5 @@
 //! A session whose backend has accepted it, up to the answer by which its client hears of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,36 +8,51 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 use super::Response;
-use super::gateway::{Gateway, take_upgrade};
+use super::session_route::SessionRoute;
 use crate::bridge::{Admission, BridgeInfo, Front};
-use crate::dialect::{Greeting, Reject, Road};
+use crate::dialect::{Dialect, Greeting, Reject, Road};
 use crate::framing::Framing;
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
 use crate::transport::polling::{self, AnswerPoll, Asker};
+use crate::transport::tunnel::take_upgrade;
 use crate::transport::websocket;
 use crate::upstream::{Link, Opened};
 
 /// A session that the backend has accepted, and the client has not heard of yet.
-pub(super) struct NewSession {
-    gateway: Arc<Gateway>,
+pub(super) struct NewSession<'r> {
+    route: &'r SessionRoute,
+    dialect: &'static dyn Dialect,
     session: Session,
     info: BridgeInfo,
     headers: HeaderMap,
     subprotocol: Option<HeaderValue>,
 }
 
-impl NewSession {
+/// What is known of a session before its backend accepts it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    /// What its client speaks.
+    pub(super) dialect: &'static dyn Dialect,
+    /// Whether its messages are known to be Socket.IO's.
+    pub(super) socket_io: bool,
+    /// How its packets are written.
+    pub(super) framing: Framing,
+    /// What its client comes on.
+    pub(super) transport: Transport,
+}
+
+impl<'r> NewSession<'r> {
     pub(super) fn new(
-        gateway: &Arc<Gateway>,
+        route: &'r SessionRoute,
+        beginning: Beginning,
         sid: Sid,
-        framing: Framing,
-        transport: Transport,
         opened: Opened,
         headers: Option<Box<HeaderMap>>,
-        settings: &Arc<Settings>,
     ) -> Self {
+        let Beginning { dialect, socket_io, framing, transport } = beginning;
+        let settings = &route.settings.session;
         let pace = pace(opened.heartbeat, settings);
         let announced = settings.max_payload.or(opened.max_payload);
         // A message is held here as a whole: there is always a bound, also where nobody announces one.
@@ -49,12 +63,12 @@ impl NewSession {
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
-            gateway.dialect.policy(framing, gateway.socket_io),
-            Arc::clone(settings),
+            dialect.policy(framing, socket_io),
+            settings.clone(),
             transport,
             pace,
             backend.interval.min(backend.timeout) / 2,
-            gateway.dialect.greet(framing, &greeting),
+            dialect.greet(framing, &greeting),
             tokio::time::Instant::now().into_std(),
         );
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
@@ -63,18 +77,12 @@ impl NewSession {
             framing,
             max_payload,
             headers,
-            route: gateway.index,
-            meter: gateway.meter.clone(),
-            span: tracing::debug_span!("session", number, route = gateway.index),
-            tracker: gateway.tracker.clone(),
+            route: route.index,
+            meter: route.meter.clone(),
+            span: tracing::debug_span!("session", number, route = route.index),
+            tracker: route.tracker.clone(),
         };
-        Self {
-            gateway: Arc::clone(gateway),
-            session,
-            info,
-            headers: opened.headers,
-            subprotocol: opened.subprotocol,
-        }
+        Self { route, dialect, session, info, headers: opened.headers, subprotocol: opened.subprotocol }
     }
 
     pub(super) async fn answer_poll(
@@ -83,12 +91,12 @@ impl NewSession {
         admission: Admission,
         asker: Asker,
     ) -> Response {
-        let bridge = self.gateway.registry.begin(self.session, self.info, link, Front::Polling, admission);
+        let bridge = self.route.registry.begin(self.session, self.info, link, Front::Polling, admission);
         let Ok(parked) = bridge.poll() else {
-            return polling::refuse(self.gateway.dialect, &Reject::UnknownSid);
+            return polling::refuse(self.dialect, &Reject::UnknownSid);
         };
         drop(bridge);
-        let mut response = AnswerPoll::new(parked, asker, self.gateway.dialect).await;
+        let mut response = AnswerPoll::new(parked, asker, self.dialect).await;
         let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
         for (name, value) in &self.headers {
             if !own.contains(name) || name == SET_COOKIE {
@@ -106,7 +114,7 @@ impl NewSession {
     ) -> Response {
         let mut response = match websocket::accept(&head.method, &head.headers, self.subprotocol) {
             Ok(response) => response,
-            Err(reject) => return polling::respond(self.gateway.dialect.reply(&reject, Road::WebSocket)),
+            Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
         };
         for (name, value) in &self.headers {
             if name != SEC_WEBSOCKET_PROTOCOL {
@@ -115,13 +123,13 @@ impl NewSession {
         }
         let framed = websocket::framed(
             take_upgrade(&mut head),
-            self.gateway.dialect,
+            self.dialect,
             self.info.framing,
             self.info.max_payload,
             self.info.meter.clone(),
         );
-        let (session, info, registry) = (self.session, self.info, self.gateway.registry.clone());
-        self.gateway.tracker.spawn(async move {
+        let (session, info, registry) = (self.session, self.info, self.route.registry.clone());
+        self.route.tracker.spawn(async move {
             // A client that is gone by now takes the link with it.
             if let Some(socket) = framed.await {
                 registry.begin(session, info, link, Front::WebSocket(socket), admission);

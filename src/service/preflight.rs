@@ -3,46 +3,43 @@
 use http::request::Parts;
 
 use super::cors::{CorsLayer, FromBackend, is_preflight};
-use super::gateway::Gateway;
-use super::handshake::{explain, origin_allowed, unavailable};
+use super::handshake::Handshake;
 use super::refusals::Reason;
-use super::settings::Route;
+use super::replies::unavailable;
 use super::{Client, Response};
 use crate::dialect::{Reject, Road};
 use crate::framing::Framing;
 use crate::packet::Transport;
 use crate::transport::polling;
 
-impl Gateway {
-    /// The backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is worth
-    /// more than the dialect's own answer: what is no preflight only a CORS middleware accepts.
-    ///
-    /// The backend knows no session by the sid in it: it is asked without one, as before a session's first request. A
-    /// draining proxy asks as well, since its sessions' clients still come for what is left.
-    pub(super) async fn preflight(
-        &self,
-        head: &Parts,
-        client: Client,
-        route: &Route,
-        cors: &CorsLayer,
-    ) -> Option<Response> {
-        let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();
-        let framing = Framing::new(self.handshake.upstream.versions().newest());
-        let request = self.handshake.request(self.dialect, head, client, Transport::Polling, framing, route);
-        let asking = self.handshake.upstream.ask(request, head.method.clone())?;
-        if !origin_allowed(&head.headers, &route.allowed_origins) {
-            self.refusals.note_origin(&head.headers);
-            return Some(polling::refuse(self.dialect, &Reject::Forbidden(None))).filter(worth);
-        }
-        let Some(_place) = cors.admit_preflight() else {
-            self.refusals.note(Reason::Preflights);
-            return Some(unavailable("too many preflights at once\n"));
-        };
-        let mut response = match asking.await {
-            Ok(reply) => polling::respond(reply),
-            Err(error) => return Some(explain(self, error, Road::Http).1).filter(worth),
-        };
-        response.extensions_mut().insert(FromBackend::Other);
-        Some(response).filter(worth)
+/// The backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is worth
+/// more than the dialect's own answer: what is no preflight only a CORS middleware accepts.
+///
+/// The backend knows no session by the sid in it: it is asked without one, as before a session's first request. A
+/// draining proxy asks as well, since its sessions' clients still come for what is left.
+pub(super) async fn ask(
+    handshake: &Handshake<'_>,
+    head: &Parts,
+    client: Client,
+    cors: &CorsLayer,
+) -> Option<Response> {
+    let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();
+    let Handshake { dialect, route, .. } = *handshake;
+    let framing = Framing::new(route.upstream.versions().newest());
+    let request = handshake.request(head, client, Transport::Polling, framing);
+    let asking = route.upstream.ask(request, head.method.clone())?;
+    if !route.allows_origin(&head.headers) {
+        route.refusals.note_origin(&head.headers);
+        return Some(polling::refuse(dialect, &Reject::Forbidden(None))).filter(worth);
     }
+    let Some(_place) = cors.admit_preflight() else {
+        route.refusals.note(Reason::Preflights);
+        return Some(unavailable("too many preflights at once\n"));
+    };
+    let mut response = match asking.await {
+        Ok(reply) => polling::respond(reply),
+        Err(error) => return Some(handshake.explain(error, Road::Http).1).filter(worth),
+    };
+    response.extensions_mut().insert(FromBackend::Other);
+    Some(response).filter(worth)
 }

@@ -73,9 +73,6 @@ impl Router {
     }
 }
 
-/// What the client of such a path is answered.
-pub(super) const OUT_OF_ROUTE: &str = "the path leads out of its route\n";
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

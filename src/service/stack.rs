@@ -11,13 +11,12 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
 
-use super::cors::CorsLayer;
 use super::demux::Demux;
 use super::forward::{Forward, is_client_file, refuse_connect};
 use super::gateway::Gateway;
-use super::handshake::plain;
 use super::refusals::{Reason, Refusals};
-use super::router::{OUT_OF_ROUTE, Router};
+use super::replies::{OUT_OF_ROUTE, plain};
+use super::router::Router;
 use super::serving::Serving;
 use super::settings::Route;
 use super::target;
@@ -49,7 +48,6 @@ pub struct Shared {
 #[derive(Debug)]
 struct Served {
     route: Arc<Route>,
-    cors: Arc<CorsLayer>,
     handler: Handler,
 }
 
@@ -74,11 +72,7 @@ impl Shared {
     /// is still answered whose client has ended its side.
     pub fn new(routes: Vec<(Arc<Route>, Handler)>, half_close_timeout: Duration, via: Arc<Via>) -> Self {
         let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
-        let routes = routes.into_iter().map(|(route, handler)| {
-            let old = matches!(&handler, Handler::Gateway { gateway, .. } if gateway.handshake.leads_to_old_server());
-            let cors = Arc::new(CorsLayer::new(&route.cors, old, route.response_headers.clone()));
-            Served { route, cors, handler }
-        });
+        let routes = routes.into_iter().map(|(route, handler)| Served { route, handler });
         let refusals = Refusals::without_route();
         Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout, via, refusals }
     }
@@ -133,7 +127,7 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
         let served = found.and_then(|index| self.shared.routes.get(index));
-        let Some(Served { route, cors, handler }) = served else {
+        let Some(Served { route, handler }) = served else {
             self.shared.refusals.note(Reason::NoRoute);
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
@@ -141,27 +135,27 @@ impl Service<Request<Incoming>> for Stack {
         patience.set(route.session.stall_timeout);
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
         patience.set_half_close(grace);
-        let (client, route) = (self.connection.client, Arc::clone(route));
         let heads = &self.connection.heads;
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
                 self.shared.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.take_request()));
-                let served = Arc::clone(files).serve(head, body, self.connection.clone(), route);
+                let served = Arc::clone(files).serve(head, body, self.connection.clone(), Arc::clone(route));
                 return Serving::other(served.map(Ok));
             }
             Handler::Gateway { gateway, .. } => gateway,
             Handler::Demux(demux) => {
-                return Serving::done(Arc::clone(demux).serve(head, client, route));
+                return Serving::done(Arc::clone(demux).serve(head, self.connection.client));
             }
             Handler::Forward(forward) => {
                 self.shared.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.take_request()));
-                let served = Arc::clone(forward).serve(head, body, self.connection.clone(), route);
+                let served =
+                    Arc::clone(forward).serve(head, body, self.connection.clone(), Arc::clone(route));
                 return Serving::other(served.map(Ok));
             }
         };
-        gateway.serve(head, body, &self.connection, &route, cors)
+        gateway.serve(head, body, &self.connection)
     }
 }
 

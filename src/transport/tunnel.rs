@@ -1,5 +1,6 @@
 //! Two upgraded connections as one: bytes cross as they come, whatever they mean.
 
+use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional_with_sizes;
@@ -25,6 +26,14 @@ pub async fn run(client: OnUpgrade, backend: OnUpgrade, meter: Meter) {
             tracing::debug!(error = %Chain(&error), "a tunnel broke");
         }
     }
+}
+
+/// The connection behind a request, for the moment when it becomes something else. What else was noted about the request
+/// goes with it.
+pub fn take_upgrade(head: &mut Parts) -> OnUpgrade {
+    let mut request = http::Request::new(());
+    std::mem::swap(request.extensions_mut(), &mut head.extensions);
+    hyper::upgrade::on(&mut request)
 }
 
 /// For each direction, as long as the tunnel lives.

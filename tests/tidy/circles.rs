@@ -6,14 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::{Import, Named, Path, named};
-use crate::tree::{folder_of, is_test, module_of};
+use crate::tree::{is_test, module_of};
 
-/// Reports each circle that is not known.
+/// Reports each circle.
 pub(crate) fn circle_faults(files: &[(String, String)]) -> Vec<String> {
-    let is_known =
-        |circle: &Vec<String>| LEFT.iter().any(|folder| circle.iter().all(|file| folder_of(file) == *folder));
     let shown = |circle: Vec<String>| format!("a circle: {}", circle.join(", "));
-    circles(files).into_iter().filter(|circle| !is_known(circle)).map(shown).collect()
+    circles(files).into_iter().map(shown).collect()
 }
 
 /// The circles among files with their texts: each a group of files of which every one reaches every other.
@@ -105,9 +103,6 @@ fn reached_from(room: usize, arrows: &[BTreeSet<usize>]) -> BTreeSet<usize> {
 
 /// A name that is handed on more often than this is handed round in a circle.
 const HOPS_MAX: usize = 8;
-
-/// Folders in which a circle is still to be cut.
-const LEFT: [&str; 1] = ["service"];
 
 mod tests {
     use super::*;

@@ -1,0 +1,88 @@
+//! The proxy's own short answers: where no dialect has a word, or the backend was not reached.
+
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+
+use super::Response;
+use crate::meter::Outcome;
+use crate::transport::Body;
+use crate::upstream::OpenError;
+
+/// A short answer of the proxy's own.
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// The answer where the proxy takes no more for the moment, and says when to come back.
+pub(super) fn unavailable(text: &'static str) -> Response {
+    let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+    response
+}
+
+/// What a client hears of a backend that was not reached, or did not understand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unreached {
+    /// What is counted, where a session was to begin.
+    pub(super) outcome: Outcome,
+    /// The answer's status.
+    pub(super) status: StatusCode,
+    /// The answer's text.
+    pub(super) text: &'static str,
+}
+
+impl Unreached {
+    /// Explains an error. A refusal has words of its own; these are for requests that they do not answer.
+    pub(super) const fn new(error: &OpenError) -> Self {
+        let (outcome, status, text) = match error {
+            OpenError::Down(_) => (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream is down\n"),
+            OpenError::Slow(_) => (Outcome::Slow, StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n"),
+            OpenError::Refused(_) => (Outcome::Refused, StatusCode::BAD_GATEWAY, "the upstream refused\n"),
+            OpenError::Protocol(_) => {
+                (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
+            }
+            OpenError::HeaderTooLarge => (Outcome::Down, StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE),
+            OpenError::NoDescriptor(_) => (Outcome::Full, StatusCode::SERVICE_UNAVAILABLE, NO_DESCRIPTOR),
+            OpenError::NoRandomness(_) => {
+                (Outcome::Failed, StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n")
+            }
+        };
+        Self { outcome, status, text }
+    }
+
+    /// The answer. Where this process can open no connection, it gives its own back.
+    pub(super) fn response(self) -> Response {
+        if self.status != StatusCode::SERVICE_UNAVAILABLE {
+            return plain(self.status, self.text);
+        }
+        let mut response = unavailable(self.text);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+const HEADER_TOO_LARGE: &str = "the upstream's response header is larger than 64 KiB or 500 lines\n";
+const NO_DESCRIPTOR: &str = "this proxy has no file descriptor left\n";
+/// What the client of a path is answered whose dot segments lead out of its route.
+pub(super) const OUT_OF_ROUTE: &str = "the path leads out of its route\n";
+/// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_system_without_randomness_is_not_blamed_on_the_upstream() {
+        let unreached = Unreached::new(&OpenError::NoRandomness(getrandom::Error::UNSUPPORTED));
+        assert_eq!(unreached.outcome, Outcome::Failed);
+        let response = unreached.response();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "no randomness\n");
+    }
+}

@@ -1,0 +1,111 @@
+//! One route with sessions, as data: what each of them needs, however it begins.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::ORIGIN;
+use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::headers::Onward;
+use super::refusals::{Reason, Refusals};
+use super::replies::unavailable;
+use super::settings::Route;
+use super::via::Via;
+use super::{Client, Response};
+use crate::bridge::{Admission, Registry};
+use crate::framing::Versions;
+use crate::meter::{Meter, Outcome};
+use crate::sid::Sid;
+use crate::upstream::{OpenError, Protocol, Upstream};
+
+/// A route, and what its sessions are made with.
+#[derive(Clone, Debug)]
+pub struct SessionRoute {
+    /// Which route it is, in the order of the configuration.
+    pub index: usize,
+    /// What the configuration says of it.
+    pub settings: Arc<Route>,
+    /// Where its sessions lead.
+    pub upstream: Arc<dyn Upstream>,
+    /// The largest message of the backend's, in payload bytes on the wire.
+    pub message_max: usize,
+    /// Proxies in front whose word about the client is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// What this process calls itself.
+    pub via: Arc<Via>,
+    /// Cancelled when no session may begin any more.
+    pub draining: CancellationToken,
+    /// Where its sessions are found.
+    pub registry: Registry,
+    /// The tracker of its sessions' tasks.
+    pub tracker: TaskTracker,
+    /// Where it counts.
+    pub meter: Meter,
+    /// What the log says of requests that it refuses.
+    pub refusals: Arc<Refusals>,
+}
+
+/// Why no session may begin now.
+pub(super) enum Unavailable {
+    /// The page's origin is not among those that may connect.
+    Forbidden,
+    /// The proxy takes no more, and says when to come back.
+    Busy(Outcome, Box<Response>),
+}
+
+impl SessionRoute {
+    /// A place for one more session.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admission, Unavailable> {
+        let busy = |reason, outcome, text| {
+            self.refusals.note(reason);
+            Unavailable::Busy(outcome, Box::new(unavailable(text)))
+        };
+        if !self.allows_origin(headers) {
+            self.refusals.note_origin(headers);
+            return Err(Unavailable::Forbidden);
+        }
+        if self.draining.is_cancelled() {
+            return Err(busy(Reason::Draining, Outcome::Draining, "the proxy is stopping\n"));
+        }
+        self.registry.admit().ok_or_else(|| busy(Reason::Full, Outcome::Full, "the proxy is full\n"))
+    }
+
+    /// Whether a browser's page may connect. A request without `Origin` comes from no page.
+    pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        let Some(origin) = headers.get(ORIGIN) else { return true };
+        let allowed = &self.settings.allowed_origins;
+        allowed.is_empty()
+            || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
+    }
+
+    /// Whether the backend is a server of Engine.IO 3, which has its own ways with browsers.
+    pub(super) fn leads_to_old_server(&self) -> bool {
+        let old = Versions { v3: true, v4: false };
+        self.upstream.protocol() == Protocol::EngineIo && self.upstream.versions() == old
+    }
+
+    /// What the backend is told besides.
+    pub(super) fn onward(&self, client: Client) -> Onward<'_> {
+        let via = self.settings.via.then_some(&*self.via);
+        Onward { client, trusted: &self.trusted_proxies, via, rules: &self.settings.request_headers }
+    }
+}
+
+/// An id that nobody can guess. Made before the backend is asked, so that no session begins there without one.
+pub(super) fn fresh_sid() -> Result<Sid, OpenError> {
+    let mut random = [0; 15];
+    getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
+    Ok(Sid::from_random(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_ids_are_alike() {
+        assert_ne!(fresh_sid().unwrap(), fresh_sid().unwrap());
+    }
+}

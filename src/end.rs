@@ -61,7 +61,9 @@ impl End {
     /// What the backend is told (RFC 6455, section 7.4.1).
     pub fn closing(self) -> Closing {
         match self {
-            Self::ClientClosed | Self::UpstreamClosed => Closing::new(1000, ""),
+            // Of a client's Close frame the backend is told what that says.
+            Self::ClientClosed => Closing { by_packet: true, ..Closing::new(1000, "") },
+            Self::UpstreamClosed => Closing::new(1000, ""),
             Self::ClientGone => Closing::new(1001, "client gone"),
             Self::PingTimeout => Closing::new(1001, "ping timeout"),
             Self::ParseError => Closing::new(1002, "parse error"),

@@ -18,6 +18,7 @@ const CLOSE: u8 = 8;
 const TRANSPORT: u8 = 9;
 const DRAIN: u8 = 10;
 const SYNC: u8 = 11;
+const CLOSE_BY_PACKET: u8 = 12;
 
 /// Writes a frame.
 pub(super) fn encode(frame: &Frame) -> Vec<u8> {
@@ -46,8 +47,8 @@ pub(super) fn encode(frame: &Frame) -> Vec<u8> {
                 }
             }
         }
-        Frame::Close(id, seq, Closing { code, reason, .. }) => {
-            head(&mut out, CLOSE, *id);
+        Frame::Close(id, seq, Closing { code, reason, by_packet }) => {
+            head(&mut out, if *by_packet { CLOSE_BY_PACKET } else { CLOSE }, *id);
             put(&mut out, *seq);
             put(&mut out, code.unwrap_or(json::NO_CODE).into());
             out.extend_from_slice(reason.as_bytes());
@@ -109,9 +110,9 @@ pub(super) fn decode(mut frame: Bytes) -> Result<Frame, Malformed> {
             let (id, seq) = (id(&mut frame)?, number(&mut frame)?);
             Frame::Message(id, seq, Message::Binary(frame))
         }
-        CLOSE => {
+        CLOSE | CLOSE_BY_PACKET => {
             let (id, seq, code) = (id(&mut frame)?, number(&mut frame)?, number(&mut frame)?);
-            Frame::Close(id, seq, json::closing(code, text(frame)?)?)
+            Frame::Close(id, seq, json::closing(code, text(frame)?, verb == CLOSE_BY_PACKET)?)
         }
         ACKS => {
             let mut acks = Vec::new();

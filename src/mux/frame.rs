@@ -74,6 +74,8 @@ pub struct Hello {
     pub resume_ms: u64,
     /// Whether the backend can take up where a break ended.
     pub resume: bool,
+    /// Whether its sender knows ends that were meant: those behind a close packet.
+    pub close_packets: bool,
 }
 
 impl Hello {

@@ -62,6 +62,7 @@ impl Line {
         };
         self.terms.credit = hello.credit > 0 && self.hello.credit > 0;
         self.terms.granted = hello.credit;
+        self.terms.close_packets = hello.close_packets;
         let resumes = match self.side() {
             Side::Proxy => hello.resume && self.hello.resume_ms > 0,
             Side::Backend => self.hello.resume && hello.resume_ms > 0,

@@ -29,7 +29,12 @@ pub(super) fn encode(frame: &Frame) -> String {
             json!(["a", list]).to_string()
         }
         Frame::Close(id, seq, closing) => {
-            json!(["x", name(*id), seq, closing.code.unwrap_or(NO_CODE), closing.reason.as_str()]).to_string()
+            let code = closing.code.unwrap_or(NO_CODE);
+            let mut frame = json!(["x", name(*id), seq, code, closing.reason.as_str()]);
+            if let (true, Value::Array(elements)) = (closing.by_packet, &mut frame) {
+                elements.push(json!(true));
+            }
+            frame.to_string()
         }
         Frame::Sync { epoch, sessions, more } => {
             let seq = |held: &Held| held.seq.map_or_else(|| json!(-1), |seq| json!(seq));
@@ -97,14 +102,15 @@ fn close(id: Id, rest: &[Value]) -> Result<Frame, Malformed> {
     let seq = parts::number(rest.first())?;
     let code = parts::number(rest.get(1))?;
     let reason = rest.get(2).and_then(Value::as_str).ok_or(Malformed("x: no reason"))?;
-    Ok(Frame::Close(id, seq, closing(code, Text::from(reason))?))
+    let by_packet = rest.get(3) == Some(&Value::Bool(true));
+    Ok(Frame::Close(id, seq, closing(code, Text::from(reason), by_packet)?))
 }
 
 /// A close code and its reason.
-pub(super) fn closing(code: u64, reason: Text) -> Result<Closing, Malformed> {
+pub(super) fn closing(code: u64, reason: Text, by_packet: bool) -> Result<Closing, Malformed> {
     let code = u16::try_from(code).ok().filter(|code| (1000..5000).contains(code));
     let code = code.ok_or(Malformed("x: a code is from 1000 to 4999"))?;
-    Ok(Closing { code: Some(code).filter(|&code| code != NO_CODE), reason, by_packet: false })
+    Ok(Closing { code: Some(code).filter(|&code| code != NO_CODE), reason, by_packet })
 }
 
 fn sync(elements: &[Value]) -> Result<Frame, Malformed> {

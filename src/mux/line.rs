@@ -80,7 +80,8 @@ pub enum Notice {
 impl Line {
     /// A new epoch; `hello` is what this side says on every connection.
     pub fn new(side: Side, hello: Hello) -> Self {
-        let terms = Terms { window: hello.credit, credit: false, granted: 0, keeps: false };
+        let window = hello.credit;
+        let terms = Terms { window, credit: false, granted: 0, keeps: false, close_packets: false };
         Self {
             side,
             hello,

@@ -46,6 +46,9 @@ fn hello_object(hello: &Hello) -> Value {
     if let Some(max_message) = hello.max_message {
         object.insert("max_message".to_owned(), json!(max_message));
     }
+    if hello.close_packets {
+        object.insert("close_packets".to_owned(), json!(true));
+    }
     Value::Object(object)
 }
 
@@ -96,17 +99,18 @@ pub(super) fn hello(elements: &[Value]) -> Result<Frame, Malformed> {
     if number_of(object, "v")? != Some(VERSION) {
         return Err(Malformed("another version of the protocol"));
     }
-    let resume = match object.get("resume") {
-        None => false,
-        Some(Value::Bool(resume)) => *resume,
-        Some(_) => return Err(Malformed("hello: resume is true or false")),
+    let flag = |name, fault| match object.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => Err(Malformed(fault)),
     };
     Ok(Frame::Hello(Hello {
         epoch: text_of(object, "epoch")?.unwrap_or_default(),
         credit: number_of(object, "credit")?.unwrap_or_default(),
         max_message: number_of(object, "max_message")?,
         resume_ms: number_of(object, "resume_ms")?.unwrap_or_default(),
-        resume,
+        resume: flag("resume", "hello: resume is true or false")?,
+        close_packets: flag("close_packets", "hello: close_packets is true or false")?,
     }))
 }
 

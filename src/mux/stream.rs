@@ -16,6 +16,8 @@ pub(super) struct Terms {
     pub(super) granted: u64,
     /// Whether what was sent is kept until it is acknowledged.
     pub(super) keeps: bool,
+    /// Whether the other side knows close packets.
+    pub(super) close_packets: bool,
 }
 
 /// How far a session's beginning is.
@@ -193,7 +195,8 @@ impl Stream {
         }
         let closing = self.closing.as_ref().filter(|_| !self.close_written)?;
         self.close_written = true;
-        Some(Frame::Close(id, self.outgoing.next - 1, closing.clone()))
+        let by_packet = closing.by_packet && terms.close_packets;
+        Some(Frame::Close(id, self.outgoing.next - 1, Closing { by_packet, ..closing.clone() }))
     }
 
     /// A message came. What is wrong with it, if anybody here still wants one.

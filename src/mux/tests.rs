@@ -22,12 +22,13 @@ fn proxy(credit: u64) -> Line {
         max_message: Some(10_000),
         resume_ms: 30_000,
         resume: false,
+        close_packets: true,
     };
     Line::new(Side::Proxy, hello)
 }
 
 fn backend(credit: u64, resume: bool) -> Line {
-    Line::new(Side::Backend, Hello { credit, resume, ..Hello::default() })
+    Line::new(Side::Backend, Hello { credit, resume, close_packets: true, ..Hello::default() })
 }
 
 fn opening() -> Open {

@@ -155,6 +155,7 @@ impl Demux {
             max_message: Some(self.route.message_max as u64),
             resume_ms: 0,
             resume: true,
+            close_packets: true,
         }
     }
 }

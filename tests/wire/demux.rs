@@ -209,3 +209,25 @@ fn a_proxy_that_reads_no_answers_is_not_heard_on_and_on() {
         assert!(grown < 24 << 20, "{grown} bytes wait for a proxy that reads nothing: {what}");
     }
 }
+
+#[test]
+fn a_close_packet_crosses_to_a_proxy_that_knows_it() {
+    let Some(world) = world(Setup::new()) else { return };
+    for knows in [true, false] {
+        let mut edge = Edge::dial(&world);
+        let mut hello = hello(&format!("epoch {knows}"));
+        if knows {
+            hello[1]["close_packets"] = json!(true);
+        }
+        edge.say(&hello);
+        assert_eq!(edge.hear()[1]["close_packets"], json!(true));
+        let mut open = open("s1");
+        open[2]["dialect"] = json!("engine.io");
+        edge.say(&open);
+        assert_eq!(edge.hear()[0], "ok");
+        let peer = world.accept();
+        peer.line().send_frame(&Frame::new(Op::TEXT, "1"));
+        let known = json!(["x", "s1", 0, 1005, "", true]);
+        assert_eq!(edge.hear(), if knows { known } else { json!(["x", "s1", 0, 1005, ""]) });
+    }
+}

@@ -294,3 +294,34 @@ fn session_quietly(proxy: &mut Line, backend: &mut Line) {
         proxy.handle(frame).expect("sound");
     }
 }
+
+#[test]
+fn an_end_that_was_meant_is_told_to_those_who_know_that_word() {
+    let goodbye = Closing { by_packet: true, ..Closing::new(1000, "") };
+    for profile in [Profile::Json, Profile::Binary] {
+        for (from, knows) in
+            [(Side::Proxy, true), (Side::Backend, true), (Side::Proxy, false), (Side::Backend, false)]
+        {
+            let (mut proxy, mut backend) = (proxy(100), backend(100, false));
+            proxy.hello.close_packets = knows;
+            backend.hello.close_packets = knows;
+            meet(&mut proxy, &mut backend);
+            let id = session(&mut proxy, &mut backend);
+            let ends = [&mut proxy, &mut backend];
+            let [ours, theirs] = if from == Side::Proxy {
+                ends
+            } else {
+                let [proxy, backend] = ends;
+                [backend, proxy]
+            };
+            ours.close(id, goodbye.clone());
+            while let Some(frame) = ours.poll() {
+                theirs
+                    .handle(profile.decode(profile.encode(&frame)).expect("it can be read"))
+                    .expect("sound");
+            }
+            let heard = Closing { by_packet: knows, ..goodbye.clone() };
+            assert_eq!(taken(theirs, id), [Notice::Closed(heard)], "{profile:?} from {from:?}");
+        }
+    }
+}

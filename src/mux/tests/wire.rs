@@ -95,8 +95,9 @@ fn frame() -> impl Strategy<Value = Frame> {
         any::<String>().prop_map(Message::text),
         any::<Vec<u8>>().prop_map(|bytes| Message::Binary(bytes.into())),
     ];
-    let closing = (prop::option::of(prop_oneof![1000..1005u16, 1006..5000u16]), any::<String>())
-        .prop_map(|(code, reason)| Closing { code, reason: Text::from(reason), by_packet: false });
+    let closing =
+        (prop::option::of(prop_oneof![1000..1005u16, 1006..5000u16]), any::<String>(), any::<bool>())
+            .prop_map(|(code, reason, by_packet)| Closing { code, reason: Text::from(reason), by_packet });
     let ack = (id(), number(), number()).prop_map(|(id, seq, limit)| Ack { id, seq, limit });
     let held = (id(), prop::option::of(0..1u64 << 52), number()).prop_map(|(id, seq, limit)| Held {
         id,

@@ -351,6 +351,7 @@ fn fresh(settings: &Settings) -> Trunk {
         max_message: Some(settings.max_message as u64),
         resume_ms: u64::try_from(resume_ms).unwrap_or(u64::MAX),
         resume: false,
+        close_packets: true,
     };
     Trunk::new(Side::Proxy, hello)
 }

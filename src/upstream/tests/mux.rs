@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::*;
+use crate::end::End;
 
 /// Takes a shared connection and P's hello, and answers with this.
 async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
@@ -83,4 +84,23 @@ async fn a_backend_that_resumes_no_more_ends_the_sessions_and_is_asked_for_new_o
     assert_eq!(next_closing(&mut *link).await.code, Some(1002));
     let mut last = within(accept_mux(&listener, &json!({"v": 1}))).await;
     front.open_with(let_in(&mut last)).await;
+}
+
+#[tokio::test]
+async fn a_close_packet_crosses_a_shared_connection_both_ways() {
+    for knows in [true, false] {
+        let (listener, settings) = listen(Kind::Mux).await;
+        let front = Front::new(&settings);
+        let mut backend = within(accept_mux(&listener, &json!({"v": 1, "close_packets": knows}))).await;
+        let (_, mut link, id) = front.open_with(let_in(&mut backend)).await;
+        say(&mut backend, &json!(["x", id, 0, 1005, "", true])).await;
+        assert_eq!(next_closing(&mut *link).await, Closing { by_packet: true, ..Closing::default() });
+        drop(link);
+        assert_eq!(hear(&mut backend).await[0], "x", "it is answered");
+        let (_, mut link, id) = front.open_with(let_in(&mut backend)).await;
+        let goodbye = End::ClientClosed.closing();
+        within(poll_fn(|cx| link.poll_close(cx, &goodbye))).await;
+        let told = if knows { json!(["x", id, 0, 1000, "", true]) } else { json!(["x", id, 0, 1000, ""]) };
+        assert_eq!(hear(&mut backend).await, told);
+    }
 }

@@ -6,7 +6,7 @@ import { serve } from './wire.mjs';
 const STOP_S = 5;
 
 const everyone = new Set();
-const counts = { sockets: 0, sockets_ever: 0, sessions: 0, sessions_ever: 0 };
+const counts = { sockets: 0, sockets_ever: 0, sessions: 0, sessions_ever: 0, close_packets: 0 };
 const count = (what, change) => {
   counts[what] += change;
   if (change > 0) counts[`${what}_ever`] += change;
@@ -33,14 +33,17 @@ const app = {
     if (typeof data !== 'string') return session.send(data);
     const [, code, reason] = /^close:(\d{4}):(.*)$/s.exec(data) ?? [];
     if (code) return session.close(Number(code), reason);
+    if (data === 'close packet') return session.close(1005, '', true);
     const [, times, size] = /^flood:(\d+):(\d+)$/.exec(data) ?? [];
     if (!times) for (const each of data.startsWith('all:') ? everyone : [session]) each.send(data);
     for (let i = 1; i <= times; i++) session.send(`${i}`.padEnd(size, '.'));
   },
 
-  closed(session) {
+  /** `byPacket` where the client said goodbye by a packet of its protocol. */
+  closed(session, byPacket) {
     everyone.delete(session);
     count('sessions', -1);
+    if (byPacket) counts.close_packets += 1;
   },
 };
 

@@ -12,7 +12,7 @@ import wire
 STOP_S = 5
 
 everyone = set()
-counts = {"sockets": 0, "sockets_ever": 0, "sessions": 0, "sessions_ever": 0}
+counts = {"sockets": 0, "sockets_ever": 0, "sessions": 0, "sessions_ever": 0, "close_packets": 0}
 
 
 def count(what, change):
@@ -45,6 +45,9 @@ def message(session, data):
         if asked := re.fullmatch(r"close:(\d{4}):(.*)", data, re.DOTALL):
             session.close(int(asked[1]), asked[2])
             return
+        if data == "close packet":
+            session.close(1005, "", True)
+            return
         if asked := re.fullmatch(r"flood:(\d+):(\d+)", data):
             for i in range(int(asked[1])):
                 session.send(str(i + 1).ljust(int(asked[2]), "."))
@@ -54,9 +57,11 @@ def message(session, data):
         each.send(data)
 
 
-def closed(session):
+def closed(session, by_packet):
+    """`by_packet` where the client said goodbye by a packet of its protocol."""
     everyone.discard(session)
     count("sessions", -1)
+    counts["close_packets"] += by_packet
 
 
 def start(connection):

@@ -2,7 +2,7 @@
 // application is in echo.mjs.
 
 import { start } from './echo.mjs';
-import { Fault, message } from './wire.mjs';
+import { Fault, goodbye, message } from './wire.mjs';
 
 const CREDIT = 262_144;
 const NEWS_MS = 10;
@@ -43,8 +43,8 @@ class Session {
   }
 
   /** Closes behind all that was sent. */
-  close(code, reason) {
-    this.ending ??= [code, reason];
+  close(...ending) {
+    this.ending ??= ending;
     this.pump();
   }
 
@@ -66,7 +66,7 @@ class Session {
     }
     if (this.ending && !this.left && !this.waiting.length) {
       this.left = true;
-      this.epoch.write('x', this.id, this.sent, ...this.ending);
+      this.epoch.write('x', this.id, this.sent, ...goodbye(this.epoch.hello, ...this.ending));
     }
     if (this.granted < this.taken + CREDIT) this.epoch.note(this);
   }
@@ -148,9 +148,9 @@ class Epoch {
     return this.sessions.get(id);
   }
 
-  forget(session) {
+  forget(session, byPacket = false) {
     this.sessions.delete(session.id);
-    if (session.answer) this.app.closed(session);
+    if (session.answer) this.app.closed(session, byPacket);
   }
 
   /** All that P's list lacks has ended. The rest goes on, once P has ours. */
@@ -194,7 +194,7 @@ function connection(ws, app) {
       epoch = known ?? new Epoch(app, hello);
       epochs.set(name, epoch);
       epoch.attach(ws, hello);
-      ws.send(JSON.stringify(['hello', { v: 1, credit: CREDIT, resume: credit > 0 }]));
+      ws.send(JSON.stringify(['hello', { v: 1, credit: CREDIT, resume: credit > 0, close_packets: true }]));
       if (!known) epoch.live = ws;
     },
     sync(name, list, more) {
@@ -225,12 +225,12 @@ function connection(ws, app) {
         epoch.sessions.get(id)?.pump();
       }
     },
-    x(id, seq, code) {
+    x(id, seq, code, reason, byPacket) {
       const session = epoch.sessions.get(id);
       if (!session) return;
       if (seq > session.got) throw new Fault('an x for messages that never came');
       if (!session.left) epoch.write('x', id, session.sent, code, '');
-      epoch.forget(session);
+      epoch.forget(session, byPacket === true);
     },
     transport: (id) => epoch.find(id),
     drain() {},

@@ -8,7 +8,7 @@ import collections
 import math
 
 import echo
-from wire import Fault, message
+from wire import Fault, goodbye, message
 
 CREDIT = 262_144
 NEWS_S = 0.01
@@ -44,9 +44,9 @@ class Session:
         self.bytes += size_of(data)
         self.pump()
 
-    def close(self, code, reason):
+    def close(self, *ending):
         """Closes behind all that was sent."""
-        self.ending = self.ending or (code, reason)
+        self.ending = self.ending or ending
         self.pump()
 
     def abort(self, code, reason):
@@ -66,7 +66,7 @@ class Session:
                 self.acknowledge(self.sent, self.limit)
         if self.ending and not self.left and not self.waiting:
             self.left = True
-            self.epoch.write("x", self.id, self.sent, *self.ending)
+            self.epoch.write("x", self.id, self.sent, *goodbye(self.epoch.hello, *self.ending))
         if self.granted < self.taken + CREDIT:
             self.epoch.note(self)
 
@@ -130,7 +130,7 @@ class Epoch:
             self.timer.cancel()
         if self.wire:
             self.wire.close(1001, "replaced")
-        self.wire, self.live = wire, None
+        self.wire, self.live, self.hello = wire, None, hello
         self.credit, self.max_message = hello.get("credit", 0), hello["max_message"]
         self.resume_ms = hello.get("resume_ms", 0) if self.credit else 0
 
@@ -156,10 +156,10 @@ class Epoch:
             self.write("x", id, 0, 1001, "unknown session")
         return self.sessions.get(id)
 
-    def forget(self, session):
+    def forget(self, session, by_packet=False):
         del self.sessions[session.id]
         if session.answer is not None:
-            self.app.closed(session)
+            self.app.closed(session, by_packet)
 
     def open(self, id, request):
         self.sessions[id] = Session(self, id)
@@ -228,7 +228,7 @@ class Connection:
         known = Epoch.all.get(hello["epoch"])
         self.epoch = known or Epoch(hello["epoch"], self.app)
         self.epoch.attach(self.wire, hello)
-        self.wire.write("hello", {"v": 1, "credit": CREDIT, "resume": self.epoch.credit > 0})
+        self.wire.write("hello", {"v": 1, "credit": CREDIT, "resume": self.epoch.credit > 0, "close_packets": True})
         if not known:
             self.epoch.live = self.wire
 
@@ -259,7 +259,7 @@ class Connection:
                 session.acknowledge(seq, limit)
                 session.pump()
 
-    def x(self, id, seq, code, reason, *_):
+    def x(self, id, seq, code, reason, by_packet=False, *_):
         session = self.epoch.sessions.get(id)
         if not session:
             return
@@ -267,7 +267,7 @@ class Connection:
             raise Fault("an x for messages that never came")
         if not session.left:
             self.epoch.write("x", id, session.sent, code, "")
-        self.epoch.forget(session)
+        self.epoch.forget(session, by_packet is True)
 
     def transport(self, id, *_):
         self.epoch.find(id)

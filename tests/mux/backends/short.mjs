@@ -2,15 +2,15 @@
 // application is in echo.mjs.
 
 import { start } from './echo.mjs';
-import { Fault, message } from './wire.mjs';
+import { Fault, goodbye, message } from './wire.mjs';
 
 class Session {
   sent = 0;
   got = 0;
   closed = false;
 
-  constructor(id, write) {
-    Object.assign(this, { id, write });
+  constructor(id, write, hello) {
+    Object.assign(this, { id, write, hello });
   }
 
   send(data) {
@@ -19,10 +19,10 @@ class Session {
     this.write(...message(this.id, this.sent, data));
   }
 
-  close(code, reason) {
+  close(...ending) {
     if (this.closed) return;
     this.closed = true;
-    this.write('x', this.id, this.sent, code, reason);
+    this.write('x', this.id, this.sent, ...goodbye(this.hello, ...ending));
   }
 }
 
@@ -30,20 +30,20 @@ class Session {
 function connection(ws, app) {
   const sessions = new Map();
   const write = (...frame) => ws.send(JSON.stringify(frame));
-  let max;
+  let ours;
 
   const find = (id) => {
     if (!sessions.has(id)) write('x', id, 0, 1001, 'unknown session');
     return sessions.get(id);
   };
-  const forget = (session) => {
+  const forget = (session, byPacket = false) => {
     sessions.delete(session.id);
-    if (session.answer) app.closed(session);
+    if (session.answer) app.closed(session, byPacket);
   };
   const verbs = {
-    hello({ max_message }) {
-      max = max_message;
-      write('hello', { v: 1 });
+    hello(hello) {
+      ours = hello;
+      write('hello', { v: 1, close_packets: true });
     },
     sync() {
       throw new Fault('a sync, but no resume here');
@@ -51,7 +51,7 @@ function connection(ws, app) {
     async open(id, request) {
       const known = sessions.get(id);
       if (known) return known.answer && !known.closed && write('ok', id, known.answer);
-      const session = new Session(id, write);
+      const session = new Session(id, write, ours);
       sessions.set(id, session);
       const { deny, ...answer } = await app.open(request);
       if (sessions.get(id) !== session) return; // P gave up.
@@ -66,16 +66,16 @@ function connection(ws, app) {
       if (!session.answer || seq !== session.got + 1) throw new Fault('a seq out of order');
       session.got = seq;
       if (session.closed) return; // It crossed with our x.
-      if (Buffer.byteLength(data) > max) session.close(1009, 'too large');
+      if (Buffer.byteLength(data) > ours.max_message) session.close(1009, 'too large');
       else app.message(session, data);
     },
     b: (...fields) => verbs.t(...fields),
-    x(id, seq, code) {
+    x(id, seq, code, reason, byPacket) {
       const session = sessions.get(id);
       if (!session) return;
       if (seq > session.got) throw new Fault('an x for messages that never came');
       session.close(code, '');
-      forget(session);
+      forget(session, byPacket === true);
     },
     transport: find,
     a() {},
@@ -83,7 +83,7 @@ function connection(ws, app) {
   };
 
   const take = (verb, fields) => verbs[verb](...fields);
-  const end = () => [...sessions.values()].forEach(forget);
+  const end = () => [...sessions.values()].forEach((session) => forget(session));
   const stop = (seconds) => {
     write('drain', seconds);
     for (const session of sessions.values()) if (session.answer) session.close(1001, 'going away');

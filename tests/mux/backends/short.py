@@ -6,12 +6,12 @@ The frames are in wire.py, the application is in echo.py.
 import asyncio
 
 import echo
-from wire import Fault, message
+from wire import Fault, goodbye, message
 
 
 class Session:
-    def __init__(self, id, write):
-        self.id, self.write = id, write
+    def __init__(self, id, write, hello):
+        self.id, self.write, self.hello = id, write, hello
         self.sent = self.got = 0
         self.answer = None
         self.closed = False
@@ -21,10 +21,10 @@ class Session:
             self.sent += 1
             self.write(*message(self.id, self.sent, data))
 
-    def close(self, code, reason):
+    def close(self, *ending):
         if not self.closed:
             self.closed = True
-            self.write("x", self.id, self.sent, code, reason)
+            self.write("x", self.id, self.sent, *goodbye(self.hello, *ending))
 
 
 class Connection:
@@ -43,14 +43,14 @@ class Connection:
             self.write("x", id, 0, 1001, "unknown session")
         return self.sessions.get(id)
 
-    def forget(self, session):
+    def forget(self, session, by_packet=False):
         del self.sessions[session.id]
         if session.answer is not None:
-            self.app.closed(session)
+            self.app.closed(session, by_packet)
 
     def hello(self, hello, *_):
-        self.max = hello["max_message"]
-        self.write("hello", {"v": 1})
+        self.theirs = hello
+        self.write("hello", {"v": 1, "close_packets": True})
 
     def sync(self, *_):
         raise Fault("a sync, but no resume here")
@@ -60,7 +60,7 @@ class Connection:
             if known.answer is not None and not known.closed:
                 self.write("ok", id, known.answer)
             return
-        self.sessions[id] = Session(id, self.write)
+        self.sessions[id] = Session(id, self.write, self.theirs)
         task = asyncio.create_task(self.admit(self.sessions[id], request))
         self.opening.add(task)
         task.add_done_callback(self.opening.discard)
@@ -86,21 +86,21 @@ class Connection:
         session.got = seq
         if session.closed:
             return  # It crossed with our x.
-        if len(data.encode() if isinstance(data, str) else data) > self.max:
+        if len(data.encode() if isinstance(data, str) else data) > self.theirs["max_message"]:
             session.close(1009, "too large")
         else:
             self.app.message(session, data)
 
     b = t
 
-    def x(self, id, seq, code, reason, *_):
+    def x(self, id, seq, code, reason, by_packet=False, *_):
         session = self.sessions.get(id)
         if not session:
             return
         if seq > session.got:
             raise Fault("an x for messages that never came")
         session.close(code, "")
-        self.forget(session)
+        self.forget(session, by_packet is True)
 
     def transport(self, id, *_):
         self.find(id)

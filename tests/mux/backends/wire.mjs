@@ -56,6 +56,11 @@ export function message(id, seq, data) {
   return ['b', id, seq, data.toString('base64')];
 }
 
+/** The end of an `x`: `byPacket` is for a P that knows it. */
+export function goodbye({ close_packets }, code, reason, byPacket = false) {
+  return byPacket && close_packets === true ? [code, reason, true] : [code, reason];
+}
+
 /** Serves `connection(ws, app)`, which gives `take(verb, fields)`, `end(code)` and `stop(seconds)`. */
 export function serve({ connection, app, port, token }) {
   const stops = new Map();

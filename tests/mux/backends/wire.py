@@ -98,6 +98,11 @@ def message(id, seq, data):
     return "b", id, seq, base64.b64encode(data).decode()
 
 
+def goodbye(hello, code, reason, by_packet=False):
+    """The end of an `x`: `by_packet` is for a P that knows it."""
+    return (code, reason, True) if by_packet and hello.get("close_packets") is True else (code, reason)
+
+
 class Wire:
     """A WebSocket that is written to without waiting, in order."""
 

@@ -74,6 +74,22 @@ export default [
     },
   },
   {
+    name: 'a close packet crosses to a P that knows it, and to no other',
+    async run(t) {
+      for (const knows of [true, false]) {
+        const peer = await t.peer(knows ? { close_packets: true } : {});
+        await peer.open('s1');
+        peer.send('t', 's1', 1, 'close packet');
+        assert.deepEqual(await peer.next('x'), ['x', 's1', 0, 1005, '', ...(knows ? [true] : [])]);
+        peer.send('x', 's1', 1, 1000, '');
+        await peer.open('s2');
+        peer.send('x', 's2', 0, 1000, '', true);
+        await peer.next('x');
+      }
+      assert.equal((await t.stats()).close_packets, 2);
+    },
+  },
+  {
     name: 'texts and binaries come back in order, on each of many sessions',
     async run(t) {
       const peer = await t.peer();

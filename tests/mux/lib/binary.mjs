@@ -1,6 +1,8 @@
 // Reads the binary profile as docs/mux.md has it, into the frame of the JSON profile.
 
-const VERBS = [, 'hello', 'open', 'ok', 'deny', 't', 'b', 'a', 'x', 'transport', 'drain', 'sync'];
+const VERBS = [, 'hello', 'open', 'ok', 'deny', 't', 'b', 'a', 'x', 'transport', 'drain', 'sync', 'x'];
+// The `x` behind a close packet.
+const BY_PACKET = 12;
 
 class Reader {
   constructor(bytes) {
@@ -79,7 +81,8 @@ const FIELDS = {
 /** The frame, as an array. Throws for one that is malformed in itself. */
 export function decode(bytes) {
   const reader = new Reader(bytes);
-  const verb = VERBS[reader.take(1)[0]];
+  const [byte] = reader.take(1);
+  const verb = VERBS[byte];
   if (!verb) throw new Error('an unknown verb');
-  return [verb, ...FIELDS[verb](reader)];
+  return [verb, ...FIELDS[verb](reader), ...(byte === BY_PACKET ? [true] : [])];
 }

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::driver::{Batch, clock_now};
+use super::driver::clock_now;
 use super::handle::Bridge;
+use super::polls::Batch;
 use crate::packet::{Packet, Transport};
 
 /// Packets that answer a poll.
@@ -48,14 +49,21 @@ impl Delivery {
                 meter.delivered_after(Transport::Polling, clock_now().saturating_duration_since(since));
             }
         }
-        self.bridge.delivered();
+        self.bridge.turn(|driver| {
+            driver.session.handle_delivered();
+            driver.drive_inline();
+        });
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled {
-            self.bridge.lost(std::mem::take(&mut self.batch));
+            let batch = std::mem::take(&mut self.batch);
+            self.bridge.turn(|driver| {
+                driver.session.handle_lost(batch, clock_now());
+                driver.drive_inline();
+            });
         }
     }
 }

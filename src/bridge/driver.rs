@@ -12,6 +12,7 @@ use tokio::time::Sleep;
 
 use super::admission::{Debt, Leave};
 use super::info::BridgeInfo;
+use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
 use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
@@ -27,7 +28,7 @@ pub(super) struct Driver {
     pub(super) socket_state: Pipe,
     pub(super) probe: Option<Box<dyn ClientSocket>>,
     pub(super) probe_state: Pipe,
-    pub(super) parked: Option<oneshot::Sender<Batch>>,
+    pub(super) polls: Polls,
     pub(super) push: Option<oneshot::Sender<PushOutcome>>,
     /// The body of the POST under way, less the payload that the link has taken.
     pub(super) push_rest: usize,
@@ -36,15 +37,7 @@ pub(super) struct Driver {
     pub(super) debt: Option<Debt>,
     clock: Clock,
     /// The task's, with which all I/O is polled.
-    waker: Waker,
-}
-
-/// What a parked poll is answered.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) packets: Vec<Packet>,
-    /// When its oldest message came from the backend.
-    pub(super) since: Option<Instant>,
+    pub(super) waker: Waker,
 }
 
 /// How far what was sent on a pipe has come.
@@ -82,7 +75,7 @@ impl Driver {
             socket_state: Pipe::Clean,
             probe: None,
             probe_state: Pipe::Clean,
-            parked: None,
+            polls: Polls::default(),
             push: None,
             push_rest: 0,
             entry: Some(entry),

@@ -3,7 +3,8 @@
 use std::future::poll_fn;
 use std::time::Instant;
 
-use super::driver::{Batch, Driver, Pipe};
+use super::driver::{Driver, Pipe};
+use super::polls::Batch;
 use super::socket::{CLOSE_TIMEOUT, ClientSocket};
 use crate::end::End;
 use crate::meter::{Direction, UpgradeOutcome};
@@ -58,11 +59,7 @@ impl Driver {
     fn answer(&mut self, packets: Vec<Packet>, now: Instant) {
         self.info.meter.poll_released();
         let batch = Batch { packets, since: self.session.oldest_answered() };
-        let untaken = match self.parked.take() {
-            Some(parked) => parked.send(batch).err(),
-            None => Some(batch),
-        };
-        if let Some(batch) = untaken {
+        if let Err(batch) = self.polls.answer(batch) {
             self.session.handle_lost(batch.packets, now);
         }
     }
@@ -84,7 +81,7 @@ impl Driver {
         info.meter.session_closed(self.session.transport(), end);
         tracing::debug!(parent: &info.span, reason = end.word(), transport = self.session.transport().word(), "session ended");
         // A poll that waits beyond the end has nothing to wait for.
-        if self.parked.take().is_some() {
+        if self.polls.release() {
             info.meter.poll_released();
         }
         // A gone client's place is free at once, but what was accepted from it may still be on its way to the backend.

@@ -1,7 +1,7 @@
 //! The handle of a living session: what a request can do with it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::admission::Leave;
@@ -9,7 +9,6 @@ use super::driver::{Driver, Pipe, clock_now};
 use super::info::BridgeInfo;
 use super::socket::ClientSocket;
 use crate::meter::UpgradeOutcome;
-use crate::packet::Packet;
 use crate::session::{ProbeRefused, Session, Transport};
 use crate::upstream::Link;
 
@@ -59,7 +58,7 @@ impl Bridge {
     /// Starts the session's task.
     pub(super) fn start(self: &Arc<Self>) {
         let task = TaskOf(Arc::clone(self));
-        self.info.tracker.spawn(std::future::poll_fn(move |cx| task.0.lock().poll_task(cx)));
+        self.info.tracker.spawn(std::future::poll_fn(move |cx| task.0.turn(|driver| driver.poll_task(cx))));
     }
 
     /// What does not change.
@@ -74,7 +73,7 @@ impl Bridge {
 
     /// The transport that the client is on now.
     pub fn transport(&self) -> Transport {
-        self.lock().session.transport()
+        self.turn(|driver| driver.session.transport())
     }
 
     /// Offers a WebSocket as a candidate for an upgrade.
@@ -84,42 +83,42 @@ impl Bridge {
     pub fn probe(&self, socket: Box<dyn ClientSocket>) -> Result<(), Box<dyn ClientSocket>> {
         self.info.meter.upgrade(UpgradeOutcome::Tried);
         let now = clock_now();
-        let mut driver = self.lock();
-        driver.catch_up(now);
-        if let Err(ProbeRefused) = driver.session.handle_probe_opened(now) {
+        self.turn(|driver| {
+            driver.catch_up(now);
+            let taken = match driver.session.handle_probe_opened(now) {
+                Ok(()) => {
+                    driver.probe = Some(socket);
+                    driver.probe_state = Pipe::Clean;
+                    Ok(())
+                }
+                Err(ProbeRefused) => Err(socket),
+            };
             driver.drive_inline();
-            drop(driver);
-            self.info.meter.upgrade(UpgradeOutcome::Failed);
-            return Err(socket);
-        }
-        driver.probe = Some(socket);
-        driver.probe_state = Pipe::Clean;
-        driver.drive_inline();
-        Ok(())
+            taken
+        })
+        .inspect_err(|_| self.info.meter.upgrade(UpgradeOutcome::Failed))
     }
 
     /// Ends the session in good order: its client takes what is left within `patience`.
     pub fn drain(&self, patience: Duration) {
-        let mut driver = self.lock();
-        driver.session.handle_drain(patience, clock_now());
-        driver.drive_inline();
+        self.turn(|driver| {
+            driver.session.handle_drain(patience, clock_now());
+            driver.drive_inline();
+        });
     }
 
-    pub(super) fn delivered(&self) {
-        let mut driver = self.lock();
-        driver.session.handle_delivered();
-        driver.drive_inline();
-    }
-
-    pub(super) fn lost(&self, batch: Vec<Packet>) {
-        let mut driver = self.lock();
-        driver.session.handle_lost(batch, clock_now());
-        driver.drive_inline();
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Driver> {
+    /// One turn at the driver. Nobody waits for anything while they have it.
+    pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Driver) -> T) -> T {
         // Whoever panicked while driving, the session's task ends what is left.
-        self.driver.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = act(&mut driver);
+        let woken = driver.polls.take_woken();
+        drop(driver);
+        // Woken earlier, on another thread, a poll would only wait for the lock.
+        if let Some(woken) = woken {
+            woken.wake();
+        }
+        done
     }
 }
 
@@ -129,7 +128,7 @@ struct TaskOf(Arc<Bridge>);
 
 impl Drop for TaskOf {
     fn drop(&mut self) {
-        self.0.lock().abandon();
+        self.0.turn(Driver::abandon);
     }
 }
 

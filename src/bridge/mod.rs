@@ -12,6 +12,7 @@ mod events;
 mod handle;
 mod info;
 mod poll;
+mod polls;
 mod push;
 mod registry;
 mod socket;

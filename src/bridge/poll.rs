@@ -3,13 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-
-use tokio::sync::oneshot;
+use std::task::{Context, Poll, ready};
 
 use super::delivery::Delivery;
-use super::driver::{Batch, clock_now};
+use super::driver::clock_now;
 use super::handle::Bridge;
+use super::polls::{Left, Ticket};
 use crate::session::PollRefused;
 
 impl Bridge {
@@ -18,21 +17,20 @@ impl Bridge {
     /// # Errors
     /// The poll is refused; after an overlap the session is over.
     pub fn poll(self: &Arc<Self>) -> Result<ParkedPoll, PollRefused> {
-        let (sender, receiver) = oneshot::channel();
         let now = clock_now();
-        let mut driver = self.lock();
-        driver.catch_up(now);
-        if driver.session.reads_probe_first() {
+        let parked = self.turn(|driver| {
+            driver.catch_up(now);
+            if driver.session.reads_probe_first() {
+                driver.drive_inline();
+            }
+            let parked = driver.session.handle_poll(now).map(|()| driver.polls.park());
+            if parked.is_ok() {
+                self.info().meter.poll_parked();
+            }
             driver.drive_inline();
-        }
-        let parked = driver.session.handle_poll(now);
-        if parked.is_ok() {
-            driver.parked = Some(sender);
-            self.info().meter.poll_parked();
-        }
-        driver.drive_inline();
-        drop(driver);
-        parked.map(|()| ParkedPoll { bridge: Arc::clone(self), receiver, answered: false })
+            parked
+        });
+        parked.map(|ticket| ParkedPoll { bridge: Arc::clone(self), ticket, answered: false })
     }
 }
 
@@ -40,7 +38,7 @@ impl Bridge {
 #[derive(Debug)]
 pub struct ParkedPoll {
     bridge: Arc<Bridge>,
-    receiver: oneshot::Receiver<Batch>,
+    ticket: Ticket,
     answered: bool,
 }
 
@@ -56,9 +54,9 @@ impl Future for ParkedPoll {
     type Output = Option<Delivery>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = std::task::ready!(Pin::new(&mut self.receiver).poll(cx));
+        let answer = ready!(self.bridge.turn(|driver| driver.polls.poll(self.ticket, cx)));
         self.answered = true;
-        Poll::Ready(answer.ok().map(|batch| Delivery::new(Arc::clone(&self.bridge), batch)))
+        Poll::Ready(answer.map(|batch| Delivery::new(Arc::clone(&self.bridge), batch)))
     }
 }
 
@@ -67,16 +65,17 @@ impl Drop for ParkedPoll {
         if self.answered {
             return;
         }
-        let mut driver = self.bridge.lock();
-        self.receiver.close();
-        if let Ok(batch) = self.receiver.try_recv() {
-            // Answered, and dropped before it looked. Another poll may be parked by now.
-            driver.session.handle_lost(batch.packets, clock_now());
-        } else if driver.parked.as_ref().is_some_and(oneshot::Sender::is_closed) {
-            driver.parked = None;
-            self.bridge.info().meter.poll_released();
-            driver.session.handle_poll_gone(clock_now());
-        }
-        driver.drive_inline();
+        self.bridge.turn(|driver| {
+            match driver.polls.leave(self.ticket) {
+                // Another poll may be parked by now.
+                Left::Answered(batch) => driver.session.handle_lost(batch.packets, clock_now()),
+                Left::Parked => {
+                    self.bridge.info().meter.poll_released();
+                    driver.session.handle_poll_gone(clock_now());
+                }
+                Left::Nothing => {}
+            }
+            driver.drive_inline();
+        });
     }
 }

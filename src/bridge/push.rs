@@ -16,15 +16,16 @@ impl Bridge {
     pub fn push(self: &Arc<Self>) -> Result<Push, PushRefused> {
         let (sender, outcome) = oneshot::channel();
         let now = clock_now();
-        let mut driver = self.lock();
-        driver.catch_up(now);
-        let begun = driver.session.handle_push_begun(now);
-        if begun.is_ok() {
-            driver.push = Some(sender);
-        } else {
-            driver.drive_inline();
-        }
-        drop(driver);
+        let begun = self.turn(|driver| {
+            driver.catch_up(now);
+            let begun = driver.session.handle_push_begun(now);
+            if begun.is_ok() {
+                driver.push = Some(sender);
+            } else {
+                driver.drive_inline();
+            }
+            begun
+        });
         begun.map(|()| Push { bridge: Arc::clone(self), outcome, settled: false })
     }
 }
@@ -51,12 +52,11 @@ impl Push {
     /// Hands over the packets of a body of `len` bytes, and waits until the link has taken their messages.
     pub async fn send(mut self, packets: Packets, len: usize) -> PushOutcome {
         self.settled = true;
-        {
-            let mut driver = self.bridge.lock();
+        self.bridge.turn(|driver| {
             driver.push_rest = len;
             driver.session.handle_push(packets, clock_now());
             driver.drive_inline();
-        }
+        });
         // A session that is over has no word for it: then nobody took its messages.
         (&mut self.outcome).await.unwrap_or(PushOutcome::Refused)
     }
@@ -64,24 +64,26 @@ impl Push {
     /// The body is larger than `max_payload`: the session goes on without it.
     pub fn refuse_too_large(mut self) {
         self.settled = true;
-        self.bridge.lock().session.handle_push_too_large();
+        self.bridge.turn(|driver| driver.session.handle_push_too_large());
     }
 
     /// The body is of a kind that the dialect does not know: the session is over.
     pub fn refuse_invalid(mut self) {
         self.settled = true;
-        let mut driver = self.bridge.lock();
-        driver.session.handle_push_invalid(clock_now());
-        driver.drive_inline();
+        self.bridge.turn(|driver| {
+            driver.session.handle_push_invalid(clock_now());
+            driver.drive_inline();
+        });
     }
 }
 
 impl Drop for Push {
     fn drop(&mut self) {
         if !self.settled {
-            let mut driver = self.bridge.lock();
-            driver.session.handle_push_broken(clock_now());
-            driver.drive_inline();
+            self.bridge.turn(|driver| {
+                driver.session.handle_push_broken(clock_now());
+                driver.drive_inline();
+            });
         }
     }
 }

@@ -88,13 +88,13 @@ impl Driver {
         self.debt = (!self.session.is_over()).then_some(debt);
     }
 
-    /// Lets go of everything, where the session has not ended by itself.
+    /// Lets go of everything, where the session can't be driven to its end.
     pub(super) fn abandon(&mut self) {
-        if !self.session.is_over() {
-            (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
-            self.forget(End::Stalled);
-            self.debt = None;
-        }
+        self.session.abandon();
+        // Not closed in good order: nobody knows how far it is with what it was given.
+        (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
+        self.forget(End::Stalled);
+        self.debt = None;
     }
 
     /// Closing takes a round trip, which no session waits for.

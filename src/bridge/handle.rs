@@ -1,7 +1,7 @@
 //! The handle of a living session: what a request can do with it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::admission::Leave;
@@ -108,12 +108,20 @@ impl Bridge {
     }
 
     /// One turn at the driver. Nobody waits for anything while they have it.
+    ///
+    /// A panic in a turn leaves the driver in an unknown state, so it ends the session before anything else happens to it.
     pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Driver) -> T) -> T {
-        // Whoever panicked while driving, the session's task ends what is left.
-        let mut driver = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        let alarm = Alarm(self);
+        let mut driver = self.driver.lock().unwrap_or_else(|poisoned| {
+            self.driver.clear_poison();
+            let mut driver = poisoned.into_inner();
+            driver.abandon();
+            driver
+        });
         let done = act(&mut driver);
         let woken = driver.polls.take_woken();
         drop(driver);
+        std::mem::forget(alarm);
         // Woken earlier, on another thread, a poll would only wait for the lock.
         if let Some(woken) = woken {
             woken.wake();
@@ -122,13 +130,29 @@ impl Bridge {
     }
 }
 
-/// The session's task. Should it end before the session, by a panic, nobody would drive the session any more: then
-/// everything that it holds is given back.
+/// Dropped by a panic in a turn: wakes the session's task, so that the end does not wait for another request.
+struct Alarm<'b>(&'b Bridge);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        let waker = match self.0.driver.lock() {
+            Ok(driver) => driver.waker.clone(),
+            Err(poisoned) => poisoned.get_ref().waker.clone(),
+        };
+        waker.wake();
+    }
+}
+
+/// The session's task. Should it end before the session, by a panic, nobody would drive the session any more.
 struct TaskOf(Arc<Bridge>);
 
 impl Drop for TaskOf {
     fn drop(&mut self) {
-        self.0.turn(Driver::abandon);
+        self.0.turn(|driver| {
+            if !driver.session.is_over() {
+                driver.abandon();
+            }
+        });
     }
 }
 

@@ -203,6 +203,16 @@ impl Session {
         }
     }
 
+    /// Ends a session that is in no state to be ended in good order: nobody is told anything.
+    pub fn abandon(&mut self) {
+        self.phase = Phase::Over;
+        (self.poll, self.push, self.upgrade, self.leaving) = (PollSlot::Absent, PushSlot::Idle, None, None);
+        (self.outbox, self.inbox) = (Outbox::default(), Inbox::default());
+        self.paused = None;
+        self.inbox_since = None;
+        self.events.clear();
+    }
+
     /// The transport that the client is on.
     pub const fn transport(&self) -> Transport {
         self.transport

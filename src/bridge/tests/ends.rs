@@ -245,3 +245,39 @@ async fn a_web_socket_gets_everything_before_its_goodbye() {
     assert_eq!(client.goodbye(), Some(closing));
     stage.clear(&bridge, MS).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_posts_turn_ends_its_session() {
+    let mut stage = Stage::new(HangUp::Ends);
+    let (bridge, link) = stage.polling();
+    assert_eq!(fetch(&bridge).await, [open()]);
+    let poll = bridge.poll().unwrap();
+    let waits = bridge.push().unwrap();
+    link.panic_next();
+    let posting = tokio::spawn(waits.send(Box::new([Ok(message("lost"))].into_iter()), 0));
+    assert!(posting.await.unwrap_err().is_panic());
+    assert!(poll.await.is_none(), "nobody answers it any more");
+    link.gone().await;
+    assert_eq!(link.arrived(), []);
+    assert_eq!(bridge.push().unwrap_err(), PollRefused::Over);
+    assert_eq!(bridge.poll().unwrap_err(), PollRefused::Over);
+    stage.clear(&bridge, SECOND).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_the_sessions_task_ends_it() {
+    let mut stage = Stage::new(HangUp::Ends);
+    let (bridge, link) = stage.polling();
+    assert_eq!(fetch(&bridge).await, [open()]);
+    link.freeze();
+    let pushed = tokio::spawn(
+        bridge.push().unwrap().send(Box::new(["a", "b", "c"].into_iter().map(|text| Ok(message(text)))), 0),
+    );
+    tokio::time::sleep(MS).await;
+    link.panic_next();
+    link.thaw();
+    assert_eq!(pushed.await.unwrap(), PushOutcome::Refused);
+    link.gone().await;
+    assert_eq!(bridge.push().unwrap_err(), PollRefused::Over);
+    stage.clear(&bridge, SECOND).await;
+}

@@ -48,6 +48,8 @@ struct State<I, O> {
     /// With what the near end said goodbye.
     goodbye: Option<Closing>,
     gone: bool,
+    /// The next item finds a bug.
+    panics: bool,
     /// Now and then it is not ready without a reason.
     moods: Option<Dice>,
 }
@@ -67,6 +69,7 @@ pub(super) fn wire<I, O>() -> (Far<I, O>, Box<Near<I, O>>) {
         read_to_end: false,
         goodbye: None,
         gone: false,
+        panics: false,
         moods: None,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), news: Notify::new() });
@@ -183,6 +186,11 @@ impl<I, O> Far<I, O> {
         }
     }
 
+    /// The next item that is written finds a bug.
+    pub(super) fn panic_next(&self) {
+        self.0.lock().panics = true;
+    }
+
     /// Changes the weather until the near end is gone.
     pub(super) async fn blow(&self, mut dice: Dice) {
         self.0.lock().moods = Some(dice.split());
@@ -215,6 +223,10 @@ impl<I, O> Near<I, O> {
         assert!(take(&mut state.ready), "an item was sent without asking for room");
         if state.broken {
             return Err(());
+        }
+        if take(&mut state.panics) {
+            drop(state);
+            panic!("a bug");
         }
         state.outbound.push(item);
         Ok(())

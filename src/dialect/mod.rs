@@ -10,7 +10,6 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONNECTION, UPGRADE};
 use http::request::Parts;
 
 use crate::end::End;
@@ -39,6 +38,7 @@ pub trait Dialect: Sync + fmt::Debug {
     fn read_head(
         &self,
         head: &Parts,
+        road: Road,
         accepts: Accepts,
         find: &mut dyn FnMut(&str) -> Option<Known>,
     ) -> Result<Op, Reject>;
@@ -198,22 +198,6 @@ pub enum Road {
     Http,
     /// As the handshake of a WebSocket.
     WebSocket,
-}
-
-impl Road {
-    /// Whether the request asks to become a WebSocket (RFC 6455, section 4.1).
-    pub fn of(headers: &HeaderMap) -> Self {
-        let has = |name, token: &str| {
-            headers
-                .get_all(name)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .flat_map(|value| value.split(','))
-                .any(|word| word.trim().eq_ignore_ascii_case(token))
-        };
-        let asks = has(UPGRADE, "websocket") && has(CONNECTION, "upgrade");
-        if asks { Self::WebSocket } else { Self::Http }
-    }
 }
 
 /// The body of a poll's answer.

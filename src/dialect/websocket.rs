@@ -45,11 +45,12 @@ impl Dialect for WebSocket {
 
     fn read_head(
         &self,
-        head: &Parts,
+        _head: &Parts,
+        road: Road,
         _accepts: Accepts,
         _find: &mut dyn FnMut(&str) -> Option<Known>,
     ) -> Result<Op, Reject> {
-        match Road::of(&head.headers) {
+        match road {
             Road::WebSocket => Ok(Op::Handshake(Transport::WebSocket, Framing::new(Revision::V4))),
             Road::Http => Err(Reject::NoWebSocket),
         }

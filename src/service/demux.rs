@@ -15,13 +15,11 @@ use super::refusals::Reason;
 use super::replies::{plain, unavailable};
 use super::session_route::SessionRoute;
 use super::{Client, Response};
-use crate::dialect::{Reject, Road};
 use crate::duplex::{Buffers, WebSocket};
 use crate::meter::Op;
 use crate::mux::{Hello, Profile, Side};
 use crate::packet::Closing;
-use crate::transport::tunnel::take_upgrade;
-use crate::transport::websocket;
+use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::trunk::{Ended, Pump, Trunk, frame_max, read_hello};
 
 /// A route on which other proxies bring their sessions.
@@ -52,12 +50,12 @@ impl Demux {
 
     /// Serves one request.
     pub fn serve(self: Arc<Self>, mut head: Parts, client: Client) -> Response {
-        let response = match self.admit(&head, client.peer) {
-            Ok((response, profile)) => {
-                let upgrade = websocket::upgraded(take_upgrade(&mut head));
+        let ask = WebSocketAsk::take(&mut head);
+        let response = match self.admit(&head, ask, client.peer) {
+            Ok((response, upgrading, profile)) => {
                 let demux = Arc::clone(&self);
                 self.route.tracker.spawn(async move {
-                    if let Some((stream, read_ahead)) = upgrade.await {
+                    if let Some((stream, read_ahead)) = upgrading.stream().await {
                         let max = frame_max(demux.route.message_max);
                         // Its pings find out whether anybody listens.
                         let stream = stream.with_patience(None);
@@ -74,13 +72,18 @@ impl Demux {
         response
     }
 
-    fn admit(&self, head: &Parts, peer: SocketAddr) -> Result<(Response, Profile), Box<Response>> {
+    fn admit(
+        &self,
+        head: &Parts,
+        ask: Option<WebSocketAsk>,
+        peer: SocketAddr,
+    ) -> Result<(Response, Upgrading, Profile), Box<Response>> {
         let refuse = |status, text| Err(Box::new(plain(status, text)));
-        if Road::of(&head.headers) != Road::WebSocket {
+        let Some(ask) = ask else {
             let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
             response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             return Err(Box::new(response));
-        }
+        };
         if let Some(token) = &self.route.settings.mux.token
             && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
         {
@@ -97,10 +100,9 @@ impl Demux {
             return refuse(StatusCode::BAD_REQUEST, "no subprotocol of polliwog.mux.v1 is offered\n");
         };
         let protocol = HeaderValue::from_static(profile.subprotocol());
-        match websocket::accept(&head.method, &head.headers, Some(protocol)) {
-            Ok(response) => Ok((response, profile)),
-            Err(Reject::BadWebSocket(why)) => refuse(StatusCode::BAD_REQUEST, why),
-            Err(_) => refuse(StatusCode::BAD_REQUEST, "bad request\n"),
+        match ask.accept(Some(protocol)) {
+            Ok((response, upgrading)) => Ok((response, upgrading, profile)),
+            Err(why) => refuse(StatusCode::BAD_REQUEST, why),
         }
     }
 

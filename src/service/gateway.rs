@@ -12,7 +12,7 @@ use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::tally;
 use super::{Connection, Response, preflight};
-use crate::bridge::{Bridge, Entry, turn_away};
+use crate::bridge::{Bridge, ClientSocket, Entry, turn_away};
 use crate::dialect::{Dialect, Known, Op, Reject, Road};
 use crate::framing::{Framing, Revision};
 use crate::meter;
@@ -20,7 +20,7 @@ use crate::packet::Transport;
 use crate::session::PollRefused;
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
-use crate::transport::tunnel::take_upgrade;
+use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
 use crate::transport::{Abort, websocket};
 
 /// Serves the requests of one route of a dialect.
@@ -97,7 +97,8 @@ impl Gateway {
         connection: &Connection,
         origin: Asked,
     ) -> Serving {
-        let task = match self.read(&head) {
+        let ask = WebSocketAsk::take(&mut head);
+        let task = match self.read(&head, ask.as_ref()) {
             Ok(task) => task,
             Err(refusal) => {
                 polling::discard(body, &self.route.tracker);
@@ -127,8 +128,19 @@ impl Gateway {
                 ),
                 Err(refused) => answered(self.refuse(refused)),
             },
-            Task::Upgrade(bridge) => answered(self.upgrade(bridge, head)),
-            Task::CloseAtOnce => answered(self.close_at_once(head)),
+            Task::Upgrade(bridge) => {
+                let info = bridge.info();
+                let (framing, max_payload) = (info.framing, info.max_payload);
+                let probe = move |socket| async move {
+                    if let Err(socket) = bridge.probe(socket) {
+                        turn_away(socket).await;
+                    }
+                };
+                answered(self.take_socket(ask, &head, framing, max_payload, probe))
+            }
+            Task::CloseAtOnce => {
+                answered(self.take_socket(ask, &head, Framing::new(Revision::V4), 0, turn_away))
+            }
             Task::Push(bridge) => Serving::other(async move {
                 let mut response = self.push(bridge, head, body, asker).await?;
                 self.cors.apply(&origin, &mut response);
@@ -140,7 +152,7 @@ impl Gateway {
                 head.extensions.insert(HeadBytes(connection.heads.take_request()));
                 let client = connection.client;
                 Serving::other(async move {
-                    let arrival = Arrival { head, client, transport, framing, asker };
+                    let arrival = Arrival { head, ask, client, transport, framing, asker };
                     let mut response = self.handshake().begin(arrival, &self.cors).await;
                     self.cors.apply(&origin, &mut response);
                     tally::count_answer(&self.route.meter, op, &response);
@@ -150,9 +162,10 @@ impl Gateway {
         }
     }
 
-    fn read(&self, head: &Parts) -> Result<Task, Box<Response>> {
+    fn read(&self, head: &Parts, ask: Option<&WebSocketAsk>) -> Result<Task, Box<Response>> {
         let mut found = None;
-        let op = self.dialect.read_head(head, self.route.settings.accepts, &mut |sid| {
+        let road = ask.map_or(Road::Http, |_| Road::WebSocket);
+        let op = self.dialect.read_head(head, road, self.route.settings.accepts, &mut |sid| {
             // A sid of another route is unknown here: its settings are not this route's.
             let entry = self.route.registry.find(sid).filter(|entry| entry.route() == self.route.index)?;
             let known = match &entry {
@@ -179,7 +192,7 @@ impl Gateway {
             if reject == Reject::UnsupportedVersion {
                 self.route.refusals.note_version(head);
             }
-            let response = polling::respond(self.dialect.reply(&reject, Road::of(&head.headers)));
+            let response = polling::respond(self.dialect.reply(&reject, road));
             self.route.meter.request(meter::Op::Other, response.status().as_u16());
             Box::new(response)
         })
@@ -209,37 +222,26 @@ impl Gateway {
         polling::take_push(push, form, body, asker, self.dialect).await
     }
 
-    fn upgrade(&self, bridge: Arc<Bridge>, mut head: Parts) -> Response {
-        let response =
-            match websocket::accept(&head.method, &head.headers, websocket::first_protocol(&head.headers)) {
-                Ok(response) => response,
-                Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
-            };
-        let info = bridge.info();
-        let (framing, max_payload, meter) = (info.framing, info.max_payload, info.meter.clone());
-        let framed = websocket::framed(take_upgrade(&mut head), self.dialect, framing, max_payload, meter);
-        self.route.tracker.spawn(async move {
-            if let Some(socket) = framed.await
-                && let Err(socket) = bridge.probe(socket)
-            {
-                turn_away(socket).await;
-            }
-        });
-        response
-    }
-
-    fn close_at_once(&self, mut head: Parts) -> Response {
-        let response =
-            match websocket::accept(&head.method, &head.headers, websocket::first_protocol(&head.headers)) {
-                Ok(response) => response,
-                Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
-            };
-        let framing = Framing::new(Revision::V4);
-        let framed =
-            websocket::framed(take_upgrade(&mut head), self.dialect, framing, 0, self.route.meter.clone());
+    /// Makes a request's connection a WebSocket, and hands it on.
+    fn take_socket<T: Future<Output = ()> + Send>(
+        &self,
+        ask: Option<WebSocketAsk>,
+        head: &Parts,
+        framing: Framing,
+        max_payload: usize,
+        then: impl FnOnce(Box<dyn ClientSocket>) -> T + Send + 'static,
+    ) -> Response {
+        let refuse = |reject: &Reject| polling::respond(self.dialect.reply(reject, Road::WebSocket));
+        let Some(ask) = ask else { return refuse(&Reject::BadRequest) };
+        let (response, upgrading) = match ask.accept(first_protocol(&head.headers)) {
+            Ok(accepted) => accepted,
+            Err(why) => return refuse(&Reject::BadWebSocket(why)),
+        };
+        let meter = self.route.meter.clone();
+        let framed = websocket::framed(upgrading, self.dialect, framing, max_payload, meter);
         self.route.tracker.spawn(async move {
             if let Some(socket) = framed.await {
-                turn_away(socket).await;
+                then(socket).await;
             }
         });
         response

@@ -17,7 +17,7 @@ use crate::packet::Transport;
 use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::transport::polling::{self, Asker};
-use crate::transport::websocket;
+use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::upstream::{OpenError, OpenRequest, Protocol};
 
 /// What is needed to begin sessions on one route.
@@ -34,6 +34,8 @@ pub(super) struct Handshake<'g> {
 /// A request that begins a session.
 pub(super) struct Arrival {
     pub(super) head: Parts,
+    /// Its question for a WebSocket, if it asks for one.
+    pub(super) ask: Option<WebSocketAsk>,
     pub(super) client: Client,
     pub(super) transport: Transport,
     pub(super) framing: Framing,
@@ -43,9 +45,9 @@ pub(super) struct Arrival {
 impl Handshake<'_> {
     /// Begins a session, or says why not.
     pub(super) async fn begin(&self, arrival: Arrival, cors: &CorsLayer) -> Response {
-        let Arrival { head, client, transport, framing, asker } = arrival;
+        let Arrival { head, mut ask, client, transport, framing, asker } = arrival;
         let Self { dialect, socket_io, route } = *self;
-        let road = Road::of(&head.headers);
+        let road = ask.as_ref().map_or(Road::Http, |_| Road::WebSocket);
         let refused = |outcome, response| {
             route.meter.handshake(outcome);
             response
@@ -59,13 +61,11 @@ impl Handshake<'_> {
             Err(Unavailable::Busy(outcome, response)) => return refused(outcome, *response),
         };
         // Checked before the backend is asked, so that no session is begun there for a client that can't have it.
-        if road == Road::WebSocket
-            && let Err(reject) = websocket::accept(&head.method, &head.headers, None)
-        {
-            return polling::respond(dialect.reply(&reject, road));
+        if let Some(Err(why)) = ask.as_ref().map(WebSocketAsk::check) {
+            return polling::respond(dialect.reply(&Reject::BadWebSocket(why), road));
         }
-        if transport == Transport::WebSocket && route.settings.session.relay && self.speaks(framing) {
-            return match relay::begin(route, head, client, framing.revision, admission).await {
+        if let Some(ask) = ask.take_if(|_| route.settings.session.relay && self.speaks(framing)) {
+            return match relay::begin(route, head, ask, client, framing.revision, admission).await {
                 Ok(mut response) => {
                     route.meter.handshake(Outcome::Accepted);
                     response.extensions_mut().insert(FromBackend::Accepted);
@@ -108,9 +108,9 @@ impl Handshake<'_> {
             opened,
             headers,
         );
-        let mut response = match transport {
-            Transport::Polling => session.answer_poll(link, admission, asker).await,
-            Transport::WebSocket => session.answer_web_socket(link, admission, head),
+        let mut response = match ask {
+            None => session.answer_poll(link, admission, asker).await,
+            Some(ask) => session.answer_web_socket(link, admission, ask),
         };
         response.extensions_mut().insert(FromBackend::Accepted);
         response

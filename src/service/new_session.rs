@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{HeaderName, SEC_WEBSOCKET_PROTOCOL, SET_COOKIE};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 use super::Response;
@@ -16,7 +15,7 @@ use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
 use crate::transport::polling::{self, AnswerPoll, Asker};
-use crate::transport::tunnel::take_upgrade;
+use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::transport::websocket;
 use crate::upstream::{Link, Opened};
 
@@ -110,11 +109,13 @@ impl<'r> NewSession<'r> {
         self,
         link: Box<dyn Link>,
         admission: Admission,
-        mut head: Parts,
+        ask: WebSocketAsk,
     ) -> Response {
-        let mut response = match websocket::accept(&head.method, &head.headers, self.subprotocol) {
-            Ok(response) => response,
-            Err(reject) => return polling::respond(self.dialect.reply(&reject, Road::WebSocket)),
+        let (mut response, upgrading) = match ask.accept(self.subprotocol) {
+            Ok(accepted) => accepted,
+            Err(why) => {
+                return polling::respond(self.dialect.reply(&Reject::BadWebSocket(why), Road::WebSocket));
+            }
         };
         for (name, value) in &self.headers {
             if name != SEC_WEBSOCKET_PROTOCOL {
@@ -122,7 +123,7 @@ impl<'r> NewSession<'r> {
             }
         }
         let framed = websocket::framed(
-            take_upgrade(&mut head),
+            upgrading,
             self.dialect,
             self.info.framing,
             self.info.max_payload,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 use tokio_util::sync::CancellationToken;
 
 use super::session_route::{SessionRoute, fresh_sid};
@@ -14,8 +13,7 @@ use crate::framing::Revision;
 use crate::packet::Transport;
 use crate::spelling::Spelling;
 use crate::transport::relay::{Place, Relay};
-use crate::transport::tunnel::take_upgrade;
-use crate::transport::{Body, websocket};
+use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
 
 /// Passes a client's handshake on, and joins the two streams when the backend has accepted it.
@@ -24,7 +22,8 @@ use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
 /// The backend did not accept.
 pub(super) async fn begin(
     route: &SessionRoute,
-    mut head: Parts,
+    head: Parts,
+    ask: WebSocketAsk,
     client: Client,
     revision: Revision,
     admission: Admission,
@@ -43,12 +42,7 @@ pub(super) async fn begin(
     };
     let sid = fresh_sid()?;
     let Relayed { stream, read_ahead, headers, spelling } = route.upstream.relay(request).await?;
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *response.headers_mut() = headers;
-    spelling.apply(response.extensions_mut());
-    response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    response.headers_mut().insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
+    let (response, upgrading) = ask.accept_as(headers, &spelling);
     let place = Place {
         registry: route.registry.clone(),
         meter: route.meter.clone(),
@@ -61,10 +55,9 @@ pub(super) async fn begin(
         admission,
     };
     let stream = stream.with_patience(Some(Patience::new(settings.session.stall_timeout)));
-    let upgrade = websocket::upgraded(take_upgrade(&mut head));
     route.tracker.spawn(async move {
         // A client that is gone by now takes the backend's stream with it.
-        if let Some(client) = upgrade.await {
+        if let Some(client) = upgrading.stream().await {
             Relay::new(client, (stream, read_ahead), place).run().await;
         }
     });

@@ -7,6 +7,7 @@ pub mod polling;
 pub mod relay;
 pub mod streamed;
 pub mod tunnel;
+pub mod web_socket_ask;
 pub mod websocket;
 
 pub use body::Body;

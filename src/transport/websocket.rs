@@ -1,97 +1,35 @@
-//! A client's WebSocket: the handshake that answers it, and the packets that travel in its frames.
+//! A client's WebSocket: the packets that travel in its frames.
 
 use std::fmt;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
-};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use hyper::upgrade::OnUpgrade;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message as Frame, protocol::frame::Frame as RawFrame};
 
-use super::{Body, Response};
+use super::web_socket_ask::Upgrading;
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
 use crate::codec::frames::header_len;
-use crate::dialect::{Dialect, Reject, Written};
-use crate::duplex::{Buffers, Duplex, Farewell, WebSocket, binary_frame, text_frame};
+use crate::dialect::{Dialect, Written};
+use crate::duplex::{Buffers, Farewell, WebSocket, binary_frame, text_frame};
 use crate::end::End;
 use crate::frame::{self, Malformed};
 use crate::framing::Framing;
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Text};
-use crate::spelling::Spelling;
-
-/// Answers a handshake (RFC 6455, section 4.2), or says what is wrong with it.
-///
-/// # Errors
-/// The request's method, version or key are not those of a handshake.
-pub fn accept(
-    method: &Method,
-    headers: &HeaderMap,
-    protocol: Option<HeaderValue>,
-) -> Result<Response, Reject> {
-    if method != Method::GET {
-        return Err(Reject::BadWebSocket("Invalid HTTP method"));
-    }
-    // Two lines are as wrong as none: nobody knows which of them the other end would read (RFC 6455, section 11.3).
-    let only = |name| {
-        let mut lines = headers.get_all(name).iter();
-        lines.next().filter(|_| lines.next().is_none())
-    };
-    if !only(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13" || version == "8") {
-        return Err(Reject::BadWebSocket("Missing or invalid Sec-WebSocket-Version header"));
-    }
-    let key = only(SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-    if key.len() != 24 || STANDARD.decode(key).map(|nonce| nonce.len()) != Ok(16) {
-        return Err(Reject::BadWebSocket("Missing or invalid Sec-WebSocket-Key header"));
-    }
-    let mut response = Response::new(Body::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    Spelling::default().apply(response.extensions_mut());
-    let answer = response.headers_mut();
-    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key)) {
-        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    if let Some(protocol) = protocol {
-        answer.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-    }
-    Ok(response)
-}
-
-/// The subprotocol that the reference picks: the first that is offered.
-pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
-    let offer = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    HeaderValue::from_str(offer.split(',').next()?.trim()).ok().filter(|first| !first.is_empty())
-}
-
-/// Waits until the connection is a bare stream, and gives what was read ahead of it.
-pub async fn upgraded(upgrade: OnUpgrade) -> Option<(Duplex, Bytes)> {
-    let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
-    Duplex::from_upgraded(upgraded).ok()
-}
 
 /// Waits until the connection is a WebSocket.
 pub async fn framed(
-    upgrade: OnUpgrade,
+    upgrading: Upgrading,
     dialect: &'static dyn Dialect,
     framing: Framing,
     max_payload: usize,
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
-    let (duplex, read_ahead) = upgraded(upgrade).await?;
+    let (duplex, read_ahead) = upgrading.stream().await?;
     // How long a client may take nothing is the session's to judge from here on.
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
@@ -252,43 +190,3 @@ impl fmt::Debug for FramedSocket {
 
 /// How many pongs may wait for a client that does not read.
 const PINGS_MAX: usize = 64;
-/// From a 101 to the first byte that hyper hands over: no more than a flush.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    fn answer(version: &str, key: &str) -> Result<Response, Reject> {
-        let request = Request::builder()
-            .header("Sec-WebSocket-Version", version)
-            .header("Sec-WebSocket-Key", key)
-            .header("Sec-WebSocket-Protocol", "chat, superchat")
-            .body(())
-            .unwrap();
-        accept(request.method(), request.headers(), first_protocol(request.headers()))
-    }
-
-    #[test]
-    fn the_handshake_of_the_specification_is_answered() {
-        let response = answer("13", "dGhlIHNhbXBsZSBub25jZQ==").unwrap();
-        assert_eq!(response.status(), 101);
-        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-        assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "chat");
-    }
-
-    #[test]
-    fn a_handshake_without_a_sound_key_or_version_is_refused() {
-        for (version, key) in [
-            ("12", "dGhlIHNhbXBsZSBub25jZQ=="),
-            ("13", ""),
-            ("13", "dGhlIHNhbXBsZSBub25jZQ"),
-            ("13", "AAAA"),
-            ("13", "????????????????????????"),
-        ] {
-            assert!(matches!(answer(version, key), Err(Reject::BadWebSocket(_))), "{version} {key}");
-        }
-    }
-}

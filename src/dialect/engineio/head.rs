@@ -11,11 +11,12 @@ use crate::packet::Transport;
 
 pub(super) fn read(
     head: &Parts,
+    road: Road,
     accepts: Accepts,
     find: &mut dyn FnMut(&str) -> Option<Known>,
 ) -> Result<Op, Reject> {
     let query = Query::parse(head.uri.query().unwrap_or_default());
-    let upgrade = Road::of(&head.headers) == Road::WebSocket;
+    let upgrade = road == Road::WebSocket;
     let transport = match query.transport.as_deref() {
         Some("polling") => Transport::Polling,
         Some("websocket") => Transport::WebSocket,
@@ -81,13 +82,11 @@ mod tests {
         upgrade: bool,
         known: Option<(Transport, Revision)>,
     ) -> Result<Op, Reject> {
-        let mut request = Request::builder().method(method).uri(format!("/engine.io/?{query}"));
-        if upgrade {
-            request = request.header("Upgrade", "WebSocket").header("Connection", "keep-alive, Upgrade");
-        }
+        let request = Request::builder().method(method).uri(format!("/engine.io/?{query}"));
+        let road = if upgrade { Road::WebSocket } else { Road::Http };
         let (head, ()) = request.body(()).unwrap().into_parts();
         let accepts = Accepts { versions: Versions { v3: false, v4: true }, doubled: false };
-        read(&head, accepts, &mut |sid| {
+        read(&head, road, accepts, &mut |sid| {
             known.filter(|_| sid == "abc").map(|(transport, revision)| Known { transport, revision })
         })
     }
@@ -96,7 +95,7 @@ mod tests {
     fn begin(query: &str, doubled: bool) -> Framing {
         let request = Request::get(format!("/engine.io/?transport=polling&{query}"));
         let (head, ()) = request.body(()).unwrap().into_parts();
-        match read(&head, Accepts { doubled, ..Accepts::default() }, &mut |_| None) {
+        match read(&head, Road::Http, Accepts { doubled, ..Accepts::default() }, &mut |_| None) {
             Ok(Op::Handshake(Transport::Polling, framing)) => framing,
             other => panic!("{query}: {other:?}"),
         }

@@ -56,10 +56,11 @@ impl Dialect for EngineIo {
     fn read_head(
         &self,
         head: &Parts,
+        road: Road,
         accepts: Accepts,
         find: &mut dyn FnMut(&str) -> Option<Known>,
     ) -> Result<Op, Reject> {
-        head::read(head, accepts, find)
+        head::read(head, road, accepts, find)
     }
 
     fn application_query(&self, query: &str) -> String {

@@ -1,0 +1,206 @@
+//! A request that asks to become a WebSocket: whether its handshake is sound, the answer, and the stream behind that.
+//!
+//! It is made once, from the headers of HTTP/1.1 (RFC 6455, section 4.2). Nobody else reads them.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use hyper::upgrade::OnUpgrade;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::{Body, Response};
+use crate::duplex::Duplex;
+use crate::hop;
+use crate::spelling::Spelling;
+
+/// A request that asks to become a WebSocket.
+pub struct WebSocketAsk {
+    /// Its key, or what is wrong with the handshake.
+    key: Result<HeaderValue, &'static str>,
+    upgrade: Upgrading,
+}
+
+/// The connection behind such a request, on its way to becoming a bare stream.
+#[derive(Debug)]
+pub struct Upgrading(Option<OnUpgrade>);
+
+impl WebSocketAsk {
+    /// Takes the question out of a request's head; `None` where the request asks for nothing of the kind.
+    pub fn take(head: &mut Parts) -> Option<Self> {
+        if !is_asked_for(&head.headers) {
+            return None;
+        }
+        let upgrade = Upgrading(head.extensions.remove::<OnUpgrade>());
+        Some(Self { key: key(&head.method, &head.headers).cloned(), upgrade })
+    }
+
+    /// What is wrong with the handshake, where it is not that of RFC 6455, section 4.2.1.
+    ///
+    /// # Errors
+    /// The request's method, version or key are not those of a handshake; the text says which.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.key.as_ref().map(drop).map_err(|why| *why)
+    }
+
+    /// Accepts it, with one of the subprotocols that it offers (section 4.2.2).
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn accept(self, protocol: Option<HeaderValue>) -> Result<(Response, Upgrading), &'static str> {
+        let key = self.key?;
+        let mut response = switching(&Spelling::default());
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if let Some(protocol) = protocol {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        Ok((response, self.upgrade))
+    }
+
+    /// Accepts it in the words of a backend, which has seen the client's own handshake.
+    pub fn accept_as(self, headers: HeaderMap, spelling: &Spelling) -> (Response, Upgrading) {
+        let mut response = switching(spelling);
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+        (response, self.upgrade)
+    }
+}
+
+impl Upgrading {
+    /// Waits until the connection is a bare stream, and gives what was read ahead of it.
+    pub async fn stream(self) -> Option<(Duplex, Bytes)> {
+        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, self.0?).await.ok()?.ok()?;
+        Duplex::from_upgraded(upgraded).ok()
+    }
+}
+
+impl fmt::Debug for WebSocketAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebSocketAsk")
+    }
+}
+
+/// The subprotocol that the reference picks: the first that is offered.
+pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+    let offer = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
+    HeaderValue::from_str(offer.split(',').next()?.trim()).ok().filter(|first| !first.is_empty())
+}
+
+/// RFC 6455, section 4.1.
+fn is_asked_for(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+        && hop::names(headers, &UPGRADE, "websocket")
+        && hop::names(headers, &CONNECTION, "upgrade")
+}
+
+fn key<'h>(method: &Method, headers: &'h HeaderMap) -> Result<&'h HeaderValue, &'static str> {
+    if method != Method::GET {
+        return Err("Invalid HTTP method");
+    }
+    // Two lines are as wrong as none: nobody knows which of them the other end would read (RFC 6455, section 11.3).
+    let only = |name| {
+        let mut lines = headers.get_all(name).iter();
+        lines.next().filter(|_| lines.next().is_none())
+    };
+    if !only(SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13" || version == "8") {
+        return Err("Missing or invalid Sec-WebSocket-Version header");
+    }
+    let is_nonce = |key: &&HeaderValue| {
+        key.len() == 24 && STANDARD.decode(key.as_bytes()).map(|nonce| nonce.len()) == Ok(16)
+    };
+    only(SEC_WEBSOCKET_KEY).filter(is_nonce).ok_or("Missing or invalid Sec-WebSocket-Key header")
+}
+
+fn switching(spelling: &Spelling) -> Response {
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    spelling.apply(response.extensions_mut());
+    response
+}
+
+/// From a 101 to the first byte that hyper hands over: no more than a flush.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn head(headers: &[(&str, &str)]) -> Parts {
+        let request =
+            headers.iter().fold(Request::builder(), |request, (name, value)| request.header(*name, *value));
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn ask(version: &str, key: &str) -> WebSocketAsk {
+        let mut head = head(&[
+            ("Upgrade", "h2c, WebSocket"),
+            ("Connection", "keep-alive, Upgrade"),
+            ("Sec-WebSocket-Version", version),
+            ("Sec-WebSocket-Key", key),
+        ]);
+        WebSocketAsk::take(&mut head).unwrap()
+    }
+
+    #[test]
+    fn the_handshake_of_the_specification_is_answered() {
+        let offers = head(&[("Sec-WebSocket-Protocol", "chat, superchat")]);
+        let ask = ask("13", "dGhlIHNhbXBsZSBub25jZQ==");
+        let (response, _) = ask.accept(first_protocol(&offers.headers)).unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "chat");
+    }
+
+    #[test]
+    fn a_handshake_without_a_sound_key_or_version_is_refused() {
+        for (version, key) in [
+            ("12", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("13", ""),
+            ("13", "dGhlIHNhbXBsZSBub25jZQ"),
+            ("13", "AAAA"),
+            ("13", "????????????????????????"),
+        ] {
+            assert!(ask(version, key).check().is_err(), "{version} {key}");
+            assert!(ask(version, key).accept(None).is_err(), "{version} {key}");
+        }
+    }
+
+    #[test]
+    fn a_request_asks_with_both_headers_in_whatever_case_and_place() {
+        for headers in [
+            &[("Upgrade", "websocket")][..],
+            &[("Connection", "upgrade")],
+            &[("Upgrade", "h2c"), ("Connection", "upgrade")],
+            &[("Upgrade", "websocket"), ("Connection", "close")],
+        ] {
+            assert!(WebSocketAsk::take(&mut head(headers)).is_none(), "{headers:?}");
+        }
+        for headers in [
+            &[("Upgrade", "WEBSOCKET"), ("Connection", "Upgrade")][..],
+            &[
+                ("Upgrade", "h2c"),
+                ("Upgrade", "websocket"),
+                ("Connection", "close"),
+                ("Connection", "x,upgrade"),
+            ],
+        ] {
+            assert!(WebSocketAsk::take(&mut head(headers)).is_some(), "{headers:?}");
+        }
+    }
+}

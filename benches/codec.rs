@@ -1,5 +1,7 @@
 //! What reading and writing Engine.IO costs: packets, payloads and the open packet, without any I/O.
 
+#![expect(clippy::missing_docs_in_private_items, reason = "a benchmark has no reader but its own")]
+
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! What one turn of the session's wheel costs, without the I/O that its driver does around it.
 
+#![expect(clippy::missing_docs_in_private_items, reason = "a benchmark has no reader but its own")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

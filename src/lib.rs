@@ -1,38 +1,39 @@
 //! Polliwog, a reverse proxy that lets HTTP long-polling clients reach a WebSocket backend.
 //!
 #![doc = include_str!("ARCHITECTURE.md")]
+#![allow(rustdoc::private_intra_doc_links, reason = "the page is for those who read the source")]
 
 pub mod app;
-pub mod background;
-pub mod bridge;
-pub mod chain;
+pub(crate) mod background;
+pub(crate) mod bridge;
+pub(crate) mod chain;
 pub mod cli;
-pub mod close;
+pub(crate) mod close;
 pub mod codec;
 pub mod config;
-pub mod descriptors;
-pub mod dialect;
-mod dots;
-pub mod drain;
-pub mod duplex;
-pub mod end;
-pub mod frame;
-pub mod framing;
-mod hop;
+pub(crate) mod descriptors;
+pub(crate) mod dialect;
+pub(crate) mod dots;
+pub(crate) mod drain;
+pub(crate) mod duplex;
+pub(crate) mod end;
+pub(crate) mod frame;
+pub(crate) mod framing;
+pub(crate) mod hop;
 pub mod load;
-pub mod meter;
+pub(crate) mod meter;
 pub mod mux;
 pub mod packet;
-pub mod reply;
-pub mod server;
-pub mod service;
+pub(crate) mod reply;
+pub(crate) mod server;
+pub(crate) mod service;
 pub mod session;
-pub mod sid;
-pub mod socketio;
-pub mod spelling;
-pub mod throttle;
-pub mod tls;
-pub mod transport;
-pub mod trunk;
-pub mod units;
-pub mod upstream;
+pub(crate) mod sid;
+pub(crate) mod socketio;
+pub(crate) mod spelling;
+pub(crate) mod throttle;
+pub(crate) mod tls;
+pub(crate) mod transport;
+pub(crate) mod trunk;
+pub(crate) mod units;
+pub(crate) mod upstream;

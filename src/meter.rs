@@ -22,7 +22,7 @@ use family::Family;
 use process::Process;
 pub use route::Meter;
 use route::Routes;
-pub use words::{Broken, CloseReason, Direction, Listener, Op, Outcome, Transport, UpgradeOutcome};
+pub use words::{Broken, Direction, Listener, Op, Outcome, UpgradeOutcome};
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]

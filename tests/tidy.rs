@@ -240,7 +240,8 @@ fn address_faults(file: &str, text: &str) -> Vec<String> {
             address.find(|c: char| !(c.is_alphanumeric() || ".-_/".contains(c))).unwrap_or(address.len());
         let address = &address[..end];
         let host = address.split('/').next().unwrap_or_default().to_lowercase();
-        let is_name = host.contains('.') && host.contains(|c: char| c.is_alphabetic());
+        // The last part of an address is a number, however the others are written.
+        let is_name = host.rsplit_once('.').is_some_and(|(_, last)| last.starts_with(char::is_alphabetic));
         let reserved =
             [".example", ".test", "example.org", "example.com"].iter().any(|end| host.ends_with(end));
         let allowed = HOSTS.iter().any(|(name, start)| *name == file && address.starts_with(start));

@@ -3,6 +3,7 @@
 //! Each subject is a process of its own, whose memory and scheduler time are read from `/proc`; clients and the backend
 //! behind a proxy live in this one. Everything is printed, nothing asserted. `benches/compare` builds and runs it.
 
+#![expect(clippy::missing_docs_in_private_items, reason = "a benchmark has no reader but its own")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 mod about;

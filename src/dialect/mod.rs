@@ -1,9 +1,9 @@
 //! What clients speak: bytes to packets and back, and what a request asks for. Pure: no I/O, no clock.
 //!
-//! Each dialect is a folder and one line in [`DIALECTS`].
+//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS).
 
 pub mod engineio;
-mod table;
+pub mod table;
 pub mod websocket;
 
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::framing::{Framing, Protocol, Revision, Versions};
 use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
 use crate::session::{Packets, Policy};
-pub use table::{DIALECTS, find};
+pub use table::find;
 
 /// How one kind of client speaks.
 pub trait Dialect: Sync + fmt::Debug {

@@ -59,6 +59,7 @@ impl Meter {
     }
 
     /// The client sent messages, with this much payload.
+    #[expect(clippy::wrong_self_convention, reason = "a direction, as to_client is")]
     pub fn from_client(&self, transport: Transport, messages: u64, bytes: u64) {
         self.0.moved(Direction::FromClient, transport, messages, bytes);
     }

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::end::End as CloseReason;
+use crate::packet::Transport;
 
 #[test]
 fn a_route_that_did_nothing_shows_zeros() {

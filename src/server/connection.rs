@@ -29,8 +29,6 @@ use crate::meter::Connections;
 pub struct ConnectInfo {
     /// The other end of the socket: the client, or a proxy in front.
     pub peer: SocketAddr,
-    /// Our end of the socket.
-    pub local: SocketAddr,
     /// Whether TLS ends here.
     pub secure: bool,
     /// How long the client may stop reading. A service that knows better sets it.
@@ -117,7 +115,6 @@ async fn open(
     patience.set_half_close(connecting.half_close_timeout);
     let info = ConnectInfo {
         peer,
-        local: stream.local_addr()?,
         secure: connecting.tls.is_some(),
         patience: patience.clone(),
         heads: heads.clone(),

@@ -22,7 +22,7 @@ use crate::meter::Connections;
 use crate::tls::{self, TlsError};
 use accept::Accepting;
 pub use accept::Signals;
-pub use caller::{BoxError, Request, Serve};
+pub use caller::Serve;
 pub use connection::ConnectInfo;
 use connection::{Connecting, Ending};
 pub use settings::{Settings, TlsFiles};

@@ -29,7 +29,6 @@ pub use demux::Demux;
 pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use refusals::Refusals;
-pub use serving::{Parked, Serving};
 pub use session_route::SessionRoute;
 pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};

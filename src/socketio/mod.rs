@@ -19,5 +19,5 @@ mod tests;
 mod translator;
 mod wires;
 
-pub use output::{Fault, Out, Peer};
+pub use output::Out;
 pub use translator::Translator;

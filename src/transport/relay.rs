@@ -68,7 +68,8 @@ pub struct Place {
     pub message_max: usize,
     /// How long an end may take what is left of the other, and to end once the other has said Close.
     pub close_timeout: Duration,
-    /// Its place among `max_sessions`.
+    /// Its place among `max_sessions`, given back when this is dropped.
+    #[expect(dead_code, reason = "held for its drop")]
     pub admission: Admission,
 }
 

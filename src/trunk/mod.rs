@@ -11,4 +11,4 @@ mod tests;
 
 pub use pump::{Ended, Pump, frame_max, read_hello};
 pub(crate) use shared::Unopened;
-pub use shared::{Connection, Over, Trunk};
+pub use shared::{Over, Trunk};

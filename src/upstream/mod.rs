@@ -73,6 +73,7 @@ pub enum BuildError {
     Tls(#[from] TlsError),
     /// The kind is `demo`, and the demo was left out.
     #[error("this binary was built without the demo backend (cargo feature `demo`)")]
+    #[cfg(not(feature = "demo"))]
     NoDemo,
 }
 
@@ -111,6 +112,7 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     }
 
     /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
+    #[cfg(test)]
     fn is_down(&self) -> bool {
         self.health() == Health::Down
     }

@@ -1,5 +1,6 @@
 //! What either translator does where one side is not ready for the other.
 
+use super::super::output::Fault;
 use super::*;
 
 #[test]

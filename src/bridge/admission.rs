@@ -28,8 +28,27 @@ pub(super) struct Debt(Arc<AtomicUsize>);
 
 /// A session's entry in the index, as the session knows it.
 pub(super) trait Leave: Send {
+    /// Where messages are noted that the session has lost after it was told of a drain.
+    fn losses(&self) -> Losses;
+
     /// Forgets the session, whose client is gone, and gives its place back. Nothing is settled before the debt is paid.
     fn leave(self: Box<Self>, end: End) -> Debt;
+}
+
+/// Counts sessions of which a drain has lost something.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Losses(Arc<AtomicUsize>);
+
+impl Losses {
+    /// Notes one more.
+    pub(super) fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Places {

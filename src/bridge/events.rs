@@ -99,9 +99,18 @@ impl Driver {
 
     /// Closing takes a round trip, which no session waits for.
     fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
+        let losses = self.entry.as_ref().filter(|_| end == End::Drained).map(|entry| entry.losses());
         self.info.tracker.spawn(async move {
             let closed = poll_fn(|cx| socket.poll_close(cx, end, &closing));
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
+            let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
+            if let Some(losses) = losses.filter(|_| crossed > 0) {
+                // The client said them before it could know, and hears of no loss: the operator does.
+                tracing::warn!(
+                    messages = crossed,
+                    "messages of a client crossed the end of its session in a drain"
+                );
+                losses.note();
+            }
         });
     }
 

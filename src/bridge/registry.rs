@@ -3,14 +3,13 @@
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Debt, Leave, Places};
+use super::admission::{Admission, Debt, Leave, Losses, Places};
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use crate::end::End;
@@ -28,7 +27,7 @@ use crate::upstream::Link;
 pub struct Registry {
     sessions: Cache<Sid, Entry, RandomState>,
     places: Places,
-    cut: Arc<AtomicUsize>,
+    losses: Losses,
 }
 
 /// A living session, as the index knows it.
@@ -75,7 +74,7 @@ impl Registry {
         Self {
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
             places: Places::new(sessions_max),
-            cut: Arc::default(),
+            losses: Losses::default(),
         }
     }
 
@@ -121,13 +120,13 @@ impl Registry {
     pub fn remove(&self, sid: &Sid, end: End) {
         self.sessions.invalidate(sid);
         if end == End::Cut {
-            self.cut.fetch_add(1, Ordering::Relaxed);
+            self.losses.note();
         }
     }
 
-    /// How many sessions a drain has cut, with something left for their clients.
+    /// How many sessions a drain has cut, with something left for their clients, or with messages of theirs that nobody took.
     pub fn cut(&self) -> usize {
-        self.cut.load(Ordering::Relaxed)
+        self.losses.count()
     }
 
     /// Every living session, in no order.
@@ -174,6 +173,10 @@ struct Entered {
 }
 
 impl Leave for Entered {
+    fn losses(&self) -> Losses {
+        self.registry.losses.clone()
+    }
+
     fn leave(self: Box<Self>, end: End) -> Debt {
         self.registry.remove(&self.sid, end);
         // Before the place is free: in between, everything would seem settled.

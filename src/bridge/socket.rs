@@ -22,8 +22,9 @@ pub trait ClientSocket: Send {
     /// The next packet, or why there will be no more.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>>;
 
-    /// Says goodbye, flushes and waits for the client's answer; the caller bounds the wait.
-    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()>;
+    /// Says goodbye, flushes and waits for the client's answer; the caller bounds the wait. Gives how many messages came
+    /// meanwhile: they crossed the goodbye, and nobody takes them.
+    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize>;
 }
 
 /// The socket takes no more.

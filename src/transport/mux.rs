@@ -65,9 +65,9 @@ impl ClientSocket for MuxSocket {
         })
     }
 
-    fn poll_close(&mut self, _cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, _cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize> {
         self.trunk.close(self.id, WebSocket.goodbye(end, closing));
-        Poll::Ready(())
+        Poll::Ready(0)
     }
 }
 

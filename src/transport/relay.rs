@@ -45,6 +45,9 @@ pub struct Relay {
     verdict: Option<End>,
     /// Which end was the first to end it.
     first: Option<End>,
+    /// Until when the backend is not told of a drain: it is told by the client's own Close, behind whatever of the client's
+    /// has crossed ours.
+    crossing: Option<Pin<Box<Sleep>>>,
     /// Until when the rest may take, once one end is gone or has been told.
     deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -89,6 +92,7 @@ impl Relay {
             place,
             verdict: None,
             first: None,
+            crossing: None,
             deadline: None,
         }
     }
@@ -136,7 +140,7 @@ impl Relay {
         if up == Flow::TooLarge || down == Flow::TooLarge {
             self.verdict.get_or_insert(End::TooLarge);
         }
-        if self.tell() {
+        if self.tell(cx) {
             // What was just put in is written in another round, which nothing else may bring about.
             cx.waker().wake_by_ref();
         }
@@ -187,7 +191,7 @@ impl Relay {
     }
 
     /// Tells each end what the proxy has decided, once a Close frame may stand there. Whether one was told just now.
-    fn tell(&mut self) -> bool {
+    fn tell(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(end) = self.verdict else { return false };
         let mut told = false;
         // An end that is told first would answer in the middle of what it is saying or hearing.
@@ -199,8 +203,10 @@ impl Relay {
             // To the client it is the server who ends the stream.
             self.down.say(&close_frame(&end.closing(), None), Then::End);
             told = true;
+            self.crossing = (end == End::Drained).then(|| Box::pin(tokio::time::sleep(CROSSING_TIMEOUT)));
         }
-        if self.up.may_close() {
+        let has_crossed = self.crossing.as_mut().is_none_or(|crossing| crossing.as_mut().poll(cx).is_ready());
+        if has_crossed && self.up.may_close() {
             self.up.say(&close_frame(&end.closing(), Some(random_mask())), Then::Wait);
             told = true;
         }
@@ -262,5 +268,7 @@ fn random_mask() -> [u8; 4] {
 
 /// How long an end may take to hang up once the other has, and everything is delivered: nothing is lost any more.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a client may take to answer the Close of a drain, before the backend is told without it.
+const CROSSING_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the two ends may take to answer a Close frame of ours.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

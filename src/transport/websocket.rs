@@ -34,7 +34,16 @@ pub async fn framed(
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     let goodbye = Goodbye::Unsaid;
-    Some(Box::new(FramedSocket { socket, dialect, framing, meter, fault: None, goodbye, pings: 0 }))
+    Some(Box::new(FramedSocket {
+        socket,
+        dialect,
+        framing,
+        meter,
+        fault: None,
+        goodbye,
+        pings: 0,
+        crossed: 0,
+    }))
 }
 
 /// Packets in frames, written as the dialect writes them.
@@ -48,6 +57,8 @@ struct FramedSocket {
     goodbye: Goodbye,
     /// Pings since the socket was last known to be flushed.
     pings: usize,
+    /// How many messages came behind our goodbye.
+    crossed: usize,
 }
 
 enum Goodbye {
@@ -163,7 +174,7 @@ impl ClientSocket for FramedSocket {
         }
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize> {
         loop {
             match &mut self.goodbye {
                 Goodbye::Unsaid => self.say_goodbye(end, closing),
@@ -171,12 +182,17 @@ impl ClientSocket for FramedSocket {
                     let flushed = self.socket.poll_flush_unpin(cx);
                     // The client's own close frame comes, or its end: perhaps before it reads ours.
                     match ready!(self.socket.poll_next_unpin(cx)) {
-                        Some(Ok(_)) => {}
+                        frame @ Some(Ok(_)) => {
+                            let packet = self.read(frame);
+                            self.crossed += usize::from(matches!(packet, Some(Ok(Packet::Message(_)))));
+                        }
                         Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
-                        None => return flushed.map(drop),
+                        None => return flushed.map(|_| self.crossed),
                     }
                 }
-                Goodbye::Failed(farewell) => return farewell.poll(cx, &mut self.socket),
+                Goodbye::Failed(farewell) => {
+                    return farewell.poll(cx, &mut self.socket).map(|()| self.crossed);
+                }
             }
         }
     }

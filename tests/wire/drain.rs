@@ -248,3 +248,31 @@ fn unready(world: &World) {
     }
     assert_eq!(metrics::readyz(world.target.admin).text(), "draining\nupstream b is up\n");
 }
+
+#[test]
+fn a_message_that_crosses_the_close_of_a_drain_is_passed_on_or_counted() {
+    for (setup, target) in [(Setup::new(), WEBSOCKET), (Setup::sockets(), "/engine.io/")] {
+        let relayed = setup.dialect == "websocket";
+        let Some(mut world) = world(setup) else { return };
+        let mut socket = Socket::connect(world.addr, target);
+        let peer = world.accept();
+        if !relayed {
+            assert!(socket.text().starts_with('0'));
+        }
+        world.target.signal("TERM");
+        assert_eq!(socket.frame().op, crate::support::Op::CLOSE);
+        // As a client does that has not read it.
+        socket.send("4crossed");
+        socket.send_frame(&crate::support::frames::Frame::close(Some(1001)));
+        let expected = if relayed {
+            peer.assert_text("4crossed");
+            0
+        } else {
+            1
+        };
+        peer.assert_closed();
+        let status = world.target.exit_within(SOON).expect("it ends");
+        assert_eq!(status.code(), Some(expected), "{target}");
+        assert_eq!(world.target.log().contains("crossed the end of its session"), !relayed);
+    }
+}

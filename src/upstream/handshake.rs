@@ -30,7 +30,7 @@ use crate::hop;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::spelling::Spelling;
 use crate::upstream::headers;
-use crate::upstream::late::{self, Greeting};
+use crate::upstream::late_refusal::{Greeting, greeting};
 use crate::upstream::socket::Socket;
 use crate::upstream::target::Target;
 use crate::upstream::{Host, OpenError, OpenRequest, Relayed};
@@ -135,7 +135,7 @@ pub(super) async fn shake(
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
         let (mut stream, mut read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
         if terms.first == First::Server {
-            match late::greeting(&mut stream, read_ahead).await {
+            match greeting(&mut stream, read_ahead).await {
                 Greeting::Frame(bytes) => read_ahead = bytes,
                 Greeting::Refusal(refused) => return Err(OpenError::Refused(Box::new(refused))),
             }

@@ -4,7 +4,6 @@
 //! side. A link carries messages both ways, answers the backend's heartbeat by itself, and says why it closed.
 
 mod answer;
-mod ask;
 mod connector;
 mod deadline;
 #[cfg(feature = "demo")]
@@ -16,12 +15,13 @@ mod forward;
 mod handshake;
 mod headers;
 mod kinds;
-mod late;
+mod late_refusal;
 mod lease;
 mod mux;
 mod pinned;
 mod plain;
 mod pool;
+mod question;
 mod request_body;
 mod settings;
 mod socket;

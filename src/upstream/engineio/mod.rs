@@ -18,11 +18,11 @@ use crate::meter::Dials;
 use crate::packet::Packet;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::sid::Sid;
-use crate::upstream::ask::{Question, ask};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
+use crate::upstream::question::{Question, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
     Asking, BuildError, Health, Heartbeat, Host, Link, Looking, OpenError, OpenRequest, Opened, Opening,

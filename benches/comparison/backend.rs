@@ -2,25 +2,20 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, ready};
 
 use anyhow::Context as _;
 use polliwog::packet::Message;
-use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::client::{GROUP, MESSAGE, number_in, send};
 use crate::frame;
 use crate::mux::MuxLine;
-use crate::subject::Manner;
+use crate::stream::{read_some, read_up_to, send};
+use crate::words::{GROUP, MESSAGE, Manner, number_in};
 
 /// All its sessions, each known by the number in its query. Its connections end with its last handle.
 #[derive(Clone)]
@@ -179,23 +174,6 @@ impl Inner {
             read_up_to::<SHARED_READ_LEN>(&mut reader, &mut bytes).await?;
         }
     }
-}
-
-/// Waits for more, with room for it only while it is read, for thousands wait.
-pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
-    read_up_to::<4096>(reader, bytes).await
-}
-
-async fn read_up_to<const LEN: usize>(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
-    let len = poll_fn(|context| {
-        let mut room = [MaybeUninit::uninit(); LEN];
-        let mut read = ReadBuf::uninit(&mut room);
-        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
-        bytes.extend_from_slice(read.filled());
-        Poll::Ready(std::io::Result::Ok(read.filled().len()))
-    });
-    anyhow::ensure!(len.await? > 0, "the connection has ended");
-    Ok(())
 }
 
 /// How much node and Python read at once from a socket on which all sessions are.

@@ -6,9 +6,10 @@ use anyhow::{Context as _, bail, ensure};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::backend::read_some;
 use crate::frame;
 use crate::peer::Peer;
+use crate::stream::{read_some, send};
+use crate::words::MESSAGE;
 
 /// One connection.
 pub(crate) struct Line {
@@ -172,23 +173,6 @@ fn first_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
 }
 
-pub(crate) async fn send(writer: &OwnedWriteHalf, mut bytes: &[u8]) -> anyhow::Result<()> {
-    while !bytes.is_empty() {
-        match writer.try_write(bytes) {
-            Ok(len) => bytes = &bytes[len..],
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => writer.writable().await?,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
-}
-
-/// The number that a client puts into its query, or into its request's head.
-pub(crate) fn number_in(text: &str) -> Option<usize> {
-    let number = text.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("n="))?;
-    number.parse().ok()
-}
-
 /// A browser's GET.
 fn get(server: SocketAddr, path: &str) -> Vec<u8> {
     request(server, "GET", path, "")
@@ -202,12 +186,6 @@ fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> 
     };
     format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{HEADERS}{about_body}\r\n{body}").into()
 }
-
-/// How many sessions get a message at one command.
-pub(crate) const GROUP: usize = 32;
-
-/// 32 bytes.
-pub(crate) const MESSAGE: &str = "0123456789abcdef0123456789abcdef";
 
 const PING: &[u8] = b"2";
 

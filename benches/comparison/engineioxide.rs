@@ -10,9 +10,8 @@ use engineioxide::handler::EngineIoHandler;
 use engineioxide::service::EngineIoService;
 use engineioxide::{DisconnectReason, Socket, Str};
 
-use crate::client::{GROUP, MESSAGE, number_in};
 use crate::serve::{commands, connections};
-use crate::subject::Manner;
+use crate::words::{GROUP, MESSAGE, Manner, number_in};
 
 /// Serves until it is killed.
 pub(crate) async fn run(address: SocketAddr, control: SocketAddr, manner: Manner) -> anyhow::Result<()> {

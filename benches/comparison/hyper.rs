@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::sync::oneshot;
 
-use crate::client::{GROUP, MESSAGE, number_in};
 use crate::serve::{commands, connections};
+use crate::words::{GROUP, MESSAGE, number_in};
 
 /// Serves until it is killed.
 pub(crate) async fn run(address: SocketAddr, control: SocketAddr) -> anyhow::Result<()> {

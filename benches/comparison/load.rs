@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::client::{GROUP, Line, MESSAGE, Poller, open_web_socket};
+use crate::client::{Line, Poller, open_web_socket};
 use crate::frame;
 use crate::peer::Peer;
 use crate::subject::Subject;
+use crate::words::{GROUP, MESSAGE};
 
 /// What clients do.
 #[derive(Clone, Copy, PartialEq, Eq)]

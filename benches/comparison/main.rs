@@ -19,12 +19,15 @@ mod measure;
 mod memory;
 mod mux;
 mod operation;
+mod own_server;
 mod peer;
 mod process;
 mod report;
 mod serve;
 mod settings;
+mod stream;
 mod subject;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,7 +77,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).skip(1).collect();
     let done = match words[..] {
-        ["--bench", "serve", ref words @ ..] => serve::run(words),
+        ["--bench", "serve", ref words @ ..] => own_server::run(words),
         // Without it a runner of tests has called, for which there is nothing here.
         ref words if !words.contains(&"--bench") => Ok(()),
         _ => compare(&Arguments::parse()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::client::{Line, MESSAGE, open_web_socket};
+use crate::client::{Line, open_web_socket};
 use crate::figures::Figure;
 use crate::frame;
 use crate::load::{Load, Work};
@@ -16,7 +16,8 @@ use crate::memory;
 use crate::operation::Operation;
 use crate::peer::Peer;
 use crate::process::Process;
-use crate::subject::{COUNTS, Manner, Subject, Under};
+use crate::subject::{COUNTS, Subject, Under};
+use crate::words::{MESSAGE, Manner};
 
 /// How much is done for a figure.
 #[derive(Clone, Copy)]

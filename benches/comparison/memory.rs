@@ -10,7 +10,8 @@ use tokio::time::sleep;
 use crate::client::{Line, Poller, open_web_socket};
 use crate::peer::Peer;
 use crate::process::Process;
-use crate::subject::{Manner, Subject, Under};
+use crate::subject::{Subject, Under};
+use crate::words::Manner;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {

@@ -10,9 +10,8 @@ use polliwog::mux::{Frame, Hello, Id, Profile};
 use polliwog::packet::Message;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use crate::client::number_in;
 use crate::frame;
-use crate::subject::Manner;
+use crate::words::{Manner, number_in};
 
 /// A shared connection.
 pub(crate) struct MuxLine {

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use anyhow::bail;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -13,26 +12,6 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
-
-use crate::subject::Manner;
-use crate::{engineioxide, hyper as bare};
-
-/// Serves until it is killed: a server's name, its address, that of its commands, and its manner.
-pub(crate) fn run(words: &[&str]) -> anyhow::Result<()> {
-    let &[name, address, control, manner] = words else {
-        bail!("a name, two addresses and a manner are wanted")
-    };
-    let manner = if manner == "echo" { Manner::Echo } else { Manner::Silent };
-    let (address, control) = (address.parse()?, control.parse()?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match name {
-            "hyper" => bare::run(address, control).await,
-            "engineioxide" => engineioxide::run(address, control, manner).await,
-            _ => bail!("there is no server {name}"),
-        }
-    })
-}
 
 /// Serves every connection.
 pub(crate) async fn connections<S, B>(address: SocketAddr, service: S) -> anyhow::Result<()>

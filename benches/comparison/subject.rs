@@ -8,10 +8,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::backend::Backend;
-use crate::client::send;
 use crate::peer::Peer;
 use crate::process::{Core, Folder, Process, free_address};
 use crate::settings::{self, Way};
+use crate::stream::send;
+use crate::words::Manner;
 
 /// What is measured.
 pub(crate) struct Subject {
@@ -23,13 +24,6 @@ pub(crate) struct Subject {
     _behind: Option<Process>,
     /// Its settings, and what it puts beside them.
     pub(crate) folder: Folder,
-}
-
-/// Whether a message is sent back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
-    Echo,
-    Silent,
 }
 
 /// What a program runs under.

@@ -6,12 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::{Import, Named, Path, named};
-use crate::tree::{is_test, module_of};
+use crate::tree::{files, is_rust, is_test, module_of};
 
-/// Reports each circle.
-pub(crate) fn circle_faults(files: &[(String, String)]) -> Vec<String> {
-    let shown = |circle: Vec<String>| format!("a circle: {}", circle.join(", "));
-    circles(files).into_iter().map(shown).collect()
+/// Reports each circle within a crate: the library, and the benchmark of many files.
+pub(crate) fn circle_faults() -> Vec<String> {
+    let circles = ["src", "benches/comparison"].into_iter().flat_map(|folder| {
+        // Read as a crate of its own, whose root is the folder.
+        let inside = |(file, text): (String, String)| (file.replacen(folder, "src", 1), text);
+        let sources = files(folder).into_iter().filter(|(file, _)| is_rust(file)).map(inside);
+        let circles = circles(&sources.collect::<Vec<_>>());
+        circles.into_iter().map(move |circle| format!("a circle in {folder}: {}", circle.join(", ")))
+    });
+    circles.collect()
 }
 
 /// The circles among files with their texts: each a group of files of which every one reaches every other.

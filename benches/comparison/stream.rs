@@ -1,0 +1,42 @@
+//! Reads and writes the benchmark's own connections.
+
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
+use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Waits for more, with room for it only while it is read, for thousands wait.
+pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
+    read_up_to::<4096>(reader, bytes).await
+}
+
+/// Waits for more, `LEN` bytes at most.
+pub(crate) async fn read_up_to<const LEN: usize>(
+    reader: &mut OwnedReadHalf,
+    bytes: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    let len = poll_fn(|context| {
+        let mut room = [MaybeUninit::uninit(); LEN];
+        let mut read = ReadBuf::uninit(&mut room);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut read))?;
+        bytes.extend_from_slice(read.filled());
+        Poll::Ready(std::io::Result::Ok(read.filled().len()))
+    });
+    anyhow::ensure!(len.await? > 0, "the connection has ended");
+    Ok(())
+}
+
+/// Writes all of it.
+pub(crate) async fn send(writer: &OwnedWriteHalf, mut bytes: &[u8]) -> anyhow::Result<()> {
+    while !bytes.is_empty() {
+        match writer.try_write(bytes) {
+            Ok(len) => bytes = &bytes[len..],
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => writer.writable().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

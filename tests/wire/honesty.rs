@@ -6,12 +6,12 @@ use std::time::Instant;
 use socket2::{Domain, Socket as RawSocket, Type};
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
-use crate::support::http::{Client, Response};
+use crate::support::http::Response;
 use crate::support::setup::bare_refusal;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Poller, QUIET, SOON, Setup, World, assert_took, metrics, ms, patiently};
+use crate::support::{Poller, QUIET, SOON, Setup, World, assert_took, ms, patiently};
 
-fn world(setup: Setup) -> Option<World> {
+pub(crate) fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
@@ -47,56 +47,6 @@ fn a_backend_that_is_down_is_502() {
         assert_eq!(answer.status, 502);
     }
     world.assert_sessions(0);
-}
-
-#[test]
-fn the_proxy_is_not_ready_while_its_backend_is_known_down_and_ready_again_when_it_is_back() {
-    let addr = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let setup = Setup::new().url(&format!("ws://{addr}/")).upstream("handshake_timeout = \"200ms\"");
-    let Some(world) = world(setup) else { return };
-    assert_eq!(metrics::readyz(world.target.admin).status, 503, "it is tried when that is asked first");
-    assert_eq!(world.get(POLLING).status, 502);
-    assert_eq!(metrics::readyz(world.target.admin).status, 503);
-    assert_eq!(metrics::livez(world.target.admin).status, 200);
-    // It answers nobody, but it can be reached again.
-    let _backend = TcpListener::bind(addr).unwrap();
-    assert_eq!(world.get(POLLING).status, 504);
-    assert_eq!(metrics::readyz(world.target.admin).status, 200);
-}
-
-#[test]
-fn a_backend_that_says_nothing_of_itself_is_unknown_and_not_ready() {
-    let (_listener, addr, _queue) = black_hole();
-    let setup = Setup::new().url(&format!("ws://{addr}/"));
-    let Some(world) = world(setup) else { return };
-    let start = Instant::now();
-    let answer = metrics::readyz(world.target.admin);
-    assert_eq!((answer.status, answer.text()), (503, "upstream b is unknown\n"));
-    assert!(start.elapsed() < ms(1000), "a probe does not wait longer: {:?}", start.elapsed());
-}
-
-#[test]
-fn one_upstream_of_several_that_is_down_does_not_make_the_proxy_unready() {
-    let down = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    let other = format!(
-        "[[routes]]\npath = \"/other/\"\ndialect = \"websocket\"\nupstream = \"c\"\n\
-         [upstreams.c]\nkind = \"websocket\"\nurl = \"ws://{down}/\"\n"
-    );
-    let list = |c: &str| format!("upstream b is up\nupstream c is {c}\n");
-    for (required, status, text) in [
-        ("", 200, format!("ready\n{}", list("down"))),
-        ("required = true\n", 503, list("down").replace("b is up", "b is up, not required")),
-    ] {
-        let Some(world) = world(Setup::new().upstream(&format!("{other}{required}"))) else { return };
-        assert_eq!(Socket::try_connect(world.addr, "/other/", &[]).unwrap_err().status, 502);
-        let ask = |query: &str| Client::connect(world.target.admin).get(&format!("/readyz{query}"));
-        let answer = ask("");
-        assert_eq!((answer.status, answer.text()), (status, &*text));
-        assert_eq!(
-            [ask("?upstream=b").status, ask("?upstream=c").status, ask("?upstream=d").status],
-            [200, 503, 404]
-        );
-    }
 }
 
 #[test]
@@ -167,7 +117,7 @@ fn a_backend_that_never_sends_its_open_packet_is_504() {
 }
 
 /// A listener, its address, and what fills its queue: the system drops further attempts to connect.
-fn black_hole() -> (RawSocket, SocketAddr, Vec<std::io::Result<TcpStream>>) {
+pub(crate) fn black_hole() -> (RawSocket, SocketAddr, Vec<std::io::Result<TcpStream>>) {
     let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(0).unwrap();

@@ -33,6 +33,7 @@ mod order;
 mod overlap;
 mod payloads;
 mod plain;
+mod readiness;
 mod refusals;
 mod relay;
 mod silence;

@@ -3,11 +3,13 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
@@ -37,20 +39,33 @@ pub(super) struct Accepting {
     pub(super) connections: Connections,
     /// Whether it may use the descriptors that are kept in reserve.
     pub(super) has_reserve: bool,
+    /// How many clients may be refused at once, each with a descriptor of the reserve.
+    pub(super) refusals: Arc<Semaphore>,
+}
+
+/// A client that came in.
+struct Accepted {
+    stream: TcpStream,
+    peer: SocketAddr,
+    /// Held while it is refused, if there is no room for it.
+    refusal: Option<OwnedSemaphorePermit>,
 }
 
 impl Accepting {
-    /// Runs until the server ends and the last connection is gone. Each connection is a task that `start` makes.
-    pub(super) async fn run<F, C>(self, start: F)
+    /// Runs until the server ends and the last connection is gone. Each connection is a task that `start` makes,
+    /// or `refuse` where there is no room for it.
+    pub(super) async fn run<F, C, G, R>(self, start: F, refuse: G)
     where
         F: Fn(TcpStream, SocketAddr) -> C,
         C: Future<Output = ()> + Send + 'static,
+        G: Fn(TcpStream, SocketAddr) -> R,
+        R: Future<Output = ()> + Send + 'static,
     {
         // Tasks are kept here, and not on the tracker alone, so that a cut can abort them: to look out for the cut
         // in each of them would cost every request a lock that all connections share.
         let mut tasks = JoinSet::new();
         let crashes = Throttle::default();
-        self.accept(start, &mut tasks, &crashes).await;
+        self.accept(start, refuse, &mut tasks, &crashes).await;
 
         let Self { listener, signals, ending, .. } = self;
         drop(listener);
@@ -61,12 +76,15 @@ impl Accepting {
         }
     }
 
-    async fn accept<F, C>(&self, start: F, tasks: &mut JoinSet<()>, crashes: &Throttle)
+    async fn accept<F, C, G, R>(&self, start: F, refuse: G, tasks: &mut JoinSet<()>, crashes: &Throttle)
     where
         F: Fn(TcpStream, SocketAddr) -> C,
         C: Future<Output = ()> + Send + 'static,
+        G: Fn(TcpStream, SocketAddr) -> R,
+        R: Future<Output = ()> + Send + 'static,
     {
-        let (mut pause, failures) = (Pause::default(), Throttle::default());
+        let (mut pause, failures, refusals) = (Pause::default(), Throttle::default(), Throttle::default());
+        let mut shortage = None;
         loop {
             let accepted = tokio::select! {
                 () = self.told_to_stop() => return,
@@ -74,12 +92,23 @@ impl Accepting {
                     report(ended, crashes);
                     continue;
                 }
-                accepted = self.next() => accepted,
+                accepted = self.next(&mut shortage) => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    pause = Pause::default();
+                Ok(Accepted { stream, peer, refusal: None }) => {
+                    (pause, shortage) = (Pause::default(), None);
                     tasks.spawn(self.tracker.track_future(start(stream, peer)));
+                }
+                Ok(Accepted { stream, peer, refusal: Some(permit) }) => {
+                    self.connections.accept_failed();
+                    if let Some(count) = refusals.count() {
+                        warn!(address = %self.address, count, "no file descriptor is left: clients are answered 503");
+                    }
+                    let refused = timeout(REFUSAL_TIMEOUT, refuse(stream, peer));
+                    tasks.spawn(self.tracker.track_future(async move {
+                        let _ = refused.await;
+                        drop(permit);
+                    }));
                 }
                 Err(error) if is_about_one_client(&error) => {
                     debug!(%error, "a client left before it was accepted");
@@ -98,16 +127,26 @@ impl Accepting {
         }
     }
 
-    async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        if self.has_reserve {
-            return self.listener.accept().await;
+    /// The next client. One that cannot have a descriptor stays in the listener's queue for a moment, until there may be one;
+    /// after that it gets one of the reserve, to hear that there is none. `shortage` is since when there is none.
+    async fn next(&self, shortage: &mut Option<Instant>) -> io::Result<Accepted> {
+        let mut refusal = None;
+        if !self.has_reserve
+            && let Err(error) = descriptors::check()
+        {
+            if shortage.get_or_insert_with(Instant::now).elapsed() < ROOM_TIMEOUT {
+                return Err(error);
+            }
+            refusal = Arc::clone(&self.refusals).acquire_owned().await.ok();
         }
-        // A client that cannot have a descriptor stays in the listener's queue until there is one.
-        descriptors::check()?;
         let (stream, peer) = self.listener.accept().await?;
-        // Another task may have taken the last one meanwhile. This client is served all the same, and the next one waits.
-        let _ = descriptors::admit(&stream);
-        Ok((stream, peer))
+        // It may have waited for long.
+        let refusal = refusal.filter(|_| descriptors::check().is_err());
+        if !self.has_reserve && refusal.is_none() {
+            // Another task may have taken the last one meanwhile. This client is served all the same, and the next one waits.
+            let _ = descriptors::admit(&stream);
+        }
+        Ok(Accepted { stream, peer, refusal })
     }
 
     async fn told_to_stop(&self) {
@@ -133,6 +172,12 @@ impl Pause {
     }
 }
 
+/// A part of the reserve: the rest is the operator's.
+pub(super) const REFUSALS_MAX: usize = 4;
+/// Long enough for a client's request, its answer and its end.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Half-closed clients make room within that.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// A second after the shortage is over, the proxy is back.
 const PAUSE_MAX: Duration = Duration::from_secs(1);

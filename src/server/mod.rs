@@ -7,6 +7,7 @@ mod accept;
 mod caller;
 mod connection;
 mod http1;
+mod refusal;
 mod settings;
 
 use std::io;
@@ -14,17 +15,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Vital;
 use crate::duplex::set_keepalive;
 use crate::meter::Connections;
 use crate::tls::{self, TlsError};
-use accept::Accepting;
 pub use accept::Signals;
+use accept::{Accepting, REFUSALS_MAX};
 pub use caller::Serve;
 pub use connection::ConnectInfo;
 use connection::{Connecting, Ending};
+use refusal::Refusal;
 pub use settings::{Settings, TlsFiles};
 
 /// Listeners that are bound, and do not accept yet.
@@ -86,18 +89,21 @@ impl Server {
         S: Serve,
     {
         let (make, connecting, ending) = (Arc::new(make), Arc::new(self.connecting), Ending::default());
+        let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
             let (make, connecting, ended) = (Arc::clone(&make), Arc::clone(&connecting), ending.clone());
             let opened = connections.clone();
+            let refuse = {
+                let (connecting, ended, opened) = (Arc::clone(&connecting), ended.clone(), opened.clone());
+                let make = Arc::new(|_: ConnectInfo| Refusal);
+                move |stream, peer| {
+                    let (connecting, make) = (Arc::clone(&connecting), Arc::clone(&make));
+                    connection::run(connecting, stream, peer, make, ended.clone(), opened.clone())
+                }
+            };
             let start = move |stream, peer| {
-                connection::run(
-                    Arc::clone(&connecting),
-                    stream,
-                    peer,
-                    Arc::clone(&make),
-                    ended.clone(),
-                    opened.clone(),
-                )
+                let (connecting, make) = (Arc::clone(&connecting), Arc::clone(&make));
+                connection::run(connecting, stream, peer, make, ended.clone(), opened.clone())
             };
             let accepting = Accepting {
                 listener,
@@ -107,8 +113,9 @@ impl Server {
                 ending: ending.clone(),
                 connections: connections.clone(),
                 has_reserve: self.has_reserve,
+                refusals: Arc::clone(&refusals),
             };
-            tracker.spawn(vital.guard("an accept loop", accepting.run(start)));
+            tracker.spawn(vital.guard("an accept loop", accepting.run(start, refuse)));
         }
     }
 }

@@ -104,3 +104,30 @@ fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
         assert!(refused > 0, "{dialect} before {kind}: nobody heard of it");
     }
 }
+
+#[test]
+fn a_client_that_there_is_no_descriptor_for_is_told_so() {
+    let target = target("ulimit -n 100;", "http", "http", backend());
+    let mut idle: Vec<_> = (0..84).map(|_| Client::connect(target.public)).collect();
+    let deadline = Instant::now() + SOON;
+    while target.descriptors() < 88 {
+        assert!(Instant::now() < deadline, "{} descriptors", target.descriptors());
+        std::thread::sleep(ms(10));
+    }
+    // Behind those that say nothing, for each of which there is a second.
+    let mut client = Client::connect(target.public);
+    client.wire.send(head("GET", "/fast", &[]).as_bytes());
+    let answer = client.answer();
+    answer.assert(503, "this proxy has no file descriptor left\n");
+    assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
+    assert!(client.wire.ends_within(SOON));
+    assert_eq!(metrics::livez(target.admin).status, 200, "the rest of the reserve is the operator's");
+    let log = target.log();
+    assert_eq!(log.matches("no file descriptor is left").count(), 1, "{log}");
+    idle.drain(..).for_each(|client| client.wire.reset());
+    let deadline = Instant::now() + SOON;
+    while Client::connect(target.public).get("/fast").status != 204 {
+        assert!(Instant::now() < deadline, "it serves again");
+        std::thread::sleep(ms(10));
+    }
+}

@@ -5,6 +5,7 @@ mod farewell;
 mod heads;
 mod keepalive;
 mod patience;
+mod receipts;
 mod speller;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,8 @@ pub use self::farewell::Farewell;
 pub use self::heads::{Heads, Spells};
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
-pub use self::tracked::{Tracked, Unflushed};
+pub use self::receipts::{Piece, Receipt, Receipted, Settle, Unflushed};
+pub use self::tracked::Tracked;
 use self::web_socket::config;
 pub use self::web_socket::{Buffers, binary_frame, text_frame};
 use crate::descriptors;

@@ -1,29 +1,27 @@
-//! A batch on its way to the client: written, or home again.
+//! A batch on its way to the client: written, or lost.
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::driver::clock_now;
 use super::handle::Bridge;
-use super::polls::Batch;
+use super::polls::{Batch, Ticket};
+use crate::duplex::{Receipt, Settle};
 use crate::packet::{Packet, Transport};
 
 /// Packets that answer a poll.
 ///
-/// Whoever writes them calls [`settle`](Self::settle) at the moment when the client's connection has taken them.
-/// Dropped before that, wherever on the way, the session hears that they are lost.
+/// They are written, and a [`Receipt`] goes with the bytes. Dropped before that, the session hears that they are lost.
 pub struct Delivery {
     bridge: Arc<Bridge>,
-    batch: Vec<Packet>,
-    /// When its oldest message came from the backend.
-    since: Option<Instant>,
-    settled: bool,
+    ticket: Ticket,
+    /// Until there is a receipt.
+    batch: Option<Batch>,
 }
 
 impl Delivery {
-    pub(super) fn new(bridge: Arc<Bridge>, Batch { packets, since }: Batch) -> Self {
-        Self { bridge, batch: packets, since, settled: false }
+    pub(super) fn new(bridge: Arc<Bridge>, ticket: Ticket, batch: Batch) -> Self {
+        Self { bridge, ticket, batch: Some(batch) }
     }
 
     /// The session that it comes from.
@@ -33,43 +31,68 @@ impl Delivery {
 
     /// What to write.
     pub fn packets(&self) -> &[Packet] {
-        &self.batch
+        self.batch.as_ref().map_or(&[], |batch| &batch.packets)
+    }
+
+    /// What is to ride on the written bytes. The session keeps the packets until it hears of them.
+    pub fn into_receipt(mut self) -> Receipt {
+        if let Some(batch) = self.batch.take() {
+            self.bridge.turn(|driver| driver.polls.keep(self.ticket, batch));
+        }
+        Receipt::new(Arc::clone(&self.bridge) as Arc<dyn Settle>, self.ticket.0)
     }
 
     /// The client's connection has them.
-    pub fn settle(mut self) {
-        self.settled = true;
-        let messages = self.batch.iter().filter(|packet| matches!(packet, Packet::Message(_)));
-        let (count, bytes) =
-            messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));
-        if count > 0 {
-            let meter = &self.bridge.info().meter;
-            meter.to_client(Transport::Polling, count, bytes);
-            if let Some(since) = self.since {
-                meter.delivered_after(Transport::Polling, clock_now().saturating_duration_since(since));
-            }
-        }
-        self.bridge.turn(|driver| {
-            driver.session.handle_delivered();
-            driver.drive_inline();
-        });
+    #[cfg(test)]
+    pub(crate) fn settle(self) {
+        self.into_receipt().settle();
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if !self.settled {
-            let batch = std::mem::take(&mut self.batch);
+        if let Some(batch) = self.batch.take() {
             self.bridge.turn(|driver| {
-                driver.session.handle_lost(batch, clock_now());
+                driver.session.handle_lost(batch.packets, clock_now());
                 driver.drive_inline();
             });
         }
     }
 }
 
+impl Settle for Bridge {
+    fn settled(&self, number: u32) {
+        let batch = self.turn(|driver| {
+            let batch = driver.polls.take_kept(Ticket(number));
+            driver.session.handle_delivered();
+            driver.drive_inline();
+            batch
+        });
+        let Some(Batch { packets, since }) = batch else { return };
+        let messages = packets.iter().filter(|packet| matches!(packet, Packet::Message(_)));
+        let (count, bytes) =
+            messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));
+        if count > 0 {
+            let meter = &self.info().meter;
+            meter.to_client(Transport::Polling, count, bytes);
+            if let Some(since) = since {
+                meter.delivered_after(Transport::Polling, clock_now().saturating_duration_since(since));
+            }
+        }
+    }
+
+    fn lost(&self, number: u32) {
+        self.turn(|driver| {
+            if let Some(batch) = driver.polls.take_kept(Ticket(number)) {
+                driver.session.handle_lost(batch.packets, clock_now());
+                driver.drive_inline();
+            }
+        });
+    }
+}
+
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Delivery({} packets)", self.batch.len())
+        write!(f, "Delivery({} packets)", self.packets().len())
     }
 }

@@ -56,7 +56,7 @@ impl Future for ParkedPoll {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(self.bridge.turn(|driver| driver.polls.poll(self.ticket, cx)));
         self.answered = true;
-        Poll::Ready(answer.map(|batch| Delivery::new(Arc::clone(&self.bridge), batch)))
+        Poll::Ready(answer.map(|batch| Delivery::new(Arc::clone(&self.bridge), self.ticket, batch)))
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Polls {
 
 /// Which poll.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Ticket(u32);
+pub(super) struct Ticket(pub(super) u32);
 
 /// What a parked poll is answered.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ enum Stage {
     Parked(Option<Waker>),
     /// Has one, and has not looked yet.
     Answered(Batch),
+    /// Its answer is being written.
+    Kept(Batch),
 }
 
 /// What a poll leaves behind that goes away.
@@ -103,7 +105,20 @@ impl Polls {
         let Some(slot) = self.find(ticket) else { return Left::Nothing };
         match self.slots.swap_remove(slot).stage {
             Stage::Parked(_) => Left::Parked,
-            Stage::Answered(batch) => Left::Answered(batch),
+            Stage::Answered(batch) | Stage::Kept(batch) => Left::Answered(batch),
+        }
+    }
+
+    /// Keeps what a poll is answered until it is known to be written.
+    pub(super) fn keep(&mut self, ticket: Ticket, batch: Batch) {
+        self.slots.push(Slot { ticket, stage: Stage::Kept(batch) });
+    }
+
+    /// What was kept.
+    pub(super) fn take_kept(&mut self, ticket: Ticket) -> Option<Batch> {
+        match self.leave(ticket) {
+            Left::Answered(batch) => Some(batch),
+            Left::Parked | Left::Nothing => None,
         }
     }
 

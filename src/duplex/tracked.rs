@@ -4,8 +4,6 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::heads::Heads;
+use super::receipts::Unflushed;
 use super::speller::Speller;
 use super::{Ahead, Duplex};
 
@@ -36,17 +35,6 @@ pub struct Tracked {
     stopped: Option<(Ahead, Instant)>,
     /// When to look again, where the system says nothing by itself.
     look: Option<Pin<Box<Sleep>>>,
-}
-
-/// Whether something was written to a [`Tracked`] that has not been flushed since.
-#[derive(Clone, Default, Debug)]
-pub struct Unflushed(Arc<AtomicBool>);
-
-impl Unflushed {
-    /// Whether something is still to be written.
-    pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Tracked {
@@ -152,7 +140,7 @@ impl AsyncWrite for Tracked {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         let was_flushed = !this.unflushed.get();
-        this.unflushed.0.store(true, Ordering::Relaxed);
+        this.unflushed.set();
         this.speller.poll_write(&mut this.duplex, &this.heads, was_flushed, cx, bufs)
     }
 
@@ -163,7 +151,12 @@ impl AsyncWrite for Tracked {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.duplex).poll_flush(cx);
-        this.unflushed.0.store(flushed.is_pending(), Ordering::Relaxed);
+        match flushed {
+            // Before the other end is found to be gone: what was flushed is on its way all the same.
+            Poll::Ready(Ok(())) => this.unflushed.clear(),
+            Poll::Pending => this.unflushed.set(),
+            Poll::Ready(Err(_)) => {}
+        }
         if !std::mem::take(&mut this.reads)
             && let Poll::Ready(gone) = this.poll_gone(cx)
         {
@@ -176,7 +169,12 @@ impl AsyncWrite for Tracked {
         if self.is_refused {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.get_mut().duplex).poll_shutdown(cx)
+        let this = self.get_mut();
+        let ended = Pin::new(&mut this.duplex).poll_shutdown(cx);
+        if let Poll::Ready(Ok(())) = ended {
+            this.unflushed.clear();
+        }
+        ended
     }
 }
 

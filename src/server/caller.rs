@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
-use crate::duplex::{Heads, Spells, Unflushed};
+use crate::duplex::{Heads, Receipted, Spells, Unflushed};
 use crate::spelling::Spelling;
 
 /// What can serve a connection: a tower service of which each request gets a clone.
@@ -30,7 +30,7 @@ pub trait Serve:
     + 'static
 {
     /// Its answers' body.
-    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Receipted + Send + 'static;
 }
 
 impl<S, B> Serve for S
@@ -44,7 +44,7 @@ where
         + Send
         + Unpin
         + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Receipted + Send + 'static,
 {
     type Body = B;
 }
@@ -163,10 +163,11 @@ fn is_whole(request: &Request) -> bool {
 }
 
 impl<S: Serve> CallState<S> {
-    /// Has the names of an answer's head spelled, of its backend's only what hyper adds. Where something before it waits to
+    /// Tells an answer's body its connection, and has the names of its head spelled, of its backend's only what hyper adds. Where something before it waits to
     /// be written, nobody could tell where it begins: then they stay as hyper writes them.
-    fn prepare(&self, answer: &Answer<S>) {
+    fn prepare(&self, answer: &mut Answer<S>) {
         let Ok(response) = answer else { return };
+        response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.heads.end();
         }
@@ -222,8 +223,8 @@ impl<S: Serve> Future for Answering<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = self.0.open();
-        if let Some(answer) = state.answer.take() {
-            state.prepare(&answer);
+        if let Some(mut answer) = state.answer.take() {
+            state.prepare(&mut answer);
             return Poll::Ready(answer);
         }
         // The connection comes here again as soon as it is ready for an upgrade.
@@ -231,8 +232,8 @@ impl<S: Serve> Future for Answering<S> {
             return Poll::Pending;
         }
         let Some(call) = &mut state.call else { return Poll::Pending };
-        let answer = ready!(Pin::new(call).poll(cx));
-        state.prepare(&answer);
+        let mut answer = ready!(Pin::new(call).poll(cx));
+        state.prepare(&mut answer);
         Poll::Ready(answer)
     }
 }

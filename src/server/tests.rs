@@ -21,7 +21,9 @@ use crate::meter::{Listener, Metrics};
 
 mod ending;
 mod gone;
+mod hang_up;
 mod outside;
+mod receipts;
 mod tls;
 
 #[tokio::test]

@@ -1,19 +1,19 @@
-//! The body of an answer: whole, or a batch whose delivery it settles, or a backend's own as it streams in.
+//! The body of an answer: whole, or a batch with its receipt, or a backend's own as it streams in.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::bridge::Delivery;
+use crate::duplex::{Piece, Receipt, Receipted, Unflushed};
 use crate::transport::streamed::Streamed;
 use crate::upstream::AnswerError;
 
 /// The body of an answer.
 ///
-/// Where it carries a [`Delivery`], this is settled at the moment when the connection takes the last of its bytes. A body
-/// that is dropped before that, because the client is gone, takes the delivery with it, and the session hears of the loss.
+/// A batch's receipt rides on its bytes, so that its session learns whether they were written. A body that is dropped before
+/// that takes the receipt with it, and the session hears of the loss.
 #[derive(Debug)]
 pub struct Body(Kind);
 
@@ -21,15 +21,22 @@ pub struct Body(Kind);
 enum Kind {
     /// Its bytes until they are taken.
     Whole(Option<Bytes>),
-    Delivery(Bytes, Delivery),
+    Batch(Batch),
     /// Boxed, as each connection keeps room for a body, and most are parked polls.
     Streamed(Box<Streamed>),
 }
 
+#[derive(Debug)]
+struct Batch {
+    bytes: Bytes,
+    receipt: Receipt,
+    connection: Option<Unflushed>,
+}
+
 impl Body {
     /// A body that carries a batch.
-    pub fn delivery(bytes: Bytes, delivery: Delivery) -> Self {
-        Self(Kind::Delivery(bytes, delivery))
+    pub fn delivery(bytes: Bytes, receipt: Receipt) -> Self {
+        Self(Kind::Batch(Batch { bytes, receipt, connection: None }))
     }
 }
 
@@ -57,37 +64,42 @@ impl From<Streamed> for Body {
     }
 }
 
+impl Receipted for Body {
+    fn set_connection(&mut self, unflushed: &Unflushed) {
+        if let Kind::Batch(batch) = &mut self.0 {
+            batch.connection = Some(unflushed.clone());
+        }
+    }
+}
+
 impl http_body::Body for Body {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = AnswerError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
-        if let Kind::Streamed(body) = &mut self.0 {
-            return Pin::new(&mut **body).poll_frame(cx);
-        }
-        let bytes = match std::mem::replace(&mut self.0, Kind::Whole(None)) {
-            Kind::Whole(bytes) => bytes,
-            Kind::Delivery(mut bytes, delivery) => {
-                let piece = bytes.split_to(bytes.len().min(PIECE_LEN_MAX));
-                if bytes.is_empty() {
-                    delivery.settle();
-                } else {
-                    self.0 = Kind::Delivery(bytes, delivery);
-                }
-                Some(piece)
+    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
+        let piece = match &mut self.0 {
+            Kind::Streamed(body) => {
+                let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
+                return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))));
             }
-            Kind::Streamed(_) => None,
+            Kind::Whole(bytes) => bytes.take().map(Piece::from),
+            Kind::Batch(_) => match std::mem::take(&mut *self).0 {
+                Kind::Batch(Batch { bytes, receipt, connection }) => {
+                    Some(Piece::with_receipt(bytes, receipt, connection))
+                }
+                Kind::Whole(_) | Kind::Streamed(_) => None,
+            },
         };
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Delivery(..) => false,
+            Kind::Batch(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -95,15 +107,11 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Kind::Delivery(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Batch(batch) => SizeHint::with_exact(batch.bytes.len() as u64),
             Kind::Streamed(body) => body.size_hint(),
         }
     }
 }
-
-/// As much as hyper takes before it waits for the socket: it asks for the next piece when this one has been written, so that
-/// a client which hangs up in the midst of a long answer is missed.
-const PIECE_LEN_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -111,6 +119,6 @@ mod tests {
 
     #[test]
     fn a_connection_keeps_no_more_room_than_a_batch_needs() {
-        assert!(size_of::<Body>() <= size_of::<(Option<Bytes>, Option<Delivery>)>());
+        assert!(size_of::<Body>() <= size_of::<(Option<Bytes>, Option<crate::bridge::Delivery>)>());
     }
 }

@@ -118,7 +118,7 @@ impl fmt::Debug for AnswerPoll {
 }
 
 fn deliver(headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
-    let mut response = Response::new(Body::delivery(bytes, delivery));
+    let mut response = Response::new(Body::delivery(bytes, delivery.into_receipt()));
     *response.headers_mut() = headers;
     response
 }

@@ -112,6 +112,12 @@ impl Client {
             let Some(delivery) = answer else { return };
             sleep(dice.up_to_ms(2)).await;
             if dice.chance(self.habits.loses) {
+                if dice.chance(50) {
+                    // What rides on the bytes is lost with them.
+                    let receipt = delivery.into_receipt();
+                    sleep(dice.up_to_ms(2)).await;
+                    drop(receipt);
+                }
                 continue;
             }
             self.take(delivery.packets());

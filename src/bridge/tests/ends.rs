@@ -254,7 +254,7 @@ async fn a_panic_in_a_posts_turn_ends_its_session() {
     let poll = bridge.poll().unwrap();
     let waits = bridge.push().unwrap();
     link.panic_next();
-    let posting = tokio::spawn(waits.send(Box::new([Ok(message("lost"))].into_iter()), 0));
+    let posting = stage.tracker.spawn(waits.send(Box::new([Ok(message("lost"))].into_iter()), 0));
     assert!(posting.await.unwrap_err().is_panic());
     assert!(poll.await.is_none(), "nobody answers it any more");
     link.gone().await;
@@ -270,7 +270,7 @@ async fn a_panic_in_the_sessions_task_ends_it() {
     let (bridge, link) = stage.polling();
     assert_eq!(fetch(&bridge).await, [open()]);
     link.freeze();
-    let pushed = tokio::spawn(
+    let pushed = stage.tracker.spawn(
         bridge.push().unwrap().send(Box::new(["a", "b", "c"].into_iter().map(|text| Ok(message(text)))), 0),
     );
     tokio::time::sleep(MS).await;

@@ -92,6 +92,17 @@ pub(super) async fn connect(
     server: &Running,
     certificate: &CertificateDer<'static>,
 ) -> Client<TlsStream<TcpStream>> {
+    let stream = server.connect().await.0;
+    Client(TlsConnector::from(trusting(certificate)).connect(name(), stream).await.unwrap())
+}
+
+/// What every certificate here is for.
+pub(super) fn name() -> ServerName<'static> {
+    ServerName::try_from("localhost").unwrap()
+}
+
+/// A client's settings.
+pub(super) fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -101,9 +112,7 @@ pub(super) async fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = ServerName::try_from("localhost").unwrap();
-    let stream = server.connect().await.0;
-    Client(TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap())
+    Arc::new(config)
 }
 
 /// Settings with a certificate made for this test, its files, and what a client is to trust.

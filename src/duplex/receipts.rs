@@ -1,0 +1,165 @@
+//! What became of bytes that were written: a receipt rides on the last of them.
+//!
+//! A receipt is settled in two steps: the stream has taken the last of its bytes, and has then completed a flush. The first
+//! alone says little: HTTP/2 copies short pieces into a buffer of its own, and TLS keeps what it has taken until the socket
+//! has room for it. After both, the kernel of this host has the bytes. Whatever goes wrong before that drops the receipt,
+//! which then reports a loss.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+
+/// Learns what became of the bytes it has given away.
+pub trait Settle: Send + Sync {
+    /// The kernel of this host has all of them.
+    fn settled(&self, number: u32);
+
+    /// Some of them may never have been written.
+    fn lost(&self, number: u32);
+}
+
+/// A promise to say what becomes of some bytes. Dropped before it is settled, it reports a loss.
+pub struct Receipt {
+    to: Arc<dyn Settle>,
+    number: u32,
+    is_settled: bool,
+}
+
+impl Receipt {
+    /// One for what `to` knows by this number.
+    pub fn new(to: Arc<dyn Settle>, number: u32) -> Self {
+        Self { to, number, is_settled: false }
+    }
+
+    /// The bytes are where they should be.
+    pub fn settle(mut self) {
+        self.is_settled = true;
+        self.to.settled(self.number);
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.to.lost(self.number);
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receipt({})", self.number)
+    }
+}
+
+/// A body that may carry receipts.
+pub trait Receipted {
+    /// Tells the body which connection is to carry it, before anything is asked of it.
+    fn set_connection(&mut self, _unflushed: &Unflushed) {}
+}
+
+impl Receipted for http_body_util::Full<Bytes> {}
+
+/// Bytes of a body, with the receipt that rides on them, if any.
+#[derive(Debug)]
+pub struct Piece {
+    bytes: Bytes,
+    receipt: Option<(Receipt, Option<Unflushed>)>,
+}
+
+impl Piece {
+    /// Bytes with a receipt, on their way to a connection; without one, the receipt is settled when the last is taken.
+    pub fn with_receipt(bytes: Bytes, receipt: Receipt, connection: Option<Unflushed>) -> Self {
+        let mut piece = Self { bytes, receipt: Some((receipt, connection)) };
+        // Of no bytes nobody takes the last.
+        piece.note_taken();
+        piece
+    }
+
+    fn note_taken(&mut self) {
+        if self.bytes.is_empty()
+            && let Some((receipt, connection)) = self.receipt.take()
+        {
+            match connection {
+                Some(connection) => connection.await_flush(receipt),
+                None => receipt.settle(),
+            }
+        }
+    }
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Self {
+        Self { bytes, receipt: None }
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.note_taken();
+    }
+}
+
+/// What was written to a connection and has not been flushed since: whether there is anything, and its receipts.
+#[derive(Clone, Default, Debug)]
+pub struct Unflushed(Arc<State>);
+
+#[derive(Default, Debug)]
+struct State {
+    waits: AtomicBool,
+    receipts: Mutex<Waiting>,
+}
+
+/// Mostly one: the second needs a client that asks again before its answer is written.
+#[derive(Default, Debug)]
+struct Waiting {
+    first: Option<Receipt>,
+    more: Vec<Receipt>,
+}
+
+impl Unflushed {
+    /// Returns whether something is still to be written.
+    pub fn get(&self) -> bool {
+        self.0.waits.load(Ordering::Relaxed)
+    }
+
+    /// Something was written.
+    pub(super) fn set(&self) {
+        self.0.waits.store(true, Ordering::Relaxed);
+    }
+
+    /// All that was written is with the kernel.
+    pub(super) fn clear(&self) {
+        if !self.0.waits.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let Waiting { first, more } = std::mem::take(&mut *self.receipts());
+        // Without the lock: what is told of it may write to any connection.
+        first.into_iter().chain(more).for_each(Receipt::settle);
+    }
+
+    /// The last byte was taken; a flush follows.
+    fn await_flush(&self, receipt: Receipt) {
+        let mut waiting = self.receipts();
+        if waiting.first.is_none() {
+            waiting.first = Some(receipt);
+        } else {
+            waiting.more.push(receipt);
+        }
+    }
+
+    fn receipts(&self) -> MutexGuard<'_, Waiting> {
+        self.0.receipts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,102 @@
+//! A client that hangs up while its answer is being written: its session's two ends hear of it.
+
+use std::task::{Context, Poll};
+
+use tokio::sync::oneshot;
+
+use super::receipts::{ASK, Way, connect};
+use super::*;
+use crate::bridge::{BridgeInfo, Front, Registry};
+use crate::dialect;
+use crate::duplex::Heads;
+use crate::end::End;
+use crate::framing::{Framing, Revision};
+use crate::packet::{Closing, Heartbeat, Message, Transport};
+use crate::server::http1::Http;
+use crate::session::{PollRefused, Session};
+use crate::sid::Sid;
+use crate::transport::polling::{AnswerPoll, Asker};
+use crate::upstream::{Link, LinkError, LinkEvent};
+
+/// A backend that says one thing, and hears how it ends.
+struct Backend {
+    says: Option<Message>,
+    hears: Option<oneshot::Sender<Closing>>,
+}
+
+impl Link for Backend {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn start_send(&mut self, _: Message) -> Result<(), LinkError> {
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<LinkEvent> {
+        self.says.take().map_or(Poll::Pending, |message| Poll::Ready(LinkEvent::Message(message)))
+    }
+
+    fn keep_alive(&mut self) {}
+
+    fn poll_close(&mut self, _: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+        if let Some(hears) = self.hears.take() {
+            let _ = hears.send(closing.clone());
+        }
+        Poll::Ready(())
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session() {
+    for (way, len) in [(Way::Memory, 32), (Way::Memory, 60_000), (Way::Clear, 1 << 20), (Way::Tls, 60_000)] {
+        let (hears, closed_with) = oneshot::channel();
+        let (registry, tracker, metrics) = (Registry::new(1), TaskTracker::new(), Metrics::new());
+        let (dialect, framing) = (dialect::find("engine.io").unwrap(), Framing::new(Revision::V4));
+        let pace = Heartbeat { interval: Duration::from_mins(1), timeout: Duration::from_mins(1) };
+        let session = Session::new(
+            dialect.policy(framing, false),
+            Arc::default(),
+            Transport::Polling,
+            pace,
+            PATIENCE,
+            None,
+            tokio::time::Instant::now().into_std(),
+        );
+        let info = BridgeInfo {
+            sid: Sid::from_random([1; 15]),
+            framing,
+            max_payload: 1,
+            headers: None,
+            route: 0,
+            meter: metrics.route("test", "test"),
+            span: tracing::Span::none(),
+            tracker,
+        };
+        let link = Box::new(Backend { says: Some(Message::text("x".repeat(len))), hears: Some(hears) });
+        let admission = registry.admit().unwrap();
+        let bridge = registry.begin(session, info, link, Front::Polling, admission);
+
+        let polled = Arc::clone(&bridge);
+        let service = service_fn(move |_: Request| {
+            let asker = Asker::new(&http::HeaderMap::new(), false);
+            let answer = AnswerPoll::new(polled.poll().unwrap(), asker, dialect);
+            Box::pin(async move { Ok::<_, Infallible>(answer.await) })
+        });
+        let (client, duplex) = connect(way).await;
+        let http = Http::new(hyper::server::conn::http1::Builder::new(), duplex, service, Heads::default());
+        TaskTracker::new().spawn(http);
+        let mut client = Client(client);
+        client.write(ASK).await;
+        client.0.read_exact(&mut [0; 32]).await.unwrap();
+        drop(client);
+        let closing = timeout(PATIENCE, closed_with).await.expect("the backend hears of it").unwrap();
+        assert_eq!(closing, End::ClientGone.closing(), "{way:?} {len}");
+        assert_eq!(bridge.poll().unwrap_err(), PollRefused::Over, "and so does the client");
+        assert!(registry.is_settled());
+    }
+}

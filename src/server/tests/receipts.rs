@@ -1,0 +1,214 @@
+//! What a response's receipt says: settled when the kernel of this host has the last byte, and lost otherwise.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use http_body_util::BodyExt as _;
+use socket2::SockRef;
+use tokio::net::TcpListener;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use super::*;
+use crate::duplex::{Heads, Receipt, Settle};
+use crate::server::http1::Http;
+use crate::transport::Body;
+
+/// Where receipts report.
+#[derive(Default)]
+struct Spy {
+    seen: Mutex<Vec<(u32, &'static str)>>,
+    news: Notify,
+}
+
+impl Settle for Spy {
+    fn settled(&self, number: u32) {
+        self.note(number, "settled");
+    }
+
+    fn lost(&self, number: u32) {
+        self.note(number, "lost");
+    }
+}
+
+impl Spy {
+    fn note(&self, number: u32, what: &'static str) {
+        self.seen.lock().unwrap().push((number, what));
+        self.news.notify_one();
+    }
+
+    fn seen(&self) -> Vec<(u32, &'static str)> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn hears(&self, what: &[(u32, &'static str)]) {
+        let heard = async {
+            while self.seen().len() < what.len() {
+                self.news.notified().await;
+            }
+        };
+        timeout(PATIENCE, heard).await.expect("news in time");
+        assert_eq!(self.seen(), what);
+    }
+}
+
+/// What carries the connection.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Way {
+    Memory,
+    Clear,
+    Tls,
+}
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Serves one connection with responses of `len` bytes, numbered from 0, each after a while if it is to wait outside
+/// hyper. Little fits into what carries it.
+async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>>>, Arc<Spy>) {
+    let (spy, count) = (Arc::<Spy>::default(), Arc::new(AtomicU32::new(0)));
+    let to = Arc::clone(&spy);
+    let service = service_fn(move |_: Request| {
+        let (to, number) = (Arc::clone(&to), count.fetch_add(1, Ordering::Relaxed));
+        Box::pin(async move {
+            if waits {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let body = Body::delivery(Bytes::from(vec![b'x'; len]), Receipt::new(to, number));
+            Ok::<_, Infallible>(Response::new(body))
+        })
+    });
+    let (client, duplex) = connect(way).await;
+    let http = Http::new(hyper::server::conn::http1::Builder::new(), duplex, service, Heads::default());
+    TaskTracker::new().spawn(async move {
+        let _ = http.await;
+    });
+    (Client(client), spy)
+}
+
+pub(super) async fn connect(way: Way) -> (Pin<Box<dyn Stream>>, Duplex) {
+    if way == Way::Memory {
+        let (near, far) = tokio::io::duplex(32);
+        return (Box::pin(far), near.into());
+    }
+    let listener = TcpListener::bind(any_port()).await.unwrap();
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let dialled = socket.connect(listener.local_addr().unwrap());
+    let (client, accepted) = tokio::join!(dialled, listener.accept());
+    let (client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
+    SockRef::from(&accepted).set_send_buffer_size(4096).unwrap();
+    if way == Way::Clear {
+        return (Box::pin(client), accepted.into());
+    }
+    let (settings, _files, certificate) = tls::settings();
+    let config = crate::tls::server_config(&settings.tls.as_ref().unwrap().identity, None).unwrap();
+    let accepting = TlsAcceptor::from(config).accept(accepted);
+    let (client, accepted) =
+        tokio::join!(TlsConnector::from(tls::trusting(&certificate)).connect(tls::name(), client), accepting);
+    (Box::pin(client.unwrap()), tokio_rustls::TlsStream::from(accepted.unwrap()).into())
+}
+
+/// Reads one response with a body of `len` bytes.
+async fn read(client: &mut Client<Pin<Box<dyn Stream>>>, len: usize) {
+    let whole = async {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.0.read_u8().await.unwrap());
+        }
+        client.0.read_exact(&mut vec![0; len]).await.unwrap();
+    };
+    timeout(PATIENCE, whole).await.expect("a response in time");
+}
+
+pub(super) const ASK: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+/// Shorter than a stream in memory takes, and as long as TLS takes at once; more than any kernel here has room for.
+const LENS: [usize; 3] = [32, 64 << 10, 1 << 20];
+
+fn ways() -> impl Iterator<Item = (Way, usize, bool)> {
+    let ways = [Way::Memory, Way::Clear, Way::Tls];
+    ways.into_iter()
+        .flat_map(|way| LENS.map(|len| (way, len)))
+        .flat_map(|(way, len)| [(way, len, false), (way, len, true)])
+}
+
+/// Whether the kernel, or the pipe, takes such a response without a reader.
+fn is_taken_unread(way: Way, len: usize) -> bool {
+    way != Way::Memory && len < 1024
+}
+
+#[tokio::test]
+async fn a_response_that_is_read_is_settled_once() {
+    for (way, len, waits) in ways() {
+        let (mut client, spy) = serve(way, len, waits).await;
+        for number in 0..2 {
+            client.write(ASK).await;
+            read(&mut client, len).await;
+            let all: Vec<_> = (0..=number).map(|number| (number, "settled")).collect();
+            spy.hears(&all).await;
+        }
+        drop(client);
+        tokio::task::yield_now().await;
+        assert_eq!(spy.seen().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_a_response_has_lost_it() {
+    for (way, len, waits) in ways().filter(|(way, len, _)| !is_taken_unread(*way, *len)) {
+        let (mut client, spy) = serve(way, len, waits).await;
+        client.write(ASK).await;
+        let mut part = [0; 32];
+        timeout(PATIENCE, client.0.read_exact(&mut part)).await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(spy.seen(), [], "{way:?} {len} {waits}: nobody has taken it");
+        drop(client);
+        spy.hears(&[(0, "lost")]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_the_kernel_has_is_settled_unread() {
+    for (way, len, waits) in ways().filter(|(way, len, _)| is_taken_unread(*way, *len)) {
+        let (mut client, spy) = serve(way, len, waits).await;
+        client.write(ASK).await;
+        spy.hears(&[(0, "settled")]).await;
+        drop(client);
+    }
+}
+
+#[tokio::test]
+async fn requests_sent_ahead_are_settled_in_order() {
+    for way in [Way::Memory, Way::Clear, Way::Tls] {
+        for waits in [false, true] {
+            let (mut client, spy) = serve(way, 5000, waits).await;
+            client.write(ASK).await;
+            client.0.flush().await.unwrap();
+            client.write(ASK).await;
+            client.0.flush().await.unwrap();
+            read(&mut client, 5000).await;
+            read(&mut client, 5000).await;
+            spy.hears(&[(0, "settled"), (1, "settled")]).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_response_behind_which_the_connection_ends_is_settled() {
+    for (way, len, waits) in ways() {
+        let (mut client, spy) = serve(way, len, waits).await;
+        client.write("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(client.rest().await.ends_with('x'));
+        spy.hears(&[(0, "settled")]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_never_written_is_lost() {
+    let (spy, body) =
+        (Arc::<Spy>::default(), |to| Body::delivery(Bytes::from_static(b"x"), Receipt::new(to, 0)));
+    drop(body(spy.clone()));
+    spy.hears(&[(0, "lost")]).await;
+    let frame = body(spy.clone()).frame().await;
+    drop(frame);
+    spy.hears(&[(0, "lost"), (0, "lost")]).await;
+}

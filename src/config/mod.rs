@@ -15,7 +15,7 @@ mod cors;
 mod env;
 mod fault;
 mod files;
-mod headers;
+mod header_rules;
 pub mod keys;
 mod listeners;
 mod load;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cors;
-use super::headers;
+use super::header_rules;
 use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use super::versions::versions;
@@ -66,8 +66,8 @@ impl Defaults {
         cors::read(table, &mut defaults.cors);
         table.set("compression", &mut defaults.compression, flag);
         table.set("cookie", &mut defaults.cookie, word(&COOKIES, &[]));
-        table.set("request_headers", &mut defaults.request_headers, headers::rules);
-        table.set("response_headers", &mut defaults.response_headers, headers::rules);
+        table.set("request_headers", &mut defaults.request_headers, header_rules::rules);
+        table.set("response_headers", &mut defaults.response_headers, header_rules::rules);
         table.set("via", &mut defaults.via, flag);
         defaults
     }

@@ -11,7 +11,7 @@ use super::new_session::MAX_PAYLOAD;
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, Unreached};
 use super::session_route::{SessionRoute, fresh_sid};
-use super::{Client, headers};
+use super::{Client, onward};
 use crate::bridge::{BridgeInfo, Front};
 use crate::dialect::Dialect as _;
 use crate::dialect::websocket::WebSocket;
@@ -127,7 +127,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
 /// What the backend gets to see.
 fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
-    let mut headers = headers::for_demuxed(&headers);
+    let mut headers = onward::for_demuxed(&headers);
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
         && !offer.is_empty()

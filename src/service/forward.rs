@@ -15,12 +15,12 @@ use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
-use super::headers::Onward;
+use super::onward::Onward;
 use super::refusals::Refusals;
 use super::replies::{OUT_OF_ROUTE, Unreached, plain};
 use super::settings::Route;
 use super::via::Via;
-use super::{Connection, Response, headers};
+use super::{Connection, Response, onward};
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
 use crate::transport::Body;
@@ -83,13 +83,13 @@ impl Forward {
         // Also `Proxy-Authorization`, which does not go further.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
-        let upgrade = headers::upgrade(&head).then(|| take_upgrade(&mut head));
+        let upgrade = onward::upgrade(&head).then(|| take_upgrade(&mut head));
         // A proxy in front may send the requests of several clients over one connection: a login on it would be everybody's.
         let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
         let via = route.via.then_some(&*self.via);
         let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
         let request = ForwardRequest {
-            headers: headers::for_forward(&head, upgrade.is_some(), &onward),
+            headers: onward::for_forward(&head, upgrade.is_some(), &onward),
             method: head.method,
             uri: head.uri,
             prefix: (self.path == ForwardPath::Url).then(|| route.path.clone()),
@@ -118,7 +118,7 @@ impl Forward {
 
 fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
     let (mut head, body) = answer.response.into_parts();
-    headers::for_client(&mut head);
+    onward::for_client(&mut head);
     if answer.refused_body {
         // What the client sends now would be taken for the body.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -9,7 +9,7 @@ use super::new_session::{Beginning, NewSession};
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable, fresh_sid};
 use super::settings::Cookie;
-use super::{Client, Response, headers, relay};
+use super::{Client, Response, onward, relay};
 use crate::dialect::{Dialect, Reject, Road};
 use crate::framing::{Framing, Revision};
 use crate::meter::Outcome;
@@ -155,7 +155,7 @@ impl Handshake<'_> {
             prefix: prefix.clone(),
             path: head.uri.path().strip_prefix(prefix).unwrap_or_default().to_owned(),
             query: self.dialect.application_query(head.uri.query().unwrap_or_default()),
-            headers: headers::for_upstream(head, &self.route.onward(client)),
+            headers: onward::for_upstream(head, &self.route.onward(client)),
             client: client.peer,
             dialect: self.dialect.name(),
             transport,

@@ -6,7 +6,7 @@ use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
 use super::session_route::{SessionRoute, fresh_sid};
-use super::{Client, Response, headers};
+use super::{Client, Response, onward};
 use crate::bridge::{Admission, RelayHandle};
 use crate::duplex::Patience;
 use crate::framing::Revision;
@@ -33,7 +33,7 @@ pub(super) async fn begin(
         prefix: settings.path.clone(),
         path: head.uri.path().strip_prefix(&settings.path).unwrap_or_default().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: headers::for_relay(&head, &route.onward(client)),
+        headers: onward::for_relay(&head, &route.onward(client)),
         client: client.peer,
         dialect: "websocket",
         transport: Transport::WebSocket,

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::headers::Onward;
+use super::onward::Onward;
 use super::refusals::{Reason, Refusals};
 use super::replies::unavailable;
 use super::settings::Route;

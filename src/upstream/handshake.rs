@@ -29,7 +29,7 @@ use crate::duplex::{Asking, Buffers, Duplex, Stalled};
 use crate::hop;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::spelling::Spelling;
-use crate::upstream::headers;
+use crate::upstream::kept_headers;
 use crate::upstream::late_refusal::{Greeting, greeting};
 use crate::upstream::socket::Socket;
 use crate::upstream::target::Target;
@@ -87,7 +87,7 @@ pub(super) async fn shake_for(
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
         let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
         let mut headers = std::mem::take(response.headers_mut());
-        headers::keep_of_refusal(&mut headers);
+        kept_headers::keep_of_refusal(&mut headers);
         let spelling = Spelling::of_response(std::mem::take(response.extensions_mut()));
         Ok(Relayed { stream, read_ahead, headers, spelling })
     };
@@ -142,7 +142,7 @@ pub(super) async fn shake(
         }
         let socket = stream.into_web_socket(read_ahead, Role::Client, terms.message_max, terms.buffers).await;
         let mut headers = std::mem::take(response.headers_mut());
-        headers::keep_for_client(&mut headers);
+        kept_headers::keep_for_client(&mut headers);
         Ok(Accepted { socket: Socket::new(socket), headers, subprotocol })
     };
     alongside(connection.with_upgrades(), work).await
@@ -242,7 +242,7 @@ pub(super) async fn read_reply(response: Response<Incoming>) -> Reply {
         }
     };
     let _ = timeout(REFUSAL_TIMEOUT, read).await;
-    headers::keep_of_refusal(&mut head.headers);
+    kept_headers::keep_of_refusal(&mut head.headers);
     Reply { status: head.status, headers: head.headers, body: body.into() }
 }
 

@@ -13,7 +13,7 @@ mod engineio;
 mod failed;
 mod forward;
 mod handshake;
-mod headers;
+mod kept_headers;
 mod kinds;
 mod late_refusal;
 mod lease;

@@ -28,7 +28,7 @@ use crate::upstream::engineio;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
     BuildError, Health, Heartbeat, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol,
-    Relaying, Settings, Upstream, headers,
+    Relaying, Settings, Upstream, kept_headers,
 };
 
 pub use settings::MuxSettings;
@@ -153,14 +153,14 @@ fn opened(accepted: Accepted) -> Opened {
         sid: sid.as_deref().and_then(Sid::parse),
         heartbeat,
         max_payload: max_payload.and_then(|max| usize::try_from(max).ok()),
-        headers: kept(headers, headers::keep_for_client),
+        headers: kept(headers, kept_headers::keep_for_client),
         subprotocol: protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()),
     }
 }
 
 fn refused(denied: Denied) -> Refused {
     let by = if denied.engine_io { Refuser::EngineIo } else { Refuser::Other };
-    let headers = kept(denied.headers, headers::keep_of_refusal);
+    let headers = kept(denied.headers, kept_headers::keep_of_refusal);
     Refused { reply: Reply { status: denied.status, headers, body: denied.reason.into() }, by }
 }
 

@@ -16,7 +16,7 @@ use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::{Config, Log, Source};
 use crate::descriptors;
-use crate::dialect;
+use crate::dialect::{self, engineio::EngineIo};
 use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
@@ -25,7 +25,7 @@ use crate::service::{
     Client, Connection, Demux, Forward, ForwardPath, Gateway, Handler, Refusals, Route, SessionRoute, Shared,
     Stack, Via,
 };
-use crate::upstream::{self, BuildError, Kind, Pinned, Protocol, Upstream};
+use crate::upstream::{self, BuildError, Kind, Pinned, Upstream};
 
 /// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy, and what
 /// they asked for meanwhile is done as soon as it runs.
@@ -252,13 +252,16 @@ impl Plant {
         if route.dialect == MUX {
             return Ok(Handler::Demux(Arc::new(Demux::new(sessions))));
         }
-        let dialect =
-            dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
-        let has_files =
-            dialect.protocol() == Protocol::EngineIo && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
+        let kind = dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
+        let backend = dialect::Backend {
+            protocol: upstream.protocol(),
+            versions: upstream.versions(),
+            socket_io: settings.speaks_socket_io() || upstream::is_socket_io(&route.path),
+        };
+        let has_files = kind.name == EngineIo::NAME && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
         let files = has_files.then(|| forward(ForwardPath::Url));
-        let socket_io = settings.speaks_socket_io() || upstream::is_socket_io(&route.path);
-        Ok(Handler::Gateway { gateway: Arc::new(Gateway::new(dialect, socket_io, sessions)), files })
+        let gateway = Gateway::new((kind.build)(&route.speech, backend), sessions);
+        Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
     }
 }
 

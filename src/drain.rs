@@ -157,8 +157,8 @@ mod tests {
 
     use super::*;
     use crate::bridge::{Entry, RelayHandle};
+    use crate::dialect::websocket::PlainFraming;
     use crate::end::End;
-    use crate::framing::Revision;
     use crate::sid::Sid;
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
             let mut random = [0; 15];
             getrandom::fill(&mut random).unwrap();
             let (sid, told) = (Sid::from_random(random), CancellationToken::new());
-            let handle = RelayHandle { route: 0, revision: Revision::V4, drain: told.clone() };
+            let handle = RelayHandle { route: 0, framing: Arc::new(PlainFraming), drain: told.clone() };
             registry.insert(sid.clone(), Entry::Relay(Arc::new(handle)));
             TaskTracker::new().spawn(async move {
                 told.cancelled().await;

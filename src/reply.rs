@@ -28,6 +28,22 @@ pub struct Refused {
 impl Refused {
     /// The statuses of a refusal, or of a redirection. Any other, but 101, says nothing to a handshake.
     pub const STATUSES: Range<u16> = 300..600;
+
+    /// The reason in words that another proxy can pass on.
+    pub fn reason(&self) -> String {
+        match self.by {
+            // What such a server leaves out where it forbids, the other side could not know.
+            Refuser::EngineIo3 if self.reply.body.is_empty() => "Forbidden".to_owned(),
+            Refuser::EngineIo | Refuser::EngineIo3 | Refuser::Other => {
+                String::from_utf8_lossy(&self.reply.body).into_owned()
+            }
+        }
+    }
+
+    /// Whether the reason is one of Engine.IO's own texts.
+    pub fn is_told_in_text(&self) -> bool {
+        self.by != Refuser::Other
+    }
 }
 
 /// What kind of server refuses, which decides what the refusal's words mean.

@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 11] = [
     &[
         "packet",
         "sid",
-        "framing",
+        "revision",
         "end",
         "frame",
         "reply",
@@ -55,7 +55,7 @@ const FLOORS: [&[&str]; 11] = [
 
 /// Folders without sockets, runtime, clock, randomness or environment.
 const PURE: [&str; 13] = [
-    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "framing", "end", "frame", "reply",
+    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "revision", "end", "frame", "reply",
     "dots", "hop",
 ];
 

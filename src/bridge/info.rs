@@ -1,8 +1,10 @@
 //! What does not change while a session lives.
 
+use std::sync::Arc;
+
 use tokio_util::task::TaskTracker;
 
-use crate::framing::Framing;
+use crate::dialect::Framing;
 use crate::meter::Meter;
 use crate::sid::Sid;
 
@@ -11,8 +13,8 @@ use crate::sid::Sid;
 pub struct BridgeInfo {
     /// Its id.
     pub sid: Sid,
-    /// How its packets are written.
-    pub framing: Framing,
+    /// How its first request was written, and its WebSocket is.
+    pub framing: Arc<dyn Framing>,
     /// The largest POST body and WebSocket message that its client may send, in bytes.
     pub max_payload: usize,
     /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.

@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{Admission, Debt, Leave, Losses, Places};
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
+use crate::dialect::{Framing, Known};
 use crate::end::End;
-use crate::framing::Revision;
+use crate::packet::Transport;
 use crate::session::Session;
 use crate::sid::Sid;
 use crate::upstream::Link;
@@ -48,6 +49,18 @@ impl Entry {
         }
     }
 
+    /// What a request may know of it.
+    pub fn known(&self) -> Known<'_> {
+        match self {
+            Self::Bridge(bridge) => {
+                Known { transport: bridge.transport(), framing: &bridge.info().framing, is_relayed: false }
+            }
+            Self::Relay(relay) => {
+                Known { transport: Transport::WebSocket, framing: &relay.framing, is_relayed: true }
+            }
+        }
+    }
+
     /// Ends the session in good order: its client takes what is left within `patience`.
     pub fn drain(&self, patience: Duration) {
         match self {
@@ -62,8 +75,8 @@ impl Entry {
 pub struct RelayHandle {
     /// Which route it came by.
     pub route: usize,
-    /// Which revision of Engine.IO its client speaks, if any.
-    pub revision: Revision,
+    /// How its client speaks.
+    pub framing: Arc<dyn Framing>,
     /// Cancelled when it is to end.
     pub drain: CancellationToken,
 }

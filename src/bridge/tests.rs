@@ -19,8 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::codec::engineio;
+use crate::dialect::websocket::PlainFraming;
 use crate::end::End;
-use crate::framing::{Framing, Revision};
 use crate::meter::Metrics;
 use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
 use crate::session::{HangUp, Pinger, Policy, PollRefused, PushOutcome, Session, Settings, Transport};
@@ -87,7 +87,7 @@ impl Stage {
         let session = Session::new(policy, settings, transport, pace, 10 * SECOND, Some(open()), now);
         let info = BridgeInfo {
             sid: Sid::from_random([self.sessions; 15]),
-            framing: Framing::new(Revision::V4),
+            framing: Arc::new(PlainFraming),
             max_payload: 1_000_000,
             headers: None,
             route: 0,

@@ -10,7 +10,7 @@ use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
-use crate::framing::{Revision, Versions};
+use crate::revision::{Revision, Versions};
 use crate::service::Route;
 use crate::upstream::{Kind, Settings};
 
@@ -40,11 +40,10 @@ pub(super) fn read(
         let mux = mux::route(&table, dialect);
         let Defaults {
             session,
-            accepts,
+            speech,
             allowed_origins,
             cors,
             compression,
-            cookie,
             request_headers,
             response_headers,
             via,
@@ -60,19 +59,18 @@ pub(super) fn read(
         }
         if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
             if let Some((_, settings)) = upstreams.iter().find(|(name, _)| **name == upstream) {
-                judge(&table, dialect, accepts.versions, &upstream, settings);
+                judge(&table, dialect, speech.engine_io.versions, &upstream, settings);
             }
             let session = Arc::new(session);
             routes.push(Route {
                 path,
                 host,
                 dialect,
-                accepts,
+                speech,
                 upstream,
                 allowed_origins,
                 cors,
                 compression,
-                cookie,
                 request_headers,
                 response_headers,
                 via,

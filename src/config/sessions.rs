@@ -7,19 +7,19 @@ use super::header_rules;
 use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use super::versions::versions;
-use crate::dialect::Accepts;
-use crate::service::{Cookie, Cors, HeaderRules};
+use crate::dialect;
+use crate::dialect::engineio::Cookie;
+use crate::service::{Cors, HeaderRules};
 use crate::session::Settings;
 
 /// What holds for every route that does not say otherwise.
 #[derive(Clone, Debug)]
 pub(super) struct Defaults {
     pub(super) session: Settings,
-    pub(super) accepts: Accepts,
+    pub(super) speech: dialect::Settings,
     pub(super) allowed_origins: Vec<String>,
     pub(super) cors: Cors,
     pub(super) compression: bool,
-    pub(super) cookie: Cookie,
     pub(super) request_headers: HeaderRules,
     pub(super) response_headers: HeaderRules,
     pub(super) via: bool,
@@ -29,11 +29,10 @@ impl Default for Defaults {
     fn default() -> Self {
         Self {
             session: Settings::default(),
-            accepts: Accepts::default(),
+            speech: dialect::Settings::default(),
             allowed_origins: Vec::new(),
             cors: Cors::default(),
             compression: true,
-            cookie: Cookie::default(),
             request_headers: HeaderRules::default(),
             response_headers: HeaderRules::default(),
             via: true,
@@ -58,14 +57,15 @@ impl Defaults {
         table.set("close_timeout", &mut session.close_timeout, timeout());
         table.set("allow_upgrades", &mut session.allow_upgrades, flag);
         table.set("relay", &mut session.relay, flag);
-        defaults.accepts.versions = versions(table).unwrap_or(defaults.accepts.versions);
-        table.set("utf8", &mut defaults.accepts.doubled, word(&[("plain", false), ("1.x", true)], &[]));
+        let engine_io = &mut defaults.speech.engine_io;
+        engine_io.versions = versions(table).unwrap_or(engine_io.versions);
+        table.set("utf8", &mut engine_io.doubled, word(&[("plain", false), ("1.x", true)], &[]));
+        table.set("cookie", &mut engine_io.cookie, word(&COOKIES, &[]));
         if let Some(origins) = table.list("allowed_origins", origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
         }
         cors::read(table, &mut defaults.cors);
         table.set("compression", &mut defaults.compression, flag);
-        table.set("cookie", &mut defaults.cookie, word(&COOKIES, &[]));
         table.set("request_headers", &mut defaults.request_headers, header_rules::rules);
         table.set("response_headers", &mut defaults.response_headers, header_rules::rules);
         table.set("via", &mut defaults.via, flag);

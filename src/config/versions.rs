@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::tree::{Node, Value};
 use super::values::Wrong;
-use crate::framing::{Revision, Versions};
+use crate::revision::{Revision, Versions};
 
 /// The versions in the table, at least one; `None` where it says nothing, or nothing sound.
 pub(super) fn versions(table: &Table<'_>) -> Option<Versions> {

@@ -1,210 +1,212 @@
-//! What clients speak: bytes to packets and back, and what a request asks for. Pure: no I/O, no clock.
+//! What clients speak: what a request asks for, what that means for its session, and bytes to packets and back. Pure: no
+//! I/O, no clock.
 //!
-//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS).
+//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS). A request goes through it in two steps, and the gateway does the
+//! rest: [`read`](Dialect::read) looks at the head alone; then the gateway finds the session, and [`judge`](Dialect::judge)
+//! says what the request means there.
 
 pub mod engineio;
+mod framing;
 pub mod table;
 pub mod websocket;
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
-use bytes::Bytes;
-use http::HeaderMap;
+use http::HeaderValue;
 use http::request::Parts;
 
-use crate::end::End;
-use crate::frame::{Frame, Malformed};
-use crate::framing::{Framing, Protocol, Revision, Versions};
-use crate::packet::{Closing, Heartbeat, Packet, Text, Transport};
-use crate::reply::{Refused, Reply};
-use crate::session::{Packets, Policy};
-pub use table::find;
+pub use self::framing::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
+pub use self::table::{Settings, find, told_by};
+use crate::packet::Transport;
+use crate::reply::Reply;
+use crate::revision::{Protocol, Revision, Versions};
+use crate::session::Policy;
+use crate::sid::Sid;
 
-/// How one kind of client speaks.
-pub trait Dialect: Sync + fmt::Debug {
+/// What the clients of one route speak, with the route's settings.
+pub trait Dialect: Send + Sync + fmt::Debug {
     /// The name in the configuration.
     fn name(&self) -> &'static str;
 
-    /// What its clients speak on a WebSocket.
-    fn protocol(&self) -> Protocol;
-
-    /// How its sessions are treated; `socket_io` where their messages are known to be Socket.IO's.
-    fn policy(&self, framing: Framing, socket_io: bool) -> Policy;
-
-    /// What a request asks for, on a route that `accepts` these clients. `find` looks up a session's id.
+    /// What a request asks for.
     ///
     /// # Errors
-    /// What the request is answered with at once.
-    fn read_head(
-        &self,
-        head: &Parts,
-        road: Road,
-        accepts: Accepts,
-        find: &mut dyn FnMut(&str) -> Option<Known>,
-    ) -> Result<Op, Reject>;
+    /// The answer to a request that needs no session for it.
+    fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>>;
 
-    /// The pairs of a first request's query that are the application's, as the client wrote them.
-    fn application_query(&self, query: &str) -> String;
+    /// What a request means where its session is.
+    ///
+    /// # Errors
+    /// The answer to a request that means nothing there.
+    fn judge(&self, want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>>;
 
-    /// What a new session's client is told first, if anything.
-    fn greet(&self, framing: Framing, greeting: &Greeting<'_>) -> Option<Packet>;
-
-    /// How a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads none.
-    fn read_push(&self, _carrier: Framing, _headers: &HeaderMap) -> Option<PushForm> {
-        None
-    }
-
-    /// The packets in a POST's body.
-    fn decode_push(&self, _carrier: Framing, _form: PushForm, _body: Bytes) -> Packets {
-        Box::new(std::iter::empty())
-    }
-
-    /// A poll's answer.
-    fn encode_poll(&self, _carrier: Framing, _batch: &[Packet]) -> PollBody {
-        PollBody { content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
-    }
-
-    /// The packet in a text frame.
-    fn decode_text(&self, framing: Framing, text: Text) -> Result<Packet, Malformed>;
-
-    /// The packet in a binary frame.
-    fn decode_binary(&self, framing: Framing, bytes: Bytes) -> Result<Packet, Malformed>;
-
-    /// The packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section 5.5).
-    fn decode_pong(&self) -> Option<Packet> {
-        None
-    }
-
-    /// A packet on a WebSocket.
-    fn encode_frame(&self, framing: Framing, packet: &Packet) -> Written;
-
-    /// What the Close frame says when a session has ended so, its backend having said `closing`; without a code, nothing.
-    fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
-        Closing::default()
-    }
-
-    /// What a refused request is answered with.
-    fn reply(&self, reject: &Reject, road: Road) -> Reply;
-
-    /// A backend's refusal in the words of this dialect.
-    fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
+    /// The session that a client would begin with this query, if it began one: what a backend is told that is asked about
+    /// a request that names none.
+    fn begin(&self, query: &str) -> Beginning;
 }
 
-/// What a client may be told when its session begins.
+/// What a dialect reads of a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Greeting<'a> {
-    /// Its id.
-    pub sid: &'a str,
-    /// Whether it may move to a WebSocket.
-    pub upgrades: bool,
-    /// Its heartbeat.
-    pub pace: Heartbeat,
-    /// The largest payload that it may send, in bytes.
-    pub max_payload: usize,
-    /// Whether that is its backend's or the route's word, and not only ours.
-    pub announced: bool,
+pub struct Request<'h> {
+    /// Its head.
+    pub head: &'h Parts,
+    /// How it came.
+    pub road: Road,
 }
 
-/// Which clients a route takes, and how they are understood.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Accepts {
-    /// The revisions of Engine.IO that may begin sessions.
-    pub versions: Versions,
-    /// Whether clients of revision 3 are those of Socket.IO 1, whose polls nothing else tells apart.
-    pub doubled: bool,
+/// What a request asks for.
+#[derive(Debug)]
+pub enum Ask<'h> {
+    /// A new session.
+    Begin(Box<Beginning>),
+    /// Something of the session with this id.
+    Session(Cow<'h, str>, Want),
+    /// Nothing that there is, by a WebSocket: it is accepted and closed at once, because the reference does so.
+    TurnAway(Arc<dyn Framing>),
 }
 
-impl Default for Accepts {
-    fn default() -> Self {
-        Self { versions: Versions::ALL, doubled: false }
-    }
-}
-
-/// What a POST's body is, by its headers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PushForm {
-    /// Text.
-    Text,
-    /// Bytes.
-    Binary,
-}
-
-/// What becomes of a packet on a WebSocket.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Written {
-    /// A message.
-    Frame(Frame),
-    /// A Ping of WebSocket's own.
-    Ping,
-    /// The dialect has no word for it.
-    Nothing,
-}
-
-/// What the index knows of a session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Known {
-    /// What its client is on.
+/// What a request wants of a session.
+#[derive(Debug)]
+pub struct Want {
+    /// What.
+    pub wish: Wish,
+    /// The transport that it names.
     pub transport: Transport,
-    /// Which revision its client speaks.
-    pub revision: Revision,
+    /// The version of the dialect that it names.
+    pub version: u8,
 }
 
-/// What a request asks for. The session of those that have one is the one that was found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Op {
-    /// A new session on this transport.
-    Handshake(Transport, Framing),
+/// What a request can want of a session.
+#[derive(Debug)]
+pub enum Wish {
     /// What there is for the client.
     Poll,
     /// To hand over what the client has.
     Push,
     /// To move to this WebSocket.
     Upgrade,
-    /// A WebSocket that is accepted and closed at once, because the reference does so.
-    CloseAtOnce,
+    /// Nothing, by a WebSocket, which is accepted and closed at once.
+    TurnAway,
+    /// Nothing that any session has: this is the answer where there is one.
+    Nothing(Box<Answered>),
 }
 
-/// Why a request is answered without a session.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Reject {
-    /// No such transport.
-    UnknownTransport,
-    /// No such session.
-    UnknownSid,
-    /// A session begins with GET.
-    BadHandshakeMethod,
-    /// It contradicts itself, or its session.
-    BadRequest,
-    /// It may not begin a session here; with the application's text, if there is one.
-    Forbidden(Option<String>),
-    /// Its revision is not spoken here.
-    UnsupportedVersion,
-    /// A session has no use for this method.
-    BadMethod,
-    /// It came while another of its kind was under way, or carries what can't be read.
-    Empty,
-    /// Its body is larger than `max_payload`.
-    TooLarge,
-    /// It is no handshake of a WebSocket, where nothing else is served.
-    NoWebSocket,
-    /// Its handshake is not that of RFC 6455, section 4.2.1; the text says where.
-    BadWebSocket(&'static str),
+/// Where the session of a request is.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'e> {
+    /// Here.
+    Here(Known<'e>),
+    /// Nowhere.
+    Nowhere,
 }
 
-/// How a request came.
+/// What the index knows of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'e> {
+    /// What its client is on.
+    pub transport: Transport,
+    /// How its first request was written.
+    pub framing: &'e Arc<dyn Framing>,
+    /// Whether its WebSocket is left to its two ends.
+    pub is_relayed: bool,
+}
+
+/// What is to be done for a request, and how it is read and answered.
+#[derive(Debug)]
+pub enum Act {
+    /// Park it until there is something for its client.
+    Poll(Arc<dyn Framing>),
+    /// Read its body into the session.
+    Push(Arc<dyn Framing>),
+    /// Offer its WebSocket to the session.
+    Upgrade(Arc<dyn Framing>),
+    /// Accept its WebSocket and close it at once.
+    TurnAway(Arc<dyn Framing>),
+}
+
+/// A session before its backend is asked.
+#[derive(Debug)]
+pub struct Beginning {
+    /// What its client comes on.
+    pub transport: Transport,
+    /// How its first request is read and answered, and its WebSocket is written.
+    pub framing: Arc<dyn Framing>,
+    /// How it is treated.
+    pub policy: Policy,
+    /// Whose id it has.
+    pub identity: Identity,
+    /// The cookie with its id, if there is to be one.
+    pub cookie: Option<SessionCookie>,
+    /// The pairs of the query that are the application's, as the client wrote them.
+    pub query: String,
+    /// The revision of Engine.IO that its client speaks, if it speaks it.
+    pub revision: Option<Revision>,
+    /// Whether its WebSocket may be left to it and its backend: they speak alike.
+    pub may_relay: bool,
+}
+
+/// Whose id a session has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Road {
-    /// As plain HTTP.
-    Http,
-    /// As the handshake of a WebSocket.
-    WebSocket,
+pub enum Identity {
+    /// One of ours.
+    Ours,
+    /// The backend's, where it tells one: its client is known to the application by it.
+    Backends,
 }
 
-/// The body of a poll's answer.
+/// A cookie with a session's id, for balancers in front.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SessionCookie {
+    /// Its name.
+    pub name: &'static str,
+    /// What stands behind its value.
+    pub attributes: &'static str,
+    /// Whether every answer to a poll says it, or the first alone.
+    pub always: bool,
+}
+
+impl SessionCookie {
+    /// The header's value for this session.
+    pub fn value(&self, sid: &Sid) -> Option<HeaderValue> {
+        format!("{}={}; {}", self.name, sid.as_str(), self.attributes).try_into().ok()
+    }
+}
+
+/// A request's answer that needs no session, or not the one that was found.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer.
+    pub reply: Reply,
+    /// What else is to be done about the request.
+    pub note: Note,
+}
+
+/// What is to be done about a request that has its answer.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PollBody {
-    /// Its `Content-Type`.
-    pub content_type: &'static str,
-    /// Its bytes.
-    pub bytes: Bytes,
+pub enum Note {
+    /// Nothing.
+    Nothing,
+    /// The log says that its version is not taken here; this is how the client wrote it.
+    Version(String),
+    /// Its method is one that sessions have no use for, unless the route's CORS layer has one.
+    Method,
+}
+
+impl From<Reply> for Box<Answered> {
+    fn from(reply: Reply) -> Self {
+        Self::new(Answered { reply, note: Note::Nothing })
+    }
+}
+
+/// What a route's dialect knows of its backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Backend {
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// The revisions of Engine.IO that it speaks, where it speaks it.
+    pub versions: Versions,
+    /// Whether the messages of its sessions are known to be Socket.IO's.
+    pub socket_io: bool,
 }

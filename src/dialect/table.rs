@@ -1,13 +1,47 @@
 //! Which dialects there are.
 
-use super::Dialect;
-use super::engineio::EngineIo;
+use std::sync::Arc;
+
+use super::engineio::{self, EngineIo};
 use super::websocket::WebSocket;
+use super::{Backend, Dialect};
+use crate::revision::Revision;
+
+/// A dialect that a route can name.
+#[derive(Debug)]
+pub struct Kind {
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// Makes it for one route.
+    pub build: fn(&Settings, Backend) -> Arc<dyn Dialect>,
+}
 
 /// Every dialect that a route can name.
-pub static DIALECTS: &[&dyn Dialect] = &[&EngineIo, &WebSocket];
+pub static DIALECTS: &[Kind] = &[
+    Kind {
+        name: EngineIo::NAME,
+        build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
+    },
+    Kind { name: WebSocket::NAME, build: |_, backend| Arc::new(WebSocket::new(backend)) },
+];
+
+/// What a route says of its dialect: the settings of each, of which it has one.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Settings {
+    /// Engine.IO's.
+    pub engine_io: engineio::Settings,
+}
+
+/// The dialect and the revision of a client that another proxy tells of: whatever it names, it is one that backends know.
+pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {
+    if name == EngineIo::NAME {
+        (EngineIo::NAME, Some(revision.unwrap_or(Revision::V4)))
+    } else {
+        (WebSocket::NAME, None)
+    }
+}
 
 /// The dialect of this name.
-pub fn find(name: &str) -> Option<&'static dyn Dialect> {
-    DIALECTS.iter().copied().find(|dialect| dialect.name() == name)
+pub fn find(name: &str) -> Option<&'static Kind> {
+    DIALECTS.iter().find(|kind| kind.name == name)
 }

@@ -3,72 +3,99 @@
 //! It is spoken frame by frame only where a client can't be left to its backend: behind a shared upstream, or where the route
 //! says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
-use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::{Accepts, Dialect, Greeting, Known, Op, Reject, Road, Written};
+use super::{
+    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Greeting, Identity, Place, Refusal, Request,
+    Road, Want, Written,
+};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
-use crate::framing::{Framing, Protocol, Revision};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
+use crate::revision::Protocol;
 use crate::session::{HangUp, Pinger, Policy};
 
-/// The dialect `websocket`.
+/// The dialect `websocket` of one route.
 #[derive(Clone, Copy, Debug)]
-pub struct WebSocket;
+pub struct WebSocket {
+    backend: Backend,
+}
+
+impl WebSocket {
+    /// The name in the configuration.
+    pub const NAME: &'static str = "websocket";
+
+    /// The dialect of a route with this backend.
+    pub const fn new(backend: Backend) -> Self {
+        Self { backend }
+    }
+}
 
 impl Dialect for WebSocket {
     fn name(&self) -> &'static str {
-        "websocket"
+        Self::NAME
     }
 
-    fn protocol(&self) -> Protocol {
-        Protocol::WebSocket
-    }
-
-    fn policy(&self, _carrier: Framing, _socket_io: bool) -> Policy {
-        Policy {
-            hang_up: HangUp::Ends,
-            pinger: Pinger::Server,
-            crossing: Duration::ZERO,
-            companion: None,
-            goodbye_waiting: &[],
-            goodbye_late: &[],
-            encoded_len: Packet::len,
+    fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
+        match request.road {
+            Road::WebSocket => {
+                Ok(Ask::Begin(Box::new(self.begin(request.head.uri.query().unwrap_or_default()))))
+            }
+            Road::Http => Err(reply(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n").into()),
         }
     }
 
-    fn read_head(
-        &self,
-        _head: &Parts,
-        road: Road,
-        _accepts: Accepts,
-        _find: &mut dyn FnMut(&str) -> Option<Known>,
-    ) -> Result<Op, Reject> {
-        match road {
-            Road::WebSocket => Ok(Op::Handshake(Transport::WebSocket, Framing::new(Revision::V4))),
-            Road::Http => Err(Reject::NoWebSocket),
+    /// No request of such a client names a session.
+    fn judge(&self, _want: Want, _place: &Place<'_>) -> Result<Act, Box<Answered>> {
+        Err(PlainFraming.refuse(Refusal::Over, Road::Http).into())
+    }
+
+    fn begin(&self, query: &str) -> Beginning {
+        Beginning {
+            transport: Transport::WebSocket,
+            framing: Arc::new(PlainFraming),
+            policy: POLICY,
+            identity: Identity::Ours,
+            cookie: None,
+            query: query.to_owned(),
+            revision: None,
+            // It gets the backend's WebSocket, whatever is spoken on it.
+            may_relay: self.backend.protocol != Protocol::Mux,
         }
     }
+}
 
-    fn application_query(&self, query: &str) -> String {
-        query.to_owned()
-    }
+/// How such a session is treated.
+pub const POLICY: Policy = Policy {
+    hang_up: HangUp::Ends,
+    pinger: Pinger::Server,
+    crossing: Duration::ZERO,
+    companion: None,
+    goodbye_waiting: &[],
+    goodbye_late: &[],
+    encoded_len: Packet::len,
+};
 
-    fn greet(&self, _carrier: Framing, _greeting: &Greeting<'_>) -> Option<Packet> {
+/// Messages as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainFraming;
+
+impl Framing for PlainFraming {
+    fn greet(&self, _greeting: &Greeting<'_>) -> Option<Packet> {
         None
     }
 
-    fn decode_text(&self, _carrier: Framing, text: Text) -> Result<Packet, Malformed> {
+    fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
         Ok(Packet::Message(Message::Text(text)))
     }
 
-    fn decode_binary(&self, _carrier: Framing, bytes: Bytes) -> Result<Packet, Malformed> {
+    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed> {
         Ok(Packet::Message(Message::Binary(bytes)))
     }
 
@@ -76,7 +103,7 @@ impl Dialect for WebSocket {
         Some(Packet::Pong(Text::default()))
     }
 
-    fn encode_frame(&self, _carrier: Framing, packet: &Packet) -> Written {
+    fn encode_frame(&self, packet: &Packet) -> Written {
         match packet {
             Packet::Message(Message::Text(text)) => Written::Frame(Frame::Text(text.as_bytes().clone())),
             Packet::Message(Message::Binary(bytes)) => Written::Frame(Frame::Binary(bytes.clone())),
@@ -91,34 +118,33 @@ impl Dialect for WebSocket {
         if closing.code.is_some() || end == End::UpstreamClosed { closing.clone() } else { end.closing() }
     }
 
-    fn reply(&self, reject: &Reject, _road: Road) -> Reply {
-        let (status, text) = match reject {
-            Reject::NoWebSocket => (StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n"),
-            Reject::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden origin\n"),
-            Reject::BadWebSocket(why) => (StatusCode::BAD_REQUEST, *why),
-            // About sids and polls, of which such a client has none.
-            Reject::UnknownTransport
-            | Reject::UnknownSid
-            | Reject::BadHandshakeMethod
-            | Reject::BadRequest
-            | Reject::UnsupportedVersion
-            | Reject::BadMethod
-            | Reject::Empty
-            | Reject::TooLarge => (StatusCode::BAD_REQUEST, "bad request\n"),
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        match status {
-            StatusCode::UPGRADE_REQUIRED => headers.insert(UPGRADE, HeaderValue::from_static("websocket")),
-            StatusCode::BAD_REQUEST => headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
-            _ => None,
-        };
-        Reply { status, headers, body: Bytes::from_static(text.as_bytes()) }
+    fn refuse(&self, refusal: Refusal, _road: Road) -> Reply {
+        match refusal {
+            Refusal::Forbidden => reply(StatusCode::FORBIDDEN, "forbidden origin\n"),
+            Refusal::BadWebSocket(why) => reply(StatusCode::BAD_REQUEST, why),
+            // About sessions and polls, of which such a client has none.
+            Refusal::Over
+            | Refusal::Overlap
+            | Refusal::WrongTransport
+            | Refusal::Unreadable
+            | Refusal::TooLarge => reply(StatusCode::BAD_REQUEST, "bad request\n"),
+        }
     }
 
     fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
         refused.reply
     }
+}
+
+fn reply(status: StatusCode, text: &'static str) -> Reply {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    match status {
+        StatusCode::UPGRADE_REQUIRED => headers.insert(UPGRADE, HeaderValue::from_static("websocket")),
+        StatusCode::BAD_REQUEST => headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+        _ => None,
+    };
+    Reply { status, headers, body: Bytes::from_static(text.as_bytes()) }
 }
 
 #[cfg(test)]
@@ -127,8 +153,7 @@ mod tests {
 
     #[test]
     fn only_messages_and_pings_are_written() {
-        let framing = Framing::new(Revision::V4);
-        let written = |packet| WebSocket.encode_frame(framing, &packet);
+        let written = |packet| PlainFraming.encode_frame(&packet);
         let text = Packet::Message(Message::text("4a"));
         assert_eq!(written(text), Written::Frame(Frame::Text(Bytes::from_static(b"4a"))));
         assert_eq!(written(Packet::Ping(Text::default())), Written::Ping);
@@ -138,8 +163,8 @@ mod tests {
     #[test]
     fn the_backends_goodbye_crosses_and_our_own_says_why() {
         let theirs = Closing::new(4001, "enough");
-        assert_eq!(WebSocket.goodbye(End::UpstreamClosed, &theirs), theirs);
-        assert_eq!(WebSocket.goodbye(End::UpstreamClosed, &Closing::default()), Closing::default());
-        assert_eq!(WebSocket.goodbye(End::PingTimeout, &Closing::default()), End::PingTimeout.closing());
+        assert_eq!(PlainFraming.goodbye(End::UpstreamClosed, &theirs), theirs);
+        assert_eq!(PlainFraming.goodbye(End::UpstreamClosed, &Closing::default()), Closing::default());
+        assert_eq!(PlainFraming.goodbye(End::PingTimeout, &Closing::default()), End::PingTimeout.closing());
     }
 }

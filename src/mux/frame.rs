@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::framing::Revision;
 use crate::packet::{Closing, Message};
+use crate::revision::Revision;
 
 /// A session's number within its epoch: from 1 to 2⁵³-1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -13,14 +13,13 @@ use super::replies::{OUT_OF_ROUTE, Unreached};
 use super::session_route::{SessionRoute, fresh_sid};
 use super::{Client, onward};
 use crate::bridge::{BridgeInfo, Front};
-use crate::dialect::Dialect as _;
-use crate::dialect::websocket::WebSocket;
+use crate::dialect;
+use crate::dialect::websocket::{POLICY, PlainFraming};
 use crate::dots;
-use crate::framing::{Framing, Revision};
 use crate::meter::Outcome;
 use crate::mux::{Accepted, Denied, Id, Open};
 use crate::packet::{Heartbeat, Transport};
-use crate::reply::{Refused, Refuser, Reply};
+use crate::reply::Reply;
 use crate::session::Session;
 use crate::spelling::Spelling;
 use crate::transport::mux::MuxSocket;
@@ -94,9 +93,8 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     opened.max_payload = route.settings.session.max_payload.or(opened.max_payload);
     let max_payload = opened.max_payload.unwrap_or(MAX_PAYLOAD);
     let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
-    let framing = Framing::new(Revision::V4);
     let session = Session::new(
-        WebSocket.policy(framing, false),
+        POLICY,
         Arc::clone(&route.settings.session),
         Transport::WebSocket,
         NEVER,
@@ -106,7 +104,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     );
     let info = BridgeInfo {
         sid,
-        framing,
+        framing: Arc::new(PlainFraming),
         max_payload,
         headers: None,
         route: route.index,
@@ -128,6 +126,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
 fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = onward::for_demuxed(&headers);
+    let (dialect, revision) = dialect::told_by(&dialect, revision);
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
         && !offer.is_empty()
@@ -138,15 +137,14 @@ fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
         route.via.add(&mut headers, Version::HTTP_11);
     }
     route.settings.request_headers.apply(&mut headers);
-    let is_engine = dialect == "engine.io";
     OpenRequest {
         prefix: String::new(),
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
         client: client.parse::<SocketAddr>().unwrap_or(proxy.peer),
-        dialect: if is_engine { "engine.io" } else { "websocket" },
-        revision: is_engine.then_some(revision.unwrap_or(Revision::V4)),
+        dialect,
+        revision,
         spelling: Spelling::default(),
         transport: if transport == "polling" { Transport::Polling } else { Transport::WebSocket },
     }
@@ -170,15 +168,9 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
     let unreached = Unreached::new(&error);
     let denied = match error {
         OpenError::Refused(refused) => {
-            let Refused { reply: Reply { status, headers, body }, by } = *refused;
-            let reason = match by {
-                // What such a server leaves out where it forbids, the other side could not know.
-                Refuser::EngineIo3 if body.is_empty() => "Forbidden".to_owned(),
-                Refuser::EngineIo | Refuser::EngineIo3 | Refuser::Other => {
-                    String::from_utf8_lossy(&body).into_owned()
-                }
-            };
-            Denied { status, reason, headers, engine_io: by != Refuser::Other }
+            let (reason, engine_io) = (refused.reason(), refused.is_told_in_text());
+            let Reply { status, headers, .. } = refused.reply;
+            Denied { status, reason, headers, engine_io }
         }
         OpenError::Down(_)
         | OpenError::Slow(_)

@@ -1,8 +1,8 @@
-//! From a request's head to the transport that serves it: what a dialect's request means for the sessions.
+//! From a request to what serves it: its dialect reads it, the index knows where its session is, the dialect judges what
+//! it means there, and the gateway does that.
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use http::request::Parts;
 use hyper::body::Incoming;
 
@@ -10,11 +10,9 @@ use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
 use super::serving::Serving;
 use super::session_route::SessionRoute;
-use super::tally;
-use super::{Connection, Response, preflight};
+use super::{Connection, Response, preflight, tally};
 use crate::bridge::{Bridge, ClientSocket, Entry, turn_away};
-use crate::dialect::{Dialect, Known, Op, Reject, Road};
-use crate::framing::{Framing, Revision};
+use crate::dialect::{Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road};
 use crate::meter;
 use crate::packet::Transport;
 use crate::session::PollRefused;
@@ -26,40 +24,40 @@ use crate::transport::{Abort, websocket};
 /// Serves the requests of one route of a dialect.
 #[derive(Debug)]
 pub struct Gateway {
-    dialect: &'static dyn Dialect,
-    socket_io: bool,
+    dialect: Arc<dyn Dialect>,
     route: SessionRoute,
     cors: Arc<CorsLayer>,
 }
 
-/// An [`Op`] with the session that it is for.
+/// An [`Act`] with the session that it is for.
 enum Task {
-    Handshake(Transport, Framing),
-    Poll(Arc<Bridge>),
-    Push(Arc<Bridge>),
-    Upgrade(Arc<Bridge>),
-    CloseAtOnce,
+    Begin(Box<Beginning>),
+    Poll(Arc<Bridge>, Arc<dyn Framing>),
+    Push(Arc<Bridge>, Arc<dyn Framing>),
+    Upgrade(Arc<Bridge>, Arc<dyn Framing>),
+    TurnAway(Arc<dyn Framing>),
 }
 
 impl Task {
     const fn op(&self) -> meter::Op {
         match self {
-            Self::Handshake(Transport::Polling, _) => meter::Op::Handshake,
-            Self::Handshake(Transport::WebSocket, _) => meter::Op::SocketHandshake,
-            Self::Poll(_) => meter::Op::Poll,
-            Self::Push(_) => meter::Op::Push,
-            Self::Upgrade(_) | Self::CloseAtOnce => meter::Op::Upgrade,
+            Self::Begin(beginning) => match beginning.transport {
+                Transport::Polling => meter::Op::Handshake,
+                Transport::WebSocket => meter::Op::SocketHandshake,
+            },
+            Self::Poll(..) => meter::Op::Poll,
+            Self::Push(..) => meter::Op::Push,
+            Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
         }
     }
 }
 
 impl Gateway {
-    /// The gateway of a route whose clients speak `dialect`; `socket_io` where the messages of its sessions are known to be
-    /// Socket.IO's.
-    pub fn new(dialect: &'static dyn Dialect, socket_io: bool, route: SessionRoute) -> Self {
-        let (settings, old) = (&route.settings, route.leads_to_old_server());
+    /// The gateway of a route whose clients speak `dialect`.
+    pub fn new(dialect: Arc<dyn Dialect>, route: SessionRoute) -> Self {
+        let (settings, old) = (&route.settings, route.upstream.is_old());
         let cors = Arc::new(CorsLayer::new(&settings.cors, old, settings.response_headers.clone()));
-        Self { dialect, socket_io, route, cors }
+        Self { dialect, route, cors }
     }
 
     /// Serves one request.
@@ -85,8 +83,8 @@ impl Gateway {
         })
     }
 
-    const fn handshake(&self) -> Handshake<'_> {
-        Handshake { dialect: self.dialect, socket_io: self.socket_io, route: &self.route }
+    fn handshake(&self) -> Handshake<'_> {
+        Handshake { dialect: &*self.dialect, route: &self.route }
     }
 
     /// Leads a request to its session. Its head is gone before a poll waits: one that kept it would cost 7 kB more.
@@ -98,14 +96,12 @@ impl Gateway {
         origin: Asked,
     ) -> Serving {
         let ask = WebSocketAsk::take(&mut head);
-        let task = match self.read(&head, ask.as_ref()) {
+        let road = ask.as_ref().map_or(Road::Http, |_| Road::WebSocket);
+        let task = match self.decide(&head, road) {
             Ok(task) => task,
-            Err(refusal) => {
+            Err(answered) => {
                 polling::discard(body, &self.route.tracker);
-                // Of a request that names a session, nothing else ends so.
-                let useless = refusal.status() == StatusCode::INTERNAL_SERVER_ERROR;
-                let options = useless.then(|| self.cors.answer_options(&head)).flatten();
-                let mut response = options.unwrap_or(*refusal);
+                let mut response = self.answer(&head, *answered);
                 self.cors.apply(&origin, &mut response);
                 return Serving::done(response);
             }
@@ -118,19 +114,17 @@ impl Gateway {
             Serving::done(response)
         };
         let asker =
-            Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(_)));
+            Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(..)));
         match task {
-            Task::Poll(bridge) => match bridge.poll() {
-                Ok(parked) => Serving::poll(
-                    AnswerPoll::new(parked, asker, self.dialect),
-                    Arc::clone(&self.cors),
-                    origin,
-                ),
-                Err(refused) => answered(self.refuse(refused)),
+            Task::Poll(bridge, framing) => match bridge.poll() {
+                Ok(parked) => {
+                    let answer = AnswerPoll::new(parked, asker, framing);
+                    Serving::poll(answer, Arc::clone(&self.cors), origin)
+                }
+                Err(refused) => answered(refuse(&*framing, refused)),
             },
-            Task::Upgrade(bridge) => {
-                let info = bridge.info();
-                let (framing, max_payload) = (info.framing, info.max_payload);
+            Task::Upgrade(bridge, framing) => {
+                let max_payload = bridge.info().max_payload;
                 let probe = move |socket| async move {
                     if let Err(socket) = bridge.probe(socket) {
                         turn_away(socket).await;
@@ -138,21 +132,19 @@ impl Gateway {
                 };
                 answered(self.take_socket(ask, &head, framing, max_payload, probe))
             }
-            Task::CloseAtOnce => {
-                answered(self.take_socket(ask, &head, Framing::new(Revision::V4), 0, turn_away))
-            }
-            Task::Push(bridge) => Serving::other(async move {
-                let mut response = self.push(bridge, head, body, asker).await?;
+            Task::TurnAway(framing) => answered(self.take_socket(ask, &head, framing, 0, turn_away)),
+            Task::Push(bridge, framing) => Serving::other(async move {
+                let mut response = self.push(bridge, framing, head, body, asker).await?;
                 self.cors.apply(&origin, &mut response);
                 tally::count_answer(&self.route.meter, op, &response);
                 Ok(response)
             }),
-            Task::Handshake(transport, framing) => {
+            Task::Begin(beginning) => {
                 // Its headers are what the backend gets to see.
                 head.extensions.insert(HeadBytes(connection.heads.take_request()));
                 let client = connection.client;
                 Serving::other(async move {
-                    let arrival = Arrival { head, ask, client, transport, framing, asker };
+                    let arrival = Arrival { head, ask, client, beginning, asker };
                     let mut response = self.handshake().begin(arrival, &self.cors).await;
                     self.cors.apply(&origin, &mut response);
                     tally::count_answer(&self.route.meter, op, &response);
@@ -162,45 +154,53 @@ impl Gateway {
         }
     }
 
-    fn read(&self, head: &Parts, ask: Option<&WebSocketAsk>) -> Result<Task, Box<Response>> {
-        let mut found = None;
-        let road = ask.map_or(Road::Http, |_| Road::WebSocket);
-        let op = self.dialect.read_head(head, road, self.route.settings.accepts, &mut |sid| {
-            // A sid of another route is unknown here: its settings are not this route's.
-            let entry = self.route.registry.find(sid).filter(|entry| entry.route() == self.route.index)?;
-            let known = match &entry {
-                Entry::Bridge(bridge) => {
-                    Known { transport: bridge.transport(), revision: bridge.info().framing.revision }
-                }
-                Entry::Relay(relay) => Known { transport: Transport::WebSocket, revision: relay.revision },
-            };
-            found = Some(entry);
-            Some(known)
-        });
-        let task = match (op, found) {
-            (Ok(Op::Handshake(transport, framing)), _) => Ok(Task::Handshake(transport, framing)),
-            (Ok(Op::Poll), Some(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge)),
-            (Ok(Op::Push), Some(Entry::Bridge(bridge))) => Ok(Task::Push(bridge)),
-            (Ok(Op::Upgrade), Some(Entry::Bridge(bridge))) => Ok(Task::Upgrade(bridge)),
-            // A session that began with a WebSocket keeps the one it has.
-            (Ok(Op::CloseAtOnce), _) | (Ok(Op::Upgrade), Some(Entry::Relay(_))) => Ok(Task::CloseAtOnce),
-            (Ok(Op::Poll | Op::Push), Some(Entry::Relay(_))) => Err(Reject::BadRequest),
-            (Ok(Op::Poll | Op::Push | Op::Upgrade), None) => Err(Reject::UnknownSid),
-            (Err(reject), _) => Err(reject),
+    /// Reads a request, finds its session, and judges what it means there.
+    fn decide(&self, head: &Parts, road: Road) -> Result<Task, Box<Answered>> {
+        let request = Request { head, road };
+        let (sid, want) = match self.dialect.read(&request)? {
+            Ask::Begin(beginning) => return Ok(Task::Begin(beginning)),
+            Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
+            Ask::Session(sid, want) => (sid, want),
         };
-        task.map_err(|reject| {
-            if reject == Reject::UnsupportedVersion {
-                self.route.refusals.note_version(head);
+        let entry = self.locate(&sid);
+        let place = entry.as_ref().map_or(Place::Nowhere, |entry| Place::Here(entry.known()));
+        match (self.dialect.judge(want, &place)?, entry) {
+            (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
+            (Act::Poll(framing), Some(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge, framing)),
+            (Act::Push(framing), Some(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
+            (Act::Upgrade(framing), Some(Entry::Bridge(bridge))) => Ok(Task::Upgrade(bridge, framing)),
+            // Nothing here takes it.
+            (
+                Act::Poll(framing) | Act::Push(framing) | Act::Upgrade(framing),
+                Some(Entry::Relay(_)) | None,
+            ) => Err(framing.refuse(Refusal::WrongTransport, road).into()),
+        }
+    }
+
+    /// The session with this id, if it is one of this route's: another's settings are not this one's.
+    fn locate(&self, sid: &str) -> Option<Entry> {
+        self.route.registry.find(sid).filter(|entry| entry.route() == self.route.index)
+    }
+
+    /// The answer to a request that needs no session.
+    fn answer(&self, head: &Parts, answered: Answered) -> Response {
+        let Answered { reply, note } = answered;
+        self.route.meter.request(meter::Op::Other, reply.status.as_u16());
+        let other = match note {
+            Note::Nothing => None,
+            Note::Version(written) => {
+                self.route.refusals.note_version(&written);
+                None
             }
-            let response = polling::respond(self.dialect.reply(&reject, road));
-            self.route.meter.request(meter::Op::Other, response.status().as_u16());
-            Box::new(response)
-        })
+            Note::Method => self.cors.answer_options(head),
+        };
+        other.unwrap_or_else(|| polling::respond(reply))
     }
 
     async fn push(
         &self,
         bridge: Arc<Bridge>,
+        framing: Arc<dyn Framing>,
         head: Parts,
         body: Incoming,
         asker: Asker,
@@ -209,17 +209,16 @@ impl Gateway {
             Ok(push) => push,
             Err(refused) => {
                 polling::discard(body, &self.route.tracker);
-                return Ok(self.refuse(refused));
+                return Ok(refuse(&*framing, refused));
             }
         };
-        let framing = push.bridge().info().framing;
-        let Some(form) = self.dialect.read_push(framing, &head.headers) else {
+        let Some(form) = framing.read_push(&head.headers) else {
             push.refuse_invalid();
             polling::discard(body, &self.route.tracker);
-            return Ok(polling::refuse(self.dialect, &Reject::Empty));
+            return Ok(polling::refuse(&*framing, Refusal::Unreadable));
         };
         drop(head);
-        polling::take_push(push, form, body, asker, self.dialect).await
+        polling::take_push(push, form, body, asker, framing).await
     }
 
     /// Makes a request's connection a WebSocket, and hands it on.
@@ -227,18 +226,17 @@ impl Gateway {
         &self,
         ask: Option<WebSocketAsk>,
         head: &Parts,
-        framing: Framing,
+        framing: Arc<dyn Framing>,
         max_payload: usize,
         then: impl FnOnce(Box<dyn ClientSocket>) -> T + Send + 'static,
     ) -> Response {
-        let refuse = |reject: &Reject| polling::respond(self.dialect.reply(reject, Road::WebSocket));
-        let Some(ask) = ask else { return refuse(&Reject::BadRequest) };
+        let refuse = |refusal| polling::respond(framing.refuse(refusal, Road::WebSocket));
+        let Some(ask) = ask else { return refuse(Refusal::WrongTransport) };
         let (response, upgrading) = match ask.accept(first_protocol(&head.headers)) {
             Ok(accepted) => accepted,
-            Err(why) => return refuse(&Reject::BadWebSocket(why)),
+            Err(why) => return refuse(Refusal::BadWebSocket(why)),
         };
-        let meter = self.route.meter.clone();
-        let framed = websocket::framed(upgrading, self.dialect, framing, max_payload, meter);
+        let framed = websocket::framed(upgrading, framing, max_payload, self.route.meter.clone());
         self.route.tracker.spawn(async move {
             if let Some(socket) = framed.await {
                 then(socket).await;
@@ -246,13 +244,13 @@ impl Gateway {
         });
         response
     }
+}
 
-    fn refuse(&self, refused: PollRefused) -> Response {
-        let reject = match refused {
-            PollRefused::Overlap => Reject::Empty,
-            PollRefused::WrongTransport => Reject::BadRequest,
-            PollRefused::Over => Reject::UnknownSid,
-        };
-        polling::refuse(self.dialect, &reject)
-    }
+fn refuse(framing: &dyn Framing, refused: PollRefused) -> Response {
+    let refusal = match refused {
+        PollRefused::Overlap => Refusal::Overlap,
+        PollRefused::WrongTransport => Refusal::WrongTransport,
+        PollRefused::Over => Refusal::Over,
+    };
+    polling::refuse(framing, refusal)
 }

@@ -30,7 +30,7 @@ pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use refusals::Refusals;
 pub use session_route::SessionRoute;
-pub use settings::{AdminSettings, Cookie, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
+pub use settings::{AdminSettings, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
 pub use stack::{Handler, Shared, Stack};
 pub use via::Via;
 

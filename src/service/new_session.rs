@@ -1,5 +1,6 @@
 //! A session whose backend has accepted it, up to the answer by which its client hears of it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,8 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use super::Response;
 use super::session_route::SessionRoute;
 use crate::bridge::{Admission, BridgeInfo, Front};
-use crate::dialect::{Dialect, Greeting, Reject, Road};
-use crate::framing::Framing;
+use crate::dialect::{Beginning, Greeting, Refusal, Road};
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
 use crate::sid::Sid;
@@ -22,35 +22,21 @@ use crate::upstream::{Link, Opened};
 /// A session that the backend has accepted, and the client has not heard of yet.
 pub(super) struct NewSession<'r> {
     route: &'r SessionRoute,
-    dialect: &'static dyn Dialect,
     session: Session,
     info: BridgeInfo,
     headers: HeaderMap,
     subprotocol: Option<HeaderValue>,
 }
 
-/// What is known of a session before its backend accepts it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Beginning {
-    /// What its client speaks.
-    pub(super) dialect: &'static dyn Dialect,
-    /// Whether its messages are known to be Socket.IO's.
-    pub(super) socket_io: bool,
-    /// How its packets are written.
-    pub(super) framing: Framing,
-    /// What its client comes on.
-    pub(super) transport: Transport,
-}
-
 impl<'r> NewSession<'r> {
     pub(super) fn new(
         route: &'r SessionRoute,
-        beginning: Beginning,
+        beginning: &Beginning,
         sid: Sid,
         opened: Opened,
         headers: Option<Box<HeaderMap>>,
     ) -> Self {
-        let Beginning { dialect, socket_io, framing, transport } = beginning;
+        let Beginning { transport, ref framing, policy, .. } = *beginning;
         let settings = &route.settings.session;
         let pace = pace(opened.heartbeat, settings);
         let announced = settings.max_payload.or(opened.max_payload);
@@ -62,18 +48,18 @@ impl<'r> NewSession<'r> {
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
-            dialect.policy(framing, socket_io),
+            policy,
             settings.clone(),
             transport,
             pace,
             backend.interval.min(backend.timeout) / 2,
-            dialect.greet(framing, &greeting),
+            framing.greet(&greeting),
             tokio::time::Instant::now().into_std(),
         );
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let info = BridgeInfo {
             sid,
-            framing,
+            framing: Arc::clone(framing),
             max_payload,
             headers,
             route: route.index,
@@ -81,7 +67,7 @@ impl<'r> NewSession<'r> {
             span: tracing::debug_span!("session", number, route = route.index),
             tracker: route.tracker.clone(),
         };
-        Self { route, dialect, session, info, headers: opened.headers, subprotocol: opened.subprotocol }
+        Self { route, session, info, headers: opened.headers, subprotocol: opened.subprotocol }
     }
 
     pub(super) async fn answer_poll(
@@ -91,11 +77,10 @@ impl<'r> NewSession<'r> {
         asker: Asker,
     ) -> Response {
         let bridge = self.route.registry.begin(self.session, self.info, link, Front::Polling, admission);
-        let Ok(parked) = bridge.poll() else {
-            return polling::refuse(self.dialect, &Reject::UnknownSid);
-        };
+        let framing = Arc::clone(&bridge.info().framing);
+        let Ok(parked) = bridge.poll() else { return polling::refuse(&*framing, Refusal::Over) };
         drop(bridge);
-        let mut response = AnswerPoll::new(parked, asker, self.dialect).await;
+        let mut response = AnswerPoll::new(parked, asker, framing).await;
         let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
         for (name, value) in &self.headers {
             if !own.contains(name) || name == SET_COOKIE {
@@ -114,7 +99,8 @@ impl<'r> NewSession<'r> {
         let (mut response, upgrading) = match ask.accept(self.subprotocol) {
             Ok(accepted) => accepted,
             Err(why) => {
-                return polling::respond(self.dialect.reply(&Reject::BadWebSocket(why), Road::WebSocket));
+                let refusal = Refusal::BadWebSocket(why);
+                return polling::respond(self.info.framing.refuse(refusal, Road::WebSocket));
             }
         };
         for (name, value) in &self.headers {
@@ -124,8 +110,7 @@ impl<'r> NewSession<'r> {
         }
         let framed = websocket::framed(
             upgrading,
-            self.dialect,
-            self.info.framing,
+            Arc::clone(&self.info.framing),
             self.info.max_payload,
             self.info.meter.clone(),
         );

@@ -7,9 +7,7 @@ use super::handshake::Handshake;
 use super::refusals::Reason;
 use super::replies::unavailable;
 use super::{Client, Response};
-use crate::dialect::{Reject, Road};
-use crate::framing::Framing;
-use crate::packet::Transport;
+use crate::dialect::{Refusal, Road};
 use crate::transport::polling;
 
 /// The backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is worth
@@ -25,12 +23,13 @@ pub(super) async fn ask(
 ) -> Option<Response> {
     let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();
     let Handshake { dialect, route, .. } = *handshake;
-    let framing = Framing::new(route.upstream.versions().newest());
-    let request = handshake.request(head, client, Transport::Polling, framing);
+    let beginning = dialect.begin(head.uri.query().unwrap_or_default());
+    let framing = &*beginning.framing;
+    let request = handshake.request(head, client, &beginning);
     let asking = route.upstream.ask(request, head.method.clone())?;
     if !route.allows_origin(&head.headers) {
         route.refusals.note_origin(&head.headers);
-        return Some(polling::refuse(dialect, &Reject::Forbidden(None))).filter(worth);
+        return Some(polling::refuse(framing, Refusal::Forbidden)).filter(worth);
     }
     let Some(_place) = cors.admit_preflight() else {
         route.refusals.note(Reason::Preflights);
@@ -38,7 +37,7 @@ pub(super) async fn ask(
     };
     let mut response = match asking.await {
         Ok(reply) => polling::respond(reply),
-        Err(error) => return Some(handshake.explain(error, Road::Http).1).filter(worth),
+        Err(error) => return Some(handshake.explain(framing, error, Road::Http).1).filter(worth),
     };
     response.extensions_mut().insert(FromBackend::Other);
     Some(response).filter(worth)

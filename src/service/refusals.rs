@@ -4,7 +4,6 @@ use std::fmt::Display;
 
 use http::HeaderMap;
 use http::header::ORIGIN;
-use http::request::Parts;
 use tracing::field::display;
 
 use crate::throttle::Throttle;
@@ -105,14 +104,8 @@ impl Refusals {
     }
 
     /// A client's version is not taken.
-    pub(super) fn note_version(&self, head: &Parts) {
-        let query = head.uri.query().unwrap_or_default();
-        // Nothing else of a query may reach a log.
-        let version = query.split('&').find(|pair| pair.starts_with("EIO="));
-        self.note_with(
-            Reason::Version,
-            Some(&version.map_or("no EIO".to_owned(), |one| shown(one.as_bytes()))),
-        );
+    pub(super) fn note_version(&self, written: &str) {
+        self.note_with(Reason::Version, Some(&shown(written.as_bytes())));
     }
 
     /// A backend could not be had. One that is down has its own lines, and one that refuses its own reasons.

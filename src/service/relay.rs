@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::session_route::{SessionRoute, fresh_sid};
 use super::{Client, Response, onward};
 use crate::bridge::{Admission, RelayHandle};
+use crate::dialect::Framing;
 use crate::duplex::Patience;
-use crate::framing::Revision;
 use crate::packet::Transport;
 use crate::spelling::Spelling;
 use crate::transport::relay::{Place, Relay};
 use crate::transport::web_socket_ask::WebSocketAsk;
-use crate::upstream::{OpenError, OpenRequest, Protocol, Relayed};
+use crate::upstream::{OpenError, OpenRequest, Relayed};
 
 /// Passes a client's handshake on, and joins the two streams when the backend has accepted it.
 ///
@@ -25,13 +25,13 @@ pub(super) async fn begin(
     head: Parts,
     ask: WebSocketAsk,
     client: Client,
-    revision: Revision,
+    framing: Arc<dyn Framing>,
     admission: Admission,
 ) -> Result<Response, OpenError> {
     let settings = &route.settings;
     let request = OpenRequest {
         prefix: settings.path.clone(),
-        path: head.uri.path().strip_prefix(&settings.path).unwrap_or_default().to_owned(),
+        path: route.path_of(&head).to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: onward::for_relay(&head, &route.onward(client)),
         client: client.peer,
@@ -46,9 +46,9 @@ pub(super) async fn begin(
     let place = Place {
         registry: route.registry.clone(),
         meter: route.meter.clone(),
-        handle: Arc::new(RelayHandle { route: route.index, revision, drain: CancellationToken::new() }),
+        handle: Arc::new(RelayHandle { route: route.index, framing, drain: CancellationToken::new() }),
         sid,
-        expects_sid: route.upstream.protocol() == Protocol::EngineIo,
+        expects_sid: route.upstream.tells_ids(),
         max_payload: settings.session.max_payload,
         message_max: route.message_max,
         close_timeout: settings.session.close_timeout,

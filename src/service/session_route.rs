@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::ORIGIN;
+use http::request::Parts;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,10 +16,9 @@ use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
 use crate::bridge::{Admission, Registry};
-use crate::framing::Versions;
 use crate::meter::{Meter, Outcome};
 use crate::sid::Sid;
-use crate::upstream::{OpenError, Protocol, Upstream};
+use crate::upstream::{OpenError, Upstream};
 
 /// A route, and what its sessions are made with.
 #[derive(Clone, Debug)]
@@ -80,10 +80,9 @@ impl SessionRoute {
             || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
     }
 
-    /// Whether the backend is a server of Engine.IO 3, which has its own ways with browsers.
-    pub(super) fn leads_to_old_server(&self) -> bool {
-        let old = Versions { v3: true, v4: false };
-        self.upstream.protocol() == Protocol::EngineIo && self.upstream.versions() == old
+    /// A request's path behind the route's prefix, as the client wrote it.
+    pub(super) fn path_of<'h>(&self, head: &'h Parts) -> &'h str {
+        head.uri.path().strip_prefix(&self.settings.path).unwrap_or_default()
     }
 
     /// What the backend is told besides.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::dialect::Accepts;
+use crate::dialect;
 use crate::session;
 
 /// One `[[routes]]` entry, `[defaults]` already applied.
@@ -19,8 +19,8 @@ pub struct Route {
     pub host: Option<String>,
     /// What the clients speak: a name in the table of dialects.
     pub dialect: &'static str,
-    /// Which clients it takes.
-    pub accepts: Accepts,
+    /// What concerns its dialect alone.
+    pub speech: dialect::Settings,
     /// The upstream's name.
     pub upstream: String,
     /// Origins whose browsers may connect; empty allows all. A request without `Origin` is always allowed.
@@ -29,8 +29,6 @@ pub struct Route {
     pub cors: Cors,
     /// Whether long answers to polls are compressed for clients that take it.
     pub compression: bool,
-    /// Whether answers to polls set a cookie with the session's id.
-    pub cookie: Cookie,
     /// What it sets and removes in the headers of requests.
     pub request_headers: HeaderRules,
     /// The same in those of responses.
@@ -79,19 +77,6 @@ impl fmt::Debug for DemuxSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DemuxSettings").field("credit", &self.credit).finish_non_exhaustive()
     }
-}
-
-/// Whether answers to polls set the cookie `io` with the session's id, for balancers in front.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Cookie {
-    /// Where the client's own server would, unless told otherwise: for clients of revision 3 before a backend that
-    /// speaks nothing else.
-    #[default]
-    Auto,
-    /// For every polling client.
-    On,
-    /// Never.
-    Off,
 }
 
 /// Whose word the CORS headers of a route's answers are.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
-use crate::dialect::Dialect as _;
-use crate::dialect::websocket::WebSocket;
+use crate::dialect::Framing as _;
+use crate::dialect::websocket::PlainFraming;
 use crate::end::End;
 use crate::mux::{Id, Notice};
 use crate::packet::{Closing, Packet};
@@ -66,7 +66,7 @@ impl ClientSocket for MuxSocket {
     }
 
     fn poll_close(&mut self, _cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize> {
-        self.trunk.close(self.id, WebSocket.goodbye(end, closing));
+        self.trunk.close(self.id, PlainFraming.goodbye(end, closing));
         Poll::Ready(0)
     }
 }

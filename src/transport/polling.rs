@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::compress::{self, Coding};
 use super::{Abort, Body, Response};
 use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
-use crate::dialect::{Dialect, PushForm, Reject, Road};
+use crate::dialect::{Framing, PollBody, PushForm, Refusal, Road};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Packet, Transport};
 use crate::reply::Reply;
@@ -57,7 +58,7 @@ impl Asker {
 pub struct AnswerPoll {
     meter: Meter,
     asker: Asker,
-    dialect: &'static dyn Dialect,
+    framing: Arc<dyn Framing>,
     stage: Stage,
 }
 
@@ -69,9 +70,9 @@ enum Stage {
 
 impl AnswerPoll {
     /// Answers a poll when there is something for it.
-    pub fn new(parked: ParkedPoll, asker: Asker, dialect: &'static dyn Dialect) -> Self {
+    pub fn new(parked: ParkedPoll, asker: Asker, framing: Arc<dyn Framing>) -> Self {
         let meter = parked.bridge().info().meter.clone();
-        Self { meter, asker, dialect, stage: Stage::Parked(parked) }
+        Self { meter, asker, framing, stage: Stage::Parked(parked) }
     }
 
     /// Where its session counts.
@@ -87,10 +88,10 @@ impl Future for AnswerPoll {
         let this = self.get_mut();
         if let Stage::Parked(parked) = &mut this.stage {
             let Some(delivery) = ready!(Pin::new(parked).poll(cx)) else {
-                return Poll::Ready(refuse(this.dialect, &Reject::UnknownSid));
+                return Poll::Ready(refuse(&*this.framing, Refusal::Over));
             };
             let info = delivery.bridge().info();
-            let body = this.dialect.encode_poll(info.framing, delivery.packets());
+            let body = this.framing.encode_poll(delivery.packets());
             this.meter.batch(delivery.packets().len(), body.bytes.len());
             let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
             let overhead = body.bytes.len().saturating_sub(payload);
@@ -144,7 +145,7 @@ async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<B
     tracker.spawn_blocking(move || coding.compress(&body)).await.ok().flatten()
 }
 
-/// Reads a POST's body, and answers `ok` when the link has taken its messages.
+/// Reads a POST's body, and answers it when the link has taken its messages.
 ///
 /// # Errors
 /// The connection is to be dropped: the session ended while the body was coming in.
@@ -153,13 +154,12 @@ pub async fn take_push(
     form: PushForm,
     mut body: Incoming,
     asker: Asker,
-    dialect: &'static dyn Dialect,
+    framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
     let info = push.bridge().info_shared();
-    let (framing, max_payload) = (info.framing, info.max_payload);
     let read = tokio::select! {
         biased;
-        read = read_body(&mut body, max_payload) => read,
+        read = read_body(&mut body, info.max_payload) => read,
         () = push.interrupted() => return Err(Abort),
     };
     let body = match read {
@@ -167,28 +167,28 @@ pub async fn take_push(
         Err(ReadFailed::TooLarge) => {
             push.refuse_too_large();
             discard(body, &info.tracker);
-            return Ok(refuse(dialect, &Reject::TooLarge));
+            return Ok(refuse(&*framing, Refusal::TooLarge));
         }
         // Dropping the push tells the session.
         Err(ReadFailed::Broken) => return Err(Abort),
     };
     let len = body.len();
-    match push.send(dialect.decode_push(framing, form, body), len).await {
+    match push.send(framing.decode_push(form, body), len).await {
         PushOutcome::Accepted => {
-            info.meter.overhead(Direction::ToClient, Transport::Polling, OK.len() as u64);
-            let mut response = Response::new(Body::from(OK));
-            // Not text/plain, for which some browsers would offer a download.
-            asker.headers("text/html", &info, response.headers_mut());
+            let PollBody { content_type, bytes } = framing.encode_taken();
+            info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);
+            let mut response = Response::new(Body::from(bytes));
+            asker.headers(content_type, &info, response.headers_mut());
             Ok(response)
         }
-        PushOutcome::Refused => Ok(refuse(dialect, &Reject::UnknownSid)),
+        PushOutcome::Refused => Ok(refuse(&*framing, Refusal::Over)),
         PushOutcome::Destroyed => Err(Abort),
     }
 }
 
 /// A refusal over plain HTTP.
-pub fn refuse(dialect: &'static dyn Dialect, reject: &Reject) -> Response {
-    respond(dialect.reply(reject, Road::Http))
+pub fn refuse(framing: &dyn Framing, refusal: Refusal) -> Response {
+    respond(framing.refuse(refusal, Road::Http))
 }
 
 /// An answer without a session.
@@ -251,8 +251,6 @@ const INLINE_LEN_MAX: usize = 64 << 10;
 /// Whoever sends more after a refusal, or takes longer, is cut off.
 const DISCARD_LEN_MAX: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// What a POST is answered.
-const OK: &str = "ok";
 /// Room for the headers of most answers.
 const HEADERS: usize = 4;
 const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");

@@ -1,6 +1,7 @@
 //! A client's WebSocket: the packets that travel in its frames.
 
 use std::fmt;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,19 +14,17 @@ use super::web_socket_ask::Upgrading;
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
 use crate::codec::frames::header_len;
-use crate::dialect::{Dialect, Written};
+use crate::dialect::{Framing, Written};
 use crate::duplex::{Buffers, Farewell, WebSocket, binary_frame, text_frame};
 use crate::end::End;
 use crate::frame::{self, Malformed};
-use crate::framing::Framing;
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Text};
 
 /// Waits until the connection is a WebSocket.
 pub async fn framed(
     upgrading: Upgrading,
-    dialect: &'static dyn Dialect,
-    framing: Framing,
+    framing: Arc<dyn Framing>,
     max_payload: usize,
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
@@ -34,23 +33,13 @@ pub async fn framed(
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     let goodbye = Goodbye::Unsaid;
-    Some(Box::new(FramedSocket {
-        socket,
-        dialect,
-        framing,
-        meter,
-        fault: None,
-        goodbye,
-        pings: 0,
-        crossed: 0,
-    }))
+    Some(Box::new(FramedSocket { socket, framing, meter, fault: None, goodbye, pings: 0, crossed: 0 }))
 }
 
-/// Packets in frames, written as the dialect writes them.
+/// Packets in frames, written as its client wants them.
 struct FramedSocket {
     socket: WebSocket,
-    dialect: &'static dyn Dialect,
-    framing: Framing,
+    framing: Arc<dyn Framing>,
     meter: Meter,
     /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
@@ -74,10 +63,8 @@ impl FramedSocket {
         let len = frame.as_ref().and_then(|frame| frame.as_ref().ok()).map_or(0, Frame::len);
         let overhead = |payload| self.meter.frame(Direction::FromClient, header_len(len, true), len, payload);
         let decoded = match frame {
-            Some(Ok(Frame::Text(text))) => {
-                self.dialect.decode_text(self.framing, Text::from_checked(Bytes::from(text)))
-            }
-            Some(Ok(Frame::Binary(bytes))) => self.dialect.decode_binary(self.framing, bytes),
+            Some(Ok(Frame::Text(text))) => self.framing.decode_text(Text::from_checked(Bytes::from(text))),
+            Some(Ok(Frame::Binary(bytes))) => self.framing.decode_binary(bytes),
             // Answered by the library, below Engine.IO.
             Some(Ok(Frame::Ping(_))) => {
                 overhead(0);
@@ -87,7 +74,7 @@ impl FramedSocket {
             }
             Some(Ok(Frame::Pong(_))) => {
                 overhead(0);
-                return self.dialect.decode_pong().map(Ok);
+                return self.framing.decode_pong().map(Ok);
             }
             Some(Ok(Frame::Frame(_))) => return None,
             Some(Ok(Frame::Close(frame))) => {
@@ -131,7 +118,7 @@ impl FramedSocket {
             let _ = self.start_send(Packet::Close);
         }
         self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
-        let frame = fault.or_else(|| close::to_frame(&self.dialect.goodbye(end, closing)));
+        let frame = fault.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));
         // A client that closed first has had its answer already.
         let _ = self.socket.start_send_unpin(Frame::Close(frame));
     }
@@ -143,7 +130,7 @@ impl ClientSocket for FramedSocket {
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
-        let frame = match self.dialect.encode_frame(self.framing, &packet) {
+        let frame = match self.framing.encode_frame(&packet) {
             Written::Frame(frame::Frame::Text(bytes)) => text_frame(bytes),
             Written::Frame(frame::Frame::Binary(bytes)) => binary_frame(bytes),
             Written::Ping => RawFrame::ping(Bytes::new()),

@@ -27,7 +27,7 @@ use tokio::io::DuplexStream;
 use self::site::Site;
 use crate::background::Background;
 use crate::duplex::Duplex;
-use crate::framing::Versions;
+use crate::revision::Versions;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;

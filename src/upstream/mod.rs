@@ -44,11 +44,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::duplex::Duplex;
-pub use crate::framing::Protocol;
-use crate::framing::{Revision, Versions};
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Transport};
 use crate::reply::{Refused, Reply};
+pub use crate::revision::Protocol;
+use crate::revision::{Revision, Versions};
 use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::tls::TlsError;
@@ -88,6 +88,16 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// The revisions of Engine.IO that it speaks, where it speaks it.
     fn versions(&self) -> Versions {
         Versions::ALL
+    }
+
+    /// Whether it is a server of Engine.IO 3 alone, which has its own ways with browsers.
+    fn is_old(&self) -> bool {
+        self.protocol() == Protocol::EngineIo && self.versions() == Versions { v3: true, v4: false }
+    }
+
+    /// Whether the first thing that it says to a client is the session's id.
+    fn tells_ids(&self) -> bool {
+        self.protocol() == Protocol::EngineIo
     }
 
     /// Asks the backend for a WebSocket in the client's own words, and gives back the bare stream: handshake, extensions

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-use crate::framing::Versions;
+use crate::revision::Versions;
 use crate::tls::{Identity, Trust};
 use crate::upstream::MuxSettings;
 

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
+use super::speech::EngineIoFraming;
 use crate::codec::engineio::v3::{self, Strings};
 use crate::codec::engineio::{Payload, encode_payload};
 use crate::dialect::{PollBody, PushForm};
-use crate::framing::{Framing, Revision};
 use crate::packet::{Message, Packet};
+use crate::revision::Revision;
 use crate::session::Packets;
 
 /// How a POST is to be read. The reference looks for exactly this type, and at no other.
-pub(super) fn form(framing: Framing, headers: &HeaderMap) -> Option<PushForm> {
+pub(super) fn form(framing: EngineIoFraming, headers: &HeaderMap) -> Option<PushForm> {
     let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == BINARY.as_bytes());
     match (binary, framing.revision) {
         (false, _) => Some(PushForm::Text),
@@ -22,7 +23,7 @@ pub(super) fn form(framing: Framing, headers: &HeaderMap) -> Option<PushForm> {
     }
 }
 
-pub(super) fn decode(framing: Framing, form: PushForm, body: Bytes) -> Packets {
+pub(super) fn decode(framing: EngineIoFraming, form: PushForm, body: Bytes) -> Packets {
     let body = match framing.jsonp {
         None => body,
         Some(_) => match v3::form_payload(&body) {
@@ -38,7 +39,7 @@ pub(super) fn decode(framing: Framing, form: PushForm, body: Bytes) -> Packets {
     }
 }
 
-pub(super) fn encode(framing: Framing, batch: &[Packet]) -> PollBody {
+pub(super) fn encode(framing: EngineIoFraming, batch: &[Packet]) -> PollBody {
     let is_binary = |packet: &Packet| matches!(packet, Packet::Message(Message::Binary(_)));
     let bytes = match framing.revision {
         Revision::V4 => encode_payload(batch),
@@ -51,7 +52,7 @@ pub(super) fn encode(framing: Framing, batch: &[Packet]) -> PollBody {
     PollBody { content_type: TEXT, bytes }
 }
 
-const fn strings(framing: Framing) -> Strings {
+const fn strings(framing: EngineIoFraming) -> Strings {
     if framing.doubled { Strings::Doubled } else { Strings::Plain }
 }
 
@@ -63,10 +64,10 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::framing::Jsonp;
+    use crate::dialect::engineio::speech::Jsonp;
 
-    const V3: Framing = Framing::new(Revision::V3);
-    const V4: Framing = Framing::new(Revision::V4);
+    const V3: EngineIoFraming = EngineIoFraming::new(Revision::V3);
+    const V4: EngineIoFraming = EngineIoFraming::new(Revision::V4);
 
     fn batch() -> Vec<Packet> {
         vec![
@@ -75,15 +76,15 @@ mod tests {
         ]
     }
 
-    fn encoded(framing: Framing, batch: &[Packet]) -> (&'static str, Bytes) {
+    fn encoded(framing: EngineIoFraming, batch: &[Packet]) -> (&'static str, Bytes) {
         let PollBody { content_type, bytes } = encode(framing, batch);
         (content_type, bytes)
     }
 
     #[test]
     fn a_batch_is_written_as_the_handshake_decided() {
-        let base64 = Framing { binary: false, ..V3 };
-        let jsonp = Framing { jsonp: Some(Jsonp::new("0")), ..base64 };
+        let base64 = EngineIoFraming { binary: false, ..V3 };
+        let jsonp = EngineIoFraming { jsonp: Some(Jsonp::new("0")), ..base64 };
         let text = |text: &'static str| (TEXT, Bytes::from_static(text.as_bytes()));
         let binary = Bytes::from_static(b"\x00\x03\xff4\xc3\xa9\x01\x05\xff\x04\x01\x02\x03\x04");
         assert_eq!(encoded(V4, &batch()), text("4é\u{1e}bAQIDBA=="));
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(encoded(V3, &batch()[..1]), text("2:4é"));
         assert_eq!(encoded(base64, &batch()), text("2:4é10:b4AQIDBA=="));
         assert_eq!(encoded(jsonp, &batch()), text("___eio[0](\"2:4é10:b4AQIDBA==\");"));
-        let doubled = Framing { doubled: true, ..V3 };
+        let doubled = EngineIoFraming { doubled: true, ..V3 };
         assert_eq!(encoded(doubled, &batch()[..1]), text("3:4\u{c3}\u{a9}"));
     }
 
@@ -100,14 +101,18 @@ mod tests {
         let all = |framing, form, body: Bytes| -> Vec<Packet> {
             decode(framing, form, body).map(|packet| packet.unwrap_or(Packet::Noop)).collect()
         };
-        for framing in
-            [V4, V3, Framing { binary: false, ..V3 }, Framing { binary: false, doubled: true, ..V3 }]
-        {
+        for framing in [
+            V4,
+            V3,
+            EngineIoFraming { binary: false, ..V3 },
+            EngineIoFraming { binary: false, doubled: true, ..V3 },
+        ] {
             let PollBody { content_type, bytes } = encode(framing, &batch());
             let form = if content_type == BINARY { PushForm::Binary } else { PushForm::Text };
             assert_eq!(all(framing, form, bytes), batch(), "{framing:?}");
         }
-        let jsonp = |revision| Framing { jsonp: Some(Jsonp::new("0")), ..Framing::new(revision) };
+        let jsonp =
+            |revision| EngineIoFraming { jsonp: Some(Jsonp::new("0")), ..EngineIoFraming::new(revision) };
         let three = all(jsonp(Revision::V3), PushForm::Text, Bytes::from_static(b"d=2%3A4%C3%A9"));
         let four = all(jsonp(Revision::V4), PushForm::Text, Bytes::from_static(b"d=4%C3%A9"));
         assert_eq!((&three[..], &four[..]), (&batch()[..1], &batch()[..1]));

@@ -1,38 +1,60 @@
 //! Engine.IO as its clients speak it: protocol 4 (Socket.IO 3 and 4), and protocol 3 (Socket.IO 1 and 2).
 
 mod body;
+mod framing;
 mod head;
 mod query;
 mod reply;
+mod settings;
+mod speech;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use http::request::Parts;
+pub use self::settings::{Cookie, Settings};
+use self::speech::EngineIoFraming;
+use super::{Act, Answered, Ask, Backend, Beginning, Dialect, Identity, Place, Request, SessionCookie, Want};
+use crate::codec::engineio::{encoded_len, v3};
+use crate::packet::{Message, Packet, Transport};
+use crate::revision::{Protocol, Revision, Versions};
+use crate::session::{Companion, HangUp, Pinger, Policy};
 
-use super::{Accepts, Dialect, Greeting, Known, Op, PollBody, PushForm, Reject, Road, Written};
-use crate::codec::engineio::{OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3};
-use crate::frame::{Frame, Malformed};
-use crate::framing::{Framing, Protocol, Revision};
-use crate::packet::{Message, Packet, Text};
-use crate::reply::{Refused, Reply};
-use crate::session::{Companion, HangUp, Packets, Pinger, Policy};
-
-/// The dialect `engine.io`.
+/// The dialect `engine.io` of one route.
 #[derive(Clone, Copy, Debug)]
-pub struct EngineIo;
+pub struct EngineIo {
+    settings: Settings,
+    backend: Backend,
+}
 
-impl Dialect for EngineIo {
-    fn name(&self) -> &'static str {
-        "engine.io"
+impl EngineIo {
+    /// The name in the configuration.
+    pub const NAME: &'static str = "engine.io";
+
+    /// The dialect of a route with these settings and this backend.
+    pub const fn new(settings: Settings, backend: Backend) -> Self {
+        Self { settings, backend }
     }
 
-    fn protocol(&self) -> Protocol {
-        Protocol::EngineIo
+    /// A session that begins so.
+    fn beginning(&self, framing: EngineIoFraming, transport: Transport, query: &str) -> Beginning {
+        let revision = framing.revision;
+        Beginning {
+            transport,
+            framing: Arc::new(framing),
+            policy: self.policy(revision),
+            identity: match revision {
+                // In Socket.IO 2 the id of the session is the client's id in the application, on both sides.
+                Revision::V3 => Identity::Backends,
+                Revision::V4 => Identity::Ours,
+            },
+            cookie: self.cookie(revision),
+            query: query::application_query(query),
+            revision: Some(revision),
+            may_relay: self.backend.protocol == Protocol::EngineIo && self.backend.versions.has(revision),
+        }
     }
 
-    fn policy(&self, framing: Framing, socket_io: bool) -> Policy {
+    fn policy(&self, revision: Revision) -> Policy {
         let v4 = Policy {
             hang_up: HangUp::Ends,
             pinger: Pinger::Server,
@@ -42,92 +64,53 @@ impl Dialect for EngineIo {
             goodbye_late: &[Packet::Noop, Packet::Close],
             encoded_len,
         };
-        match framing.revision {
+        match revision {
             Revision::V4 => v4,
             Revision::V3 => Policy {
                 pinger: Pinger::Client,
-                companion: socket_io.then_some(CONNECTED),
+                companion: self.backend.socket_io.then_some(CONNECTED),
                 encoded_len: v3::encoded_len,
                 ..v4
             },
         }
     }
 
-    fn read_head(
-        &self,
-        head: &Parts,
-        road: Road,
-        accepts: Accepts,
-        find: &mut dyn FnMut(&str) -> Option<Known>,
-    ) -> Result<Op, Reject> {
-        head::read(head, road, accepts, find)
-    }
-
-    fn application_query(&self, query: &str) -> String {
-        query::application_query(query)
-    }
-
-    fn greet(&self, framing: Framing, greeting: &Greeting<'_>) -> Option<Packet> {
-        // Servers of protocol 3 had no word for it.
-        let says = greeting.announced || framing.revision == Revision::V4;
-        let open = OpenPacket {
-            sid: greeting.sid.to_owned(),
-            upgrades: greeting.upgrades,
-            ping_interval: greeting.pace.interval,
-            ping_timeout: greeting.pace.timeout,
-            max_payload: says.then_some(greeting.max_payload),
+    /// The cookie that the client's own server would set.
+    fn cookie(&self, revision: Revision) -> Option<SessionCookie> {
+        let is_old = self.backend.protocol == Protocol::EngineIo
+            && self.backend.versions == Versions { v3: true, v4: false };
+        let is_set = match self.settings.cookie {
+            Cookie::Off => false,
+            Cookie::On => true,
+            Cookie::Auto => revision == Revision::V3 && is_old,
         };
-        Some(Packet::Open(open.encode()))
-    }
-
-    fn read_push(&self, framing: Framing, headers: &HeaderMap) -> Option<PushForm> {
-        body::form(framing, headers)
-    }
-
-    fn decode_push(&self, framing: Framing, form: PushForm, body: Bytes) -> Packets {
-        body::decode(framing, form, body)
-    }
-
-    fn encode_poll(&self, framing: Framing, batch: &[Packet]) -> PollBody {
-        body::encode(framing, batch)
-    }
-
-    fn decode_text(&self, framing: Framing, text: Text) -> Result<Packet, Malformed> {
-        match framing.revision {
-            Revision::V3 => v3::decode_text(&text),
-            Revision::V4 => decode_text(&text),
-        }
-    }
-
-    fn decode_binary(&self, framing: Framing, bytes: Bytes) -> Result<Packet, Malformed> {
-        match framing.revision {
-            Revision::V3 => v3::decode_binary(&bytes),
-            Revision::V4 => Ok(Packet::Message(Message::Binary(bytes))),
-        }
-    }
-
-    fn encode_frame(&self, framing: Framing, packet: &Packet) -> Written {
-        let frame = match (framing.binary, framing.revision) {
-            (true, Revision::V3) => v3::encode_frame(packet),
-            (true, Revision::V4) => encode_frame(packet),
-            (false, revision) => {
-                let mut out = Vec::with_capacity(encoded_len(packet) + 1);
-                match revision {
-                    Revision::V3 => v3::encode_text(packet, &mut out),
-                    Revision::V4 => encode_text(packet, &mut out),
-                }
-                Frame::Text(out.into())
-            }
+        // Servers of each version say it as often as this.
+        let (attributes, always) = match revision {
+            Revision::V3 => ("Path=/; HttpOnly; SameSite=Strict", true),
+            Revision::V4 => ("Path=/; HttpOnly; SameSite=Lax", false),
         };
-        Written::Frame(frame)
+        is_set.then_some(SessionCookie { name: "io", attributes, always })
+    }
+}
+
+impl Dialect for EngineIo {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    fn reply(&self, reject: &Reject, road: Road) -> Reply {
-        reply::reply(reject, road)
+    fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
+        head::read(request, &self.settings, |framing, transport, query| {
+            self.beginning(framing, transport, query)
+        })
     }
 
-    fn translate_refusal(&self, refused: Refused, road: Road) -> Reply {
-        reply::translate_refusal(refused, road)
+    fn judge(&self, want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
+        head::judge(want, place)
+    }
+
+    fn begin(&self, query: &str) -> Beginning {
+        let framing = EngineIoFraming::new(self.backend.versions.newest());
+        self.beginning(framing, Transport::Polling, query)
     }
 }
 

@@ -5,31 +5,77 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::dialect::{Reject, Road};
+use crate::dialect::{Answered, Refusal, Road};
 use crate::reply::{Refused, Refuser, Reply};
 
-pub(super) fn reply(reject: &Reject, road: Road) -> Reply {
-    let (code, message) = match reject {
-        Reject::UnknownTransport => (0, "Transport unknown"),
-        Reject::UnknownSid => (1, "Session ID unknown"),
-        Reject::BadHandshakeMethod => (2, "Bad handshake method"),
-        Reject::BadRequest => (3, "Bad request"),
-        Reject::Forbidden(message) => (4, message.as_deref().unwrap_or(FORBIDDEN)),
-        Reject::UnsupportedVersion => (5, "Unsupported protocol version"),
-        Reject::NoWebSocket => return empty(StatusCode::UPGRADE_REQUIRED),
-        Reject::BadMethod => return empty(StatusCode::INTERNAL_SERVER_ERROR),
-        Reject::Empty => return empty(StatusCode::BAD_REQUEST),
-        Reject::TooLarge => return empty(StatusCode::PAYLOAD_TOO_LARGE),
-        Reject::BadWebSocket(message) => return bad_web_socket(message),
-    };
-    match road {
-        Road::Http => coded(code, message),
-        // Every refusal of an upgrade is a 400 whose body is the bare text, a forbidden one too.
-        Road::WebSocket => Reply {
-            status: StatusCode::BAD_REQUEST,
-            headers: headers([(CONNECTION, "close"), (CONTENT_TYPE, "text/html")]),
-            body: Bytes::copy_from_slice(message.as_bytes()),
-        },
+/// One of the protocol's errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    /// No such transport.
+    UnknownTransport,
+    /// No such session.
+    UnknownSid,
+    /// A session begins with GET.
+    BadHandshakeMethod,
+    /// It contradicts itself, or its session.
+    BadRequest,
+    /// It may not begin a session here.
+    Forbidden,
+    /// Its revision is not spoken here.
+    UnsupportedVersion,
+}
+
+impl Fault {
+    /// Its code, and the text that goes with it.
+    const fn words(self) -> (u8, &'static str) {
+        match self {
+            Self::UnknownTransport => (0, "Transport unknown"),
+            Self::UnknownSid => (1, "Session ID unknown"),
+            Self::BadHandshakeMethod => (2, "Bad handshake method"),
+            Self::BadRequest => (3, "Bad request"),
+            Self::Forbidden => (4, "Forbidden"),
+            Self::UnsupportedVersion => (5, "Unsupported protocol version"),
+        }
+    }
+
+    const ALL: [Self; 6] = [
+        Self::UnknownTransport,
+        Self::UnknownSid,
+        Self::BadHandshakeMethod,
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::UnsupportedVersion,
+    ];
+
+    /// The answer that says so.
+    pub(super) fn reply(self, road: Road) -> Reply {
+        let (code, message) = self.words();
+        match road {
+            Road::Http => coded(code, message),
+            // Every refusal of an upgrade is a 400 whose body is the bare text, a forbidden one too.
+            Road::WebSocket => Reply {
+                status: StatusCode::BAD_REQUEST,
+                headers: headers([(CONNECTION, "close"), (CONTENT_TYPE, "text/html")]),
+                body: Bytes::from_static(message.as_bytes()),
+            },
+        }
+    }
+
+    /// The same, where it ends the request.
+    pub(super) fn answer(self, road: Road) -> Box<Answered> {
+        self.reply(road).into()
+    }
+}
+
+/// What the proxy's own refusals are in this protocol.
+pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
+    match refusal {
+        Refusal::Over => Fault::UnknownSid.reply(road),
+        Refusal::WrongTransport => Fault::BadRequest.reply(road),
+        Refusal::Forbidden => Fault::Forbidden.reply(road),
+        Refusal::Overlap | Refusal::Unreadable => empty(StatusCode::BAD_REQUEST),
+        Refusal::TooLarge => empty(StatusCode::PAYLOAD_TOO_LARGE),
+        Refusal::BadWebSocket(message) => bad_web_socket(message),
     }
 }
 
@@ -46,13 +92,13 @@ pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     }
     let text = String::from_utf8_lossy(&body);
     let text = text.trim();
-    let reply = match CODES.iter().find(|(_, message)| *message == text) {
-        Some((code, message)) => coded(*code, message),
+    let reply = match Fault::ALL.iter().find(|fault| fault.words().1 == text) {
+        Some(fault) => fault.reply(Road::Http),
         None if !text.is_empty() => coded(4, text),
         // Engine.IO 3 says nothing where its application forbids (Socket.IO 2: an origin).
-        None if by == Refuser::EngineIo3 => coded(4, FORBIDDEN),
+        None if by == Refuser::EngineIo3 => Fault::Forbidden.reply(Road::Http),
         // Without a word of the application's, it is the server that could not make sense of the request.
-        None => coded(3, "Bad request"),
+        None => Fault::BadRequest.reply(Road::Http),
     };
     headers.extend(reply.headers);
     Reply { headers, ..reply }
@@ -64,7 +110,8 @@ fn coded(code: u8, message: &str) -> Reply {
     Reply { status, headers: headers([(CONTENT_TYPE, "application/json")]), body: body.into() }
 }
 
-fn empty(status: StatusCode) -> Reply {
+/// A status that says it all.
+pub(super) fn empty(status: StatusCode) -> Reply {
     Reply { status, headers: HeaderMap::new(), body: Bytes::new() }
 }
 
@@ -78,35 +125,25 @@ fn headers<const N: usize>(pairs: [(HeaderName, &'static str); N]) -> HeaderMap 
     pairs.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
 }
 
-const FORBIDDEN: &str = "Forbidden";
-const CODES: [(u8, &str); 6] = [
-    (0, "Transport unknown"),
-    (1, "Session ID unknown"),
-    (2, "Bad handshake method"),
-    (3, "Bad request"),
-    (4, FORBIDDEN),
-    (5, "Unsupported protocol version"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_error_is_json_over_http_and_bare_text_over_an_upgrade() {
-        let http = reply(&Reject::UnknownSid, Road::Http);
+        let http = Fault::UnknownSid.reply(Road::Http);
         assert_eq!(
             (http.status.as_u16(), &http.body[..]),
             (400, &br#"{"code":1,"message":"Session ID unknown"}"#[..])
         );
         assert_eq!(http.headers[CONTENT_TYPE], "application/json");
-        let forbidden = reply(&Reject::Forbidden(None), Road::Http);
+        let forbidden = refuse(Refusal::Forbidden, Road::Http);
         assert_eq!(
             (forbidden.status.as_u16(), &forbidden.body[..]),
             (403, &br#"{"code":4,"message":"Forbidden"}"#[..])
         );
-        let upgrade = reply(&Reject::Forbidden(Some("no \"entry\"".into())), Road::WebSocket);
-        assert_eq!((upgrade.status.as_u16(), &upgrade.body[..]), (400, &b"no \"entry\""[..]));
+        let upgrade = refuse(Refusal::Forbidden, Road::WebSocket);
+        assert_eq!((upgrade.status.as_u16(), &upgrade.body[..]), (400, &b"Forbidden"[..]));
         assert_eq!(upgrade.headers[CONNECTION], "close");
     }
 

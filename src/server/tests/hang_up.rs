@@ -10,8 +10,8 @@ use crate::bridge::{BridgeInfo, Front, Registry};
 use crate::dialect;
 use crate::duplex::Heads;
 use crate::end::End;
-use crate::framing::{Framing, Revision};
 use crate::packet::{Closing, Heartbeat, Message, Transport};
+use crate::revision::{Protocol, Versions};
 use crate::server::http1::Http;
 use crate::session::{PollRefused, Session};
 use crate::sid::Sid;
@@ -56,10 +56,13 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
     for (way, len) in [(Way::Memory, 32), (Way::Memory, 60_000), (Way::Clear, 1 << 20), (Way::Tls, 60_000)] {
         let (hears, closed_with) = oneshot::channel();
         let (registry, tracker, metrics) = (Registry::new(1), TaskTracker::new(), Metrics::new());
-        let (dialect, framing) = (dialect::find("engine.io").unwrap(), Framing::new(Revision::V4));
+        let known =
+            dialect::Backend { protocol: Protocol::EngineIo, versions: Versions::ALL, socket_io: false };
+        let dialect = (dialect::find("engine.io").unwrap().build)(&dialect::Settings::default(), known);
+        let dialect::Beginning { policy, framing, .. } = dialect.begin("");
         let pace = Heartbeat { interval: Duration::from_mins(1), timeout: Duration::from_mins(1) };
         let session = Session::new(
-            dialect.policy(framing, false),
+            policy,
             Arc::default(),
             Transport::Polling,
             pace,
@@ -69,7 +72,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
         );
         let info = BridgeInfo {
             sid: Sid::from_random([1; 15]),
-            framing,
+            framing: Arc::clone(&framing),
             max_payload: 1,
             headers: None,
             route: 0,
@@ -84,7 +87,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
         let polled = Arc::clone(&bridge);
         let service = service_fn(move |_: Request| {
             let asker = Asker::new(&http::HeaderMap::new(), false);
-            let answer = AnswerPoll::new(polled.poll().unwrap(), asker, dialect);
+            let answer = AnswerPoll::new(polled.poll().unwrap(), asker, Arc::clone(&framing));
             Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         });
         let (client, duplex) = connect(way).await;

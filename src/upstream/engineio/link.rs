@@ -8,8 +8,8 @@ use super::pulse::{Pinger, Pulse};
 use crate::codec::engineio::{self, v3};
 use crate::duplex::{binary_frame, text_frame};
 use crate::frame::Frame;
-use crate::framing::Revision;
 use crate::packet::{Closing, Message, Packet, Text};
+use crate::revision::Revision;
 use crate::upstream::socket::{self, Incoming, Socket};
 use crate::upstream::{Heartbeat, Link, LinkError, LinkEvent};
 

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
 use crate::duplex::{Buffers, Duplex};
-use crate::framing::{Revision, Versions};
+use crate::revision::{Revision, Versions};
 use crate::sid::Sid;
 use crate::upstream::engineio::begin;
 use crate::upstream::handshake::Accepted;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 
 use self::link::TranslatedLink;
-use crate::framing::{Revision, Versions};
+use crate::revision::{Revision, Versions};
 use crate::sid::Sid;
 use crate::socketio::Translator;
 use crate::throttle::Throttle;

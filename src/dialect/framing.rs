@@ -1,0 +1,147 @@
+//! How one request, or one client's WebSocket, is read and answered.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::end::End;
+use crate::frame::{Frame, Malformed};
+use crate::packet::{Closing, Heartbeat, Packet, Text};
+use crate::reply::{Refused, Reply};
+use crate::session::Packets;
+
+/// How one request, or one client's WebSocket, is read and answered. It belongs to what receives: a session keeps the one of
+/// its first request, and its dialect decides whether later requests are answered in that or in their own.
+pub trait Framing: Send + Sync + fmt::Debug {
+    /// Which version of its dialect it is written in, where there are several.
+    fn version(&self) -> u8 {
+        0
+    }
+
+    /// What a new session's client is told first, if anything.
+    fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet>;
+
+    /// How a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads none.
+    fn read_push(&self, _headers: &HeaderMap) -> Option<PushForm> {
+        None
+    }
+
+    /// The packets in a POST's body.
+    fn decode_push(&self, _form: PushForm, _body: Bytes) -> Packets {
+        Box::new(std::iter::empty())
+    }
+
+    /// The answer to a POST whose packets were taken.
+    fn encode_taken(&self) -> PollBody {
+        PollBody::default()
+    }
+
+    /// A poll's answer.
+    fn encode_poll(&self, _batch: &[Packet]) -> PollBody {
+        PollBody::default()
+    }
+
+    /// The packet in a text frame.
+    fn decode_text(&self, text: Text) -> Result<Packet, Malformed>;
+
+    /// The packet in a binary frame.
+    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed>;
+
+    /// The packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section 5.5).
+    fn decode_pong(&self) -> Option<Packet> {
+        None
+    }
+
+    /// A packet on a WebSocket.
+    fn encode_frame(&self, packet: &Packet) -> Written;
+
+    /// What the Close frame says when a session has ended so, its backend having said `closing`; without a code, nothing.
+    fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
+        Closing::default()
+    }
+
+    /// What a refused request is answered with.
+    fn refuse(&self, refusal: Refusal, road: Road) -> Reply;
+
+    /// A backend's refusal in the words of this dialect.
+    fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
+}
+
+/// What a client may be told when its session begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting<'a> {
+    /// Its id.
+    pub sid: &'a str,
+    /// Whether it may move to a WebSocket.
+    pub upgrades: bool,
+    /// Its heartbeat.
+    pub pace: Heartbeat,
+    /// The largest payload that it may send, in bytes.
+    pub max_payload: usize,
+    /// Whether that is its backend's or the route's word, and not only ours.
+    pub announced: bool,
+}
+
+/// What a POST's body is, by its headers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PushForm {
+    /// Text.
+    Text,
+    /// Bytes.
+    Binary,
+}
+
+/// The body of an answer to a poll or a POST.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PollBody {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+impl Default for PollBody {
+    fn default() -> Self {
+        Self { content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
+    }
+}
+
+/// What becomes of a packet on a WebSocket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Written {
+    /// A message.
+    Frame(Frame),
+    /// A Ping of WebSocket's own.
+    Ping,
+    /// The dialect has no word for it.
+    Nothing,
+}
+
+/// Why the proxy refuses a request, whatever dialect it is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Its session is over.
+    Over,
+    /// Another of its kind is under way.
+    Overlap,
+    /// Its session is on another transport.
+    WrongTransport,
+    /// Its body is of a kind that can't be read.
+    Unreadable,
+    /// Its body is larger than `max_payload`.
+    TooLarge,
+    /// Its page's origin may not begin a session here.
+    Forbidden,
+    /// It asks for a WebSocket, and its handshake is not that of RFC 6455, section 4.2.1; the text says where.
+    BadWebSocket(&'static str),
+}
+
+/// How a request came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Road {
+    /// As plain HTTP.
+    Http,
+    /// As the handshake of a WebSocket.
+    WebSocket,
+}

@@ -1,0 +1,59 @@
+//! Which protocol is spoken, and in which revision: words for clients, backends and other proxies alike.
+
+/// A revision of Engine.IO, the `EIO` of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Revision {
+    /// Socket.IO 1 and 2.
+    V3,
+    /// Socket.IO 3 and 4.
+    V4,
+}
+
+/// Which revisions are spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Versions {
+    /// Revision 3.
+    pub v3: bool,
+    /// Revision 4.
+    pub v4: bool,
+}
+
+impl Versions {
+    /// Both.
+    pub const ALL: Self = Self { v3: true, v4: true };
+
+    /// Whether this one is spoken.
+    pub const fn has(self, revision: Revision) -> bool {
+        match revision {
+            Revision::V3 => self.v3,
+            Revision::V4 => self.v4,
+        }
+    }
+
+    /// The one to speak with somebody who does not care.
+    pub const fn newest(self) -> Revision {
+        if self.v4 { Revision::V4 } else { Revision::V3 }
+    }
+}
+
+impl Revision {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::V3 => Self::V4,
+            Self::V4 => Self::V3,
+        }
+    }
+}
+
+/// What is spoken on a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Protocol {
+    /// Engine.IO.
+    EngineIo,
+    /// Whatever the application makes of it.
+    WebSocket,
+    /// Many sessions at once (`docs/mux.md`).
+    Mux,
+}

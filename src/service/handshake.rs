@@ -93,9 +93,9 @@ impl Handshake<'_> {
             && let Some(cookie) = beginning.cookie
             && let Some(value) = cookie.value(&sid)
         {
-            let said =
+            let headers =
                 if cookie.always { &mut **headers.get_or_insert_default() } else { &mut opened.headers };
-            said.append(SET_COOKIE, value);
+            headers.append(SET_COOKIE, value);
         }
         let session = NewSession::new(route, &beginning, sid, opened, headers);
         let mut response = match ask {

@@ -16,7 +16,7 @@ use crate::revision::Revision;
 /// What a request asks for; `begin` says how a session begins.
 pub(super) fn read<'h>(
     request: &Request<'h>,
-    settings: &Settings,
+    settings: Settings,
     begin: impl FnOnce(EngineIoFraming, Transport, &str) -> Beginning,
 ) -> Result<Ask<'h>, Box<Answered>> {
     let &Request { head, road, .. } = request;

@@ -20,7 +20,7 @@ use crate::revision::{Protocol, Revision, Versions};
 use crate::session::{Companion, HangUp, Pinger, Policy};
 
 /// The dialect `engine.io` of one route.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct EngineIo {
     settings: Settings,
     backend: Backend,
@@ -99,7 +99,7 @@ impl Dialect for EngineIo {
     }
 
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
-        head::read(request, &self.settings, |framing, transport, query| {
+        head::read(request, self.settings, |framing, transport, query| {
             self.beginning(framing, transport, query)
         })
     }

@@ -6,6 +6,7 @@
 //! has room, and comes back at [`Session::poll_timeout`]. Time is always passed in.
 
 mod backend;
+mod check;
 mod inbox;
 mod moving;
 mod outbox;

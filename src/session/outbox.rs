@@ -117,6 +117,15 @@ impl Outbox {
         self.cost
     }
 
+    /// What is counted is what is there.
+    pub(crate) fn check(&self) {
+        debug_assert_eq!(
+            self.cost,
+            self.packets.iter().map(|waiting| cost(&waiting.packet)).sum::<usize>(),
+            "what waits is counted wrongly"
+        );
+    }
+
     /// An idle session keeps no room for a burst that is over.
     fn shrink(&mut self) {
         if self.packets.capacity() > ROOM_KEPT {

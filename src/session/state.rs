@@ -283,6 +283,7 @@ impl Session {
 
     /// The next thing to do. To be emptied after every `handle_*`, or after a run of them.
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
+        self.check();
         if self.events.is_empty() {
             self.answer_poll(now);
             self.finish_socket(now);

@@ -37,3 +37,4 @@ pub(crate) mod transport;
 pub(crate) mod trunk;
 pub(crate) mod units;
 pub(crate) mod upstream;
+pub(crate) mod window;

@@ -28,6 +28,7 @@ const FLOORS: [&[&str]; 11] = [
         "end",
         "frame",
         "reply",
+        "window",
         "dots",
         "hop",
         "chain",
@@ -54,9 +55,9 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "revision", "end", "frame", "reply",
-    "dots", "hop",
+    "window", "dots", "hop",
 ];
 
 /// Crates that touch the world, or that are of use to those who do.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::frame::{Accepted, Ack, Frame, Held, Id, Open, Violation};
 use crate::packet::{Closing, Message};
+use crate::window::Window;
 
 /// What decides about every session of a line alike.
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +64,9 @@ pub(super) struct Stream {
 
 #[derive(Debug)]
 struct Outgoing {
-    /// Messages that were taken and are not acknowledged, oldest first.
-    kept: VecDeque<Message>,
+    /// Messages that were taken and are not acknowledged, by their `seq`.
+    window: Window<Message>,
     kept_bytes: u64,
-    /// The `seq` of the oldest of them.
-    first: u64,
-    /// The `seq` that is written next.
-    next: u64,
     /// Payload bytes of all that were ever taken.
     bytes: u64,
     /// They may be taken while `bytes` is below.
@@ -105,10 +102,8 @@ impl Stream {
             starved: false,
             noted: false,
             outgoing: Outgoing {
-                kept: VecDeque::new(),
+                window: Window::with_capacity(0),
                 kept_bytes: 0,
-                first: 1,
-                next: 1,
                 bytes: 0,
                 limit: terms.credit.then_some(terms.granted),
             },
@@ -144,7 +139,7 @@ impl Stream {
         self.is_open()
             && out.limit.is_none_or(|limit| out.bytes < limit)
             && out.kept_bytes < terms.window
-            && out.kept.len() < MESSAGES_MAX
+            && out.window.len() < MESSAGES_MAX
     }
 
     /// Takes a message.
@@ -152,22 +147,19 @@ impl Stream {
         let len = message.len() as u64;
         self.outgoing.bytes += len;
         self.outgoing.kept_bytes += len;
-        self.outgoing.kept.push_back(message);
+        self.outgoing.window.push(message);
     }
 
     /// The other side has nothing more for us, and takes nothing: what we still have for it is let go.
     pub(super) fn hear_end(&mut self, end: Closing) {
         self.end.get_or_insert(end);
         self.heard_end = true;
-        let out = &mut self.outgoing;
-        let unwritten = usize::try_from(out.next - out.first).unwrap_or(usize::MAX);
-        out.kept.truncate(unwritten);
+        self.outgoing.window.drop_waiting();
     }
 
     /// Whether there is something to write.
     pub(super) fn has_frame(&self) -> bool {
-        let out = &self.outgoing;
-        let unwritten = out.next < out.first + out.kept.len() as u64;
+        let unwritten = self.outgoing.window.has_waiting();
         let closing = self.closing.is_some() && !self.close_written;
         self.stage_due || (!self.is_asking() && (unwritten || self.transport.is_some())) || closing
     }
@@ -196,7 +188,7 @@ impl Stream {
         let closing = self.closing.as_ref().filter(|_| !self.close_written)?;
         self.close_written = true;
         let by_packet = closing.by_packet && terms.close_packets;
-        Some(Frame::Close(id, self.outgoing.next - 1, Closing { by_packet, ..closing.clone() }))
+        Some(Frame::Close(id, self.outgoing.window.handed_out(), Closing { by_packet, ..closing.clone() }))
     }
 
     /// A message came. What is wrong with it, if anybody here still wants one.
@@ -276,7 +268,7 @@ impl Stream {
     /// The other side has got everything up to `seq`, and grants `limit`.
     pub(super) fn acknowledge(&mut self, seq: u64, limit: u64) -> Result<(), Violation> {
         let out = &mut self.outgoing;
-        if seq >= out.next {
+        if seq > out.window.handed_out() {
             return Err(Violation("what was never sent is acknowledged"));
         }
         out.forget_through(seq);
@@ -288,13 +280,13 @@ impl Stream {
 
     /// After a break, the other side has got everything up to `seq`: what is above goes out again.
     pub(super) fn resume(&mut self, seq: u64, limit: u64, terms: &Terms) -> Result<(), Violation> {
-        if seq + 1 < self.outgoing.first {
+        if seq < self.outgoing.window.forgotten() {
             return Err(Violation("what was acknowledged is asked for again"));
         }
         // The newest hellos say whether there is credit at all.
         self.outgoing.limit = terms.credit.then(|| self.outgoing.limit.unwrap_or_default());
         self.acknowledge(seq, limit)?;
-        self.outgoing.next = seq + 1;
+        self.outgoing.window.rewind(seq);
         self.close_written = false;
         Ok(())
     }
@@ -302,10 +294,8 @@ impl Stream {
 
 impl Outgoing {
     fn next_message(&mut self, keeps: bool) -> Option<(u64, Message)> {
-        let at = usize::try_from(self.next - self.first).ok()?;
-        let message = self.kept.get(at)?.clone();
-        let seq = self.next;
-        self.next += 1;
+        let (seq, message) = self.window.hand_out()?;
+        let message = message.clone();
         if !keeps {
             self.forget_through(seq);
         }
@@ -313,11 +303,8 @@ impl Outgoing {
     }
 
     fn forget_through(&mut self, seq: u64) {
-        while self.first <= seq {
-            let Some(message) = self.kept.pop_front() else { break };
-            self.kept_bytes -= message.len() as u64;
-            self.first += 1;
-        }
+        let forgotten: u64 = self.window.forget_through(seq).map(|message| message.len() as u64).sum();
+        self.kept_bytes -= forgotten;
     }
 }
 

@@ -1,23 +1,23 @@
 //! What waits for the client, in order, counted in bytes.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::packet::Packet;
+use crate::window::Window;
 
 /// Packets on their way to the client.
 ///
 /// Each costs its payload and a fixed sum for its place in the queue, so that a flood of empty messages is bounded too.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    packets: VecDeque<Waiting>,
+    packets: Window<Waiting>,
     cost: usize,
 }
 
 impl Default for Outbox {
     fn default() -> Self {
         // Mostly one at a time: the first push would make room for four.
-        Self { packets: VecDeque::with_capacity(1), cost: 0 }
+        Self { packets: Window::with_capacity(1), cost: 0 }
     }
 }
 
@@ -41,28 +41,26 @@ impl Outbox {
 
     fn put(&mut self, waiting: Waiting) {
         self.cost += cost(&waiting.packet);
-        self.packets.push_back(waiting);
+        self.packets.push(waiting);
     }
 
     /// When the oldest packet of the backend's came.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.packets.iter().find_map(|waiting| waiting.since)
+        self.packets.waiting().find_map(|waiting| waiting.since)
     }
 
     /// Puts a batch that was not delivered back where it came from.
     pub(crate) fn restore(&mut self, batch: Vec<Packet>) {
         for packet in batch.into_iter().rev() {
             self.cost += cost(&packet);
-            self.packets.push_front(Waiting { packet, since: None });
+            self.packets.put_back(Waiting { packet, since: None });
         }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Packet> {
-        let Waiting { packet, .. } = self.packets.pop_front()?;
+        let Waiting { packet, .. } = self.packets.take()?;
         self.cost -= cost(&packet);
-        if self.packets.is_empty() {
-            self.shrink();
-        }
+        self.packets.shrink(ROOM_KEPT);
         Some(packet)
     }
 
@@ -74,38 +72,39 @@ impl Outbox {
         encoded_len: fn(&Packet) -> usize,
     ) -> Vec<Packet> {
         let mut encoded = 0;
-        let fitting = self.packets.iter().take_while(|Waiting { packet, .. }| {
+        let fitting = self.packets.waiting().take_while(|Waiting { packet, .. }| {
             // One byte a packet for what stands between two.
             encoded += encoded_len(packet) + 1;
             encoded <= encoded_max + 1
         });
         let count = fitting.count().max(1).min(self.packets.len());
-        let batch: Vec<Packet> = self.packets.drain(..count).map(|waiting| waiting.packet).collect();
+        let taken = std::iter::from_fn(|| self.packets.take()).take(count);
+        let mut batch = Vec::with_capacity(count);
+        batch.extend(taken.map(|waiting| waiting.packet));
         self.cost -= batch.iter().map(cost).sum::<usize>();
-        if self.packets.is_empty() {
-            self.shrink();
-        }
+        self.packets.shrink(ROOM_KEPT);
         batch
     }
 
     /// Returns whether the next packet is the one that opens the session.
     pub(crate) fn greets(&self) -> bool {
-        matches!(self.packets.front(), Some(Waiting { packet: Packet::Open(_), .. }))
+        matches!(self.packets.waiting().next(), Some(Waiting { packet: Packet::Open(_), .. }))
     }
 
     /// Takes the open packet, and its companion where that stands right behind it.
     pub(crate) fn take_greeting(&mut self, companion: Option<fn(&Packet) -> bool>) -> Vec<Packet> {
         let mut greeting = Vec::from_iter(self.pop());
-        if let (Some(is_it), Some(next)) = (companion, self.packets.front())
-            && is_it(&next.packet)
-        {
+        let is_companion = |is_it: fn(&Packet) -> bool| {
+            self.packets.waiting().next().is_some_and(|next| is_it(&next.packet))
+        };
+        if companion.is_some_and(is_companion) {
             greeting.extend(self.pop());
         }
         greeting
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.packets.is_empty()
+        self.packets.len() == 0
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,16 +120,9 @@ impl Outbox {
     pub(crate) fn check(&self) {
         debug_assert_eq!(
             self.cost,
-            self.packets.iter().map(|waiting| cost(&waiting.packet)).sum::<usize>(),
+            self.packets.kept().map(|waiting| cost(&waiting.packet)).sum::<usize>(),
             "what waits is counted wrongly"
         );
-    }
-
-    /// An idle session keeps no room for a burst that is over.
-    fn shrink(&mut self) {
-        if self.packets.capacity() > ROOM_KEPT {
-            self.packets = VecDeque::with_capacity(1);
-        }
     }
 }
 
@@ -140,6 +132,7 @@ fn cost(packet: &Packet) -> usize {
 
 /// What a packet's place in the queue costs, in bytes: about the size of [`Packet`] and the head of a shared buffer.
 const PACKET_COST: usize = 64;
+/// An idle session keeps no room for a burst that is over.
 const ROOM_KEPT: usize = 8;
 
 #[cfg(test)]

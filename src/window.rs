@@ -1,0 +1,163 @@
+//! Things in order, numbered from 1, each kept until it is known to have arrived.
+
+use std::collections::VecDeque;
+
+/// ```text
+///   forgotten | handed out, and kept | waiting
+///               first                  next
+/// ```
+///
+/// What is known to arrive when it is handed out is taken with [`take`](Self::take), and never kept.
+#[derive(Debug)]
+pub(crate) struct Window<T> {
+    kept: VecDeque<T>,
+    first: u64,
+    next: u64,
+}
+
+impl<T> Window<T> {
+    /// An empty one with room for so many.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self { kept: VecDeque::with_capacity(capacity), first: 1, next: 1 }
+    }
+
+    /// Takes one more.
+    pub(crate) fn push(&mut self, item: T) {
+        self.kept.push_back(item);
+    }
+
+    /// All that is kept, handed out or not.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &T> {
+        self.kept.iter()
+    }
+
+    /// How many are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// What was not handed out, oldest first.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
+        self.kept.range(self.out()..)
+    }
+
+    /// Returns whether anything was not handed out.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.out() < self.kept.len()
+    }
+
+    /// The number of the last that was forgotten.
+    pub(crate) const fn forgotten(&self) -> u64 {
+        self.first - 1
+    }
+
+    /// The number of the last that was handed out.
+    pub(crate) const fn handed_out(&self) -> u64 {
+        self.next - 1
+    }
+
+    /// Hands out the next, and keeps it.
+    pub(crate) fn hand_out(&mut self) -> Option<(u64, &T)> {
+        let item = self.kept.get(self.out())?;
+        self.next += 1;
+        Some((self.next - 1, item))
+    }
+
+    /// Hands out the next, and forgets it and all before it.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        if self.first < self.next {
+            drop(self.forget_through(self.handed_out()));
+        }
+        let item = self.kept.pop_front()?;
+        self.first += 1;
+        self.next += 1;
+        Some(item)
+    }
+
+    /// Puts back what was taken last.
+    pub(crate) fn put_back(&mut self, item: T) {
+        debug_assert!(self.first == self.next && self.first > 1, "nothing was taken");
+        self.kept.push_front(item);
+        self.first -= 1;
+        self.next -= 1;
+    }
+
+    /// What was handed out has arrived up to this number. Returns what is forgotten.
+    pub(crate) fn forget_through(&mut self, number: u64) -> impl Iterator<Item = T> {
+        let end = number.min(self.handed_out()).saturating_add(1).max(self.first);
+        let count = usize::try_from(end - self.first).unwrap_or(0);
+        self.first = end;
+        self.kept.drain(..count)
+    }
+
+    /// Hands out again what is kept behind this number.
+    pub(crate) fn rewind(&mut self, number: u64) {
+        self.next = (number + 1).clamp(self.first, self.next);
+    }
+
+    /// Lets go of what was not handed out.
+    pub(crate) fn drop_waiting(&mut self) {
+        self.kept.truncate(self.out());
+    }
+
+    /// Gives back the room of an empty one, where that is more than for so many.
+    pub(crate) fn shrink(&mut self, room_kept: usize) {
+        if self.kept.is_empty() && self.kept.capacity() > room_kept {
+            self.kept = VecDeque::with_capacity(1);
+        }
+    }
+
+    /// How many are handed out and kept.
+    fn out(&self) -> usize {
+        // Never more than are kept, so it fits.
+        usize::try_from(self.next - self.first).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(count: u64) -> Window<u64> {
+        let mut window = Window::with_capacity(1);
+        (1..=count).for_each(|number| window.push(number));
+        window
+    }
+
+    #[test]
+    fn what_is_handed_out_is_kept_until_it_is_forgotten() {
+        let mut window = window(3);
+        assert_eq!(window.hand_out(), Some((1, &1)));
+        assert_eq!(window.hand_out(), Some((2, &2)));
+        assert_eq!((window.len(), window.waiting().count()), (3, 1));
+        assert_eq!(window.forget_through(1).collect::<Vec<_>>(), [1]);
+        assert_eq!((window.forgotten(), window.handed_out()), (1, 2));
+        // What was never handed out can't have arrived.
+        assert_eq!(window.forget_through(9).collect::<Vec<_>>(), [2]);
+        assert_eq!(window.forget_through(1).count(), 0);
+        assert_eq!(window.hand_out(), Some((3, &3)));
+        assert_eq!(window.hand_out(), None);
+    }
+
+    #[test]
+    fn what_was_lost_is_handed_out_again() {
+        let mut window = window(3);
+        while window.hand_out().is_some() {}
+        window.forget_through(1).for_each(drop);
+        window.rewind(2);
+        assert_eq!(window.hand_out(), Some((3, &3)));
+        window.rewind(0);
+        assert_eq!(window.hand_out(), Some((2, &2)));
+        window.drop_waiting();
+        assert_eq!(window.kept().collect::<Vec<_>>(), [&2]);
+    }
+
+    #[test]
+    fn what_is_taken_is_not_kept_and_may_come_back() {
+        let mut window = window(3);
+        assert_eq!((window.take(), window.take()), (Some(1), Some(2)));
+        assert_eq!((window.len(), window.forgotten(), window.handed_out()), (1, 2, 2));
+        window.put_back(2);
+        assert_eq!((window.take(), window.take(), window.take()), (Some(2), Some(3), None));
+    }
+}

@@ -196,13 +196,13 @@ impl Plant {
             upstreams.push((name.clone(), upstream));
         }
         let mut routes = Vec::new();
-        for (index, route) in config.routes.iter().enumerate() {
+        for route in &config.routes {
             let (_, upstream) = upstreams
                 .iter()
                 .find(|(name, _)| *name == route.upstream)
                 .with_context(|| format!("no upstream {}", route.upstream))?;
             let route = Arc::new(route.clone());
-            let handler = self.handler(config, index, &route, upstream)?;
+            let handler = self.handler(config, &route, upstream)?;
             routes.push((route, handler));
         }
         Ok((Shared::new(routes, config.server.half_close_timeout, Arc::clone(&self.via)), upstreams))
@@ -212,7 +212,6 @@ impl Plant {
     fn handler(
         &self,
         config: &Config,
-        index: usize,
         route: &Arc<Route>,
         upstream: &Arc<dyn Upstream>,
     ) -> anyhow::Result<Handler> {
@@ -237,7 +236,7 @@ impl Plant {
             return Ok(Handler::Forward(forward(path)));
         }
         let sessions = SessionRoute {
-            index,
+            id: route.id(),
             settings: Arc::clone(route),
             upstream: Arc::clone(upstream),
             message_max: settings.max_message,

@@ -159,7 +159,7 @@ mod tests {
     use crate::bridge::{Entry, RelayHandle};
     use crate::dialect::websocket::PlainFraming;
     use crate::end::End;
-    use crate::sid::Sid;
+    use crate::route_id::RouteId;
 
     #[test]
     fn the_first_signal_drains_and_the_second_cuts() {
@@ -234,17 +234,16 @@ mod tests {
         }
 
         fn begin(&self) {
-            let (registry, ends) = (self.registry.clone(), Arc::clone(&self.ends));
+            let (registry, ends) = (&self.registry, Arc::clone(&self.ends));
             let admission = registry.admit().unwrap();
-            let mut random = [0; 15];
-            getrandom::fill(&mut random).unwrap();
-            let (sid, told) = (Sid::from_random(random), CancellationToken::new());
-            let handle = RelayHandle { route: 0, framing: Arc::new(PlainFraming), drain: told.clone() };
-            registry.insert(sid.clone(), Entry::Relay(Arc::new(handle)));
+            let reservation = registry.reserve_fresh(&RouteId::new(None, "/")).unwrap();
+            let told = CancellationToken::new();
+            let handle = RelayHandle { framing: Arc::new(PlainFraming), drain: told.clone() };
+            reservation.enter(Entry::Relay(Arc::new(handle)));
             TaskTracker::new().spawn(async move {
                 told.cancelled().await;
                 ends.lock().unwrap().push(Instant::now());
-                registry.remove(&sid, End::Drained);
+                reservation.end(End::Drained);
                 drop(admission);
             });
         }

@@ -25,6 +25,7 @@ pub mod mux;
 pub mod packet;
 pub(crate) mod reply;
 pub(crate) mod revision;
+mod route_id;
 pub(crate) mod server;
 pub(crate) mod service;
 pub mod session;

@@ -24,6 +24,7 @@ const FLOORS: [&[&str]; 11] = [
     &[
         "packet",
         "sid",
+        "route_id",
         "revision",
         "end",
         "frame",
@@ -55,9 +56,9 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 14] = [
-    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "revision", "end", "frame", "reply",
-    "window", "dots", "hop",
+const PURE: [&str; 15] = [
+    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "route_id", "revision", "end",
+    "frame", "reply", "window", "dots", "hop",
 ];
 
 /// Crates that touch the world, or that are of use to those who do.

@@ -19,8 +19,6 @@ pub struct BridgeInfo {
     pub max_payload: usize,
     /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.
     pub headers: Option<Box<http::HeaderMap>>,
-    /// Which route it came by: a request by another route does not find it.
-    pub route: usize,
     /// Where its route counts.
     pub meter: Meter,
     /// What its log lines stand under.

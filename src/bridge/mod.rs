@@ -3,7 +3,7 @@
 //! [`Bridge`] is the handle that transports hold. Behind it a driver owns the session, the link and
 //! the client's socket; whoever has something for the session drives it right there, under a short lock, and a task
 //! does so when the link, a socket or the clock has. All I/O is polled with the task's waker, whoever polls, so that
-//! no wake-up is lost when a request is dropped half-way. The [`Registry`] finds a bridge by its session's id.
+//! no wake-up is lost when a request is dropped half-way. The [`Registry`] finds a bridge by its session's route and id.
 
 mod admission;
 mod delivery;
@@ -25,5 +25,5 @@ pub use handle::{Bridge, Front};
 pub use info::BridgeInfo;
 pub use poll::ParkedPoll;
 pub use push::Push;
-pub use registry::{Entry, Registry, RelayHandle};
+pub use registry::{Entry, Located, Registry, RelayHandle, Reservation};
 pub use socket::{ClientSocket, SocketBroken, SocketEnd, turn_away};

@@ -1,11 +1,13 @@
-//! Finds a session by its id, and says how many there may be.
+//! Finds a session by its route and its id, makes ids, and says how many sessions there may be.
 
 use std::fmt;
+use std::hash::RandomState;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::RandomState;
+use equivalent::Equivalent;
+use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +17,7 @@ use super::info::BridgeInfo;
 use crate::dialect::{Framing, Known};
 use crate::end::End;
 use crate::packet::Transport;
+use crate::route_id::RouteId;
 use crate::session::Session;
 use crate::sid::Sid;
 use crate::upstream::Link;
@@ -24,11 +27,41 @@ use crate::upstream::Link;
 /// The cache behind it has no capacity, since it would evict living sessions or refuse new ones: admission is the
 /// semaphore's. Nor has it a time to live: only a look-up would count as life, and who is on a WebSocket is never looked
 /// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
+///
+/// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session can
+/// remove it. Ids come from clients, so they are hashed with a key that nobody knows.
 #[derive(Clone)]
 pub struct Registry {
-    sessions: Cache<Sid, Entry, RandomState>,
+    sessions: Cache<Key, Slot, RandomState>,
     places: Places,
     losses: Losses,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Key {
+    route: RouteId,
+    sid: Sid,
+}
+
+/// The same, as a request has it.
+#[derive(Hash)]
+struct Asked<'r> {
+    route: &'r RouteId,
+    sid: &'r str,
+}
+
+/// What stands under an id: nothing yet, where it is only reserved.
+type Slot = Option<Entry>;
+
+/// Where the session with an id is.
+#[derive(Clone, Debug)]
+pub enum Located {
+    /// Here.
+    Here(Entry),
+    /// Its backend is being asked for it.
+    Opening,
+    /// Nowhere, as far as is known.
+    Nowhere,
 }
 
 /// A living session, as the index knows it.
@@ -41,14 +74,6 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// Which route it came by.
-    pub fn route(&self) -> usize {
-        match self {
-            Self::Bridge(bridge) => bridge.info().route,
-            Self::Relay(relay) => relay.route,
-        }
-    }
-
     /// What a request may know of it.
     pub fn known(&self) -> Known<'_> {
         match self {
@@ -73,8 +98,6 @@ impl Entry {
 /// What the index needs of a relayed session.
 #[derive(Debug)]
 pub struct RelayHandle {
-    /// Which route it came by.
-    pub route: usize,
     /// How its client speaks.
     pub framing: Arc<dyn Framing>,
     /// Cancelled when it is to end.
@@ -96,44 +119,39 @@ impl Registry {
         self.places.admit()
     }
 
-    /// The session with this id.
-    pub fn find(&self, sid: &str) -> Option<Entry> {
-        self.sessions.get(sid)
+    /// Where the session with this id of a route's is.
+    pub fn find(&self, route: &RouteId, sid: &str) -> Located {
+        match self.sessions.get(&Asked { route, sid }) {
+            Some(Some(entry)) => Located::Here(entry),
+            Some(None) => Located::Opening,
+            None => Located::Nowhere,
+        }
     }
 
-    /// Joins a session and its link, enters it, and starts it.
-    pub fn begin(
-        &self,
-        session: Session,
-        info: BridgeInfo,
-        link: Box<dyn Link>,
-        front: Front,
-        admission: Admission,
-    ) -> Arc<Bridge> {
-        let sid = info.sid.clone();
-        let leave = Entered { registry: self.clone(), sid: sid.clone(), _admission: admission };
-        let bridge = Bridge::new(session, info, link, front, Box::new(leave));
-        // Entered first: what has not started can't have left.
-        self.insert(sid, Entry::Bridge(Arc::clone(&bridge)));
-        bridge.start();
-        bridge
+    /// Reserves an id that somebody else made; `None` where another session of the route has it.
+    pub fn reserve(&self, route: &RouteId, sid: Sid) -> Option<Reservation> {
+        let key = Key { route: route.clone(), sid };
+        // `or_insert` is no good here: of several at once, more than one may be told that its value is fresh.
+        let held = self.sessions.entry_by_ref(&key).and_compute_with(|held| match held {
+            Some(_) => Op::Nop,
+            None => Op::Put(None),
+        });
+        let is_free = matches!(held, CompResult::Inserted(_));
+        is_free.then(|| Reservation { registry: self.clone(), key })
     }
 
-    /// Enters a session.
-    pub fn insert(&self, sid: Sid, entry: Entry) {
-        self.sessions.insert(sid, entry);
-    }
-
-    /// Enters a session under an id that the backend gave it, unless another has that id. Whether it was entered.
-    pub fn insert_new(&self, sid: &Sid, entry: Entry) -> bool {
-        self.sessions.entry_by_ref(sid).or_insert(entry).is_fresh()
-    }
-
-    /// Forgets a session that has ended.
-    pub fn remove(&self, sid: &Sid, end: End) {
-        self.sessions.invalidate(sid);
-        if end == End::Cut {
-            self.losses.note();
+    /// Reserves an id that nobody can guess: the only maker of ids.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn reserve_fresh(&self, route: &RouteId) -> Result<Reservation, getrandom::Error> {
+        loop {
+            let mut random = [0; 15];
+            getrandom::fill(&mut random)?;
+            // Of 120 random bits none comes twice; if they did, no session would be harmed.
+            if let Some(reservation) = self.reserve(route, Sid::from_random(random)) {
+                return Ok(reservation);
+            }
         }
     }
 
@@ -144,7 +162,7 @@ impl Registry {
 
     /// Every living session, in no order.
     pub fn all(&self) -> Vec<Entry> {
-        self.sessions.iter().map(|(_, entry)| entry).collect()
+        self.sessions.iter().filter_map(|(_, slot)| slot).collect()
     }
 
     /// Whether no session holds a place.
@@ -178,22 +196,90 @@ impl Registry {
     }
 }
 
+/// An id of a route's that is one session's own: it is free again when this is dropped.
+#[must_use]
+pub struct Reservation {
+    registry: Registry,
+    key: Key,
+}
+
+impl Reservation {
+    /// The id.
+    pub const fn sid(&self) -> &Sid {
+        &self.key.sid
+    }
+
+    /// Reserves another id for the same session; `None` where another session has that.
+    pub fn rename(&self, sid: Sid) -> Option<Self> {
+        self.registry.reserve(&self.key.route, sid)
+    }
+
+    /// Enters the session, which can be found from now on.
+    pub fn enter(&self, entry: Entry) {
+        self.registry.sessions.insert(self.key.clone(), Some(entry));
+    }
+
+    /// Joins a session and its link, enters it, and starts it. The id is the session's until it leaves.
+    pub fn begin(
+        self,
+        session: Session,
+        info: BridgeInfo,
+        link: Box<dyn Link>,
+        front: Front,
+        admission: Admission,
+    ) -> Arc<Bridge> {
+        let (registry, key) = (self.registry.clone(), self.key.clone());
+        let leave = Entered { reservation: self, _admission: admission };
+        let bridge = Bridge::new(session, info, link, front, Box::new(leave));
+        // Entered first: what has not started can't have left.
+        registry.sessions.insert(key, Some(Entry::Bridge(Arc::clone(&bridge))));
+        bridge.start();
+        bridge
+    }
+
+    /// The session has ended: its id leads nowhere.
+    pub fn end(self, end: End) {
+        if end == End::Cut {
+            self.registry.losses.note();
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.registry.sessions.invalidate(&self.key);
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Reservation").field(&self.key).finish()
+    }
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.route == key.route && *self.sid == *key.sid.as_str()
+    }
+}
+
 /// A session's way out of the index.
 struct Entered {
-    registry: Registry,
-    sid: Sid,
+    reservation: Reservation,
     _admission: Admission,
 }
 
 impl Leave for Entered {
     fn losses(&self) -> Losses {
-        self.registry.losses.clone()
+        self.reservation.registry.losses.clone()
     }
 
     fn leave(self: Box<Self>, end: End) -> Debt {
-        self.registry.remove(&self.sid, end);
+        let Self { reservation, _admission } = *self;
         // Before the place is free: in between, everything would seem settled.
-        self.registry.places.owe()
+        let debt = reservation.registry.places.owe();
+        reservation.end(end);
+        debt
     }
 }
 

@@ -7,6 +7,7 @@ mod actors;
 mod candidates;
 mod dice;
 mod ends;
+mod index;
 mod random;
 mod wakes;
 mod wire;
@@ -23,10 +24,16 @@ use crate::dialect::websocket::PlainFraming;
 use crate::end::End;
 use crate::meter::Metrics;
 use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
+use crate::route_id::RouteId;
 use crate::session::{HangUp, Pinger, Policy, PollRefused, PushOutcome, Session, Settings, Transport};
 use crate::sid::Sid;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
+
+/// The route of every session here.
+fn route() -> RouteId {
+    RouteId::new(None, "/test/")
+}
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -85,19 +92,20 @@ impl Stage {
         let now = Instant::now().into_std();
         let settings = Arc::clone(&self.settings);
         let session = Session::new(policy, settings, transport, pace, 10 * SECOND, Some(open()), now);
+        let reservation =
+            self.registry.reserve(&route(), Sid::from_random([self.sessions; 15])).expect("it is free");
         let info = BridgeInfo {
-            sid: Sid::from_random([self.sessions; 15]),
+            sid: reservation.sid().clone(),
             framing: Arc::new(PlainFraming),
             max_payload: 1_000_000,
             headers: None,
-            route: 0,
             meter: self.metrics.route("test", "test"),
             span: tracing::Span::none(),
             tracker: self.tracker.clone(),
         };
         let (link, near) = wire();
         let admission = self.registry.admit().expect("one session at a time");
-        (self.registry.begin(session, info, near, front, admission), link)
+        (reservation.begin(session, info, near, front, admission), link)
     }
 
     /// Changes a wire's weather for as long as the session needs it.
@@ -116,7 +124,10 @@ impl Stage {
         let ended = tokio::time::timeout(patience, self.tracker.wait()).await;
         assert!(ended.is_ok(), "a task was left behind by {bridge:?}");
         assert!(self.registry.is_empty(), "a place was not given back");
-        assert!(self.registry.find(bridge.info().sid.as_str()).is_none(), "it can still be found");
+        assert!(
+            matches!(self.registry.find(&route(), bridge.info().sid.as_str()), Located::Nowhere),
+            "it can still be found"
+        );
         let rendered = self.metrics.render();
         for gauge in ["polliwog_polls_parked{", "polliwog_sessions{"] {
             for line in rendered.lines().filter(|line| line.starts_with(gauge)) {

@@ -98,6 +98,8 @@ pub enum Wish {
 pub enum Place<'e> {
     /// Here.
     Here(Known<'e>),
+    /// Its backend is being asked for it.
+    Opening,
     /// Nowhere.
     Nowhere,
 }

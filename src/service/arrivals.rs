@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use super::new_session::MAX_PAYLOAD;
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, Unreached};
-use super::session_route::{SessionRoute, fresh_sid};
+use super::session_route::SessionRoute;
 use super::{Client, onward};
 use crate::bridge::{BridgeInfo, Front};
 use crate::dialect;
@@ -76,11 +76,11 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     }
     // Made first, so that whatever ends this lets the session go.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);
-    let begun = match fresh_sid() {
-        Ok(sid) => route.upstream.open(request(route, open, proxy)).await.map(|opened| (sid, opened)),
+    let begun = match route.reserve() {
+        Ok(ours) => route.upstream.open(request(route, open, proxy)).await.map(|opened| (ours, opened)),
         Err(error) => Err(error),
     };
-    let (sid, (mut opened, link)) = match begun {
+    let (reservation, (mut opened, link)) = match begun {
         Ok(begun) => begun,
         Err(error) => {
             route.refusals.note_upstream(&error);
@@ -103,23 +103,17 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         tokio::time::Instant::now().into_std(),
     );
     let info = BridgeInfo {
-        sid,
+        sid: reservation.sid().clone(),
         framing: Arc::new(PlainFraming),
         max_payload,
         headers: None,
-        route: route.index,
         meter: route.meter.clone(),
-        span: tracing::debug_span!("session", mux = id.get(), route = route.index),
+        span: tracing::debug_span!("session", mux = id.get(), route = %route.id),
         tracker: route.tracker.clone(),
     };
     trunk.accept(id, accepted(opened));
-    route.registry.begin(
-        session,
-        info,
-        link,
-        Front::WebSocket(Box::new(socket.with_max_payload(max_payload))),
-        admission,
-    );
+    let front = Front::WebSocket(Box::new(socket.with_max_payload(max_payload)));
+    reservation.begin(session, info, link, front, admission);
 }
 
 /// What the backend gets to see.

@@ -11,7 +11,7 @@ use super::handshake::{Arrival, Handshake};
 use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::{Connection, Response, preflight, tally};
-use crate::bridge::{Bridge, ClientSocket, Entry, turn_away};
+use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road};
 use crate::meter;
 use crate::packet::Transport;
@@ -162,24 +162,25 @@ impl Gateway {
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
             Ask::Session(sid, want) => (sid, want),
         };
-        let entry = self.locate(&sid);
-        let place = entry.as_ref().map_or(Place::Nowhere, |entry| Place::Here(entry.known()));
-        match (self.dialect.judge(want, &place)?, entry) {
+        let located = self.route.registry.find(&self.route.id, &sid);
+        let place = match &located {
+            Located::Here(entry) => Place::Here(entry.known()),
+            Located::Opening => Place::Opening,
+            Located::Nowhere => Place::Nowhere,
+        };
+        match (self.dialect.judge(want, &place)?, located) {
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
-            (Act::Poll(framing), Some(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge, framing)),
-            (Act::Push(framing), Some(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
-            (Act::Upgrade(framing), Some(Entry::Bridge(bridge))) => Ok(Task::Upgrade(bridge, framing)),
+            (Act::Poll(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge, framing)),
+            (Act::Push(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
+            (Act::Upgrade(framing), Located::Here(Entry::Bridge(bridge))) => {
+                Ok(Task::Upgrade(bridge, framing))
+            }
             // Nothing here takes it.
             (
                 Act::Poll(framing) | Act::Push(framing) | Act::Upgrade(framing),
-                Some(Entry::Relay(_)) | None,
+                Located::Here(Entry::Relay(_)) | Located::Opening | Located::Nowhere,
             ) => Err(framing.refuse(Refusal::WrongTransport, road).into()),
         }
-    }
-
-    /// The session with this id, if it is one of this route's: another's settings are not this one's.
-    fn locate(&self, sid: &str) -> Option<Entry> {
-        self.route.registry.find(sid).filter(|entry| entry.route() == self.route.index)
     }
 
     /// The answer to a request that needs no session.

@@ -8,7 +8,7 @@ use http::request::Parts;
 use super::cors::{self, CorsLayer, FromBackend};
 use super::new_session::NewSession;
 use super::replies::Unreached;
-use super::session_route::{SessionRoute, Unavailable, fresh_sid};
+use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, Road};
 use crate::meter::Outcome;
@@ -73,8 +73,8 @@ impl Handshake<'_> {
                 Err(error) => failed(error),
             };
         }
-        let sid = match fresh_sid() {
-            Ok(sid) => sid,
+        let ours = match route.reserve() {
+            Ok(ours) => ours,
             Err(error) => return failed(error),
         };
         let (mut opened, link) = match route.upstream.open(self.request(&head, client, &beginning)).await {
@@ -82,22 +82,24 @@ impl Handshake<'_> {
             Err(error) => return failed(error),
         };
         let theirs = opened.sid.clone().filter(|_| beginning.identity == Identity::Backends);
-        if theirs.as_ref().is_some_and(|sid| route.registry.find(sid.as_str()).is_some()) {
+        let Some(reservation) = (match theirs {
+            Some(sid) => ours.rename(sid),
+            None => Some(ours),
+        }) else {
             let error = OpenError::Protocol("its session id is that of another session".to_owned());
             return failed(error);
-        }
-        let sid = theirs.unwrap_or(sid);
+        };
         route.meter.handshake(Outcome::Accepted);
         let mut headers = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
         if ask.is_none()
             && let Some(cookie) = beginning.cookie
-            && let Some(value) = cookie.value(&sid)
+            && let Some(value) = cookie.value(reservation.sid())
         {
             let headers =
                 if cookie.always { &mut **headers.get_or_insert_default() } else { &mut opened.headers };
             headers.append(SET_COOKIE, value);
         }
-        let session = NewSession::new(route, &beginning, sid, opened, headers);
+        let session = NewSession::new(route, &beginning, reservation, opened, headers);
         let mut response = match ask {
             None => session.answer_poll(link, admission, asker).await,
             Some(ask) => session.answer_web_socket(link, admission, ask),

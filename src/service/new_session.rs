@@ -9,11 +9,10 @@ use http::{HeaderMap, HeaderValue};
 
 use super::Response;
 use super::session_route::SessionRoute;
-use crate::bridge::{Admission, BridgeInfo, Front};
+use crate::bridge::{Admission, BridgeInfo, Front, Reservation};
 use crate::dialect::{Beginning, Greeting, Refusal, Road};
 use crate::packet::{Heartbeat, Transport};
 use crate::session::{Session, Settings};
-use crate::sid::Sid;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::transport::websocket;
@@ -24,6 +23,7 @@ pub(super) struct NewSession<'r> {
     route: &'r SessionRoute,
     session: Session,
     info: BridgeInfo,
+    reservation: Reservation,
     headers: HeaderMap,
     subprotocol: Option<HeaderValue>,
 }
@@ -32,7 +32,7 @@ impl<'r> NewSession<'r> {
     pub(super) fn new(
         route: &'r SessionRoute,
         beginning: &Beginning,
-        sid: Sid,
+        reservation: Reservation,
         opened: Opened,
         headers: Option<Box<HeaderMap>>,
     ) -> Self {
@@ -43,8 +43,13 @@ impl<'r> NewSession<'r> {
         // A message is held here as a whole: there is always a bound, also where nobody announces one.
         let max_payload = announced.unwrap_or(MAX_PAYLOAD);
         let upgrades = settings.allow_upgrades && transport == Transport::Polling;
-        let greeting =
-            Greeting { sid: sid.as_str(), upgrades, pace, max_payload, announced: announced.is_some() };
+        let greeting = Greeting {
+            sid: reservation.sid().as_str(),
+            upgrades,
+            pace,
+            max_payload,
+            announced: announced.is_some(),
+        };
         // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
@@ -58,16 +63,15 @@ impl<'r> NewSession<'r> {
         );
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let info = BridgeInfo {
-            sid,
+            sid: reservation.sid().clone(),
             framing: Arc::clone(framing),
             max_payload,
             headers,
-            route: route.index,
             meter: route.meter.clone(),
-            span: tracing::debug_span!("session", number, route = route.index),
+            span: tracing::debug_span!("session", number, route = %route.id),
             tracker: route.tracker.clone(),
         };
-        Self { route, session, info, headers: opened.headers, subprotocol: opened.subprotocol }
+        Self { route, session, info, reservation, headers: opened.headers, subprotocol: opened.subprotocol }
     }
 
     pub(super) async fn answer_poll(
@@ -76,7 +80,7 @@ impl<'r> NewSession<'r> {
         admission: Admission,
         asker: Asker,
     ) -> Response {
-        let bridge = self.route.registry.begin(self.session, self.info, link, Front::Polling, admission);
+        let bridge = self.reservation.begin(self.session, self.info, link, Front::Polling, admission);
         let framing = Arc::clone(&bridge.info().framing);
         let Ok(parked) = bridge.poll() else { return polling::refuse(&*framing, Refusal::Over) };
         drop(bridge);
@@ -114,11 +118,11 @@ impl<'r> NewSession<'r> {
             self.info.max_payload,
             self.info.meter.clone(),
         );
-        let (session, info, registry) = (self.session, self.info, self.route.registry.clone());
+        let (session, info, reservation) = (self.session, self.info, self.reservation);
         self.route.tracker.spawn(async move {
             // A client that is gone by now takes the link with it.
             if let Some(socket) = framed.await {
-                registry.begin(session, info, link, Front::WebSocket(socket), admission);
+                reservation.begin(session, info, link, Front::WebSocket(socket), admission);
             }
         });
         response

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use tokio_util::sync::CancellationToken;
 
-use super::session_route::{SessionRoute, fresh_sid};
+use super::session_route::SessionRoute;
 use super::{Client, Response, onward};
 use crate::bridge::{Admission, RelayHandle};
 use crate::dialect::Framing;
@@ -40,14 +40,14 @@ pub(super) async fn begin(
         revision: None,
         spelling: Spelling::of_client(&head.extensions),
     };
-    let sid = fresh_sid()?;
+    let reservation = route.reserve()?;
     let Relayed { stream, read_ahead, headers, spelling } = route.upstream.relay(request).await?;
     let (response, upgrading) = ask.accept_as(headers, &spelling);
     let place = Place {
-        registry: route.registry.clone(),
+        route: route.id.clone(),
         meter: route.meter.clone(),
-        handle: Arc::new(RelayHandle { route: route.index, framing, drain: CancellationToken::new() }),
-        sid,
+        handle: Arc::new(RelayHandle { framing, drain: CancellationToken::new() }),
+        reservation,
         expects_sid: route.upstream.tells_ids(),
         max_payload: settings.session.max_payload,
         message_max: route.message_max,

@@ -15,16 +15,16 @@ use super::replies::unavailable;
 use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
-use crate::bridge::{Admission, Registry};
+use crate::bridge::{Admission, Registry, Reservation};
 use crate::meter::{Meter, Outcome};
-use crate::sid::Sid;
+use crate::route_id::RouteId;
 use crate::upstream::{OpenError, Upstream};
 
 /// A route, and what its sessions are made with.
 #[derive(Clone, Debug)]
 pub struct SessionRoute {
-    /// Which route it is, in the order of the configuration.
-    pub index: usize,
+    /// Which route it is.
+    pub id: RouteId,
     /// What the configuration says of it.
     pub settings: Arc<Route>,
     /// Where its sessions lead.
@@ -72,6 +72,11 @@ impl SessionRoute {
         self.registry.admit().ok_or_else(|| busy(Reason::Full, Outcome::Full, "the proxy is full\n"))
     }
 
+    /// An id for one more session. Made before the backend is asked, so that no session begins there without one.
+    pub(super) fn reserve(&self) -> Result<Reservation, OpenError> {
+        self.registry.reserve_fresh(&self.id).map_err(OpenError::NoRandomness)
+    }
+
     /// Whether a browser's page may connect. A request without `Origin` comes from no page.
     pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(ORIGIN) else { return true };
@@ -89,22 +94,5 @@ impl SessionRoute {
     pub(super) fn onward(&self, client: Client) -> Onward<'_> {
         let via = self.settings.via.then_some(&*self.via);
         Onward { client, trusted: &self.trusted_proxies, via, rules: &self.settings.request_headers }
-    }
-}
-
-/// An id that nobody can guess. Made before the backend is asked, so that no session begins there without one.
-pub(super) fn fresh_sid() -> Result<Sid, OpenError> {
-    let mut random = [0; 15];
-    getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
-    Ok(Sid::from_random(random))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_ids_are_alike() {
-        assert_ne!(fresh_sid().unwrap(), fresh_sid().unwrap());
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::dialect;
+use crate::route_id::RouteId;
 use crate::session;
 
 /// One `[[routes]]` entry, `[defaults]` already applied.
@@ -39,6 +40,13 @@ pub struct Route {
     pub mux: DemuxSettings,
     /// What its sessions live by.
     pub session: Arc<session::Settings>,
+}
+
+impl Route {
+    /// What it is known by.
+    pub fn id(&self) -> RouteId {
+        RouteId::new(self.host.as_deref().map(super::target::name), &self.path)
+    }
 }
 
 /// What a route sets in a message's headers, and what it removes (`None`).

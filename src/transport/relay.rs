@@ -19,13 +19,14 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use self::direction::{Direction, Flow, Then};
 use self::opening::Opening;
-use crate::bridge::{Admission, Entry, Registry, RelayHandle};
+use crate::bridge::{Admission, Entry, RelayHandle, Reservation};
 use crate::codec::engineio::OpenPacket;
 use crate::codec::frames::Counted;
 use crate::duplex::Duplex;
 use crate::end::End;
 use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Transport};
+use crate::route_id::RouteId;
 use crate::sid::Sid;
 
 /// One relayed session.
@@ -55,14 +56,14 @@ pub struct Relay {
 /// Where a relayed session is known.
 #[derive(Debug)]
 pub struct Place {
-    /// The index that holds it.
-    pub registry: Registry,
+    /// Its route, for the log.
+    pub route: RouteId,
     /// Where its route counts.
     pub meter: Meter,
     /// What the index knows of it.
     pub handle: Arc<RelayHandle>,
     /// Its id in the index: the backend's, once that has told it, else one that nobody is told.
-    pub sid: Sid,
+    pub reservation: Reservation,
     /// Whether the backend tells an id: it speaks Engine.IO.
     pub expects_sid: bool,
     /// The largest message of the client's, in payload bytes on the wire; `None` where that is its backend's to say.
@@ -71,8 +72,7 @@ pub struct Place {
     pub message_max: usize,
     /// How long an end may take what is left of the other, and to end once the other has said Close.
     pub close_timeout: Duration,
-    /// Its place among `max_sessions`, given back when this is dropped.
-    #[expect(dead_code, reason = "held for its drop")]
+    /// Its place among `max_sessions`.
     pub admission: Admission,
 }
 
@@ -81,7 +81,7 @@ impl Relay {
     pub fn new(client: (Duplex, Bytes), upstream: (Duplex, Bytes), place: Place) -> Self {
         let max_payload = place.max_payload.map_or(u64::MAX, |max| max as u64);
         place.meter.session_opened(Transport::WebSocket);
-        place.registry.insert(place.sid.clone(), Entry::Relay(Arc::clone(&place.handle)));
+        place.reservation.enter(Entry::Relay(Arc::clone(&place.handle)));
         Self {
             client: client.0,
             upstream: upstream.0,
@@ -101,10 +101,12 @@ impl Relay {
     pub async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
-        let Place { registry, meter, sid, handle, .. } = &self.place;
-        registry.remove(sid, end);
+        let Place { reservation, meter, route, admission, .. } = self.place;
+        // Gone from the index before its place is free.
+        reservation.end(end);
+        drop(admission);
         meter.session_closed(Transport::WebSocket, end);
-        tracing::debug!(route = handle.route, reason = end.word(), "a relayed session ended");
+        tracing::debug!(%route, reason = end.word(), "a relayed session ended");
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -232,11 +234,9 @@ impl Place {
     /// Enters the session under the id that the backend tells its client. Returns the backend's limit for the client's
     /// messages, where it has one and it holds.
     fn learn(&mut self, open: &OpenPacket) -> Option<usize> {
-        if let Some(sid) = Sid::parse(&open.sid)
-            && self.registry.insert_new(&sid, Entry::Relay(Arc::clone(&self.handle)))
-        {
-            let before = std::mem::replace(&mut self.sid, sid);
-            self.registry.remove(&before, End::ClientClosed);
+        if let Some(theirs) = Sid::parse(&open.sid).and_then(|sid| self.reservation.rename(sid)) {
+            theirs.enter(Entry::Relay(Arc::clone(&self.handle)));
+            self.reservation = theirs;
         }
         open.max_payload.filter(|_| self.max_payload.is_none())
     }

@@ -12,9 +12,9 @@ use crate::duplex::Heads;
 use crate::end::End;
 use crate::packet::{Closing, Heartbeat, Message, Transport};
 use crate::revision::{Protocol, Versions};
+use crate::route_id::RouteId;
 use crate::server::http1::Http;
 use crate::session::{PollRefused, Session};
-use crate::sid::Sid;
 use crate::transport::polling::{AnswerPoll, Asker};
 use crate::upstream::{Link, LinkError, LinkEvent};
 
@@ -70,19 +70,19 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             None,
             tokio::time::Instant::now().into_std(),
         );
+        let reservation = registry.reserve_fresh(&RouteId::new(None, "/")).unwrap();
         let info = BridgeInfo {
-            sid: Sid::from_random([1; 15]),
+            sid: reservation.sid().clone(),
             framing: Arc::clone(&framing),
             max_payload: 1,
             headers: None,
-            route: 0,
             meter: metrics.route("test", "test"),
             span: tracing::Span::none(),
             tracker,
         };
         let link = Box::new(Backend { says: Some(Message::text("x".repeat(len))), hears: Some(hears) });
         let admission = registry.admit().unwrap();
-        let bridge = registry.begin(session, info, link, Front::Polling, admission);
+        let bridge = reservation.begin(session, info, link, Front::Polling, admission);
 
         let polled = Arc::clone(&bridge);
         let service = service_fn(move |_: Request| {

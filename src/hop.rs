@@ -27,10 +27,13 @@ pub(crate) fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool
 /// Whether a message's body is coded in another way than chunked: such a coding stays in what is read of it (RFC 9112,
 /// section 6.1).
 pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return false;
+    }
     let mut codings = list(headers, &TRANSFER_ENCODING);
     let is_only_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"))
         && codings.next().is_none();
-    headers.contains_key(TRANSFER_ENCODING) && !is_only_chunked
+    !is_only_chunked
 }
 
 /// The members of a comma-separated list, over all lines of a header.

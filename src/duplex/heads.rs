@@ -5,14 +5,21 @@
 //! head are written `Like-This` as it goes out. And hyper refuses a target with `<`, `>` or `"` in it, which old clients send and
 //! other servers take: these are escaped before it reads them, where it is certain that a request begins.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use memchr::memmem::Finder;
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
 /// What a server and the stream below hyper tell each other of heads.
 #[derive(Clone, Default, Debug)]
-pub struct Heads(Arc<Mutex<State>>);
+pub struct Heads(Arc<Shared>);
+
+#[derive(Default, Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// How long the head is of the request that is being served; 0 if that is not certain. A look at it takes no lock.
+    head_len: AtomicUsize,
+}
 
 #[derive(Default, Debug)]
 struct State {
@@ -60,6 +67,17 @@ pub enum Spells {
     Added,
 }
 
+/// What hyper writes, and what becomes of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Written {
+    /// It goes out as it is.
+    Bytes,
+    /// It begins with a response's head, whose names are spelled.
+    Head(Spells),
+    /// It is kept from the client: a refusal of a head that is to be read again.
+    Kept,
+}
+
 /// hyper clears room for each line that a head may have, whether it has it or not. So it is given little, and a head for
 /// which that was too little is read again with more.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -73,29 +91,40 @@ enum Refusal {
 }
 
 impl Heads {
-    /// Takes the bytes with which a request's head came. They are there while the service is called, and not after it; and
-    /// none of a request that came while the one before it was being served.
-    pub fn take_request(&self) -> Vec<u8> {
+    /// A request has been read, in whose head hyper has found so many header lines, and whose body is this long, if that is
+    /// known: what comes now is no head.
+    pub fn begin_request(&self, lines: usize, body_len: Option<u64>) {
         let mut state = self.state();
-        state.note_head();
-        std::mem::take(&mut state.request)
+        let head_len = head_len(&state.request, lines);
+        match head_len.zip(body_len) {
+            Some((head_len, body_len)) => state.len = head_len as u64 + body_len,
+            None => state.is_lost = true,
+        }
+        state.place = Place::Served;
+        self.0.head_len.store(head_len.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The service has been called: what comes now is no head. The request's body is this long, if that is known.
-    pub fn end_request(&self, body_len: Option<u64>) {
-        let mut state = self.state();
-        if !state.request.is_empty() {
-            state.note_head();
-        }
-        state.request = Vec::new();
-        state.is_lost |= body_len.is_none();
-        state.len += body_len.unwrap_or_default();
-        state.place = Place::Served;
+    /// The bytes with which the head came of the request that is being served, perhaps with some of its body; none of a request
+    /// that came while the one before it was being served.
+    pub fn request(&self) -> Vec<u8> {
+        self.state().request.clone()
+    }
+
+    /// How long that head is, if that is certain.
+    pub fn request_len(&self) -> Option<usize> {
+        Some(self.0.head_len.load(Ordering::Relaxed)).filter(|len| *len > 0)
     }
 
     /// The request has been answered, or is gone: what comes now begins with a head, unless it is over.
-    pub fn await_request(&self) {
+    ///
+    /// With an answer come the names to spell in its head, which is written next. Nothing else may wait to be written before it.
+    pub fn await_request(&self, spells: Option<Spells>) {
         let mut state = self.state();
+        if spells.is_some() {
+            state.spells = spells;
+        }
+        state.request.clear();
+        state.request.shrink_to(KEPT_LEN_MAX);
         if state.place == Place::Served {
             // The next request begins with what is read next where exactly this one has been read: not the less of it that an
             // early answer waited for, and nothing that was sent ahead.
@@ -105,14 +134,14 @@ impl Heads {
         }
     }
 
+    /// Gives back the room that the next request will need: there is none for a while.
+    pub fn rest(&self) {
+        self.state().request = Vec::new();
+    }
+
     /// The connection becomes another protocol's.
     pub fn end(&self) {
         self.state().place = Place::Over;
-    }
-
-    /// Spells names in the head of the response that is written next. Nothing else may wait to be written before it.
-    pub fn spell_response(&self, spells: Spells) {
-        self.state().spells = Some(spells);
     }
 
     /// Whether hyper has refused a head that more room may help. Told once, and the head is to be read again then.
@@ -129,20 +158,25 @@ impl Heads {
         is_refused
     }
 
-    /// Whether `written` is hyper's own refusal of the head that is being read, which is then kept from the client.
+    /// Says what becomes of what is written, before which nothing waits to be written where `was_flushed`.
     ///
-    /// A client that does not send ahead has heard all of its last response by then: what has this form is no part of that.
-    pub(super) fn keeps(&self, written: &[u8]) -> bool {
-        if !written.starts_with(REFUSAL) {
-            return false;
-        }
+    /// A service's response has its names spelled as it wants them. hyper's own refusal of the head that is being read is known by
+    /// being the only thing that is written meanwhile: a client that does not send ahead has heard all of its last response by
+    /// then.
+    pub(super) fn note_written(&self, written: &[u8], was_flushed: bool) -> Written {
         let mut state = self.state();
-        let has_many = memchr_iter(b'\n', &state.request).nth(HYPERS_LINES_MAX).is_some();
-        let keeps = has_many && state.place.is_head() && state.refusal == Refusal::Unheard;
-        if keeps {
-            state.refusal = Refusal::Kept;
+        if let Some(spells) = state.spells.take() {
+            return Written::Head(spells);
         }
-        keeps
+        if !state.place.is_head() || state.request.is_empty() || !written.starts_with(b"HTTP/1.1 4") {
+            return Written::Bytes;
+        }
+        let has_many = || memchr_iter(b'\n', &state.request).nth(HYPERS_LINES_MAX).is_some();
+        if written.starts_with(REFUSAL) && state.refusal == Refusal::Unheard && has_many() {
+            state.refusal = Refusal::Kept;
+            return Written::Kept;
+        }
+        if was_flushed { Written::Head(Spells::All) } else { Written::Bytes }
     }
 
     /// Notes what was read; or gives what is to be read in its place.
@@ -170,34 +204,8 @@ impl Heads {
         None
     }
 
-    /// Which names are to be spelled in `written`, if it begins with a head: a service's, or hyper's own refusal of the head
-    /// that is being read, before which nothing waits to be written where `was_flushed`.
-    pub(super) fn take_spells(&self, written: &[u8], was_flushed: bool) -> Option<Spells> {
-        let mut state = self.state();
-        state.spells.take().or_else(|| {
-            // hyper reads no head while it writes an answer, so these bytes are none of a body.
-            let is_refusal = was_flushed
-                && state.place.is_head()
-                && !state.request.is_empty()
-                && written.starts_with(b"HTTP/1.1 4");
-            is_refusal.then_some(Spells::All)
-        })
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Notes how long the head is of which the service has been told. It ends with its first empty line, if no empty line is
-    /// before it; a bare line feed makes that uncertain.
-    fn note_head(&mut self) {
-        let begins = !matches!(self.request.first(), None | Some(b'\r' | b'\n'));
-        let empty_line =
-            EMPTY_LINE.find(&self.request).filter(|at| BARE_LINE.find(&self.request[..*at]).is_none());
-        self.is_lost |= !begins || empty_line.is_none();
-        self.len = empty_line.map_or(0, |at| (at + EMPTY_LINE.needle().len()) as u64);
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -214,6 +222,26 @@ impl Place {
             (place, _) => place,
         }
     }
+}
+
+/// How long the head at the beginning of `bytes` is, in which hyper has found so many header lines; nothing if that is not
+/// certain.
+///
+/// No line that hyper takes has a line feed but at its end, and none is counted that is not there: it may pass over some. So
+/// the head is no shorter than its first line, as many others and an empty one; and where that line is the empty one it is no
+/// longer either.
+fn head_len(bytes: &[u8], lines: usize) -> Option<usize> {
+    let feeds = lines + 2;
+    // Mostly there is none behind the head, and then they need not be looked at one by one.
+    let last = if memchr_iter(b'\n', bytes).count() == feeds {
+        memrchr(b'\n', bytes)
+    } else {
+        memchr_iter(b'\n', bytes).nth(feeds - 1)
+    };
+    let head = &bytes[..=last?];
+    // hyper passes over empty lines before a head.
+    let begins = !matches!(head[0], b'\r' | b'\n');
+    (begins && head.ends_with(b"\n\r\n")).then_some(head.len())
 }
 
 /// A part of a head's first line with what RFC 3986 has in the place of bytes that hyper takes in no target, or in no query;
@@ -237,9 +265,8 @@ const REFUSAL: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
 /// How many header lines it takes unless it is told otherwise.
 const HYPERS_LINES_MAX: usize = 100;
-/// Searched for in each request: made once.
-static EMPTY_LINE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\n\r\n"));
-static BARE_LINE: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(b"\n\n"));
+/// Room that is kept for the next head: for a usual one.
+const KEPT_LEN_MAX: usize = 4 << 10;
 /// As hyper has it.
 const HEAD_LEN_MAX: usize = 64 << 10;
 
@@ -248,37 +275,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_requests_head_is_kept_until_the_service_has_been_called() {
+    fn a_requests_head_is_kept_until_it_is_answered() {
         let heads = Heads::default();
         heads.note_read(b"GET / HTTP/1.1\r\n");
         heads.note_read(b"\r\n");
-        assert_eq!(heads.take_request(), b"GET / HTTP/1.1\r\n\r\n");
-        heads.end_request(Some(4));
+        assert_eq!(heads.request(), b"GET / HTTP/1.1\r\n\r\n");
+        heads.begin_request(0, Some(4));
         heads.note_read(b"body");
-        assert_eq!(heads.take_request(), b"");
-        heads.await_request();
+        assert_eq!((heads.request(), heads.request_len()), (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Some(18)));
+        heads.await_request(None);
+        assert_eq!(heads.request(), b"");
         heads.note_read(b"GET");
-        assert_eq!(heads.take_request(), b"GET");
+        assert_eq!(heads.request(), b"GET");
         heads.end();
-        heads.await_request();
+        heads.await_request(None);
         heads.note_read(b"GET");
-        assert_eq!(heads.take_request(), b"", "another protocol has no heads");
+        assert_eq!(heads.request(), b"", "another protocol has no heads");
     }
 
     #[test]
     fn only_what_is_written_while_a_head_is_read_is_a_refusal() {
         const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
         let heads = Heads::default();
-        assert_eq!(heads.take_spells(REFUSED, true), None, "no head has come");
+        let written = |bytes| heads.note_written(bytes, true);
+        assert_eq!(written(REFUSED), Written::Bytes, "no head has come");
         heads.note_read(b"GET");
-        assert_eq!(heads.take_spells(REFUSED, true), Some(Spells::All));
-        assert_eq!(heads.take_spells(b"HTTP/1.1 200 OK\r\n\r\n", true), None);
-        assert_eq!(heads.take_spells(REFUSED, false), None, "it may be a piece of a body");
-        heads.end_request(Some(0));
-        assert_eq!(heads.take_spells(REFUSED, true), None, "a backend's");
+        assert_eq!(written(REFUSED), Written::Head(Spells::All));
+        assert_eq!(written(b"HTTP/1.1 200 OK\r\n\r\n"), Written::Bytes);
+        assert_eq!(heads.note_written(REFUSED, false), Written::Bytes, "it may be a piece of a body");
+        heads.begin_request(0, Some(0));
+        assert_eq!(written(REFUSED), Written::Bytes, "a backend's");
         heads.end();
         heads.note_read(b"GET");
-        assert_eq!(heads.take_spells(REFUSED, true), None, "another protocol's");
+        assert_eq!(written(REFUSED), Written::Bytes, "another protocol's");
     }
 
     /// What is read in the place of these bytes.
@@ -298,10 +327,10 @@ mod tests {
         assert_eq!(read(&heads, head.as_bytes()), escaped);
         assert_eq!(read(&heads, b"Y: <>\"\r\n\r\n"), "Y: <>\"\r\n\r\n");
         // Behind requests without and with a body, a part of which may come with the head; and in pieces.
-        for (body_len, body) in [(0, &b""[..]), (3, b"<>\""), (5, b"<>\"")] {
-            heads.end_request(Some(body_len));
+        for (lines, body_len, body) in [(2, 0, &b""[..]), (1, 3, b"<>\""), (1, 5, b"<>\"")] {
+            heads.begin_request(lines, Some(body_len));
             read(&heads, body);
-            heads.await_request();
+            heads.await_request(None);
             let pieces = [
                 "G",
                 "ET /",
@@ -320,6 +349,17 @@ mod tests {
     }
 
     #[test]
+    fn the_next_request_begins_behind_a_body_that_came_with_its_head() {
+        for body in ["ab", "\r\n\r\n", "a\n\nGET / HTTP/1.1\r\n\r\n"] {
+            let heads = Heads::default();
+            read(&heads, format!("POST / HTTP/1.1\r\nA: <\r\nB: >\r\n\r\n{body}").as_bytes());
+            heads.begin_request(2, Some(body.len() as u64));
+            heads.await_request(None);
+            assert_eq!(read(&heads, b"GET /<"), "GET /%3C", "{body:?}");
+        }
+    }
+
+    #[test]
     fn nothing_is_escaped_once_it_is_not_certain_where_a_request_begins() {
         const HEAD: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
         let with = |before: &[u8], behind: &[u8]| [before, HEAD, behind].concat();
@@ -329,6 +369,7 @@ mod tests {
             ("a request ahead of time", HEAD.to_vec(), Some(0), b"GET "),
             ("a part of a request behind it", with(b"", b"GET /"), Some(0), b""),
             ("a request behind it", with(b"", HEAD), Some(0), b""),
+            ("a line that hyper has not counted", b"GET / HTTP/1.1\r\nX: y\r\n\r\n".to_vec(), Some(0), b""),
             ("an empty line before it", with(b"\r\n", b""), Some(0), b""),
             ("two empty lines before it", with(b"\r\n\r\n", b""), Some(16), b""),
             (
@@ -339,22 +380,17 @@ mod tests {
             ),
         ];
         for (name, bytes, body_len, served) in cases {
-            for takes in [false, true] {
-                let heads = Heads::default();
-                read(&heads, &bytes);
-                if takes {
-                    heads.take_request();
-                }
-                heads.end_request(body_len);
-                read(&heads, served);
-                heads.await_request();
-                assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
-                // Nor ever again.
-                read(&heads, b" HTTP/1.1\r\n\r\n");
-                heads.end_request(Some(0));
-                heads.await_request();
-                assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
-            }
+            let heads = Heads::default();
+            read(&heads, &bytes);
+            heads.begin_request(0, body_len);
+            read(&heads, served);
+            heads.await_request(None);
+            assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
+            // Nor ever again.
+            read(&heads, b" HTTP/1.1\r\n\r\n");
+            heads.begin_request(0, Some(0));
+            heads.await_request(None);
+            assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
         }
         let heads = Heads::default();
         heads.end();

@@ -4,11 +4,10 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use memchr::memchr;
 use tokio::io::AsyncWrite as _;
 
 use super::Duplex;
-use super::heads::{Heads, Spells};
+use super::heads::Spells;
 
 /// Writes to a stream, and spells the names in heads.
 #[derive(Default, Debug)]
@@ -18,12 +17,12 @@ pub(super) struct Speller {
 }
 
 impl Speller {
-    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does; `was_flushed` says that nothing waits before them.
+    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does; `spells` says which names are spelled where they begin with a
+    /// response's head.
     pub(super) fn poll_write(
         &mut self,
         duplex: &mut Duplex,
-        heads: &Heads,
-        was_flushed: bool,
+        spells: Option<Spells>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -32,8 +31,7 @@ impl Speller {
             return self.poll_write_spelled(duplex, &rest, cx, bufs);
         }
         let first = bufs.first().map_or(&[][..], |buf| buf);
-        let Some(spells) = heads.take_spells(first, was_flushed).filter(|_| first.starts_with(b"HTTP/1."))
-        else {
+        let Some(spells) = spells.filter(|_| first.starts_with(b"HTTP/1.")) else {
             return Pin::new(duplex).poll_write_vectored(cx, bufs);
         };
         let mut room = [0; ROOM_LEN];
@@ -68,43 +66,103 @@ impl Speller {
 /// The head at the beginning of `bytes`, with its names spelled; nothing if there is no end to it.
 fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
     // The first line has no name.
-    let mut start = memchr(b'\n', bytes).map_or(bytes.len(), |len| len + 1);
-    while let Some(len) = memchr(b'\n', &bytes[start..]) {
-        let line = &mut bytes[start..=start + len];
-        start += len + 1;
-        if line == b"\r\n" {
-            return &bytes[..start];
+    let mut at = if spells == Spells::All { spell_beginning(bytes) } else { 0 };
+    while let Some(len) = line_len(&bytes[at..]) {
+        let start = at + len;
+        let line = &mut bytes[start..];
+        if line.starts_with(b"\r\n") {
+            return &bytes[..start + 2];
         }
-        if spells == Spells::Added && !ADDED.iter().any(|name| line.starts_with(name)) {
-            continue;
-        }
-        let mut at = 0;
-        loop {
-            line[at].make_ascii_uppercase();
-            let Some(len) = line[at..].iter().position(|byte| matches!(byte, b'-' | b':')) else { break };
-            at += len + 1;
-            if line[at - 1] == b':' || at == line.len() {
-                break;
-            }
-        }
-        if matches!(line[0], b'E' | b'W' | b'X')
-            && let Some((_, own)) = EXCEPTIONS.iter().find(|(usual, _)| line.starts_with(usual))
-        {
-            line[..own.len()].copy_from_slice(own);
-        }
+        at = start + spell(line, spells);
     }
     &[]
 }
 
-/// The names that `Like-This` gets wrong.
-const EXCEPTIONS: [(&[u8], &[u8]); 3] = [
-    (b"Etag:", b"ETag:"),
-    (b"Www-Authenticate:", b"WWW-Authenticate:"),
-    (b"X-Xss-Protection:", b"X-XSS-Protection:"),
-];
+/// Spells what nearly all answers to polls and POSTs begin with. Returns how much need not be looked at again.
+fn spell_beginning(bytes: &mut [u8]) -> usize {
+    for (lower, own) in BEGINNINGS {
+        if bytes.starts_with(lower) {
+            bytes[..own.len()].copy_from_slice(own);
+            // All but its line feed.
+            return lower.len() - 1;
+        }
+    }
+    0
+}
 
-/// What hyper may add to a response, as it writes it.
-const ADDED: [&[u8]; 3] = [b"connection:", b"date:", b"transfer-encoding:"];
+/// How long the first line is, with its line feed. Lines of a head are short: what searches in larger steps would take longer
+/// to begin than this takes to end.
+fn line_len(bytes: &[u8]) -> Option<usize> {
+    let mut words = bytes.chunks_exact(8);
+    let mut at = 0;
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes) ^ (LOWEST * u64::from(b'\n'));
+        // The lowest bit that is set is the highest of the first byte that was a line feed.
+        let found = word.wrapping_sub(LOWEST) & !word & (LOWEST << 7);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8 + 1);
+        }
+        at += 8;
+    }
+    words.remainder().iter().position(|&byte| byte == b'\n').map(|len| at + len + 1)
+}
+
+/// Spells the name in a line: those in nearly every answer without a look at each letter, and those that `Like-This` gets
+/// wrong. Returns how much of the line need not be looked at again.
+fn spell(line: &mut [u8], spells: Spells) -> usize {
+    let all = spells == Spells::All;
+    let known = match line.first() {
+        Some(b'd') => put(line, b"date:", b"Date:"),
+        Some(b't') => put(line, b"transfer-encoding:", b"Transfer-Encoding:"),
+        Some(b'c') => put(line, b"connection:", b"Connection:").or_else(|| {
+            all.then_some(())?;
+            put(line, b"content-length:", b"Content-Length:")
+                .or_else(|| put(line, b"content-type:", b"Content-Type:"))
+                .or_else(|| put(line, b"cache-control:", b"Cache-Control:"))
+        }),
+        Some(b'e') if all => put(line, b"etag:", b"ETag:"),
+        Some(b'w') if all => put(line, b"www-authenticate:", b"WWW-Authenticate:"),
+        Some(b'x') if all => put(line, b"x-xss-protection:", b"X-XSS-Protection:"),
+        Some(_) | None => None,
+    };
+    known.unwrap_or_else(|| if all { spell_like_this(line) } else { 0 })
+}
+
+/// Puts a name's own spelling in the place of the one in lower case, if the line begins with that. Returns its length.
+#[inline]
+fn put<const N: usize>(line: &mut [u8], lower: &[u8; N], own: &[u8; N]) -> Option<usize> {
+    let name = line.first_chunk_mut().filter(|name| *name == lower)?;
+    *name = *own;
+    Some(N)
+}
+
+fn spell_like_this(line: &mut [u8]) -> usize {
+    let mut begins = true;
+    for (at, byte) in line.iter_mut().enumerate() {
+        if matches!(byte, b':' | b'\n') {
+            return at;
+        }
+        if begins {
+            byte.make_ascii_uppercase();
+        }
+        begins = *byte == b'-';
+    }
+    0
+}
+
+/// As hyper writes it, and with its names spelled.
+const BEGINNINGS: [(&[u8], &[u8]); 2] = [
+    (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nCache-Control: no-store\r\n",
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: no-store\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\n",
+    ),
+];
+/// A 1 in each byte.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
 /// Room for the head of an answer to a poll.
 const ROOM_LEN: usize = 512;
 
@@ -123,10 +181,8 @@ mod tests {
     /// What comes out of a stream that takes `room` bytes at a time.
     async fn passed(head: &[u8], room: usize, spells: bool) -> Vec<u8> {
         let (ours, mut theirs) = duplex(room);
-        let (mut stream, heads, mut speller) = (Duplex::from(ours), Heads::default(), Speller::default());
-        if spells {
-            heads.spell_response(Spells::All);
-        }
+        let (mut stream, mut speller) = (Duplex::from(ours), Speller::default());
+        let mut spells = spells.then_some(Spells::All);
         let all = [head, BODY].concat();
         let writing = async move {
             let mut at = 0;
@@ -134,7 +190,7 @@ mod tests {
                 let (head, body) = all.split_at(at.max(head.len()));
                 let bufs = [IoSlice::new(&head[at..]), IoSlice::new(body)];
                 let bufs = if at < head.len() { &bufs[..] } else { &bufs[1..] };
-                at += poll_fn(|cx| speller.poll_write(&mut stream, &heads, true, cx, bufs)).await.unwrap();
+                at += poll_fn(|cx| speller.poll_write(&mut stream, spells.take(), cx, bufs)).await.unwrap();
             }
         };
         let mut read = Vec::new();
@@ -156,6 +212,19 @@ mod tests {
         let expected =
             b"HTTP/1.1 200 OK\r\nX-XSS-Protection: 0\r\nETag: 1\r\nWWW-Authenticate: Basic\r\nX-Xss: 1\r\n\r\n";
         assert_eq!(spelled(&mut head, Spells::All), expected);
+    }
+
+    #[test]
+    fn a_usual_beginning_is_spelled_like_any_other() {
+        for (lower, own) in BEGINNINGS {
+            let rest = b"content-length: 2\r\nx-own: c\r\n\r\n";
+            let expected = [own, b"Content-Length: 2\r\nX-Own: c\r\n\r\n"].concat();
+            assert_eq!(spelled(&mut [lower, rest].concat(), Spells::All), expected);
+            // With something before it.
+            let other =
+                |head: &[u8]| [b"HTTP/1.1 201 OK\r\n", &head[b"HTTP/1.1 200 OK\r\n".len()..]].concat();
+            assert_eq!(spelled(&mut other(&[lower, rest].concat()), Spells::All), other(&expected));
+        }
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::heads::Heads;
+use super::heads::{Heads, Written};
 use super::receipts::Unflushed;
 use super::speller::Speller;
 use super::{Ahead, Duplex};
@@ -135,13 +135,17 @@ impl AsyncWrite for Tracked {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if bufs.first().is_some_and(|first| this.heads.keeps(first)) {
-            this.is_refused = true;
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
-        }
-        let was_flushed = !this.unflushed.get();
+        let written = bufs.first().map_or(&[][..], |first| first);
+        let spells = match this.heads.note_written(written, !this.unflushed.get()) {
+            Written::Bytes => None,
+            Written::Head(spells) => Some(spells),
+            Written::Kept => {
+                this.is_refused = true;
+                return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+            }
+        };
         this.unflushed.set();
-        this.speller.poll_write(&mut this.duplex, &this.heads, was_flushed, cx, bufs)
+        this.speller.poll_write(&mut this.duplex, spells, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -198,14 +202,8 @@ mod tests {
         let (ours, theirs) = duplex(2 * READ_AHEAD_LEN);
         let patience = Patience::new(LIMIT);
         patience.set_half_close(HALF_CLOSE);
-        (
-            Tracked::new(
-                Duplex::from(ours).with_patience(Some(patience)),
-                Unflushed::default(),
-                Heads::default(),
-            ),
-            theirs,
-        )
+        let ours = Duplex::from(ours).with_patience(Some(patience));
+        (Tracked::new(ours, Unflushed::default(), Heads::default()), theirs)
     }
 
     async fn gone_after(ours: &mut Tracked) -> Duration {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
-use http::header::{CONNECTION, HeaderValue, TE, UPGRADE};
+use http::header::{CONNECTION, HeaderMap, TE, UPGRADE};
 use http::{Method, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -15,6 +15,7 @@ use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
 use crate::duplex::{Heads, Receipted, Spells, Unflushed};
+use crate::hop;
 use crate::spelling::Spelling;
 
 /// What can serve a connection: a tower service of which each request gets a clone.
@@ -125,11 +126,13 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     type Future = Answering<S>;
 
     fn call(&self, request: Request) -> Self::Future {
-        let body_len = request.body().size_hint().exact();
+        let (lines, body_len) = (request.headers().len(), request.body().size_hint().exact());
         let mut state = self.shared.open();
+        state.heads.begin_request(lines, body_len);
         if state.answer.is_none() {
-            state.whole_since = is_whole(&request).then(Instant::now);
-            if state.upgrade == Upgrade::Unasked && request.headers().contains_key(UPGRADE) {
+            let asks_upgrade = request.headers().contains_key(UPGRADE);
+            state.whole_since = (!asks_upgrade && is_whole(&request)).then(Instant::now);
+            if state.upgrade == Upgrade::Unasked && asks_upgrade {
                 state.upgrade = Upgrade::Asked;
             }
             let mut service = self.service.clone();
@@ -138,43 +141,38 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
                 Poll::Ready(Err(_)) | Poll::Pending => Call::Waiting(Box::pin(service.oneshot(request))),
             });
         }
-        // The service has taken what it needs of it.
-        state.heads.end_request(body_len);
-        Answering(self.shared.clone())
+        Answering { shared: self.shared.clone(), is_answered: false }
     }
 }
 
-/// Whether a request has been read to its end, and is answered, and its connection goes on, as for one without headers.
+/// Whether a request without `Upgrade` has been read to its end, and is answered, and its connection goes on, as for one
+/// without headers.
 fn is_whole(request: &Request) -> bool {
-    let headers = request.headers();
-    let closes = |value: &HeaderValue| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"))
-    };
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_end_stream()
-        && !headers.contains_key(UPGRADE)
         // Whoever takes trailers gets some.
-        && !headers.contains_key(TE)
-        && !headers.get_all(CONNECTION).iter().any(closes)
+        && !request.headers().contains_key(TE)
+        && !closes(request.headers())
+}
+
+fn closes(headers: &HeaderMap) -> bool {
+    let is_close = |word: &[u8]| word.eq_ignore_ascii_case(b"close");
+    headers.get_all(CONNECTION).iter().any(|value| hop::tokens(value).any(is_close))
 }
 
 impl<S: Serve> CallState<S> {
-    /// Tells an answer's body its connection, and has the names of its head spelled, of its backend's only what hyper adds. Where something before it waits to
-    /// be written, nobody could tell where it begins: then they stay as hyper writes them.
+    /// Tells an answer's body its connection, and has the names of its head spelled, of its backend's only what hyper adds. Where
+    /// something before it waits to be written, nobody could tell where it begins: then they stay as hyper writes them.
     fn prepare(&self, answer: &mut Answer<S>) {
-        let Ok(response) = answer else { return };
+        let Ok(response) = answer else { return self.heads.await_request(None) };
         response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.heads.end();
         }
-        if !self.unflushed.get() {
-            let is_backends = Spelling::is_applied(response.extensions());
-            self.heads.spell_response(if is_backends { Spells::Added } else { Spells::All });
-        }
+        let is_backends = Spelling::is_applied(response.extensions());
+        let spells = if is_backends { Spells::Added } else { Spells::All };
+        self.heads.await_request(Some(spells).filter(|_| !self.unflushed.get()));
     }
 }
 
@@ -191,11 +189,6 @@ impl<S: Serve> SharedCall<S> {
             return Look::WantsUpgrade;
         }
         state.whole_since.filter(|_| state.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
-    }
-
-    /// Whether hyper has refused a head that it is to read again with more room.
-    pub(super) fn take_refused(&self) -> bool {
-        self.open().heads.take_refused()
     }
 
     /// The call under way, whose request is whole.
@@ -216,15 +209,20 @@ impl<S: Serve> Clone for SharedCall<S> {
 }
 
 /// A request that hyper waits for the answer to.
-pub(super) struct Answering<S: Serve>(SharedCall<S>);
+pub(super) struct Answering<S: Serve> {
+    shared: SharedCall<S>,
+    is_answered: bool,
+}
 
 impl<S: Serve> Future for Answering<S> {
     type Output = Answer<S>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.0.open();
+        let this = self.get_mut();
+        let mut state = this.shared.open();
         if let Some(mut answer) = state.answer.take() {
             state.prepare(&mut answer);
+            this.is_answered = true;
             return Poll::Ready(answer);
         }
         // The connection comes here again as soon as it is ready for an upgrade.
@@ -233,16 +231,23 @@ impl<S: Serve> Future for Answering<S> {
         }
         let Some(call) = &mut state.call else { return Poll::Pending };
         let mut answer = ready!(Pin::new(call).poll(cx));
+        let call = state.call.take();
         state.prepare(&mut answer);
+        this.is_answered = true;
+        drop(state);
+        drop(call);
         Poll::Ready(answer)
     }
 }
 
 impl<S: Serve> Drop for Answering<S> {
     fn drop(&mut self) {
-        // Answered, or the client is gone.
-        let mut state = self.0.open();
-        state.heads.await_request();
+        if self.is_answered {
+            return;
+        }
+        // The client is gone, or the request waits outside.
+        let mut state = self.shared.open();
+        state.heads.await_request(None);
         let call = state.call.take();
         drop(state);
         drop(call);

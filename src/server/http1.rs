@@ -23,6 +23,7 @@ use crate::hop;
 pub(super) struct Http<S: Serve> {
     builder: Builder,
     shared: SharedCall<S>,
+    heads: Heads,
     unflushed: Unflushed,
     stage: Stage<S>,
     /// Fires when a request may have waited long enough; left alone by those that are answered before.
@@ -52,9 +53,9 @@ impl<S: Serve> Http<S> {
     pub(super) fn new(builder: Builder, duplex: Duplex, service: S, heads: Heads) -> Self {
         let unflushed = Unflushed::default();
         let (caller, shared) = Caller::new(service, heads.clone(), unflushed.clone());
-        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), heads));
+        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), heads.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
-        Self { builder, shared, unflushed, stage, rest_timer: None, is_last: false }
+        Self { builder, shared, heads, unflushed, stage, rest_timer: None, is_last: false }
     }
 
     /// Ends behind the request that it is at, and at once if there is none.
@@ -86,6 +87,7 @@ impl<S: Serve> Http<S> {
         let Some(call) = self.shared.take() else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
+        self.heads.rest();
         // Copied, because the buffer behind it is hyper's.
         let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
         self.stage = Stage::Outside(Outside { call, caller: parts.service, io });
@@ -99,7 +101,7 @@ impl<S: Serve> Http<S> {
 
     /// Whether a connection has ended over a head for which there may be more room.
     fn wants_room(&self, ended: &hyper::Result<()>) -> bool {
-        ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.shared.take_refused()
+        ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.heads.take_refused()
     }
 
     /// Has the head that hyper has refused read again, with as much room as there is. It costs each request some 5,000

@@ -107,7 +107,7 @@ impl Gateway {
             }
         };
         let op = task.op();
-        tally::count_request(&self.route.meter, op, &head);
+        tally::count_request(&self.route.meter, op, &head, &connection.heads);
         let answered = |mut response| {
             self.cors.apply(&origin, &mut response);
             tally::count_answer(&self.route.meter, op, &response);
@@ -141,7 +141,7 @@ impl Gateway {
             }),
             Task::Begin(beginning) => {
                 // Its headers are what the backend gets to see.
-                head.extensions.insert(HeadBytes(connection.heads.take_request()));
+                head.extensions.insert(HeadBytes(connection.heads.request()));
                 let client = connection.client;
                 Serving::other(async move {
                     let arrival = Arrival { head, ask, client, beginning, asker };

@@ -115,7 +115,8 @@ impl Service<Request<Incoming>> for Stack {
         if let Err(why) = target::settle(&mut head) {
             return Serving::done(plain(StatusCode::BAD_REQUEST, why));
         }
-        if hop::is_coded(&head.headers) {
+        // A length and a coding exclude each other.
+        if body.size_hint().exact().is_none() && hop::is_coded(&head.headers) {
             // hyper removes only the chunks: the body would be taken with the other coding in it.
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
         }
@@ -139,7 +140,7 @@ impl Service<Request<Incoming>> for Stack {
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
                 self.shared.await_response(patience, grace);
-                head.extensions.insert(HeadBytes(heads.take_request()));
+                head.extensions.insert(HeadBytes(heads.request()));
                 let served = Arc::clone(files).serve(head, body, self.connection.clone(), Arc::clone(route));
                 return Serving::other(served.map(Ok));
             }
@@ -149,7 +150,7 @@ impl Service<Request<Incoming>> for Stack {
             }
             Handler::Forward(forward) => {
                 self.shared.await_response(patience, grace);
-                head.extensions.insert(HeadBytes(heads.take_request()));
+                head.extensions.insert(HeadBytes(heads.request()));
                 let served =
                     Arc::clone(forward).serve(head, body, self.connection.clone(), Arc::clone(route));
                 return Serving::other(served.map(Ok));

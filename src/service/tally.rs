@@ -1,16 +1,19 @@
-//! Tallies requests and answers, and how long their heads are, as far as hyper's parsed form tells.
+//! Tallies requests and answers, and how long their heads are: those that have come whole as they came, others as far as
+//! hyper's parsed form tells.
 
 use http::HeaderMap;
 use http::request::Parts;
 use http_body::Body as _;
 
 use super::Response;
+use crate::duplex::Heads;
 use crate::meter::{Direction, Meter, Op};
 
-/// A request came.
-pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts) {
+/// A request came; `read` shows how.
+pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &Heads) {
     if let Some(transport) = op.transport() {
-        meter.head(Direction::FromClient, transport, of_request(head));
+        let len = read.request_len().unwrap_or_else(|| of_request(head));
+        meter.head(Direction::FromClient, transport, len);
     }
 }
 

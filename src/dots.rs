@@ -14,8 +14,14 @@ pub(crate) enum Slashes {
 
 /// Whether a path may hold a dot segment. Most don't, and this is all that those cost.
 pub(crate) fn may_have(path: &str) -> bool {
-    let bytes = path.as_bytes();
-    bytes.windows(2).any(|pair| pair == b"/." || pair[0] == b'%' || pair[0] == b'\\')
+    let mut before = 0;
+    for &byte in path.as_bytes() {
+        if matches!(byte, b'%' | b'\\') || byte == b'.' && before == b'/' {
+            return true;
+        }
+        before = byte;
+    }
+    false
 }
 
 /// The path that is meant; `..` at the top stays there.

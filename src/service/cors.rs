@@ -4,6 +4,7 @@
 //! This is about reading answers; who may connect at all is `allowed_origins`, checked when a session begins.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{
@@ -147,13 +148,15 @@ impl CorsLayer {
 #[derive(Debug)]
 struct Memory {
     heard: Cache<Box<[u8]>, Arc<HeaderMap>>,
+    /// Whether there has been anything to remember. Most backends say nothing, and then no answer is held up by a look-up.
+    has_heard: AtomicBool,
     preflights: Semaphore,
 }
 
 impl Default for Memory {
     fn default() -> Self {
         let heard = Cache::builder().max_capacity(ORIGINS_MAX).time_to_live(MEMORY).build();
-        Self { heard, preflights: Semaphore::new(PREFLIGHTS_MAX) }
+        Self { heard, has_heard: AtomicBool::new(false), preflights: Semaphore::new(PREFLIGHTS_MAX) }
     }
 }
 
@@ -166,7 +169,9 @@ impl Memory {
             // What a session's backend said is on the session's answers already.
             (None, true) => {}
             (Some(FromBackend::Other) | None, false) => {
-                if let Some(heard) = self.heard.get(origin) {
+                if self.has_heard.load(Ordering::Relaxed)
+                    && let Some(heard) = self.heard.get(origin)
+                {
                     for (name, value) in &*heard {
                         if name == VARY {
                             vary(headers, value);
@@ -194,6 +199,7 @@ impl Memory {
         // Most answers repeat what was heard before.
         if self.heard.get(origin).is_none_or(|before| *before != heard) {
             self.heard.insert(origin.into(), Arc::new(heard));
+            self.has_heard.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -39,21 +39,22 @@ pub(super) fn name(host: &str) -> &str {
 
 /// RFC 3986, section 3.2.2, with a port or without; a host that is empty names none.
 fn is_host(value: &[u8]) -> bool {
-    let (name, port) = match value {
-        [b'[', ..] => match value.iter().position(|&byte| byte == b']') {
-            Some(end) => value.split_at(end + 1),
-            None => return false,
-        },
-        _ => value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len())),
-    };
-    let is_port = port.strip_prefix(b":").is_none_or(is_port);
-    let is_name = match name {
-        [b'[', literal @ .., b']'] => {
-            std::str::from_utf8(literal).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+    let is_in_name = |byte: &&u8| IS_IN_NAME[usize::from(**byte)];
+    let name_len = literal_len(value).unwrap_or_else(|| value.iter().take_while(is_in_name).count());
+    name_len > 0
+        && match &value[name_len..] {
+            [] => true,
+            [b':', port @ ..] => is_port(port),
+            [_, ..] => false,
         }
-        _ => !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || SIGNS.contains(byte)),
-    };
-    is_name && is_port && (port.is_empty() || port[0] == b':')
+}
+
+/// How long an address in brackets is.
+fn literal_len(value: &[u8]) -> Option<usize> {
+    let behind = value.strip_prefix(b"[")?;
+    let len = behind.iter().position(|&byte| byte == b']')?;
+    let text = std::str::from_utf8(&behind[..len]).ok()?;
+    text.parse::<std::net::Ipv6Addr>().is_ok().then_some(len + 2)
 }
 
 /// A port, which may be left out behind its colon.
@@ -67,6 +68,21 @@ fn is_port(digits: &[u8]) -> bool {
 
 /// Unreserved and reserved characters of a registered name, and the sign of those that are escaped.
 const SIGNS: &[u8] = b"-._~!$&'()*+,;=%";
+/// Which bytes a registered name may have: looked up, as there is one in each request.
+const IS_IN_NAME: [bool; 256] = {
+    let mut is_in = [false; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        is_in[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < SIGNS.len() {
+        is_in[SIGNS[at] as usize] = true;
+        at += 1;
+    }
+    is_in
+};
 
 #[cfg(test)]
 mod tests {

@@ -25,9 +25,10 @@ impl Coding {
     /// As npm's `accepts` decides: by weight, then a name before `*`, then the order of the header, then gzip first.
     /// `identity` does not stand for election, so a client that prefers it and takes gzip gets gzip.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let first = headers.get(ACCEPT_ENCODING)?;
+        let mut values = headers.get_all(ACCEPT_ENCODING).iter();
+        let first = values.next()?;
         // What browsers say needs no election.
-        if USUAL.contains(&first.as_bytes()) && headers.get_all(ACCEPT_ENCODING).iter().nth(1).is_none() {
+        if USUAL.contains(&first.as_bytes()) && values.next().is_none() {
             return Some(Self::Gzip);
         }
         let mut best: Option<(Self, Rank)> = None;

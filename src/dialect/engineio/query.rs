@@ -15,33 +15,46 @@ pub(super) struct Query<'a> {
 impl<'a> Query<'a> {
     pub(super) fn parse(query: &'a str) -> Self {
         let mut found = Self::default();
-        let plain = !has_escape(query);
-        let decode = |text: &'a str| if plain { Cow::Borrowed(text) } else { decode(text) };
-        let mut rest = Some(query);
-        while let Some(pairs) = rest {
-            let (pair, behind) = cut(pairs, b'&');
-            rest = behind;
-            let (key, value) = cut(pair, b'=');
-            let slot = match decode(key).as_ref() {
-                "EIO" => &mut found.eio,
-                "transport" => &mut found.transport,
-                "sid" => &mut found.sid,
-                "b64" => &mut found.b64,
-                "j" => &mut found.j,
-                _ => continue,
-            };
-            *slot = Some(decode(value.unwrap_or_default()));
+        let mut pair = Pair::default();
+        // One pass, as searches for each sign would take longer to begin than so short a text is.
+        for (at, &byte) in query.as_bytes().iter().enumerate() {
+            match byte {
+                b'&' => {
+                    found.note(query, pair, at);
+                    pair = Pair { begin: at + 1, ..Pair::default() };
+                }
+                b'=' if pair.equals.is_none() => pair.equals = Some(at),
+                b'%' | b'+' => pair.has_escape = true,
+                _ => {}
+            }
         }
+        found.note(query, pair, query.len());
         found
+    }
+
+    /// Notes the pair that ends at `end`.
+    fn note(&mut self, query: &'a str, pair: Pair, end: usize) {
+        let decode = |text: &'a str| if pair.has_escape { decode(text) } else { Cow::Borrowed(text) };
+        let key = decode(&query[pair.begin..pair.equals.unwrap_or(end)]);
+        let slot = match key.as_ref() {
+            "EIO" => &mut self.eio,
+            "transport" => &mut self.transport,
+            "sid" => &mut self.sid,
+            "b64" => &mut self.b64,
+            "j" => &mut self.j,
+            _ => return,
+        };
+        *slot = Some(decode(pair.equals.map_or("", |equals| &query[equals + 1..end])));
     }
 }
 
-/// What is before an ASCII character, and behind it if it is there: as `split_once`, whose search is slow for text so short.
-fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
-    match memchr::memchr(at, text.as_bytes()) {
-        Some(at) => (&text[..at], Some(&text[at + 1..])),
-        None => (text, None),
-    }
+/// A pair of a query, as far as it has been read.
+#[derive(Clone, Copy, Default)]
+struct Pair {
+    begin: usize,
+    /// Where its key ends.
+    equals: Option<usize>,
+    has_escape: bool,
 }
 
 /// The pairs that are the application's, as the client wrote them: all but `EIO`, `transport`, `sid`, `t`, `j`, `b64`.

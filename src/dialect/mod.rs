@@ -7,6 +7,7 @@
 
 pub mod engineio;
 mod framing;
+pub mod sockjs;
 pub mod table;
 pub mod websocket;
 
@@ -43,8 +44,8 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     fn judge(&self, want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>>;
 
     /// The session that a client would begin with this query, if it began one: what a backend is told that is asked about
-    /// a request that names none.
-    fn begin(&self, query: &str) -> Beginning;
+    /// a request that names none. `None` where the dialect answers such requests itself.
+    fn begin(&self, query: &str) -> Option<Beginning>;
 }
 
 /// What a dialect reads of a request.
@@ -52,8 +53,21 @@ pub trait Dialect: Send + Sync + fmt::Debug {
 pub struct Request<'h> {
     /// Its head.
     pub head: &'h Parts,
+    /// Its path behind the route's prefix, as the client wrote it; a slash in which the prefix ends is part of it, too.
+    pub path: &'h str,
     /// How it came.
     pub road: Road,
+    /// Whom to ask for what a request does not say.
+    pub world: &'h dyn World,
+}
+
+/// What a dialect may ask of the world, when it reads a request.
+pub trait World: fmt::Debug {
+    /// Seconds since the beginning of 1970.
+    fn unix_time(&self) -> u64;
+
+    /// A number that nobody can guess.
+    fn random(&self) -> u32;
 }
 
 /// What a request asks for.

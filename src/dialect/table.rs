@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::engineio::{self, EngineIo};
+use super::sockjs::{self, SockJs};
 use super::websocket::WebSocket;
 use super::{Backend, Dialect};
 use crate::revision::Revision;
@@ -22,14 +23,18 @@ pub static DIALECTS: &[Kind] = &[
         name: EngineIo::NAME,
         build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
     },
+    // The configuration does not offer it yet.
+    Kind { name: SockJs::NAME, build: |settings, _| Arc::new(SockJs::new(settings.sockjs.clone())) },
     Kind { name: WebSocket::NAME, build: |_, backend| Arc::new(WebSocket::new(backend)) },
 ];
 
 /// What a route says of its dialect: the settings of each, of which it has one.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Settings {
     /// Engine.IO's.
     pub engine_io: engineio::Settings,
+    /// SockJS's.
+    pub sockjs: sockjs::Settings,
 }
 
 /// The dialect and the revision of a client that another proxy tells of: whatever it names, it is one that backends know.

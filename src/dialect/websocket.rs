@@ -22,7 +22,7 @@ use crate::revision::Protocol;
 use crate::session::{HangUp, Pinger, Policy};
 
 /// The dialect `websocket` of one route.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct WebSocket {
     backend: Backend,
 }
@@ -35,28 +35,8 @@ impl WebSocket {
     pub const fn new(backend: Backend) -> Self {
         Self { backend }
     }
-}
 
-impl Dialect for WebSocket {
-    fn name(&self) -> &'static str {
-        Self::NAME
-    }
-
-    fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
-        match request.road {
-            Road::WebSocket => {
-                Ok(Ask::Begin(Box::new(self.begin(request.head.uri.query().unwrap_or_default()))))
-            }
-            Road::Http => Err(reply(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n").into()),
-        }
-    }
-
-    /// No request of such a client names a session.
-    fn judge(&self, _want: Want, _place: &Place<'_>) -> Result<Act, Box<Answered>> {
-        Err(PlainFraming.refuse(Refusal::Over, Road::Http).into())
-    }
-
-    fn begin(&self, query: &str) -> Beginning {
+    fn beginning(&self, query: &str) -> Beginning {
         Beginning {
             transport: Transport::WebSocket,
             framing: Arc::new(PlainFraming),
@@ -68,6 +48,30 @@ impl Dialect for WebSocket {
             // It gets the backend's WebSocket, whatever is spoken on it.
             may_relay: self.backend.protocol != Protocol::Mux,
         }
+    }
+}
+
+impl Dialect for WebSocket {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
+        match request.road {
+            Road::WebSocket => {
+                Ok(Ask::Begin(Box::new(self.beginning(request.head.uri.query().unwrap_or_default()))))
+            }
+            Road::Http => Err(reply(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n").into()),
+        }
+    }
+
+    /// No request of such a client names a session.
+    fn judge(&self, _want: Want, _place: &Place<'_>) -> Result<Act, Box<Answered>> {
+        Err(PlainFraming.refuse(Refusal::Over, Road::Http).into())
+    }
+
+    fn begin(&self, query: &str) -> Option<Beginning> {
+        Some(self.beginning(query))
     }
 }
 

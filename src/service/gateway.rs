@@ -2,6 +2,7 @@
 //! it means there, and the gateway does that.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::request::Parts;
 use hyper::body::Incoming;
@@ -12,7 +13,9 @@ use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::{Connection, Response, preflight, tally};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
-use crate::dialect::{Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road};
+use crate::dialect::{
+    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road, World,
+};
 use crate::meter;
 use crate::packet::Transport;
 use crate::session::PollRefused;
@@ -156,7 +159,7 @@ impl Gateway {
 
     /// Reads a request, finds its session, and judges what it means there.
     fn decide(&self, head: &Parts, road: Road) -> Result<Task, Box<Answered>> {
-        let request = Request { head, road };
+        let request = Request { head, path: self.route.inner_path_of(head), road, world: &Outside };
         let (sid, want) = match self.dialect.read(&request)? {
             Ask::Begin(beginning) => return Ok(Task::Begin(beginning)),
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
@@ -244,6 +247,21 @@ impl Gateway {
             }
         });
         response
+    }
+}
+
+/// What dialects ask of the world.
+#[derive(Debug)]
+struct Outside;
+
+impl World for Outside {
+    fn unix_time(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+
+    fn random(&self) -> u32 {
+        // Where the system gives none, what needs it has nothing to hide.
+        getrandom::u32().unwrap_or_default()
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn ask(
 ) -> Option<Response> {
     let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();
     let Handshake { dialect, route, .. } = *handshake;
-    let beginning = dialect.begin(head.uri.query().unwrap_or_default());
+    let beginning = dialect.begin(head.uri.query().unwrap_or_default())?;
     let framing = &*beginning.framing;
     let request = handshake.request(head, client, &beginning);
     let asking = route.upstream.ask(request, head.method.clone())?;

@@ -114,12 +114,25 @@ mod tests {
 
     use super::*;
     use crate::dialect::engineio::EngineIo;
-    use crate::dialect::{Backend, Dialect as _, Framing, Known};
+    use crate::dialect::{Backend, Dialect as _, Framing, Known, World};
     use crate::revision::{Protocol, Versions};
 
     fn engine_io(settings: Settings) -> EngineIo {
         let backend = Backend { protocol: Protocol::EngineIo, versions: Versions::ALL, socket_io: false };
         EngineIo::new(settings, backend)
+    }
+
+    #[derive(Debug)]
+    struct Nowhere;
+
+    impl World for Nowhere {
+        fn unix_time(&self) -> u64 {
+            0
+        }
+
+        fn random(&self) -> u32 {
+            0
+        }
     }
 
     /// What became of a request.
@@ -164,7 +177,7 @@ mod tests {
         let request = HttpRequest::builder().method(method).uri(format!("/engine.io/?{query}"));
         let (head, ()) = request.body(()).unwrap().into_parts();
         let road = if upgrade { Road::WebSocket } else { Road::Http };
-        let ask = dialect.read(&Request { head: &head, road });
+        let ask = dialect.read(&Request { head: &head, path: "", road, world: &Nowhere });
         let acts = match ask {
             Err(answer) => Err(answer),
             Ok(Ask::Begin(new)) => return Op::Handshake(new.transport, format!("{:?}", new.framing)),

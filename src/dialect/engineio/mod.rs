@@ -108,9 +108,9 @@ impl Dialect for EngineIo {
         head::judge(want, place)
     }
 
-    fn begin(&self, query: &str) -> Beginning {
+    fn begin(&self, query: &str) -> Option<Beginning> {
         let framing = EngineIoFraming::new(self.backend.versions.newest());
-        self.beginning(framing, Transport::Polling, query)
+        Some(self.beginning(framing, Transport::Polling, query))
     }
 }
 

@@ -59,7 +59,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
         let known =
             dialect::Backend { protocol: Protocol::EngineIo, versions: Versions::ALL, socket_io: false };
         let dialect = (dialect::find("engine.io").unwrap().build)(&dialect::Settings::default(), known);
-        let dialect::Beginning { policy, framing, .. } = dialect.begin("");
+        let dialect::Beginning { policy, framing, .. } = dialect.begin("").unwrap();
         let pace = Heartbeat { interval: Duration::from_mins(1), timeout: Duration::from_mins(1) };
         let session = Session::new(
             policy,

@@ -1,0 +1,34 @@
+//! Short answers, as the reference puts them.
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::reply::Reply;
+
+/// A text.
+pub(super) fn plain(text: &str) -> Reply {
+    reply(StatusCode::OK, [(CONTENT_TYPE, TEXT)], text)
+}
+
+/// There is nothing at this path.
+pub(super) fn not_found() -> Reply {
+    reply(StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], "404 Error: Page not found\n")
+}
+
+/// There is something, and not for this method.
+pub(super) fn bad_method(allowed: &'static str) -> Reply {
+    reply(StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], "")
+}
+
+/// An answer with these headers and this text.
+pub(super) fn reply<const N: usize>(
+    status: StatusCode,
+    headers: [(HeaderName, &'static str); N],
+    body: &str,
+) -> Reply {
+    let headers: HeaderMap =
+        headers.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+    Reply { status, headers, body: body.to_owned().into() }
+}
+
+const TEXT: &str = "text/plain; charset=UTF-8";

@@ -11,12 +11,16 @@ use circles::circle_faults;
 use code::{Named, Path, named};
 use tree::{files, folder_of, is_rust, is_test, module_of, root, sources};
 
+#[path = "tidy/addresses.rs"]
+mod addresses;
 #[path = "tidy/circles.rs"]
 mod circles;
 #[path = "tidy/code.rs"]
 mod code;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/words.rs"]
+mod words;
 
 /// The floors, lowest first. Each is a list of folders, or files, of src.
 const FLOORS: [&[&str]; 11] = [
@@ -83,19 +87,6 @@ const WORLDLY_STD: [&str; 5] = ["env", "fs", "net", "process", "thread"];
 
 const LINES_MAX: usize = 400;
 
-/// Hosts of the world, each with the one file that may name it.
-const HOSTS: [(&str, &str); 6] = [
-    // Where the text of the licence is.
-    ("LICENSE", "www.apache.org"),
-    // The name that cargo has for its registry.
-    ("Cargo.lock", "github.com/rust-lang/crates.io-index"),
-    ("tests/interop/rust_client/Cargo.lock", "github.com/rust-lang/crates.io-index"),
-    // Whom a package's authors ask to support them; npm copies it.
-    ("tests/interop/package-lock.json", "opencollective.com"),
-    ("tests/interop/package-lock.json", "github.com/sponsors"),
-    ("deploy/backend/package-lock.json", "opencollective.com"),
-];
-
 #[test]
 fn a_file_imports_from_floors_below_its_own() {
     assert_none(sources().iter().flat_map(|(file, text)| floor_faults(file, text)));
@@ -126,11 +117,6 @@ fn a_file_is_one_idea_and_says_which() {
 #[test]
 fn every_dependency_says_what_it_is_for() {
     assert_none(dependency_faults(&fs::read_to_string(root().join("Cargo.toml")).unwrap()));
-}
-
-#[test]
-fn no_file_tells_where_to_download() {
-    assert_none(files("").iter().flat_map(|(file, text)| address_faults(file, text)));
 }
 
 #[test]
@@ -225,31 +211,6 @@ fn dependency_faults(manifest: &str) -> Vec<String> {
             faults.push(format!("Cargo.toml: no comment above {line}"));
         }
         before = line;
-    }
-    faults
-}
-
-/// Addresses of this machine, examples and names that nobody owns are fine.
-fn address_faults(file: &str, text: &str) -> Vec<String> {
-    let mut faults = Vec::new();
-    // Written so that this file does not find itself.
-    if text.contains(concat!("\"resolved", "\":")) {
-        faults.push(format!("{file}: tells where each package was downloaded"));
-    }
-    for (at, scheme) in text.match_indices("://") {
-        let address = &text[at + scheme.len()..];
-        let end =
-            address.find(|c: char| !(c.is_alphanumeric() || ".-_/".contains(c))).unwrap_or(address.len());
-        let address = &address[..end];
-        let host = address.split('/').next().unwrap_or_default().to_lowercase();
-        // The last part of an address is a number, however the others are written.
-        let is_name = host.rsplit_once('.').is_some_and(|(_, last)| last.starts_with(char::is_alphabetic));
-        let reserved =
-            [".example", ".test", "example.org", "example.com"].iter().any(|end| host.ends_with(end));
-        let allowed = HOSTS.iter().any(|(name, start)| *name == file && address.starts_with(start));
-        if is_name && !reserved && !allowed {
-            faults.push(format!("{file}: names {address}"));
-        }
     }
     faults
 }
@@ -373,20 +334,6 @@ mod wrong_inputs {
     fn a_dependency_without_a_word_is_found() {
         let manifest = "[package]\nname = \"x\"\n[dependencies]\n# For a.\na = \"1\"\nb = \"1\"\n[dev-dependencies]\nc = \"1\"\n";
         assert_eq!(dependency_faults(manifest).len(), 2);
-    }
-
-    #[test]
-    fn an_address_of_the_world_is_found() {
-        for text in [
-            concat!("https:", "//cdn.elsewhere.net/x"),
-            concat!("\"git+ssh:", "//code.elsewhere.io\""),
-            concat!("\"resolved", "\": 1"),
-        ] {
-            assert_eq!(address_faults("a.json", text).len(), 1, "{text}");
-        }
-        for text in ["http://127.0.0.1:8080/", "ws://localhost:1", "https://chat.example.org/", "ws://{}/"] {
-            assert!(address_faults("a.json", text).is_empty(), "{text}");
-        }
     }
 
     #[test]

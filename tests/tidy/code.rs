@@ -48,6 +48,18 @@ pub(crate) fn named(source: &str, module: &[&str]) -> Vec<Named> {
     reader.found
 }
 
+/// Every name in the code of `source`, with the one before it where the two are a path.
+pub(crate) fn names(source: &str) -> Vec<(Option<String>, String)> {
+    let code = code_of(source);
+    let tokens = tokens(&code);
+    let before = |at: usize| {
+        let is_path = at >= 2 && tokens[at - 1] == "::";
+        is_path.then(|| tokens[at - 2].to_owned())
+    };
+    let all = tokens.iter().enumerate().filter(|(_, token)| is_name(token));
+    all.map(|(at, token)| (before(at), (*token).to_owned())).collect()
+}
+
 struct Reader<'c> {
     tokens: Vec<&'c str>,
     at: usize,

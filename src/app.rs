@@ -1,4 +1,6 @@
-//! Wiring: makes a running proxy of a configuration. The only place that knows every folder.
+//! Makes a running proxy of a configuration: loads, listens, and drains. With its wiring the only place that knows every folder.
+
+mod wiring;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -10,22 +12,18 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use self::wiring::{Wiring, Work};
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::{Config, Log, Source};
 use crate::descriptors;
-use crate::dialect::{self, engineio::EngineIo};
 use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
 use crate::service::admin::{Admin, Condition, Readiness, State};
-use crate::service::{
-    Client, Connection, Demux, Forward, ForwardPath, Gateway, Handler, Refusals, Route, SessionRoute, Shared,
-    Stack, Via,
-};
-use crate::upstream::{self, BuildError, Kind, Pinned, Upstream};
+use crate::service::{Client, Connection, Current, Stack, Via};
+use crate::upstream::{BuildError, InUse, Pinned};
 
 /// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy, and what
 /// they asked for meanwhile is done as soon as it runs.
@@ -84,7 +82,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let helpers = Background { vital: vital.clone(), ..Background::default() };
     let (registry, ending) = (Registry::new(config.server.max_sessions), CancellationToken::new());
     helpers.spawn_vital("the house-keeping of sessions", registry.clone().keep_house(helpers.stop.clone()));
-    let plant = Plant {
+    let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),
         helpers: helpers.clone(),
@@ -92,7 +90,8 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         metrics: metrics.clone(),
         via: Arc::new(Via::new().context("no name for Via")?),
     };
-    let (shared, upstreams) = plant.build(&config)?;
+    let current = Current::new(wiring.nothing());
+    current.replace(wiring.next(&config, &current.load())?);
 
     let (endings, admin_endings) = (server::Signals::default(), server::Signals::default());
     for address in public.local_addrs() {
@@ -102,15 +101,15 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     for address in admin.local_addrs() {
         tracing::info!(%address, "admin listening");
     }
-    let shared = Arc::new(shared);
+    let served = current.clone();
     let make = move |info: ConnectInfo| {
         let client = Client { peer: info.peer, secure: info.secure };
         let connection =
             Connection { client, patience: info.patience, pinned: Pinned::default(), heads: info.heads };
-        Stack::new(Arc::clone(&shared), connection)
+        Stack::new(served.clone(), connection)
     };
     public.serve(make, &work.connections, vital, &endings, &metrics.connections(Listener::Public));
-    let service = Admin::new(metrics.clone(), readiness(&drain.started, &config, upstreams.clone()));
+    let service = Admin::new(metrics.clone(), readiness(&drain.started, current.clone()));
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
 
@@ -122,7 +121,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         () = drain.cut.cancelled() => {}
     }
     ending.cancel();
-    for (_, upstream) in &upstreams {
+    for upstream in current.load().upstreams() {
         upstream.drain(config.server.drain_timeout);
     }
     let deadline = Instant::now() + config.server.drain_timeout;
@@ -165,123 +164,21 @@ fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
     registry.is_settled() && registry.cut() == 0 && work.forwards.is_empty()
 }
 
-/// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.
-#[derive(Clone, Default)]
-struct Work {
-    connections: TaskTracker,
-    sessions: TaskTracker,
-    /// Requests that are forwarded, until their answers are over, and tunnels.
-    forwards: TaskTracker,
-}
-
-/// What gateways are built of.
-struct Plant {
-    registry: Registry,
-    work: Work,
-    helpers: Background,
-    draining: CancellationToken,
-    metrics: Metrics,
-    via: Arc<Via>,
-}
-
-/// Each upstream and its name.
-type Upstreams = Vec<(String, Arc<dyn Upstream>)>;
-
-impl Plant {
-    fn build(&self, config: &Config) -> anyhow::Result<(Shared, Upstreams)> {
-        let mut upstreams = Upstreams::new();
-        for (name, settings) in &config.upstreams {
-            let upstream = upstream::build(settings, self.helpers.clone(), self.metrics.dials(name))
-                .with_context(|| format!("[upstreams.{name}]"))?;
-            upstreams.push((name.clone(), upstream));
-        }
-        let mut routes = Vec::new();
-        for route in &config.routes {
-            let (_, upstream) = upstreams
-                .iter()
-                .find(|(name, _)| *name == route.upstream)
-                .with_context(|| format!("no upstream {}", route.upstream))?;
-            let route = Arc::new(route.clone());
-            let handler = self.handler(config, &route, upstream)?;
-            routes.push((route, handler));
-        }
-        Ok((Shared::new(routes, config.server.half_close_timeout, Arc::clone(&self.via)), upstreams))
-    }
-
-    /// What serves one route.
-    fn handler(
-        &self,
-        config: &Config,
-        route: &Arc<Route>,
-        upstream: &Arc<dyn Upstream>,
-    ) -> anyhow::Result<Handler> {
-        let settings = &config.upstreams[&route.upstream];
-        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
-        let meter = self.metrics.route(&route.path, &route.upstream);
-        let refusals = Arc::new(Refusals::of(&route.path));
-        let forward = |path| {
-            Arc::new(Forward {
-                upstream: Arc::clone(upstream),
-                path,
-                trusted_proxies: Arc::clone(&trusted_proxies),
-                via: Arc::clone(&self.via),
-                tracker: self.work.forwards.clone(),
-                meter: meter.clone(),
-                refusals: Arc::clone(&refusals),
-            })
-        };
-        if route.dialect == HTTP {
-            let is_plain = settings.kind == Kind::Http;
-            let path = if is_plain { ForwardPath::Url } else { ForwardPath::Client };
-            return Ok(Handler::Forward(forward(path)));
-        }
-        let sessions = SessionRoute {
-            id: route.id(),
-            settings: Arc::clone(route),
-            upstream: Arc::clone(upstream),
-            message_max: settings.max_message,
-            trusted_proxies: Arc::clone(&trusted_proxies),
-            via: Arc::clone(&self.via),
-            draining: self.draining.clone(),
-            registry: self.registry.clone(),
-            tracker: self.work.sessions.clone(),
-            meter: meter.clone(),
-            refusals: Arc::clone(&refusals),
-        };
-        if route.dialect == MUX {
-            return Ok(Handler::Demux(Arc::new(Demux::new(sessions))));
-        }
-        let kind = dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
-        let backend = dialect::Backend {
-            protocol: upstream.protocol(),
-            versions: upstream.versions(),
-            socket_io: settings.speaks_socket_io() || upstream::is_socket_io(&route.path),
-        };
-        let has_files = kind.name == EngineIo::NAME && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
-        let files = has_files.then(|| forward(ForwardPath::Url));
-        let gateway = Gateway::new((kind.build)(&route.speech, backend), sessions);
-        Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
-    }
-}
-
 /// What readiness depends on.
-fn readiness(draining: &CancellationToken, config: &Config, upstreams: Upstreams) -> Readiness {
+fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
     let draining = draining.clone();
-    let required: Vec<_> = upstreams.iter().map(|(name, _)| config.upstreams[name].required).collect();
-    let (upstreams, required): (Arc<[_]>, Arc<[_]>) = (upstreams.into(), required.into());
     Arc::new(move || {
-        let (upstreams, required, draining) =
-            (Arc::clone(&upstreams), Arc::clone(&required), draining.clone());
+        let upstreams = current.load().upstreams().to_vec();
+        let draining = draining.clone();
         Box::pin(async move {
             // One that nobody has asked yet is as good as down until it has been reached.
-            let looks = upstreams.iter().map(|(_, upstream): &(String, Arc<dyn Upstream>)| upstream.look());
-            let _ = timeout(LOOK_TIMEOUT, join_all(looks)).await;
-            let condition = |((name, upstream), required): (&(String, Arc<dyn Upstream>), &bool)| Condition {
-                name: name.clone(),
-                required: *required,
+            let _ = timeout(LOOK_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.look()))).await;
+            let condition = |upstream: &Arc<InUse>| Condition {
+                name: upstream.name().to_owned(),
+                required: upstream.settings().required,
                 health: upstream.health(),
             };
-            let upstreams = upstreams.iter().zip(required.iter()).map(condition).collect();
+            let upstreams = upstreams.iter().map(condition).collect();
             State { draining: draining.is_cancelled(), upstreams }
         })
     })
@@ -327,10 +224,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// A polling client's two connections, the one that it upgrades to, and the backend's.
 const DESCRIPTORS_EACH: u64 = 4;
-/// The dialect of routes that forward.
-const HTTP: &str = "http";
-/// The dialect of routes that other proxies bring their sessions on.
-const MUX: &str = "mux";
 /// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 /// Less than a balancer or an orchestrator waits for a probe's answer (a second).

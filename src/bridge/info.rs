@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 use crate::dialect::Framing;
 use crate::meter::Meter;
 use crate::sid::Sid;
+use crate::upstream::InUse;
 
 /// What does not change while a session lives.
 #[derive(Debug)]
@@ -19,6 +20,9 @@ pub struct BridgeInfo {
     pub max_payload: usize,
     /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.
     pub headers: Option<Box<http::HeaderMap>>,
+    /// The upstream that its link leads to, which does not retire before the session has left.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub upstream: Option<Arc<InUse>>,
     /// Where its route counts.
     pub meter: Meter,
     /// What its log lines stand under.

@@ -99,6 +99,7 @@ impl Stage {
             framing: Arc::new(PlainFraming),
             max_payload: 1_000_000,
             headers: None,
+            upstream: None,
             meter: self.metrics.route("test", "test"),
             span: tracing::Span::none(),
             tracker: self.tracker.clone(),

@@ -107,6 +107,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         framing: Arc::new(PlainFraming),
         max_payload,
         headers: None,
+        upstream: Some(Arc::clone(&route.upstream)),
         meter: route.meter.clone(),
         span: tracing::debug_span!("session", mux = id.get(), route = %route.id),
         tracker: route.tracker.clone(),

@@ -25,9 +25,9 @@ use crate::trunk::{Ended, Pump, Trunk, frame_max, read_hello};
 /// A route on which other proxies bring their sessions.
 #[derive(Debug)]
 pub struct Demux {
-    route: Arc<SessionRoute>,
+    pub(super) route: Arc<SessionRoute>,
     /// Proxies whose sessions are here, by their epochs.
-    epochs: Epochs,
+    epochs: Arc<Epochs>,
 }
 
 /// Trunks by the names of their epochs.
@@ -45,7 +45,13 @@ struct Epoch {
 impl Demux {
     /// Brings sessions to a route.
     pub fn new(route: SessionRoute) -> Self {
-        Self { route: Arc::new(route), epochs: Epochs::default() }
+        Self { route: Arc::new(route), epochs: Arc::default() }
+    }
+
+    /// The same route by another configuration: other proxies' sessions go on.
+    #[must_use]
+    pub fn continued(&self, route: SessionRoute) -> Self {
+        Self { route: Arc::new(route), epochs: Arc::clone(&self.epochs) }
     }
 
     /// Serves one request.

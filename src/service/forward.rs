@@ -26,13 +26,13 @@ use crate::spelling::Spelling;
 use crate::transport::Body;
 use crate::transport::streamed::{Streamed, UnderWay};
 use crate::transport::tunnel::{self, take_upgrade};
-use crate::upstream::{ForwardError, ForwardRequest, Forwarded, Pinned, Upstream, is_login};
+use crate::upstream::{ForwardError, ForwardRequest, Forwarded, InUse, Pinned, is_login};
 
 /// Forwards the requests of one route.
 #[derive(Debug)]
 pub struct Forward {
     /// Where they go.
-    pub upstream: Arc<dyn Upstream>,
+    pub upstream: Arc<InUse>,
     /// Which path the backend sees.
     pub path: ForwardPath,
     /// Proxies in front whose word about the client is believed.
@@ -79,7 +79,8 @@ impl Forward {
         route: &Route,
     ) -> Response {
         let Connection { client, patience, pinned, .. } = connection;
-        let under_way = UnderWay::new(self.tracker.token(), patience, self.meter.clone());
+        let under_way =
+            UnderWay::new(self.tracker.token(), Arc::clone(&self.upstream), patience, self.meter.clone());
         // Also `Proxy-Authorization`, which does not go further.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
@@ -102,7 +103,11 @@ impl Forward {
         match self.upstream.forwarder().ask(request).await {
             Ok(answer) => {
                 if let (Some(client), Some(backend)) = (upgrade, answer.upgrade.clone()) {
-                    self.tracker.spawn(tunnel::run(client, backend, self.meter.clone()));
+                    let (meter, upstream) = (self.meter.clone(), Arc::clone(&self.upstream));
+                    self.tracker.spawn(async move {
+                        tunnel::run(client, backend, meter).await;
+                        drop(upstream);
+                    });
                 }
                 respond(answer, under_way)
             }

@@ -28,7 +28,7 @@ use crate::transport::{Abort, websocket};
 #[derive(Debug)]
 pub struct Gateway {
     dialect: Arc<dyn Dialect>,
-    route: SessionRoute,
+    pub(super) route: SessionRoute,
     cors: Arc<CorsLayer>,
 }
 

@@ -67,6 +67,7 @@ impl<'r> NewSession<'r> {
             framing: Arc::clone(framing),
             max_payload,
             headers,
+            upstream: Some(Arc::clone(&route.upstream)),
             meter: route.meter.clone(),
             span: tracing::debug_span!("session", number, route = %route.id),
             tracker: route.tracker.clone(),

@@ -45,6 +45,7 @@ pub(super) async fn begin(
     let (response, upgrading) = ask.accept_as(headers, &spelling);
     let place = Place {
         route: route.id.clone(),
+        upstream: Arc::clone(&route.upstream),
         meter: route.meter.clone(),
         handle: Arc::new(RelayHandle { framing, drain: CancellationToken::new() }),
         reservation,

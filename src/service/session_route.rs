@@ -18,7 +18,7 @@ use super::{Client, Response};
 use crate::bridge::{Admission, Registry, Reservation};
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
-use crate::upstream::{OpenError, Upstream};
+use crate::upstream::{InUse, OpenError};
 
 /// A route, and what its sessions are made with.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub struct SessionRoute {
     /// What the configuration says of it.
     pub settings: Arc<Route>,
     /// Where its sessions lead.
-    pub upstream: Arc<dyn Upstream>,
+    pub upstream: Arc<InUse>,
     /// The largest message of the backend's, in payload bytes on the wire.
     pub message_max: usize,
     /// Proxies in front whose word about the client is believed.

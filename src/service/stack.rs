@@ -11,18 +11,13 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
 
-use super::demux::Demux;
-use super::forward::{Forward, is_client_file, refuse_connect};
-use super::gateway::Gateway;
-use super::refusals::{Reason, Refusals};
+use super::forward::{is_client_file, refuse_connect};
+use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, plain};
-use super::router::Router;
+use super::running::{Current, Handler, Served};
 use super::serving::Serving;
-use super::settings::Route;
 use super::target;
-use super::via::Via;
 use super::{Connection, Response};
-use crate::duplex::Patience;
 use crate::hop;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
@@ -30,67 +25,14 @@ use crate::transport::Abort;
 /// The service of one connection: router, then the route's CORS around what serves it.
 #[derive(Clone, Debug)]
 pub struct Stack {
-    shared: Arc<Shared>,
+    current: Current,
     connection: Connection,
-}
-
-/// What all connections share.
-#[derive(Debug)]
-pub struct Shared {
-    router: Router,
-    routes: Vec<Served>,
-    half_close_timeout: Duration,
-    via: Arc<Via>,
-    refusals: Refusals,
-}
-
-/// One route and what serves it.
-#[derive(Debug)]
-struct Served {
-    route: Arc<Route>,
-    handler: Handler,
-}
-
-/// What serves a route's requests.
-#[derive(Debug)]
-pub enum Handler {
-    /// A dialect whose packets pass through sessions.
-    Gateway {
-        /// Where they live.
-        gateway: Arc<Gateway>,
-        /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
-        files: Option<Arc<Forward>>,
-    },
-    /// Connections that carry other proxies' sessions.
-    Demux(Arc<Demux>),
-    /// Nothing but requests, each forwarded as it is.
-    Forward(Arc<Forward>),
-}
-
-impl Shared {
-    /// Routes and what serves them, in the order of the configuration; `half_close_timeout` is how long a forwarded request
-    /// is still answered whose client has ended its side.
-    pub fn new(routes: Vec<(Arc<Route>, Handler)>, half_close_timeout: Duration, via: Arc<Via>) -> Self {
-        let settings: Vec<Route> = routes.iter().map(|(route, _)| (**route).clone()).collect();
-        let routes = routes.into_iter().map(|(route, handler)| Served { route, handler });
-        let refusals = Refusals::without_route();
-        Self { router: Router::new(&settings), routes: routes.collect(), half_close_timeout, via, refusals }
-    }
-
-    /// How long a client waits for a forwarded response that has ended its side, or that sends more ahead of the response
-    /// than is read: where its request has no body, that is no part of it, and its end may lie behind it.
-    fn await_response(&self, patience: &Patience, grace: Duration) {
-        patience.set_half_close(self.half_close_timeout.max(grace));
-        if grace.is_zero() {
-            patience.set_unread(self.half_close_timeout.max(UNREAD_MIN));
-        }
-    }
 }
 
 impl Stack {
     /// The service for one client's connection.
-    pub fn new(shared: Arc<Shared>, connection: Connection) -> Self {
-        Self { shared, connection }
+    pub fn new(current: Current, connection: Connection) -> Self {
+        Self { current, connection }
     }
 }
 
@@ -120,16 +62,16 @@ impl Service<Request<Incoming>> for Stack {
             // hyper removes only the chunks: the body would be taken with the other coding in it.
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
         }
-        if self.shared.via.is_circle(&head.headers) {
-            self.shared.refusals.note(Reason::Circle);
+        let running = self.current.load();
+        if running.via.is_circle(&head.headers) {
+            running.refusals.note(Reason::Circle);
             return Serving::done(plain(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
         }
-        let Ok(found) = self.shared.router.find(&head) else {
+        let Ok(found) = running.find(&head) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
-        let served = found.and_then(|index| self.shared.routes.get(index));
-        let Some(Served { route, handler }) = served else {
-            self.shared.refusals.note(Reason::NoRoute);
+        let Some(Served { route, handler }) = found else {
+            running.refusals.note(Reason::NoRoute);
             return Serving::done(plain(StatusCode::NOT_FOUND, "no route for this path\n"));
         };
         let patience = &self.connection.patience;
@@ -139,7 +81,7 @@ impl Service<Request<Incoming>> for Stack {
         let heads = &self.connection.heads;
         let gateway = match handler {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
-                self.shared.await_response(patience, grace);
+                running.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.request()));
                 let served = Arc::clone(files).serve(head, body, self.connection.clone(), Arc::clone(route));
                 return Serving::other(served.map(Ok));
@@ -149,7 +91,7 @@ impl Service<Request<Incoming>> for Stack {
                 return Serving::done(Arc::clone(demux).serve(head, self.connection.client));
             }
             Handler::Forward(forward) => {
-                self.shared.await_response(patience, grace);
+                running.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.request()));
                 let served =
                     Arc::clone(forward).serve(head, body, self.connection.clone(), Arc::clone(route));
@@ -163,5 +105,3 @@ impl Service<Request<Incoming>> for Stack {
 /// A client of a session that ends its side is gone, as for the reference server; yet what it sent before is taken first,
 /// and a body may be read while its end is there already.
 const BODY_GRACE: Duration = Duration::from_millis(100);
-/// A client that sends the next requests ahead gets at least as long a response.
-const UNREAD_MIN: Duration = Duration::from_secs(1);

@@ -28,6 +28,7 @@ use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Transport};
 use crate::route_id::RouteId;
 use crate::sid::Sid;
+use crate::upstream::InUse;
 
 /// One relayed session.
 #[derive(Debug)]
@@ -58,6 +59,9 @@ pub struct Relay {
 pub struct Place {
     /// Its route, for the log.
     pub route: RouteId,
+    /// The upstream that it leads to, which does not retire before the session has left.
+    #[expect(dead_code, reason = "held for its drop")]
+    pub upstream: Arc<InUse>,
     /// Where its route counts.
     pub meter: Meter,
     /// What the index knows of it.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::duplex::Patience;
 use crate::meter::{Broken, Meter};
-use crate::upstream::{AnswerBody, AnswerError};
+use crate::upstream::{AnswerBody, AnswerError, InUse};
 
 /// A backend's answer as it streams to the client.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Streamed {
 pub struct UnderWay {
     /// The drain's.
     _token: TaskTrackerToken,
+    /// It does not retire before the answer is over.
+    _upstream: Arc<InUse>,
     /// With the client's connection.
     patience: Patience,
     meter: Meter,
@@ -32,8 +35,8 @@ pub struct UnderWay {
 
 impl UnderWay {
     /// A request that has just come.
-    pub fn new(token: TaskTrackerToken, patience: Patience, meter: Meter) -> Self {
-        Self { _token: token, patience, meter }
+    pub fn new(token: TaskTrackerToken, upstream: Arc<InUse>, patience: Patience, meter: Meter) -> Self {
+        Self { _token: token, _upstream: upstream, patience, meter }
     }
 
     fn broke(&self, reason: Broken) {

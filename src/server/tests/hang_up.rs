@@ -76,6 +76,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             framing: Arc::clone(&framing),
             max_payload: 1,
             headers: None,
+            upstream: None,
             meter: metrics.route("test", "test"),
             span: tracing::Span::none(),
             tracker,

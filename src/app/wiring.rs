@@ -1,0 +1,145 @@
+//! Makes of a configuration what serves its requests, with whatever the one before has that is the same.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::background::Background;
+use crate::bridge::Registry;
+use crate::config::Config;
+use crate::dialect::{self, engineio::EngineIo};
+use crate::meter::Metrics;
+use crate::service::{
+    Demux, Forward, ForwardPath, Gateway, Handler, Refusals, Route, Running, Served, SessionRoute, Via,
+};
+use crate::upstream::{self, InUse, Kind};
+
+/// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.
+#[derive(Clone, Default)]
+pub(super) struct Work {
+    pub(super) connections: TaskTracker,
+    pub(super) sessions: TaskTracker,
+    /// Requests that are forwarded, until their answers are over, and tunnels.
+    pub(super) forwards: TaskTracker,
+}
+
+/// What is the same for every configuration.
+pub(super) struct Wiring {
+    pub(super) registry: Registry,
+    pub(super) work: Work,
+    pub(super) helpers: Background,
+    /// Cancelled when no session may begin any more.
+    pub(super) draining: CancellationToken,
+    pub(super) metrics: Metrics,
+    pub(super) via: Arc<Via>,
+}
+
+impl Wiring {
+    /// What runs before there is any configuration.
+    pub(super) fn nothing(&self) -> Running {
+        Running::new(Vec::new(), Vec::new(), std::time::Duration::ZERO, Arc::clone(&self.via))
+    }
+
+    /// What runs by `config`. Upstreams and routes that are the same as `before` go on, with their connections and what is known
+    /// of them; an upstream that is not named any more retires when the last session and request have left it.
+    pub(super) fn next(&self, config: &Config, before: &Running) -> anyhow::Result<Running> {
+        let mut upstreams = Vec::new();
+        for (name, settings) in &config.upstreams {
+            let same = before.upstreams().iter().find(|one| one.name() == name && one.settings() == settings);
+            upstreams.push(match same {
+                Some(same) => Arc::clone(same),
+                None => InUse::start(name, settings, &self.helpers, self.metrics.dials(name))
+                    .with_context(|| format!("[upstreams.{name}]"))?,
+            });
+        }
+        let mut routes = Vec::new();
+        for route in &config.routes {
+            let upstream = upstreams
+                .iter()
+                .find(|upstream| upstream.name() == route.upstream)
+                .with_context(|| format!("no upstream {}", route.upstream))?;
+            let served = before.route(&route.id());
+            let same = served.filter(|served| {
+                *served.route == *route && served.handler.leads_to(upstream, &config.server.trusted_proxies)
+            });
+            if let Some(same) = same {
+                routes.push(same.clone());
+                continue;
+            }
+            let route = Arc::new(route.clone());
+            let handler = self.handler(config, &route, upstream, served)?;
+            routes.push(Served { route, handler });
+        }
+        Ok(Running::new(routes, upstreams, config.server.half_close_timeout, Arc::clone(&self.via)))
+    }
+
+    /// What serves one route; `before` is what served it by the configuration before.
+    fn handler(
+        &self,
+        config: &Config,
+        route: &Arc<Route>,
+        upstream: &Arc<InUse>,
+        before: Option<&Served>,
+    ) -> anyhow::Result<Handler> {
+        let settings = upstream.settings();
+        let trusted_proxies: Arc<[_]> = config.server.trusted_proxies.clone().into();
+        let meter = self.metrics.route(&route.path, &route.upstream);
+        let refusals = Arc::new(Refusals::of(&route.path));
+        let forward = |path| {
+            Arc::new(Forward {
+                upstream: Arc::clone(upstream),
+                path,
+                trusted_proxies: Arc::clone(&trusted_proxies),
+                via: Arc::clone(&self.via),
+                tracker: self.work.forwards.clone(),
+                meter: meter.clone(),
+                refusals: Arc::clone(&refusals),
+            })
+        };
+        if route.dialect == HTTP {
+            let is_plain = settings.kind == Kind::Http;
+            let path = if is_plain { ForwardPath::Url } else { ForwardPath::Client };
+            return Ok(Handler::Forward(forward(path)));
+        }
+        let sessions = SessionRoute {
+            id: route.id(),
+            settings: Arc::clone(route),
+            upstream: Arc::clone(upstream),
+            message_max: settings.max_message,
+            trusted_proxies: Arc::clone(&trusted_proxies),
+            via: Arc::clone(&self.via),
+            draining: self.draining.clone(),
+            registry: self.registry.clone(),
+            tracker: self.work.sessions.clone(),
+            meter: meter.clone(),
+            refusals: Arc::clone(&refusals),
+        };
+        if route.dialect == MUX {
+            let demux = match before.map(|served| &served.handler) {
+                Some(Handler::Demux(before)) => before.continued(sessions),
+                Some(Handler::Gateway { .. } | Handler::Forward(_)) | None => Demux::new(sessions),
+            };
+            return Ok(Handler::Demux(Arc::new(demux)));
+        }
+        let kind = dialect::find(route.dialect).with_context(|| format!("no dialect {}", route.dialect))?;
+        let backend = dialect::Backend {
+            protocol: upstream.protocol(),
+            versions: upstream.versions(),
+            socket_io: settings.speaks_socket_io() || upstream::is_socket_io(&route.path),
+        };
+        let has_files = kind.name == EngineIo::NAME && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
+        let files = has_files.then(|| forward(ForwardPath::Url));
+        let gateway = Gateway::new((kind.build)(&route.speech, backend), sessions);
+        Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
+    }
+}
+
+/// The dialect of routes that forward.
+const HTTP: &str = "http";
+/// The dialect of routes that other proxies bring their sessions on.
+const MUX: &str = "mux";
+
+#[cfg(test)]
+mod tests;

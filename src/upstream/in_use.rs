@@ -1,0 +1,62 @@
+//! An upstream for as long as anything uses it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio_util::sync::DropGuard;
+
+use crate::background::Background;
+use crate::meter::Dials;
+use crate::upstream::{BuildError, Settings, Upstream, build};
+
+/// An upstream, and what ends its background tasks when the last one who holds it lets go: the configuration that names it, its
+/// sessions, and the requests that are under way to it.
+pub struct InUse {
+    name: String,
+    settings: Settings,
+    upstream: Arc<dyn Upstream>,
+    _retire: DropGuard,
+}
+
+impl InUse {
+    /// Starts an upstream, whose tasks run in `background` until it retires or that stops.
+    ///
+    /// # Errors
+    /// The settings name something that cannot be dialled, or that this binary was built without.
+    pub fn start(
+        name: &str,
+        settings: &Settings,
+        background: &Background,
+        dials: Dials,
+    ) -> Result<Arc<Self>, BuildError> {
+        let stop = background.stop.child_token();
+        let upstream = build(settings, Background { stop: stop.clone(), ..background.clone() }, dials)?;
+        let (name, settings) = (name.to_owned(), settings.clone());
+        Ok(Arc::new(Self { name, settings, upstream, _retire: stop.drop_guard() }))
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it was made from.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl Deref for InUse {
+    type Target = dyn Upstream;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.upstream
+    }
+}
+
+impl fmt::Debug for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InUse").field(&self.name).finish()
+    }
+}

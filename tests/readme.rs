@@ -37,7 +37,7 @@ fn the_changelog_begins_with_what_comes_next() {
 fn table() -> String {
     let mut table = String::from("| key | default | what it decides |\n|---|---|---|\n");
     let mut section = None;
-    for key in KEYS {
+    for key in KEYS.iter() {
         if section != Some(key.section) {
             section = Some(key.section);
             writeln!(table, "| **`{}`** | | |", key.section.header()).unwrap();

@@ -1,5 +1,10 @@
 //! The one table of all keys: the reader finds unknown keys with it, a test holds the shipped file to it.
 
+use std::sync::LazyLock;
+
+use crate::dialect;
+use crate::dialect::table::DIALECTS;
+
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -103,9 +108,19 @@ const fn row(section: Section, name: &'static str, shown: Shown, doc: &'static s
     Key { section, name, shown, doc }
 }
 
-/// Every key, in the order of the shipped file.
+/// Every key, in the order of the shipped file: those of each dialect stand at the end of `[defaults]`.
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let own =
+        |key: &dialect::keys::Key| row(Section::Defaults, key.name, Shown::Default(key.default), key.doc);
+    let mut keys = COMMON.to_vec();
+    let end = keys.iter().rposition(|key| key.section == Section::Defaults).map_or(0, |last| last + 1);
+    keys.splice(end..end, DIALECTS.iter().flat_map(|kind| kind.keys).map(own));
+    keys
+});
+
+/// The keys that are no dialect's own.
 #[rustfmt::skip] // One line for each key.
-pub const KEYS: &[Key] = {
+const COMMON: &[Key] = {
     use Section::{
         Admin, Cors, Defaults, Log, Route, RouteMux, Server, Tls, Upstream, UpstreamMux, UpstreamTls,
     };
@@ -136,12 +151,9 @@ pub const KEYS: &[Key] = {
         row(Defaults, "close_timeout", Default("\"30s\""), "how long what is left of an ended session may take"),
         row(Defaults, "allow_upgrades", Default("true"), "whether polling clients are offered WebSocket"),
         row(Defaults, "relay", Default("true"), "whether a WebSocket is left to two ends that speak alike"),
-        row(Defaults, "versions", Default("[3, 4]"), "which clients of Engine.IO come in: 3 is Socket.IO 1 and 2"),
-        row(Defaults, "utf8", Default("\"plain\""), "\"1.x\" where version 3 is Socket.IO 1, which encodes twice"),
         row(Defaults, "allowed_origins", Default("[]"), "whose browsers may connect; empty: everybody's"),
         row(Defaults, "cors", Default("\"mirror\""), "CORS headers: the backend's own; \"off\": none; or a table, ours:"),
         row(Defaults, "compression", Default("true"), "whether polls' answers from 1024 bytes are compressed"),
-        row(Defaults, "cookie", Default("\"auto\""), "a cookie io with the id: on, off, or as Socket.IO 2 for its own"),
         row(Defaults, "request_headers", Example("{ X-Tenant = \"7\", X-Debug = \"\" }"), "what backends are told, too; \"\" removes"),
         row(Defaults, "response_headers", Example("{ Server = \"\" }"), "the same for what clients are told"),
         row(Defaults, "via", Default("true"), "whether backends see Via; some compress nothing then"),

@@ -25,6 +25,7 @@ mod routes;
 mod sessions;
 #[cfg(test)]
 mod shipped;
+mod speech;
 mod suggestion;
 mod syntax;
 mod table;

@@ -6,6 +6,7 @@ use super::fault::{Place, Problem, Sink};
 use super::keys::Section;
 use super::mux;
 use super::sessions::Defaults;
+use super::speech;
 use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
@@ -48,6 +49,9 @@ pub(super) fn read(
             response_headers,
             via,
         } = defaults.overridden_by(&table);
+        if let Some(dialect) = dialect {
+            speech::report_idle(&table, dialect);
+        }
         if let Some(path) = &path {
             let same =
                 seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));

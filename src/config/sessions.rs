@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use super::cors;
 use super::header_rules;
+use super::speech;
 use super::table::Table;
-use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
-use super::versions::versions;
+use super::values::{GB, HOUR, MS, duration, flag, origin, size};
 use crate::dialect;
-use crate::dialect::engineio::Cookie;
 use crate::service::{Cors, HeaderRules};
 use crate::session::Settings;
 
@@ -57,10 +56,7 @@ impl Defaults {
         table.set("close_timeout", &mut session.close_timeout, timeout());
         table.set("allow_upgrades", &mut session.allow_upgrades, flag);
         table.set("relay", &mut session.relay, flag);
-        let engine_io = &mut defaults.speech.engine_io;
-        engine_io.versions = versions(table).unwrap_or(engine_io.versions);
-        table.set("utf8", &mut engine_io.doubled, word(&[("plain", false), ("1.x", true)], &[]));
-        table.set("cookie", &mut engine_io.cookie, word(&COOKIES, &[]));
+        speech::read(table, &mut defaults.speech);
         if let Some(origins) = table.list("allowed_origins", origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
         }
@@ -73,7 +69,6 @@ impl Defaults {
     }
 }
 
-const COOKIES: [(&str, Cookie); 3] = [("auto", Cookie::Auto), ("on", Cookie::On), ("off", Cookie::Off)];
 /// A poll that waits longer for echoes is slower than the poll that would follow it.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 /// An upgrade's probe must fit.

@@ -103,7 +103,7 @@ fn the_shipped_file_says_what_the_tables_inside_tables_may_hold() {
 
 #[test]
 fn a_default_in_the_file_is_the_default_in_the_code() {
-    for key in KEYS {
+    for key in KEYS.iter() {
         if let Shown::Default(value) = key.shown {
             let bare = parse(&bare_with(key.section, ""));
             assert_eq!(

@@ -2,6 +2,7 @@
 
 mod cors;
 mod slips;
+mod speech;
 mod units;
 
 use std::ffi::OsString;

@@ -1,34 +1,40 @@
-//! `versions`: revisions of Engine.IO, by their numbers.
+//! Lists of versions, by their numbers.
 
 use super::table::Table;
 use super::tree::{Node, Value};
 use super::values::Wrong;
-use crate::revision::{Revision, Versions};
+use crate::revision::Versions;
 
-/// The versions in the table, at least one; `None` where it says nothing, or nothing sound.
+/// The versions of Engine.IO in the table, at least one; `None` where it says nothing, or nothing sound.
 pub(super) fn versions(table: &Table<'_>) -> Option<Versions> {
-    let numbers = table.list("versions", version)?;
-    let has = |revision| numbers.iter().any(|(_, number)| *number == revision);
-    let versions = Versions { v3: has(Revision::V3), v4: has(Revision::V4) };
-    if versions.v3 || versions.v4 {
-        return Some(versions);
+    let numbers = numbers(table, "versions", &[3, 4])?;
+    Some(Versions { v3: numbers.contains(&3), v4: numbers.contains(&4) })
+}
+
+/// Some of the known numbers, at least one; `None` where the table says nothing, or nothing sound.
+pub(super) fn numbers(table: &Table<'_>, key: &str, known: &'static [u8]) -> Option<Vec<u8>> {
+    let numbers: Vec<u8> =
+        table.list(key, |node| number(node, known))?.into_iter().map(|(_, number)| number).collect();
+    if !numbers.is_empty() {
+        return Some(numbers);
     }
     // A list of faulty numbers has had its faults.
-    if table.get("versions").and_then(Node::items).is_none_or(<[_]>::is_empty) {
-        table.report("versions", "an empty list".to_owned(), "3, 4 or both");
+    if table.get(key).and_then(Node::items).is_none_or(<[_]>::is_empty) {
+        let all = known.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+        let all_of = if known.len() == 2 { "both" } else { "several" };
+        table.report(key, "an empty list".to_owned(), &format!("{all} or {all_of}"));
     }
     None
 }
 
-fn version(node: &Node) -> Result<Revision, Wrong> {
+fn number(node: &Node, known: &[u8]) -> Result<u8, Wrong> {
+    let wrong = || Wrong::expected(known.iter().map(u8::to_string).collect::<Vec<_>>().join(" or "));
     match node.value {
-        Value::Integer(3) => Ok(Revision::V3),
-        Value::Integer(4) => Ok(Revision::V4),
-        Value::Text(_)
-        | Value::Integer(_)
-        | Value::Flag(_)
-        | Value::Useless(_)
-        | Value::List(_)
-        | Value::Table(_) => Err(Wrong::expected("3 or 4")),
+        Value::Integer(number) => {
+            known.iter().copied().find(|known| i128::from(*known) == number).ok_or_else(wrong)
+        }
+        Value::Text(_) | Value::Flag(_) | Value::Useless(_) | Value::List(_) | Value::Table(_) => {
+            Err(wrong())
+        }
     }
 }

@@ -7,6 +7,8 @@
 
 pub mod engineio;
 mod framing;
+pub mod keys;
+mod settings;
 pub mod sockjs;
 pub mod table;
 pub mod websocket;
@@ -19,7 +21,8 @@ use http::HeaderValue;
 use http::request::Parts;
 
 pub use self::framing::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
-pub use self::table::{Settings, find, told_by};
+pub use self::settings::Settings;
+pub use self::table::{find, told_by};
 use crate::packet::Transport;
 use crate::reply::Reply;
 use crate::revision::{Protocol, Revision, Versions};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::engineio::{self, EngineIo};
-use super::sockjs::{self, SockJs};
+use super::keys::Key;
+use super::settings::Settings;
+use super::sockjs::SockJs;
 use super::websocket::WebSocket;
 use super::{Backend, Dialect};
 use crate::revision::Revision;
@@ -13,6 +15,8 @@ use crate::revision::Revision;
 pub struct Kind {
     /// The name in the configuration.
     pub name: &'static str,
+    /// The keys of the configuration that are its own.
+    pub keys: &'static [Key],
     /// Makes it for one route.
     pub build: fn(&Settings, Backend) -> Arc<dyn Dialect>,
 }
@@ -21,21 +25,17 @@ pub struct Kind {
 pub static DIALECTS: &[Kind] = &[
     Kind {
         name: EngineIo::NAME,
+        keys: engineio::KEYS,
         build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
     },
     // The configuration does not offer it yet.
-    Kind { name: SockJs::NAME, build: |settings, _| Arc::new(SockJs::new(settings.sockjs.clone())) },
-    Kind { name: WebSocket::NAME, build: |_, backend| Arc::new(WebSocket::new(backend)) },
+    Kind {
+        name: SockJs::NAME,
+        keys: &[],
+        build: |settings, _| Arc::new(SockJs::new(settings.sockjs.clone())),
+    },
+    Kind { name: WebSocket::NAME, keys: &[], build: |_, backend| Arc::new(WebSocket::new(backend)) },
 ];
-
-/// What a route says of its dialect: the settings of each, of which it has one.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Settings {
-    /// Engine.IO's.
-    pub engine_io: engineio::Settings,
-    /// SockJS's.
-    pub sockjs: sockjs::Settings,
-}
 
 /// The dialect and the revision of a client that another proxy tells of: whatever it names, it is one that backends know.
 pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {

@@ -3,6 +3,7 @@
 mod body;
 mod framing;
 mod head;
+mod keys;
 mod query;
 mod reply;
 mod settings;
@@ -11,6 +12,7 @@ mod speech;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::keys::KEYS;
 pub use self::settings::{Cookie, Settings};
 use self::speech::EngineIoFraming;
 use super::{Act, Answered, Ask, Backend, Beginning, Dialect, Identity, Place, Request, SessionCookie, Want};

@@ -1,0 +1,36 @@
+//! The keys of the configuration that are Engine.IO's own.
+
+use super::settings::Cookie;
+use crate::dialect::keys::{Key, Value};
+use crate::revision::Versions;
+
+/// Every key, in the order of the shipped file.
+pub(in crate::dialect) const KEYS: &[Key] = &[
+    Key {
+        name: "versions",
+        default: "[3, 4]",
+        doc: "which clients of Engine.IO come in: 3 is Socket.IO 1 and 2",
+        value: Value::Numbers(&[3, 4], |settings, numbers| {
+            settings.engine_io.versions = Versions { v3: numbers.contains(&3), v4: numbers.contains(&4) };
+        }),
+    },
+    Key {
+        name: "utf8",
+        default: "\"plain\"",
+        doc: "\"1.x\" where version 3 is Socket.IO 1, which encodes twice",
+        value: Value::Word(&[
+            ("plain", |settings| settings.engine_io.doubled = false),
+            ("1.x", |settings| settings.engine_io.doubled = true),
+        ]),
+    },
+    Key {
+        name: "cookie",
+        default: "\"auto\"",
+        doc: "a cookie io with the id: on, off, or as Socket.IO 2 for its own",
+        value: Value::Word(&[
+            ("auto", |settings| settings.engine_io.cookie = Cookie::Auto),
+            ("on", |settings| settings.engine_io.cookie = Cookie::On),
+            ("off", |settings| settings.engine_io.cookie = Cookie::Off),
+        ]),
+    },
+];

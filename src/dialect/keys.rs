@@ -1,0 +1,28 @@
+//! The keys of the configuration that are a dialect's own, as rows: the configuration reads them, and knows no dialect's.
+
+use super::settings::Settings;
+
+/// A key that only one dialect knows; `[defaults]` and its routes may hold it.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What holds without it, as TOML.
+    pub default: &'static str,
+    /// What it decides, in one line, as the shipped file says it.
+    pub doc: &'static str,
+    /// What its value may be, and where that goes.
+    pub value: Value,
+}
+
+/// What a key's value may be, and where that goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Value {
+    /// One of these words.
+    Word(&'static [(&'static str, Set)]),
+    /// Some of these numbers, at least one.
+    Numbers(&'static [u8], fn(&mut Settings, &[u8])),
+}
+
+/// Puts one value of a key into the settings.
+pub type Set = fn(&mut Settings);

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use criterion::Criterion;
 use polliwog::codec::engineio::{Payload, encoded_len};
 use polliwog::packet::{Heartbeat, Message, Packet, Text};
-use polliwog::session::{Event, HangUp, Packets, Pinger, Policy, PushOutcome, Session, Settings, Transport};
+use polliwog::session::{
+    Acks, Event, HangUp, Packets, Pinger, Policy, PushOutcome, Second, Session, Settings, Transport,
+};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -105,11 +107,14 @@ fn poll(session: &mut Session, now: Instant) -> Vec<Packet> {
 fn begun(transport: Transport, now: Instant) -> Session {
     let policy = Policy {
         hang_up: HangUp::Ends,
+        second: Second::Ends,
+        acks: Acks::OnWrite,
         pinger: Pinger::Server,
         crossing: Duration::from_millis(1),
         companion: None,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
+        replaced: &[],
         encoded_len,
     };
     let open = Packet::Open(Text::from_static("{}"));

@@ -82,12 +82,14 @@ impl<T> Window<T> {
         self.next -= 1;
     }
 
-    /// What was handed out has arrived up to this number. Returns what is forgotten.
+    /// All has arrived up to this number. Returns what is forgotten.
     pub(crate) fn forget_through(&mut self, number: u64) -> impl Iterator<Item = T> {
-        let end = number.min(self.handed_out()).saturating_add(1).max(self.first);
-        let count = usize::try_from(end - self.first).unwrap_or(0);
-        self.first = end;
-        self.kept.drain(..count)
+        let last = self.forgotten() + self.kept.len() as u64;
+        let count = number.min(last).saturating_sub(self.forgotten());
+        self.first += count;
+        // It may have been handed out before the last rewind.
+        self.next = self.next.max(self.first);
+        self.kept.drain(..usize::try_from(count).unwrap_or(0))
     }
 
     /// Hands out again what is kept behind this number.
@@ -132,11 +134,13 @@ mod tests {
         assert_eq!((window.len(), window.waiting().count()), (3, 1));
         assert_eq!(window.forget_through(1).collect::<Vec<_>>(), [1]);
         assert_eq!((window.forgotten(), window.handed_out()), (1, 2));
-        // What was never handed out can't have arrived.
-        assert_eq!(window.forget_through(9).collect::<Vec<_>>(), [2]);
         assert_eq!(window.forget_through(1).count(), 0);
+        window.rewind(1);
+        assert_eq!(window.forget_through(2).collect::<Vec<_>>(), [2]);
         assert_eq!(window.hand_out(), Some((3, &3)));
         assert_eq!(window.hand_out(), None);
+        assert_eq!(window.forget_through(9).collect::<Vec<_>>(), [3]);
+        assert_eq!((window.forgotten(), window.handed_out()), (3, 3));
     }
 
     #[test]

@@ -15,6 +15,12 @@ impl Driver {
     pub(super) fn handle_event(&mut self, event: Event, now: Instant) {
         match event {
             Event::Answer(batch) => self.answer(batch, now),
+            Event::Part(packets) => {
+                let batch = Batch { packets, since: self.session.oldest_answered() };
+                if let Err(batch) = self.polls.part(batch) {
+                    self.session.handle_lost(batch.packets, now);
+                }
+            }
             Event::PushDone(outcome) => self.settle_push(outcome),
             Event::Probe(packet) => {
                 if let Some(probe) = &mut self.probe {

@@ -16,6 +16,8 @@ mod polls;
 mod push;
 mod registry;
 mod socket;
+#[cfg_attr(not(test), expect(dead_code, reason = "no dialect has streams yet"))]
+mod stream;
 #[cfg(test)]
 mod tests;
 

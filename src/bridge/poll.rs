@@ -30,7 +30,7 @@ impl Bridge {
             driver.drive_inline();
             parked
         });
-        parked.map(|ticket| ParkedPoll { bridge: Arc::clone(self), ticket, answered: false })
+        parked.map(|ticket| ParkedPoll::new(Arc::clone(self), ticket))
     }
 }
 
@@ -43,6 +43,10 @@ pub struct ParkedPoll {
 }
 
 impl ParkedPoll {
+    pub(super) fn new(bridge: Arc<Bridge>, ticket: Ticket) -> Self {
+        Self { bridge, ticket, answered: false }
+    }
+
     /// The session that it waits for.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
@@ -73,7 +77,7 @@ impl Drop for ParkedPoll {
                     self.bridge.info().meter.poll_released();
                     driver.session.handle_poll_gone(clock_now());
                 }
-                Left::Nothing => {}
+                Left::Streaming(_) | Left::Nothing => {}
             }
             driver.drive_inline();
         });

@@ -1,11 +1,12 @@
-//! What became of a session's polls: one may wait, and the answers of those before it are on their way.
+//! What became of a session's receivers: one may wait, and the answers of those before it are on their way.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use crate::packet::Packet;
 
-/// The polls that wait or are being answered, oldest first. Hardly ever more than one, so it keeps room for one.
+/// The receivers that wait or are being answered, oldest first. Hardly ever more than one, so it keeps room for one.
 #[derive(Default)]
 pub(super) struct Polls {
     slots: Vec<Slot>,
@@ -38,6 +39,17 @@ enum Stage {
     Answered(Batch),
     /// Its answer is being written.
     Kept(Batch),
+    /// Takes one batch after another. Boxed, as most sessions have no stream.
+    Streaming(Box<Streaming>),
+}
+
+/// A stream.
+pub(super) struct Streaming {
+    /// What it was given and has not looked at.
+    pub(super) parts: VecDeque<Batch>,
+    /// Whether more may come.
+    pub(super) is_open: bool,
+    waker: Option<Waker>,
 }
 
 /// What a poll leaves behind that goes away.
@@ -46,42 +58,97 @@ pub(super) enum Left {
     Parked,
     /// It was answered.
     Answered(Batch),
+    /// It was a stream.
+    Streaming(Box<Streaming>),
     /// The session has let it go.
     Nothing,
 }
 
 impl Polls {
-    /// Parks a poll; the one before it is answered.
+    /// Parks a poll. One before it that still waits is about to hear that it was replaced.
     pub(super) fn park(&mut self) -> Ticket {
-        debug_assert!(self.parked().is_none(), "two polls are parked");
+        self.enter(Stage::Parked(None))
+    }
+
+    /// Parks a stream.
+    pub(super) fn park_stream(&mut self) -> Ticket {
+        let streaming = Streaming { parts: VecDeque::new(), is_open: true, waker: None };
+        self.enter(Stage::Streaming(Box::new(streaming)))
+    }
+
+    fn enter(&mut self, stage: Stage) -> Ticket {
         let ticket = Ticket(self.next);
         self.next = self.next.wrapping_add(1);
         if self.slots.is_empty() {
             self.slots.reserve_exact(1);
         }
-        self.slots.push(Slot { ticket, stage: Stage::Parked(None) });
+        self.slots.push(Slot { ticket, stage });
         ticket
     }
 
-    /// Answers the parked poll.
+    /// Answers the oldest poll that waits, or ends the stream.
     ///
     /// # Errors
     /// There is none.
     pub(super) fn answer(&mut self, batch: Batch) -> Result<(), Batch> {
         let Some(slot) = self.parked() else { return Err(batch) };
-        if let Stage::Parked(waker) = std::mem::replace(&mut self.slots[slot].stage, Stage::Answered(batch)) {
-            self.wake_later(waker);
-        }
+        let stage = &mut self.slots[slot].stage;
+        let waker = if let Stage::Streaming(streaming) = stage {
+            streaming.is_open = false;
+            streaming.parts.push_back(batch);
+            streaming.waker.take()
+        } else if let Stage::Parked(waker) = std::mem::replace(stage, Stage::Answered(batch)) {
+            waker
+        } else {
+            None
+        };
+        self.wake_later(waker);
         Ok(())
     }
 
-    /// Lets the parked poll go without an answer. Returns whether there was one.
+    /// Gives the stream a part.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn part(&mut self, batch: Batch) -> Result<(), Batch> {
+        let Some(slot) = self.parked() else { return Err(batch) };
+        let Stage::Streaming(streaming) = &mut self.slots[slot].stage else { return Err(batch) };
+        streaming.parts.push_back(batch);
+        let waker = streaming.waker.take();
+        self.wake_later(waker);
+        Ok(())
+    }
+
+    /// Lets the one that waits go without an answer. Returns whether there was one.
     pub(super) fn release(&mut self) -> bool {
         let Some(slot) = self.parked() else { return false };
-        if let Stage::Parked(waker) = self.slots.swap_remove(slot).stage {
-            self.wake_later(waker);
-        }
+        let waker = if let Stage::Streaming(streaming) = &mut self.slots[slot].stage {
+            streaming.is_open = false;
+            streaming.waker.take()
+        } else if let Stage::Parked(waker) = self.slots.remove(slot).stage {
+            waker
+        } else {
+            None
+        };
+        self.wake_later(waker);
         true
+    }
+
+    /// Asks for a stream's next part, which gets a ticket of its own; nothing when there will be no more.
+    pub(super) fn poll_part(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Option<(Ticket, Batch)>> {
+        let Some(slot) = self.find(ticket) else { return Poll::Ready(None) };
+        let Stage::Streaming(streaming) = &mut self.slots[slot].stage else { return Poll::Ready(None) };
+        if let Some(batch) = streaming.parts.pop_front() {
+            let part = Ticket(self.next);
+            self.next = self.next.wrapping_add(1);
+            return Poll::Ready(Some((part, batch)));
+        }
+        if !streaming.is_open {
+            self.slots.remove(slot);
+            return Poll::Ready(None);
+        }
+        streaming.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Asks for a poll's answer; nothing comes of one that was let go.
@@ -96,16 +163,17 @@ impl Polls {
         }
         match self.leave(ticket) {
             Left::Answered(batch) => Poll::Ready(Some(batch)),
-            Left::Parked | Left::Nothing => Poll::Ready(None),
+            Left::Parked | Left::Streaming(_) | Left::Nothing => Poll::Ready(None),
         }
     }
 
     /// A poll goes away, or takes its answer.
     pub(super) fn leave(&mut self, ticket: Ticket) -> Left {
         let Some(slot) = self.find(ticket) else { return Left::Nothing };
-        match self.slots.swap_remove(slot).stage {
+        match self.slots.remove(slot).stage {
             Stage::Parked(_) => Left::Parked,
             Stage::Answered(batch) | Stage::Kept(batch) => Left::Answered(batch),
+            Stage::Streaming(streaming) => Left::Streaming(streaming),
         }
     }
 
@@ -118,7 +186,7 @@ impl Polls {
     pub(super) fn take_kept(&mut self, ticket: Ticket) -> Option<Batch> {
         match self.leave(ticket) {
             Left::Answered(batch) => Some(batch),
-            Left::Parked | Left::Nothing => None,
+            Left::Parked | Left::Streaming(_) | Left::Nothing => None,
         }
     }
 
@@ -128,13 +196,19 @@ impl Polls {
     }
 
     fn wake_later(&mut self, waker: Option<Waker>) {
-        if let Some(before) = std::mem::replace(&mut self.woken, waker) {
+        if waker.is_some()
+            && let Some(before) = std::mem::replace(&mut self.woken, waker)
+        {
             before.wake();
         }
     }
 
     fn parked(&self) -> Option<usize> {
-        self.slots.iter().position(|slot| matches!(slot.stage, Stage::Parked(_)))
+        self.slots.iter().position(|slot| match &slot.stage {
+            Stage::Parked(_) => true,
+            Stage::Streaming(streaming) => streaming.is_open,
+            Stage::Answered(_) | Stage::Kept(_) => false,
+        })
     }
 
     fn find(&self, ticket: Ticket) -> Option<usize> {

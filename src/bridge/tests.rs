@@ -9,6 +9,7 @@ mod dice;
 mod ends;
 mod index;
 mod random;
+mod streams;
 mod wakes;
 mod wire;
 
@@ -25,7 +26,9 @@ use crate::end::End;
 use crate::meter::Metrics;
 use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
 use crate::route_id::RouteId;
-use crate::session::{HangUp, Pinger, Policy, PollRefused, PushOutcome, Session, Settings, Transport};
+use crate::session::{
+    Acks, HangUp, Pinger, Policy, PollRefused, PushOutcome, Second, Session, Settings, Transport,
+};
 use crate::sid::Sid;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
@@ -44,7 +47,7 @@ struct Stage {
     tracker: TaskTracker,
     metrics: Metrics,
     settings: Arc<Settings>,
-    hang_up: HangUp,
+    policy: Policy,
     sessions: u8,
 }
 
@@ -54,12 +57,16 @@ impl Stage {
     }
 
     fn with(hang_up: HangUp, settings: Settings) -> Self {
+        Self::of(policy(hang_up), settings)
+    }
+
+    fn of(policy: Policy, settings: Settings) -> Self {
         Self {
             registry: Registry::new(1),
             tracker: TaskTracker::new(),
             metrics: Metrics::new(),
             settings: Arc::new(settings),
-            hang_up,
+            policy,
             sessions: 0,
         }
     }
@@ -76,22 +83,15 @@ impl Stage {
 
     fn begin(&mut self, transport: Transport, front: Front) -> (Arc<Bridge>, LinkWire) {
         self.sessions += 1;
-        let policy = Policy {
-            hang_up: self.hang_up,
-            pinger: Pinger::Server,
-            crossing: Duration::from_millis(1),
-            companion: None,
-            goodbye_waiting: &[Packet::Close],
-            goodbye_late: &[Packet::Noop, Packet::Close],
-            encoded_len: engineio::encoded_len,
-        };
         let pace = Heartbeat {
             interval: self.settings.ping_interval.unwrap_or(25 * SECOND),
             timeout: self.settings.ping_timeout.unwrap_or(20 * SECOND),
         };
         let now = Instant::now().into_std();
+        // A client that counts its messages is told of the session by other means.
+        let open = (self.policy.acks == Acks::OnWrite).then(open);
         let settings = Arc::clone(&self.settings);
-        let session = Session::new(policy, settings, transport, pace, 10 * SECOND, Some(open()), now);
+        let session = Session::new(self.policy, settings, transport, pace, 10 * SECOND, open, now);
         let reservation =
             self.registry.reserve(&route(), Sid::from_random([self.sessions; 15])).expect("it is free");
         let info = BridgeInfo {
@@ -135,6 +135,22 @@ impl Stage {
                 assert!(line.ends_with(" 0"), "{line}");
             }
         }
+    }
+}
+
+/// As the dialect `engine.io` has it.
+fn policy(hang_up: HangUp) -> Policy {
+    Policy {
+        hang_up,
+        second: Second::Ends,
+        acks: Acks::OnWrite,
+        pinger: Pinger::Server,
+        crossing: MS,
+        companion: None,
+        goodbye_waiting: &[Packet::Close],
+        goodbye_late: &[Packet::Noop, Packet::Close],
+        replaced: &[],
+        encoded_len: engineio::encoded_len,
     }
 }
 

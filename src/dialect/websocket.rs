@@ -19,7 +19,7 @@ use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
 use crate::revision::Protocol;
-use crate::session::{HangUp, Pinger, Policy};
+use crate::session::{Acks, HangUp, Pinger, Policy, Second};
 
 /// The dialect `websocket` of one route.
 #[derive(Debug)]
@@ -78,11 +78,14 @@ impl Dialect for WebSocket {
 /// How such a session is treated.
 pub const POLICY: Policy = Policy {
     hang_up: HangUp::Ends,
+    second: Second::Ends,
+    acks: Acks::OnWrite,
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
     companion: None,
     goodbye_waiting: &[],
     goodbye_late: &[],
+    replaced: &[],
     encoded_len: Packet::len,
 };
 

@@ -267,7 +267,8 @@ impl World for Outside {
 
 fn refuse(framing: &dyn Framing, refused: PollRefused) -> Response {
     let refusal = match refused {
-        PollRefused::Overlap => Refusal::Overlap,
+        // The dialect says what a second one hears: its policy has judged it.
+        PollRefused::Overlap | PollRefused::Occupied => Refusal::Overlap,
         PollRefused::WrongTransport => Refusal::WrongTransport,
         PollRefused::Over => Refusal::Over,
     };

@@ -74,7 +74,7 @@ impl Session {
             Phase::Closing { end, deadline, .. } if until < *deadline => {
                 // It answers for what is left then.
                 *deadline = until;
-                *end = if self.outbox.is_empty() { *end } else { End::Drained };
+                *end = if self.outbox.has_waiting() { End::Drained } else { *end };
             }
             Phase::Closing { .. } | Phase::Draining { .. } | Phase::Departed { .. } | Phase::Over => {}
         }
@@ -182,10 +182,15 @@ impl Session {
             // A heartbeat has one direction.
             Packet::Ping(_) if self.policy.pinger == Pinger::Server => self.end(End::ParseError, now),
             Packet::Pong(_) if self.policy.pinger == Pinger::Client => self.end(End::ParseError, now),
-            Packet::Ping(_) => self.answer_beat(now),
+            Packet::Ping(_) if self.policy.pinger == Pinger::Client => self.answer_beat(now),
             // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
             Packet::Close if transport == Transport::Polling => self.handle_goodbye(now),
-            Packet::Close | Packet::Open(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {}
+            Packet::Close
+            | Packet::Open(_)
+            | Packet::Ping(_)
+            | Packet::Pong(_)
+            | Packet::Upgrade
+            | Packet::Noop => {}
         }
         None
     }
@@ -210,7 +215,7 @@ impl Session {
 
     /// Answers a client's ping, whose text is echoed for a probe only. One that fetches no answers gets no more of them.
     fn answer_beat(&mut self, now: Instant) {
-        if self.outbox.cost() < self.settings.outbox_max {
+        if !self.is_full() {
             self.outbox.push(Packet::Pong(Text::default()));
             self.note_pressure(now);
         }

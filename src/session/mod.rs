@@ -25,6 +25,7 @@ pub use crate::end::End;
 pub use crate::packet::Transport;
 pub use inbox::Packets;
 pub use moving::ProbeRefused;
-pub use policy::{Companion, HangUp, Pinger, Policy};
+pub use outbox::CursorRefused;
+pub use policy::{Acks, Attendance, Companion, HangUp, Pinger, Policy, Second};
 pub use settings::Settings;
 pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::policy::Acks;
 use crate::packet::Packet;
 use crate::window::Window;
 
@@ -12,13 +13,9 @@ use crate::window::Window;
 pub(crate) struct Outbox {
     packets: Window<Waiting>,
     cost: usize,
-}
-
-impl Default for Outbox {
-    fn default() -> Self {
-        // Mostly one at a time: the first push would make room for four.
-        Self { packets: Window::with_capacity(1), cost: 0 }
-    }
+    acks: Acks,
+    /// The number of the last that ever was handed out.
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -29,6 +26,11 @@ struct Waiting {
 }
 
 impl Outbox {
+    pub(crate) fn new(acks: Acks) -> Self {
+        // Mostly one at a time: the first push would make room for four.
+        Self { packets: Window::with_capacity(1), cost: 0, acks, sent: 0 }
+    }
+
     /// Takes a packet of ours.
     pub(crate) fn push(&mut self, packet: Packet) {
         self.put(Waiting { packet, since: None });
@@ -77,9 +79,15 @@ impl Outbox {
             encoded += encoded_len(packet) + 1;
             encoded <= encoded_max + 1
         });
-        let count = fitting.count().max(1).min(self.packets.len());
-        let taken = std::iter::from_fn(|| self.packets.take()).take(count);
+        let count = fitting.count().max(1);
         let mut batch = Vec::with_capacity(count);
+        if self.acks == Acks::OnCursor {
+            // Kept until the client says that it has them.
+            batch.extend((0..count).filter_map(|_| Some(self.packets.hand_out()?.1.packet.clone())));
+            self.sent = self.sent.max(self.packets.handed_out());
+            return batch;
+        }
+        let taken = std::iter::from_fn(|| self.packets.take()).take(count);
         batch.extend(taken.map(|waiting| waiting.packet));
         self.cost -= batch.iter().map(cost).sum::<usize>();
         self.packets.shrink(ROOM_KEPT);
@@ -103,6 +111,39 @@ impl Outbox {
         greeting
     }
 
+    /// The client has come so far: what is behind that is handed out again, and what is not is forgotten.
+    ///
+    /// # Errors
+    /// It can't have.
+    pub(crate) fn acknowledge(&mut self, through: u64) -> Result<(), CursorRefused> {
+        let acknowledged = self.packets.forgotten();
+        if through < acknowledged || through > self.sent {
+            return Err(CursorRefused { acknowledged, sent: self.sent });
+        }
+        let forgotten: usize =
+            self.packets.forget_through(through).map(|waiting| cost(&waiting.packet)).sum();
+        self.cost -= forgotten;
+        self.packets.rewind(through);
+        self.packets.shrink(ROOM_KEPT);
+        Ok(())
+    }
+
+    /// The client does not say how far it has come: all that is kept is handed out again.
+    pub(crate) fn rewind(&mut self) {
+        self.packets.rewind(self.packets.forgotten());
+    }
+
+    /// The number of the last that was handed out.
+    pub(crate) const fn handed_out(&self) -> u64 {
+        self.packets.handed_out()
+    }
+
+    /// Returns whether there is anything for the client that it was not given.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.packets.has_waiting()
+    }
+
+    /// Returns whether the client has all there is.
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.len() == 0
     }
@@ -126,6 +167,15 @@ impl Outbox {
     }
 }
 
+/// A client says that it has come where it can't have: behind what it has acknowledged, or ahead of what it was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CursorRefused {
+    /// The number of the last message that it has acknowledged.
+    pub acknowledged: u64,
+    /// The number of the last that it was sent.
+    pub sent: u64,
+}
+
 fn cost(packet: &Packet) -> usize {
     packet.len() + PACKET_COST
 }
@@ -143,7 +193,7 @@ mod tests {
     use crate::packet::Message;
 
     fn outbox(lens: &[usize]) -> Outbox {
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(Acks::OnWrite);
         for len in lens {
             outbox.push(Packet::Message(Message::text("x".repeat(*len))));
         }

@@ -9,6 +9,10 @@ use crate::packet::Packet;
 pub struct Policy {
     /// What a poll means whose client is gone before its answer was written.
     pub hang_up: HangUp,
+    /// What a second receiver means while one is there.
+    pub second: Second,
+    /// When a message is known to have arrived.
+    pub acks: Acks,
     /// Who asks whether the other lives.
     pub pinger: Pinger,
     /// How long a client's goodbye waits, a few times, for the poll that it sent before it: two requests on two connections may
@@ -20,6 +24,8 @@ pub struct Policy {
     pub goodbye_waiting: &'static [Packet],
     /// What ends a poll that comes after the session's end.
     pub goodbye_late: &'static [Packet],
+    /// What ends a receiver that a newer one replaces.
+    pub replaced: &'static [Packet],
     /// A packet's length on the wire, in bytes, for cutting batches.
     pub encoded_len: fn(&Packet) -> usize,
 }
@@ -42,6 +48,26 @@ pub enum HangUp {
     Returns,
 }
 
+/// What a second receiver means while one is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Second {
+    /// The session is over (Engine.IO's reference server: "overlap from client").
+    Ends,
+    /// The second is refused, and the first is not disturbed.
+    Refused,
+    /// The first is ended, and the second takes its place.
+    Replaces,
+}
+
+/// When a message is known to have arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Acks {
+    /// When the client's connection has taken it.
+    OnWrite,
+    /// When the client says so: until then it is kept, counts against `outbox_max`, and can be handed out again.
+    OnCursor,
+}
+
 /// Who asks whether the other lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pinger {
@@ -49,4 +75,17 @@ pub enum Pinger {
     Server,
     /// The client pings, its next ping is due in time (protocol 3).
     Client,
+    /// Neither: the client lives as long as it has a receiver, or comes back with one in time.
+    Nobody(Attendance),
+}
+
+/// How a client lives that nobody pings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attendance {
+    /// How often a receiver is given a ping that nobody answers, so that neither the client nor a proxy gives it up.
+    pub beat: Duration,
+    /// How long the client may have no receiver.
+    pub absence: Duration,
+    /// Whether what it says shows that it lives, too.
+    pub is_heard: bool,
 }

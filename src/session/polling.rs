@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use super::End;
 use super::Transport;
 use super::inbox::Packets;
-use super::policy::HangUp;
+use super::outbox::CursorRefused;
+use super::policy::{Acks, HangUp, Second};
 use super::state::{Event, Phase, PollRefused, PollSlot, PushOutcome, PushRefused, PushSlot, Session};
-use crate::packet::Packet;
+use crate::packet::{Packet, Text};
 
 impl Session {
     /// A poll came in.
@@ -15,17 +16,55 @@ impl Session {
     /// # Errors
     /// It is not parked; after an overlap the session is over.
     pub fn handle_poll(&mut self, now: Instant) -> Result<(), PollRefused> {
-        self.admit(now)?;
-        if self.is_parked() {
-            self.end(End::Overlap, now);
-            return Err(PollRefused::Overlap);
-        }
+        self.admit_receiver(now)?;
         // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
         let echoes = self.last_push.map(|pushed| pushed + self.settings.linger);
         let held_until = self.greets_by.take().or(echoes).filter(|until| now < *until);
         self.poll = PollSlot::Parked { held_until };
         self.leave(now);
         self.release_held(now);
+        Ok(())
+    }
+
+    /// A stream came in, which takes batches until it has had `budget` bytes of them.
+    ///
+    /// # Errors
+    /// As for a poll.
+    pub fn handle_stream(&mut self, budget: usize, now: Instant) -> Result<(), PollRefused> {
+        self.admit_receiver(now)?;
+        self.poll = PollSlot::Stream { left: budget };
+        self.leave(now);
+        Ok(())
+    }
+
+    /// A client that says how far it has come has come up to this number; or does not say it. Told before its receiver.
+    ///
+    /// # Errors
+    /// It can't have, and nothing has changed.
+    pub fn handle_cursor(&mut self, after: Option<u64>, now: Instant) -> Result<(), CursorRefused> {
+        let Some(after) = after else {
+            self.outbox.rewind();
+            return Ok(());
+        };
+        self.outbox.acknowledge(after)?;
+        self.note_progress(now);
+        Ok(())
+    }
+
+    /// Makes room for a receiver, as the dialect wants it.
+    fn admit_receiver(&mut self, now: Instant) -> Result<(), PollRefused> {
+        self.admit(now)?;
+        if self.is_parked() {
+            match self.policy.second {
+                Second::Ends => {
+                    self.end(End::Overlap, now);
+                    return Err(PollRefused::Overlap);
+                }
+                Second::Refused => return Err(PollRefused::Occupied),
+                Second::Replaces => self.answer(self.policy.replaced.to_vec()),
+            }
+        }
+        self.pulse.handle_receiver(now);
         Ok(())
     }
 
@@ -47,7 +86,8 @@ impl Session {
     /// A batch could not be handed to the client's connection.
     pub fn handle_lost(&mut self, batch: Vec<Packet>, now: Instant) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        if self.is_ended() {
+        // A client that says how far it has come asks for it again.
+        if self.is_ended() || self.policy.acks == Acks::OnCursor {
             return;
         }
         // A client that has moved needs its last poll no more; what only ended that poll is no loss.
@@ -144,7 +184,7 @@ impl Session {
         if self.held_until().is_some_and(|until| now < until) {
             return;
         }
-        if !self.outbox.is_empty() {
+        if self.outbox.has_waiting() {
             self.answered_since = self.outbox.oldest();
             let batch = if self.outbox.greets() {
                 // A client may read no further than the first packet of a handshake's answer.
@@ -153,18 +193,50 @@ impl Session {
             } else {
                 self.outbox.take_batch(self.settings.batch_max, self.policy.encoded_len)
             };
-            self.answer(batch);
+            self.give(batch);
             self.note_progress(now);
+        } else if !self.outbox.is_empty() && (self.pending_end(now).is_some() || self.is_full()) {
+            // What a stream has brought is not known to have arrived before its client comes back and says so: until then the
+            // session can't end, and a full one stands still.
+            self.answer(Vec::new());
         } else if let Some(end) = self.pending_end(now) {
             self.answer(self.policy.goodbye_late.to_vec());
             self.end(end, now);
         }
     }
 
+    /// Gives the receiver a ping that nobody answers. One that is just being given something needs none.
+    pub(super) fn beat_receiver(&mut self) {
+        if self.is_parked() && self.in_flight == 0 {
+            self.give(vec![Packet::Ping(Text::default())]);
+        }
+    }
+
+    /// Gives the receiver a batch, which is the last that it takes unless it is a stream with something left of its budget.
+    fn give(&mut self, batch: Vec<Packet>) {
+        if let PollSlot::Stream { left } = &mut self.poll {
+            *left = left.saturating_sub(batch.iter().map(self.policy.encoded_len).sum());
+            if *left > 0 {
+                self.note_given();
+                self.events.push_back(Event::Part(batch));
+                return;
+            }
+        }
+        self.answer(batch);
+    }
+
+    /// Ends the receiver with a batch.
     pub(super) fn answer(&mut self, batch: Vec<Packet>) {
         self.poll = PollSlot::Absent;
-        self.in_flight += 1;
+        self.note_given();
         self.events.push_back(Event::Answer(batch));
+    }
+
+    /// What follows a batch waits until that is written, unless the client says itself what it has.
+    fn note_given(&mut self) {
+        if self.policy.acks == Acks::OnWrite {
+            self.in_flight += 1;
+        }
     }
 
     /// Until when the parked poll is held: the end of its window, or earlier when the backend has spoken and fallen

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::policy::Pinger;
+use super::policy::{Attendance, Pinger};
 use crate::packet::Heartbeat;
 
 /// One client's heartbeat.
@@ -22,6 +22,10 @@ enum Beat {
     Resting { ping_at: Instant },
     /// A ping is out. As the reference does, the first other packet that comes meanwhile grants one more timeout.
     Awaiting { deadline: Instant, extended: bool },
+    /// The client has a receiver, which is given the next ping then.
+    Attended { beat_at: Instant },
+    /// It has none.
+    Absent { deadline: Instant },
 }
 
 /// What is due.
@@ -34,7 +38,11 @@ pub(crate) enum Due {
 
 impl Pulse {
     pub(crate) fn new(pace: Heartbeat, pinger: Pinger, now: Instant) -> Self {
-        let mut pulse = Self { pace, pinger, beat: Beat::Resting { ping_at: now }, held: None };
+        let beat = match pinger {
+            Pinger::Nobody(attendance) => Beat::Absent { deadline: now + attendance.absence },
+            Pinger::Server | Pinger::Client => Beat::Resting { ping_at: now },
+        };
+        let mut pulse = Self { pace, pinger, beat, held: None };
         pulse.rest(now);
         pulse
     }
@@ -45,6 +53,14 @@ impl Pulse {
             Pinger::Server => Beat::Resting { ping_at: now + self.pace.interval },
             Pinger::Client => {
                 Beat::Awaiting { deadline: now + self.pace.interval + self.pace.timeout, extended: true }
+            }
+            Pinger::Nobody(attendance) => {
+                if let Beat::Absent { deadline } = &mut self.beat
+                    && attendance.is_heard
+                {
+                    *deadline = now + attendance.absence;
+                }
+                return;
             }
         };
     }
@@ -64,12 +80,27 @@ impl Pulse {
     pub(crate) fn handle_packet(&mut self, now: Instant) {
         self.restart_hold(now);
         match (self.pinger, &mut self.beat) {
-            (Pinger::Client, _) => self.rest(now),
+            (Pinger::Client | Pinger::Nobody(_), _) => self.rest(now),
             (Pinger::Server, Beat::Awaiting { deadline, extended: extended @ false }) => {
                 *deadline = now + self.pace.timeout;
                 *extended = true;
             }
             (Pinger::Server, _) => {}
+        }
+    }
+
+    /// A receiver came.
+    pub(crate) fn handle_receiver(&mut self, now: Instant) {
+        if let Pinger::Nobody(Attendance { beat, .. }) = self.pinger {
+            self.beat = Beat::Attended { beat_at: now + beat };
+        }
+    }
+
+    /// The client's last receiver is gone, or has all that it takes.
+    pub(crate) fn handle_absence(&mut self, now: Instant) {
+        if let (Pinger::Nobody(Attendance { absence, .. }), Beat::Attended { .. }) = (self.pinger, &self.beat)
+        {
+            self.beat = Beat::Absent { deadline: now + absence };
         }
     }
 
@@ -98,7 +129,10 @@ impl Pulse {
         let Some(since) = self.held.take() else { return };
         let stood = now.saturating_duration_since(since);
         match &mut self.beat {
-            Beat::Resting { ping_at: at } | Beat::Awaiting { deadline: at, .. } => *at += stood,
+            Beat::Resting { ping_at: at }
+            | Beat::Awaiting { deadline: at, .. }
+            | Beat::Attended { beat_at: at }
+            | Beat::Absent { deadline: at } => *at += stood,
         }
     }
 
@@ -111,15 +145,25 @@ impl Pulse {
                 self.beat = Beat::Awaiting { deadline: ping_at + self.pace.timeout, extended: false };
                 Due::Ping
             }
-            Beat::Awaiting { deadline, .. } if now >= deadline => Due::Death,
-            Beat::Resting { .. } | Beat::Awaiting { .. } => Due::Nothing,
+            Beat::Attended { beat_at } if now >= beat_at => {
+                // Behind a long sleep there is one, not one for each that was slept through.
+                self.handle_receiver(now);
+                Due::Ping
+            }
+            Beat::Awaiting { deadline, .. } | Beat::Absent { deadline } if now >= deadline => Due::Death,
+            Beat::Resting { .. } | Beat::Awaiting { .. } | Beat::Attended { .. } | Beat::Absent { .. } => {
+                Due::Nothing
+            }
         }
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         match self.beat {
             _ if self.held.is_some() => None,
-            Beat::Resting { ping_at: at } | Beat::Awaiting { deadline: at, .. } => Some(at),
+            Beat::Resting { ping_at: at }
+            | Beat::Awaiting { deadline: at, .. }
+            | Beat::Attended { beat_at: at }
+            | Beat::Absent { deadline: at } => Some(at),
         }
     }
 }

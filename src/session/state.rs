@@ -65,13 +65,18 @@ pub(super) enum Phase {
     Over,
 }
 
-/// The one poll that may wait.
+/// The one receiver that may wait: a poll, whose budget is one answer, or a stream, whose budget is bytes. (A WebSocket has
+/// none, and is the transport itself.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PollSlot {
     Absent,
     /// Waiting; not answered before `held_until`, so that one answer carries all the echoes of a POST.
     Parked {
         held_until: Option<Instant>,
+    },
+    /// A stream, which takes one batch after another until it has had so many bytes more.
+    Stream {
+        left: usize,
     },
 }
 
@@ -111,9 +116,11 @@ pub(super) struct Pause {
 /// What the driver has to do.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Event {
-    /// Answer the parked poll with these packets, and report what became of them with
+    /// Answer the parked poll with these packets, or end the stream that waits with them, and report what became of them with
     /// [`handle_delivered`](Session::handle_delivered) or [`handle_lost`](Session::handle_lost).
     Answer(Vec<Packet>),
+    /// Write these packets to the stream that waits, which goes on; report as for an answer.
+    Part(Vec<Packet>),
     /// Settle the POST that is under way.
     PushDone(PushOutcome),
     /// Write to the candidate WebSocket.
@@ -148,6 +155,8 @@ pub enum PushOutcome {
 pub enum PollRefused {
     /// Another poll was parked; the session is over.
     Overlap,
+    /// Another receiver waits, and is not disturbed.
+    Occupied,
     /// The client is on a WebSocket.
     WrongTransport,
     /// The session is over.
@@ -171,7 +180,7 @@ impl Session {
         now: Instant,
     ) -> Self {
         let linger = settings.linger;
-        let mut outbox = Outbox::default();
+        let mut outbox = Outbox::new(policy.acks);
         if let Some(open) = open {
             outbox.push(open);
         }
@@ -207,7 +216,7 @@ impl Session {
     pub fn abandon(&mut self) {
         self.phase = Phase::Over;
         (self.poll, self.push, self.upgrade, self.leaving) = (PollSlot::Absent, PushSlot::Idle, None, None);
-        (self.outbox, self.inbox) = (Outbox::default(), Inbox::default());
+        (self.outbox, self.inbox) = (Outbox::new(self.policy.acks), Inbox::default());
         self.paused = None;
         self.inbox_since = None;
         self.events.clear();
@@ -225,7 +234,12 @@ impl Session {
             Phase::Draining { calm_until, .. } => calm_until.is_some(),
             Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => false,
         };
-        reads && self.outbox.cost() < self.settings.outbox_max
+        reads && !self.is_full()
+    }
+
+    /// Whether there is as much for the client as may be kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.outbox.cost() >= self.settings.outbox_max
     }
 
     /// Whether the client's WebSocket should be read: what came before has been taken.
@@ -243,12 +257,17 @@ impl Session {
         self.transport == Transport::WebSocket
             && self.in_flight == 0
             && !self.is_ended()
-            && !self.outbox.is_empty()
+            && self.outbox.has_waiting()
     }
 
     /// When the oldest message that waits for the client came from the backend.
     pub fn oldest_message(&self) -> Option<Instant> {
         self.outbox.oldest()
+    }
+
+    /// The number of the last message that was handed out, for a client that says how far it has come.
+    pub const fn last_handed_out(&self) -> u64 {
+        self.outbox.handed_out()
     }
 
     /// When the oldest message of the last [`Event::Answer`] came from the backend.
@@ -261,7 +280,7 @@ impl Session {
         self.upgrade.is_some() && !self.policy.crossing.is_zero()
     }
 
-    /// Whether a poll is parked.
+    /// Whether a poll is parked, or a stream waits.
     pub fn is_parked(&self) -> bool {
         self.poll != PollSlot::Absent
     }
@@ -287,6 +306,9 @@ impl Session {
         if self.events.is_empty() {
             self.answer_poll(now);
             self.finish_socket(now);
+            if !self.is_parked() && self.in_flight == 0 {
+                self.pulse.handle_absence(now);
+            }
         }
         self.events.pop_front()
     }

@@ -22,11 +22,14 @@ const MS: Duration = Duration::from_millis(1);
 fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
+        second: Second::Ends,
+        acks: Acks::OnWrite,
         pinger: Pinger::Server,
         crossing: MS,
         companion: None,
         goodbye_waiting: &[Packet::Close],
         goodbye_late: &[Packet::Noop, Packet::Close],
+        replaced: &[],
         encoded_len: engineio::encoded_len,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::End;
+use super::policy::Pinger;
 use super::pulse::Due;
 use super::state::{Event, Phase, PollSlot, Session};
 use crate::packet::{Packet, Text};
@@ -22,11 +23,11 @@ impl Session {
             Phase::Open => self.keep_time(now),
             Phase::Closing { end, deadline, .. } if now >= *deadline => {
                 let end = *end;
-                let loses = end == End::Drained && !self.outbox.is_empty();
+                let loses = end == End::Drained && self.outbox.has_waiting();
                 self.end(if loses { End::Cut } else { end }, now);
             }
             Phase::Draining { deadline, .. } if now >= *deadline => {
-                let loses = !(self.outbox.is_empty() && self.inbox.is_empty());
+                let loses = self.outbox.has_waiting() || !self.inbox.is_empty();
                 self.end(if loses { End::Cut } else { End::Drained }, now);
             }
             Phase::Draining { calm_until, .. } => {
@@ -54,11 +55,15 @@ impl Session {
         loop {
             match self.pulse.handle_timeout(now) {
                 Due::Nothing => break,
+                Due::Ping if matches!(self.policy.pinger, Pinger::Nobody(_)) => self.beat_receiver(),
                 Due::Ping => {
                     self.outbox.push(Packet::Ping(Text::default()));
                     self.note_pressure(now);
                 }
-                Due::Death => return self.end(End::PingTimeout, now),
+                Due::Death => {
+                    let pinged = !matches!(self.policy.pinger, Pinger::Nobody(_));
+                    return self.end(if pinged { End::PingTimeout } else { End::ClientGone }, now);
+                }
             }
         }
         let stall = self.settings.stall_timeout;

@@ -129,7 +129,7 @@ impl Client {
         }
     }
 
-    fn take(&self, packets: &[Packet]) {
+    pub(super) fn take(&self, packets: &[Packet]) {
         for packet in packets {
             if let Packet::Message(message) = packet {
                 self.got.borrow_mut().push(number(message));
@@ -137,7 +137,7 @@ impl Client {
         }
     }
 
-    async fn post(&self, says: u32, mut dice: Dice) {
+    pub(super) async fn post(&self, says: u32, mut dice: Dice) {
         while self.said.get() < says && !self.moves.get() {
             sleep(dice.up_to_ms(4)).await;
             let Ok(push) = self.bridge.push() else { return };

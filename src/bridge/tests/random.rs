@@ -41,12 +41,12 @@ impl Outcome {
     }
 }
 
-fn first(count: usize) -> Vec<u32> {
+pub(super) fn first(count: usize) -> Vec<u32> {
     (1..=u32::try_from(count).unwrap()).collect()
 }
 
 /// Small bounds, so that they are met, and one time for every wait.
-fn settings(timers: Duration, dice: &mut Dice) -> Settings {
+pub(super) fn settings(timers: Duration, dice: &mut Dice) -> Settings {
     Settings {
         outbox_max: 600,
         batch_max: 400,
@@ -108,7 +108,7 @@ async fn play(seed: u64, hang_up: HangUp, road: Road, habits: Habits, timers: Du
 }
 
 /// Says which seed it was when a test fails.
-struct Seed(u64);
+pub(super) struct Seed(pub(super) u64);
 
 impl Drop for Seed {
     fn drop(&mut self) {
@@ -118,7 +118,7 @@ impl Drop for Seed {
     }
 }
 
-fn seeds() -> impl Iterator<Item = Seed> {
+pub(super) fn seeds() -> impl Iterator<Item = Seed> {
     (0..SEEDS).map(Seed)
 }
 
@@ -168,7 +168,7 @@ async fn impatience_ends_the_session_elsewhere() {
 
 const SEEDS: u64 = 200;
 /// Timers that no session may need.
-const SLOW: Duration = Duration::from_secs(20);
+pub(super) const SLOW: Duration = Duration::from_secs(20);
 /// Timers that end a session whose client has given up.
 const QUICK: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);

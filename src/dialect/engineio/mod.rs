@@ -19,7 +19,7 @@ use super::{Act, Answered, Ask, Backend, Beginning, Dialect, Identity, Place, Re
 use crate::codec::engineio::{encoded_len, v3};
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
-use crate::session::{Companion, HangUp, Pinger, Policy};
+use crate::session::{Acks, Companion, HangUp, Pinger, Policy, Second};
 
 /// The dialect `engine.io` of one route.
 #[derive(Debug)]
@@ -59,11 +59,14 @@ impl EngineIo {
     fn policy(&self, revision: Revision) -> Policy {
         let v4 = Policy {
             hang_up: HangUp::Ends,
+            second: Second::Ends,
+            acks: Acks::OnWrite,
             pinger: Pinger::Server,
             crossing: CROSSING,
             companion: None,
             goodbye_waiting: &[Packet::Close],
             goodbye_late: &[Packet::Noop, Packet::Close],
+            replaced: &[],
             encoded_len,
         };
         match revision {

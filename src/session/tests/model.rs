@@ -23,15 +23,57 @@ enum Finale {
     Goodbye,
 }
 
-fn keeps_its_promises(hang_up: HangUp) {
+/// What kind of dialect its client speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// Engine.IO's reference: a hang-up ends the session.
+    Ends,
+    /// The same, but what was lost comes home.
+    Returns,
+    /// Polls and streams, a second receiver is refused, nobody pings.
+    Refuses,
+    /// Polls and streams of a client that says how far it has come; the newest replaces the one before.
+    Cursor,
+}
+
+impl Kind {
+    fn policy(self) -> Policy {
+        let attendance = Attendance { beat: 300 * MS, absence: 500 * MS, is_heard: self == Self::Cursor };
+        match self {
+            Self::Ends => policy(HangUp::Ends),
+            Self::Returns => policy(HangUp::Returns),
+            Self::Refuses => Policy {
+                second: Second::Refused,
+                pinger: Pinger::Nobody(attendance),
+                goodbye_late: &[Packet::Close],
+                ..policy(HangUp::Ends)
+            },
+            Self::Cursor => Policy {
+                second: Second::Replaces,
+                acks: Acks::OnCursor,
+                pinger: Pinger::Nobody(attendance),
+                goodbye_late: &[Packet::Close],
+                ..policy(HangUp::Returns)
+            },
+        }
+    }
+
+    /// Whether its receivers may be streams.
+    fn streams(self) -> bool {
+        matches!(self, Self::Refuses | Self::Cursor)
+    }
+}
+
+fn keeps_its_promises(kind: Kind) {
     let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
-    let transport = prop_oneof![3 => Just(Transport::Polling), 1 => Just(Transport::WebSocket)];
+    let sockets = u32::from(!kind.streams());
+    let transport = prop_oneof![3 => Just(Transport::Polling), sockets => Just(Transport::WebSocket)];
     let finale = prop_oneof![Just(Finale::Silence), Just(Finale::Goodbye)];
-    let op = move |number| Op::from_random(number, hang_up);
+    let op = move |number| Op::from_random(number, kind);
     let ops = prop::collection::vec(any::<u64>(), 0..100)
         .prop_map(move |numbers| numbers.into_iter().map(op).collect::<Vec<_>>());
     let run = TestRunner::new(config).run(&(transport, ops, finale), |(transport, ops, finale)| {
-        let mut world = World::new(hang_up, transport);
+        let mut world = World::new(kind, transport);
         for op in ops {
             world.happen(op);
         }
@@ -48,12 +90,22 @@ fn keeps_its_promises(hang_up: HangUp) {
 
 #[test]
 fn a_session_whose_hang_ups_end_it_keeps_its_promises() {
-    keeps_its_promises(HangUp::Ends);
+    keeps_its_promises(Kind::Ends);
 }
 
 #[test]
 fn a_session_whose_batches_come_home_keeps_its_promises() {
-    keeps_its_promises(HangUp::Returns);
+    keeps_its_promises(Kind::Returns);
+}
+
+#[test]
+fn a_session_that_refuses_a_second_receiver_keeps_its_promises() {
+    keeps_its_promises(Kind::Refuses);
+}
+
+#[test]
+fn a_session_whose_client_says_how_far_it_has_come_keeps_its_promises() {
+    keeps_its_promises(Kind::Cursor);
 }
 
 const CASES: u32 = 3000;

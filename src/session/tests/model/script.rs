@@ -1,6 +1,7 @@
 //! What may happen around a session, and how a number becomes such an event.
 
 use super::super::*;
+use super::Kind;
 
 /// What may happen next. What makes no sense at that moment does not happen.
 #[derive(Clone, Debug)]
@@ -16,6 +17,10 @@ pub(super) enum Op {
     /// How many more packets the client's socket takes.
     SocketRoom(usize),
     Poll(Manners),
+    /// A stream with this budget.
+    Stream(Manners, usize),
+    /// Whether the client says how far it has come with its next receiver, and truly.
+    Cursor(Cursor),
     HangUp,
     /// The oldest answer, or the newest, was written.
     Settle(Which),
@@ -43,6 +48,16 @@ pub(super) enum Manners {
     Rude,
 }
 
+/// What a client says of how far it has come, which then is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cursor {
+    Silent,
+    /// It has forgotten so many.
+    Back(usize),
+    /// Nonsense.
+    Ahead,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Which {
     Oldest,
@@ -60,17 +75,28 @@ pub(super) enum Said {
 
 impl Op {
     /// The event that a random number stands for. Where `HangUp::Ends`, a loss ends the session and must be rare.
-    pub(super) fn from_random(number: u64, hang_up: HangUp) -> Self {
+    pub(super) fn from_random(number: u64, kind: Kind) -> Self {
         let mut dice = Dice(number);
-        let loss = if hang_up == HangUp::Ends { 1 } else { 15 };
-        match dice.pick(&[6, 8, 8, 2, 4, 3]) {
+        let loss = if kind.policy().hang_up == HangUp::Ends { 1 } else { 15 };
+        let (streams, cursors) = (25 * u32::from(kind.streams()), 10 * u32::from(kind == Kind::Cursor));
+        let rude = if kind.streams() { 15 } else { 1 };
+        // Where there are streams nobody moves to a WebSocket.
+        let (candidates, sockets) = if kind.streams() { (0, 0) } else { (2, 4) };
+        match dice.pick(&[6, 8, 8, candidates, sockets, 3]) {
             0 => dice.back(),
-            1 => match dice.pick(&[50, 50, 1, loss, loss]) {
+            1 => match dice.pick(&[50, 50, rude, loss, loss, streams, streams / 2, cursors]) {
                 0 => Self::Poll(Manners::Polite),
                 1 => Self::Settle(dice.which()),
                 2 => Self::Poll(Manners::Rude),
                 3 => Self::HangUp,
-                _ => Self::Lose(dice.which()),
+                4 => Self::Lose(dice.which()),
+                5 => Self::Stream(Manners::Polite, 1 + dice.below(900)),
+                6 => Self::Stream(Manners::Rude, 1 + dice.below(900)),
+                _ => Self::Cursor(match dice.pick(&[1, 3, 1]) {
+                    0 => Cursor::Silent,
+                    1 => Cursor::Back(dice.below(4)),
+                    _ => Cursor::Ahead,
+                }),
             },
             2 => match dice.pick(&[50, 50, 2, 1, 1, 1]) {
                 0 => Self::PushBegins(Manners::Polite),

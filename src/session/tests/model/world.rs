@@ -5,8 +5,9 @@ mod client;
 use std::collections::VecDeque;
 
 use super::super::*;
+use super::Kind;
 use super::ledger::{Ledger, number, numbered, numbers};
-use super::script::{Op, Said, Which};
+use super::script::{Cursor, Op, Said, Which};
 use crate::codec::engineio::encoded_len;
 use crate::frame::Malformed;
 
@@ -15,7 +16,7 @@ use crate::frame::Malformed;
 pub(super) struct World {
     pub(super) session: Session,
     now: Instant,
-    hang_up: HangUp,
+    kind: Kind,
     settings: Arc<Settings>,
     ledger: Ledger,
     /// The last number that was given to a message.
@@ -27,6 +28,14 @@ pub(super) struct World {
     /// The link broke, and was read to its end whatever waited for the client.
     broke: bool,
     parked: bool,
+    /// What is parked is a stream.
+    streams: bool,
+    /// A newer receiver has come, and the one before has not heard of it.
+    replaced: bool,
+    /// What the client says next of how far it has come, unless it says the truth.
+    cursor: Option<Cursor>,
+    /// How far it has said that it has come.
+    acknowledged: usize,
     /// Answers that are neither written nor lost.
     deliveries: VecDeque<Vec<Packet>>,
     push: Push,
@@ -60,7 +69,7 @@ enum Push {
 }
 
 impl World {
-    pub(super) fn new(hang_up: HangUp, transport: Transport) -> Self {
+    pub(super) fn new(kind: Kind, transport: Transport) -> Self {
         let settings = Arc::new(Settings {
             outbox_max: 1000,
             batch_max: 500,
@@ -72,13 +81,13 @@ impl World {
         });
         let now = tokio::time::Instant::now().into_std();
         let pace = Heartbeat { interval: 400 * MS, timeout: 300 * MS };
-        let policy = policy(hang_up);
+        let open = (kind != Kind::Cursor).then(open);
         let session =
-            Session::new(policy, Arc::clone(&settings), transport, pace, KEEP_ALIVE, Some(open()), now);
+            Session::new(kind.policy(), Arc::clone(&settings), transport, pace, KEEP_ALIVE, open, now);
         let mut world = Self {
             session,
             now,
-            hang_up,
+            kind,
             settings,
             ledger: Ledger::default(),
             last: 0,
@@ -88,6 +97,10 @@ impl World {
             link_room: 10,
             broke: false,
             parked: false,
+            streams: false,
+            replaced: false,
+            cursor: None,
+            acknowledged: 0,
             deliveries: VecDeque::new(),
             push: Push::None,
             candidate: false,
@@ -118,6 +131,8 @@ impl World {
             Op::LinkChokes if self.link == LinkState::Open => self.link = LinkState::Choking,
             Op::SocketRoom(room) => self.socket_room = room,
             Op::Poll(manners) => self.poll(manners),
+            Op::Stream(manners, budget) => self.stream(manners, budget),
+            Op::Cursor(cursor) => self.cursor = Some(cursor),
             Op::HangUp => self.hang_up(),
             Op::Settle(which) => self.settle(which),
             Op::Lose(which) => self.lose(which),
@@ -145,6 +160,15 @@ impl World {
 
     /// The client does nothing any more, and neither does the backend: every wait must come to an end.
     pub(super) fn fall_silent(mut self) {
+        if self.kind.streams() {
+            // Nobody pings, but a connection that takes nothing is not waited for either.
+            while !self.deliveries.is_empty() {
+                self.lose(Which::Oldest);
+                self.drive();
+            }
+            self.hang_up();
+            self.drive();
+        }
         for _ in 0..200 {
             let Some(deadline) = self.session.poll_timeout() else { return self.check_over() };
             self.now = deadline;
@@ -247,6 +271,7 @@ impl World {
         );
         match event {
             Event::Answer(batch) => self.answer(batch),
+            Event::Part(batch) => self.part(batch),
             Event::PushDone(outcome) => self.finish_push(outcome),
             Event::Probe(packet) => assert!(self.candidate && packet == Packet::Pong("probe".into())),
             Event::CloseProbe => assert!(std::mem::take(&mut self.candidate), "there was no candidate"),
@@ -285,7 +310,11 @@ impl World {
         let in_time = self.deadline.is_some_and(|deadline| self.now < deadline);
         if matches!(end, End::UpstreamClosed | End::Drained) && in_time {
             let mut handed = self.ledger.got.clone();
-            handed.extend(self.deliveries.iter().flat_map(|batch| numbers(batch)));
+            if self.kind == Kind::Cursor {
+                handed.truncate(self.acknowledged);
+            } else {
+                handed.extend(self.deliveries.iter().flat_map(|batch| numbers(batch)));
+            }
             assert_eq!(handed, self.ledger.fed, "the client was let go too early");
         }
     }
@@ -322,7 +351,7 @@ impl World {
         if self.broke {
             return;
         }
-        let returned = if self.hang_up == HangUp::Returns { self.settings.outbox_max + COST_MAX } else { 0 };
+        let returned = if self.kind == Kind::Returns { self.settings.outbox_max + COST_MAX } else { 0 };
         let bound = self.settings.outbox_max + COST_MAX + returned;
         assert!(self.session.outbox.cost() <= bound, "{} bytes wait", self.session.outbox.cost());
     }

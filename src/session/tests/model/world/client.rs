@@ -5,35 +5,103 @@ use super::*;
 
 impl World {
     pub(super) fn poll(&mut self, manners: Manners) {
-        if manners == Manners::Polite && self.parked {
+        if (manners == Manners::Polite && self.parked) || !self.say_how_far() {
             return;
         }
-        match self.session.handle_poll(self.now) {
+        let came = self.session.handle_poll(self.now);
+        self.receive(came, false);
+    }
+
+    pub(super) fn stream(&mut self, manners: Manners, budget: usize) {
+        if (manners == Manners::Polite && self.parked) || !self.say_how_far() {
+            return;
+        }
+        let came = self.session.handle_stream(budget, self.now);
+        self.receive(came, true);
+    }
+
+    fn receive(&mut self, came: Result<(), PollRefused>, streams: bool) {
+        match came {
             Ok(()) => {
-                assert!(!self.parked, "two polls are parked");
-                self.parked = true;
+                let replaces = self.kind.policy().second == Second::Replaces;
+                // What is due before it came may have ended the one before.
+                assert!(!self.parked || replaces, "two polls are parked");
+                self.replaced = self.parked;
+                (self.parked, self.streams) = (true, streams);
             }
-            Err(PollRefused::Overlap) => assert!(self.parked),
+            Err(PollRefused::Overlap) => assert!(self.parked && self.kind.policy().second == Second::Ends),
+            Err(PollRefused::Occupied) => {
+                assert!(self.parked && self.kind.policy().second == Second::Refused);
+            }
             Err(PollRefused::WrongTransport) => assert!(self.socket),
             Err(PollRefused::Over) => assert!(self.ended.is_some()),
         }
     }
 
+    /// A client with a cursor says where it is. Returns whether its receiver is let in.
+    fn say_how_far(&mut self) -> bool {
+        if self.kind != Kind::Cursor {
+            return true;
+        }
+        let here = self.ledger.got.len();
+        let after = match self.cursor.take() {
+            None => Some(here),
+            Some(Cursor::Silent) => None,
+            Some(Cursor::Back(count)) => Some(here.saturating_sub(count)),
+            Some(Cursor::Ahead) => Some(self.ledger.fed.len() + 1),
+        };
+        let told = self.session.handle_cursor(after.map(|after| after as u64), self.now);
+        match (told, after) {
+            (Ok(()), None) => {}
+            (Ok(()), Some(after)) => {
+                assert!(after >= self.acknowledged && after <= self.ledger.fed.len());
+                // What was acknowledged is gone, and what the client has forgotten it may have again.
+                self.acknowledged = after;
+                self.ledger.got.truncate(after);
+            }
+            (Err(refused), Some(after)) => {
+                let (acknowledged, sent) = (self.acknowledged as u64, self.ledger.fed.len() as u64);
+                assert_eq!(refused.acknowledged, acknowledged);
+                assert!(refused.sent <= sent);
+                assert!((after as u64) < acknowledged || after as u64 > refused.sent);
+                return false;
+            }
+            (Err(_), None) => panic!("who says nothing says nothing wrong"),
+        }
+        true
+    }
+
     pub(super) fn hang_up(&mut self) {
         if std::mem::take(&mut self.parked) {
             self.session.handle_poll_gone(self.now);
-            assert_eq!(self.session.is_ended(), self.hang_up == HangUp::Ends);
+            assert_eq!(self.session.is_ended(), self.kind.policy().hang_up == HangUp::Ends);
         }
     }
 
     pub(super) fn answer(&mut self, batch: Vec<Packet>) {
-        assert!(std::mem::take(&mut self.parked), "there was no poll to answer");
-        assert!(!batch.is_empty(), "an answer must say something");
-        let encoded: usize = batch.iter().map(encoded_len).sum::<usize>() + batch.len() - 1;
-        assert!(batch.len() == 1 || encoded <= self.settings.batch_max, "a batch of {encoded} bytes");
+        if std::mem::take(&mut self.replaced) {
+            assert_eq!(batch, [], "one that is replaced is told so");
+        } else {
+            assert!(std::mem::take(&mut self.parked), "there was no poll to answer");
+            let may_be_empty = self.kind == Kind::Cursor && self.streams;
+            assert!(may_be_empty || !batch.is_empty(), "an answer must say something");
+        }
+        self.deliver(batch);
+    }
+
+    pub(super) fn part(&mut self, batch: Vec<Packet>) {
+        assert!(self.parked && self.streams && !self.replaced, "there was no stream");
+        assert!(!batch.is_empty(), "a part must say something");
+        self.deliver(batch);
+    }
+
+    fn deliver(&mut self, batch: Vec<Packet>) {
+        let encoded: usize = batch.iter().map(encoded_len).sum::<usize>() + batch.len().saturating_sub(1);
+        assert!(batch.len() <= 1 || encoded <= self.settings.batch_max, "a batch of {encoded} bytes");
         assert!(batch.len() == 1 || !batch.contains(&open()), "the open packet goes alone");
         let goodbye = numbers(&batch).next().is_none();
-        assert!(self.deliveries.is_empty() || goodbye, "a batch overtook another");
+        let in_order = self.kind == Kind::Cursor || self.deliveries.is_empty() || goodbye;
+        assert!(in_order, "a batch overtook another");
         self.deliveries.push_back(batch);
     }
 
@@ -46,14 +114,28 @@ impl World {
 
     pub(super) fn settle(&mut self, which: Which) {
         if let Some(batch) = self.take_delivery(which) {
-            self.ledger.got.extend(numbers(&batch));
+            if self.kind == Kind::Cursor {
+                self.take_numbered(&batch);
+            } else {
+                self.ledger.got.extend(numbers(&batch));
+            }
             self.session.handle_delivered();
+        }
+    }
+
+    /// A client with a cursor knows what it has, and what comes too early for it.
+    fn take_numbered(&mut self, batch: &[Packet]) {
+        for number in numbers(batch) {
+            let at = self.ledger.fed.iter().position(|fed| *fed == number).expect("it was sent");
+            if at == self.ledger.got.len() {
+                self.ledger.got.push(number);
+            }
         }
     }
 
     pub(super) fn lose(&mut self, which: Which) {
         if let Some(batch) = self.take_delivery(which) {
-            let loss = numbers(&batch).next().is_some() && self.hang_up == HangUp::Ends;
+            let loss = numbers(&batch).next().is_some() && self.kind.policy().hang_up == HangUp::Ends;
             self.session.handle_lost(batch, self.now);
             assert!(!loss || self.session.is_ended(), "a loss was passed over in silence");
         }
@@ -72,6 +154,7 @@ impl World {
             Err(PushRefused::WrongTransport) => assert!(self.socket),
             // It may end a session whose goodbye waits for a poll.
             Err(PushRefused::Over) => assert!(self.session.is_ended()),
+            Err(PushRefused::Occupied) => panic!("no POST stands in another's way so"),
         }
     }
 
@@ -83,7 +166,14 @@ impl World {
         let before = self.ledger.said.len();
         if self.is_linked() {
             let heard = packets.iter().map_while(|packet| packet.as_ref().ok());
-            let heard = heard.take_while(|packet| !matches!(packet, Packet::Close | Packet::Ping(_)));
+            let pinged = self.kind.policy().pinger == Pinger::Server;
+            let heard = heard.take_while(|packet| match packet {
+                Packet::Close => false,
+                Packet::Ping(_) => !pinged,
+                Packet::Open(_) | Packet::Pong(_) | Packet::Message(_) | Packet::Upgrade | Packet::Noop => {
+                    true
+                }
+            });
             self.ledger.said.extend(heard.flat_map(|packet| numbers(std::slice::from_ref(packet))));
         }
         let count = self.ledger.said.len();
@@ -193,7 +283,12 @@ impl World {
             self.drive();
             self.now += MS;
         }
-        let (end, _) = self.ended.expect("a session outlives its goodbye");
+        let (end, _) = self.ended.unwrap_or_else(|| {
+            panic!(
+                "a session outlives its goodbye: {:?} {:?} {:?} {:?}",
+                self.session, self.ledger, self.deliveries, self.acknowledged
+            )
+        });
         while !self.deliveries.is_empty() {
             self.settle(Which::Oldest);
         }

@@ -1,0 +1,183 @@
+//! Receivers that no dialect has yet: streams, a second one that is refused or replaces the first, and a client that says how
+//! far it has come.
+
+use std::future::poll_fn;
+
+use tokio::time::{sleep, timeout};
+
+use super::actors::{Client, Habits, backend};
+use super::dice::Dice;
+use super::random::{PATIENCE, SLOW, first, seeds, settings};
+use super::*;
+use crate::bridge::stream::{ParkedStream, ReceiverRefused};
+use crate::session::{Attendance, CursorRefused};
+
+/// A browser that falls back to streams, or, with a cursor, `curl` in a loop.
+fn streaming(has_cursor: bool) -> Policy {
+    let attendance = Attendance { beat: 25 * SECOND, absence: 5 * SECOND, is_heard: has_cursor };
+    let own =
+        Policy { pinger: Pinger::Nobody(attendance), goodbye_late: &[Packet::Close], ..policy(HangUp::Ends) };
+    if has_cursor {
+        Policy { hang_up: HangUp::Returns, second: Second::Replaces, acks: Acks::OnCursor, ..own }
+    } else {
+        Policy { second: Second::Refused, ..own }
+    }
+}
+
+fn quick() -> Settings {
+    Settings { linger: Duration::ZERO, ..Settings::default() }
+}
+
+/// What a stream brings next.
+async fn part(stream: &mut ParkedStream) -> Option<Vec<Packet>> {
+    let delivery = poll_fn(|cx| stream.poll_next(cx)).await?;
+    let packets = delivery.packets().to_vec();
+    delivery.settle();
+    Some(packets)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_takes_one_batch_after_another_until_its_budget_is_used() {
+    let (bridge, link) = Stage::of(streaming(false), quick()).polling();
+    let mut stream = bridge.stream(10, None).unwrap();
+    assert_eq!(part(&mut stream).await, Some(vec![open()]));
+    for text in ["a", "b", "c", "d"] {
+        link.send(says(text));
+        assert_eq!(part(&mut stream).await, Some(vec![message(text)]));
+    }
+    link.send(says("e"));
+    assert_eq!(part(&mut stream).await, None, "the budget is used");
+    assert_eq!(fetch(&bridge).await, [message("e")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_receiver_is_refused_and_the_first_goes_on() {
+    let (bridge, link) = Stage::of(streaming(false), quick()).polling();
+    let mut stream = bridge.stream(1000, None).unwrap();
+    assert_eq!(part(&mut stream).await, Some(vec![open()]));
+    assert_eq!(bridge.poll().unwrap_err(), PollRefused::Occupied);
+    assert_eq!(bridge.stream(1, None).unwrap_err(), ReceiverRefused::Poll(PollRefused::Occupied));
+    link.send(says("a"));
+    assert_eq!(part(&mut stream).await, Some(vec![message("a")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_receiver_replaces_the_one_before_and_brings_what_that_did_not() {
+    let (bridge, link) = Stage::of(streaming(true), quick()).polling();
+    let mut first = bridge.stream(1000, None).unwrap();
+    link.send(says("a"));
+    assert_eq!(part(&mut first).await, Some(vec![message("a")]));
+    link.send(says("b"));
+    sleep(MS).await;
+    let second = bridge.poll_after(Some(1)).unwrap();
+    assert_eq!(second.await.unwrap().packets(), [message("b")], "though it lies in the first");
+    assert_eq!(part(&mut first).await, Some(vec![message("b")]));
+    assert_eq!(part(&mut first).await, Some(vec![]), "replaced");
+    assert_eq!(part(&mut first).await, None);
+    for after in [0, 3] {
+        let refused = CursorRefused { acknowledged: 1, sent: 2 };
+        assert_eq!(bridge.poll_after(Some(after)).unwrap_err(), ReceiverRefused::Cursor(refused));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_is_given_a_beat_and_a_client_without_one_is_gone() {
+    let mut stage = Stage::of(streaming(false), quick());
+    let (bridge, link) = stage.polling();
+    let mut stream = bridge.stream(1000, None).unwrap();
+    assert_eq!(part(&mut stream).await, Some(vec![open()]));
+    let began = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(part(&mut stream).await, Some(vec![Packet::Ping(Text::default())]));
+    }
+    assert_eq!(began.elapsed(), 75 * SECOND);
+    let polled = Instant::now();
+    drop(stream);
+    link.gone().await;
+    assert_eq!((polled.elapsed(), link.goodbye()), (Duration::ZERO, Some(End::ClientGone.closing())));
+    stage.clear(&bridge, MS).await;
+
+    let mut stage = Stage::of(streaming(false), quick());
+    let (bridge, link) = stage.polling();
+    assert_eq!(fetch(&bridge).await, [open()]);
+    let fetched = Instant::now();
+    link.gone().await;
+    assert_eq!((fetched.elapsed(), link.goodbye()), (5 * SECOND, Some(End::ClientGone.closing())));
+    stage.clear(&bridge, MS).await;
+}
+
+/// Polls and streams in turn, until the session is over.
+async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_cursor: bool, mut dice: Dice) {
+    loop {
+        sleep(dice.up_to_ms(2)).await;
+        let after = has_cursor.then(|| client.got.borrow().len() as u64);
+        let mut stream = match bridge.stream(1 + usize::try_from(dice.below(500)).unwrap(), after) {
+            Ok(stream) => stream,
+            Err(ReceiverRefused::Poll(_)) => return,
+            Err(refused @ ReceiverRefused::Cursor(_)) => panic!("what was got was sent: {refused:?}"),
+        };
+        if dice.chance(habits.barges_in) {
+            // Only where the newer one is let in.
+            let Ok(newer) = bridge.stream(200, after) else { return };
+            drop(std::mem::replace(&mut stream, newer));
+        }
+        loop {
+            let next = poll_fn(|cx| stream.poll_next(cx));
+            let next = if dice.chance(habits.hangs_up) {
+                tokio::select! {
+                    biased;
+                    () = sleep(dice.up_to_ms(3)) => break,
+                    next = next => next,
+                }
+            } else {
+                next.await
+            };
+            let Some(delivery) = next else { break };
+            sleep(dice.up_to_ms(2)).await;
+            if dice.chance(habits.loses) {
+                drop(delivery.into_receipt());
+                break;
+            }
+            client.take(delivery.packets());
+            let over = delivery.packets().contains(&Packet::Close);
+            delivery.settle();
+            if over {
+                return;
+            }
+        }
+    }
+}
+
+async fn play(seed: u64, has_cursor: bool, habits: Habits) {
+    let mut dice = Dice::new(seed);
+    let mut stage = Stage::of(streaming(has_cursor), settings(SLOW, &mut dice));
+    let says = (u32::try_from(dice.below(30)).unwrap(), u32::try_from(dice.below(30)).unwrap());
+    let (bridge, link) = stage.polling();
+    stage.blow(&link, dice.split());
+    let client = Client::new(Arc::clone(&bridge), Habits::default());
+    let (receives, posts) = (dice.split(), dice.split());
+    let act = async {
+        tokio::join!(receive(&client, &bridge, habits, has_cursor, receives), client.post(says.1, posts))
+    };
+    let play = async { tokio::join!(backend(&link, says.0, says.1, Dice::new(seed + 1)), act).0 };
+    let heard = timeout(PATIENCE, play).await.expect("somebody waits for ever");
+    stage.clear(&bridge, PATIENCE).await;
+    assert_eq!(*client.got.borrow(), first(says.0 as usize), "the client");
+    assert_eq!(heard, first(says.1 as usize), "the backend");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patient_client_of_streams_gets_and_says_everything() {
+    for seed in seeds() {
+        play(seed.0, false, Habits::default()).await;
+        play(seed.0, true, Habits::default()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn impatience_costs_nothing_where_a_client_says_how_far_it_has_come() {
+    let habits = Habits { hangs_up: 40, loses: 30, barges_in: 30, ..Habits::default() };
+    for seed in seeds() {
+        play(seed.0, true, habits).await;
+    }
+}

@@ -31,7 +31,9 @@ use crate::upstream::Link;
 /// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session can
 /// remove it. Ids come from clients, so they are hashed with a key that nobody knows.
 #[derive(Clone)]
-pub struct Registry {
+pub struct Registry(Arc<Index>);
+
+struct Index {
     sessions: Cache<Key, Slot, RandomState>,
     places: Places,
     losses: Losses,
@@ -107,21 +109,21 @@ pub struct RelayHandle {
 impl Registry {
     /// An empty index with room for `sessions_max` sessions.
     pub fn new(sessions_max: usize) -> Self {
-        Self {
+        Self(Arc::new(Index {
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
             places: Places::new(sessions_max),
             losses: Losses::default(),
-        }
+        }))
     }
 
     /// A place for one more session; `None` when the proxy is full.
     pub fn admit(&self) -> Option<Admission> {
-        self.places.admit()
+        self.0.places.admit()
     }
 
     /// Where the session with this id of a route's is.
     pub fn find(&self, route: &RouteId, sid: &str) -> Located {
-        match self.sessions.get(&Asked { route, sid }) {
+        match self.0.sessions.get(&Asked { route, sid }) {
             Some(Some(entry)) => Located::Here(entry),
             Some(None) => Located::Opening,
             None => Located::Nowhere,
@@ -132,7 +134,7 @@ impl Registry {
     pub fn reserve(&self, route: &RouteId, sid: Sid) -> Option<Reservation> {
         let key = Key { route: route.clone(), sid };
         // `or_insert` is no good here: of several at once, more than one may be told that its value is fresh.
-        let held = self.sessions.entry_by_ref(&key).and_compute_with(|held| match held {
+        let held = self.0.sessions.entry_by_ref(&key).and_compute_with(|held| match held {
             Some(_) => Op::Nop,
             None => Op::Put(None),
         });
@@ -157,22 +159,22 @@ impl Registry {
 
     /// How many sessions a drain has cut, with something left for their clients, or with messages of theirs that nobody took.
     pub fn cut(&self) -> usize {
-        self.losses.count()
+        self.0.losses.count()
     }
 
     /// Every living session, in no order.
     pub fn all(&self) -> Vec<Entry> {
-        self.sessions.iter().filter_map(|(_, slot)| slot).collect()
+        self.0.sessions.iter().filter_map(|(_, slot)| slot).collect()
     }
 
     /// Whether no session holds a place.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.0.places.is_empty()
     }
 
     /// Whether nothing is left of any session: none holds a place, and all that was accepted is with the backends.
     pub fn is_settled(&self) -> bool {
-        self.places.is_empty() && self.places.owes_nothing()
+        self.0.places.is_empty() && self.0.places.owes_nothing()
     }
 
     /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its
@@ -185,7 +187,7 @@ impl Registry {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let sessions = self.sessions.clone();
+            let sessions = self.0.sessions.clone();
             // Many removals at once can take long; no session waits for it.
             if let Err(error) = tokio::task::spawn_blocking(move || sessions.run_pending_tasks()).await
                 && let Ok(panic) = error.try_into_panic()
@@ -216,7 +218,7 @@ impl Reservation {
 
     /// Enters the session, which can be found from now on.
     pub fn enter(&self, entry: Entry) {
-        self.registry.sessions.insert(self.key.clone(), Some(entry));
+        self.registry.0.sessions.insert(self.key.clone(), Some(entry));
     }
 
     /// Joins a session and its link, enters it, and starts it. The id is the session's until it leaves.
@@ -232,7 +234,7 @@ impl Reservation {
         let leave = Entered { reservation: self, _admission: admission };
         let bridge = Bridge::new(session, info, link, front, Box::new(leave));
         // Entered first: what has not started can't have left.
-        registry.sessions.insert(key, Some(Entry::Bridge(Arc::clone(&bridge))));
+        registry.0.sessions.insert(key, Some(Entry::Bridge(Arc::clone(&bridge))));
         bridge.start();
         bridge
     }
@@ -240,14 +242,14 @@ impl Reservation {
     /// The session has ended: its id leads nowhere.
     pub fn end(self, end: End) {
         if end == End::Cut {
-            self.registry.losses.note();
+            self.registry.0.losses.note();
         }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.registry.sessions.invalidate(&self.key);
+        self.registry.0.sessions.invalidate(&self.key);
     }
 }
 
@@ -271,13 +273,13 @@ struct Entered {
 
 impl Leave for Entered {
     fn losses(&self) -> Losses {
-        self.reservation.registry.losses.clone()
+        self.reservation.registry.0.losses.clone()
     }
 
     fn leave(self: Box<Self>, end: End) -> Debt {
         let Self { reservation, _admission } = *self;
         // Before the place is free: in between, everything would seem settled.
-        let debt = reservation.registry.places.owe();
+        let debt = reservation.registry.0.places.owe();
         reservation.end(end);
         debt
     }
@@ -285,7 +287,7 @@ impl Leave for Entered {
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Registry").field(&self.places).finish()
+        f.debug_tuple("Registry").field(&self.0.places).finish()
     }
 }
 

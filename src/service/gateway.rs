@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 
 use super::cors::{Asked, CorsLayer};
 use super::handshake::{Arrival, Handshake};
-use super::serving::Serving;
+use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
-use super::{Connection, Response, preflight, tally};
+use super::{Connection, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road, World,
@@ -110,10 +110,10 @@ impl Gateway {
             }
         };
         let op = task.op();
-        tally::count_request(&self.route.meter, op, &head, &connection.heads);
+        count_request(&self.route.meter, op, &head, &connection.heads);
         let answered = |mut response| {
             self.cors.apply(&origin, &mut response);
-            tally::count_answer(&self.route.meter, op, &response);
+            count_answer(&self.route.meter, op, &response);
             Serving::done(response)
         };
         let asker =
@@ -139,7 +139,7 @@ impl Gateway {
             Task::Push(bridge, framing) => Serving::other(async move {
                 let mut response = self.push(bridge, framing, head, body, asker).await?;
                 self.cors.apply(&origin, &mut response);
-                tally::count_answer(&self.route.meter, op, &response);
+                count_answer(&self.route.meter, op, &response);
                 Ok(response)
             }),
             Task::Begin(beginning) => {
@@ -150,7 +150,7 @@ impl Gateway {
                     let arrival = Arrival { head, ask, client, beginning, asker };
                     let mut response = self.handshake().begin(arrival, &self.cors).await;
                     self.cors.apply(&origin, &mut response);
-                    tally::count_answer(&self.route.meter, op, &response);
+                    count_answer(&self.route.meter, op, &response);
                     Ok(response)
                 })
             }
@@ -159,7 +159,8 @@ impl Gateway {
 
     /// Reads a request, finds its session, and judges what it means there.
     fn decide(&self, head: &Parts, road: Road) -> Result<Task, Box<Answered>> {
-        let request = Request { head, path: self.route.inner_path_of(head), road, world: &Outside };
+        let request =
+            Request { head, path: inner_path(head, &self.route.settings.path), road, world: &Outside };
         let (sid, want) = match self.dialect.read(&request)? {
             Ask::Begin(beginning) => return Ok(Task::Begin(beginning)),
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
@@ -248,6 +249,11 @@ impl Gateway {
         });
         response
     }
+}
+
+/// A request's path behind its route's prefix, with the slash in which the prefix ends.
+fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {
+    head.uri.path().strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix)).unwrap_or_default()
 }
 
 /// What dialects ask of the world.

@@ -21,7 +21,6 @@ mod serving;
 mod session_route;
 mod settings;
 mod stack;
-mod tally;
 mod target;
 mod via;
 

@@ -1,4 +1,5 @@
-//! A request on its way to its answer.
+//! A request on its way to its answer, and what is counted of both: their number, and how long their heads are. Those that
+//! have come whole count as they came, others as far as hyper's parsed form shows it.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -6,10 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::HeaderMap;
+use http::request::Parts;
+use http_body::Body as _;
+
 use super::Response;
 use super::cors::{Asked, CorsLayer};
-use super::tally;
-use crate::meter::Op;
+use crate::duplex::Heads;
+use crate::meter::{Direction, Meter, Op};
 use crate::transport::Abort;
 use crate::transport::polling::AnswerPoll;
 
@@ -65,7 +70,7 @@ impl Future for Parked {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         let mut response = ready!(Pin::new(&mut self.answer).poll(cx));
         self.cors.apply(&self.asked, &mut response);
-        tally::count_answer(self.answer.meter(), Op::Poll, &response);
+        count_answer(self.answer.meter(), Op::Poll, &response);
         Poll::Ready(response)
     }
 }
@@ -79,5 +84,46 @@ impl fmt::Debug for Serving {
     }
 }
 
+/// A request came; `read` shows how.
+pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &Heads) {
+    if let Some(transport) = op.transport() {
+        let len = read.request_len().unwrap_or_else(|| of_request(head));
+        meter.head(Direction::FromClient, transport, len);
+    }
+}
+
+/// It has an answer, with all headers of ours.
+pub(super) fn count_answer(meter: &Meter, op: Op, response: &Response) {
+    meter.request(op, response.status().as_u16());
+    if let Some(transport) = op.transport() {
+        meter.head(Direction::ToClient, transport, of_response(response));
+    }
+}
+
+/// A request's head, as a client writes it: one space behind each colon.
+fn of_request(head: &Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(1, |target| target.as_str().len());
+    head.method.as_str().len() + " ".len() + target + " HTTP/1.1\r\n".len() + of_headers(&head.headers)
+}
+
+/// An answer's head, with the headers that hyper adds.
+fn of_response(response: &Response) -> usize {
+    let reason = response.status().canonical_reason().unwrap_or_default();
+    let length = match response.body().size_hint().exact() {
+        Some(length) if !response.status().is_informational() => {
+            "content-length: \r\n".len() + length.checked_ilog10().map_or(1, |digits| digits as usize + 1)
+        }
+        Some(_) | None => 0,
+    };
+    "HTTP/1.1 200 \r\n".len() + reason.len() + of_headers(response.headers()) + DATE.len() + length
+}
+
+/// Header lines, and the empty one behind them.
+fn of_headers(headers: &HeaderMap) -> usize {
+    let lines = headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len());
+    lines.sum::<usize>() + "\r\n".len()
+}
+
+const DATE: &str = "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
 /// A connection has room for one.
 const _: () = assert!(size_of::<Serving>() <= 96, "a parked poll is small");

@@ -90,12 +90,6 @@ impl SessionRoute {
         head.uri.path().strip_prefix(&self.settings.path).unwrap_or_default()
     }
 
-    /// The same with the slash in which the prefix ends.
-    pub(super) fn inner_path_of<'h>(&self, head: &'h Parts) -> &'h str {
-        let prefix = self.settings.path.as_str();
-        head.uri.path().strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix)).unwrap_or_default()
-    }
-
     /// What the backend is told besides.
     pub(super) fn onward(&self, client: Client) -> Onward<'_> {
         let via = self.settings.via.then_some(&*self.via);

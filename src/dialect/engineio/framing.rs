@@ -2,16 +2,40 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 
-use super::speech::{EngineIoFraming, number};
-use super::{body, reply};
-use crate::codec::engineio::{OpenPacket, decode_text, encode_frame, encode_text, encoded_len, v3};
+use super::reply;
+use crate::codec::engineio::v3::{self, Strings};
+use crate::codec::engineio::{
+    OpenPacket, Payload, decode_text, encode_frame, encode_payload, encode_text, encoded_len,
+};
 use crate::dialect::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 use crate::reply::{Refused, Reply};
 use crate::revision::Revision;
 use crate::session::Packets;
+
+/// How packets are written for one client: what its first request decided, for as long as its session lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct EngineIoFraming {
+    /// The revision of Engine.IO that the client speaks.
+    pub(super) revision: Revision,
+    /// Whether a WebSocket frame may be binary, and in revision 3 a poll's answer; a client that can't asked for base64
+    /// (`b64`).
+    pub(super) binary: bool,
+    /// The function that polls' answers call, for a client that polls by script tags (JSONP).
+    pub(super) jsonp: Option<Jsonp>,
+    /// Whether text in polls is encoded in UTF-8 twice, as clients of Socket.IO 1 do.
+    pub(super) doubled: bool,
+}
+
+impl EngineIoFraming {
+    /// A client that can all that its revision offers.
+    pub(super) const fn new(revision: Revision) -> Self {
+        Self { revision, binary: true, jsonp: None, doubled: false }
+    }
+}
 
 impl Framing for EngineIoFraming {
     fn version(&self) -> u8 {
@@ -32,11 +56,11 @@ impl Framing for EngineIoFraming {
     }
 
     fn read_push(&self, headers: &HeaderMap) -> Option<PushForm> {
-        body::form(*self, headers)
+        form(*self, headers)
     }
 
     fn decode_push(&self, form: PushForm, body: Bytes) -> Packets {
-        body::decode(*self, form, body)
+        decode(*self, form, body)
     }
 
     fn encode_taken(&self) -> PollBody {
@@ -45,7 +69,7 @@ impl Framing for EngineIoFraming {
     }
 
     fn encode_poll(&self, batch: &[Packet]) -> PollBody {
-        body::encode(*self, batch)
+        encode(*self, batch)
     }
 
     fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
@@ -84,5 +108,170 @@ impl Framing for EngineIoFraming {
 
     fn translate_refusal(&self, refused: Refused, road: Road) -> Reply {
         reply::translate_refusal(refused, road)
+    }
+}
+
+/// How a POST is to be read. The reference looks for exactly this type, and at no other.
+fn form(framing: EngineIoFraming, headers: &HeaderMap) -> Option<PushForm> {
+    let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == BINARY.as_bytes());
+    match (binary, framing.revision) {
+        (false, _) => Some(PushForm::Text),
+        (true, Revision::V3) => Some(PushForm::Binary),
+        // Protocol 4 knows no binary body.
+        (true, Revision::V4) => None,
+    }
+}
+
+fn decode(framing: EngineIoFraming, form: PushForm, body: Bytes) -> Packets {
+    let body = match framing.jsonp {
+        None => body,
+        Some(_) => match v3::form_payload(&body) {
+            Some(payload) => payload,
+            // The reference overlooks a form without the field.
+            None => return Box::new(std::iter::empty()),
+        },
+    };
+    match (framing.revision, form) {
+        (Revision::V4, _) => Box::new(Payload::new(body)),
+        (Revision::V3, PushForm::Binary) if framing.jsonp.is_none() => Box::new(v3::BinaryPayload::new(body)),
+        (Revision::V3, _) => Box::new(v3::TextPayload::new(body, strings(framing))),
+    }
+}
+
+fn encode(framing: EngineIoFraming, batch: &[Packet]) -> PollBody {
+    let is_binary = |packet: &Packet| matches!(packet, Packet::Message(Message::Binary(_)));
+    let bytes = match framing.revision {
+        Revision::V4 => encode_payload(batch),
+        Revision::V3 if framing.binary && batch.iter().any(is_binary) => {
+            return PollBody { content_type: BINARY, bytes: v3::encode_binary_payload(batch) };
+        }
+        Revision::V3 => v3::encode_text_payload(batch, strings(framing)),
+    };
+    let bytes = framing.jsonp.map_or_else(|| bytes.clone(), |jsonp| v3::wrap(jsonp.as_str(), &bytes));
+    PollBody { content_type: TEXT, bytes }
+}
+
+const fn strings(framing: EngineIoFraming) -> Strings {
+    if framing.doubled { Strings::Doubled } else { Strings::Plain }
+}
+
+const TEXT: &str = "text/plain; charset=UTF-8";
+const BINARY: &str = "application/octet-stream";
+
+/// A revision's number, as `EIO` names it.
+pub(super) const fn number(revision: Revision) -> u8 {
+    match revision {
+        Revision::V3 => 3,
+        Revision::V4 => 4,
+    }
+}
+
+/// The number of a client's function for polls by script tags: the `j` of its handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Jsonp {
+    digits: [u8; Self::LEN_MAX],
+    len: u8,
+}
+
+impl Jsonp {
+    /// No page has had as many functions as a longer number says.
+    const LEN_MAX: usize = 10;
+
+    /// The digits of what the client wrote, of which there may be none.
+    pub(super) fn new(written: &str) -> Self {
+        let mut jsonp = Self { digits: [0; Self::LEN_MAX], len: 0 };
+        for (place, digit) in jsonp.digits.iter_mut().zip(written.bytes().filter(u8::is_ascii_digit)) {
+            *place = digit;
+            jsonp.len += 1;
+        }
+        jsonp
+    }
+
+    /// The number, as the client wrote it.
+    pub(super) fn as_str(&self) -> &str {
+        let digits = self.digits.get(..usize::from(self.len)).unwrap_or_default();
+        std::str::from_utf8(digits).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const V3: EngineIoFraming = EngineIoFraming::new(Revision::V3);
+    const V4: EngineIoFraming = EngineIoFraming::new(Revision::V4);
+
+    fn batch() -> Vec<Packet> {
+        vec![
+            Packet::Message(Message::text("é")),
+            Packet::Message(Message::Binary(Bytes::from_static(&[1, 2, 3, 4]))),
+        ]
+    }
+
+    fn encoded(framing: EngineIoFraming, batch: &[Packet]) -> (&'static str, Bytes) {
+        let PollBody { content_type, bytes } = encode(framing, batch);
+        (content_type, bytes)
+    }
+
+    #[test]
+    fn a_batch_is_written_as_the_handshake_decided() {
+        let base64 = EngineIoFraming { binary: false, ..V3 };
+        let jsonp = EngineIoFraming { jsonp: Some(Jsonp::new("0")), ..base64 };
+        let text = |text: &'static str| (TEXT, Bytes::from_static(text.as_bytes()));
+        let binary = Bytes::from_static(b"\x00\x03\xff4\xc3\xa9\x01\x05\xff\x04\x01\x02\x03\x04");
+        assert_eq!(encoded(V4, &batch()), text("4é\u{1e}bAQIDBA=="));
+        assert_eq!(encoded(V3, &batch()), (BINARY, binary));
+        assert_eq!(encoded(V3, &batch()[..1]), text("2:4é"));
+        assert_eq!(encoded(base64, &batch()), text("2:4é10:b4AQIDBA=="));
+        assert_eq!(encoded(jsonp, &batch()), text("___eio[0](\"2:4é10:b4AQIDBA==\");"));
+        let doubled = EngineIoFraming { doubled: true, ..V3 };
+        assert_eq!(encoded(doubled, &batch()[..1]), text("3:4\u{c3}\u{a9}"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let all = |framing, form, body: Bytes| -> Vec<Packet> {
+            decode(framing, form, body).map(|packet| packet.unwrap_or(Packet::Noop)).collect()
+        };
+        for framing in [
+            V4,
+            V3,
+            EngineIoFraming { binary: false, ..V3 },
+            EngineIoFraming { binary: false, doubled: true, ..V3 },
+        ] {
+            let PollBody { content_type, bytes } = encode(framing, &batch());
+            let form = if content_type == BINARY { PushForm::Binary } else { PushForm::Text };
+            assert_eq!(all(framing, form, bytes), batch(), "{framing:?}");
+        }
+        let jsonp =
+            |revision| EngineIoFraming { jsonp: Some(Jsonp::new("0")), ..EngineIoFraming::new(revision) };
+        let three = all(jsonp(Revision::V3), PushForm::Text, Bytes::from_static(b"d=2%3A4%C3%A9"));
+        let four = all(jsonp(Revision::V4), PushForm::Text, Bytes::from_static(b"d=4%C3%A9"));
+        assert_eq!((&three[..], &four[..]), (&batch()[..1], &batch()[..1]));
+        assert!(all(jsonp(Revision::V3), PushForm::Text, Bytes::from_static(b"e=1")).is_empty());
+    }
+
+    #[test]
+    fn only_exactly_one_type_is_binary_and_only_in_protocol_3() {
+        let form = |framing, kind: Option<&'static str>| {
+            let pairs = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
+            form(framing, &pairs.into_iter().collect())
+        };
+        assert_eq!(form(V3, Some(BINARY)), Some(PushForm::Binary));
+        assert_eq!(form(V4, Some(BINARY)), None);
+        for kind in [None, Some("text/plain"), Some("application/octet-stream; charset=UTF-8")] {
+            assert_eq!(form(V3, kind), Some(PushForm::Text), "{kind:?}");
+            assert_eq!(form(V4, kind), Some(PushForm::Text), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_function_has_the_digits_that_the_client_wrote() {
+        for (written, digits) in [("0", "0"), ("007", "007"), ("a1b2", "12"), ("x", ""), ("1é2", "12")] {
+            assert_eq!(Jsonp::new(written).as_str(), digits, "{written}");
+        }
+        assert_eq!(Jsonp::new("12345678901234").as_str(), "1234567890");
     }
 }

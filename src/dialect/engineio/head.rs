@@ -5,10 +5,10 @@ use std::sync::Arc;
 use http::header::ORIGIN;
 use http::{Method, StatusCode};
 
+use super::framing::{EngineIoFraming, Jsonp, number};
 use super::query::Query;
 use super::reply::{Fault, empty};
 use super::settings::Settings;
-use super::speech::{EngineIoFraming, Jsonp, number};
 use crate::dialect::{Act, Answered, Ask, Beginning, Note, Place, Request, Road, Want, Wish};
 use crate::packet::Transport;
 use crate::revision::Revision;

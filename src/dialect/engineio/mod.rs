@@ -1,20 +1,18 @@
 //! Engine.IO as its clients speak it: protocol 4 (Socket.IO 3 and 4), and protocol 3 (Socket.IO 1 and 2).
 
-mod body;
 mod framing;
 mod head;
 mod keys;
 mod query;
 mod reply;
 mod settings;
-mod speech;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::framing::EngineIoFraming;
 pub(super) use self::keys::KEYS;
 pub use self::settings::{Cookie, Settings};
-use self::speech::EngineIoFraming;
 use super::{Act, Answered, Ask, Backend, Beginning, Dialect, Identity, Place, Request, SessionCookie, Want};
 use crate::codec::engineio::{encoded_len, v3};
 use crate::packet::{Message, Packet, Transport};

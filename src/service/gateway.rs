@@ -280,3 +280,6 @@ fn refuse(framing: &dyn Framing, refused: PollRefused) -> Response {
     };
     polling::refuse(framing, refusal)
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,30 +75,9 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use http::Request;
 
     use super::*;
-    use crate::service::{Cors, DemuxSettings};
-
-    fn route(path: &str, host: Option<&str>) -> Route {
-        Route {
-            path: path.into(),
-            host: host.map(Into::into),
-            dialect: "engine.io",
-            speech: crate::dialect::Settings::default(),
-            upstream: "a".into(),
-            allowed_origins: Vec::new(),
-            cors: Cors::default(),
-            compression: true,
-            request_headers: crate::service::HeaderRules::default(),
-            response_headers: crate::service::HeaderRules::default(),
-            via: true,
-            mux: DemuxSettings::default(),
-            session: Arc::default(),
-        }
-    }
 
     fn find(routes: &[Route], uri: &str, host: &str) -> Option<usize> {
         look(routes, uri, host).unwrap()
@@ -112,7 +91,12 @@ mod tests {
 
     #[test]
     fn a_path_whose_dots_lead_out_of_its_route_has_none() {
-        let routes = [route("/", None), route("/api/", None), route("/socket.io/", None), route("/v1", None)];
+        let routes = [
+            Route::at("/", None),
+            Route::at("/api/", None),
+            Route::at("/socket.io/", None),
+            Route::at("/v1", None),
+        ];
         for path in [
             "/api/../admin",
             "/api/%2e%2e/admin",
@@ -152,7 +136,7 @@ mod tests {
     #[test]
     fn a_name_in_full_is_the_same_host() {
         for wanted in ["chat.example", "chat.example."] {
-            let routes = [route("/", Some(wanted)), route("/", None)];
+            let routes = [Route::at("/", Some(wanted)), Route::at("/", None)];
             for host in ["chat.example", "chat.example.", "Chat.Example.:8080"] {
                 assert_eq!(find(&routes, "/", host), Some(0), "{wanted} {host}");
             }
@@ -162,7 +146,8 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_wins() {
-        let routes = [route("/", None), route("/socket.io/", None), route("/socket.io/admin/", None)];
+        let routes =
+            [Route::at("/", None), Route::at("/socket.io/", None), Route::at("/socket.io/admin/", None)];
         assert_eq!(find(&routes, "/socket.io/?EIO=4", "a"), Some(1));
         assert_eq!(find(&routes, "/socket.io/admin/x", "a"), Some(2));
         assert_eq!(find(&routes, "/socket.io", "a"), Some(0), "the slash belongs to the prefix");
@@ -172,12 +157,12 @@ mod tests {
 
     #[test]
     fn a_route_that_names_the_host_wins_over_one_that_does_not() {
-        let routes = [route("/a/", None), route("/a/", Some("chat.example.org"))];
+        let routes = [Route::at("/a/", None), Route::at("/a/", Some("chat.example.org"))];
         assert_eq!(find(&routes, "/a/", "Chat.Example.org:8080"), Some(1));
         assert_eq!(find(&routes, "/a/", "example.org"), Some(0));
         assert_eq!(find(&routes[1..], "/a/", "example.org"), None);
-        assert_eq!(find(&[route("/", Some("[::1]"))], "/", "[::1]:80"), Some(0));
-        assert_eq!(find(&[route("/", Some("[::1]"))], "http://[::1]:80/", "other"), Some(0));
+        assert_eq!(find(&[Route::at("/", Some("[::1]"))], "/", "[::1]:80"), Some(0));
+        assert_eq!(find(&[Route::at("/", Some("[::1]"))], "http://[::1]:80/", "other"), Some(0));
         assert_eq!(find(&routes, "http://example.org/a/", "chat.example.org"), Some(0));
     }
 }

@@ -43,6 +43,26 @@ pub struct Route {
 }
 
 impl Route {
+    /// One for tests, with the defaults.
+    #[cfg(test)]
+    pub(super) fn at(path: &str, host: Option<&str>) -> Self {
+        Self {
+            path: path.into(),
+            host: host.map(Into::into),
+            dialect: "engine.io",
+            speech: dialect::Settings::default(),
+            upstream: "a".into(),
+            allowed_origins: Vec::new(),
+            cors: Cors::default(),
+            compression: true,
+            request_headers: HeaderRules::default(),
+            response_headers: HeaderRules::default(),
+            via: true,
+            mux: DemuxSettings::default(),
+            session: Arc::default(),
+        }
+    }
+
     /// What it is known by.
     pub fn id(&self) -> RouteId {
         RouteId::new(self.host.as_deref().map(super::target::name), &self.path)

@@ -1,0 +1,113 @@
+//! A dialect's requests through the front door: bytes in, bytes out.
+
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::background::Background;
+use crate::bridge::Registry;
+use crate::dialect::{self, Backend};
+use crate::duplex::{Heads, Patience};
+use crate::meter::Metrics;
+use crate::service::{Client, Refusals, Route, Via};
+use crate::upstream::{self, InUse, Kind, Pinned};
+
+/// The gateway of a route whose backend nobody can reach.
+fn gateway(dialect: &str, settings: &dialect::Settings, path: &str) -> Arc<Gateway> {
+    let metrics = Metrics::new();
+    let urls = vec!["ws://127.0.0.1:1/".parse().unwrap()];
+    let nowhere = upstream::Settings { kind: Kind::EngineIo, urls, ..upstream::Settings::default() };
+    let upstream = InUse::start("u", &nowhere, &Background::default(), metrics.dials("u")).unwrap();
+    let settings_of_route = Arc::new(Route::at(path, None));
+    let backend = Backend { protocol: upstream.protocol(), versions: upstream.versions(), socket_io: false };
+    let route = SessionRoute {
+        id: settings_of_route.id(),
+        settings: settings_of_route,
+        upstream,
+        message_max: 1,
+        trusted_proxies: Arc::from([]),
+        via: Arc::new(Via::new().unwrap()),
+        draining: CancellationToken::new(),
+        registry: Registry::new(1),
+        tracker: TaskTracker::new(),
+        meter: metrics.route(path, "u"),
+        refusals: Arc::new(Refusals::of(path)),
+    };
+    Arc::new(Gateway::new((dialect::find(dialect).unwrap().build)(settings, backend), route))
+}
+
+/// What a client reads that sends these bytes and the end of them.
+async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
+    let (mut client, server) = tokio::io::duplex(64 << 10);
+    let connection = Connection {
+        client: Client { peer: ([127, 0, 0, 1], 1).into(), secure: false },
+        patience: Patience::new(Duration::from_secs(60)),
+        pinned: Pinned::default(),
+        heads: Heads::default(),
+    };
+    let service = service_fn(|request: http::Request<Incoming>| {
+        let (head, body) = request.into_parts();
+        gateway.serve(head, body, &connection)
+    });
+    let request = format!("{request}Host: a\r\nConnection: close\r\n\r\n");
+    let mut read = String::new();
+    let client = async {
+        client.write_all(request.as_bytes()).await.unwrap();
+        client.read_to_string(&mut read).await.unwrap();
+    };
+    let mut builder = http1::Builder::new();
+    let served = builder.auto_date_header(false).serve_connection(TokioIo::new(server), service);
+    let (served, ()) = tokio::join!(served, client);
+    served.unwrap();
+    read
+}
+
+#[tokio::test]
+async fn sockjs_is_answered_without_a_session_and_without_its_backend() {
+    for (path, base) in [("/echo", "/echo"), ("/echo/", "/echo"), ("/", "")] {
+        let gateway = gateway("sockjs", &dialect::Settings::default(), path);
+        let greeting = answer(&gateway, &format!("GET {base}/ HTTP/1.1\r\n")).await;
+        assert_eq!(
+            greeting,
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\nconnection: close\r\n\
+             content-length: 19\r\n\r\nWelcome to SockJS!\n",
+            "{path}"
+        );
+        let info =
+            answer(&gateway, &format!("GET {base}/info?t=1 HTTP/1.1\r\nOrigin: http://a.example\r\n")).await;
+        assert!(info.starts_with("HTTP/1.1 200 OK\r\n"), "{path}: {info}");
+        assert!(info.contains("\r\naccess-control-allow-origin: http://a.example\r\n"), "{path}: {info}");
+        assert!(
+            info.contains("{\"websocket\":true,\"origins\":[\"*:*\"],\"cookie_needed\":false,\"entropy\":")
+        );
+        // A preflight of Engine.IO would be its backend's to answer, and a 502 here.
+        let preflight =
+            format!("OPTIONS {base}/info HTTP/1.1\r\nOrigin: null\r\nAccess-Control-Request-Method: GET\r\n");
+        let allowed = answer(&gateway, &preflight).await;
+        assert!(allowed.starts_with("HTTP/1.1 204 No Content\r\n"), "{path}: {allowed}");
+        assert!(allowed.contains("\r\naccess-control-allow-methods: OPTIONS, GET\r\n"), "{path}: {allowed}");
+        let nowhere = answer(&gateway, &format!("GET {base}/000/a.b/xhr HTTP/1.1\r\n")).await;
+        assert!(nowhere.starts_with("HTTP/1.1 404 Not Found\r\n"), "{path}: {nowhere}");
+        assert!(nowhere.ends_with("\r\n\r\n404 Error: Page not found\n"), "{path}: {nowhere}");
+        let method = answer(&gateway, &format!("HEAD {base}/info HTTP/1.1\r\n")).await;
+        assert!(
+            method.starts_with("HTTP/1.1 405 Method Not Allowed\r\nallow: OPTIONS, GET\r\n"),
+            "{path}: {method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn engine_io_meets_its_own_errors_at_the_same_door() {
+    let gateway = gateway("engine.io", &dialect::Settings::default(), "/engine.io/");
+    let unknown = answer(&gateway, "GET /engine.io/?EIO=4&transport=polling&sid=x HTTP/1.1\r\n").await;
+    assert!(unknown.ends_with("\r\n\r\n{\"code\":1,\"message\":\"Session ID unknown\"}"), "{unknown}");
+    let down = answer(&gateway, "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\n").await;
+    assert!(down.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{down}");
+}

@@ -112,8 +112,9 @@ fn begun(transport: Transport, now: Instant) -> Session {
         pinger: Pinger::Server,
         crossing: Duration::from_millis(1),
         companion: None,
-        goodbye_waiting: &[Packet::Close],
-        goodbye_late: &[Packet::Noop, Packet::Close],
+        goodbye_waiting: &[Packet::Close(None)],
+        goodbye_late: &[Packet::Noop, Packet::Close(None)],
+        says_why: false,
         replaced: &[],
         encoded_len,
     };

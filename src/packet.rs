@@ -153,8 +153,8 @@ impl fmt::Debug for Message {
 pub enum Packet {
     /// The handshake's answer: JSON of sid, upgrades and heartbeat.
     Open(Text),
-    /// The transport can be closed.
-    Close,
+    /// The transport can be closed; and why, where a dialect can say it. Boxed, as hardly any packet is one.
+    Close(Option<Box<Closing>>),
     /// One half of the heartbeat, or a probe.
     Ping(Text),
     /// The other half.
@@ -173,7 +173,7 @@ impl Packet {
         match self {
             Self::Open(text) | Self::Ping(text) | Self::Pong(text) => text.len(),
             Self::Message(message) => message.len(),
-            Self::Close | Self::Upgrade | Self::Noop => 0,
+            Self::Close(_) | Self::Upgrade | Self::Noop => 0,
         }
     }
 
@@ -181,7 +181,7 @@ impl Packet {
     pub const fn message_len(&self) -> usize {
         match self {
             Self::Message(message) => message.len(),
-            Self::Open(_) | Self::Close | Self::Ping(_) | Self::Pong(_) | Self::Upgrade | Self::Noop => 0,
+            Self::Open(_) | Self::Close(_) | Self::Ping(_) | Self::Pong(_) | Self::Upgrade | Self::Noop => 0,
         }
     }
 

@@ -147,8 +147,9 @@ fn policy(hang_up: HangUp) -> Policy {
         pinger: Pinger::Server,
         crossing: MS,
         companion: None,
-        goodbye_waiting: &[Packet::Close],
-        goodbye_late: &[Packet::Noop, Packet::Close],
+        goodbye_waiting: &[Packet::Close(None)],
+        goodbye_late: &[Packet::Noop, Packet::Close(None)],
+        says_why: false,
         replaced: &[],
         encoded_len: engineio::encoded_len,
     }

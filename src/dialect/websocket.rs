@@ -85,6 +85,7 @@ pub const POLICY: Policy = Policy {
     companion: None,
     goodbye_waiting: &[],
     goodbye_late: &[],
+    says_why: false,
     replaced: &[],
     encoded_len: Packet::len,
 };
@@ -115,7 +116,7 @@ impl Framing for PlainFraming {
             Packet::Message(Message::Text(text)) => Written::Frame(Frame::Text(text.as_bytes().clone())),
             Packet::Message(Message::Binary(bytes)) => Written::Frame(Frame::Binary(bytes.clone())),
             Packet::Ping(_) => Written::Ping,
-            Packet::Open(_) | Packet::Close | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {
+            Packet::Open(_) | Packet::Close(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => {
                 Written::Nothing
             }
         }

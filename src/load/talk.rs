@@ -164,7 +164,7 @@ impl Talk {
                 Said::Answer(number) if number < self.written => Ok(self.answered(number, now)),
                 Said::Greeting | Said::Answer(_) | Said::Stranger => Ok(Heard::Stranger),
             },
-            Packet::Close => Err(Fault::Closed(None)),
+            Packet::Close(_) => Err(Fault::Closed(None)),
             Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(Heard::Nothing),
         }
     }

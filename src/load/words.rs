@@ -69,7 +69,7 @@ impl Words {
     /// What a client says last.
     pub(super) fn goodbye(&self) -> impl Iterator<Item = Packet> {
         let leave = (self.language != Language::Echo).then(|| packet(Text::from_static("1")));
-        leave.into_iter().chain([Packet::Close])
+        leave.into_iter().chain([Packet::Close(None)])
     }
 
     /// Appends the messages of these numbers.

@@ -110,7 +110,7 @@ impl Session {
         self.phase = Phase::Closing { end, closing, deadline };
         let waits = self.transport == Transport::Polling && self.is_parked();
         if waits && self.outbox.is_empty() && self.in_flight == 0 {
-            self.answer(self.policy.goodbye_waiting.to_vec());
+            self.answer(self.goodbye(self.policy.goodbye_waiting, end));
             self.end(end, now);
         }
     }
@@ -184,8 +184,8 @@ impl Session {
             Packet::Pong(_) if self.policy.pinger == Pinger::Client => self.end(End::ParseError, now),
             Packet::Ping(_) if self.policy.pinger == Pinger::Client => self.answer_beat(now),
             // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
-            Packet::Close if transport == Transport::Polling => self.handle_goodbye(now),
-            Packet::Close
+            Packet::Close(_) if transport == Transport::Polling => self.handle_goodbye(now),
+            Packet::Close(_)
             | Packet::Open(_)
             | Packet::Ping(_)
             | Packet::Pong(_)
@@ -238,6 +238,26 @@ impl Session {
         }
     }
 
+    /// What ends a poll, with the reason where the dialect says it: the backend's own, if that is why.
+    pub(super) fn goodbye(&self, packets: &[Packet], end: End) -> Vec<Packet> {
+        let mut packets = packets.to_vec();
+        for packet in &mut packets {
+            if let Packet::Close(why) = packet
+                && self.policy.says_why
+            {
+                *why = Some(Box::new(match &self.phase {
+                    Phase::Closing { closing, .. } if end == End::UpstreamClosed => closing.clone(),
+                    Phase::Open
+                    | Phase::Draining { .. }
+                    | Phase::Closing { .. }
+                    | Phase::Departed { .. }
+                    | Phase::Over => end.closing(),
+                }));
+            }
+        }
+        packets
+    }
+
     /// The client's side is over, for whatever reason: says goodbye to it, and lets the backend go.
     pub(super) fn end(&mut self, end: End, now: Instant) {
         self.end_with(end, end.closing(), now);
@@ -264,7 +284,7 @@ impl Session {
                 | End::UpstreamClosed
                 | End::Stalled
                 | End::Drained
-                | End::Cut => self.answer(self.policy.goodbye_waiting.to_vec()),
+                | End::Cut => self.answer(self.goodbye(self.policy.goodbye_waiting, end)),
             }
         }
         let outcome = match self.push {

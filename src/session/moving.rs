@@ -33,7 +33,7 @@ impl Session {
             }
             Packet::Upgrade => self.adopt(now),
             Packet::Open(_)
-            | Packet::Close
+            | Packet::Close(_)
             | Packet::Ping(_)
             | Packet::Pong(_)
             | Packet::Message(_)

@@ -92,7 +92,7 @@ impl Session {
         }
         // A client that has moved needs its last poll no more; what only ended that poll is no loss.
         let moved = self.transport == Transport::WebSocket;
-        if moved && batch.iter().all(|packet| matches!(packet, Packet::Close | Packet::Noop)) {
+        if moved && batch.iter().all(|packet| matches!(packet, Packet::Close(_) | Packet::Noop)) {
             return;
         }
         match self.policy.hang_up {
@@ -200,7 +200,7 @@ impl Session {
             // session can't end, and a full one stands still.
             self.answer(Vec::new());
         } else if let Some(end) = self.pending_end(now) {
-            self.answer(self.policy.goodbye_late.to_vec());
+            self.answer(self.goodbye(self.policy.goodbye_late, end));
             self.end(end, now);
         }
     }

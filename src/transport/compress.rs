@@ -75,7 +75,7 @@ impl Coding {
 pub fn is_worth_it(batch: &[Packet], len: usize) -> bool {
     let from_session = |packet: &Packet| match packet {
         Packet::Open(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Message(_) => true,
-        Packet::Close | Packet::Upgrade | Packet::Noop => false,
+        Packet::Close(_) | Packet::Upgrade | Packet::Noop => false,
     };
     len >= THRESHOLD && batch.iter().any(from_session)
 }
@@ -212,7 +212,7 @@ mod tests {
             (&[Packet::Noop, message.clone()], true),
             (&[Packet::Ping(Text::default())], true),
             (&[Packet::Noop], false),
-            (&[Packet::Noop, Packet::Close], false),
+            (&[Packet::Noop, Packet::Close(None)], false),
             (&[], false),
         ];
         for (batch, worth_it) in batches {

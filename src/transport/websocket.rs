@@ -115,7 +115,7 @@ impl FramedSocket {
         let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
         if closing.by_packet && fault.is_none() {
             // Engine.IO's own servers close without it; a client that gets it does not connect again by itself.
-            let _ = self.start_send(Packet::Close);
+            let _ = self.start_send(Packet::Close(None));
         }
         self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
         let frame = fault.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));

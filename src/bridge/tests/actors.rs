@@ -121,7 +121,7 @@ impl Client {
                 continue;
             }
             self.take(delivery.packets());
-            let over = delivery.packets().contains(&Packet::Close);
+            let over = delivery.packets().contains(&Packet::Close(None));
             delivery.settle();
             if over {
                 return;

@@ -50,7 +50,7 @@ async fn a_dead_client_is_let_go_exactly_when_its_pong_is_overdue() {
     let (bridge, link) = begun(&mut stage).await;
     assert_eq!(fetch(&bridge).await, [Packet::Ping(Text::default())]);
     assert_eq!(began.elapsed(), 300 * MS);
-    assert_eq!(fetch(&bridge).await, [Packet::Close]);
+    assert_eq!(fetch(&bridge).await, [Packet::Close(None)]);
     assert_eq!(began.elapsed(), 500 * MS);
     link.gone().await;
     stage.clear(&bridge, MS).await;
@@ -97,7 +97,7 @@ async fn a_second_post_interrupts_the_first() {
     let mut first = bridge.push().unwrap();
     assert_eq!(bridge.push().unwrap_err(), PollRefused::Overlap);
     first.interrupted().await;
-    assert_eq!(poll.await.unwrap().packets(), [Packet::Close]);
+    assert_eq!(poll.await.unwrap().packets(), [Packet::Close(None)]);
     drop(first);
     link.gone().await;
     stage.clear(&bridge, MS).await;
@@ -119,7 +119,7 @@ async fn a_backend_that_closes_is_answered_and_the_client_hears_of_it() {
     link.send(LinkEvent::Closed(Closing::new(4001, "over")));
     link.gone().await;
     assert_eq!(fetch(&bridge).await, [message("a")]);
-    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close]);
+    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close(None)]);
     stage.clear(&bridge, MS).await;
 }
 
@@ -132,7 +132,7 @@ async fn a_post_is_refused_when_the_link_breaks_over_it() {
     link.send(LinkEvent::Closed(Closing::new(1006, "")));
     assert_eq!(post(&bridge, vec![message("b")]).await, PushOutcome::Refused);
     assert_eq!(fetch(&bridge).await, [message("a")]);
-    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close]);
+    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close(None)]);
     stage.clear(&bridge, MS).await;
 }
 
@@ -146,7 +146,7 @@ async fn a_frozen_backend_holds_nothing_up_for_longer_than_stall_timeout() {
     let packets = ["a", "b", "c"].map(message).to_vec();
     assert_eq!(post(&bridge, packets).await, PushOutcome::Refused);
     assert_eq!(began.elapsed(), stage.settings.stall_timeout);
-    assert_eq!(poll.await.unwrap().packets(), [Packet::Close]);
+    assert_eq!(poll.await.unwrap().packets(), [Packet::Close(None)]);
     // It does not answer the goodbye either.
     stage.clear(&bridge, 6 * SECOND).await;
     assert!(link.is_gone());
@@ -180,7 +180,7 @@ async fn a_drain_lets_both_sides_finish_and_then_closes_the_link() {
     assert_eq!(post(&bridge, vec![message("b")]).await, PushOutcome::Accepted);
     assert_eq!(link.next().await, Some(Message::text("b")), "what is accepted in a drain is passed on");
     tokio::time::sleep(SECOND).await;
-    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close]);
+    assert_eq!(fetch(&bridge).await, [Packet::Noop, Packet::Close(None)]);
     link.gone().await;
     assert_eq!(link.goodbye(), Some(End::Drained.closing()));
     stage.clear(&bridge, MS).await;

@@ -15,8 +15,11 @@ use crate::session::{Attendance, CursorRefused};
 /// A browser that falls back to streams, or, with a cursor, `curl` in a loop.
 fn streaming(has_cursor: bool) -> Policy {
     let attendance = Attendance { beat: 25 * SECOND, absence: 5 * SECOND, is_heard: has_cursor };
-    let own =
-        Policy { pinger: Pinger::Nobody(attendance), goodbye_late: &[Packet::Close], ..policy(HangUp::Ends) };
+    let own = Policy {
+        pinger: Pinger::Nobody(attendance),
+        goodbye_late: &[Packet::Close(None)],
+        ..policy(HangUp::Ends)
+    };
     if has_cursor {
         Policy { hang_up: HangUp::Returns, second: Second::Replaces, acks: Acks::OnCursor, ..own }
     } else {
@@ -139,7 +142,7 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
                 break;
             }
             client.take(delivery.packets());
-            let over = delivery.packets().contains(&Packet::Close);
+            let over = delivery.packets().contains(&Packet::Close(None));
             delivery.settle();
             if over {
                 return;

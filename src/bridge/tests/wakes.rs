@@ -169,7 +169,7 @@ async fn a_poll_that_is_dropped_leaves_its_place_to_the_next() {
     }
     let poll = bridge.poll().unwrap();
     assert_eq!(bridge.poll().unwrap_err(), PollRefused::Overlap);
-    assert_eq!(poll.await.unwrap().packets(), [Packet::Close]);
+    assert_eq!(poll.await.unwrap().packets(), [Packet::Close(None)]);
     assert!(link.is_gone() || link.next().await.is_none());
 }
 

@@ -13,7 +13,7 @@ pub fn decode_text(text: &Text) -> Result<Packet, Malformed> {
     let data = || text.skip(1);
     match kind {
         b'0' => Ok(Packet::Open(data())),
-        b'1' => Ok(Packet::Close),
+        b'1' => Ok(Packet::Close(None)),
         b'2' => Ok(Packet::Ping(data())),
         b'3' => Ok(Packet::Pong(data())),
         b'4' => Ok(Packet::Message(Message::Text(data()))),
@@ -47,7 +47,7 @@ pub fn encode_text(packet: &Packet, out: &mut Vec<u8>) {
             out.push(b'3');
             out.extend_from_slice(text.as_bytes());
         }
-        Packet::Close => out.push(b'1'),
+        Packet::Close(_) => out.push(b'1'),
         Packet::Upgrade => out.push(b'5'),
         Packet::Noop => out.push(b'6'),
     }
@@ -61,7 +61,7 @@ pub const fn encoded_len(packet: &Packet) -> usize {
         | Packet::Open(_)
         | Packet::Ping(_)
         | Packet::Pong(_)
-        | Packet::Close
+        | Packet::Close(_)
         | Packet::Upgrade
         | Packet::Noop => 1 + packet.len(),
     }
@@ -75,7 +75,7 @@ pub fn encode_frame(packet: &Packet) -> Frame {
         | Packet::Open(_)
         | Packet::Ping(_)
         | Packet::Pong(_)
-        | Packet::Close
+        | Packet::Close(_)
         | Packet::Upgrade
         | Packet::Noop => {
             let mut out = Vec::with_capacity(encoded_len(packet));
@@ -102,7 +102,7 @@ mod tests {
     fn every_packet_has_the_digit_of_the_specification() {
         let vectors = [
             (Packet::Open("{}".into()), "0{}"),
-            (Packet::Close, "1"),
+            (Packet::Close(None), "1"),
             (Packet::Ping(Text::default()), "2"),
             (Packet::Ping("probe".into()), "2probe"),
             (Packet::Pong("probe".into()), "3probe"),

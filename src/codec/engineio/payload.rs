@@ -109,7 +109,7 @@ mod tests {
             prop::collection::vec(any::<u8>(), 0..40)
                 .prop_map(|bytes| Packet::Message(Message::Binary(bytes.into()))),
             Just(Packet::Noop),
-            Just(Packet::Close),
+            Just(Packet::Close(None)),
             "[a-z]{0,5}".prop_map(|text| Packet::Pong(text.as_str().into())),
         ];
         prop::collection::vec(packet, 1..10)

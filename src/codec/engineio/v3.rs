@@ -41,7 +41,7 @@ pub fn decode_binary(bytes: &Bytes) -> Result<Packet, Malformed> {
 fn typed(kind: u8, data: Bytes) -> Result<Packet, Malformed> {
     Ok(match kind {
         0 => Packet::Open(Text::lossy(data)),
-        1 => Packet::Close,
+        1 => Packet::Close(None),
         2 => Packet::Ping(Text::lossy(data)),
         3 => Packet::Pong(Text::lossy(data)),
         4 => Packet::Message(Message::Binary(data)),

@@ -62,8 +62,9 @@ impl EngineIo {
             pinger: Pinger::Server,
             crossing: CROSSING,
             companion: None,
-            goodbye_waiting: &[Packet::Close],
-            goodbye_late: &[Packet::Noop, Packet::Close],
+            goodbye_waiting: &[Packet::Close(None)],
+            goodbye_late: &[Packet::Noop, Packet::Close(None)],
+            says_why: false,
             replaced: &[],
             encoded_len,
         };

@@ -162,7 +162,7 @@ impl Frames {
     /// Says goodbye as the stock client does: with a Close frame and without a packet.
     async fn close(&mut self, session: &Session) {
         let _ = timeout(GOODBYE_TIMEOUT, async {
-            for packet in session.talk.goodbye().filter(|packet| *packet != Packet::Close) {
+            for packet in session.talk.goodbye().filter(|packet| *packet != Packet::Close(None)) {
                 self.send(session.common.speech, packet)?;
             }
             Pin::new(&mut self.stream).start_send(WsMessage::Close(None)).map_err(broken)?;

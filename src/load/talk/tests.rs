@@ -57,7 +57,7 @@ fn name(packet: &Packet) -> String {
         Packet::Message(Message::Text(text)) => text.as_str().to_owned(),
         Packet::Ping(_) => "ping".to_owned(),
         Packet::Pong(_) => "pong".to_owned(),
-        Packet::Open(_) | Packet::Close | Packet::Message(_) | Packet::Upgrade | Packet::Noop => {
+        Packet::Open(_) | Packet::Close(_) | Packet::Message(_) | Packet::Upgrade | Packet::Noop => {
             format!("{packet:?}")
         }
     }

@@ -3,14 +3,42 @@
 use super::*;
 
 fn goodbye(end: End) -> [Event; 2] {
-    [answer(&[Packet::Close]), Event::Ended(end)]
+    [answer(&[Packet::Close(None)]), Event::Ended(end)]
+}
+
+#[test]
+fn a_goodbye_says_why_where_the_dialect_can() {
+    let begin = || {
+        let policy = Policy { says_why: true, ..policy(HangUp::Ends) };
+        let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
+        assert_eq!(rig.fetch(), [open()]);
+        rig
+    };
+    let says = |closing: &Closing| Packet::Close(Some(Box::new(closing.clone())));
+    let closing = Closing::new(4001, "enough");
+
+    let mut waiting = begin();
+    waiting.poll();
+    waiting.session.handle_upstream_closed(closing.clone(), waiting.now);
+    assert_eq!(waiting.events(), [answer(&[says(&closing)]), Event::Ended(End::UpstreamClosed)]);
+
+    let mut late = begin();
+    late.say("a");
+    late.session.handle_upstream_closed(closing.clone(), late.now);
+    assert_eq!(late.fetch(), [message("a")]);
+    assert_eq!(late.poll(), [answer(&[Packet::Noop, says(&closing)]), Event::Ended(End::UpstreamClosed)]);
+
+    let mut drained = begin();
+    drained.poll();
+    drained.session.handle_drain(KEEP_ALIVE, drained.now);
+    assert_eq!(drained.events()[0], answer(&[says(&End::Drained.closing())]));
 }
 
 #[test]
 fn a_client_that_says_goodbye_has_its_poll_ended_by_a_noop() {
     let mut rig = Rig::polling();
     rig.poll();
-    let events = rig.push(vec![Packet::Close]);
+    let events = rig.push(vec![Packet::Close(None)]);
     assert_eq!(
         events,
         [answer(&[Packet::Noop]), Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)]
@@ -21,7 +49,7 @@ fn a_client_that_says_goodbye_has_its_poll_ended_by_a_noop() {
 #[test]
 fn messages_before_a_goodbye_are_handed_over_and_those_behind_it_are_not() {
     let mut rig = Rig::polling();
-    rig.push(vec![message("a"), message("b"), Packet::Close, message("c")]);
+    rig.push(vec![message("a"), message("b"), Packet::Close(None), message("c")]);
     assert_eq!(rig.taken(), messages(&["a", "b"]));
     assert!(!rig.session.has_for_link());
     assert_eq!(rig.pass(2 * MS), [], "a poll may have been sent before it");
@@ -31,14 +59,14 @@ fn messages_before_a_goodbye_are_handed_over_and_those_behind_it_are_not() {
 #[test]
 fn a_goodbye_that_overtook_its_clients_poll_is_judged_behind_it() {
     let mut rig = Rig::polling();
-    assert_eq!(rig.push(vec![Packet::Close]), []);
+    assert_eq!(rig.push(vec![Packet::Close(None)]), []);
     let gone =
         [answer(&[Packet::Noop]), Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)];
     assert_eq!(rig.poll(), gone, "as if the poll had come first");
     assert!(rig.session.is_over());
     // However late the look at the clock is: the process may have slept.
     let mut rig = Rig::polling();
-    rig.push(vec![Packet::Close]);
+    rig.push(vec![Packet::Close(None)]);
     rig.now += 1000 * MS;
     assert_eq!(rig.poll(), gone);
 }
@@ -47,7 +75,7 @@ fn a_goodbye_that_overtook_its_clients_poll_is_judged_behind_it() {
 fn nothing_else_waits_with_a_goodbye() {
     for next in ["a POST", "a probe", "the backend's end", "a broken link", "a drain"] {
         let mut rig = Rig::polling();
-        rig.push(vec![Packet::Close]);
+        rig.push(vec![Packet::Close(None)]);
         match next {
             "a POST" => assert_eq!(rig.session.handle_push_begun(rig.now), Err(PushRefused::Over)),
             "a probe" => assert_eq!(rig.session.handle_probe_opened(rig.now), Err(ProbeRefused)),
@@ -67,7 +95,7 @@ fn nothing_else_waits_with_a_goodbye() {
 fn what_follows_a_goodbye_is_not_heard_when_the_client_is_gone_already() {
     let mut rig = Rig::polling();
     rig.poll();
-    rig.push(vec![message("a"), Packet::Close, message("b")]);
+    rig.push(vec![message("a"), Packet::Close(None), message("b")]);
     rig.session.handle_poll_gone(rig.now);
     assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
     assert_eq!(rig.taken(), messages(&["a"]));
@@ -122,7 +150,7 @@ fn the_next_poll_hears_that_the_backend_is_gone() {
     let mut rig = Rig::polling();
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
     assert_eq!(rig.events(), []);
-    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close]), Event::Ended(End::UpstreamClosed)]);
+    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close(None)]), Event::Ended(End::UpstreamClosed)]);
     assert!(rig.session.is_over());
 }
 
@@ -133,7 +161,7 @@ fn what_the_backend_said_last_comes_before_its_goodbye() {
     rig.say("b");
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
     assert_eq!(rig.fetch(), messages(&["a", "b"]));
-    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close]), Event::Ended(End::UpstreamClosed)]);
+    assert_eq!(rig.poll(), [answer(&[Packet::Noop, Packet::Close(None)]), Event::Ended(End::UpstreamClosed)]);
 }
 
 #[test]
@@ -162,7 +190,7 @@ fn a_closed_session_waits_close_timeout_for_its_client() {
 fn a_post_without_messages_to_a_closing_session_is_answered_ok_and_ignored() {
     let mut rig = Rig::polling();
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
-    assert_eq!(rig.push(vec![pong(), Packet::Close]), [ACCEPTED]);
+    assert_eq!(rig.push(vec![pong(), Packet::Close(None)]), [ACCEPTED]);
     assert!(!rig.session.is_ended());
 }
 
@@ -173,7 +201,7 @@ fn a_message_that_nobody_takes_is_refused_when_the_client_knows_of_the_end() {
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
     assert_eq!(rig.push(vec![message("b")]), [], "a refusal now would cost the client what is left for it");
     assert_eq!(rig.fetch(), messages(&["a"]));
-    let late = answer(&[Packet::Noop, Packet::Close]);
+    let late = answer(&[Packet::Noop, Packet::Close(None)]);
     assert_eq!(rig.poll(), [late, REFUSED, Event::Ended(End::UpstreamClosed)]);
     assert!(!rig.session.has_for_link());
     // One that fetches nothing before its POST is answered does not wait for long, and one that has nothing to fetch not at all.
@@ -248,7 +276,7 @@ fn a_drain_lets_the_client_fetch_what_is_left_and_then_the_backend_go() {
     assert_eq!(rig.events(), []);
     assert_eq!(rig.fetch(), messages(&["a"]));
     assert_eq!(rig.pass(70 * MS), []);
-    let late = answer(&[Packet::Noop, Packet::Close]);
+    let late = answer(&[Packet::Noop, Packet::Close(None)]);
     assert_eq!(rig.poll(), [late, Event::Ended(End::Drained), closes_link(End::Drained)]);
     assert!(rig.session.is_over());
 }
@@ -280,7 +308,7 @@ fn a_drain_passes_on_what_either_side_says_until_both_are_quiet() {
     assert_eq!(rig.events(), [ACCEPTED]);
     assert_eq!(rig.poll(), []);
     assert_eq!(rig.pass(69 * MS), []);
-    let late = answer(&[Packet::Noop, Packet::Close]);
+    let late = answer(&[Packet::Noop, Packet::Close(None)]);
     assert_eq!(rig.pass(MS), [late, Event::Ended(End::Drained), closes_link(End::Drained)]);
 }
 
@@ -297,7 +325,7 @@ fn a_drain_waits_half_its_patience_for_quiet() {
         }
     }
     assert!(!rig.session.wants_upstream(), "a backend that never stops is not read for ever");
-    let late = answer(&[Packet::Noop, Packet::Close]);
+    let late = answer(&[Packet::Noop, Packet::Close(None)]);
     assert_eq!(rig.poll(), [late, Event::Ended(End::Drained), closes_link(End::Drained)]);
 }
 
@@ -343,7 +371,7 @@ fn a_backend_that_goes_in_a_drain_has_its_last_words_fetched() {
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
     assert_eq!(rig.push(vec![message("b")]), []);
     assert_eq!(rig.fetch(), messages(&["a"]));
-    let late = answer(&[Packet::Noop, Packet::Close]);
+    let late = answer(&[Packet::Noop, Packet::Close(None)]);
     assert_eq!(rig.poll(), [late, REFUSED, Event::Ended(End::Drained)]);
     assert!(rig.session.is_over());
 }

@@ -55,7 +55,7 @@ fn a_parked_poll_gets_a_goodbye_when_the_pong_is_overdue() {
     assert_eq!(rig.poll(), []);
     assert_eq!(
         rig.pass(200 * MS),
-        [answer(&[Packet::Close]), Event::Ended(End::PingTimeout), closes_link(End::PingTimeout)]
+        [answer(&[Packet::Close(None)]), Event::Ended(End::PingTimeout), closes_link(End::PingTimeout)]
     );
     assert!(rig.session.is_over());
 }

@@ -94,7 +94,7 @@ fn a_linger_of_zero_holds_nothing() {
 fn a_goodbye_is_not_held() {
     let mut rig = held();
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
-    assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Ended(End::UpstreamClosed)]);
+    assert_eq!(rig.events(), [answer(&[Packet::Close(None)]), Event::Ended(End::UpstreamClosed)]);
 }
 
 #[test]

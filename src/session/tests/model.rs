@@ -45,14 +45,15 @@ impl Kind {
             Self::Refuses => Policy {
                 second: Second::Refused,
                 pinger: Pinger::Nobody(attendance),
-                goodbye_late: &[Packet::Close],
+                goodbye_late: &[Packet::Close(None)],
+                says_why: true,
                 ..policy(HangUp::Ends)
             },
             Self::Cursor => Policy {
                 second: Second::Replaces,
                 acks: Acks::OnCursor,
                 pinger: Pinger::Nobody(attendance),
-                goodbye_late: &[Packet::Close],
+                goodbye_late: &[Packet::Close(None)],
                 ..policy(HangUp::Returns)
             },
         }

@@ -56,7 +56,7 @@ fn a_second_poll_ends_the_session() {
     assert_eq!(rig.session.handle_poll(rig.now), Err(PollRefused::Overlap));
     assert_eq!(
         rig.events(),
-        [answer(&[Packet::Close]), Event::Ended(End::Overlap), closes_link(End::Overlap)]
+        [answer(&[Packet::Close(None)]), Event::Ended(End::Overlap), closes_link(End::Overlap)]
     );
     assert!(rig.session.is_over());
     assert_eq!(rig.session.handle_poll(rig.now), Err(PollRefused::Over));
@@ -70,7 +70,7 @@ fn a_second_post_destroys_the_first_and_ends_the_session() {
     assert_eq!(rig.session.handle_push_begun(rig.now), Ok(()));
     assert_eq!(rig.session.handle_push_begun(rig.now), Err(PushRefused::Overlap));
     let [ended, closed] = gone(End::Overlap);
-    assert_eq!(rig.events(), [answer(&[Packet::Close]), DESTROYED, ended, closed]);
+    assert_eq!(rig.events(), [answer(&[Packet::Close(None)]), DESTROYED, ended, closed]);
     assert!(rig.session.is_over());
 }
 
@@ -176,7 +176,7 @@ fn a_post_of_an_unknown_kind_ends_the_session() {
     assert_eq!(rig.session.handle_push_begun(rig.now), Ok(()));
     rig.session.handle_push_invalid(rig.now);
     let [ended, closed] = gone(End::ParseError);
-    assert_eq!(rig.events(), [answer(&[Packet::Close]), ended, closed]);
+    assert_eq!(rig.events(), [answer(&[Packet::Close(None)]), ended, closed]);
 }
 
 #[test]

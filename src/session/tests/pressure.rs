@@ -84,7 +84,7 @@ fn a_backend_that_takes_nothing_for_stall_timeout_ends_the_session() {
     assert_eq!(rig.pass(60_000 * MS - MS), []);
     assert_eq!(
         rig.pass(MS),
-        [REFUSED, answer(&[Packet::Close]), Event::Ended(End::Stalled), closes_link(End::Stalled)]
+        [REFUSED, answer(&[Packet::Close(None)]), Event::Ended(End::Stalled), closes_link(End::Stalled)]
     );
     assert!(rig.session.is_over());
 }

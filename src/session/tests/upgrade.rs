@@ -98,7 +98,7 @@ fn a_poll_that_is_parked_when_the_client_moves_gets_a_goodbye() {
     rig.poll();
     rig.probe();
     rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
-    assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Adopt]);
+    assert_eq!(rig.events(), [answer(&[Packet::Close(None)]), Event::Adopt]);
     assert!(!rig.session.is_ended());
 }
 
@@ -109,9 +109,9 @@ fn a_client_that_moves_may_drop_its_parked_poll() {
         rig.poll();
         rig.probe();
         rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
-        assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Adopt]);
+        assert_eq!(rig.events(), [answer(&[Packet::Close(None)]), Event::Adopt]);
         rig.say("a");
-        rig.session.handle_lost(vec![Packet::Close], rig.now);
+        rig.session.handle_lost(vec![Packet::Close(None)], rig.now);
         assert_eq!(rig.events(), []);
         assert_eq!(rig.written(), messages(&["a"]), "a goodbye to a poll is none to the socket");
     }
@@ -126,7 +126,7 @@ fn a_goodbye_that_is_written_says_nothing_of_the_batch_before_it() {
     rig.poll();
     rig.say("b");
     rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
-    assert_eq!(rig.events(), [answer(&[Packet::Close]), Event::Adopt]);
+    assert_eq!(rig.events(), [answer(&[Packet::Close(None)]), Event::Adopt]);
     rig.session.handle_delivered();
     assert!(!rig.session.has_for_socket(), "a may come home");
     rig.session.handle_lost(messages(&["a"]), rig.now);
@@ -159,7 +159,7 @@ fn a_post_that_waits_when_the_client_moves_stays_in_front() {
 fn a_goodbye_in_a_post_counts_though_the_client_has_moved_since() {
     let mut rig = Rig::polling();
     rig.probe();
-    rig.push(vec![message("a"), Packet::Close, message("b")]);
+    rig.push(vec![message("a"), Packet::Close(None), message("b")]);
     rig.session.handle_probe_packet(&Packet::Upgrade, rig.now);
     assert_eq!(rig.events(), [Event::Adopt]);
     assert_eq!(rig.taken(), messages(&["a"]));
@@ -176,8 +176,15 @@ fn a_goodbye_in_a_post_counts_though_the_client_has_moved_since() {
 
 #[test]
 fn a_wrong_packet_closes_the_candidate_and_polling_goes_on() {
-    let wrong =
-        [message("a"), Packet::Close, Packet::Noop, pong(), ping(), Packet::Ping("prob".into()), open()];
+    let wrong = [
+        message("a"),
+        Packet::Close(None),
+        Packet::Noop,
+        pong(),
+        ping(),
+        Packet::Ping("prob".into()),
+        open(),
+    ];
     for packet in wrong {
         for probed in [false, true] {
             let mut rig = Rig::polling();

@@ -20,7 +20,7 @@ fn messages_cross_in_both_directions() {
 #[test]
 fn a_close_packet_is_ignored() {
     let mut rig = Rig::web_socket();
-    rig.session.handle_packet(Packet::Close, rig.now);
+    rig.session.handle_packet(Packet::Close(None), rig.now);
     assert_eq!(rig.events(), []);
     assert!(rig.session.wants_client());
 }

@@ -51,7 +51,7 @@ impl EngineIoLink {
             }
             // They say nothing to a client that has but one transport.
             Ok(Packet::Pong(_) | Packet::Upgrade | Packet::Noop) => None,
-            Ok(Packet::Close) => {
+            Ok(Packet::Close(_)) => {
                 self.socket.part(cx, None);
                 Some(LinkEvent::Closed(Closing { by_packet: true, ..Closing::default() }))
             }

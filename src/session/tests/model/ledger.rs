@@ -45,7 +45,7 @@ pub(super) fn numbers(batch: &[Packet]) -> impl Iterator<Item = u32> {
     batch.iter().filter_map(|packet| match packet {
         Packet::Message(message) => Some(number(message)),
         Packet::Open(_)
-        | Packet::Close
+        | Packet::Close(_)
         | Packet::Ping(_)
         | Packet::Pong(_)
         | Packet::Upgrade

@@ -171,7 +171,7 @@ impl Dice {
             2 => Op::CandidateSays(Packet::Upgrade),
             3 => Op::CandidateGone,
             _ => Op::CandidateSays(
-                [message("a"), ping(), pong(), Packet::Close, open()][self.below(5)].clone(),
+                [message("a"), ping(), pong(), Packet::Close(None), open()][self.below(5)].clone(),
             ),
         }
     }
@@ -187,7 +187,7 @@ impl Dice {
             2 => Said::Other(Packet::Noop),
             3 => Said::Other(open()),
             4 => Said::Other(Packet::Upgrade),
-            5 => Said::Other(Packet::Close),
+            5 => Said::Other(Packet::Close(None)),
             6 => Said::Other(ping()),
             _ => Said::Nonsense,
         }

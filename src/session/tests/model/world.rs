@@ -256,7 +256,7 @@ impl World {
             && let Some(packet) = self.session.next_for_socket(self.now)
         {
             assert!(self.socket && self.ended.is_none(), "{packet:?} came when there was no socket for it");
-            assert!(!matches!(packet, Packet::Close), "a socket is closed without a packet");
+            assert!(!matches!(packet, Packet::Close(_)), "a socket is closed without a packet");
             self.socket_room -= 1;
             self.ledger.got.extend(numbers(&[packet]));
             moved = true;

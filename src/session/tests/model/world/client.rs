@@ -168,7 +168,7 @@ impl World {
             let heard = packets.iter().map_while(|packet| packet.as_ref().ok());
             let pinged = self.kind.policy().pinger == Pinger::Server;
             let heard = heard.take_while(|packet| match packet {
-                Packet::Close => false,
+                Packet::Close(_) => false,
                 Packet::Ping(_) => !pinged,
                 Packet::Open(_) | Packet::Pong(_) | Packet::Message(_) | Packet::Upgrade | Packet::Noop => {
                     true

@@ -47,7 +47,7 @@ async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
     let connection = Connection {
         client: Client { peer: ([127, 0, 0, 1], 1).into(), secure: false },
-        patience: Patience::new(Duration::from_secs(60)),
+        patience: Patience::new(Duration::from_mins(1)),
         pinned: Pinned::default(),
         heads: Heads::default(),
     };
@@ -62,9 +62,9 @@ async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
         client.read_to_string(&mut read).await.unwrap();
     };
     let mut builder = http1::Builder::new();
-    let served = builder.auto_date_header(false).serve_connection(TokioIo::new(server), service);
-    let (served, ()) = tokio::join!(served, client);
-    served.unwrap();
+    let done = builder.auto_date_header(false).serve_connection(TokioIo::new(server), service);
+    let (done, ()) = tokio::join!(done, client);
+    done.unwrap();
     read
 }
 

@@ -125,11 +125,15 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         upstream.drain(config.server.drain_timeout);
     }
     let deadline = Instant::now() + config.server.drain_timeout;
-    let clean = tokio::select! {
-        clean = finish(&registry, &work, &endings, deadline, config.server.drain_timeout) => clean,
+    let ended = tokio::select! {
+        ended = finish(&registry, &work, &endings, deadline, config.server.drain_timeout) => ended,
         () = drain.cut.cancelled() => nothing_is_cut(&registry, &work),
     };
     endings.cut.cancel();
+    // What is cut tells its sessions what was lost.
+    work.connections.close();
+    let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
+    let clean = ended && registry.cut() == 0;
     admin_endings.end.cancel();
     helpers.stop.cancel();
     helpers.tracker.close();

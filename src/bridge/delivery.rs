@@ -53,7 +53,7 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         if let Some(batch) = self.batch.take() {
             self.bridge.turn(|driver| {
-                driver.session.handle_lost(batch.packets, clock_now());
+                driver.lose(batch, clock_now());
                 driver.drive_inline();
             });
         }
@@ -84,7 +84,7 @@ impl Settle for Bridge {
     fn lost(&self, number: u32) {
         self.turn(|driver| {
             if let Some(batch) = driver.polls.take_kept(Ticket(number)) {
-                driver.session.handle_lost(batch.packets, clock_now());
+                driver.lose(batch, clock_now());
                 driver.drive_inline();
             }
         });

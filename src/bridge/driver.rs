@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
-use super::admission::{Debt, Leave};
+use super::admission::{Debt, Leave, Losses};
 use super::info::BridgeInfo;
 use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
@@ -35,6 +35,8 @@ pub(super) struct Driver {
     /// Its entry in the index, until its client is gone.
     pub(super) entry: Option<Box<dyn Leave>>,
     pub(super) debt: Option<Debt>,
+    /// Where a loss behind the end of a drain is noted, of which nobody else hears.
+    pub(super) losses: Option<Losses>,
     clock: Clock,
     /// The task's, with which all I/O is polled.
     pub(super) waker: Waker,
@@ -80,6 +82,7 @@ impl Driver {
             push_rest: 0,
             entry: Some(entry),
             debt: None,
+            losses: None,
             clock: Clock::default(),
             waker: Waker::noop().clone(),
         }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::time::Instant;
 
+use super::admission::Losses;
 use super::driver::{Driver, Pipe};
 use super::polls::Batch;
 use super::socket::{CLOSE_TIMEOUT, ClientSocket};
@@ -18,7 +19,7 @@ impl Driver {
             Event::Part(packets) => {
                 let batch = Batch { packets, since: self.session.oldest_answered() };
                 if let Err(batch) = self.polls.part(batch) {
-                    self.session.handle_lost(batch.packets, now);
+                    self.lose(batch, now);
                 }
             }
             Event::PushDone(outcome) => self.settle_push(outcome),
@@ -66,7 +67,7 @@ impl Driver {
         self.info.meter.poll_released();
         let batch = Batch { packets, since: self.session.oldest_answered() };
         if let Err(batch) = self.polls.answer(batch) {
-            self.session.handle_lost(batch.packets, now);
+            self.lose(batch, now);
         }
     }
 
@@ -82,6 +83,7 @@ impl Driver {
 
     fn forget(&mut self, end: End) {
         let Some(entry) = self.entry.take() else { return };
+        self.losses = (end == End::Drained).then(|| entry.losses());
         let debt = entry.leave(end);
         let info = &self.info;
         info.meter.session_closed(self.session.transport(), end);
@@ -103,29 +105,39 @@ impl Driver {
         self.debt = None;
     }
 
+    /// A batch did not arrive.
+    pub(super) fn lose(&mut self, batch: Batch, now: Instant) {
+        let is_message = |packet: &Packet| matches!(packet, Packet::Message(_));
+        let messages = batch.packets.iter().filter(|packet| is_message(packet)).count();
+        note_crossed(self.losses.clone(), messages, "messages were still being written when a drain ended");
+        self.session.handle_lost(batch.packets, now);
+    }
+
     /// Closing takes a round trip, which no session waits for.
     fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
         let losses = self.entry.as_ref().filter(|_| end == End::Drained).map(|entry| entry.losses());
         self.info.tracker.spawn(async move {
             let closed = poll_fn(|cx| socket.poll_close(cx, end, &closing));
             let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            if let Some(losses) = losses.filter(|_| crossed > 0) {
-                // The client said them before it could know, and hears of no loss: the operator does.
-                tracing::warn!(
-                    messages = crossed,
-                    "messages of a client crossed the end of its session in a drain"
-                );
-                losses.note();
-            }
+            note_crossed(losses, crossed, "messages of a client crossed the end of its session in a drain");
         });
     }
 
     pub(super) fn close_link_later(&mut self, closing: Closing) {
-        if let Some(mut link) = self.link.take() {
-            self.info.tracker.spawn(async move {
-                let closed = poll_fn(|cx| link.poll_close(cx, &closing));
-                let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
-            });
-        }
+        let Some(mut link) = self.link.take() else { return };
+        let losses = self.losses.clone();
+        self.info.tracker.spawn(async move {
+            let closed = poll_fn(|cx| link.poll_close(cx, &closing));
+            let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
+            note_crossed(losses, crossed, "messages of a backend crossed the end of a session in a drain");
+        });
+    }
+}
+
+/// Who said them could not know, and hears of no loss: the operator does.
+fn note_crossed(losses: Option<Losses>, messages: usize, what: &'static str) {
+    if let Some(losses) = losses.filter(|_| messages > 0) {
+        tracing::warn!(messages, "{what}");
+        losses.note();
     }
 }

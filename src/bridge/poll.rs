@@ -72,7 +72,7 @@ impl Drop for ParkedPoll {
         self.bridge.turn(|driver| {
             match driver.polls.leave(self.ticket) {
                 // Another poll may be parked by now.
-                Left::Answered(batch) => driver.session.handle_lost(batch.packets, clock_now()),
+                Left::Answered(batch) => driver.lose(batch, clock_now()),
                 Left::Parked => {
                     self.bridge.info().meter.poll_released();
                     driver.session.handle_poll_gone(clock_now());

@@ -90,7 +90,7 @@ impl Drop for ParkedStream {
             let Left::Streaming(streaming) = driver.polls.leave(self.ticket) else { return };
             // In the order in which they would come home.
             for batch in streaming.parts.into_iter().rev() {
-                driver.session.handle_lost(batch.packets, clock_now());
+                driver.lose(batch, clock_now());
             }
             if streaming.is_open {
                 self.bridge.info().meter.poll_released();

@@ -55,9 +55,10 @@ fn addresses(url: &Uri) -> Vec<IpAddr> {
         return vec![address.into()];
     }
     if own_name().is_some_and(|own| own.eq_ignore_ascii_case(&host)) {
-        // This machine's file of hosts has it; and whatever it has, the name means this machine.
+        // This machine's file of hosts has it, mostly.
         let resolved = (&*host, 0).to_socket_addrs().into_iter().flatten();
-        return resolved.map(|address| address.ip().to_canonical()).chain(loopback).collect();
+        let resolved: Vec<_> = resolved.map(|address| address.ip().to_canonical()).collect();
+        return if resolved.is_empty() { loopback.into() } else { resolved };
     }
     Vec::new()
 }

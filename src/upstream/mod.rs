@@ -259,9 +259,10 @@ pub trait Link: Send {
     /// The client moved to another transport. Informative.
     fn handle_transport(&mut self, _transport: &'static str) {}
 
-    /// Says goodbye to the backend, flushes it and ends; ready when nothing more can be done.
+    /// Says goodbye to the backend, flushes it and ends; ready when nothing more can be done, with how many messages of
+    /// the backend's crossed the goodbye: nobody takes them.
     /// Called again with the same closing until it is ready; the driver bounds the wait.
-    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()>;
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<usize>;
 }
 
 /// What comes out of a link.

@@ -29,6 +29,8 @@ pub(super) struct Socket {
     /// Whether a Close frame was sent.
     goodbye: bool,
     reading: Reading,
+    /// How many messages came behind our goodbye.
+    crossed: usize,
     /// Pings since the socket was last known to be flushed.
     pings: usize,
 }
@@ -56,7 +58,15 @@ enum Reading {
 
 impl Socket {
     pub(super) const fn new(inner: WebSocket) -> Self {
-        Self { inner, control: None, flush_due: false, goodbye: false, reading: Reading::Open, pings: 0 }
+        Self {
+            inner,
+            control: None,
+            flush_due: false,
+            goodbye: false,
+            reading: Reading::Open,
+            crossed: 0,
+            pings: 0,
+        }
     }
 
     /// The bare WebSocket.
@@ -144,30 +154,38 @@ impl Socket {
         self.try_flush(cx);
     }
 
-    /// Says goodbye, writes it, and waits for the peer's own.
-    pub(super) fn poll_close(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) -> Poll<()> {
+    /// Says goodbye, writes it, and waits for the peer's own. Gives how many of the peer's messages crossed it: all that are
+    /// binary, and texts that are messages.
+    pub(super) fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        frame: Option<CloseFrame>,
+        is_message: fn(&str) -> bool,
+    ) -> Poll<usize> {
         self.say_goodbye(frame);
         if matches!(self.reading, Reading::Open) {
-            ready!(self.poll_answer(cx));
+            ready!(self.poll_answer(cx, is_message));
         }
         if let Reading::Failed(farewell) = &mut self.reading {
-            return farewell.poll(cx, &mut self.inner);
+            return farewell.poll(cx, &mut self.inner).map(|()| self.crossed);
         }
         if ready!(self.poll_flush(cx)).is_err() {
-            return Poll::Ready(());
+            return Poll::Ready(self.crossed);
         }
         // TLS has a goodbye of its own: without it an end could be anybody's doing.
-        Pin::new(self.inner.get_mut()).poll_shutdown(cx).map(drop)
+        Pin::new(self.inner.get_mut()).poll_shutdown(cx).map(|_| self.crossed)
     }
 
     /// Reads on until the peer has answered the Close frame, perhaps before it reads it: to hang up before would let its
     /// kernel report a reset, and its application an error where there was a goodbye.
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>, is_message: fn(&str) -> bool) -> Poll<()> {
         self.try_flush(cx);
         self.reading = loop {
             match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
                 Some(Ok(Message::Close(_))) | None => break Reading::Done,
-                Some(Ok(_)) => {}
+                Some(Ok(Message::Text(text))) => self.crossed += usize::from(is_message(&text)),
+                Some(Ok(Message::Binary(_))) => self.crossed += 1,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                 Some(Err(_)) => break Reading::Failed(Farewell::default()),
             }
         };

@@ -112,7 +112,7 @@ impl Link for WebSocketLink {
         self.socket.queue(Frame::pong(Bytes::new()));
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
-        self.socket.poll_close(cx, close::to_frame(closing))
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
+        self.socket.poll_close(cx, close::to_frame(closing), |_| true)
     }
 }

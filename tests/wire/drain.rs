@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::support::frames::Socket;
+use crate::support::http::Client;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{QUIET, SOON, Setup, World, metrics, ms, patiently};
 
@@ -275,4 +276,40 @@ fn a_message_that_crosses_the_close_of_a_drain_is_passed_on_or_counted() {
         assert_eq!(status.code(), Some(expected), "{target}");
         assert_eq!(world.target.log().contains("crossed the end of its session"), !relayed);
     }
+}
+
+#[test]
+fn a_backends_message_that_crosses_the_close_of_a_drain_is_counted() {
+    let Some(mut world) = world(Setup::new()) else { return };
+    let (mut poller, peer) = world.poller();
+    poller.park();
+    // It does not read, so it has not heard of the end when it speaks.
+    peer.line().pause();
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    poller.assert_parked_gets("1");
+    peer.send("crossed");
+    peer.line().resume();
+    peer.assert_closed();
+    let status = world.target.exit_within(SOON).expect("it ends");
+    let log = world.target.log();
+    assert!(log.contains("messages of a backend crossed the end of a session"), "{log}");
+    assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn an_answer_that_a_drain_cuts_half_way_is_no_clean_end() {
+    let setup = Setup::new().server("drain_timeout = \"1s\"").upstream("max_message = \"20MB\"");
+    let Some(mut world) = world(setup) else { return };
+    let (poller, peer) = world.poller();
+    let mut stuck = Client::connect(world.addr);
+    stuck.send_get(&poller.target());
+    peer.send(&"x".repeat(15 << 20));
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    let status = world.target.exit_within(SOON).expect("it ends");
+    let log = world.target.log();
+    assert!(log.contains("messages were still being written when a drain ended"), "{log}");
+    assert_eq!(status.code(), Some(1));
+    drop(stuck);
 }

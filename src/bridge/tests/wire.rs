@@ -298,8 +298,8 @@ impl Link for Near<LinkEvent, Message> {
 
     fn keep_alive(&mut self) {}
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
-        Self::poll_close(self, cx, closing)
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
+        Self::poll_close(self, cx, closing).map(|()| 0)
     }
 }
 

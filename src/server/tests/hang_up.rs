@@ -43,11 +43,11 @@ impl Link for Backend {
 
     fn keep_alive(&mut self) {}
 
-    fn poll_close(&mut self, _: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, _: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
         if let Some(hears) = self.hears.take() {
             let _ = hears.send(closing.clone());
         }
-        Poll::Ready(())
+        Poll::Ready(0)
     }
 }
 

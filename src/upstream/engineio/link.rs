@@ -119,8 +119,8 @@ impl Link for EngineIoLink {
         self.pulse.hear();
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, _closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>, _closing: &Closing) -> Poll<usize> {
         // The stock client closes without a code, whatever the reason.
-        self.socket.poll_close(cx, None)
+        self.socket.poll_close(cx, None, |text| text.starts_with(['4', 'b']))
     }
 }

@@ -50,10 +50,10 @@ impl Link for MuxLink {
         self.trunk.move_to(self.id, transport);
     }
 
-    fn poll_close(&mut self, _cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, _cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
         // The line keeps what is under way, and the goodbye behind it.
         self.trunk.close(self.id, closing.clone());
-        Poll::Ready(())
+        Poll::Ready(0)
     }
 }
 

@@ -30,7 +30,8 @@ async fn closed_by_us(kind: Kind, closing: Closing) -> Frame {
         drop(backend);
         frame
     };
-    let (frame, ()) = within(async { tokio::join!(end, close(&mut *link, &closing)) }).await;
+    let (frame, crossed) = within(async { tokio::join!(end, close(&mut *link, &closing)) }).await;
+    assert_eq!(crossed, 1, "it came behind the goodbye");
     frame
 }
 

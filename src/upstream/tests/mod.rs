@@ -165,8 +165,8 @@ async fn reading<T>(link: &mut dyn Link, work: impl Future<Output = T>) -> T {
     }
 }
 
-async fn close(link: &mut dyn Link, closing: &Closing) {
-    poll_fn(|cx| link.poll_close(cx, closing)).await;
+async fn close(link: &mut dyn Link, closing: &Closing) -> usize {
+    poll_fn(|cx| link.poll_close(cx, closing)).await
 }
 
 /// Nothing here takes long; what does has hung.

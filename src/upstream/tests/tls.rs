@@ -257,7 +257,7 @@ async fn a_goodbye_is_said_in_tls_too() {
         socket.get_mut().read(&mut [0; 1]).await
     };
     let closing = Closing::new(1000, "");
-    let (end, ()) = within(async { tokio::join!(backend, close(&mut *link, &closing)) }).await;
+    let (end, _) = within(async { tokio::join!(backend, close(&mut *link, &closing)) }).await;
     assert_eq!(end.unwrap(), 0, "an end without close_notify is an error");
 }
 

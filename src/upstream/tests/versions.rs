@@ -185,7 +185,7 @@ async fn what_is_no_socketio_ends_both_sides() {
     send(&mut *link, binary(b"\x93")).await;
     let closing = next_closing(&mut *link).await;
     assert!(closing.reason.as_str().contains("another parser"), "{closing:?}");
-    let ((), frame) = tokio::join!(close(&mut *link, &closing), async {
+    let (_, frame) = tokio::join!(close(&mut *link, &closing), async {
         let frame = next_frame(&mut backend).await;
         drop(backend);
         frame

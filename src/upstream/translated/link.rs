@@ -175,7 +175,7 @@ impl Link for TranslatedLink {
         self.inner.handle_transport(transport);
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<()> {
+    fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
         // What was accepted goes first; a broken link has nothing more to take.
         let _ = ready!(self.poll_push(cx));
         self.inner.poll_close(cx, closing)
@@ -218,8 +218,8 @@ mod tests {
 
         fn keep_alive(&mut self) {}
 
-        fn poll_close(&mut self, _: &mut Context<'_>, _: &Closing) -> Poll<()> {
-            Poll::Ready(())
+        fn poll_close(&mut self, _: &mut Context<'_>, _: &Closing) -> Poll<usize> {
+            Poll::Ready(0)
         }
     }
 

@@ -1,12 +1,13 @@
 //! Finds a session by its route and its id, makes ids, and says how many sessions there may be.
 
 use std::fmt;
-use std::hash::{Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use equivalent::Equivalent;
+use foldhash::quality::RandomState;
 use moka::ops::compute::{CompResult, Op};
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,8 @@ use crate::upstream::Link;
 /// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
 ///
 /// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session can
-/// remove it. Ids come from clients, so they are hashed with a key that nobody knows.
+/// remove it. Clients name ids, but only those that were made here or by a backend stand in it: a hash with a key of the
+/// process's own does, for a third of what a hash takes that withstands clients who fill a table.
 #[derive(Clone)]
 pub struct Registry(Arc<Index>);
 

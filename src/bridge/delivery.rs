@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::driver::clock_now;
+use super::clock::clock_now;
 use super::handle::Bridge;
 use super::polls::{Batch, Ticket};
 use crate::duplex::{Receipt, Settle};

@@ -1,16 +1,13 @@
 //! Turns the session's wheel: feeds it what the link, the sockets and the clock bring, and does what it asks.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use tokio::task::coop::unconstrained;
-use tokio::time::Sleep;
 
 use super::admission::{Debt, Leave, Losses};
+use super::clock::{Clock, clock_now};
 use super::info::BridgeInfo;
 use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
@@ -52,14 +49,6 @@ pub(super) enum Pipe {
     Broken,
 }
 
-/// One timer, armed for the session's next deadline or earlier.
-#[derive(Default)]
-struct Clock {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// For when; nothing if it has fired, or knows another waker than the task's.
-    armed: Option<Instant>,
-}
-
 impl Driver {
     pub(super) fn new(
         session: Session,
@@ -92,7 +81,7 @@ impl Driver {
     pub(super) fn poll_task(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.waker.will_wake(cx.waker()) {
             self.waker.clone_from(cx.waker());
-            self.clock.armed = None;
+            self.clock.disarm();
         }
         self.drive();
         if self.session.is_over() {
@@ -296,33 +285,6 @@ impl Driver {
         }
         moved
     }
-}
-
-impl Clock {
-    /// Ready when `deadline`, or an earlier one that was armed before it, is over.
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let at = tokio::time::Instant::from_std(deadline);
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // Deadlines mostly move away, with every pong: the timer is left where it is, and fires early once.
-        if self.armed.is_none_or(|armed| deadline < armed) {
-            sleep.as_mut().reset(at);
-            self.armed = Some(deadline);
-        } else if !sleep.is_elapsed() {
-            // It has the waker already, and asking it again is dear.
-            return Poll::Pending;
-        }
-        // Whatever the task has done before: a timer that was not asked would not know whom to wake.
-        let fired = pin!(unconstrained(sleep.as_mut())).poll(cx);
-        if fired.is_ready() {
-            self.armed = None;
-        }
-        fired
-    }
-}
-
-/// The clock that tests can pause.
-pub(super) fn clock_now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// How often the clock may call again within one turn of the task.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::admission::Leave;
-use super::driver::{Driver, Pipe, clock_now};
+use super::clock::clock_now;
+use super::driver::{Driver, Pipe};
 use super::info::BridgeInfo;
 use super::socket::ClientSocket;
 use crate::meter::UpgradeOutcome;

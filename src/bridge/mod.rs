@@ -6,6 +6,7 @@
 //! no wake-up is lost when a request is dropped half-way. The [`Registry`] finds a bridge by its session's route and id.
 
 mod admission;
+mod clock;
 mod delivery;
 mod driver;
 mod events;

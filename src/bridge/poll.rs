@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::clock::clock_now;
 use super::delivery::Delivery;
-use super::driver::clock_now;
 use super::handle::Bridge;
 use super::polls::{Left, Ticket};
 use crate::session::PollRefused;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::driver::clock_now;
+use super::clock::clock_now;
 use super::handle::Bridge;
 use crate::session::{Packets, PushOutcome, PushRefused};
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use super::clock::clock_now;
 use super::delivery::Delivery;
-use super::driver::{Driver, clock_now};
+use super::driver::Driver;
 use super::handle::Bridge;
 use super::poll::ParkedPoll;
 use super::polls::{Left, Ticket};

@@ -1,0 +1,80 @@
+//! The one timer of a session, which is left early rather than moved, and the time.
+//!
+//! Deadlines mostly move away, with every pong and every poll. To move a timer takes a lock that all timers share; to let it
+//! fire early takes one turn of the session in which nothing is due.
+
+use std::future::Future as _;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::task::coop::unconstrained;
+use tokio::time::Sleep;
+
+/// One timer, armed for the session's next deadline or earlier.
+#[derive(Default)]
+pub(super) struct Clock {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// For when; nothing if it has fired, or knows another waker than the task's.
+    armed: Option<Instant>,
+}
+
+impl Clock {
+    /// Forgets whom it was to wake: there is another task.
+    pub(super) const fn disarm(&mut self) {
+        self.armed = None;
+    }
+
+    /// Ready when `deadline`, or an earlier one that was armed before it, is over.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(deadline);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        // Deadlines mostly move away, with every pong: the timer is left where it is, and fires early once.
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            sleep.as_mut().reset(at);
+            self.armed = Some(deadline);
+        } else if !sleep.is_elapsed() {
+            // It has the waker already, and asking it again is dear.
+            return Poll::Pending;
+        }
+        // Whatever the task has done before: a timer that was not asked would not know whom to wake.
+        let fired = pin!(unconstrained(sleep.as_mut())).poll(cx);
+        if fired.is_ready() {
+            self.armed = None;
+        }
+        fired
+    }
+}
+
+/// The clock that tests can pause.
+pub(super) fn clock_now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_that_moves_away_leaves_the_timer_where_it_is() {
+        let (mut clock, start) = (Clock::default(), clock_now());
+        poll_fn(|cx| {
+            for later in (1..100).rev().chain(1..100) {
+                assert!(clock.poll(cx, start + later * SECOND).is_pending());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(clock.armed, Some(start + SECOND));
+        // It fires early once, and then for what it is asked for.
+        for fires in [1, 100] {
+            poll_fn(|cx| clock.poll(cx, start + 100 * SECOND)).await;
+            assert_eq!(clock_now(), start + fires * SECOND);
+        }
+    }
+}

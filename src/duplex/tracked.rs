@@ -31,10 +31,17 @@ pub struct Tracked {
     is_refused: bool,
     /// Whether hyper waits for bytes, and so hears of the end by itself.
     reads: bool,
-    /// Why nothing more is read ahead, and since when.
-    stopped: Option<(Ahead, Instant)>,
+    /// Nothing more is read ahead. Boxed, as it hardly ever is and each request that waits would keep room for it.
+    stopped: Option<Box<Stopped>>,
+}
+
+/// Why nothing more is read ahead.
+#[derive(Debug)]
+struct Stopped {
+    why: Ahead,
+    since: Instant,
     /// When to look again, where the system says nothing by itself.
-    look: Option<Pin<Box<Sleep>>>,
+    look: Pin<Box<Sleep>>,
 }
 
 impl Tracked {
@@ -48,7 +55,6 @@ impl Tracked {
             is_refused: false,
             reads: false,
             stopped: None,
-            look: None,
         }
     }
 
@@ -89,18 +95,22 @@ impl Tracked {
                 }
             }
             let now = Instant::now();
-            let (_, since) =
-                *self.stopped.insert(self.stopped.filter(|&(why, _)| why == ahead).unwrap_or((ahead, now)));
-            let over = since + self.duplex.limit(ahead);
+            let stopped = self.stopped.get_or_insert_with(|| {
+                Box::new(Stopped { why: ahead, since: now, look: Box::pin(sleep_until(now)) })
+            });
+            if stopped.why != ahead {
+                (stopped.why, stopped.since) = (ahead, now);
+            }
+            let over = stopped.since + self.duplex.limit(ahead);
             if now >= over {
                 return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
             }
             let next = over.min(now + LOOK_PACE);
-            let look = self.look.get_or_insert_with(|| Box::pin(sleep_until(next)));
-            if look.is_elapsed() {
-                look.as_mut().reset(next);
+            // A look that is due sooner is left to come.
+            if stopped.look.deadline() <= now {
+                stopped.look.as_mut().reset(next);
             }
-            ready!(look.as_mut().poll(cx));
+            ready!(stopped.look.as_mut().poll(cx));
         }
     }
 }

@@ -26,13 +26,14 @@ use crate::transport::Abort;
 #[derive(Clone, Debug)]
 pub struct Stack {
     current: Current,
-    connection: Connection,
+    /// Shared: each request has a clone of the service.
+    connection: Arc<Connection>,
 }
 
 impl Stack {
     /// The service for one client's connection.
     pub fn new(current: Current, connection: Connection) -> Self {
-        Self { current, connection }
+        Self { current, connection: Arc::new(connection) }
     }
 }
 
@@ -83,7 +84,12 @@ impl Service<Request<Incoming>> for Stack {
             Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
                 running.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.request()));
-                let served = Arc::clone(files).serve(head, body, self.connection.clone(), Arc::clone(route));
+                let served = Arc::clone(files).serve(
+                    head,
+                    body,
+                    Connection::clone(&self.connection),
+                    Arc::clone(route),
+                );
                 return Serving::other(served.map(Ok));
             }
             Handler::Gateway { gateway, .. } => gateway,
@@ -93,8 +99,12 @@ impl Service<Request<Incoming>> for Stack {
             Handler::Forward(forward) => {
                 running.await_response(patience, grace);
                 head.extensions.insert(HeadBytes(heads.request()));
-                let served =
-                    Arc::clone(forward).serve(head, body, self.connection.clone(), Arc::clone(route));
+                let served = Arc::clone(forward).serve(
+                    head,
+                    body,
+                    Connection::clone(&self.connection),
+                    Arc::clone(route),
+                );
                 return Serving::other(served.map(Ok));
             }
         };

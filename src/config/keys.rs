@@ -130,6 +130,7 @@ const COMMON: &[Key] = {
         row(Server, "tls", Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files, when clients come with TLS"),
         row(Server, "max_sessions", Default("10_000"), "how many at once; beyond it a handshake is answered 503"),
         row(Server, "idle_timeout", Default("\"75s\""), "how long a connection may be silent between requests"),
+        row(Server, "rest_after", Default("\"1s\""), "how long a request waits until it takes less memory"),
         row(Server, "half_close_timeout", Default("\"5s\""), "how long a half-closed client is answered on http; 0: not"),
         row(Server, "drain_delay", Default("\"0s\""), "how long /readyz says 503 before a drain begins"),
         row(Server, "drain_timeout", Default("\"30s\""), "how long a drain may take before the rest is cut"),

@@ -40,6 +40,7 @@ pub(super) fn read(table: &Table<'_>, sink: &Sink) -> Settings {
     }
     table.set("max_sessions", &mut settings.max_sessions, count(1..=SESSIONS_MAX));
     table.set("idle_timeout", &mut settings.idle_timeout, duration(MS..=HOUR));
+    table.set("rest_after", &mut settings.rest_after, duration(Duration::ZERO..=HOUR));
     // Zero takes the end of a client's side for its own.
     table.set("half_close_timeout", &mut settings.half_close_timeout, duration(Duration::ZERO..=HOUR));
     table.set("drain_delay", &mut settings.drain_delay, duration(Duration::ZERO..=HOUR));

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
-use super::connection::Ending;
+use super::ending::Ending;
 use crate::descriptors;
 use crate::meter::Connections;
 use crate::throttle::Throttle;

@@ -1,23 +1,20 @@
 //! One connection: TLS where the listener speaks it, then HTTP/1.1 until it ends, is upgraded or is told to end.
 
-use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::debug;
 
 use super::caller::Serve;
+use super::ending::Ending;
 use super::http1::Http;
 use super::settings::Settings;
 use crate::duplex::{Duplex, Heads, Patience};
@@ -42,6 +39,7 @@ pub struct ConnectInfo {
 pub(super) struct Connecting {
     tls: Option<Arc<ServerConfig>>,
     http: http1::Builder,
+    rest_after: Duration,
     half_close_timeout: Duration,
 }
 
@@ -55,7 +53,7 @@ impl Connecting {
         // More is answered 431 by hyper. Room for more lines than it has by itself would cost each request 11 instructions a
         // line, whether it has them or not, so it is given where it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
-        Self { tls, http, half_close_timeout: settings.half_close_timeout }
+        Self { tls, http, rest_after: settings.rest_after, half_close_timeout: settings.half_close_timeout }
     }
 }
 
@@ -77,25 +75,10 @@ pub(super) async fn run<M, S>(
         Ok(opened) => opened,
         Err(error) => return debug!(%peer, %error, "a connection did not come about"),
     };
-    let mut http = Http::new(connecting.http.clone(), io, make(info), heads);
+    let mut http = Http::new(connecting.http.clone(), connecting.rest_after, io, make(info), heads);
     drop((connecting, make));
 
-    let mut told = pin!(ending.told());
-    let (mut is_listening, mut is_ending) = (false, false);
-    // Not a select: to poll `told` takes a lock that all connections share, and this is polled twice for each request.
-    // Once is enough to register the waker, as a task's waker stays the same.
-    let ended = poll_fn(|cx| {
-        if !is_listening {
-            is_listening = true;
-            let _ = told.as_mut().poll(cx);
-        }
-        if !is_ending && ending.has_begun() {
-            is_ending = true;
-            http.end();
-        }
-        Pin::new(&mut http).poll(cx)
-    });
-    if let Err(error) = ended.await {
+    if let Err(error) = ending.around(&mut http, Http::end).await {
         debug!(%peer, error = &*error as &dyn std::error::Error, "a connection broke");
     }
 }
@@ -132,35 +115,6 @@ async fn open(
         Err(error) => {
             connections.tls_failed();
             Err(error)
-        }
-    }
-}
-
-/// The word to all connections that the server ends.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Ending(Arc<EndingInner>);
-
-#[derive(Default, Debug)]
-struct EndingInner {
-    begun: AtomicBool,
-    told: Notify,
-}
-
-impl Ending {
-    /// Tells every connection.
-    pub(super) fn begin(&self) {
-        self.0.begun.store(true, Ordering::SeqCst);
-        self.0.told.notify_waiters();
-    }
-
-    fn has_begun(&self) -> bool {
-        self.0.begun.load(Ordering::SeqCst)
-    }
-
-    async fn told(&self) {
-        let told = self.0.told.notified();
-        if !self.has_begun() {
-            told.await;
         }
     }
 }

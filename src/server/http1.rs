@@ -22,6 +22,8 @@ use crate::hop;
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
     builder: Builder,
+    /// Whoever is answered sooner is not worth the trouble.
+    rest_after: Duration,
     shared: SharedCall<S>,
     heads: Heads,
     unflushed: Unflushed,
@@ -49,13 +51,19 @@ struct Outside<S: Serve> {
 }
 
 impl<S: Serve> Http<S> {
-    /// `heads` shows the service each request's head.
-    pub(super) fn new(builder: Builder, duplex: Duplex, service: S, heads: Heads) -> Self {
+    /// A request that has waited for `rest_after` goes outside; `heads` shows the service each request's head.
+    pub(super) fn new(
+        builder: Builder,
+        rest_after: Duration,
+        duplex: Duplex,
+        service: S,
+        heads: Heads,
+    ) -> Self {
         let unflushed = Unflushed::default();
         let (caller, shared) = Caller::new(service, heads.clone(), unflushed.clone());
         let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), heads.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
-        Self { builder, shared, heads, unflushed, stage, rest_timer: None, is_last: false }
+        Self { builder, rest_after, shared, heads, unflushed, stage, rest_timer: None, is_last: false }
     }
 
     /// Ends behind the request that it is at, and at once if there is none.
@@ -70,7 +78,7 @@ impl<S: Serve> Http<S> {
 
     /// Ready when a request that came at `since` has waited long enough.
     fn poll_rest(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
-        let due = since + REST_AFTER;
+        let due = since + self.rest_after;
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             ready!(rest_timer.as_mut().poll(cx));
@@ -181,10 +189,59 @@ impl<S: Serve> Future for Http<S> {
     }
 }
 
-/// Whoever is answered sooner is not worth the trouble, a fifth of what the request takes. A debug build, and so most of the
-/// tests, has every request wait outside.
-const REST_AFTER: Duration = Duration::from_millis(if cfg!(debug_assertions) { 0 } else { 1000 });
 /// Stands for a request that waited outside: what is answered, and how its connection goes on, is as for that one.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 /// The same where the connection ends behind it.
 const LAST_STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use http::Response;
+    use http_body_util::Full;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::sync::Notify;
+    use tower::service_fn;
+
+    use super::super::caller::Request;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_leaves_hyper_once_it_has_waited_long_enough_and_not_before() {
+        for rest_after in [Duration::ZERO, Duration::from_secs(1)] {
+            let (ours, mut theirs) = duplex(4096);
+            let release = Arc::new(Notify::new());
+            let waits = Arc::clone(&release);
+            let service = service_fn(move |_: Request| {
+                let waits = Arc::clone(&waits);
+                Box::pin(async move {
+                    waits.notified().await;
+                    Ok::<_, Infallible>(Response::new(Full::from("hello")))
+                })
+            });
+            let mut http =
+                Http::new(Builder::new(), rest_after, Duplex::from(ours), service, Heads::default());
+            theirs.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let start = Instant::now();
+            poll_fn(|cx| {
+                assert!(Pin::new(&mut http).poll(cx).is_pending());
+                if matches!(http.stage, Stage::Outside(_)) { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            assert_eq!(start.elapsed().as_secs(), rest_after.as_secs());
+            // hyper's first buffer alone takes 8 KiB.
+            assert!(size_of_val(&http) < 1024, "a request that waits takes little room");
+            release.notify_one();
+            let mut answer = [0; 256];
+            let len = tokio::select! {
+                _ = &mut http => panic!("the connection goes on"),
+                len = theirs.read(&mut answer) => len.unwrap(),
+            };
+            assert!(answer[..len].ends_with(b"\r\n\r\nhello"));
+            assert!(matches!(http.stage, Stage::Inside(_)), "the next request is hyper's");
+        }
+    }
+}

@@ -6,6 +6,7 @@
 mod accept;
 mod caller;
 mod connection;
+mod ending;
 mod http1;
 mod refusal;
 mod settings;
@@ -26,7 +27,8 @@ pub use accept::Signals;
 use accept::{Accepting, REFUSALS_MAX};
 pub use caller::Serve;
 pub use connection::ConnectInfo;
-use connection::{Connecting, Ending};
+use connection::Connecting;
+use ending::Ending;
 use refusal::Refusal;
 pub use settings::{Settings, TlsFiles};
 

@@ -19,6 +19,9 @@ pub struct Settings {
     pub max_sessions: usize,
     /// How long a connection may stay silent: before its first request, in the middle of a header and between requests.
     pub idle_timeout: Duration,
+    /// How long a request waits until its connection is taken out of hyper's hands, which costs a fifth of what a request takes
+    /// and frees most of the memory.
+    pub rest_after: Duration,
     /// How long a forwarded request is still answered whose client has ended its own side of the connection; zero ends it
     /// at once.
     pub half_close_timeout: Duration,
@@ -46,6 +49,7 @@ impl Default for Settings {
             tls: None,
             max_sessions: 10_000,
             idle_timeout: Duration::from_secs(75),
+            rest_after: Duration::from_secs(1),
             half_close_timeout: Duration::from_secs(5),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),

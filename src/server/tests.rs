@@ -352,7 +352,9 @@ async fn upgrade_to_echo(mut request: Request) -> Result<Response<Full<Bytes>>, 
 }
 
 fn settings() -> Settings {
-    Settings { listen: vec![any_port()], half_close_timeout: Duration::ZERO, ..Settings::default() }
+    // Every request that waits does so outside hyper.
+    let (rest_after, half_close_timeout) = (Duration::ZERO, Duration::ZERO);
+    Settings { listen: vec![any_port()], rest_after, half_close_timeout, ..Settings::default() }
 }
 
 fn impatient() -> Settings {

@@ -92,7 +92,13 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         });
         let (client, duplex) = connect(way).await;
-        let http = Http::new(hyper::server::conn::http1::Builder::new(), duplex, service, Heads::default());
+        let http = Http::new(
+            hyper::server::conn::http1::Builder::new(),
+            Duration::ZERO,
+            duplex,
+            service,
+            Heads::default(),
+        );
         TaskTracker::new().spawn(http);
         let mut client = Client(client);
         client.write(ASK).await;

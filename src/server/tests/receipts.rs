@@ -78,7 +78,13 @@ async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>
         })
     });
     let (client, duplex) = connect(way).await;
-    let http = Http::new(hyper::server::conn::http1::Builder::new(), duplex, service, Heads::default());
+    let http = Http::new(
+        hyper::server::conn::http1::Builder::new(),
+        Duration::ZERO,
+        duplex,
+        service,
+        Heads::default(),
+    );
     TaskTracker::new().spawn(async move {
         let _ = http.await;
     });

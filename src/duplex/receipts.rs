@@ -6,7 +6,7 @@
 //! which then reports a loss.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
@@ -117,7 +117,8 @@ pub struct Unflushed(Arc<State>);
 
 #[derive(Default, Debug)]
 struct State {
-    waits: AtomicBool,
+    /// [`BYTES`], [`RECEIPTS`] or both. One task alone changes it, so it is read and stored and never locked.
+    waits: AtomicU8,
     receipts: Mutex<Waiting>,
 }
 
@@ -131,17 +132,20 @@ struct Waiting {
 impl Unflushed {
     /// Returns whether something is still to be written.
     pub fn get(&self) -> bool {
-        self.0.waits.load(Ordering::Relaxed)
+        self.0.waits.load(Ordering::Relaxed) & BYTES != 0
     }
 
     /// Something was written.
     pub(super) fn set(&self) {
-        self.0.waits.store(true, Ordering::Relaxed);
+        self.note(BYTES);
     }
 
     /// All that was written is with the kernel.
     pub(super) fn clear(&self) {
-        if !self.0.waits.swap(false, Ordering::Relaxed) {
+        let waited = self.0.waits.load(Ordering::Relaxed);
+        self.0.waits.store(0, Ordering::Relaxed);
+        // Most responses have none: then nothing is locked.
+        if waited & RECEIPTS == 0 {
             return;
         }
         let Waiting { first, more } = std::mem::take(&mut *self.receipts());
@@ -151,6 +155,7 @@ impl Unflushed {
 
     /// The last byte was taken; a flush follows.
     fn await_flush(&self, receipt: Receipt) {
+        self.note(RECEIPTS);
         let mut waiting = self.receipts();
         if waiting.first.is_none() {
             waiting.first = Some(receipt);
@@ -159,7 +164,14 @@ impl Unflushed {
         }
     }
 
+    fn note(&self, what: u8) {
+        self.0.waits.store(self.0.waits.load(Ordering::Relaxed) | what, Ordering::Relaxed);
+    }
+
     fn receipts(&self) -> MutexGuard<'_, Waiting> {
         self.0.receipts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+const BYTES: u8 = 1;
+const RECEIPTS: u8 = 2;

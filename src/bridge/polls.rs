@@ -11,7 +11,7 @@ use crate::packet::Packet;
 pub(super) struct Polls {
     slots: Vec<Slot>,
     next: u32,
-    /// Whom to wake once the lock is free: woken before, a request would only wait for it.
+    /// The request to wake once the lock is free: woken earlier, it would only wait for the lock.
     woken: Option<Waker>,
 }
 

@@ -24,7 +24,7 @@ pub struct Policy {
     pub goodbye_waiting: &'static [Packet],
     /// What ends a poll that comes after the session's end.
     pub goodbye_late: &'static [Packet],
-    /// Whether what ends a poll says why: the code and reason of whoever ended the session.
+    /// Whether what ends a poll says why: the code and reason with which the session ended.
     pub says_why: bool,
     /// What ends a receiver that a newer one replaces.
     pub replaced: &'static [Packet],

@@ -4,6 +4,7 @@
 //! A [`Trunk`] outlives the connection: when a WebSocket breaks, the next one's [`Pump`] goes on where it ended. Upstreams
 //! of kind `mux` dial it, routes of dialect `mux` accept it.
 
+mod gathering;
 mod pump;
 mod shared;
 #[cfg(test)]

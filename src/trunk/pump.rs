@@ -1,7 +1,7 @@
 //! Moves frames between a trunk and its current WebSocket.
 
 use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame as RawFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 
+use super::gathering::Gathering;
 use super::shared::{Connection, Trunk};
 use crate::duplex::{Farewell, WebSocket, binary_frame, text_frame};
 use crate::mux::{Frame as MuxFrame, Hello, Profile};
@@ -46,8 +47,7 @@ pub struct Pump<'t> {
     acks: Option<Pin<Box<Sleep>>>,
     acks_due: bool,
     dirty: bool,
-    /// Whether what there is to say waits for the end of this turn of the runtime's loop.
-    gathers: bool,
+    gathering: Gathering,
 }
 
 impl<'t> Pump<'t> {
@@ -66,7 +66,7 @@ impl<'t> Pump<'t> {
             acks: None,
             acks_due: false,
             dirty: false,
-            gathers: false,
+            gathering: Gathering::default(),
         }
     }
 
@@ -92,7 +92,7 @@ impl<'t> Pump<'t> {
     }
 
     fn turns(&mut self, cx: &mut Context<'_>) -> Result<(), Stop> {
-        let gathered = std::mem::take(&mut self.gathers);
+        let is_due = self.gathering.begin();
         let mut turns = 0;
         while self.turn(cx)? {
             turns += 1;
@@ -102,7 +102,7 @@ impl<'t> Pump<'t> {
                 break;
             }
         }
-        self.flush(cx, gathered)
+        self.flush(cx, is_due)
     }
 
     /// Reads what is there and writes what there is to say. Whether anything moved.
@@ -113,13 +113,11 @@ impl<'t> Pump<'t> {
         Ok(moved)
     }
 
-    /// Flushes what all sessions had to say in one go: not before everybody who is to run now has had his say.
-    fn flush(&mut self, cx: &mut Context<'_>, gathered: bool) -> Result<(), Stop> {
-        if self.dirty && !gathered {
-            self.gathers = true;
+    /// Flushes what all sessions had to say in one go, if that `is_due`: only after every task that is already runnable has run.
+    fn flush(&mut self, cx: &mut Context<'_>, is_due: bool) -> Result<(), Stop> {
+        if self.dirty && !is_due {
             self.trunk.hush(self.connection);
-            // Wakes this task behind all that are to run now.
-            let _ = pin!(tokio::task::yield_now()).poll(cx);
+            self.gathering.hold(cx);
         } else if self.dirty {
             match self.socket.poll_flush_unpin(cx) {
                 Poll::Ready(Ok(())) => (self.dirty, self.pings) = (false, 0),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
@@ -41,6 +41,10 @@ pub trait Framing: Send + Sync + fmt::Debug {
     fn encode_poll(&self, _batch: &[Packet]) -> PollBody {
         PollBody::default()
     }
+
+    /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`) takes some
+    /// answers for an attack unless told otherwise.
+    fn add_headers(&self, _legacy_ie: bool, _headers: &mut HeaderMap) {}
 
     /// The packet in a text frame.
     fn decode_text(&self, text: Text) -> Result<Packet, Malformed>;
@@ -92,9 +96,11 @@ pub enum PushForm {
     Binary,
 }
 
-/// The body of an answer to a poll or a POST.
+/// The answer to a poll or a POST, without the headers that every one of them has ([`Framing::add_headers`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PollBody {
+    /// Its status.
+    pub status: StatusCode,
     /// Its `Content-Type`.
     pub content_type: &'static str,
     /// Its bytes.
@@ -103,7 +109,7 @@ pub struct PollBody {
 
 impl Default for PollBody {
     fn default() -> Self {
-        Self { content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
+        Self { status: StatusCode::OK, content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
     }
 }
 

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -27,7 +27,7 @@ use crate::session::PushOutcome;
 /// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker {
-    /// Internet Explorer, which takes an answer for an attack unless told otherwise.
+    /// It is Internet Explorer.
     legacy_ie: bool,
     /// In which coding it takes a long answer.
     coding: Option<Coding>,
@@ -42,15 +42,18 @@ impl Asker {
         Self { legacy_ie, coding: if compresses { Coding::of(headers) } else { None } }
     }
 
-    fn headers(self, content_type: &'static str, info: &BridgeInfo, headers: &mut HeaderMap) {
+    fn headers(
+        self,
+        framing: &dyn Framing,
+        content_type: &'static str,
+        info: &BridgeInfo,
+        headers: &mut HeaderMap,
+    ) {
         if let Some(common) = &info.headers {
             headers.extend(common.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self.legacy_ie {
-            headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
-        }
+        framing.add_headers(self.legacy_ie, headers);
     }
 }
 
@@ -97,12 +100,12 @@ impl Future for AnswerPoll {
             let overhead = body.bytes.len().saturating_sub(payload);
             this.meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
             let mut headers = HeaderMap::with_capacity(HEADERS);
-            this.asker.headers(body.content_type, info, &mut headers);
+            this.asker.headers(&*this.framing, body.content_type, info, &mut headers);
             let worth = compress::is_worth_it(delivery.packets(), body.bytes.len());
             let Some(coding) = this.asker.coding.filter(|_| worth) else {
-                return Poll::Ready(deliver(headers, body.bytes, delivery));
+                return Poll::Ready(deliver(body.status, headers, body.bytes, delivery));
             };
-            this.stage = Stage::Compressing(Box::pin(compressed(coding, headers, body.bytes, delivery)));
+            this.stage = Stage::Compressing(Box::pin(compressed(coding, headers, body, delivery)));
         }
         match &mut this.stage {
             Stage::Compressing(answer) => answer.as_mut().poll(cx),
@@ -118,20 +121,22 @@ impl fmt::Debug for AnswerPoll {
     }
 }
 
-fn deliver(headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
+fn deliver(status: StatusCode, headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
     let mut response = Response::new(Body::delivery(bytes, delivery.into_receipt()));
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-async fn compressed(coding: Coding, mut headers: HeaderMap, bytes: Bytes, delivery: Delivery) -> Response {
+async fn compressed(coding: Coding, mut headers: HeaderMap, body: PollBody, delivery: Delivery) -> Response {
+    let PollBody { status, bytes, .. } = body;
     match compress(coding, &bytes, &delivery).await {
         Some(shorter) => {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             delivery.bridge().info().meter.compressed(bytes.len().saturating_sub(shorter.len()));
-            deliver(headers, shorter, delivery)
+            deliver(status, headers, shorter, delivery)
         }
-        None => deliver(headers, bytes, delivery),
+        None => deliver(status, headers, bytes, delivery),
     }
 }
 
@@ -175,10 +180,11 @@ pub async fn take_push(
     let len = body.len();
     match push.send(framing.decode_push(form, body), len).await {
         PushOutcome::Accepted => {
-            let PollBody { content_type, bytes } = framing.encode_taken();
+            let PollBody { status, content_type, bytes } = framing.encode_taken();
             info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);
             let mut response = Response::new(Body::from(bytes));
-            asker.headers(content_type, &info, response.headers_mut());
+            *response.status_mut() = status;
+            asker.headers(&*framing, content_type, &info, response.headers_mut());
             Ok(response)
         }
         PushOutcome::Refused => Ok(refuse(&*framing, Refusal::Over)),
@@ -253,6 +259,5 @@ const DISCARD_LEN_MAX: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the headers of most answers.
 const HEADERS: usize = 4;
-const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");
 /// Every parked poll has one.
 const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

@@ -1,8 +1,8 @@
 //! How one client's packets are written, and what its requests are answered: its first request decides.
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::reply;
 use crate::codec::engineio::v3::{self, Strings};
@@ -65,11 +65,18 @@ impl Framing for EngineIoFraming {
 
     fn encode_taken(&self) -> PollBody {
         // Not text/plain, for which some browsers would offer a download.
-        PollBody { content_type: "text/html", bytes: Bytes::from_static(b"ok") }
+        PollBody { status: StatusCode::OK, content_type: "text/html", bytes: Bytes::from_static(b"ok") }
     }
 
     fn encode_poll(&self, batch: &[Packet]) -> PollBody {
         encode(*self, batch)
+    }
+
+    fn add_headers(&self, legacy_ie: bool, headers: &mut HeaderMap) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if legacy_ie {
+            headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
+        }
     }
 
     fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
@@ -143,12 +150,16 @@ fn encode(framing: EngineIoFraming, batch: &[Packet]) -> PollBody {
     let bytes = match framing.revision {
         Revision::V4 => encode_payload(batch),
         Revision::V3 if framing.binary && batch.iter().any(is_binary) => {
-            return PollBody { content_type: BINARY, bytes: v3::encode_binary_payload(batch) };
+            return PollBody {
+                content_type: BINARY,
+                bytes: v3::encode_binary_payload(batch),
+                ..PollBody::default()
+            };
         }
         Revision::V3 => v3::encode_text_payload(batch, strings(framing)),
     };
     let bytes = framing.jsonp.map_or_else(|| bytes.clone(), |jsonp| v3::wrap(jsonp.as_str(), &bytes));
-    PollBody { content_type: TEXT, bytes }
+    PollBody { content_type: TEXT, bytes, ..PollBody::default() }
 }
 
 const fn strings(framing: EngineIoFraming) -> Strings {
@@ -194,6 +205,8 @@ impl Jsonp {
     }
 }
 
+const X_XSS_PROTECTION: HeaderName = HeaderName::from_static("x-xss-protection");
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -211,7 +224,7 @@ mod tests {
     }
 
     fn encoded(framing: EngineIoFraming, batch: &[Packet]) -> (&'static str, Bytes) {
-        let PollBody { content_type, bytes } = encode(framing, batch);
+        let PollBody { content_type, bytes, .. } = encode(framing, batch);
         (content_type, bytes)
     }
 
@@ -241,7 +254,7 @@ mod tests {
             EngineIoFraming { binary: false, ..V3 },
             EngineIoFraming { binary: false, doubled: true, ..V3 },
         ] {
-            let PollBody { content_type, bytes } = encode(framing, &batch());
+            let PollBody { content_type, bytes, .. } = encode(framing, &batch());
             let form = if content_type == BINARY { PushForm::Binary } else { PushForm::Text };
             assert_eq!(all(framing, form, bytes), batch(), "{framing:?}");
         }

@@ -14,7 +14,6 @@ macro_rules! words {
 
         impl $name {
             /// Every variant, in the order of its declaration.
-            #[allow(dead_code, reason = "not every set of words is counted by place")]
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
             /// The label's value.
@@ -114,13 +113,22 @@ words! {
     }
 }
 
-words! {
-    /// Which listeners a connection came in by.
-    Listener {
-        /// Those of `[server]`.
-        Public = "public",
-        /// The one of `[admin]`.
-        Admin = "admin",
+/// Which listeners a connection came in by. Not counted by place, as the others are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Listener {
+    /// Those of `[server]`.
+    Public,
+    /// The one of `[admin]`.
+    Admin,
+}
+
+impl Listener {
+    /// The label's value.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Admin => "admin",
+        }
     }
 }
 

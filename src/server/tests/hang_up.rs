@@ -4,16 +4,14 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use super::receipts::{ASK, Way, connect};
+use super::receipts::{ASK, Way, connect, serve_on};
 use super::*;
 use crate::bridge::{BridgeInfo, Front, Registry};
 use crate::dialect;
-use crate::duplex::Heads;
 use crate::end::End;
 use crate::packet::{Closing, Heartbeat, Message, Transport};
 use crate::revision::{Protocol, Versions};
 use crate::route_id::RouteId;
-use crate::server::http1::Http;
 use crate::session::{PollRefused, Session};
 use crate::transport::polling::{AnswerPoll, Asker};
 use crate::upstream::{Link, LinkError, LinkEvent};
@@ -92,14 +90,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         });
         let (client, duplex) = connect(way).await;
-        let http = Http::new(
-            hyper::server::conn::http1::Builder::new(),
-            Duration::ZERO,
-            duplex,
-            service,
-            Heads::default(),
-        );
-        TaskTracker::new().spawn(http);
+        serve_on(duplex, service);
         let mut client = Client(client);
         client.write(ASK).await;
         client.0.read_exact(&mut [0; 32]).await.unwrap();

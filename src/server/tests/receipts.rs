@@ -78,17 +78,14 @@ async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>
         })
     });
     let (client, duplex) = connect(way).await;
-    let http = Http::new(
-        hyper::server::conn::http1::Builder::new(),
-        Duration::ZERO,
-        duplex,
-        service,
-        Heads::default(),
-    );
-    TaskTracker::new().spawn(async move {
-        let _ = http.await;
-    });
+    serve_on(duplex, service);
     (Client(client), spy)
+}
+
+/// Serves one connection, whose requests wait outside hyper at once.
+pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
+    let builder = hyper::server::conn::http1::Builder::new();
+    TaskTracker::new().spawn(Http::new(builder, Duration::ZERO, duplex, service, Heads::default()));
 }
 
 pub(super) async fn connect(way: Way) -> (Pin<Box<dyn Stream>>, Duplex) {

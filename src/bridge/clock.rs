@@ -20,7 +20,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Forgets whom it was to wake: there is another task.
+    /// Forgets the task that it was to wake: there is another one.
     pub(super) const fn disarm(&mut self) {
         self.armed = None;
     }
@@ -34,10 +34,10 @@ impl Clock {
             sleep.as_mut().reset(at);
             self.armed = Some(deadline);
         } else if !sleep.is_elapsed() {
-            // It has the waker already, and asking it again is dear.
+            // It has the waker already, and asking it again is expensive.
             return Poll::Pending;
         }
-        // Whatever the task has done before: a timer that was not asked would not know whom to wake.
+        // Even where the task has used up its budget: a timer that was not polled has no waker.
         let fired = pin!(unconstrained(sleep.as_mut())).poll(cx);
         if fired.is_ready() {
             self.armed = None;

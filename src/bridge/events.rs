@@ -109,7 +109,7 @@ impl Driver {
     pub(super) fn lose(&mut self, batch: Batch, now: Instant) {
         let is_message = |packet: &Packet| matches!(packet, Packet::Message(_));
         let messages = batch.packets.iter().filter(|packet| is_message(packet)).count();
-        note_crossed(self.losses.clone(), messages, "messages were still being written when a drain ended");
+        note_losses(self.losses.clone(), messages, "messages were still being written when a drain ended");
         self.session.handle_lost(batch.packets, now);
     }
 
@@ -119,7 +119,7 @@ impl Driver {
         self.info.tracker.spawn(async move {
             let closed = poll_fn(|cx| socket.poll_close(cx, end, &closing));
             let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            note_crossed(losses, crossed, "messages of a client crossed the end of its session in a drain");
+            note_losses(losses, crossed, "messages of a client crossed the end of its session in a drain");
         });
     }
 
@@ -129,13 +129,13 @@ impl Driver {
         self.info.tracker.spawn(async move {
             let closed = poll_fn(|cx| link.poll_close(cx, &closing));
             let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            note_crossed(losses, crossed, "messages of a backend crossed the end of a session in a drain");
+            note_losses(losses, crossed, "messages of a backend crossed the end of a session in a drain");
         });
     }
 }
 
-/// Who said them could not know, and hears of no loss: the operator does.
-fn note_crossed(losses: Option<Losses>, messages: usize, what: &'static str) {
+/// Counts what was lost behind the end of a drain. Its sender could not know, and hears of no loss: the operator does.
+fn note_losses(losses: Option<Losses>, messages: usize, what: &'static str) {
     if let Some(losses) = losses.filter(|_| messages > 0) {
         tracing::warn!(messages, "{what}");
         losses.note();

@@ -27,13 +27,13 @@ pub(super) struct EngineIoFraming {
     /// The function that polls' answers call, for a client that polls by script tags (JSONP).
     pub(super) jsonp: Option<Jsonp>,
     /// Whether text in polls is encoded in UTF-8 twice, as clients of Socket.IO 1 do.
-    pub(super) doubled: bool,
+    pub(super) utf8_twice: bool,
 }
 
 impl EngineIoFraming {
     /// A client that can all that its revision offers.
     pub(super) const fn new(revision: Revision) -> Self {
-        Self { revision, binary: true, jsonp: None, doubled: false }
+        Self { revision, binary: true, jsonp: None, utf8_twice: false }
     }
 }
 
@@ -163,7 +163,7 @@ fn encode(framing: EngineIoFraming, batch: &[Packet]) -> PollBody {
 }
 
 const fn strings(framing: EngineIoFraming) -> Strings {
-    if framing.doubled { Strings::Doubled } else { Strings::Plain }
+    if framing.utf8_twice { Strings::Doubled } else { Strings::Plain }
 }
 
 const TEXT: &str = "text/plain; charset=UTF-8";
@@ -239,8 +239,8 @@ mod tests {
         assert_eq!(encoded(V3, &batch()[..1]), text("2:4é"));
         assert_eq!(encoded(base64, &batch()), text("2:4é10:b4AQIDBA=="));
         assert_eq!(encoded(jsonp, &batch()), text("___eio[0](\"2:4é10:b4AQIDBA==\");"));
-        let doubled = EngineIoFraming { doubled: true, ..V3 };
-        assert_eq!(encoded(doubled, &batch()[..1]), text("3:4\u{c3}\u{a9}"));
+        let utf8_twice = EngineIoFraming { utf8_twice: true, ..V3 };
+        assert_eq!(encoded(utf8_twice, &batch()[..1]), text("3:4\u{c3}\u{a9}"));
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
             V4,
             V3,
             EngineIoFraming { binary: false, ..V3 },
-            EngineIoFraming { binary: false, doubled: true, ..V3 },
+            EngineIoFraming { binary: false, utf8_twice: true, ..V3 },
         ] {
             let PollBody { content_type, bytes, .. } = encode(framing, &batch());
             let form = if content_type == BINARY { PushForm::Binary } else { PushForm::Text };

@@ -151,7 +151,7 @@ impl Dialect for EngineIo {
             // A script is text, whether its client said so or not.
             binary: jsonp.is_none() && query.b64.as_deref().is_none_or(str::is_empty),
             jsonp,
-            doubled: self.settings.doubled && revision == Revision::V3,
+            utf8_twice: self.settings.utf8_twice && revision == Revision::V3,
         };
         Ok(Ask::Begin(Box::new(self.beginning(framing, transport, written))))
     }

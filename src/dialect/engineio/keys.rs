@@ -19,8 +19,8 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
         default: "\"plain\"",
         doc: "\"1.x\" where version 3 is Socket.IO 1, which encodes twice",
         value: Value::Word(&[
-            ("plain", |settings| settings.engine_io.doubled = false),
-            ("1.x", |settings| settings.engine_io.doubled = true),
+            ("plain", |settings| settings.engine_io.utf8_twice = false),
+            ("1.x", |settings| settings.engine_io.utf8_twice = true),
         ]),
     },
     Key {

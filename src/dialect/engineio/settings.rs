@@ -8,14 +8,14 @@ pub struct Settings {
     /// The revisions that may begin sessions.
     pub versions: Versions,
     /// Whether clients of revision 3 are those of Socket.IO 1, whose polls nothing else tells apart.
-    pub doubled: bool,
+    pub utf8_twice: bool,
     /// Whether answers to polls set a cookie with the session's id.
     pub cookie: Cookie,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { versions: Versions::ALL, doubled: false, cookie: Cookie::default() }
+        Self { versions: Versions::ALL, utf8_twice: false, cookie: Cookie::default() }
     }
 }
 

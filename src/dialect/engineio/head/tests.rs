@@ -91,8 +91,8 @@ fn ask(method: &str, query: &str, upgrade: bool, known: Option<(Transport, Revis
 }
 
 /// A handshake where every revision is taken.
-fn begin(query: &str, doubled: bool) -> Op {
-    let dialect = engine_io(Settings { doubled, ..Settings::default() });
+fn begin(query: &str, utf8_twice: bool) -> Op {
+    let dialect = engine_io(Settings { utf8_twice, ..Settings::default() });
     through(&dialect, "GET", &format!("transport=polling&{query}"), false, None)
 }
 
@@ -134,7 +134,7 @@ fn what_is_not_4_is_3_and_the_handshake_decides_how_it_is_written() {
     assert_eq!(begin("EIO=3&j=2", false), first(jsonp(Revision::V3, "2")));
     assert_eq!(begin("EIO=4&j=x", false), first(jsonp(Revision::V4, "")));
     assert_eq!(begin("EIO=3&j=", false), first(V3));
-    assert_eq!(begin("EIO=3", true), first(EngineIoFraming { doubled: true, ..V3 }));
+    assert_eq!(begin("EIO=3", true), first(EngineIoFraming { utf8_twice: true, ..V3 }));
     assert_eq!(begin("EIO=4", true), first(V4));
 }
 

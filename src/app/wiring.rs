@@ -39,7 +39,7 @@ pub(super) struct Wiring {
 impl Wiring {
     /// What runs before there is any configuration.
     pub(super) fn nothing(&self) -> Running {
-        Running::new(Vec::new(), Vec::new(), std::time::Duration::ZERO, Arc::clone(&self.via))
+        Running::new(Vec::new(), Vec::new(), std::time::Duration::ZERO)
     }
 
     /// What runs by `config`. Upstreams and routes that are the same as `before` go on, with their connections and what is known
@@ -72,7 +72,7 @@ impl Wiring {
             let handler = self.handler(config, &route, upstream, served)?;
             routes.push(Served { route, handler });
         }
-        Ok(Running::new(routes, upstreams, config.server.half_close_timeout, Arc::clone(&self.via)))
+        Ok(Running::new(routes, upstreams, config.server.half_close_timeout))
     }
 
     /// What serves one route; `before` is what served it by the configuration before.

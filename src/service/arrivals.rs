@@ -11,6 +11,7 @@ use super::new_session::MAX_PAYLOAD;
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, Unreached};
 use super::session_route::SessionRoute;
+use super::via::CIRCLE;
 use super::{Client, onward};
 use crate::bridge::{BridgeInfo, Front};
 use crate::dialect;
@@ -72,7 +73,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     }
     if route.via.is_circle(&open.headers) {
         route.refusals.note(Reason::Circle);
-        return deny(Outcome::Refused, say(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
+        return deny(Outcome::Refused, say(StatusCode::LOOP_DETECTED, CIRCLE));
     }
     // Made first, so that whatever ends this lets the session go.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);

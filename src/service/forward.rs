@@ -78,6 +78,9 @@ impl Forward {
         connection: Connection,
         route: &Route,
     ) -> Response {
+        if let Some(response) = self.via.refuse_circle(&head.headers, &self.refusals) {
+            return response;
+        }
         let Connection { client, patience, pinned, .. } = connection;
         let under_way =
             UnderWay::new(self.tracker.token(), Arc::clone(&self.upstream), patience, self.meter.clone());

@@ -41,6 +41,9 @@ impl Handshake<'_> {
     pub(super) async fn begin(&self, arrival: Arrival, cors: &CorsLayer) -> Response {
         let Arrival { head, mut ask, client, beginning, asker } = arrival;
         let route = self.route;
+        if let Some(response) = route.via.refuse_circle(&head.headers, &route.refusals) {
+            return response;
+        }
         let framing = &beginning.framing;
         let road = ask.as_ref().map_or(Road::Http, |_| Road::WebSocket);
         let refused = |outcome, response| {

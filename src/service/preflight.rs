@@ -27,6 +27,9 @@ pub(super) async fn ask(
     let framing = &*beginning.framing;
     let request = handshake.request(head, client, &beginning);
     let asking = route.upstream.ask(request, head.method.clone())?;
+    if let Some(response) = route.via.refuse_circle(&head.headers, &route.refusals) {
+        return Some(response).filter(worth);
+    }
     if !route.allows_origin(&head.headers) {
         route.refusals.note_origin(&head.headers);
         return Some(polling::refuse(framing, Refusal::Forbidden)).filter(worth);

@@ -13,7 +13,6 @@ use super::gateway::Gateway;
 use super::refusals::Refusals;
 use super::router::{Leaves, Router};
 use super::settings::Route;
-use super::via::Via;
 use crate::duplex::Patience;
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
@@ -46,7 +45,6 @@ pub struct Running {
     routes: Vec<Served>,
     upstreams: Vec<Arc<InUse>>,
     half_close_timeout: Duration,
-    pub(super) via: Arc<Via>,
     pub(super) refusals: Refusals,
 }
 
@@ -90,19 +88,13 @@ impl Handler {
 impl Running {
     /// Routes in the order of the configuration, and its upstreams; `half_close_timeout` is how long a forwarded request is
     /// still answered whose client has ended its side.
-    pub fn new(
-        routes: Vec<Served>,
-        upstreams: Vec<Arc<InUse>>,
-        half_close_timeout: Duration,
-        via: Arc<Via>,
-    ) -> Self {
+    pub fn new(routes: Vec<Served>, upstreams: Vec<Arc<InUse>>, half_close_timeout: Duration) -> Self {
         let settings: Vec<Route> = routes.iter().map(|served| (*served.route).clone()).collect();
         Self {
             router: Router::new(&settings),
             routes,
             upstreams,
             half_close_timeout,
-            via,
             refusals: Refusals::without_route(),
         }
     }

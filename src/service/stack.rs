@@ -64,10 +64,6 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
         }
         let running = self.current.load();
-        if running.via.is_circle(&head.headers) {
-            running.refusals.note(Reason::Circle);
-            return Serving::done(plain(StatusCode::LOOP_DETECTED, "the request goes in a circle\n"));
-        }
         let Ok(found) = running.find(&head) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
@@ -79,36 +75,18 @@ impl Service<Request<Incoming>> for Stack {
         patience.set(route.session.stall_timeout);
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
         patience.set_half_close(grace);
-        let heads = &self.connection.heads;
-        let gateway = match handler {
-            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => {
-                running.await_response(patience, grace);
-                head.extensions.insert(HeadBytes(heads.request()));
-                let served = Arc::clone(files).serve(
-                    head,
-                    body,
-                    Connection::clone(&self.connection),
-                    Arc::clone(route),
-                );
-                return Serving::other(served.map(Ok));
-            }
-            Handler::Gateway { gateway, .. } => gateway,
+        let forward = match handler {
+            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => files,
+            Handler::Forward(forward) => forward,
+            Handler::Gateway { gateway, .. } => return gateway.serve(head, body, &self.connection),
             Handler::Demux(demux) => {
                 return Serving::done(Arc::clone(demux).serve(head, self.connection.client));
             }
-            Handler::Forward(forward) => {
-                running.await_response(patience, grace);
-                head.extensions.insert(HeadBytes(heads.request()));
-                let served = Arc::clone(forward).serve(
-                    head,
-                    body,
-                    Connection::clone(&self.connection),
-                    Arc::clone(route),
-                );
-                return Serving::other(served.map(Ok));
-            }
         };
-        gateway.serve(head, body, &self.connection)
+        running.await_response(patience, grace);
+        head.extensions.insert(HeadBytes(self.connection.heads.request()));
+        let connection = Connection::clone(&self.connection);
+        Serving::other(Arc::clone(forward).serve(head, body, connection, Arc::clone(route)).map(Ok))
     }
 }
 

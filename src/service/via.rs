@@ -1,8 +1,11 @@
 //! `Via` (RFC 9110, section 7.6.3): which proxies a request has come through, so that one that comes in a circle is noticed.
 
-use http::Version;
 use http::header::{HeaderMap, HeaderValue, VIA};
+use http::{StatusCode, Version};
 
+use super::Response;
+use super::refusals::{Reason, Refusals};
+use super::replies::plain;
 use crate::hop;
 
 /// What this process calls itself. The name is another one at each start, so that two in a row are not taken for a circle.
@@ -18,12 +21,21 @@ impl Via {
         Ok(Self(format!("{PRODUCT}{:016x}", getrandom::u64()?)))
     }
 
-    /// Whether a request has been here before, or in more processes of this kind than anybody means to stand in a row.
+    /// Returns whether a request has been here before, or in more processes of this kind than anybody means to stand in a row.
     pub(super) fn is_circle(&self, headers: &HeaderMap) -> bool {
         let ours = |member: &&[u8]| received_by(member).starts_with(PRODUCT.as_bytes());
         headers.contains_key(VIA)
             && (hop::list(headers, &VIA).any(|member| received_by(member) == self.0.as_bytes())
                 || hop::list(headers, &VIA).filter(ours).count() > IN_A_ROW_MAX)
+    }
+
+    /// The answer to a request that goes in a circle, noted for the log. Only what goes onward is asked: what stays here, such as
+    /// a poll of a living session, closes no circle.
+    pub(super) fn refuse_circle(&self, headers: &HeaderMap, refusals: &Refusals) -> Option<Response> {
+        self.is_circle(headers).then(|| {
+            refusals.note(Reason::Circle);
+            plain(StatusCode::LOOP_DETECTED, CIRCLE)
+        })
     }
 
     /// Names this process behind those that came before.
@@ -40,6 +52,8 @@ fn received_by(member: &[u8]) -> &[u8] {
     member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(1).unwrap_or_default()
 }
 
+/// What its sender is told.
+pub(super) const CIRCLE: &str = "the request goes in a circle\n";
 const PRODUCT: &str = "polliwog-";
 /// More than a chain of data centres has; a circle of which no member knows its own name ends here.
 const IN_A_ROW_MAX: usize = 8;

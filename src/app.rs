@@ -22,7 +22,7 @@ use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
 use crate::service::admin::{Admin, Condition, Readiness, State};
-use crate::service::{Client, Connection, Current, Stack, Via};
+use crate::service::{Client, Connection, Current, Running, Stack, Via};
 use crate::upstream::{BuildError, InUse, Pinned};
 
 /// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy, and what
@@ -90,7 +90,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         metrics: metrics.clone(),
         via: Arc::new(Via::new().context("no name for Via")?),
     };
-    let current = Current::new(wiring.nothing());
+    let current = Current::new(Running::default());
     current.replace(wiring.next(&config, &current.load())?);
 
     let (endings, admin_endings) = (server::Signals::default(), server::Signals::default());

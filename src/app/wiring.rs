@@ -14,7 +14,7 @@ use crate::meter::Metrics;
 use crate::service::{
     Demux, Forward, ForwardPath, Gateway, Handler, Refusals, Route, Running, Served, SessionRoute, Via,
 };
-use crate::upstream::{self, InUse, Kind};
+use crate::upstream::{self, Embedding, InUse, Kind};
 
 /// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.
 #[derive(Clone, Default)]
@@ -37,11 +37,6 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    /// What runs before there is any configuration.
-    pub(super) fn nothing(&self) -> Running {
-        Running::new(Vec::new(), Vec::new(), std::time::Duration::ZERO)
-    }
-
     /// What runs by `config`. Upstreams and routes that are the same as `before` go on, with their connections and what is known
     /// of them; an upstream that is not named any more retires when the last session and request have left it.
     pub(super) fn next(&self, config: &Config, before: &Running) -> anyhow::Result<Running> {
@@ -129,7 +124,8 @@ impl Wiring {
             versions: upstream.versions(),
             socket_io: settings.speaks_socket_io() || upstream::is_socket_io(&route.path),
         };
-        let has_files = kind.name == EngineIo::NAME && matches!(settings.kind, Kind::EngineIo | Kind::Demo);
+        let has_files = kind.name == EngineIo::NAME
+            && matches!(settings.kind, Kind::EngineIo | Kind::Demo(Embedding::SocketIo));
         let files = has_files.then(|| forward(ForwardPath::Url));
         let gateway = Gateway::new((kind.build)(&route.speech, backend), sessions);
         Ok(Handler::Gateway { gateway: Arc::new(gateway), files })

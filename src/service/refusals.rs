@@ -9,8 +9,8 @@ use tracing::field::display;
 use crate::throttle::Throttle;
 use crate::upstream::OpenError;
 
-/// Writes the lines about one route, or about requests that found none.
-#[derive(Debug)]
+/// Writes the lines about one route, or by default about requests that found none.
+#[derive(Default, Debug)]
 pub struct Refusals {
     /// The route's path.
     route: Option<String>,
@@ -77,11 +77,6 @@ impl Refusals {
     /// Refusals on the route with this path.
     pub fn of(route: &str) -> Self {
         Self { route: Some(route.to_owned()), lines: Default::default() }
-    }
-
-    /// Refusals of requests that belong to no route.
-    pub fn without_route() -> Self {
-        Self { route: None, lines: Default::default() }
     }
 
     /// Counts a refusal, and writes the line if it is due.

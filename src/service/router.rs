@@ -12,7 +12,7 @@ use crate::dots::{self, Slashes};
 pub(super) struct Leaves;
 
 /// The routes, in the order in which they are tried.
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Router {
     entries: Vec<Entry>,
 }

@@ -38,8 +38,9 @@ impl Current {
     }
 }
 
-/// The routes of one configuration with what serves each, and the upstreams that it names.
-#[derive(Debug)]
+/// The routes of one configuration with what serves each, and the upstreams that it names; by default none, before there is
+/// any configuration.
+#[derive(Default, Debug)]
 pub struct Running {
     router: Router,
     routes: Vec<Served>,
@@ -95,7 +96,7 @@ impl Running {
             routes,
             upstreams,
             half_close_timeout,
-            refusals: Refusals::without_route(),
+            refusals: Refusals::default(),
         }
     }
 

@@ -18,7 +18,7 @@ use super::*;
 use crate::meter::Listener;
 use crate::route_id::RouteId;
 use crate::server::{self, ConnectInfo, Server};
-use crate::service::{Client as Peer, Connection, Current, Stack};
+use crate::service::{Client as Peer, Connection, Current, Running, Stack};
 use crate::upstream::Pinned;
 
 /// A proxy whose configuration can be swapped.
@@ -41,7 +41,7 @@ impl Proxy {
             metrics: Metrics::new(),
             via: Arc::new(Via::new().unwrap()),
         };
-        let current = Current::new(wiring.nothing());
+        let current = Current::new(Running::default());
         let settings = server::Settings {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             ..server::Settings::default()

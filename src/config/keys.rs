@@ -178,7 +178,7 @@ const COMMON: &[Key] = {
         row(Upstream, "handshake_timeout", Default("\"10s\""), "longest wait for a session, connection included"),
         row(Upstream, "response_timeout", Default("\"2m\""), "longest wait for a forwarded request's answer to begin"),
         row(Upstream, "versions", Default("[4]"), "its Engine.IO, also over mux: [3, 4] has allowEIO3, [3] is 2.x"),
-        row(Upstream, "protocol", Default("\"opaque\""), "\"socket.io\" lets its clients be of the other version, too"),
+        row(Upstream, "protocol", Default("\"opaque\""), "socket.io: clients of any version; websocket: a demo's"),
         row(Upstream, "translate", Default("true"), "whether those are translated; else they are refused"),
         row(Upstream, "max_message", Default("\"16MiB\""), "its largest message; a larger one closes with 1009"),
         row(Upstream, "required", Default("true"), "whether /readyz is 503 without it; false beside others"),

@@ -13,7 +13,7 @@ use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
 use crate::revision::{Revision, Versions};
 use crate::service::Route;
-use crate::upstream::{Kind, Settings};
+use crate::upstream::{Embedding, Kind, Settings};
 
 /// What clients may speak.
 pub(super) const DIALECTS: [(&str, &str); 4] =
@@ -92,7 +92,8 @@ fn judge(table: &Table<'_>, dialect: &str, versions: Versions, upstream: &str, s
         let found = format!("{}, whose kind is http", show_text(upstream));
         table.report("upstream", found, "an upstream with sessions behind this dialect, or dialect http");
     }
-    let speaks_engine_io = matches!(settings.kind, Kind::EngineIo | Kind::Mux | Kind::Demo);
+    let speaks_engine_io =
+        matches!(settings.kind, Kind::EngineIo | Kind::Mux | Kind::Demo(Embedding::SocketIo));
     let shared = |revision| versions.has(revision) && settings.versions.has(revision);
     if dialect == "engine.io"
         && speaks_engine_io

@@ -182,7 +182,10 @@ fn the_shipped_file_is_valid_as_it_is() {
     assert_eq!(config.routes[0].session, bare.routes[0].session);
     assert_eq!(config.routes[0].path, "/socket.io/");
     assert_eq!((config.routes[1].path.as_str(), config.routes[1].dialect), ("/", "http"));
-    assert_eq!(config.upstreams["demo"].kind, crate::upstream::Kind::Demo);
+    assert_eq!(
+        config.upstreams["demo"].kind,
+        crate::upstream::Kind::Demo(crate::upstream::Embedding::SocketIo)
+    );
 }
 
 #[test]

@@ -336,6 +336,17 @@ fn a_demo_has_no_url() {
 }
 
 #[test]
+#[cfg(feature = "demo")]
+fn a_demo_speaks_websocket_where_that_is_said() {
+    let feed = "[[routes]]\npath = '/'\ndialect = 'websocket'\nupstream = 'feed'\n\
+                [upstreams.feed]\nkind = 'demo'\nprotocol = 'websocket'\n";
+    let config = parse(feed, &[]).unwrap();
+    assert_eq!(config.upstreams["feed"].kind, Kind::Demo(crate::upstream::Embedding::WebSocket));
+    let told = fault("protocol = 'websocket'\n");
+    assert!(told.contains("your own WebSocket server is of kind \"websocket\""), "{told}");
+}
+
+#[test]
 fn a_syntax_fault_has_its_line_and_hides_nothing_else() {
     let told =
         faults(&format!("{GOOD}[server]\nmax_sessions = 0\nidle_timeout = 75s\n[log]\nlevl = 'info'\n"), &[]);

@@ -14,7 +14,7 @@ pub(super) fn read(upstream: &Table<'_>, settings: &Settings) -> Tls {
     if let Some(url) = settings.urls.iter().find(|url| !is_secure(url)) {
         let found = format!("{} beside {}", node.show(), show_text(&url.to_string()));
         upstream.report("tls", found, "it only beside URLs that begin with \"wss://\" or \"https://\"");
-    } else if settings.kind == Kind::Demo {
+    } else if matches!(settings.kind, Kind::Demo(_)) {
         upstream.report("tls", node.show(), "none, kind \"demo\" runs inside this binary");
     }
     let table = upstream.section("tls", Section::UpstreamTls);

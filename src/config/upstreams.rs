@@ -10,7 +10,7 @@ use super::tree::{Entry, Node, show_text};
 use super::trust;
 use super::values::{GB, HOUR, MS, Wrong, duration, flag, is_socket_io, size, url, word};
 use super::versions::versions;
-use crate::upstream::{Host, Kind, Settings};
+use crate::upstream::{Embedding, Host, Kind, Settings};
 
 /// What backends may speak.
 const KINDS: [(&str, Kind); 5] = [
@@ -18,8 +18,12 @@ const KINDS: [(&str, Kind); 5] = [
     ("websocket", Kind::WebSocket),
     ("mux", Kind::Mux),
     ("http", Kind::Http),
-    ("demo", Kind::Demo),
+    ("demo", Kind::Demo(Embedding::SocketIo)),
 ];
+
+/// What messages may be.
+const PROTOCOLS: [(&str, Option<Embedding>); 3] =
+    [("opaque", None), ("socket.io", Some(Embedding::SocketIo)), ("websocket", Some(Embedding::WebSocket))];
 
 /// The upstreams as they are written, before any is judged.
 pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
@@ -52,7 +56,7 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     let kind = table.required("kind", kind);
     let urls = table.list("url", url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
     match (kind, table.get("url")) {
-        (Some(Kind::Demo), Some(_)) => {
+        (Some(Kind::Demo(_)), Some(_)) => {
             table.report("url", "a URL".to_owned(), "none, kind \"demo\" runs inside this binary");
         }
         (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), None) => {
@@ -64,7 +68,7 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
         {
             table.report("url", "an empty list".to_owned(), "at least one URL");
         }
-        (Some(Kind::Demo | Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http) | None, _) => {}
+        (Some(Kind::Demo(_) | Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http) | None, _) => {}
     }
     settings.kind = kind.unwrap_or(settings.kind);
     settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
@@ -79,7 +83,16 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     table.set("handshake_timeout", &mut settings.handshake_timeout, duration(MS..=HOUR));
     table.set("response_timeout", &mut settings.response_timeout, duration(MS..=HOUR));
     settings.versions = versions(table).unwrap_or(settings.versions);
-    table.set("protocol", &mut settings.socket_io, word(&[("opaque", false), ("socket.io", true)], &[]));
+    let protocol = table.value("protocol", word(&PROTOCOLS, &[]));
+    settings.socket_io = protocol == Some(Some(Embedding::SocketIo));
+    match (&mut settings.kind, protocol) {
+        (Kind::Demo(speaks), Some(Some(protocol))) => *speaks = protocol,
+        (_, Some(Some(Embedding::WebSocket))) => {
+            let expected = "it only with kind \"demo\"; your own WebSocket server is of kind \"websocket\"";
+            table.report("protocol", "\"websocket\"".to_owned(), expected);
+        }
+        (_, Some(None | Some(Embedding::SocketIo)) | None) => {}
+    }
     table.set("translate", &mut settings.translate, flag);
     table.set("max_message", &mut settings.max_message, size(1..=GB));
     table.set("required", &mut settings.required, flag);
@@ -100,7 +113,7 @@ fn kind(node: &Node) -> Result<Kind, Wrong> {
         }
         Wrong { hint: "; did you mean \"engine.io\", with protocol = \"socket.io\"?".to_owned(), ..wrong }
     })?;
-    if kind == Kind::Demo && !cfg!(feature = "demo") {
+    if matches!(kind, Kind::Demo(_)) && !cfg!(feature = "demo") {
         let found = Some("\"demo\", and this binary was built without the feature demo".to_owned());
         return Err(Wrong { found, ..Wrong::expected("one of engine.io, websocket, mux, http") });
     }

@@ -1,30 +1,19 @@
-//! Kind `demo`: a real Socket.IO server in this process, reached like any other backend, over a pipe instead of a socket.
+//! Kind `demo`: a real server in this process, reached like any other backend, over a pipe instead of a socket.
 //!
-//! It answers `echo` with its own arguments, as an acknowledgement where one was asked for, and relays `chat` to everyone.
-//! Elsewhere it is a [`Site`] with a page on which two clients show what each transport costs.
+//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). Elsewhere it is a [`Site`](site::Site) with a page on
+//! which two clients show what each transport costs.
 
+mod feed;
+mod serve;
 mod site;
+mod socket_io;
 
-use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, Ready, ready};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use http::Uri;
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioIo;
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeTuple as _, Serializer};
-use socketioxide::SocketIo;
-use socketioxide::adapter::Adapter;
-use socketioxide::extract::{AckSender, Data, SocketRef};
-use socketioxide::handler::{ConnectHandler as _, FromMessageParts, Value};
-use tokio::io::DuplexStream;
 
-use self::site::Site;
+use self::serve::Serve;
 use crate::background::Background;
 use crate::duplex::Duplex;
 use crate::revision::Versions;
@@ -33,8 +22,8 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::target::Target;
 use crate::upstream::{
-    BuildError, Health, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Settings,
-    Upstream, engineio, handshake,
+    BuildError, Embedding, Health, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
+    Settings, Upstream, engineio, handshake, websocket,
 };
 
 /// The embedded server, as an upstream.
@@ -43,6 +32,7 @@ pub(super) struct Demo {
     embedded: Arc<Embedded>,
     forwarder: Forwarder,
     settings: Settings,
+    speaks: Embedding,
 }
 
 /// The embedded server, and how to reach it.
@@ -52,9 +42,6 @@ pub(super) struct Embedded {
     background: Background,
 }
 
-/// Speaks HTTP over one pipe until its end, or until it is upgraded.
-type Serve = Box<dyn Fn(DuplexStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
-
 impl Connector for Embedded {
     fn connection(self: Arc<Self>, _deadline: Deadline) -> Connecting {
         Box::pin(async move { Ok((self.connect(), self.target.clone())) })
@@ -62,16 +49,30 @@ impl Connector for Embedded {
 }
 
 impl Demo {
-    pub(super) fn new(settings: &Settings, background: Background) -> Result<Self, BuildError> {
-        let url = Uri::from_static("ws://demo/socket.io/");
+    pub(super) fn new(
+        settings: &Settings,
+        speaks: Embedding,
+        background: Background,
+    ) -> Result<Self, BuildError> {
+        let (url, serve) = match speaks {
+            Embedding::SocketIo => ("ws://demo/socket.io/", socket_io::build()),
+            Embedding::WebSocket => ("ws://demo/", feed::build()),
+        };
+        let url = Uri::from_static(url);
         let target = Target::new(&url).ok_or(BuildError::Url(url))?;
-        let embedded = Arc::new(Embedded { serve: build_server(), target, background: background.clone() });
+        let embedded = Arc::new(Embedded { serve, target, background: background.clone() });
         let forwarder = Forwarder::new(embedded.clone(), settings, background);
-        Ok(Self { embedded, forwarder, settings: settings.clone() })
+        Ok(Self { embedded, forwarder, settings: settings.clone(), speaks })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
+        if self.speaks == Embedding::WebSocket {
+            let terms = websocket::terms(&self.settings);
+            let (stream, target) = (self.embedded.connect(), &self.embedded.target);
+            let accepted = handshake::shake(stream, target, request, &terms);
+            return Ok(websocket::opened(deadline.bound(accepted).await.flatten()?));
+        }
         let revision = engineio::agree(VERSIONS, request.revision)?;
         let terms = engineio::terms(revision, self.settings.host, self.settings.max_message);
         let accepted = handshake::shake(self.embedded.connect(), &self.embedded.target, request, &terms);
@@ -90,7 +91,10 @@ impl Upstream for Demo {
     }
 
     fn protocol(&self) -> Protocol {
-        Protocol::EngineIo
+        match self.speaks {
+            Embedding::SocketIo => Protocol::EngineIo,
+            Embedding::WebSocket => Protocol::WebSocket,
+        }
     }
 
     fn versions(&self) -> Versions {
@@ -122,112 +126,6 @@ impl Embedded {
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embedded").finish_non_exhaustive()
-    }
-}
-
-fn build_server() -> Serve {
-    let (service, io) = SocketIo::builder()
-        .ping_interval(Duration::from_secs(25))
-        .ping_timeout(Duration::from_secs(20))
-        .max_payload(1_000_000)
-        // Packets that wait to be written: what is beyond it is lost, and a pipe full of small events must not be.
-        .max_buffer_size(4096)
-        .build_with_inner_svc(Site);
-    // The middleware runs before the client learns that it is connected, the connect handler only after that: an event that
-    // follows at once would find no handler.
-    io.ns("/", (|| ready(())).with(register_handlers));
-    Box::new(move |pipe| {
-        let connection = http1::Builder::new()
-            .title_case_headers(true)
-            .serve_connection(TokioIo::new(pipe), service.clone());
-        Box::pin(async move {
-            // An error is the client's end of the pipe, which finds out by itself.
-            let _ = connection.with_upgrades().await;
-        })
-    })
-}
-
-/// Registers what a client's events are answered by.
-///
-/// The handlers do their work before they give back a future: futures run side by side, and answers could overtake one
-/// another.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "socketioxide gives a middleware what it extracts by value"
-)]
-fn register_handlers(socket: SocketRef) -> Ready<Result<(), Infallible>> {
-    socket.on(
-        "echo",
-        |socket: SocketRef, ack: AckSender, asked: AckAsked, Data(arguments): Data<Arguments>| {
-            // A client that is gone needs no answer.
-            if asked.0 {
-                let _ = ack.send(&arguments);
-            } else {
-                // Not the socket's own `emit`: it refuses to send until the server has noted that the client is connected, which
-                // it does only after it has told the client. This is a broadcast to the socket alone, which is ready at once.
-                let _ = socket.local().emit("echo", &arguments).now_or_never();
-            }
-            ready(())
-        },
-    );
-    socket.on("chat", |io: SocketIo, Data(arguments): Data<Arguments>| {
-        // Within one process it is ready at once.
-        let _ = io.emit("chat", &arguments).now_or_never();
-        ready(())
-    });
-    ready(Ok(()))
-}
-
-/// Whether the client waits for an acknowledgement.
-struct AckAsked(bool);
-
-impl<A: Adapter> FromMessageParts<A> for AckAsked {
-    type Error = Infallible;
-
-    fn from_message_parts(
-        _: &Arc<socketioxide::socket::Socket<A>>,
-        _: &mut Value,
-        ack_id: &Option<i64>,
-    ) -> Result<Self, Infallible> {
-        Ok(Self(ack_id.is_some()))
-    }
-}
-
-/// All the arguments of an event, however many, binary ones included. It calls itself a tuple, because that is what
-/// socketioxide spreads over the arguments.
-struct Arguments(Vec<rmpv::Value>);
-
-impl Serialize for Arguments {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut tuple = serializer.serialize_tuple(self.0.len())?;
-        for argument in &self.0 {
-            tuple.serialize_element(argument)?;
-        }
-        tuple.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Arguments {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_tuple(0, ArgumentsVisitor)
-    }
-}
-
-struct ArgumentsVisitor;
-
-impl<'de> Visitor<'de> for ArgumentsVisitor {
-    type Value = Arguments;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the arguments of an event")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Arguments, A::Error> {
-        let mut arguments = Vec::new();
-        while let Some(argument) = seq.next_element()? {
-            arguments.push(argument);
-        }
-        Ok(Arguments(arguments))
     }
 }
 

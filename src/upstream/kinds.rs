@@ -32,9 +32,9 @@ pub fn build(
         Kind::Http => Arc::new(Plain::new(settings, background, dials)?),
         Kind::WebSocket => Arc::new(WebSocket::new(settings, background, dials)?),
         #[cfg(feature = "demo")]
-        Kind::Demo => Arc::new(Demo::new(settings, background)?),
+        Kind::Demo(speaks) => Arc::new(Demo::new(settings, speaks, background)?),
         #[cfg(not(feature = "demo"))]
-        Kind::Demo => return Err(BuildError::NoDemo),
+        Kind::Demo(_) => return Err(BuildError::NoDemo),
     };
     Ok(if settings.is_translated() {
         Arc::new(Translated::new(upstream, settings.handshake_timeout))

@@ -59,7 +59,7 @@ pub use in_use::InUse;
 pub use kinds::build;
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
-pub use settings::{Host, Kind, Settings, Tls, is_secure, is_socket_io};
+pub use settings::{Embedding, Host, Kind, Settings, Tls, is_secure, is_socket_io};
 
 /// Why an upstream cannot be made from its settings.
 #[derive(Debug, thiserror::Error)]

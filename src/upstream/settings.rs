@@ -43,12 +43,14 @@ pub struct Settings {
 impl Settings {
     /// Returns whether the messages are known to be Socket.IO's: `protocol` says so, or a URL's path.
     pub fn speaks_socket_io(&self) -> bool {
-        self.socket_io || self.kind == Kind::Demo || self.urls.iter().any(|url| is_socket_io(url.path()))
+        self.socket_io
+            || self.kind == Kind::Demo(Embedding::SocketIo)
+            || self.urls.iter().any(|url| is_socket_io(url.path()))
     }
 
     /// Whether clients that speak otherwise are understood.
     pub(crate) fn is_translated(&self) -> bool {
-        self.translate && (self.socket_io || self.kind == Kind::Demo)
+        self.translate && (self.socket_io || self.kind == Kind::Demo(Embedding::SocketIo))
     }
 }
 
@@ -101,12 +103,22 @@ pub enum Kind {
     EngineIo,
     /// Plain WebSocket.
     WebSocket,
-    /// The Socket.IO server embedded in this binary.
-    Demo,
+    /// A server embedded in this binary.
+    Demo(Embedding),
     /// Plain HTTP, to which requests are forwarded.
     Http,
     /// All sessions over shared connections.
     Mux,
+}
+
+/// What an embedded server speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Embedding {
+    /// Socket.IO 3 and later.
+    #[default]
+    SocketIo,
+    /// Plain WebSocket.
+    WebSocket,
 }
 
 /// Which `Host` header the backend sees.

@@ -14,7 +14,7 @@ use crate::packet::{Closing, Message};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
-use crate::upstream::handshake::{First, Terms};
+use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{Incoming, Socket};
 use crate::upstream::{
     BuildError, Health, Link, LinkError, LinkEvent, Looking, OpenError, OpenRequest, Opened, Opening,
@@ -38,18 +38,25 @@ impl WebSocket {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let terms = Terms {
-            host: self.settings.host,
-            query: "",
-            message_max: self.settings.max_message,
-            buffers: Buffers::Small,
-            first: First::Anybody,
-        };
-        let accepted = self.dialer.open(request, &terms, deadline).await?;
-        let opened =
-            Opened { headers: accepted.headers, subprotocol: accepted.subprotocol, ..Opened::default() };
-        Ok((opened, Box::new(WebSocketLink { socket: accepted.socket })))
+        Ok(opened(self.dialer.open(request, &terms(&self.settings), deadline).await?))
     }
+}
+
+/// What is the same for all handshakes with a plain WebSocket server.
+pub(super) const fn terms(settings: &Settings) -> Terms {
+    Terms {
+        host: settings.host,
+        query: "",
+        message_max: settings.max_message,
+        buffers: Buffers::Small,
+        first: First::Anybody,
+    }
+}
+
+/// The link that a handshake gives.
+pub(super) fn opened(accepted: Accepted) -> (Opened, Box<dyn Link>) {
+    let opened = Opened { headers: accepted.headers, subprotocol: accepted.subprotocol, ..Opened::default() };
+    (opened, Box::new(WebSocketLink { socket: accepted.socket }))
 }
 
 impl Upstream for WebSocket {

@@ -24,7 +24,8 @@ impl Service<Request<Incoming>> for Site {
     }
 }
 
-fn answer(method: &Method, path: &str) -> Response<Full<Bytes>> {
+/// Answers a request for one of the files, and any other with 404.
+pub(super) fn answer(method: &Method, path: &str) -> Response<Full<Bytes>> {
     let Some((_, kind, text)) = FILES.iter().find(|(name, ..)| *name == path) else {
         return respond(StatusCode::NOT_FOUND, PLAIN, "the demo has only one page, at /\n");
     };

@@ -18,7 +18,7 @@ async fn closed_by_us(kind: Kind, closing: Closing) -> Frame {
     let backend = async {
         match kind {
             Kind::WebSocket => accept(&listener).await,
-            Kind::EngineIo | Kind::Demo | Kind::Http | Kind::Mux => accept_engine(&listener).await,
+            Kind::EngineIo | Kind::Demo(_) | Kind::Http | Kind::Mux => accept_engine(&listener).await,
         }
     };
     let (_, mut link, mut backend) = Front::new(&settings).open_with(backend).await;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::upstream::Embedding;
 
 async fn connect(front: &Front) -> Box<dyn Link> {
     let (opened, mut link) = front.open(request()).await.unwrap();
@@ -24,7 +25,7 @@ async fn next_text(link: &mut dyn Link) -> String {
 }
 
 fn demo() -> Front {
-    Front::new(&Settings { kind: Kind::Demo, ..Settings::default() })
+    Front::new(&Settings { kind: Kind::Demo(Embedding::SocketIo), ..Settings::default() })
 }
 
 #[tokio::test]

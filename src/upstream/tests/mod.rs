@@ -5,6 +5,8 @@ mod closing;
 #[cfg(feature = "demo")]
 mod demo;
 mod engineio;
+#[cfg(feature = "demo")]
+mod feed;
 mod health;
 mod mux;
 mod opening;

@@ -1,0 +1,98 @@
+//! The embedded WebSocket server: an echo and a chat.
+//!
+//! A text message that begins with `chat:` goes to every client, its sender included. Any other message comes back unchanged.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::DuplexStream;
+use tokio::sync::broadcast::{self, Receiver, Sender};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::serve::Serve;
+use super::site;
+
+/// Makes the server.
+pub(super) fn build() -> Serve {
+    let (chat, _) = broadcast::channel(CHAT_LEN);
+    Box::new(move |pipe| Box::pin(serve(pipe, chat.clone())))
+}
+
+/// Serves one connection: HTTP, until it becomes a WebSocket.
+async fn serve(pipe: DuplexStream, chat: Sender<Utf8Bytes>) {
+    let upgrading = Mutex::new(None);
+    let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(request, &upgrading))));
+    let connection =
+        http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(pipe), service);
+    // An error is the client's end of the pipe, which finds out by itself.
+    if connection.with_upgrades().await.is_err() {
+        return;
+    }
+    let upgrading = upgrading.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some(upgrading) = upgrading
+        && let Ok(upgraded) = upgrading.await
+    {
+        let stream = TokioIo::new(upgraded);
+        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+        // A client that breaks off has no more to hear.
+        let _ = converse(&mut socket, &chat).await;
+    }
+}
+
+/// Answers a request, and keeps the upgrade of one that asks for a WebSocket.
+fn answer(mut request: Request<Incoming>, upgrading: &Mutex<Option<OnUpgrade>>) -> Response<Full<Bytes>> {
+    let Ok(response) = create_response_with_body(&request, Full::default) else {
+        return site::answer(request.method(), request.uri().path());
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    upgrading.lock().unwrap_or_else(PoisonError::into_inner).replace(upgrade);
+    response
+}
+
+/// Echoes and passes the chat on until the client closes.
+async fn converse(
+    socket: &mut WebSocketStream<TokioIo<Upgraded>>,
+    chat: &Sender<Utf8Bytes>,
+) -> Result<(), Error> {
+    let mut heard: Receiver<Utf8Bytes> = chat.subscribe();
+    loop {
+        tokio::select! {
+            message = socket.next() => match message.transpose()? {
+                Some(Message::Text(text)) if text.starts_with(CHAT) => {
+                    // At least this client listens.
+                    let _ = chat.send(text);
+                }
+                Some(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message).await?,
+                // tungstenite answers these by itself.
+                Some(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_)) => {}
+                None => return Ok(()),
+            },
+            text = heard.recv() => match text {
+                Ok(text) => socket.send(Message::Text(text)).await?,
+                // What it missed is gone: it learns so, rather than read a chat with holes.
+                Err(_) => return socket.close(Some(TOO_SLOW)).await,
+            },
+        }
+    }
+}
+
+/// What a message to everyone begins with.
+const CHAT: &str = "chat:";
+/// How many messages of the chat wait for a client that reads slowly.
+const CHAT_LEN: usize = 1024;
+const TOO_SLOW: CloseFrame =
+    CloseFrame { code: CloseCode::Again, reason: Utf8Bytes::from_static("too slow for the chat") };

@@ -1,6 +1,5 @@
 //! Engine.IO on the wire: one packet, a payload of several, and the open packet.
 
-mod base64;
 mod open;
 mod packet;
 mod payload;

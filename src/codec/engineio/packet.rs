@@ -1,6 +1,6 @@
 //! One packet of Engine.IO protocol 4: a type digit and its data ("Packet encoding").
 
-use super::base64;
+use crate::codec::base64;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 

@@ -10,7 +10,8 @@ pub use binary::{BinaryPayload, encode_binary_payload};
 pub use jsonp::{form_payload, wrap};
 pub use payload::{Strings, TextPayload, encode_text_payload};
 
-use super::{base64, packet as v4};
+use super::packet as v4;
+use crate::codec::base64;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 

@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, general_purpose};
 use bytes::Bytes;
 
 /// Appends `bytes` with padding (protocol 4, "Binary").
-pub(super) fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + encoded_len(bytes.len()), 0);
     // The room was made just above, so there is nothing that could fail.
@@ -15,12 +15,12 @@ pub(super) fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The length of `len` bytes in base64 with padding.
-pub(super) const fn encoded_len(len: usize) -> usize {
+pub(crate) const fn encoded_len(len: usize) -> usize {
     len.div_ceil(3) * 4
 }
 
 /// Decodes what a client sent; never fails, as the reference never does.
-pub(super) fn decode(text: &[u8]) -> Bytes {
+pub(crate) fn decode(text: &[u8]) -> Bytes {
     if let Ok(bytes) = LENIENT.decode(text) {
         return Bytes::from(bytes);
     }

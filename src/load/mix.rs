@@ -121,9 +121,9 @@ mod tests {
     #[test]
     fn kinds_take_turns() {
         let mix: Mix = "polling=50,websocket=25,upgrade=25".parse().unwrap();
-        let words: Vec<&str> = mix.kinds(8).into_iter().map(Kind::word).collect();
+        let kinds: Vec<&str> = mix.kinds(8).into_iter().map(Kind::word).collect();
         let half = ["polling", "websocket", "upgrade", "polling"];
-        assert_eq!(words, [half, half].concat());
+        assert_eq!(kinds, [half, half].concat());
     }
 
     proptest! {

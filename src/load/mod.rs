@@ -1,23 +1,23 @@
 //! `polliwog load`: a load generator that behaves like real clients and checks every answer.
 //!
 //! A run is a `Plan`; each `Session` is a task that carries what its pure
-//! `Talk` wants to say, over connections that count their bytes; all of them write into one
+//! `Conversation` wants to say, over connections that count their bytes; all of them write into one
 //! `Stats`, of which the reports are made.
 
 mod client;
+mod conversation;
 mod fault;
 mod mix;
 mod net;
 mod options;
 mod order;
 mod pace;
+mod payloads;
 mod plan;
 mod progress;
 mod report;
 mod sources;
 mod stats;
-mod talk;
-mod words;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

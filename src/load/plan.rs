@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Common, Speech, Start};
-use super::net::{Door, Head};
+use super::client::{Common, Protocol, Start};
+use super::conversation::Terms;
+use super::net::{Connector, Head};
 use super::options::Options;
 use super::pace::Pace;
+use super::payloads::{Language, Payloads};
 use super::stats::Stats;
-use super::talk::Terms;
-use super::words::{Language, Words};
 use crate::tls::{TlsError, Trust, client_config};
 
 /// A run.
@@ -86,25 +86,25 @@ impl Plan {
         };
         let head =
             Head::new(url, options.path(), options.is_secure(), options.headers()).ok_or_else(unfit)?;
-        let speech = match (options.plain, options.eio) {
-            (true, _) => Speech::Plain,
-            (false, 3) => Speech::V3,
-            (false, _) => Speech::V4,
+        let protocol = match (options.plain, options.eio) {
+            (true, _) => Protocol::Plain,
+            (false, 3) => Protocol::V3,
+            (false, _) => Protocol::V4,
         };
         let language = if options.is_socket_io() {
-            Language::SocketIo { asks: speech == Speech::V4 }
+            Language::SocketIo { asks: protocol == Protocol::V4 }
         } else {
             Language::Echo
         };
         let terms = Terms {
             pace: Pace::new(options.rate, options.burst.clone()),
-            words: Words::new(language, options.size),
+            payloads: Payloads::new(language, options.size),
             patience: options.drain,
         };
         let common = Common {
-            door: Arc::new(Door { addresses, tls }),
+            connector: Arc::new(Connector { addresses, tls }),
             head,
-            speech,
+            protocol,
             terms: Arc::new(terms),
             stats: Arc::clone(stats),
             stop: stop.clone(),

@@ -169,7 +169,7 @@ impl Stats {
     }
 
     /// Something came that is no answer.
-    pub(super) const fn handle_stranger(&mut self, kind: Kind) {
+    pub(super) const fn handle_unexpected(&mut self, kind: Kind) {
         self.kinds[kind.index()].strange += 1;
     }
 

@@ -1,8 +1,8 @@
 //! One session: what its transport does with what it says and hears.
 
 mod polling;
+mod protocol;
 mod run;
-mod speech;
 mod upgrade;
 mod websocket;
 
@@ -13,21 +13,21 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::speech::Speech;
+pub(super) use self::protocol::Protocol;
+use super::conversation::{Conversation, Received, Terms};
 use super::fault::Fault;
 use super::mix::Kind;
-use super::net::{Door, Head, Query};
+use super::net::{Connector, Head, Query};
 use super::stats::{Cost, Stats};
-use super::talk::{Heard, Talk, Terms};
 use crate::codec::engineio::OpenPacket;
 use crate::packet::{Packet, Transport};
 
 /// What all sessions of a run share.
 #[derive(Debug)]
 pub(super) struct Common {
-    pub(super) door: Arc<Door>,
+    pub(super) connector: Arc<Connector>,
     pub(super) head: Head,
-    pub(super) speech: Speech,
+    pub(super) protocol: Protocol,
     pub(super) terms: Arc<Terms>,
     pub(super) stats: Arc<Mutex<Stats>>,
     /// When nothing more is to be sent.
@@ -51,7 +51,7 @@ pub(super) struct Session {
     common: Arc<Common>,
     kind: Kind,
     source: Option<IpAddr>,
-    talk: Talk,
+    conversation: Conversation,
     began: Instant,
     greeted: bool,
     /// Counts requests, for their stamps.
@@ -66,14 +66,14 @@ impl Session {
         {
             let mut stats = lock(&self.common.stats);
             for packet in packets {
-                match self.talk.handle_packet(packet?, now)? {
-                    Heard::Nothing => {}
-                    Heard::Greeting => greeted = true,
-                    Heard::Answer(took, arrival) => {
+                match self.conversation.handle_packet(packet?, now)? {
+                    Received::Nothing => {}
+                    Received::Greeting => greeted = true,
+                    Received::Answer(took, arrival) => {
                         answers += 1;
                         stats.handle_answer(self.kind, now, took, arrival);
                     }
-                    Heard::Stranger => stats.handle_stranger(self.kind),
+                    Received::Unexpected => stats.handle_unexpected(self.kind),
                 }
             }
         }
@@ -85,8 +85,8 @@ impl Session {
 
     /// The transport is there.
     fn handle_open(&mut self, open: Option<&OpenPacket>) -> Result<(), Fault> {
-        let open = open.zip(self.common.speech.beat());
-        if self.talk.handle_open(open, Instant::now())? == Heard::Greeting {
+        let open = open.zip(self.common.protocol.beat());
+        if self.conversation.handle_open(open, Instant::now())? == Received::Greeting {
             self.greet();
         }
         Ok(())
@@ -109,10 +109,10 @@ impl Session {
 
     fn query<'a>(&mut self, transport: Transport, sid: Option<&'a str>) -> Query<'a> {
         self.stamp += 1;
-        Query { revision: self.common.speech.revision(), transport, sid, stamp: self.stamp }
+        Query { revision: self.common.protocol.revision(), transport, sid, stamp: self.stamp }
     }
 
-    /// Waits for the time at which the talk wants to be called again, or for the end of all talking.
+    /// Waits for the time at which the conversation wants to be called again, or for the end of all conversations.
     async fn wait(deadline: Option<Instant>, stop: Option<&CancellationToken>) -> Woken {
         let due = async {
             match deadline {

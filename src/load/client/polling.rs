@@ -6,7 +6,7 @@ use std::pin::Pin;
 use http::StatusCode;
 use tokio::time::{Instant, timeout};
 
-use super::speech::{Speech, shown};
+use super::protocol::{Protocol, shown};
 use super::websocket::Frames;
 use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken};
 use crate::codec::engineio::OpenPacket;
@@ -33,7 +33,7 @@ pub(super) type Probe = Pin<Box<dyn Future<Output = Result<Frames, Fault>> + Sen
 /// Polls from the beginning to the end.
 pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
     let mut polling = Polling::open(session).await?;
-    polling.talk(session, None).await?;
+    polling.converse(session, None).await?;
     polling.close(session).await;
     Ok(())
 }
@@ -41,7 +41,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
 impl Polling {
     /// Asks for a session.
     pub(super) async fn open(session: &mut Session) -> Result<Self, Fault> {
-        let line = |session: &Session| Line::new(&session.common.door, session.source);
+        let line = |session: &Session| Line::new(&session.common.connector, session.source);
         let (mut get, post) = (line(session), line(session));
         let query = session.query(Transport::Polling, None);
         get.ask(session.common.head.get(query));
@@ -50,16 +50,16 @@ impl Polling {
             .map_err(|_| Fault::Slow("the handshake", REQUEST_TIMEOUT))??;
         let answer = expect("the handshake", answer)?;
         session.note(Cost::get(0, answer.bytes));
-        let mut packets = session.common.speech.packets(answer);
+        let mut packets = session.common.protocol.packets(answer);
         let first = packets.next().unwrap_or_else(|| Err(Fault::Malformed(String::new())))?;
-        let open = Speech::open(&first)?;
+        let open = Protocol::open(&first)?;
         session.handle_open(Some(&open))?;
         session.handle(packets)?;
         Ok(Self { get, post, open, posted: 0, packets: Vec::new() })
     }
 
     /// Talks until the session is over, or until a probe has become its WebSocket and both lines have come to rest.
-    pub(super) async fn talk(
+    pub(super) async fn converse(
         &mut self,
         session: &mut Session,
         mut probe: Option<Probe>,
@@ -68,8 +68,8 @@ impl Polling {
         let (mut upgraded, mut stopping) = (None, false);
         loop {
             let now = Instant::now();
-            session.talk.handle_timeout(now)?;
-            if session.talk.is_over(now) {
+            session.conversation.handle_timeout(now)?;
+            if session.conversation.is_over(now) {
                 return Ok(None);
             }
             if upgraded.is_none() {
@@ -77,7 +77,7 @@ impl Polling {
             } else if !self.get.is_busy() && !self.post.is_busy() {
                 return Ok(upgraded);
             }
-            let deadline = session.talk.poll_timeout();
+            let deadline = session.conversation.poll_timeout();
             tokio::select! {
                 biased;
                 answer = self.get.answer() => Self::handle_poll(session, answer?)?,
@@ -91,7 +91,7 @@ impl Polling {
                 }
                 woken = Session::wait(deadline, (!stopping).then_some(&stop)) => if woken == Woken::Stop {
                     stopping = true;
-                    session.talk.handle_stop(Instant::now());
+                    session.conversation.handle_stop(Instant::now());
                 },
             }
         }
@@ -99,7 +99,7 @@ impl Polling {
 
     /// Says goodbye; a server that has gone before is no fault.
     pub(super) async fn close(&mut self, session: &mut Session) {
-        let goodbye: Vec<Packet> = session.talk.goodbye().collect();
+        let goodbye: Vec<Packet> = session.conversation.goodbye().collect();
         let _ = timeout(GOODBYE_TIMEOUT, async {
             if self.post.is_busy() {
                 self.post.answer().await?;
@@ -120,9 +120,9 @@ impl Polling {
             let query = session.query(Transport::Polling, Some(&self.open.sid));
             self.get.ask(session.common.head.get(query));
         }
-        if !self.post.is_busy() && session.talk.wants_to_write() {
+        if !self.post.is_busy() && session.conversation.wants_to_write() {
             let mut packets = std::mem::take(&mut self.packets);
-            self.posted = session.talk.write(&mut packets);
+            self.posted = session.conversation.write(&mut packets);
             self.send(session, &packets);
             packets.clear();
             self.packets = packets;
@@ -131,14 +131,14 @@ impl Polling {
 
     fn send(&mut self, session: &mut Session, packets: &[Packet]) {
         let query = session.query(Transport::Polling, Some(&self.open.sid));
-        let body = session.common.speech.payload(packets);
+        let body = session.common.protocol.payload(packets);
         self.post.ask(session.common.head.post(query, body));
     }
 
     fn handle_poll(session: &mut Session, answer: Answer) -> Result<(), Fault> {
         let answer = expect("a poll", answer)?;
         let bytes = answer.bytes;
-        let packets = session.common.speech.packets(answer);
+        let packets = session.common.protocol.packets(answer);
         let answers = session.handle(packets)?;
         session.note(Cost::get(answers, bytes));
         Ok(())
@@ -146,7 +146,7 @@ impl Polling {
 
     fn handle_post(&mut self, session: &mut Session, answer: Answer) -> Result<(), Fault> {
         let answer = expect("a POST", answer)?;
-        session.talk.handle_accepted();
+        session.conversation.handle_accepted();
         session.note(Cost::post(std::mem::take(&mut self.posted), answer.bytes));
         Ok(())
     }

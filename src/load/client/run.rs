@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Common, Session, Start, lock, polling, upgrade, websocket};
+use crate::load::conversation::Conversation;
 use crate::load::mix::Kind;
-use crate::load::talk::Talk;
 
 impl Session {
     /// Waits for its time, and then talks until it is told to stop or cannot go on.
@@ -16,22 +16,22 @@ impl Session {
         if stop.run_until_cancelled(sleep_until(begin)).await.is_none() {
             return;
         }
-        let talk = Talk::new(&common.terms, share);
+        let conversation = Conversation::new(&common.terms, share);
         let mut session =
-            Self { common, kind, source, talk, began: Instant::now(), greeted: false, stamp: 0 };
+            Self { common, kind, source, conversation, began: Instant::now(), greeted: false, stamp: 0 };
         session.stats().handle_begin(kind);
         let ended = match kind {
             Kind::Polling => polling::run(&mut session).await,
             Kind::WebSocket => websocket::run(&mut session).await,
             Kind::Upgrade => upgrade::run(&mut session).await,
         };
-        let Self { common, talk, greeted, .. } = session;
+        let Self { common, conversation, greeted, .. } = session;
         lock(&common.stats).handle_end(
             kind,
             greeted,
             ended.err().as_ref(),
-            talk.written(),
-            talk.unanswered(),
+            conversation.written(),
+            conversation.unanswered(),
         );
     }
 }

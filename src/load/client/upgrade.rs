@@ -19,25 +19,26 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
         session.stats().handle_fault(session.kind, &Fault::NoUpgrade);
         None
     };
-    let Some(mut frames) = polling.talk(session, probe).await? else {
+    let Some(mut frames) = polling.converse(session, probe).await? else {
         polling.close(session).await;
         return Ok(());
     };
     drop(polling);
     session.note(Cost::upgrade(frames.take_bytes()));
-    frames.send(session.common.speech, Packet::Upgrade)?;
-    frames.talk(session).await
+    frames.send(session.common.protocol, Packet::Upgrade)?;
+    frames.converse(session).await
 }
 
 /// Opens a WebSocket for the session and asks whether it carries.
 fn probe(session: &mut Session, sid: &str) -> Probe {
     let query = session.query(Transport::WebSocket, Some(sid));
     let request = session.common.head.web_socket(Some(query));
-    let (door, source, speech) = (session.common.door.clone(), session.source, session.common.speech);
+    let (connector, source, protocol) =
+        (session.common.connector.clone(), session.source, session.common.protocol);
     Box::pin(async move {
-        let mut frames = Frames::open(&door, source, request).await?;
-        frames.send(speech, Packet::Ping(Text::from_static(PROBE)))?;
-        let answer: Packet = frames.first(speech).await?;
+        let mut frames = Frames::open(&connector, source, request).await?;
+        frames.send(protocol, Packet::Ping(Text::from_static(PROBE)))?;
+        let answer: Packet = frames.first(protocol).await?;
         if answer != Packet::Pong(Text::from_static(PROBE)) {
             return Err(Fault::Malformed(format!("a probe was answered {answer:?}")));
         }

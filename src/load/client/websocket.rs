@@ -10,10 +10,10 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::speech::{Speech, shown};
+use super::protocol::{Protocol, shown};
 use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken};
 use crate::load::fault::Fault;
-use crate::load::net::{Count, Door, Socket};
+use crate::load::net::{Connector, Count, Socket};
 use crate::load::stats::Cost;
 use crate::packet::{Packet, Transport};
 
@@ -36,31 +36,31 @@ enum Turn {
 
 /// Talks on a WebSocket from the beginning to the end.
 pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
-    let query = match session.common.speech {
-        Speech::V4 | Speech::V3 => Some(session.query(Transport::WebSocket, None)),
-        Speech::Plain => None,
+    let query = match session.common.protocol {
+        Protocol::V4 | Protocol::V3 => Some(session.query(Transport::WebSocket, None)),
+        Protocol::Plain => None,
     };
     let request = session.common.head.web_socket(query);
-    let (door, source) = (session.common.door.clone(), session.source);
-    let mut frames = Frames::open(&door, source, request).await?;
+    let (connector, source) = (session.common.connector.clone(), session.source);
+    let mut frames = Frames::open(&connector, source, request).await?;
     session.note(Cost::upgrade(frames.take_bytes()));
-    let open = match session.common.speech {
-        Speech::V4 | Speech::V3 => Some(Speech::open(&frames.first(session.common.speech).await?)?),
-        Speech::Plain => None,
+    let open = match session.common.protocol {
+        Protocol::V4 | Protocol::V3 => Some(Protocol::open(&frames.first(session.common.protocol).await?)?),
+        Protocol::Plain => None,
     };
     session.handle_open(open.as_ref())?;
     session.note(Cost::frames(frames.take_bytes()));
-    frames.talk(session).await
+    frames.converse(session).await
 }
 
 impl Frames {
     /// Asks for a WebSocket.
     pub(super) async fn open(
-        door: &Door,
+        connector: &Connector,
         source: Option<std::net::IpAddr>,
         request: http::Request<()>,
     ) -> Result<Self, Fault> {
-        let socket = door.dial(source).await?;
+        let socket = connector.dial(source).await?;
         let count = socket.count();
         let shaken =
             timeout(REQUEST_TIMEOUT, Box::pin(client_async_with_config(request, socket, Some(config()))))
@@ -71,11 +71,11 @@ impl Frames {
     }
 
     /// The first packet.
-    pub(super) async fn first(&mut self, speech: Speech) -> Result<Packet, Fault> {
+    pub(super) async fn first(&mut self, protocol: Protocol) -> Result<Packet, Fault> {
         let first = async {
             loop {
                 if let Turn::Frame(frame) = self.turn().await?
-                    && let Some(packet) = speech.packet(frame)?
+                    && let Some(packet) = protocol.packet(frame)?
                 {
                     return Ok(packet);
                 }
@@ -85,37 +85,37 @@ impl Frames {
     }
 
     /// Talks until the session is over.
-    pub(super) async fn talk(&mut self, session: &mut Session) -> Result<(), Fault> {
-        let (stop, speech) = (session.common.stop.clone(), session.common.speech);
+    pub(super) async fn converse(&mut self, session: &mut Session) -> Result<(), Fault> {
+        let (stop, protocol) = (session.common.stop.clone(), session.common.protocol);
         let (mut stopping, mut packets) = (false, Vec::new());
         loop {
             let now = Instant::now();
-            session.talk.handle_timeout(now)?;
-            if session.talk.is_over(now) {
+            session.conversation.handle_timeout(now)?;
+            if session.conversation.is_over(now) {
                 self.close(session).await;
                 return Ok(());
             }
             // One batch at a time: what can't be written yet waits as numbers and not as frames.
-            if self.is_flushed && session.talk.wants_to_write() {
-                session.talk.write(&mut packets);
-                session.talk.handle_accepted();
+            if self.is_flushed && session.conversation.wants_to_write() {
+                session.conversation.write(&mut packets);
+                session.conversation.handle_accepted();
                 for packet in packets.drain(..) {
-                    self.send(speech, packet)?;
+                    self.send(protocol, packet)?;
                 }
             }
-            let deadline = session.talk.poll_timeout();
+            let deadline = session.conversation.poll_timeout();
             tokio::select! {
                 biased;
                 turn = self.turn() => match turn? {
                     Turn::Frame(frame) => {
-                        let packet = speech.packet(frame)?;
+                        let packet = protocol.packet(frame)?;
                         session.handle(packet.map(Ok))?;
                     }
                     Turn::Room => {}
                 },
                 woken = Session::wait(deadline, (!stopping).then_some(&stop)) => if woken == Woken::Stop {
                     stopping = true;
-                    session.talk.handle_stop(Instant::now());
+                    session.conversation.handle_stop(Instant::now());
                 },
             }
             session.note(Cost::frames(self.take_bytes()));
@@ -123,8 +123,8 @@ impl Frames {
     }
 
     /// Puts a packet into the buffer.
-    pub(super) fn send(&mut self, speech: Speech, packet: Packet) -> Result<(), Fault> {
-        if let Some(frame) = speech.frame(packet) {
+    pub(super) fn send(&mut self, protocol: Protocol, packet: Packet) -> Result<(), Fault> {
+        if let Some(frame) = protocol.frame(packet) {
             self.is_flushed = false;
             Pin::new(&mut self.stream).start_send(frame).map_err(broken)?;
         }
@@ -162,8 +162,8 @@ impl Frames {
     /// Says goodbye as the stock client does: with a Close frame and without a packet.
     async fn close(&mut self, session: &Session) {
         let _ = timeout(GOODBYE_TIMEOUT, async {
-            for packet in session.talk.goodbye().filter(|packet| *packet != Packet::Close(None)) {
-                self.send(session.common.speech, packet)?;
+            for packet in session.conversation.goodbye().filter(|packet| *packet != Packet::Close(None)) {
+                self.send(session.common.protocol, packet)?;
             }
             Pin::new(&mut self.stream).start_send(WsMessage::Close(None)).map_err(broken)?;
             self.is_flushed = false;

@@ -18,13 +18,13 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use super::door::Door;
+use super::connector::Connector;
 use super::socket::{Count, Socket};
 use crate::load::fault::Fault;
 
 /// A connection that is made when it is first needed, and again when the server has closed it.
 pub(in crate::load) struct Line {
-    door: Arc<Door>,
+    connector: Arc<Connector>,
     source: Option<IpAddr>,
     idle: Option<Connection>,
     busy: Option<Exchange>,
@@ -46,8 +46,8 @@ pub(in crate::load) struct Answer {
 
 impl Line {
     /// Nothing is dialled yet.
-    pub(in crate::load) fn new(door: &Arc<Door>, source: Option<IpAddr>) -> Self {
-        Self { door: Arc::clone(door), source, idle: None, busy: None }
+    pub(in crate::load) fn new(connector: &Arc<Connector>, source: Option<IpAddr>) -> Self {
+        Self { connector: Arc::clone(connector), source, idle: None, busy: None }
     }
 
     /// Whether an answer is awaited.
@@ -57,7 +57,7 @@ impl Line {
 
     /// Sends a request, in place of one that is under way.
     pub(in crate::load) fn ask(&mut self, request: Request<Full<Bytes>>) {
-        let exchange = exchange(Arc::clone(&self.door), self.source, self.idle.take(), request);
+        let exchange = exchange(Arc::clone(&self.connector), self.source, self.idle.take(), request);
         self.busy = Some(Box::pin(exchange));
     }
 
@@ -99,8 +99,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(door: &Door, source: Option<IpAddr>) -> Result<Self, Fault> {
-        let socket = door.dial(source).await?;
+    async fn open(connector: &Connector, source: Option<IpAddr>) -> Result<Self, Fault> {
+        let socket = connector.dial(source).await?;
         let count = socket.count();
         let (sender, driver) = http1::handshake(TokioIo::new(socket)).await.map_err(broken)?;
         Ok(Self { sender, driver: Some(Box::pin(driver)), count })
@@ -132,7 +132,7 @@ async fn drive<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) ->
 }
 
 async fn exchange(
-    door: Arc<Door>,
+    connector: Arc<Connector>,
     source: Option<IpAddr>,
     idle: Option<Connection>,
     mut request: Request<Full<Bytes>>,
@@ -143,7 +143,7 @@ async fn exchange(
         let before = kept.as_ref().map_or(0, |connection| connection.count.bytes());
         let mut connection = match kept.take() {
             Some(connection) => connection,
-            None => Connection::open(&door, source).await?,
+            None => Connection::open(&connector, source).await?,
         };
         let Connection { sender, driver, count } = &mut connection;
         if drive(driver, sender.ready()).await.is_err() && is_kept {

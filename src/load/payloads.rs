@@ -10,7 +10,7 @@ use crate::packet::{Message, Packet, Text};
 
 /// How a session's messages look.
 #[derive(Clone, Debug)]
-pub(super) struct Words {
+pub(super) struct Payloads {
     language: Language,
     size: usize,
     /// Where messages are written; a message is a slice of it.
@@ -31,7 +31,7 @@ pub(super) enum Language {
 
 /// What a message of the server is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Said {
+pub(super) enum Meaning {
     /// The application listens.
     Greeting,
     /// It refuses to.
@@ -39,10 +39,10 @@ pub(super) enum Said {
     /// The answer to a message.
     Answer(u64),
     /// Anything else.
-    Stranger,
+    Unexpected,
 }
 
-impl Words {
+impl Payloads {
     /// Messages of `size` bytes, or a little longer where a number needs it.
     pub(super) fn new(language: Language, size: usize) -> Self {
         Self { language, size, buffer: BytesMut::new() }
@@ -97,33 +97,33 @@ impl Words {
     }
 
     /// Reads what the server says.
-    pub(super) fn read(&self, message: &Message) -> Said {
-        let Message::Text(text) = message else { return Said::Stranger };
+    pub(super) fn read(&self, message: &Message) -> Meaning {
+        let Message::Text(text) = message else { return Meaning::Unexpected };
         match self.language {
             Language::Echo => self.read_echo(text.as_bytes()),
             Language::SocketIo { .. } => self.read_socket_io(text.as_bytes()),
         }
     }
 
-    fn read_echo(&self, text: &Bytes) -> Said {
-        let Some((number, [b':', rest @ ..])) = number(text) else { return Said::Stranger };
+    fn read_echo(&self, text: &Bytes) -> Meaning {
+        let Some((number, [b':', rest @ ..])) = number(text) else { return Meaning::Unexpected };
         let len = self.size.saturating_sub(text.len() - rest.len());
-        if is_padding(number, len, rest) { Said::Answer(number) } else { Said::Stranger }
+        if is_padding(number, len, rest) { Meaning::Answer(number) } else { Meaning::Unexpected }
     }
 
-    fn read_socket_io(&self, text: &Bytes) -> Said {
+    fn read_socket_io(&self, text: &Bytes) -> Meaning {
         match text.split_first() {
-            Some((b'0', _)) => Said::Greeting,
-            Some((b'1' | b'4', _)) => Said::Refusal,
+            Some((b'0', _)) => Meaning::Greeting,
+            Some((b'1' | b'4', _)) => Meaning::Refusal,
             Some((b'3', rest)) => match number(rest) {
                 Some((number, [b'[', b'"', rest @ .., b'"', b']']))
                     if is_padding(number, self.size, rest) =>
                 {
-                    Said::Answer(number)
+                    Meaning::Answer(number)
                 }
-                _ => Said::Stranger,
+                _ => Meaning::Unexpected,
             },
-            _ => Said::Stranger,
+            _ => Meaning::Unexpected,
         }
     }
 
@@ -203,8 +203,8 @@ mod tests {
     const SOCKET_IO: Language = Language::SocketIo { asks: true };
 
     fn write(language: Language, size: usize, numbers: Range<u64>) -> Vec<String> {
-        let (mut words, mut packets) = (Words::new(language, size), Vec::new());
-        words.write(numbers, &mut packets);
+        let (mut payloads, mut packets) = (Payloads::new(language, size), Vec::new());
+        payloads.write(numbers, &mut packets);
         packets.iter().map(text_of).collect()
     }
 
@@ -213,8 +213,8 @@ mod tests {
         text.as_str().to_owned()
     }
 
-    fn read(language: Language, size: usize, text: &str) -> Said {
-        Words::new(language, size).read(&Message::text(text))
+    fn read(language: Language, size: usize, text: &str) -> Meaning {
+        Payloads::new(language, size).read(&Message::text(text))
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
     fn none_is_longer_than_was_said() {
         for (language, size) in [(Language::Echo, 0), (Language::Echo, 64), (SOCKET_IO, 0), (SOCKET_IO, 64)] {
             let longest = &write(language, size, u64::MAX - 1..u64::MAX)[0];
-            assert!(longest.len() <= Words::new(language, size).len(), "{longest}");
+            assert!(longest.len() <= Payloads::new(language, size).len(), "{longest}");
         }
     }
 
@@ -258,7 +258,7 @@ mod tests {
     fn an_answer_is_known_by_its_number() {
         for language in [Language::Echo, SOCKET_IO] {
             for size in [0, 6, 100_000] {
-                assert_eq!(read(language, size, &echoed(language, size)), Said::Answer(10), "{size}");
+                assert_eq!(read(language, size, &echoed(language, size)), Meaning::Answer(10), "{size}");
             }
         }
     }
@@ -271,27 +271,27 @@ mod tests {
                 let mut text = good.clone();
                 text.remove(at);
                 let said = read(language, 6, &text);
-                assert_eq!(said, Said::Stranger, "{text} for {good}");
+                assert_eq!(said, Meaning::Unexpected, "{text} for {good}");
             }
-            assert_eq!(read(language, 6, &format!("{good}x")), Said::Stranger);
+            assert_eq!(read(language, 6, &format!("{good}x")), Meaning::Unexpected);
         }
         for text in ["", "x", "10", "1O:xxx", "010:xx", "99999999999999999999:"] {
-            assert_eq!(read(Language::Echo, 6, text), Said::Stranger, "{text}");
+            assert_eq!(read(Language::Echo, 6, text), Meaning::Unexpected, "{text}");
         }
         for text in ["", "3", "310", "310[]", "310[\"", "2[\"echo\",\"xxx\"]"] {
-            assert_eq!(read(SOCKET_IO, 6, text), Said::Stranger, "{text}");
+            assert_eq!(read(SOCKET_IO, 6, text), Meaning::Unexpected, "{text}");
         }
         let binary = Message::Binary(Bytes::from(echoed(Language::Echo, 6)));
-        assert_eq!(Words::new(Language::Echo, 6).read(&binary), Said::Stranger);
+        assert_eq!(Payloads::new(Language::Echo, 6).read(&binary), Meaning::Unexpected);
     }
 
     #[test]
     fn socket_io_greets_and_refuses() {
-        assert_eq!(read(SOCKET_IO, 3, "0{\"sid\":\"a\"}"), Said::Greeting);
-        assert_eq!(read(SOCKET_IO, 3, "4{\"message\":\"no\"}"), Said::Refusal);
-        assert_eq!(read(SOCKET_IO, 3, "1"), Said::Refusal);
+        assert_eq!(read(SOCKET_IO, 3, "0{\"sid\":\"a\"}"), Meaning::Greeting);
+        assert_eq!(read(SOCKET_IO, 3, "4{\"message\":\"no\"}"), Meaning::Refusal);
+        assert_eq!(read(SOCKET_IO, 3, "1"), Meaning::Refusal);
         let asks =
-            |asks| Words::new(Language::SocketIo { asks }, 0).greeting().map(|packet| text_of(&packet));
+            |asks| Payloads::new(Language::SocketIo { asks }, 0).greeting().map(|packet| text_of(&packet));
         assert_eq!((asks(true).as_deref(), asks(false)), (Some("0"), None));
     }
 }

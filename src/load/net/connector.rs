@@ -14,14 +14,14 @@ use super::socket::{Counted, Socket};
 use crate::load::fault::Fault;
 
 /// The server's addresses, and how it is spoken to.
-pub(in crate::load) struct Door {
+pub(in crate::load) struct Connector {
     /// Tried in turn.
     pub(in crate::load) addresses: Vec<SocketAddr>,
     /// For a URL that is secure: whom the certificate must name.
     pub(in crate::load) tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-impl Door {
+impl Connector {
     /// A new connection, from `source` where one is given.
     pub(in crate::load) async fn dial(&self, source: Option<IpAddr>) -> Result<Socket, Fault> {
         let stream = match timeout(CONNECT_TIMEOUT, self.connect(source)).await {
@@ -61,9 +61,9 @@ async fn reach(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStr
     Ok(stream)
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Door").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Connector").field("addresses", &self.addresses).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What one session says and hears: numbered messages, their answers, and the heartbeat. Pure: time is passed in.
 //!
-//! A transport tells it of packets that came ([`Talk::handle_packet`]) and of time ([`Talk::handle_timeout`]), and writes
-//! what it wants to say ([`Talk::write`]). Messages are numbers until they are written, so that one that waits takes no memory.
+//! A transport tells it of packets that came ([`Conversation::handle_packet`]) and of time ([`Conversation::handle_timeout`]), and writes
+//! what it wants to say ([`Conversation::write`]). Messages are numbers until they are written, so that one that waits takes no memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use super::order::{Arrival, Order};
 use super::pace::Pace;
-use super::words::{Said, Words};
+use super::payloads::{Meaning, Payloads};
 use crate::codec::engineio::OpenPacket;
 use crate::packet::{Packet, Text};
 
 /// The state of one session.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(super) struct Conversation {
     terms: Arc<Terms>,
-    words: Words,
+    payloads: Payloads,
     heart: Heart,
     phase: Phase,
     /// Which part of a period its first message waits, so that sessions don't speak in step.
@@ -51,7 +51,7 @@ pub(super) struct Terms {
     /// How fast they talk.
     pub(super) pace: Pace,
     /// What they say.
-    pub(super) words: Words,
+    pub(super) payloads: Payloads,
     /// How long the last answers may take, and in a closed loop each.
     pub(super) patience: Duration,
 }
@@ -78,7 +78,7 @@ enum Heart {
 
 /// What a packet meant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// Nothing that is counted.
     Nothing,
     /// The application listens: messages may go.
@@ -86,7 +86,7 @@ pub(super) enum Heard {
     /// The answer to a message, so long after it was meant to be sent.
     Answer(Duration, Arrival),
     /// What nobody has asked for.
-    Stranger,
+    Unexpected,
 }
 
 /// Who begins a heartbeat.
@@ -98,11 +98,11 @@ pub(super) enum Beat {
     Client,
 }
 
-impl Talk {
+impl Conversation {
     /// A session that has yet to open; `share` of a period is what its first message waits.
     pub(super) fn new(terms: &Arc<Terms>, share: f64) -> Self {
         Self {
-            words: terms.words.clone(),
+            payloads: terms.payloads.clone(),
             heart: Heart::Still,
             phase: Phase::Greeting,
             offset: terms.pace.period().mul_f64(share.clamp(0.0, 1.0)),
@@ -125,7 +125,7 @@ impl Talk {
         &mut self,
         open: Option<(&OpenPacket, Beat)>,
         now: Instant,
-    ) -> Result<Heard, Fault> {
+    ) -> Result<Received, Fault> {
         if let Some((open, beat)) = open {
             let (interval, timeout) = (open.ping_interval, open.ping_timeout);
             self.heart = match beat {
@@ -134,38 +134,38 @@ impl Talk {
             };
             self.payload_max = open.max_payload.unwrap_or(PAYLOAD_MAX);
         }
-        let longest = self.words.len() + PACKET_EXTRA;
+        let longest = self.payloads.len() + PACKET_EXTRA;
         if longest > self.payload_max {
             return Err(Fault::TooLarge { payload_max: self.payload_max });
         }
-        self.control.extend(self.words.greeting());
-        Ok(if self.words.wait_for_greeting() { Heard::Nothing } else { self.begin(now) })
+        self.control.extend(self.payloads.greeting());
+        Ok(if self.payloads.wait_for_greeting() { Received::Nothing } else { self.begin(now) })
     }
 
     /// A packet has come.
-    pub(super) fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<Heard, Fault> {
+    pub(super) fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<Received, Fault> {
         match packet {
             Packet::Ping(data) => {
                 if let Heart::Server { interval, timeout, deadline } = &mut self.heart {
                     *deadline = now + *interval + *timeout;
                     self.control.push(Packet::Pong(data));
                 }
-                Ok(Heard::Nothing)
+                Ok(Received::Nothing)
             }
             Packet::Pong(_) => {
                 if let Heart::Client { deadline, .. } = &mut self.heart {
                     *deadline = None;
                 }
-                Ok(Heard::Nothing)
+                Ok(Received::Nothing)
             }
-            Packet::Message(message) => match self.words.read(&message) {
-                Said::Greeting if self.phase == Phase::Greeting => Ok(self.begin(now)),
-                Said::Refusal => Err(Fault::Refused),
-                Said::Answer(number) if number < self.written => Ok(self.answered(number, now)),
-                Said::Greeting | Said::Answer(_) | Said::Stranger => Ok(Heard::Stranger),
+            Packet::Message(message) => match self.payloads.read(&message) {
+                Meaning::Greeting if self.phase == Phase::Greeting => Ok(self.begin(now)),
+                Meaning::Refusal => Err(Fault::Refused),
+                Meaning::Answer(number) if number < self.written => Ok(self.answered(number, now)),
+                Meaning::Greeting | Meaning::Answer(_) | Meaning::Unexpected => Ok(Received::Unexpected),
             },
             Packet::Close(_) => Err(Fault::Closed(None)),
-            Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(Heard::Nothing),
+            Packet::Open(_) | Packet::Upgrade | Packet::Noop => Ok(Received::Nothing),
         }
     }
 
@@ -203,7 +203,7 @@ impl Talk {
         }
     }
 
-    /// When to call [`Talk::handle_timeout`] next.
+    /// When to call [`Conversation::handle_timeout`] next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let heart = match self.heart {
             Heart::Still => None,
@@ -231,10 +231,10 @@ impl Talk {
     /// Hands out what is to be written, as much as one request may hold; says how many are messages.
     pub(super) fn write(&mut self, packets: &mut Vec<Packet>) -> u64 {
         packets.append(&mut self.control);
-        let each = self.words.len() + PACKET_EXTRA;
+        let each = self.payloads.len() + PACKET_EXTRA;
         let room = self.payload_max.saturating_sub(packets.len() * PACKET_EXTRA) / each;
         let count = (self.queued - self.written).min(room.clamp(1, BATCH_MAX) as u64);
-        self.words.write(self.written..self.written + count, packets);
+        self.payloads.write(self.written..self.written + count, packets);
         self.written += count;
         count
     }
@@ -248,7 +248,7 @@ impl Talk {
 
     /// The last words.
     pub(super) fn goodbye(&self) -> impl Iterator<Item = Packet> {
-        self.words.goodbye()
+        self.payloads.goodbye()
     }
 
     /// How many messages a transport has taken.
@@ -267,11 +267,11 @@ impl Talk {
         self.accepted.saturating_sub(self.order.next())
     }
 
-    fn begin(&mut self, now: Instant) -> Heard {
+    fn begin(&mut self, now: Instant) -> Received {
         self.phase = Phase::Talking;
         self.first = Some(now + self.offset);
         self.queue(now);
-        Heard::Greeting
+        Received::Greeting
     }
 
     fn queue(&mut self, now: Instant) {
@@ -293,7 +293,7 @@ impl Talk {
         }
     }
 
-    fn answered(&mut self, number: u64, now: Instant) -> Heard {
+    fn answered(&mut self, number: u64, now: Instant) -> Received {
         let arrival = self.order.handle(number);
         // Where a rate is set it counts from when the message should have gone, however late it went: otherwise a stall
         // would hide all those that it kept from being sent (coordinated omission).
@@ -302,7 +302,7 @@ impl Talk {
         if self.phase == Phase::Talking && self.terms.pace.goes_on_answer() {
             self.queue(now);
         }
-        Heard::Answer(now.saturating_duration_since(since), arrival)
+        Received::Answer(now.saturating_duration_since(since), arrival)
     }
 
     fn intended(&self, number: u64) -> Option<Instant> {
@@ -318,5 +318,5 @@ const PACKET_EXTRA: usize = 16;
 const BATCH_MAX: usize = 4096;
 
 #[cfg(test)]
-#[path = "talk/tests.rs"]
+#[path = "conversation/tests.rs"]
 mod tests;

@@ -6,14 +6,14 @@ use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
 use crate::close;
 use crate::codec::engineio::{self, OpenPacket, Payload, v3};
 use crate::frame::{Frame, Malformed};
+use crate::load::conversation::Beat;
 use crate::load::fault::Fault;
 use crate::load::net::Answer;
-use crate::load::talk::Beat;
 use crate::packet::{Message, Packet, Text};
 
 /// What is spoken on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::load) enum Speech {
+pub(in crate::load) enum Protocol {
     /// Engine.IO protocol 4.
     V4,
     /// Engine.IO protocol 3.
@@ -22,7 +22,7 @@ pub(in crate::load) enum Speech {
     Plain,
 }
 
-impl Speech {
+impl Protocol {
     /// The number in the query.
     pub(in crate::load) const fn revision(self) -> u8 {
         match self {

@@ -190,8 +190,8 @@ const config = adapt(
 await start("Polliwog", polliwog, binary, ["run", "--config", write("config.toml", config)]);
 
 const others = [];
-// Whoever asks Polliwog itself here comes from a trusted address and is believed: it is the front that makes strangers
-// honest.
+// A client that asks Polliwog directly comes from a trusted address here, so its headers are taken. The front is what
+// replaces the headers of unknown clients.
 const cases = [["Polliwog alone", polliwog, "6.6.6.6, 127.0.0.1"]];
 if (installed("nginx")) {
   const startNginx = (port, ...changes) => {

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use crate::background::Vital;
 use crate::bridge::Registry;
 
-/// The two decisions to stop, each taken once. Whoever else may take them cancels the token.
+/// The two decisions to stop, each taken once. Anything else that may take one cancels its token.
 #[derive(Debug)]
 pub struct Drain {
     /// Sessions are to end, in good order and within the drain's time.

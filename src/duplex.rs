@@ -84,7 +84,7 @@ impl Duplex {
         std::mem::take(&mut self.ahead)
     }
 
-    /// Bounds its writes; `None` leaves them to whoever writes.
+    /// Bounds its writes; with `None` the writer bounds them.
     #[must_use]
     pub fn with_patience(self, patience: Option<Patience>) -> Self {
         Self { patience, deadline: None, ..self }

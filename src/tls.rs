@@ -1,4 +1,4 @@
-//! TLS settings: of the listeners, a certificate chain and its key; of the upstreams, whom to trust.
+//! TLS settings: of the listeners, a certificate chain and its key; of the upstreams, the trusted authorities.
 //!
 //! No socket is touched here, PEM files are read; [`server_config`] and [`client_config`] are the ways in. The provider of the cryptography is named and not
 //! looked up, so that a second provider somewhere among the dependencies can't change what is negotiated.

@@ -1,7 +1,7 @@
-//! Holds the source to its rules: who may import whom, what stays pure, how long a file may grow, and which addresses
-//! may stand in a file.
+//! Holds the source to its rules: which floor may import which, what stays pure, how long a file may grow, which
+//! addresses a file may name, and which words.
 //!
-//! Each rule is a function from text to faults, tried on small wrong inputs first and on the whole tree then.
+//! Each rule is a function from text to faults, tried first on small wrong inputs, then on the whole tree.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
@@ -17,6 +17,8 @@ mod addresses;
 mod circles;
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/english.rs"]
+mod english;
 #[path = "tidy/tree.rs"]
 mod tree;
 #[path = "tidy/words.rs"]

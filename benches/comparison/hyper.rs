@@ -58,7 +58,7 @@ impl Waiting {
         let (sender, receiver) = oneshot::channel();
         self.with(number, |place| match std::mem::take(place) {
             Place::Empty | Place::Taken(_) => *place = Place::Taken(sender),
-            // Whoever waits is there: the receiver is in our hands.
+            // The waiter still exists: we hold its receiver.
             Place::Owed => drop(sender.send(message())),
         });
         receiver

@@ -68,7 +68,7 @@ struct Arguments {
     /// Where the results go instead.
     #[arg(long)]
     results: Option<PathBuf>,
-    /// What cargo says to whom it runs.
+    /// The flag that cargo passes to every benchmark that it runs.
     #[arg(long, hide = true)]
     bench: bool,
 }

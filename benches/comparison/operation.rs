@@ -1,4 +1,4 @@
-//! What is measured, of whom, and whom it is set beside.
+//! What is measured, of which library, and which one it is compared with.
 
 use clap::ValueEnum;
 

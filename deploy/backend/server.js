@@ -1,4 +1,4 @@
-// A small Socket.IO server: `echo` comes back, `chat` reaches everyone, `whoami` tells whom the server takes you for.
+// A small Socket.IO server: `echo` comes back, `chat` reaches everyone, `whoami` returns the client as the server sees it.
 "use strict";
 
 const { createServer } = require("node:http");

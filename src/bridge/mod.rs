@@ -1,9 +1,10 @@
 //! Joins a session's two sides: the client's polls, POSTs and WebSocket in front, the link behind.
 //!
 //! [`Bridge`] is the handle that transports hold. Behind it a driver owns the session, the link and
-//! the client's socket; whoever has something for the session drives it right there, under a short lock, and a task
-//! does so when the link, a socket or the clock has. All I/O is polled with the task's waker, whoever polls, so that
-//! no wake-up is lost when a request is dropped half-way. The [`Registry`] finds a bridge by its session's route and id.
+//! the client's socket. A caller that has something for the session drives it in place, under a short lock; a task
+//! drives it when the link, a socket or the clock has something. All I/O is polled with the task's waker, even from a
+//! request, so that no wake-up is lost when the request is dropped. The [`Registry`] finds a bridge by its session's
+//! route and id.
 
 mod admission;
 mod clock;

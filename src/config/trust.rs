@@ -10,7 +10,7 @@ use crate::upstream::{Kind, Settings, Tls, is_secure};
 /// Reads the table in an upstream whose other settings are known.
 pub(super) fn read(upstream: &Table<'_>, settings: &Settings) -> Tls {
     let Some(node) = upstream.get("tls") else { return Tls::default() };
-    // Whoever writes it counts on it.
+    // An operator who sets it relies on it.
     if let Some(url) = settings.urls.iter().find(|url| !is_secure(url)) {
         let found = format!("{} beside {}", node.show(), show_text(&url.to_string()));
         upstream.report("tls", found, "it only beside URLs that begin with \"wss://\" or \"https://\"");

@@ -293,7 +293,7 @@ pub(super) fn is_socket_io(node: &Node) -> bool {
 
 /// The shortest time that a timer keeps.
 pub(super) const MS: Duration = Duration::from_millis(1);
-/// Whoever waits longer has mistaken the unit.
+/// A longer wait is a mistaken unit.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
 /// The largest message that is ever held in memory.
 pub(super) const GB: usize = 1_000_000_000;

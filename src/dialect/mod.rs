@@ -60,7 +60,7 @@ pub struct Request<'h> {
     pub path: &'h str,
     /// How it came.
     pub road: Road,
-    /// Whom to ask for what a request does not say.
+    /// Answers what the request itself does not say.
     pub world: &'h dyn World,
 }
 

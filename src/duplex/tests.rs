@@ -37,7 +37,7 @@ async fn what_a_short_buffer_has_no_room_for_is_read_next() {
         asked += 1;
     }
     assert_eq!(&read[..6], b"first ");
-    assert!(read[6..] == sent, "lost, doubled or out of order");
+    assert!(read[6..] == sent, "lost, duplicated or out of order");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) fn config(message_max: usize, buffers: Buffers) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(read)
         .write_buffer_size(write)
-        // Bounded by whoever writes: nothing is taken after a write that blocked until all before it is out, so the
+        // The writer bounds it: nothing is taken after a write that blocked until all before it is out, so the
         // buffer never holds more than one message beyond its size.
         .max_write_buffer_size(usize::MAX)
         .max_message_size(Some(message_max))

@@ -57,7 +57,7 @@ impl Line {
             }
             self.closed.pop_front();
             match self.sessions.get(&id) {
-                // Whoever uses it has yet to take what came before the end.
+                // Its user has not yet taken what came before the end.
                 Some(stream) if stream.held => self.closed.push_back((Some(now), id)),
                 Some(_) => drop(self.sessions.remove(&id)),
                 None => {}

@@ -1,4 +1,4 @@
-//! One side of an epoch: its sessions, and what is to be written next on the connection of the moment.
+//! One side of an epoch: its sessions, and what is to be written next on the current connection.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -16,8 +16,8 @@ pub enum Side {
     Backend,
 }
 
-/// One side of an epoch. Frames that came are told with [`handle`](Self::handle), those to be written come out of
-/// [`poll`](Self::poll) and [`acks`](Self::acks), and what concerns whom out of [`event`](Self::event).
+/// One side of an epoch. Received frames go into [`handle`](Self::handle), frames to be written come out of
+/// [`poll`](Self::poll) and [`acks`](Self::acks), and news for the sessions' users out of [`event`](Self::event).
 #[derive(Debug)]
 pub struct Line {
     side: Side,
@@ -112,7 +112,7 @@ impl Line {
         self.sessions.values().filter(|stream| stream.held).count()
     }
 
-    /// Whether there is nothing left that the other side has yet to hear of.
+    /// Returns whether the other side has been sent everything.
     pub fn is_empty(&self) -> bool {
         self.sessions.values().all(Stream::is_over)
     }

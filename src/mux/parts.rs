@@ -63,7 +63,7 @@ fn open_object(open: &Open) -> Value {
     });
     match open.revision {
         Some(Revision::V3) => object["eio"] = json!(3),
-        // Understood by those to whom nothing is said.
+        // The default where the key is absent.
         Some(Revision::V4) | None => {}
     }
     object

@@ -50,7 +50,7 @@ pub(super) struct Stream {
     /// Our `x`, and whether it was written.
     pub(super) closing: Option<Closing>,
     pub(super) close_written: bool,
-    /// What whoever uses it hears last.
+    /// The last thing that its user is told.
     pub(super) end: Option<Closing>,
     /// Whether the other side has sent its `x`, or will never.
     pub(super) heard_end: bool,

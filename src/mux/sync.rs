@@ -46,8 +46,8 @@ impl Line {
             self.take_up(id, theirs.get(&id))?;
         }
         if self.side() == Side::Proxy {
-            let strangers = theirs.into_keys().filter(|id| !self.sessions.contains_key(id));
-            self.urgent.extend(strangers.map(unknown));
+            let unknown_here = theirs.into_keys().filter(|id| !self.sessions.contains_key(id));
+            self.urgent.extend(unknown_here.map(unknown));
         }
         self.flowing = true;
         Ok(())

@@ -151,7 +151,7 @@ fn is_whole(request: &Request) -> bool {
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && request.body().is_end_stream()
-        // Whoever takes trailers gets some.
+        // A client that sent `TE` may get trailers, so it is not parked outside.
         && !request.headers().contains_key(TE)
         && !closes(request.headers())
 }

@@ -73,7 +73,7 @@ pub(super) async fn run<M, S>(
     let heads = Heads::default();
     let (io, info) = match open(&connecting, stream, peer, &ending, &connections, &heads).await {
         Ok(opened) => opened,
-        Err(error) => return debug!(%peer, %error, "a connection did not come about"),
+        Err(error) => return debug!(%peer, %error, "connection setup failed"),
     };
     let mut http = Http::new(connecting.http.clone(), connecting.rest_after, io, make(info), heads);
     drop((connecting, make));

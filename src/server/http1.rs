@@ -22,7 +22,7 @@ use crate::hop;
 /// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
 pub(super) struct Http<S: Serve> {
     builder: Builder,
-    /// Whoever is answered sooner is not worth the trouble.
+    /// How long a request waits until it is parked: for one that is answered sooner, parking costs more than it saves.
     rest_after: Duration,
     shared: SharedCall<S>,
     heads: Heads,

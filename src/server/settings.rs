@@ -33,7 +33,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// Whom clients meet who come with TLS (`[server.tls]`).
+/// The server's identity towards TLS clients (`[server.tls]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
     /// What the listeners prove themselves with.

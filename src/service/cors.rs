@@ -124,7 +124,7 @@ impl CorsLayer {
         match &self.rule {
             Rule::Off => strip(headers),
             Rule::Mirror(memory) => memory.apply(asked, from_backend, headers),
-            // Whom it keeps out it says nothing.
+            // An old server adds no headers to a refusal.
             Rule::Old if matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::FORBIDDEN) => {}
             Rule::Old => {
                 if let Some(Ok(origin)) = asked.0.as_deref().map(HeaderValue::from_bytes) {

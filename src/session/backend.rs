@@ -265,7 +265,7 @@ impl Session {
 
     /// The same, with what the backend is told.
     pub(super) fn end_with(&mut self, end: End, to_backend: Closing, now: Instant) {
-        // What follows a goodbye or nonsense in the same POST is not heard, whoever ended the session first.
+        // What follows a goodbye or a malformed packet in the same POST is ignored, even if the session had ended before.
         if matches!(end, End::ClientClosed | End::ParseError) {
             self.inbox.rest = None;
         }

@@ -59,7 +59,7 @@ pub(super) enum Phase {
     Draining { calm_until: Option<Instant>, deadline: Instant },
     /// The backend's side is over, and the client has not taken what is left, or does not know of the end.
     Closing { end: End, closing: Closing, deadline: Instant },
-    /// The client is gone, and what was accepted from it has yet to go to the backend.
+    /// The client is gone, and some of what was accepted from it has not gone to the backend yet.
     Departed { closing: Closing, deadline: Instant },
     /// Nothing is left to do.
     Over,

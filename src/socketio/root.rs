@@ -75,8 +75,8 @@ impl Root {
     }
 }
 
-/// What came for the root before the client asked for it: the first 64 KiB, which is what a backend says to whoever connects.
-/// What comes after that is lost, as what is sent before one connects always is.
+/// What came for the root before the client asked for it: the first 64 KiB, which is what a backend sends to every client
+/// that connects. What comes after that is lost, as is everything that a server sends before a client connects.
 #[derive(Debug)]
 pub(super) struct Held {
     messages: Shelf,

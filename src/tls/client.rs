@@ -1,4 +1,4 @@
-//! TLS settings of an upstream: whom to trust.
+//! TLS settings of an upstream: which authorities are trusted.
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -22,7 +22,8 @@ pub enum Trust {
     File(PathBuf),
 }
 
-/// Reads whom to trust, and who one is to a backend that asks. One configuration serves all connections to an upstream, so that sessions are resumed.
+/// Reads the trusted authorities, and the identity for backends that ask for one. One configuration serves all
+/// connections to an upstream, so that TLS sessions are resumed.
 ///
 /// Buffers stay as rustls sizes them: an idle connection keeps 4 kB, and smaller records would cost more of them.
 ///

@@ -40,7 +40,7 @@ impl ClientSocket for MuxSocket {
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
-        // Heartbeats stay with whoever speaks to the client.
+        // Heartbeats stay with the proxy that faces the client.
         if let Packet::Message(message) = packet {
             self.trunk.send(self.id, message);
         }
@@ -71,7 +71,7 @@ impl ClientSocket for MuxSocket {
     }
 }
 
-/// Whoever lets go of it without a word.
+/// Closes the session if its user drops it without closing it.
 impl Drop for MuxSocket {
     fn drop(&mut self) {
         self.trunk.close(self.id, Closing::new(1001, "going away"));

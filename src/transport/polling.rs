@@ -254,7 +254,7 @@ async fn read_body(body: &mut Incoming, len_max: usize) -> Result<Bytes, ReadFai
 
 /// A millisecond's work: no more may stand between other clients and their worker.
 const INLINE_LEN_MAX: usize = 64 << 10;
-/// Whoever sends more after a refusal, or takes longer, is cut off.
+/// The most that a client may send after a refusal, and the longest time it may take, before its connection is closed.
 const DISCARD_LEN_MAX: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Room for the headers of most answers.

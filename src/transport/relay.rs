@@ -158,7 +158,7 @@ impl Relay {
         } else if self.verdict.is_some() {
             Some(ANSWER_TIMEOUT)
         } else if self.up.is_ended() || self.down.is_ended() || self.up.is_closed() || self.down.is_closed() {
-            // Whoever hears a Close may still say what it had begun, and then ends too.
+            // A side that receives a Close may finish the message that it has begun; then it closes too.
             Some(self.place.close_timeout)
         } else {
             None

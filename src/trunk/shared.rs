@@ -23,7 +23,7 @@ struct State {
     users: ById<User>,
     /// The pump's.
     waker: Waker,
-    /// Which connection is the one of the moment.
+    /// Which connection is the current one.
     connection: u64,
     arrivals: VecDeque<(Id, Box<Open>)>,
     greeted: bool,
@@ -238,7 +238,7 @@ impl Trunk {
         state.dispatch(&self.news);
     }
 
-    /// Whether the connection is still the one of the moment; then its pump is woken for whatever there is to write.
+    /// Returns whether the connection is still the current one. If so, its pump is woken for everything that is to be written.
     pub(super) fn register(&self, connection: Connection, cx: &Context<'_>) -> bool {
         let state = self.lock_for(connection);
         state.map(|mut state| state.waker.clone_from(cx.waker())).is_some()

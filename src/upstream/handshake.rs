@@ -1,7 +1,7 @@
 //! The opening handshake of a WebSocket client (RFC 6455, section 4.1), spoken by hyper over one stream.
 //!
-//! There is no task: whoever waits for the handshake drives hyper's connection as well, so that a handshake that is given
-//! up takes its socket with it.
+//! There is no task: the future that waits for the handshake also drives hyper's connection, so that dropping it closes
+//! the socket.
 
 use std::error::Error;
 use std::future::Future;
@@ -121,7 +121,7 @@ pub(super) async fn shake(
     let work = async move {
         let mut request = build_request(target, request, terms.host, terms.query)?;
         let headers = request.headers_mut();
-        // No extension is spoken on this hop, whoever asked for one.
+        // No extension is negotiated on this hop, even if the client offered one.
         headers.remove(SEC_WEBSOCKET_EXTENSIONS);
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         headers.insert(SEC_WEBSOCKET_KEY, key.clone());

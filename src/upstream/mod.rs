@@ -70,7 +70,7 @@ pub enum BuildError {
     /// The URL is not one that can be dialled.
     #[error("`{0}` is not a URL of the form ws://HOST[:PORT][/PATH], wss://..., http://... or https://...")]
     Url(http::Uri),
-    /// It is not known whom to trust.
+    /// The trusted authorities could not be read.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The kind is `demo`, and the demo was left out.

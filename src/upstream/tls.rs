@@ -14,7 +14,7 @@ use crate::duplex::Duplex;
 /// How one place is spoken to in TLS.
 pub(super) struct Tls {
     connector: TlsConnector,
-    /// Whom the certificate must name; it goes into the handshake too, unless it is an address.
+    /// The name that the certificate must carry; it is sent in the handshake too, unless it is an address.
     name: ServerName<'static>,
     /// Where it is, for those who read what went wrong.
     place: String,
@@ -63,7 +63,7 @@ fn explain(error: &io::Error) -> &'static str {
         Some(Error::InvalidCertificate(fault)) => match fault {
             Certificate::UnknownIssuer => "its certificate is from nobody who is trusted here",
             // As after an authority was made anew under its old name.
-            Certificate::BadSignature => "its certificate is not signed by whom it names",
+            Certificate::BadSignature => "its certificate is not signed by the issuer that it names",
             Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
                 "its certificate is not valid yet"

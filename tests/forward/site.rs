@@ -128,7 +128,7 @@ impl Site {
         })
     }
 
-    /// Fails unless, soon, an answer or a tunnel has been counted as broken off for this reason.
+    /// Fails unless a response or a tunnel is soon counted as aborted for this reason.
     #[track_caller]
     pub(crate) fn assert_broke(&self, reason: &str) {
         let (labels, deadline) = ([format!("reason=\"{reason}\"")], Instant::now() + SOON);

@@ -1,4 +1,4 @@
-//! Who takes nothing of what waits for it, or owes the rest of what it began, is let go; whoever is merely silent is not.
+//! A side that stops reading, or stops in the middle of what it sends, is disconnected; one that is merely silent is not.
 
 use std::io::Write as _;
 use std::thread;

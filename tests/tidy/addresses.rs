@@ -10,7 +10,7 @@ const HOSTS: [(&str, &str); 6] = [
     // The name that cargo has for its registry.
     ("Cargo.lock", "github.com/rust-lang/crates.io-index"),
     ("tests/interop/rust_client/Cargo.lock", "github.com/rust-lang/crates.io-index"),
-    // Whom a package's authors ask to support them; npm copies it.
+    // Where a package's authors ask for support; npm copies it.
     ("tests/interop/package-lock.json", "opencollective.com"),
     ("tests/interop/package-lock.json", "github.com/sponsors"),
     ("deploy/backend/package-lock.json", "opencollective.com"),

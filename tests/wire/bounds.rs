@@ -96,7 +96,7 @@ fn a_flood_outlasts_a_stalled_poller_and_loses_nothing() {
     let mut next = 0;
     while !sender.is_finished() || next < 20_000 {
         for packet in poller.poll().split('\u{1e}').filter(|packet| packet.starts_with('4')) {
-            assert_eq!(packet[1..].trim().parse(), Ok(next), "lost, doubled or out of order");
+            assert_eq!(packet[1..].trim().parse(), Ok(next), "lost, duplicated or out of order");
             next += 1;
         }
     }

@@ -91,8 +91,8 @@ fn another_origin_is_served_without_a_name() {
     let unnamed = [None, Some("true"), Some("Origin")];
     let handshake = world.http().request("GET", POLLING, &[B], b"");
     assert_eq!((handshake.status, cors(&handshake)), (200, unnamed));
-    let stranger = world.get(POLLING);
-    assert_eq!((stranger.status, cors(&stranger)), (200, unnamed));
+    let plain = world.get(POLLING);
+    assert_eq!((plain.status, cors(&plain)), (200, unnamed));
     let opaque = world.http().request("GET", POLLING, &[("Origin", "null")], b"");
     assert_eq!((opaque.status, cors(&opaque)), (200, unnamed));
 }
@@ -103,8 +103,8 @@ fn everybody_is_a_star_that_varies_with_nothing() {
     let star = [Some("*"), None, None];
     let handshake = world.http().request("GET", POLLING, &[A], b"");
     assert_eq!((handshake.status, cors(&handshake)), (200, star));
-    let stranger = world.get(&format!("{POLLING}&sid=nobody"));
-    assert_eq!((stranger.status, cors(&stranger)), (400, star));
+    let plain = world.get(&format!("{POLLING}&sid=nobody"));
+    assert_eq!((plain.status, cors(&plain)), (400, star));
     let socket = upgrade(&world, WEBSOCKET, B);
     assert_eq!((socket.status, cors(&socket)), (101, star));
 }
@@ -278,7 +278,7 @@ fn a_preflight_is_asked_of_the_backend_and_its_answer_handed_on() {
     assert_eq!(opening.header("origin"), Some(A.1));
     assert_eq!(opening.header("access-control-request-method"), Some("POST"));
     assert_eq!(opening.header("access-control-request-headers"), Some(ASKS_HEADERS.1));
-    assert_eq!(opening.header("x-forwarded-for"), Some("127.0.0.1"), "a stranger's word is replaced");
+    assert_eq!(opening.header("x-forwarded-for"), Some("127.0.0.1"), "the client's value is replaced");
     assert_eq!(opening.header("host"), Some("wire.test"));
     assert_eq!(opening.header("upgrade"), None);
 

@@ -155,7 +155,7 @@ fn a_refused_body_is_taken_to_its_end_so_that_the_answer_arrives() {
     let gone = format!("{POLLING}&sid=nobody");
     for _ in 0..5 {
         let mut client = world.http();
-        // Whoever writes all of it before it reads must not meet a reset.
+        // A client that writes all of it before it reads must not get a reset.
         client.post(&poller.target(), &body).assert(413, "");
         client.post(&gone, &body).assert_unknown_sid();
         client.get(&gone).assert_unknown_sid();

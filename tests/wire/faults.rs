@@ -1,6 +1,6 @@
 //! The fault matrix: who hangs up, when and how, and what the other side gets to see of it.
 //!
-//! Each row is a moment and whoever hangs up in it; its columns are the ways to do so. What stands there is what the other
+//! Each row is a moment and the side that hangs up in it; its columns are the ways to do so. What stands there is what the other
 //! side sees first: `ends` (its connection), `lives` (nothing happens), a status and a body, `close` and its code, or `-`
 //! where there is no other side. Behind a bar stands what is counted: the handshake's outcome, where it was under way, and
 //! the reason of the session's end. What lives goes on as if nothing had been. And in every case nothing is left in the
@@ -287,7 +287,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
         scene.go_on();
         assert_eq!(metrics::sessions(admin), 1, "it lives");
     }
-    // Whoever is still there lets go now, unless it was to be found out by its silence.
+    // The side that is still there hangs up now, unless its silence was to be detected.
     let Scene { client, backend, others, target, descriptors, .. } = scene;
     match who {
         Client => drop(backend),

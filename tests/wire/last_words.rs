@@ -17,7 +17,7 @@ fn pair(setup: Setup, target: &str) -> Option<(World, Socket, Peer)> {
     Some((world, socket, peer))
 }
 
-/// A client for whom much is under way sends too much, and reads only then.
+/// A client with much under way sends too much, and starts reading only then.
 #[track_caller]
 fn assert_told(setup: Setup, target: &str) {
     let Some((world, mut socket, peer)) = pair(setup, target) else { return };

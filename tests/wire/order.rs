@@ -14,7 +14,7 @@ fn assert_numbered(poller: &mut Poller, from: usize, count: usize) {
     let mut next = from;
     while next < from + count {
         for packet in poller.poll().split('\u{1e}') {
-            assert_eq!(number(packet), next, "lost, doubled or out of order");
+            assert_eq!(number(packet), next, "lost, duplicated or out of order");
             next += 1;
         }
     }
@@ -144,7 +144,7 @@ fn messages_that_flow_during_an_upgrade_stay_in_order() {
     let mut next = 0;
     let mut take = |body: &str| {
         for packet in body.split('\u{1e}').filter(|packet| *packet != "6") {
-            assert_eq!(number(packet), next, "lost, doubled or out of order");
+            assert_eq!(number(packet), next, "lost, duplicated or out of order");
             next += 1;
         }
         next
@@ -254,7 +254,7 @@ fn a_flood_through_a_slow_poller_loses_and_doubles_nothing() {
     let mut next = 0;
     for turn in 0.. {
         for packet in poller.poll().split('\u{1e}') {
-            assert_eq!(number(packet), next, "lost, doubled or out of order");
+            assert_eq!(number(packet), next, "lost, duplicated or out of order");
             next += 1;
         }
         if turn % 50 == 0 {
@@ -281,7 +281,7 @@ fn a_flood_through_a_slow_websocket_loses_and_doubles_nothing() {
     let flood = sender.join().unwrap();
     assert!(flood.stalled, "a client that reads nothing stops its backend");
     for count in 0..flood.next - 1 {
-        assert_eq!(number(&socket.text()), count, "lost, doubled or out of order");
+        assert_eq!(number(&socket.text()), count, "lost, duplicated or out of order");
     }
     peer.send("999999999");
     assert_eq!(number(&socket.text()), flood.next - 1);

@@ -38,11 +38,11 @@ fn each_failure_is_told_and_named() {
     let mut old = good("localhost");
     (old.not_before, old.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
     let expired = authority.server_of(&old, DEFAULT_VERSIONS);
-    let stranger = Authority::new().server("localhost");
-    // Whoever has been reached, is not down, whatever it speaks.
+    let unknown = Authority::new().server("localhost");
+    // A backend that was reached is not down, even if it speaks something else.
     let rows = [
         ("wss", Tls(authority.server("other.test")), DOWN, "its certificate has another name", 503),
-        ("wss", Tls(stranger), DOWN, "its certificate is from nobody who is trusted here", 503),
+        ("wss", Tls(unknown), DOWN, "its certificate is from nobody who is trusted here", 503),
         ("wss", Tls(expired), DOWN, "its certificate has expired", 503),
         ("wss", Plain, DOWN, "it does not speak TLS", 503),
         ("ws", Tls(authority.server("localhost")), PROTOCOL, "its answer is not HTTP", 200),

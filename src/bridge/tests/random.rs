@@ -1,4 +1,4 @@
-//! Thousands of sessions in changing weather: nothing is lost, doubled or out of order, and nobody waits for ever.
+//! Thousands of sessions in changing weather: nothing is lost, duplicated or out of order, and nobody waits for ever.
 
 use super::actors::{Client, Habits, backend};
 use super::dice::Dice;

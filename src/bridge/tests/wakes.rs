@@ -1,4 +1,4 @@
-//! Whatever brings something wakes whoever waits for it.
+//! Everything that arrives wakes the task that waits for it.
 
 use super::*;
 

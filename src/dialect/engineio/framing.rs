@@ -163,7 +163,7 @@ fn encode(framing: EngineIoFraming, batch: &[Packet]) -> PollBody {
 }
 
 const fn strings(framing: EngineIoFraming) -> Strings {
-    if framing.utf8_twice { Strings::Doubled } else { Strings::Plain }
+    if framing.utf8_twice { Strings::EncodedTwice } else { Strings::Plain }
 }
 
 const TEXT: &str = "text/plain; charset=UTF-8";

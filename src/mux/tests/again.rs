@@ -114,11 +114,11 @@ fn holding(sessions: &[Held]) -> Frame {
 #[test]
 fn answers_that_were_not_written_before_a_break_are_forgotten() {
     let (mut proxy, mut backend) = pair(100);
-    let stranger = Id::new(77).expect("in range");
+    let unknown = Id::new(77).expect("in range");
     let asked = proxy.open(opening()).expect("a number");
     exchange(&mut proxy, &mut backend, Profile::Json).expect("sound");
     backend.deny(asked, denied());
-    backend.handle(Frame::Message(stranger, 1, text("?"))).expect("sound");
+    backend.handle(Frame::Message(unknown, 1, text("?"))).expect("sound");
     backend.drain(3);
     proxy.connect();
     backend.connect();

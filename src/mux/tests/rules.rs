@@ -127,8 +127,8 @@ fn an_unknown_session_is_closed_once_and_its_close_ignored() {
 #[test]
 fn what_breaks_the_protocol_is_a_violation() {
     let hello = || Frame::Hello(Hello { epoch: "epoch".to_owned(), ..Hello::default() });
-    let mut stranger = backend(10, false);
-    assert!(stranger.handle(Frame::Drain(1)).is_err(), "no hello");
+    let mut silent = backend(10, false);
+    assert!(silent.handle(Frame::Drain(1)).is_err(), "no hello");
     let (mut proxy, mut backend) = pair(100);
     let id = session(&mut proxy, &mut backend);
     let frames = [

@@ -41,7 +41,7 @@ enum State {
     TooLarge,
     /// A Close frame of ours was put in: what still comes is dropped.
     Closed(Then),
-    /// Nothing more comes; the other side has yet to take the rest, and to hear of it.
+    /// Nothing more comes; the other side has not taken the rest yet, and does not know of the end.
     Draining(Source),
     /// Nothing more comes, and the other side knows.
     Ended(Source),

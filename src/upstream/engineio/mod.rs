@@ -93,7 +93,7 @@ impl Upstream for EngineIo {
 
     fn ask(&self, request: OpenRequest, method: Method) -> Option<Asking<'_>> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        // As a polling client, for whom alone a server has such answers.
+        // As a polling client: only those get such responses from a server.
         let query = match self.settings.versions.newest() {
             Revision::V3 => "EIO=3&transport=polling",
             Revision::V4 => "EIO=4&transport=polling",

@@ -39,7 +39,7 @@ impl Pulse {
             if (due..due + LATE).contains(&now) {
                 return Poll::Ready(());
             }
-            // Whoever comes long after the alarm was not reading: a pause says nothing about the backend.
+            // A call long after the alarm means that nobody was reading: that pause says nothing about the backend.
             if now >= due {
                 self.heard = now;
             }

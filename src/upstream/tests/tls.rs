@@ -1,4 +1,4 @@
-//! Backends behind `wss` URLs: whom an upstream believes, and what it says about those whom it does not.
+//! Backends behind `wss` URLs: which certificates an upstream accepts, and what it says about those that it does not.
 
 mod authority;
 
@@ -112,7 +112,11 @@ async fn each_fault_of_a_certificate_is_told() {
     };
     for (server, what, detail) in [
         (Authority::new().server("localhost"), "is from nobody who is trusted here", "UnknownIssuer"),
-        (Authority::named("One").server("localhost"), "is not signed by whom it names", "BadSignature"),
+        (
+            Authority::named("One").server("localhost"),
+            "is not signed by the issuer that it names",
+            "BadSignature",
+        ),
         (at(2001, 2002), "has expired", "not valid after"),
         (at(2900, 2901), "is not valid yet", "not valid before"),
         (authority.server("other.example.org"), "has another name", "other.example.org"),
@@ -320,7 +324,7 @@ async fn accept_tls(
     Box::pin(tokio_tungstenite::accept_async(stream)).await.unwrap()
 }
 
-/// What is said when a backend with this certificate is not believed.
+/// Returns the error for a backend with this certificate.
 async fn failure(front: &Front, listener: &TcpListener, server: Arc<ServerConfig>) -> String {
     let (error, shaken) = front.fail_with(shake(listener, server)).await;
     assert!(shaken.is_err());

@@ -65,7 +65,7 @@ const keepOut = {
   // Version 2 refuses such a request, version 4 leaves it to the browser.
   ignore: ['server'],
   async client(t) {
-    const page = await t.page(ORIGINS.stranger, { script: '/socket.io-2.js' });
+    const page = await t.page(ORIGINS.unknown, { script: '/socket.io-2.js' });
     await live(t, page);
     if (t.suite.answers) t.log('page', 'answers', page.answers());
     t.assert.deepEqual(t.transcript.of('page', 'outcome'), [['outcome', 'connect_error xhr poll error']]);

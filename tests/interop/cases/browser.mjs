@@ -93,7 +93,7 @@ const cases = ways.flatMap(({ way, ...how }) =>
       name: `${way} keeps another origin out`,
       quick: ['polling'],
       async client(t) {
-        const page = await t.page(ORIGINS.stranger);
+        const page = await t.page(ORIGINS.unknown);
         await live(t, page, { withCredentials: true });
         t.log('page', 'answers', page.answers());
         // No browser asks anybody about a WebSocket.

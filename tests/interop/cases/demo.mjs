@@ -87,8 +87,8 @@ const cases = [
       const before = await demo.figure(POLLING, 'messages');
       await demo.say(POLLING, 'said by polling');
       await demo.say(WEBSOCKET, 'said by WebSocket');
-      const stranger = await t.connect({ transports: ['polling'] });
-      stranger.emit('chat', 'from a <stock> client', 1);
+      const newcomer = await t.connect({ transports: ['polling'] });
+      newcomer.emit('chat', 'from a <stock> client', 1);
       await demo.heard('from a <stock> client 1');
       // The numbers move twice a second.
       await t.sleep(600);

@@ -194,7 +194,7 @@ const cases = [
     },
   },
   {
-    name: 'the line between them is cut again and again: nothing is lost, doubled or out of order',
+    name: 'the line between them is cut again and again: nothing is lost, duplicated or out of order',
     quick: ['polling', 'websocket'],
     config: { cutAfter: 20_000 },
     server(io, t) {

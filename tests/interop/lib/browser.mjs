@@ -25,7 +25,7 @@ const pageWith = (script) => `<!doctype html><link rel="icon" href="data:,"><scr
 const port = await freePort();
 
 /** Two names of one machine, and so two origins; servers under test are the first's neighbours on other ports. */
-export const ORIGINS = { known: `http://127.0.0.1:${port}`, stranger: `http://localhost:${port}` };
+export const ORIGINS = { known: `http://127.0.0.1:${port}`, unknown: `http://localhost:${port}` };
 
 let running;
 

@@ -207,7 +207,7 @@ export default [
     },
   },
   {
-    name: `nothing is lost, doubled or reordered under traffic, over ${CUTS} resumes at random bytes`,
+    name: `nothing is lost, duplicated or reordered under traffic, over ${CUTS} resumes at random bytes`,
     run: (t) => traffic(t),
   },
 ];

@@ -1,4 +1,4 @@
-// A P with credit and resume, and with an oracle in it: it throws when a message is lost, doubled, reordered or sent
+// A P with credit and resume, and with an oracle in it: it throws when a message is lost, duplicated, reordered or sent
 // without credit. What clients do is up to the case.
 
 import assert from 'node:assert/strict';
@@ -58,7 +58,7 @@ class Session {
 
   receive(verb, seq, payload) {
     assert.ok(this.ok, `${this.id}: a message before its ok`);
-    assert.equal(seq, this.got + 1, `${this.id}: a message was lost, doubled or reordered`);
+    assert.equal(seq, this.got + 1, `${this.id}: a message was lost, duplicated or reordered`);
     assert.ok(this.taken < this.granted, `${this.id}: message ${seq} was started beyond its credit`);
     const data = verb === 't' ? payload : Buffer.from(payload, 'base64');
     this.got = seq;

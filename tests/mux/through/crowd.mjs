@@ -8,7 +8,7 @@ const CLIENTS = 2000;
 const ROUNDS = 3;
 const BATCH = 3;
 
-/** Each message names its client, so that a stranger's is noticed. */
+/** Each message names its client, so that another client's is noticed. */
 async function talk(client, name) {
   for (let round = 0; round < ROUNDS; round++) {
     const batch = Array.from({ length: BATCH }, (_, i) => `${name}: ${round * BATCH + i}`);

@@ -43,7 +43,7 @@ async function talk(client, name, random, enough) {
 
 export default [
   {
-    name: `nothing is lost, doubled or reordered, and no session ends, over ${CUTS} cuts under traffic`,
+    name: `nothing is lost, duplicated or reordered, and no session ends, over ${CUTS} cuts under traffic`,
     backends: ['long.mjs', 'long.py'],
     async run(scene) {
       const { random } = scene;

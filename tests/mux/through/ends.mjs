@@ -1,4 +1,4 @@
-// The backend goes without a word: whom it takes with it, and what those hear who come then.
+// The backend vanishes silently: which sessions end with it, and what later clients are told.
 
 import assert from 'node:assert/strict';
 import { BACKENDS, stop } from '../lib/backend.mjs';

@@ -62,13 +62,13 @@ pub(crate) enum Step {
     Probed,
     /// The session has moved.
     Upgraded,
-    /// Whoever will hang up has sent one byte of a frame.
+    /// The side that will hang up has sent one byte of a frame.
     MidFrameHeader,
-    /// Whoever will hang up has sent half of a frame's payload.
+    /// The side that will hang up has sent half of a frame's payload.
     MidPayload,
     /// A frame has crossed each way.
     BetweenFrames,
-    /// Whoever will hang up has sent a Close frame.
+    /// The side that will hang up has sent a Close frame.
     AfterClose,
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Scene {
 impl Scene {
     /// Brings it about.
     pub(crate) fn new(front: Front, who: Who, step: Step) -> Self {
-        // Whoever does not hang up never pings nor pongs here, and so must not be missed for it.
+        // The side that does not hang up never pings nor pongs here, and so must not be taken for dead.
         let (client, backend) = match who {
             Who::Client => ((900, 300), (25_000, 20_000)),
             Who::Backend => ((25_000, 20_000), (600, 400)),
@@ -210,7 +210,7 @@ impl Scene {
         }
     }
 
-    /// Whoever was in the midst of something says the rest, and it arrives; then a message each way does.
+    /// A side that had sent half of something sends the rest, and it arrives; then a message each way does.
     pub(crate) fn go_on(&mut self) {
         let (deadline, (who, rest)) =
             (Instant::now() + SOON, self.rest.take().expect("something is left to say"));

@@ -82,7 +82,7 @@ pub(crate) enum Masked {
     No,
 }
 
-/// Reads one frame, whoever sent it.
+/// Reads one frame, of a client or of a server.
 pub(crate) fn read(wire: &mut Wire, deadline: Instant) -> Result<Frame, Fill> {
     while wire.buffered().len() < 2 {
         pull(wire, deadline)?;

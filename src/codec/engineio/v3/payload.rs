@@ -12,7 +12,7 @@ pub enum Strings {
     /// As they are.
     Plain,
     /// Each byte of their UTF-8 as a character of its own, as clients of Socket.IO 1 have it.
-    Doubled,
+    EncodedTwice,
 }
 
 /// The packets of a body, read one by one. Ends after the first [`Malformed`] one; those before it count.
@@ -52,7 +52,7 @@ impl TextPayload {
                 let text = Text::from_checked(self.body.slice(start..self.at));
                 return Some(match self.strings {
                     Strings::Plain => decode_text(&text),
-                    Strings::Doubled => halve(&text).and_then(|text| decode_text(&text)),
+                    Strings::EncodedTwice => halve(&text).and_then(|text| decode_text(&text)),
                 });
             }
         }
@@ -79,7 +79,7 @@ pub fn encode_text_payload(packets: &[Packet], strings: Strings) -> Bytes {
     for packet in packets {
         one.clear();
         encode_text(packet, &mut one);
-        if strings == Strings::Doubled {
+        if strings == Strings::EncodedTwice {
             one = one.iter().copied().map(char::from).collect::<String>().into_bytes();
         }
         out.extend_from_slice(units_in(&one).to_string().as_bytes());
@@ -170,10 +170,10 @@ mod tests {
 
     #[test]
     fn clients_of_socketio_1_encode_twice_and_count_that() {
-        let body = encode_text_payload(&[message("é"), message("🐸")], Strings::Doubled);
+        let body = encode_text_payload(&[message("é"), message("🐸")], Strings::EncodedTwice);
         assert_eq!(std::str::from_utf8(&body).unwrap(), "3:4\u{c3}\u{a9}5:4\u{f0}\u{9f}\u{90}\u{b8}");
         let decode = |body: &str| -> Vec<_> {
-            TextPayload::new(Bytes::copy_from_slice(body.as_bytes()), Strings::Doubled).collect()
+            TextPayload::new(Bytes::copy_from_slice(body.as_bytes()), Strings::EncodedTwice).collect()
         };
         assert_eq!(decode("3:4\u{c3}\u{a9}"), [Ok(message("é"))]);
         assert_eq!(decode("2:4\u{c3}"), [Err(Malformed)], "half a character");
@@ -215,7 +215,7 @@ mod tests {
         fn what_is_encoded_is_decoded(texts in prop::collection::vec(any::<String>(), 1..8), bytes in any::<Vec<u8>>()) {
             let mut packets: Vec<Packet> = texts.iter().map(|text| message(text)).collect();
             packets.push(Packet::Message(Message::Binary(bytes.into())));
-            for strings in [Strings::Plain, Strings::Doubled] {
+            for strings in [Strings::Plain, Strings::EncodedTwice] {
                 let decoded: Result<Vec<_>, _> = TextPayload::new(encode_text_payload(&packets, strings), strings).collect();
                 prop_assert_eq!(decoded.unwrap(), packets.clone());
             }
@@ -223,7 +223,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_the_decoder_panic(body in prop::collection::vec(prop_oneof![Just(b':'), Just(b'4'), Just(b'1'), any::<u8>()], 0..200)) {
-            for strings in [Strings::Plain, Strings::Doubled] {
+            for strings in [Strings::Plain, Strings::EncodedTwice] {
                 let decoded: Vec<_> = TextPayload::new(body.clone().into(), strings).collect();
                 prop_assert!(decoded.len() <= body.len() + 1);
             }

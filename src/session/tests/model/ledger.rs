@@ -16,7 +16,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Nothing is lost, doubled or out of order: each side has a beginning of what the other sent.
+    /// Nothing is lost, duplicated or out of order: each side has a beginning of what the other sent.
     pub(super) fn check(&self) {
         assert!(self.fed.starts_with(&self.got), "sent {:?}, but the client got {:?}", self.fed, self.got);
         assert!(

@@ -1,0 +1,95 @@
+//! Plain English: words and phrases that no text of this repository uses.
+
+use crate::assert_none;
+use crate::tree::files;
+
+/// What is banned, in lower case, as whole words. `CONTRIBUTING.md` and the style guide name the plain word for each.
+const BANNED: [&str; 13] = [
+    "whoever",
+    "whom",
+    "midst",
+    "stranger",
+    "strangers",
+    "stranger's",
+    "doubled",
+    "broken off",
+    "is not believed",
+    "of the moment",
+    "has yet to",
+    "come about",
+    "his say",
+];
+
+/// Where a banned word must stand: the beginning of the file's name, the word (empty for all), and the reason.
+const EXCEPTIONS: [(&str, &str, &str); 6] = [
+    ("tests/tidy/english.rs", "", "the list itself"),
+    ("LICENSE", "", "not ours to write"),
+    ("CHANGELOG.md", "doubled", "the old name of a key in the report of a load run"),
+    ("README.md", "doubled", "the report of a load run"),
+    ("src/load/", "", "until its report says duplicated"),
+    ("tests/load/", "", "until that report says duplicated"),
+];
+
+/// Files that a tool writes.
+const GENERATED: [&str; 3] = [".json", ".lock", ".txt"];
+
+#[test]
+fn every_text_is_plain_english() {
+    assert_none(files("").iter().flat_map(|(file, text)| english_faults(file, text)));
+}
+
+fn english_faults(file: &str, text: &str) -> Vec<String> {
+    if GENERATED.iter().any(|end| file.ends_with(end)) {
+        return Vec::new();
+    }
+    let is_excepted = |word: &str| {
+        EXCEPTIONS.iter().any(|(name, of, _)| file.starts_with(name) && (of.is_empty() || *of == word))
+    };
+    let words = words(text);
+    let found = BANNED.iter().filter(|banned| !is_excepted(banned)).flat_map(|banned| {
+        let phrase: Vec<&str> = banned.split(' ').collect();
+        let matches =
+            words.windows(phrase.len()).filter(move |at| at.iter().map(|(_, word)| word).eq(&phrase));
+        matches.map(|at| (at[0].0, *banned)).collect::<Vec<_>>()
+    });
+    found.map(|(line, banned)| format!("{file}:{line}: says \"{banned}\"")).collect()
+}
+
+/// Returns the words of a text in lower case, each with its line; an identifier in snake case is one word. A phrase
+/// therefore continues on the next line, whatever begins a comment there.
+fn words(text: &str) -> Vec<(usize, String)> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '\'';
+    let numbered = (1..).zip(text.lines());
+    let words = numbered.flat_map(|(number, line)| {
+        let words = line.split(move |c| !is_part(c)).map(|word| word.trim_matches('\'').to_lowercase());
+        words.filter(|word| !word.is_empty()).map(move |word| (number, word))
+    });
+    words.collect()
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_planted_word_is_found_with_its_line() {
+        for (file, text) in [
+            ("README.md", "\nWhoever runs it."),
+            ("config.toml", "\n# whom to trust"),
+            ("src/a.rs", "\n/// Nothing is lost or `doubled`."),
+            ("src/a.rs", "\nfn f() { warn!(\"a 'stranger' connected\") }"),
+            ("src/a.rs", "\n// An answer was broken\n    // off here."),
+            ("tests/a.mjs", "\n// The connection of the moment."),
+        ] {
+            let faults = english_faults(file, text);
+            assert_eq!(faults.len(), 1, "{text}");
+            assert!(faults[0].starts_with(&format!("{file}:2: says")), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_word_is_none() {
+        for text in ["fn redoubled(of_the_moment: u8) {}", "// A broken line is off.", "// He has yet two."] {
+            assert_eq!(english_faults("src/a.rs", text), Vec::<String>::new(), "{text}");
+        }
+    }
+}

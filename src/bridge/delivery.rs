@@ -34,6 +34,11 @@ impl Delivery {
         self.batch.as_ref().map_or(&[], |batch| &batch.packets)
     }
 
+    /// The number of the last message in it, or before it where there is none.
+    pub fn last(&self) -> u64 {
+        self.batch.as_ref().map_or(0, |batch| batch.last)
+    }
+
     /// What is to ride on the written bytes. The session keeps the packets until it hears of them.
     pub fn into_receipt(mut self) -> Receipt {
         if let Some(batch) = self.batch.take() {
@@ -68,7 +73,7 @@ impl Settle for Bridge {
             driver.drive_inline();
             batch
         });
-        let Some(Batch { packets, since }) = batch else { return };
+        let Some(Batch { packets, since, .. }) = batch else { return };
         let messages = packets.iter().filter(|packet| matches!(packet, Packet::Message(_)));
         let (count, bytes) =
             messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));

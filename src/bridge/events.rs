@@ -17,7 +17,7 @@ impl Driver {
         match event {
             Event::Answer(batch) => self.answer(batch, now),
             Event::Part(packets) => {
-                let batch = Batch { packets, since: self.session.oldest_answered() };
+                let batch = self.batch(packets);
                 if let Err(batch) = self.polls.part(batch) {
                     self.lose(batch, now);
                 }
@@ -65,10 +65,15 @@ impl Driver {
 
     fn answer(&mut self, packets: Vec<Packet>, now: Instant) {
         self.info.meter.poll_released();
-        let batch = Batch { packets, since: self.session.oldest_answered() };
+        let batch = self.batch(packets);
         if let Err(batch) = self.polls.answer(batch) {
             self.lose(batch, now);
         }
+    }
+
+    /// What was handed out last.
+    fn batch(&self, packets: Vec<Packet>) -> Batch {
+        Batch { packets, since: self.session.oldest_answered(), last: self.session.last_handed_out() }
     }
 
     fn settle_push(&mut self, outcome: PushOutcome) {

@@ -25,6 +25,8 @@ pub(super) struct Batch {
     pub(super) packets: Vec<Packet>,
     /// When its oldest message came from the backend.
     pub(super) since: Option<Instant>,
+    /// The number of its last message.
+    pub(super) last: u64,
 }
 
 struct Slot {

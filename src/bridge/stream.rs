@@ -10,7 +10,7 @@ use super::driver::Driver;
 use super::handle::Bridge;
 use super::poll::ParkedPoll;
 use super::polls::{Left, Ticket};
-use crate::session::{CursorRefused, PollRefused};
+use crate::session::{CursorRefused, PollRefused, Terms};
 
 /// Why a receiver is not let in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,29 +22,25 @@ pub(crate) enum ReceiverRefused {
 }
 
 impl Bridge {
-    /// Parks a poll of a client that has come so far, or does not say it.
+    /// Parks a poll that wants no more than this.
     ///
     /// # Errors
     /// It is refused.
-    pub(crate) fn poll_after(self: &Arc<Self>, after: Option<u64>) -> Result<ParkedPoll, ReceiverRefused> {
-        let ticket = self.receive(after, |driver, now| {
-            driver.session.handle_poll(now)?;
+    pub(crate) fn poll_on(self: &Arc<Self>, terms: Terms) -> Result<ParkedPoll, ReceiverRefused> {
+        let ticket = self.receive(terms, |driver, now| {
+            driver.session.handle_poll_on(terms, now)?;
             Ok(driver.polls.park())
         })?;
         Ok(ParkedPoll::new(Arc::clone(self), ticket))
     }
 
-    /// Parks a stream that takes `budget` bytes, whose client has come so far, or does not say it.
+    /// Parks a stream that wants no more than this.
     ///
     /// # Errors
     /// It is refused; after an overlap the session is over.
-    pub(crate) fn stream(
-        self: &Arc<Self>,
-        budget: usize,
-        after: Option<u64>,
-    ) -> Result<ParkedStream, ReceiverRefused> {
-        let ticket = self.receive(after, |driver, now| {
-            driver.session.handle_stream(budget, now)?;
+    pub(crate) fn stream(self: &Arc<Self>, terms: Terms) -> Result<ParkedStream, ReceiverRefused> {
+        let ticket = self.receive(terms, |driver, now| {
+            driver.session.handle_stream(terms, now)?;
             Ok(driver.polls.park_stream())
         })?;
         Ok(ParkedStream { bridge: Arc::clone(self), ticket })
@@ -53,13 +49,16 @@ impl Bridge {
     /// In one turn: what is told of the cursor is the newer receiver's, and not for the one before.
     fn receive(
         &self,
-        after: Option<u64>,
+        terms: Terms,
         park: impl FnOnce(&mut Driver, Instant) -> Result<Ticket, PollRefused>,
     ) -> Result<Ticket, ReceiverRefused> {
         let now = clock_now();
         self.turn(|driver| {
             driver.catch_up(now);
-            driver.session.handle_cursor(after, now).map_err(ReceiverRefused::Cursor)?;
+            if driver.session.is_ended() {
+                return Err(ReceiverRefused::Poll(PollRefused::Over));
+            }
+            driver.session.handle_cursor(terms.after, now).map_err(ReceiverRefused::Cursor)?;
             let parked = park(driver, now);
             if parked.is_ok() {
                 self.info().meter.poll_parked();

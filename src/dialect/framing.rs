@@ -42,6 +42,12 @@ pub trait Framing: Send + Sync + fmt::Debug {
         PollBody::default()
     }
 
+    /// A poll's answer, for a client that says how far it has come; `last` is the number of the batch's last message, or of
+    /// the one before where there is none in it.
+    fn encode_numbered(&self, batch: &[Packet], _last: u64) -> PollBody {
+        self.encode_poll(batch)
+    }
+
     /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`) takes some
     /// answers for an attack unless told otherwise.
     fn add_headers(&self, _legacy_ie: bool, _headers: &mut HeaderMap) {}

@@ -13,6 +13,7 @@ mod outbox;
 mod policy;
 mod polling;
 mod pulse;
+mod receiver;
 mod settings;
 mod state;
 #[cfg(test)]
@@ -27,5 +28,6 @@ pub use inbox::Packets;
 pub use moving::ProbeRefused;
 pub use outbox::CursorRefused;
 pub use policy::{Acks, Attendance, Companion, HangUp, Pinger, Policy, Second};
+pub use receiver::Terms;
 pub use settings::Settings;
 pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

@@ -66,18 +66,19 @@ impl Outbox {
         Some(packet)
     }
 
-    /// Takes packets from the front until the next one would make the batch longer than `encoded_max` bytes; at least
-    /// one, so that a message that is larger alone is never stuck.
+    /// Takes packets from the front until they are `count_max`, or the next one would make the batch longer than
+    /// `encoded_max` bytes; at least one, so that a message that is larger alone is never stuck.
     pub(crate) fn take_batch(
         &mut self,
         encoded_max: usize,
+        count_max: usize,
         encoded_len: fn(&Packet) -> usize,
     ) -> Vec<Packet> {
         let mut encoded = 0;
-        let fitting = self.packets.waiting().take_while(|Waiting { packet, .. }| {
+        let fitting = self.packets.waiting().take(count_max).take_while(|Waiting { packet, .. }| {
             // One byte a packet for what stands between two.
             encoded += encoded_len(packet) + 1;
-            encoded <= encoded_max + 1
+            encoded <= encoded_max.saturating_add(1)
         });
         let count = fitting.count().max(1);
         let mut batch = Vec::with_capacity(count);
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn a_batch_is_cut_where_it_would_grow_too_long() {
         let mut outbox = outbox(&[9, 9, 9, 100, 1]);
-        let mut take = || lens(&outbox.take_batch(21, |packet| packet.len() + 1));
+        let mut take = || lens(&outbox.take_batch(21, usize::MAX, |packet| packet.len() + 1));
         assert_eq!(take(), [9, 9]);
         assert_eq!(take(), [9]);
         assert_eq!(take(), [100], "a larger single message goes alone");
@@ -219,11 +220,11 @@ mod tests {
     fn a_batch_that_comes_home_stands_in_front() {
         let mut outbox = outbox(&[1, 2, 3]);
         let before = outbox.cost();
-        let batch = outbox.take_batch(7, |packet| packet.len() + 1);
+        let batch = outbox.take_batch(7, usize::MAX, |packet| packet.len() + 1);
         assert_eq!(lens(&batch), [1, 2]);
         outbox.restore(batch);
         assert_eq!(outbox.cost(), before);
-        assert_eq!(lens(&outbox.take_batch(1000, Packet::len)), [1, 2, 3]);
+        assert_eq!(lens(&outbox.take_batch(1000, usize::MAX, Packet::len)), [1, 2, 3]);
     }
 
     #[test]
@@ -235,7 +236,7 @@ mod tests {
         outbox.push_from_upstream(Packet::Message(Message::text("x")), first);
         outbox.push_from_upstream(Packet::Message(Message::text("y")), second);
         assert_eq!(outbox.oldest(), Some(first));
-        outbox.take_batch(5, |packet| packet.len() + 1);
+        outbox.take_batch(5, usize::MAX, |packet| packet.len() + 1);
         assert_eq!(outbox.oldest(), Some(second));
     }
 

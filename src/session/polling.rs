@@ -7,6 +7,7 @@ use super::Transport;
 use super::inbox::Packets;
 use super::outbox::CursorRefused;
 use super::policy::{Acks, HangUp, Second};
+use super::receiver::Terms;
 use super::state::{Event, Phase, PollRefused, PollSlot, PushOutcome, PushRefused, PushSlot, Session};
 use crate::packet::{Packet, Text};
 
@@ -16,23 +17,32 @@ impl Session {
     /// # Errors
     /// It is not parked; after an overlap the session is over.
     pub fn handle_poll(&mut self, now: Instant) -> Result<(), PollRefused> {
-        self.admit_receiver(now)?;
+        self.handle_poll_on(Terms::default(), now)
+    }
+
+    /// A poll came in that wants no more than this.
+    ///
+    /// # Errors
+    /// As for any poll.
+    pub fn handle_poll_on(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
+        self.admit_receiver(terms, now)?;
         // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
         let echoes = self.last_push.map(|pushed| pushed + self.settings.linger);
         let held_until = self.greets_by.take().or(echoes).filter(|until| now < *until);
+        let held_until = held_until.filter(|_| !self.has_waited(now));
         self.poll = PollSlot::Parked { held_until };
         self.leave(now);
         self.release_held(now);
         Ok(())
     }
 
-    /// A stream came in, which takes batches until it has had `budget` bytes of them.
+    /// A stream came in, which takes batches until it has had as much of them as it wants.
     ///
     /// # Errors
     /// As for a poll.
-    pub fn handle_stream(&mut self, budget: usize, now: Instant) -> Result<(), PollRefused> {
-        self.admit_receiver(now)?;
-        self.poll = PollSlot::Stream { left: budget };
+    pub fn handle_stream(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
+        self.admit_receiver(terms, now)?;
+        self.poll = PollSlot::Stream;
         self.leave(now);
         Ok(())
     }
@@ -52,7 +62,7 @@ impl Session {
     }
 
     /// Makes room for a receiver, as the dialect wants it.
-    fn admit_receiver(&mut self, now: Instant) -> Result<(), PollRefused> {
+    fn admit_receiver(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
         self.admit(now)?;
         if self.is_parked() {
             match self.policy.second {
@@ -64,6 +74,8 @@ impl Session {
                 Second::Replaces => self.answer(self.policy.replaced.to_vec()),
             }
         }
+        self.terms = terms;
+        self.waits_until = terms.wait.map(|wait| now + wait);
         self.pulse.handle_receiver(now);
         Ok(())
     }
@@ -191,7 +203,8 @@ impl Session {
                 self.pulse.handle_greeted(now);
                 self.outbox.take_greeting(self.policy.companion.map(|companion| companion.is_it))
             } else {
-                self.outbox.take_batch(self.settings.batch_max, self.policy.encoded_len)
+                let bytes = self.settings.batch_max.min(self.terms.bytes);
+                self.outbox.take_batch(bytes, self.terms.messages, self.policy.encoded_len)
             };
             self.give(batch);
             self.note_progress(now);
@@ -202,27 +215,31 @@ impl Session {
         } else if let Some(end) = self.pending_end(now) {
             self.answer(self.goodbye(self.policy.goodbye_late, end));
             self.end(end, now);
+        } else if self.has_waited(now) {
+            self.answer(Vec::new());
         }
+    }
+
+    /// Whether the receiver has waited for as long as it wants to.
+    fn has_waited(&self, now: Instant) -> bool {
+        self.waits_until.is_some_and(|until| now >= until)
     }
 
     /// Gives the receiver a ping that nobody answers. One that is just being given something needs none.
     pub(super) fn beat_receiver(&mut self) {
-        if self.is_parked() && self.in_flight == 0 {
+        if self.is_parked() && self.in_flight == 0 && self.terms.beats {
             self.give(vec![Packet::Ping(Text::default())]);
         }
     }
 
-    /// Gives the receiver a batch, which is the last that it takes unless it is a stream with something left of its budget.
+    /// Gives the receiver a batch, which is the last that it takes unless it is a stream that wants more.
     fn give(&mut self, batch: Vec<Packet>) {
-        if let PollSlot::Stream { left } = &mut self.poll {
-            *left = left.saturating_sub(batch.iter().map(self.policy.encoded_len).sum());
-            if *left > 0 {
-                self.note_given();
-                self.events.push_back(Event::Part(batch));
-                return;
-            }
+        if self.poll == PollSlot::Stream && self.terms.take(&batch, self.policy.encoded_len) {
+            self.note_given();
+            self.events.push_back(Event::Part(batch));
+        } else {
+            self.answer(batch);
         }
-        self.answer(batch);
     }
 
     /// Ends the receiver with a batch.

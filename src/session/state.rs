@@ -9,6 +9,7 @@ use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::policy::Policy;
 use super::pulse::Pulse;
+use super::receiver::Terms;
 use super::settings::Settings;
 use super::upgrade::Upgrade;
 use super::{End, Transport};
@@ -31,6 +32,10 @@ pub struct Session {
     pub(super) inbox: Inbox,
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
+    /// What the last receiver wants, less what it has had.
+    pub(super) terms: Terms,
+    /// Until when it waits, where it has an end of its own.
+    pub(super) waits_until: Option<Instant>,
     pub(super) push: PushSlot,
     /// How many answers were handed out and are neither written nor lost yet; what follows them must wait. More than
     /// one only where the last is a goodbye.
@@ -74,10 +79,8 @@ pub(super) enum PollSlot {
     Parked {
         held_until: Option<Instant>,
     },
-    /// A stream, which takes one batch after another until it has had so many bytes more.
-    Stream {
-        left: usize,
-    },
+    /// A stream, which takes one batch after another until it has had what it wants.
+    Stream,
 }
 
 /// The one POST that may be under way.
@@ -194,6 +197,8 @@ impl Session {
             inbox: Inbox::default(),
             pulse: Pulse::new(pace, policy.pinger, now),
             poll: PollSlot::Absent,
+            terms: Terms::default(),
+            waits_until: None,
             push: PushSlot::Idle,
             in_flight: 0,
             answered_since: None,
@@ -340,7 +345,8 @@ impl Session {
         let late = if let PushSlot::Late { at } = self.push { Some(at) } else { None };
         let leaving = self.leaving.map(|leaving| leaving.look_at);
         let upgrade = self.upgrade.as_ref().map(Upgrade::poll_timeout);
-        let linger = self.held_until();
+        let linger =
+            self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
         let stall = self.settings.stall_timeout;
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
         // A client that is gone has a deadline of its own for what it left.

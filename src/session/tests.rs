@@ -6,6 +6,7 @@ mod linger;
 mod model;
 mod polling;
 mod pressure;
+mod receivers;
 mod upgrade;
 mod web_socket;
 

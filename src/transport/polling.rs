@@ -94,7 +94,7 @@ impl Future for AnswerPoll {
                 return Poll::Ready(refuse(&*this.framing, Refusal::Over));
             };
             let info = delivery.bridge().info();
-            let body = this.framing.encode_poll(delivery.packets());
+            let body = this.framing.encode_numbered(delivery.packets(), delivery.last());
             this.meter.batch(delivery.packets().len(), body.bytes.len());
             let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
             let overhead = body.bytes.len().saturating_sub(payload);

@@ -10,7 +10,7 @@ use super::dice::Dice;
 use super::random::{PATIENCE, SLOW, first, seeds, settings};
 use super::*;
 use crate::bridge::stream::{ParkedStream, ReceiverRefused};
-use crate::session::{Attendance, CursorRefused};
+use crate::session::{Attendance, CursorRefused, Terms};
 
 /// A browser that falls back to streams, or, with a cursor, `curl` in a loop.
 fn streaming(has_cursor: bool) -> Policy {
@@ -31,6 +31,11 @@ fn quick() -> Settings {
     Settings { linger: Duration::ZERO, ..Settings::default() }
 }
 
+/// So many bytes, for a client that has come so far.
+fn up_to(bytes: usize, after: Option<u64>) -> Terms {
+    Terms { after, bytes, ..Terms::default() }
+}
+
 /// What a stream brings next.
 async fn part(stream: &mut ParkedStream) -> Option<Vec<Packet>> {
     let delivery = poll_fn(|cx| stream.poll_next(cx)).await?;
@@ -42,7 +47,7 @@ async fn part(stream: &mut ParkedStream) -> Option<Vec<Packet>> {
 #[tokio::test(start_paused = true)]
 async fn a_stream_takes_one_batch_after_another_until_its_budget_is_used() {
     let (bridge, link) = Stage::of(streaming(false), quick()).polling();
-    let mut stream = bridge.stream(10, None).unwrap();
+    let mut stream = bridge.stream(up_to(10, None)).unwrap();
     assert_eq!(part(&mut stream).await, Some(vec![open()]));
     for text in ["a", "b", "c", "d"] {
         link.send(says(text));
@@ -56,10 +61,10 @@ async fn a_stream_takes_one_batch_after_another_until_its_budget_is_used() {
 #[tokio::test(start_paused = true)]
 async fn a_second_receiver_is_refused_and_the_first_goes_on() {
     let (bridge, link) = Stage::of(streaming(false), quick()).polling();
-    let mut stream = bridge.stream(1000, None).unwrap();
+    let mut stream = bridge.stream(up_to(1000, None)).unwrap();
     assert_eq!(part(&mut stream).await, Some(vec![open()]));
     assert_eq!(bridge.poll().unwrap_err(), PollRefused::Occupied);
-    assert_eq!(bridge.stream(1, None).unwrap_err(), ReceiverRefused::Poll(PollRefused::Occupied));
+    assert_eq!(bridge.stream(up_to(1, None)).unwrap_err(), ReceiverRefused::Poll(PollRefused::Occupied));
     link.send(says("a"));
     assert_eq!(part(&mut stream).await, Some(vec![message("a")]));
 }
@@ -67,19 +72,23 @@ async fn a_second_receiver_is_refused_and_the_first_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_newer_receiver_replaces_the_one_before_and_brings_what_that_did_not() {
     let (bridge, link) = Stage::of(streaming(true), quick()).polling();
-    let mut first = bridge.stream(1000, None).unwrap();
+    let mut first = bridge.stream(up_to(1000, None)).unwrap();
     link.send(says("a"));
     assert_eq!(part(&mut first).await, Some(vec![message("a")]));
     link.send(says("b"));
     sleep(MS).await;
-    let second = bridge.poll_after(Some(1)).unwrap();
-    assert_eq!(second.await.unwrap().packets(), [message("b")], "though it lies in the first");
+    let second = bridge.poll_on(up_to(usize::MAX, Some(1))).unwrap();
+    let second = second.await.unwrap();
+    assert_eq!((second.packets(), second.last()), (&[message("b")][..], 2), "though it lies in the first");
     assert_eq!(part(&mut first).await, Some(vec![message("b")]));
     assert_eq!(part(&mut first).await, Some(vec![]), "replaced");
     assert_eq!(part(&mut first).await, None);
     for after in [0, 3] {
         let refused = CursorRefused { acknowledged: 1, sent: 2 };
-        assert_eq!(bridge.poll_after(Some(after)).unwrap_err(), ReceiverRefused::Cursor(refused));
+        assert_eq!(
+            bridge.poll_on(up_to(usize::MAX, Some(after))).unwrap_err(),
+            ReceiverRefused::Cursor(refused)
+        );
     }
 }
 
@@ -87,7 +96,7 @@ async fn a_newer_receiver_replaces_the_one_before_and_brings_what_that_did_not()
 async fn a_receiver_is_given_a_beat_and_a_client_without_one_is_gone() {
     let mut stage = Stage::of(streaming(false), quick());
     let (bridge, link) = stage.polling();
-    let mut stream = bridge.stream(1000, None).unwrap();
+    let mut stream = bridge.stream(up_to(1000, None)).unwrap();
     assert_eq!(part(&mut stream).await, Some(vec![open()]));
     let began = Instant::now();
     for _ in 0..3 {
@@ -114,14 +123,14 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
     loop {
         sleep(dice.up_to_ms(2)).await;
         let after = has_cursor.then(|| client.got.borrow().len() as u64);
-        let mut stream = match bridge.stream(1 + usize::try_from(dice.below(500)).unwrap(), after) {
+        let mut stream = match bridge.stream(up_to(1 + usize::try_from(dice.below(500)).unwrap(), after)) {
             Ok(stream) => stream,
             Err(ReceiverRefused::Poll(_)) => return,
             Err(refused @ ReceiverRefused::Cursor(_)) => panic!("what was got was sent: {refused:?}"),
         };
         if dice.chance(habits.barges_in) {
             // Only where the newer one is let in.
-            let Ok(newer) = bridge.stream(200, after) else { return };
+            let Ok(newer) = bridge.stream(up_to(200, after)) else { return };
             drop(std::mem::replace(&mut stream, newer));
         }
         loop {

@@ -30,6 +30,8 @@ pub(super) struct World {
     parked: bool,
     /// What is parked is a stream.
     streams: bool,
+    /// When the last poll came.
+    polled: Instant,
     /// A newer receiver has come, and the one before has not heard of it.
     replaced: bool,
     /// What the client says next of how far it has come, unless it says the truth.
@@ -98,6 +100,7 @@ impl World {
             broke: false,
             parked: false,
             streams: false,
+            polled: now,
             replaced: false,
             cursor: None,
             acknowledged: 0,
@@ -359,4 +362,6 @@ impl World {
 
 /// The largest message, and the pings that a stalled client may still be due.
 const COST_MAX: usize = 300 + 64 + 8 * 64;
+/// How long a poll with a cursor waits.
+const WAIT: Duration = Duration::from_millis(40);
 const KEEP_ALIVE: Duration = Duration::from_millis(150);

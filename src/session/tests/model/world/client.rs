@@ -8,7 +8,15 @@ impl World {
         if (manners == Manners::Polite && self.parked) || !self.say_how_far() {
             return;
         }
-        let came = self.session.handle_poll(self.now);
+        let numbered = self.kind == Kind::Cursor;
+        let terms = Terms {
+            wait: numbered.then_some(WAIT),
+            messages: if numbered { 2 } else { usize::MAX },
+            beats: !numbered,
+            ..Terms::default()
+        };
+        let came = self.session.handle_poll_on(terms, self.now);
+        self.polled = self.now;
         self.receive(came, false);
     }
 
@@ -16,7 +24,7 @@ impl World {
         if (manners == Manners::Polite && self.parked) || !self.say_how_far() {
             return;
         }
-        let came = self.session.handle_stream(budget, self.now);
+        let came = self.session.handle_stream(Terms { bytes: budget, ..Terms::default() }, self.now);
         self.receive(came, true);
     }
 
@@ -83,7 +91,8 @@ impl World {
             assert_eq!(batch, [], "one that is replaced is told so");
         } else {
             assert!(std::mem::take(&mut self.parked), "there was no poll to answer");
-            let may_be_empty = self.kind == Kind::Cursor && self.streams;
+            let has_waited = self.now >= self.polled + WAIT;
+            let may_be_empty = self.kind == Kind::Cursor && (self.streams || has_waited);
             assert!(may_be_empty || !batch.is_empty(), "an answer must say something");
         }
         self.deliver(batch);

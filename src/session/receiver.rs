@@ -1,0 +1,37 @@
+//! What a receiver wants: a poll, whose budget is one answer, or a stream, which takes one batch after another.
+
+use std::time::Duration;
+
+use crate::packet::Packet;
+
+/// What a receiver wants.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Terms {
+    /// Up to which message its client has everything, where it says so.
+    pub after: Option<u64>,
+    /// How long it waits, where it does not wait until there is something.
+    pub wait: Option<Duration>,
+    /// The most messages that it takes.
+    pub messages: usize,
+    /// The most bytes that it takes; one message that is longer it takes all the same.
+    pub bytes: usize,
+    /// Whether it is given a ping where there is nothing else for it.
+    pub beats: bool,
+}
+
+impl Default for Terms {
+    /// It waits until there is something, and takes it.
+    fn default() -> Self {
+        Self { after: None, wait: None, messages: usize::MAX, bytes: usize::MAX, beats: true }
+    }
+}
+
+impl Terms {
+    /// It takes a batch. Returns whether it takes more.
+    pub(super) fn take(&mut self, batch: &[Packet], encoded_len: fn(&Packet) -> usize) -> bool {
+        let messages = batch.iter().filter(|packet| matches!(packet, Packet::Message(_))).count();
+        self.messages = self.messages.saturating_sub(messages);
+        self.bytes = self.bytes.saturating_sub(batch.iter().map(encoded_len).sum());
+        self.messages > 0 && self.bytes > 0
+    }
+}

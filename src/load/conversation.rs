@@ -228,12 +228,12 @@ impl Conversation {
         !self.control.is_empty() || self.written < self.queued
     }
 
-    /// Hands out what is to be written, as much as one request may hold; says how many are messages.
-    pub(super) fn write(&mut self, packets: &mut Vec<Packet>) -> u64 {
+    /// Hands out what is to be written, as much as one request may hold and at most `max` messages; returns how many are messages.
+    pub(super) fn write(&mut self, packets: &mut Vec<Packet>, max: usize) -> u64 {
         packets.append(&mut self.control);
         let each = self.payloads.len() + PACKET_EXTRA;
         let room = self.payload_max.saturating_sub(packets.len() * PACKET_EXTRA) / each;
-        let count = (self.queued - self.written).min(room.clamp(1, BATCH_MAX) as u64);
+        let count = (self.queued - self.written).min(room.clamp(1, BATCH_MAX).min(max) as u64);
         self.payloads.write(self.written..self.written + count, packets);
         self.written += count;
         count

@@ -42,6 +42,14 @@ pub(super) enum Fault {
     /// The server speaks something else.
     #[error("the answer is not Engine.IO: {0}")]
     Malformed(String),
+    /// The server speaks another dialect than it should.
+    #[error("the answer is not {dialect}: {text}")]
+    Foreign {
+        /// What it should speak.
+        dialect: &'static str,
+        /// The beginning of what came, with escapes.
+        text: String,
+    },
     /// The Socket.IO server does not let the client in.
     #[error("the Socket.IO server refused the namespace, or left it")]
     Refused,
@@ -71,6 +79,7 @@ impl Fault {
             Self::Closed(closing) => format!("closed by the server{}", code_of(closing.as_ref())).into(),
             Self::Silent(_) => "no heartbeat".into(),
             Self::Malformed(_) => "not Engine.IO".into(),
+            Self::Foreign { dialect, .. } => format!("not {dialect}").into(),
             Self::Refused => "refused by Socket.IO".into(),
             Self::TooLarge { .. } => "messages too long".into(),
             Self::NoUpgrade => "no upgrade offered".into(),
@@ -102,6 +111,7 @@ impl Fault {
             | Self::Closed(_)
             | Self::Silent(_)
             | Self::Malformed(_)
+            | Self::Foreign { .. }
             | Self::Refused
             | Self::TooLarge { .. }
             | Self::NoUpgrade => None,

@@ -7,6 +7,8 @@ use std::str::FromStr;
 pub(super) enum Kind {
     /// HTTP long-polling, from beginning to end.
     Polling,
+    /// One HTTP response that goes on, and requests beside it.
+    Streaming,
     /// A WebSocket from the beginning.
     WebSocket,
     /// Long-polling that moves to a WebSocket.
@@ -15,12 +17,13 @@ pub(super) enum Kind {
 
 impl Kind {
     /// Every variant, in the order of its declaration.
-    pub(super) const ALL: [Self; 3] = [Self::Polling, Self::WebSocket, Self::Upgrade];
+    pub(super) const ALL: [Self; KINDS] = [Self::Polling, Self::Streaming, Self::WebSocket, Self::Upgrade];
 
     /// Its name in options and reports.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Polling => "polling",
+            Self::Streaming => "streaming",
             Self::WebSocket => "websocket",
             Self::Upgrade => "upgrade",
         }
@@ -35,13 +38,13 @@ impl Kind {
 /// The share of each kind; they need not add up to a hundred.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Mix {
-    shares: [u32; 3],
+    shares: [u32; KINDS],
 }
 
 impl Mix {
     /// All sessions are of one kind.
     pub(super) const fn only(kind: Kind) -> Self {
-        let mut shares = [0; 3];
+        let mut shares = [0; KINDS];
         shares[kind.index()] = 1;
         Self { shares }
     }
@@ -51,7 +54,7 @@ impl Mix {
     /// Kinds take turns, so that a run in which half of the sessions have begun has half of each.
     pub(super) fn kinds(self, count: u32) -> Vec<Kind> {
         let total: i64 = self.shares.iter().copied().map(i64::from).sum();
-        let mut done = [0_i64; 3];
+        let mut done = [0_i64; KINDS];
         let next = |place: u32| {
             // Whoever is furthest behind its share; the first of equals.
             let behind = |kind: &Kind| {
@@ -79,7 +82,7 @@ impl FromStr for Mix {
         if let Some(kind) = named(text) {
             return Ok(Self::only(kind));
         }
-        let mut shares = [None; 3];
+        let mut shares = [None; KINDS];
         for part in text.split(',') {
             let (word, share) = part.split_once('=').ok_or(EXPECTED)?;
             let kind = named(word).ok_or(EXPECTED)?;
@@ -94,7 +97,10 @@ impl FromStr for Mix {
     }
 }
 
-const EXPECTED: &str = "expected polling, websocket, upgrade, or shares such as polling=70,websocket=30";
+/// How many kinds there are.
+pub(super) const KINDS: usize = 4;
+const EXPECTED: &str =
+    "expected polling, streaming, websocket, upgrade, or shares such as polling=70,websocket=30";
 
 #[cfg(test)]
 mod tests {
@@ -105,8 +111,8 @@ mod tests {
     #[test]
     fn one_transport_or_shares_of_several_are_read() {
         assert_eq!("upgrade".parse(), Ok(Mix::only(Kind::Upgrade)));
-        assert_eq!("polling=70,websocket=20,upgrade=10".parse(), Ok(Mix { shares: [70, 20, 10] }));
-        assert_eq!("websocket=50%,polling=50%".parse(), Ok(Mix { shares: [50, 50, 0] }));
+        assert_eq!("polling=70,websocket=20,upgrade=10".parse(), Ok(Mix { shares: [70, 0, 20, 10] }));
+        assert_eq!("websocket=50%,polling=50%".parse(), Ok(Mix { shares: [50, 0, 50, 0] }));
     }
 
     #[test]
@@ -130,7 +136,7 @@ mod tests {
         #[test]
         fn each_kind_has_its_share_within_two_sessions(a in 0_u32..=100, b in 0_u32..=100, count in 0_u32..500) {
             prop_assume!(a + b <= 100);
-            let mix = Mix { shares: [a, b, 100 - a - b] };
+            let mix = Mix { shares: [a, 0, b, 100 - a - b] };
             let kinds = mix.kinds(count);
             prop_assert_eq!(kinds.len(), count as usize);
             for kind in Kind::ALL {

@@ -21,15 +21,18 @@ pub struct Options {
     /// How many clients.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) sessions: u32,
-    /// How they connect: polling, websocket, upgrade, or a mixture such as polling=70,websocket=20,upgrade=10
-    /// [default: polling; websocket with --plain or a ws URL].
+    /// What they speak.
+    #[arg(long, value_name = "DIALECT", value_enum, default_value_t = Dialect::EngineIo)]
+    pub(super) dialect: Dialect,
+    /// How they connect: polling, streaming (sockjs and longpoll), websocket, upgrade (engine.io), or a mixture such as
+    /// polling=70,websocket=20,upgrade=10 [default: polling; websocket with --dialect websocket or a ws URL].
     #[arg(long, value_name = "HOW")]
     pub(super) transport: Option<Mix>,
     /// The version of Engine.IO: 4, or 3 for servers of Socket.IO 1 and 2.
-    #[arg(long, value_name = "VERSION", default_value_t = 4, value_parser = clap::value_parser!(u8).range(3..=4))]
+    #[arg(long, value_name = "VERSION", default_value_t = EIO, value_parser = clap::value_parser!(u8).range(3..=4))]
     pub(super) eio: u8,
-    /// Plain WebSocket messages, without Engine.IO.
-    #[arg(long, conflicts_with_all = ["eio", "socketio"])]
+    /// The same as --dialect websocket.
+    #[arg(long, conflicts_with_all = ["eio", "socketio", "dialect"])]
     pub(super) plain: bool,
     /// What the application does: echo sends each message back as it is, socketio acknowledges the event "echo", as the
     /// shipped demo does [default: socketio without a path or with socket.io in it; echo elsewhere].
@@ -78,6 +81,28 @@ pub struct Options {
 }
 
 // Not documented one by one, because that would make two pages of the help.
+/// What is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Dialect {
+    #[value(name = "engine.io")]
+    EngineIo,
+    Sockjs,
+    Longpoll,
+    Websocket,
+}
+
+impl Dialect {
+    /// Its name in options and reports.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::EngineIo => "engine.io",
+            Self::Sockjs => "sockjs",
+            Self::Longpoll => "longpoll",
+            Self::Websocket => "websocket",
+        }
+    }
+}
+
 /// What a message is answered with: itself, or the acknowledgement of the event `echo` with its argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Events {
@@ -88,25 +113,45 @@ pub(super) enum Events {
 impl Options {
     /// What doesn't fit together, where each option by itself is fine.
     pub(super) fn fault(&self) -> Option<&'static str> {
-        if self.plain && self.mix() != Mix::only(Kind::WebSocket) {
-            return Some("--plain is about WebSockets: the transport can only be websocket");
+        let (dialect, mix) = (self.dialect(), self.mix());
+        if dialect == Dialect::Websocket && mix != Mix::only(Kind::WebSocket) {
+            return Some("plain WebSockets have one transport: websocket");
         }
-        if self.plain && self.is_socket_io() {
-            return Some("--plain has no Socket.IO events");
+        if dialect != Dialect::EngineIo && self.is_socket_io() {
+            return Some("only engine.io has Socket.IO events");
+        }
+        if dialect != Dialect::EngineIo && self.eio != EIO {
+            return Some("--eio is about Engine.IO");
+        }
+        if dialect != Dialect::EngineIo && mix.has(Kind::Upgrade) {
+            return Some("only engine.io has upgrades");
+        }
+        if dialect == Dialect::EngineIo && mix.has(Kind::Streaming) {
+            return Some("engine.io has no streaming; sockjs and longpoll have");
+        }
+        if dialect == Dialect::Longpoll && mix.has(Kind::WebSocket) {
+            return Some("longpoll has two transports: polling and streaming");
         }
         None
+    }
+
+    /// What is spoken.
+    pub(super) fn dialect(&self) -> Dialect {
+        if self.plain { Dialect::Websocket } else { self.dialect }
     }
 
     /// How the sessions connect.
     pub(super) fn mix(&self) -> Mix {
         let is_ws = self.url.scheme_str().is_some_and(|scheme| scheme.starts_with("ws"));
-        let own = if self.plain || is_ws { Kind::WebSocket } else { Kind::Polling };
+        let is_plain = self.dialect() == Dialect::Websocket;
+        let own = if is_plain || is_ws { Kind::WebSocket } else { Kind::Polling };
         self.transport.unwrap_or(Mix::only(own))
     }
 
     /// Whether events are sent.
     pub(super) fn is_socket_io(&self) -> bool {
-        let guess = || !self.plain && (self.has_no_path() || self.url.path().contains("socket.io"));
+        let is_engine_io = self.dialect() == Dialect::EngineIo;
+        let guess = || is_engine_io && (self.has_no_path() || self.url.path().contains("socket.io"));
         self.socketio || self.events.map_or_else(guess, |events| events == Events::Socketio)
     }
 
@@ -123,7 +168,9 @@ impl Options {
     pub(super) fn path(&self) -> &str {
         match self.url.path() {
             path if !self.has_no_path() => path,
-            _ if self.plain => "/",
+            _ if self.dialect() == Dialect::Websocket => "/",
+            _ if self.dialect() == Dialect::Sockjs => "/sockjs/",
+            _ if self.dialect() == Dialect::Longpoll => "/feed/",
             _ if self.is_socket_io() => "/socket.io/",
             _ => "/engine.io/",
         }
@@ -183,6 +230,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
 const EXPECTED_URL: &str =
     "expected a URL such as http://127.0.0.1:8080/socket.io/ or wss://chat.example.org/feed";
 const EXPECTED_HEADER: &str = "expected a header such as \"Cookie: id=1\"";
+const EIO: u8 = 4;
 const SIZE_MAX: usize = 16 << 20;
 const BURST_MAX: u32 = 4096;
 const AFTER_HELP: &str = "\
@@ -226,6 +274,8 @@ mod tests {
         }
         assert_eq!(path(&["http://h/", "--socketio"]), "/socket.io/");
         assert_eq!(path(&["ws://h", "--plain"]), "/");
+        assert_eq!(path(&["http://h", "--dialect", "sockjs"]), "/sockjs/");
+        assert_eq!(path(&["http://h", "--dialect", "longpoll"]), "/feed/");
         assert_eq!(path(&["http://h/chat"]), "/chat");
         for (args, kind) in [
             (&["http://h"][..], Kind::Polling),
@@ -258,12 +308,20 @@ mod tests {
             &["http://h", "--header", "Cookie"],
             &["http://h", "--plain", "--eio", "4"],
             &["http://h", "--plain", "--socketio"],
+            &["http://h", "--plain", "--dialect", "sockjs"],
+            &["http://h", "--dialect", "engineio"],
         ] {
             assert!(read(args).is_err(), "{args:?}");
         }
         for args in [
             &["ws://h", "--plain", "--transport", "polling"][..],
             &["ws://h", "--plain", "--events", "socketio"],
+            &["http://h", "--dialect", "websocket", "--transport", "streaming"],
+            &["http://h", "--dialect", "sockjs", "--transport", "upgrade"],
+            &["http://h", "--dialect", "sockjs", "--socketio"],
+            &["http://h", "--dialect", "sockjs", "--eio", "3"],
+            &["http://h", "--dialect", "longpoll", "--transport", "websocket"],
+            &["http://h", "--transport", "streaming"],
         ] {
             assert!(read(args).unwrap().fault().is_some(), "{args:?}");
         }

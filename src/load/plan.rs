@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Common, Protocol, Start};
 use super::conversation::Terms;
 use super::net::{Connector, Head};
-use super::options::Options;
+use super::options::{Dialect, Options};
 use super::pace::Pace;
 use super::payloads::{Language, Payloads};
 use super::stats::Stats;
+use crate::revision::Revision;
 use crate::tls::{TlsError, Trust, client_config};
 
 /// A run.
@@ -86,13 +87,15 @@ impl Plan {
         };
         let head =
             Head::new(url, options.path(), options.is_secure(), options.headers()).ok_or_else(unfit)?;
-        let protocol = match (options.plain, options.eio) {
-            (true, _) => Protocol::Plain,
-            (false, 3) => Protocol::V3,
-            (false, _) => Protocol::V4,
+        let protocol = match (options.dialect(), options.eio) {
+            (Dialect::Websocket, _) => Protocol::Plain,
+            (Dialect::Sockjs, _) => Protocol::SockJs,
+            (Dialect::Longpoll, _) => Protocol::LongPoll,
+            (Dialect::EngineIo, 3) => Protocol::EngineIo(Revision::V3),
+            (Dialect::EngineIo, _) => Protocol::EngineIo(Revision::V4),
         };
         let language = if options.is_socket_io() {
-            Language::SocketIo { asks: protocol == Protocol::V4 }
+            Language::SocketIo { asks: protocol == Protocol::EngineIo(Revision::V4) }
         } else {
             Language::Echo
         };

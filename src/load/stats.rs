@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use tokio::time::Instant;
 
 use super::fault::Fault;
-use super::mix::Kind;
+use super::mix::{KINDS, Kind};
 use super::order::Arrival;
 use crate::chain::Chain;
 
@@ -16,7 +16,7 @@ use crate::chain::Chain;
 #[derive(Clone, Debug)]
 pub(super) struct Stats {
     began: Instant,
-    kinds: [Tally; 3],
+    kinds: [Tally; KINDS],
 }
 
 /// Sessions of one kind, or all of them.
@@ -121,6 +121,11 @@ impl Cost {
         Self { way: Way::Upgrade, messages: 0, bytes }
     }
 
+    /// The same with so many messages in it.
+    pub(super) const fn of(self, messages: u64) -> Self {
+        Self { messages, ..self }
+    }
+
     /// Frames.
     pub(super) const fn frames(bytes: u64) -> Self {
         Self { way: Way::Frames, messages: 0, bytes }
@@ -130,7 +135,7 @@ impl Cost {
 impl Stats {
     /// Nothing has happened yet.
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, kinds: [(); 3].map(|()| Tally::new()) }
+        Self { began: now, kinds: [(); KINDS].map(|()| Tally::new()) }
     }
 
     /// A session begins to connect.

@@ -1,8 +1,12 @@
 //! One session: what its transport does with what it says and hears.
 
+mod engineio;
+mod longpoll;
 mod polling;
 mod protocol;
+mod requests;
 mod run;
+mod sockjs;
 mod upgrade;
 mod websocket;
 
@@ -54,8 +58,6 @@ pub(super) struct Session {
     conversation: Conversation,
     began: Instant,
     greeted: bool,
-    /// Counts requests, for their stamps.
-    stamp: u64,
 }
 
 impl Session {
@@ -107,9 +109,16 @@ impl Session {
         lock(&self.common.stats)
     }
 
-    fn query<'a>(&mut self, transport: Transport, sid: Option<&'a str>) -> Query<'a> {
-        self.stamp += 1;
-        Query { revision: self.common.protocol.revision(), transport, sid, stamp: self.stamp }
+    /// Asks for its WebSocket.
+    fn web_socket(&self, sid: Option<&str>) -> Result<http::Request<()>, Fault> {
+        let head = &self.common.head;
+        Ok(match self.common.protocol {
+            Protocol::EngineIo(revision) => {
+                head.web_socket(Some(Query { revision, transport: Transport::WebSocket, sid, stamp: 0 }))
+            }
+            Protocol::SockJs => head.web_socket_at(&format!("{}/websocket", sockjs::place()?)),
+            Protocol::Plain | Protocol::LongPoll => head.web_socket(None),
+        })
     }
 
     /// Waits for the time at which the conversation wants to be called again, or for the end of all conversations.

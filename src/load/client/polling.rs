@@ -1,26 +1,28 @@
-//! HTTP long-polling: always one GET, and a POST whenever there is something to say and none is under way.
+//! HTTP: always one request that receives, and another whenever there is something to say and none is under way.
 
 use std::future::Future;
 use std::pin::Pin;
 
-use http::StatusCode;
 use tokio::time::{Instant, timeout};
 
-use super::protocol::{Protocol, shown};
+use super::requests::Requests;
 use super::websocket::Frames;
 use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken};
-use crate::codec::engineio::OpenPacket;
 use crate::load::fault::Fault;
 use crate::load::net::{Answer, Line};
 use crate::load::stats::Cost;
-use crate::packet::{Packet, Transport};
+use crate::packet::Packet;
 
-/// A session that has its sid.
+/// A session that has begun.
 #[derive(Debug)]
 pub(super) struct Polling {
+    pub(super) requests: Box<dyn Requests>,
+    /// For what is received.
     get: Line,
+    /// For what is sent.
     post: Line,
-    pub(super) open: OpenPacket,
+    /// Whether the answer under way was counted as a request: the parts that follow are not.
+    is_counted: bool,
     /// Messages in the POST that is under way.
     posted: u64,
     /// Reused from POST to POST.
@@ -30,9 +32,9 @@ pub(super) struct Polling {
 /// A WebSocket on its way to be a session's.
 pub(super) type Probe = Pin<Box<dyn Future<Output = Result<Frames, Fault>> + Send>>;
 
-/// Polls from the beginning to the end.
-pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
-    let mut polling = Polling::open(session).await?;
+/// Polls, or streams, from the beginning to the end.
+pub(super) async fn run(session: &mut Session, requests: Box<dyn Requests>) -> Result<(), Fault> {
+    let mut polling = Polling::open(session, requests).await?;
     polling.converse(session, None).await?;
     polling.close(session).await;
     Ok(())
@@ -40,25 +42,29 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
 
 impl Polling {
     /// Asks for a session.
-    pub(super) async fn open(session: &mut Session) -> Result<Self, Fault> {
+    pub(super) async fn open(session: &mut Session, requests: Box<dyn Requests>) -> Result<Self, Fault> {
         let line = |session: &Session| Line::new(&session.common.connector, session.source);
-        let (mut get, post) = (line(session), line(session));
-        let query = session.query(Transport::Polling, None);
-        get.ask(session.common.head.get(query));
-        let answer = timeout(REQUEST_TIMEOUT, get.answer())
-            .await
-            .map_err(|_| Fault::Slow("the handshake", REQUEST_TIMEOUT))??;
-        let answer = expect("the handshake", answer)?;
-        session.note(Cost::get(0, answer.bytes));
-        let mut packets = session.common.protocol.packets(answer);
-        let first = packets.next().unwrap_or_else(|| Err(Fault::Malformed(String::new())))?;
-        let open = Protocol::open(&first)?;
-        session.handle_open(Some(&open))?;
-        session.handle(packets)?;
-        Ok(Self { get, post, open, posted: 0, packets: Vec::new() })
+        let (get, post) = (line(session), line(session));
+        let mut polling = Self { requests, get, post, is_counted: false, posted: 0, packets: Vec::new() };
+        let begun = loop {
+            if !polling.get.is_busy() {
+                let request = polling.requests.begin(&session.common.head);
+                polling.ask_for(request);
+            }
+            let answer = timeout(REQUEST_TIMEOUT, polling.get.answer())
+                .await
+                .map_err(|_| Fault::Slow("the handshake", REQUEST_TIMEOUT))??;
+            session.note(polling.cost(&answer));
+            if let Some(begun) = polling.requests.handle_begun(answer)? {
+                break begun;
+            }
+        };
+        session.handle_open(begun.open.as_ref())?;
+        session.handle(begun.packets)?;
+        Ok(polling)
     }
 
-    /// Talks until the session is over, or until a probe has become its WebSocket and both lines have come to rest.
+    /// Converses until the session is over, or until a probe has become its WebSocket and both lines have come to rest.
     pub(super) async fn converse(
         &mut self,
         session: &mut Session,
@@ -80,8 +86,8 @@ impl Polling {
             let deadline = session.conversation.poll_timeout();
             tokio::select! {
                 biased;
-                answer = self.get.answer() => Self::handle_poll(session, answer?)?,
-                answer = self.post.answer() => self.handle_post(session, answer?)?,
+                answer = self.get.answer() => self.handle_received(session, answer?)?,
+                answer = self.post.answer() => self.handle_sent(session, &answer?)?,
                 probed = ready(&mut probe) => {
                     probe = None;
                     match probed {
@@ -98,16 +104,17 @@ impl Polling {
     }
 
     /// Says goodbye; a server that has gone before is no fault.
-    pub(super) async fn close(&mut self, session: &mut Session) {
+    pub(super) async fn close(&mut self, session: &Session) {
         let goodbye: Vec<Packet> = session.conversation.goodbye().collect();
         let _ = timeout(GOODBYE_TIMEOUT, async {
             if self.post.is_busy() {
                 self.post.answer().await?;
             }
-            self.send(session, &goodbye);
+            let Some(request) = self.requests.end(&session.common.head, &goodbye) else { return Ok(()) };
+            self.post.ask(request);
             self.post.answer().await?;
-            // The server answers the poll that waits.
-            if self.get.is_busy() {
+            // The server answers the request that waits.
+            while self.get.is_busy() {
                 self.get.answer().await?;
             }
             Ok::<(), Fault>(())
@@ -117,38 +124,45 @@ impl Polling {
 
     fn ask(&mut self, session: &mut Session) {
         if !self.get.is_busy() {
-            let query = session.query(Transport::Polling, Some(&self.open.sid));
-            self.get.ask(session.common.head.get(query));
+            let request = self.requests.receive(&session.common.head);
+            self.ask_for(request);
         }
         if !self.post.is_busy() && session.conversation.wants_to_write() {
             let mut packets = std::mem::take(&mut self.packets);
-            self.posted = session.conversation.write(&mut packets);
-            self.send(session, &packets);
+            self.posted = session.conversation.write(&mut packets, self.requests.batch_max());
+            self.post.ask(self.requests.send(&session.common.head, &packets));
             packets.clear();
             self.packets = packets;
         }
     }
 
-    fn send(&mut self, session: &mut Session, packets: &[Packet]) {
-        let query = session.query(Transport::Polling, Some(&self.open.sid));
-        let body = session.common.protocol.payload(packets);
-        self.post.ask(session.common.head.post(query, body));
+    fn ask_for(&mut self, request: http::Request<http_body_util::Full<bytes::Bytes>>) {
+        self.is_counted = false;
+        if self.requests.streams() { self.get.ask_for_parts(request) } else { self.get.ask(request) }
     }
 
-    fn handle_poll(session: &mut Session, answer: Answer) -> Result<(), Fault> {
-        let answer = expect("a poll", answer)?;
-        let bytes = answer.bytes;
-        let packets = session.common.protocol.packets(answer);
-        let answers = session.handle(packets)?;
-        session.note(Cost::get(answers, bytes));
+    fn handle_received(&mut self, session: &mut Session, answer: Answer) -> Result<(), Fault> {
+        let cost = self.cost(&answer);
+        let packets = self.requests.handle_received(answer)?;
+        let messages = session.handle(packets)?;
+        session.note(cost.of(messages));
         Ok(())
     }
 
-    fn handle_post(&mut self, session: &mut Session, answer: Answer) -> Result<(), Fault> {
-        let answer = expect("a POST", answer)?;
+    fn handle_sent(&mut self, session: &mut Session, answer: &Answer) -> Result<(), Fault> {
+        self.requests.handle_sent(answer)?;
         session.conversation.handle_accepted();
         session.note(Cost::post(std::mem::take(&mut self.posted), answer.bytes));
         Ok(())
+    }
+
+    /// What an answer took, or its first part with the request; further parts are no requests.
+    fn cost(&mut self, answer: &Answer) -> Cost {
+        if std::mem::replace(&mut self.is_counted, answer.goes_on) {
+            Cost::frames(answer.bytes)
+        } else {
+            Cost::get(0, answer.bytes)
+        }
     }
 }
 
@@ -158,11 +172,4 @@ async fn ready(probe: &mut Option<Probe>) -> Result<Frames, Fault> {
         Some(probe) => probe.await,
         None => std::future::pending().await,
     }
-}
-
-fn expect(what: &'static str, answer: Answer) -> Result<Answer, Fault> {
-    if answer.status == StatusCode::OK {
-        return Ok(answer);
-    }
-    Err(Fault::Status { what, status: answer.status, body: shown(&answer.body) })
 }

@@ -17,11 +17,13 @@ impl Session {
             return;
         }
         let conversation = Conversation::new(&common.terms, share);
-        let mut session =
-            Self { common, kind, source, conversation, began: Instant::now(), greeted: false, stamp: 0 };
+        let mut session = Self { common, kind, source, conversation, began: Instant::now(), greeted: false };
         session.stats().handle_begin(kind);
         let ended = match kind {
-            Kind::Polling => polling::run(&mut session).await,
+            Kind::Polling | Kind::Streaming => match session.common.protocol.requests(kind) {
+                Ok(requests) => polling::run(&mut session, requests).await,
+                Err(fault) => Err(fault),
+            },
             Kind::WebSocket => websocket::run(&mut session).await,
             Kind::Upgrade => upgrade::run(&mut session).await,
         };

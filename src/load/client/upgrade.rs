@@ -8,17 +8,16 @@ use super::polling::{Polling, Probe};
 use super::websocket::Frames;
 use crate::load::fault::Fault;
 use crate::load::stats::Cost;
-use crate::packet::{Packet, Text, Transport};
+use crate::packet::{Packet, Text};
 
 /// Polls, upgrades and goes on.
 pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
-    let mut polling = Polling::open(session).await?;
-    let probe = if polling.open.upgrades {
-        Some(probe(session, &polling.open.sid))
-    } else {
+    let requests = session.common.protocol.requests(session.kind)?;
+    let mut polling = Polling::open(session, requests).await?;
+    let probe = polling.requests.offers_upgrade().map(|sid| probe(session, sid));
+    if probe.is_none() {
         session.stats().handle_fault(session.kind, &Fault::NoUpgrade);
-        None
-    };
+    }
     let Some(mut frames) = polling.converse(session, probe).await? else {
         polling.close(session).await;
         return Ok(());
@@ -30,13 +29,12 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
 }
 
 /// Opens a WebSocket for the session and asks whether it carries.
-fn probe(session: &mut Session, sid: &str) -> Probe {
-    let query = session.query(Transport::WebSocket, Some(sid));
-    let request = session.common.head.web_socket(Some(query));
+fn probe(session: &Session, sid: &str) -> Probe {
+    let request = session.web_socket(Some(sid));
     let (connector, source, protocol) =
         (session.common.connector.clone(), session.source, session.common.protocol);
     Box::pin(async move {
-        let mut frames = Frames::open(&connector, source, request).await?;
+        let mut frames = Frames::open(&connector, source, request?).await?;
         frames.send(protocol, Packet::Ping(Text::from_static(PROBE)))?;
         let answer: Packet = frames.first(protocol).await?;
         if answer != Packet::Pong(Text::from_static(PROBE)) {

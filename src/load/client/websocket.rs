@@ -10,12 +10,13 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
-use super::protocol::{Protocol, shown};
-use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken};
+use super::protocol::Protocol;
+use super::requests::shown;
+use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken, engineio, sockjs};
 use crate::load::fault::Fault;
 use crate::load::net::{Connector, Count, Socket};
 use crate::load::stats::Cost;
-use crate::packet::{Packet, Transport};
+use crate::packet::Packet;
 
 /// A WebSocket's frames, and what they take on the wire.
 #[derive(Debug)]
@@ -36,17 +37,17 @@ enum Turn {
 
 /// Talks on a WebSocket from the beginning to the end.
 pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
-    let query = match session.common.protocol {
-        Protocol::V4 | Protocol::V3 => Some(session.query(Transport::WebSocket, None)),
-        Protocol::Plain => None,
-    };
-    let request = session.common.head.web_socket(query);
+    let request = session.web_socket(None)?;
     let (connector, source) = (session.common.connector.clone(), session.source);
     let mut frames = Frames::open(&connector, source, request).await?;
     session.note(Cost::upgrade(frames.take_bytes()));
     let open = match session.common.protocol {
-        Protocol::V4 | Protocol::V3 => Some(Protocol::open(&frames.first(session.common.protocol).await?)?),
-        Protocol::Plain => None,
+        protocol @ Protocol::EngineIo(_) => Some(engineio::open(&frames.first(protocol).await?)?),
+        protocol @ Protocol::SockJs => {
+            sockjs::begin(Some(&frames.first(protocol).await?))?;
+            None
+        }
+        Protocol::Plain | Protocol::LongPoll => None,
     };
     session.handle_open(open.as_ref())?;
     session.note(Cost::frames(frames.take_bytes()));
@@ -75,7 +76,7 @@ impl Frames {
         let first = async {
             loop {
                 if let Turn::Frame(frame) = self.turn().await?
-                    && let Some(packet) = protocol.packet(frame)?
+                    && let Some(packet) = protocol.read(frame)?.next()
                 {
                     return Ok(packet);
                 }
@@ -97,7 +98,7 @@ impl Frames {
             }
             // One batch at a time: what can't be written yet waits as numbers and not as frames.
             if self.is_flushed && session.conversation.wants_to_write() {
-                session.conversation.write(&mut packets);
+                session.conversation.write(&mut packets, usize::MAX);
                 session.conversation.handle_accepted();
                 for packet in packets.drain(..) {
                     self.send(protocol, packet)?;
@@ -108,8 +109,7 @@ impl Frames {
                 biased;
                 turn = self.turn() => match turn? {
                     Turn::Frame(frame) => {
-                        let packet = protocol.packet(frame)?;
-                        session.handle(packet.map(Ok))?;
+                        session.handle(protocol.read(frame)?.map(Ok))?;
                     }
                     Turn::Room => {}
                 },

@@ -39,7 +39,7 @@ impl Scene {
 
     fn written(&mut self) -> Vec<String> {
         let mut packets = Vec::new();
-        self.conversation.write(&mut packets);
+        self.conversation.write(&mut packets, usize::MAX);
         packets.iter().map(name).collect()
     }
 

@@ -11,6 +11,7 @@ use http_body_util::Full;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use crate::packet::Transport;
+use crate::revision::Revision;
 
 /// What is asked for, and the headers that go with it.
 #[derive(Clone, Debug)]
@@ -26,7 +27,7 @@ pub(in crate::load) struct Head {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::load) struct Query<'a> {
     /// The protocol's version.
-    pub(in crate::load) revision: u8,
+    pub(in crate::load) revision: Revision,
     pub(in crate::load) transport: Transport,
     pub(in crate::load) sid: Option<&'a str>,
     /// Makes each URL another one, so that nothing on the way answers from its store.
@@ -57,17 +58,40 @@ impl Head {
 
     /// A poll.
     pub(in crate::load) fn get(&self, query: Query<'_>) -> Request<Full<Bytes>> {
-        self.request(Method::GET, Some(query), Bytes::new())
+        self.request(Method::GET, self.uri(Some(query)), Bytes::new())
     }
 
     /// A POST of a payload of text.
     pub(in crate::load) fn post(&self, query: Query<'_>, body: Bytes) -> Request<Full<Bytes>> {
-        self.request(Method::POST, Some(query), body)
+        self.request(Method::POST, self.uri(Some(query)), body)
+    }
+
+    /// A request for what lies behind the URL's path (`tail` begins with a slash), with a query behind the user's own.
+    pub(in crate::load) fn request_at(
+        &self,
+        method: Method,
+        tail: &str,
+        query: &str,
+        body: Bytes,
+    ) -> Request<Full<Bytes>> {
+        let path = format!("{}{tail}", self.path.trim_end_matches('/'));
+        let both = [&*self.query, query].into_iter().filter(|query| !query.is_empty());
+        let query = both.collect::<Vec<_>>().join("&");
+        self.request(method, as_uri(path, &query), body)
+    }
+
+    /// Asks for a WebSocket that lies behind the URL's path.
+    pub(in crate::load) fn web_socket_at(&self, tail: &str) -> Request<()> {
+        self.upgrade(self.request_at(Method::GET, tail, "", Bytes::new()))
     }
 
     /// Asks for a WebSocket; without a query for a plain one.
     pub(in crate::load) fn web_socket(&self, query: Option<Query<'_>>) -> Request<()> {
-        let (mut parts, _) = self.request(Method::GET, query, Bytes::new()).into_parts();
+        self.upgrade(self.request(Method::GET, self.uri(query), Bytes::new()))
+    }
+
+    fn upgrade(&self, request: Request<Full<Bytes>>) -> Request<()> {
+        let (mut parts, _) = request.into_parts();
         let headers = &mut parts.headers;
         // Browsers offer compression, too; it is left out here because nothing here could read it.
         for name in [ACCEPT, REFERER] {
@@ -88,11 +112,11 @@ impl Head {
         Request::from_parts(parts, ())
     }
 
-    fn request(&self, method: Method, query: Option<Query<'_>>, body: Bytes) -> Request<Full<Bytes>> {
+    fn request(&self, method: Method, uri: Uri, body: Bytes) -> Request<Full<Bytes>> {
         let is_post = method == Method::POST;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = self.uri(query);
+        *request.uri_mut() = uri;
         *request.headers_mut() = self.common.clone();
         if is_post {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
@@ -102,25 +126,32 @@ impl Head {
     }
 
     fn uri(&self, query: Option<Query<'_>>) -> Uri {
-        let mut text = self.path.clone();
         let mut parts: Vec<String> = Vec::new();
         if !self.query.is_empty() {
             parts.push(self.query.clone());
         }
         if let Some(Query { revision, transport, sid, stamp }) = query {
-            parts.push(format!("EIO={revision}&transport={}", transport.word()));
+            let number = match revision {
+                Revision::V3 => 3,
+                Revision::V4 => 4,
+            };
+            parts.push(format!("EIO={number}&transport={}", transport.word()));
             if transport == Transport::Polling {
                 parts.push(format!("t={stamp:08x}"));
             }
             parts.extend(sid.map(|sid| format!("sid={sid}")));
         }
-        if !parts.is_empty() {
-            text.push('?');
-            text.push_str(&parts.join("&"));
-        }
-        // The path was taken from a URL, and a sid with anything strange in it ends at the server's own answer.
-        Uri::try_from(text).unwrap_or_else(|_| Uri::from_static("/"))
+        as_uri(self.path.clone(), &parts.join("&"))
     }
+}
+
+fn as_uri(mut path: String, query: &str) -> Uri {
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(query);
+    }
+    // The path was taken from a URL, and a sid with anything strange in it ends at the server's own answer.
+    Uri::try_from(path).unwrap_or_else(|_| Uri::from_static("/"))
 }
 
 /// What a desktop browser sends with a script's request to its own site.
@@ -153,7 +184,7 @@ mod tests {
     }
 
     const QUERY: Query<'_> =
-        Query { revision: 4, transport: Transport::Polling, sid: Some("abc"), stamp: 255 };
+        Query { revision: Revision::V4, transport: Transport::Polling, sid: Some("abc"), stamp: 255 };
 
     #[test]
     fn a_poll_is_asked_for_as_a_browser_asks() {

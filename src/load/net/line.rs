@@ -1,4 +1,4 @@
-//! One keep-alive connection, and at most one request on it: a browser's, for a session's polls or for its POSTs.
+//! One keep-alive connection, and at most one request on it: a browser's, for a session's polls, its stream or its POSTs.
 //!
 //! It is driven by whoever waits for its answer, so that a session is one task with all its connections.
 
@@ -14,7 +14,9 @@ use bytes::Bytes;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
@@ -27,11 +29,31 @@ pub(in crate::load) struct Line {
     connector: Arc<Connector>,
     source: Option<IpAddr>,
     idle: Option<Connection>,
-    busy: Option<Exchange>,
+    busy: Option<Busy>,
 }
 
-/// A request, its answer, and the connection for the next one.
-type Exchange = Pin<Box<dyn Future<Output = Result<(Connection, Answer), Fault>> + Send>>;
+/// What a connection does.
+enum Busy {
+    /// A request and its whole answer.
+    Whole(Exchange<Answer>),
+    /// A request whose answer is read as it comes, up to the answer's head.
+    Begun(Exchange<(Response<Incoming>, u64)>),
+    /// The rest of that answer.
+    Parts(Box<Parts>),
+}
+
+/// A request, what came of it (with the connection's bytes before it), and the connection for the next one.
+type Exchange<T> = Pin<Box<dyn Future<Output = Result<(Connection, T), Fault>> + Send>>;
+
+/// An answer that goes on.
+struct Parts {
+    connection: Connection,
+    status: StatusCode,
+    is_packed: bool,
+    body: Incoming,
+    /// Bytes that have been accounted for.
+    noted: u64,
+}
 
 /// What came back.
 #[derive(Debug)]
@@ -42,6 +64,8 @@ pub(in crate::load) struct Answer {
     pub(in crate::load) body: Bytes,
     /// What the request and its answer took on the wire, and a new connection's handshake of TLS.
     pub(in crate::load) bytes: u64,
+    /// Whether more of the same answer comes.
+    pub(in crate::load) goes_on: bool,
 }
 
 impl Line {
@@ -57,28 +81,89 @@ impl Line {
 
     /// Sends a request, in place of one that is under way.
     pub(in crate::load) fn ask(&mut self, request: Request<Full<Bytes>>) {
-        let exchange = exchange(Arc::clone(&self.connector), self.source, self.idle.take(), request);
-        self.busy = Some(Box::pin(exchange));
+        let asked = ask(Arc::clone(&self.connector), self.source, self.idle.take(), request);
+        self.busy = Some(Busy::Whole(Box::pin(async move {
+            let (mut connection, (response, noted)) = asked.await?;
+            let (parts, body) = response.into_parts();
+            let body = drive(&mut connection.driver, body.collect()).await.map_err(broken)?.to_bytes();
+            let answer = read(Response::from_parts(parts, body), connection.count.bytes() - noted)?;
+            Ok((connection, answer))
+        })));
     }
 
-    /// Waits for the answer, for ever where nothing was asked; may be dropped and called again.
+    /// The same, with an answer that is given out as it comes, part by part.
+    pub(in crate::load) fn ask_for_parts(&mut self, request: Request<Full<Bytes>>) {
+        let asked = ask(Arc::clone(&self.connector), self.source, self.idle.take(), request);
+        self.busy = Some(Busy::Begun(Box::pin(asked)));
+    }
+
+    /// Waits for the answer, or its next part; for ever where nothing was asked. May be dropped and called again.
     pub(in crate::load) async fn answer(&mut self) -> Result<Answer, Fault> {
         poll_fn(|cx| self.poll_answer(cx)).await
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Fault>> {
-        if let Some(exchange) = &mut self.busy {
-            let Poll::Ready(ended) = exchange.as_mut().poll(cx) else { return Poll::Pending };
-            self.busy = None;
-            let (connection, answer) = ended?;
-            self.idle = Some(connection);
-            return Poll::Ready(Ok(answer));
+        match self.busy.take() {
+            Some(Busy::Whole(mut exchange)) => match exchange.as_mut().poll(cx) {
+                Poll::Ready(ended) => {
+                    let (connection, answer) = ended?;
+                    self.idle = Some(connection);
+                    return Poll::Ready(Ok(answer));
+                }
+                Poll::Pending => self.busy = Some(Busy::Whole(exchange)),
+            },
+            Some(Busy::Begun(mut exchange)) => match exchange.as_mut().poll(cx) {
+                Poll::Ready(begun) => return self.poll_part(Box::new(Parts::new(begun?)), cx),
+                Poll::Pending => self.busy = Some(Busy::Begun(exchange)),
+            },
+            Some(Busy::Parts(parts)) => return self.poll_part(parts, cx),
+            None => {}
         }
         // A server closes what is idle for too long; who isn't told would write into the void.
         if self.idle.as_mut().is_some_and(|connection| poll_driver(&mut connection.driver, cx).is_ready()) {
             self.idle = None;
         }
         Poll::Pending
+    }
+
+    fn poll_part(&mut self, mut parts: Box<Parts>, cx: &mut Context<'_>) -> Poll<Result<Answer, Fault>> {
+        let part = parts.poll_next(cx);
+        match &part {
+            Poll::Ready(Ok(answer)) if !answer.goes_on => self.idle = Some(parts.connection),
+            Poll::Ready(Err(_)) => {}
+            Poll::Ready(Ok(_)) | Poll::Pending => self.busy = Some(Busy::Parts(parts)),
+        }
+        part
+    }
+}
+
+impl Parts {
+    fn new((connection, (response, noted)): (Connection, (Response<Incoming>, u64))) -> Self {
+        let (status, is_packed) = (response.status(), response.headers().contains_key(CONTENT_ENCODING));
+        Self { connection, status, is_packed, body: response.into_body(), noted }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Fault>> {
+        if self.is_packed {
+            return Poll::Ready(Err(Fault::Malformed("a stream with a content-encoding".to_owned())));
+        }
+        let mut is_driven = false;
+        let frame = loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(frame) => break frame.transpose().map_err(broken)?,
+                Poll::Pending if is_driven => return Poll::Pending,
+                // What the driver has just read is taken at once.
+                Poll::Pending => {
+                    let _ = poll_driver(&mut self.connection.driver, cx);
+                    is_driven = true;
+                }
+            }
+        };
+        let goes_on = frame.is_some();
+        let body = frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+        let bytes = self.connection.count.bytes();
+        let noted = std::mem::replace(&mut self.noted, bytes);
+        Poll::Ready(Ok(Answer { status: self.status, binary: false, body, bytes: bytes - noted, goes_on }))
     }
 }
 
@@ -131,32 +216,28 @@ async fn drive<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) ->
     .await
 }
 
-async fn exchange(
+/// Sends a request, and reads the head of its answer. With it come the connection's bytes before the request.
+async fn ask(
     connector: Arc<Connector>,
     source: Option<IpAddr>,
     idle: Option<Connection>,
     mut request: Request<Full<Bytes>>,
-) -> Result<(Connection, Answer), Fault> {
+) -> Result<(Connection, (Response<Incoming>, u64)), Fault> {
     let mut kept = idle;
     loop {
         let is_kept = kept.is_some();
-        let before = kept.as_ref().map_or(0, |connection| connection.count.bytes());
+        let noted = kept.as_ref().map_or(0, |connection| connection.count.bytes());
         let mut connection = match kept.take() {
             Some(connection) => connection,
             None => Connection::open(&connector, source).await?,
         };
-        let Connection { sender, driver, count } = &mut connection;
+        let Connection { sender, driver, .. } = &mut connection;
         if drive(driver, sender.ready()).await.is_err() && is_kept {
             continue;
         }
         let sent = sender.try_send_request(request);
         match drive(driver, sent).await {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let body = drive(driver, body.collect()).await.map_err(broken)?.to_bytes();
-                let answer = read(Response::from_parts(parts, body), count.bytes() - before)?;
-                return Ok((connection, answer));
-            }
+            Ok(response) => return Ok((connection, (response, noted))),
             Err(mut error) => match error.take_message() {
                 // The server has closed an idle connection and has not read this: a browser asks again on another.
                 Some(unsent) if is_kept => request = unsent,
@@ -174,13 +255,13 @@ fn read(response: Response<Bytes>, bytes: u64) -> Result<Answer, Fault> {
     let packed = response.into_body();
     let mut body = Vec::new();
     let unpacked = match encoding.as_slice() {
-        b"" | b"identity" => return Ok(Answer { status, binary, body: packed, bytes }),
+        b"" | b"identity" => return Ok(Answer { status, binary, body: packed, bytes, goes_on: false }),
         b"gzip" => GzDecoder::new(&packed[..]).read_to_end(&mut body),
         b"deflate" => ZlibDecoder::new(&packed[..]).read_to_end(&mut body),
         other => return Err(Fault::Malformed(format!("content-encoding {}", other.escape_ascii()))),
     };
     unpacked.map_err(|error| Fault::Malformed(error.to_string()))?;
-    Ok(Answer { status, binary, body: body.into(), bytes })
+    Ok(Answer { status, binary, body: body.into(), bytes, goes_on: false })
 }
 
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {

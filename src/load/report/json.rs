@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Map, Value, json};
 
 use crate::load::mix::Kind;
-use crate::load::options::Options;
+use crate::load::options::{Dialect, Options};
 use crate::load::stats::{Batches, Stats, Tally};
 
 /// The figures of all sessions, and below `transports` those of each kind.
@@ -17,7 +17,8 @@ pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> Value {
         kinds.map(|kind| (kind.word().to_owned(), tally(stats.of(kind)))).collect();
     let run = json!({
         "url": options.url.to_string(),
-        "eio": if options.plain { Value::Null } else { options.eio.into() },
+        "dialect": options.dialect().word(),
+        "eio": if options.dialect() == Dialect::EngineIo { options.eio.into() } else { Value::Null },
         "socketio": options.is_socket_io(),
         "rate": options.rate,
         "size": options.size,

@@ -11,6 +11,7 @@ pub mod keys;
 mod settings;
 pub mod sockjs;
 pub mod table;
+mod urlencoded;
 pub mod websocket;
 
 use std::borrow::Cow;

@@ -61,8 +61,8 @@ impl Push {
         (&mut self.outcome).await.unwrap_or(PushOutcome::Refused)
     }
 
-    /// The body is larger than `max_payload`: the session goes on without it.
-    pub fn refuse_too_large(mut self) {
+    /// Nothing of the body is taken, and the session goes on without it.
+    pub fn withdraw(mut self) {
         self.settled = true;
         self.bridge.turn(|driver| driver.session.handle_push_too_large());
     }

@@ -1,7 +1,7 @@
 //! Finds a session by its route and its id, makes ids, and says how many sessions there may be.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ use crate::upstream::Link;
 /// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
 ///
 /// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session can
-/// remove it. Clients name ids, but only those that were made here or by a backend stand in it: a hash with a key of the
-/// process's own does, for a third of what a hash takes that withstands clients who fill a table.
+/// remove it. What clients may make an id of is admitted first: a hash with a key of the process's own does, for
+/// a third of what a hash takes that withstands clients who fill a table.
 #[derive(Clone)]
 pub struct Registry(Arc<Index>);
 
@@ -39,6 +39,8 @@ struct Index {
     sessions: Cache<Key, Slot, RandomState>,
     places: Places,
     losses: Losses,
+    /// What of a client's id may be seen is a hash of it, whose key nobody has.
+    shown: std::hash::RandomState,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -114,6 +116,7 @@ impl Registry {
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
             places: Places::new(sessions_max),
             losses: Losses::default(),
+            shown: std::hash::RandomState::new(),
         }))
     }
 
@@ -143,7 +146,12 @@ impl Registry {
         is_free.then(|| Reservation { registry: self.clone(), key })
     }
 
-    /// Reserves an id that nobody can guess: the only maker of ids.
+    /// Reserves an id that a client made; `None` where another session of the route has it, or it is none.
+    pub fn reserve_named(&self, route: &RouteId, name: &str) -> Option<Reservation> {
+        self.reserve(route, Sid::of_client(name, self.0.shown.hash_one(name))?)
+    }
+
+    /// Reserves an id that nobody can guess: the only maker of ids of ours.
     ///
     /// # Errors
     /// The system gives no random bytes.

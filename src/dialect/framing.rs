@@ -28,8 +28,11 @@ pub trait Framing: Send + Sync + fmt::Debug {
     }
 
     /// The packets in a POST's body.
-    fn decode_push(&self, _form: PushForm, _body: Bytes) -> Packets {
-        Box::new(std::iter::empty())
+    ///
+    /// # Errors
+    /// The answer to a POST of which nothing is taken. Its session goes on; a packet that is wrong among others ends it.
+    fn decode_push(&self, _form: PushForm, _body: Bytes) -> Result<Packets, Box<Reply>> {
+        Ok(Box::new(std::iter::empty()))
     }
 
     /// The answer to a POST whose packets were taken.
@@ -51,6 +54,9 @@ pub trait Framing: Send + Sync + fmt::Debug {
     /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`) takes some
     /// answers for an attack unless told otherwise.
     fn add_headers(&self, _legacy_ie: bool, _headers: &mut HeaderMap) {}
+
+    /// Adds the headers that every answer has which the proxy gives in the dialect's place: that it is full, or the backend down.
+    fn mark(&self, _headers: &mut HeaderMap) {}
 
     /// The packet in a text frame.
     fn decode_text(&self, text: Text) -> Result<Packet, Malformed>;
@@ -100,6 +106,10 @@ pub enum PushForm {
     Text,
     /// Bytes.
     Binary,
+    /// A form, one field of which is text.
+    Form,
+    /// Nothing that there are packets in: its answer says so.
+    Unknown,
 }
 
 /// The answer to a poll or a POST, without the headers that every one of them has ([`Framing::add_headers`]).

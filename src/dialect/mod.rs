@@ -17,9 +17,10 @@ pub mod websocket;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::HeaderValue;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 pub use self::framing::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
 pub use self::settings::Settings;
@@ -45,7 +46,12 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The answer to a request that means nothing there.
-    fn judge(&self, want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>>;
+    fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
+
+    /// Whether it tells browsers itself what pages of other origins may do, unless the route says it.
+    fn speaks_cors(&self) -> bool {
+        false
+    }
 
     /// The session that a client would begin with this query, if it began one: what a backend is told that is asked about
     /// a request that names none. `None` where the dialect answers such requests itself.
@@ -72,6 +78,15 @@ pub trait World: fmt::Debug {
 
     /// A number that nobody can guess.
     fn random(&self) -> u32;
+
+    /// Whether the page that sends these headers is of an origin that may connect. No page sends a request without `Origin`.
+    fn allows_origin(&self, headers: &HeaderMap) -> bool;
+
+    /// Whether there are pages that may not connect.
+    fn is_restricted(&self) -> bool;
+
+    /// How long the backend's handshakes take these days: longer than nine in ten of them.
+    fn handshakes_take(&self) -> Duration;
 }
 
 /// What a request asks for.
@@ -107,6 +122,10 @@ pub enum Wish {
     Upgrade,
     /// Nothing, by a WebSocket, which is accepted and closed at once.
     TurnAway,
+    /// What there is for the client, in this framing: the first such request begins the session.
+    Receive(Arc<dyn Framing>),
+    /// To hand over what the client has, in this framing.
+    Send(Arc<dyn Framing>),
     /// Nothing that any session has: this is the answer where there is one.
     Nothing(Box<Answered>),
 }
@@ -136,6 +155,8 @@ pub struct Known<'e> {
 /// What is to be done for a request, and how it is read and answered.
 #[derive(Debug)]
 pub enum Act {
+    /// Begin the session that it names.
+    Begin(Box<Beginning>),
     /// Park it until there is something for its client.
     Poll(Arc<dyn Framing>),
     /// Read its body into the session.
@@ -161,6 +182,8 @@ pub struct Beginning {
     pub cookie: Option<SessionCookie>,
     /// The pairs of the query that are the application's, as the client wrote them.
     pub query: String,
+    /// Whether the path behind the route's prefix is the application's, too.
+    pub keeps_path: bool,
     /// The revision of Engine.IO that its client speaks, if it speaks it.
     pub revision: Option<Revision>,
     /// Whether its WebSocket may be left to it and its backend: they speak alike.
@@ -174,6 +197,8 @@ pub enum Identity {
     Ours,
     /// The backend's, where it tells one: its client is known to the application by it.
     Backends,
+    /// Its client's: the one in the request.
+    Clients,
 }
 
 /// A cookie with a session's id, for balancers in front.
@@ -201,6 +226,8 @@ pub struct Answered {
     pub reply: Reply,
     /// What else is to be done about the request.
     pub note: Note,
+    /// How long the answer is held back.
+    pub hold: Duration,
 }
 
 /// What is to be done about a request that has its answer.
@@ -216,7 +243,7 @@ pub enum Note {
 
 impl From<Reply> for Box<Answered> {
     fn from(reply: Reply) -> Self {
-        Self::new(Answered { reply, note: Note::Nothing })
+        Self::new(Answered { reply, note: Note::Nothing, hold: Duration::ZERO })
     }
 }
 

@@ -28,11 +28,11 @@ pub static DIALECTS: &[Kind] = &[
         keys: engineio::KEYS,
         build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
     },
-    // The configuration does not offer it yet.
     Kind {
         name: SockJs::NAME,
+        // The configuration does not offer it yet.
         keys: &[],
-        build: |settings, _| Arc::new(SockJs::new(settings.sockjs.clone())),
+        build: |settings, backend| Arc::new(SockJs::new(settings.sockjs.clone(), backend)),
     },
     Kind { name: WebSocket::NAME, keys: &[], build: |_, backend| Arc::new(WebSocket::new(backend)) },
 ];

@@ -44,6 +44,7 @@ impl WebSocket {
             identity: Identity::Ours,
             cookie: None,
             query: query.to_owned(),
+            keeps_path: true,
             revision: None,
             // It gets the backend's WebSocket, whatever is spoken on it.
             may_relay: self.backend.protocol != Protocol::Mux,
@@ -66,7 +67,7 @@ impl Dialect for WebSocket {
     }
 
     /// No request of such a client names a session.
-    fn judge(&self, _want: Want, _place: &Place<'_>) -> Result<Act, Box<Answered>> {
+    fn judge(&self, _want: Want, _place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
         Err(PlainFraming.refuse(Refusal::Over, Road::Http).into())
     }
 

@@ -28,9 +28,22 @@ pub(super) struct CorsLayer {
     own: HeaderRules,
 }
 
+/// Whose rule holds where the route says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Voice {
+    /// The backend's.
+    Backend,
+    /// That of a backend of Engine.IO 3.
+    OldBackend,
+    /// The dialect's.
+    Dialect,
+}
+
 #[derive(Debug)]
 enum Rule {
     Off,
+    /// The dialect's own, which is on its answers already.
+    Dialect,
     Mirror(Box<Memory>),
     /// The mirror of a server of Engine.IO 3, which lets in everybody and says so in polling alone.
     Old,
@@ -53,14 +66,17 @@ pub(super) enum FromBackend {
 }
 
 impl CorsLayer {
-    /// The layer of a route; `old` says that its backend is a server of Engine.IO 3.
-    pub(super) fn new(settings: &Cors, old: bool, own: HeaderRules) -> Self {
+    /// The layer of a route, whose rule is `voice`'s unless the route says it.
+    pub(super) fn new(settings: &Cors, voice: Voice, own: HeaderRules) -> Self {
         Self {
             own,
             rule: match settings {
                 Cors::Off => Rule::Off,
-                Cors::Mirror if old => Rule::Old,
-                Cors::Mirror => Rule::Mirror(Box::default()),
+                Cors::Mirror => match voice {
+                    Voice::Backend => Rule::Mirror(Box::default()),
+                    Voice::OldBackend => Rule::Old,
+                    Voice::Dialect => Rule::Dialect,
+                },
                 Cors::Own(own) => Rule::Own(Box::new(Own::new(own))),
             },
         }
@@ -70,7 +86,7 @@ impl CorsLayer {
     pub(super) fn ask(&self, head: &Parts) -> Asked {
         let Some(origin) = head.headers.get(ORIGIN) else { return Asked::default() };
         let matters = match &self.rule {
-            Rule::Off => false,
+            Rule::Off | Rule::Dialect => false,
             Rule::Mirror(_) | Rule::Old => origin.len() <= ORIGIN_LEN_MAX,
             Rule::Own(own) => own.echoes(origin),
         };
@@ -84,7 +100,7 @@ impl CorsLayer {
             Rule::Own(own) if head.method == Method::OPTIONS => {
                 Some(own.answer_preflight(&head.headers, asked))
             }
-            Rule::Off | Rule::Mirror(_) | Rule::Old | Rule::Own(_) => None,
+            Rule::Off | Rule::Dialect | Rule::Mirror(_) | Rule::Old | Rule::Own(_) => None,
         }
     }
 
@@ -107,7 +123,7 @@ impl CorsLayer {
     pub(super) fn admit_preflight(&self) -> Option<SemaphorePermit<'_>> {
         match &self.rule {
             Rule::Mirror(memory) => memory.preflights.try_acquire().ok(),
-            Rule::Off | Rule::Old | Rule::Own(_) => None,
+            Rule::Off | Rule::Dialect | Rule::Old | Rule::Own(_) => None,
         }
     }
 
@@ -123,6 +139,7 @@ impl CorsLayer {
         let headers = response.headers_mut();
         match &self.rule {
             Rule::Off => strip(headers),
+            Rule::Dialect => {}
             Rule::Mirror(memory) => memory.apply(asked, from_backend, headers),
             // An old server adds no headers to a refusal.
             Rule::Old if matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::FORBIDDEN) => {}

@@ -2,12 +2,13 @@
 //! it means there, and the gateway does that.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::HeaderMap;
 use http::request::Parts;
 use hyper::body::Incoming;
 
-use super::cors::{Asked, CorsLayer};
+use super::cors::{Asked, CorsLayer, Voice};
 use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
@@ -34,7 +35,8 @@ pub struct Gateway {
 
 /// An [`Act`] with the session that it is for.
 enum Task {
-    Begin(Box<Beginning>),
+    /// With the id that its client made for it, if it did.
+    Begin(Box<Beginning>, Option<String>),
     Poll(Arc<Bridge>, Arc<dyn Framing>),
     Push(Arc<Bridge>, Arc<dyn Framing>),
     Upgrade(Arc<Bridge>, Arc<dyn Framing>),
@@ -44,7 +46,7 @@ enum Task {
 impl Task {
     const fn op(&self) -> meter::Op {
         match self {
-            Self::Begin(beginning) => match beginning.transport {
+            Self::Begin(beginning, _) => match beginning.transport {
                 Transport::Polling => meter::Op::Handshake,
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
@@ -58,8 +60,13 @@ impl Task {
 impl Gateway {
     /// The gateway of a route whose clients speak `dialect`.
     pub fn new(dialect: Arc<dyn Dialect>, route: SessionRoute) -> Self {
-        let (settings, old) = (&route.settings, route.upstream.is_old());
-        let cors = Arc::new(CorsLayer::new(&settings.cors, old, settings.response_headers.clone()));
+        let settings = &route.settings;
+        let voice = match (dialect.speaks_cors(), route.upstream.is_old()) {
+            (true, _) => Voice::Dialect,
+            (false, true) => Voice::OldBackend,
+            (false, false) => Voice::Backend,
+        };
+        let cors = Arc::new(CorsLayer::new(&settings.cors, voice, settings.response_headers.clone()));
         Self { dialect, route, cors }
     }
 
@@ -104,9 +111,10 @@ impl Gateway {
             Ok(task) => task,
             Err(answered) => {
                 polling::discard(body, &self.route.tracker);
+                let hold = answered.hold;
                 let mut response = self.answer(&head, *answered);
                 self.cors.apply(&origin, &mut response);
-                return Serving::done(response);
+                return if hold.is_zero() { Serving::done(response) } else { Serving::held(response, hold) };
             }
         };
         let op = task.op();
@@ -142,12 +150,13 @@ impl Gateway {
                 count_answer(&self.route.meter, op, &response);
                 Ok(response)
             }),
-            Task::Begin(beginning) => {
+            Task::Begin(beginning, named) => {
+                polling::discard(body, &self.route.tracker);
                 // Its headers are what the backend gets to see.
                 head.extensions.insert(HeadBytes(connection.heads.request()));
                 let client = connection.client;
                 Serving::other(async move {
-                    let arrival = Arrival { head, ask, client, beginning, asker };
+                    let arrival = Arrival { head, ask, client, beginning, named, asker };
                     let mut response = self.handshake().begin(arrival, &self.cors).await;
                     self.cors.apply(&origin, &mut response);
                     count_answer(&self.route.meter, op, &response);
@@ -159,10 +168,10 @@ impl Gateway {
 
     /// Reads a request, finds its session, and judges what it means there.
     fn decide(&self, head: &Parts, road: Road) -> Result<Task, Box<Answered>> {
-        let request =
-            Request { head, path: inner_path(head, &self.route.settings.path), road, world: &Outside };
+        let path = inner_path(head, &self.route.settings.path);
+        let request = Request { head, path, road, world: &Outside(&self.route) };
         let (sid, want) = match self.dialect.read(&request)? {
-            Ask::Begin(beginning) => return Ok(Task::Begin(beginning)),
+            Ask::Begin(beginning) => return Ok(Task::Begin(beginning, None)),
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
             Ask::Session(sid, want) => (sid, want),
         };
@@ -172,7 +181,8 @@ impl Gateway {
             Located::Opening => Place::Opening,
             Located::Nowhere => Place::Nowhere,
         };
-        match (self.dialect.judge(want, &place)?, located) {
+        match (self.dialect.judge(want, &place, &request)?, located) {
+            (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
             (Act::Poll(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge, framing)),
             (Act::Push(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
@@ -189,7 +199,7 @@ impl Gateway {
 
     /// The answer to a request that needs no session.
     fn answer(&self, head: &Parts, answered: Answered) -> Response {
-        let Answered { reply, note } = answered;
+        let Answered { reply, note, hold: _ } = answered;
         self.route.meter.request(meter::Op::Other, reply.status.as_u16());
         let other = match note {
             Note::Nothing => None,
@@ -258,9 +268,9 @@ fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {
 
 /// What dialects ask of the world.
 #[derive(Debug)]
-struct Outside;
+struct Outside<'r>(&'r SessionRoute);
 
-impl World for Outside {
+impl World for Outside<'_> {
     fn unix_time(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
@@ -268,6 +278,18 @@ impl World for Outside {
     fn random(&self) -> u32 {
         // Where the system gives none, what needs it has nothing to hide.
         getrandom::u32().unwrap_or_default()
+    }
+
+    fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        self.0.allows_origin(headers)
+    }
+
+    fn is_restricted(&self) -> bool {
+        self.0.restricts_origins()
+    }
+
+    fn handshakes_take(&self) -> Duration {
+        self.0.upstream.handshakes_take()
     }
 }
 

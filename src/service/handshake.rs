@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
+use tokio::time::Instant;
 
 use super::cors::{self, CorsLayer, FromBackend};
 use super::new_session::NewSession;
@@ -33,13 +34,15 @@ pub(super) struct Arrival {
     pub(super) ask: Option<WebSocketAsk>,
     pub(super) client: Client,
     pub(super) beginning: Box<Beginning>,
+    /// The id that its client made for it, if it did.
+    pub(super) named: Option<String>,
     pub(super) asker: Asker,
 }
 
 impl Handshake<'_> {
     /// Begins a session, or says why not.
     pub(super) async fn begin(&self, arrival: Arrival, cors: &CorsLayer) -> Response {
-        let Arrival { head, mut ask, client, beginning, asker } = arrival;
+        let Arrival { head, mut ask, client, beginning, named, asker } = arrival;
         let route = self.route;
         if let Some(response) = route.via.refuse_circle(&head.headers, &route.refusals) {
             return response;
@@ -60,14 +63,18 @@ impl Handshake<'_> {
                 let reply = framing.refuse(Refusal::Forbidden, road);
                 return refused(Outcome::Forbidden, polling::respond(reply));
             }
-            Err(Unavailable::Busy(outcome, response)) => return refused(outcome, *response),
+            Err(Unavailable::Busy(outcome, mut response)) => {
+                framing.mark(response.headers_mut());
+                return refused(outcome, *response);
+            }
         };
         // Checked before the backend is asked, so that no session is begun there for a client that can't have it.
         if let Some(Err(why)) = ask.as_ref().map(WebSocketAsk::check) {
             return polling::respond(framing.refuse(Refusal::BadWebSocket(why), road));
         }
         if let Some(ask) = ask.take_if(|_| route.settings.session.relay && beginning.may_relay) {
-            return match relay::begin(route, head, ask, client, Arc::clone(framing), admission).await {
+            let path = self.path(&head, &beginning).to_owned();
+            return match relay::begin(route, head, path, ask, client, Arc::clone(framing), admission).await {
                 Ok(mut response) => {
                     route.meter.handshake(Outcome::Accepted);
                     response.extensions_mut().insert(FromBackend::Accepted);
@@ -76,10 +83,18 @@ impl Handshake<'_> {
                 Err(error) => failed(error),
             };
         }
-        let ours = match route.reserve() {
-            Ok(ours) => ours,
-            Err(error) => return failed(error),
+        let ours = match named {
+            None => match route.reserve() {
+                Ok(ours) => ours,
+                Err(error) => return failed(error),
+            },
+            Some(name) => match route.registry.reserve_named(&route.id, &name) {
+                Some(named) => named,
+                // Another of its requests was faster.
+                None => return polling::respond(framing.refuse(Refusal::Overlap, road)),
+            },
         };
+        let asked = Instant::now();
         let (mut opened, link) = match route.upstream.open(self.request(&head, client, &beginning)).await {
             Ok(opened) => opened,
             Err(error) => return failed(error),
@@ -93,6 +108,7 @@ impl Handshake<'_> {
             return failed(error);
         };
         route.meter.handshake(Outcome::Accepted);
+        route.upstream.note_handshake(asked.elapsed());
         let mut headers = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
         if ask.is_none()
             && let Some(cookie) = beginning.cookie
@@ -111,11 +127,16 @@ impl Handshake<'_> {
         response
     }
 
+    /// What of a request's path the backend gets to see.
+    fn path<'h>(&self, head: &'h Parts, beginning: &Beginning) -> &'h str {
+        if beginning.keeps_path { self.route.path_of(head) } else { "" }
+    }
+
     /// What the backend gets to see of a request.
     pub(super) fn request(&self, head: &Parts, client: Client, beginning: &Beginning) -> OpenRequest {
         OpenRequest {
             prefix: self.route.settings.path.clone(),
-            path: self.route.path_of(head).to_owned(),
+            path: self.path(head, beginning).to_owned(),
             query: beginning.query.clone(),
             headers: onward::for_upstream(head, &self.route.onward(client)),
             client: client.peer,
@@ -141,7 +162,11 @@ impl Handshake<'_> {
             | OpenError::Protocol(_)
             | OpenError::HeaderTooLarge
             | OpenError::NoDescriptor(_)
-            | OpenError::NoRandomness(_) => unreached.response(),
+            | OpenError::NoRandomness(_) => {
+                let mut response = unreached.response();
+                framing.mark(response.headers_mut());
+                response
+            }
         };
         (unreached.outcome, response)
     }

@@ -23,6 +23,7 @@ use crate::upstream::{OpenError, OpenRequest, Relayed};
 pub(super) async fn begin(
     route: &SessionRoute,
     head: Parts,
+    path: String,
     ask: WebSocketAsk,
     client: Client,
     framing: Arc<dyn Framing>,
@@ -31,7 +32,7 @@ pub(super) async fn begin(
     let settings = &route.settings;
     let request = OpenRequest {
         prefix: settings.path.clone(),
-        path: route.path_of(&head).to_owned(),
+        path,
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: onward::for_relay(&head, &route.onward(client)),
         client: client.peer,

@@ -6,6 +6,7 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -45,6 +46,14 @@ impl Serving {
     /// Something that takes its time.
     pub(super) fn other(work: impl Future<Output = Result<Response, Abort>> + Send + 'static) -> Self {
         Self::Other(Box::pin(work))
+    }
+
+    /// An answer that is there, and given after a while.
+    pub(super) fn held(response: Response, hold: Duration) -> Self {
+        Self::other(async move {
+            tokio::time::sleep(hold).await;
+            Ok(response)
+        })
     }
 
     /// An answer that is there at once.

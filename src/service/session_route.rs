@@ -80,9 +80,14 @@ impl SessionRoute {
     /// Whether a browser's page may connect. A request without `Origin` comes from no page.
     pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(ORIGIN) else { return true };
+        let fits = |one: &String| origin.as_bytes().eq_ignore_ascii_case(one.as_bytes());
+        !self.restricts_origins() || self.settings.allowed_origins.iter().any(fits)
+    }
+
+    /// Whether there are pages that may not connect.
+    pub(super) fn restricts_origins(&self) -> bool {
         let allowed = &self.settings.allowed_origins;
-        allowed.is_empty()
-            || allowed.iter().any(|one| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes()))
+        !allowed.is_empty() && allowed.iter().all(|one| one != "*")
     }
 
     /// A request's path behind the route's prefix, as the client wrote it.

@@ -170,7 +170,7 @@ pub async fn take_push(
     let body = match read {
         Ok(body) => body,
         Err(ReadFailed::TooLarge) => {
-            push.refuse_too_large();
+            push.withdraw();
             discard(body, &info.tracker);
             return Ok(refuse(&*framing, Refusal::TooLarge));
         }
@@ -178,7 +178,14 @@ pub async fn take_push(
         Err(ReadFailed::Broken) => return Err(Abort),
     };
     let len = body.len();
-    match push.send(framing.decode_push(form, body), len).await {
+    let packets = match framing.decode_push(form, body) {
+        Ok(packets) => packets,
+        Err(reply) => {
+            push.withdraw();
+            return Ok(respond(*reply));
+        }
+    };
+    match push.send(packets, len).await {
         PushOutcome::Accepted => {
             let PollBody { status, content_type, bytes } = framing.encode_taken();
             info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);

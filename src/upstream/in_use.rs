@@ -3,9 +3,12 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::DropGuard;
 
+use super::pace::Pace;
 use crate::background::Background;
 use crate::meter::Dials;
 use crate::upstream::{BuildError, Settings, Upstream, build};
@@ -16,6 +19,7 @@ pub struct InUse {
     name: String,
     settings: Settings,
     upstream: Arc<dyn Upstream>,
+    pace: Pace,
     _retire: DropGuard,
 }
 
@@ -33,12 +37,22 @@ impl InUse {
         let stop = background.stop.child_token();
         let upstream = build(settings, Background { stop: stop.clone(), ..background.clone() }, dials)?;
         let (name, settings) = (name.to_owned(), settings.clone());
-        Ok(Arc::new(Self { name, settings, upstream, _retire: stop.drop_guard() }))
+        Ok(Arc::new(Self { name, settings, upstream, pace: Pace::default(), _retire: stop.drop_guard() }))
     }
 
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A handshake that succeeded took so long.
+    pub fn note_handshake(&self, took: Duration) {
+        self.pace.note(took, Instant::now().into_std());
+    }
+
+    /// How long handshakes take these days: longer than nine in ten of them; zero where there were none of late.
+    pub fn handshakes_take(&self) -> Duration {
+        self.pace.slow(Instant::now().into_std())
     }
 
     /// What it was made from.

@@ -19,6 +19,7 @@ mod kinds;
 mod late_refusal;
 mod lease;
 mod mux;
+mod pace;
 mod pinned;
 mod plain;
 mod pool;

@@ -106,7 +106,7 @@ async fn a_second_post_interrupts_the_first() {
 #[tokio::test(start_paused = true)]
 async fn a_post_that_is_too_large_or_was_taken_leaves_room_for_the_next() {
     let (bridge, _link) = Stage::new(HangUp::Ends).polling();
-    bridge.push().unwrap().refuse_too_large();
+    bridge.push().unwrap().withdraw();
     assert_eq!(post(&bridge, vec![message("a")]).await, PushOutcome::Accepted);
     assert_eq!(post(&bridge, vec![message("b")]).await, PushOutcome::Accepted);
 }

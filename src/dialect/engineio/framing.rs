@@ -59,8 +59,8 @@ impl Framing for EngineIoFraming {
         form(*self, headers)
     }
 
-    fn decode_push(&self, form: PushForm, body: Bytes) -> Packets {
-        decode(*self, form, body)
+    fn decode_push(&self, form: PushForm, body: Bytes) -> Result<Packets, Box<Reply>> {
+        Ok(decode(*self, form, body))
     }
 
     fn encode_taken(&self) -> PollBody {

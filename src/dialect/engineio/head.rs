@@ -50,6 +50,7 @@ impl EngineIo {
             },
             cookie: self.cookie(revision),
             query: query::application_query(query),
+            keeps_path: true,
             revision: Some(revision),
             may_relay: self.backend.protocol == Protocol::EngineIo && self.backend.versions.has(revision),
         }
@@ -156,7 +157,7 @@ impl Dialect for EngineIo {
         Ok(Ask::Begin(Box::new(self.beginning(framing, transport, written))))
     }
 
-    fn judge(&self, want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
+    fn judge(&self, want: Want, place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
         judge(want, place)
     }
 
@@ -171,7 +172,7 @@ fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
     let Want { wish, transport, version } = want;
     let road = match wish {
         Wish::Upgrade | Wish::TurnAway => Road::WebSocket,
-        Wish::Poll | Wish::Push | Wish::Nothing(_) => Road::Http,
+        Wish::Poll | Wish::Push | Wish::Receive(_) | Wish::Send(_) | Wish::Nothing(_) => Road::Http,
     };
     let Place::Here(known) = place else { return Err(Fault::UnknownSid.answer(road)) };
     let is_elsewhere = road == Road::Http && known.transport != transport;
@@ -186,6 +187,8 @@ fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
         // A session that began with a WebSocket keeps the one it has.
         Wish::Upgrade | Wish::TurnAway => Ok(Act::TurnAway(turned_away())),
         Wish::Nothing(answer) => Err(answer),
+        // It never asks so.
+        Wish::Receive(_) | Wish::Send(_) => Err(Fault::BadRequest.answer(road)),
     }
 }
 
@@ -195,7 +198,11 @@ fn turned_away() -> Arc<EngineIoFraming> {
 }
 
 fn useless_method() -> Box<Answered> {
-    Box::new(Answered { reply: empty(StatusCode::INTERNAL_SERVER_ERROR), note: Note::Method })
+    Box::new(Answered {
+        reply: empty(StatusCode::INTERNAL_SERVER_ERROR),
+        note: Note::Method,
+        hold: Duration::ZERO,
+    })
 }
 
 /// Characters that a header's value may hold; the reference's table.

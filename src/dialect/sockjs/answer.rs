@@ -6,13 +6,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use crate::reply::Reply;
 
 /// A text.
-pub(super) fn plain(text: &str) -> Reply {
-    reply(StatusCode::OK, [(CONTENT_TYPE, TEXT)], text)
+pub(super) fn plain(status: StatusCode, text: &str) -> Reply {
+    reply(status, [(CONTENT_TYPE, TEXT)], text)
 }
 
 /// There is nothing at this path.
 pub(super) fn not_found() -> Reply {
-    reply(StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], "404 Error: Page not found\n")
+    plain(StatusCode::NOT_FOUND, "404 Error: Page not found\n")
 }
 
 /// There is something, and not for this method.
@@ -31,4 +31,4 @@ pub(super) fn reply<const N: usize>(
     Reply { status, headers, body: body.to_owned().into() }
 }
 
-const TEXT: &str = "text/plain; charset=UTF-8";
+pub(super) const TEXT: &str = "text/plain; charset=UTF-8";

@@ -1,19 +1,26 @@
 //! `/info`: what a client asks before it tries its transports. The route's settings answer, never the backend.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::json;
 
 use super::answer::reply;
-use super::cross_site;
+use super::cross_site::Allowance;
+use super::marks::FRESH;
 use super::settings::Settings;
-use crate::dialect::Request;
+use crate::dialect::{Answered, Note, Request};
 use crate::reply::Reply;
 
 /// The answer to a GET.
-pub(super) fn answer(settings: &Settings, request: &Request<'_>) -> Reply {
+pub(super) fn answer(settings: &Settings, request: &Request<'_>) -> Box<Answered> {
+    let hold = hold(request.world.handshakes_take());
+    Box::new(Answered { reply: body(settings, request), note: Note::Nothing, hold })
+}
+
+fn body(settings: &Settings, request: &Request<'_>) -> Reply {
     let Settings { websocket, cookie_needed, base_url, .. } = settings;
     let entropy = request.world.random();
     // In the reference's order, for clients that look for text.
@@ -27,9 +34,37 @@ pub(super) fn answer(settings: &Settings, request: &Request<'_>) -> Reply {
     body.push('}');
     let headers = [(CONTENT_TYPE, "application/json; charset=UTF-8"), (CACHE_CONTROL, FRESH)];
     let mut reply = reply(StatusCode::OK, headers, &body);
-    cross_site::allow(request, &mut reply.headers);
+    Allowance::of(&request.head.headers).apply(&mut reply.headers);
     reply
 }
 
-/// Nobody keeps it.
-const FRESH: &str = "no-store, no-cache, no-transform, must-revalidate, max-age=0";
+/// How long the answer is held back where the backend's handshakes take so long. A client measures the round trip on this answer
+/// and gives each transport a few of those to begin: one that is answered at once would try them all, each with a handshake.
+fn hold(handshakes_take: Duration) -> Duration {
+    if handshakes_take < PATIENCE_MIN {
+        return Duration::ZERO;
+    }
+    (handshakes_take / 3).clamp(HOLD_MIN, HOLD_MAX)
+}
+
+/// Even a client next door waits so long.
+const PATIENCE_MIN: Duration = Duration::from_millis(250);
+/// Beyond 100 ms a client grants eight times what it has measured.
+const HOLD_MIN: Duration = Duration::from_millis(101);
+const HOLD_MAX: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_backend_makes_clients_patient() {
+        for (handshakes_take, held) in [(0, 0), (249, 0), (250, 101), (600, 200), (1500, 500), (9000, 500)] {
+            assert_eq!(
+                hold(Duration::from_millis(handshakes_take)),
+                Duration::from_millis(held),
+                "{handshakes_take}"
+            );
+        }
+    }
+}

@@ -1,62 +1,179 @@
-//! SockJS 0.3, as sockjs-node answers it: so far what needs no session. No route can name it yet.
+//! SockJS 0.3, as sockjs-node answers it. Its messages are text, and each session is a WebSocket to the backend.
 
 mod answer;
+mod beginning;
+mod cookie;
 mod cross_site;
+mod frames;
+mod framing;
 mod info;
+mod json;
+mod marks;
 mod page;
 mod path;
+mod query;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use http::StatusCode;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION};
+use http::{HeaderValue, StatusCode};
 
 use self::answer::{bad_method, not_found, plain, reply};
-use self::path::Target;
+use self::cookie::cookie;
+use self::cross_site::Allowance;
+use self::framing::{Role, SockJsFraming};
+use self::marks::Marks;
+use self::path::{Receiver, Sender, Target};
+use self::query::{BadCallback, Callback};
 pub use self::settings::Settings;
-use super::{Act, Answered, Ask, Beginning, Dialect, Place, Request, Road, Want};
-use crate::reply::Reply;
+use super::{
+    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Place, Refusal, Request, Road, Want, Wish,
+};
+use crate::packet::Transport;
 
 /// The dialect `sockjs` of one route.
 #[derive(Debug)]
 pub struct SockJs {
     settings: Settings,
+    backend: Backend,
+    /// How polls and POSTs are answered whose requests ask for nothing else, made once: most come from no page.
+    plain_poll: Arc<SockJsFraming>,
+    plain_send: Arc<SockJsFraming>,
 }
 
 impl SockJs {
     /// The name in the configuration.
     pub const NAME: &'static str = "sockjs";
 
-    /// The dialect of a route with these settings.
-    pub const fn new(settings: Settings) -> Self {
-        Self { settings }
+    /// The dialect of a route with these settings and this backend.
+    pub fn new(settings: Settings, backend: Backend) -> Self {
+        let plain = |role| {
+            let marks = Marks { allowance: Some(Allowance::default()), ..Marks::default() };
+            Arc::new(SockJsFraming { role, marks, response_limit: settings.response_limit })
+        };
+        let (plain_poll, plain_send) =
+            (plain(Role::Receive(Receiver::Xhr, None)), plain(Role::Send(Sender::Xhr)));
+        Self { settings, backend, plain_poll, plain_send }
     }
 
-    fn answer(&self, request: &Request<'_>) -> Reply {
-        let Some(target) = Target::of(request.path) else { return not_found() };
+    fn read_target<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
+        let Some(target) = Target::of(request.path).filter(|target| self.offers(*target, request)) else {
+            return Err(not_found().into());
+        };
         let (settings, method) = (&self.settings, request.head.method.as_str());
         if !target.methods().split(", ").any(|allowed| allowed == method) {
-            return bad_method(target.methods());
+            return Err(bad_method(target.methods()).into());
         }
         match target {
-            Target::Greeting => plain("Welcome to SockJS!\n"),
-            Target::Info if method == "GET" => info::answer(settings, request),
-            Target::Info => cross_site::preflight(settings, request, "OPTIONS, GET"),
+            Target::Greeting => return Err(plain(StatusCode::OK, "Welcome to SockJS!\n").into()),
+            Target::Info if method == "GET" => return Err(info::answer(settings, request)),
+            Target::Info => return Err(cross_site::preflight(settings, request, "OPTIONS, GET").into()),
             Target::Iframe => {
-                settings.client_url.as_deref().map_or_else(not_found, |url| page::answer(url, request))
+                let page = settings.client_url.as_deref().map(|url| page::answer(url, request));
+                return Err(page.unwrap_or_else(not_found).into());
             }
-            Target::Receive | Target::Send if method == "OPTIONS" => {
-                cross_site::preflight(settings, request, "OPTIONS, POST")
+            Target::RawWebSocket | Target::WebSocket | Target::Receive(..) | Target::Send(..) => {}
+        }
+        if !request.world.allows_origin(&request.head.headers) {
+            let framing = self.framing(request, Role::WebSocket);
+            return Err(framing.refuse(Refusal::Forbidden, request.road).into());
+        }
+        match target {
+            Target::Receive(..) | Target::Send(..) if method == "OPTIONS" => {
+                Err(cross_site::preflight(settings, request, "OPTIONS, POST").into())
             }
-            Target::WebSocket if request.road == Road::Http => {
-                reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request")
+            Target::Receive(sid, receiver) => {
+                let callback = self.callback(request, receiver)?;
+                let framing = self.framing(request, Role::Receive(receiver, callback));
+                Ok(Ask::Session(Cow::Borrowed(sid), want(Wish::Receive(framing))))
             }
-            // There are no sessions yet.
-            Target::Receive
-            | Target::ReceiveByGet
-            | Target::Send
-            | Target::SendByForm
-            | Target::WebSocket => not_found(),
+            Target::Send(sid, sender) => {
+                let framing = self.framing(request, Role::Send(sender));
+                Ok(Ask::Session(Cow::Borrowed(sid), want(Wish::Send(framing))))
+            }
+            Target::WebSocket => {
+                check_handshake(request)?;
+                let framing = self.framing(request, Role::WebSocket);
+                Ok(Ask::Begin(Box::new(Self::begin_web_socket(framing, request))))
+            }
+            Target::RawWebSocket => {
+                check_raw_handshake(request)?;
+                Ok(Ask::Begin(Box::new(self.begin_raw(request))))
+            }
+            Target::Greeting | Target::Info | Target::Iframe => Err(not_found().into()),
+        }
+    }
+
+    /// Whether the route has what stands at a path. Where some pages may not connect, what can't tell whose page asks is off.
+    fn offers(&self, target: Target<'_>, request: &Request<'_>) -> bool {
+        let settings = &self.settings;
+        match target {
+            Target::Greeting | Target::Info => true,
+            Target::Iframe => !request.world.is_restricted(),
+            Target::RawWebSocket | Target::WebSocket => settings.websocket,
+            Target::Receive(sid, Receiver::Jsonp) | Target::Send(sid, Sender::Jsonp) => {
+                sid.len() <= SID_LEN_MAX && settings.jsonp && !request.world.is_restricted()
+            }
+            Target::Receive(sid, Receiver::HtmlFile) => {
+                sid.len() <= SID_LEN_MAX && !request.world.is_restricted()
+            }
+            Target::Receive(sid, Receiver::Xhr | Receiver::XhrStreaming | Receiver::EventSource)
+            | Target::Send(sid, Sender::Xhr) => sid.len() <= SID_LEN_MAX,
+        }
+    }
+
+    /// The page's function, where the receiver calls one.
+    fn callback(&self, request: &Request<'_>, receiver: Receiver) -> Result<Option<Callback>, Box<Answered>> {
+        let len_max = match receiver {
+            Receiver::Jsonp => JSONP_CALLBACK_MAX,
+            Receiver::HtmlFile => HTMLFILE_CALLBACK_MAX,
+            Receiver::Xhr | Receiver::XhrStreaming | Receiver::EventSource => return Ok(None),
+        };
+        match Callback::of(request.head.uri.query().unwrap_or_default(), len_max) {
+            Ok(callback) => Ok(Some(callback)),
+            Err(why) => {
+                let text = match why {
+                    BadCallback::Missing => "\"callback\" parameter required",
+                    BadCallback::Invalid => "invalid \"callback\" parameter",
+                };
+                let mut reply = plain(StatusCode::INTERNAL_SERVER_ERROR, text);
+                self.marks(request, &Role::Receive(receiver, None)).apply(&mut reply.headers);
+                Err(reply.into())
+            }
+        }
+    }
+
+    fn framing(&self, request: &Request<'_>, role: Role) -> Arc<dyn Framing> {
+        let marks = self.marks(request, &role);
+        for plain in [&self.plain_poll, &self.plain_send] {
+            if plain.role == role && plain.marks == marks {
+                return Arc::clone(plain) as Arc<dyn Framing>;
+            }
+        }
+        Arc::new(SockJsFraming { role, marks, response_limit: self.settings.response_limit })
+    }
+
+    fn marks(&self, request: &Request<'_>, role: &Role) -> Marks {
+        let sent = &request.head.headers;
+        let allowance = match role {
+            Role::Receive(Receiver::Xhr | Receiver::XhrStreaming, _) | Role::Send(Sender::Xhr) => {
+                Some(Allowance::of(sent))
+            }
+            Role::Receive(Receiver::EventSource, _) => Some(Allowance::without_null(sent)),
+            Role::Receive(Receiver::HtmlFile | Receiver::Jsonp, _)
+            | Role::Send(Sender::Jsonp)
+            | Role::WebSocket => None,
+        };
+        let has_cookie = self.settings.cookie_needed && *role != Role::WebSocket;
+        Marks {
+            allowance,
+            cookie: if has_cookie { cookie(sent) } else { None },
+            nosniff: matches!(role, Role::Receive(Receiver::Jsonp, _)),
+            streams: matches!(role, Role::Receive(receiver, _) if receiver.streams()),
         }
     }
 }
@@ -67,15 +184,75 @@ impl Dialect for SockJs {
     }
 
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
-        Err(self.answer(request).into())
+        self.read_target(request)
     }
 
-    fn judge(&self, _want: Want, _place: &Place<'_>) -> Result<Act, Box<Answered>> {
-        Err(not_found().into())
+    fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
+        let (framing, receives) = match want.wish {
+            Wish::Receive(framing) => (framing, true),
+            Wish::Send(framing) => (framing, false),
+            Wish::Nothing(answer) => return Err(answer),
+            // It never asks so.
+            Wish::Poll | Wish::Push | Wish::Upgrade | Wish::TurnAway => return Err(not_found().into()),
+        };
+        match place {
+            Place::Here(known) if known.transport == Transport::Polling => {
+                Ok(if receives { Act::Poll(framing) } else { Act::Push(framing) })
+            }
+            Place::Nowhere if receives => Ok(Act::Begin(Box::new(self.begin_http(framing, request)))),
+            Place::Here(_) | Place::Opening | Place::Nowhere => {
+                Err(framing.refuse(Refusal::Over, request.road).into())
+            }
+        }
     }
 
     /// Preflights are answered here: the reference takes a page of any origin.
     fn begin(&self, _query: &str) -> Option<Beginning> {
         None
     }
+
+    fn speaks_cors(&self) -> bool {
+        true
+    }
 }
+
+const fn want(wish: Wish) -> Want {
+    Want { wish, transport: Transport::Polling, version: 0 }
+}
+
+/// The reference's own errors about a handshake, in its order.
+fn check_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
+    if request.road == Road::Http {
+        return Err(reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request").into());
+    }
+    let header = |name| request.head.headers.get(name).map(HeaderValue::as_bytes);
+    let version = header(SEC_WEBSOCKET_VERSION).unwrap_or_default();
+    if version != b"13" {
+        let text = format!("Unsupported WebSocket version: {}", String::from_utf8_lossy(version));
+        return Err(plain(StatusCode::BAD_REQUEST, &text).into());
+    }
+    if header(SEC_WEBSOCKET_KEY).is_none() {
+        let text = "Missing handshake request header: Sec-WebSocket-Key";
+        return Err(plain(StatusCode::BAD_REQUEST, text).into());
+    }
+    Ok(())
+}
+
+/// The same for a WebSocket without frames, which may be of an older draft that is no different.
+fn check_raw_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
+    if request.road == Road::Http {
+        return Err(reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request").into());
+    }
+    let version = request.head.headers.get(SEC_WEBSOCKET_VERSION);
+    if !version.is_some_and(|version| version == "13" || version == "8") {
+        let text = "Only supported WebSocket protocol is RFC 6455.";
+        return Err(plain(StatusCode::BAD_REQUEST, text).into());
+    }
+    Ok(())
+}
+
+/// Clients make ids of eight characters, and Spring's of 32.
+const SID_LEN_MAX: usize = 128;
+/// As the reference allows.
+const JSONP_CALLBACK_MAX: usize = 32;
+const HTMLFILE_CALLBACK_MAX: usize = 128;

@@ -2,28 +2,50 @@
 
 /// What a path names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Target {
+pub(super) enum Target<'p> {
     /// The base itself.
     Greeting,
     /// What a client asks first.
     Info,
     /// The page behind which old browsers hide their requests.
     Iframe,
-    /// `xhr` and `xhr_streaming` of a session.
-    Receive,
-    /// `eventsource`, `htmlfile` and `jsonp`.
-    ReceiveByGet,
-    /// `xhr_send`.
-    Send,
-    /// `jsonp_send`.
-    SendByForm,
-    /// A WebSocket, of a session or raw.
+    /// A WebSocket without frames of SockJS.
+    RawWebSocket,
+    /// A session's WebSocket, which is the whole session: its id means nothing.
     WebSocket,
+    /// A receiver of the session with this id.
+    Receive(&'p str, Receiver),
+    /// Messages for the session with this id.
+    Send(&'p str, Sender),
 }
 
-impl Target {
+/// What a client receives on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Receiver {
+    /// A poll.
+    Xhr,
+    /// A stream.
+    XhrStreaming,
+    /// A stream in the framing of the browser's own `EventSource`.
+    EventSource,
+    /// A page that never ends.
+    HtmlFile,
+    /// A script, in answer to a script tag.
+    Jsonp,
+}
+
+/// What a client sends with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sender {
+    /// A body of JSON.
+    Xhr,
+    /// A form.
+    Jsonp,
+}
+
+impl<'p> Target<'p> {
     /// What stands at the path behind the base; `None` where nothing does.
-    pub(super) fn of(path: &str) -> Option<Self> {
+    pub(super) fn of(path: &'p str) -> Option<Self> {
         if matches!(path, "" | "/") {
             return Some(Self::Greeting);
         }
@@ -33,38 +55,57 @@ impl Target {
         let mut segments = path.split('/');
         match (segments.next()?, segments.next(), segments.next(), segments.next()) {
             ("info", None, ..) => Some(Self::Info),
-            ("websocket", None, ..) => Some(Self::WebSocket),
+            ("websocket", None, ..) => Some(Self::RawWebSocket),
             (page, None, ..) if is_iframe(page) => Some(Self::Iframe),
-            (server, Some(session), Some(transport), None) if is_id(server) && is_id(session) => {
-                Self::of_session(transport)
+            (server, Some(session), Some(transport), None) if is_segment(server) && is_segment(session) => {
+                Self::of_session(session, transport)
             }
             _ => None,
         }
     }
 
-    fn of_session(transport: &str) -> Option<Self> {
-        match transport {
-            "xhr" | "xhr_streaming" => Some(Self::Receive),
-            "eventsource" | "htmlfile" | "jsonp" => Some(Self::ReceiveByGet),
-            "xhr_send" => Some(Self::Send),
-            "jsonp_send" => Some(Self::SendByForm),
-            "websocket" => Some(Self::WebSocket),
-            _ => None,
-        }
+    fn of_session(sid: &'p str, transport: &str) -> Option<Self> {
+        Some(match transport {
+            "xhr" => Self::Receive(sid, Receiver::Xhr),
+            "xhr_streaming" => Self::Receive(sid, Receiver::XhrStreaming),
+            "eventsource" => Self::Receive(sid, Receiver::EventSource),
+            "htmlfile" => Self::Receive(sid, Receiver::HtmlFile),
+            "jsonp" => Self::Receive(sid, Receiver::Jsonp),
+            "xhr_send" => Self::Send(sid, Sender::Xhr),
+            "jsonp_send" => Self::Send(sid, Sender::Jsonp),
+            "websocket" => Self::WebSocket,
+            _ => return None,
+        })
     }
 
     /// The methods that it has, in the reference's order.
     pub(super) const fn methods(self) -> &'static str {
         match self {
-            Self::Greeting | Self::Iframe | Self::ReceiveByGet | Self::WebSocket => "GET",
             Self::Info => "OPTIONS, GET",
-            Self::Receive | Self::Send => "POST, OPTIONS",
-            Self::SendByForm => "POST",
+            Self::Receive(_, Receiver::Xhr | Receiver::XhrStreaming) | Self::Send(_, Sender::Xhr) => {
+                "POST, OPTIONS"
+            }
+            Self::Greeting
+            | Self::Iframe
+            | Self::RawWebSocket
+            | Self::WebSocket
+            | Self::Receive(_, Receiver::EventSource | Receiver::HtmlFile | Receiver::Jsonp) => "GET",
+            Self::Send(_, Sender::Jsonp) => "POST",
         }
     }
 }
 
-fn is_id(segment: &str) -> bool {
+impl Receiver {
+    /// Whether it takes one frame after another.
+    pub(super) const fn streams(self) -> bool {
+        match self {
+            Self::XhrStreaming | Self::EventSource | Self::HtmlFile => true,
+            Self::Xhr | Self::Jsonp => false,
+        }
+    }
+}
+
+fn is_segment(segment: &str) -> bool {
     !segment.is_empty() && !segment.contains('.')
 }
 

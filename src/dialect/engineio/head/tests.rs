@@ -1,6 +1,6 @@
 //! The reference's order of errors, and what a first request decides.
 
-use http::Request as HttpRequest;
+use http::{HeaderMap, Request as HttpRequest};
 
 use super::*;
 use crate::dialect::engineio::EngineIo;
@@ -18,6 +18,18 @@ struct Nowhere;
 impl World for Nowhere {
     fn unix_time(&self) -> u64 {
         0
+    }
+
+    fn allows_origin(&self, _headers: &HeaderMap) -> bool {
+        true
+    }
+
+    fn is_restricted(&self) -> bool {
+        false
+    }
+
+    fn handshakes_take(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn random(&self) -> u32 {
@@ -52,6 +64,7 @@ fn decided(done: Result<Act, Box<Answered>>) -> Op {
         Ok(Act::Push(_)) => Op::Push,
         Ok(Act::Upgrade(_)) => Op::Upgrade,
         Ok(Act::TurnAway(_)) => Op::CloseAtOnce,
+        Ok(Act::Begin(_)) => Op::Refused("it begins elsewhere".to_owned()),
         Err(answer) if answer.note == Note::Method => Op::BadMethod,
         Err(answer) => Op::Refused(format!("{:?}", answer.reply)),
     }

@@ -1,0 +1,76 @@
+//! How a session begins, and how it is treated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::SockJs;
+use super::frames::encoded_len;
+use super::query::application_query;
+use crate::dialect::websocket::{self, PlainFraming};
+use crate::dialect::{Beginning, Framing, Identity, Request};
+use crate::packet::{Packet, Transport};
+use crate::revision::Protocol;
+use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Second};
+
+impl SockJs {
+    /// A session that begins with a receiver, under the id that its client made.
+    pub(super) fn begin_http(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
+        let attendance = Attendance {
+            beat: self.settings.heartbeat,
+            absence: self.settings.disconnect_delay,
+            is_heard: false,
+        };
+        beginning(framing, request, Transport::Polling, Pinger::Nobody(attendance))
+    }
+
+    /// A session that is a WebSocket: it has an id of ours, since two of them may name the same.
+    pub(super) fn begin_web_socket(framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
+        beginning(framing, request, Transport::WebSocket, Pinger::Server)
+    }
+
+    /// The application's own WebSocket.
+    pub(super) fn begin_raw(&self, request: &Request<'_>) -> Beginning {
+        Beginning {
+            policy: websocket::POLICY,
+            may_relay: self.backend.protocol != Protocol::Mux,
+            query: request.head.uri.query().unwrap_or_default().to_owned(),
+            ..beginning(Arc::new(PlainFraming), request, Transport::WebSocket, Pinger::Server)
+        }
+    }
+}
+
+fn beginning(
+    framing: Arc<dyn Framing>,
+    request: &Request<'_>,
+    transport: Transport,
+    pinger: Pinger,
+) -> Beginning {
+    Beginning {
+        transport,
+        framing,
+        policy: Policy { pinger, ..POLICY },
+        identity: match transport {
+            Transport::Polling => Identity::Clients,
+            Transport::WebSocket => Identity::Ours,
+        },
+        cookie: None,
+        query: application_query(request.head.uri.query().unwrap_or_default()),
+        keeps_path: false,
+        revision: None,
+        may_relay: false,
+    }
+}
+
+const POLICY: Policy = Policy {
+    hang_up: HangUp::Ends,
+    second: Second::Refused,
+    acks: Acks::OnWrite,
+    pinger: Pinger::Server,
+    crossing: Duration::ZERO,
+    companion: None,
+    goodbye_waiting: &[Packet::Close(None)],
+    goodbye_late: &[Packet::Close(None)],
+    says_why: true,
+    replaced: &[],
+    encoded_len,
+};

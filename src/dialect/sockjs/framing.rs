@@ -1,0 +1,219 @@
+//! How one request of a transport, or one client's WebSocket, is read and answered.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::answer::{TEXT, not_found, plain, reply};
+use super::frames::{self, Wrapping};
+use super::json::{Unreadable, read_array, read_frame};
+use super::marks::Marks;
+use super::path::{Receiver, Sender};
+use super::query::{BodyType, Callback, form_field};
+use crate::dialect::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
+use crate::end::End;
+use crate::frame::{Frame, Malformed};
+use crate::packet::{Closing, Message, Packet, Text};
+use crate::reply::{Refused, Reply};
+use crate::session::Packets;
+
+/// How one request of a transport, or one client's WebSocket, is read and answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct SockJsFraming {
+    pub(super) role: Role,
+    pub(super) marks: Marks,
+    /// How much one stream takes, in units of UTF-16.
+    pub(super) response_limit: usize,
+}
+
+/// What a request is there for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Role {
+    /// To receive.
+    Receive(Receiver, Option<Callback>),
+    /// To send.
+    Send(Sender),
+    /// Both.
+    WebSocket,
+}
+
+impl SockJsFraming {
+    fn wrapping(&self) -> Wrapping {
+        match &self.role {
+            Role::Receive(Receiver::EventSource, _) => Wrapping::Events,
+            Role::Receive(Receiver::HtmlFile, _) => Wrapping::Scripts,
+            Role::Receive(Receiver::Jsonp, Some(callback)) => Wrapping::Call(callback.clone()),
+            Role::Receive(Receiver::Xhr | Receiver::XhrStreaming | Receiver::Jsonp, _)
+            | Role::Send(_)
+            | Role::WebSocket => Wrapping::Lines,
+        }
+    }
+
+    const fn content_type(&self) -> &'static str {
+        match self.role {
+            Role::Receive(Receiver::Xhr | Receiver::XhrStreaming | Receiver::Jsonp, _) => {
+                "application/javascript; charset=UTF-8"
+            }
+            // Firefox takes no other type, not even with a charset.
+            Role::Receive(Receiver::EventSource, _) => "text/event-stream",
+            Role::Receive(Receiver::HtmlFile, _) => "text/html; charset=UTF-8",
+            Role::Send(_) | Role::WebSocket => TEXT,
+        }
+    }
+
+    /// An answer with what every answer of the transport has.
+    fn marked(&self, mut reply: Reply) -> Reply {
+        self.marks.apply(&mut reply.headers);
+        reply
+    }
+
+    fn fault(&self, status: StatusCode, text: &str) -> Reply {
+        self.marked(plain(status, text))
+    }
+}
+
+impl Framing for SockJsFraming {
+    fn greet(&self, _greeting: &Greeting<'_>) -> Option<Packet> {
+        Some(Packet::Open(Text::default()))
+    }
+
+    fn read_push(&self, headers: &HeaderMap) -> Option<PushForm> {
+        Some(match (BodyType::of(headers), &self.role) {
+            (BodyType::Other, _) => PushForm::Unknown,
+            (BodyType::Form, Role::Send(Sender::Jsonp)) => PushForm::Form,
+            (BodyType::Form | BodyType::Text, _) => PushForm::Text,
+        })
+    }
+
+    fn decode_push(&self, form: PushForm, body: Bytes) -> Result<Packets, Box<Reply>> {
+        let read = match form {
+            PushForm::Unknown | PushForm::Binary => Err(Unreadable::NoPayload),
+            PushForm::Text => read_array(body),
+            PushForm::Form => read_array(form_field(&body)),
+        };
+        let messages = read.map_err(|why| {
+            let text = match why {
+                Unreadable::NoPayload => "Payload expected.",
+                Unreadable::Broken => "Broken JSON encoding.",
+            };
+            self.fault(StatusCode::INTERNAL_SERVER_ERROR, text)
+        })?;
+        Ok(packets(messages))
+    }
+
+    fn encode_taken(&self) -> PollBody {
+        match self.role {
+            Role::Send(Sender::Jsonp) => {
+                PollBody { status: StatusCode::OK, content_type: TEXT, bytes: Bytes::from_static(b"ok") }
+            }
+            Role::Send(Sender::Xhr) | Role::Receive(..) | Role::WebSocket => {
+                PollBody { status: StatusCode::NO_CONTENT, content_type: TEXT, bytes: Bytes::new() }
+            }
+        }
+    }
+
+    fn encode_poll(&self, batch: &[Packet]) -> PollBody {
+        PollBody {
+            status: StatusCode::OK,
+            content_type: self.content_type(),
+            bytes: self.wrapping().encode(batch),
+        }
+    }
+
+    fn mark(&self, headers: &mut HeaderMap) {
+        self.marks.apply(headers);
+    }
+
+    fn add_headers(&self, _legacy_ie: bool, headers: &mut HeaderMap) {
+        self.marks.apply(headers);
+    }
+
+    fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
+        read_frame(&text).map_err(|_| Malformed)?.into_iter().next().map(Packet::Message).ok_or(Malformed)
+    }
+
+    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed> {
+        self.decode_text(Text::new(bytes).map_err(|_| Malformed)?)
+    }
+
+    fn decode_pong(&self) -> Option<Packet> {
+        Some(Packet::Pong(Text::default()))
+    }
+
+    fn encode_frame(&self, packet: &Packet) -> Written {
+        if matches!(packet, Packet::Ping(_)) {
+            return Written::Ping;
+        }
+        frames::frame(packet).map_or(Written::Nothing, |text| Written::Frame(Frame::Text(text)))
+    }
+
+    fn goodbye(&self, end: End, closing: &Closing) -> Closing {
+        match end {
+            End::ParseError => Closing::new(3000, "Broken framing."),
+            // What the client said in its own.
+            End::ClientClosed | End::ClientGone => closing.clone(),
+            End::PingTimeout
+            | End::Overlap
+            | End::TooLarge
+            | End::UpstreamClosed
+            | End::Stalled
+            | End::Drained
+            | End::Cut => Closing::new(1000, "Normal closure"),
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal, _road: Road) -> Reply {
+        match refusal {
+            Refusal::Over | Refusal::WrongTransport | Refusal::Overlap => self.marked(not_found()),
+            Refusal::Unreadable => self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected."),
+            Refusal::TooLarge => self.fault(StatusCode::PAYLOAD_TOO_LARGE, "Payload too large."),
+            // Its page is not to read even that.
+            Refusal::Forbidden => reply(
+                StatusCode::FORBIDDEN,
+                [(http::header::CONTENT_TYPE, TEXT), (http::header::CACHE_CONTROL, super::marks::FRESH)],
+                "Forbidden origin.",
+            ),
+            Refusal::BadWebSocket(why) => self.fault(StatusCode::BAD_REQUEST, why),
+        }
+    }
+
+    fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
+        self.marked(refused.reply)
+    }
+}
+
+fn packets(messages: Vec<Message>) -> Packets {
+    Box::new(messages.into_iter().map(|message| Ok(Packet::Message(message))))
+}
+
+/// What a client is told when its session has ended so, its backend having said `closing`: a polling one.
+pub(super) fn why(end: End, closing: &Closing) -> Closing {
+    match end {
+        End::UpstreamClosed => match closing.code {
+            None => Closing::new(1000, "Normal closure"),
+            // The backend said nothing: it was lost.
+            Some(1006) => Closing::new(1006, "Connection lost"),
+            Some(_) => Closing { by_packet: false, ..closing.clone() },
+        },
+        End::Drained | End::Cut => Closing::new(1001, "Going away"),
+        End::ClientClosed
+        | End::ClientGone
+        | End::PingTimeout
+        | End::ParseError
+        | End::Overlap
+        | End::TooLarge
+        | End::Stalled => Closing::new(1002, "Connection interrupted"),
+    }
+}
+
+#[expect(dead_code, reason = "the session says why by itself so far")]
+/// The same for one on a WebSocket; nothing where it has gone itself, or its frames make no sense.
+pub(super) fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
+    match end {
+        End::ClientClosed | End::ClientGone | End::ParseError => None,
+        End::PingTimeout => Some(Closing::new(3000, "No response from heartbeat")),
+        End::TooLarge => Some(Closing::new(1009, "Message too large")),
+        End::UpstreamClosed | End::Drained | End::Cut | End::Overlap | End::Stalled => {
+            Some(why(end, closing))
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! JSON strings as SockJS writes and reads them: it escapes more than JSON must, and takes what JSON allows.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use crate::packet::{Message, Text};
+
+/// Appends text as a JSON string. Browsers and proxies lose or change some characters on the way, so these are escaped, too.
+pub(super) fn quote(text: &str, out: &mut Vec<u8>) {
+    write(text, Place::Frame, out);
+}
+
+/// Appends text as a JSON string that may stand in an HTML script: nothing in it can end the script.
+pub(super) fn quote_in_html(text: &str, out: &mut Vec<u8>) {
+    write(text, Place::Html, out);
+}
+
+/// How many bytes [`quote`] appends.
+pub(super) fn quoted_len(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut len = bytes.len() + 2;
+    let mut at = 0;
+    while let Some(found) = bytes[at..].iter().position(|byte| is_suspect(*byte, Place::Frame)) {
+        at += found;
+        let (escape, width) = escape(&text[at..], Place::Frame);
+        len += escape.len().saturating_sub(width);
+        at += width;
+    }
+    len
+}
+
+/// Where a string stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Frame,
+    Html,
+}
+
+fn write(text: &str, place: Place, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len() + 2);
+    out.push(b'"');
+    let (mut copied, mut at) = (0, 0);
+    while let Some(found) = bytes[at..].iter().position(|byte| is_suspect(*byte, place)) {
+        at += found;
+        let (escape, width) = escape(&text[at..], place);
+        if !escape.is_empty() {
+            out.extend_from_slice(&bytes[copied..at]);
+            out.extend_from_slice(escape.as_bytes());
+            copied = at + width;
+        }
+        at += width;
+    }
+    out.extend_from_slice(&bytes[copied..]);
+    out.push(b'"');
+}
+
+/// Whether a character may begin with this byte that is escaped.
+const fn is_suspect(byte: u8, place: Place) -> bool {
+    match byte {
+        b'<' => matches!(place, Place::Html),
+        0..0x20 | b'"' | b'\\' | 0xe2 | 0xef | 0xf0.. => true,
+        _ => false,
+    }
+}
+
+/// The escape of the first character, empty where it needs none; and how many bytes that character has.
+fn escape(text: &str, place: Place) -> (Escape, usize) {
+    let Some(first) = text.chars().next() else { return (Escape::default(), 0) };
+    let mut escape = Escape::default();
+    match first {
+        '"' => escape.push(b"\\\""),
+        '\\' => escape.push(b"\\\\"),
+        '\u{8}' => escape.push(b"\\b"),
+        '\t' => escape.push(b"\\t"),
+        '\n' => escape.push(b"\\n"),
+        '\u{c}' => escape.push(b"\\f"),
+        '\r' => escape.push(b"\\r"),
+        '<' if place == Place::Html => escape.unit(u16::from(b'<')),
+        '\0'..'\u{20}'
+        | '\u{200c}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{fff0}'.. => first.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escape.unit(*unit)),
+        _ => {}
+    }
+    (escape, first.len_utf8())
+}
+
+/// What stands for one character: two units of UTF-16 at most.
+#[derive(Default)]
+struct Escape {
+    bytes: [u8; 12],
+    len: usize,
+}
+
+impl Escape {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..][..bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn unit(&mut self, unit: u16) {
+        self.push(b"\\u");
+        for shift in [12, 8, 4, 0] {
+            self.push(&[HEX[usize::from(unit >> shift & 0xf)]]);
+        }
+    }
+
+    const fn len(&self) -> usize {
+        self.len
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Why a body holds no messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unreadable {
+    /// There is nothing, or no array.
+    NoPayload,
+    /// It is no JSON.
+    Broken,
+}
+
+/// The messages in a body, all of them or none: an array of strings. What else stands in the array is passed on as it is
+/// written.
+///
+/// # Errors
+/// It is no such array.
+pub(super) fn read_array(body: Bytes) -> Result<Vec<Message>, Unreadable> {
+    let body = Text::lossy(body);
+    if body.is_empty() {
+        return Err(Unreadable::NoPayload);
+    }
+    match elements(&body) {
+        Some(messages) => Ok(messages),
+        // What is no array may be broken, too, and that counts first.
+        None if serde_json::from_str::<&RawValue>(body.as_str()).is_ok() => Err(Unreadable::NoPayload),
+        None => Err(Unreadable::Broken),
+    }
+}
+
+/// The messages in a frame of a WebSocket: an array of them, or one alone, and none in an empty frame.
+///
+/// # Errors
+/// It is no JSON.
+pub(super) fn read_frame(text: &Text) -> Result<Vec<Message>, Unreadable> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(messages) = elements(text) {
+        return Ok(messages);
+    }
+    let one: &RawValue = serde_json::from_str(text.as_str()).map_err(|_| Unreadable::Broken)?;
+    Ok(vec![element(text, one)])
+}
+
+fn elements(text: &Text) -> Option<Vec<Message>> {
+    let elements: Vec<&RawValue> = serde_json::from_str(text.as_str()).ok()?;
+    Some(elements.into_iter().map(|one| element(text, one)).collect())
+}
+
+/// A value of the text as a message, which shares the text's buffer where it can.
+fn element(text: &Text, value: &RawValue) -> Message {
+    let value = value.get();
+    let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    Message::text(match quoted.map_or(Cow::Borrowed(value), unescape) {
+        Cow::Borrowed(part) => Text::from_checked(text.as_bytes().slice_ref(part.as_bytes())),
+        Cow::Owned(own) => Text::from(own),
+    })
+}
+
+/// The text of a JSON string without its quotes. Half of a surrogate pair is a legal string of `JavaScript`'s, and no text: it
+/// becomes U+FFFD.
+fn unescape(inner: &str) -> Cow<'_, str> {
+    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else { return Cow::Borrowed(inner) };
+    let mut text = String::with_capacity(inner.len());
+    let mut rest = inner;
+    let mut next = Some(first);
+    while let Some(at) = next {
+        text.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let Some(sign) = rest.bytes().next() else { break };
+        rest = &rest[1..];
+        match sign {
+            b'b' => text.push('\u{8}'),
+            b'f' => text.push('\u{c}'),
+            b'n' => text.push('\n'),
+            b'r' => text.push('\r'),
+            b't' => text.push('\t'),
+            b'u' => text.push(unicode(&mut rest)),
+            // A quote, a backslash or a slash.
+            other => text.push(char::from(other)),
+        }
+        next = memchr::memchr(b'\\', rest.as_bytes());
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
+/// The character of an escape whose digits come next; of two escapes, where they are a pair.
+fn unicode(rest: &mut &str) -> char {
+    let Some(first) = unit(rest) else { return char::REPLACEMENT_CHARACTER };
+    let ahead = rest.strip_prefix("\\u");
+    if let (0xd800..0xdc00, Some(mut behind)) = (first, ahead)
+        && let Some(second @ 0xdc00..0xe000) = unit(&mut behind)
+    {
+        *rest = behind;
+        return char::decode_utf16([first, second])
+            .next()
+            .and_then(Result::ok)
+            .unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    char::from_u32(u32::from(first)).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn unit(rest: &mut &str) -> Option<u16> {
+    let (digits, behind) = rest.split_at_checked(4)?;
+    *rest = behind;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+const HEX: [u8; 16] = *b"0123456789abcdef";
+
+#[cfg(test)]
+mod tests;

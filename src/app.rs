@@ -81,7 +81,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
     let (registry, ending) = (Registry::new(config.server.max_sessions), CancellationToken::new());
-    helpers.spawn_vital("the house-keeping of sessions", registry.clone().keep_house(helpers.stop.clone()));
+    helpers.spawn_vital("session maintenance", registry.clone().keep_house(helpers.stop.clone()));
     let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),
@@ -211,7 +211,7 @@ fn raise_limit(max_sessions: usize) {
             );
         }
         Ok(limit) => tracing::debug!(limit, "file descriptors"),
-        Err(error) => tracing::warn!(%error, "it is not known how many files may be open"),
+        Err(error) => tracing::warn!(%error, "cannot determine the limit of open files"),
     }
 }
 

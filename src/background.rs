@@ -43,7 +43,7 @@ impl Vital {
         async move {
             // Unwind safe: the process ends, and nothing that the task may have left in disorder is used again.
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                error!(what, "a vital task panicked: the process ends");
+                error!(what, "a vital task panicked; the process exits");
                 failed.cancel();
             }
         }

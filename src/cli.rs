@@ -2,10 +2,10 @@
 //!
 //! | code | meaning |
 //! |---|---|
-//! | 0 | a clean end |
-//! | 1 | failed, or a drain that had to cut sessions, tunnels or forwarded answers, or a load that saw disorder or disconnects |
-//! | 2 | the command line cannot be understood |
-//! | 78 | the configuration cannot be used (`EX_CONFIG` of sysexits) |
+//! | 0 | clean exit |
+//! | 1 | failure, a drain that aborted sessions, tunnels or responses, or a load run that saw disorder or disconnects |
+//! | 2 | invalid command line |
+//! | 78 | invalid configuration (`EX_CONFIG` of sysexits) |
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -21,8 +21,8 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use crate::config::{Config, Source};
 use crate::tls;
 
-/// Understands the command line, loads the configuration and does what was asked; `prepare` gives the proxy itself once it
-/// is ready for signals, and `load` is the generator of load with its own options.
+/// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
+/// handled; `load` is the load generator, with its own options.
 pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
@@ -36,7 +36,7 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     let load_config = || Config::load(cli.config.as_deref(), env).map_err(|error| refuse(&error));
     match cli.command {
         Some(Command::Load(_)) if cli.config.is_some() => {
-            let conflict = "load takes no configuration: it is a client, and reads none";
+            let conflict = "load is a client and reads no configuration: leave out --config";
             tell(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
         Some(Command::Load(options)) => load(options),
@@ -45,7 +45,7 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
             Err(code) => code,
         },
         Some(Command::Run) | None => {
-            // A signal may come at any moment, so it is heard before the configuration is read.
+            // A signal may come at any moment, so its handler is installed before the configuration is read.
             let started = prepare().and_then(|run| load_config().map(|loaded| (run, loaded)));
             match started {
                 Ok((run, (config, source))) => run(config, &source),
@@ -55,11 +55,11 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     }
 }
 
-/// Lets HTTP long-polling clients reach a WebSocket backend.
+/// Connects HTTP long-polling clients to a WebSocket backend.
 #[derive(Debug, Parser)]
 #[command(name = "polliwog", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 struct Cli<L: Args> {
-    /// The configuration [default: config.toml in this directory; without one, a built-in demo].
+    /// Configuration file [default: config.toml in the working directory, else a built-in demo].
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -68,22 +68,22 @@ struct Cli<L: Args> {
 
 #[derive(Debug, Subcommand)]
 enum Command<L: Args> {
-    /// Run the proxy (the default); SIGTERM drains it, a second one cuts.
+    /// Run the proxy (the default); SIGTERM drains it, a second SIGTERM stops it at once.
     Run,
-    /// List everything that is wrong with the configuration, and end.
+    /// List every fault in the configuration and exit.
     Check,
-    /// Load a server with clients that behave like real ones, and print what they met.
+    /// Load-test a server with realistic clients and print the results.
     Load(L),
 }
 
 const AFTER_HELP: &str = "\
-Variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets server.listen,
-POLLIWOG_ROUTES__0__PATH=/chat/ the path of the first route.
+Environment variables override keys: POLLIWOG_SERVER__LISTEN=0.0.0.0:80 sets
+server.listen, POLLIWOG_ROUTES__0__PATH=/chat/ sets the path of the first route.
 
-Exit: 0 clean, 1 failed, a drain that cut sessions or a load that saw disorder
-or disconnects, 2 usage, 78 bad configuration.";
+Exit code: 0 clean exit; 1 failure, a drain that aborted sessions, or a load run
+that saw disorder or disconnects; 2 invalid command line; 78 bad configuration.";
 
-/// Reads the files that the configuration names, as a run would before it binds a port.
+/// Reads the files that the configuration names, as a run does before it binds a port.
 fn check(config: &Config, source: &Source) -> ExitCode {
     let files = config.server.tls.as_ref();
     if let Some(Err(error)) =
@@ -95,15 +95,15 @@ fn check(config: &Config, source: &Source) -> ExitCode {
     print(io::stdout(), format!("{source}: ok ({})", summary(config)))
 }
 
-/// Prints help, the version or what is wrong with the command line.
+/// Prints the help, the version, or the fault in the command line.
 fn tell(answer: &clap::Error) -> ExitCode {
     let printed = answer.print();
     if answer.use_stderr() { ExitCode::from(USAGE) } else { code_of(&printed) }
 }
 
-/// Prints why there is no configuration; every fault has its line.
+/// Prints why the configuration is invalid, one line per fault.
 fn refuse(error: &impl Display) -> ExitCode {
-    // The code says enough where nobody reads the standard error.
+    // If nobody reads standard error, the exit code says enough.
     let _unread = writeln!(io::stderr(), "{error}");
     ExitCode::from(CONFIG)
 }

@@ -115,12 +115,12 @@ async fn obey(mut signals: Signals, started: CancellationToken, cut: Cancellatio
     loop {
         let (signal, asks) = signals.next().await;
         if asks == Asks::Nothing {
-            info!(signal, "this signal changes nothing");
+            info!(signal, "signal ignored");
             continue;
         }
         match step(&started, &cut) {
-            Step::Drain => info!(signal, "draining; a second signal cuts"),
-            Step::Cut => warn!(signal, "cutting what is left"),
+            Step::Drain => info!(signal, "draining; a second signal stops at once"),
+            Step::Cut => warn!(signal, "stopping at once"),
             Step::Nothing => info!(signal, "already stopping"),
         }
     }

@@ -81,13 +81,13 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// A file is PEM, yet without a certificate.
-    #[error("{} holds no certificate (no section CERTIFICATE)", path.display())]
+    #[error("{} contains no certificate (no section CERTIFICATE)", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
     /// A file is PEM, yet without a key.
-    #[error("{} holds no private key (no section PRIVATE KEY; an encrypted key cannot be used)", path.display())]
+    #[error("{} contains no private key (no section PRIVATE KEY; an encrypted key cannot be used)", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
@@ -103,7 +103,7 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// A file holds a certificate that nothing can be checked with.
-    #[error("{} holds a certificate that cannot be an authority's", path.display())]
+    #[error("{} contains a certificate that is not an authority's", path.display())]
     Authority {
         /// The file.
         path: PathBuf,
@@ -125,7 +125,7 @@ pub enum TlsError {
         source: Option<&'static rustls_native_certs::Error>,
     },
     /// The provider of the cryptography lacks something.
-    #[error("no version of TLS can be spoken")]
+    #[error("no TLS version is usable")]
     Provider(#[source] rustls::Error),
 }
 

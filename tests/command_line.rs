@@ -96,7 +96,7 @@ fn check_reads_the_certificate_as_a_run_would() {
     for args in [&["check"][..], &["run"]] {
         let output = place.polliwog(args, &[]);
         assert_eq!((code(&output), out(&output)), (78, ""), "{args:?}");
-        assert!(err(&output).contains("key.pem holds no private key"), "{}", err(&output));
+        assert!(err(&output).contains("key.pem contains no private key"), "{}", err(&output));
     }
 }
 
@@ -225,7 +225,7 @@ fn the_files_that_the_configuration_names_must_be_usable() {
     assert_eq!(code(&output), 78);
     let told = err(&output);
     assert!(
-        told.contains("ca.pem holds no certificate") && told.contains("key.pem holds no private key"),
+        told.contains("ca.pem contains no certificate") && told.contains("key.pem contains no private key"),
         "{told}"
     );
     let place = place.write("ca.pem", &certificate).write("key.pem", &key);

@@ -114,7 +114,7 @@ impl Driver {
     pub(super) fn lose(&mut self, batch: Batch, now: Instant) {
         let is_message = |packet: &Packet| matches!(packet, Packet::Message(_));
         let messages = batch.packets.iter().filter(|packet| is_message(packet)).count();
-        note_losses(self.losses.clone(), messages, "messages were still being written when a drain ended");
+        note_losses(self.losses.clone(), messages, "messages were still being written when the drain ended");
         self.session.handle_lost(batch.packets, now);
     }
 
@@ -124,7 +124,7 @@ impl Driver {
         self.info.tracker.spawn(async move {
             let closed = poll_fn(|cx| socket.poll_close(cx, end, &closing));
             let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            note_losses(losses, crossed, "messages of a client crossed the end of its session in a drain");
+            note_losses(losses, crossed, "messages of a client were lost when the drain ended its session");
         });
     }
 
@@ -134,7 +134,7 @@ impl Driver {
         self.info.tracker.spawn(async move {
             let closed = poll_fn(|cx| link.poll_close(cx, &closing));
             let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            note_losses(losses, crossed, "messages of a backend crossed the end of a session in a drain");
+            note_losses(losses, crossed, "messages of a backend were lost when the drain ended a session");
         });
     }
 }

@@ -62,7 +62,9 @@ impl Dialect for WebSocket {
             Road::WebSocket => {
                 Ok(Ask::Begin(Box::new(self.beginning(request.head.uri.query().unwrap_or_default()))))
             }
-            Road::Http => Err(reply(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n").into()),
+            Road::Http => {
+                Err(reply(StatusCode::UPGRADE_REQUIRED, "this path accepts only WebSocket\n").into())
+            }
         }
     }
 

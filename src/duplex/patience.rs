@@ -71,7 +71,7 @@ impl Patience {
 
 /// The other end took nothing for this long, while something waited for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the other end took nothing for {} ms", .0.as_millis())]
+#[error("the other side read nothing for {} ms", .0.as_millis())]
 pub struct Stalled(pub Duration);
 
 impl Stalled {

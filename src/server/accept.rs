@@ -102,7 +102,7 @@ impl Accepting {
                 Ok(Accepted { stream, peer, refusal: Some(permit) }) => {
                     self.connections.accept_failed();
                     if let Some(count) = refusals.count() {
-                        warn!(address = %self.address, count, "no file descriptor is left: clients are answered 503");
+                        warn!(address = %self.address, count, "no file descriptors left; clients are answered 503");
                     }
                     let refused = timeout(REFUSAL_TIMEOUT, refuse(stream, peer));
                     tasks.spawn(self.tracker.track_future(async move {
@@ -111,7 +111,7 @@ impl Accepting {
                     }));
                 }
                 Err(error) if is_about_one_client(&error) => {
-                    debug!(%error, "a client left before it was accepted");
+                    debug!(%error, "a client disconnected before it was accepted");
                 }
                 Err(error) => {
                     self.connections.accept_failed();
@@ -198,7 +198,7 @@ fn report(ended: Result<(), JoinError>, crashes: &Throttle) {
     if let Err(error) = ended
         && let Some(count) = crashes.count()
     {
-        error!(%error, count, "a connection's task failed");
+        error!(%error, count, "a connection task panicked");
     }
 }
 

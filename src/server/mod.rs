@@ -134,7 +134,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// The certificate or its key can't be used.
-    #[error("cannot speak TLS")]
+    #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 }
 

@@ -26,7 +26,7 @@ impl Service<Request> for Refusal {
     }
 
     fn call(&mut self, _request: Request) -> Self::Future {
-        let mut response = Response::new(Full::from("this proxy has no file descriptor left\n"));
+        let mut response = Response::new(Full::from("the proxy has no file descriptors left\n"));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         for (name, value) in
             [(CONNECTION, "close"), (RETRY_AFTER, "1"), (CONTENT_TYPE, "text/plain; charset=utf-8")]

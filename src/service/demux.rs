@@ -86,7 +86,7 @@ impl Demux {
     ) -> Result<(Response, Upgrading, Profile), Box<Response>> {
         let refuse = |status, text| Err(Box::new(plain(status, text)));
         let Some(ask) = ask else {
-            let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this path speaks WebSocket\n");
+            let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this path accepts only WebSocket\n");
             response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             return Err(Box::new(response));
         };
@@ -94,7 +94,7 @@ impl Demux {
             && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
         {
             self.route.refusals.note_with(Reason::Token, Some(&format_args!("peer={peer}")));
-            let mut response = plain(StatusCode::UNAUTHORIZED, "the right token is needed\n");
+            let mut response = plain(StatusCode::UNAUTHORIZED, "a valid token is required\n");
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return Err(Box::new(response));
         }
@@ -103,7 +103,7 @@ impl Demux {
             return Err(Box::new(unavailable("the proxy is stopping\n")));
         }
         let Some(profile) = offered(&head.headers) else {
-            return refuse(StatusCode::BAD_REQUEST, "no subprotocol of polliwog.mux.v1 is offered\n");
+            return refuse(StatusCode::BAD_REQUEST, "expected a subprotocol of polliwog.mux.v1\n");
         };
         let protocol = HeaderValue::from_static(profile.subprotocol());
         match ask.accept(Some(protocol)) {

@@ -140,15 +140,11 @@ fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
 }
 
 fn refuse(error: &ForwardError, route: &Route) -> Response {
-    tracing::debug!(
-        route = route.path,
-        error = error as &dyn std::error::Error,
-        "a request was not answered"
-    );
+    tracing::debug!(route = route.path, error = error as &dyn std::error::Error, "a request failed");
     let (status, text) = match error {
-        ForwardError::Client(_) => (StatusCode::BAD_REQUEST, "the request's body broke off\n"),
+        ForwardError::Client(_) => (StatusCode::BAD_REQUEST, "the request body is incomplete\n"),
         ForwardError::Path => (StatusCode::BAD_REQUEST, OUT_OF_ROUTE),
-        ForwardError::ClientSlow(_) => (StatusCode::REQUEST_TIMEOUT, "the request's body did not come\n"),
+        ForwardError::ClientSlow(_) => (StatusCode::REQUEST_TIMEOUT, "the request body timed out\n"),
         ForwardError::Upstream(error) => return Unreached::new(error).response(),
     };
     plain(status, text)
@@ -156,7 +152,7 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
 
 /// The answer to `CONNECT`, which no route takes: this is no proxy of that kind.
 pub(super) fn refuse_connect() -> Response {
-    let mut response = plain(StatusCode::NOT_IMPLEMENTED, "there are no tunnels here\n");
+    let mut response = plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported\n");
     // The client may have sent what was meant for the other end.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response

@@ -61,14 +61,14 @@ impl Reason {
             Self::Origin => "foreign origin",
             Self::Preflights => "too many preflights",
             Self::NoRoute => "no route",
-            Self::Circle => "it goes in a circle",
-            Self::Token => "without the right token for this route",
-            Self::Mux => "the proxy does not keep to its protocol",
-            Self::Slow => "the upstream is slow",
-            Self::Protocol => "the upstream does not speak its protocol",
+            Self::Circle => "request loop",
+            Self::Token => "wrong or missing token",
+            Self::Mux => "the proxy violated the protocol",
+            Self::Slow => "the upstream timed out",
+            Self::Protocol => "the upstream violated its protocol",
             Self::HeaderTooLarge => "the upstream's response header is too large",
-            Self::Descriptors => "out of descriptors",
-            Self::Randomness => "the system gives no randomness",
+            Self::Descriptors => "out of file descriptors",
+            Self::Randomness => "the system's random source failed",
         }
     }
 }

@@ -39,15 +39,15 @@ impl Unreached {
     pub(super) const fn new(error: &OpenError) -> Self {
         let (outcome, status, text) = match error {
             OpenError::Down(_) => (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream is down\n"),
-            OpenError::Slow(_) => (Outcome::Slow, StatusCode::GATEWAY_TIMEOUT, "the upstream is slow\n"),
+            OpenError::Slow(_) => (Outcome::Slow, StatusCode::GATEWAY_TIMEOUT, "the upstream timed out\n"),
             OpenError::Refused(_) => (Outcome::Refused, StatusCode::BAD_GATEWAY, "the upstream refused\n"),
             OpenError::Protocol(_) => {
-                (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream does not speak its protocol\n")
+                (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream violated its protocol\n")
             }
             OpenError::HeaderTooLarge => (Outcome::Down, StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE),
             OpenError::NoDescriptor(_) => (Outcome::Full, StatusCode::SERVICE_UNAVAILABLE, NO_DESCRIPTOR),
             OpenError::NoRandomness(_) => {
-                (Outcome::Failed, StatusCode::INTERNAL_SERVER_ERROR, "no randomness\n")
+                (Outcome::Failed, StatusCode::INTERNAL_SERVER_ERROR, "the system's random source failed\n")
             }
         };
         Self { outcome, status, text }
@@ -65,9 +65,9 @@ impl Unreached {
 }
 
 const HEADER_TOO_LARGE: &str = "the upstream's response header is larger than 64 KiB or 500 lines\n";
-const NO_DESCRIPTOR: &str = "this proxy has no file descriptor left\n";
+const NO_DESCRIPTOR: &str = "the proxy has no file descriptors left\n";
 /// What the client of a path is answered whose dot segments lead out of its route.
-pub(super) const OUT_OF_ROUTE: &str = "the path leads out of its route\n";
+pub(super) const OUT_OF_ROUTE: &str = "the path leaves its route\n";
 /// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
 const RETRY_AFTER_SECONDS: &str = "5";
 
@@ -83,6 +83,9 @@ mod tests {
         assert_eq!(unreached.outcome, Outcome::Failed);
         let response = unreached.response();
         assert_eq!(response.status(), 500);
-        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "no randomness\n");
+        assert_eq!(
+            response.into_body().collect().await.unwrap().to_bytes(),
+            "the system's random source failed\n"
+        );
     }
 }

@@ -61,7 +61,7 @@ impl Service<Request<Incoming>> for Stack {
         // A length and a coding exclude each other.
         if body.size_hint().exact().is_none() && hop::is_coded(&head.headers) {
             // hyper removes only the chunks: the body would be taken with the other coding in it.
-            return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "this transfer coding is not known\n"));
+            return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "unsupported transfer coding\n"));
         }
         let running = self.current.load();
         let Ok(found) = running.find(&head) else {

@@ -53,7 +53,7 @@ fn received_by(member: &[u8]) -> &[u8] {
 }
 
 /// What its sender is told.
-pub(super) const CIRCLE: &str = "the request goes in a circle\n";
+pub(super) const CIRCLE: &str = "request loop detected\n";
 const PRODUCT: &str = "polliwog-";
 /// More than a chain of data centres has; a circle of which no member knows its own name ends here.
 const IN_A_ROW_MAX: usize = 8;

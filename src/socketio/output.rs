@@ -54,10 +54,10 @@ impl Peer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum Fault {
     /// A binary message came where a packet begins.
-    #[error("{} speaks with another parser than the default one, which can't be translated", .0.name())]
+    #[error("{} uses a parser other than the default one, which can't be translated", .0.name())]
     Parser(Peer),
     /// A text is no packet, or came where an attachment was owed.
-    #[error("{} sent what is no Socket.IO packet", .0.name())]
+    #[error("{} sent a malformed Socket.IO packet", .0.name())]
     Malformed(Peer),
     /// The backend granted a namespace as the old protocol does it.
     #[error("the backend does not speak Socket.IO 3 or 4")]
@@ -69,9 +69,9 @@ pub enum Fault {
     #[error("the client connected twice to a namespace")]
     ConnectedTwice,
     /// The root namespace was left, and Socket.IO 2 connects to nothing without it. A client that comes back has it again.
-    #[error("a namespace was asked for after the root namespace was left")]
+    #[error("the client requested a namespace after it left the root namespace")]
     RootLeft,
     /// More namespaces, or longer names, than are kept for one client; or more packets of ours than may wait.
-    #[error("the client asked for too many namespaces")]
+    #[error("the client requested too many namespaces")]
     TooMuch,
 }

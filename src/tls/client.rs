@@ -48,7 +48,7 @@ pub fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<C
 fn roots(trust: &Trust) -> Result<Arc<RootCertStore>, TlsError> {
     match trust {
         Trust::Public => system_roots().or_else(|_| {
-            tracing::info!("this system has no certificate authorities, Mozilla's are trusted");
+            tracing::info!("this system has no certificate authorities; Mozilla's are used");
             Ok(mozilla_roots())
         }),
         Trust::System => system_roots(),

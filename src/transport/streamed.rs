@@ -41,7 +41,7 @@ impl UnderWay {
 
     fn broke(&self, reason: Broken) {
         self.meter.forward_broke(reason);
-        tracing::debug!(reason = reason.word(), "a forwarded answer broke off");
+        tracing::debug!(reason = reason.word(), "a forwarded response was aborted");
     }
 }
 

@@ -41,7 +41,7 @@ struct User {
 /// What became of a session's beginning.
 pub(crate) type Answer = Result<Box<Accepted>, Unopened>;
 
-/// Why a session did not begin.
+/// Why a session was not opened.
 #[derive(Debug)]
 pub(crate) enum Unopened {
     /// The backend said no.

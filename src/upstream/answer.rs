@@ -115,10 +115,10 @@ pub struct AnswerBody {
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     /// The backend's connection broke, or what came is no body.
-    #[error("the backend's answer broke off")]
+    #[error("the backend's response is incomplete")]
     Broken(#[source] hyper::Error),
     /// The backend stopped in the middle of it, or took nothing of the request that still came.
-    #[error("the backend held it up for {} ms", .0.as_millis())]
+    #[error("the backend stalled for {} ms", .0.as_millis())]
     Stalled(Duration),
 }
 

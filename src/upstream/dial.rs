@@ -294,7 +294,7 @@ impl Dialer {
 
     fn forget(&self, way: Way) {
         if self.failed.forget(way) {
-            info!(upstream = %self, address = %self.name(way), "the address is no longer left out");
+            info!(upstream = %self, address = %self.name(way), "the address can be reached again");
         }
     }
 
@@ -313,7 +313,7 @@ impl Dialer {
     fn note_failed(self: &Arc<Self>, way: Way, error: &io::Error, has_choice: bool) {
         if let Some(count) = self.failed.note(way, error.kind() == io::ErrorKind::TimedOut, has_choice) {
             let address = self.name(way);
-            warn!(upstream = %self, %address, error = %Chain(error), count, "the address cannot be reached: others come first");
+            warn!(upstream = %self, %address, error = %Chain(error), count, "the address cannot be reached; other addresses are tried first");
         }
         let mut watch = self.watch();
         if watch.prober.is_none() {

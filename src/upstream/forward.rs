@@ -71,13 +71,13 @@ pub enum ForwardError {
     #[error(transparent)]
     Upstream(#[from] OpenError),
     /// The client's body broke off, or is none: 400.
-    #[error("the request's body broke off")]
+    #[error("the request body is incomplete")]
     Client(#[source] hyper::Error),
     /// The path leads out of what the upstream's URL names: 400.
-    #[error("the path leads out of its route")]
+    #[error("the path leaves its route")]
     Path,
     /// The client sent nothing of its body for as long as the backend would have had to answer: 408.
-    #[error("the request's body did not come within {} ms", .0.as_millis())]
+    #[error("the request body did not arrive within {} ms", .0.as_millis())]
     ClientSlow(Duration),
 }
 

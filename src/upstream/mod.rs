@@ -223,16 +223,16 @@ pub enum OpenError {
     #[error("the upstream did not answer within {} ms", .0.as_millis())]
     Slow(Duration),
     /// The backend answered, but not in the protocol that it was configured for, and did not refuse either: 502.
-    #[error("the upstream does not speak its protocol: {0}")]
+    #[error("the upstream violated its protocol: {0}")]
     Protocol(String),
     /// The backend's response has a header that is longer than 64 KiB, or has more than 500 lines: 502.
     #[error("the upstream's response header is larger than 64 KiB or 500 lines")]
     HeaderTooLarge,
     /// This process has no file descriptor left for a connection; no backend's fault: 503.
-    #[error("there is no file descriptor left")]
+    #[error("no file descriptors left")]
     NoDescriptor(#[source] io::Error),
     /// The operating system gave no random bytes, for a key or an id; no backend's fault: 500.
-    #[error("the system gives no randomness")]
+    #[error("the system's random source failed")]
     NoRandomness(#[source] getrandom::Error),
 }
 

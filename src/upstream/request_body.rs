@@ -95,10 +95,10 @@ impl fmt::Debug for RequestBody {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     /// The client's connection broke, or what it sent is no body.
-    #[error("the client's body broke off")]
+    #[error("the client's request body is incomplete")]
     Client(#[source] hyper::Error),
     /// The backend answered without asking for it, and its answer is over.
-    #[error("the backend did not want the body")]
+    #[error("the backend refused the body")]
     Refused,
 }
 

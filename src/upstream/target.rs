@@ -101,7 +101,7 @@ fn refused() -> OpenError {
     let reply = Reply {
         status: StatusCode::BAD_REQUEST,
         headers: HeaderMap::new(),
-        body: Bytes::from_static(b"the path leads out of its route\n"),
+        body: Bytes::from_static(b"the path leaves its route\n"),
     };
     OpenError::Refused(Box::new(Refused { reply, by: Refuser::Other }))
 }

@@ -61,7 +61,7 @@ fn explain(error: &io::Error) -> &'static str {
 
     match error.get_ref().and_then(|cause| cause.downcast_ref()) {
         Some(Error::InvalidCertificate(fault)) => match fault {
-            Certificate::UnknownIssuer => "its certificate is from nobody who is trusted here",
+            Certificate::UnknownIssuer => "its certificate was not issued by a trusted authority",
             // As after an authority was made anew under its old name.
             Certificate::BadSignature => "its certificate is not signed by the issuer that it names",
             Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",

@@ -74,7 +74,7 @@ fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
             std::thread::sleep(ms(700));
             for client in &mut clients {
                 if let Ok(answer) = client.answer_within(ms(3)) {
-                    answer.assert(503, "this proxy has no file descriptor left\n");
+                    answer.assert(503, "the proxy has no file descriptors left\n");
                     assert!(answer.header("retry-after").is_some());
                     assert_eq!(answer.header("connection"), Some("close"));
                     refused += 1;
@@ -118,12 +118,12 @@ fn a_client_that_there_is_no_descriptor_for_is_told_so() {
     let mut client = Client::connect(target.public);
     client.wire.send(head("GET", "/fast", &[]).as_bytes());
     let answer = client.answer_within(SOON * 6).expect("an answer");
-    answer.assert(503, "this proxy has no file descriptor left\n");
+    answer.assert(503, "the proxy has no file descriptors left\n");
     assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
     assert!(client.wire.ends_within(SOON));
     assert_eq!(metrics::livez(target.admin).status, 200, "the rest of the reserve is the operator's");
     let log = target.log();
-    assert_eq!(log.matches("no file descriptor is left").count(), 1, "{log}");
+    assert_eq!(log.matches("no file descriptors left").count(), 1, "{log}");
     idle.drain(..).for_each(|client| client.wire.reset());
     let deadline = Instant::now() + SOON * 3;
     while Client::connect(target.public).get("/fast").status != 204 {

@@ -113,7 +113,7 @@ fn a_backend_that_does_not_answer_in_time_is_a_504() {
         client.send_get("/");
         let mut line = site.accept();
         line.request();
-        client.answer().assert(504, "the upstream is slow\n");
+        client.answer().assert(504, "the upstream timed out\n");
         assert_took(start.elapsed(), 390, 900);
         line.assert_ends();
         site.assert_healthy();
@@ -171,7 +171,7 @@ fn a_backend_that_cannot_be_reached_in_time_is_a_504() {
              connect_timeout = \"200ms\"\n"
         )
     });
-    crate::support::http::Client::connect(target.public).get("/").assert(504, "the upstream is slow\n");
+    crate::support::http::Client::connect(target.public).get("/").assert(504, "the upstream timed out\n");
 }
 
 #[test]

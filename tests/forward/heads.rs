@@ -103,13 +103,13 @@ fn a_path_whose_dots_leave_the_route_is_refused() {
     let site = Site::with(&Plan { path: "/api/", base: "/v1/", ..Plan::new() });
     for path in ["/api/../admin", "/api/%2e%2e/admin", "/api/..%2fadmin", "/api/..\\admin"] {
         let answer = site.client().get(path);
-        answer.assert(400, "the path leads out of its route\n");
+        answer.assert(400, "the path leaves its route\n");
     }
     site.assert_quiet();
     // A prefix without a slash is one of names, too.
     let site = Site::with(&Plan { path: "/api", base: "/v1/", ..Plan::new() });
     for path in ["/api../admin", "/api/../api/x"] {
-        site.client().get(path).assert(400, "the path leads out of its route\n");
+        site.client().get(path).assert(400, "the path leaves its route\n");
     }
 }
 

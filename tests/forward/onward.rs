@@ -52,8 +52,8 @@ fn a_request_that_has_been_here_before_goes_no_further() {
         client.wire.send(format!("GET / HTTP/1.1\r\nHost: h\r\nVia: {via}\r\n\r\n").as_bytes());
         client
     };
-    asked(&via).answer().assert(508, "the request goes in a circle\n");
-    asked(&["1.1 polliwog-0123"; 9].join(", ")).answer().assert(508, "the request goes in a circle\n");
+    asked(&via).answer().assert(508, "request loop detected\n");
+    asked(&["1.1 polliwog-0123"; 9].join(", ")).answer().assert(508, "request loop detected\n");
     // Others of the kind stand in front of it.
     let mut client = asked(&["1.1 polliwog-0123"; 8].join(", "));
     let mut line = site.accept();

@@ -61,7 +61,11 @@ fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
             drop(client);
         }
         site.assert_broke("stalled");
-        assert!(site.target.log().contains("the other end took nothing for 400 ms"), "{}", site.target.log());
+        assert!(
+            site.target.log().contains("the other side read nothing for 400 ms"),
+            "{}",
+            site.target.log()
+        );
         site.assert_healthy();
     });
 }

@@ -212,7 +212,7 @@ fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
         let start = Instant::now();
         client.send_get(&poller.target());
         // Not one byte is read before the proxy has given up.
-        while world.target.log().matches("the other end took nothing for 400 ms").count() == 0 {
+        while world.target.log().matches("the other side read nothing for 400 ms").count() == 0 {
             assert!(start.elapsed() < SOON);
             thread::sleep(ms(20));
         }

@@ -181,7 +181,7 @@ fn a_path_that_leads_above_its_top_begins_no_session() {
     let mut question = open("s10");
     question[2]["headers"] = json!([["via", peer.opening.header("via").unwrap()]]);
     edge.say(&question);
-    assert_eq!(edge.hear(), json!(["deny", "s10", 508, "the request goes in a circle\n"]));
+    assert_eq!(edge.hear(), json!(["deny", "s10", 508, "request loop detected\n"]));
 }
 
 /// Writes this again and again without reading; the memory that it costs.

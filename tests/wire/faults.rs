@@ -44,7 +44,7 @@ type Row = (Step, Who, [&'static str; 4]);
 const HOWS: [How; 4] = [How::Fin, How::Reset, How::HalfClose, How::Silence];
 
 /// A backend that hangs up before there is a session, or says nothing.
-const DOWN: [&str; 4] = gone("502 the upstream is down | down", "504 the upstream is slow | slow");
+const DOWN: [&str; 4] = gone("502 the upstream is down | down", "504 the upstream timed out | slow");
 
 /// A client that hangs up before there is a session; what is silent is answered all the same.
 const LEFT: [&str; 4] = gone("ends", "ends | slow");

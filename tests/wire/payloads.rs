@@ -245,7 +245,7 @@ fn a_body_in_a_coding_that_is_not_known_is_not_taken_as_plain() {
     {
         let mut client = world.http();
         client.wire.send(format!("{method} {target} HTTP/1.1\r\nHost: h\r\n{CODED}").as_bytes());
-        client.answer().assert(501, "this transfer coding is not known\n");
+        client.answer().assert(501, "unsupported transfer coding\n");
     }
     poller.post_ok("4yes");
     peer.assert_text("yes");
@@ -259,7 +259,7 @@ fn a_websocket_is_not_begun_with_a_body_in_a_coding_that_is_not_known() {
         let request = head("GET", WEBSOCKET, &HANDSHAKE);
         let request = request.strip_suffix("\r\n").expect("it ends with an empty line");
         client.wire.send(format!("{request}{CODED}").as_bytes());
-        client.answer().assert(501, "this transfer coding is not known\n");
+        client.answer().assert(501, "unsupported transfer coding\n");
         assert!(world.accept_within(QUIET).is_none());
     }
 }

@@ -75,8 +75,8 @@ fn a_backend_that_speaks_nonsense_or_nothing_is_logged_once_a_minute() {
     let setup = Setup::new().upstream("handshake_timeout = \"200ms\"\nresponse_timeout = \"200ms\"");
     let forwards = "[[routes]]\npath = \"/\"\ndialect = \"http\"\nupstream = \"b\"";
     for (nonsense, status, line) in [
-        (true, 502, "reason=\"the upstream does not speak its protocol\""),
-        (false, 504, "reason=\"the upstream is slow\""),
+        (true, 502, "reason=\"the upstream violated its protocol\""),
+        (false, 504, "reason=\"the upstream timed out\""),
     ] {
         let setup = setup.clone().script(|script| {
             script.refusal = nonsense.then(|| b"nonsense\r\n\r\n".to_vec());

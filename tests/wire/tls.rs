@@ -29,8 +29,8 @@ enum Backend {
 use Backend::{Plain, Silent, Tls};
 
 const DOWN: (u16, &str) = (502, "the upstream is down\n");
-const SLOW: (u16, &str) = (504, "the upstream is slow\n");
-const PROTOCOL: (u16, &str) = (502, "the upstream does not speak its protocol\n");
+const SLOW: (u16, &str) = (504, "the upstream timed out\n");
+const PROTOCOL: (u16, &str) = (502, "the upstream violated its protocol\n");
 
 #[test]
 fn each_failure_is_told_and_named() {
@@ -42,7 +42,7 @@ fn each_failure_is_told_and_named() {
     // A backend that was reached is not down, even if it speaks something else.
     let rows = [
         ("wss", Tls(authority.server("other.test")), DOWN, "its certificate has another name", 503),
-        ("wss", Tls(unknown), DOWN, "its certificate is from nobody who is trusted here", 503),
+        ("wss", Tls(unknown), DOWN, "its certificate was not issued by a trusted authority", 503),
         ("wss", Tls(expired), DOWN, "its certificate has expired", 503),
         ("wss", Plain, DOWN, "it does not speak TLS", 503),
         ("ws", Tls(authority.server("localhost")), PROTOCOL, "its answer is not HTTP", 200),

@@ -119,7 +119,7 @@ export class Client extends EventTarget {
       this.#asked.get(Number(id))?.resolve(args);
       this.#asked.delete(Number(id));
     } else if (type === '1' || type === '4') {
-      this.#engine.close('the server let go');
+      this.#engine.close('the server disconnected');
     }
   }
 

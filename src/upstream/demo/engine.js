@@ -119,7 +119,7 @@ export class Engine {
       this.#wire.frame('received', data);
       this.#receive(data);
     });
-    socket.addEventListener('error', () => this.#end('the WebSocket was refused or broke'));
+    socket.addEventListener('error', () => this.#end('the WebSocket failed'));
     socket.addEventListener('close', () => this.#end('the WebSocket was closed'));
   }
 
@@ -141,7 +141,7 @@ export class Engine {
       if (response.ok) return text;
       this.#end(`a request was answered ${response.status}`);
     } catch {
-      this.#end('a request broke');
+      this.#end('a request failed');
     }
     return undefined;
   }
@@ -208,7 +208,7 @@ export class Engine {
   /** The server pings; silence is its end. */
   #watch() {
     clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#end('the server fell silent'), this.#patience);
+    this.#watchdog = setTimeout(() => this.#end('no heartbeat from the server'), this.#patience);
   }
 
   #end(reason) {

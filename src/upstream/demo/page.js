@@ -27,7 +27,7 @@ function say(pane, text) {
 const polling = new Pane($('pane'), {
   name: 'Polling',
   word: 'polling',
-  what: 'HTTP requests and nothing else: a GET that waits for news, and a POST for what is said.',
+  what: 'HTTP requests only: a GET that waits for messages, and a POST for each message sent.',
   transports: ['polling'],
   dial,
   say,
@@ -35,7 +35,7 @@ const polling = new Pane($('pane'), {
 const socket = new Pane($('pane'), {
   name: 'WebSocket',
   word: 'websocket',
-  what: 'One connection, open both ways. When it can’t be had, the client falls back to polling.',
+  what: 'One connection for both directions. If it is refused, the client falls back to polling.',
   transports: ['websocket', 'polling'],
   dial,
   say,
@@ -74,9 +74,9 @@ $('burst').addEventListener('submit', async (event) => {
 $('cut').addEventListener('click', () => {
   line.cut = !line.cut;
   line.was = true;
-  $('cut').textContent = line.cut ? 'Let WebSocket through' : 'Cut WebSocket off';
+  $('cut').textContent = line.cut ? 'Allow WebSocket' : 'Block WebSocket';
   $('cut').setAttribute('aria-pressed', String(line.cut));
-  socket.note(line.cut ? 'WebSocket is cut off.' : 'WebSocket is let through again.');
+  socket.note(line.cut ? 'WebSocket is blocked.' : 'WebSocket is allowed again.');
   if (line.cut) for (const one of line.open) one.close();
   else socket.client.upgrade();
 });
@@ -109,9 +109,9 @@ function refresh() {
 function compare() {
   const [first, second] = panes.map(({ wire }) => wire.bytes / wire.messages);
   if (!Number.isFinite(first) || !Number.isFinite(second)) return;
-  const on = line.was ? 'the second client, cut off meanwhile' : 'WebSocket';
+  const on = line.was ? 'the second client, blocked at times' : 'WebSocket';
   $('verdict').textContent =
-    `So far a message took ${size(first)} by polling and ${size(second)} by ${on}: ` +
+`So far, a message costs ${size(first)} by polling and ${size(second)} by ${on}: ` +
     `${(first / second).toFixed(first / second < 9.95 ? 1 : 0)} times as much, ` +
     `and ${(polling.wire.requests / polling.wire.messages).toFixed(2)} requests instead of ` +
     `${(socket.wire.requests / socket.wire.messages).toFixed(2)}.`;

@@ -10,7 +10,7 @@ const LINES_MAX = 60;
 const LEAST = { requests: 2, bytes: 1000, echo: 5 };
 
 const whole = new Intl.NumberFormat('en');
-const STATES = { connecting: 'connecting', waiting: 'gone, trying again', polling: 'polling', websocket: 'WebSocket' };
+const STATES = { connecting: 'connecting', waiting: 'disconnected, reconnecting', polling: 'polling', websocket: 'WebSocket' };
 
 export class Pane {
   wire = new Wire();
@@ -133,7 +133,7 @@ export class Pane {
     this.#write('ways', `${whole.format(sent.messages)} up, ${whole.format(received.messages)} down`);
     this.#write('bytes', size(bytes));
     this.#write('payload', `${size(payload)} payload`);
-    this.#write('heads', `≈ ${size(heads)} heads`);
+    this.#write('heads', `≈ ${size(heads)} headers`);
     this.#write('each', messages ? `${whole.format(Math.round(bytes / messages))} B` : '–');
     this.#write('asked', messages ? `${(requests / messages).toFixed(2)} requests` : '');
     this.#write('echo', median(this.#echoes));
@@ -164,7 +164,7 @@ export class Pane {
     const badge = this.#root.querySelector('.state');
     badge.textContent = fallback ? 'polling instead' : STATES[state];
     badge.dataset.state = fallback ? 'fallback' : state;
-    if (state === 'waiting') this.note('The session is over.');
+    if (state === 'waiting') this.note('The session ended.');
     if (state === 'polling' || state === 'websocket') this.note(`Connected by ${STATES[state]}.`);
   }
 }

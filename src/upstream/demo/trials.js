@@ -10,7 +10,7 @@ export async function burst(pane, count, length, pace) {
   const { requests, bytes } = pane.wire;
   const tally = { back: 0, lost: 0, wrong: 0, last: -1 };
   const began = performance.now();
-  pane.outcome(`${count} echoes are under way.`);
+  pane.outcome(`${count} echoes sent.`);
   const one = async (number) => {
     const at = Math.floor(Math.random() * (NOISE.length - length));
     const filler = NOISE.slice(at, at + length);

@@ -65,7 +65,7 @@ impl Mux {
             Ok(accepted) => Ok((opened(*accepted), Box::new(link))),
             Err(Unopened::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied)))),
             Err(Unopened::Lost(closing)) => {
-                tracing::debug!(reason = closing.reason.as_str(), "a session did not begin");
+                tracing::debug!(reason = closing.reason.as_str(), "a session was not opened");
                 Err(slot.unreached())
             }
         }

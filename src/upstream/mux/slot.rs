@@ -224,7 +224,7 @@ impl Slot {
             Ended::Broken => After::Broken,
             Ended::Violated(reason) => {
                 if let Some(count) = self.violations.count() {
-                    tracing::warn!(upstream = %self.dialer, reason, count, "a multiplexed connection does not keep to its protocol");
+                    tracing::warn!(upstream = %self.dialer, reason, count, "a multiplexed connection violated the protocol");
                 }
                 self.background.tracker.spawn(pump.close(1002, reason));
                 After::Violated
@@ -303,7 +303,7 @@ impl Slot {
         self.short.store(false, Ordering::Relaxed);
         self.health.send_replace(Health::Up);
         if self.outage.end() {
-            tracing::info!(upstream = %self.dialer, "the shared connection is there again");
+            tracing::info!(upstream = %self.dialer, "the shared connection is back");
         }
     }
 }

@@ -111,7 +111,7 @@ async fn each_fault_of_a_certificate_is_told() {
         authority.server_of(&params, rustls::DEFAULT_VERSIONS)
     };
     for (server, what, detail) in [
-        (Authority::new().server("localhost"), "is from nobody who is trusted here", "UnknownIssuer"),
+        (Authority::new().server("localhost"), "was not issued by a trusted authority", "UnknownIssuer"),
         (
             Authority::named("One").server("localhost"),
             "is not signed by the issuer that it names",
@@ -279,7 +279,7 @@ async fn what_keeps_an_upstream_down_is_logged_once() {
     }
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert_eq!((log.lines().count(), log.matches("UnknownIssuer").count()), (1, 1), "{log}");
-    assert!(log.contains("WARN") && log.contains("nobody who is trusted"), "{log}");
+    assert!(log.contains("WARN") && log.contains("not issued by a trusted authority"), "{log}");
 }
 
 #[test]

@@ -124,16 +124,16 @@ const cases = [
     },
   },
   {
-    name: 'where WebSocket is cut off, the browser falls back to polling, and comes back',
+    name: 'where WebSocket is blocked, the browser falls back to polling, and comes back',
     async client(t) {
       const demo = await open(t);
-      await demo.page.getByRole('button', { name: 'Cut WebSocket off' }).click();
+      await demo.page.getByRole('button', { name: 'Block WebSocket' }).click();
       await demo.until(WEBSOCKET, 'polling instead');
       await demo.say(WEBSOCKET, 'still here');
       // The numbers move twice a second.
       await t.sleep(600);
       t.assert.ok((await demo.figure(WEBSOCKET, 'requests')) > 1);
-      await demo.page.getByRole('button', { name: 'Let WebSocket through' }).click();
+      await demo.page.getByRole('button', { name: 'Allow WebSocket' }).click();
       await demo.until(WEBSOCKET, 'WebSocket');
       await demo.say(WEBSOCKET, 'back again');
       await demo.say(POLLING, 'heard it');
@@ -141,12 +141,12 @@ const cases = [
       t.log('page', 'log', ...log);
       t.assert.deepEqual(log, [
         'Connected by WebSocket.',
-        'WebSocket is cut off.',
-        'The session is over.',
+'WebSocket is blocked.',
+'The session ended.',
         'WebSocket was refused; polling instead.',
         'Connected by polling.',
         'An upgrade to WebSocket was refused.',
-        'WebSocket is let through again.',
+'WebSocket is allowed again.',
         'Connected by WebSocket.',
       ]);
     },

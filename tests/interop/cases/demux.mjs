@@ -137,7 +137,7 @@ const cases = [
       t.assert.equal(status, 502);
       await unready(t);
       t.assert.match(t.way.edge.since(0), /WARN .*no shared connection .*status 401/);
-      t.assert.match(t.way.demux.since(0), /WARN .*without the right token .*peer=127\.0\.0\.1/);
+      t.assert.match(t.way.demux.since(0), /WARN .*wrong or missing token.*peer=127\.0\.0\.1/);
       t.assert.doesNotMatch(t.way.since(), /secret/);
     },
   },

@@ -58,11 +58,17 @@ pub trait Framing: Send + Sync + fmt::Debug {
     /// Adds the headers that every answer has which the proxy gives in the dialect's place: that it is full, or the backend down.
     fn mark(&self, _headers: &mut HeaderMap) {}
 
-    /// The packet in a text frame.
-    fn decode_text(&self, text: Text) -> Result<Packet, Malformed>;
+    /// What a text frame says.
+    ///
+    /// # Errors
+    /// It is not one of this dialect's: the session ends.
+    fn decode_text(&self, text: Text) -> Result<Read, Malformed>;
 
-    /// The packet in a binary frame.
-    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed>;
+    /// What a binary frame says.
+    ///
+    /// # Errors
+    /// As for a text frame.
+    fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed>;
 
     /// The packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section 5.5).
     fn decode_pong(&self) -> Option<Packet> {
@@ -71,6 +77,12 @@ pub trait Framing: Send + Sync + fmt::Debug {
 
     /// A packet on a WebSocket.
     fn encode_frame(&self, packet: &Packet) -> Written;
+
+    /// What is written on a WebSocket before its Close frame when a session has ended so, its backend having said `closing`. By
+    /// default the close packet, where the backend has sent one: a client that gets it knows that the end was meant.
+    fn last_word(&self, _end: End, closing: &Closing) -> Option<Packet> {
+        closing.by_packet.then_some(Packet::Close(None))
+    }
 
     /// What the Close frame says when a session has ended so, its backend having said `closing`; without a code, nothing.
     fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
@@ -127,6 +139,15 @@ impl Default for PollBody {
     fn default() -> Self {
         Self { status: StatusCode::OK, content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
     }
+}
+
+/// What a frame of a WebSocket says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Read {
+    /// One packet, as in most dialects.
+    One(Packet),
+    /// Any number of packets.
+    Many(Vec<Packet>),
 }
 
 /// What becomes of a packet on a WebSocket.

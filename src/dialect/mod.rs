@@ -22,7 +22,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
-pub use self::framing::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
+pub use self::framing::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
 pub use self::settings::Settings;
 pub use self::table::{find, told_by};
 use crate::packet::Transport;

@@ -11,8 +11,8 @@ use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
-    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Greeting, Identity, Place, Refusal, Request,
-    Road, Want, Written,
+    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Greeting, Identity, Place, Read, Refusal,
+    Request, Road, Want, Written,
 };
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
@@ -102,12 +102,12 @@ impl Framing for PlainFraming {
         None
     }
 
-    fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
-        Ok(Packet::Message(Message::Text(text)))
+    fn decode_text(&self, text: Text) -> Result<Read, Malformed> {
+        Ok(Read::One(Packet::Message(Message::Text(text))))
     }
 
-    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed> {
-        Ok(Packet::Message(Message::Binary(bytes)))
+    fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed> {
+        Ok(Read::One(Packet::Message(Message::Binary(bytes))))
     }
 
     fn decode_pong(&self) -> Option<Packet> {

@@ -1,5 +1,6 @@
 //! A client's WebSocket: the packets that travel in its frames.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,7 +15,7 @@ use super::web_socket_ask::Upgrading;
 use crate::bridge::{ClientSocket, SocketBroken, SocketEnd};
 use crate::close;
 use crate::codec::frames::header_len;
-use crate::dialect::{Framing, Written};
+use crate::dialect::{Framing, Read, Written};
 use crate::duplex::{Buffers, Farewell, WebSocket, binary_frame, text_frame};
 use crate::end::End;
 use crate::frame::{self, Malformed};
@@ -32,8 +33,17 @@ pub async fn framed(
     // How long a client may take nothing is the session's to judge from here on.
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
-    let goodbye = Goodbye::Unsaid;
-    Some(Box::new(FramedSocket { socket, framing, meter, fault: None, goodbye, pings: 0, crossed: 0 }))
+    let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
+    Some(Box::new(FramedSocket {
+        socket,
+        framing,
+        meter,
+        waiting,
+        fault: None,
+        goodbye,
+        pings: 0,
+        crossed: 0,
+    }))
 }
 
 /// Packets in frames, written as its client wants them.
@@ -41,6 +51,8 @@ struct FramedSocket {
     socket: WebSocket,
     framing: Arc<dyn Framing>,
     meter: Meter,
+    /// What a frame has brought and nobody has taken: the next frame is not read before that.
+    waiting: VecDeque<Packet>,
     /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
     goodbye: Goodbye,
@@ -100,9 +112,14 @@ impl FramedSocket {
             Some(Err(_)) => return end(End::ClientGone),
         };
         match decoded {
-            Ok(packet) => {
+            Ok(Read::One(packet)) => {
                 overhead(packet.message_len());
                 Some(Ok(packet))
+            }
+            Ok(Read::Many(packets)) => {
+                overhead(packets.iter().map(Packet::message_len).sum());
+                self.waiting = packets.into();
+                self.waiting.pop_front().map(Ok)
             }
             Err(Malformed) => end(End::ParseError),
         }
@@ -113,10 +130,12 @@ impl FramedSocket {
     fn say_goodbye(&mut self, end: End, closing: &Closing) {
         // A broken frame is told of in any dialect.
         let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
-        if closing.by_packet && fault.is_none() {
-            // Engine.IO's own servers close without it; a client that gets it does not connect again by itself.
-            let _ = self.start_send(Packet::Close(None));
+        if fault.is_none()
+            && let Some(packet) = self.framing.last_word(end, closing)
+        {
+            let _ = self.start_send(packet);
         }
+        self.crossed += self.waiting.drain(..).filter(is_message).count();
         self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
         let frame = fault.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));
         // A client that closed first has had its answer already.
@@ -154,6 +173,9 @@ impl ClientSocket for FramedSocket {
                 }
                 self.pings = 0;
             }
+            if let Some(packet) = self.waiting.pop_front() {
+                return Poll::Ready(Ok(packet));
+            }
             let frame = ready!(self.socket.poll_next_unpin(cx));
             if let Some(read) = self.read(frame) {
                 return Poll::Ready(read);
@@ -170,8 +192,10 @@ impl ClientSocket for FramedSocket {
                     // The client's own close frame comes, or its end: perhaps before it reads ours.
                     match ready!(self.socket.poll_next_unpin(cx)) {
                         frame @ Some(Ok(_)) => {
-                            let packet = self.read(frame);
-                            self.crossed += usize::from(matches!(packet, Some(Ok(Packet::Message(_)))));
+                            let first = self.read(frame).and_then(Result::ok);
+                            self.crossed +=
+                                first.iter().chain(&self.waiting).filter(|one| is_message(one)).count();
+                            self.waiting.clear();
                         }
                         Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
                         None => return flushed.map(|_| self.crossed),
@@ -189,6 +213,10 @@ impl fmt::Debug for FramedSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FramedSocket")
     }
+}
+
+const fn is_message(packet: &Packet) -> bool {
+    matches!(packet, Packet::Message(_))
 }
 
 /// How many pongs may wait for a client that does not read.

@@ -9,7 +9,7 @@ use crate::codec::engineio::v3::{self, Strings};
 use crate::codec::engineio::{
     OpenPacket, Payload, decode_text, encode_frame, encode_payload, encode_text, encoded_len,
 };
-use crate::dialect::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
+use crate::dialect::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 use crate::reply::{Refused, Reply};
@@ -79,18 +79,20 @@ impl Framing for EngineIoFraming {
         }
     }
 
-    fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
-        match self.revision {
+    fn decode_text(&self, text: Text) -> Result<Read, Malformed> {
+        let packet = match self.revision {
             Revision::V3 => v3::decode_text(&text),
             Revision::V4 => decode_text(&text),
-        }
+        };
+        packet.map(Read::One)
     }
 
-    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed> {
-        match self.revision {
+    fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed> {
+        let packet = match self.revision {
             Revision::V3 => v3::decode_binary(&bytes),
             Revision::V4 => Ok(Packet::Message(Message::Binary(bytes))),
-        }
+        };
+        packet.map(Read::One)
     }
 
     fn encode_frame(&self, packet: &Packet) -> Written {

@@ -9,7 +9,7 @@ use super::json::{Unreadable, read_array, read_frame};
 use super::marks::Marks;
 use super::path::{Receiver, Sender};
 use super::query::{BodyType, Callback, form_field};
-use crate::dialect::{Framing, Greeting, PollBody, PushForm, Refusal, Road, Written};
+use crate::dialect::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text};
@@ -127,11 +127,12 @@ impl Framing for SockJsFraming {
         self.marks.apply(headers);
     }
 
-    fn decode_text(&self, text: Text) -> Result<Packet, Malformed> {
-        read_frame(&text).map_err(|_| Malformed)?.into_iter().next().map(Packet::Message).ok_or(Malformed)
+    fn decode_text(&self, text: Text) -> Result<Read, Malformed> {
+        let messages = read_frame(&text).map_err(|_| Malformed)?;
+        Ok(Read::Many(messages.into_iter().map(Packet::Message).collect()))
     }
 
-    fn decode_binary(&self, bytes: Bytes) -> Result<Packet, Malformed> {
+    fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed> {
         self.decode_text(Text::new(bytes).map_err(|_| Malformed)?)
     }
 
@@ -144,6 +145,10 @@ impl Framing for SockJsFraming {
             return Written::Ping;
         }
         frames::frame(packet).map_or(Written::Nothing, |text| Written::Frame(Frame::Text(text)))
+    }
+
+    fn last_word(&self, end: End, closing: &Closing) -> Option<Packet> {
+        why_on_web_socket(end, closing).map(|why| Packet::Close(Some(Box::new(why))))
     }
 
     fn goodbye(&self, end: End, closing: &Closing) -> Closing {
@@ -205,9 +210,8 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
     }
 }
 
-#[expect(dead_code, reason = "the session says why by itself so far")]
 /// The same for one on a WebSocket; nothing where it has gone itself, or its frames make no sense.
-pub(super) fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
+fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
     match end {
         End::ClientClosed | End::ClientGone | End::ParseError => None,
         End::PingTimeout => Some(Closing::new(3000, "No response from heartbeat")),

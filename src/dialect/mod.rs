@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderValue};
 pub use self::framing::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
 pub use self::settings::Settings;
 pub use self::table::{find, told_by};
-use crate::packet::Transport;
+use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::revision::{Protocol, Revision, Versions};
 use crate::session::Policy;
@@ -186,6 +186,8 @@ pub struct Beginning {
     pub keeps_path: bool,
     /// The revision of Engine.IO that its client speaks, if it speaks it.
     pub revision: Option<Revision>,
+    /// The heartbeat of its WebSocket, where the dialect's own keys set it; else the route's, or the backend's.
+    pub pace: Option<Heartbeat>,
     /// Whether its WebSocket may be left to it and its backend: they speak alike.
     pub may_relay: bool,
 }

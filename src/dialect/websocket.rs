@@ -47,6 +47,7 @@ impl WebSocket {
             keeps_path: true,
             revision: None,
             // It gets the backend's WebSocket, whatever is spoken on it.
+            pace: None,
             may_relay: self.backend.protocol != Protocol::Mux,
         }
     }

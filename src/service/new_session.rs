@@ -38,7 +38,7 @@ impl<'r> NewSession<'r> {
     ) -> Self {
         let Beginning { transport, ref framing, policy, .. } = *beginning;
         let settings = &route.settings.session;
-        let pace = pace(opened.heartbeat, settings);
+        let pace = beginning.pace.unwrap_or_else(|| pace(opened.heartbeat, settings));
         let announced = settings.max_payload.or(opened.max_payload);
         // A message is held here as a whole: there is always a bound, also where nobody announces one.
         let max_payload = announced.unwrap_or(MAX_PAYLOAD);

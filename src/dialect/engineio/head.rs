@@ -52,6 +52,7 @@ impl EngineIo {
             query: query::application_query(query),
             keeps_path: true,
             revision: Some(revision),
+            pace: None,
             may_relay: self.backend.protocol == Protocol::EngineIo && self.backend.versions.has(revision),
         }
     }

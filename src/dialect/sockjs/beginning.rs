@@ -8,7 +8,7 @@ use super::frames::encoded_len;
 use super::query::application_query;
 use crate::dialect::websocket::{self, PlainFraming};
 use crate::dialect::{Beginning, Framing, Identity, Request};
-use crate::packet::{Packet, Transport};
+use crate::packet::{Heartbeat, Packet, Transport};
 use crate::revision::Protocol;
 use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Second};
 
@@ -24,8 +24,10 @@ impl SockJs {
     }
 
     /// A session that is a WebSocket: it has an id of ours, since two of them may name the same.
-    pub(super) fn begin_web_socket(framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
-        beginning(framing, request, Transport::WebSocket, Pinger::Server)
+    pub(super) fn begin_web_socket(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
+        let pace = Heartbeat { interval: self.settings.heartbeat, timeout: PONG_TIMEOUT };
+        let pace = Some(pace).filter(|pace| !pace.interval.is_zero());
+        Beginning { pace, ..beginning(framing, request, Transport::WebSocket, Pinger::Server) }
     }
 
     /// The application's own WebSocket.
@@ -57,9 +59,13 @@ fn beginning(
         query: application_query(request.head.uri.query().unwrap_or_default()),
         keeps_path: false,
         revision: None,
+        pace: None,
         may_relay: false,
     }
 }
+
+/// How long a client may take for a pong.
+const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 const POLICY: Policy = Policy {
     hang_up: HangUp::Ends,

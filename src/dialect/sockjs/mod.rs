@@ -98,7 +98,7 @@ impl SockJs {
             Target::WebSocket => {
                 check_handshake(request)?;
                 let framing = self.framing(request, Role::WebSocket);
-                Ok(Ask::Begin(Box::new(Self::begin_web_socket(framing, request))))
+                Ok(Ask::Begin(Box::new(self.begin_web_socket(framing, request))))
             }
             Target::RawWebSocket => {
                 check_raw_handshake(request)?;

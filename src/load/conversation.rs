@@ -99,7 +99,7 @@ pub(super) enum Beat {
 }
 
 impl Conversation {
-    /// A session that has yet to open; `share` of a period is what its first message waits.
+    /// Creates a session that is not open yet; its first message waits for `share` of a period.
     pub(super) fn new(terms: &Arc<Terms>, share: f64) -> Self {
         Self {
             payloads: terms.payloads.clone(),

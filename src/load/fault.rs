@@ -40,10 +40,10 @@ pub(super) enum Fault {
     #[error("no heartbeat for {0:?}")]
     Silent(Duration),
     /// The server speaks something else.
-    #[error("the answer is not Engine.IO: {0}")]
+    #[error("the response is not Engine.IO: {0}")]
     Malformed(String),
     /// The server speaks another dialect than it should.
-    #[error("the answer is not {dialect}: {text}")]
+    #[error("the response is not {dialect}: {text}")]
     Foreign {
         /// What it should speak.
         dialect: &'static str,
@@ -54,7 +54,7 @@ pub(super) enum Fault {
     #[error("the Socket.IO server refused the namespace, or left it")]
     Refused,
     /// No message of this size may be sent.
-    #[error("the messages are too long: the server takes at most {payload_max} bytes")]
+    #[error("the messages are too long: the server accepts at most {payload_max} bytes")]
     TooLarge {
         /// What the server takes.
         payload_max: usize,
@@ -91,16 +91,16 @@ impl Fault {
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) if is_out_of_files(error) => {
-                Some("this process may open no more files: raise `ulimit -n`; a polling session takes two")
+                Some("this process may open no more files: raise `ulimit -n`; a polling session needs two")
             }
             Self::Connect(error) if is_out_of_ports(error) => {
-                Some("no port is free: give more source addresses, such as --source 127.0.0.2-127.0.0.9")
+                Some("no port is free: add source addresses, such as --source 127.0.0.2-127.0.0.9")
             }
             Self::Status { status, .. } if *status == StatusCode::NOT_FOUND => Some(
-                "is the path right? Socket.IO's is /socket.io/ and Engine.IO's /engine.io/, unless set otherwise",
+                "check the path: the defaults are /socket.io/ for Socket.IO and /engine.io/ for Engine.IO",
             ),
             Self::Status { status, .. } if *status == StatusCode::SERVICE_UNAVAILABLE => {
-                Some("a full or draining Polliwog answers so: see max_sessions")
+                Some("a full or draining Polliwog answers 503: see max_sessions")
             }
             Self::Upgrade(fault) => fault.hint(),
             Self::Connect(_)

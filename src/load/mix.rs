@@ -56,7 +56,7 @@ impl Mix {
         let total: i64 = self.shares.iter().copied().map(i64::from).sum();
         let mut done = [0_i64; KINDS];
         let next = |place: u32| {
-            // Whoever is furthest behind its share; the first of equals.
+            // The kind that is furthest behind its share; the first of equals.
             let behind = |kind: &Kind| {
                 i64::from(self.shares[kind.index()]) * i64::from(place) - done[kind.index()] * total
             };

@@ -90,8 +90,8 @@ async fn load(options: Options) -> ExitCode {
         let why = all.errors.values().next().map(|trouble| trouble.example.clone()).unwrap_or_default();
         return fail(FAILED, format!("nothing could connect to {}: {why}", plan.options.url));
     }
-    if all.broken > 0 {
-        let (broken, connected) = (count(all.broken), count(all.connected));
+    if all.disconnected > 0 {
+        let (broken, connected) = (count(all.disconnected), count(all.connected));
         return fail(FAILED, format!("{broken} of {connected} sessions were disconnected"));
     }
     if all.has_disorder() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }

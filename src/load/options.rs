@@ -11,77 +11,77 @@ use super::pace::Bursts;
 use super::sources::Sources;
 use crate::units;
 
-/// Load a server with clients that behave like real ones, and print what they met.
+/// Load-test a server with realistic clients and print the results.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER_HELP, disable_version_flag = true)]
 pub struct Options {
-    /// The server: http, https, ws or wss. Without a path, the stock clients' own (/socket.io/ or /engine.io/).
+    /// The server: http, https, ws or wss. The default path is that of the stock clients (/socket.io/ or /engine.io/).
     #[arg(value_name = "URL", value_parser = url)]
     pub(super) url: Uri,
-    /// How many clients.
+    /// Number of clients.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) sessions: u32,
-    /// What they speak.
+    /// The protocol of the clients.
     #[arg(long, value_name = "DIALECT", value_enum, default_value_t = Dialect::EngineIo)]
     pub(super) dialect: Dialect,
-    /// How they connect: polling, streaming (sockjs and longpoll), websocket, upgrade (engine.io), or a mixture such as
+    /// The transport: polling, streaming (sockjs and longpoll), websocket, upgrade (engine.io), or a mixture such as
     /// polling=70,websocket=20,upgrade=10 [default: polling; websocket with --dialect websocket or a ws URL].
     #[arg(long, value_name = "HOW")]
     pub(super) transport: Option<Mix>,
-    /// The version of Engine.IO: 4, or 3 for servers of Socket.IO 1 and 2.
+    /// The Engine.IO version: 4, or 3 for servers of Socket.IO 1 and 2.
     #[arg(long, value_name = "VERSION", default_value_t = EIO, value_parser = clap::value_parser!(u8).range(3..=4))]
     pub(super) eio: u8,
     /// The same as --dialect websocket.
     #[arg(long, conflicts_with_all = ["eio", "socketio", "dialect"])]
     pub(super) plain: bool,
-    /// What the application does: echo sends each message back as it is, socketio acknowledges the event "echo", as the
-    /// shipped demo does [default: socketio without a path or with socket.io in it; echo elsewhere].
+    /// How the application answers: echo sends each message back unchanged, socketio acknowledges the event "echo", as the
+    /// shipped demo does [default: socketio if there is no path or it contains socket.io; otherwise echo].
     #[arg(long, value_name = "KIND")]
     pub(super) events: Option<Events>,
     /// The same as --events socketio.
     #[arg(long, conflicts_with = "events")]
     pub(super) socketio: bool,
-    /// How many sessions begin in a second.
+    /// Sessions to open per second.
     #[arg(long, value_name = "N", default_value_t = 500.0, value_parser = positive)]
     pub(super) connect_rate: f64,
-    /// Messages a second from each session, answered or not; 0 leaves them idle
-    /// [default: the next as soon as all before it are answered].
+    /// Messages per second from each session, answered or not; 0 leaves the sessions idle
+    /// [default: send the next message once all earlier ones are answered].
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(super) rate: Option<f64>,
-    /// Bytes of a message; its answer is as long.
+    /// Size of a message; its answer has the same size.
     #[arg(long, value_name = "SIZE", default_value = "32", value_parser = size)]
     pub(super) size: usize,
-    /// How many messages are sent at once; a list such as 1,4,16 is taken in turn. The rate stays as it is.
+    /// Messages to send at once; a list such as 1,4,16 is cycled through. This does not change the rate.
     #[arg(long, value_name = "N", default_value = "1", value_parser = bursts)]
     pub(super) burst: Bursts,
-    /// How long to go on when all sessions have begun.
+    /// How long to run after all sessions have been opened.
     #[arg(long, short = 'd', value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) duration: Duration,
-    /// How long the last answers may take.
+    /// How long to wait for the last answers.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) drain: Duration,
-    /// The address to connect from: one, a range such as 127.0.0.2-127.0.0.9, or a network; may be repeated.
+    /// Source addresses: one, a range such as 127.0.0.2-127.0.0.9, or a network; may be repeated.
     #[arg(long, value_name = "ADDR")]
     pub(super) source: Vec<Sources>,
     /// A header for each request, such as "Cookie: id=1"; may be repeated.
     #[arg(long, value_name = "HEADER", value_parser = header)]
     pub(super) header: Vec<(HeaderName, HeaderValue)>,
-    /// A PEM file of the authorities to trust, in place of the system's.
+    /// PEM file of the authorities to trust instead of the system's.
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
-    /// Processor cores to use.
+    /// Number of threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: u16,
-    /// Write all figures as JSON; - is the standard output, in place of the table.
+    /// Write all figures as JSON; - is standard output, instead of the table.
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Write a page with charts.
+    /// Write an HTML page with charts.
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
 }
 
 // Not documented one by one, because that would make two pages of the help.
-/// What is spoken.
+/// The protocol of the clients.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Dialect {
     #[value(name = "engine.io")]
@@ -92,7 +92,7 @@ pub(super) enum Dialect {
 }
 
 impl Dialect {
-    /// Its name in options and reports.
+    /// Returns its name in options and reports.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::EngineIo => "engine.io",
@@ -103,7 +103,7 @@ impl Dialect {
     }
 }
 
-/// What a message is answered with: itself, or the acknowledgement of the event `echo` with its argument.
+/// How a message is answered: with itself, or with the acknowledgement of the event `echo` and its argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Events {
     Echo,
@@ -111,7 +111,7 @@ pub(super) enum Events {
 }
 
 impl Options {
-    /// What doesn't fit together, where each option by itself is fine.
+    /// Returns why the options contradict each other, if they do.
     pub(super) fn fault(&self) -> Option<&'static str> {
         let (dialect, mix) = (self.dialect(), self.mix());
         if dialect == Dialect::Websocket && mix != Mix::only(Kind::WebSocket) {
@@ -135,7 +135,7 @@ impl Options {
         None
     }
 
-    /// What is spoken.
+    /// The protocol of the clients.
     pub(super) fn dialect(&self) -> Dialect {
         if self.plain { Dialect::Websocket } else { self.dialect }
     }
@@ -234,16 +234,16 @@ const EIO: u8 = 4;
 const SIZE_MAX: usize = 16 << 20;
 const BURST_MAX: u32 = 4096;
 const AFTER_HELP: &str = "\
-Every message has a number. Messages that are lost, answered twice or answered out of order are counted,
-and make the exit code 1, as do sessions that are disconnected. With --rate, latency counts from when a message was meant to be sent.
+Every message is numbered. Lost, duplicated and reordered messages are counted and set exit code 1,
+as do disconnected sessions. With --rate, latency counts from when a message was due to be sent.
 
 Against the shipped demo:
   polliwog load http://127.0.0.1:8080 -n 1000 --rate 1 --html load.html
 
-SIGINT ends a run early, with its table; a second one at once.
+SIGINT ends a run early and prints the table; a second SIGINT exits at once.
 
-Exit: 0 clean, 1 messages lost, duplicated or reordered, sessions disconnected, or nothing could connect,
-2 usage.";
+Exit code: 0 clean; 1 messages lost, duplicated or reordered, sessions disconnected, or nothing could
+connect; 2 invalid command line.";
 
 #[cfg(test)]
 mod tests {

@@ -19,7 +19,7 @@ pub(super) enum Arrival {
     /// A higher one came before it.
     Reordered,
     /// It has come before.
-    Doubled,
+    Duplicated,
 }
 
 impl Order {
@@ -34,7 +34,7 @@ impl Order {
             return Arrival::InOrder(skipped);
         }
         let Some(at) = self.missing.iter().position(|gap| gap.contains(&number)) else {
-            return Arrival::Doubled;
+            return Arrival::Duplicated;
         };
         let gap = self.missing.remove(at);
         // What is left on either side of it, the upper first, so that both stay in order.
@@ -61,7 +61,7 @@ impl Order {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Arrival::{Doubled, InOrder, Reordered};
+    use super::Arrival::{Duplicated, InOrder, Reordered};
     use super::*;
 
     fn judge(numbers: &[u64]) -> (Vec<Arrival>, u64) {
@@ -84,9 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn what_has_come_before_is_doubled_wherever_it_came() {
-        assert_eq!(judge(&[0, 0]), (vec![InOrder(0), Doubled], 1));
-        assert_eq!(judge(&[0, 2, 1, 1]), (vec![InOrder(0), InOrder(1), Reordered, Doubled], 3));
+    fn what_has_come_before_is_duplicated_wherever_it_came() {
+        assert_eq!(judge(&[0, 0]), (vec![InOrder(0), Duplicated], 1));
+        assert_eq!(judge(&[0, 2, 1, 1]), (vec![InOrder(0), InOrder(1), Reordered, Duplicated], 3));
     }
 
     proptest! {
@@ -97,7 +97,7 @@ mod tests {
             for (number, arrival) in numbers.iter().zip(arrivals) {
                 let next = seen.last().map_or(0, |last| last + 1);
                 let expected = match (seen.insert(*number), *number >= next) {
-                    (false, _) => Doubled,
+                    (false, _) => Duplicated,
                     (true, true) => InOrder(number - next),
                     (true, false) => Reordered,
                 };

@@ -33,10 +33,10 @@ pub(super) struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlanError {
     /// The URL's host can't be asked for.
-    #[error("{0} has no host that could be asked for")]
+    #[error("{0} has no host")]
     Host(String),
     /// Nobody knows the host.
-    #[error("{host} cannot be found")]
+    #[error("cannot resolve {host}")]
     Lookup {
         /// The host's name.
         host: String,
@@ -52,12 +52,12 @@ pub(super) enum PlanError {
         from: IpAddr,
     },
     /// TLS can't be spoken.
-    #[error("TLS cannot be spoken")]
+    #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 }
 
 impl Plan {
-    /// Looks up the host and reads whom to trust.
+    /// Looks up the host and reads the trusted authorities.
     pub(super) async fn new(
         options: Options,
         stats: &Arc<Mutex<Stats>>,

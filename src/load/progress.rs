@@ -76,18 +76,19 @@ impl Progress {
         let filled =
             usize::try_from(elapsed.min(whole).saturating_mul(BAR_LEN as u64) / whole).unwrap_or(BAR_LEN);
         let troubles: u64 = all.errors.values().map(|trouble| trouble.count).sum();
-        let wrong: Vec<_> = [(all.doubled, "duplicated"), (all.reordered, "reordered"), (troubles, "errors")]
-            .into_iter()
-            .filter(|(number, _)| *number > 0)
-            .map(|(number, what)| format!("  {} {what}", count(number)))
-            .collect();
+        let wrong: Vec<_> =
+            [(all.duplicated, "duplicated"), (all.reordered, "reordered"), (troubles, "errors")]
+                .into_iter()
+                .filter(|(number, _)| *number > 0)
+                .map(|(number, what)| format!("  {} {what}", count(number)))
+                .collect();
         // What matters most stands first, where a narrow terminal shows it.
         format!(
             "[{:BAR_LEN$}] {}/{} s  {}/{} sessions  {} lost{}  {} messages/s  {}/s  p99 {}",
             "=".repeat(filled),
             elapsed / 1000,
             whole.div_ceil(1000),
-            count(all.connected.saturating_sub(all.broken)),
+            count(all.connected.saturating_sub(all.disconnected)),
             count(self.sessions),
             count(all.lost),
             wrong.concat(),
@@ -129,7 +130,7 @@ mod tests {
             line.starts_with("[==                  ] 3/30 s  1/400 sessions  0 lost  0 messages/s"),
             "{line}"
         );
-        for arrival in [Arrival::InOrder(3), Arrival::Doubled] {
+        for arrival in [Arrival::InOrder(3), Arrival::Duplicated] {
             stats.handle_answer(Kind::Polling, now, Duration::ZERO, arrival);
         }
         let drawing = progress.drawing(&stats, now);

@@ -29,7 +29,7 @@ pub(super) struct Tally {
     /// Those that never came to that.
     pub(super) failed: u64,
     /// Those that connected and could not go on to the end.
-    pub(super) broken: u64,
+    pub(super) disconnected: u64,
     /// From the beginning of a connect to its end.
     pub(super) connects: Histogram<u64>,
     /// Messages that went out.
@@ -39,7 +39,7 @@ pub(super) struct Tally {
     /// Messages that nobody answered: of living sessions those before one that was answered, of others all.
     pub(super) lost: u64,
     /// Answers that came once more.
-    pub(super) doubled: u64,
+    pub(super) duplicated: u64,
     /// Answers that came behind a later one.
     pub(super) reordered: u64,
     /// What came and was no answer.
@@ -153,13 +153,13 @@ impl Stats {
     /// A message was answered, not necessarily for the first time.
     pub(super) fn handle_answer(&mut self, kind: Kind, now: Instant, took: Duration, arrival: Arrival) {
         let second = self.second(kind, now);
-        if arrival != Arrival::Doubled {
+        if arrival != Arrival::Duplicated {
             second.answered += 1;
         }
         let tally = &mut self.kinds[kind.index()];
         match arrival {
-            Arrival::Doubled => {
-                tally.doubled += 1;
+            Arrival::Duplicated => {
+                tally.duplicated += 1;
                 return;
             }
             Arrival::Reordered => {
@@ -228,7 +228,7 @@ impl Stats {
         tally.sent += sent;
         tally.lost += unanswered;
         match (connected, fault) {
-            (true, Some(_)) => tally.broken += 1,
+            (true, Some(_)) => tally.disconnected += 1,
             (false, Some(_)) => tally.failed += 1,
             (_, None) => {}
         }
@@ -266,12 +266,12 @@ impl Tally {
             begun: 0,
             connected: 0,
             failed: 0,
-            broken: 0,
+            disconnected: 0,
             connects: histogram(),
             sent: 0,
             answered: 0,
             lost: 0,
-            doubled: 0,
+            duplicated: 0,
             reordered: 0,
             strange: 0,
             latency: histogram(),
@@ -290,11 +290,11 @@ impl Tally {
         self.begun += other.begun;
         self.connected += other.connected;
         self.failed += other.failed;
-        self.broken += other.broken;
+        self.disconnected += other.disconnected;
         self.sent += other.sent;
         self.answered += other.answered;
         self.lost += other.lost;
-        self.doubled += other.doubled;
+        self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.strange += other.strange;
         self.requests += other.requests;
@@ -335,7 +335,7 @@ impl Tally {
 
     /// Whether anything is wrong with what came.
     pub(super) const fn has_disorder(&self) -> bool {
-        self.lost > 0 || self.doubled > 0 || self.reordered > 0
+        self.lost > 0 || self.duplicated > 0 || self.reordered > 0
     }
 }
 

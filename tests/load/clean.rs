@@ -15,7 +15,7 @@ use crate::support::{Proxy, Run, command, echo, faithful, load, place, read};
 fn assert_clean(run: &Run, least: u64) -> Value {
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", run.out);
     let figures = run.json();
-    for key in ["lost", "doubled", "reordered", "strange", "failed", "broken"] {
+    for key in ["lost", "duplicated", "reordered", "strange", "failed", "disconnected"] {
         assert_eq!(figures[key], 0, "{key} of {figures:#}");
     }
     assert_eq!(figures["errors"], serde_json::json!({}));

@@ -20,7 +20,7 @@ fn assert_caught(manner: Manner, key: &str) {
     for run in runs(manner) {
         assert_eq!(run.code, 1, "{run:?}");
         let figures = run.json();
-        for other in ["lost", "doubled", "reordered"] {
+        for other in ["lost", "duplicated", "reordered"] {
             let count = figures[other].as_u64().unwrap();
             assert_eq!(count > 0, other == key, "{other} is {count}");
         }
@@ -33,8 +33,11 @@ fn a_lost_message_is_caught() {
 }
 
 #[test]
-fn a_doubled_message_is_caught() {
-    assert_caught(|message, _| vec![message.to_owned(); if number(message) == 5 { 2 } else { 1 }], "doubled");
+fn a_duplicated_message_is_caught() {
+    assert_caught(
+        |message, _| vec![message.to_owned(); if number(message) == 5 { 2 } else { 1 }],
+        "duplicated",
+    );
 }
 
 #[test]
@@ -71,5 +74,5 @@ fn the_table_says_so_too() {
     let url = format!("ws://{backend}/");
     let run = load(&[&url, "--plain", "-n", "1", "--rate", "10", "-d", "300ms", "--drain", "100ms"]);
     assert_eq!(run.code, 1);
-    assert!(run.out.contains("Messages were lost, doubled or reordered."), "{}", run.out);
+    assert!(run.out.contains("Messages were lost, duplicated or reordered."), "{}", run.out);
 }

@@ -16,7 +16,9 @@ fn a_run_is_told_as_a_table_as_json_and_as_a_page() {
     let run = load(&[&[proxy.url().as_str()], &args[..], &files[..]].concat());
     assert_eq!((run.code, run.err.as_str()), (0, ""));
 
-    for row in ["connected", "lost", "doubled", "reordered", "latency p50", "p99.9", "requests per message"] {
+    for row in
+        ["connected", "lost", "duplicated", "reordered", "latency p50", "p99.9", "requests per message"]
+    {
         assert!(run.out.lines().any(|line| line.trim_start().starts_with(row)), "no {row} in {}", run.out);
     }
     let head = run.out.lines().find(|line| line.contains("polling ")).unwrap();
@@ -25,8 +27,11 @@ fn a_run_is_told_as_a_table_as_json_and_as_a_page() {
     let text = fs::read_to_string(json).unwrap();
     let figures: Value = serde_json::from_str(&text).unwrap();
     for tally in [&figures, &figures["transports"]["polling"], &figures["transports"]["websocket"]] {
-        for key in ["sessions", "messages", "lost", "doubled", "reordered"] {
+        for key in ["sessions", "messages", "lost", "duplicated", "reordered"] {
             assert!(tally[key].is_u64(), "{key} of {tally:#}");
+        }
+        for (key, until_0_1) in [("disconnected", "broken"), ("duplicated", "doubled")] {
+            assert_eq!(tally[key], tally[until_0_1], "{key} of {tally:#}");
         }
         for key in ["bytes_per_message", "requests_per_message"] {
             assert!(tally[key].is_f64(), "{key} of {tally:#}");

@@ -83,7 +83,7 @@ fn at_a_rate_latency_counts_from_when_a_message_was_meant_to_go() {
     scene.written();
     assert_eq!(scene.hear("1:"), Received::Answer(ms(350), Arrival::InOrder(1)));
     assert_eq!(scene.hear("0:"), Received::Answer(ms(450), Arrival::Reordered));
-    assert_eq!(scene.hear("1:"), Received::Answer(ms(350), Arrival::Doubled));
+    assert_eq!(scene.hear("1:"), Received::Answer(ms(350), Arrival::Duplicated));
     scene.conversation.handle_accepted();
     assert_eq!(scene.conversation.unanswered(), 3);
 }

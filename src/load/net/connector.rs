@@ -17,7 +17,7 @@ use crate::load::fault::Fault;
 pub(in crate::load) struct Connector {
     /// Tried in turn.
     pub(in crate::load) addresses: Vec<SocketAddr>,
-    /// For a URL that is secure: whom the certificate must name.
+    /// For a secure URL: the name that the certificate must carry.
     pub(in crate::load) tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 

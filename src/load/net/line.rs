@@ -1,6 +1,6 @@
 //! One keep-alive connection, and at most one request on it: a browser's, for a session's polls, its stream or its POSTs.
 //!
-//! It is driven by whoever waits for its answer, so that a session is one task with all its connections.
+//! The task that awaits the response drives it, so that a session is one task with all its connections.
 
 use std::fmt;
 use std::future::{Future, poll_fn};

@@ -62,14 +62,14 @@ fn rows(took: Duration) -> Vec<Row> {
     vec![
         counted("connected", |tally| tally.connected),
         counted("  failed to connect", |tally| tally.failed),
-        counted("  disconnected", |tally| tally.broken),
+        counted("  disconnected", |tally| tally.disconnected),
         ("  connect p50", Box::new(|tally| latency(&tally.connects, 50.0))),
         ("  connect p99", Box::new(|tally| latency(&tally.connects, 99.0))),
         blank(),
         counted("messages", |tally| tally.sent),
         counted("  answered", |tally| tally.answered),
         counted("  lost", |tally| tally.lost),
-        counted("  doubled", |tally| tally.doubled),
+        counted("  duplicated", |tally| tally.duplicated),
         counted("  reordered", |tally| tally.reordered),
         counted("  strange answers", |tally| tally.strange),
         (
@@ -112,14 +112,14 @@ fn errors(text: &mut String, all: &Tally) {
 /// The last line, which says whether all is well.
 fn verdict(options: &Options, all: &Tally) -> &'static str {
     if all.answered == 0
-        && all.sent + all.broken > 0
+        && all.sent + all.disconnected > 0
         && options.path().contains("socket.io")
         && !options.is_socket_io()
     {
-        return "\nNothing was answered. Is it a Socket.IO server? Its events want --socketio.\n";
+        return "\nNothing was answered. If this is a Socket.IO server, add --socketio.\n";
     }
     if all.has_disorder() {
-        return "\nMessages were lost, doubled or reordered.\n";
+        return "\nMessages were lost, duplicated or reordered.\n";
     }
     ""
 }

@@ -18,11 +18,11 @@ fn batches_are_sorted_by_powers_of_two() {
 fn an_answer_that_comes_twice_counts_once() {
     let (mut stats, now) = stats();
     let took = Duration::from_millis(3);
-    for arrival in [Arrival::InOrder(1), Arrival::Doubled, Arrival::Reordered] {
+    for arrival in [Arrival::InOrder(1), Arrival::Duplicated, Arrival::Reordered] {
         stats.handle_answer(Kind::Polling, now, took, arrival);
     }
     let tally = stats.of(Kind::Polling);
-    assert_eq!((tally.answered, tally.doubled, tally.reordered, tally.lost), (2, 1, 1, 0));
+    assert_eq!((tally.answered, tally.duplicated, tally.reordered, tally.lost), (2, 1, 1, 0));
     assert_eq!(tally.latency.len(), 2);
     assert_eq!(tally.seconds, [Second { answered: 2, bytes: 0 }]);
     assert!(tally.has_disorder());
@@ -63,7 +63,7 @@ fn a_session_that_fails_is_told_from_one_that_breaks() {
     stats.handle_end(Kind::WebSocket, true, Some(&Fault::Refused), 5, 2);
     stats.handle_end(Kind::WebSocket, true, None, 5, 0);
     let tally = stats.of(Kind::WebSocket);
-    assert_eq!((tally.failed, tally.broken, tally.sent, tally.lost), (1, 1, 10, 2));
+    assert_eq!((tally.failed, tally.disconnected, tally.sent, tally.lost), (1, 1, 10, 2));
     assert_eq!(tally.errors[&Fault::Refused.kind()].count, 2);
 }
 

@@ -1,4 +1,5 @@
-//! Makes a running proxy of a configuration: loads, listens, and drains. With its wiring the only place that knows every folder.
+//! Makes a running proxy of a configuration: loads, listens, and drains. With its wiring the only place that knows
+//! every folder.
 
 mod wiring;
 
@@ -25,8 +26,8 @@ use crate::service::admin::{Admin, Condition, Readiness, State};
 use crate::service::{Client, Connection, Current, Running, Stack, Via};
 use crate::upstream::{BuildError, InUse, Pinned};
 
-/// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy, and what
-/// they asked for meanwhile is done as soon as it runs.
+/// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy,
+/// and what they asked for meanwhile is done as soon as it runs.
 ///
 /// # Errors
 /// The exit code, the reason having been printed.
@@ -61,8 +62,8 @@ enum End {
     Cut,
 }
 
-/// Serves until a drain is over, or until a task has panicked that nobody could do without: a process that is half dead is
-/// of less use than one that is started anew.
+/// Serves until a drain is over, or until a task has panicked that nobody could do without: a process that is half dead
+/// is of less use than one that is started anew.
 async fn serve_or_fail(config: Config, signals: Signals, vital: Vital) -> anyhow::Result<End> {
     tokio::select! {
         ended = serve(config, signals, &vital) => ended,
@@ -163,12 +164,12 @@ async fn finish(
     ended && nothing_is_cut(registry, work)
 }
 
-/// Whether the process may end now without harm to anybody.
+/// Returns whether the process may end now without harm to anybody.
 fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
     registry.is_settled() && registry.cut() == 0 && work.forwards.is_empty()
 }
 
-/// What readiness depends on.
+/// Returns what readiness depends on.
 fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
     let draining = draining.clone();
     Arc::new(move || {

@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::packet::{Closing, Text};
 
-/// The Close frame that says what `closing` says, as far as that can be said on the wire.
+/// Returns the Close frame that says what `closing` says, as far as that can be said on the wire.
 ///
 /// `None` is a frame without a code: 1005 and 1006 are words for the absence of a code and are never sent.
 pub fn to_frame(closing: &Closing) -> Option<CloseFrame> {
@@ -12,7 +12,7 @@ pub fn to_frame(closing: &Closing) -> Option<CloseFrame> {
     Some(CloseFrame { code: code.into(), reason: cut(closing.reason.as_str()).into() })
 }
 
-/// What a Close frame that came in says.
+/// Returns what a Close frame that came in says.
 pub fn from_frame(frame: Option<CloseFrame>) -> Closing {
     frame.map_or_else(Closing::default, |frame| Closing {
         code: Some(frame.code.into()),
@@ -26,7 +26,7 @@ const fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// The longest beginning that fits beside the code into a control frame.
+/// Returns the longest beginning that fits beside the code into a control frame.
 fn cut(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_LEN_MAX)]
 }

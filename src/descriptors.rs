@@ -29,7 +29,7 @@ pub fn admit(descriptor: &impl AsRawFd) -> io::Result<()> {
     if number < unreserved(LIMIT.load(Ordering::Relaxed)) { Ok(()) } else { Err(none_left()) }
 }
 
-/// Whether there is one for another client. The system is asked only where they are scarce.
+/// Returns whether there is one for another client. The system is asked only where they are scarce.
 ///
 /// # Errors
 /// There is none.
@@ -45,12 +45,12 @@ pub fn check() -> io::Result<()> {
     }
 }
 
-/// Whether most of them were taken when the last one was given.
+/// Returns whether most of them were taken when the last one was given.
 pub fn are_scarce() -> bool {
     LATEST.load(Ordering::Relaxed) >= unreserved(LIMIT.load(Ordering::Relaxed)) / 4 * 3
 }
 
-/// Whether an error says that there is none: ours to answer for, whatever was to be opened.
+/// Returns whether an error says that there is none: ours to answer for, whatever was to be opened.
 pub fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }

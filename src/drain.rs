@@ -133,7 +133,8 @@ enum Step {
     Nothing,
 }
 
-/// What one more signal means. It goes by the tokens, so that a signal cuts a drain that something else started.
+/// Returns what one more signal means. It goes by the tokens, so that a signal cuts a drain that something else
+/// started.
 fn step(started: &CancellationToken, cut: &CancellationToken) -> Step {
     if !started.is_cancelled() {
         started.cancel();
@@ -248,7 +249,7 @@ mod tests {
             });
         }
 
-        /// When each ended, in that order.
+        /// Returns when each ended, in that order.
         fn ends(&self) -> Vec<Instant> {
             self.ends.lock().unwrap().clone()
         }

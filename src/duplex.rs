@@ -1,4 +1,4 @@
-//! A byte stream in both directions, whatever carries it, and the WebSocket framing that runs over it.
+//! A byte stream in both directions over any carrier, and the WebSocket framing that runs over it.
 
 mod asking;
 mod farewell;
@@ -40,18 +40,18 @@ use self::web_socket::config;
 pub use self::web_socket::{Buffers, binary_frame, text_frame};
 use crate::descriptors;
 
-/// What can carry bytes both ways.
+/// A carrier of bytes in both directions.
 ///
-/// Where it has [`Patience`], a write breaks with [`Stalled`] once the other end has taken nothing for too long.
+/// If it has [`Patience`], a write fails with [`Stalled`] once the other side has read nothing for too long.
 #[derive(Debug)]
 pub struct Duplex {
     carrier: Carrier,
-    /// What is read before anything else.
+    /// Read before anything else.
     ahead: Bytes,
-    /// Whether the system is asked for more than the reader has room for.
+    /// Whether more is read from the system than the reader has room for.
     reads_ahead: bool,
     patience: Option<Patience>,
-    /// Until when the write that waits may wait.
+    /// The deadline of the pending write.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
@@ -68,7 +68,7 @@ impl Duplex {
         Self { carrier, ahead: Bytes::new(), reads_ahead: false, patience: None, deadline: None }
     }
 
-    /// The same stream with bytes before all that is still to be read.
+    /// Returns the same stream with bytes before all that is still to be read.
     #[must_use]
     pub fn behind(mut self, bytes: Bytes) -> Self {
         self.put_before(bytes);
@@ -79,7 +79,7 @@ impl Duplex {
         self.ahead = joined(bytes, self.take_ahead());
     }
 
-    /// Takes back what was put before the stream and nobody has read.
+    /// Takes back the part of what was put before the stream that has not been read.
     pub fn take_ahead(&mut self) -> Bytes {
         std::mem::take(&mut self.ahead)
     }
@@ -90,7 +90,7 @@ impl Duplex {
         Self { patience, deadline: None, ..self }
     }
 
-    /// Reads ahead of a reader that waits for something else. Pending, it is woken by whatever comes.
+    /// Reads ahead while the reader waits for something else. If pending, it is woken by any event of the stream.
     fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ahead>> {
         while self.ahead.len() < READ_AHEAD_LEN {
             let mut room = [const { MaybeUninit::uninit() }; READ_AHEAD_LEN];
@@ -101,7 +101,7 @@ impl Duplex {
                     let read = Bytes::copy_from_slice(read.filled());
                     self.ahead = joined(self.take_ahead(), read);
                 }
-                // TLS that ends without its goodbye.
+                // TLS that ends without a close_notify.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     return Poll::Ready(Ok(Ahead::End));
                 }
@@ -111,7 +111,7 @@ impl Duplex {
         Poll::Ready(Ok(Ahead::Full))
     }
 
-    /// What the system has said of the socket so far; it is not asked.
+    /// Returns the socket's readiness as last reported; the system is not asked.
     fn signs(&self) -> Ready {
         let socket = match &self.carrier {
             Carrier::Tcp(stream) => stream,
@@ -122,11 +122,11 @@ impl Duplex {
         socket.ready(every).now_or_never().and_then(Result::ok).unwrap_or(Ready::EMPTY)
     }
 
-    /// How long what has stopped may stand still.
+    /// Returns how long a stopped stream may stand still.
     fn limit(&self, stopped: Ahead) -> Duration {
         let limit = |patience: &Patience| match stopped {
             Ahead::Full => patience.unread(),
-            // A client that only listens is the first to make room.
+            // A client that only listens is disconnected first to make room.
             Ahead::End if descriptors::are_scarce() => Duration::ZERO,
             Ahead::End => patience.half_close(),
         };
@@ -141,7 +141,7 @@ impl Duplex {
         }
     }
 
-    /// Judges what came of a write.
+    /// Checks the result of a write.
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         let Some(patience) = &self.patience else { return written };
         if written.is_ready() {
@@ -153,7 +153,7 @@ impl Duplex {
         Poll::Ready(Err(patience.run_out()))
     }
 
-    /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper had read ahead.
+    /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper read ahead.
     ///
     /// # Errors
     /// The connection was made over neither a [`Tracked`] nor an [`Asking`].
@@ -166,7 +166,7 @@ impl Duplex {
             },
         };
         let rest = duplex.take_ahead();
-        // Copied, because the buffer behind it is hyper's: even an empty rest of it would keep it all.
+        // Copied, because its buffer is hyper's: even an empty slice would keep the whole buffer alive.
         Ok((duplex, joined(Bytes::copy_from_slice(&read_buf), rest)))
     }
 
@@ -178,24 +178,24 @@ impl Duplex {
         message_max: usize,
         buffers: Buffers,
     ) -> WebSocket {
-        // Not `from_partially_read`: a buffer that begins with what it is given, which is mostly nothing, is given as
-        // little whenever it grows, and each message then takes several reads.
+        // Not `from_partially_read`: that would start with a buffer of the given size, which is usually empty, and grow
+        // it in steps as small, so that each message takes several reads.
         let config = config(message_max, buffers);
         let stream = Self { reads_ahead: true, ..self.behind(read_ahead) };
         WebSocketStream::from_raw_socket(stream, role, Some(config)).await
     }
 }
 
-/// Why nothing more is read ahead.
+/// Why reading ahead has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ahead {
-    /// There is as much as there may be.
+    /// The buffer is full.
     Full,
-    /// The other end has ended its side.
+    /// The other side has closed its sending side.
     End,
 }
 
-/// Two runs of bytes as one; mostly there is at most one.
+/// Returns two byte buffers as one; usually at most one is not empty.
 pub fn joined(first: Bytes, second: Bytes) -> Bytes {
     match (first.is_empty(), second.is_empty()) {
         (_, true) => first,
@@ -204,8 +204,8 @@ pub fn joined(first: Bytes, second: Bytes) -> Bytes {
     }
 }
 
-/// Reads as much as there is, and keeps in `ahead` what `buf` has no room for: most of what a small buffer costs is asking
-/// the system again, and tungstenite's has the less room the more has been read since it was last renewed.
+/// Reads as much as is available, and keeps in `ahead` what `buf` has no room for. System calls are the main cost of a
+/// small buffer, and tungstenite's has less room the longer ago it was renewed.
 fn poll_read_ahead(
     stream: &mut TcpStream,
     cx: &mut Context<'_>,
@@ -222,7 +222,7 @@ fn poll_read_ahead(
     Poll::Ready(Ok(()))
 }
 
-/// What `bufs` hold, one behind the other, if `room` has room for it.
+/// Returns the contents of `bufs` in one piece, if they fit into `room`.
 fn concat<'r>(bufs: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> {
     let mut len = 0;
     for buf in bufs {
@@ -235,9 +235,9 @@ fn concat<'r>(bufs: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> 
 /// WebSocket frames over a [`Duplex`].
 pub type WebSocket = WebSocketStream<Duplex>;
 
-/// As much as a WebSocket takes from the system at once, and as is read ahead of a request that waits.
+/// The size of a WebSocket's read, and of what is read ahead of a waiting request.
 const READ_AHEAD_LEN: usize = 8 << 10;
-/// What is copied rather than written in pieces.
+/// Shorter pieces are copied together rather than written separately.
 const SHORT_LEN: usize = 512;
 
 /// A TCP socket.
@@ -254,7 +254,7 @@ impl From<TlsStream<TcpStream>> for Duplex {
     }
 }
 
-/// A pipe inside this process: the embedded backend, and tests.
+/// A pipe inside this process, for the embedded backend and tests.
 impl From<DuplexStream> for Duplex {
     fn from(stream: DuplexStream) -> Self {
         Self::new(Carrier::Memory(stream))
@@ -267,10 +267,10 @@ impl AsyncRead for Duplex {
         if !this.ahead.is_empty() {
             let len = this.ahead.len().min(buf.remaining());
             buf.put_slice(&this.ahead[..len]);
-            // Not split, which would take a counter for the two halves.
+            // Not split: that would take a counter for the two halves.
             this.ahead.advance(len);
             if this.ahead.is_empty() {
-                // What is empty would keep its memory all the same.
+                // An empty buffer would keep its memory.
                 this.ahead = Bytes::new();
             }
             return Poll::Ready(Ok(()));
@@ -303,7 +303,7 @@ impl AsyncWrite for Duplex {
         let this = self.get_mut();
         let mut room = [0; SHORT_LEN];
         let written = match &mut this.carrier {
-            // A short head and its short body: the system takes one piece for less than two.
+            // A short header and its short body: one piece is cheaper for the system than two.
             Carrier::Tcp(stream) => match concat(bufs, &mut room) {
                 Some(short) => Pin::new(stream).poll_write(cx, short),
                 None => Pin::new(stream).poll_write_vectored(cx, bufs),
@@ -325,7 +325,7 @@ impl AsyncWrite for Duplex {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.carrier {
-            // Nothing is kept here that could wait: a flush that is ready says nothing of the other end.
+            // Nothing is kept here, so there is nothing to flush: a flush says nothing about the other side.
             Carrier::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Carrier::Tls(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);

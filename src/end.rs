@@ -15,7 +15,8 @@ pub enum End {
     ParseError,
     /// The client sent a second poll, or a second POST, while one was open.
     Overlap,
-    /// The client sent a WebSocket message larger than `max_payload`, or a relayed backend one larger than `max_message`.
+    /// The client sent a WebSocket message larger than `max_payload`, or a relayed backend one larger than
+    /// `max_message`.
     TooLarge,
     /// The backend closed, or its connection broke.
     UpstreamClosed,
@@ -42,7 +43,7 @@ impl End {
         Self::Cut,
     ];
 
-    /// The word in metrics and logs.
+    /// Returns the word in metrics and logs.
     pub const fn word(self) -> &'static str {
         match self {
             Self::ClientClosed => "client_closed",
@@ -58,7 +59,7 @@ impl End {
         }
     }
 
-    /// What the backend is told (RFC 6455, section 7.4.1).
+    /// Returns what the backend is told (RFC 6455, section 7.4.1).
     pub fn closing(self) -> Closing {
         match self {
             // Of a client's Close frame the backend is told what that says.

@@ -14,18 +14,18 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a header is about the hop: by itself, or because `Connection` names it.
+/// Returns whether a header is about the hop: by itself, or because `Connection` names it.
 pub(crate) fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
     is_about_hop(name) || !is_kept(name) && names(headers, &CONNECTION, name.as_str())
 }
 
-/// Whether the list in a header names `token`, in whatever case.
+/// Returns whether the list in a header names `token`, in whatever case.
 pub(crate) fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     list(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether a message's body is coded in another way than chunked: such a coding stays in what is read of it (RFC 9112,
-/// section 6.1).
+/// Returns whether a message's body is coded in another way than chunked: such a coding stays in what is read of it
+/// (RFC 9112, section 6.1).
 pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
     if !headers.contains_key(TRANSFER_ENCODING) {
         return false;
@@ -36,12 +36,13 @@ pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
     !is_only_chunked
 }
 
-/// The members of a comma-separated list, over all lines of a header.
+/// Returns the members of a comma-separated list, over all lines of a header.
 pub(crate) fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
     headers.get_all(name).into_iter().flat_map(tokens).filter(|member| !member.is_empty())
 }
 
-/// The members of a comma-separated list, whatever bytes they hold: one that is no token must not hide the others.
+/// Returns the members of a comma-separated list, whatever bytes they hold: one that is no token must not hide the
+/// others.
 pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
@@ -54,20 +55,22 @@ fn is_about_hop(name: &HeaderName) -> bool {
         )
 }
 
-/// Whether a header belongs to the connection, or decides how a message is read or where it goes: nobody else sets it.
+/// Returns whether a header belongs to the connection, or decides how a message is read or where it goes: nobody else
+/// sets it.
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
     is_about_hop(name)
         || [HOST, CONTENT_LENGTH, TRAILER, EXPECT].contains(name)
         || name.as_str().starts_with("sec-websocket-")
 }
 
-/// What no `Connection` can take away: what a message is read by, the names of its trailers, and what proxies say of its way.
+/// Returns what no `Connection` can take away: what a message is read by, the names of its trailers, and what proxies
+/// say of its way.
 fn is_kept(name: &HeaderName) -> bool {
     [HOST, CONTENT_LENGTH, TRAILER, FORWARDED, VIA].contains(name) || is_identity(name)
 }
 
-/// Whether a header says who the client is, or what it asked for, besides the request itself. Only proxies should: what a
-/// client says there is a lie that backends fall for.
+/// Returns whether a header says who the client is, or what it asked for, besides the request itself. Only proxies
+/// should: what a client says there is a lie that backends fall for.
 pub(crate) fn is_identity(name: &HeaderName) -> bool {
     let text = name.as_str();
     *name == FORWARDED

@@ -36,12 +36,12 @@ impl Text {
         Self(bytes)
     }
 
-    /// A text that lives as long as the program.
+    /// Creates a text that lives as long as the program.
     pub const fn from_static(text: &'static str) -> Self {
         Self(Bytes::from_static(text.as_bytes()))
     }
 
-    /// The text without its first `at` bytes, sharing the buffer.
+    /// Returns the text without its first `at` bytes, sharing the buffer.
     ///
     /// # Panics
     /// Where the byte before the cut is not ASCII, or there is none.
@@ -52,7 +52,7 @@ impl Text {
         Self(self.0.slice(at..))
     }
 
-    /// The text before byte `at` and the text behind it, sharing the buffer; the byte itself is left out.
+    /// Returns the text before byte `at` and the text behind it, sharing the buffer; the byte itself is left out.
     ///
     /// # Panics
     /// Where the byte at `at` is not ASCII, or there is none.
@@ -61,7 +61,7 @@ impl Text {
         (Self(self.0.slice(..at)), Self(self.0.slice(at + 1..)))
     }
 
-    /// The same text as a string slice.
+    /// Returns the same text as a string slice.
     ///
     /// # Panics
     /// Never: a text was checked when it was made.
@@ -69,12 +69,12 @@ impl Text {
         std::str::from_utf8(&self.0).expect("a Text was checked when it was made")
     }
 
-    /// The text's UTF-8.
+    /// Returns the text's UTF-8.
     pub const fn as_bytes(&self) -> &Bytes {
         &self.0
     }
 
-    /// The text's UTF-8, by value.
+    /// Returns the text's UTF-8, by value.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
@@ -84,7 +84,7 @@ impl Text {
         self.0.len()
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether there is nothing in it.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -119,7 +119,7 @@ pub enum Message {
 }
 
 impl Message {
-    /// A text message.
+    /// Returns a text message.
     pub fn text(text: impl Into<Text>) -> Self {
         Self::Text(text.into())
     }
@@ -132,7 +132,7 @@ impl Message {
         }
     }
 
-    /// Whether the payload is empty.
+    /// Returns whether the payload is empty.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -177,7 +177,7 @@ impl Packet {
         }
     }
 
-    /// How much of the payload is the application's.
+    /// Returns how much of the payload is the application's.
     pub const fn message_len(&self) -> usize {
         match self {
             Self::Message(message) => message.len(),
@@ -185,7 +185,7 @@ impl Packet {
         }
     }
 
-    /// Whether the payload is empty.
+    /// Returns whether the payload is empty.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -234,7 +234,7 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// A close with a code and a reason.
+    /// Creates a close with a code and a reason.
     pub const fn new(code: u16, reason: &'static str) -> Self {
         Self { code: Some(code), reason: Text::from_static(reason), by_packet: false }
     }

@@ -29,7 +29,7 @@ impl Refused {
     /// The statuses of a refusal, or of a redirection. Any other, but 101, says nothing to a handshake.
     pub const STATUSES: Range<u16> = 300..600;
 
-    /// The reason in words that another proxy can pass on.
+    /// Returns the reason in words that another proxy can pass on.
     pub fn reason(&self) -> String {
         match self.by {
             // What such a server leaves out where it forbids, the other side could not know.
@@ -40,7 +40,7 @@ impl Refused {
         }
     }
 
-    /// Whether the reason is one of Engine.IO's own texts.
+    /// Returns whether the reason is one of Engine.IO's own texts.
     pub fn is_told_in_text(&self) -> bool {
         self.by != Refuser::Other
     }

@@ -22,7 +22,7 @@ impl Versions {
     /// Both.
     pub const ALL: Self = Self { v3: true, v4: true };
 
-    /// Whether this one is spoken.
+    /// Returns whether this one is spoken.
     pub const fn has(self, revision: Revision) -> bool {
         match revision {
             Revision::V3 => self.v3,
@@ -30,14 +30,14 @@ impl Versions {
         }
     }
 
-    /// The one to speak with somebody who does not care.
+    /// Returns the one to speak with somebody who does not care.
     pub const fn newest(self) -> Revision {
         if self.v4 { Revision::V4 } else { Revision::V3 }
     }
 }
 
 impl Revision {
-    /// The other one.
+    /// Returns the other one.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {

@@ -14,7 +14,7 @@ struct Name {
 }
 
 impl RouteId {
-    /// The name of the route with this path and, where it has one, this host.
+    /// Creates the name of the route with this path and, where it has one, this host.
     pub fn new(host: Option<&str>, path: &str) -> Self {
         Self(Arc::new(Name { host: host.map(str::to_ascii_lowercase), path: path.to_owned() }))
     }

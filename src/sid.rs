@@ -45,12 +45,12 @@ impl Sid {
         fits.then(|| Self { text: text.into(), hash: Some(hash) })
     }
 
-    /// The whole id, for the wire alone.
+    /// Returns the whole id, for the wire alone.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What an operator may see: enough to tell sessions apart, too little to take one over.
+    /// Returns what an operator may see: enough to tell sessions apart, too little to take one over.
     pub fn short(&self) -> impl fmt::Display {
         Short(self)
     }

@@ -1,8 +1,8 @@
 //! How a peer spells the names of its headers, so that they can be forwarded as they came.
 //!
-//! Names are case-insensitive (RFC 9110, section 5.1), and hyper keeps them in lower case; small servers and clients compare
-//! them exactly all the same. hyper writes names as an extension of the message says, and makes that extension only where it
-//! parses a head: so a [`Spelling`] is made by having hyper parse one.
+//! Names are case-insensitive (RFC 9110, section 5.1), and hyper keeps them in lower case; small servers and clients
+//! compare them exactly all the same. hyper writes names as an extension of the message says, and makes that extension
+//! only where it parses a head: so a [`Spelling`] is made by having hyper parse one.
 
 use std::convert::Infallible;
 use std::future::{Future as _, ready};
@@ -20,8 +20,8 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use memchr::{memchr_iter, memmem};
 
-/// The bytes with which a request's head came, in the extensions of the request that hyper read from them. There may be some
-/// of the body behind them.
+/// The bytes with which a request's head came, in the extensions of the request that hyper read from them. There may be
+/// some of the body behind them.
 #[derive(Clone, Debug)]
 pub struct HeadBytes(pub Vec<u8>);
 
@@ -30,12 +30,13 @@ pub struct HeadBytes(pub Vec<u8>);
 pub struct Spelling(Arc<Extensions>);
 
 impl Spelling {
-    /// The client's, for a request that is passed on; the RFCs' own for names that are added to it.
+    /// Creates the client's, for a request that is passed on; the RFCs' own for names that are added to it.
     pub fn of_client(extensions: &Extensions) -> Self {
         Self::of_request(extensions, |line, names| [line, names, OWN_NAMES, b"\r\n"].concat())
     }
 
-    /// The client's, for a handshake of our own with its headers in it: what a handshake is made of is spelled as in its RFC.
+    /// Creates the client's, for a handshake of our own with its headers in it: what a handshake is made of is spelled
+    /// as in its RFC.
     pub fn of_handshake(extensions: &Extensions) -> Self {
         Self::of_request(extensions, |line, names| [line, OWN_NAMES, names, b"\r\n"].concat())
     }
@@ -48,7 +49,7 @@ impl Spelling {
         Self(Arc::new(parse(&put_together(&bytes[..=line], &bytes[line + 1..end + 2]))))
     }
 
-    /// The backend's spelling, from a response that was read with `preserve_header_case`.
+    /// Creates the backend's spelling, from a response that was read with `preserve_header_case`.
     pub fn of_response(mut extensions: Extensions) -> Self {
         // It would hold the connection.
         extensions.remove::<OnUpgrade>();
@@ -80,7 +81,7 @@ impl Default for Spelling {
     }
 }
 
-/// The extensions with which hyper reads a request's head. It is all there, so one poll is enough.
+/// Returns the extensions with which hyper reads a request's head. It is all there, so one poll is enough.
 fn parse(head: &[u8]) -> Extensions {
     let found = Mutex::new(Extensions::new());
     let service = service_fn(|request: Request<Incoming>| {

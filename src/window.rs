@@ -16,7 +16,7 @@ pub(crate) struct Window<T> {
 }
 
 impl<T> Window<T> {
-    /// An empty one with room for so many.
+    /// Creates an empty one with room for so many.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { kept: VecDeque::with_capacity(capacity), first: 1, next: 1 }
     }
@@ -26,17 +26,17 @@ impl<T> Window<T> {
         self.kept.push_back(item);
     }
 
-    /// All that is kept, handed out or not.
+    /// Returns all that is kept, handed out or not.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &T> {
         self.kept.iter()
     }
 
-    /// How many are kept.
+    /// Returns how many are kept.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// What was not handed out, oldest first.
+    /// Returns what was not handed out, oldest first.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
         self.kept.range(self.out()..)
     }
@@ -46,12 +46,12 @@ impl<T> Window<T> {
         self.out() < self.kept.len()
     }
 
-    /// The number of the last that was forgotten.
+    /// Returns the number of the last that was forgotten.
     pub(crate) const fn forgotten(&self) -> u64 {
         self.first - 1
     }
 
-    /// The number of the last that was handed out.
+    /// Returns the number of the last that was handed out.
     pub(crate) const fn handed_out(&self) -> u64 {
         self.next - 1
     }
@@ -109,7 +109,7 @@ impl<T> Window<T> {
         }
     }
 
-    /// How many are handed out and kept.
+    /// Returns how many are handed out and kept.
     fn out(&self) -> usize {
         // Never more than are kept, so it fits.
         usize::try_from(self.next - self.first).unwrap_or(usize::MAX)

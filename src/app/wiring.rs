@@ -37,8 +37,9 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    /// What runs by `config`. Upstreams and routes that are the same as `before` go on, with their connections and what is known
-    /// of them; an upstream that is not named any more retires when the last session and request have left it.
+    /// Returns what runs by `config`. Upstreams and routes that are the same as `before` go on, with their connections
+    /// and what is known of them; an upstream that is not named any more retires when the last session and request have
+    /// left it.
     pub(super) fn next(&self, config: &Config, before: &Running) -> anyhow::Result<Running> {
         let mut upstreams = Vec::new();
         for (name, settings) in &config.upstreams {
@@ -70,7 +71,7 @@ impl Wiring {
         Ok(Running::new(routes, upstreams, config.server.half_close_timeout))
     }
 
-    /// What serves one route; `before` is what served it by the configuration before.
+    /// Returns what serves one route; `before` is what served it by the configuration before.
     fn handler(
         &self,
         config: &Config,

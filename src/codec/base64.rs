@@ -14,7 +14,7 @@ pub(crate) fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     let _ = general_purpose::STANDARD.encode_slice(bytes, &mut out[start..]);
 }
 
-/// The length of `len` bytes in base64 with padding.
+/// Returns the length of `len` bytes in base64 with padding.
 pub(crate) const fn encoded_len(len: usize) -> usize {
     len.div_ceil(3) * 4
 }

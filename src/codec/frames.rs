@@ -1,4 +1,5 @@
-//! Follows one direction of a WebSocket's bytes by its frame headers, without touching a payload (RFC 6455, section 5.2).
+//! Follows one direction of a WebSocket's bytes by its frame headers, without touching a payload (RFC 6455, section
+//! 5.2).
 
 /// Where one direction of a WebSocket stands.
 ///
@@ -38,7 +39,7 @@ pub enum Scan {
 }
 
 impl FrameScanner {
-    /// A direction at its beginning.
+    /// Creates a direction at its beginning.
     pub const fn new(message_max: u64) -> Self {
         Self { message_max, left: 0, message_len: 0, unfinished: false, counted: NOTHING, closed: false }
     }
@@ -77,28 +78,28 @@ impl FrameScanner {
         }
     }
 
-    /// Whether a control frame may be put in here: between two frames.
+    /// Returns whether a control frame may be put in here: between two frames.
     pub const fn is_between_frames(&self) -> bool {
         self.left == 0
     }
 
-    /// Whether no message is under way.
+    /// Returns whether no message is under way.
     pub const fn is_between_messages(&self) -> bool {
         self.left == 0 && !self.unfinished
     }
 
-    /// Whether a Close frame has passed: nothing may follow it.
+    /// Returns whether a Close frame has passed: nothing may follow it.
     pub const fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// What has passed since this was last asked.
+    /// Returns what has passed since this was last asked.
     pub const fn take_counted(&mut self) -> Counted {
         std::mem::replace(&mut self.counted, NOTHING)
     }
 }
 
-/// The length of a frame's header.
+/// Returns the length of a frame's header.
 pub const fn header_len(payload_len: usize, masked: bool) -> usize {
     let length_len = match payload_len {
         0..=125 => 0,

@@ -11,23 +11,24 @@ use crate::packet::{Closing, Heartbeat, Packet, Text};
 use crate::reply::{Refused, Reply};
 use crate::session::Packets;
 
-/// How one request, or one client's WebSocket, is read and answered. It belongs to what receives: a session keeps the one of
-/// its first request, and its dialect decides whether later requests are answered in that or in their own.
+/// How one request, or one client's WebSocket, is read and answered. It belongs to what receives: a session keeps the
+/// one of its first request, and its dialect decides whether later requests are answered in that or in their own.
 pub trait Framing: Send + Sync + fmt::Debug {
-    /// Which version of its dialect it is written in, where there are several.
+    /// Returns which version of its dialect it is written in, where there are several.
     fn version(&self) -> u8 {
         0
     }
 
-    /// What a new session's client is told first, if anything.
+    /// Returns what a new session's client is told first, if anything.
     fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet>;
 
-    /// How a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads none.
+    /// Returns how a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads
+    /// none.
     fn read_push(&self, _headers: &HeaderMap) -> Option<PushForm> {
         None
     }
 
-    /// The packets in a POST's body.
+    /// Returns the packets in a POST's body.
     ///
     /// # Errors
     /// The answer to a POST of which nothing is taken. Its session goes on; a packet that is wrong among others ends it.
@@ -35,64 +36,68 @@ pub trait Framing: Send + Sync + fmt::Debug {
         Ok(Box::new(std::iter::empty()))
     }
 
-    /// The answer to a POST whose packets were taken.
+    /// Returns the answer to a POST whose packets were taken.
     fn encode_taken(&self) -> PollBody {
         PollBody::default()
     }
 
-    /// A poll's answer.
+    /// Returns a poll's answer.
     fn encode_poll(&self, _batch: &[Packet]) -> PollBody {
         PollBody::default()
     }
 
-    /// A poll's answer, for a client that says how far it has come; `last` is the number of the batch's last message, or of
-    /// the one before where there is none in it.
+    /// Returns a poll's answer, for a client that says how far it has come; `last` is the number of the batch's last
+    /// message, or of the one before where there is none in it.
     fn encode_numbered(&self, batch: &[Packet], _last: u64) -> PollBody {
         self.encode_poll(batch)
     }
 
-    /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`) takes some
-    /// answers for an attack unless told otherwise.
+    /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`)
+    /// takes some answers for an attack unless told otherwise.
     fn add_headers(&self, _legacy_ie: bool, _headers: &mut HeaderMap) {}
 
-    /// Adds the headers that every answer has which the proxy gives in the dialect's place: that it is full, or the backend down.
+    /// Adds the headers that every answer has which the proxy gives in the dialect's place: that it is full, or the
+    /// backend down.
     fn mark(&self, _headers: &mut HeaderMap) {}
 
-    /// What a text frame says.
+    /// Returns what a text frame says.
     ///
     /// # Errors
     /// It is not one of this dialect's: the session ends.
     fn decode_text(&self, text: Text) -> Result<Read, Malformed>;
 
-    /// What a binary frame says.
+    /// Returns what a binary frame says.
     ///
     /// # Errors
     /// As for a text frame.
     fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed>;
 
-    /// The packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section 5.5).
+    /// Returns the packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section
+    /// 5.5).
     fn decode_pong(&self) -> Option<Packet> {
         None
     }
 
-    /// A packet on a WebSocket.
+    /// Returns a packet on a WebSocket.
     fn encode_frame(&self, packet: &Packet) -> Written;
 
-    /// What is written on a WebSocket before its Close frame when a session has ended so, its backend having said `closing`. By
-    /// default the close packet, where the backend has sent one: a client that gets it knows that the end was meant.
+    /// Returns what is written on a WebSocket before its Close frame when a session has ended so, its backend having
+    /// said `closing`. By default the close packet, where the backend has sent one: a client that gets it knows that
+    /// the end was meant.
     fn last_word(&self, _end: End, closing: &Closing) -> Option<Packet> {
         closing.by_packet.then_some(Packet::Close(None))
     }
 
-    /// What the Close frame says when a session has ended so, its backend having said `closing`; without a code, nothing.
+    /// Returns what the Close frame says when a session has ended so, its backend having said `closing`; without a
+    /// code, nothing.
     fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
         Closing::default()
     }
 
-    /// What a refused request is answered with.
+    /// Returns what a refused request is answered with.
     fn refuse(&self, refusal: Refusal, road: Road) -> Reply;
 
-    /// A backend's refusal in the words of this dialect.
+    /// Returns a backend's refusal in the words of this dialect.
     fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
 }
 

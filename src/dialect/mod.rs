@@ -1,9 +1,9 @@
 //! What clients speak: what a request asks for, what that means for its session, and bytes to packets and back. Pure: no
 //! I/O, no clock.
 //!
-//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS). A request goes through it in two steps, and the gateway does the
-//! rest: [`read`](Dialect::read) looks at the head alone; then the gateway finds the session, and [`judge`](Dialect::judge)
-//! says what the request means there.
+//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS). A request goes through it in two steps, and
+//! the gateway does the rest: [`read`](Dialect::read) looks at the head alone; then the gateway finds the session, and
+//! [`judge`](Dialect::judge) says what the request means there.
 
 pub mod engineio;
 mod framing;
@@ -33,28 +33,28 @@ use crate::sid::Sid;
 
 /// What the clients of one route speak, with the route's settings.
 pub trait Dialect: Send + Sync + fmt::Debug {
-    /// The name in the configuration.
+    /// Returns the name in the configuration.
     fn name(&self) -> &'static str;
 
-    /// What a request asks for.
+    /// Returns what a request asks for.
     ///
     /// # Errors
     /// The answer to a request that needs no session for it.
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>>;
 
-    /// What a request means where its session is.
+    /// Returns what a request means where its session is.
     ///
     /// # Errors
     /// The answer to a request that means nothing there.
     fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
 
-    /// Whether it tells browsers itself what pages of other origins may do, unless the route says it.
+    /// Returns whether it tells browsers itself what pages of other origins may do, unless the route says it.
     fn speaks_cors(&self) -> bool {
         false
     }
 
-    /// The session that a client would begin with this query, if it began one: what a backend is told that is asked about
-    /// a request that names none. `None` where the dialect answers such requests itself.
+    /// Returns the session that a client would begin with this query, if it began one: what a backend is told that is
+    /// asked about a request that names none. `None` where the dialect answers such requests itself.
     fn begin(&self, query: &str) -> Option<Beginning>;
 }
 
@@ -76,16 +76,17 @@ pub trait World: fmt::Debug {
     /// Seconds since the beginning of 1970.
     fn unix_time(&self) -> u64;
 
-    /// A number that nobody can guess.
+    /// Returns a number that nobody can guess.
     fn random(&self) -> u32;
 
-    /// Whether the page that sends these headers is of an origin that may connect. No page sends a request without `Origin`.
+    /// Returns whether the page that sends these headers is of an origin that may connect. No page sends a request
+    /// without `Origin`.
     fn allows_origin(&self, headers: &HeaderMap) -> bool;
 
-    /// Whether there are pages that may not connect.
+    /// Returns whether there are pages that may not connect.
     fn is_restricted(&self) -> bool;
 
-    /// How long the backend's handshakes take these days: longer than nine in ten of them.
+    /// Returns how long the backend's handshakes take these days: longer than nine in ten of them.
     fn handshakes_take(&self) -> Duration;
 }
 
@@ -215,7 +216,7 @@ pub struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// The header's value for this session.
+    /// Returns the header's value for this session.
     pub fn value(&self, sid: &Sid) -> Option<HeaderValue> {
         format!("{}={}; {}", self.name, sid.as_str(), self.attributes).try_into().ok()
     }

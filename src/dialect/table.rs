@@ -37,7 +37,8 @@ pub static DIALECTS: &[Kind] = &[
     Kind { name: WebSocket::NAME, keys: &[], build: |_, backend| Arc::new(WebSocket::new(backend)) },
 ];
 
-/// The dialect and the revision of a client that another proxy tells of: whatever it names, it is one that backends know.
+/// Returns the dialect and the revision of a client that another proxy tells of: whatever it names, it is one that
+/// backends know.
 pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {
     if name == EngineIo::NAME {
         (EngineIo::NAME, Some(revision.unwrap_or(Revision::V4)))
@@ -46,7 +47,7 @@ pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<
     }
 }
 
-/// The dialect of this name.
+/// Returns the dialect of this name.
 pub fn find(name: &str) -> Option<&'static Kind> {
     DIALECTS.iter().find(|kind| kind.name == name)
 }

@@ -1,7 +1,7 @@
 //! Plain WebSocket (RFC 6455): a message of the client's is a message of the application, and there is nothing else.
 //!
-//! It is spoken frame by frame only where a client can't be left to its backend: behind a shared upstream, or where the route
-//! says so.
+//! It is spoken frame by frame only where a client can't be left to its backend: behind a shared upstream, or where the
+//! route says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl WebSocket {
     /// The name in the configuration.
     pub const NAME: &'static str = "websocket";
 
-    /// The dialect of a route with this backend.
+    /// Creates the dialect of a route with this backend.
     pub const fn new(backend: Backend) -> Self {
         Self { backend }
     }

@@ -1,4 +1,4 @@
-//! A stream that is written before it is read.
+//! A stream that must be written before it is read.
 
 use std::io;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Duplex;
 
-/// A [`Duplex`] as a client hands it to hyper, which takes an answer for nonsense that is there before the request is
-/// written: a server that has no room for anybody answers as soon as it is connected to.
+/// A [`Duplex`] as a client hands it to hyper. Hyper rejects a response that arrives before the request is written, but
+/// a full server sends its response as soon as it is connected.
 #[derive(Debug)]
 pub struct Asking {
     duplex: Duplex,
@@ -18,12 +18,12 @@ pub struct Asking {
 }
 
 impl Asking {
-    /// A stream on which nothing has been said yet.
+    /// Creates a stream that has not been written yet.
     pub const fn new(duplex: Duplex) -> Self {
         Self { duplex, has_asked: false, reader: None }
     }
 
-    /// The stream itself.
+    /// Returns the stream itself.
     pub fn into_inner(self) -> Duplex {
         self.duplex
     }

@@ -1,4 +1,4 @@
-//! The end of a WebSocket whose other end may still be sending, and may not have begun to read.
+//! The end of a WebSocket whose other side may still be sending, and may not have started to read.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,12 +8,11 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 
 use super::WebSocket;
 
-/// What is left to do behind a Close frame: all that waits is written, then the stream is ended, and meanwhile whatever
-/// comes is thrown away, until the other end has ended too.
+/// What remains to be done after a Close frame: write everything that waits, close the sending side, and discard all
+/// input until the other side has closed too.
 ///
-/// Bytes left unread would turn our end into a reset, and a reset overtakes the Close frame. An end that writes everything
-/// before it reads anything would wait for us as we for it, if we wrote before we read. How long it may take is the caller's
-/// to say.
+/// Unread bytes would turn our close into a reset, which overtakes the Close frame. And a peer that writes everything
+/// before it reads would wait for us as we wait for it, if we wrote before we read. The caller sets the deadline.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Farewell {
     said: Said,
@@ -29,7 +28,7 @@ enum Said {
 }
 
 impl Farewell {
-    /// Ready once both ends have ended, or the connection is broken.
+    /// Ready once both sides have closed, or the connection is broken.
     pub fn poll(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) -> Poll<()> {
         self.poll_say(cx, socket);
         let mut scrap = [0; SCRAP_LEN];
@@ -44,7 +43,7 @@ impl Farewell {
         if self.said == Said::End { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// What can't be said is as good as said.
+    /// Writes what is left of the farewell; what can't be written counts as written.
     fn poll_say(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) {
         if self.said == Said::Goodbye {
             self.said = match socket.poll_flush_unpin(cx) {
@@ -59,5 +58,5 @@ impl Farewell {
     }
 }
 
-/// As much as is thrown away at once.
+/// How much is discarded at once.
 const SCRAP_LEN: usize = 4096;

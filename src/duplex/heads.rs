@@ -1,98 +1,98 @@
-//! The heads of requests and responses as they pass below hyper, which knows the names in them in lower case alone.
+//! The headers of requests and responses below hyper, which only knows their names in lower case.
 //!
-//! hyper can keep a spelling and write one, but at a cost for every request and every name that a poll must not pay. So the
-//! bytes of a request's head are kept while it is read, for a service that forwards them; and the names in a response's
-//! head are written `Like-This` as it goes out. And hyper refuses a target with `<`, `>` or `"` in it, which old clients send and
-//! other servers take: these are escaped before it reads them, where it is certain that a request begins.
+//! Hyper can preserve the case of names, but at a cost per request and per name that a poll must not pay. So the bytes
+//! of a request's header are kept while they are read, for a service that forwards them, and the names in a response's
+//! header are written `Like-This`. Hyper also refuses a target with `<`, `>` or `"`, which old clients send and other
+//! servers accept: these are escaped before hyper reads them, if it is certain where a request begins.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
-/// What a server and the stream below hyper tell each other of heads.
+/// What a server and the stream below hyper exchange about headers.
 #[derive(Clone, Default, Debug)]
 pub struct Heads(Arc<Shared>);
 
 #[derive(Default, Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// How long the head is of the request that is being served; 0 if that is not certain. A look at it takes no lock.
+    /// The length of the current request's header; 0 if it is not certain. Reading it takes no lock.
     head_len: AtomicUsize,
 }
 
 #[derive(Default, Debug)]
 struct State {
-    /// What has been read of a request's head, perhaps with some of the body behind it.
+    /// What was read of a request's header, perhaps with the beginning of the body.
     request: Vec<u8>,
-    /// What is read next.
+    /// What comes next in the input.
     place: Place,
-    /// Where requests begin is not certain any more. It never is again: a guess that is wrong would change a body, and what
-    /// it makes longer ends in the next request.
+    /// It is no longer certain where requests begin, and never will be again: a wrong guess would change a body, and
+    /// its extra bytes would become part of the next request.
     is_lost: bool,
-    /// How much has been read since the request began.
+    /// How much was read since the request began.
     read: u64,
-    /// How long the request is, with its body.
+    /// The length of the request with its body.
     len: u64,
-    /// What is written next begins with the head of a response, and which of its names are to be spelled.
+    /// The next write begins with a response's header; these names in it are spelled.
     spells: Option<Spells>,
-    /// What has become of hyper's refusal of a head that has too many lines for it.
+    /// The state of hyper's refusal of a header with too many lines.
     refusal: Refusal,
 }
 
-/// A place in what a client sends.
+/// A position in the client's input.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Place {
-    /// A head's first line, up to the target.
+    /// In a header's first line, before the target.
     #[default]
     Method,
-    /// The same, in the target.
+    /// In the target.
     Path,
-    /// The same, behind the `?`.
+    /// In the query.
     Query,
-    /// Another part of a head, or one of which it is not certain where it began.
+    /// Elsewhere in a header, or in one whose beginning is not certain.
     Head,
-    /// The request is being served: what comes now is its body, or the next request ahead of time.
+    /// The request is being served: its body follows, or a pipelined request.
     Served,
-    /// It speaks another protocol, and no head comes any more.
+    /// The connection speaks another protocol; no more headers follow.
     Over,
 }
 
-/// Which names of a response's head are spelled.
+/// Which names of a response's header are spelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spells {
-    /// All of them: the response is our own.
+    /// All: the response is our own.
     All,
-    /// Those that hyper adds to a backend's.
+    /// Those that hyper adds to a backend's response.
     Added,
 }
 
-/// What hyper writes, and what becomes of it.
+/// What hyper writes, and what happens to it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Written {
-    /// It goes out as it is.
+    /// It is written unchanged.
     Bytes,
-    /// It begins with a response's head, whose names are spelled.
+    /// It begins with a response's header, whose names are spelled.
     Head(Spells),
-    /// It is kept from the client: a refusal of a head that is to be read again.
+    /// It is withheld from the client: a refusal of a header that will be read again.
     Kept,
 }
 
-/// hyper clears room for each line that a head may have, whether it has it or not. So it is given little, and a head for
-/// which that was too little is read again with more.
+/// Hyper reserves room for the maximum number of header lines. So it is given a low maximum, and a header with more
+/// lines is read again with a higher one.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Refusal {
     #[default]
     Unheard,
-    /// It was kept from the client.
+    /// The refusal was withheld.
     Kept,
-    /// There was no less room than there can be: such a refusal is the client's to hear.
+    /// The maximum was the highest: the client gets the refusal.
     Final,
 }
 
 impl Heads {
-    /// A request has been read, in whose head hyper has found so many header lines, and whose body is this long, if that is
-    /// known: what comes now is no head.
+    /// Notes that a request was read. Hyper found `lines` header lines in it, and its body has this length, if known.
+    /// What comes next is not a header.
     pub fn begin_request(&self, lines: usize, body_len: Option<u64>) {
         let mut state = self.state();
         let head_len = head_len(&state.request, lines);
@@ -104,20 +104,20 @@ impl Heads {
         self.0.head_len.store(head_len.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The bytes with which the head came of the request that is being served, perhaps with some of its body; none of a request
-    /// that came while the one before it was being served.
+    /// Returns the bytes of the current request's header, perhaps with some of its body; empty for a pipelined request.
     pub fn request(&self) -> Vec<u8> {
         self.state().request.clone()
     }
 
-    /// How long that head is, if that is certain.
+    /// Returns the length of that header, if it is certain.
     pub fn request_len(&self) -> Option<usize> {
         Some(self.0.head_len.load(Ordering::Relaxed)).filter(|len| *len > 0)
     }
 
-    /// The request has been answered, or is gone: what comes now begins with a head, unless it is over.
+    /// Awaits the next request, after one was answered or aborted: unless the connection is over, a header comes next.
     ///
-    /// With an answer come the names to spell in its head, which is written next. Nothing else may wait to be written before it.
+    /// A response brings the names to spell in its header, which is written next. Nothing else may wait to be written
+    /// before it.
     pub fn await_request(&self, spells: Option<Spells>) {
         let mut state = self.state();
         if spells.is_some() {
@@ -126,42 +126,42 @@ impl Heads {
         state.request.clear();
         state.request.shrink_to(KEPT_LEN_MAX);
         if state.place == Place::Served {
-            // The next request begins with what is read next where exactly this one has been read: not the less of it that an
-            // early answer waited for, and nothing that was sent ahead.
+            // The start of the next request is certain only if exactly this request was read: not less, as with an
+            // early response, and not more, as with pipelining.
             state.is_lost |= state.read != state.len;
             state.place = if state.is_lost { Place::Head } else { Place::Method };
             (state.read, state.len) = (0, 0);
         }
     }
 
-    /// Gives back the room that the next request will need: there is none for a while.
+    /// Releases the buffer for the next request, which is not expected soon.
     pub fn rest(&self) {
         self.state().request = Vec::new();
     }
 
-    /// The connection becomes another protocol's.
+    /// Ends the reading of headers: the connection now speaks another protocol.
     pub fn end(&self) {
         self.state().place = Place::Over;
     }
 
-    /// Whether hyper has refused a head that more room may help. Told once, and the head is to be read again then.
+    /// Returns, once, whether hyper refused a header that fits a higher maximum; the header is then read again.
     pub fn take_refused(&self) -> bool {
         let mut state = self.state();
         let is_refused = state.refusal == Refusal::Kept;
         if is_refused {
             state.refusal = Refusal::Final;
             state.request.clear();
-            // It is read, and counted, again.
+            // It is read and counted again.
             state.is_lost = true;
             state.place = Place::Head;
         }
         is_refused
     }
 
-    /// Says what becomes of what is written, before which nothing waits to be written where `was_flushed`.
+    /// Decides what happens to what hyper writes. With `was_flushed`, nothing waits to be written before it.
     ///
-    /// A service's response has its names spelled as it wants them. hyper's own refusal of the head that is being read is known by
-    /// being the only thing that is written meanwhile: a client that does not send ahead has heard all of its last response by
+    /// A service's response has its names spelled as it asks. Hyper's own refusal of a header is recognised because
+    /// nothing else is written meanwhile: a client that does not pipeline has received all of its last response by
     /// then.
     pub(super) fn note_written(&self, written: &[u8], was_flushed: bool) -> Written {
         let mut state = self.state();
@@ -179,7 +179,7 @@ impl Heads {
         if was_flushed { Written::Head(Spells::All) } else { Written::Bytes }
     }
 
-    /// Notes what was read; or gives what is to be read in its place.
+    /// Notes what was read; returns a replacement for it, if it needs one.
     pub(super) fn note_read(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut state = self.state();
         if matches!(state.place, Place::Method | Place::Path | Place::Query) {
@@ -197,7 +197,7 @@ impl Heads {
         if state.place != Place::Over {
             state.read += bytes.len() as u64;
         }
-        // A head that is longer is refused.
+        // A longer header is refused.
         if state.place.is_head() && state.request.len() < HEAD_LEN_MAX {
             state.request.extend_from_slice(bytes);
         }
@@ -214,7 +214,7 @@ impl Place {
         matches!(self, Self::Method | Self::Path | Self::Query | Self::Head)
     }
 
-    /// The place behind a byte of a head's first line.
+    /// Returns the position after a byte of a header's first line.
     const fn behind(self, byte: u8) -> Self {
         match (self, byte) {
             (Self::Method, b' ') => Self::Path,
@@ -224,28 +224,28 @@ impl Place {
     }
 }
 
-/// How long the head at the beginning of `bytes` is, in which hyper has found so many header lines; nothing if that is not
-/// certain.
+/// Returns the length of the header at the beginning of `bytes`, in which hyper found `lines` lines; `None` if it is
+/// not certain.
 ///
-/// No line that hyper takes has a line feed but at its end, and none is counted that is not there: it may pass over some. So
-/// the head is no shorter than its first line, as many others and an empty one; and where that line is the empty one it is no
-/// longer either.
+/// In what hyper accepts, a line feed only ends a line, and hyper may skip lines but never counts too many. So the
+/// header is at least its first line, `lines` others and an empty one; if the next line is the empty one, it is exactly
+/// that.
 fn head_len(bytes: &[u8], lines: usize) -> Option<usize> {
     let feeds = lines + 2;
-    // Mostly there is none behind the head, and then they need not be looked at one by one.
+    // Usually nothing follows the header; then its lines need not be examined.
     let last = if memchr_iter(b'\n', bytes).count() == feeds {
         memrchr(b'\n', bytes)
     } else {
         memchr_iter(b'\n', bytes).nth(feeds - 1)
     };
     let head = &bytes[..=last?];
-    // hyper passes over empty lines before a head.
+    // Hyper skips empty lines before a header.
     let begins = !matches!(head[0], b'\r' | b'\n');
     (begins && head.ends_with(b"\n\r\n")).then_some(head.len())
 }
 
-/// A part of a head's first line with what RFC 3986 has in the place of bytes that hyper takes in no target, or in no query;
-/// nothing if there are none.
+/// Returns part of a header's first line, with the bytes that hyper does not accept in a target or a query escaped as
+/// in RFC 3986; `None` if there are none.
 fn escaped(line: &[u8], mut place: Place) -> Option<Vec<u8>> {
     let mut escaped = Vec::with_capacity(line.len() + 16);
     for &byte in line {
@@ -260,14 +260,14 @@ fn escaped(line: &[u8], mut place: Place) -> Option<Vec<u8>> {
     (escaped.len() > line.len()).then_some(escaped)
 }
 
-/// How hyper says that a head is too much for it.
+/// Hyper's response to a header that is too large.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n";
-/// How many header lines it takes unless it is told otherwise.
+/// Hyper's default maximum of header lines.
 const HYPERS_LINES_MAX: usize = 100;
-/// Room that is kept for the next head: for a usual one.
+/// Room kept for the next header, enough for a usual one.
 const KEPT_LEN_MAX: usize = 4 << 10;
-/// As hyper has it.
+/// Hyper's limit.
 const HEAD_LEN_MAX: usize = 64 << 10;
 
 #[cfg(test)]
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(written(REFUSED), Written::Bytes, "another protocol's");
     }
 
-    /// What is read in the place of these bytes.
+    /// Returns what is read in place of these bytes.
     fn read(heads: &Heads, bytes: &[u8]) -> String {
         let instead = heads.note_read(bytes);
         if let Some(instead) = &instead {
@@ -326,7 +326,7 @@ mod tests {
         let escaped = "GET /%3C\"?a=%3Cb%3E&c=%22d%22 HTTP/1.1\r\nX: <>\"\r\n";
         assert_eq!(read(&heads, head.as_bytes()), escaped);
         assert_eq!(read(&heads, b"Y: <>\"\r\n\r\n"), "Y: <>\"\r\n\r\n");
-        // Behind requests without and with a body, a part of which may come with the head; and in pieces.
+        // After requests without and with a body, part of which may come with the header; and in pieces.
         for (lines, body_len, body) in [(2, 0, &b""[..]), (1, 3, b"<>\""), (1, 5, b"<>\"")] {
             heads.begin_request(lines, Some(body_len));
             read(&heads, body);
@@ -386,7 +386,7 @@ mod tests {
             read(&heads, served);
             heads.await_request(None);
             assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
-            // Nor ever again.
+            // And never again.
             read(&heads, b" HTTP/1.1\r\n\r\n");
             heads.begin_request(0, Some(0));
             heads.await_request(None);

@@ -1,25 +1,24 @@
-//! Finds out that the host at the other end of an idle connection is gone, where it went without a word.
+//! Detects that the other host of an idle connection has vanished silently.
 
 use std::io;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// Lets the system ask the other end for a sign of life while nothing moves, and break the connection where none comes.
+/// Lets the system probe the other side while nothing is sent, and break the connection if there is no answer.
 ///
-/// What a listener has been given the connections that it accepts have too, so they cost nothing; one that is dialled costs
-/// four system calls.
+/// Accepted connections inherit a listener's settings, so they cost nothing; a dialled one costs four system calls.
 ///
 /// # Errors
-/// The system does not know of it.
+/// The system does not support it.
 pub fn set_keepalive<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
     let keepalive = TcpKeepalive::new().with_time(IDLE).with_interval(INTERVAL).with_retries(PROBES);
     socket.into().set_tcp_keepalive(&keepalive)
 }
 
-/// Longer than the usual heartbeats, which make probes needless; shorter than the memory of most firewalls between.
+/// Longer than the usual heartbeats, which make probes unnecessary; shorter than the timeout of most firewalls.
 const IDLE: Duration = Duration::from_mins(1);
-/// A host that is gone is missed after two minutes.
+/// A host that has vanished is detected within two minutes.
 const INTERVAL: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
 

@@ -1,4 +1,4 @@
-//! How long the other end of a stream may take nothing of what waits for it, and how long it may wait itself.
+//! How long the other side of a stream may stop reading, and how long it may wait itself.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A limit that a stream shares with those who know what it carries now: a connection serves one route after another.
+/// A limit that a stream shares with those that know what it currently carries: a connection serves one route after
+/// another.
 #[derive(Clone, Debug)]
 pub struct Patience(Arc<Inner>);
 
@@ -19,7 +20,7 @@ struct Inner {
 }
 
 impl Patience {
-    /// So much of it.
+    /// Creates patience with this limit.
     pub fn new(limit: Duration) -> Self {
         Self(Arc::new(Inner {
             limit_ms: AtomicU64::new(millis(limit)),
@@ -29,13 +30,14 @@ impl Patience {
         }))
     }
 
-    /// Holds from the next wait on.
+    /// Sets the limit, from the next wait on.
     pub fn set(&self, limit: Duration) {
         self.0.limit_ms.store(millis(limit), Ordering::Relaxed);
         self.set_unread(UNREAD_FACTOR * limit);
     }
 
-    /// How long more may lie unread than is read ahead, where the other end waits for something: its end may lie behind it.
+    /// Sets how long unread bytes may exceed what is read ahead, while the other side waits for something: its end of
+    /// stream may follow them.
     pub fn set_unread(&self, limit: Duration) {
         self.0.unread_ms.store(millis(limit), Ordering::Relaxed);
     }
@@ -44,7 +46,7 @@ impl Patience {
         Duration::from_millis(self.0.unread_ms.load(Ordering::Relaxed))
     }
 
-    /// How long the other end may go on waiting for what it has asked for when it has ended its own side.
+    /// Sets how long the other side may still wait for its response after it has closed its own sending side.
     pub fn set_half_close(&self, limit: Duration) {
         self.0.half_close_ms.store(millis(limit), Ordering::Relaxed);
     }
@@ -53,12 +55,12 @@ impl Patience {
         Duration::from_millis(self.0.half_close_ms.load(Ordering::Relaxed))
     }
 
-    /// How long a write may wait.
+    /// Returns how long a write may wait.
     pub fn limit(&self) -> Duration {
         Duration::from_millis(self.0.limit_ms.load(Ordering::Relaxed))
     }
 
-    /// Whether the stream was ended for want of it.
+    /// Returns whether the stream was ended because the limit was exceeded.
     pub fn is_over(&self) -> bool {
         self.0.over.load(Ordering::Relaxed)
     }
@@ -69,7 +71,7 @@ impl Patience {
     }
 }
 
-/// The other end took nothing for this long, while something waited for it.
+/// The other side read nothing for this long, while something waited for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the other side read nothing for {} ms", .0.as_millis())]
 pub struct Stalled(pub Duration);
@@ -78,7 +80,7 @@ impl Stalled {
     /// Finds it among the causes of an error.
     pub fn among(error: &(dyn Error + 'static)) -> Option<Self> {
         let inside = |error: &(dyn Error + 'static)| match error.downcast_ref::<io::Error>() {
-            // An io::Error does not name what is inside it as its source.
+            // An io::Error does not return the error inside it as its source.
             Some(broken) => broken.get_ref().and_then(|inner| inner.downcast_ref().copied()),
             None => error.downcast_ref().copied(),
         };
@@ -86,7 +88,7 @@ impl Stalled {
     }
 }
 
-/// What lies unread may be a body, which the one that it is for may hold up for as long, and is to blame first.
+/// Unread bytes may be a body whose receiver may stop reading for as long; that side is to be blamed first.
 const UNREAD_FACTOR: u32 = 2;
 
 fn millis(limit: Duration) -> u64 {
@@ -129,7 +131,7 @@ mod tests {
         };
         let (written, ()) = tokio::join!(ours.write_all(b"12345"), reader);
         assert!(written.is_ok() && !patience.is_over());
-        // Nothing waits: that may take as long as it likes.
+        // Nothing waits to be written: that may last for any time.
         sleep(LIMIT * 100).await;
         ours.write_all(b"6").await.unwrap();
     }

@@ -1,9 +1,9 @@
-//! What became of bytes that were written: a receipt rides on the last of them.
+//! Receipts for written bytes: a receipt is attached to the last of them.
 //!
-//! A receipt is settled in two steps: the stream has taken the last of its bytes, and has then completed a flush. The first
-//! alone says little: HTTP/2 copies short pieces into a buffer of its own, and TLS keeps what it has taken until the socket
-//! has room for it. After both, the kernel of this host has the bytes. Whatever goes wrong before that drops the receipt,
-//! which then reports a loss.
+//! A receipt is settled in two steps: the stream has taken the last of its bytes, and has then completed a flush. The
+//! first step alone says little: HTTP/2 copies short pieces into a buffer of its own, and TLS keeps what it has taken
+//! until the socket has room. After both, the kernel of this host has the bytes. Any failure before that drops the
+//! receipt, which then reports a loss.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 
-/// Learns what became of the bytes it has given away.
+/// Learns what happened to the bytes that it has handed over.
 pub trait Settle: Send + Sync {
-    /// The kernel of this host has all of them.
+    /// Reports that the kernel of this host has all of them.
     fn settled(&self, number: u32);
 
-    /// Some of them may never have been written.
+    /// Reports that some of them may never have been written.
     fn lost(&self, number: u32);
 }
 
-/// A promise to say what becomes of some bytes. Dropped before it is settled, it reports a loss.
+/// A promise to report what happened to some bytes. If it is dropped before it is settled, it reports a loss.
 pub struct Receipt {
     to: Arc<dyn Settle>,
     number: u32,
@@ -28,12 +28,12 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// One for what `to` knows by this number.
+    /// Creates a receipt for what `to` knows by this number.
     pub fn new(to: Arc<dyn Settle>, number: u32) -> Self {
         Self { to, number, is_settled: false }
     }
 
-    /// The bytes are where they should be.
+    /// Settles the receipt: the kernel has the bytes.
     pub fn settle(mut self) {
         self.is_settled = true;
         self.to.settled(self.number);
@@ -56,13 +56,13 @@ impl fmt::Debug for Receipt {
 
 /// A body that may carry receipts.
 pub trait Receipted {
-    /// Tells the body which connection is to carry it, before anything is asked of it.
+    /// Tells the body which connection will carry it, before it is polled.
     fn set_connection(&mut self, _unflushed: &Unflushed) {}
 }
 
 impl Receipted for http_body_util::Full<Bytes> {}
 
-/// Bytes of a body, with the receipt that rides on them, if any.
+/// Bytes of a body, with their receipt, if any.
 #[derive(Debug)]
 pub struct Piece {
     bytes: Bytes,
@@ -70,10 +70,11 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Bytes with a receipt, on their way to a connection; without one, the receipt is settled when the last is taken.
+    /// Returns bytes with a receipt, to be written to a connection; without a connection, the receipt is settled when
+    /// the last byte is taken.
     pub fn with_receipt(bytes: Bytes, receipt: Receipt, connection: Option<Unflushed>) -> Self {
         let mut piece = Self { bytes, receipt: Some((receipt, connection)) };
-        // Of no bytes nobody takes the last.
+        // Nobody takes the last byte of no bytes.
         piece.note_taken();
         piece
     }
@@ -111,18 +112,18 @@ impl Buf for Piece {
     }
 }
 
-/// What was written to a connection and has not been flushed since: whether there is anything, and its receipts.
+/// What was written to a connection since its last flush: whether there is anything, and the receipts.
 #[derive(Clone, Default, Debug)]
 pub struct Unflushed(Arc<State>);
 
 #[derive(Default, Debug)]
 struct State {
-    /// [`BYTES`], [`RECEIPTS`] or both. One task alone changes it, so it is read and stored and never locked.
+    /// [`BYTES`], [`RECEIPTS`] or both. Only one task changes it, so it is loaded and stored and never locked.
     waits: AtomicU8,
     receipts: Mutex<Waiting>,
 }
 
-/// Mostly one: the second needs a client that asks again before its answer is written.
+/// Usually one: the second needs a client that sends its next request before its response is written.
 #[derive(Default, Debug)]
 struct Waiting {
     first: Option<Receipt>,
@@ -130,17 +131,17 @@ struct Waiting {
 }
 
 impl Unflushed {
-    /// Returns whether something is still to be written.
+    /// Returns whether anything has not been flushed.
     pub fn get(&self) -> bool {
         self.0.waits.load(Ordering::Relaxed) & BYTES != 0
     }
 
-    /// Something was written.
+    /// Notes that something was written.
     pub(super) fn set(&self) {
         self.note(BYTES);
     }
 
-    /// All that was written is with the kernel.
+    /// Notes that the kernel has everything that was written.
     pub(super) fn clear(&self) {
         let waited = self.0.waits.load(Ordering::Relaxed);
         self.0.waits.store(0, Ordering::Relaxed);
@@ -149,11 +150,11 @@ impl Unflushed {
             return;
         }
         let Waiting { first, more } = std::mem::take(&mut *self.receipts());
-        // Without the lock: what is told of it may write to any connection.
+        // Without the lock: settling may write to any connection.
         first.into_iter().chain(more).for_each(Receipt::settle);
     }
 
-    /// The last byte was taken; a flush follows.
+    /// Takes a receipt whose last byte was taken; a flush follows.
     fn await_flush(&self, receipt: Receipt) {
         self.note(RECEIPTS);
         let mut waiting = self.receipts();

@@ -1,4 +1,4 @@
-//! Spells the names in the heads of responses as they are written.
+//! Spells the names in response headers as they are written.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use tokio::io::AsyncWrite as _;
 use super::Duplex;
 use super::heads::Spells;
 
-/// Writes to a stream, and spells the names in heads.
+/// Writes to a stream, and spells the names in headers.
 #[derive(Default, Debug)]
 pub(super) struct Speller {
-    /// What is written in the place of as many bytes: the rest of a head of which the stream has taken a part.
+    /// Written in place of as many bytes: the rest of a header that the stream has taken in part.
     rest: Vec<u8>,
 }
 
 impl Speller {
-    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does; `spells` says which names are spelled where they begin with a
-    /// response's head.
+    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does. `spells` says which names are spelled, if they begin
+    /// with a response's header.
     pub(super) fn poll_write(
         &mut self,
         duplex: &mut Duplex,
@@ -43,7 +43,7 @@ impl Speller {
         }
     }
 
-    /// Writes `head` in the place of as many bytes.
+    /// Writes `head` in place of as many bytes.
     fn poll_write_spelled(
         &mut self,
         duplex: &mut Duplex,
@@ -63,7 +63,7 @@ impl Speller {
     }
 }
 
-/// The head at the beginning of `bytes`, with its names spelled; nothing if there is no end to it.
+/// Returns the header at the beginning of `bytes`, with its names spelled; empty if it is incomplete.
 fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
     // The first line has no name.
     let mut at = if spells == Spells::All { spell_beginning(bytes) } else { 0 };
@@ -78,7 +78,7 @@ fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
     &[]
 }
 
-/// Spells what nearly all answers to polls and POSTs begin with. Returns how much need not be looked at again.
+/// Spells the lines with which nearly all responses to polls and POSTs begin. Returns how many bytes are done.
 fn spell_beginning(bytes: &mut [u8]) -> usize {
     for (lower, own) in BEGINNINGS {
         if bytes.starts_with(lower) {
@@ -90,14 +90,14 @@ fn spell_beginning(bytes: &mut [u8]) -> usize {
     0
 }
 
-/// How long the first line is, with its line feed. Lines of a head are short: what searches in larger steps would take longer
-/// to begin than this takes to end.
+/// Returns the length of the first line with its line feed. Header lines are short: a search in larger steps would take
+/// longer to set up than this takes to finish.
 fn line_len(bytes: &[u8]) -> Option<usize> {
     let mut words = bytes.chunks_exact(8);
     let mut at = 0;
     for word in &mut words {
         let word = word.try_into().map_or(0, u64::from_le_bytes) ^ (LOWEST * u64::from(b'\n'));
-        // The lowest bit that is set is the highest of the first byte that was a line feed.
+        // The lowest bit set is the highest bit of the first byte that was a line feed.
         let found = word.wrapping_sub(LOWEST) & !word & (LOWEST << 7);
         if found != 0 {
             return Some(at + found.trailing_zeros() as usize / 8 + 1);
@@ -107,8 +107,8 @@ fn line_len(bytes: &[u8]) -> Option<usize> {
     words.remainder().iter().position(|&byte| byte == b'\n').map(|len| at + len + 1)
 }
 
-/// Spells the name in a line: those in nearly every answer without a look at each letter, and those that `Like-This` gets
-/// wrong. Returns how much of the line need not be looked at again.
+/// Spells the name in a line. Names of nearly every response are recognised without looking at each letter, as are
+/// those that `Like-This` gets wrong. Returns how many bytes of the line are done.
 fn spell(line: &mut [u8], spells: Spells) -> usize {
     let all = spells == Spells::All;
     let known = match line.first() {
@@ -128,7 +128,7 @@ fn spell(line: &mut [u8], spells: Spells) -> usize {
     known.unwrap_or_else(|| if all { spell_like_this(line) } else { 0 })
 }
 
-/// Puts a name's own spelling in the place of the one in lower case, if the line begins with that. Returns its length.
+/// Writes a name's spelling over the one in lower case, if the line begins with it. Returns its length.
 #[inline]
 fn put<const N: usize>(line: &mut [u8], lower: &[u8; N], own: &[u8; N]) -> Option<usize> {
     let name = line.first_chunk_mut().filter(|name| *name == lower)?;
@@ -150,7 +150,7 @@ fn spell_like_this(line: &mut [u8]) -> usize {
     0
 }
 
-/// As hyper writes it, and with its names spelled.
+/// As hyper writes it, and as it is spelled.
 const BEGINNINGS: [(&[u8], &[u8]); 2] = [
     (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n",
@@ -163,7 +163,7 @@ const BEGINNINGS: [(&[u8], &[u8]); 2] = [
 ];
 /// A 1 in each byte.
 const LOWEST: u64 = 0x0101_0101_0101_0101;
-/// Room for the head of an answer to a poll.
+/// Room for the header of a response to a poll.
 const ROOM_LEN: usize = 512;
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
     const SPELLED: &[u8] = b"HTTP/1.1 200 fine-by-me\r\nContent-Type: a-b\r\nX-Own: c\r\nDate: d\r\n\r\n";
     const BODY: &[u8] = b"a\r\nname: b\r\n\r\n";
 
-    /// What comes out of a stream that takes `room` bytes at a time.
+    /// Returns the output of a stream that takes `room` bytes at a time.
     async fn passed(head: &[u8], room: usize, spells: bool) -> Vec<u8> {
         let (ours, mut theirs) = duplex(room);
         let (mut stream, mut speller) = (Duplex::from(ours), Speller::default());

@@ -1,5 +1,5 @@
-//! A stream that knows whether what was written to it is on its way, and notices that its other end is gone while nothing is
-//! read.
+//! A stream that knows whether everything written to it was flushed, and notices that the other side is gone while
+//! nothing is read.
 
 use std::future::Future as _;
 use std::io;
@@ -18,34 +18,34 @@ use super::{Ahead, Duplex};
 
 /// A [`Duplex`] as a server hands it to hyper.
 ///
-/// hyper reads while it wants something of the client. While it waits for an answer it does not, nor could it tell an end
-/// that lies behind bytes that it has not asked for. So each flush, with which hyper ends its turn, looks out for the end:
-/// an error of the flush drops the connection with its request.
+/// Hyper only reads while it wants something of the client. While it waits for a response it does not, nor could it see
+/// an end of stream behind bytes that it has not read. So each flush, with which hyper ends its turn, checks for the
+/// end: an error of the flush drops the connection with its request.
 #[derive(Debug)]
 pub struct Tracked {
     duplex: Duplex,
     unflushed: Unflushed,
     heads: Heads,
     speller: Speller,
-    /// Whether a refusal of hyper's is kept back, behind which it ends.
+    /// Whether a refusal by hyper is withheld, after which hyper ends.
     is_refused: bool,
-    /// Whether hyper waits for bytes, and so hears of the end by itself.
+    /// Whether hyper is reading, and so notices the end by itself.
     reads: bool,
-    /// Nothing more is read ahead. Boxed, as it hardly ever is and each request that waits would keep room for it.
+    /// Reading ahead has stopped. Boxed because that is rare, and each waiting request would reserve room for it.
     stopped: Option<Box<Stopped>>,
 }
 
-/// Why nothing more is read ahead.
+/// Why reading ahead has stopped.
 #[derive(Debug)]
 struct Stopped {
     why: Ahead,
     since: Instant,
-    /// When to look again, where the system says nothing by itself.
+    /// When to check again, if the system sends no event.
     look: Pin<Box<Sleep>>,
 }
 
 impl Tracked {
-    /// `unflushed` follows what is written, `heads` the heads both ways.
+    /// Creates one. `unflushed` follows what is written, `heads` the headers in both directions.
     pub fn new(duplex: Duplex, unflushed: Unflushed, heads: Heads) -> Self {
         Self {
             duplex,
@@ -58,35 +58,35 @@ impl Tracked {
         }
     }
 
-    /// The stream itself.
+    /// Returns the stream itself.
     pub fn into_inner(self) -> Duplex {
         self.duplex
     }
 
-    /// The same stream with bytes before all that is still to be read.
+    /// Returns the same stream with bytes before all that is still to be read.
     #[must_use]
     pub fn behind(self, bytes: Bytes) -> Self {
         Self { duplex: self.duplex.behind(bytes), ..self }
     }
 
-    /// The same stream for another try at a head that hyper has refused, of which these bytes were read.
+    /// Returns the same stream for another attempt at a header that hyper refused, of which these bytes were read.
     #[must_use]
     pub fn again(self, bytes: Bytes) -> Self {
         Self { is_refused: false, ..self.behind(bytes) }
     }
 
-    /// Ready once the other end is gone, whatever it has sent before: at once when it has reset the connection, and when it
-    /// has only ended its own side, after the time that [`Patience`](super::Patience) has for that.
+    /// Ready once the other side is gone, even if it had sent more before: at once if it has reset the connection; if
+    /// it has only closed its sending side, after the time that [`Patience`](super::Patience) allows.
     ///
-    /// An end behind more bytes than the system takes without us reading any is never seen: then it is gone after twice as
-    /// long as it might have taken nothing.
+    /// An end of stream behind more bytes than the system buffers is never seen. In that case the other side counts as
+    /// gone after twice the time that it may stop reading.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             let mut ahead = match ready!(self.duplex.poll_ahead(cx)) {
                 Ok(ahead) => ahead,
                 Err(error) => return Poll::Ready(error),
             };
-            // From here on the system wakes nobody: what it has said already, it does not say again.
+            // From here on, the system sends no event: what it has reported, it does not report again.
             let signs = self.duplex.signs();
             if signs.is_read_closed() {
                 ahead = Ahead::End;
@@ -106,7 +106,7 @@ impl Tracked {
                 return Poll::Ready(io::ErrorKind::ConnectionAborted.into());
             }
             let next = over.min(now + LOOK_PACE);
-            // A look that is due sooner is left to come.
+            // An earlier check is kept.
             if stopped.look.deadline() <= now {
                 stopped.look.as_mut().reset(next);
             }
@@ -166,7 +166,7 @@ impl AsyncWrite for Tracked {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.duplex).poll_flush(cx);
         match flushed {
-            // Before the other end is found to be gone: what was flushed is on its way all the same.
+            // Before the other side is found to be gone: what was flushed is still delivered.
             Poll::Ready(Ok(())) => this.unflushed.clear(),
             Poll::Pending => this.unflushed.set(),
             Poll::Ready(Err(_)) => {}
@@ -192,7 +192,7 @@ impl AsyncWrite for Tracked {
     }
 }
 
-/// How soon an end is noticed behind more bytes than are read ahead.
+/// How soon an end of stream is noticed behind more bytes than are read ahead.
 const LOOK_PACE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]

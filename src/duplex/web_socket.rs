@@ -1,4 +1,4 @@
-//! WebSocket frames over a byte stream: how much is buffered, and frames of bytes that are known to be right.
+//! WebSocket frames over a byte stream: buffer sizes, and frames of bytes that are known to be valid.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -8,13 +8,13 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 /// How much a WebSocket reads and writes at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Buffers {
-    /// One client's.
+    /// For one client.
     Small,
-    /// Shared by many.
+    /// Shared by many sessions.
     Large,
 }
 
-/// The one place that sizes tungstenite's buffers: its defaults cost 137 kB for an idle socket.
+/// Returns tungstenite's configuration. Its buffers are sized only here: the defaults cost 137 kB for an idle socket.
 pub(super) fn config(message_max: usize, buffers: Buffers) -> WebSocketConfig {
     let (read, write) = match buffers {
         Buffers::Small => (READ_BUFFER_LEN, WRITE_BUFFER_LEN),
@@ -23,29 +23,29 @@ pub(super) fn config(message_max: usize, buffers: Buffers) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(read)
         .write_buffer_size(write)
-        // The writer bounds it: nothing is taken after a write that blocked until all before it is out, so the
-        // buffer never holds more than one message beyond its size.
+        // The writer bounds it: after a write that blocked, nothing is taken until everything before it is written, so
+        // the buffer never exceeds its size by more than one message.
         .max_write_buffer_size(usize::MAX)
         .max_message_size(Some(message_max))
         .max_frame_size(Some(message_max))
 }
 
-/// A text message whose bytes are known to be UTF-8.
+/// Returns a text message whose bytes are known to be UTF-8.
 pub fn text_frame(text: Bytes) -> Frame {
     Frame::message(text, OpCode::Data(Data::Text), true)
 }
 
-/// A binary message.
+/// Returns a binary message.
 pub fn binary_frame(bytes: Bytes) -> Frame {
     Frame::message(bytes, OpCode::Data(Data::Binary), true)
 }
 
-/// Every socket keeps as much, idle or not, and every read clears it; longer messages are read in several goes.
+/// Every socket keeps this much, idle or not, and every read clears it; longer messages take several reads.
 const READ_BUFFER_LEN: usize = 1024;
-/// Taken when there is something to write.
+/// Allocated when there is something to write.
 const WRITE_BUFFER_LEN: usize = 4096;
-/// Room for a hundred short messages. Every read clears it, those too that find nothing, and each message that goes out
-/// brings one with it: at 64 KiB that took a tenth of a POST's instructions.
+/// Room for a hundred short messages. Every read clears it, even one that finds nothing, and each outgoing message
+/// causes one: at 64 KiB that took a tenth of a POST's instructions.
 const SHARED_READ_BUFFER_LEN: usize = 8 << 10;
-/// There are few of these, and what many say at once goes out in one piece.
+/// There are few of these, and what many sessions send at once is written in one piece.
 const SHARED_WRITE_BUFFER_LEN: usize = 64 << 10;

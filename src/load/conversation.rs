@@ -1,7 +1,8 @@
 //! What one session says and hears: numbered messages, their answers, and the heartbeat. Pure: time is passed in.
 //!
-//! A transport tells it of packets that came ([`Conversation::handle_packet`]) and of time ([`Conversation::handle_timeout`]), and writes
-//! what it wants to say ([`Conversation::write`]). Messages are numbers until they are written, so that one that waits takes no memory.
+//! A transport tells it of packets that came ([`Conversation::handle_packet`]) and of time
+//! ([`Conversation::handle_timeout`]), and writes what it wants to say ([`Conversation::write`]). Messages are numbers
+//! until they are written, so that one that waits takes no memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,7 +143,7 @@ impl Conversation {
         Ok(if self.payloads.wait_for_greeting() { Received::Nothing } else { self.begin(now) })
     }
 
-    /// A packet has come.
+    /// Handles a received packet.
     pub(super) fn handle_packet(&mut self, packet: Packet, now: Instant) -> Result<Received, Fault> {
         match packet {
             Packet::Ping(data) => {
@@ -203,7 +204,7 @@ impl Conversation {
         }
     }
 
-    /// When to call [`Conversation::handle_timeout`] next.
+    /// Returns when to call [`Conversation::handle_timeout`] next.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let heart = match self.heart {
             Heart::Still => None,
@@ -223,12 +224,13 @@ impl Conversation {
         heart.into_iter().chain(own).min()
     }
 
-    /// Whether there is something to write.
+    /// Returns whether there is something to write.
     pub(super) fn wants_to_write(&self) -> bool {
         !self.control.is_empty() || self.written < self.queued
     }
 
-    /// Hands out what is to be written, as much as one request may hold and at most `max` messages; returns how many are messages.
+    /// Hands out what is to be written, as much as one request may hold and at most `max` messages; returns how many
+    /// are messages.
     pub(super) fn write(&mut self, packets: &mut Vec<Packet>, max: usize) -> u64 {
         packets.append(&mut self.control);
         let each = self.payloads.len() + PACKET_EXTRA;
@@ -239,19 +241,19 @@ impl Conversation {
         count
     }
 
-    /// Whether nothing is left to do but to say goodbye.
+    /// Returns whether nothing is left to do but to say goodbye.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let Phase::Stopping(deadline) = self.phase else { return false };
         let all_done = self.written == self.queued && self.order.come() == self.written;
         all_done || deadline <= now
     }
 
-    /// The last words.
+    /// Returns the last words.
     pub(super) fn goodbye(&self) -> impl Iterator<Item = Packet> {
         self.payloads.goodbye()
     }
 
-    /// How many messages a transport has taken.
+    /// Returns how many messages a transport has taken.
     pub(super) const fn written(&self) -> u64 {
         self.written
     }
@@ -261,8 +263,8 @@ impl Conversation {
         self.accepted = self.written;
     }
 
-    /// How many of those that the server has accepted came behind the last that was answered. Those between have been counted
-    /// as they were skipped; one in a POST that was refused is not lost, since its sender knows.
+    /// Returns how many of those that the server has accepted came behind the last that was answered. Those between
+    /// have been counted as they were skipped; one in a POST that was refused is not lost, since its sender knows.
     pub(super) fn unanswered(&self) -> u64 {
         self.accepted.saturating_sub(self.order.next())
     }

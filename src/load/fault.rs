@@ -87,7 +87,7 @@ impl Fault {
         }
     }
 
-    /// What a user may do about it, where that is not plain.
+    /// Returns what a user may do about it, where that is not plain.
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) if is_out_of_files(error) => {
@@ -138,7 +138,7 @@ fn is_out_of_files(error: &io::Error) -> bool {
     cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24))
 }
 
-/// A bind or a connect that found none.
+/// Returns whether a bind or a connect found no free port.
 fn is_out_of_ports(error: &io::Error) -> bool {
     // An address that this machine doesn't have is `AddrNotAvailable` as well, and nothing tells the two apart.
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)

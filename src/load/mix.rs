@@ -19,7 +19,7 @@ impl Kind {
     /// Every variant, in the order of its declaration.
     pub(super) const ALL: [Self; KINDS] = [Self::Polling, Self::Streaming, Self::WebSocket, Self::Upgrade];
 
-    /// Its name in options and reports.
+    /// Returns its name in options and reports.
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Polling => "polling",
@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// Its place in [`Kind::ALL`].
+    /// Returns its place in [`Kind::ALL`].
     pub(super) const fn index(self) -> usize {
         self as usize
     }
@@ -42,14 +42,14 @@ pub(super) struct Mix {
 }
 
 impl Mix {
-    /// All sessions are of one kind.
+    /// Creates a mixture with sessions of one kind only.
     pub(super) const fn only(kind: Kind) -> Self {
         let mut shares = [0; KINDS];
         shares[kind.index()] = 1;
         Self { shares }
     }
 
-    /// The kind of each of `count` sessions.
+    /// Returns the kind of each of `count` sessions.
     ///
     /// Kinds take turns, so that a run in which half of the sessions have begun has half of each.
     pub(super) fn kinds(self, count: u32) -> Vec<Kind> {
@@ -67,7 +67,7 @@ impl Mix {
         (1..=count).map(next).collect()
     }
 
-    /// Whether there is a session of this kind in a mixture.
+    /// Returns whether there is a session of this kind in a mixture.
     pub(super) const fn has(self, kind: Kind) -> bool {
         self.shares[kind.index()] > 0
     }

@@ -34,8 +34,8 @@ pub struct Options {
     /// The same as --dialect websocket.
     #[arg(long, conflicts_with_all = ["eio", "socketio", "dialect"])]
     pub(super) plain: bool,
-    /// How the application answers: echo sends each message back unchanged, socketio acknowledges the event "echo", as the
-    /// shipped demo does [default: socketio if there is no path or it contains socket.io; otherwise echo].
+    /// How the application answers: echo sends each message back unchanged, socketio acknowledges the event "echo", as
+    /// the shipped demo does [default: socketio if there is no path or it contains socket.io; otherwise echo].
     #[arg(long, value_name = "KIND")]
     pub(super) events: Option<Events>,
     /// The same as --events socketio.
@@ -135,12 +135,12 @@ impl Options {
         None
     }
 
-    /// The protocol of the clients.
+    /// Returns the protocol of the clients.
     pub(super) fn dialect(&self) -> Dialect {
         if self.plain { Dialect::Websocket } else { self.dialect }
     }
 
-    /// How the sessions connect.
+    /// Returns how the sessions connect.
     pub(super) fn mix(&self) -> Mix {
         let is_ws = self.url.scheme_str().is_some_and(|scheme| scheme.starts_with("ws"));
         let is_plain = self.dialect() == Dialect::Websocket;
@@ -148,14 +148,14 @@ impl Options {
         self.transport.unwrap_or(Mix::only(own))
     }
 
-    /// Whether events are sent.
+    /// Returns whether events are sent.
     pub(super) fn is_socket_io(&self) -> bool {
         let is_engine_io = self.dialect() == Dialect::EngineIo;
         let guess = || is_engine_io && (self.has_no_path() || self.url.path().contains("socket.io"));
         self.socketio || self.events.map_or_else(guess, |events| events == Events::Socketio)
     }
 
-    /// Whether TLS is spoken.
+    /// Returns whether TLS is spoken.
     pub(super) fn is_secure(&self) -> bool {
         matches!(self.url.scheme_str(), Some("https" | "wss"))
     }
@@ -164,7 +164,7 @@ impl Options {
         matches!(self.url.path(), "" | "/")
     }
 
-    /// What is asked for.
+    /// Returns what is asked for.
     pub(super) fn path(&self) -> &str {
         match self.url.path() {
             path if !self.has_no_path() => path,
@@ -176,12 +176,12 @@ impl Options {
         }
     }
 
-    /// The user's own headers.
+    /// Returns the user's own headers.
     pub(super) fn headers(&self) -> HeaderMap {
         self.header.iter().cloned().collect()
     }
 
-    /// How long the sessions take to begin.
+    /// Returns how long the sessions take to begin.
     pub(super) fn ramp(&self) -> Duration {
         Duration::try_from_secs_f64(f64::from(self.sessions - 1) / self.connect_rate).unwrap_or(Duration::MAX)
     }

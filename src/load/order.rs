@@ -46,12 +46,12 @@ impl Order {
         Arrival::Reordered
     }
 
-    /// One more than the highest number that has come.
+    /// Returns one more than the highest number that has come.
     pub(super) const fn next(&self) -> u64 {
         self.next
     }
 
-    /// How many different numbers have come.
+    /// Returns how many different numbers have come.
     pub(super) fn come(&self) -> u64 {
         self.next - self.missing.iter().map(|gap| gap.end - gap.start).sum::<u64>()
     }

@@ -37,7 +37,8 @@ impl Pace {
         Self { tempo, bursts }
     }
 
-    /// When message `number` is meant to go, counted from a session's first; `None` where its time is not known before.
+    /// Returns when message `number` is meant to go, counted from a session's first; `None` where its time is not known
+    /// before.
     pub(super) fn due(&self, number: u64) -> Option<Duration> {
         match self.tempo {
             Tempo::OnAnswer | Tempo::Idle => None,
@@ -45,12 +46,12 @@ impl Pace {
         }
     }
 
-    /// The number behind the burst that `number` belongs to.
+    /// Returns the number behind the burst that `number` belongs to.
     pub(super) fn burst_end(&self, number: u64) -> u64 {
         self.bursts.around(number).1
     }
 
-    /// Whether an answer is what the next message waits for.
+    /// Returns whether an answer is what the next message waits for.
     pub(super) fn goes_on_answer(&self) -> bool {
         self.tempo == Tempo::OnAnswer
     }
@@ -77,7 +78,7 @@ impl Bursts {
         Some(Self { starts })
     }
 
-    /// Where the burst of message `number` begins, and where the next one does.
+    /// Returns where the burst of message `number` begins, and where the next one does.
     fn around(&self, number: u64) -> (u64, u64) {
         let (rounds, within) = (number / self.len(), number % self.len());
         let next = self.starts.partition_point(|&start| start <= within);
@@ -96,7 +97,7 @@ impl Bursts {
     }
 }
 
-/// How long `count` messages take at `rate` a second.
+/// Returns how long `count` messages take at `rate` a second.
 #[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^52 messages in one session")]
 fn span(count: u64, rate: f64) -> Duration {
     Duration::try_from_secs_f64(count as f64 / rate).unwrap_or(Duration::MAX)

@@ -48,7 +48,7 @@ impl Payloads {
         Self { language, size, buffer: BytesMut::new() }
     }
 
-    /// The most that a message is long.
+    /// Returns the most that a message is long.
     pub(super) fn len(&self) -> usize {
         match self.language {
             Language::Echo => self.size.max(NUMBER_LEN_MAX + 1),
@@ -56,17 +56,17 @@ impl Payloads {
         }
     }
 
-    /// What a client says before it may say anything else.
+    /// Returns what a client says before it may say anything else.
     pub(super) fn greeting(&self) -> Option<Packet> {
         (self.language == Language::SocketIo { asks: true }).then(|| packet(Text::from_static("0")))
     }
 
-    /// Whether the application greets, too.
+    /// Returns whether the application greets, too.
     pub(super) fn wait_for_greeting(&self) -> bool {
         self.language != Language::Echo
     }
 
-    /// What a client says last.
+    /// Returns what a client says last.
     pub(super) fn goodbye(&self) -> impl Iterator<Item = Packet> {
         let leave = (self.language != Language::Echo).then(|| packet(Text::from_static("1")));
         leave.into_iter().chain([Packet::Close(None)])
@@ -134,7 +134,7 @@ impl Payloads {
     }
 }
 
-/// What fills the message of this number: letters that hardly compress, and other ones than its neighbours'.
+/// Returns what fills the message of this number: letters that hardly compress, and other ones than its neighbours'.
 fn padding(number: u64, len: usize) -> impl Iterator<Item = &'static [u8]> {
     let letters = LETTERS.as_slice();
     // A prime step, so that neighbours begin far apart and all places are used.
@@ -169,7 +169,7 @@ static LETTERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..LETTERS_LEN).map(letter).collect()
 });
 
-/// The digits that a text begins with, and what is behind them.
+/// Returns the digits that a text begins with, and what is behind them.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let len = text.iter().take(NUMBER_LEN_MAX).take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(len);
@@ -245,7 +245,7 @@ mod tests {
         }
     }
 
-    /// What a server makes of message 10.
+    /// Returns what a server makes of message 10.
     fn echoed(language: Language, size: usize) -> String {
         let message = &write(language, size, 10..11)[0];
         match language {

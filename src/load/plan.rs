@@ -115,7 +115,7 @@ impl Plan {
         Ok(Self { options, common: Arc::new(common), sources })
     }
 
-    /// Each session: what it is, and when it begins.
+    /// Returns each session: what it is, and when it begins.
     pub(super) fn starts(&self, began: Instant) -> impl Iterator<Item = Start> {
         let Options { sessions, connect_rate, .. } = self.options;
         let kinds = self.options.mix().kinds(sessions).into_iter();
@@ -133,7 +133,7 @@ impl Plan {
         })
     }
 
-    /// When nothing more is sent.
+    /// Returns when nothing more is sent.
     pub(super) fn end(&self, began: Instant) -> Instant {
         let whole = self.options.ramp().saturating_add(self.options.duration);
         began.checked_add(whole).unwrap_or(began + YEAR)
@@ -141,7 +141,7 @@ impl Plan {
 }
 
 impl PlanError {
-    /// Whether other options would help.
+    /// Returns whether other options would help.
     pub(super) const fn is_usage(&self) -> bool {
         match self {
             Self::Host(_) | Self::Family { .. } => true,

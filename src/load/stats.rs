@@ -106,22 +106,22 @@ enum Way {
 }
 
 impl Cost {
-    /// A poll that brought so many answers.
+    /// Returns a poll that brought so many answers.
     pub(super) const fn get(messages: u64, bytes: u64) -> Self {
         Self { way: Way::Get, messages, bytes }
     }
 
-    /// A POST of so many messages.
+    /// Returns a POST of so many messages.
     pub(super) const fn post(messages: u64, bytes: u64) -> Self {
         Self { way: Way::Post, messages, bytes }
     }
 
-    /// A request for a WebSocket.
+    /// Returns a request for a WebSocket.
     pub(super) const fn upgrade(bytes: u64) -> Self {
         Self { way: Way::Upgrade, messages: 0, bytes }
     }
 
-    /// The same with so many messages in it.
+    /// Returns the same with so many messages in it.
     pub(super) const fn of(self, messages: u64) -> Self {
         Self { messages, ..self }
     }
@@ -133,24 +133,24 @@ impl Cost {
 }
 
 impl Stats {
-    /// Nothing has happened yet.
+    /// Creates statistics without any event.
     pub(super) fn new(now: Instant) -> Self {
         Self { began: now, kinds: [(); KINDS].map(|()| Tally::new()) }
     }
 
-    /// A session begins to connect.
+    /// Notes that a session starts to connect.
     pub(super) const fn handle_begin(&mut self, kind: Kind) {
         self.kinds[kind.index()].begun += 1;
     }
 
-    /// An application listens to a session.
+    /// Notes that a session is connected to its application.
     pub(super) fn handle_connect(&mut self, kind: Kind, took: Duration) {
         let tally = &mut self.kinds[kind.index()];
         tally.connected += 1;
         tally.connects.saturating_record(micros(took));
     }
 
-    /// A message was answered, not necessarily for the first time.
+    /// Notes the answer to a message, which may be a duplicate.
     pub(super) fn handle_answer(&mut self, kind: Kind, now: Instant, took: Duration, arrival: Arrival) {
         let second = self.second(kind, now);
         if arrival != Arrival::Duplicated {
@@ -173,12 +173,12 @@ impl Stats {
         tally.latency.saturating_record(micros(took));
     }
 
-    /// Something came that is no answer.
+    /// Notes a message that is not an answer.
     pub(super) const fn handle_unexpected(&mut self, kind: Kind) {
         self.kinds[kind.index()].strange += 1;
     }
 
-    /// Something went over the wire, before a session was connected or after it.
+    /// Notes traffic on the wire, before or after the session was connected.
     pub(super) fn handle_cost(&mut self, kind: Kind, now: Instant, connected: bool, cost: Cost) {
         self.second(kind, now).bytes += cost.bytes;
         let tally = &mut self.kinds[kind.index()];
@@ -202,7 +202,7 @@ impl Stats {
         }
     }
 
-    /// Something went wrong, and the session goes on.
+    /// Notes a fault that does not end the session.
     pub(super) fn handle_fault(&mut self, kind: Kind, fault: &Fault) {
         let trouble = self.kinds[kind.index()].errors.entry(fault.kind()).or_insert_with(|| Trouble {
             count: 0,
@@ -212,7 +212,7 @@ impl Stats {
         trouble.count += 1;
     }
 
-    /// A session has ended: by a fault, or because it was told to. `unanswered` are its messages behind the last answer.
+    /// Notes the end of a session, by a fault or as planned. `unanswered` counts its messages after the last answer.
     pub(super) fn handle_end(
         &mut self,
         kind: Kind,
@@ -239,7 +239,7 @@ impl Stats {
         &self.kinds[kind.index()]
     }
 
-    /// All sessions.
+    /// Returns all sessions.
     pub(super) fn all(&self) -> Tally {
         let mut all = Tally::new();
         for tally in &self.kinds {
@@ -333,19 +333,19 @@ impl Tally {
         ratio(self.bytes, self.answered)
     }
 
-    /// Whether anything is wrong with what came.
+    /// Returns whether anything is wrong with what came.
     pub(super) const fn has_disorder(&self) -> bool {
         self.lost > 0 || self.duplicated > 0 || self.reordered > 0
     }
 }
 
-/// The quotient, where there is one.
+/// Returns the quotient, where there is one.
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Where requests of so many messages are counted; `None` for those without.
+/// Returns where requests of so many messages are counted; `None` for those without.
 fn batch_of(messages: u64) -> Option<usize> {
     let bits = u64::BITS - messages.checked_sub(1)?.leading_zeros();
     Some((bits as usize).min(BATCHES - 1))

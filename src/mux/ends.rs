@@ -90,7 +90,7 @@ impl Line {
         self.forget_if_over(id);
     }
 
-    /// A session that is not known here.
+    /// Refuses a session that is unknown here.
     pub(super) fn refuse(&mut self, id: Id) {
         let frame = unknown(id);
         // Once is enough for all that is under way.
@@ -106,7 +106,7 @@ impl Line {
     }
 }
 
-/// What is said of a session that is not known here.
+/// Returns what is said of a session that is not known here.
 pub(super) const fn unknown(id: Id) -> Frame {
     Frame::Close(id, 0, Closing::new(1001, "unknown session"))
 }

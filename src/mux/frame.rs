@@ -20,7 +20,7 @@ impl Id {
         if number == 0 || number > NUMBER_MAX { None } else { Some(Self(number)) }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -79,7 +79,7 @@ pub struct Hello {
 }
 
 impl Hello {
-    /// Whether it can be a proxy's.
+    /// Returns whether it can be a proxy's.
     pub fn names_an_epoch(&self) -> bool {
         (1..=EPOCH_LEN_MAX).contains(&self.epoch.len())
     }

@@ -6,7 +6,7 @@ use super::stream::{Stage, Stream};
 use crate::packet::{Closing, Message};
 
 impl Line {
-    /// A frame came.
+    /// Handles a received frame.
     ///
     /// # Errors
     /// The connection is to be closed with 1002; what becomes of the sessions is the caller's to say.
@@ -90,7 +90,7 @@ impl Line {
         Ok(())
     }
 
-    /// What a sync of the other side's has to name.
+    /// Returns what a sync of the other side's has to name.
     fn their_epoch(&self, side: Side) -> Option<&str> {
         self.theirs.as_ref().filter(|_| side == Side::Backend).map(|theirs| theirs.epoch.as_str())
     }

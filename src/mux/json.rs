@@ -106,7 +106,7 @@ fn close(id: Id, rest: &[Value]) -> Result<Frame, Malformed> {
     Ok(Frame::Close(id, seq, closing(code, Text::from(reason), by_packet)?))
 }
 
-/// A close code and its reason.
+/// Returns a close code and its reason.
 pub(super) fn closing(code: u64, reason: Text, by_packet: bool) -> Result<Closing, Malformed> {
     let code = u16::try_from(code).ok().filter(|code| (1000..5000).contains(code));
     let code = code.ok_or(Malformed("x: a code is from 1000 to 4999"))?;

@@ -78,7 +78,7 @@ pub enum Notice {
 }
 
 impl Line {
-    /// A new epoch; `hello` is what this side says on every connection.
+    /// Creates a new epoch; `hello` is what this side says on every connection.
     pub fn new(side: Side, hello: Hello) -> Self {
         let window = hello.credit;
         let terms = Terms { window, credit: false, granted: 0, keeps: false, close_packets: false };
@@ -102,12 +102,12 @@ impl Line {
         }
     }
 
-    /// Whether sessions outlive their connection.
+    /// Returns whether sessions outlive their connection.
     pub const fn resumes(&self) -> bool {
         self.terms.keeps
     }
 
-    /// How many sessions somebody here uses.
+    /// Returns how many sessions somebody here uses.
     pub fn held(&self) -> usize {
         self.sessions.values().filter(|stream| stream.held).count()
     }
@@ -117,7 +117,7 @@ impl Line {
         self.sessions.values().all(Stream::is_over)
     }
 
-    /// A connection is there. The proxy's line says hello at once, the backend's when the other side has.
+    /// Handles a new connection. The proxy's line says hello at once, the backend's when the other side has.
     pub fn connect(&mut self) {
         self.disconnect();
         self.sync = None;
@@ -166,14 +166,14 @@ impl Line {
         }
     }
 
-    /// Whether a session takes one more message; if not, [`Event::Writable`] will say when.
+    /// Returns whether a session takes one more message; if not, [`Event::Writable`] will say when.
     pub fn poll_room(&mut self, id: Id) -> bool {
         let Some(stream) = self.sessions.get_mut(&id) else { return false };
         stream.starved = !stream.has_room(&self.terms);
         !stream.starved
     }
 
-    /// Whether messages may cross on a session.
+    /// Returns whether messages may cross on a session.
     pub fn is_open(&self, id: Id) -> bool {
         self.sessions.get(&id).is_some_and(Stream::is_open)
     }
@@ -197,7 +197,7 @@ impl Line {
         }
     }
 
-    /// What came for a session; after [`Notice::Closed`] there is nothing more.
+    /// Returns what came for a session; after [`Notice::Closed`] there is nothing more.
     pub fn take(&mut self, id: Id) -> Option<Notice> {
         let stream = self.sessions.get_mut(&id)?;
         if let Some(message) = stream.take() {
@@ -212,12 +212,12 @@ impl Line {
         self.urgent.push_back(Frame::Drain(seconds));
     }
 
-    /// The next thing that concerns somebody.
+    /// Returns the next thing that concerns somebody.
     pub fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// The next frame to write.
+    /// Returns the next frame to write.
     pub fn poll(&mut self) -> Option<Frame> {
         let greeting = self.greeting.pop_front();
         if greeting.is_some() || !self.flowing {
@@ -243,17 +243,17 @@ impl Line {
         None
     }
 
-    /// Whether too many answers wait to be written: the other side should not be heard before it has read some.
+    /// Returns whether too many answers wait to be written: the other side should not be heard before it has read some.
     pub fn is_choked(&self) -> bool {
         self.urgent.len() >= URGENT_MAX
     }
 
-    /// Whether there is news for the other side; `Some(true)` where it may be waiting for that.
+    /// Returns whether there is news for the other side; `Some(true)` where it may be waiting for that.
     pub fn wants_acks(&self) -> Option<bool> {
         (self.flowing && self.greeting.is_empty() && !self.news.is_empty()).then_some(self.news_urgent)
     }
 
-    /// All the news there is, in one frame.
+    /// Returns all the news there is, in one frame.
     pub fn acks(&mut self) -> Option<Frame> {
         self.wants_acks()?;
         self.news_urgent = false;

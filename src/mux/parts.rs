@@ -7,7 +7,7 @@ use crate::revision::Revision;
 
 use super::frame::{Accepted, Denied, Frame, Hello, Id, Malformed, NUMBER_MAX, Open};
 
-/// The elements behind the verb, and behind the id where there is one.
+/// Returns the elements behind the verb, and behind the id where there is one.
 pub(super) fn write(frame: &Frame) -> Value {
     match frame {
         Frame::Hello(hello) => json!([hello_object(hello)]),
@@ -190,7 +190,7 @@ pub(super) fn drain(elements: &[Value]) -> Result<Frame, Malformed> {
     number(elements.first()).map(Frame::Drain)
 }
 
-/// A number that the protocol can hold.
+/// Returns a number that the protocol can hold.
 pub(super) fn number(value: Option<&Value>) -> Result<u64, Malformed> {
     value
         .and_then(Value::as_u64)
@@ -218,7 +218,8 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-/// Headers as pairs. A header's value is bytes; each is written as the character of that number, as HTTP's own ISO 8859-1.
+/// Headers as pairs. A header's value is bytes; each is written as the character of that number, as HTTP's own ISO
+/// 8859-1.
 fn pairs(headers: &HeaderMap) -> Value {
     headers
         .iter()

@@ -22,7 +22,7 @@ impl Profile {
     /// Every variant, the one that is preferred first.
     pub const ALL: &[Self] = &[Self::Binary, Self::Json];
 
-    /// The name of the subprotocol.
+    /// Returns the name of the subprotocol.
     pub const fn subprotocol(self) -> &'static str {
         match self {
             Self::Binary => "polliwog.mux.v1",
@@ -30,7 +30,7 @@ impl Profile {
         }
     }
 
-    /// The profile of this subprotocol.
+    /// Returns the profile of this subprotocol.
     pub fn named(subprotocol: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|profile| profile.subprotocol() == subprotocol)
     }

@@ -118,22 +118,22 @@ impl Stream {
         }
     }
 
-    /// Whether messages may cross.
+    /// Returns whether messages may cross.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::Answered(_)) && self.closing.is_none() && self.end.is_none()
     }
 
-    /// The hello that holds came after the session's beginning.
+    /// Applies a hello that came after the session's beginning.
     pub(super) fn regrant(&mut self, terms: &Terms) {
         self.outgoing.limit = terms.credit.then_some(terms.granted);
     }
 
-    /// Whether both sides have said `x`.
+    /// Returns whether both sides have said `x`.
     pub(super) const fn is_over(&self) -> bool {
         self.close_written && self.heard_end
     }
 
-    /// Whether one more message can be taken.
+    /// Returns whether one more message can be taken.
     pub(super) fn has_room(&self, terms: &Terms) -> bool {
         let out = &self.outgoing;
         self.is_open()
@@ -157,7 +157,7 @@ impl Stream {
         self.outgoing.window.drop_waiting();
     }
 
-    /// Whether there is something to write.
+    /// Returns whether there is something to write.
     pub(super) fn has_frame(&self) -> bool {
         let unwritten = self.outgoing.window.has_waiting();
         let closing = self.closing.is_some() && !self.close_written;
@@ -168,7 +168,7 @@ impl Stream {
         matches!(self.stage, Stage::Asking(_) | Stage::Asked)
     }
 
-    /// What is to be written next.
+    /// Returns what is to be written next.
     pub(super) fn next_frame(&mut self, id: Id, terms: &Terms) -> Option<Frame> {
         if std::mem::take(&mut self.stage_due) {
             match &self.stage {
@@ -191,7 +191,7 @@ impl Stream {
         Some(Frame::Close(id, self.outgoing.window.handed_out(), Closing { by_packet, ..closing.clone() }))
     }
 
-    /// A message came. What is wrong with it, if anybody here still wants one.
+    /// Handles a received message. What is wrong with it, if anybody here still wants one.
     pub(super) fn hear(
         &mut self,
         seq: u64,
@@ -223,7 +223,7 @@ impl Stream {
         Ok(None)
     }
 
-    /// The next message that came.
+    /// Returns the next message that came.
     pub(super) fn take(&mut self) -> Option<Message> {
         let message = self.incoming.waiting.pop_front()?;
         self.incoming.taken += message.len() as u64;
@@ -235,12 +235,12 @@ impl Stream {
         self.incoming.waiting = VecDeque::new();
     }
 
-    /// The last `seq` that came.
+    /// Returns the last `seq` that came.
     pub(super) const fn got(&self) -> u64 {
         self.incoming.got
     }
 
-    /// Whether there is news for the other side; `Some(true)` where it may be waiting for that.
+    /// Returns whether there is news for the other side; `Some(true)` where it may be waiting for that.
     pub(super) const fn news(&self, terms: &Terms) -> Option<bool> {
         let incoming = &self.incoming;
         let raise = incoming.taken + terms.window - incoming.granted;
@@ -250,7 +250,7 @@ impl Stream {
         if incoming.got > incoming.acknowledged && terms.keeps { Some(false) } else { None }
     }
 
-    /// What is to be told of it.
+    /// Returns what is to be told of it.
     pub(super) const fn ack(&mut self, id: Id, terms: &Terms) -> Ack {
         let incoming = &mut self.incoming;
         incoming.acknowledged = incoming.got;
@@ -258,14 +258,14 @@ impl Stream {
         Ack { id, seq: incoming.got, limit: incoming.granted }
     }
 
-    /// The same, after a break.
+    /// Returns the same, after a break.
     pub(super) fn held(&mut self, id: Id, terms: &Terms) -> Held {
         let asking = matches!(self.stage, Stage::Asking(_));
         let Ack { seq, limit, .. } = self.ack(id, terms);
         Held { id, seq: if asking { None } else { Some(seq) }, limit }
     }
 
-    /// The other side has got everything up to `seq`, and grants `limit`.
+    /// Handles an acknowledgement: the other side has received everything up to `seq`, and grants `limit`.
     pub(super) fn acknowledge(&mut self, seq: u64, limit: u64) -> Result<(), Violation> {
         let out = &mut self.outgoing;
         if seq > out.window.handed_out() {

@@ -22,7 +22,7 @@ impl Line {
         }
     }
 
-    /// The other side's list, or a part of it.
+    /// Returns the other side's list, or a part of it.
     pub(super) fn hear_sync(
         &mut self,
         mut parts: Vec<Held>,

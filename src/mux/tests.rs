@@ -54,7 +54,7 @@ fn exchange(proxy: &mut Line, backend: &mut Line, profile: Profile) -> Result<()
     }
 }
 
-/// Two sides that have said hello.
+/// Returns two sides that have said hello.
 fn pair(credit: u64) -> (Line, Line) {
     let (mut proxy, mut backend) = (proxy(credit), backend(credit, true));
     meet(&mut proxy, &mut backend);
@@ -87,7 +87,7 @@ fn text(text: &str) -> Message {
     Message::text(text)
 }
 
-/// A session that the backend has let in.
+/// Returns a session that the backend has let in.
 fn session(proxy: &mut Line, backend: &mut Line) -> Id {
     let id = proxy.open(opening()).expect("a number");
     exchange(proxy, backend, Profile::Json).expect("sound");

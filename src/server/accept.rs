@@ -127,8 +127,9 @@ impl Accepting {
         }
     }
 
-    /// The next client. One that cannot have a descriptor stays in the listener's queue for a moment, until there may be one;
-    /// after that it gets one of the reserve, to hear that there is none. `shortage` is since when there is none.
+    /// Returns the next client. One that cannot have a descriptor stays in the listener's queue for a moment, until
+    /// there may be one; after that it gets one of the reserve, to hear that there is none. `shortage` is since when
+    /// there is none.
     async fn next(&self, shortage: &mut Option<Instant>) -> io::Result<Accepted> {
         let mut refusal = None;
         if !self.has_reserve
@@ -143,7 +144,8 @@ impl Accepting {
         // It may have waited for long.
         let refusal = refusal.filter(|_| descriptors::check().is_err());
         if !self.has_reserve && refusal.is_none() {
-            // Another task may have taken the last one meanwhile. This client is served all the same, and the next one waits.
+            // Another task may have taken the last one meanwhile. This client is served all the same, and the next one
+            // waits.
             let _ = descriptors::admit(&stream);
         }
         Ok(Accepted { stream, peer, refusal })
@@ -182,7 +184,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// A second after the shortage is over, the proxy is back.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Whether the error belongs to the connection that was at the head of the queue, and the next may be fine.
+/// Returns whether the error belongs to the connection that was at the head of the queue, and the next may be fine.
 fn is_about_one_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -145,8 +145,8 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     }
 }
 
-/// Whether a request without `Upgrade` has been read to its end, and is answered, and its connection goes on, as for one
-/// without headers.
+/// Returns whether a request without `Upgrade` has been read to its end, and is answered, and its connection goes on,
+/// as for one without headers.
 fn is_whole(request: &Request) -> bool {
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -162,8 +162,9 @@ fn closes(headers: &HeaderMap) -> bool {
 }
 
 impl<S: Serve> CallState<S> {
-    /// Tells an answer's body its connection, and has the names of its head spelled, of its backend's only what hyper adds. Where
-    /// something before it waits to be written, nobody could tell where it begins: then they stay as hyper writes them.
+    /// Tells an answer's body its connection, and has the names of its head spelled, of its backend's only what hyper
+    /// adds. Where something before it waits to be written, nobody could tell where it begins: then they stay as hyper
+    /// writes them.
     fn prepare(&self, answer: &mut Answer<S>) {
         let Ok(response) = answer else { return self.heads.await_request(None) };
         response.body_mut().set_connection(&self.unflushed);
@@ -181,7 +182,7 @@ impl<S: Serve> SharedCall<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a connection has to know of the call under way.
+    /// Returns what a connection has to know of the call under way.
     pub(super) fn look(&self) -> Look {
         let mut state = self.open();
         if state.upgrade == Upgrade::Asked {
@@ -191,12 +192,12 @@ impl<S: Serve> SharedCall<S> {
         state.whole_since.filter(|_| state.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
     }
 
-    /// The call under way, whose request is whole.
+    /// Returns the call under way, whose request is whole.
     pub(super) fn take(&self) -> Option<Call<S>> {
         self.open().call.take()
     }
 
-    /// What is to come of the next request.
+    /// Sets how the next request is answered.
     pub(super) fn answer_next(&self, answer: Answer<S>) {
         self.open().answer = Some(answer);
     }

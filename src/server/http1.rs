@@ -1,9 +1,9 @@
 //! HTTP/1.1 over one connection, in which a request that waits takes little room.
 //!
-//! hyper has two buffers for a connection, and a parked poll would keep both, with what else hyper knows, for as long as it
-//! waits. So a request of which all has been read, and which has waited for a while, goes on waiting outside: hyper's
-//! connection is taken apart around it. When the answer is there, a new one is made around the socket; it reads a request
-//! that stands for the other, and answers that.
+//! hyper has two buffers for a connection, and a parked poll would keep both, with what else hyper knows, for as long
+//! as it waits. So a request of which all has been read, and which has waited for a while, goes on waiting outside:
+//! hyper's connection is taken apart around it. When the answer is there, a new one is made around the socket; it reads
+//! a request that stands for the other, and answers that.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -51,7 +51,8 @@ struct Outside<S: Serve> {
 }
 
 impl<S: Serve> Http<S> {
-    /// A request that has waited for `rest_after` goes outside; `heads` shows the service each request's head.
+    /// Creates the protocol of a connection. A request that has waited for `rest_after` is parked outside; `heads`
+    /// shows the service each request's header.
     pub(super) fn new(
         builder: Builder,
         rest_after: Duration,
@@ -107,7 +108,7 @@ impl<S: Serve> Http<S> {
         }
     }
 
-    /// Whether a connection has ended over a head for which there may be more room.
+    /// Returns whether a connection has ended over a head for which there may be more room.
     fn wants_room(&self, ended: &hyper::Result<()>) -> bool {
         ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.heads.take_refused()
     }

@@ -63,13 +63,13 @@ impl Server {
         Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings), has_reserve: false })
     }
 
-    /// The same server, which may use the [`descriptors`](crate::descriptors) that all others leave free.
+    /// Returns the same server, which may use the [`descriptors`](crate::descriptors) that all others leave free.
     #[must_use]
     pub fn with_reserve(self) -> Self {
         Self { has_reserve: true, ..self }
     }
 
-    /// The addresses in the order of the settings, with the ports that were taken for port 0.
+    /// Returns the addresses in the order of the settings, with the ports that were taken for port 0.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }

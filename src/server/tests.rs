@@ -263,7 +263,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         self.answer().await
     }
 
-    /// One answer, as long as its `content-length` says, with what was sent behind it in one piece.
+    /// Returns one answer, as long as its `content-length` says, with what was sent behind it in one piece.
     async fn answer(&mut self) -> String {
         let mut read = Vec::new();
         let mut part = [0; 4096];
@@ -280,7 +280,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         }
     }
 
-    /// Everything up to the end of the connection, gentle or not.
+    /// Returns everything up to the end of the connection, gentle or not.
     async fn rest(&mut self) -> String {
         let mut read = Vec::new();
         let _ = timeout(PATIENCE, self.0.read_to_end(&mut read)).await.expect("the server closes in time");

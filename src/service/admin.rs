@@ -30,7 +30,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A service that reads from these two.
+    /// Creates a service that reads from these two.
     pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
         Self { metrics, readiness }
     }

@@ -118,7 +118,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     reservation.begin(session, info, link, front, admission);
 }
 
-/// What the backend gets to see.
+/// Returns what the backend gets to see.
 fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = onward::for_demuxed(&headers);
@@ -159,7 +159,7 @@ fn accepted(opened: Opened) -> Accepted {
     }
 }
 
-/// The backend's own words where it has some, as for a client of our own.
+/// Returns the backend's own words where it has some, as for a client of our own.
 fn explain(error: OpenError) -> (Outcome, Denied) {
     let unreached = Unreached::new(&error);
     let denied = match error {

@@ -66,7 +66,7 @@ pub(super) enum FromBackend {
 }
 
 impl CorsLayer {
-    /// The layer of a route, whose rule is `voice`'s unless the route says it.
+    /// Creates the layer of a route, whose rule is `voice`'s unless the route says it.
     pub(super) fn new(settings: &Cors, voice: Voice, own: HeaderRules) -> Self {
         Self {
             own,
@@ -93,8 +93,8 @@ impl CorsLayer {
         Asked(matters.then(|| origin.as_bytes().into()))
     }
 
-    /// The answer to an `OPTIONS` request, where it is the route's own to give: as the reference's middleware, which
-    /// takes every `OPTIONS` for a preflight.
+    /// Returns the answer to an `OPTIONS` request, where it is the route's own to give: as the reference's middleware,
+    /// which takes every `OPTIONS` for a preflight.
     pub(super) fn answer_preflight(&self, head: &Parts, asked: &Asked) -> Option<Response> {
         match &self.rule {
             Rule::Own(own) if head.method == Method::OPTIONS => {
@@ -104,7 +104,7 @@ impl CorsLayer {
         }
     }
 
-    /// The answer to an `OPTIONS` request of a session, where servers of Engine.IO 3 have one.
+    /// Returns the answer to an `OPTIONS` request of a session, where servers of Engine.IO 3 have one.
     pub(super) fn answer_options(&self, head: &Parts) -> Option<Response> {
         (matches!(self.rule, Rule::Old) && head.method == Method::OPTIONS).then(|| {
             let mut response = Response::new(Body::default());
@@ -114,12 +114,13 @@ impl CorsLayer {
         })
     }
 
-    /// Whether the backend is to be asked first: its middleware, if it has one, takes every `OPTIONS` for a preflight.
+    /// Returns whether the backend is to be asked first: its middleware, if it has one, takes every `OPTIONS` for a
+    /// preflight.
     pub(super) fn mirrors_options(&self, head: &Parts) -> bool {
         matches!(self.rule, Rule::Mirror(_)) && head.method == Method::OPTIONS
     }
 
-    /// A place among the preflights that are on their way to the backend; `None` when there are too many.
+    /// Returns a place among the preflights that are on their way to the backend; `None` when there are too many.
     pub(super) fn admit_preflight(&self) -> Option<SemaphorePermit<'_>> {
         match &self.rule {
             Rule::Mirror(memory) => memory.preflights.try_acquire().ok(),
@@ -127,7 +128,7 @@ impl CorsLayer {
         }
     }
 
-    /// Whether sessions keep what their backend said.
+    /// Returns whether sessions keep what their backend said.
     pub(super) fn mirrors(&self) -> bool {
         matches!(self.rule, Rule::Mirror(_))
     }
@@ -165,7 +166,8 @@ impl CorsLayer {
 #[derive(Debug)]
 struct Memory {
     heard: Cache<Box<[u8]>, Arc<HeaderMap>>,
-    /// Whether there has been anything to remember. Most backends say nothing, and then no answer is held up by a look-up.
+    /// Whether there has been anything to remember. Most backends say nothing, and then no answer is held up by a
+    /// look-up.
     has_heard: AtomicBool,
     preflights: Semaphore,
 }
@@ -221,7 +223,7 @@ impl Memory {
     }
 }
 
-/// Whether an `OPTIONS` request is a browser's preflight (the Fetch standard, "CORS-preflight request").
+/// Returns whether an `OPTIONS` request is a browser's preflight (the Fetch standard, "CORS-preflight request").
 pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
@@ -254,7 +256,7 @@ impl Own {
         }
     }
 
-    /// Whether the answer names this origin.
+    /// Returns whether the answer names this origin.
     fn echoes(&self, origin: &HeaderValue) -> bool {
         let fits = |one: &String| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes());
         !self.star && self.origins.iter().any(fits)
@@ -299,7 +301,8 @@ impl Own {
     }
 }
 
-/// The CORS headers with which a backend accepted a session, for the session's later answers; `None` without any.
+/// Returns the CORS headers with which a backend accepted a session, for the session's later answers; `None` without
+/// any.
 pub(super) fn mirrored(headers: &HeaderMap) -> Option<Box<HeaderMap>> {
     let mut kept: HeaderMap = headers
         .iter()
@@ -362,7 +365,7 @@ fn fields(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|field| !field.is_empty())
 }
 
-/// A copy that does not keep the buffer of the answer that it was read from.
+/// Returns a copy that does not keep the buffer of the answer that it was read from.
 fn owned(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }

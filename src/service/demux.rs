@@ -48,7 +48,7 @@ impl Demux {
         Self { route: Arc::new(route), epochs: Arc::default() }
     }
 
-    /// The same route by another configuration: other proxies' sessions go on.
+    /// Returns the same route by another configuration: other proxies' sessions go on.
     #[must_use]
     pub fn continued(&self, route: SessionRoute) -> Self {
         Self { route: Arc::new(route), epochs: Arc::clone(&self.epochs) }
@@ -195,7 +195,7 @@ impl Epochs {
     }
 }
 
-/// The profile that is preferred among those offered.
+/// Returns the profile that is preferred among those offered.
 fn offered(headers: &HeaderMap) -> Option<Profile> {
     let offers: Vec<&str> = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)

@@ -1,10 +1,11 @@
 //! A request that is forwarded as it is: only what is about the hop is changed, both ways.
 //!
 //! hyper frames both sides, so that no message can mean one thing to the client's side and another to the backend's:
-//! lengths and codings that contradict each other are refused before they come here. Of the 1xx answers a client gets the
-//! 100 that it waits for, at the moment when the backend sends its own; the others end here, as hyper's server cannot send
-//! them. Trailers cross where the message announces them in `Trailer`, and to clients that said `TE: trailers`. An answer
-//! that breaks off breaks the client's connection; only a client of HTTP/1.0 without a length cannot tell that from an end.
+//! lengths and codings that contradict each other are refused before they come here. Of the 1xx answers a client gets
+//! the 100 that it waits for, at the moment when the backend sends its own; the others end here, as hyper's server
+//! cannot send them. Trailers cross where the message announces them in `Trailer`, and to clients that said `TE:
+//! trailers`. An answer that breaks off breaks the client's connection; only a client of HTTP/1.0 without a length
+//! cannot tell that from an end.
 
 use std::sync::Arc;
 
@@ -88,7 +89,8 @@ impl Forward {
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
         let upgrade = onward::upgrade(&head).then(|| take_upgrade(&mut head));
-        // A proxy in front may send the requests of several clients over one connection: a login on it would be everybody's.
+        // A proxy in front may send the requests of several clients over one connection: a login on it would be
+        // everybody's.
         let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
         let via = route.via.then_some(&*self.via);
         let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
@@ -150,7 +152,7 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
     plain(status, text)
 }
 
-/// The answer to `CONNECT`, which no route takes: this is no proxy of that kind.
+/// Returns the answer to `CONNECT`, which no route takes: this is no proxy of that kind.
 pub(super) fn refuse_connect() -> Response {
     let mut response = plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported\n");
     // The client may have sent what was meant for the other end.
@@ -158,7 +160,7 @@ pub(super) fn refuse_connect() -> Response {
     response
 }
 
-/// Whether a request is for a file of the client library that a Socket.IO server serves below its own path.
+/// Returns whether a request is for a file of the client library that a Socket.IO server serves below its own path.
 pub(super) fn is_client_file(head: &Parts, prefix: &str) -> bool {
     let Some(rest) = head.uri.path().strip_prefix(prefix) else { return false };
     let rest = if prefix.ends_with('/') { rest } else { rest.strip_prefix('/').unwrap_or_default() };

@@ -127,12 +127,12 @@ impl Handshake<'_> {
         response
     }
 
-    /// What of a request's path the backend gets to see.
+    /// Returns what of a request's path the backend gets to see.
     fn path<'h>(&self, head: &'h Parts, beginning: &Beginning) -> &'h str {
         if beginning.keeps_path { self.route.path_of(head) } else { "" }
     }
 
-    /// What the backend gets to see of a request.
+    /// Returns what the backend gets to see of a request.
     pub(super) fn request(&self, head: &Parts, client: Client, beginning: &Beginning) -> OpenRequest {
         OpenRequest {
             prefix: self.route.settings.path.clone(),
@@ -147,7 +147,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// What the client is told when its backend did not accept, and what is counted.
+    /// Returns what the client is told when its backend did not accept, and what is counted.
     pub(super) fn explain(&self, framing: &dyn Framing, error: OpenError, road: Road) -> (Outcome, Response) {
         self.route.refusals.note_upstream(&error);
         let unreached = Unreached::new(&error);

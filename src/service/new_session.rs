@@ -130,7 +130,7 @@ impl<'r> NewSession<'r> {
     }
 }
 
-/// The client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
+/// Returns the client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
 fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
     let backend = backend.unwrap_or(Heartbeat { interval: PING_INTERVAL, timeout: PING_TIMEOUT });
     Heartbeat {

@@ -27,19 +27,19 @@ pub(super) struct Onward<'r> {
     pub(super) rules: &'r HeaderRules,
 }
 
-/// The headers of a session's first request that its backend gets to see.
+/// Returns the headers of a session's first request that its backend gets to see.
 ///
 /// All but those about the hop, about the body and about the WebSocket's own handshake; the subprotocol offer stays.
 pub(super) fn for_upstream(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
     onward.complete(filtered(&head.headers, &|name| name == SEC_WEBSOCKET_PROTOCOL), head.version)
 }
 
-/// The same where another proxy has told who the client is: what it says of a hop is no concern of ours.
+/// Returns the same where another proxy has told who the client is: what it says of a hop is no concern of ours.
 pub(super) fn for_demuxed(headers: &HeaderMap) -> HeaderMap {
     filtered(headers, &|_| false)
 }
 
-/// The same for a client whose WebSocket is relayed: its own handshake crosses.
+/// Returns the same for a client whose WebSocket is relayed: its own handshake crosses.
 pub(super) fn for_relay(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
     onward.complete(filtered(&head.headers, &|_| true), head.version)
 }
@@ -57,7 +57,7 @@ fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> Heade
     kept
 }
 
-/// The headers of a request that is forwarded: all but those about the hop.
+/// Returns the headers of a request that is forwarded: all but those about the hop.
 pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> HeaderMap {
     let headers = &head.headers;
     let mut kept = HeaderMap::with_capacity(headers.len() + 6);
@@ -102,8 +102,8 @@ pub(super) fn for_client(head: &mut http::response::Parts) {
     }
 }
 
-/// Whether a request asks for another protocol. One that asks for HTTP/2 in the clear is not heard: what came over such a
-/// connection would pass by everything that stands in front of the backend.
+/// Returns whether a request asks for another protocol. One that asks for HTTP/2 in the clear is not heard: what came
+/// over such a connection would pass by everything that stands in front of the backend.
 pub(super) fn upgrade(head: &Parts) -> bool {
     head.version == Version::HTTP_11
         && hop::names(&head.headers, &CONNECTION, "upgrade")
@@ -122,8 +122,8 @@ impl Onward<'_> {
         headers
     }
 
-    /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced, or removed
-    /// where this proxy has no word of its own for it.
+    /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced, or
+    /// removed where this proxy has no word of its own for it.
     fn add_forwarded(&self, headers: &mut HeaderMap) {
         let peer = canonical(self.client.peer.ip());
         let address = peer.to_string();
@@ -173,7 +173,7 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     }
 }
 
-/// An IPv4 client of a dual-stack listener is an IPv4 client.
+/// Returns the IPv4 address of an IPv4 client that came by a dual-stack listener.
 fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }

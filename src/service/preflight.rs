@@ -1,4 +1,5 @@
-//! An `OPTIONS` request, such as a browser's question before a request of another origin's page, passed on to the backend.
+//! An `OPTIONS` request, such as a browser's question before a request of another origin's page, passed on to the
+//! backend.
 
 use http::request::Parts;
 
@@ -10,8 +11,8 @@ use super::{Client, Response};
 use crate::dialect::{Refusal, Road};
 use crate::transport::polling;
 
-/// The backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is worth
-/// more than the dialect's own answer: what is no preflight only a CORS middleware accepts.
+/// Returns the backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is
+/// worth more than the dialect's own answer: what is no preflight only a CORS middleware accepts.
 ///
 /// The backend knows no session by the sid in it: it is asked without one, as before a session's first request. A
 /// draining proxy asks as well, since its sessions' clients still come for what is left.

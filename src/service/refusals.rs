@@ -84,7 +84,7 @@ impl Refusals {
         self.note_with(reason, None);
     }
 
-    /// The same; the line shows what this one was about.
+    /// Counts a refusal; the line shows what this one was about.
     pub(super) fn note_with(&self, reason: Reason, detail: Option<&dyn Display>) {
         if let Some(count) = self.lines[reason as usize].count() {
             let (route, detail) = (self.route.as_deref(), detail.map(display));
@@ -92,18 +92,19 @@ impl Refusals {
         }
     }
 
-    /// A page's origin is foreign.
+    /// Counts a refusal of a page's origin.
     pub(super) fn note_origin(&self, headers: &HeaderMap) {
         let origin = headers.get(ORIGIN).map(|origin| shown(origin.as_bytes()));
         self.note_with(Reason::Origin, origin.as_ref().map(|origin| origin as &dyn Display));
     }
 
-    /// A client's version is not taken.
+    /// Counts a refusal of a client's version.
     pub(super) fn note_version(&self, written: &str) {
         self.note_with(Reason::Version, Some(&shown(written.as_bytes())));
     }
 
-    /// A backend could not be had. One that is down has its own lines, and one that refuses its own reasons.
+    /// Counts a refusal because of the backend. A backend that is down has its own lines, one that refuses its own
+    /// reasons.
     pub(super) fn note_upstream(&self, error: &OpenError) {
         match error {
             OpenError::Down(_) | OpenError::Refused(_) => {}
@@ -116,7 +117,7 @@ impl Refusals {
     }
 }
 
-/// A client's text, harmless and short.
+/// Returns a client's text, harmless and short.
 fn shown(text: &[u8]) -> String {
     text[..text.len().min(SHOWN_MAX)].escape_ascii().to_string()
 }

@@ -8,7 +8,7 @@ use crate::meter::Outcome;
 use crate::transport::Body;
 use crate::upstream::OpenError;
 
-/// A short answer of the proxy's own.
+/// Returns a short answer of the proxy's own.
 pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
@@ -16,7 +16,7 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// The answer where the proxy takes no more for the moment, and says when to come back.
+/// Returns the answer where the proxy takes no more for the moment, and says when to come back.
 pub(super) fn unavailable(text: &'static str) -> Response {
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
@@ -53,7 +53,7 @@ impl Unreached {
         Self { outcome, status, text }
     }
 
-    /// The answer. Where this process can open no connection, it gives its own back.
+    /// Returns the answer. Where this process can open no connection, it gives its own back.
     pub(super) fn response(self) -> Response {
         if self.status != StatusCode::SERVICE_UNAVAILABLE {
             return plain(self.status, self.text);

@@ -40,10 +40,10 @@ impl Router {
         Self { entries }
     }
 
-    /// The index of the route that a request takes.
+    /// Returns the index of the route that a request takes.
     ///
-    /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved it must lead to the
-    /// same route.
+    /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved it must lead
+    /// to the same route.
     ///
     /// # Errors
     /// The path leads out of its route.

@@ -27,7 +27,7 @@ impl Current {
         Self(Arc::new(ArcSwap::from_pointee(running)))
     }
 
-    /// What serves requests at this moment.
+    /// Returns what serves requests at this moment.
     pub fn load(&self) -> Guard<Arc<Running>> {
         self.0.load()
     }
@@ -38,8 +38,8 @@ impl Current {
     }
 }
 
-/// The routes of one configuration with what serves each, and the upstreams that it names; by default none, before there is
-/// any configuration.
+/// The routes of one configuration with what serves each, and the upstreams that it names; by default none, before
+/// there is any configuration.
 #[derive(Default, Debug)]
 pub struct Running {
     router: Router,
@@ -87,8 +87,8 @@ impl Handler {
 }
 
 impl Running {
-    /// Routes in the order of the configuration, and its upstreams; `half_close_timeout` is how long a forwarded request is
-    /// still answered whose client has ended its side.
+    /// Routes in the order of the configuration, and its upstreams; `half_close_timeout` is how long a forwarded
+    /// request is still answered whose client has ended its side.
     pub fn new(routes: Vec<Served>, upstreams: Vec<Arc<InUse>>, half_close_timeout: Duration) -> Self {
         let settings: Vec<Route> = routes.iter().map(|served| (*served.route).clone()).collect();
         Self {
@@ -100,17 +100,17 @@ impl Running {
         }
     }
 
-    /// Every upstream that the configuration names.
+    /// Returns every upstream that the configuration names.
     pub fn upstreams(&self) -> &[Arc<InUse>] {
         &self.upstreams
     }
 
-    /// The route with this name.
+    /// Returns the route with this name.
     pub fn route(&self, id: &RouteId) -> Option<&Served> {
         self.routes.iter().find(|served| served.route.id() == *id)
     }
 
-    /// The route that a request takes, if any.
+    /// Returns the route that a request takes, if any.
     ///
     /// # Errors
     /// The path leads out of its route.
@@ -118,8 +118,8 @@ impl Running {
         Ok(self.router.find(head)?.and_then(|place| self.routes.get(place)))
     }
 
-    /// How long a client waits for a forwarded response that has ended its side, or that sends more ahead of the response
-    /// than is read: where its request has no body, that is no part of it, and its end may lie behind it.
+    /// How long a client waits for a forwarded response that has ended its side, or that sends more ahead of the
+    /// response than is read: where its request has no body, that is no part of it, and its end may lie behind it.
     pub(super) fn await_response(&self, patience: &Patience, grace: Duration) {
         patience.set_half_close(self.half_close_timeout.max(grace));
         if grace.is_zero() {

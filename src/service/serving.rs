@@ -1,5 +1,5 @@
-//! A request on its way to its answer, and what is counted of both: their number, and how long their heads are. Those that
-//! have come whole count as they came, others as far as hyper's parsed form shows it.
+//! A request on its way to its answer, and what is counted of both: their number, and how long their heads are. Those
+//! that have come whole count as they came, others as far as hyper's parsed form shows it.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -21,7 +21,8 @@ use crate::transport::polling::AnswerPoll;
 
 /// A request on its way to its answer. An error means that its connection is to be dropped without one.
 ///
-/// Most requests wait here for long, and each of them is a poll: it takes no memory of its own, and little of its connection's.
+/// Most requests wait here for long, and each of them is a poll: it takes no memory of its own, and little of its
+/// connection's.
 pub enum Serving {
     /// A poll.
     Poll(Parked),
@@ -38,17 +39,17 @@ pub struct Parked {
 }
 
 impl Serving {
-    /// A poll.
+    /// Returns a poll.
     pub(super) const fn poll(answer: AnswerPoll, cors: Arc<CorsLayer>, asked: Asked) -> Self {
         Self::Poll(Parked { answer, cors, asked })
     }
 
-    /// Something that takes its time.
+    /// Returns something that takes its time.
     pub(super) fn other(work: impl Future<Output = Result<Response, Abort>> + Send + 'static) -> Self {
         Self::Other(Box::pin(work))
     }
 
-    /// An answer that is there, and given after a while.
+    /// Returns an answer that is there, and given after a while.
     pub(super) fn held(response: Response, hold: Duration) -> Self {
         Self::other(async move {
             tokio::time::sleep(hold).await;
@@ -56,7 +57,7 @@ impl Serving {
         })
     }
 
-    /// An answer that is there at once.
+    /// Returns an answer that is there at once.
     pub(super) fn done(response: Response) -> Self {
         Self::other(ready(Ok(response)))
     }
@@ -109,13 +110,13 @@ pub(super) fn count_answer(meter: &Meter, op: Op, response: &Response) {
     }
 }
 
-/// A request's head, as a client writes it: one space behind each colon.
+/// Returns a request's head, as a client writes it: one space behind each colon.
 fn of_request(head: &Parts) -> usize {
     let target = head.uri.path_and_query().map_or(1, |target| target.as_str().len());
     head.method.as_str().len() + " ".len() + target + " HTTP/1.1\r\n".len() + of_headers(&head.headers)
 }
 
-/// An answer's head, with the headers that hyper adds.
+/// Returns an answer's head, with the headers that hyper adds.
 fn of_response(response: &Response) -> usize {
     let reason = response.status().canonical_reason().unwrap_or_default();
     let length = match response.body().size_hint().exact() {

@@ -56,7 +56,7 @@ pub(super) enum Unavailable {
 }
 
 impl SessionRoute {
-    /// A place for one more session.
+    /// Returns a place for one more session.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admission, Unavailable> {
         let busy = |reason, outcome, text| {
             self.refusals.note(reason);
@@ -72,30 +72,31 @@ impl SessionRoute {
         self.registry.admit().ok_or_else(|| busy(Reason::Full, Outcome::Full, "the proxy is full\n"))
     }
 
-    /// An id for one more session. Made before the backend is asked, so that no session begins there without one.
+    /// Returns an id for one more session. Made before the backend is asked, so that no session begins there without
+    /// one.
     pub(super) fn reserve(&self) -> Result<Reservation, OpenError> {
         self.registry.reserve_fresh(&self.id).map_err(OpenError::NoRandomness)
     }
 
-    /// Whether a browser's page may connect. A request without `Origin` comes from no page.
+    /// Returns whether a browser's page may connect. A request without `Origin` comes from no page.
     pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(ORIGIN) else { return true };
         let fits = |one: &String| origin.as_bytes().eq_ignore_ascii_case(one.as_bytes());
         !self.restricts_origins() || self.settings.allowed_origins.iter().any(fits)
     }
 
-    /// Whether there are pages that may not connect.
+    /// Returns whether there are pages that may not connect.
     pub(super) fn restricts_origins(&self) -> bool {
         let allowed = &self.settings.allowed_origins;
         !allowed.is_empty() && allowed.iter().all(|one| one != "*")
     }
 
-    /// A request's path behind the route's prefix, as the client wrote it.
+    /// Returns a request's path behind the route's prefix, as the client wrote it.
     pub(super) fn path_of<'h>(&self, head: &'h Parts) -> &'h str {
         head.uri.path().strip_prefix(&self.settings.path).unwrap_or_default()
     }
 
-    /// What the backend is told besides.
+    /// Returns what the backend is told besides.
     pub(super) fn onward(&self, client: Client) -> Onward<'_> {
         let via = self.settings.via.then_some(&*self.via);
         Onward { client, trusted: &self.trusted_proxies, via, rules: &self.settings.request_headers }

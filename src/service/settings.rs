@@ -43,7 +43,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// One for tests, with the defaults.
+    /// Creates one for tests, with the defaults.
     #[cfg(test)]
     pub(super) fn at(path: &str, host: Option<&str>) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Route {
         }
     }
 
-    /// What it is known by.
+    /// Returns what it is known by.
     pub fn id(&self) -> RouteId {
         RouteId::new(self.host.as_deref().map(super::target::name), &self.path)
     }

@@ -31,7 +31,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The service for one client's connection.
+    /// Creates the service for one client's connection.
     pub fn new(current: Current, connection: Connection) -> Self {
         Self { current, connection: Arc::new(connection) }
     }
@@ -90,6 +90,6 @@ impl Service<Request<Incoming>> for Stack {
     }
 }
 
-/// A client of a session that ends its side is gone, as for the reference server; yet what it sent before is taken first,
-/// and a body may be read while its end is there already.
+/// A client of a session that ends its side is gone, as for the reference server; yet what it sent before is taken
+/// first, and a body may be read while its end is there already.
 const BODY_GRACE: Duration = Duration::from_millis(100);

@@ -28,7 +28,7 @@ pub(super) fn settle(head: &mut Parts) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The host of a `Host`, without its port and without the dot that ends a name in full.
+/// Returns the host of a `Host`, without its port and without the dot that ends a name in full.
 pub(super) fn name(host: &str) -> &str {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -49,7 +49,7 @@ fn is_host(value: &[u8]) -> bool {
         }
 }
 
-/// How long an address in brackets is.
+/// Returns how long an address in brackets is.
 fn literal_len(value: &[u8]) -> Option<usize> {
     let behind = value.strip_prefix(b"[")?;
     let len = behind.iter().position(|&byte| byte == b']')?;
@@ -57,7 +57,7 @@ fn literal_len(value: &[u8]) -> Option<usize> {
     text.parse::<std::net::Ipv6Addr>().is_ok().then_some(len + 2)
 }
 
-/// A port, which may be left out behind its colon.
+/// Returns a port, which may be left out behind its colon.
 fn is_port(digits: &[u8]) -> bool {
     let number = digits.iter().try_fold(0_u16, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;

@@ -1,4 +1,5 @@
-//! `Via` (RFC 9110, section 7.6.3): which proxies a request has come through, so that one that comes in a circle is noticed.
+//! `Via` (RFC 9110, section 7.6.3): which proxies a request has come through, so that one that comes in a circle is
+//! noticed.
 
 use http::header::{HeaderMap, HeaderValue, VIA};
 use http::{StatusCode, Version};
@@ -8,12 +9,13 @@ use super::refusals::{Reason, Refusals};
 use super::replies::plain;
 use crate::hop;
 
-/// What this process calls itself. The name is another one at each start, so that two in a row are not taken for a circle.
+/// What this process calls itself. The name is another one at each start, so that two in a row are not taken for a
+/// circle.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Via(String);
 
 impl Via {
-    /// A name that nobody else has.
+    /// Creates a name that nobody else has.
     ///
     /// # Errors
     /// The system gives no randomness.
@@ -21,7 +23,8 @@ impl Via {
         Ok(Self(format!("{PRODUCT}{:016x}", getrandom::u64()?)))
     }
 
-    /// Returns whether a request has been here before, or in more processes of this kind than anybody means to stand in a row.
+    /// Returns whether a request has been here before, or in more processes of this kind than anybody means to stand in
+    /// a row.
     pub(super) fn is_circle(&self, headers: &HeaderMap) -> bool {
         let ours = |member: &&[u8]| received_by(member).starts_with(PRODUCT.as_bytes());
         headers.contains_key(VIA)
@@ -29,8 +32,8 @@ impl Via {
                 || hop::list(headers, &VIA).filter(ours).count() > IN_A_ROW_MAX)
     }
 
-    /// The answer to a request that goes in a circle, noted for the log. Only what goes onward is asked: what stays here, such as
-    /// a poll of a living session, closes no circle.
+    /// Returns the answer to a request that goes in a circle, noted for the log. Only what goes onward is asked: what
+    /// stays here, such as a poll of a living session, closes no circle.
     pub(super) fn refuse_circle(&self, headers: &HeaderMap, refusals: &Refusals) -> Option<Response> {
         self.is_circle(headers).then(|| {
             refusals.note(Reason::Circle);
@@ -47,7 +50,7 @@ impl Via {
     }
 }
 
-/// Who received the request, of a member such as `1.1 name (comment)`.
+/// Returns who received the request, of a member such as `1.1 name (comment)`.
 fn received_by(member: &[u8]) -> &[u8] {
     member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(1).unwrap_or_default()
 }

@@ -26,7 +26,7 @@ impl Namespaces {
         self.stage(name) == Some(Stage::Connected)
     }
 
-    /// A namespace is asked for.
+    /// Handles a request for a namespace.
     pub(super) fn ask(&mut self, name: &str) -> Result<(), Fault> {
         if name.len() > NAME_MAX || self.0.len() >= NAMESPACES_MAX {
             return Err(Fault::TooMuch);
@@ -35,18 +35,18 @@ impl Namespaces {
         Ok(())
     }
 
-    /// A namespace is granted. Whether that was waited for.
+    /// Handles the backend's consent to a namespace. Whether that was waited for.
     pub(super) fn grant(&mut self, name: &str) -> bool {
         let pending = self.0.get_mut(name).filter(|stage| **stage == Stage::Pending);
         pending.map(|stage| *stage = Stage::Connected).is_some()
     }
 
-    /// A namespace is refused. Whether that was waited for.
+    /// Handles the backend's refusal of a namespace. Whether that was waited for.
     pub(super) fn refuse(&mut self, name: &str) -> bool {
         self.stage(name) == Some(Stage::Pending) && self.0.remove(name).is_some()
     }
 
-    /// A namespace is left by either side. Whether it was connected.
+    /// Handles a disconnect from a namespace, by either side. Whether it was connected.
     pub(super) fn leave(&mut self, name: &str) -> bool {
         self.is_connected(name) && self.0.remove(name).is_some()
     }

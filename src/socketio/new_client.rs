@@ -1,8 +1,8 @@
 //! A client of Socket.IO 3 or 4 before a backend of 2.
 //!
-//! Such a backend grants the root namespace unasked, and without it no other. Such a client asks for the namespaces that it
-//! wants, often for the root alone, and knows its sockets by the ids in the answers; the backend's ids are made of its
-//! Engine.IO sid.
+//! Such a backend grants the root namespace unasked, and without it no other. Such a client asks for the namespaces
+//! that it wants, often for the root alone, and knows its sockets by the ids in the answers; the backend's ids are made
+//! of its Engine.IO sid.
 
 use serde_json::json;
 
@@ -122,7 +122,7 @@ impl NewClient {
         }
     }
 
-    /// A backend that has refused the root has a middleware for it, so it answers when it is asked.
+    /// Asks the backend for the root again: a backend that has refused it has a middleware, so it answers the request.
     fn ask_again(&mut self, query: &str, wires: &mut Wires) -> Result<(), Fault> {
         self.root.backend = Backend::Silent;
         self.root.client = Client::Asking { untried: String::new() };
@@ -211,7 +211,7 @@ impl NewClient {
         Ok(())
     }
 
-    /// The answer with the id that the backend knows the socket by.
+    /// Returns the answer with the id that the backend knows the socket by.
     fn grant(&self, name: &str) -> Message {
         let id = if name == ROOT { self.sid.clone() } else { format!("{name}#{}", self.sid) };
         write(Kind::Connect, name, &json!({ "sid": id }).to_string())

@@ -1,7 +1,7 @@
 //! The head of a Socket.IO packet, which is all of it that a translator reads.
 //!
-//! Both protocols write it alike: `TYPE [ATTACHMENTS-] [/NAMESPACE,] [ID] [DATA]`, where DATA is JSON. A client of the old
-//! one may have a query behind the namespace of its CONNECT.
+//! Both protocols write it alike: `TYPE [ATTACHMENTS-] [/NAMESPACE,] [ID] [DATA]`, where DATA is JSON. A client of the
+//! old one may have a query behind the namespace of its CONNECT.
 
 use std::str;
 
@@ -80,7 +80,7 @@ impl<'a> Head<'a> {
         Some(Self { kind, attachments, namespace: str::from_utf8(namespace).ok()?, id, data })
     }
 
-    /// The namespace and its query, as the old protocol has them in a CONNECT.
+    /// Returns the namespace and its query, as the old protocol has them in a CONNECT.
     pub fn split_query(&self) -> (&'a str, &'a str) {
         self.namespace.split_once('?').unwrap_or((self.namespace, ""))
     }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The object for a query, as Socket.IO 4 itself makes it for an old client: every value a string, the last one of a name
-/// counts. Nothing where the query is empty.
+/// Returns the object for a query, as Socket.IO 4 itself makes it for an old client: every value a string, the last one
+/// of a name counts. Nothing where the query is empty.
 pub(super) fn to_auth(query: &str) -> String {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -16,8 +16,8 @@ pub(super) fn to_auth(query: &str) -> String {
     if members.is_empty() { String::new() } else { Value::Object(members).to_string() }
 }
 
-/// The query for an object, as the clients of Socket.IO 2 write it. Texts, numbers and booleans are carried; `None` where
-/// it is no object.
+/// Returns the query for an object, as the clients of Socket.IO 2 write it. Texts, numbers and booleans are carried;
+/// `None` where it is no object.
 pub(super) fn from_auth(auth: &[u8]) -> Option<String> {
     if auth.is_empty() {
         return Some(String::new());
@@ -45,7 +45,7 @@ pub(super) fn from_auth(auth: &[u8]) -> Option<String> {
     Some(query)
 }
 
-/// A namespace with a query behind it.
+/// Returns a namespace with a query behind it.
 pub(super) fn attach(namespace: &str, query: &str) -> String {
     if query.is_empty() { namespace.to_owned() } else { format!("{namespace}?{query}") }
 }
@@ -61,7 +61,8 @@ fn encode(text: &str, query: &mut String) {
     }
 }
 
-/// What `URLSearchParams` reads: `+` is a space, a `%` without its two digits is a `%`, what is no UTF-8 is replaced.
+/// Returns what `URLSearchParams` reads: `+` is a space, a `%` without its two digits is a `%`, what is no UTF-8 is
+/// replaced.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

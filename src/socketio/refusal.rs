@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// What Socket.IO 2 sends for the same error: its data where it has any, or else its message.
+/// Returns what Socket.IO 2 sends for the same error: its data where it has any, or else its message.
 pub(super) fn to_old(data: &[u8]) -> String {
     let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(data) else {
         return as_it_is(data).unwrap_or_else(|| UNNAMED.to_owned());
@@ -17,8 +17,8 @@ pub(super) fn to_old(data: &[u8]) -> String {
     chosen.map_or_else(|| as_it_is(data).unwrap_or_default(), str::to_owned)
 }
 
-/// What a client of Socket.IO 4 takes for an error. A text is its message; anything else is its data, with a message of its
-/// own where it has one.
+/// Returns what a client of Socket.IO 4 takes for an error. A text is its message; anything else is its data, with a
+/// message of its own where it has one.
 pub(super) fn to_new(data: &[u8]) -> String {
     let Some(data) = as_it_is(data) else {
         return format!(r#"{{"message":{UNNAMED}}}"#);
@@ -31,13 +31,13 @@ pub(super) fn to_new(data: &[u8]) -> String {
     format!(r#"{{"message":{},"data":{data}}}"#, message.unwrap_or(UNNAMED))
 }
 
-/// The event by which a client of Socket.IO 4 hears of an error in a namespace that stays connected, which the new protocol
-/// has no packet for: `socket.on("error")` works as it did.
+/// Returns the event by which a client of Socket.IO 4 hears of an error in a namespace that stays connected, which the
+/// new protocol has no packet for: `socket.on("error")` works as it did.
 pub(super) fn to_event(data: &[u8]) -> String {
     format!(r#"["error",{}]"#, as_it_is(data).as_deref().unwrap_or(UNNAMED))
 }
 
-/// The bytes, where they are JSON.
+/// Returns the bytes, where they are JSON.
 fn as_it_is(data: &[u8]) -> Option<String> {
     serde_json::from_slice::<&RawValue>(data).ok().map(|raw| raw.get().to_owned())
 }

@@ -45,7 +45,7 @@ impl Root {
         Self { backend: Backend::Silent, client: Client::Away, held: Held::new() }
     }
 
-    /// The client leaves. Whether it was connected.
+    /// Handles the client's disconnect from the root. Whether it was connected.
     pub(super) fn leave(&mut self) -> bool {
         let was_connected = self.client == Client::Connected;
         if was_connected {
@@ -54,7 +54,7 @@ impl Root {
         was_connected
     }
 
-    /// The backend takes the root away.
+    /// Handles the backend's disconnect from the root.
     pub(super) fn withdraw(&mut self) -> Fate {
         if self.leave() {
             return Fate::Pass;
@@ -65,7 +65,7 @@ impl Root {
         Fate::Drop
     }
 
-    /// The backend sends an event or an ack.
+    /// Handles an event or an ack of the backend.
     pub(super) fn event(&mut self) -> Fate {
         match self.backend {
             _ if self.client == Client::Connected => Fate::Pass,
@@ -75,8 +75,8 @@ impl Root {
     }
 }
 
-/// What came for the root before the client asked for it: the first 64 KiB, which is what a backend sends to every client
-/// that connects. What comes after that is lost, as is everything that a server sends before a client connects.
+/// What came for the root before the client asked for it: the first 64 KiB, which is what a backend sends to every
+/// client that connects. What comes after that is lost, as is everything that a server sends before a client connects.
 #[derive(Debug)]
 pub(super) struct Held {
     messages: Shelf,
@@ -90,7 +90,7 @@ impl Held {
         Self { messages: Shelf::new(HELD_BYTES_MAX), head: 0, full: false }
     }
 
-    /// A packet comes, perhaps with attachments.
+    /// Handles a packet, which may have attachments.
     fn begin(&mut self) -> Fate {
         self.head = self.messages.len();
         if self.full { Fate::Drop } else { Fate::Hold }

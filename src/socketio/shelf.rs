@@ -39,7 +39,7 @@ impl Shelf {
         self.messages.len()
     }
 
-    /// All that waits, oldest first.
+    /// Returns all that waits, oldest first.
     pub(super) fn take(&mut self) -> VecDeque<Message> {
         self.bytes = 0;
         std::mem::take(&mut self.messages)

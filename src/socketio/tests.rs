@@ -59,7 +59,7 @@ fn drain(translator: &mut Translator) -> Vec<Out> {
     std::iter::from_fn(|| translator.poll()).collect()
 }
 
-/// A client and a backend that have met: the root is connected.
+/// Returns a client and a backend that have met: the root is connected.
 fn old_client() -> Translator {
     let meeting = r#"
         > 0

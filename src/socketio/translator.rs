@@ -9,10 +9,10 @@ use crate::packet::{Message, Text};
 
 /// Stands between a client and a backend of different versions of Socket.IO.
 ///
-/// What either side sends is told by `handle_*`, and [`poll`](Self::poll) says what is to be done; the caller polls until
-/// there is nothing more before it tells the next. Messages keep their order, and nothing ever comes between the head of a
-/// packet and its attachments. What it keeps is bounded: the names of 256 namespaces of 1 KiB each, and 64 KiB to 512 KiB of
-/// messages in each place where one may have to wait. After [`Out::Close`] it does nothing.
+/// What either side sends is told by `handle_*`, and [`poll`](Self::poll) says what is to be done; the caller polls
+/// until there is nothing more before it tells the next. Messages keep their order, and nothing ever comes between the
+/// head of a packet and its attachments. What it keeps is bounded: the names of 256 namespaces of 1 KiB each, and 64
+/// KiB to 512 KiB of messages in each place where one may have to wait. After [`Out::Close`] it does nothing.
 #[derive(Debug)]
 pub struct Translator {
     role: Role,
@@ -27,31 +27,31 @@ enum Role {
 }
 
 impl Translator {
-    /// For a client of Socket.IO 1 or 2, and a backend of 3 or 4. Its first output asks the backend for the root namespace, which
-    /// such a client never does.
+    /// For a client of Socket.IO 1 or 2, and a backend of 3 or 4. Its first output asks the backend for the root
+    /// namespace, which such a client never does.
     pub fn old_client() -> Self {
         let mut wires = Wires::new();
         let role = Role::OldClient(OldClient::new(&mut wires));
         Self { role, wires, over: false }
     }
 
-    /// For a client of Socket.IO 3 or 4, and a backend of 2. `backend_sid` is the sid in the backend's open packet, from which
-    /// it makes the ids of its sockets.
+    /// For a client of Socket.IO 3 or 4, and a backend of 2. `backend_sid` is the sid in the backend's open packet,
+    /// from which it makes the ids of its sockets.
     pub fn new_client(backend_sid: &str) -> Self {
         Self { role: Role::NewClient(NewClient::new(backend_sid)), wires: Wires::new(), over: false }
     }
 
-    /// The client sent a message.
+    /// Handles a message of the client.
     pub fn handle_client(&mut self, message: Message) {
         self.handle(Peer::Client, message);
     }
 
-    /// The backend sent a message.
+    /// Handles a message of the backend.
     pub fn handle_backend(&mut self, message: Message) {
         self.handle(Peer::Backend, message);
     }
 
-    /// What is to be done next.
+    /// Returns what is to be done next.
     pub fn poll(&mut self) -> Option<Out> {
         self.wires.pop()
     }

@@ -60,25 +60,25 @@ impl Wires {
         self.out.pop_front()
     }
 
-    /// Whether this side owes attachments.
+    /// Returns whether this side owes attachments.
     pub(super) fn owes(&mut self, from: Peer) -> bool {
         self.lane(from).owed > 0
     }
 
-    /// A head came, with this fate.
+    /// Notes a packet's header, and what becomes of its attachments.
     pub(super) fn owe(&mut self, from: Peer, attachments: u32, fate: Fate) {
         let lane = self.lane(from);
         (lane.owed, lane.fate) = (attachments, fate);
     }
 
-    /// An attachment came; its fate, if it was owed.
+    /// Handles an attachment; returns what becomes of it, if it was owed.
     pub(super) fn pay(&mut self, from: Peer) -> Option<Fate> {
         let lane = self.lane(from);
         lane.owed = lane.owed.checked_sub(1)?;
         Some(lane.fate)
     }
 
-    /// What was held is let go: attachments that are still to come follow their head.
+    /// Releases what was held: attachments that are still to come follow their header.
     pub(super) fn let_go(&mut self, from: Peer, fate: Fate) {
         let lane = self.lane(from);
         if lane.fate == Fate::Hold {

@@ -113,7 +113,8 @@ impl<'t> Pump<'t> {
         Ok(moved)
     }
 
-    /// Flushes what all sessions had to say in one go, if that `is_due`: only after every task that is already runnable has run.
+    /// Flushes what all sessions had to say in one go, if that `is_due`: only after every task that is already runnable
+    /// has run.
     fn flush(&mut self, cx: &mut Context<'_>, is_due: bool) -> Result<(), Stop> {
         if self.dirty && !is_due {
             self.trunk.hush(self.connection);
@@ -128,7 +129,8 @@ impl<'t> Pump<'t> {
         Ok(())
     }
 
-    /// Whether the other side does not read the answers to what it says. Then it is not read either, or they would pile up.
+    /// Returns whether the other side does not read the answers to what it says. Then it is not read either, or they
+    /// would pile up.
     fn is_choked(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pings > PINGS_MAX && self.socket.poll_flush_unpin(cx).is_ready() {
             self.pings = 0;
@@ -200,7 +202,7 @@ impl<'t> Pump<'t> {
         Ok(true)
     }
 
-    /// Whether a clock has made something due.
+    /// Returns whether a clock has made something due.
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let mut moved = false;
         if self.clock.as_mut().poll(cx).is_ready() {
@@ -230,7 +232,8 @@ impl<'t> Pump<'t> {
     }
 }
 
-/// The first frame of a connection that somebody else has dialled; `None` where it is no hello, which the other side is told.
+/// Returns the first frame of a connection that somebody else has dialled; `None` where it is no hello, which the other
+/// side is told.
 pub async fn read_hello(mut socket: WebSocket, profile: Profile) -> Option<(WebSocket, Hello)> {
     let reason = match tokio::time::timeout(HELLO_TIMEOUT, first_message(&mut socket)).await {
         Ok(Ok(first)) => match profile.decode(first) {
@@ -260,7 +263,8 @@ async fn first_message(socket: &mut WebSocket) -> Result<Message, Stop> {
     }
 }
 
-/// The largest message of the shared WebSocket: in JSON, a control character takes six bytes, and base64 a third more.
+/// Returns the largest message of the shared WebSocket: in JSON, a control character takes six bytes, and base64 a
+/// third more.
 pub fn frame_max(message_max: usize) -> usize {
     message_max.saturating_mul(6).saturating_add(FRAME_ROOM)
 }

@@ -51,7 +51,7 @@ pub(crate) enum Unopened {
 }
 
 impl Trunk {
-    /// The sessions of a new epoch.
+    /// Creates the sessions of a new epoch.
     pub fn new(side: Side, hello: Hello) -> Self {
         Self {
             state: Mutex::new(State {
@@ -81,7 +81,7 @@ impl Trunk {
         Some((id, receiver))
     }
 
-    /// The next client that wants in.
+    /// Returns the next client that wants in.
     pub fn next_arrival(&self) -> Option<(Id, Box<Open>)> {
         let mut state = self.lock();
         if state.arrivals.len() == ARRIVALS_MAX {
@@ -90,7 +90,7 @@ impl Trunk {
         state.arrivals.pop_front()
     }
 
-    /// Whether the other side asks for more than it can be answered.
+    /// Returns whether the other side asks for more than it can be answered.
     pub(super) fn is_choked(&self) -> bool {
         let state = self.lock();
         state.line.is_choked() || state.arrivals.len() >= ARRIVALS_MAX
@@ -111,7 +111,7 @@ impl Trunk {
         state.wake_pump();
     }
 
-    /// Whether a session takes one more message.
+    /// Returns whether a session takes one more message.
     ///
     /// # Errors
     /// It takes none any more; [`poll_next`](Self::poll_next) says why.
@@ -135,7 +135,7 @@ impl Trunk {
         state.wake_pump();
     }
 
-    /// The next message of a session, or its end.
+    /// Polls for the next message of a session, or its end.
     pub fn poll_next(&self, id: Id, cx: &Context<'_>) -> Poll<Notice> {
         let mut state = self.lock();
         if let Some(notice) = state.line.take(id) {
@@ -148,7 +148,7 @@ impl Trunk {
         Poll::Pending
     }
 
-    /// The session's client moved.
+    /// Tells the other side that the session's client moved to another transport.
     pub(crate) fn move_to(&self, id: Id, transport: &'static str) {
         let mut state = self.lock();
         state.line.move_to(id, transport);
@@ -174,32 +174,32 @@ impl Trunk {
         state.wake_pump();
     }
 
-    /// Whether the other side takes no new sessions.
+    /// Returns whether the other side takes no new sessions.
     pub(crate) fn is_draining(&self) -> bool {
         self.lock().draining
     }
 
-    /// Whether nobody uses it.
+    /// Returns whether nobody uses it.
     pub fn is_idle(&self) -> bool {
         self.lock().users.is_empty()
     }
 
-    /// Whether the other side has heard of every session's end.
+    /// Returns whether the other side has heard of every session's end.
     pub(crate) fn is_settled(&self) -> bool {
         self.lock().line.is_empty()
     }
 
-    /// Whether the other side has said hello on this connection.
+    /// Returns whether the other side has said hello on this connection.
     pub(crate) fn is_greeted(&self) -> bool {
         self.lock().greeted
     }
 
-    /// Whether sessions outlive their connection.
+    /// Returns whether sessions outlive their connection.
     pub(crate) fn resumes(&self) -> bool {
         self.lock().line.resumes()
     }
 
-    /// A connection is there. Whatever was there before has nothing more to say.
+    /// Takes over a new connection. Whatever was there before has nothing more to say.
     pub(crate) fn connect(&self) -> Connection {
         let mut state = self.lock();
         state.connection += 1;
@@ -208,7 +208,7 @@ impl Trunk {
         Connection(state.connection)
     }
 
-    /// A connection is there on which the other side has said hello already.
+    /// Takes over a new connection on which the other side has already said hello.
     pub fn greet(&self, hello: Hello) -> Connection {
         let connection = self.connect();
         // A first frame can't be out of place.
@@ -231,14 +231,15 @@ impl Trunk {
         state.dispatch(&self.news);
     }
 
-    /// Those whose question was never written are not kept waiting.
+    /// Fails the sessions whose `open` was never written.
     pub(crate) fn fail_unwritten(&self, closing: &Closing) {
         let mut state = self.lock();
         state.line.fail_unwritten(closing);
         state.dispatch(&self.news);
     }
 
-    /// Returns whether the connection is still the current one. If so, its pump is woken for everything that is to be written.
+    /// Returns whether the connection is still the current one. If so, its pump is woken for everything that is to be
+    /// written.
     pub(super) fn register(&self, connection: Connection, cx: &Context<'_>) -> bool {
         let state = self.lock_for(connection);
         state.map(|mut state| state.waker.clone_from(cx.waker())).is_some()
@@ -258,7 +259,7 @@ impl Trunk {
         handled
     }
 
-    /// The next frame to write. `acks`: whether news that nobody is waiting for goes out as well.
+    /// Returns the next frame to write. `acks`: whether news that nobody is waiting for goes out as well.
     pub(super) fn next_frame(&self, connection: Connection, acks: bool) -> Option<Frame> {
         let mut state = self.lock_for(connection)?;
         // Before messages, which may go on without an end while the other side waits for this.
@@ -268,7 +269,7 @@ impl Trunk {
         frame
     }
 
-    /// Whether there is news that waits for company.
+    /// Returns whether there is news that waits for company.
     pub(super) fn has_acks(&self) -> bool {
         self.lock().line.wants_acks().is_some()
     }

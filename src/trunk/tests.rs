@@ -6,7 +6,7 @@ use super::Trunk;
 use crate::mux::{Accepted, Frame, Hello, Id, Notice, Open, Side};
 use crate::packet::{Closing, Message};
 
-/// A backend's side that a proxy has greeted.
+/// Returns a backend's side that a proxy has greeted.
 fn greeted() -> (Trunk, super::shared::Connection) {
     let trunk = Trunk::new(Side::Backend, Hello { credit: 100, resume: true, ..Hello::default() });
     let theirs = Hello { epoch: "epoch".to_owned(), credit: 1000, resume_ms: 1000, ..Hello::default() };

@@ -123,12 +123,12 @@ pub enum AnswerError {
 }
 
 impl AnswerBody {
-    /// Whether there is nothing left to read.
+    /// Returns whether there is nothing left to read.
     pub fn is_read(&self) -> bool {
         self.incoming.is_end_stream()
     }
 
-    /// Whether more must come: a stream without a length may be silent for as long as it likes.
+    /// Returns whether more must come: a stream without a length may be silent for as long as it likes.
     fn is_owed(&self) -> bool {
         self.incoming.size_hint().exact().is_some_and(|left| left > 0)
     }

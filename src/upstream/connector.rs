@@ -12,7 +12,7 @@ use crate::upstream::target::Target;
 
 /// Connects to one upstream.
 pub(super) trait Connector: fmt::Debug + Send + Sync {
-    /// A connection, and where it leads.
+    /// Returns a connection, and where it leads.
     fn connection(self: Arc<Self>, deadline: Deadline) -> Connecting;
 }
 

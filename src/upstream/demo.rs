@@ -1,7 +1,7 @@
 //! Kind `demo`: a real server in this process, reached like any other backend, over a pipe instead of a socket.
 //!
-//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). Elsewhere it is a [`Site`](site::Site) with a page on
-//! which two clients show what each transport costs.
+//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). Elsewhere it is a [`Site`](site::Site) with a
+//! page on which two clients show what each transport costs.
 
 mod feed;
 mod serve;
@@ -114,7 +114,7 @@ impl Upstream for Demo {
 }
 
 impl Embedded {
-    /// A new connection to the server.
+    /// Returns a new connection to the server.
     pub(super) fn connect(&self) -> Duplex {
         let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
         let (life, served) = (self.background.stop.clone(), (self.serve)(theirs));

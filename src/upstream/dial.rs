@@ -1,5 +1,5 @@
-//! Reaching a backend over TCP or TLS: its URLs in turn, and all the addresses behind each. One that cannot be reached comes
-//! behind the others, and is tried again in the background.
+//! Reaching a backend over TCP or TLS: its URLs in turn, and all the addresses behind each. One that cannot be reached
+//! comes behind the others, and is tried again in the background.
 
 mod place;
 
@@ -100,7 +100,7 @@ impl Dialer {
         }))
     }
 
-    /// What came of the last attempt to reach an address.
+    /// Returns what came of the last attempt to reach an address.
     pub(super) fn health(&self) -> Health {
         self.watch().health
     }
@@ -131,7 +131,7 @@ impl Dialer {
         deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
     }
 
-    /// The same, in the client's own words.
+    /// Returns the same, in the client's own words.
     pub(super) async fn relay(
         self: &Arc<Self>,
         request: OpenRequest,
@@ -222,7 +222,7 @@ impl Dialer {
         None
     }
 
-    /// The ways to the addresses behind a host's name.
+    /// Returns the ways to the addresses behind a host's name.
     async fn resolve(self: &Arc<Self>, name: Way, search: &mut Search) -> Vec<Way> {
         search.trying = Some(name);
         match self.addresses(name.place).await {

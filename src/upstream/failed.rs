@@ -47,12 +47,13 @@ impl Failed {
         Self { ways: Mutex::default(), outages: Mutex::default(), dials }
     }
 
-    /// Where a way stands among those that failed; `None` where it did not.
+    /// Returns where a way stands among those that failed; `None` where it did not.
     pub(super) fn rank(&self, way: Way) -> Option<Rank> {
         self.with(|ways| ways.get(&way).map(|failure| failure.rank))
     }
 
-    /// Notes that a way failed. If the log is to say so, which it is only with `log`, returns how many failures that stands for.
+    /// Notes that a way failed. If the log is to say so, which it is only with `log`, returns how many failures that
+    /// stands for.
     pub(super) fn note(&self, way: Way, timed_out: bool, log: bool) -> Option<u64> {
         self.dials.failed();
         self.with(|ways| {
@@ -87,7 +88,7 @@ impl Failed {
         outages.get(&way).is_some_and(Outage::end)
     }
 
-    /// The ways that are due, or all of them.
+    /// Returns the ways that are due, or all of them.
     pub(super) fn due(&self, all: bool) -> Vec<Way> {
         let now = Instant::now();
         self.with(|ways| {

@@ -69,8 +69,8 @@ pub(super) struct Accepted {
     pub(super) subprotocol: Option<HeaderValue>,
 }
 
-/// Asks the backend at the other end of `stream` for a WebSocket in the client's own words: key, version, subprotocols and
-/// extensions are in the request's headers, and the answer to them is the client's to check.
+/// Asks the backend at the other end of `stream` for a WebSocket in the client's own words: key, version, subprotocols
+/// and extensions are in the request's headers, and the answer to them is the client's to check.
 pub(super) async fn shake_for(
     stream: Duplex,
     target: &Target,
@@ -97,7 +97,7 @@ pub(super) async fn shake_for(
 pub(super) type Connection =
     (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Asking>, Empty<Bytes>>);
 
-/// How hyper speaks to backends.
+/// Returns how hyper speaks to backends.
 pub(super) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(hop::HEADER_MAX).max_header_size(hop::HEADER_MAX).max_headers(hop::LINES_MAX);
@@ -182,7 +182,7 @@ fn build_request(
     Ok(head)
 }
 
-/// Whether a 101 accepts what was asked for (RFC 6455, section 4.1, the numbered list at its end).
+/// Returns whether a 101 accepts what was asked for (RFC 6455, section 4.1, the numbered list at its end).
 fn check(headers: &HeaderMap, key: &HeaderValue) -> Result<(), &'static str> {
     if !hop::names(headers, &UPGRADE, "websocket") {
         return Err("its 101 does not upgrade to websocket");
@@ -214,7 +214,8 @@ fn chosen_subprotocol(
     }
 }
 
-/// What an answer means that is no 101. One that is no refusal either is known by its head: its body may never end.
+/// Returns what an answer means that is no 101. One that is no refusal either is known by its head: its body may never
+/// end.
 async fn judge(response: Response<Incoming>) -> OpenError {
     let status = response.status().as_u16();
     if Refused::STATUSES.contains(&status) {
@@ -246,7 +247,7 @@ pub(super) async fn read_reply(response: Response<Incoming>) -> Reply {
     Reply { status: head.status, headers: head.headers, body: body.into() }
 }
 
-/// The 16 random bytes that prove that the answer is to this request.
+/// Returns the 16 random bytes that prove that the answer is to this request.
 fn fresh_key() -> Result<HeaderValue, OpenError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;

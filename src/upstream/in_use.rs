@@ -13,8 +13,8 @@ use crate::background::Background;
 use crate::meter::Dials;
 use crate::upstream::{BuildError, Settings, Upstream, build};
 
-/// An upstream, and what ends its background tasks when the last one who holds it lets go: the configuration that names it, its
-/// sessions, and the requests that are under way to it.
+/// An upstream, and what ends its background tasks when the last one who holds it lets go: the configuration that names
+/// it, its sessions, and the requests that are under way to it.
 pub struct InUse {
     name: String,
     settings: Settings,
@@ -40,22 +40,23 @@ impl InUse {
         Ok(Arc::new(Self { name, settings, upstream, pace: Pace::default(), _retire: stop.drop_guard() }))
     }
 
-    /// Its name in the configuration.
+    /// Returns its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A handshake that succeeded took so long.
+    /// Notes how long a successful handshake took.
     pub fn note_handshake(&self, took: Duration) {
         self.pace.note(took, Instant::now().into_std());
     }
 
-    /// How long handshakes take these days: longer than nine in ten of them; zero where there were none of late.
+    /// Returns how long handshakes take these days: longer than nine in ten of them; zero where there were none of
+    /// late.
     pub fn handshakes_take(&self) -> Duration {
         self.pace.slow(Instant::now().into_std())
     }
 
-    /// What it was made from.
+    /// Returns what it was made from.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -36,7 +36,7 @@ pub(super) async fn greeting(stream: &mut Duplex, read_ahead: Bytes) -> Greeting
     }
 }
 
-/// The status and the body, once they are complete.
+/// Returns the status and the body, once they are complete.
 fn refusal(bytes: &[u8]) -> Option<Refused> {
     let head_len = memchr::memmem::find(bytes, b"\r\n\r\n")?;
     let (head, body) = (std::str::from_utf8(&bytes[..head_len]).ok()?, &bytes[head_len + 4..]);

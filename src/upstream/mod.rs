@@ -85,20 +85,20 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// Opens a link for one client; it ends by its own deadline.
     fn open(&self, request: OpenRequest) -> Opening<'_>;
 
-    /// What the backend speaks, for a client that speaks the same: then the two are left to each other.
+    /// Returns what the backend speaks, for a client that speaks the same: then the two are left to each other.
     fn protocol(&self) -> Protocol;
 
-    /// The revisions of Engine.IO that it speaks, where it speaks it.
+    /// Returns the revisions of Engine.IO that it speaks, where it speaks it.
     fn versions(&self) -> Versions {
         Versions::ALL
     }
 
-    /// Whether it is a server of Engine.IO 3 alone, which has its own ways with browsers.
+    /// Returns whether it is a server of Engine.IO 3 alone, which has its own ways with browsers.
     fn is_old(&self) -> bool {
         self.protocol() == Protocol::EngineIo && self.versions() == Versions { v3: true, v4: false }
     }
 
-    /// Whether the first thing that it says to a client is the session's id.
+    /// Returns whether the first thing that it says to a client is the session's id.
     fn tells_ids(&self) -> bool {
         self.protocol() == Protocol::EngineIo
     }
@@ -113,10 +113,10 @@ pub trait Upstream: Send + Sync + fmt::Debug {
         None
     }
 
-    /// What asks the same server for anything else than a session.
+    /// Returns what asks the same server for anything else than a session.
     fn forwarder(&self) -> &Forwarder;
 
-    /// What is known of its addresses.
+    /// Returns what is known of its addresses.
     fn health(&self) -> Health;
 
     /// Finds out whether it can be reached where that is not known; its caller bounds the wait.
@@ -124,7 +124,7 @@ pub trait Upstream: Send + Sync + fmt::Debug {
         Box::pin(std::future::ready(()))
     }
 
-    /// Whether the last attempt failed to reach any of its addresses, and none has been reached since.
+    /// Returns whether the last attempt failed to reach any of its addresses, and none has been reached since.
     #[cfg(test)]
     fn is_down(&self) -> bool {
         self.health() == Health::Down
@@ -242,7 +242,7 @@ pub enum OpenError {
 /// [`poll_flush`](Self::poll_flush). Reading stops while the driver does not call [`poll_next`](Self::poll_next): that
 /// is the back-pressure.
 pub trait Link: Send {
-    /// Whether one more message can be taken.
+    /// Returns whether one more message can be taken.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
 
     /// Takes one message; only after [`poll_ready`](Self::poll_ready) said yes.
@@ -251,13 +251,14 @@ pub trait Link: Send {
     /// Writes what was taken to the socket.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>>;
 
-    /// The next message from the backend, or the link's end. After [`LinkEvent::Closed`] it is not called again.
+    /// Polls for the next message from the backend, or the link's end. After [`LinkEvent::Closed`] it is not called
+    /// again.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent>;
 
     /// Proves to a backend that is not being read that its peer lives: an unsolicited pong.
     fn keep_alive(&mut self);
 
-    /// The client moved to another transport. Informative.
+    /// Notes that the client moved to another transport. Informative.
     fn handle_transport(&mut self, _transport: &'static str) {}
 
     /// Says goodbye to the backend, flushes it and ends; ready when nothing more can be done, with how many messages of

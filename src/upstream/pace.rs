@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub(super) struct Pace(Mutex<VecDeque<(Instant, Duration)>>);
 
 impl Pace {
-    /// One succeeded after so long.
+    /// Notes how long one took that succeeded.
     pub(super) fn note(&self, took: Duration, now: Instant) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == KEPT {

@@ -1,6 +1,6 @@
-//! Logins that belong to a connection: NTLM, Negotiate and Kerberos prove who the client is once, and everything that comes
-//! over that connection is then hers (RFC 4559, section 4.2). So a backend connection on which one of them was spoken serves
-//! nobody but the client's connection that it was spoken for.
+//! Logins that belong to a connection: NTLM, Negotiate and Kerberos prove who the client is once, and everything that
+//! comes over that connection is then hers (RFC 4559, section 4.2). So a backend connection on which one of them was
+//! spoken serves nobody but the client's connection that it was spoken for.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use crate::hop;
 use crate::upstream::pool::{Connection, Pool};
 
-/// The backend connections that belong to one connection of a client, and end with it. There is one for each upstream at most,
-/// since a client's connection asks one thing after another.
+/// The backend connections that belong to one connection of a client, and end with it. There is one for each upstream
+/// at most, since a client's connection asks one thing after another.
 #[derive(Clone, Default)]
 pub struct Pinned(Arc<Mutex<Vec<Held>>>);
 
@@ -21,7 +21,7 @@ pub struct Pinned(Arc<Mutex<Vec<Held>>>);
 type Held = (Arc<Pool>, Connection);
 
 impl Pinned {
-    /// The connection to the upstream with this pool, if there is one that still works.
+    /// Returns the connection to the upstream with this pool, if there is one that still works.
     pub(super) async fn take(&self, pool: &Arc<Pool>) -> Option<Connection> {
         let mut connection = {
             let mut pinned = self.lock();
@@ -54,8 +54,8 @@ impl fmt::Debug for Pinned {
     }
 }
 
-/// Whether the headers of a request or of a response speak of a login that belongs to the connection. A word too many only
-/// keeps a connection from being shared.
+/// Returns whether the headers of a request or of a response speak of a login that belongs to the connection. A word
+/// too many only keeps a connection from being shared.
 pub fn is_login(headers: &HeaderMap) -> bool {
     HEADERS.iter().any(|name| {
         hop::list(headers, name).any(|member| {

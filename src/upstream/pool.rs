@@ -53,7 +53,7 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), background })
     }
 
-    /// A connection that is idle, the most recent one.
+    /// Returns a connection that is idle, the most recent one.
     pub(super) fn take(&self) -> Option<Connection> {
         let mut idle = self.lock();
         while let Some(Kept { connection, since }) = idle.kept.pop() {

@@ -28,7 +28,8 @@ impl RequestBody {
         Self { incoming: None, watch: None, gate: None }
     }
 
-    /// A body that flows as soon as the backend takes it, or, where the client expects a 100, once the backend says so.
+    /// Returns a body that flows as soon as the backend takes it, or, where the client expects a 100, once the backend
+    /// says so.
     pub(super) fn new(incoming: Incoming, expectation: Expectation) -> (Self, Arc<Watch>) {
         let verdict = match expectation {
             Expectation::None => None,
@@ -135,17 +136,17 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// When the body last moved, or began to.
+    /// Returns when the body last moved, or began to.
     pub(super) fn moved(&self) -> Instant {
         self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
     }
 
-    /// Whether the next piece is the client's to send.
+    /// Returns whether the next piece is the client's to send.
     pub(super) fn asks_client(&self) -> bool {
         self.asks_client.load(Ordering::Relaxed)
     }
 
-    /// The backend sent a 100.
+    /// Handles the backend's 100.
     pub(super) fn allow(&self) {
         self.decide(Verdict::Continue);
     }
@@ -155,7 +156,7 @@ impl Watch {
         self.decide(Verdict::Refused)
     }
 
-    /// The backend's answer has been read, or given up.
+    /// Notes that the backend's response was read, or given up.
     pub(super) fn finish(&self) {
         if let Some(verdict) = &self.verdict {
             verdict.send_replace(Verdict::Over);

@@ -48,7 +48,7 @@ impl Settings {
             || self.urls.iter().any(|url| is_socket_io(url.path()))
     }
 
-    /// Whether clients that speak otherwise are understood.
+    /// Returns whether clients that speak otherwise are understood.
     pub(crate) fn is_translated(&self) -> bool {
         self.translate && (self.socket_io || self.kind == Kind::Demo(Embedding::SocketIo))
     }
@@ -91,7 +91,7 @@ pub fn is_socket_io(path: &str) -> bool {
     path.split('/').any(|segment| segment == "socket.io")
 }
 
-/// Whether TLS is spoken with the backend at this URL.
+/// Returns whether TLS is spoken with the backend at this URL.
 pub fn is_secure(url: &http::Uri) -> bool {
     url.scheme_str().is_some_and(|scheme| ["wss", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
 }

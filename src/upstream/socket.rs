@@ -69,12 +69,12 @@ impl Socket {
         }
     }
 
-    /// The bare WebSocket.
+    /// Returns the bare WebSocket.
     pub(super) fn into_inner(self) -> WebSocket {
         self.inner
     }
 
-    /// Whether one more frame can be taken.
+    /// Returns whether one more frame can be taken.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_control(cx))?;
         Pin::new(&mut self.inner).poll_ready(cx).map_err(|_| LinkError)
@@ -99,7 +99,7 @@ impl Socket {
         self.control = Some(frame);
     }
 
-    /// The next message. It is not called again after [`Incoming::Closed`].
+    /// Polls for the next message. It is not called again after [`Incoming::Closed`].
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
             self.push_control(cx);
@@ -154,8 +154,8 @@ impl Socket {
         self.try_flush(cx);
     }
 
-    /// Says goodbye, writes it, and waits for the peer's own. Gives how many of the peer's messages crossed it: all that are
-    /// binary, and texts that are messages.
+    /// Says goodbye, writes it, and waits for the peer's own. Gives how many of the peer's messages crossed it: all
+    /// that are binary, and texts that are messages.
     pub(super) fn poll_close(
         &mut self,
         cx: &mut Context<'_>,

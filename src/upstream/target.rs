@@ -29,12 +29,12 @@ impl Target {
         })
     }
 
-    /// The `Host` that the URL names.
+    /// Returns the `Host` that the URL names.
     pub(super) const fn authority(&self) -> &HeaderValue {
         &self.authority
     }
 
-    /// The path and query to ask for.
+    /// Returns the path and query to ask for.
     ///
     /// # Errors
     /// There is none: the path leads out of what the URL names.
@@ -51,8 +51,8 @@ impl Target {
         PathAndQuery::try_from(text).map(Uri::from).map_err(|_| refused())
     }
 
-    /// The path and query to ask for when a request is forwarded: as the client wrote them, byte for byte, with the URL in
-    /// the place of `prefix` where there is one; `None` where that leads out of what the URL names.
+    /// Returns the path and query to ask for when a request is forwarded: as the client wrote them, byte for byte, with
+    /// the URL in the place of `prefix` where there is one; `None` where that leads out of what the URL names.
     pub(super) fn forwarded(&self, uri: &Uri, prefix: Option<&str>) -> Option<Uri> {
         let asked = uri.path_and_query()?;
         let path = asked.path();
@@ -75,7 +75,7 @@ impl Target {
         PathAndQuery::try_from(text).ok().map(Uri::from)
     }
 
-    /// The URL's path in the place of `prefix`, and what stands behind that.
+    /// Returns the URL's path in the place of `prefix`, and what stands behind that.
     fn joined(&self, prefix: &str, rest: &str) -> Option<String> {
         // All of a server is below its root.
         if self.path != "/" && dots::climbs(rest) {
@@ -96,7 +96,7 @@ impl Target {
     }
 }
 
-/// What a server would say to such a path.
+/// Returns what a server would say to such a path.
 fn refused() -> OpenError {
     let reply = Reply {
         status: StatusCode::BAD_REQUEST,

@@ -53,7 +53,7 @@ struct Failure {
     source: io::Error,
 }
 
-/// What a failure means to an operator; the cause has the details.
+/// Returns what a failure means to an operator; the cause has the details.
 #[expect(clippy::wildcard_enum_match_arm, reason = "an open set, of which only some say more to an operator")]
 fn explain(error: &io::Error) -> &'static str {
     use CertificateError as Certificate;

@@ -42,7 +42,7 @@ impl WebSocket {
     }
 }
 
-/// What is the same for all handshakes with a plain WebSocket server.
+/// Returns what is the same for all handshakes with a plain WebSocket server.
 pub(super) const fn terms(settings: &Settings) -> Terms {
     Terms {
         host: settings.host,
@@ -53,7 +53,7 @@ pub(super) const fn terms(settings: &Settings) -> Terms {
     }
 }
 
-/// The link that a handshake gives.
+/// Returns the link that a handshake gives.
 pub(super) fn opened(accepted: Accepted) -> (Opened, Box<dyn Link>) {
     let opened = Opened { headers: accepted.headers, subprotocol: accepted.subprotocol, ..Opened::default() };
     (opened, Box::new(WebSocketLink { socket: accepted.socket }))

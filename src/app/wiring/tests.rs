@@ -224,7 +224,7 @@ async fn what_is_the_same_goes_on_and_nothing_else() {
     assert!(Arc::ptr_eq(&before.1, &proxy.upstream("b")));
 }
 
-/// A shared connection to the proxy, after its hello.
+/// Returns a shared connection to the proxy, after its hello.
 async fn edge(proxy: &Proxy) -> WebSocketStream<TcpStream> {
     let mut request = format!("ws://{}/mux", proxy.address).into_client_request().unwrap();
     let profile = HeaderValue::from_static("polliwog.mux.v1.json");

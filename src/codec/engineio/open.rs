@@ -23,7 +23,7 @@ pub struct OpenPacket {
 }
 
 impl OpenPacket {
-    /// The JSON, its fields in the reference's order.
+    /// Returns the JSON, its fields in the reference's order.
     pub fn encode(&self) -> Text {
         let upgrades = if self.upgrades { r#"["websocket"]"# } else { "[]" };
         let mut text = format!(

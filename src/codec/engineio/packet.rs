@@ -53,7 +53,7 @@ pub fn encode_text(packet: &Packet, out: &mut Vec<u8>) {
     }
 }
 
-/// The length of a packet's text form, in bytes.
+/// Returns the length of a packet's text form, in bytes.
 pub const fn encoded_len(packet: &Packet) -> usize {
     match packet {
         Packet::Message(Message::Binary(bytes)) => 1 + base64::encoded_len(bytes.len()),
@@ -67,7 +67,7 @@ pub const fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
-/// A packet as one WebSocket message: binary travels as it is.
+/// Returns a packet as one WebSocket message: binary travels as it is.
 pub fn encode_frame(packet: &Packet) -> Frame {
     match packet {
         Packet::Message(Message::Binary(bytes)) => Frame::Binary(bytes.clone()),

@@ -38,7 +38,7 @@ pub fn decode_binary(bytes: &Bytes) -> Result<Packet, Malformed> {
     typed(*kind, bytes.slice(1..))
 }
 
-/// A packet whose data are bytes. Only a message's matter.
+/// Returns a packet whose data are bytes. Only a message's matter.
 fn typed(kind: u8, data: Bytes) -> Result<Packet, Malformed> {
     Ok(match kind {
         0 => Packet::Open(Text::lossy(data)),
@@ -62,7 +62,7 @@ pub fn encode_text(packet: &Packet, out: &mut Vec<u8>) {
     }
 }
 
-/// A packet as one WebSocket message: before a binary message stands its type.
+/// Returns a packet as one WebSocket message: before a binary message stands its type.
 pub fn encode_frame(packet: &Packet) -> Frame {
     if let Packet::Message(Message::Binary(bytes)) = packet {
         return Frame::Binary([&[MESSAGE], &bytes[..]].concat().into());
@@ -70,7 +70,7 @@ pub fn encode_frame(packet: &Packet) -> Frame {
     v4::encode_frame(packet)
 }
 
-/// An upper bound of what a packet takes in a payload, in bytes, for cutting batches.
+/// Returns an upper bound of what a packet takes in a payload, in bytes, for cutting batches.
 pub fn encoded_len(packet: &Packet) -> usize {
     v4::encoded_len(packet) + LENGTH_LEN_MAX
 }

@@ -31,7 +31,7 @@ pub(super) struct EngineIoFraming {
 }
 
 impl EngineIoFraming {
-    /// A client that can all that its revision offers.
+    /// Creates a client that can all that its revision offers.
     pub(super) const fn new(revision: Revision) -> Self {
         Self { revision, binary: true, jsonp: None, utf8_twice: false }
     }
@@ -120,7 +120,7 @@ impl Framing for EngineIoFraming {
     }
 }
 
-/// How a POST is to be read. The reference looks for exactly this type, and at no other.
+/// Returns how a POST is to be read. The reference looks for exactly this type, and at no other.
 fn form(framing: EngineIoFraming, headers: &HeaderMap) -> Option<PushForm> {
     let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == BINARY.as_bytes());
     match (binary, framing.revision) {
@@ -171,7 +171,7 @@ const fn strings(framing: EngineIoFraming) -> Strings {
 const TEXT: &str = "text/plain; charset=UTF-8";
 const BINARY: &str = "application/octet-stream";
 
-/// A revision's number, as `EIO` names it.
+/// Returns a revision's number, as `EIO` names it.
 pub(super) const fn number(revision: Revision) -> u8 {
     match revision {
         Revision::V3 => 3,
@@ -190,7 +190,7 @@ impl Jsonp {
     /// No page has had as many functions as a longer number says.
     const LEN_MAX: usize = 10;
 
-    /// The digits of what the client wrote, of which there may be none.
+    /// Creates the digits of what the client wrote, of which there may be none.
     pub(super) fn new(written: &str) -> Self {
         let mut jsonp = Self { digits: [0; Self::LEN_MAX], len: 0 };
         for (place, digit) in jsonp.digits.iter_mut().zip(written.bytes().filter(u8::is_ascii_digit)) {
@@ -200,7 +200,7 @@ impl Jsonp {
         jsonp
     }
 
-    /// The number, as the client wrote it.
+    /// Returns the number, as the client wrote it.
     pub(super) fn as_str(&self) -> &str {
         let digits = self.digits.get(..usize::from(self.len)).unwrap_or_default();
         std::str::from_utf8(digits).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! What a request asks for, checked in the reference's order, which decides the error that a client sees; and how a session
-//! begins.
+//! What a request asks for, checked in the reference's order, which decides the error that a client sees; and how a
+//! session begins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +31,12 @@ impl EngineIo {
     /// The name in the configuration.
     pub const NAME: &'static str = "engine.io";
 
-    /// The dialect of a route with these settings and this backend.
+    /// Creates the dialect of a route with these settings and this backend.
     pub const fn new(settings: Settings, backend: Backend) -> Self {
         Self { settings, backend }
     }
 
-    /// A session that begins so.
+    /// Returns a session that begins so.
     fn beginning(&self, framing: EngineIoFraming, transport: Transport, query: &str) -> Beginning {
         let revision = framing.revision;
         Beginning {
@@ -82,7 +82,7 @@ impl EngineIo {
         }
     }
 
-    /// The cookie that the client's own server would set.
+    /// Returns the cookie that the client's own server would set.
     fn cookie(&self, revision: Revision) -> Option<SessionCookie> {
         let is_old = self.backend.protocol == Protocol::EngineIo
             && self.backend.versions == Versions { v3: true, v4: false };
@@ -168,7 +168,7 @@ impl Dialect for EngineIo {
     }
 }
 
-/// What a request means for its session.
+/// Returns what a request means for its session.
 fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
     let Want { wish, transport, version } = want;
     let road = match wish {
@@ -213,8 +213,8 @@ fn is_plain(value: &[u8]) -> bool {
 
 /// A poll that its client has sent is taken sooner; and a goodbye without one is in no hurry.
 const CROSSING: Duration = Duration::from_millis(4);
-/// A server of Socket.IO 2 connects its client to the root in the handshake's answer (`initialPacket` in its source). The
-/// patience is more than such a backend needs on a busy machine, and less than the round trip that it saves.
+/// A server of Socket.IO 2 connects its client to the root in the handshake's answer (`initialPacket` in its source).
+/// The patience is more than such a backend needs on a busy machine, and less than the round trip that it saves.
 const CONNECTED: Companion = Companion {
     is_it: |packet| matches!(packet, Packet::Message(Message::Text(text)) if text.as_bytes().as_ref() == b"0"),
     patience: Duration::from_millis(50),

@@ -59,7 +59,8 @@ struct Pair {
     has_escape: bool,
 }
 
-/// The pairs that are the application's, as the client wrote them: all but `EIO`, `transport`, `sid`, `t`, `j`, `b64`.
+/// Returns the pairs that are the application's, as the client wrote them: all but `EIO`, `transport`, `sid`, `t`, `j`,
+/// `b64`.
 pub(super) fn application_query(query: &str) -> String {
     let own = |pair: &str| {
         let key = decode(pair.split_once('=').map_or(pair, |(key, _)| key));

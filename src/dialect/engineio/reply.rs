@@ -26,7 +26,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Its code, and the text that goes with it.
+    /// Returns its code, and the text that goes with it.
     const fn words(self) -> (u8, &'static str) {
         match self {
             Self::UnknownTransport => (0, "Transport unknown"),
@@ -47,7 +47,7 @@ impl Fault {
         Self::UnsupportedVersion,
     ];
 
-    /// The answer that says so.
+    /// Returns the answer that says so.
     pub(super) fn reply(self, road: Road) -> Reply {
         let (code, message) = self.words();
         match road {
@@ -61,13 +61,13 @@ impl Fault {
         }
     }
 
-    /// The same, where it ends the request.
+    /// Returns the same, where it ends the request.
     pub(super) fn answer(self, road: Road) -> Box<Answered> {
         self.reply(road).into()
     }
 }
 
-/// What the proxy's own refusals are in this protocol.
+/// Returns what the proxy's own refusals are in this protocol.
 pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
     match refusal {
         Refusal::Over => Fault::UnknownSid.reply(road),
@@ -79,8 +79,8 @@ pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
     }
 }
 
-/// A WebSocket client gets the backend's refusal as it is. A polling client gets the JSON that the backend would have
-/// sent it: the backend, asked for a WebSocket, says the same in bare text.
+/// Returns the backend's refusal for a client: unchanged for a WebSocket client. A polling client gets the JSON that the
+/// backend would have sent it: asked for a WebSocket, the backend says the same in bare text.
 pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     let Refused { reply: Reply { status, mut headers, body }, by } = refused;
     if road == Road::WebSocket {
@@ -110,7 +110,7 @@ fn coded(code: u8, message: &str) -> Reply {
     Reply { status, headers: headers([(CONTENT_TYPE, "application/json")]), body: body.into() }
 }
 
-/// A status that says it all.
+/// Returns a status that says it all.
 pub(super) fn empty(status: StatusCode) -> Reply {
     Reply { status, headers: HeaderMap::new(), body: Bytes::new() }
 }

@@ -43,7 +43,7 @@ impl LongPoll {
         answer["messages"].as_array()?.iter().map(read).collect()
     }
 
-    /// The events that have come whole; an empty line ends each (WHATWG HTML, section 9.2.6).
+    /// Returns the events that have come whole; an empty line ends each (WHATWG HTML, section 9.2.6).
     fn read_events(&mut self, part: &[u8]) -> Vec<Result<Packet, Fault>> {
         self.rest.extend_from_slice(part);
         let mut packets = Vec::new();
@@ -54,7 +54,7 @@ impl LongPoll {
         packets
     }
 
-    /// The packet in an event, if there is one: nothing in a comment, or in a word on when to come back.
+    /// Returns the packet in an event, if there is one: nothing in a comment, or in a word on when to come back.
     fn read_event(&mut self, event: &[u8]) -> Result<Option<Packet>, Fault> {
         let (mut kind, mut data) = ("", None::<String>);
         for line in std::str::from_utf8(event).map_err(|_| foreign(event))?.lines() {
@@ -120,7 +120,7 @@ impl Requests for LongPoll {
         self.read_poll(&answer.body).ok_or_else(|| foreign(&answer.body))
     }
 
-    /// A session begins by a request of its own: only what receives streams.
+    /// Returns whether the first request streams. A session begins by a request of its own: only what receives streams.
     fn streams(&self) -> bool {
         self.streams && !self.place.is_empty()
     }

@@ -85,7 +85,7 @@ impl Session {
         Ok(answers)
     }
 
-    /// The transport is there.
+    /// Handles an open transport.
     fn handle_open(&mut self, open: Option<&OpenPacket>) -> Result<(), Fault> {
         let open = open.zip(self.common.protocol.beat());
         if self.conversation.handle_open(open, Instant::now())? == Received::Greeting {

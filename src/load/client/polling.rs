@@ -156,7 +156,7 @@ impl Polling {
         Ok(())
     }
 
-    /// What an answer took, or its first part with the request; further parts are no requests.
+    /// Returns what an answer took, or its first part with the request; further parts are no requests.
     fn cost(&mut self, answer: &Answer) -> Cost {
         if std::mem::replace(&mut self.is_counted, answer.goes_on) {
             Cost::frames(answer.bytes)

@@ -30,7 +30,7 @@ pub(in crate::load) enum Protocol {
 }
 
 impl Protocol {
-    /// What a session of this kind asks over HTTP.
+    /// Returns what a session of this kind asks over HTTP.
     ///
     /// # Errors
     /// The system gives no randomness for an id.
@@ -44,7 +44,7 @@ impl Protocol {
         })
     }
 
-    /// Who begins the heartbeat.
+    /// Returns who begins the heartbeat.
     pub(super) const fn beat(self) -> Option<Beat> {
         match self {
             Self::EngineIo(Revision::V4) => Some(Beat::Server),
@@ -53,7 +53,7 @@ impl Protocol {
         }
     }
 
-    /// A packet as a WebSocket message. Outside Engine.IO there is no way to write any but a message.
+    /// Returns a packet as a WebSocket message. Outside Engine.IO there is no way to write any but a message.
     pub(super) fn frame(self, packet: Packet) -> Option<WsMessage> {
         let frame = match (self, packet) {
             (Self::EngineIo(Revision::V4), packet) => engineio::encode_frame(&packet),
@@ -69,7 +69,7 @@ impl Protocol {
         })
     }
 
-    /// What a WebSocket message says; nothing, if it is about the WebSocket itself.
+    /// Returns what a WebSocket message says; nothing, if it is about the WebSocket itself.
     pub(super) fn read(self, frame: WsMessage) -> Result<impl Iterator<Item = Packet>, Fault> {
         let mut many = Vec::new();
         let one = match (self, frame) {

@@ -1,5 +1,5 @@
-//! What a session asks over HTTP in one dialect, and how it reads what comes back. Pure: [`Polling`](super::polling::Polling)
-//! carries it.
+//! What a session asks over HTTP in one dialect, and how it reads what comes back. Pure:
+//! [`Polling`](super::polling::Polling) carries it.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::packet::{Message, Packet, Text};
 
 /// One session's requests.
 pub(super) trait Requests: Send + fmt::Debug {
-    /// The request that leads to a session, or the next of several.
+    /// Returns the request that leads to a session, or the next of several.
     fn begin(&mut self, head: &Head) -> Request<Full<Bytes>>;
 
     /// Reads the answer to it, or a part of that. `None` where the session has not begun yet.
@@ -26,12 +26,12 @@ pub(super) trait Requests: Send + fmt::Debug {
     /// Reads what came, or a part of it.
     fn handle_received(&mut self, answer: Answer) -> Result<Vec<Result<Packet, Fault>>, Fault>;
 
-    /// Whether the answers to requests that receive, the first included, are read as they come.
+    /// Returns whether the answers to requests that receive, the first included, are read as they come.
     fn streams(&self) -> bool {
         false
     }
 
-    /// How many messages one request may carry.
+    /// Returns how many messages one request may carry.
     fn batch_max(&self) -> usize {
         usize::MAX
     }
@@ -45,7 +45,7 @@ pub(super) trait Requests: Send + fmt::Debug {
     /// Says goodbye, behind these packets. `None` where a client only goes away.
     fn end(&mut self, head: &Head, goodbye: &[Packet]) -> Option<Request<Full<Bytes>>>;
 
-    /// The open packet's part in an upgrade: whether one is offered, and the session's id.
+    /// Returns the open packet's part in an upgrade: whether one is offered, and the session's id.
     fn offers_upgrade(&self) -> Option<&str> {
         None
     }
@@ -68,12 +68,12 @@ pub(super) fn expect(what: &'static str, status: StatusCode, answer: &Answer) ->
     Err(Fault::Status { what, status: answer.status, body: shown(&answer.body) })
 }
 
-/// The text of a message.
+/// Returns the text of a message.
 pub(super) const fn text_of(packet: &Packet) -> Option<&Text> {
     if let Packet::Message(Message::Text(text)) = packet { Some(text) } else { None }
 }
 
-/// The beginning of what came in the place of something else.
+/// Returns the beginning of what came in the place of something else.
 pub(super) fn shown(body: &[u8]) -> String {
     let start = &body[..body.len().min(SHOWN_MAX)];
     String::from_utf8_lossy(start).escape_debug().to_string()

@@ -23,7 +23,7 @@ pub(super) struct SockJs {
 }
 
 impl SockJs {
-    /// A session under an id of its own.
+    /// Creates a session under an id of its own.
     ///
     /// # Errors
     /// The system gives no randomness.
@@ -37,7 +37,7 @@ impl SockJs {
         head.request_at(Method::POST, &format!("{}/{what}", self.place), &stamp, body)
     }
 
-    /// The frames that have come whole; each ends with a line feed.
+    /// Returns the frames that have come whole; each ends with a line feed.
     fn frames(&mut self, body: &[u8]) -> Result<Vec<Result<Packet, Fault>>, Fault> {
         self.rest.extend_from_slice(body);
         let mut packets = Vec::new();
@@ -96,13 +96,13 @@ impl Requests for SockJs {
         expect("a POST", StatusCode::NO_CONTENT, answer)
     }
 
-    /// The protocol has no goodbye over HTTP: a client only goes away.
+    /// Returns nothing: the protocol has no close packet over HTTP, a client just leaves.
     fn end(&mut self, _head: &Head, _goodbye: &[Packet]) -> Option<Request<Full<Bytes>>> {
         None
     }
 }
 
-/// Where a session of its own is, behind the base URL.
+/// Returns where a session of its own is, behind the base URL.
 ///
 /// # Errors
 /// The system gives no randomness.
@@ -131,7 +131,7 @@ pub(super) fn read_frame(frame: &[u8]) -> Result<Vec<Packet>, Fault> {
     })
 }
 
-/// What a client sends: an array of its messages.
+/// Returns what a client sends: an array of its messages.
 pub(super) fn write_messages(packets: &[Packet]) -> Bytes {
     let texts: Vec<&str> = packets.iter().filter_map(text_of).map(Text::as_str).collect();
     serde_json::to_vec(&texts).unwrap_or_default().into()

@@ -71,7 +71,7 @@ impl Frames {
         Ok(Self { stream, count, noted: 0, is_flushed: true })
     }
 
-    /// The first packet.
+    /// Returns the first packet.
     pub(super) async fn first(&mut self, protocol: Protocol) -> Result<Packet, Fault> {
         let first = async {
             loop {
@@ -131,7 +131,7 @@ impl Frames {
         Ok(())
     }
 
-    /// What has gone over the wire since this was last asked.
+    /// Returns what has gone over the wire since this was last asked.
     pub(super) fn take_bytes(&mut self) -> u64 {
         let bytes = self.count.bytes();
         bytes - std::mem::replace(&mut self.noted, bytes)
@@ -183,7 +183,7 @@ fn broken(error: Error) -> Fault {
     Fault::Broken(Box::new(error))
 }
 
-/// The server's answer, where it has one.
+/// Returns the server's answer, where it has one.
 fn refused(error: Error) -> Fault {
     if let Error::Http(response) = error {
         let (parts, body) = Response::into_parts(*response);

@@ -22,7 +22,7 @@ pub(in crate::load) struct Connector {
 }
 
 impl Connector {
-    /// A new connection, from `source` where one is given.
+    /// Returns a new connection, from `source` where one is given.
     pub(in crate::load) async fn dial(&self, source: Option<IpAddr>) -> Result<Socket, Fault> {
         let stream = match timeout(CONNECT_TIMEOUT, self.connect(source)).await {
             Ok(connected) => connected.map_err(Fault::Connect)?,

@@ -56,17 +56,18 @@ impl Head {
         Some(Self { path: path.to_owned(), query, authority, common, own })
     }
 
-    /// A poll.
+    /// Returns a poll.
     pub(in crate::load) fn get(&self, query: Query<'_>) -> Request<Full<Bytes>> {
         self.request(Method::GET, self.uri(Some(query)), Bytes::new())
     }
 
-    /// A POST of a payload of text.
+    /// Returns a POST of a payload of text.
     pub(in crate::load) fn post(&self, query: Query<'_>, body: Bytes) -> Request<Full<Bytes>> {
         self.request(Method::POST, self.uri(Some(query)), body)
     }
 
-    /// A request for what lies behind the URL's path (`tail` begins with a slash), with a query behind the user's own.
+    /// Returns a request for what lies behind the URL's path (`tail` begins with a slash), with a query behind the
+    /// user's own.
     pub(in crate::load) fn request_at(
         &self,
         method: Method,

@@ -1,4 +1,5 @@
-//! One keep-alive connection, and at most one request on it: a browser's, for a session's polls, its stream or its POSTs.
+//! One keep-alive connection, and at most one request on it: a browser's, for a session's polls, its stream or its
+//! POSTs.
 //!
 //! The task that awaits the response drives it, so that a session is one task with all its connections.
 
@@ -69,12 +70,12 @@ pub(in crate::load) struct Answer {
 }
 
 impl Line {
-    /// Nothing is dialled yet.
+    /// Creates a line that is not connected yet.
     pub(in crate::load) fn new(connector: &Arc<Connector>, source: Option<IpAddr>) -> Self {
         Self { connector: Arc::clone(connector), source, idle: None, busy: None }
     }
 
-    /// Whether an answer is awaited.
+    /// Returns whether an answer is awaited.
     pub(in crate::load) const fn is_busy(&self) -> bool {
         self.busy.is_some()
     }
@@ -91,7 +92,7 @@ impl Line {
         })));
     }
 
-    /// The same, with an answer that is given out as it comes, part by part.
+    /// Sends a request whose response is handed out in parts, as they arrive.
     pub(in crate::load) fn ask_for_parts(&mut self, request: Request<Full<Bytes>>) {
         let asked = ask(Arc::clone(&self.connector), self.source, self.idle.take(), request);
         self.busy = Some(Busy::Begun(Box::pin(asked)));

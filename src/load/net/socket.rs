@@ -31,7 +31,7 @@ pub(in crate::load) struct Counted {
 pub(in crate::load) struct Count(Arc<AtomicU64>);
 
 impl Count {
-    /// All of them so far.
+    /// Returns all of them so far.
     pub(in crate::load) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -42,7 +42,7 @@ impl Count {
 }
 
 impl Socket {
-    /// What has gone through the socket.
+    /// Returns what has gone through the socket.
     pub(in crate::load) fn count(&self) -> Count {
         match self {
             Self::Plain(counted) => counted.count.clone(),

@@ -9,7 +9,7 @@ use crate::load::mix::Kind;
 use crate::load::options::{Dialect, Options};
 use crate::load::stats::{Batches, Stats, Tally};
 
-/// The figures of all sessions, and below `transports` those of each kind.
+/// Returns the figures of all sessions, and below `transports` those of each kind.
 pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> Value {
     let mut figures = tally(&stats.all());
     let kinds = Kind::ALL.into_iter().filter(|kind| options.mix().has(*kind));
@@ -73,7 +73,7 @@ fn tally(tally: &Tally) -> Value {
     })
 }
 
-/// Nothing where nothing was measured: a zero would look like a very good figure.
+/// Returns the percentiles; null if nothing was measured, because a zero would look like a very good figure.
 fn percentiles(histogram: &Histogram<u64>) -> Value {
     let at = |percentile| (!histogram.is_empty()).then(|| histogram.value_at_percentile(percentile));
     json!({ "p50": at(50.0), "p90": at(90.0), "p99": at(99.0), "p99.9": at(99.9), "max": at(100.0) })
@@ -85,7 +85,7 @@ fn distribution(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
     steps.map(|step| (step.quantile_iterated_to() * 100.0, step.value_iterated_to())).collect()
 }
 
-/// The sizes that occurred: the mean number of messages, and what each message took.
+/// Returns the sizes that occurred: the mean number of messages, and what each message took.
 fn batches(batches: &Batches) -> Vec<Value> {
     let used = batches.iter().filter(|batch| batch.requests > 0);
     used.map(|batch| json!({ "requests": batch.requests, "messages": batch.messages, "bytes": batch.bytes }))

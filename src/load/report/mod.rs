@@ -61,7 +61,7 @@ fn create(path: &Path) -> io::Result<File> {
     File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// The page draws its charts from the same figures.
+/// Returns the page, which draws its charts from the same figures.
 fn page_of(figures: &serde_json::Value) -> String {
     // Inside a script only this could end it; in JSON it can only stand in a string.
     let figures = figures.to_string().replace("</", "<\\/");

@@ -109,7 +109,7 @@ fn errors(text: &mut String, all: &Tally) {
     }
 }
 
-/// The last line, which says whether all is well.
+/// Returns the last line, which says whether all is well.
 fn verdict(options: &Options, all: &Tally) -> &'static str {
     if all.answered == 0
         && all.sent + all.disconnected > 0

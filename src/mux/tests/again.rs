@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What B says on a connection that follows another.
+/// Returns what B says on a connection that follows another.
 fn hello(credit: u64, resume: bool) -> Frame {
     Frame::Hello(Hello { credit, resume, ..Hello::default() })
 }
@@ -106,7 +106,7 @@ fn news_waits_for_the_greeting() {
     assert_eq!(backend.wants_acks(), Some(true));
 }
 
-/// What the other side says it still has.
+/// Returns what the other side says it still has.
 fn holding(sessions: &[Held]) -> Frame {
     Frame::Sync { epoch: None, sessions: sessions.to_vec(), more: false }
 }

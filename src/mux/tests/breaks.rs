@@ -1,5 +1,5 @@
-//! Two lists for each session and direction, under breaks at any frame: what arrives is a prefix of what was sent, and all
-//! of it where nobody closed.
+//! Two lists for each session and direction, under breaks at any frame: what arrives is a prefix of what was sent, and
+//! all of it where nobody closed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Whether there was something.
+    /// Returns whether there was something.
     fn take(&mut self, id: Id, side: usize) -> bool {
         if self.closed.contains(&(id, side)) {
             return false;

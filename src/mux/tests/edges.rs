@@ -10,7 +10,7 @@ fn id(number: u64) -> Id {
     Id::new(number).expect("in range")
 }
 
-/// A proxy's line whose backend has said this, and a session on it.
+/// Returns a proxy's line whose backend has said this, and a session on it.
 fn facing(mut proxy: Line, credit: u64, resume: bool) -> (Line, Id) {
     proxy.connect();
     proxy.handle(Frame::Hello(Hello { credit, resume, ..Hello::default() })).expect("sound");

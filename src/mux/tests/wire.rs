@@ -16,7 +16,7 @@ fn bytes(hex: &str) -> Bytes {
     (0..hex.len()).step_by(2).map(digit).collect()
 }
 
-/// A vector as a message of each profile that it is given in.
+/// Returns a vector as a message of each profile that it is given in.
 fn written(vector: &Value) -> Vec<(Profile, Message)> {
     let json = vector["json"].as_str().map(|json| (Profile::Json, Message::text(json)));
     let binary = vector["hex"].as_str().map(|hex| (Profile::Binary, Message::Binary(bytes(hex))));

@@ -12,7 +12,7 @@ const REQUESTS: [&str; 4] = [
     "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody",
 ];
 
-/// What comes behind a request: in one piece with it, and later.
+/// Returns what comes behind a request: in one piece with it, and later.
 fn behind() -> [(String, String); 7] {
     let next = "GET /2 HTTP/1.1\r\nhost: x\r\n\r\n";
     [

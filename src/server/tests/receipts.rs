@@ -134,7 +134,7 @@ fn ways() -> impl Iterator<Item = (Way, usize, bool)> {
         .flat_map(|(way, len)| [(way, len, false), (way, len, true)])
 }
 
-/// Whether the kernel, or the pipe, takes such a response without a reader.
+/// Returns whether the kernel, or the pipe, takes such a response without a reader.
 fn is_taken_unread(way: Way, len: usize) -> bool {
     way != Way::Memory && len < 1024
 }

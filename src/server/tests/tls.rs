@@ -96,12 +96,12 @@ pub(super) async fn connect(
     Client(TlsConnector::from(trusting(certificate)).connect(name(), stream).await.unwrap())
 }
 
-/// What every certificate here is for.
+/// Returns what every certificate here is for.
 pub(super) fn name() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
 
-/// A client's settings.
+/// Returns a client's settings.
 pub(super) fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();

@@ -37,7 +37,7 @@ fn lines(response: &Response) -> Lines {
     lines
 }
 
-/// What becomes of an answer to a request with this origin.
+/// Returns what becomes of an answer to a request with this origin.
 fn through(layer: &CorsLayer, origin: Option<&str>, mut response: Response) -> Lines {
     let headers: Vec<(&str, &str)> = origin.map(|origin| ("origin", origin)).into_iter().collect();
     layer.apply(&layer.ask(&request("GET", &headers)), &mut response);

@@ -143,7 +143,7 @@ impl Pair {
         }
     }
 
-    /// One side says something, and the other hears it in these words.
+    /// Sends a packet from one side, and checks what the other side receives.
     fn say(&mut self, side: bool, said: &str, heard: &str) {
         self.sent[usize::from(side)].push(heard.to_owned());
         self.queued[usize::from(side)].push_back(Message::text(said));

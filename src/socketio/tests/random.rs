@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::packet::Head;
 use super::*;
 
-/// A packet with its attachments, or rarely something else.
+/// Returns a packet with its attachments, or rarely something else.
 fn any_packet() -> impl Strategy<Value = Vec<Message>> {
     let namespace = prop_oneof![3 => Just(""), 3 => Just("/a,"), 3 => Just("/b,"), 1 => Just("/a?x=y&z,"), 1 => Just("/b"), 1 => Just("/,")];
     let data = prop_oneof![
@@ -35,7 +35,7 @@ fn any_packet() -> impl Strategy<Value = Vec<Message>> {
     ]
 }
 
-/// What one side sends.
+/// Returns what one side sends.
 fn any_side() -> impl Strategy<Value = VecDeque<Message>> {
     prop::collection::vec(any_packet(), 0..30).prop_map(|packets| packets.into_iter().flatten().collect())
 }

@@ -53,8 +53,8 @@ impl Place {
         Ok(place)
     }
 
-    /// Where TLS is spoken, its handshake may take as long again: a place that says nothing must not keep the next one
-    /// from being tried.
+    /// Connects to an address. A TLS handshake may take as long again: a silent address must not keep the next one from
+    /// being tried.
     pub(super) async fn reach(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Duplex> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         descriptors::admit(&socket)?;

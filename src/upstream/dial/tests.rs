@@ -49,7 +49,7 @@ impl Hole {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// A dialer for these URLs, and what it counts.
+/// Returns a dialer for these URLs, and what it counts.
 fn dialer(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
     let urls = addresses.iter().map(|address| format!("ws://{address}/").parse().unwrap()).collect();
     let settings = Settings { urls, connect_timeout: CONNECT_TIMEOUT, ..Settings::default() };
@@ -57,14 +57,14 @@ fn dialer(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
     (Dialer::new(&settings, Background::default(), metrics.dials("b")).unwrap(), metrics)
 }
 
-/// A dialer for one URL whose host has these addresses.
+/// Returns a dialer for one URL whose host has these addresses.
 fn named(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
     let (mut dialer, metrics) = dialer(&addresses[..1]);
     Arc::get_mut(&mut dialer).unwrap().places[0].known = addresses.to_vec();
     (dialer, metrics)
 }
 
-/// How many of so many clients had to wait for an address that does not answer.
+/// Returns how many of so many clients had to wait for an address that does not answer.
 async fn waiting(dialer: &Arc<Dialer>, clients: usize) -> usize {
     let mut waited = 0;
     for _ in 0..clients {

@@ -30,7 +30,7 @@ impl EngineIoLink {
         Self { socket, revision, pulse: Pulse::new(heartbeat), pinger, message_max }
     }
 
-    /// What a frame means to the session, if it means anything.
+    /// Returns what a frame means to the session, if it means anything.
     fn handle_incoming(&mut self, cx: &mut Context<'_>, incoming: Incoming) -> Option<LinkEvent> {
         let packet = match (incoming, self.revision) {
             (Incoming::Closed(closing), _) => return Some(LinkEvent::Closed(closing)),
@@ -64,7 +64,7 @@ impl EngineIoLink {
         self.socket.queue(frame);
     }
 
-    /// A packet as one WebSocket message.
+    /// Returns a packet as one WebSocket message.
     fn frame(&self, packet: &Packet) -> RawFrame {
         let frame = match self.revision {
             Revision::V3 => v3::encode_frame(packet),

@@ -111,7 +111,7 @@ impl Upstream for EngineIo {
     }
 }
 
-/// The revision to ask for; refused in the backend's own words where it does not speak the client's.
+/// Returns the revision to ask for; refused in the backend's own words where it does not speak the client's.
 pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revision, OpenError> {
     match client {
         Some(revision) if !versions.has(revision) => {
@@ -127,7 +127,7 @@ pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revi
     }
 }
 
-/// How an Engine.IO server is asked for a WebSocket.
+/// Returns how an Engine.IO server is asked for a WebSocket.
 pub(super) fn terms(revision: Revision, host: Host, message_max: usize) -> Terms {
     // A text frame has the packet's type before the message, and there must be room for the open packet.
     let message_max = message_max.saturating_add(1).max(OPEN_PACKET_LEN_MAX);

@@ -15,8 +15,8 @@ pub(super) struct Pulse {
     /// From one sign of life to the moment when the next is overdue.
     period: Duration,
     heard: Instant,
-    /// Never earlier than what it is set for, and often later than needed: it is moved when it rings, not when the backend
-    /// says something.
+    /// Never earlier than what it is set for, and often later than needed: it is moved when it rings, not when the
+    /// backend says something.
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -60,7 +60,7 @@ impl Pinger {
         Self { interval, clock: Box::pin(sleep_until(Instant::now() + interval)) }
     }
 
-    /// Whether a ping is due. The clock is set for the next one then.
+    /// Returns whether a ping is due. The clock is set for the next one then.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.clock.as_mut().poll(cx).is_ready();
         if due {

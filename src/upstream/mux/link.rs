@@ -43,7 +43,7 @@ impl Link for MuxLink {
         })
     }
 
-    /// A session that is not read uses up its credit, which says as much.
+    /// Does nothing: a session that is not read uses up its credit, which says as much.
     fn keep_alive(&mut self) {}
 
     fn handle_transport(&mut self, transport: &'static str) {

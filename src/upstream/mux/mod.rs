@@ -71,7 +71,7 @@ impl Mux {
         }
     }
 
-    /// The next connection in turn; one that is known to be down only where all are.
+    /// Returns the next connection in turn; one that is known to be down only where all are.
     fn slot(&self) -> &Slot {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let turn = self.slots.iter().cycle().skip(first).take(self.slots.len());

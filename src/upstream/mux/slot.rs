@@ -62,17 +62,17 @@ impl Slot {
         slot
     }
 
-    /// Where new sessions begin.
+    /// Returns where new sessions begin.
     pub(super) fn trunk(&self) -> Arc<Trunk> {
         Arc::clone(&self.trunk.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether nobody can be reached.
+    /// Returns whether nobody can be reached.
     pub(super) fn is_down(&self) -> bool {
         self.health() == Health::Down
     }
 
-    /// What came of the last attempt to connect.
+    /// Returns what came of the last attempt to connect.
     pub(super) fn health(&self) -> Health {
         *self.health.borrow()
     }
@@ -87,7 +87,7 @@ impl Slot {
         self.asked.notify_one();
     }
 
-    /// Why a session could not begin.
+    /// Returns why a session could not begin.
     pub(super) fn unreached(&self) -> OpenError {
         if self.short.load(Ordering::Relaxed) {
             return OpenError::NoDescriptor(std::io::ErrorKind::NotConnected.into());
@@ -171,7 +171,7 @@ impl Slot {
         }
     }
 
-    /// How much longer sessions wait for another connection.
+    /// Returns how much longer sessions wait for another connection.
     fn resume_left(&self, broken_at: Instant) -> Duration {
         self.settings.mux.resume_timeout.saturating_sub(broken_at.elapsed())
     }
@@ -218,7 +218,7 @@ impl Slot {
         After::Over
     }
 
-    /// What follows; nobody waits until the backend has heard of it.
+    /// Returns what follows; nobody waits until the backend has heard of it.
     fn after(&self, ended: Ended, pump: Pump<'_>) -> After {
         match ended {
             Ended::Broken => After::Broken,
@@ -342,7 +342,7 @@ impl Backoff {
     }
 }
 
-/// The sessions of a new epoch.
+/// Returns the sessions of a new epoch.
 fn fresh(settings: &Settings) -> Trunk {
     let resume_ms = settings.mux.resume_timeout.as_millis();
     let hello = Hello {
@@ -356,7 +356,7 @@ fn fresh(settings: &Settings) -> Trunk {
     Trunk::new(Side::Proxy, hello)
 }
 
-/// A name that nobody else will have.
+/// Returns a name that nobody else will have.
 fn epoch() -> String {
     use base64::Engine as _;
     let mut random = [0; 15];

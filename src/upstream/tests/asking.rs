@@ -7,7 +7,7 @@ use super::*;
 use crate::reply::Reply;
 use crate::upstream::Host;
 
-/// What comes back, and what the backend was asked, when it answers with these bytes and hangs up.
+/// Returns what comes back, and what the backend was asked, when it answers with these bytes and hangs up.
 async fn ask(
     settings: &Settings,
     listener: &TcpListener,

@@ -128,7 +128,7 @@ async fn a_message_of_the_largest_size_passes_and_a_larger_one_closes_with_1009(
     }
 }
 
-/// A link over a pipe, so that the clock can be paused, to a backend whose heartbeat is 25 s and 20 s.
+/// Returns a link over a pipe, so that the clock can be paused, to a backend whose heartbeat is 25 s and 20 s.
 async fn pipe() -> (Box<dyn Link>, WebSocketStream<DuplexStream>) {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let mut backend = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;

@@ -66,7 +66,7 @@ impl Front {
     }
 }
 
-/// A backend that listens, and settings that lead to it.
+/// Returns a backend that listens, and settings that lead to it.
 async fn listen(kind: Kind) -> (TcpListener, Settings) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Settings { kind, urls: vec![url(&listener)], ..Settings::default() };
@@ -130,7 +130,7 @@ async fn send_frame<S: AsyncRead + AsyncWrite + Unpin>(
     within(socket.send(frame.into())).await.unwrap();
 }
 
-/// The next frame that a backend gets.
+/// Returns the next frame that a backend gets.
 async fn next_frame<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> Frame {
     within(socket.next()).await.unwrap().unwrap()
 }

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::*;
 use crate::upstream::Host;
 
-/// A backend that accepts every handshake, with these header lines besides.
+/// Returns a backend that accepts every handshake, with these header lines besides.
 async fn accept_raw(listener: &TcpListener, lines: &str) -> (String, TcpStream) {
     let (mut stream, _) = listener.accept().await.unwrap();
     let head = read_head(&mut stream).await;
@@ -202,7 +202,7 @@ async fn an_address_that_does_not_answer_costs_no_more_than_its_own_time() {
     assert!(front.upstream.is_down());
 }
 
-/// A listener whose queue is full: its kernel lets newcomers wait.
+/// Returns a listener whose queue is full: its kernel lets newcomers wait.
 async fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -298,7 +298,7 @@ fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
     assert!(build(&settings).is_ok(), "nobody needs them");
 }
 
-/// A backend that listens, and settings that lead to it by this name and trust this authority.
+/// Returns a backend that listens, and settings that lead to it by this name and trust this authority.
 async fn listen_at(host: &str, authority: &Authority) -> (TcpListener, Settings) {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let url = format!("wss://{host}:{}/", port(&listener)).parse().unwrap();
@@ -310,7 +310,7 @@ fn port(listener: &TcpListener) -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// A backend's part of the TLS handshake.
+/// Returns a backend's part of the TLS handshake.
 async fn shake(listener: &TcpListener, server: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
     let stream = listener.accept().await.unwrap().0;
     Box::pin(TlsAcceptor::from(server).accept(stream)).await
@@ -332,7 +332,7 @@ async fn failure(front: &Front, listener: &TcpListener, server: Arc<ServerConfig
     down(&error)
 }
 
-/// The text of an error that is answered with 502.
+/// Returns the text of an error that is answered with 502.
 fn down(error: &OpenError) -> String {
     assert!(matches!(error, OpenError::Down(_)), "{error}");
     Chain(error).to_string()

@@ -19,7 +19,7 @@ fn client(revision: Revision) -> OpenRequest {
     OpenRequest { revision: Some(revision), ..request() }
 }
 
-/// A backend that speaks these versions, of which is known whether it speaks Socket.IO.
+/// Returns a backend that speaks these versions, of which is known whether it speaks Socket.IO.
 async fn backend(versions: Versions, socket_io: bool) -> (TcpListener, Front) {
     let (listener, settings) = listen(Kind::EngineIo).await;
     (listener, Front::new(&Settings { versions, socket_io, ..settings }))
@@ -73,7 +73,8 @@ async fn before_a_binary_message_stands_its_type() {
     assert_eq!(next_closing(&mut *link).await.code, Some(1002));
 }
 
-/// A link in version 3 over a pipe, so that the clock can be paused, to a backend whose heartbeat is 25 s and 20 s.
+/// Returns a link in version 3 over a pipe, so that the clock can be paused, to a backend whose heartbeat is 25 s and
+/// 20 s.
 async fn pipe() -> (Box<dyn Link>, WebSocketStream<DuplexStream>) {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let mut backend = WebSocketStream::from_raw_socket(theirs, Role::Server, None).await;

@@ -11,7 +11,8 @@ use crate::socketio::{Out, Translator};
 use crate::throttle::Throttle;
 use crate::upstream::{Link, LinkError, LinkEvent, OpenError, socket};
 
-/// A link and the translator before it. What waits here is bounded: nothing more is taken from a side that has much to take.
+/// A link and the translator before it. What waits here is bounded: nothing more is taken from a side that has much to
+/// take.
 pub(super) struct TranslatedLink {
     inner: Box<dyn Link>,
     translator: Translator,
@@ -109,7 +110,8 @@ impl TranslatedLink {
         Poll::Ready(Ok(()))
     }
 
-    /// The same on the reading side's account, which nobody flushes for. Whether the link is broken is found out by reading.
+    /// Writes on behalf of the reading side, which nobody flushes for. Whether the link is broken is found out by
+    /// reading.
     fn push_out(&mut self, cx: &mut Context<'_>) {
         if self.poll_push(cx).is_ready() && self.flush_due && self.inner.poll_flush(cx).is_ready() {
             self.flush_due = false;

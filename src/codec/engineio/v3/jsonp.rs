@@ -3,7 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::Value;
 
-/// A payload as a script that hands it to the client's function of this number.
+/// Returns a payload as a script that hands it to the client's function of this number.
 ///
 /// The two line separators that JSON allows and old JavaScript does not are escaped.
 pub fn wrap(index: &str, payload: &Bytes) -> Bytes {
@@ -19,9 +19,10 @@ pub fn wrap(index: &str, payload: &Bytes) -> Bytes {
     out.freeze()
 }
 
-/// The payload in a form's field `d`; `None` where there is none.
+/// Returns the payload in a form's field `d`; `None` where there is none.
 ///
-/// A form turns line breaks into others, so the client writes them as `\n`, and a backslash before an `n` of its own as two.
+/// A form turns line breaks into others, so the client writes them as `\n`, and a backslash before an `n` of its own as
+/// two.
 pub fn form_payload(body: &[u8]) -> Option<Bytes> {
     let field = body.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(b"d="))?;
     Some(unescape(&decode(field)).into())

@@ -89,14 +89,14 @@ pub fn encode_text_payload(packets: &[Packet], strings: Strings) -> Bytes {
     out.into()
 }
 
-/// A text whose characters are the bytes of another.
+/// Returns a text whose characters are the bytes of another.
 fn halve(text: &Text) -> Result<Text, Malformed> {
     let bytes: Result<Vec<u8>, _> = text.as_str().chars().map(u8::try_from).collect();
     let bytes = bytes.map_err(|_| Malformed)?;
     Text::new(bytes.into()).map_err(|_| Malformed)
 }
 
-/// A length as it is written.
+/// Returns a length as it is written.
 fn units(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -104,12 +104,12 @@ fn units(digits: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// How many UTF-16 code units a run of UTF-8 has: one for each character, two for those beyond the basic plane.
+/// Returns how many UTF-16 code units a run of UTF-8 has: one for each character, two for those beyond the basic plane.
 fn units_in(utf8: &[u8]) -> usize {
     utf8.iter().map(|&byte| usize::from(!is_continuation(byte)) + usize::from(byte >= FOUR_BYTES)).sum()
 }
 
-/// How many bytes hold that many code units; `None` where they end too early, or in the middle of a character.
+/// Returns how many bytes hold that many code units; `None` where they end too early, or in the middle of a character.
 fn bytes_of(utf8: &[u8], units: usize) -> Option<usize> {
     // Each takes a byte at least.
     if units > utf8.len() {

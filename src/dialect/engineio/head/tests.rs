@@ -103,7 +103,7 @@ fn ask(method: &str, query: &str, upgrade: bool, known: Option<(Transport, Revis
     through(&engine_io(settings), method, query, upgrade, known)
 }
 
-/// A handshake where every revision is taken.
+/// Returns a handshake where every revision is taken.
 fn begin(query: &str, utf8_twice: bool) -> Op {
     let dialect = engine_io(Settings { utf8_twice, ..Settings::default() });
     through(&dialect, "GET", &format!("transport=polling&{query}"), false, None)

@@ -40,7 +40,7 @@ impl Authority {
         Arc::new(roots)
     }
 
-    /// A server with a certificate for this name.
+    /// Returns a server with a certificate for this name.
     pub(super) fn server(&self, name: &str) -> Arc<ServerConfig> {
         self.server_of(&good(name), rustls::DEFAULT_VERSIONS)
     }

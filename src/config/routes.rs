@@ -16,10 +16,15 @@ use crate::service::Route;
 use crate::upstream::{Embedding, Kind, Settings};
 
 /// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 4] =
-    [("engine.io", "engine.io"), ("websocket", "websocket"), ("mux", "mux"), ("http", "http")];
+pub(super) const DIALECTS: [(&str, &str); 5] = [
+    ("engine.io", "engine.io"),
+    ("sockjs", "sockjs"),
+    ("websocket", "websocket"),
+    ("mux", "mux"),
+    ("http", "http"),
+];
 /// Dialects that a later version serves.
-pub(super) const DIALECTS_LATER: [&str; 2] = ["sockjs", "longpoll"];
+pub(super) const DIALECTS_LATER: [&str; 1] = ["longpoll"];
 
 /// Reads all routes; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(

@@ -3,6 +3,7 @@
 use super::Config;
 use super::keys::{KEYS, Key, Section, Shown};
 use super::load::SHIPPED;
+use crate::dialect::table::DIALECTS;
 use crate::tls::Trust;
 
 /// A line of the shipped file that shows a key.
@@ -162,11 +163,22 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "\"plain\"" => "'1.x'",
             "\"auto\"" => "'on'",
             "[3, 4]" => "[4]",
+            "false" => "true",
+            "\"\"" => "'/x'",
+            "\"128KiB\"" => "4_000",
             table if table.starts_with('{') => table,
             text if text.ends_with("MB\"") => "4_000",
             _ => "'7ms'",
         };
         let line = format!("{} = {changed}", key.name);
+        // A key of one dialect's own stands beside that alone.
+        let owner = DIALECTS.iter().find(|kind| kind.keys.iter().any(|own| own.name == key.name));
+        let parse = |text: &str| {
+            parse(&text.replace(
+                "dialect = 'engine.io'",
+                &format!("dialect = '{}'", owner.map_or("engine.io", |kind| kind.name)),
+            ))
+        };
         let (route, defaults) = (bare_with(Section::Route, &line), bare_with(Section::Defaults, &line));
         assert_eq!(parse(&route), parse(&defaults), "{}", key.name);
         assert_ne!(parse(&route), parse(BARE), "{}", key.name);

@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use super::tree::show_text;
-use super::values::word;
+use super::values::{GB, HOUR, MS, duration, flag, size, text, word};
 use super::versions::numbers;
 use crate::dialect::Settings;
 use crate::dialect::keys::{Key, Value};
@@ -27,6 +27,16 @@ fn read_key(table: &Table<'_>, key: &Key, settings: &mut Settings) {
                 set(settings, &numbers);
             }
         }
+        Value::Flag(set) => give(table.value(key.name, flag), set, settings),
+        Value::Time(set) => give(table.value(key.name, duration(MS..=HOUR)), set, settings),
+        Value::Size(set) => give(table.value(key.name, size(1..=GB)), set, settings),
+        Value::Text(set) => give(table.value(key.name, text), set, settings),
+    }
+}
+
+fn give<T>(value: Option<T>, set: fn(&mut Settings, T), settings: &mut Settings) {
+    if let Some(value) = value {
+        set(settings, value);
     }
 }
 
@@ -49,7 +59,8 @@ fn report(route: &Table<'_>, key: &str, dialect: &str, expected: &str) {
 }
 
 /// Keys of `[defaults]` that mean nothing to routes of a dialect.
-pub(super) const IDLE: [(&str, &[&str]); 3] = [
+pub(super) const IDLE: [(&str, &[&str]); 4] = [
+    ("sockjs", &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades"]),
     ("websocket", &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression"]),
     // Its sessions' clients are another proxy's; that none is relayed, a route may say.
     (

@@ -1,5 +1,7 @@
 //! The keys of the configuration that are a dialect's own, as rows: the configuration reads them, and knows no dialect's.
 
+use std::time::Duration;
+
 use super::settings::Settings;
 
 /// A key that only one dialect knows; `[defaults]` and its routes may hold it.
@@ -22,6 +24,14 @@ pub enum Value {
     Word(&'static [(&'static str, Set)]),
     /// Some of these numbers, at least one.
     Numbers(&'static [u8], fn(&mut Settings, &[u8])),
+    /// `true` or `false`.
+    Flag(fn(&mut Settings, bool)),
+    /// A duration.
+    Time(fn(&mut Settings, Duration)),
+    /// A number of bytes, or of what is like them.
+    Size(fn(&mut Settings, usize)),
+    /// A text.
+    Text(fn(&mut Settings, String)),
 }
 
 /// Puts one value of a key into the settings.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::engineio::{self, EngineIo};
 use super::keys::Key;
 use super::settings::Settings;
-use super::sockjs::SockJs;
+use super::sockjs::{self, SockJs};
 use super::websocket::WebSocket;
 use super::{Backend, Dialect};
 use crate::revision::Revision;
@@ -30,8 +30,7 @@ pub static DIALECTS: &[Kind] = &[
     },
     Kind {
         name: SockJs::NAME,
-        // The configuration does not offer it yet.
-        keys: &[],
+        keys: sockjs::KEYS,
         build: |settings, backend| Arc::new(SockJs::new(settings.sockjs.clone(), backend)),
     },
     Kind { name: WebSocket::NAME, keys: &[], build: |_, backend| Arc::new(WebSocket::new(backend)) },

@@ -5,6 +5,7 @@ use http::request::Parts;
 
 use super::settings::Route;
 use super::target;
+use crate::dialect;
 use crate::dots::{self, Slashes};
 
 /// A path's dot segments lead out of the route that it takes.
@@ -20,6 +21,8 @@ pub(super) struct Router {
 #[derive(Debug)]
 struct Entry {
     path: String,
+    /// Whether it takes this path alone, and none below it.
+    is_exact: bool,
     host: Option<String>,
     index: usize,
 }
@@ -27,16 +30,20 @@ struct Entry {
 impl Router {
     /// Orders routes by how much they ask for.
     pub(super) fn new(routes: &[Route]) -> Self {
-        let mut entries: Vec<Entry> = routes
-            .iter()
-            .enumerate()
-            .map(|(index, route)| Entry {
-                path: route.path.clone(),
-                host: route.host.as_deref().map(|host| target::name(host).to_owned()),
-                index,
-            })
-            .collect();
-        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.path.len()), entry.host.is_none(), entry.index));
+        let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
+        for (index, route) in routes.iter().enumerate() {
+            let host = route.host.as_deref().map(|host| target::name(host).to_owned());
+            // A session's path may be named without the slash in which it ends.
+            if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
+                && dialect::find(route.dialect).is_some()
+            {
+                entries.push(Entry { path: bare.to_owned(), is_exact: true, host: host.clone(), index });
+            }
+            entries.push(Entry { path: route.path.clone(), is_exact: false, host, index });
+        }
+        entries.sort_by_key(|entry| {
+            (std::cmp::Reverse(entry.path.len()), entry.is_exact, entry.host.is_none(), entry.index)
+        });
         Self { entries }
     }
 
@@ -63,7 +70,8 @@ impl Router {
         self.entries
             .iter()
             .find(|entry| {
-                path.starts_with(&entry.path)
+                let rest = path.strip_prefix(&entry.path);
+                rest.is_some_and(|rest| !entry.is_exact || rest.is_empty())
                     && entry
                         .host
                         .as_deref()
@@ -150,9 +158,22 @@ mod tests {
             [Route::at("/", None), Route::at("/socket.io/", None), Route::at("/socket.io/admin/", None)];
         assert_eq!(find(&routes, "/socket.io/?EIO=4", "a"), Some(1));
         assert_eq!(find(&routes, "/socket.io/admin/x", "a"), Some(2));
-        assert_eq!(find(&routes, "/socket.io", "a"), Some(0), "the slash belongs to the prefix");
+        assert_eq!(find(&routes, "/socket.iox", "a"), Some(0), "the slash belongs to the prefix");
         assert_eq!(find(&routes[1..], "/other", "a"), None);
         assert_eq!((find(&routes, "*", "a"), find(&routes[1..], "*", "a")), (Some(0), None));
+    }
+
+    #[test]
+    fn a_route_with_sessions_is_found_without_the_slash_in_which_its_path_ends() {
+        let http = Route { dialect: "http", ..Route::at("/files/", None) };
+        let routes = [Route::at("/", None), Route::at("/echo/", None), http, Route::at("/echo/", Some("b"))];
+        assert_eq!(find(&routes, "/echo", "a"), Some(1));
+        assert_eq!(find(&routes, "/echo?x=1", "a"), Some(1));
+        assert_eq!(find(&routes, "/echo", "b"), Some(3));
+        assert_eq!(find(&routes, "/echoX", "a"), Some(0));
+        assert_eq!(find(&routes, "/files", "a"), Some(0), "its own server says where it leads");
+        let both = [Route::at("/echo/", None), Route::at("/echo", None)];
+        assert_eq!((find(&both, "/echo", "a"), find(&both, "/echo/x", "a")), (Some(1), Some(0)));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::revision::Revision;
 pub struct Kind {
     /// The name in the configuration.
     pub name: &'static str,
+    /// Whether a route that ends in a slash takes its path without that, too.
+    pub takes_base: bool,
     /// The keys of the configuration that are its own.
     pub keys: &'static [Key],
     /// Makes it for one route.
@@ -25,15 +27,23 @@ pub struct Kind {
 pub static DIALECTS: &[Kind] = &[
     Kind {
         name: EngineIo::NAME,
+        // The reference server does not.
+        takes_base: false,
         keys: engineio::KEYS,
         build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
     },
     Kind {
         name: SockJs::NAME,
+        takes_base: true,
         keys: sockjs::KEYS,
         build: |settings, backend| Arc::new(SockJs::new(settings.sockjs.clone(), backend)),
     },
-    Kind { name: WebSocket::NAME, keys: &[], build: |_, backend| Arc::new(WebSocket::new(backend)) },
+    Kind {
+        name: WebSocket::NAME,
+        takes_base: true,
+        keys: &[],
+        build: |_, backend| Arc::new(WebSocket::new(backend)),
+    },
 ];
 
 /// Returns the dialect and the revision of a client that another proxy tells of: whatever it names, it is one that

@@ -33,9 +33,9 @@ impl Router {
         let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
         for (index, route) in routes.iter().enumerate() {
             let host = route.host.as_deref().map(|host| target::name(host).to_owned());
-            // A session's path may be named without the slash in which it ends.
+            // A base may be named without the slash in which its route ends.
             if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
-                && dialect::find(route.dialect).is_some()
+                && dialect::find(route.dialect).is_some_and(|kind| kind.takes_base)
             {
                 entries.push(Entry { path: bare.to_owned(), is_exact: true, host: host.clone(), index });
             }
@@ -158,21 +158,26 @@ mod tests {
             [Route::at("/", None), Route::at("/socket.io/", None), Route::at("/socket.io/admin/", None)];
         assert_eq!(find(&routes, "/socket.io/?EIO=4", "a"), Some(1));
         assert_eq!(find(&routes, "/socket.io/admin/x", "a"), Some(2));
-        assert_eq!(find(&routes, "/socket.iox", "a"), Some(0), "the slash belongs to the prefix");
+        assert_eq!(find(&routes, "/socket.io", "a"), Some(0), "the slash belongs to the prefix");
         assert_eq!(find(&routes[1..], "/other", "a"), None);
         assert_eq!((find(&routes, "*", "a"), find(&routes[1..], "*", "a")), (Some(0), None));
     }
 
     #[test]
-    fn a_route_with_sessions_is_found_without_the_slash_in_which_its_path_ends() {
-        let http = Route { dialect: "http", ..Route::at("/files/", None) };
-        let routes = [Route::at("/", None), Route::at("/echo/", None), http, Route::at("/echo/", Some("b"))];
+    fn a_base_is_found_without_the_slash_in_which_its_route_ends() {
+        let at = |path, host, dialect| Route { dialect, ..Route::at(path, host) };
+        let routes = [
+            at("/", None, "http"),
+            at("/echo/", None, "sockjs"),
+            at("/files/", None, "http"),
+            at("/echo/", Some("b"), "websocket"),
+        ];
         assert_eq!(find(&routes, "/echo", "a"), Some(1));
         assert_eq!(find(&routes, "/echo?x=1", "a"), Some(1));
         assert_eq!(find(&routes, "/echo", "b"), Some(3));
         assert_eq!(find(&routes, "/echoX", "a"), Some(0));
         assert_eq!(find(&routes, "/files", "a"), Some(0), "its own server says where it leads");
-        let both = [Route::at("/echo/", None), Route::at("/echo", None)];
+        let both = [at("/echo/", None, "sockjs"), at("/echo", None, "http")];
         assert_eq!((find(&both, "/echo", "a"), find(&both, "/echo/x", "a")), (Some(1), Some(0)));
     }
 

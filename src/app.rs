@@ -1,5 +1,5 @@
-//! Makes a running proxy of a configuration: loads, listens, and drains. With its wiring the only place that knows
-//! every folder.
+//! Builds a running proxy from a configuration: loads, listens, and drains. Besides its wiring, it is the only place
+//! that knows every folder.
 
 mod wiring;
 
@@ -26,11 +26,11 @@ use crate::service::admin::{Admin, Condition, Readiness, State};
 use crate::service::{Client, Connection, Current, Running, Stack, Via};
 use crate::upstream::{BuildError, InUse, Pinned};
 
-/// Gets ready to run the proxy, before anything that takes time: from here on signals mean what they mean to a proxy,
-/// and what they asked for meanwhile is done as soon as it runs.
+/// Prepares to run the proxy, before anything slow: from here on, signals have their meaning for a proxy. A signal that
+/// comes in the meantime takes effect as soon as the proxy runs.
 ///
 /// # Errors
-/// The exit code, the reason having been printed.
+/// The exit code; the reason has been printed.
 pub fn prepare() -> Result<impl FnOnce(Config, &Source) -> ExitCode, ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start").map_err(|error| fail(&error))?;
@@ -39,7 +39,7 @@ pub fn prepare() -> Result<impl FnOnce(Config, &Source) -> ExitCode, ExitCode> {
     Ok(move |config: Config, source: &Source| run(runtime, signals, config, source))
 }
 
-/// Runs the proxy until it is told to end.
+/// Runs the proxy until it is told to stop.
 fn run(runtime: Runtime, signals: Signals, config: Config, source: &Source) -> ExitCode {
     start_log(&config.log);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
@@ -49,21 +49,21 @@ fn run(runtime: Runtime, signals: Signals, config: Config, source: &Source) -> E
         Ok(End::Cut) => ExitCode::FAILURE,
         Err(error) => fail(&error),
     };
-    // What is left has been cut: it is not waited for.
+    // What is left was aborted, so nothing waits for it.
     runtime.shutdown_background();
     code
 }
 
 /// How the proxy ended.
 enum End {
-    /// Every session ended in good order.
+    /// Every session was closed cleanly.
     Clean,
-    /// Some were cut.
+    /// Some sessions were aborted.
     Cut,
 }
 
-/// Serves until a drain is over, or until a task has panicked that nobody could do without: a process that is half dead
-/// is of less use than one that is started anew.
+/// Serves until a drain is over or a vital task has panicked: a process without one of those is less useful than one
+/// that is restarted.
 async fn serve_or_fail(config: Config, signals: Signals, vital: Vital) -> anyhow::Result<End> {
     tokio::select! {
         ended = serve(config, signals, &vital) => ended,
@@ -116,7 +116,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
 
     drain.started.cancelled().await;
     metrics.draining();
-    // A balancer that asks whether we are ready needs time to notice before it may meet a refusal.
+    // A load balancer that polls `/readyz` needs time to notice before its clients are refused.
     tokio::select! {
         () = sleep(config.server.drain_delay) => {}
         () = drain.cut.cancelled() => {}
@@ -131,7 +131,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         () = drain.cut.cancelled() => nothing_is_cut(&registry, &work),
     };
     endings.cut.cancel();
-    // What is cut tells its sessions what was lost.
+    // An aborted connection reports to its session what was lost.
     work.connections.close();
     let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
     let clean = ended && registry.cut() == 0;
@@ -143,7 +143,8 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     Ok(if clean { End::Clean } else { End::Cut })
 }
 
-/// Ends sessions first, while listeners are open for their pollers, then connections. Whether all ended in time.
+/// Ends the sessions first, while the listeners stay open for their polls, then the connections. Returns whether all
+/// ended in time.
 async fn finish(
     registry: &Registry,
     work: &Work,
@@ -159,24 +160,24 @@ async fn finish(
             tracker.wait().await;
         }
     };
-    // An idle connection is no session: cutting it loses nothing.
+    // An idle connection is not a session: closing it loses nothing.
     let _ = timeout_at(deadline.max(Instant::now() + CONNECTIONS_TIMEOUT), gone).await;
     ended && nothing_is_cut(registry, work)
 }
 
-/// Returns whether the process may end now without harm to anybody.
+/// Returns whether the process may exit now without losing anything.
 fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
     registry.is_settled() && registry.cut() == 0 && work.forwards.is_empty()
 }
 
-/// Returns what readiness depends on.
+/// Returns what readiness is judged by.
 fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
     let draining = draining.clone();
     Arc::new(move || {
         let upstreams = current.load().upstreams().to_vec();
         let draining = draining.clone();
         Box::pin(async move {
-            // One that nobody has asked yet is as good as down until it has been reached.
+            // An upstream that was not used yet counts as down until it was reached.
             let _ = timeout(LOOK_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.look()))).await;
             let condition = |upstream: &Arc<InUse>| Condition {
                 name: upstream.name().to_owned(),
@@ -191,9 +192,9 @@ fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
 
 fn start_log(log: &Log) {
     let builder = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
-    // Where the log can't be written, its error can't either: the subscriber's way to say so panics.
+    // If the log can't be written, its error can't either: the subscriber's way to report one panics.
     let builder = builder.log_internal_errors(false);
-    // A second subscriber can only be a test's own.
+    // Only a test can have set a subscriber before.
     let _ = if log.json {
         builder.json().try_init()
     } else {
@@ -201,7 +202,7 @@ fn start_log(log: &Log) {
     };
 }
 
-/// Warns where there will be too few descriptors.
+/// Raises the limit of open files, and warns if it is too low.
 fn raise_limit(max_sessions: usize) {
     match descriptors::raise_limit() {
         Ok(limit) if limit / DESCRIPTORS_EACH < max_sessions as u64 => {
@@ -216,10 +217,10 @@ fn raise_limit(max_sessions: usize) {
     }
 }
 
-/// Prints why, with the whole chain of causes.
+/// Prints an error with all its causes.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _unread = writeln!(io::stderr(), "polliwog: {error:#}");
-    // A certificate that can't be used is the configuration's fault (sysexits, EX_CONFIG).
+    // An unusable certificate is the configuration's fault (sysexits, EX_CONFIG).
     let tls = error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(BindError::Tls(_)))
             || matches!(cause.downcast_ref(), Some(BuildError::Tls(_)))
@@ -229,9 +230,9 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// A polling client's two connections, the one that it upgrades to, and the backend's.
 const DESCRIPTORS_EACH: u64 = 4;
-/// An idle connection ends at once; one in the middle of an answer gets this long beyond the drain.
+/// An idle connection ends at once; one that is writing a response gets this long after the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
-/// Less than a balancer or an orchestrator waits for a probe's answer (a second).
+/// Shorter than the timeout of a load balancer's or an orchestrator's probe (a second).
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! Tasks that run beside the requests for as long as the process does, and what becomes of it when one of them panics.
+//! Tasks that run beside the requests for the life of the process, and what happens when one panics.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -11,22 +11,22 @@ use tracing::error;
 /// Where background tasks run.
 #[derive(Clone, Default, Debug)]
 pub struct Background {
-    /// Knows which are left.
+    /// Knows which tasks are left.
     pub tracker: TaskTracker,
-    /// Cancelled when they are to end.
+    /// Cancelled when they should end.
     pub stop: CancellationToken,
-    /// Hears of those that panic.
+    /// Learns of panics.
     pub vital: Vital,
 }
 
 impl Background {
-    /// Spawns a task whose panic ends the process. It sees by itself when it is to stop.
+    /// Spawns a task whose panic ends the process. The task itself checks when to stop.
     pub fn spawn_vital(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(self.vital.guard(what, task));
     }
 }
 
-/// The tasks that the process cannot do without: accept loops, probers, house-keeping. The runtime swallows the panic of a
+/// The tasks that the process can't do without: accept loops, probers, maintenance. The runtime swallows the panic of a
 /// task that is not joined, and the process would only look healthy; so each of them is guarded.
 #[derive(Clone, Default, Debug)]
 pub struct Vital {
@@ -34,14 +34,14 @@ pub struct Vital {
 }
 
 impl Vital {
-    /// Runs `task`; if it panics, the process is to end.
+    /// Runs `task`; if it panics, the process exits.
     pub fn guard<T>(&self, what: &'static str, task: T) -> impl Future<Output = ()> + Send + use<T>
     where
         T: Future<Output = ()> + Send,
     {
         let failed = self.failed.clone();
         async move {
-            // Unwind safe: the process ends, and nothing that the task may have left in disorder is used again.
+            // Unwind safe: the process exits, so a state that the task left inconsistent is not used again.
             if AssertUnwindSafe(task).catch_unwind().await.is_err() {
                 error!(what, "a vital task panicked; the process exits");
                 failed.cancel();

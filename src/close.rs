@@ -1,18 +1,18 @@
-//! Which close codes and reasons may stand in a WebSocket Close frame (RFC 6455, sections 5.5 and 7.4).
+//! Which close codes and reasons a WebSocket Close frame may hold (RFC 6455, sections 5.5 and 7.4).
 
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use crate::packet::{Closing, Text};
 
-/// Returns the Close frame that says what `closing` says, as far as that can be said on the wire.
+/// Returns the Close frame for `closing`, as far as it can be expressed on the wire.
 ///
-/// `None` is a frame without a code: 1005 and 1006 are words for the absence of a code and are never sent.
+/// `None` is a frame without a code: 1005 and 1006 stand for the absence of a code and are never sent.
 pub fn to_frame(closing: &Closing) -> Option<CloseFrame> {
     let code = closing.code.filter(|&code| may_be_sent(code))?;
     Some(CloseFrame { code: code.into(), reason: cut(closing.reason.as_str()).into() })
 }
 
-/// Returns what a Close frame that came in says.
+/// Returns the meaning of a received Close frame.
 pub fn from_frame(frame: Option<CloseFrame>) -> Closing {
     frame.map_or_else(Closing::default, |frame| Closing {
         code: Some(frame.code.into()),
@@ -21,12 +21,12 @@ pub fn from_frame(frame: Option<CloseFrame>) -> Closing {
     })
 }
 
-/// Registered codes that are meant for the wire, and those that libraries and applications may choose.
+/// Registered codes that may be sent, and those that libraries and applications may choose.
 const fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// Returns the longest beginning that fits beside the code into a control frame.
+/// Returns the longest prefix that fits into a control frame beside the code.
 fn cut(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_LEN_MAX)]
 }
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_between_characters() {
-        // 62 two-byte characters are 124 bytes: the last one would be torn at 123.
+        // 62 two-byte characters are 124 bytes: 123 would split the last one.
         let closing = Closing { code: Some(1000), reason: Text::from("é".repeat(62)), by_packet: false };
         let frame = to_frame(&closing).unwrap();
         assert_eq!(frame.reason.as_str(), "é".repeat(61));

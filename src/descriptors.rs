@@ -1,38 +1,38 @@
-//! File descriptors, of which a process may have so many, and the few that are kept for the admin listener.
+//! File descriptors: their limit, and the few that are reserved for the admin listener.
 //!
-//! The system gives the lowest number that is free, so the number of a new descriptor says how many are taken: none is
-//! counted. What is known here is the process's and not one server's, as the limit is.
+//! The system assigns the lowest free number, so the number of a new descriptor shows how many are in use; nothing is
+//! counted. This state belongs to the process and not to one server, as the limit does.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Allows as many descriptors as the process may have, and says how many that is.
+/// Raises the limit of descriptors as far as the process may, and returns it.
 ///
 /// # Errors
-/// The limit stays as it is, and is not known.
+/// The limit is unchanged and unknown.
 pub fn raise_limit() -> io::Result<u64> {
-    // A sandbox may forbid it, and the limit is what it was.
+    // A sandbox may forbid it; then the limit is unchanged.
     let limit = rlimit::increase_nofile_limit(u64::MAX).or_else(|_| rlimit::Resource::NOFILE.get_soft())?;
     LIMIT.store(limit, Ordering::Relaxed);
     Ok(limit)
 }
 
-/// Takes note of a new descriptor for clients and backends.
+/// Checks a new descriptor for a client or a backend.
 ///
 /// # Errors
-/// It is one of those that are kept in reserve: as if there were none.
+/// It belongs to the reserve: it counts as if none were left.
 pub fn admit(descriptor: &impl AsRawFd) -> io::Result<()> {
     let number = u64::try_from(descriptor.as_raw_fd()).unwrap_or_default();
     LATEST.store(number, Ordering::Relaxed);
     if number < unreserved(LIMIT.load(Ordering::Relaxed)) { Ok(()) } else { Err(none_left()) }
 }
 
-/// Returns whether there is one for another client. The system is asked only where they are scarce.
+/// Checks whether there is a descriptor for another client. The system is asked only if they are scarce.
 ///
 /// # Errors
-/// There is none.
+/// None is left.
 pub fn check() -> io::Result<()> {
     if !are_scarce() {
         return Ok(());
@@ -40,22 +40,22 @@ pub fn check() -> io::Result<()> {
     match File::open("/dev/null") {
         Ok(file) => admit(&file),
         Err(error) if is_shortage(&error) => Err(error),
-        // Where there is no such file, it is not known.
+        // Without this file, it is not known.
         Err(_) => Ok(()),
     }
 }
 
-/// Returns whether most of them were taken when the last one was given.
+/// Returns whether most descriptors were in use when the last one was given out.
 pub fn are_scarce() -> bool {
     LATEST.load(Ordering::Relaxed) >= unreserved(LIMIT.load(Ordering::Relaxed)) / 4 * 3
 }
 
-/// Returns whether an error says that there is none: ours to answer for, whatever was to be opened.
+/// Returns whether an error says that none is left. That is our own fault, whatever was to be opened.
 pub fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
-/// As the system says it.
+/// The system's error.
 fn none_left() -> io::Error {
     io::Error::from_raw_os_error(EMFILE)
 }
@@ -68,9 +68,9 @@ const fn unreserved(limit: u64) -> u64 {
 static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-/// The admin listener's: a scrape, a probe, an operator, and the files that they are answered from.
+/// For the admin listener: a scrape, a probe, an operator, and the files that it reads to answer them.
 const RESERVE: u64 = 16;
-/// The process has too many files open; and the system. The numbers are the same on every Unix.
+/// The process, or the system, has too many files open. The numbers are the same on every Unix.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 

@@ -1,18 +1,18 @@
-//! Dot segments of a path (RFC 3986, section 5.2.4), read as suspiciously as the most generous backend reads them:
-//! `%2e` is a dot, and `\`, `%2f` and `%5c` beside a dot segment are slashes.
+//! Dot segments of a path (RFC 3986, section 5.2.4), read as suspiciously as the most lenient backend reads them: `%2e`
+//! is a dot, and `\`, `%2f` and `%5c` beside a dot segment are slashes.
 //!
-//! Nothing is rewritten here. A path is resolved to find out where it leads; backends see what the client wrote.
+//! Nothing is rewritten here. A path is resolved to find out where it leads; backends get what the client wrote.
 
-/// What two slashes in a row are.
+/// How two slashes in a row are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Slashes {
-    /// An empty segment between them.
+    /// With an empty segment between them.
     Kept,
-    /// One slash.
+    /// As one slash.
     Merged,
 }
 
-/// Returns whether a path may hold a dot segment. Most don't, and this is all that those cost.
+/// Returns whether a path may contain a dot segment. Most don't, and this check is all that they cost.
 pub(crate) fn may_have(path: &str) -> bool {
     let mut before = 0;
     for &byte in path.as_bytes() {
@@ -24,7 +24,7 @@ pub(crate) fn may_have(path: &str) -> bool {
     false
 }
 
-/// Returns the path that is meant; `..` at the top stays there.
+/// Resolves a path; `..` at the top stays there.
 pub(crate) fn resolve(path: &str, slashes: Slashes) -> String {
     let segments = segments(path.strip_prefix('/').unwrap_or(path));
     let last = segments.len().saturating_sub(1);
@@ -45,7 +45,7 @@ pub(crate) fn resolve(path: &str, slashes: Slashes) -> String {
     format!("/{}", kept.join("/"))
 }
 
-/// Returns whether what stands behind a prefix leads out of it, if only on its way.
+/// Returns whether the part after a prefix leads out of it, even if only on its way.
 pub(crate) fn climbs(rest: &str) -> bool {
     let mut depth = 0_usize;
     may_have_behind(rest)
@@ -67,7 +67,7 @@ fn may_have_behind(rest: &str) -> bool {
     rest.starts_with('.') || may_have(rest)
 }
 
-/// Returns the segments between slashes, and between what counts as one.
+/// Returns the segments between slashes, and between what counts as a slash.
 fn segments(path: &str) -> Vec<&str> {
     let (mut segments, mut begin, mut piece) = (Vec::new(), 0, 0);
     let mut at = 0;
@@ -91,7 +91,7 @@ fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// Returns the length of what may be a slash.
+/// Returns the length of a possible slash.
 fn separator(bytes: &[u8]) -> Option<usize> {
     match bytes {
         [b'/' | b'\\', ..] => Some(1),
@@ -106,7 +106,7 @@ enum Dots {
     Two,
 }
 
-/// Returns a segment of nothing but dots; parameters behind a semicolon, which some servers cut off, are none of it.
+/// Returns a segment that consists only of dots, without parameters after a semicolon, which some servers cut off.
 fn dots(segment: &str) -> Option<Dots> {
     let mut rest = segment.split(';').next().unwrap_or_default();
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! When to stop: the first SIGTERM, SIGINT or SIGQUIT starts a drain, the second cuts whatever is left.
+//! When to stop: the first SIGTERM, SIGINT or SIGQUIT starts a drain, the second aborts what is left.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,16 +17,16 @@ use crate::bridge::Registry;
 /// The two decisions to stop, each taken once. Anything else that may take one cancels its token.
 #[derive(Debug)]
 pub struct Drain {
-    /// Sessions are to end, in good order and within the drain's time.
+    /// Sessions should be closed cleanly, within the drain's time.
     pub started: CancellationToken,
     /// Time is up.
     pub cut: CancellationToken,
-    /// Ends with this value; it is not on the tracker, which waits for tasks that end by themselves.
+    /// Dropped with this value; not on the tracker, which waits for tasks that end by themselves.
     _listening: JoinSet<()>,
 }
 
 impl Drain {
-    /// Does what signals ask for, for as long as the value lives.
+    /// Handles signals for as long as the value lives.
     pub fn on(signals: Signals, vital: &Vital) -> Self {
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
@@ -35,16 +35,16 @@ impl Drain {
     }
 }
 
-/// Ends every session in good order, spread over a quarter of `within`; ready when none is left.
+/// Closes every session cleanly, spread over a quarter of `within`; ready when none is left.
 ///
-/// Their clients would otherwise all come back elsewhere in the same moment. A client has half of `within` to fetch what
-/// is left for it. A handshake that was under way when the drain began may still bring a session, so the index is walked
+/// Otherwise all their clients would reconnect elsewhere at the same moment. A client has half of `within` to fetch its
+/// last messages. A handshake that was pending when the drain began may still create a session, so the index is walked
 /// again until it stays empty.
 pub async fn end_sessions(registry: &Registry, within: Duration) {
     tell_all(registry, within / 2, within / 4).await;
     while !registry.is_settled() {
         sleep(LOOK).await;
-        // Most have been told; the walk takes its time because there may be many of them.
+        // Most have been told; the walk is slow because there may be many.
         tell_all(registry, within / 2, within / 16).await;
     }
 }
@@ -69,16 +69,16 @@ async fn tell_all(registry: &Registry, patience: Duration, span: Duration) {
 /// How soon the end of the last session is noticed.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The signals that are handled. Any of them would end the process without a drain otherwise.
+/// The signals that are handled. Any of them would otherwise end the process without a drain.
 #[derive(Debug)]
 pub struct Signals([(Signal, &'static str, Asks); 6]);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Asks {
-    /// A drain, or its end.
+    /// A drain, or its abort.
     Stop,
-    /// Nothing: other servers reload, reopen their logs or make room for a successor.
+    /// Nothing: other servers reload, reopen their logs or start a successor.
     Nothing,
 }
 
@@ -86,7 +86,7 @@ impl Signals {
     /// Listens from now on.
     ///
     /// # Errors
-    /// The operating system did not let signals be handled.
+    /// The operating system does not allow signals to be handled.
     pub fn listen() -> io::Result<Self> {
         let listen = |kind, name, asks| Ok::<_, io::Error>((signal(kind)?, name, asks));
         Ok(Self([
@@ -133,8 +133,8 @@ enum Step {
     Nothing,
 }
 
-/// Returns what one more signal means. It goes by the tokens, so that a signal cuts a drain that something else
-/// started.
+/// Returns the meaning of one more signal. It depends on the tokens, so that a signal aborts a drain that something
+/// else started.
 fn step(started: &CancellationToken, cut: &CancellationToken) -> Step {
     if !started.is_cancelled() {
         started.cancel();
@@ -249,7 +249,7 @@ mod tests {
             });
         }
 
-        /// Returns when each ended, in that order.
+        /// Returns when each session ended, in that order.
         fn ends(&self) -> Vec<Instant> {
             self.ends.lock().unwrap().clone()
         }
@@ -257,7 +257,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Sends a signal to this very process.
+    /// Sends a signal to this process.
     fn send(signal: &str) {
         let status =
             Command::new("kill").args(["-s", signal, &std::process::id().to_string()]).status().unwrap();

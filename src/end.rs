@@ -2,16 +2,16 @@
 
 use crate::packet::Closing;
 
-/// Why a session ended: a closed set of words, for metrics, logs and the close frame that the backend gets.
+/// Why a session ended: a closed set of words, for metrics, logs and the close frame to the backend.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum End {
-    /// The client said goodbye.
+    /// The client sent a close packet.
     ClientClosed,
     /// The client's connection broke, or it hung up a poll.
     ClientGone,
     /// The client's pong was overdue.
     PingTimeout,
-    /// The client sent what is no packet, or a packet that it must not send.
+    /// The client sent a malformed packet, or one that it must not send.
     ParseError,
     /// The client sent a second poll, or a second POST, while one was open.
     Overlap,
@@ -20,16 +20,16 @@ pub enum End {
     TooLarge,
     /// The backend closed, or its connection broke.
     UpstreamClosed,
-    /// One side took nothing for `stall_timeout` while the other had something for it.
+    /// One side stopped reading for `stall_timeout` while the other had sent something.
     Stalled,
-    /// The proxy is being stopped.
+    /// The proxy is draining.
     Drained,
-    /// The proxy is being stopped, and the client has not fetched what was left for it.
+    /// The drain is over, and the client has not fetched its last messages.
     Cut,
 }
 
 impl End {
-    /// Every variant, in the order of its declaration.
+    /// Every variant, in the order of declaration.
     pub const ALL: &[Self] = &[
         Self::ClientClosed,
         Self::ClientGone,
@@ -59,10 +59,10 @@ impl End {
         }
     }
 
-    /// Returns what the backend is told (RFC 6455, section 7.4.1).
+    /// Returns the close frame for the backend (RFC 6455, section 7.4.1).
     pub fn closing(self) -> Closing {
         match self {
-            // Of a client's Close frame the backend is told what that says.
+            // The backend gets the content of the client's Close frame.
             Self::ClientClosed => Closing { by_packet: true, ..Closing::new(1000, "") },
             Self::UpstreamClosed => Closing::new(1000, ""),
             Self::ClientGone => Closing::new(1001, "client gone"),

@@ -1,11 +1,11 @@
-//! Which headers are about one hop (RFC 9110, section 7.6.1), and how lists in headers are read.
+//! Hop-by-hop headers (RFC 9110, section 7.6.1), and lists in headers.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 
-/// Removes what is about the hop, and what `Connection` names.
+/// Removes the hop-by-hop headers, and those that `Connection` names.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let names: Vec<HeaderName> =
         headers.keys().filter(|name| is_hop_by_hop(name, headers)).cloned().collect();
@@ -14,18 +14,18 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Returns whether a header is about the hop: by itself, or because `Connection` names it.
+/// Returns whether a header is hop-by-hop: by itself, or because `Connection` names it.
 pub(crate) fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
     is_about_hop(name) || !is_kept(name) && names(headers, &CONNECTION, name.as_str())
 }
 
-/// Returns whether the list in a header names `token`, in whatever case.
+/// Returns whether the list in a header contains `token`, in any case.
 pub(crate) fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     list(headers, name).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Returns whether a message's body is coded in another way than chunked: such a coding stays in what is read of it
-/// (RFC 9112, section 6.1).
+/// Returns whether a message's body has another transfer coding than chunked: hyper does not decode such a coding (RFC
+/// 9112, section 6.1).
 pub(crate) fn is_coded(headers: &HeaderMap) -> bool {
     if !headers.contains_key(TRANSFER_ENCODING) {
         return false;
@@ -41,8 +41,7 @@ pub(crate) fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterat
     headers.get_all(name).into_iter().flat_map(tokens).filter(|member| !member.is_empty())
 }
 
-/// Returns the members of a comma-separated list, whatever bytes they hold: one that is no token must not hide the
-/// others.
+/// Returns the members of a comma-separated list, even if they are not tokens: such a member must not hide the others.
 pub(crate) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
@@ -55,27 +54,27 @@ fn is_about_hop(name: &HeaderName) -> bool {
         )
 }
 
-/// Returns whether a header belongs to the connection, or decides how a message is read or where it goes: nobody else
-/// sets it.
+/// Returns whether a header belongs to the connection, or decides how a message is read or where it goes: only the
+/// proxy sets these.
 pub(crate) fn is_framing(name: &HeaderName) -> bool {
     is_about_hop(name)
         || [HOST, CONTENT_LENGTH, TRAILER, EXPECT].contains(name)
         || name.as_str().starts_with("sec-websocket-")
 }
 
-/// Returns what no `Connection` can take away: what a message is read by, the names of its trailers, and what proxies
-/// say of its way.
+/// Returns whether a header is kept even if `Connection` names it: those that a message is read by, the names of its
+/// trailers, and those that proxies add.
 fn is_kept(name: &HeaderName) -> bool {
     [HOST, CONTENT_LENGTH, TRAILER, FORWARDED, VIA].contains(name) || is_identity(name)
 }
 
-/// Returns whether a header says who the client is, or what it asked for, besides the request itself. Only proxies
-/// should: what a client says there is a lie that backends fall for.
+/// Returns whether a header identifies the client, or its request, besides the request itself. Only proxies should set
+/// it: a backend would believe a client's lie.
 pub(crate) fn is_identity(name: &HeaderName) -> bool {
     let text = name.as_str();
     *name == FORWARDED
         || text.starts_with("x-forwarded")
-        // Gateways to CGI and its kin write `-` as `_`, and then it is another header's name.
+        // CGI gateways and the like write `-` as `_`, which makes it another header's name.
         || text.contains('_')
         || IDENTITY.contains(&text)
 }
@@ -87,7 +86,7 @@ const IDENTITY: [&str; 24] = [
     "fastly-client-ip",
     "forwarded-for",
     "front-end-https",
-    // To CGI it is HTTP_PROXY, through which its own requests go (httpoxy).
+    // To CGI it becomes HTTP_PROXY, through which its own requests go (httpoxy).
     "proxy",
     "proxy-client-ip",
     "true-client-ip",
@@ -109,9 +108,10 @@ const IDENTITY: [&str; 24] = [
     "x-url-scheme",
 ];
 
-/// How many header lines a message may have, both ways. hyper's own limit of 100 is less than some single sign-ons need.
+/// The maximum of header lines in a message, in both directions. Hyper's own limit of 100 is less than some single
+/// sign-ons need.
 pub(crate) const LINES_MAX: usize = 500;
-/// How long a message's header may be, its first line included, in bytes. Cookies can be long.
+/// The maximum length of a message's header in bytes, including its first line. Cookies can be long.
 pub(crate) const HEADER_MAX: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Polliwog, a reverse proxy that lets HTTP long-polling clients reach a WebSocket backend.
+//! Polliwog, a reverse proxy that connects HTTP long-polling clients to a WebSocket backend.
 //!
 #![doc = include_str!("ARCHITECTURE.md")]
 #![allow(rustdoc::private_intra_doc_links, reason = "the page is for those who read the source")]

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Keeps a parked poll at two thirds of the memory that the system's allocator takes.
+/// A parked poll takes two thirds of the memory that it takes with the system's allocator.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

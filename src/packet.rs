@@ -1,7 +1,7 @@
-//! The words that every floor shares: what a client and a backend say to each other.
+//! The types that every floor shares: what a client and a backend send to each other.
 //!
-//! A [`Message`] is what the application sent; a [`Packet`] is what a dialect puts on the wire, of which a message
-//! is the most frequent. Both are cheap to clone: their payloads are shared, never copied.
+//! A [`Message`] is what the application sends; a [`Packet`] is what a dialect puts on the wire, most often a message.
+//! Both are cheap to clone: their payloads are shared, never copied.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ impl Text {
     /// Checks that `bytes` are UTF-8.
     ///
     /// # Errors
-    /// The bytes are given back where they are not.
+    /// Returns the bytes if they are not UTF-8.
     pub fn new(bytes: Bytes) -> Result<Self, Bytes> {
         match std::str::from_utf8(&bytes) {
             Ok(_) => Ok(Self(bytes)),
@@ -24,14 +24,14 @@ impl Text {
         }
     }
 
-    /// Decodes `bytes`, each ill-formed sequence becoming U+FFFD.
+    /// Decodes `bytes`; each ill-formed sequence becomes U+FFFD.
     pub fn lossy(bytes: Bytes) -> Self {
         Self::new(bytes).unwrap_or_else(|bytes| Self::from(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
-    /// Takes bytes that a WebSocket library has found to be UTF-8, without a second look.
+    /// Takes bytes that a WebSocket library has validated as UTF-8, without checking again.
     ///
-    /// Were it wrong, reading them as a string would panic; that is why nothing else is taken on trust.
+    /// If they were not UTF-8, reading them as a string would panic; so nothing else is taken on trust.
     pub(crate) const fn from_checked(bytes: Bytes) -> Self {
         Self(bytes)
     }
@@ -44,24 +44,24 @@ impl Text {
     /// Returns the text without its first `at` bytes, sharing the buffer.
     ///
     /// # Panics
-    /// Where the byte before the cut is not ASCII, or there is none.
+    /// If the byte before the cut is not ASCII, or does not exist.
     #[must_use]
     pub fn skip(&self, at: usize) -> Self {
-        // The byte before the cut tells: checking the whole text again would cost as much as reading it.
+        // That byte is enough: checking the whole text again would cost as much as reading it.
         assert!(self.0[..at].last().is_none_or(u8::is_ascii), "a text is cut between characters");
         Self(self.0.slice(at..))
     }
 
-    /// Returns the text before byte `at` and the text behind it, sharing the buffer; the byte itself is left out.
+    /// Returns the text before byte `at` and the text after it, sharing the buffer; the byte itself is left out.
     ///
     /// # Panics
-    /// Where the byte at `at` is not ASCII, or there is none.
+    /// If the byte at `at` is not ASCII, or does not exist.
     pub fn split_around(&self, at: usize) -> (Self, Self) {
         assert!(self.0[at].is_ascii(), "a text is cut between characters");
         (Self(self.0.slice(..at)), Self(self.0.slice(at + 1..)))
     }
 
-    /// Returns the same text as a string slice.
+    /// Returns the text as a string slice.
     ///
     /// # Panics
     /// Never: a text was checked when it was made.
@@ -79,12 +79,12 @@ impl Text {
         self.0
     }
 
-    /// Length in bytes.
+    /// Returns the length in bytes.
     pub const fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Returns whether there is nothing in it.
+    /// Returns whether it is empty.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -102,7 +102,7 @@ impl From<&str> for Text {
     }
 }
 
-/// Bodies are private: a text says only how long it is.
+/// Bodies are private: a text only shows its length.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Text({} bytes)", self.len())
@@ -124,7 +124,7 @@ impl Message {
         Self::Text(text.into())
     }
 
-    /// Payload length in bytes.
+    /// Returns the payload's length in bytes.
     pub const fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -138,7 +138,7 @@ impl Message {
     }
 }
 
-/// Bodies are private: a message says only what it is and how long.
+/// Bodies are private: a message only shows its kind and length.
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -148,27 +148,27 @@ impl fmt::Debug for Message {
     }
 }
 
-/// What a dialect puts on the wire; the names are Engine.IO's (protocol 4, "Packet types").
+/// What a dialect puts on the wire, with Engine.IO's names (protocol 4, "Packet types").
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Packet {
-    /// The handshake's answer: JSON of sid, upgrades and heartbeat.
+    /// The response to a handshake: JSON of sid, upgrades and heartbeat.
     Open(Text),
-    /// The transport can be closed; and why, where a dialect can say it. Boxed, as hardly any packet is one.
+    /// The transport can be closed, with the reason if the dialect can express it. Boxed, because it is rare.
     Close(Option<Box<Closing>>),
     /// One half of the heartbeat, or a probe.
     Ping(Text),
     /// The other half.
     Pong(Text),
-    /// The application's own.
+    /// A message of the application.
     Message(Message),
-    /// The client moves to the transport on which this packet comes.
+    /// The client moves to the transport that this packet comes on.
     Upgrade,
-    /// Nothing: it ends a poll.
+    /// No content: it ends a poll.
     Noop,
 }
 
 impl Packet {
-    /// Payload length in bytes, without the packet's type.
+    /// Returns the payload's length in bytes, without the packet's type.
     pub const fn len(&self) -> usize {
         match self {
             Self::Open(text) | Self::Ping(text) | Self::Pong(text) => text.len(),
@@ -177,7 +177,7 @@ impl Packet {
         }
     }
 
-    /// Returns how much of the payload is the application's.
+    /// Returns how many bytes of the payload belong to the application.
     pub const fn message_len(&self) -> usize {
         match self {
             Self::Message(message) => message.len(),
@@ -191,7 +191,7 @@ impl Packet {
     }
 }
 
-/// What the client's packets travel on.
+/// What carries the client's packets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Transport {
     /// HTTP long-polling.
@@ -201,10 +201,10 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Every variant, in the order of its declaration.
+    /// Every variant, in the order of declaration.
     pub const ALL: &[Self] = &[Self::Polling, Self::WebSocket];
 
-    /// Engine.IO's name, and the word in metrics.
+    /// Returns Engine.IO's name, which is also the word in metrics.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Polling => "polling",
@@ -218,18 +218,18 @@ impl Transport {
 pub struct Heartbeat {
     /// From a pong to the next ping.
     pub interval: Duration,
-    /// From a ping to the moment when its pong is overdue.
+    /// From a ping until its pong is overdue.
     pub timeout: Duration,
 }
 
-/// Why one side of a session ended, as it crosses to the other side: the code and reason of RFC 6455, section 7.1.
+/// Why one side of a session ended, as it is passed to the other side: the code and reason of RFC 6455, section 7.1.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Closing {
     /// The status code, if one was given.
     pub code: Option<u16>,
     /// The reason, at most 123 bytes, often empty.
     pub reason: Text,
-    /// Whether a close packet came before it, by which a client knows that the end was meant.
+    /// Whether a close packet came before it, which shows a client that the close was intended.
     pub by_packet: bool,
 }
 

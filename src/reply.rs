@@ -1,38 +1,38 @@
-//! A whole response in plain HTTP that belongs to no session: ours, or a backend's to be handed on.
+//! A complete HTTP response that belongs to no session: ours, or a backend's to be passed on.
 
 use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-/// A whole response that belongs to no session.
+/// A complete response that belongs to no session.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// The headers, the body's type among them; none about the hop.
+    /// The headers, including the body's type; no hop-by-hop headers.
     pub headers: HeaderMap,
-    /// The body, often empty. A backend's is cut at 64 KiB.
+    /// The body, often empty. A backend's is truncated at 64 KiB.
     pub body: Bytes,
 }
 
-/// A backend's refusal of a handshake, to be handed to the client.
+/// A backend's refusal of a handshake, to be passed to the client.
 #[derive(Clone, Debug)]
 pub struct Refused {
-    /// What it said. Its status is one of [`STATUSES`](Self::STATUSES).
+    /// The response. Its status is one of [`STATUSES`](Self::STATUSES).
     pub reply: Reply,
     /// What kind of server refused.
     pub by: Refuser,
 }
 
 impl Refused {
-    /// The statuses of a refusal, or of a redirection. Any other, but 101, says nothing to a handshake.
+    /// The statuses of a refusal or of a redirection. Any other status except 101 is no answer to a handshake.
     pub const STATUSES: Range<u16> = 300..600;
 
-    /// Returns the reason in words that another proxy can pass on.
+    /// Returns the reason in a form that another proxy can pass on.
     pub fn reason(&self) -> String {
         match self.by {
-            // What such a server leaves out where it forbids, the other side could not know.
+            // Such a server sends no text if it forbids, but the other side could not know that.
             Refuser::EngineIo3 if self.reply.body.is_empty() => "Forbidden".to_owned(),
             Refuser::EngineIo | Refuser::EngineIo3 | Refuser::Other => {
                 String::from_utf8_lossy(&self.reply.body).into_owned()
@@ -46,12 +46,12 @@ impl Refused {
     }
 }
 
-/// What kind of server refuses, which decides what the refusal's words mean.
+/// What kind of server refuses, which decides how the text is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refuser {
     /// An Engine.IO server: the bare text of its 400 is one of the protocol's errors.
     EngineIo,
-    /// A server of Engine.IO 3: likewise, and where its application forbids, there is no text.
+    /// A server of Engine.IO 3: the same, and if its application forbids, there is no text.
     EngineIo3,
     /// Any other server.
     Other,

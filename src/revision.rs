@@ -1,4 +1,4 @@
-//! Which protocol is spoken, and in which revision: words for clients, backends and other proxies alike.
+//! Protocols and their revisions, for clients, backends and other proxies.
 
 /// A revision of Engine.IO, the `EIO` of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -9,7 +9,7 @@ pub enum Revision {
     V4,
 }
 
-/// Which revisions are spoken.
+/// A set of revisions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Versions {
     /// Revision 3.
@@ -22,7 +22,7 @@ impl Versions {
     /// Both.
     pub const ALL: Self = Self { v3: true, v4: true };
 
-    /// Returns whether this one is spoken.
+    /// Returns whether it includes this one.
     pub const fn has(self, revision: Revision) -> bool {
         match revision {
             Revision::V3 => self.v3,
@@ -30,7 +30,7 @@ impl Versions {
         }
     }
 
-    /// Returns the one to speak with somebody who does not care.
+    /// Returns the revision for a peer without a preference.
     pub const fn newest(self) -> Revision {
         if self.v4 { Revision::V4 } else { Revision::V3 }
     }
@@ -47,12 +47,12 @@ impl Revision {
     }
 }
 
-/// What is spoken on a WebSocket.
+/// The protocol on a WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Protocol {
     /// Engine.IO.
     EngineIo,
-    /// Whatever the application makes of it.
+    /// The application's own.
     WebSocket,
     /// Many sessions at once (`docs/mux.md`).
     Mux,

@@ -1,9 +1,9 @@
-//! What a route is known by: the host and the path that lead to it, wherever it stands in the configuration.
+//! The identity of a route: the host and the path that lead to it, wherever it stands in the configuration.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A route's name, which is its own in a configuration and the same in the next one.
+/// A route's name, unique in a configuration and the same in the next one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct RouteId(Arc<Name>);
 
@@ -14,7 +14,7 @@ struct Name {
 }
 
 impl RouteId {
-    /// Creates the name of the route with this path and, where it has one, this host.
+    /// Creates the name of the route with this path and, optionally, this host.
     pub fn new(host: Option<&str>, path: &str) -> Self {
         Self(Arc::new(Name { host: host.map(str::to_ascii_lowercase), path: path.to_owned() }))
     }

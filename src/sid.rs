@@ -1,4 +1,4 @@
-//! The session id: a bearer secret, so it is random, compared by the index alone and never shown whole.
+//! The session id: a bearer secret, so it is random, compared only by the index and never shown whole.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -11,18 +11,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// A session's id: the proxy's own, a backend's, or its client's.
 ///
-/// The proxy's own are 21 characters: the format's version (`1`) and 120 random bits in URL-safe base64. A later
-/// version may name the node that owns the session. A backend's own id may be any run of 1 to 64 URL-safe characters.
-/// A client's may be anything of 1 to 128 bytes that can stand in a path, as it was written there.
+/// The proxy's own ids have 21 characters: the format's version (`1`) and 120 random bits in URL-safe base64. A later
+/// version may name the node that owns the session. A backend's id may be 1 to 64 URL-safe characters. A client's may
+/// be 1 to 128 bytes of anything that can stand in a path, as it was written there.
 #[derive(Clone)]
 pub struct Sid {
     text: Arc<str>,
-    /// What may be seen of a client's: those are short, and part of one would be most of it.
+    /// The visible part of a client's id: those are short, so a part of one would be most of it.
     hash: Option<u64>,
 }
 
 impl Sid {
-    /// Makes a fresh id of 15 random bytes, which the caller has from the operating system.
+    /// Makes a new id of 15 random bytes, which the caller has from the operating system.
     pub fn from_random(random: [u8; 15]) -> Self {
         let mut text = String::with_capacity(21);
         text.push(VERSION);
@@ -30,7 +30,7 @@ impl Sid {
         Self { text: text.into(), hash: None }
     }
 
-    /// Takes an id that a backend made.
+    /// Parses an id that a backend made.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=LEN_MAX).contains(&text.len());
         let safe = text
@@ -39,18 +39,18 @@ impl Sid {
         (fits && safe).then(|| Self { text: text.into(), hash: None })
     }
 
-    /// Takes an id that a client made. `hash` is one with a secret key.
+    /// Parses an id that a client made. `hash` is its hash under a secret key.
     pub fn of_client(text: &str, hash: u64) -> Option<Self> {
         let fits = (1..=CLIENTS_LEN_MAX).contains(&text.len()) && !text.contains('/');
         fits.then(|| Self { text: text.into(), hash: Some(hash) })
     }
 
-    /// Returns the whole id, for the wire alone.
+    /// Returns the whole id, only for the wire.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns what an operator may see: enough to tell sessions apart, too little to take one over.
+    /// Returns the part that operators may see: enough to tell sessions apart, too little to take one over.
     pub fn short(&self) -> impl fmt::Display {
         Short(self)
     }
@@ -106,7 +106,7 @@ impl fmt::Debug for Sid {
 }
 
 const VERSION: char = '1';
-/// A UUID has 36 characters; nobody is known to use more than 64.
+/// A UUID has 36 characters; no server is known to use more than 64.
 const LEN_MAX: usize = 64;
 /// Clients make ids of 8 characters, or of 32.
 const CLIENTS_LEN_MAX: usize = 128;

@@ -1,8 +1,8 @@
-//! How a peer spells the names of its headers, so that they can be forwarded as they came.
+//! How a peer spells its header names, so that they can be forwarded unchanged.
 //!
-//! Names are case-insensitive (RFC 9110, section 5.1), and hyper keeps them in lower case; small servers and clients
-//! compare them exactly all the same. hyper writes names as an extension of the message says, and makes that extension
-//! only where it parses a head: so a [`Spelling`] is made by having hyper parse one.
+//! Names are case-insensitive (RFC 9110, section 5.1), and hyper keeps them in lower case, but small servers and
+//! clients compare them exactly. Hyper writes names as an extension of the message says, and creates that extension
+//! only when it parses a header: so a [`Spelling`] is made by letting hyper parse one.
 
 use std::convert::Infallible;
 use std::future::{Future as _, ready};
@@ -20,30 +20,30 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use memchr::{memchr_iter, memmem};
 
-/// The bytes with which a request's head came, in the extensions of the request that hyper read from them. There may be
-/// some of the body behind them.
+/// The bytes of a request's header, in the extensions of the request that hyper read from them. Some of the body may
+/// follow.
 #[derive(Clone, Debug)]
 pub struct HeadBytes(pub Vec<u8>);
 
-/// The spelling of a message's header names. A name that it does not know is written `Like-This`.
+/// The spelling of a message's header names. Unknown names are written `Like-This`.
 #[derive(Clone, Debug)]
 pub struct Spelling(Arc<Extensions>);
 
 impl Spelling {
-    /// Creates the client's, for a request that is passed on; the RFCs' own for names that are added to it.
+    /// Creates the client's spelling, for a request that is passed on; added names are spelled as in the RFCs.
     pub fn of_client(extensions: &Extensions) -> Self {
         Self::of_request(extensions, |line, names| [line, names, OWN_NAMES, b"\r\n"].concat())
     }
 
-    /// Creates the client's, for a handshake of our own with its headers in it: what a handshake is made of is spelled
-    /// as in its RFC.
+    /// Creates the client's spelling for a handshake of our own with its headers: the handshake's own headers are
+    /// spelled as in its RFC.
     pub fn of_handshake(extensions: &Extensions) -> Self {
         Self::of_request(extensions, |line, names| [line, OWN_NAMES, names, b"\r\n"].concat())
     }
 
     fn of_request(extensions: &Extensions, put_together: impl FnOnce(&[u8], &[u8]) -> Vec<u8>) -> Self {
         let Some(HeadBytes(bytes)) = extensions.get() else { return Self::default() };
-        // Of several spellings of a name hyper uses the first for its first line, and so on.
+        // Of several spellings of a name, hyper uses the first for the first line, and so on.
         let ends = memmem::find(bytes, b"\r\n\r\n").zip(bytes.iter().position(|byte| *byte == b'\n'));
         let Some((end, line)) = ends.filter(|(end, line)| line < end) else { return Self::default() };
         Self(Arc::new(parse(&put_together(&bytes[..=line], &bytes[line + 1..end + 2]))))
@@ -51,12 +51,12 @@ impl Spelling {
 
     /// Creates the backend's spelling, from a response that was read with `preserve_header_case`.
     pub fn of_response(mut extensions: Extensions) -> Self {
-        // It would hold the connection.
+        // It would keep the connection alive.
         extensions.remove::<OnUpgrade>();
         Self(Arc::new(extensions))
     }
 
-    /// Has a message's names written like this.
+    /// Applies the spelling to a message.
     pub fn apply(&self, extensions: &mut Extensions) {
         extensions.extend((*self.0).clone());
         extensions.insert(Applied);
@@ -71,7 +71,7 @@ impl Spelling {
 #[derive(Clone, Copy)]
 struct Applied;
 
-/// The RFCs' own.
+/// The spelling of the RFCs.
 impl Default for Spelling {
     fn default() -> Self {
         static OWN: LazyLock<Spelling> = LazyLock::new(|| {
@@ -81,7 +81,7 @@ impl Default for Spelling {
     }
 }
 
-/// Returns the extensions with which hyper reads a request's head. It is all there, so one poll is enough.
+/// Lets hyper read a request's header, and returns its extensions. The input is complete, so one poll is enough.
 fn parse(head: &[u8]) -> Extensions {
     let found = Mutex::new(Extensions::new());
     let service = service_fn(|request: Request<Incoming>| {
@@ -101,7 +101,7 @@ fn parse(head: &[u8]) -> Extensions {
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a handshake is made of, and the names that `Like-This` gets wrong.
+/// The headers of a handshake, and the names that `Like-This` gets wrong.
 const OWN_NAMES: &[u8] =
     b"Connection: x\r\nUpgrade: x\r\nSec-WebSocket-Accept: x\r\nSec-WebSocket-Extensions: x\r\n\
     Sec-WebSocket-Key: x\r\nSec-WebSocket-Protocol: x\r\nSec-WebSocket-Version: x\r\nWWW-Authenticate: x\r\nX-Real-IP: x\r\n";

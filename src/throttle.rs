@@ -1,26 +1,26 @@
-//! Log lines that somebody else can provoke at will: each is written at most once a minute, and counts what it stands for.
+//! Log lines that others can cause at will: each is written at most once a minute, with a count of its occurrences.
 //!
-//! The value that is asked belongs to what the line is about (a route and a reason, an upstream), so that there are as
-//! many as the configuration makes. What happens at a bad moment is not lost: the next line counts it.
+//! There is one value for each subject (a route and a reason, an upstream), so their number is fixed by the
+//! configuration. An occurrence without a line is not lost: the next line counts it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Something that happens at once and is over, such as a refusal.
+/// Something momentary, such as a refusal.
 #[derive(Default, Debug)]
 pub struct Throttle(Mutex<Line>);
 
-/// Something that begins and ends. The line about its end is written only where the one about its beginning was.
+/// Something that begins and ends. The line about its end is written only if the one about its beginning was.
 #[derive(Default, Debug)]
 pub struct Outage(Mutex<State>);
 
 #[derive(Default, Debug)]
 struct Line {
-    /// When it may be written again; `None` if it never was.
+    /// When the line may be written again; `None` if it never was.
     due: Option<Instant>,
-    /// What has happened since it was last written.
+    /// Occurrences since the last line.
     count: u64,
 }
 
@@ -32,7 +32,8 @@ struct State {
 }
 
 impl Throttle {
-    /// Counts one more. If the line is due, returns how many it stands for: this one, and those since the last line.
+    /// Counts one occurrence. If the line is due, returns how many it stands for: this one, and those since the last
+    /// line.
     pub fn count(&self) -> Option<u64> {
         let mut line = lock(&self.0);
         line.count += 1;
@@ -41,8 +42,8 @@ impl Throttle {
 }
 
 impl Outage {
-    /// Notes that it is down; may be told again while it is. If the line is due and this outage has none yet, returns how
-    /// many outages it stands for.
+    /// Notes that an outage has begun; may be called again during it. If the line is due and this outage has none yet,
+    /// returns how many outages it stands for.
     pub fn begin(&self) -> Option<u64> {
         let mut state = lock(&self.0);
         if !std::mem::replace(&mut state.is_down, true) {
@@ -56,14 +57,14 @@ impl Outage {
         count
     }
 
-    /// Notes that it is over. Returns whether a line said that it had begun.
+    /// Notes the end of an outage. Returns whether a line reported its beginning.
     pub fn end(&self) -> bool {
         let mut state = lock(&self.0);
         state.is_down = false;
         std::mem::take(&mut state.is_written)
     }
 
-    /// Returns whether it is over, and so long ago that a new value would do as well.
+    /// Returns whether the outage ended so long ago that a new value would be equivalent.
     pub fn is_forgotten(&self) -> bool {
         let state = lock(&self.0);
         !state.is_down && state.line.due.is_none_or(|due| due + PAUSE <= Instant::now())
@@ -71,7 +72,7 @@ impl Outage {
 }
 
 impl Line {
-    /// Tokio's clock is one that a test can pause.
+    /// Uses tokio's clock, which a test can pause.
     fn take(&mut self) -> Option<u64> {
         let now = Instant::now();
         if self.due.is_some_and(|due| now < due) {
@@ -86,7 +87,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Between two lines about the same.
+/// Between two lines about the same subject.
 const PAUSE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! TLS settings: of the listeners, a certificate chain and its key; of the upstreams, the trusted authorities.
 //!
-//! No socket is touched here, PEM files are read; [`server_config`] and [`client_config`] are the ways in. The provider of the cryptography is named and not
-//! looked up, so that a second provider somewhere among the dependencies can't change what is negotiated.
+//! PEM files are read here, sockets are not touched; [`server_config`] and [`client_config`] are the entry points. The
+//! cryptography provider is named explicitly, so that a second provider among the dependencies can't change what is
+//! negotiated.
 
 mod client;
 
@@ -18,7 +19,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 pub use client::{Trust, client_config};
 
-/// Two PEM files that prove who one is, relative to the working directory.
+/// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// The chain, leaf first.
@@ -37,10 +38,10 @@ impl Identity {
     }
 }
 
-/// Reads who a listener is, and, where `client_ca` names a file of authorities, whose certificate a client must have.
+/// Reads a listener's identity and, if `client_ca` names a file, the authorities of client certificates.
 ///
 /// # Errors
-/// Each says which of the files is at fault.
+/// Each variant names the file at fault.
 pub fn server_config(identity: &Identity, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
     let (chain, private_key) = identity.read()?;
     let builder = ServerConfig::builder_with_provider(provider())
@@ -61,15 +62,15 @@ pub fn server_config(identity: &Identity, client_ca: Option<&Path>) -> Result<Ar
     Ok(Arc::new(config))
 }
 
-/// Why nobody can speak TLS with these settings.
+/// Why TLS can't be used with these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file is missing, or may not be read.
+    /// A file is missing or unreadable.
     #[error("{} cannot be read", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A file is damaged.
@@ -80,19 +81,19 @@ pub enum TlsError {
         /// What is wrong with it.
         source: pem::Error,
     },
-    /// A file is PEM, yet without a certificate.
+    /// A PEM file without a certificate.
     #[error("{} contains no certificate (no section CERTIFICATE)", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
     },
-    /// A file is PEM, yet without a key.
+    /// A PEM file without a key.
     #[error("{} contains no private key (no section PRIVATE KEY; an encrypted key cannot be used)", path.display())]
     NoKey {
         /// The file.
         path: PathBuf,
     },
-    /// The files are well-formed, but can't be used together.
+    /// The files are well-formed, but don't work together.
     #[error("the certificate in {} cannot be used with the key in {}", certificate.display(), key.display())]
     Rejected {
         /// The certificate's file.
@@ -102,7 +103,7 @@ pub enum TlsError {
         /// What is wrong with them.
         source: rustls::Error,
     },
-    /// A file holds a certificate that nothing can be checked with.
+    /// A certificate in a file can't be used as an authority.
     #[error("{} contains a certificate that is not an authority's", path.display())]
     Authority {
         /// The file.
@@ -110,7 +111,7 @@ pub enum TlsError {
         /// What is wrong with it.
         source: rustls::Error,
     },
-    /// A file's certificates can't be used for knowing clients by.
+    /// A file's authorities can't be used to verify clients.
     #[error("the authorities in {} cannot be used for clients", path.display())]
     ClientAuthority {
         /// The file.
@@ -118,13 +119,13 @@ pub enum TlsError {
         /// What is wrong with them.
         source: VerifierBuilderError,
     },
-    /// The system's authorities are asked for, and it has none.
+    /// The system's authorities are required, but it has none.
     #[error("this system has no certificate authorities (roots = \"webpki\" needs none)")]
     NoSystemRoots {
-        /// What kept them from being read, if it is not that they are absent.
+        /// Why they could not be read, unless they are absent.
         source: Option<&'static rustls_native_certs::Error>,
     },
-    /// The provider of the cryptography lacks something.
+    /// The cryptography provider lacks something.
     #[error("no TLS version is usable")]
     Provider(#[source] rustls::Error),
 }
@@ -163,7 +164,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Read { path: path.into(), source })
 }
 
-/// The one protocol that is spoken inside TLS.
+/// The only protocol that is spoken inside TLS.
 const ALPN: &[u8] = b"http/1.1";
 
 #[cfg(test)]
@@ -241,7 +242,7 @@ pub(super) mod tests {
         rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap()
     }
 
-    /// A folder of its own for each test, removed at its end.
+    /// A folder for one test, removed at its end.
     pub(super) struct Files(PathBuf);
 
     impl Files {

@@ -1,10 +1,10 @@
-//! Durations and sizes as an operator writes them: `"25s"`, `"300ms"`, `"1MB"`, `"64KiB"`.
+//! Durations and sizes as operators write them: `"25s"`, `"300ms"`, `"1MB"`, `"64KiB"`.
 //!
-//! A duration is a whole number of milliseconds, because that is what every timer and every open packet counts in.
+//! A duration is a whole number of milliseconds, the unit of every timer and every open packet.
 
 use std::time::Duration;
 
-/// Why a text is no duration or no size.
+/// Why a text is not a duration or a size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UnitError {
     /// Not a number followed by a unit.
@@ -15,15 +15,15 @@ pub enum UnitError {
     TooLarge,
 }
 
-/// What a duration looks like, for a fault's text.
+/// The form of a duration, for a fault's text.
 pub const DURATION: &str = "a duration such as \"25s\" or \"300ms\"";
 
-/// What a size looks like, for a fault's text.
+/// The form of a size, for a fault's text.
 pub const SIZE: &str = "a size such as \"1MB\" or \"64KiB\"";
 
-/// Reads a duration with its unit: `ms`, `s`, `m` or `h`. A fraction is fine where whole milliseconds come out.
+/// Parses a duration with its unit: `ms`, `s`, `m` or `h`. A fraction is accepted if it results in whole milliseconds.
 ///
-/// A number without a unit is refused, because `30` means seconds to one reader and milliseconds to the next. Only 0 needs none.
+/// A number without a unit is refused, because some read `30` as seconds and others as milliseconds. Only 0 needs none.
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let (amount, unit) = split(text).ok_or(UnitError::Malformed(DURATION))?;
     let unit_ms = match unit {
@@ -38,13 +38,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_millis(u64::try_from(whole_ms).map_err(|_| UnitError::TooLarge)?))
 }
 
-/// Completes a number that lacks its unit: with seconds, or with milliseconds where only those are among what `fits`.
+/// Adds a unit to a number that lacks one: seconds, or milliseconds if only those fit.
 pub fn with_unit(number: &str, fits: impl Fn(Duration) -> bool) -> Option<String> {
     let complete = |unit| format!("{}{unit}", number.trim());
     ["s", "ms"].map(complete).into_iter().find(|text| parse_duration(text).is_ok_and(&fits))
 }
 
-/// Reads a size: bytes, or with a unit of 1000 (`kB`, `MB`, `GB`) or of 1024 (`KiB`, `MiB`, `GiB`), in any case.
+/// Parses a size: bytes, or with a unit of 1000 (`kB`, `MB`, `GB`) or of 1024 (`KiB`, `MiB`, `GiB`), in any case.
 pub fn parse_size(text: &str) -> Result<usize, UnitError> {
     let (amount, unit) = split(text).ok_or(UnitError::Malformed(SIZE))?;
     let unit_bytes = match unit.to_ascii_lowercase().as_str() {
@@ -60,7 +60,7 @@ pub fn parse_size(text: &str) -> Result<usize, UnitError> {
     usize::try_from(amount.times(unit_bytes, SIZE)?).map_err(|_| UnitError::TooLarge)
 }
 
-/// Writes a duration in the largest unit that holds it whole.
+/// Writes a duration in the largest unit that needs no fraction.
 pub fn duration_text(duration: Duration) -> String {
     let ms = duration.as_millis();
     let unit = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")]
@@ -73,7 +73,7 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// Writes a size in the largest unit that holds it whole.
+/// Writes a size in the largest unit that needs no fraction.
 pub fn size_text(bytes: usize) -> String {
     let units = [
         (1_000_000_000, "GB"),
@@ -89,7 +89,7 @@ pub fn size_text(bytes: usize) -> String {
     }
 }
 
-/// A decimal number, exact: `digits` shifted right by `places`.
+/// An exact decimal number: `digits` shifted right by `places`.
 struct Amount {
     digits: u128,
     places: u32,
@@ -123,11 +123,11 @@ fn split(text: &str) -> Option<(Amount, &str)> {
     let fraction = fraction.unwrap_or_default();
     let digits: String = [whole, fraction].concat().replace('_', "");
     let places = fraction.bytes().filter(u8::is_ascii_digit).count();
-    // Forty digits and more overflow: they are no number that anybody means.
+    // Forty digits and more overflow; nobody means such a number.
     Some((Amount { digits: digits.parse().ok()?, places: u32::try_from(places).ok()? }, unit.trim_start()))
 }
 
-/// More digits behind the point than any duration or size needs.
+/// More decimal places than any duration or size needs.
 const PLACES_MAX: usize = 9;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Things in order, numbered from 1, each kept until it is known to have arrived.
+//! A numbered sequence, from 1, in which each item is kept until it is known to have arrived.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 ///               first                  next
 /// ```
 ///
-/// What is known to arrive when it is handed out is taken with [`take`](Self::take), and never kept.
+/// An item that is known to arrive when it is handed out is taken with [`take`](Self::take), and never kept.
 #[derive(Debug)]
 pub(crate) struct Window<T> {
     kept: VecDeque<T>,
@@ -16,54 +16,54 @@ pub(crate) struct Window<T> {
 }
 
 impl<T> Window<T> {
-    /// Creates an empty one with room for so many.
+    /// Creates an empty window with room for `capacity` items.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self { kept: VecDeque::with_capacity(capacity), first: 1, next: 1 }
     }
 
-    /// Takes one more.
+    /// Appends an item.
     pub(crate) fn push(&mut self, item: T) {
         self.kept.push_back(item);
     }
 
-    /// Returns all that is kept, handed out or not.
+    /// Returns all items that are kept, handed out or not.
     pub(crate) fn kept(&self) -> impl Iterator<Item = &T> {
         self.kept.iter()
     }
 
-    /// Returns how many are kept.
+    /// Returns how many items are kept.
     pub(crate) fn len(&self) -> usize {
         self.kept.len()
     }
 
-    /// Returns what was not handed out, oldest first.
+    /// Returns the items that were not handed out, oldest first.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &T> {
         self.kept.range(self.out()..)
     }
 
-    /// Returns whether anything was not handed out.
+    /// Returns whether any item was not handed out.
     pub(crate) fn has_waiting(&self) -> bool {
         self.out() < self.kept.len()
     }
 
-    /// Returns the number of the last that was forgotten.
+    /// Returns the number of the last item that was forgotten.
     pub(crate) const fn forgotten(&self) -> u64 {
         self.first - 1
     }
 
-    /// Returns the number of the last that was handed out.
+    /// Returns the number of the last item that was handed out.
     pub(crate) const fn handed_out(&self) -> u64 {
         self.next - 1
     }
 
-    /// Hands out the next, and keeps it.
+    /// Hands out the next item, and keeps it.
     pub(crate) fn hand_out(&mut self) -> Option<(u64, &T)> {
         let item = self.kept.get(self.out())?;
         self.next += 1;
         Some((self.next - 1, item))
     }
 
-    /// Hands out the next, and forgets it and all before it.
+    /// Hands out the next item, and forgets it and all before it.
     pub(crate) fn take(&mut self) -> Option<T> {
         if self.first < self.next {
             drop(self.forget_through(self.handed_out()));
@@ -74,7 +74,7 @@ impl<T> Window<T> {
         Some(item)
     }
 
-    /// Puts back what was taken last.
+    /// Puts back the item that was taken last.
     pub(crate) fn put_back(&mut self, item: T) {
         debug_assert!(self.first == self.next && self.first > 1, "nothing was taken");
         self.kept.push_front(item);
@@ -82,7 +82,7 @@ impl<T> Window<T> {
         self.next -= 1;
     }
 
-    /// All has arrived up to this number. Returns what is forgotten.
+    /// Forgets all items up to this number, which have arrived, and returns them.
     pub(crate) fn forget_through(&mut self, number: u64) -> impl Iterator<Item = T> {
         let last = self.forgotten() + self.kept.len() as u64;
         let count = number.min(last).saturating_sub(self.forgotten());
@@ -92,26 +92,26 @@ impl<T> Window<T> {
         self.kept.drain(..usize::try_from(count).unwrap_or(0))
     }
 
-    /// Hands out again what is kept behind this number.
+    /// Hands out again the items kept after this number.
     pub(crate) fn rewind(&mut self, number: u64) {
         self.next = (number + 1).clamp(self.first, self.next);
     }
 
-    /// Lets go of what was not handed out.
+    /// Drops the items that were not handed out.
     pub(crate) fn drop_waiting(&mut self) {
         self.kept.truncate(self.out());
     }
 
-    /// Gives back the room of an empty one, where that is more than for so many.
+    /// Releases the memory of an empty window, if it has room for more than `room_kept` items.
     pub(crate) fn shrink(&mut self, room_kept: usize) {
         if self.kept.is_empty() && self.kept.capacity() > room_kept {
             self.kept = VecDeque::with_capacity(1);
         }
     }
 
-    /// Returns how many are handed out and kept.
+    /// Returns how many items are handed out and kept.
     fn out(&self) -> usize {
-        // Never more than are kept, so it fits.
+        // At most as many as are kept, so it fits.
         usize::try_from(self.next - self.first).unwrap_or(usize::MAX)
     }
 }

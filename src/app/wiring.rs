@@ -1,4 +1,4 @@
-//! Makes of a configuration what serves its requests, with whatever the one before has that is the same.
+//! Builds what serves the requests of a configuration, and reuses the unchanged parts of the one before.
 
 use std::sync::Arc;
 
@@ -16,30 +16,29 @@ use crate::service::{
 };
 use crate::upstream::{self, Embedding, InUse, Kind};
 
-/// What ends by itself, and is waited for. Kinds end one after the other, so each has its own tracker.
+/// Work that ends by itself and is waited for. Its kinds end one after the other, so each has its own tracker.
 #[derive(Clone, Default)]
 pub(super) struct Work {
     pub(super) connections: TaskTracker,
     pub(super) sessions: TaskTracker,
-    /// Requests that are forwarded, until their answers are over, and tunnels.
+    /// Forwarded requests, until their responses are complete, and tunnels.
     pub(super) forwards: TaskTracker,
 }
 
-/// What is the same for every configuration.
+/// What all configurations share.
 pub(super) struct Wiring {
     pub(super) registry: Registry,
     pub(super) work: Work,
     pub(super) helpers: Background,
-    /// Cancelled when no session may begin any more.
+    /// Cancelled when no new session may begin.
     pub(super) draining: CancellationToken,
     pub(super) metrics: Metrics,
     pub(super) via: Arc<Via>,
 }
 
 impl Wiring {
-    /// Returns what runs by `config`. Upstreams and routes that are the same as `before` go on, with their connections
-    /// and what is known of them; an upstream that is not named any more retires when the last session and request have
-    /// left it.
+    /// Returns what serves `config`. Upstreams and routes that are the same as in `before` continue, with their
+    /// connections and state. An upstream that is no longer named retires when its last session and request have ended.
     pub(super) fn next(&self, config: &Config, before: &Running) -> anyhow::Result<Running> {
         let mut upstreams = Vec::new();
         for (name, settings) in &config.upstreams {
@@ -71,7 +70,7 @@ impl Wiring {
         Ok(Running::new(routes, upstreams, config.server.half_close_timeout))
     }
 
-    /// Returns what serves one route; `before` is what served it by the configuration before.
+    /// Returns what serves one route; `before` served it in the configuration before.
     fn handler(
         &self,
         config: &Config,
@@ -135,7 +134,7 @@ impl Wiring {
 
 /// The dialect of routes that forward.
 const HTTP: &str = "http";
-/// The dialect of routes that other proxies bring their sessions on.
+/// The dialect of routes on which other proxies bring their sessions.
 const MUX: &str = "mux";
 
 #[cfg(test)]

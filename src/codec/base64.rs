@@ -1,4 +1,4 @@
-//! Base64 as the reference reads it: padding or none, either alphabet, and whatever else is skipped.
+//! Base64 as the reference reads it: with or without padding, in either alphabet, skipping everything else.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -10,11 +10,11 @@ use bytes::Bytes;
 pub(crate) fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + encoded_len(bytes.len()), 0);
-    // The room was made just above, so there is nothing that could fail.
+    // The room was made just above, so nothing can fail.
     let _ = general_purpose::STANDARD.encode_slice(bytes, &mut out[start..]);
 }
 
-/// Returns the length of `len` bytes in base64 with padding.
+/// Returns the length of `len` bytes in padded base64.
 pub(crate) const fn encoded_len(len: usize) -> usize {
     len.div_ceil(3) * 4
 }
@@ -24,7 +24,7 @@ pub(crate) fn decode(text: &[u8]) -> Bytes {
     if let Ok(bytes) = LENIENT.decode(text) {
         return Bytes::from(bytes);
     }
-    // The rare road: a URL-safe alphabet, line breaks, a character too many.
+    // The slow path: a URL-safe alphabet, line breaks, an extra character.
     let mut plain: Vec<u8> = text
         .iter()
         .take_while(|byte| **byte != b'=')

@@ -1,55 +1,54 @@
-//! Follows one direction of a WebSocket's bytes by its frame headers, without touching a payload (RFC 6455, section
-//! 5.2).
+//! Follows one direction of a WebSocket by its frame headers, without touching payloads (RFC 6455, section 5.2).
 
-/// Where one direction of a WebSocket stands.
+/// The state of one direction of a WebSocket.
 ///
-/// It judges sizes and nothing else: whether reserved bits, opcodes, masks or UTF-8 are right is between the two ends.
+/// It only checks sizes: reserved bits, opcodes, masks and UTF-8 are for the two ends to check.
 #[derive(Debug)]
 pub struct FrameScanner {
     /// The largest message, in payload bytes on the wire.
     message_max: u64,
-    /// Payload bytes of the current frame that are still to come.
+    /// Payload bytes of the current frame that have not come yet.
     left: u64,
-    /// Payload bytes of the current message in frames that have begun.
+    /// Payload bytes of the current message, in the frames begun so far.
     message_len: u64,
-    /// Whether the current message goes on in another frame.
+    /// Whether the current message continues in another frame.
     unfinished: bool,
     counted: Counted,
     closed: bool,
 }
 
-/// What has passed since it was last asked.
+/// What has passed since the last query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counted {
     /// Messages that are complete.
     pub messages: u64,
     /// Payload bytes of data frames.
     pub bytes: u64,
-    /// Headers of frames, and control frames with all that is in them.
+    /// Frame headers, and control frames with their content.
     pub overhead: u64,
 }
 
-/// How much of what was scanned may pass.
+/// How much of the scanned bytes may pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scan {
-    /// This many bytes may pass; what follows is a header that is not complete yet, at most 13 bytes.
+    /// This many bytes may pass; an incomplete header follows, of at most 13 bytes.
     Pass(usize),
-    /// This many bytes may pass; what follows is a frame that would make its message too large.
+    /// This many bytes may pass; a frame follows that would make its message too large.
     TooLarge(usize),
 }
 
 impl FrameScanner {
-    /// Creates a direction at its beginning.
+    /// Creates the state of a new direction.
     pub const fn new(message_max: u64) -> Self {
         Self { message_max, left: 0, message_len: 0, unfinished: false, counted: NOTHING, closed: false }
     }
 
-    /// Judges the frames that begin from now on by another limit.
+    /// Applies another limit to the frames that begin from now on.
     pub const fn set_message_max(&mut self, message_max: u64) {
         self.message_max = message_max;
     }
 
-    /// Looks at the next bytes, which begin with what the last scan did not let pass.
+    /// Scans the next bytes, which begin with those that the last scan did not let pass.
     pub fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut at = 0;
         loop {
@@ -62,7 +61,7 @@ impl FrameScanner {
                 self.closed |= header.opcode == CLOSE;
                 self.counted.overhead += header.payload_len;
             } else {
-                // A message that begins while another goes on is an error that its receiver finds.
+                // A message that begins inside another is an error for its receiver to find.
                 let message_len = if header.opcode == CONTINUATION { self.message_len } else { 0 };
                 if message_len.saturating_add(header.payload_len) > self.message_max {
                     return Scan::TooLarge(at);
@@ -78,12 +77,12 @@ impl FrameScanner {
         }
     }
 
-    /// Returns whether a control frame may be put in here: between two frames.
+    /// Returns whether a control frame may be inserted here: between two frames.
     pub const fn is_between_frames(&self) -> bool {
         self.left == 0
     }
 
-    /// Returns whether no message is under way.
+    /// Returns whether no message is incomplete.
     pub const fn is_between_messages(&self) -> bool {
         self.left == 0 && !self.unfinished
     }
@@ -93,7 +92,7 @@ impl FrameScanner {
         self.closed
     }
 
-    /// Returns what has passed since this was last asked.
+    /// Returns what has passed since the last call.
     pub const fn take_counted(&mut self) -> Counted {
         std::mem::replace(&mut self.counted, NOTHING)
     }
@@ -109,19 +108,19 @@ pub const fn header_len(payload_len: usize, masked: bool) -> usize {
     2 + length_len + if masked { 4 } else { 0 }
 }
 
-/// What a server's first bytes are.
+/// The beginning of a server's output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Beginning<'a> {
-    /// A whole text message in one frame.
+    /// A complete text message in one frame.
     Text {
         /// The frame's payload.
         payload: &'a [u8],
         /// Whether permessage-deflate has compressed it (RFC 7692, section 6.1).
         compressed: bool,
     },
-    /// The beginning of one.
+    /// The beginning of such a message.
     Partial,
-    /// Anything else, and a message of more than `len_max` bytes.
+    /// Anything else, or a message of more than `len_max` bytes.
     Other,
 }
 
@@ -147,13 +146,13 @@ impl<'a> Beginning<'a> {
 struct Header {
     fin: bool,
     opcode: u8,
-    /// Of the header itself, mask included.
+    /// The length of the header itself, mask included.
     len: usize,
     payload_len: u64,
 }
 
 impl Header {
-    /// `None` where it is not complete.
+    /// Returns `None` for an incomplete header.
     fn read(bytes: &[u8]) -> Option<Self> {
         let [first, second, ..] = *bytes else { return None };
         let (length_len, short) = match second & 0x7f {
@@ -184,7 +183,7 @@ const NOTHING: Counted = Counted { messages: 0, bytes: 0, overhead: 0 };
 const CONTINUATION: u8 = 0;
 const CLOSE: u8 = 8;
 const MASKED: u8 = 0x80;
-/// The longest header: two bytes, a length of eight and a mask of four.
+/// The longest header: two bytes, eight of length and four of mask.
 pub const HEADER_LEN_MAX: usize = 14;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Bytes to words and back, without I/O: what fronts and backs both need.
+//! Wire formats, without I/O, for fronts and backs.
 
 pub(crate) mod base64;
 pub mod engineio;

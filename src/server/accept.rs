@@ -1,4 +1,4 @@
-//! One listener: accepts connections until the end, and outlives the last of them.
+//! One listener: accepts connections until the server ends, and stays until the last of them is closed.
 
 use std::future::Future;
 use std::io;
@@ -19,17 +19,17 @@ use crate::descriptors;
 use crate::meter::Connections;
 use crate::throttle::Throttle;
 
-/// How a server ends. A drain comes before either: until then listeners stay open, as polling clients must come back
-/// for their last batch.
+/// How a server ends. A drain comes first: until it is over, listeners stay open, as polling clients must come back for
+/// their last batch.
 #[derive(Clone, Default, Debug)]
 pub struct Signals {
-    /// From now on no connection is accepted, and each ends after the request that it is at; idle ones end at once.
+    /// From now on no connection is accepted, and each closes after its current request; idle ones close at once.
     pub end: CancellationToken,
-    /// Whatever is still there is dropped, answered or not.
+    /// All that is left is dropped, answered or not.
     pub cut: CancellationToken,
 }
 
-/// A listener at work.
+/// A listener that accepts connections.
 pub(super) struct Accepting {
     pub(super) listener: TcpListener,
     pub(super) address: SocketAddr,
@@ -37,23 +37,23 @@ pub(super) struct Accepting {
     pub(super) signals: Signals,
     pub(super) ending: Ending,
     pub(super) connections: Connections,
-    /// Whether it may use the descriptors that are kept in reserve.
+    /// Whether it may use the reserved descriptors.
     pub(super) has_reserve: bool,
-    /// How many clients may be refused at once, each with a descriptor of the reserve.
+    /// How many clients may be refused at once, each with a reserved descriptor.
     pub(super) refusals: Arc<Semaphore>,
 }
 
-/// A client that came in.
+/// An accepted client.
 struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
-    /// Held while it is refused, if there is no room for it.
+    /// Held while the client is refused, if there is no room for it.
     refusal: Option<OwnedSemaphorePermit>,
 }
 
 impl Accepting {
-    /// Runs until the server ends and the last connection is gone. Each connection is a task that `start` makes,
-    /// or `refuse` where there is no room for it.
+    /// Runs until the server ends and the last connection is closed. Each connection is a task made by `start`, or by
+    /// `refuse` if there is no room for it.
     pub(super) async fn run<F, C, G, R>(self, start: F, refuse: G)
     where
         F: Fn(TcpStream, SocketAddr) -> C,
@@ -61,8 +61,8 @@ impl Accepting {
         G: Fn(TcpStream, SocketAddr) -> R,
         R: Future<Output = ()> + Send + 'static,
     {
-        // Tasks are kept here, and not on the tracker alone, so that a cut can abort them: to look out for the cut
-        // in each of them would cost every request a lock that all connections share.
+        // Tasks are kept here, and not only on the tracker, so that a cut can abort them: watching for the cut in each
+        // of them would cost every request a lock that all connections share.
         let mut tasks = JoinSet::new();
         let crashes = Throttle::default();
         self.accept(start, refuse, &mut tasks, &crashes).await;
@@ -127,9 +127,8 @@ impl Accepting {
         }
     }
 
-    /// Returns the next client. One that cannot have a descriptor stays in the listener's queue for a moment, until
-    /// there may be one; after that it gets one of the reserve, to hear that there is none. `shortage` is since when
-    /// there is none.
+    /// Accepts the next client. If there is no descriptor for it, it stays in the listener's queue for a moment; then
+    /// it gets a reserved one, to be told that there is none. `shortage` is since when there has been none.
     async fn next(&self, shortage: &mut Option<Instant>) -> io::Result<Accepted> {
         let mut refusal = None;
         if !self.has_reserve
@@ -144,8 +143,7 @@ impl Accepting {
         // It may have waited for long.
         let refusal = refusal.filter(|_| descriptors::check().is_err());
         if !self.has_reserve && refusal.is_none() {
-            // Another task may have taken the last one meanwhile. This client is served all the same, and the next one
-            // waits.
+            // Another task may have taken the last one meanwhile. This client is served anyway, and the next one waits.
             let _ = descriptors::admit(&stream);
         }
         Ok(Accepted { stream, peer, refusal })
@@ -159,8 +157,8 @@ impl Accepting {
     }
 }
 
-/// Waits between attempts that fail: the listener's queue stays readable for as long as descriptors are short, and
-/// asking again at once would take a whole core.
+/// Pauses between failed attempts: the listener's queue stays readable while descriptors are short, and retrying at
+/// once would take a whole core.
 #[derive(Default)]
 struct Pause {
     failures: u32,
@@ -174,17 +172,17 @@ impl Pause {
     }
 }
 
-/// A part of the reserve: the rest is the operator's.
+/// A part of the reserve: the rest is for the operator.
 pub(super) const REFUSALS_MAX: usize = 4;
-/// Long enough for a client's request, its answer and its end.
+/// Long enough for a client's request, the response and the close.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// Half-closed clients make room within that.
+/// Half-closed clients release descriptors within that time.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
-/// A second after the shortage is over, the proxy is back.
+/// The proxy recovers within a second after a shortage.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// Returns whether the error belongs to the connection that was at the head of the queue, and the next may be fine.
+/// Returns whether the error concerns only the connection at the head of the queue, so that the next may be fine.
 fn is_about_one_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -196,7 +194,7 @@ fn is_about_one_client(error: &io::Error) -> bool {
 }
 
 fn report(ended: Result<(), JoinError>, crashes: &Throttle) {
-    // A panic: it took its own connection with it and nothing else.
+    // A panic: it took only its own connection with it.
     if let Err(error) = ended
         && let Some(count) = crashes.count()
     {

@@ -1,5 +1,5 @@
-//! The service inside hyper: it hands each request to the one that was made for the connection, and keeps the call where
-//! the connection can reach it.
+//! The service inside hyper: it passes each request to the connection's service, and keeps the call where the
+//! connection can reach it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::duplex::{Heads, Receipted, Spells, Unflushed};
 use crate::hop;
 use crate::spelling::Spelling;
 
-/// What can serve a connection: a tower service of which each request gets a clone.
+/// What can serve a connection: a tower service that is cloned for each request.
 pub trait Serve:
     Service<
         Request,
@@ -30,7 +30,7 @@ pub trait Serve:
     + Unpin
     + 'static
 {
-    /// Its answers' body.
+    /// The body of its responses.
     type Body: Body<Data: Send, Error: Into<BoxError>> + Receipted + Send + 'static;
 }
 
@@ -53,43 +53,43 @@ where
 /// A request as hyper reads it.
 pub type Request = http::Request<Incoming>;
 
-/// Whatever a service or hyper fails with.
+/// The error of a service or of hyper.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Answer<S> = Result<<S as Service<Request>>::Response, <S as Service<Request>>::Error>;
 
-/// A tower service as hyper wants it: called through a shared reference, each call on a clone that was asked first
-/// whether it is ready.
+/// A tower service as hyper needs it: called through a shared reference, each call on a clone that was polled for
+/// readiness first.
 pub(super) struct Caller<S: Serve> {
     service: S,
     shared: SharedCall<S>,
 }
 
-/// Where a connection finds the call that is under way. Both are one task, so nobody ever waits for the other.
+/// Where a connection finds its current call. Both are one task, so neither waits for the other.
 pub(super) struct SharedCall<S: Serve>(Arc<Mutex<CallState<S>>>);
 
 struct CallState<S: Serve> {
     call: Option<Call<S>>,
     heads: Heads,
     unflushed: Unflushed,
-    /// What comes of the next request, instead of a call.
+    /// The response to the next request, instead of a call.
     answer: Option<Answer<S>>,
-    /// Since when hyper has had no more to do for the call than to wait for it.
+    /// When the request was fully read; the call is pending since then.
     whole_since: Option<Instant>,
     upgrade: Upgrade,
 }
 
-/// What a connection has to know.
+/// What a connection must know.
 pub(super) enum Look {
-    /// A request asks for another protocol, and waits until the connection is ready for that. Told once.
+    /// A request asks for another protocol, and waits until the connection is ready for that. Reported once.
     WantsUpgrade,
-    /// All that there is to do is to wait for the answer to a request that came then.
+    /// The connection only waits for the response to a request that was complete at this time.
     WaitsSince(Instant),
-    /// hyper has something to do, or nothing is to be done.
+    /// Hyper has something to do, or nothing is to be done.
     Busy,
 }
 
-/// Whether a connection may become another protocol's.
+/// Whether a connection may switch to another protocol.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Upgrade {
     Unasked,
@@ -98,8 +98,8 @@ enum Upgrade {
     Ready,
 }
 
-/// A call under way. Ours are always ready: then nothing waits but what they make of the request, and the request takes
-/// no room beside it.
+/// A pending call. Our services are always ready: then only their future waits, and the request takes no room beside
+/// it.
 pub(super) enum Call<S: Serve> {
     Called(S::Future),
     Waiting(Pin<Box<Oneshot<S, Request>>>),
@@ -145,8 +145,8 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     }
 }
 
-/// Returns whether a request without `Upgrade` has been read to its end, and is answered, and its connection goes on,
-/// as for one without headers.
+/// Returns whether a request can be parked: it has no `Upgrade`, was read to its end, and its response and connection
+/// continue as for a request without headers.
 fn is_whole(request: &Request) -> bool {
     request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -162,9 +162,9 @@ fn closes(headers: &HeaderMap) -> bool {
 }
 
 impl<S: Serve> CallState<S> {
-    /// Tells an answer's body its connection, and has the names of its head spelled, of its backend's only what hyper
-    /// adds. Where something before it waits to be written, nobody could tell where it begins: then they stay as hyper
-    /// writes them.
+    /// Tells a response's body its connection, and has the names in its header spelled; in a backend's response only
+    /// those that hyper adds. If something before it waits to be written, its beginning is unknown: then the names stay
+    /// as hyper writes them.
     fn prepare(&self, answer: &mut Answer<S>) {
         let Ok(response) = answer else { return self.heads.await_request(None) };
         response.body_mut().set_connection(&self.unflushed);
@@ -182,7 +182,7 @@ impl<S: Serve> SharedCall<S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns what a connection has to know of the call under way.
+    /// Returns the state of the current call.
     pub(super) fn look(&self) -> Look {
         let mut state = self.open();
         if state.upgrade == Upgrade::Asked {
@@ -192,12 +192,12 @@ impl<S: Serve> SharedCall<S> {
         state.whole_since.filter(|_| state.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
     }
 
-    /// Returns the call under way, whose request is whole.
+    /// Returns the current call, whose request is complete.
     pub(super) fn take(&self) -> Option<Call<S>> {
         self.open().call.take()
     }
 
-    /// Sets how the next request is answered.
+    /// Sets the response to the next request.
     pub(super) fn answer_next(&self, answer: Answer<S>) {
         self.open().answer = Some(answer);
     }
@@ -209,7 +209,7 @@ impl<S: Serve> Clone for SharedCall<S> {
     }
 }
 
-/// A request that hyper waits for the answer to.
+/// A request whose response hyper waits for.
 pub(super) struct Answering<S: Serve> {
     shared: SharedCall<S>,
     is_answered: bool,
@@ -226,7 +226,7 @@ impl<S: Serve> Future for Answering<S> {
             this.is_answered = true;
             return Poll::Ready(answer);
         }
-        // The connection comes here again as soon as it is ready for an upgrade.
+        // The connection polls this again as soon as it is ready for an upgrade.
         if state.upgrade == Upgrade::Asked {
             return Poll::Pending;
         }

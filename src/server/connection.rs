@@ -1,4 +1,4 @@
-//! One connection: TLS where the listener speaks it, then HTTP/1.1 until it ends, is upgraded or is told to end.
+//! One connection: TLS if the listener speaks it, then HTTP/1.1 until it ends, is upgraded or is told to end.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,20 +21,20 @@ use crate::duplex::{Duplex, Heads, Patience};
 use crate::hop;
 use crate::meter::Connections;
 
-/// What a connection tells about itself before its first request.
+/// What is known of a connection before its first request.
 #[derive(Clone, Debug)]
 pub struct ConnectInfo {
-    /// The other end of the socket: the client, or a proxy in front.
+    /// The other side of the socket: the client, or a proxy in front.
     pub peer: SocketAddr,
     /// Whether TLS ends here.
     pub secure: bool,
-    /// How long the client may stop reading. A service that knows better sets it.
+    /// How long the client may stop reading. A service may set another limit.
     pub patience: Patience,
-    /// Shows the head of the request with which the service is called.
+    /// Shows the header of the request with which the service is called.
     pub heads: Heads,
 }
 
-/// What all connections of a server have in common.
+/// What all connections of a server share.
 #[derive(Clone, Debug)]
 pub(super) struct Connecting {
     tls: Option<Arc<ServerConfig>>,
@@ -46,12 +46,12 @@ pub(super) struct Connecting {
 impl Connecting {
     pub(super) fn new(tls: Option<Arc<ServerConfig>>, settings: &Settings) -> Self {
         let mut http = http1::Builder::new();
-        // The one time limit covers the wait for a first request, a slow header and the wait for the next request.
+        // This one timeout covers the wait for a first request, a slow header and the wait for the next request.
         http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
-        // Whether a client is gone that has ended its side is not hyper's to say: it looks only where nothing lies unread.
+        // Hyper does not decide whether a half-closed client is gone: it only looks if nothing lies unread.
         http.half_close(true);
-        // More is answered 431 by hyper. Room for more lines than it has by itself would cost each request 11 instructions a
-        // line, whether it has them or not, so it is given where it is needed (`Http`).
+        // Hyper answers more lines with 431. A higher maximum than hyper's default would cost each request 11
+        // instructions per line, used or not, so it is set only if it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
         Self { tls, http, rest_after: settings.rest_after, half_close_timeout: settings.half_close_timeout }
     }
@@ -83,7 +83,7 @@ pub(super) async fn run<M, S>(
     }
 }
 
-/// Makes the socket ready for HTTP.
+/// Prepares the socket for HTTP.
 async fn open(
     connecting: &Connecting,
     stream: TcpStream,
@@ -92,7 +92,7 @@ async fn open(
     connections: &Connections,
     heads: &Heads,
 ) -> io::Result<(Duplex, ConnectInfo)> {
-    // Polls are short answers that somebody waits for.
+    // Responses to polls are short, and somebody waits for them.
     stream.set_nodelay(true)?;
     let patience = Patience::new(STALL_TIMEOUT);
     patience.set_half_close(connecting.half_close_timeout);
@@ -104,7 +104,7 @@ async fn open(
     };
     let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
     let Some(tls) = &connecting.tls else { return Ok((with_patience(stream.into()), info)) };
-    // Boxed, so that a connection is not kept larger by what its handshake needed.
+    // Boxed, so that a connection does not keep the room that its handshake needed.
     let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)));
     let shaken = tokio::select! {
         shaken = handshake => shaken.map_err(io::Error::from).flatten(),
@@ -119,7 +119,7 @@ async fn open(
     }
 }
 
-/// How long a client may take nothing of an answer, until its request's route has its say.
+/// How long a client may stop reading a response until the request's route sets its own limit.
 const STALL_TIMEOUT: Duration = Duration::from_mins(1);
-/// Long enough for a distant client with a lost packet or two.
+/// Long enough for a distant client that loses a packet or two.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

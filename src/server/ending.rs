@@ -1,4 +1,4 @@
-//! The word to all connections that the server ends, which costs those that hear nothing nearly nothing.
+//! The signal to all connections that the server ends; it costs nearly nothing until it is sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// The word to all connections that the server ends.
+/// The signal to all connections that the server ends.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Ending(Arc<EndingInner>);
 
@@ -18,7 +18,7 @@ struct EndingInner {
 }
 
 impl Ending {
-    /// Tells every connection.
+    /// Signals every connection.
     pub(super) fn begin(&self) {
         self.0.begun.store(true, Ordering::SeqCst);
         self.0.told.notify_waiters();
@@ -28,7 +28,7 @@ impl Ending {
         self.0.begun.load(Ordering::SeqCst)
     }
 
-    /// Waits for the word.
+    /// Waits for the signal.
     pub(super) async fn told(&self) {
         let told = self.0.told.notified();
         if !self.has_begun() {
@@ -36,10 +36,10 @@ impl Ending {
         }
     }
 
-    /// Runs `work` to its end, and calls `end` on it once the server ends.
+    /// Runs `work` to completion, and calls `end` on it once the server ends.
     ///
-    /// Not a select: to poll [`told`](Self::told) takes a lock that all connections share, and a connection is polled twice for
-    /// each request. Once is enough to register the waker, as a task's waker stays the same.
+    /// Not a select: polling [`told`](Self::told) takes a lock that all connections share, and a connection is polled
+    /// twice per request. Registering the waker once is enough, as a task's waker stays the same.
     pub(super) async fn around<F: Future + Unpin>(&self, work: &mut F, end: impl Fn(&mut F)) -> F::Output {
         let mut told = pin!(self.told());
         let (mut is_listening, mut is_ending) = (false, false);

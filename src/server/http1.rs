@@ -1,9 +1,9 @@
-//! HTTP/1.1 over one connection, in which a request that waits takes little room.
+//! HTTP/1.1 over one connection, in which a waiting request takes little memory.
 //!
-//! hyper has two buffers for a connection, and a parked poll would keep both, with what else hyper knows, for as long
-//! as it waits. So a request of which all has been read, and which has waited for a while, goes on waiting outside:
-//! hyper's connection is taken apart around it. When the answer is there, a new one is made around the socket; it reads
-//! a request that stands for the other, and answers that.
+//! Hyper has two buffers per connection, and a parked poll would hold both, with the rest of hyper's state, for as long
+//! as it waits. So a fully read request that has waited for a while goes on waiting outside: hyper's connection is
+//! taken apart around it. When the response is ready, a new one is made around the socket; it reads a stand-in for the
+//! request, and answers that.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
 use crate::duplex::{Duplex, Heads, Tracked, Unflushed};
 use crate::hop;
 
-/// Serves HTTP/1.1 over one connection, until that ends or is another protocol's.
+/// Serves HTTP/1.1 over one connection, until it ends or switches to another protocol.
 pub(super) struct Http<S: Serve> {
     builder: Builder,
     /// How long a request waits until it is parked: for one that is answered sooner, parking costs more than it saves.
@@ -28,17 +28,17 @@ pub(super) struct Http<S: Serve> {
     heads: Heads,
     unflushed: Unflushed,
     stage: Stage<S>,
-    /// Fires when a request may have waited long enough; left alone by those that are answered before.
+    /// Fires when a request may have waited long enough; not reset by requests that are answered earlier.
     rest_timer: Option<Pin<Box<Sleep>>>,
     is_last: bool,
 }
 
 enum Stage<S: Serve> {
-    /// hyper has the socket.
+    /// Hyper has the socket.
     Inside(Box<Connection<TokioIo<Tracked>, Caller<S>>>),
-    /// The same, since a request has asked for another protocol.
+    /// The same, after a request has asked for another protocol.
     Upgradeable(Box<UpgradeableConnection<TokioIo<Tracked>, Caller<S>>>),
-    /// A request waits, and hyper is not there.
+    /// A request waits, without hyper.
     Outside(Outside<S>),
     Over,
 }
@@ -46,7 +46,7 @@ enum Stage<S: Serve> {
 struct Outside<S: Serve> {
     call: Call<S>,
     caller: Caller<S>,
-    /// Keeps what comes behind the request.
+    /// Keeps what comes after the request.
     io: Tracked,
 }
 
@@ -67,7 +67,7 @@ impl<S: Serve> Http<S> {
         Self { builder, rest_after, shared, heads, unflushed, stage, rest_timer: None, is_last: false }
     }
 
-    /// Ends behind the request that it is at, and at once if there is none.
+    /// Ends after the current request, or at once if there is none.
     pub(super) fn end(&mut self) {
         self.is_last = true;
         match &mut self.stage {
@@ -77,7 +77,7 @@ impl<S: Serve> Http<S> {
         }
     }
 
-    /// Ready when a request that came at `since` has waited long enough.
+    /// Ready when a request that was complete at `since` has waited long enough.
     fn poll_rest(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
         let due = since + self.rest_after;
         loop {
@@ -91,13 +91,13 @@ impl<S: Serve> Http<S> {
         }
     }
 
-    /// Takes hyper's connection apart around a request that is all that it waits for.
+    /// Takes hyper's connection apart around the one request that it waits for.
     fn go_outside(&mut self) {
         let Some(call) = self.shared.take() else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
         self.heads.rest();
-        // Copied, because the buffer behind it is hyper's.
+        // Copied, because the buffer is hyper's.
         let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
         self.stage = Stage::Outside(Outside { call, caller: parts.service, io });
     }
@@ -108,13 +108,13 @@ impl<S: Serve> Http<S> {
         }
     }
 
-    /// Returns whether a connection has ended over a head for which there may be more room.
+    /// Returns whether a connection ended because of a header that a higher maximum may fit.
     fn wants_room(&self, ended: &hyper::Result<()>) -> bool {
         ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.heads.take_refused()
     }
 
-    /// Has the head that hyper has refused read again, with as much room as there is. It costs each request some 5,000
-    /// instructions, so it is for connections on which such a request came.
+    /// Has the header that hyper refused read again, with the highest maximum. It costs each request some 5,000
+    /// instructions, so it is only for connections with such a request.
     fn give_room(&mut self) {
         self.builder.max_headers(hop::LINES_MAX);
         let again = |parts: Parts<TokioIo<Tracked>, Caller<S>>| {
@@ -131,7 +131,7 @@ impl<S: Serve> Http<S> {
         };
     }
 
-    /// Gives hyper the answer to a request that waited outside.
+    /// Gives hyper the response to a request that waited outside.
     fn come_back(&mut self, caller: Caller<S>, io: Tracked) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
         let io = TokioIo::new(io.behind(stand_in));
@@ -190,9 +190,9 @@ impl<S: Serve> Future for Http<S> {
     }
 }
 
-/// Stands for a request that waited outside: what is answered, and how its connection goes on, is as for that one.
+/// A stand-in for a request that waited outside, with the same effect on its response and its connection.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
-/// The same where the connection ends behind it.
+/// The same, if the connection closes after it.
 const LAST_STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
 
 #[cfg(test)]
@@ -233,7 +233,7 @@ mod tests {
             })
             .await;
             assert_eq!(start.elapsed().as_secs(), rest_after.as_secs());
-            // hyper's first buffer alone takes 8 KiB.
+            // Hyper's first buffer alone takes 8 KiB.
             assert!(size_of_val(&http) < 1024, "a request that waits takes little room");
             release.notify_one();
             let mut answer = [0; 256];

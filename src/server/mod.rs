@@ -1,7 +1,7 @@
-//! Where clients come in: listeners, TLS, and hyper over one socket.
+//! Accepts clients: listeners, TLS, and hyper over one socket.
 //!
-//! [`Server::bind`] takes the addresses, [`Server::serve`] hands every connection to a service. What a request means is
-//! not known here: the service is whatever the caller makes for a connection. It ends in two steps, see [`Signals`].
+//! [`Server::bind`] takes the addresses, [`Server::serve`] hands every connection to a service. Nothing here knows what
+//! a request means: the caller makes the service for a connection. It ends in two steps, see [`Signals`].
 
 mod accept;
 mod caller;
@@ -32,7 +32,7 @@ use ending::Ending;
 use refusal::Refusal;
 pub use settings::{Settings, TlsFiles};
 
-/// Listeners that are bound, and do not accept yet.
+/// Bound listeners that do not accept yet.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
@@ -42,10 +42,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds every address of the settings, having read the certificate.
+    /// Reads the certificate and binds every address of the settings.
     ///
     /// # Errors
-    /// Nothing stays bound. The caller tells a fault of the configuration from an address that is taken.
+    /// Nothing stays bound. The caller distinguishes a fault of the configuration from an address in use.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         let tls = match &settings.tls {
             Some(files) => Some(tls::server_config(&files.identity, files.client_ca.as_deref())?),
@@ -63,22 +63,22 @@ impl Server {
         Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings), has_reserve: false })
     }
 
-    /// Returns the same server, which may use the [`descriptors`](crate::descriptors) that all others leave free.
+    /// Returns the same server, with access to the reserved [`descriptors`](crate::descriptors).
     #[must_use]
     pub fn with_reserve(self) -> Self {
         Self { has_reserve: true, ..self }
     }
 
-    /// Returns the addresses in the order of the settings, with the ports that were taken for port 0.
+    /// Returns the addresses in the order of the settings, with the actual ports in place of port 0.
     pub fn local_addrs(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Accepts connections and serves each with what `make` makes for it, in tasks of `tracker`, until told to end; the
-    /// accept loops are `vital`.
+    /// Accepts connections until told to end, and serves each with the service that `make` returns for it, in tasks of
+    /// `tracker`; the accept loops are `vital`.
     ///
-    /// It returns at once; the tracker is empty again when the last connection is gone. An upgraded connection is its
-    /// service's own. A service's error drops its connection without an answer.
+    /// Returns at once; the tracker is empty again when the last connection is closed. An upgraded connection belongs
+    /// to its service. If a service fails, its connection is dropped without a response.
     pub fn serve<M, S>(
         self,
         make: M,
@@ -125,12 +125,12 @@ impl Server {
 /// Why a server can't listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// An address is taken, not ours, or needs a privilege.
+    /// An address is in use, not ours, or needs a privilege.
     #[error("cannot listen on {address}")]
     Address {
         /// The address.
         address: SocketAddr,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The certificate or its key can't be used.

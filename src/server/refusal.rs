@@ -1,4 +1,4 @@
-//! What a client gets that there is no room for.
+//! The response to a client that there is no room for.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -12,7 +12,7 @@ use tower::Service;
 
 use super::caller::Request;
 
-/// Answers any request that no descriptor is left for it.
+/// Answers every request that no descriptor is left for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refusal;
 

@@ -1,4 +1,4 @@
-//! Servers on real sockets, asked by clients that write their bytes by hand.
+//! Servers on real sockets, and clients that write raw bytes.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -191,7 +191,7 @@ async fn the_answer_to_head_has_no_body() {
     assert!(answer.contains("Content-Length: 5\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
 }
 
-/// A server at work, which is cut when the test ends.
+/// A running server, which is cut when the test ends.
 struct Running {
     addresses: Vec<SocketAddr>,
     signals: Signals,
@@ -227,7 +227,7 @@ impl Running {
         Self { addresses, signals, tracker, metrics }
     }
 
-    /// Serves every request with one that waits until it is released.
+    /// Serves every request with a call that waits until it is released.
     async fn park(settings: Settings) -> (Self, Arc<Parked>) {
         let (parked, own) = Parked::new();
         let server = Self::start(settings, move |_| Arc::clone(&own).wait()).await;
@@ -238,7 +238,7 @@ impl Running {
         Client(TcpStream::connect(self.addresses[0]).await.unwrap())
     }
 
-    /// The end: every task of the server has ended by itself.
+    /// Waits until every task of the server has ended by itself.
     async fn ended(&self) {
         timeout(PATIENCE, self.tracker.wait()).await.expect("the server ends");
     }
@@ -288,7 +288,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
     }
 }
 
-/// A request that waits, and tells when it came and when it went.
+/// A waiting request that reports when it came and when it went.
 struct Parked {
     release: Notify,
     events: tokio::sync::Mutex<mpsc::Receiver<&'static str>>,
@@ -352,7 +352,7 @@ async fn upgrade_to_echo(mut request: Request) -> Result<Response<Full<Bytes>>, 
 }
 
 fn settings() -> Settings {
-    // Every request that waits does so outside hyper.
+    // Every waiting request waits outside hyper.
     let (rest_after, half_close_timeout) = (Duration::ZERO, Duration::ZERO);
     Settings { listen: vec![any_port()], rest_after, half_close_timeout, ..Settings::default() }
 }

@@ -8,27 +8,27 @@ use rustls_native_certs::load_native_certs;
 
 use super::{ALPN, Identity, TlsError, provider, read_roots};
 
-/// Whose word is taken for a backend's name.
+/// The authorities trusted for a backend's name.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum Trust {
-    /// The system's authorities, or Mozilla's where it has none.
+    /// The system's authorities, or Mozilla's if it has none.
     #[default]
     Public,
     /// The system's authorities.
     System,
-    /// Mozilla's authorities, as they were when this binary was built.
+    /// Mozilla's authorities, as of the build of this binary.
     WebPki,
-    /// The authorities in a PEM file, and nobody else.
+    /// Only the authorities in a PEM file.
     File(PathBuf),
 }
 
 /// Reads the trusted authorities, and the identity for backends that ask for one. One configuration serves all
 /// connections to an upstream, so that TLS sessions are resumed.
 ///
-/// Buffers stay as rustls sizes them: an idle connection keeps 4 kB, and smaller records would cost more of them.
+/// Buffers keep rustls' sizes: an idle connection keeps 4 kB, and smaller records would need more of them.
 ///
 /// # Errors
-/// Each says which file is at fault.
+/// Each variant names the file at fault.
 pub fn client_config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -70,7 +70,7 @@ static SYSTEM: LazyLock<Result<Arc<RootCertStore>, Option<rustls_native_certs::E
     LazyLock::new(|| {
         let found = load_native_certs();
         let mut roots = RootCertStore::empty();
-        // Old stores hold authorities of forms that nobody can check any more: these are left out.
+        // Old stores hold authorities in forms that can no longer be verified: these are skipped.
         roots.add_parsable_certificates(found.certs);
         if roots.is_empty() { Err(found.errors.into_iter().next()) } else { Ok(Arc::new(roots)) }
     });

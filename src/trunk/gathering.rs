@@ -1,4 +1,5 @@
-//! Holds a flush until every task that is already runnable has run, so that one write carries what all of them have to say.
+//! Holds a flush until every task that is already runnable has run, so that one write carries the output of all of
+//! them.
 
 use std::future::Future as _;
 use std::pin::pin;
@@ -16,11 +17,11 @@ impl Gathering {
         std::mem::take(&mut self.holds)
     }
 
-    /// Holds the flush until this task's next turn, and wakes it for that behind every task that is runnable now.
+    /// Holds the flush until this task's next turn, and schedules that after every task that is runnable now.
     pub(super) fn hold(&mut self, cx: &mut Context<'_>) {
         self.holds = true;
-        // Polled once, it leaves the waker with the runtime, which wakes it after its queue and its driver had their turn.
-        // Waking it here would bring it back before what the driver has to say.
+        // Polled once, it leaves the waker with the runtime, which wakes it after its queue and its driver had their
+        // turn. Waking it here would bring it back before the driver's news.
         let _ = pin!(tokio::task::yield_now()).poll(cx);
     }
 }

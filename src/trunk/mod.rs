@@ -1,8 +1,8 @@
-//! The shared connection behind `docs/mux.md`, for both of its ends: the sessions of one epoch, and the WebSocket that
-//! carries them at present.
+//! The shared connection of `docs/mux.md`, for both of its sides: the sessions of one epoch, and the WebSocket that
+//! currently carries them.
 //!
-//! A [`Trunk`] outlives the connection: when a WebSocket breaks, the next one's [`Pump`] goes on where it ended. Upstreams
-//! of kind `mux` dial it, routes of dialect `mux` accept it.
+//! A [`Trunk`] outlives the connection: when a WebSocket breaks, the [`Pump`] of the next one continues where it ended.
+//! Upstreams of kind `mux` dial the connection, routes of dialect `mux` accept it.
 
 mod gathering;
 mod pump;

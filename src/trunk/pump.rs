@@ -23,13 +23,13 @@ use crate::packet::{Message, Text};
 /// How a connection ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
-    /// It broke, fell silent, or the other side closed it: there may be another.
+    /// It broke, was silent for too long, or the other side closed it; another may follow.
     Broken,
-    /// Somebody did not keep to the protocol: what was is over. The other side is to be told with 1002.
+    /// One side violated the protocol: the epoch is over, and the other side is told with 1002.
     Violated(&'static str),
 }
 
-/// One connection at work; dropped, it goes without a word.
+/// One active connection; dropped, it closes without a Close frame.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub struct Pump<'t> {
@@ -43,7 +43,7 @@ pub struct Pump<'t> {
     pinged: bool,
     /// Pings since the socket was last known to be flushed.
     pings: usize,
-    /// How long news waits for company, where there is some.
+    /// How long acknowledgements may still wait to be sent together, if there are any.
     acks: Option<Pin<Box<Sleep>>>,
     acks_due: bool,
     dirty: bool,
@@ -75,7 +75,7 @@ impl<'t> Pump<'t> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// Says goodbye, for which nobody need wait.
+    /// Closes the connection in the background.
     pub fn close(self, code: u16, reason: &'static str) -> impl Future<Output = ()> + use<> {
         part(self.socket, code, reason)
     }
@@ -97,7 +97,7 @@ impl<'t> Pump<'t> {
         while self.turn(cx)? {
             turns += 1;
             if turns == TURNS_MAX {
-                // Others have a right to this thread too.
+                // Other tasks need this thread too.
                 cx.waker().wake_by_ref();
                 break;
             }
@@ -105,7 +105,7 @@ impl<'t> Pump<'t> {
         self.flush(cx, is_due)
     }
 
-    /// Reads what is there and writes what there is to say. Whether anything moved.
+    /// Reads and writes what is ready. Returns whether anything moved.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let mut moved = self.read(cx)?;
         moved |= self.tick(cx)?;
@@ -113,8 +113,8 @@ impl<'t> Pump<'t> {
         Ok(moved)
     }
 
-    /// Flushes what all sessions had to say in one go, if that `is_due`: only after every task that is already runnable
-    /// has run.
+    /// Flushes the output of all sessions in one write, if that `is_due`: only after every task that is already
+    /// runnable has run.
     fn flush(&mut self, cx: &mut Context<'_>, is_due: bool) -> Result<(), Stop> {
         if self.dirty && !is_due {
             self.trunk.hush(self.connection);
@@ -129,7 +129,7 @@ impl<'t> Pump<'t> {
         Ok(())
     }
 
-    /// Returns whether the other side does not read the answers to what it says. Then it is not read either, or they
+    /// Returns whether the other side does not read the answers to its own frames. Then it is not read either, or they
     /// would pile up.
     fn is_choked(&mut self, cx: &mut Context<'_>) -> bool {
         if self.pings > PINGS_MAX && self.socket.poll_flush_unpin(cx).is_ready() {
@@ -150,7 +150,7 @@ impl<'t> Pump<'t> {
                 }
                 Poll::Ready(Some(Ok(WsMessage::Binary(bytes)))) => Message::Binary(bytes),
                 Poll::Ready(Some(Ok(WsMessage::Ping(_)))) => {
-                    // The answer is the library's; it goes out with the next flush.
+                    // The library answers; the answer is sent with the next flush.
                     (self.heard, self.dirty) = (true, true);
                     self.pings += 1;
                     continue;
@@ -202,7 +202,7 @@ impl<'t> Pump<'t> {
         Ok(true)
     }
 
-    /// Returns whether a clock has made something due.
+    /// Handles the timers. Returns whether anything is to be written.
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let mut moved = false;
         if self.clock.as_mut().poll(cx).is_ready() {
@@ -219,7 +219,7 @@ impl<'t> Pump<'t> {
             self.clock.as_mut().reset(Instant::now() + PING_INTERVAL);
             moved = true;
         }
-        // News waits a moment for more of its kind.
+        // Acknowledgements wait a moment, to be sent together.
         if !self.acks_due && self.trunk.has_acks() {
             let delay = || Box::pin(sleep_until(Instant::now() + ACK_DELAY));
             if self.acks.get_or_insert_with(delay).as_mut().poll(cx).is_ready() {
@@ -232,8 +232,7 @@ impl<'t> Pump<'t> {
     }
 }
 
-/// Returns the first frame of a connection that somebody else has dialled; `None` where it is no hello, which the other
-/// side is told.
+/// Reads the first frame of an accepted connection; `None` if it is not a hello, which the other side is told.
 pub async fn read_hello(mut socket: WebSocket, profile: Profile) -> Option<(WebSocket, Hello)> {
     let reason = match tokio::time::timeout(HELLO_TIMEOUT, first_message(&mut socket)).await {
         Ok(Ok(first)) => match profile.decode(first) {
@@ -269,10 +268,10 @@ pub fn frame_max(message_max: usize) -> usize {
     message_max.saturating_mul(6).saturating_add(FRAME_ROOM)
 }
 
-/// Says why, to an end that may still be sending.
+/// Closes with a reason, towards a side that may still be sending.
 async fn part(mut socket: WebSocket, code: u16, reason: &'static str) {
     let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-    // It fails where the other side was the first; what is under way to it goes out all the same.
+    // It fails if the other side closed first; what is buffered for it is still sent.
     let _ = socket.start_send_unpin(WsMessage::Close(Some(frame)));
     let mut farewell = Farewell::default();
     let goodbye = poll_fn(|cx| farewell.poll(cx, &mut socket));
@@ -285,7 +284,7 @@ enum Stop {
     Violation(&'static str),
 }
 
-/// Tells a connection that broke from one that would break again at the same place.
+/// Distinguishes a broken connection from one whose error would recur on the next.
 fn judge(error: &Error) -> Stop {
     match error {
         Error::Capacity(_) => Stop::Violation("a frame is too large"),
@@ -303,17 +302,17 @@ fn judge(error: &Error) -> Stop {
     }
 }
 
-/// For all that is no payload: the headers of an `open`, a part of a `sync`.
+/// For everything beside the payload: the headers of an `open`, a part of a `sync`.
 const FRAME_ROOM: usize = 1 << 20;
-/// How often the other side is asked whether it lives; silent for as long again, it does not.
+/// How often the other side is pinged; it is dead if it is silent for as long again.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// How long news may wait for company.
+/// How long acknowledgements may wait to be sent together.
 const ACK_DELAY: Duration = Duration::from_millis(20);
 /// How many frames are read, or written, in one turn.
 const FRAMES_MAX: usize = 128;
 /// How many pongs may wait for a side that does not read.
 const PINGS_MAX: usize = 64;
-/// How many turns before others have theirs.
+/// How many turns in a row, before other tasks run.
 const TURNS_MAX: usize = 8;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest wait for the first frame.

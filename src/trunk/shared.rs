@@ -1,4 +1,4 @@
-//! What the sessions of one epoch share: the line, and who waits for what on it.
+//! What the sessions of one epoch share: the line, and the wakers of those that wait on it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,17 +11,17 @@ use tokio::time::Instant;
 use crate::mux::{Accepted, ById, Denied, Event, Frame, Hello, Id, Line, Notice, Open, Side, Violation};
 use crate::packet::{Closing, Message};
 
-/// A line with its sessions' wakers. Sessions and the [pump](super::Pump) meet under one lock; nobody waits under it.
+/// A line with its sessions' wakers. Sessions and the [pump](super::Pump) share one lock, under which nothing waits.
 pub struct Trunk {
     state: Mutex<State>,
-    /// Told when a client asks to come in, when the other side drains, and when the last session has gone.
+    /// Notified when a client asks to come in, when the other side drains, and when the last session has ended.
     pub(crate) news: Notify,
 }
 
 struct State {
     line: Line,
     users: ById<User>,
-    /// The pump's.
+    /// The pump's waker.
     waker: Waker,
     /// Which connection is the current one.
     connection: u64,
@@ -38,13 +38,13 @@ struct User {
     answer: Option<oneshot::Sender<Answer>>,
 }
 
-/// What became of a session's beginning.
+/// The answer to a session's `open`.
 pub(crate) type Answer = Result<Box<Accepted>, Unopened>;
 
 /// Why a session was not opened.
 #[derive(Debug)]
 pub(crate) enum Unopened {
-    /// The backend said no.
+    /// The backend refused it.
     Denied(Box<Denied>),
     /// There will be no answer.
     Lost(Closing),
@@ -68,7 +68,7 @@ impl Trunk {
         }
     }
 
-    /// Asks the backend to let a client in; `None` where there is nobody to ask any more, or there are no numbers left.
+    /// Asks the backend to accept a client; `None` if no connection will follow, or all session numbers are used.
     pub(crate) fn open(&self, open: Open) -> Option<(Id, oneshot::Receiver<Answer>)> {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.lock();
@@ -81,7 +81,7 @@ impl Trunk {
         Some((id, receiver))
     }
 
-    /// Returns the next client that wants in.
+    /// Returns the next client that asks to come in.
     pub fn next_arrival(&self) -> Option<(Id, Box<Open>)> {
         let mut state = self.lock();
         if state.arrivals.len() == ARRIVALS_MAX {
@@ -90,20 +90,20 @@ impl Trunk {
         state.arrivals.pop_front()
     }
 
-    /// Returns whether the other side asks for more than it can be answered.
+    /// Returns whether the other side requests more than it reads answers to.
     pub(super) fn is_choked(&self) -> bool {
         let state = self.lock();
         state.line.is_choked() || state.arrivals.len() >= ARRIVALS_MAX
     }
 
-    /// Lets a client in.
+    /// Accepts a client.
     pub fn accept(&self, id: Id, accepted: Accepted) {
         let mut state = self.lock();
         state.line.accept(id, accepted);
         state.wake_pump();
     }
 
-    /// Turns a client away.
+    /// Refuses a client.
     pub fn deny(&self, id: Id, denied: Denied) {
         let mut state = self.lock();
         state.line.deny(id, denied);
@@ -111,10 +111,10 @@ impl Trunk {
         state.wake_pump();
     }
 
-    /// Returns whether a session takes one more message.
+    /// Returns whether a session accepts one more message.
     ///
     /// # Errors
-    /// It takes none any more; [`poll_next`](Self::poll_next) says why.
+    /// It accepts none any more; [`poll_next`](Self::poll_next) says why.
     pub fn poll_ready(&self, id: Id, cx: &Context<'_>) -> Poll<Result<(), Over>> {
         let mut state = self.lock();
         if !state.line.is_open(id) {
@@ -127,7 +127,7 @@ impl Trunk {
         Poll::Pending
     }
 
-    /// Takes a message; only after [`poll_ready`](Self::poll_ready) said yes.
+    /// Takes a message; only after [`poll_ready`](Self::poll_ready) was ready.
     pub fn send(&self, id: Id, message: Message) {
         let mut state = self.lock();
         state.line.send(id, message);
@@ -155,7 +155,7 @@ impl Trunk {
         state.wake_pump();
     }
 
-    /// Nobody uses the session any more: the other side is told why, behind all that was sent.
+    /// Closes a session from this side; the other side is told why, after everything that was sent.
     pub fn close(&self, id: Id, closing: Closing) {
         let mut state = self.lock();
         if state.users.remove(&id).is_some() {
@@ -167,24 +167,24 @@ impl Trunk {
         }
     }
 
-    /// Says that there will be no new sessions.
+    /// Announces that there will be no new sessions.
     pub(crate) fn drain(&self, seconds: u64) {
         let mut state = self.lock();
         state.line.drain(seconds);
         state.wake_pump();
     }
 
-    /// Returns whether the other side takes no new sessions.
+    /// Returns whether the other side accepts no new sessions.
     pub(crate) fn is_draining(&self) -> bool {
         self.lock().draining
     }
 
-    /// Returns whether nobody uses it.
+    /// Returns whether no session is in use.
     pub fn is_idle(&self) -> bool {
         self.lock().users.is_empty()
     }
 
-    /// Returns whether the other side has heard of every session's end.
+    /// Returns whether the other side knows of every session's end.
     pub(crate) fn is_settled(&self) -> bool {
         self.lock().line.is_empty()
     }
@@ -199,7 +199,7 @@ impl Trunk {
         self.lock().line.resumes()
     }
 
-    /// Takes over a new connection. Whatever was there before has nothing more to say.
+    /// Takes over a new connection. The one before is ignored from now on.
     pub(crate) fn connect(&self) -> Connection {
         let mut state = self.lock();
         state.connection += 1;
@@ -216,14 +216,14 @@ impl Trunk {
         connection
     }
 
-    /// It broke; there may be another.
+    /// Handles a break of the connection; another may follow.
     pub fn disconnect(&self, connection: Connection) {
         if let Some(mut state) = self.lock_for(connection) {
             state.line.disconnect();
         }
     }
 
-    /// There will be no other: every session ends.
+    /// Ends every session: there will be no other connection.
     pub fn fail(&self, closing: &Closing) {
         let mut state = self.lock();
         state.failed = true;
@@ -245,7 +245,7 @@ impl Trunk {
         state.map(|mut state| state.waker.clone_from(cx.waker())).is_some()
     }
 
-    /// Lets sessions add to what there is to write without waking the pump, which comes by itself.
+    /// Lets sessions add frames without waking the pump, which will look by itself.
     pub(super) fn hush(&self, connection: Connection) {
         if let Some(mut state) = self.lock_for(connection) {
             state.waker.clone_from(Waker::noop());
@@ -259,17 +259,18 @@ impl Trunk {
         handled
     }
 
-    /// Returns the next frame to write. `acks`: whether news that nobody is waiting for goes out as well.
+    /// Returns the next frame to write. `acks`: whether to include acknowledgements that the other side does not wait
+    /// for.
     pub(super) fn next_frame(&self, connection: Connection, acks: bool) -> Option<Frame> {
         let mut state = self.lock_for(connection)?;
-        // Before messages, which may go on without an end while the other side waits for this.
+        // Before messages, which may continue endlessly while the other side waits for this.
         let news = if acks || state.line.wants_acks() == Some(true) { state.line.acks() } else { None };
         let frame = news.or_else(|| state.line.poll());
         state.dispatch(&self.news);
         frame
     }
 
-    /// Returns whether there is news that waits for company.
+    /// Returns whether acknowledgements wait to be sent together.
     pub(super) fn has_acks(&self) -> bool {
         self.lock().line.wants_acks().is_some()
     }
@@ -324,7 +325,7 @@ impl State {
                     self.draining = true;
                     news.notify_waiters();
                 }
-                // The demultiplexer's backends have no word for it.
+                // The demultiplexer's backends have no such notion.
                 Event::Transport(..) => {}
             }
         }
@@ -332,7 +333,7 @@ impl State {
 
     fn answer(&mut self, id: Id, answer: Answer) {
         if let Some(sender) = self.users.get_mut(&id).and_then(|user| user.answer.take()) {
-            // Who has given up closes the session.
+            // The caller has given up and closes the session.
             let _ = sender.send(answer);
         }
     }
@@ -344,7 +345,7 @@ impl fmt::Debug for Trunk {
     }
 }
 
-/// One of the connections that a trunk has had.
+/// One of the successive connections of a trunk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Connection(u64);
 
@@ -352,5 +353,5 @@ pub struct Connection(u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Over;
 
-/// How many clients may wait for us to look at them: some turns of the pump's.
+/// How many clients may wait to be accepted: some turns of the pump.
 const ARRIVALS_MAX: usize = 1024;

@@ -1,4 +1,4 @@
-//! The shared side of a connection: in which order frames leave, and what one side may ask of the other.
+//! The shared side of a connection: the order of its frames, and what one side may demand of the other.
 
 use std::task::{Context, Poll, Waker};
 

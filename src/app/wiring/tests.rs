@@ -1,4 +1,4 @@
-//! Configurations that follow each other under living connections and sessions.
+//! Successive configurations under live connections and sessions.
 
 use std::net::SocketAddr;
 use std::sync::Weak;
@@ -21,7 +21,7 @@ use crate::server::{self, ConnectInfo, Server};
 use crate::service::{Client as Peer, Connection, Current, Running, Stack};
 use crate::upstream::Pinned;
 
-/// A proxy whose configuration can be swapped.
+/// A proxy whose configuration can be replaced.
 struct Proxy {
     wiring: Wiring,
     current: Current,
@@ -81,7 +81,7 @@ impl Proxy {
     }
 }
 
-/// One connection, on which each request follows the answer to the one before.
+/// One connection, on which each request follows the response to the one before.
 struct Client(TcpStream);
 
 impl Client {
@@ -101,7 +101,7 @@ impl Client {
         }
     }
 
-    /// Begins a session at a backend, and gives its id and the backend's side.
+    /// Begins a session at a backend; returns its id and the backend's side.
     async fn begin(&mut self, backend: &TcpListener) -> (String, WebSocketStream<TcpStream>) {
         let (answer, socket) = tokio::join!(self.ask("GET", POLLING, ""), accept(backend));
         assert_eq!(answer.0, 200, "{}", answer.1);
@@ -150,7 +150,7 @@ async fn a_route_that_is_inserted_at_the_top_leaves_living_sessions_where_they_a
 
     let other = route("/", "http", "b") + "[upstreams.b]\nkind = 'http'\nurl = 'http://127.0.0.1:1'\n";
     proxy.swap(&[other, sessions.clone()].concat());
-    // On the connection that was there before.
+    // On the existing connection.
     assert_eq!(client.ask("GET", "/engine.io", "").await.0, 502, "the new route takes it");
     let target = format!("{POLLING}&sid={sid}");
     assert_eq!(client.ask("POST", &target, "4up").await, (200, "ok".to_owned()));
@@ -158,7 +158,7 @@ async fn a_route_that_is_inserted_at_the_top_leaves_living_sessions_where_they_a
     peer.send(Message::text("down")).await.unwrap();
     assert_eq!(client.ask("GET", &target, "").await, (200, "4down".to_owned()));
 
-    // The route goes, and comes back before the session has noticed.
+    // The route is removed, and comes back before the session has noticed.
     proxy.swap(&(route("/x/", "engine.io", "a") + &web_socket("a", address)));
     assert_eq!(client.ask("POST", &target, "4lost").await.0, 404);
     proxy.swap(&sessions);
@@ -214,7 +214,7 @@ async fn what_is_the_same_goes_on_and_nothing_else() {
     let before = (handlers(), proxy.upstream("a"), proxy.upstream("b"));
     proxy.swap(&text);
     assert_eq!(same(&before.0, &handlers()), [true, true]);
-    // One upstream's settings, and then one route's.
+    // First one upstream's settings, then one route's.
     proxy.swap(&text.replace("127.0.0.1:2/", "127.0.0.1:3/"));
     assert_eq!(same(&before.0, &handlers()), [true, false]);
     assert!(Arc::ptr_eq(&before.1, &proxy.upstream("a")) && !Arc::ptr_eq(&before.2, &proxy.upstream("b")));

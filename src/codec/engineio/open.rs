@@ -1,4 +1,4 @@
-//! The open packet: what a server tells a client about the session it has just begun ("Handshake").
+//! The open packet: what a server tells a client about its new session ("Handshake").
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,20 +10,20 @@ use crate::packet::Text;
 /// The open packet's JSON. Durations are milliseconds on the wire.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenPacket {
-    /// The session id, as it is.
+    /// The session id, unchanged.
     pub sid: String,
     /// Whether the client may move to a WebSocket.
     pub upgrades: bool,
     /// From a pong to the next ping.
     pub ping_interval: Duration,
-    /// From a ping to the moment when its pong is overdue.
+    /// From a ping until its pong is overdue.
     pub ping_timeout: Duration,
-    /// The largest payload the server takes, in bytes; servers of protocol 3 do not say.
+    /// The largest payload that the server accepts, in bytes; servers of protocol 3 do not announce it.
     pub max_payload: Option<usize>,
 }
 
 impl OpenPacket {
-    /// Returns the JSON, its fields in the reference's order.
+    /// Returns the JSON, with its fields in the reference's order.
     pub fn encode(&self) -> Text {
         let upgrades = if self.upgrades { r#"["websocket"]"# } else { "[]" };
         let mut text = format!(
@@ -40,9 +40,9 @@ impl OpenPacket {
         Text::from(text)
     }
 
-    /// Reads a server's JSON; unknown fields are ignored.
+    /// Reads a server's JSON, ignoring unknown fields.
     ///
-    /// `None` where the session id or the heartbeat is missing or out of bounds.
+    /// Returns `None` if the session id or the heartbeat is missing or out of bounds.
     pub fn decode(text: &Text) -> Option<Self> {
         let json: Value = serde_json::from_slice(text.as_bytes()).ok()?;
         let millis =
@@ -63,7 +63,7 @@ impl OpenPacket {
     }
 }
 
-/// A heartbeat slower than a week is a fault somewhere, and would overflow clocks before it helped anybody.
+/// A heartbeat slower than a week is a mistake, and would overflow clocks.
 const MILLIS_MAX: u64 = 7 * 24 * 3600 * 1000;
 
 #[cfg(test)]

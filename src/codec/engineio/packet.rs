@@ -4,10 +4,10 @@ use crate::codec::base64;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 
-/// Reads a packet from its text form, which a text frame holds whole and a payload joins with others.
+/// Reads a packet from its text form, which fills a text frame, or is one of several in a payload.
 ///
 /// # Errors
-/// The text is empty, or its first character is no packet type.
+/// The text is empty, or its first character is not a packet type.
 pub fn decode_text(text: &Text) -> Result<Packet, Malformed> {
     let kind = text.as_bytes().first().ok_or(Malformed)?;
     let data = || text.skip(1);
@@ -67,7 +67,7 @@ pub const fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
-/// Returns a packet as one WebSocket message: binary travels as it is.
+/// Returns a packet as one WebSocket message; binary is sent unchanged.
 pub fn encode_frame(packet: &Packet) -> Frame {
     match packet {
         Packet::Message(Message::Binary(bytes)) => Frame::Binary(bytes.clone()),

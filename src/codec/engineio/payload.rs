@@ -6,8 +6,8 @@ use super::{decode_text, encode_text, encoded_len};
 use crate::frame::Malformed;
 use crate::packet::{Packet, Text};
 
-/// The packets of one POST, read one by one, so that a hostile body of a million empty packets costs no more than
-/// its own bytes.
+/// The packets of one POST, read one by one, so that a hostile body of a million empty packets costs no more than its
+/// own bytes.
 ///
 /// Ends after the first [`Malformed`] packet; those before it count.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Reads a body, in which each ill-formed UTF-8 sequence counts as U+FFFD.
+    /// Reads a body; each ill-formed UTF-8 sequence counts as U+FFFD.
     pub fn new(body: Bytes) -> Self {
         Self { rest: Some(Text::lossy(body)) }
     }

@@ -1,4 +1,4 @@
-//! Engine.IO protocol 3, of Socket.IO 1 and 2: the same packets, written in another way.
+//! Engine.IO protocol 3, of Socket.IO 1 and 2: the same packets in another encoding.
 
 mod binary;
 mod jsonp;
@@ -15,10 +15,10 @@ use crate::codec::base64;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 
-/// Reads a packet from its text form; behind a `b`, base64 follows the type.
+/// Reads a packet from its text form; after a `b`, base64 follows the type.
 ///
 /// # Errors
-/// The text is empty, or its first character is no packet type.
+/// The text is empty, or its first character is not a packet type.
 pub fn decode_text(text: &Text) -> Result<Packet, Malformed> {
     match text.as_bytes().strip_prefix(b"b") {
         Some(rest) => {
@@ -32,13 +32,13 @@ pub fn decode_text(text: &Text) -> Result<Packet, Malformed> {
 /// Reads a packet from its binary form: the type as a number, then the data.
 ///
 /// # Errors
-/// There is no byte, or the first is no packet type.
+/// There is no byte, or the first is not a packet type.
 pub fn decode_binary(bytes: &Bytes) -> Result<Packet, Malformed> {
     let kind = bytes.first().ok_or(Malformed)?;
     typed(*kind, bytes.slice(1..))
 }
 
-/// Returns a packet whose data are bytes. Only a message's matter.
+/// Returns a packet with binary data. Only a message's data matter.
 fn typed(kind: u8, data: Bytes) -> Result<Packet, Malformed> {
     Ok(match kind {
         0 => Packet::Open(Text::lossy(data)),
@@ -62,7 +62,7 @@ pub fn encode_text(packet: &Packet, out: &mut Vec<u8>) {
     }
 }
 
-/// Returns a packet as one WebSocket message: before a binary message stands its type.
+/// Returns a packet as one WebSocket message; a binary message is preceded by its type.
 pub fn encode_frame(packet: &Packet) -> Frame {
     if let Packet::Message(Message::Binary(bytes)) = packet {
         return Frame::Binary([&[MESSAGE], &bytes[..]].concat().into());
@@ -70,14 +70,14 @@ pub fn encode_frame(packet: &Packet) -> Frame {
     v4::encode_frame(packet)
 }
 
-/// Returns an upper bound of what a packet takes in a payload, in bytes, for cutting batches.
+/// Returns an upper bound of a packet's length in a payload, in bytes, for cutting batches.
 pub fn encoded_len(packet: &Packet) -> usize {
     v4::encoded_len(packet) + LENGTH_LEN_MAX
 }
 
 /// The type of a message, as a number.
 const MESSAGE: u8 = 4;
-/// A length, what ends it, and a type's second byte.
+/// A length, its end mark, and a type's second byte.
 const LENGTH_LEN_MAX: usize = 12;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A client that is gone is noticed whatever lies unread behind its request.
+//! A vanished client is noticed even if unread bytes follow its request.
 
 use socket2::SockRef;
 
@@ -84,7 +84,7 @@ async fn a_client_that_only_ended_its_side_is_answered_in_order() {
             tokio::time::sleep(Duration::from_millis(20)).await;
             parked.release.notify_waiters();
             parked.left().await;
-            // Nothing is read behind a request of HTTP/1.0, which closes.
+            // Nothing is read after a request of HTTP/1.0, which closes.
             if !behind.is_empty() && !request.contains("1.0") {
                 parked.entered().await;
                 parked.release.notify_waiters();

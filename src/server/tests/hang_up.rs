@@ -1,4 +1,4 @@
-//! A client that hangs up while its answer is being written: its session's two ends hear of it.
+//! A client that hangs up while its response is being written: both sides of its session learn of it.
 
 use std::task::{Context, Poll};
 
@@ -16,7 +16,7 @@ use crate::session::{PollRefused, Session};
 use crate::transport::polling::{AnswerPoll, Asker};
 use crate::upstream::{Link, LinkError, LinkEvent};
 
-/// A backend that says one thing, and hears how it ends.
+/// A backend that sends one message, and learns how the session ends.
 struct Backend {
     says: Option<Message>,
     hears: Option<oneshot::Sender<Closing>>,

@@ -1,4 +1,4 @@
-//! A request that waits is out of hyper's hands, and nobody can tell.
+//! A waiting request is out of hyper's hands, and its client can't tell.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What a response's receipt says: settled when the kernel of this host has the last byte, and lost otherwise.
+//! A response's receipt: settled when the kernel of this host has the last byte, otherwise lost.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,8 +62,8 @@ pub(super) enum Way {
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Serves one connection with responses of `len` bytes, numbered from 0, each after a while if it is to wait outside
-/// hyper. Little fits into what carries it.
+/// Serves one connection with responses of `len` bytes, numbered from 0, each after a while if it should wait outside
+/// hyper. The carrier's buffers are small.
 async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>>>, Arc<Spy>) {
     let (spy, count) = (Arc::<Spy>::default(), Arc::new(AtomicU32::new(0)));
     let to = Arc::clone(&spy);
@@ -124,7 +124,7 @@ async fn read(client: &mut Client<Pin<Box<dyn Stream>>>, len: usize) {
 }
 
 pub(super) const ASK: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-/// Shorter than a stream in memory takes, and as long as TLS takes at once; more than any kernel here has room for.
+/// Shorter than a stream in memory buffers; as long as TLS takes at once; more than any kernel here buffers.
 const LENS: [usize; 3] = [32, 64 << 10, 1 << 20];
 
 fn ways() -> impl Iterator<Item = (Way, usize, bool)> {

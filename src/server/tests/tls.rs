@@ -79,7 +79,7 @@ async fn only_clients_whose_certificate_is_known_are_served() {
         let name = ServerName::try_from("localhost").unwrap();
         let stream = TlsConnector::from(config).connect(name, server.connect().await.0).await.unwrap();
         let mut client = Client(stream);
-        // In TLS 1.3 a client hears only afterwards that it is not wanted.
+        // In TLS 1.3 a client learns only later that it is refused.
         let _ = client.0.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         let mut answer = Vec::new();
         let read = timeout(PATIENCE, client.0.read_to_end(&mut answer)).await.expect("it ends in time");
@@ -96,7 +96,7 @@ pub(super) async fn connect(
     Client(TlsConnector::from(trusting(certificate)).connect(name(), stream).await.unwrap())
 }
 
-/// Returns what every certificate here is for.
+/// Returns the name in every certificate here.
 pub(super) fn name() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
@@ -115,7 +115,7 @@ pub(super) fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfi
     Arc::new(config)
 }
 
-/// Settings with a certificate made for this test, its files, and what a client is to trust.
+/// Returns settings with a certificate made for this test, its files, and the certificate that a client must trust.
 pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! Several packets in one binary body: before each whether it is text, and its length, a digit a byte, up to 255.
+//! Several packets in one binary body: each is preceded by whether it is text, and by its length, one byte per digit,
+//! up to 255.
 
 use bytes::Bytes;
 
@@ -76,9 +77,9 @@ pub fn encode_binary_payload(packets: &[Packet]) -> Bytes {
 
 const TEXT: u8 = 0;
 const BINARY: u8 = 1;
-/// What ends a length.
+/// The end mark of a length.
 const END: u8 = 255;
-/// No body is as long as a number of more digits says.
+/// A number with more digits exceeds every body.
 const LENGTH_LEN_MAX: usize = 10;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Polling by script tags (JSONP): answers are calls, and what a client sends is a form's field.
+//! Polling by script tags (JSONP): responses are function calls, and a client's payload is a form's field.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::Value;
 
-/// Returns a payload as a script that hands it to the client's function of this number.
+/// Returns a payload as a script that passes it to the client's function with this number.
 ///
 /// The two line separators that JSON allows and old JavaScript does not are escaped.
 pub fn wrap(index: &str, payload: &Bytes) -> Bytes {
@@ -19,16 +19,15 @@ pub fn wrap(index: &str, payload: &Bytes) -> Bytes {
     out.freeze()
 }
 
-/// Returns the payload in a form's field `d`; `None` where there is none.
+/// Returns the payload in a form's field `d`; `None` without one.
 ///
-/// A form turns line breaks into others, so the client writes them as `\n`, and a backslash before an `n` of its own as
-/// two.
+/// A form changes line breaks, so the client writes them as `\n`, and a backslash before an `n` of its own as two.
 pub fn form_payload(body: &[u8]) -> Option<Bytes> {
     let field = body.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(b"d="))?;
     Some(unescape(&decode(field)).into())
 }
 
-/// Decodes `+` and `%XX`; what is no escape stays as it is.
+/// Decodes `+` and `%XX`; anything else stays unchanged.
 fn decode(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -1,4 +1,4 @@
-//! Several packets in one body of text: before each its length, in UTF-16 code units.
+//! Several packets in one text body: each is preceded by its length in UTF-16 code units.
 
 use bytes::Bytes;
 
@@ -6,12 +6,12 @@ use super::{decode_text, encode_text};
 use crate::frame::Malformed;
 use crate::packet::{Packet, Text};
 
-/// How characters stand in a body.
+/// How characters are encoded in a body.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Strings {
-    /// As they are.
+    /// As UTF-8.
     Plain,
-    /// Each byte of their UTF-8 as a character of its own, as clients of Socket.IO 1 have it.
+    /// Each byte of the UTF-8 as a character of its own, as by clients of Socket.IO 1.
     EncodedTwice,
 }
 
@@ -25,7 +25,7 @@ pub struct TextPayload {
 }
 
 impl TextPayload {
-    /// Reads a body, in which each ill-formed UTF-8 sequence counts as U+FFFD.
+    /// Reads a body; each ill-formed UTF-8 sequence counts as U+FFFD.
     pub fn new(body: Bytes, strings: Strings) -> Self {
         Self { body: Text::lossy(body).into_bytes(), strings, at: 0, over: false }
     }
@@ -33,7 +33,7 @@ impl TextPayload {
     fn read(&mut self) -> Option<Result<Packet, Malformed>> {
         loop {
             let rest = &self.body[self.at..];
-            // An empty body is no payload; the end of one that had packets is its end.
+            // An empty body is not a payload; after at least one packet, the end of the body ends it.
             if rest.is_empty() && self.at > 0 {
                 return None;
             }
@@ -48,7 +48,7 @@ impl TextPayload {
             self.at = start + len;
             // The reference skips these.
             if len > 0 {
-                // Cut between characters, as lengths were counted by them.
+                // Cut between characters, as lengths count characters.
                 let text = Text::from_checked(self.body.slice(start..self.at));
                 return Some(match self.strings {
                     Strings::Plain => decode_text(&text),
@@ -89,14 +89,14 @@ pub fn encode_text_payload(packets: &[Packet], strings: Strings) -> Bytes {
     out.into()
 }
 
-/// Returns a text whose characters are the bytes of another.
+/// Returns the text whose bytes are the characters of another.
 fn halve(text: &Text) -> Result<Text, Malformed> {
     let bytes: Result<Vec<u8>, _> = text.as_str().chars().map(u8::try_from).collect();
     let bytes = bytes.map_err(|_| Malformed)?;
     Text::new(bytes.into()).map_err(|_| Malformed)
 }
 
-/// Returns a length as it is written.
+/// Reads a length.
 fn units(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -104,14 +104,14 @@ fn units(digits: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Returns how many UTF-16 code units a run of UTF-8 has: one for each character, two for those beyond the basic plane.
+/// Returns how many UTF-16 code units a run of UTF-8 has: one per character, two for those beyond the basic plane.
 fn units_in(utf8: &[u8]) -> usize {
     utf8.iter().map(|&byte| usize::from(!is_continuation(byte)) + usize::from(byte >= FOUR_BYTES)).sum()
 }
 
-/// Returns how many bytes hold that many code units; `None` where they end too early, or in the middle of a character.
+/// Returns how many bytes contain `units` code units; `None` if there are fewer, or they end inside a character.
 fn bytes_of(utf8: &[u8], units: usize) -> Option<usize> {
-    // Each takes a byte at least.
+    // Each takes at least one byte.
     if units > utf8.len() {
         return None;
     }
@@ -132,9 +132,9 @@ const fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 
-/// The first byte of a character that takes two code units.
+/// The first byte of a character with two code units.
 const FOUR_BYTES: u8 = 0xf0;
-/// No body is as long as a number of more digits says.
+/// A number with more digits exceeds every body.
 const LENGTH_LEN_MAX: usize = 10;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use criterion::Criterion;
 use polliwog::codec::engineio::{Payload, encoded_len};
 use polliwog::packet::{Heartbeat, Message, Packet, Text};
 use polliwog::session::{
-    Acks, Event, HangUp, Packets, Pinger, Policy, PushOutcome, Second, Session, Settings, Transport,
+    Acks, Event, HangUp, Packets, Pinger, Policy, PushOutcome, Pushes, Second, Session, Settings, Transport,
 };
 
 fn main() {
@@ -109,12 +109,14 @@ fn begun(transport: Transport, now: Instant) -> Session {
         hang_up: HangUp::Ends,
         second: Second::Ends,
         acks: Acks::OnWrite,
+        pushes: Pushes::One,
         pinger: Pinger::Server,
         crossing: Duration::from_millis(1),
         companion: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         says_why: false,
+        remembered: Duration::ZERO,
         replaced: &[],
         encoded_len,
     };

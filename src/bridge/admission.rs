@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::end::End;
+use crate::session::Ending;
 
 /// The places for sessions.
 #[derive(Clone)]
@@ -26,13 +28,23 @@ pub struct Admission {
 #[derive(Debug)]
 pub(super) struct Debt(Arc<AtomicUsize>);
 
+/// What an id goes on saying, and until when.
+#[derive(Clone, Debug)]
+pub(super) struct Remembered {
+    pub(super) ending: Ending,
+    pub(super) lasts: Duration,
+    /// By the clock that tests can pause.
+    pub(super) until: Instant,
+}
+
 /// A session's entry in the index, as the session knows it.
 pub(super) trait Leave: Send {
     /// Where messages are noted that the session has lost after it was told of a drain.
     fn losses(&self) -> Losses;
 
-    /// Forgets the session, whose client is gone, and gives its place back. Nothing is settled before the debt is paid.
-    fn leave(self: Box<Self>, end: End) -> Debt;
+    /// Forgets the session, whose client is gone, and gives its place back. Nothing is settled before the debt is paid. Its id
+    /// goes on saying why it ended, if that is given.
+    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt;
 }
 
 /// Counts sessions of which a drain has lost something.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::admission::{Debt, Leave, Losses};
 use super::clock::{Clock, clock_now};
 use super::info::BridgeInfo;
+use super::places::Queue;
 use super::polls::Polls;
 use super::socket::{ClientSocket, SocketEnd};
 use crate::packet::{Packet, Transport};
@@ -29,6 +30,8 @@ pub(super) struct Driver {
     pub(super) push: Option<oneshot::Sender<PushOutcome>>,
     /// The body of the POST under way, less the payload that the link has taken.
     pub(super) push_rest: usize,
+    /// The POSTs that stand in line, where there may be several.
+    pub(super) queue: Option<Box<Queue>>,
     /// Its entry in the index, until its client is gone.
     pub(super) entry: Option<Box<dyn Leave>>,
     pub(super) debt: Option<Debt>,
@@ -69,6 +72,7 @@ impl Driver {
             polls: Polls::default(),
             push: None,
             push_rest: 0,
+            queue: None,
             entry: Some(entry),
             debt: None,
             losses: None,

@@ -3,7 +3,8 @@
 use std::future::poll_fn;
 use std::time::Instant;
 
-use super::admission::Losses;
+use super::admission::{Losses, Remembered};
+use super::clock::clock_now;
 use super::driver::{Driver, Pipe};
 use super::polls::Batch;
 use super::socket::{CLOSE_TIMEOUT, ClientSocket};
@@ -84,12 +85,17 @@ impl Driver {
             // A POST whose connection is gone does not hear it.
             let _ = push.send(outcome);
         }
+        self.settle_line(outcome);
     }
 
     fn forget(&mut self, end: End) {
         let Some(entry) = self.entry.take() else { return };
         self.losses = (end == End::Drained).then(|| entry.losses());
-        let debt = entry.leave(end);
+        let remembered = self.session.ending().map(|ending| {
+            let lasts = self.session.remembered();
+            Remembered { ending, lasts, until: clock_now() + lasts }
+        });
+        let debt = entry.leave(end, remembered);
         let info = &self.info;
         info.meter.session_closed(self.session.transport(), end);
         tracing::debug!(parent: &info.span, reason = end.word(), transport = self.session.transport().word(), "session ended");
@@ -106,6 +112,7 @@ impl Driver {
         self.session.abandon();
         // Not closed in good order: nobody knows how far it is with what it was given.
         (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
+        self.queue = None;
         self.forget(End::Stalled);
         self.debt = None;
     }

@@ -10,7 +10,7 @@ use super::driver::{Driver, Pipe};
 use super::info::BridgeInfo;
 use super::socket::ClientSocket;
 use crate::meter::UpgradeOutcome;
-use crate::session::{ProbeRefused, Session, Transport};
+use crate::session::{Ending, PollRefused, ProbeRefused, Session, Transport};
 use crate::upstream::Link;
 
 /// One living session. Shared by the index, by the requests that concern it, and by its task.
@@ -98,6 +98,28 @@ impl Bridge {
             taken
         })
         .inspect_err(|_| self.info.meter.upgrade(UpgradeOutcome::Failed))
+    }
+
+    /// What the session goes on saying, once it has ended.
+    pub fn ending(&self) -> Option<Ending> {
+        self.turn(|driver| driver.session.ending())
+    }
+
+    /// The client says that it is done.
+    ///
+    /// # Errors
+    /// The session was over before.
+    pub fn leave(&self) -> Result<(), PollRefused> {
+        let now = clock_now();
+        self.turn(|driver| {
+            driver.catch_up(now);
+            if driver.session.is_ended() {
+                return Err(PollRefused::Over);
+            }
+            driver.session.handle_leave(now);
+            driver.drive_inline();
+            Ok(())
+        })
     }
 
     /// Ends the session in good order: its client takes what is left within `patience`.

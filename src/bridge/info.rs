@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dialect::Framing;
 use crate::meter::Meter;
+use crate::session::Pushes;
 use crate::sid::Sid;
 use crate::upstream::InUse;
 
@@ -18,6 +19,8 @@ pub struct BridgeInfo {
     pub framing: Arc<dyn Framing>,
     /// The largest POST body and WebSocket message that its client may send, in bytes.
     pub max_payload: usize,
+    /// What a second POST means while one is under way.
+    pub pushes: Pushes,
     /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.
     pub headers: Option<Box<http::HeaderMap>>,
     /// The upstream that its link leads to, which does not retire before the session has left.

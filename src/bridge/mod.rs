@@ -13,12 +13,13 @@ mod driver;
 mod events;
 mod handle;
 mod info;
+mod places;
 mod poll;
 mod polls;
 mod push;
+mod queue;
 mod registry;
 mod socket;
-#[cfg_attr(not(test), expect(dead_code, reason = "no dialect has streams yet"))]
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -27,7 +28,8 @@ pub use admission::Admission;
 pub use delivery::Delivery;
 pub use handle::{Bridge, Front};
 pub use info::BridgeInfo;
-pub use poll::ParkedPoll;
+pub use poll::{ParkedPoll, ReceiverRefused};
 pub use push::Push;
 pub use registry::{Entry, Located, Registry, RelayHandle, Reservation};
 pub use socket::{ClientSocket, SocketBroken, SocketEnd, turn_away};
+pub use stream::ParkedStream;

@@ -4,34 +4,73 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use super::clock::clock_now;
 use super::delivery::Delivery;
+use super::driver::Driver;
 use super::handle::Bridge;
 use super::polls::{Left, Ticket};
-use crate::session::PollRefused;
+use crate::session::{CursorRefused, PollRefused, Terms};
 
 impl Bridge {
-    /// Parks a poll.
+    /// Parks a poll that waits until there is something, and takes it.
     ///
     /// # Errors
     /// The poll is refused; after an overlap the session is over.
     pub fn poll(self: &Arc<Self>) -> Result<ParkedPoll, PollRefused> {
+        self.poll_on(Terms::default()).map_err(|refused| match refused {
+            ReceiverRefused::Poll(refused) => refused,
+            // Not of a client that says nothing of it.
+            ReceiverRefused::Cursor(_) => PollRefused::Over,
+        })
+    }
+
+    /// Parks a poll that wants no more than this.
+    ///
+    /// # Errors
+    /// As for any poll, or its client can't have come so far.
+    pub fn poll_on(self: &Arc<Self>, terms: Terms) -> Result<ParkedPoll, ReceiverRefused> {
+        let ticket = self.receive(terms.after, |driver, now| {
+            driver.session.handle_poll_on(terms, now)?;
+            Ok(driver.polls.park())
+        })?;
+        Ok(ParkedPoll { bridge: Arc::clone(self), ticket, answered: false })
+    }
+
+    /// Parks a receiver. In one turn: what is told of the cursor is the newer one's, and not for the one before.
+    pub(super) fn receive(
+        &self,
+        after: Option<u64>,
+        park: impl FnOnce(&mut Driver, Instant) -> Result<Ticket, PollRefused>,
+    ) -> Result<Ticket, ReceiverRefused> {
         let now = clock_now();
-        let parked = self.turn(|driver| {
+        self.turn(|driver| {
             driver.catch_up(now);
             if driver.session.reads_probe_first() {
                 driver.drive_inline();
             }
-            let parked = driver.session.handle_poll(now).map(|()| driver.polls.park());
+            if driver.session.is_ended() {
+                return Err(ReceiverRefused::Poll(PollRefused::Over));
+            }
+            driver.session.handle_cursor(after, now).map_err(ReceiverRefused::Cursor)?;
+            let parked = park(driver, now);
             if parked.is_ok() {
                 self.info().meter.poll_parked();
             }
             driver.drive_inline();
-            parked
-        });
-        parked.map(|ticket| ParkedPoll::new(Arc::clone(self), ticket))
+            parked.map_err(ReceiverRefused::Poll)
+        })
     }
+}
+
+/// Why a receiver is not let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReceiverRefused {
+    /// It can't wait.
+    Poll(PollRefused),
+    /// Its client can't have come as far as it says; nothing has changed.
+    Cursor(CursorRefused),
 }
 
 /// A poll that waits. Dropped before its answer, it has hung up.
@@ -43,10 +82,6 @@ pub struct ParkedPoll {
 }
 
 impl ParkedPoll {
-    pub(super) fn new(bridge: Arc<Bridge>, ticket: Ticket) -> Self {
-        Self { bridge, ticket, answered: false }
-    }
-
     /// The session that it waits for.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge

@@ -136,6 +136,13 @@ impl Polls {
         true
     }
 
+    /// Gives a stream no more than it has. Returns whether more could have come.
+    pub(super) fn end_stream(&mut self, ticket: Ticket) -> bool {
+        let slot = self.find(ticket).map(|slot| &mut self.slots[slot].stage);
+        let Some(Stage::Streaming(streaming)) = slot else { return false };
+        std::mem::replace(&mut streaming.is_open, false)
+    }
+
     /// Asks for a stream's next part, which gets a ticket of its own; nothing when there will be no more.
     pub(super) fn poll_part(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Option<(Ticket, Batch)>> {
         let Some(slot) = self.find(ticket) else { return Poll::Ready(None) };

@@ -4,22 +4,25 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use equivalent::Equivalent;
 use foldhash::quality::RandomState;
+use moka::Expiry;
 use moka::ops::compute::{CompResult, Op};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Debt, Leave, Losses, Places};
+use super::admission::{Admission, Debt, Leave, Losses, Places, Remembered};
+use super::clock::clock_now;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use crate::dialect::{Framing, Known};
 use crate::end::End;
 use crate::packet::Transport;
 use crate::route_id::RouteId;
-use crate::session::Session;
+use crate::session::{Ending, Session};
 use crate::sid::Sid;
 use crate::upstream::Link;
 
@@ -37,6 +40,8 @@ pub struct Registry(Arc<Index>);
 
 struct Index {
     sessions: Cache<Key, Slot, RandomState>,
+    /// What ids say whose sessions have ended. It may forget the oldest: they are then as unknown as any other.
+    ended: Cache<Key, Remembered, RandomState>,
     places: Places,
     losses: Losses,
     /// What of a client's id may be seen is a hash of it, whose key nobody has.
@@ -65,6 +70,8 @@ pub enum Located {
     Here(Entry),
     /// Its backend is being asked for it.
     Opening,
+    /// It has ended, and says why.
+    Gone(Ending),
     /// Nowhere, as far as is known.
     Nowhere,
 }
@@ -114,6 +121,11 @@ impl Registry {
     pub fn new(sessions_max: usize) -> Self {
         Self(Arc::new(Index {
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
+            ended: Cache::builder()
+                .max_capacity(REMEMBERED_MAX)
+                .eviction_policy(EvictionPolicy::lru())
+                .expire_after(UntilToldLongEnough)
+                .build_with_hasher(RandomState::default()),
             places: Places::new(sessions_max),
             losses: Losses::default(),
             shown: std::hash::RandomState::new(),
@@ -127,11 +139,18 @@ impl Registry {
 
     /// Where the session with this id of a route's is.
     pub fn find(&self, route: &RouteId, sid: &str) -> Located {
-        match self.0.sessions.get(&Asked { route, sid }) {
+        let asked = Asked { route, sid };
+        match self.0.sessions.get(&asked) {
             Some(Some(entry)) => Located::Here(entry),
             Some(None) => Located::Opening,
-            None => Located::Nowhere,
+            None => self.remember(&asked).map_or(Located::Nowhere, Located::Gone),
         }
+    }
+
+    /// What the id of a session says that has ended.
+    fn remember(&self, asked: &Asked<'_>) -> Option<Ending> {
+        let Remembered { ending, until, .. } = self.0.ended.get(asked)?;
+        (clock_now() < until).then_some(ending)
     }
 
     /// Reserves an id that somebody else made; `None` where another session of the route has it.
@@ -196,9 +215,13 @@ impl Registry {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            let sessions = self.0.sessions.clone();
+            let index = Arc::clone(&self.0);
+            let tidy = move || {
+                index.sessions.run_pending_tasks();
+                index.ended.run_pending_tasks();
+            };
             // Many removals at once can take long; no session waits for it.
-            if let Err(error) = tokio::task::spawn_blocking(move || sessions.run_pending_tasks()).await
+            if let Err(error) = tokio::task::spawn_blocking(tidy).await
                 && let Ok(panic) = error.try_into_panic()
             {
                 resume_unwind(panic);
@@ -287,6 +310,15 @@ impl Equivalent<Key> for Asked<'_> {
     }
 }
 
+/// What nobody asks for any more is forgotten.
+struct UntilToldLongEnough;
+
+impl Expiry<Key, Remembered> for UntilToldLongEnough {
+    fn expire_after_create(&self, _: &Key, ended: &Remembered, _: Instant) -> Option<Duration> {
+        Some(ended.lasts)
+    }
+}
+
 /// A session's way out of the index.
 struct Entered {
     reservation: Reservation,
@@ -298,8 +330,12 @@ impl Leave for Entered {
         self.reservation.registry.0.losses.clone()
     }
 
-    fn leave(self: Box<Self>, end: End) -> Debt {
+    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt {
         let Self { reservation, _admission } = *self;
+        if let Some(ending) = ending {
+            // Before its id is free: in between, it would be unknown.
+            reservation.registry.0.ended.insert(reservation.key.clone(), ending);
+        }
         // Before the place is free: in between, everything would seem settled.
         let debt = reservation.registry.0.places.owe();
         reservation.end(end);
@@ -313,4 +349,6 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// How many ids at most say that their sessions have ended.
+const REMEMBERED_MAX: u64 = 100_000;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -27,7 +27,7 @@ use crate::meter::Metrics;
 use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
 use crate::route_id::RouteId;
 use crate::session::{
-    Acks, HangUp, Pinger, Policy, PollRefused, PushOutcome, Second, Session, Settings, Transport,
+    Acks, HangUp, Pinger, Policy, PollRefused, PushOutcome, Pushes, Second, Session, Settings, Transport,
 };
 use crate::sid::Sid;
 use crate::upstream::LinkEvent;
@@ -98,6 +98,7 @@ impl Stage {
             sid: reservation.sid().clone(),
             framing: Arc::new(PlainFraming),
             max_payload: 1_000_000,
+            pushes: self.policy.pushes,
             headers: None,
             upstream: None,
             meter: self.metrics.route("test", "test"),
@@ -144,12 +145,14 @@ fn policy(hang_up: HangUp) -> Policy {
         hang_up,
         second: Second::Ends,
         acks: Acks::OnWrite,
+        pushes: Pushes::One,
         pinger: Pinger::Server,
         crossing: MS,
         companion: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         says_why: false,
+        remembered: Duration::ZERO,
         replaced: &[],
         encoded_len: engineio::encoded_len,
     }

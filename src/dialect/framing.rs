@@ -9,7 +9,7 @@ use crate::end::End;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Heartbeat, Packet, Text};
 use crate::reply::{Refused, Reply};
-use crate::session::Packets;
+use crate::session::{CursorRefused, Ending, Packets};
 
 /// How one request, or one client's WebSocket, is read and answered. It belongs to what receives: a session keeps the
 /// one of its first request, and its dialect decides whether later requests are answered in that or in their own.
@@ -21,6 +21,11 @@ pub trait Framing: Send + Sync + fmt::Debug {
 
     /// Returns what a new session's client is told first, if anything.
     fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet>;
+
+    /// Returns what answers the request that begins a session, where that is no poll.
+    fn begun(&self, _greeting: &Greeting<'_>) -> Option<Reply> {
+        None
+    }
 
     /// Returns how a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads
     /// none.
@@ -34,6 +39,21 @@ pub trait Framing: Send + Sync + fmt::Debug {
     /// The answer to a POST of which nothing is taken. Its session goes on; a packet that is wrong among others ends it.
     fn decode_push(&self, _form: PushForm, _body: Bytes) -> Result<Packets, Box<Reply>> {
         Ok(Box::new(std::iter::empty()))
+    }
+
+    /// Returns which of its client's POSTs this is, for one that numbers them.
+    fn push_number(&self) -> Option<u64> {
+        None
+    }
+
+    /// Answers a client that leaves out a POST: the one with this number was expected.
+    fn refuse_gap(&self, _expected: u64) -> Reply {
+        self.refuse(Refusal::Unreadable, Road::Http)
+    }
+
+    /// Answers a request whose session has ended.
+    fn refuse_ended(&self, _ending: &Ending) -> Reply {
+        self.refuse(Refusal::Over, Road::Http)
     }
 
     /// Returns the answer to a POST whose packets were taken.
@@ -50,6 +70,22 @@ pub trait Framing: Send + Sync + fmt::Debug {
     /// message, or of the one before where there is none in it.
     fn encode_numbered(&self, batch: &[Packet], _last: u64) -> PollBody {
         self.encode_poll(batch)
+    }
+
+    /// Returns how a stream begins, where there are streams.
+    fn begin_stream(&self) -> StreamHead {
+        StreamHead::default()
+    }
+
+    /// Encodes a part of a stream; `last` is the number of its last message, or of the one before where there is none in it.
+    fn encode_part(&self, batch: &[Packet], last: u64) -> Part {
+        let bytes = self.encode_numbered(batch, last).bytes;
+        Part { units: bytes.len(), bytes }
+    }
+
+    /// Answers a client that says that it has come where it can't have.
+    fn refuse_cursor(&self, _refused: CursorRefused) -> Reply {
+        self.refuse(Refusal::Unreadable, Road::Http)
     }
 
     /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`)
@@ -134,7 +170,7 @@ pub enum PushForm {
 pub struct PollBody {
     /// Its status.
     pub status: StatusCode,
-    /// Its `Content-Type`.
+    /// Its `Content-Type`; empty where it has none.
     pub content_type: &'static str,
     /// Its bytes.
     pub bytes: Bytes,
@@ -153,6 +189,32 @@ pub enum Read {
     One(Packet),
     /// Any number of packets.
     Many(Vec<Packet>),
+}
+
+/// How a stream begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StreamHead {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// What comes before anything else, at once.
+    pub prelude: Bytes,
+    /// How much of its parts it carries: behind the one that reaches this, it ends.
+    pub budget: usize,
+}
+
+impl Default for StreamHead {
+    fn default() -> Self {
+        Self { content_type: "text/plain; charset=UTF-8", prelude: Bytes::new(), budget: usize::MAX }
+    }
+}
+
+/// A part of a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// How much of the stream's budget it takes.
+    pub units: usize,
 }
 
 /// What becomes of a packet on a WebSocket.

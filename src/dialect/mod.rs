@@ -22,13 +22,15 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
-pub use self::framing::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
+pub use self::framing::{
+    Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, Road, StreamHead, Written,
+};
 pub use self::settings::Settings;
 pub use self::table::{find, told_by};
 use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::revision::{Protocol, Revision, Versions};
-use crate::session::Policy;
+use crate::session::{Ending, Policy, Terms};
 use crate::sid::Sid;
 
 /// What the clients of one route speak, with the route's settings.
@@ -119,6 +121,8 @@ pub enum Wish {
     Poll,
     /// To hand over what the client has.
     Push,
+    /// To end it.
+    Leave,
     /// To move to this WebSocket.
     Upgrade,
     /// Nothing, by a WebSocket, which is accepted and closed at once.
@@ -138,6 +142,8 @@ pub enum Place<'e> {
     Here(Known<'e>),
     /// Its backend is being asked for it.
     Opening,
+    /// It has ended, and goes on saying so.
+    Gone(&'e Ending),
     /// Nowhere.
     Nowhere,
 }
@@ -159,9 +165,13 @@ pub enum Act {
     /// Begin the session that it names.
     Begin(Box<Beginning>),
     /// Park it until there is something for its client.
-    Poll(Arc<dyn Framing>),
+    Poll(Arc<dyn Framing>, Terms),
+    /// Answer it with a stream.
+    Stream(Arc<dyn Framing>, Terms),
     /// Read its body into the session.
     Push(Arc<dyn Framing>),
+    /// End the session, as its client wants it.
+    Leave(Arc<dyn Framing>),
     /// Offer its WebSocket to the session.
     Upgrade(Arc<dyn Framing>),
     /// Accept its WebSocket and close it at once.

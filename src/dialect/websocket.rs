@@ -19,7 +19,7 @@ use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
 use crate::revision::Protocol;
-use crate::session::{Acks, HangUp, Pinger, Policy, Second};
+use crate::session::{Acks, HangUp, Pinger, Policy, Pushes, Second};
 
 /// The dialect `websocket` of one route.
 #[derive(Debug)]
@@ -84,12 +84,14 @@ pub const POLICY: Policy = Policy {
     hang_up: HangUp::Ends,
     second: Second::Ends,
     acks: Acks::OnWrite,
+    pushes: Pushes::One,
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
     companion: None,
     goodbye_waiting: &[],
     goodbye_late: &[],
     says_why: false,
+    remembered: Duration::ZERO,
     replaced: &[],
     encoded_len: Packet::len,
 };

@@ -107,6 +107,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         sid: reservation.sid().clone(),
         framing: Arc::new(PlainFraming),
         max_payload,
+        pushes: POLICY.pushes,
         headers: None,
         upstream: Some(Arc::clone(&route.upstream)),
         meter: route.meter.clone(),

@@ -13,13 +13,13 @@ use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
 use super::{Connection, Response, preflight};
-use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
+use crate::bridge::{Bridge, ClientSocket, Entry, Located, ReceiverRefused, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road, World,
 };
 use crate::meter;
 use crate::packet::Transport;
-use crate::session::PollRefused;
+use crate::session::{PollRefused, Pushes, Terms};
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
@@ -37,8 +37,10 @@ pub struct Gateway {
 enum Task {
     /// With the id that its client made for it, if it did.
     Begin(Box<Beginning>, Option<String>),
-    Poll(Arc<Bridge>, Arc<dyn Framing>),
+    Poll(Arc<Bridge>, Arc<dyn Framing>, Terms),
+    Stream(Arc<Bridge>, Arc<dyn Framing>, Terms),
     Push(Arc<Bridge>, Arc<dyn Framing>),
+    Leave(Arc<Bridge>, Arc<dyn Framing>),
     Upgrade(Arc<Bridge>, Arc<dyn Framing>),
     TurnAway(Arc<dyn Framing>),
 }
@@ -50,8 +52,8 @@ impl Task {
                 Transport::Polling => meter::Op::Handshake,
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
-            Self::Poll(..) => meter::Op::Poll,
-            Self::Push(..) => meter::Op::Push,
+            Self::Poll(..) | Self::Stream(..) => meter::Op::Poll,
+            Self::Push(..) | Self::Leave(..) => meter::Op::Push,
             Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
         }
     }
@@ -127,13 +129,24 @@ impl Gateway {
         let asker =
             Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(..)));
         match task {
-            Task::Poll(bridge, framing) => match bridge.poll() {
+            Task::Poll(bridge, framing, terms) => match bridge.poll_on(terms) {
                 Ok(parked) => {
                     let answer = AnswerPoll::new(parked, asker, framing);
                     Serving::poll(answer, Arc::clone(&self.cors), origin)
                 }
-                Err(refused) => answered(refuse(&*framing, refused)),
+                Err(refused) => answered(refuse_receiver(&*framing, refused, &bridge)),
             },
+            Task::Stream(bridge, framing, terms) => answered(match bridge.stream(terms) {
+                Ok(parked) => polling::answer_stream(parked, asker, framing),
+                Err(refused) => refuse_receiver(&*framing, refused, &bridge),
+            }),
+            Task::Leave(bridge, framing) => {
+                polling::discard(body, &self.route.tracker);
+                answered(match bridge.leave() {
+                    Ok(()) => polling::answer_taken(asker, &*framing, bridge.info()),
+                    Err(refused) => refuse(&*framing, refused, &bridge),
+                })
+            }
             Task::Upgrade(bridge, framing) => {
                 let max_payload = bridge.info().max_payload;
                 let probe = move |socket| async move {
@@ -179,20 +192,31 @@ impl Gateway {
         let place = match &located {
             Located::Here(entry) => Place::Here(entry.known()),
             Located::Opening => Place::Opening,
+            Located::Gone(ending) => Place::Gone(ending),
             Located::Nowhere => Place::Nowhere,
         };
         match (self.dialect.judge(want, &place, &request)?, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
-            (Act::Poll(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Poll(bridge, framing)),
+            (Act::Poll(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
+                Ok(Task::Poll(bridge, framing, terms))
+            }
+            (Act::Stream(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
+                Ok(Task::Stream(bridge, framing, terms))
+            }
             (Act::Push(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
+            (Act::Leave(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Leave(bridge, framing)),
             (Act::Upgrade(framing), Located::Here(Entry::Bridge(bridge))) => {
                 Ok(Task::Upgrade(bridge, framing))
             }
             // Nothing here takes it.
             (
-                Act::Poll(framing) | Act::Push(framing) | Act::Upgrade(framing),
-                Located::Here(Entry::Relay(_)) | Located::Opening | Located::Nowhere,
+                Act::Poll(framing, _)
+                | Act::Stream(framing, _)
+                | Act::Push(framing)
+                | Act::Leave(framing)
+                | Act::Upgrade(framing),
+                Located::Here(Entry::Relay(_)) | Located::Opening | Located::Gone(_) | Located::Nowhere,
             ) => Err(framing.refuse(Refusal::WrongTransport, road).into()),
         }
     }
@@ -220,11 +244,19 @@ impl Gateway {
         body: Incoming,
         asker: Asker,
     ) -> Result<Response, Abort> {
+        if bridge.info().pushes == Pushes::Queued {
+            let Some(form) = framing.read_push(&head.headers) else {
+                polling::discard(body, &self.route.tracker);
+                return Ok(polling::refuse(&*framing, Refusal::Unreadable));
+            };
+            drop(head);
+            return polling::take_queued_push(&bridge, form, body, asker, framing).await;
+        }
         let push = match bridge.push() {
             Ok(push) => push,
             Err(refused) => {
                 polling::discard(body, &self.route.tracker);
-                return Ok(refuse(&*framing, refused));
+                return Ok(refuse(&*framing, refused, &bridge));
             }
         };
         let Some(form) = framing.read_push(&head.headers) else {
@@ -293,12 +325,19 @@ impl World for Outside<'_> {
     }
 }
 
-fn refuse(framing: &dyn Framing, refused: PollRefused) -> Response {
+fn refuse_receiver(framing: &dyn Framing, refused: ReceiverRefused, bridge: &Bridge) -> Response {
+    match refused {
+        ReceiverRefused::Poll(refused) => refuse(framing, refused, bridge),
+        ReceiverRefused::Cursor(refused) => polling::respond(framing.refuse_cursor(refused)),
+    }
+}
+
+fn refuse(framing: &dyn Framing, refused: PollRefused, bridge: &Bridge) -> Response {
     let refusal = match refused {
         // The dialect says what a second one hears: its policy has judged it.
         PollRefused::Overlap | PollRefused::Occupied => Refusal::Overlap,
         PollRefused::WrongTransport => Refusal::WrongTransport,
-        PollRefused::Over => Refusal::Over,
+        PollRefused::Over => return polling::refuse_ended(framing, bridge),
     };
     polling::refuse(framing, refusal)
 }

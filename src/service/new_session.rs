@@ -12,6 +12,7 @@ use super::session_route::SessionRoute;
 use crate::bridge::{Admission, BridgeInfo, Front, Reservation};
 use crate::dialect::{Beginning, Greeting, Refusal, Road};
 use crate::packet::{Heartbeat, Transport};
+use crate::reply::Reply;
 use crate::session::{Session, Settings};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
@@ -23,6 +24,8 @@ pub(super) struct NewSession<'r> {
     route: &'r SessionRoute,
     session: Session,
     info: BridgeInfo,
+    /// What the client hears of it, where that is not its first poll's answer.
+    begun: Option<Reply>,
     reservation: Reservation,
     headers: HeaderMap,
     subprotocol: Option<HeaderValue>,
@@ -61,18 +64,21 @@ impl<'r> NewSession<'r> {
             framing.greet(&greeting),
             tokio::time::Instant::now().into_std(),
         );
+        let begun = framing.begun(&greeting);
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
             framing: Arc::clone(framing),
             max_payload,
+            pushes: policy.pushes,
             headers,
             upstream: Some(Arc::clone(&route.upstream)),
             meter: route.meter.clone(),
             span: tracing::debug_span!("session", number, route = %route.id),
             tracker: route.tracker.clone(),
         };
-        Self { route, session, info, reservation, headers: opened.headers, subprotocol: opened.subprotocol }
+        let (headers, subprotocol) = (opened.headers, opened.subprotocol);
+        Self { route, session, info, begun, reservation, headers, subprotocol }
     }
 
     pub(super) async fn answer_poll(
@@ -83,9 +89,14 @@ impl<'r> NewSession<'r> {
     ) -> Response {
         let bridge = self.reservation.begin(self.session, self.info, link, Front::Polling, admission);
         let framing = Arc::clone(&bridge.info().framing);
-        let Ok(parked) = bridge.poll() else { return polling::refuse(&*framing, Refusal::Over) };
-        drop(bridge);
-        let mut response = AnswerPoll::new(parked, asker, framing).await;
+        let mut response = match self.begun {
+            Some(reply) => polling::respond(reply),
+            None => {
+                let Ok(parked) = bridge.poll() else { return polling::refuse(&*framing, Refusal::Over) };
+                drop(bridge);
+                AnswerPoll::new(parked, asker, framing).await
+            }
+        };
         let own: Vec<HeaderName> = response.headers().keys().cloned().collect();
         for (name, value) in &self.headers {
             if !own.contains(name) || name == SET_COOKIE {

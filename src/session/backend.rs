@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::End;
 use super::Transport;
-use super::policy::Pinger;
+use super::policy::{Acks, Pinger};
 use super::state::{Event, Leaving, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
 use crate::packet::{Closing, Message, Packet, Text};
 
@@ -24,7 +24,7 @@ impl Session {
         let leaves = self.leaving.is_some();
         match self.phase {
             Phase::Open => {
-                let deadline = now + self.settings.close_timeout;
+                let deadline = now + self.close_patience();
                 self.begin_closing(End::UpstreamClosed, closing, deadline, now);
             }
             Phase::Draining { deadline, .. } => self.begin_closing(End::Drained, closing, deadline, now),
@@ -102,6 +102,16 @@ impl Session {
     /// When the last message of either side is an old one.
     pub(super) fn quiet_at(&self) -> Option<Instant> {
         self.last_push.max(self.last_upstream).map(|at| at + QUIET)
+    }
+
+    /// How long the client has to fetch what is left: where it comes and goes, no less than it may be away at other times.
+    fn close_patience(&self) -> Duration {
+        match (self.policy.acks, self.policy.pinger) {
+            (Acks::OnCursor, Pinger::Nobody(attendance)) => {
+                self.settings.close_timeout.max(attendance.absence)
+            }
+            _ => self.settings.close_timeout,
+        }
     }
 
     fn begin_closing(&mut self, end: End, closing: Closing, deadline: Instant, now: Instant) {
@@ -245,17 +255,27 @@ impl Session {
             if let Packet::Close(why) = packet
                 && self.policy.says_why
             {
-                *why = Some(Box::new(match &self.phase {
-                    Phase::Closing { closing, .. } if end == End::UpstreamClosed => closing.clone(),
-                    Phase::Open
-                    | Phase::Draining { .. }
-                    | Phase::Closing { .. }
-                    | Phase::Departed { .. }
-                    | Phase::Over => end.closing(),
-                }));
+                *why = Some(Box::new(self.reason(end)));
             }
         }
         packets
+    }
+
+    /// Why it ends: what the backend said, if that is why.
+    pub(super) fn reason(&self, end: End) -> Closing {
+        match &self.phase {
+            Phase::Closing { closing, .. } if end == End::UpstreamClosed => closing.clone(),
+            Phase::Open
+            | Phase::Draining { .. }
+            | Phase::Closing { .. }
+            | Phase::Departed { .. }
+            | Phase::Over => end.closing(),
+        }
+    }
+
+    /// The client says that it is done.
+    pub fn handle_leave(&mut self, now: Instant) {
+        self.end(End::ClientClosed, now);
     }
 
     /// The client's side is over, for whatever reason: says goodbye to it, and lets the backend go.
@@ -273,14 +293,18 @@ impl Session {
             return;
         }
         self.leaving = None;
+        if !self.policy.remembered.is_zero() {
+            self.farewell = Some(Box::new(self.reason(end)));
+        }
         if self.is_parked() {
             match end {
-                End::ClientClosed => self.answer(vec![Packet::Noop]),
+                End::ClientClosed if !self.policy.says_why => self.answer(vec![Packet::Noop]),
                 End::ClientGone => self.poll = PollSlot::Absent,
                 End::PingTimeout
                 | End::ParseError
                 | End::Overlap
                 | End::TooLarge
+                | End::ClientClosed
                 | End::UpstreamClosed
                 | End::Stalled
                 | End::Drained

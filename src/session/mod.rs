@@ -7,7 +7,9 @@
 
 mod backend;
 mod check;
+mod ending;
 mod inbox;
+mod line;
 mod moving;
 mod outbox;
 mod policy;
@@ -24,10 +26,12 @@ mod upgrade;
 
 pub use crate::end::End;
 pub use crate::packet::Transport;
+pub use ending::Ending;
 pub use inbox::Packets;
+pub use line::{Joined, Line};
 pub use moving::ProbeRefused;
 pub use outbox::CursorRefused;
-pub use policy::{Acks, Attendance, Companion, HangUp, Pinger, Policy, Second};
+pub use policy::{Acks, Attendance, Companion, HangUp, Pinger, Policy, Pushes, Second};
 pub use receiver::Terms;
 pub use settings::Settings;
 pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

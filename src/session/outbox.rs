@@ -134,6 +134,11 @@ impl Outbox {
         self.packets.rewind(self.packets.forgotten());
     }
 
+    /// The number of the last that the client has acknowledged.
+    pub(crate) const fn acknowledged(&self) -> u64 {
+        self.packets.forgotten()
+    }
+
     /// The number of the last that was handed out.
     pub(crate) const fn handed_out(&self) -> u64 {
         self.packets.handed_out()

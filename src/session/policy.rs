@@ -13,6 +13,8 @@ pub struct Policy {
     pub second: Second,
     /// When a message is known to have arrived.
     pub acks: Acks,
+    /// What a second POST means while one is under way.
+    pub pushes: Pushes,
     /// Who asks whether the other lives.
     pub pinger: Pinger,
     /// How long a client's goodbye waits, a few times, for the poll that it sent before it: two requests on two connections may
@@ -26,6 +28,8 @@ pub struct Policy {
     pub goodbye_late: &'static [Packet],
     /// Whether what ends a poll says why: the code and reason with which the session ended.
     pub says_why: bool,
+    /// For how long a session that has ended says so, by its id; zero: it is unknown at once.
+    pub remembered: Duration,
     /// What ends a receiver that a newer one replaces.
     pub replaced: &'static [Packet],
     /// A packet's length on the wire, in bytes, for cutting batches.
@@ -68,6 +72,16 @@ pub enum Acks {
     OnWrite,
     /// When the client says so: until then it is kept, counts against `outbox_max`, and can be handed out again.
     OnCursor,
+}
+
+/// What a second POST means while one is under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pushes {
+    /// The session is over (Engine.IO's reference server: "overlap from client"), and so it is where the body of one breaks
+    /// off.
+    One,
+    /// It stands behind it in a line. One whose body breaks off, is too large or can't be read was never there.
+    Queued,
 }
 
 /// Who asks whether the other lives.

@@ -6,7 +6,7 @@ use super::End;
 use super::Transport;
 use super::inbox::Packets;
 use super::outbox::CursorRefused;
-use super::policy::{Acks, HangUp, Second};
+use super::policy::{Acks, HangUp, Pushes, Second};
 use super::receiver::Terms;
 use super::state::{Event, Phase, PollRefused, PollSlot, PushOutcome, PushRefused, PushSlot, Session};
 use crate::packet::{Packet, Text};
@@ -41,7 +41,12 @@ impl Session {
     /// # Errors
     /// As for a poll.
     pub fn handle_stream(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
-        self.admit_receiver(terms, now)?;
+        let unset = match self.policy.acks {
+            Acks::OnWrite => usize::MAX,
+            Acks::OnCursor => self.settings.outbox_max / 4,
+        };
+        let bytes = terms.bytes.min(terms.budget.unwrap_or(unset));
+        self.admit_receiver(Terms { bytes, ..terms }, now)?;
         self.poll = PollSlot::Stream;
         self.leave(now);
         Ok(())
@@ -78,6 +83,11 @@ impl Session {
         self.waits_until = terms.wait.map(|wait| now + wait);
         self.pulse.handle_receiver(now);
         Ok(())
+    }
+
+    /// The receiver takes no more; its client comes with another.
+    pub fn handle_receiver_done(&mut self) {
+        self.poll = PollSlot::Absent;
     }
 
     /// The parked poll's connection is gone.
@@ -154,7 +164,8 @@ impl Session {
             self.events.push_back(Event::PushDone(PushOutcome::Accepted));
             return;
         }
-        let is_left = !self.outbox.is_empty() || self.in_flight > 0;
+        // A client whose POSTs stand in a line does not leave because one is refused.
+        let is_left = self.policy.pushes == Pushes::One && (!self.outbox.is_empty() || self.in_flight > 0);
         self.push = PushSlot::Late { at: if is_left { now + LATE } else { now } };
         self.refuse_late_push(now);
     }
@@ -165,6 +176,11 @@ impl Session {
             self.push = PushSlot::Idle;
             self.events.push_back(Event::PushDone(PushOutcome::Refused));
         }
+    }
+
+    /// The client said something that is not handed on, such as what it has said before.
+    pub fn handle_heard(&mut self, now: Instant) {
+        self.pulse.handle_packet(now);
     }
 
     /// A POST was too large: it is refused, and the session goes on.

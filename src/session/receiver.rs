@@ -15,6 +15,9 @@ pub struct Terms {
     pub messages: usize,
     /// The most bytes that it takes; one message that is longer it takes all the same.
     pub bytes: usize,
+    /// After how many bytes a stream ends. Unset, it goes on where what is written has arrived; where its client has to come
+    /// back to say so, it ends with a quarter of `outbox_max`.
+    pub budget: Option<usize>,
     /// Whether it is given a ping where there is nothing else for it.
     pub beats: bool,
 }
@@ -22,7 +25,7 @@ pub struct Terms {
 impl Default for Terms {
     /// It waits until there is something, and takes it.
     fn default() -> Self {
-        Self { after: None, wait: None, messages: usize::MAX, bytes: usize::MAX, beats: true }
+        Self { after: None, wait: None, messages: usize::MAX, bytes: usize::MAX, budget: None, beats: true }
     }
 }
 

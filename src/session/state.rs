@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ending::Ending;
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::policy::Policy;
@@ -50,6 +51,8 @@ pub struct Session {
     pub(super) greets_by: Option<Instant>,
     /// The client has said goodbye, and is gone unless a poll comes before.
     pub(super) leaving: Option<Leaving>,
+    /// Why it ended, where it goes on saying so.
+    pub(super) farewell: Option<Box<Closing>>,
     pub(super) last_push: Option<Instant>,
     pub(super) last_upstream: Option<Instant>,
     pub(super) events: VecDeque<Event>,
@@ -210,6 +213,7 @@ impl Session {
                 .filter(|_| !linger.is_zero())
                 .map(|companion| now + companion.patience),
             leaving: None,
+            farewell: None,
             last_push: None,
             last_upstream: None,
             // Mostly one at a time: the first push would make room for four.
@@ -298,6 +302,21 @@ impl Session {
     /// Whether the client's side is over.
     pub const fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Departed { .. } | Phase::Over)
+    }
+
+    /// What it goes on saying, once it has ended or its backend has; nothing where its dialect wants none of that.
+    pub fn ending(&self) -> Option<Ending> {
+        let closing = match (&self.phase, self.farewell.as_deref()) {
+            (_, Some(closing)) => closing.clone(),
+            (Phase::Closing { end, .. }, None) if !self.policy.remembered.is_zero() => self.reason(*end),
+            (_, None) => return None,
+        };
+        Some(Ending { closing, acknowledged: self.outbox.acknowledged() })
+    }
+
+    /// For how long it goes on saying it.
+    pub const fn remembered(&self) -> Duration {
+        self.policy.remembered
     }
 
     /// Whether nothing is left to do.

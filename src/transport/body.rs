@@ -1,4 +1,4 @@
-//! The body of an answer: whole, or a batch with its receipt, or a backend's own as it streams in.
+//! The body of an answer: whole, or a batch with its receipt, or one batch after another, or a backend's own as it streams in.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::duplex::{Piece, Receipt, Receipted, Unflushed};
+use crate::transport::stream::Stream;
 use crate::transport::streamed::Streamed;
 use crate::upstream::AnswerError;
 
@@ -23,6 +24,8 @@ enum Kind {
     Whole(Option<Bytes>),
     Batch(Batch),
     /// Boxed, as each connection keeps room for a body, and most are parked polls.
+    Stream(Box<Stream>),
+    /// Likewise.
     Streamed(Box<Streamed>),
 }
 
@@ -58,6 +61,12 @@ impl From<&'static str> for Body {
     }
 }
 
+impl From<Stream> for Body {
+    fn from(body: Stream) -> Self {
+        Self(Kind::Stream(Box::new(body)))
+    }
+}
+
 impl From<Streamed> for Body {
     fn from(body: Streamed) -> Self {
         Self(Kind::Streamed(Box::new(body)))
@@ -66,8 +75,10 @@ impl From<Streamed> for Body {
 
 impl Receipted for Body {
     fn set_connection(&mut self, unflushed: &Unflushed) {
-        if let Kind::Batch(batch) = &mut self.0 {
-            batch.connection = Some(unflushed.clone());
+        match &mut self.0 {
+            Kind::Batch(batch) => batch.connection = Some(unflushed.clone()),
+            Kind::Stream(stream) => stream.set_connection(unflushed),
+            Kind::Whole(_) | Kind::Streamed(_) => {}
         }
     }
 }
@@ -81,6 +92,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
         let piece = match &mut self.0 {
+            Kind::Stream(stream) => ready!(stream.poll_piece(cx)),
             Kind::Streamed(body) => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
                 return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))));
@@ -90,7 +102,7 @@ impl http_body::Body for Body {
                 Kind::Batch(Batch { bytes, receipt, connection }) => {
                     Some(Piece::with_receipt(bytes, receipt, connection))
                 }
-                Kind::Whole(_) | Kind::Streamed(_) => None,
+                Kind::Whole(_) | Kind::Stream(_) | Kind::Streamed(_) => None,
             },
         };
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
@@ -99,7 +111,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Batch(_) => false,
+            Kind::Batch(_) | Kind::Stream(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -108,6 +120,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Batch(batch) => SizeHint::with_exact(batch.bytes.len() as u64),
+            Kind::Stream(_) => SizeHint::default(),
             Kind::Streamed(body) => body.size_hint(),
         }
     }

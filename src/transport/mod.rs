@@ -5,6 +5,7 @@ pub mod compress;
 pub mod mux;
 pub mod polling;
 pub mod relay;
+pub mod stream;
 pub mod streamed;
 pub mod tunnel;
 pub mod web_socket_ask;

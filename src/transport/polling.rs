@@ -16,13 +16,14 @@ use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use super::compress::{self, Coding};
+use super::stream::Stream;
 use super::{Abort, Body, Response};
-use crate::bridge::{BridgeInfo, Delivery, ParkedPoll, Push};
+use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
 use crate::dialect::{Framing, PollBody, PushForm, Refusal, Road};
 use crate::meter::{Direction, Meter};
-use crate::packet::{Packet, Transport};
+use crate::packet::{Closing, Packet, Transport};
 use crate::reply::Reply;
-use crate::session::PushOutcome;
+use crate::session::{Ending, Joined, PushOutcome};
 
 /// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ impl Asker {
         Self { legacy_ie, coding: if compresses { Coding::of(headers) } else { None } }
     }
 
-    fn headers(
+    pub(super) fn headers(
         self,
         framing: &dyn Framing,
         content_type: &'static str,
@@ -52,7 +53,9 @@ impl Asker {
         if let Some(common) = &info.headers {
             headers.extend(common.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if !content_type.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
         framing.add_headers(self.legacy_ie, headers);
     }
 }
@@ -90,8 +93,8 @@ impl Future for AnswerPoll {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         let this = self.get_mut();
         if let Stage::Parked(parked) = &mut this.stage {
-            let Some(delivery) = ready!(Pin::new(parked).poll(cx)) else {
-                return Poll::Ready(refuse(&*this.framing, Refusal::Over));
+            let Some(delivery) = ready!(Pin::new(&mut *parked).poll(cx)) else {
+                return Poll::Ready(refuse_ended(&*this.framing, parked.bridge()));
             };
             let info = delivery.bridge().info();
             let body = this.framing.encode_numbered(delivery.packets(), delivery.last());
@@ -150,6 +153,15 @@ async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<B
     tracker.spawn_blocking(move || coding.compress(&body)).await.ok().flatten()
 }
 
+/// Answers a request with a stream: its head and what comes first at once.
+pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framing>) -> Response {
+    let head = framing.begin_stream();
+    let mut response = Response::default();
+    asker.headers(&*framing, head.content_type, parked.bridge().info(), response.headers_mut());
+    *response.body_mut() = Body::from(Stream::new(parked, framing, head));
+    response
+}
+
 /// Reads a POST's body, and answers it when the link has taken its messages.
 ///
 /// # Errors
@@ -186,17 +198,66 @@ pub async fn take_push(
         }
     };
     match push.send(packets, len).await {
-        PushOutcome::Accepted => {
-            let PollBody { status, content_type, bytes } = framing.encode_taken();
-            info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);
-            let mut response = Response::new(Body::from(bytes));
-            *response.status_mut() = status;
-            asker.headers(&*framing, content_type, &info, response.headers_mut());
-            Ok(response)
-        }
+        PushOutcome::Accepted => Ok(answer_taken(asker, &*framing, &info)),
         PushOutcome::Refused => Ok(refuse(&*framing, Refusal::Over)),
         PushOutcome::Destroyed => Err(Abort),
     }
+}
+
+/// The same, where a session's POSTs stand in a line: one that breaks off, or can't be read, was never there.
+///
+/// # Errors
+/// The connection is gone.
+pub async fn take_queued_push(
+    bridge: &Bridge,
+    form: PushForm,
+    mut body: Incoming,
+    asker: Asker,
+    framing: Arc<dyn Framing>,
+) -> Result<Response, Abort> {
+    let info = bridge.info();
+    let place = bridge.push_place().await;
+    let body = match read_body(&mut body, info.max_payload).await {
+        Ok(body) => body,
+        Err(ReadFailed::TooLarge) => {
+            discard(body, &info.tracker);
+            return Ok(refuse(&*framing, Refusal::TooLarge));
+        }
+        Err(ReadFailed::Broken) => return Err(Abort),
+    };
+    let len = body.len();
+    let packets = match framing.decode_push(form, body) {
+        Ok(packets) => packets,
+        Err(reply) => return Ok(respond(*reply)),
+    };
+    let outcome = match bridge.join(framing.push_number(), packets, len, place) {
+        // A session that is over has no word for it: then nobody took its messages.
+        Ok(verdict) => verdict.await.unwrap_or(PushOutcome::Refused),
+        Err(Joined::Taken(())) => PushOutcome::Accepted,
+        Err(Joined::Gap((), expected)) => return Ok(respond(framing.refuse_gap(expected))),
+        Err(Joined::Broken(()) | Joined::Waits) => PushOutcome::Refused,
+    };
+    Ok(match outcome {
+        PushOutcome::Accepted => answer_taken(asker, &*framing, info),
+        PushOutcome::Refused | PushOutcome::Destroyed => refuse_ended(&*framing, bridge),
+    })
+}
+
+/// The answer to a POST whose messages the link has taken.
+pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> Response {
+    let PollBody { status, content_type, bytes } = framing.encode_taken();
+    info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    asker.headers(framing, content_type, info, response.headers_mut());
+    response
+}
+
+/// The answer to a request whose session has ended.
+pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
+    // A link that broke may not have come to its end.
+    let lost = || Ending { closing: Closing { code: Some(1006), ..Closing::default() }, acknowledged: 0 };
+    respond(framing.refuse_ended(&bridge.ending().unwrap_or_else(lost)))
 }
 
 /// A refusal over plain HTTP.

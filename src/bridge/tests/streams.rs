@@ -9,7 +9,7 @@ use super::actors::{Client, Habits, backend};
 use super::dice::Dice;
 use super::random::{PATIENCE, SLOW, first, seeds, settings};
 use super::*;
-use crate::bridge::stream::{ParkedStream, ReceiverRefused};
+use crate::bridge::{ParkedStream, ReceiverRefused};
 use crate::session::{Attendance, CursorRefused, Terms};
 
 /// A browser that falls back to streams, or, with a cursor, `curl` in a loop.

@@ -18,7 +18,7 @@ use crate::dialect::{
 };
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
-use crate::session::{Acks, Companion, HangUp, Pinger, Policy, Second};
+use crate::session::{Acks, Companion, HangUp, Pinger, Policy, Pushes, Second, Terms};
 
 /// The dialect `engine.io` of one route.
 #[derive(Debug)]
@@ -62,12 +62,14 @@ impl EngineIo {
             hang_up: HangUp::Ends,
             second: Second::Ends,
             acks: Acks::OnWrite,
+            pushes: Pushes::One,
             pinger: Pinger::Server,
             crossing: CROSSING,
             companion: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Noop, Packet::Close(None)],
             says_why: false,
+            remembered: Duration::ZERO,
             replaced: &[],
             encoded_len,
         };
@@ -173,7 +175,9 @@ fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
     let Want { wish, transport, version } = want;
     let road = match wish {
         Wish::Upgrade | Wish::TurnAway => Road::WebSocket,
-        Wish::Poll | Wish::Push | Wish::Receive(_) | Wish::Send(_) | Wish::Nothing(_) => Road::Http,
+        Wish::Poll | Wish::Push | Wish::Leave | Wish::Receive(_) | Wish::Send(_) | Wish::Nothing(_) => {
+            Road::Http
+        }
     };
     let Place::Here(known) = place else { return Err(Fault::UnknownSid.answer(road)) };
     let is_elsewhere = road == Road::Http && known.transport != transport;
@@ -182,14 +186,14 @@ fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
     }
     let framing = Arc::clone(known.framing);
     match wish {
-        Wish::Poll => Ok(Act::Poll(framing)),
+        Wish::Poll => Ok(Act::Poll(framing, Terms::default())),
         Wish::Push => Ok(Act::Push(framing)),
         Wish::Upgrade if !known.is_relayed => Ok(Act::Upgrade(framing)),
         // A session that began with a WebSocket keeps the one it has.
         Wish::Upgrade | Wish::TurnAway => Ok(Act::TurnAway(turned_away())),
         Wish::Nothing(answer) => Err(answer),
         // It never asks so.
-        Wish::Receive(_) | Wish::Send(_) => Err(Fault::BadRequest.answer(road)),
+        Wish::Leave | Wish::Receive(_) | Wish::Send(_) => Err(Fault::BadRequest.answer(road)),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::dialect::websocket::{self, PlainFraming};
 use crate::dialect::{Beginning, Framing, Identity, Request};
 use crate::packet::{Heartbeat, Packet, Transport};
 use crate::revision::Protocol;
-use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Second};
+use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Pushes, Second};
 
 impl SockJs {
     /// A session that begins with a receiver, under the id that its client made.
@@ -71,12 +71,14 @@ const POLICY: Policy = Policy {
     hang_up: HangUp::Ends,
     second: Second::Refused,
     acks: Acks::OnWrite,
+    pushes: Pushes::Queued,
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
     companion: None,
     goodbye_waiting: &[Packet::Close(None)],
     goodbye_late: &[Packet::Close(None)],
     says_why: true,
+    remembered: Duration::ZERO,
     replaced: &[],
     encoded_len,
 };

@@ -36,6 +36,7 @@ use super::{
     Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Place, Refusal, Request, Road, Want, Wish,
 };
 use crate::packet::Transport;
+use crate::session::Terms;
 
 /// The dialect `sockjs` of one route.
 #[derive(Debug)]
@@ -195,14 +196,16 @@ impl Dialect for SockJs {
             Wish::Send(framing) => (framing, false),
             Wish::Nothing(answer) => return Err(answer),
             // It never asks so.
-            Wish::Poll | Wish::Push | Wish::Upgrade | Wish::TurnAway => return Err(not_found().into()),
+            Wish::Poll | Wish::Push | Wish::Leave | Wish::Upgrade | Wish::TurnAway => {
+                return Err(not_found().into());
+            }
         };
         match place {
             Place::Here(known) if known.transport == Transport::Polling => {
-                Ok(if receives { Act::Poll(framing) } else { Act::Push(framing) })
+                Ok(if receives { Act::Poll(framing, Terms::default()) } else { Act::Push(framing) })
             }
             Place::Nowhere if receives => Ok(Act::Begin(Box::new(self.begin_http(framing, request)))),
-            Place::Here(_) | Place::Opening | Place::Nowhere => {
+            Place::Here(_) | Place::Opening | Place::Gone(_) | Place::Nowhere => {
                 Err(framing.refuse(Refusal::Over, request.road).into())
             }
         }

@@ -12,7 +12,7 @@ use crate::end::End;
 use crate::packet::{Closing, Heartbeat, Message, Transport};
 use crate::revision::{Protocol, Versions};
 use crate::route_id::RouteId;
-use crate::session::{PollRefused, Session};
+use crate::session::{PollRefused, Pushes, Session};
 use crate::transport::polling::{AnswerPoll, Asker};
 use crate::upstream::{Link, LinkError, LinkEvent};
 
@@ -73,6 +73,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             sid: reservation.sid().clone(),
             framing: Arc::clone(&framing),
             max_payload: 1,
+            pushes: Pushes::One,
             headers: None,
             upstream: None,
             meter: metrics.route("test", "test"),

@@ -60,11 +60,11 @@ fn refused(fault: Fault, upgrade: bool) -> Op {
 
 fn decided(done: Result<Act, Box<Answered>>) -> Op {
     match done {
-        Ok(Act::Poll(_)) => Op::Poll,
+        Ok(Act::Poll(..) | Act::Stream(..)) => Op::Poll,
         Ok(Act::Push(_)) => Op::Push,
         Ok(Act::Upgrade(_)) => Op::Upgrade,
         Ok(Act::TurnAway(_)) => Op::CloseAtOnce,
-        Ok(Act::Begin(_)) => Op::Refused("it begins elsewhere".to_owned()),
+        Ok(Act::Begin(_) | Act::Leave(_)) => Op::Refused("it begins elsewhere".to_owned()),
         Err(answer) if answer.note == Note::Method => Op::BadMethod,
         Err(answer) => Op::Refused(format!("{:?}", answer.reply)),
     }

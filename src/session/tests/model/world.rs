@@ -220,7 +220,10 @@ impl World {
                 self.draining = false;
                 self.session.handle_upstream_closed(Closing::default(), self.now);
                 if self.ended.is_none() && !self.session.is_ended() {
-                    self.deadline.get_or_insert(self.now + self.settings.close_timeout);
+                    // A client with a cursor may be away for longer than that.
+                    let patience =
+                        if self.kind == Kind::Cursor { 500 * MS } else { self.settings.close_timeout };
+                    self.deadline.get_or_insert(self.now + patience);
                 }
             } else {
                 break;

@@ -1,0 +1,80 @@
+//! POSTs of a client that may send several at once: each joins the line when its body is whole.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::clock::clock_now;
+use super::driver::Driver;
+use super::handle::Bridge;
+use super::places::{PushPlace, Queue, Verdict, Waiting, Whole};
+use crate::session::{Joined, Packets, PushOutcome};
+
+impl Bridge {
+    /// Waits until one more POST may be read: of what has been read, and its backend has not taken, there is only so much.
+    pub async fn push_place(&self) -> PushPlace {
+        let places = self.turn(|driver| Arc::clone(&driver.queue().places));
+        PushPlace::take(places).await
+    }
+
+    /// A POST's body of `len` bytes is whole.
+    ///
+    /// # Errors
+    /// It has its answer already.
+    pub fn join(
+        &self,
+        number: Option<u64>,
+        packets: Packets,
+        len: usize,
+        place: PushPlace,
+    ) -> Result<Verdict, Joined<()>> {
+        let (verdict, receiver) = oneshot::channel();
+        let now = clock_now();
+        self.turn(|driver| {
+            driver.catch_up(now);
+            driver.session.handle_heard(now);
+            let waiting = Waiting::new(verdict, place);
+            let joined = driver.queue().line.join(number, Whole { packets, len }, waiting);
+            driver.feed_line();
+            driver.drive_inline();
+            match joined {
+                Joined::Waits => Ok(receiver),
+                Joined::Taken(_) => Err(Joined::Taken(())),
+                Joined::Gap(_, expected) => Err(Joined::Gap((), expected)),
+                Joined::Broken(_) => Err(Joined::Broken(())),
+            }
+        })
+    }
+}
+
+impl Driver {
+    /// Most sessions have none.
+    fn queue(&mut self) -> &mut Queue {
+        self.queue.get_or_insert_default()
+    }
+
+    /// Hands the session the next POST, unless it has one.
+    fn feed_line(&mut self) {
+        let Some(queue) = &mut self.queue else { return };
+        let Some(Whole { packets, len }) = queue.line.next() else { return };
+        let now = clock_now();
+        if self.session.handle_push_begun(now).is_err() {
+            return self.settle_line(PushOutcome::Refused);
+        }
+        self.push_rest = len;
+        self.session.handle_push(packets, now);
+    }
+
+    /// The session has done with the POST that it had.
+    pub(super) fn settle_line(&mut self, outcome: PushOutcome) {
+        let Some(queue) = &mut self.queue else { return };
+        let waiting = match outcome {
+            PushOutcome::Accepted => queue.line.settle(),
+            PushOutcome::Refused | PushOutcome::Destroyed => queue.line.break_off(),
+        };
+        for waiting in waiting {
+            let _ = waiting.verdict.send(outcome);
+        }
+        self.feed_line();
+    }
+}

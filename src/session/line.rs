@@ -1,0 +1,213 @@
+//! The POSTs of a client that may send several at once: whole bodies, one behind the other, on their way to the link. A client
+//! may number them, so that it can repeat one whose answer it has not got.
+
+use std::collections::VecDeque;
+
+/// POSTs whose bodies are there, in the order in which they were. `T` is a body, `W` waits for a verdict.
+#[derive(Debug)]
+pub struct Line<T, W> {
+    /// The number of the last that stands in the line, or has left it.
+    taken: u64,
+    /// The one that the session has.
+    first: Option<Place<W>>,
+    rest: VecDeque<(T, Place<W>)>,
+    /// The link takes no more: nobody knows how far it has come with what it was given.
+    is_broken: bool,
+}
+
+/// A POST in the line, and all that wait for its verdict: a repetition hears what the first hears.
+#[derive(Debug)]
+struct Place<W> {
+    number: Option<u64>,
+    waiting: Vec<W>,
+}
+
+/// What becomes of a POST that joins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Joined<W> {
+    /// It waits for its verdict.
+    Waits,
+    /// It was taken before: this is a repetition.
+    Taken(W),
+    /// One that comes before it is not there: the one with this number.
+    Gap(W, u64),
+    /// The link takes no more.
+    Broken(W),
+}
+
+impl<T, W> Default for Line<T, W> {
+    fn default() -> Self {
+        Self { taken: 0, first: None, rest: VecDeque::new(), is_broken: false }
+    }
+}
+
+impl<T, W> Line<T, W> {
+    /// A POST is whole. Its number is taken, whatever becomes of the connection that it came on.
+    pub fn join(&mut self, number: Option<u64>, body: T, waits: W) -> Joined<W> {
+        if self.is_broken {
+            return Joined::Broken(waits);
+        }
+        if let Some(number) = number {
+            if number > self.taken + 1 {
+                return Joined::Gap(waits, self.taken + 1);
+            }
+            if number <= self.taken {
+                let places = self.first.iter_mut().chain(self.rest.iter_mut().map(|(_, place)| place));
+                let Some(place) = places.into_iter().find(|place| place.number == Some(number)) else {
+                    return Joined::Taken(waits);
+                };
+                place.waiting.push(waits);
+                return Joined::Waits;
+            }
+            self.taken = number;
+        }
+        self.rest.push_back((body, Place { number, waiting: vec![waits] }));
+        Joined::Waits
+    }
+
+    /// The next body for the session; nothing while it has one.
+    pub fn next(&mut self) -> Option<T> {
+        if self.first.is_some() {
+            return None;
+        }
+        let (body, place) = self.rest.pop_front()?;
+        self.first = Some(place);
+        Some(body)
+    }
+
+    /// The session has done with the one that it had. Returns all that wait for its verdict.
+    pub fn settle(&mut self) -> Vec<W> {
+        self.first.take().map(|place| place.waiting).unwrap_or_default()
+    }
+
+    /// The link takes no more. Returns all that wait for a verdict.
+    pub fn break_off(&mut self) -> Vec<W> {
+        self.is_broken = true;
+        let places = self.first.take().into_iter().chain(self.rest.drain(..).map(|(_, place)| place));
+        places.flat_map(|place| place.waiting).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_repetition_waits_for_the_verdict_of_the_first_and_is_taken_later() {
+        let mut line = Line::default();
+        assert_eq!(line.join(Some(1), "a", 'a'), Joined::Waits);
+        assert_eq!(line.next(), Some("a"));
+        assert_eq!(line.join(Some(1), "a", 'b'), Joined::Waits);
+        assert_eq!(line.join(Some(2), "b", 'c'), Joined::Waits);
+        assert_eq!(line.join(Some(2), "b", 'd'), Joined::Waits);
+        assert_eq!(line.next(), None, "one at a time");
+        assert_eq!(line.settle(), ['a', 'b']);
+        assert_eq!(line.join(Some(1), "a", 'e'), Joined::Taken('e'));
+        assert_eq!((line.next(), line.next()), (Some("b"), None));
+        assert_eq!(line.settle(), ['c', 'd']);
+    }
+
+    #[test]
+    fn a_gap_says_what_was_expected_and_takes_no_number() {
+        let mut line = Line::default();
+        assert_eq!(line.join(Some(2), "b", ()), Joined::Gap((), 1));
+        assert_eq!(line.join(None, "x", ()), Joined::Waits);
+        assert_eq!(line.join(Some(1), "a", ()), Joined::Waits);
+        assert_eq!(line.join(Some(u64::MAX), "z", ()), Joined::Gap((), 2));
+        assert_eq!(line.next(), Some("x"));
+    }
+
+    #[test]
+    fn a_link_that_breaks_refuses_all_and_repetitions_too() {
+        let mut line = Line::default();
+        for number in 1..=3 {
+            assert_eq!(line.join(Some(number), number, number), Joined::Waits);
+        }
+        line.next();
+        line.settle();
+        line.next();
+        assert_eq!(line.break_off(), [2, 3]);
+        assert_eq!(line.join(Some(1), 1, 1), Joined::Broken(1));
+        assert_eq!(line.join(None, 1, 1), Joined::Broken(1));
+        assert_eq!(line.next(), None);
+    }
+
+    /// What happens to a client that numbers its messages from 1 and repeats one until it is accepted.
+    #[derive(Clone, Copy, Debug)]
+    enum Op {
+        /// The message that is due comes whole.
+        Sends,
+        /// It was cut off on its way.
+        Cut,
+        /// An old one comes again, so many before the one that is due.
+        Again(u64),
+        /// One comes too early.
+        Early(u64),
+        /// The answers to all that waits are forgotten.
+        Forgets,
+        LinkTakes,
+        Breaks,
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        prop_oneof![
+            6 => Just(Op::Sends),
+            2 => Just(Op::Cut),
+            3 => (0_u64..4).prop_map(Op::Again),
+            2 => (1_u64..4).prop_map(Op::Early),
+            2 => Just(Op::Forgets),
+            5 => Just(Op::LinkTakes),
+            1 => Just(Op::Breaks),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn each_message_arrives_once_and_in_order_whatever_is_repeated(ops in prop::collection::vec(op(), 0..80)) {
+            let mut line = Line::default();
+            // The client's next message that it has not heard to be accepted.
+            let mut due = 1_u64;
+            let (mut arrived, mut broke) = (Vec::new(), false);
+            let mut joined = 0;
+            for op in ops {
+                let send = match op {
+                    Op::Sends => Some(due),
+                    Op::Again(back) => due.checked_sub(back).filter(|number| *number > 0),
+                    Op::Early(ahead) => Some(joined.max(due) + ahead),
+                    Op::Cut => None,
+                    Op::Forgets => None,
+                    Op::LinkTakes => {
+                        arrived.extend(line.next());
+                        for heard in line.settle() {
+                            due = due.max(heard + 1);
+                        }
+                        None
+                    }
+                    Op::Breaks => {
+                        line.break_off();
+                        broke = true;
+                        None
+                    }
+                };
+                let Some(number) = send else { continue };
+                match line.join(Some(number), number, number) {
+                    Joined::Waits => {
+                        prop_assert!(number <= joined + 1 && !broke);
+                        joined = joined.max(number);
+                    }
+                    Joined::Taken(_) => {
+                        prop_assert!(arrived.contains(&number) && !broke);
+                        due = due.max(number + 1);
+                    }
+                    Joined::Gap(_, expected) => prop_assert_eq!(expected, joined + 1),
+                    Joined::Broken(_) => prop_assert!(broke),
+                }
+                prop_assert!(arrived.iter().copied().eq(1..=arrived.len() as u64), "{arrived:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A stream: the answer to one request, which goes on while there are packets for its client. Each part is one piece of the
+//! body, with a receipt of its own.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::bridge::ParkedStream;
+use crate::dialect::{Framing, Part, StreamHead};
+use crate::duplex::{Piece, Unflushed};
+use crate::meter::Direction;
+use crate::packet::{Packet, Transport};
+
+/// The body of such an answer.
+#[derive(Debug)]
+pub struct Stream {
+    parked: ParkedStream,
+    framing: Arc<dyn Framing>,
+    prelude: Bytes,
+    /// How much more it carries.
+    left: usize,
+    connection: Option<Unflushed>,
+}
+
+impl Stream {
+    /// The body, of which `head` says how it begins.
+    pub(super) fn new(parked: ParkedStream, framing: Arc<dyn Framing>, head: StreamHead) -> Self {
+        let StreamHead { prelude, budget, content_type: _ } = head;
+        Self { parked, framing, prelude, left: budget, connection: None }
+    }
+
+    pub(super) fn set_connection(&mut self, unflushed: &Unflushed) {
+        self.connection = Some(unflushed.clone());
+    }
+
+    /// The next piece; nothing when there will be no more.
+    pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Piece>> {
+        if !self.prelude.is_empty() {
+            return Poll::Ready(Some(std::mem::take(&mut self.prelude).into()));
+        }
+        loop {
+            let Some(delivery) = ready!(self.parked.poll_next(cx)) else { return Poll::Ready(None) };
+            let Part { bytes, units } = self.framing.encode_part(delivery.packets(), delivery.last());
+            let meter = &delivery.bridge().info().meter;
+            meter.batch(delivery.packets().len(), bytes.len());
+            let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
+            let overhead = bytes.len().saturating_sub(payload);
+            meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
+            self.left = self.left.saturating_sub(units);
+            if self.left == 0 {
+                self.parked.end();
+            }
+            let is_empty = bytes.is_empty();
+            let piece = Piece::with_receipt(bytes, delivery.into_receipt(), self.connection.clone());
+            // A piece of nothing would end the body; its receipt is with the connection already.
+            if !is_empty {
+                return Poll::Ready(Some(piece));
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@
 pub mod engineio;
 mod framing;
 pub mod keys;
+pub mod longpoll;
 mod settings;
 pub mod sockjs;
 pub mod table;

@@ -1,12 +1,14 @@
 //! What routes say of their dialects.
 
-use super::{engineio, sockjs};
+use super::{engineio, longpoll, sockjs};
 
 /// What a route says of its dialect: the settings of each, of which it has one.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Settings {
     /// Engine.IO's.
     pub engine_io: engineio::Settings,
+    /// longpoll's.
+    pub longpoll: longpoll::Settings,
     /// SockJS's.
     pub sockjs: sockjs::Settings,
 }

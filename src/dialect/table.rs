@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::engineio::{self, EngineIo};
 use super::keys::Key;
+use super::longpoll::LongPoll;
 use super::settings::Settings;
 use super::sockjs::{self, SockJs};
 use super::websocket::WebSocket;
@@ -37,6 +38,12 @@ pub static DIALECTS: &[Kind] = &[
         takes_base: true,
         keys: sockjs::KEYS,
         build: |settings, backend| Arc::new(SockJs::new(settings.sockjs.clone(), backend)),
+    },
+    Kind {
+        name: LongPoll::NAME,
+        takes_base: true,
+        keys: &[],
+        build: |settings, _| Arc::new(LongPoll::new(settings.longpoll)),
     },
     Kind {
         name: WebSocket::NAME,

@@ -1,0 +1,174 @@
+//! longpoll, for whatever speaks HTTP and no more: a client asks for what is behind a number, and by that acknowledges what is
+//! before it; what is not acknowledged can be asked for again.
+//!
+//! [`Query`](query::Query) is what a request says, [`LongPollFraming`] how it is answered: as one JSON object ([`json`]), as a line for
+//! each message, or as events ([`sse`]).
+
+mod form;
+mod framing;
+mod json;
+mod query;
+mod reply;
+mod settings;
+mod sse;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Method, StatusCode};
+
+use self::form::Form;
+use self::framing::LongPollFraming;
+use self::query::Query;
+pub use self::settings::Settings;
+use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Place, Request, Want, Wish};
+use crate::packet::{Packet, Transport};
+use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Pushes, Second, Terms};
+
+/// The dialect `longpoll` of one route.
+#[derive(Debug)]
+pub struct LongPoll {
+    settings: Settings,
+}
+
+impl LongPoll {
+    /// The name in the configuration.
+    pub const NAME: &'static str = "longpoll";
+
+    /// The dialect of a route with these settings.
+    pub const fn new(settings: Settings) -> Self {
+        Self { settings }
+    }
+
+    fn beginning(&self, base: &str, query: &str) -> Beginning {
+        let framing = LongPollFraming { form: Form::Json, query: Query::default(), base: base.to_owned() };
+        Beginning {
+            transport: Transport::Polling,
+            framing: Arc::new(framing),
+            policy: self.policy(),
+            identity: Identity::Ours,
+            cookie: None,
+            query: query.to_owned(),
+            keeps_path: true,
+            pace: None,
+            revision: None,
+            may_relay: false,
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        let grace = self.settings.grace;
+        Policy {
+            hang_up: HangUp::Returns,
+            second: Second::Replaces,
+            acks: Acks::OnCursor,
+            pushes: Pushes::Queued,
+            pinger: Pinger::Nobody(Attendance { beat: BEAT, absence: grace, is_heard: true }),
+            crossing: Duration::ZERO,
+            companion: None,
+            goodbye_waiting: &[Packet::Close(None)],
+            goodbye_late: &[Packet::Close(None)],
+            says_why: true,
+            remembered: grace,
+            replaced: &[Packet::Noop],
+            encoded_len: json::encoded_len,
+        }
+    }
+
+    /// What a GET takes, and in which form.
+    fn receive(&self, framing: LongPollFraming) -> Act {
+        let Query { after, wait, max, bytes, .. } = framing.query;
+        let (form, most) = (framing.form, self.settings.wait);
+        let framing: Arc<LongPollFraming> = Arc::new(framing);
+        let terms = Terms {
+            after,
+            wait: Some(wait.map_or(most, |wait| wait.min(most))),
+            messages: max.unwrap_or(usize::MAX),
+            bytes: bytes.unwrap_or(usize::MAX),
+            budget: self.settings.stream_budget,
+            beats: false,
+        };
+        match form {
+            Form::Json => Act::Poll(framing, terms),
+            Form::Lines => Act::Stream(framing, terms),
+            // It goes on for as long as its client listens, unless that says how long.
+            Form::Events => Act::Stream(
+                framing,
+                Terms { wait: terms.wait.filter(|_| wait.is_some()), beats: true, ..terms },
+            ),
+        }
+    }
+}
+
+impl Dialect for LongPoll {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+
+    fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
+        let &Request { head, path, .. } = request;
+        let written = head.uri.query().unwrap_or_default();
+        let path = path.strip_prefix('/').unwrap_or(path);
+        if path.is_empty() {
+            if head.method != Method::POST {
+                return Err(reply::bad_method("POST").into());
+            }
+            if has_body(request) {
+                // It would be lost, and its sender may take it for a message.
+                return Err(reply::wrong(StatusCode::BAD_REQUEST, "a session begins without a body").into());
+            }
+            let base = head.uri.path();
+            return Ok(Ask::Begin(Box::new(self.beginning(base.strip_suffix('/').unwrap_or(base), written))));
+        }
+        if path.contains('/') {
+            return Err(reply::not_found().into());
+        }
+        if ![Method::GET, Method::POST, Method::DELETE].contains(&head.method) {
+            return Err(reply::bad_method("GET, POST, DELETE").into());
+        }
+        let wish = match head.method {
+            Method::POST => Wish::Push,
+            Method::DELETE => Wish::Leave,
+            _ => Wish::Poll,
+        };
+        Ok(Ask::Session(Cow::Borrowed(path), Want { wish, transport: Transport::Polling, version: 0 }))
+    }
+
+    fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
+        let headers = &request.head.headers;
+        let written = request.head.uri.query().unwrap_or_default();
+        let query = Query::parse(written).and_then(|query| query.resumed(headers));
+        match place {
+            Place::Here(_) => {}
+            Place::Gone(ending) => {
+                return Err(reply::ended(ending, query.ok().and_then(|query| query.after)).into());
+            }
+            // Nobody knows an id before its session has begun.
+            Place::Opening | Place::Nowhere => return Err(reply::not_found().into()),
+        }
+        let query = query.map_err(|why| reply::wrong(StatusCode::BAD_REQUEST, why))?;
+        let framing = LongPollFraming { form: Form::of(headers), query, base: String::new() };
+        Ok(match want.wish {
+            Wish::Push => Act::Push(Arc::new(framing)),
+            Wish::Leave => Act::Leave(Arc::new(framing)),
+            _ => self.receive(framing),
+        })
+    }
+
+    fn begin(&self, query: &str) -> Option<Beginning> {
+        Some(self.beginning("", query))
+    }
+}
+
+/// Whether something follows the head.
+fn has_body(request: &Request<'_>) -> bool {
+    let headers = &request.head.headers;
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|len| len != "0")
+}
+
+/// How often a stream is given a comment, so that nobody on the way takes it for dead.
+const BEAT: Duration = Duration::from_secs(15);

@@ -1,0 +1,134 @@
+//! What a request says besides its path: numbers in its query, and where an `EventSource` says that it is.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+
+/// The numbers of a query. Other keys are the client's own affair; of a key that comes twice the last counts.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Query {
+    /// Up to which message the client has everything.
+    pub(super) after: Option<u64>,
+    /// How long it waits.
+    pub(super) wait: Option<Duration>,
+    /// The most messages that it takes in one answer.
+    pub(super) max: Option<usize>,
+    /// The most bytes that it takes in one answer.
+    pub(super) bytes: Option<usize>,
+    /// Which of the client's own messages this is.
+    pub(super) id: Option<u64>,
+}
+
+impl Query {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub(super) fn parse(query: &str) -> Result<Self, &'static str> {
+        let mut found = Self::default();
+        for pair in query.split('&') {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match key {
+                "after" => found.after = Some(number(value).ok_or("after is not a number")?),
+                "wait" => found.wait = Some(seconds(value).ok_or("wait is not a number of seconds")?),
+                "max" => found.max = Some(limit(value).ok_or("max is not a number from 1")?),
+                "bytes" => found.bytes = Some(limit(value).ok_or("bytes is not a number from 1")?),
+                "id" => {
+                    let id = number(value).filter(|id| *id > 0);
+                    found.id = Some(id.ok_or("id is not a number from 1")?);
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// The same, with the id in `Last-Event-ID`: a browser repeats the URL as long as its page lives, and the header says
+    /// where it is now.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub(super) fn resumed(self, headers: &HeaderMap) -> Result<Self, &'static str> {
+        match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
+            None => Ok(self),
+            Some(id) => {
+                let after = id.to_str().ok().and_then(number);
+                Ok(Self { after: Some(after.ok_or("Last-Event-ID is not a number")?), ..self })
+            }
+        }
+    }
+}
+
+/// Digits, and nothing else.
+fn number(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// A limit under which there may be something.
+fn limit(text: &str) -> Option<usize> {
+    number(text).filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Digits, and perhaps a point with more of them. What is longer than a day is as good as a day.
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let (whole, _) = (number(whole)?, number(fraction)?);
+    let seconds: f64 = text.parse().ok()?;
+    if whole < DAY { Duration::try_from_secs_f64(seconds).ok() } else { Some(Duration::from_secs(DAY)) }
+}
+
+const LAST_EVENT_ID: &str = "last-event-id";
+const DAY: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_querys_numbers_are_read_and_the_rest_is_the_clients_own() {
+        let all = Query::parse("after=7&wait=2.5&x=1&max=10&bytes=1000&id=3&&_=a%20b").unwrap();
+        let wait = Some(Duration::from_millis(2500));
+        let expected = Query { after: Some(7), wait, max: Some(10), bytes: Some(1000), id: Some(3) };
+        assert_eq!(all, expected);
+        assert_eq!(Query::parse(""), Ok(Query::default()));
+        assert_eq!(Query::parse("after=1&after=2").unwrap().after, Some(2));
+        assert_eq!(Query::parse("wait=0").unwrap().wait, Some(Duration::ZERO));
+        assert_eq!(
+            Query::parse("wait=99999999999999999999"),
+            Err("wait is not a number of seconds"),
+            "more than a number holds"
+        );
+        assert_eq!(Query::parse("wait=9999999999999").unwrap().wait, Some(Duration::from_hours(24)));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused() {
+        for text in ["after=", "after", "after=-1", "after=+1", "after=1.0", "after=1%30", "after=x"] {
+            assert_eq!(Query::parse(text), Err("after is not a number"), "{text}");
+        }
+        for text in ["wait=", "wait=.", "wait=1.", "wait=.5", "wait=-1", "wait=1e3", "wait=inf", "wait=NaN"] {
+            assert_eq!(Query::parse(text), Err("wait is not a number of seconds"), "{text}");
+        }
+        for text in ["id=0", "max=0", "bytes=0", "id=18446744073709551616"] {
+            assert!(Query::parse(text).unwrap_err().ends_with("is not a number from 1"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_last_event_counts_more_than_the_url() {
+        let query = Query::parse("after=1").unwrap();
+        let resumed = |id: &'static str| {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(LAST_EVENT_ID),
+                HeaderValue::from_static(id),
+            )]);
+            query.resumed(&headers).map(|query| query.after)
+        };
+        assert_eq!(resumed("7"), Ok(Some(7)));
+        assert_eq!(resumed(""), Ok(Some(1)));
+        assert_eq!(resumed("a"), Err("Last-Event-ID is not a number"));
+        assert_eq!(query.resumed(&HeaderMap::new()).unwrap().after, Some(1));
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, UPGRADE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use subtle::ConstantTimeEq;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::arrivals;
@@ -207,9 +208,10 @@ fn offered(headers: &HeaderMap) -> Option<Profile> {
     Profile::ALL.iter().copied().find(|profile| offers.contains(&profile.subprotocol()))
 }
 
-/// Compares secrets in a time that does not tell where they differ.
+/// Compares secrets in a time that shows neither where they differ nor how much of them is equal.
 fn same(sent: &[u8], ours: &[u8]) -> bool {
-    sent.len() == ours.len() && sent.iter().zip(ours).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+    // Not `==`, which ends at the first difference; a loop of our own the compiler may turn into one.
+    sent.ct_eq(ours).into()
 }
 
 /// However long another proxy wants to be waited for.
@@ -232,6 +234,8 @@ mod tests {
     #[test]
     fn only_the_same_secret_is_the_same() {
         assert!(same(b"abc", b"abc"));
+        // Differences that would cancel out if they were added up, a single bit of the last byte, and nothing at all.
+        assert!(!same(b"bac", b"abc") && !same(b"abb", b"abc") && !same(b"", b"abc"));
         assert!(!same(b"abd", b"abc") && !same(b"ab", b"abc") && !same(b"abcd", b"abc"));
     }
 }

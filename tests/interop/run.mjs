@@ -36,6 +36,7 @@ const FILES = [
   'engineio3',
   'engineio3-wire',
   'websocket',
+  'sockjs',
   'unreachable',
   'peers',
   'browser',

@@ -5,6 +5,7 @@ import { Server as SocketServer } from 'socket.io';
 import SocketServer2 from 'socket.io-2';
 import { Server as EngineServer } from 'engine.io';
 import EngineServer3 from 'engine.io-3';
+import sockjs from 'sockjs';
 import { WebSocketServer } from 'ws';
 
 const socketServer = (Server) => (server, options) => {
@@ -23,6 +24,11 @@ const KINDS = {
   'socket.io 2': socketServer(SocketServer2),
   'engine.io': engineServer(EngineServer),
   'engine.io 3': engineServer(EngineServer3.Server),
+  sockjs: (server, options) => {
+    const handle = sockjs.createServer({ log() {}, ...options });
+    handle.installHandlers(server, { prefix: '/sockjs' });
+    return { handle, close() {} };
+  },
   ws: (server, options) => {
     const sockets = new WebSocketServer({ server, ...options });
     return {

@@ -7,6 +7,7 @@ import { openPage } from './browser.mjs';
 import { CLIENTS } from './clients.mjs';
 import './jsonp.mjs';
 import { peer } from './peer.mjs';
+import { SOCKJS_CLIENTS } from './sockjs.mjs';
 import { RawClient, request, upgrade } from './raw.mjs';
 import { sleep } from './ports.mjs';
 import { running } from './processes.mjs';
@@ -112,6 +113,14 @@ export class Context {
     const how = { path: this.path, transports: this.transports, forceJSONP: this.transport === 'jsonp', ...options };
     const socket = this.suite.engine === 3 ? connectEngine3(this.url, how) : new EngineSocket(this.url, how);
     socket.binaryType = 'nodebuffer';
+    this.defer(() => socket.close());
+    return socket;
+  }
+
+  /** A SockJS client that is already connecting, of the suite's version and on the case's transport. */
+  sockjs({ query = '', ...options } = {}) {
+    const Client = SOCKJS_CLIENTS[this.suite.sockjs];
+    const socket = new Client(`${this.url}/sockjs${query}`, null, { transports: [this.transport], ...options });
     this.defer(() => socket.close());
     return socket;
   }

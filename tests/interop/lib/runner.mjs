@@ -135,13 +135,13 @@ export class Runner {
     };
     await deadline(CLEAR_MS, cleared()).catch((error) => faults.push(`${side}, while clearing away: ${error.stack}`));
     const took = Math.round(performance.now() - began);
-    times.push(`${side === 'direct' && suite.backend === 'ws' ? 'reference' : side} ${took} ms`);
+    times.push(`${side === 'direct' && suite.backend === 'ws' && !suite.oracle ? 'reference' : side} ${took} ms`);
     return context;
   }
 
   async #lane(suite, test) {
     const kind = suite.backend === 'ws' ? 'websocket' : 'engine.io';
-    const profile = { kind, path: PATHS[suite.backend], ...test.config };
+    const profile = { kind, path: PATHS[suite.backend], ...suite.config, ...test.config };
     // A Python backend keeps its port for the cases to come.
     const id = `${suite.backend === 'asgi' ? 'asgi ' : ''}${JSON.stringify(profile)}`;
     let lane = this.#lanes.find((one) => !one.busy && one.id === id);
@@ -159,7 +159,7 @@ export class Runner {
   }
 
   #reference(lane, suite) {
-    return suite.backend === 'ws' ? this.#way(lane, 'reference', 'proxy', STAND_IN) : undefined;
+    return suite.backend === 'ws' && !suite.oracle ? this.#way(lane, 'reference', 'proxy', STAND_IN) : undefined;
   }
 
   /** What stands between the lane's clients and its backend, started by its first case. One that cannot start is not tried again. */

@@ -1,4 +1,4 @@
-//! A backend's answer to a forwarded request: its head, made consistent, and its body as it streams in.
+//! A backend's response to a forwarded request: its header, made consistent, and its body as it streams in.
 
 use std::fmt;
 use std::pin::Pin;
@@ -19,30 +19,30 @@ use crate::upstream::OpenError;
 use crate::upstream::lease::Lease;
 use crate::upstream::request_body::Watch;
 
-/// A backend's answer, as it begins.
+/// A backend's response, once its header is read.
 #[derive(Debug)]
 pub struct Forwarded {
     /// Status, all headers, and the body.
     pub response: Response<AnswerBody>,
-    /// The connection, where the answer is a 101.
+    /// The connection, if the response is a 101.
     pub upgrade: Option<OnUpgrade>,
-    /// Whether the client asked whether to send its body, and this is the answer instead of a 100.
+    /// Whether the client asked before sending its body, and this is the response instead of a 100.
     pub refused_body: bool,
 }
 
-/// What a request asks for, by which its answer is read.
+/// What a request asks for, which decides how its response is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Asks {
-    /// What a GET would have answered, without its body.
+    /// The header of a GET's response, without its body.
     Head,
-    /// Another protocol, if the backend likes.
+    /// Another protocol, if the backend agrees.
     Upgrade,
     /// A body.
     Body,
 }
 
 impl Forwarded {
-    /// Makes the head of an answer that was [checked](check) say one thing.
+    /// Makes the header of a [checked](check) response consistent.
     pub(super) fn new(
         mut response: Response<Incoming>,
         lease: Lease,
@@ -58,7 +58,7 @@ impl Forwarded {
         let of_get = || given.as_ref().and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         let mut declared = None;
         let length = if coded {
-            // RFC 9112, section 6.3: where a body is chunked, any other length is void.
+            // RFC 9112, section 6.3: if a body is chunked, any other length is void.
             None
         } else if asks == Asks::Head {
             of_get()
@@ -66,7 +66,7 @@ impl Forwarded {
             declared = of_get();
             declared
         } else {
-            // However often and in whatever way the backend wrote it.
+            // The backend may have written it several times and in several ways.
             response.body().size_hint().exact().filter(|_| given.is_some())
         };
         if let Some(length) = length {
@@ -85,7 +85,7 @@ impl Forwarded {
     }
 }
 
-/// Finds what cannot be handed on. The connection that it came over is not used again.
+/// Finds what cannot be passed on. The connection is not used again in that case.
 pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), OpenError> {
     let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && asks != Asks::Upgrade {
         "it switches protocols unasked"
@@ -97,27 +97,28 @@ pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), Ope
     Err(OpenError::Protocol(fault.to_owned()))
 }
 
-/// The body of a backend's answer. When it is dropped its connection goes back to the pool, or ends if not all was read.
+/// The body of a backend's response. When it is dropped, its connection goes back to the pool, or closes if not all was
+/// read.
 pub struct AnswerBody {
     incoming: Incoming,
-    /// The length that is told of a body that is not there: a 304's.
+    /// The declared length of a body that is absent: a 304's.
     declared: Option<u64>,
-    /// Where the request's body is never to be read.
+    /// Set if the request's body will never be read.
     watch: Option<Arc<Watch>>,
-    /// How long the backend may owe the rest of a body whose length it has told.
+    /// How long the backend may pause in a body whose length it has declared.
     stall_timeout: Duration,
-    /// Until when more of it must come.
+    /// The deadline for more of it.
     overdue: Option<Pin<Box<Sleep>>>,
     lease: Lease,
 }
 
-/// Why an answer's body broke off.
+/// Why a response's body is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
-    /// The backend's connection broke, or what came is no body.
+    /// The backend's connection broke, or it sent a malformed body.
     #[error("the backend's response is incomplete")]
     Broken(#[source] hyper::Error),
-    /// The backend stopped in the middle of it, or took nothing of the request that still came.
+    /// The backend stopped in the middle of it, or stopped reading the request that was still being sent.
     #[error("the backend stalled for {} ms", .0.as_millis())]
     Stalled(Duration),
 }
@@ -128,7 +129,7 @@ impl AnswerBody {
         self.incoming.is_end_stream()
     }
 
-    /// Returns whether more must come: a stream without a length may be silent for as long as it likes.
+    /// Returns whether more must come: a stream without a length may be silent for any time.
     fn is_owed(&self) -> bool {
         self.incoming.size_hint().exact().is_some_and(|left| left > 0)
     }

@@ -1,4 +1,4 @@
-//! What makes the connections over which a backend is asked.
+//! What makes the connections to a backend.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +12,7 @@ use crate::upstream::target::Target;
 
 /// Connects to one upstream.
 pub(super) trait Connector: fmt::Debug + Send + Sync {
-    /// Returns a connection, and where it leads.
+    /// Returns a connection and its target.
     fn connection(self: Arc<Self>, deadline: Deadline) -> Connecting;
 }
 

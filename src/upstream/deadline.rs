@@ -1,4 +1,4 @@
-//! When an opening must be over.
+//! The deadline of opening a session.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::upstream::OpenError;
 
-/// When a whole opening must be over.
+/// The deadline of the whole opening.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     at: Instant,
@@ -26,5 +26,5 @@ impl Deadline {
     }
 }
 
-/// Longer than anybody waits.
+/// Longer than anyone waits.
 const YEAR: Duration = Duration::from_hours(365 * 24);

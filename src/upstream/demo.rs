@@ -1,7 +1,7 @@
 //! Kind `demo`: a real server in this process, reached like any other backend, over a pipe instead of a socket.
 //!
-//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). Elsewhere it is a [`Site`](site::Site) with a
-//! page on which two clients show what each transport costs.
+//! It speaks Socket.IO ([`socket_io`]) or plain WebSocket ([`feed`]). For other requests it is a [`Site`](site::Site)
+//! with a page on which two clients show what each transport costs.
 
 mod feed;
 mod serve;

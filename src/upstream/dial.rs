@@ -1,5 +1,5 @@
-//! Reaching a backend over TCP or TLS: its URLs in turn, and all the addresses behind each. One that cannot be reached
-//! comes behind the others, and is tried again in the background.
+//! Connects to a backend over TCP or TLS: its URLs in turn, and all addresses behind each. An address that fails is
+//! tried after the others, and probed in the background.
 
 mod place;
 
@@ -34,11 +34,11 @@ use crate::upstream::{BuildError, Health, Host, OpenError, OpenRequest, Relayed,
 pub(super) struct Dialer {
     places: Vec<Place>,
     connect_timeout: Duration,
-    /// Which place is tried first by the next one who dials.
+    /// The place that the next dial starts with.
     next: AtomicUsize,
     failed: Failed,
     watch: Mutex<Watch>,
-    /// What the log says of an upstream that is down.
+    /// The log lines of an upstream that is down.
     outage: Outage,
     background: Background,
 }
@@ -46,23 +46,23 @@ pub(super) struct Dialer {
 #[derive(Debug, Default)]
 struct Watch {
     health: Health,
-    /// The prober's life, for as long as an address is among those that failed.
+    /// Cancels the prober, which runs while any address is among those that failed.
     prober: Option<CancellationToken>,
 }
 
 /// One search for an address that can be reached.
 struct Search {
-    /// Which place comes first.
+    /// The place to start with.
     first: usize,
-    /// What is being tried.
+    /// The address being tried.
     trying: Option<Way>,
     /// Whether there are several addresses to try.
     has_choice: bool,
-    /// Whether one was tried in vain.
+    /// Whether one was tried without success.
     has_failed: bool,
-    /// Whether all that had not failed before have failed now.
+    /// Whether all addresses that had not failed before have failed now.
     is_last_resort: bool,
-    /// What went wrong that was no matter of time.
+    /// The last failure other than a timeout.
     refusal: Option<io::Error>,
 }
 
@@ -100,7 +100,7 @@ impl Dialer {
         }))
     }
 
-    /// Returns what came of the last attempt to reach an address.
+    /// Returns the result of the last attempt to reach an address.
     pub(super) fn health(&self) -> Health {
         self.watch().health
     }
@@ -109,7 +109,7 @@ impl Dialer {
         self.health() == Health::Down
     }
 
-    /// Tries to reach one where none has been tried.
+    /// Tries to reach one address if none was tried before.
     pub(super) async fn look(self: &Arc<Self>) {
         if self.health() == Health::Unknown {
             let _ = self.dial(Deadline::after(self.connect_timeout)).await;
@@ -120,7 +120,7 @@ impl Dialer {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connects to the first place that can be reached, and asks it for a WebSocket.
+    /// Connects to the first address that can be reached, and requests a WebSocket.
     pub(super) async fn open(
         self: &Arc<Self>,
         request: OpenRequest,
@@ -131,7 +131,7 @@ impl Dialer {
         deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
     }
 
-    /// Returns the same, in the client's own words.
+    /// Does the same with the client's own handshake headers.
     pub(super) async fn relay(
         self: &Arc<Self>,
         request: OpenRequest,
@@ -144,7 +144,7 @@ impl Dialer {
 
     /// Connects to the first address that can be reached, starting with another place each time.
     ///
-    /// Where no descriptor is left, it waits for a moment: half-closed clients make room then.
+    /// Without a free descriptor it waits for a moment, in which half-closed clients may release some.
     pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
         let wait_until = Instant::now() + ROOM_TIMEOUT;
         loop {
@@ -166,9 +166,9 @@ impl Dialer {
         };
         let error = match deadline.bound(self.connect(&mut search)).await {
             Ok(Some((stream, place))) => return Ok((stream, &place.target)),
-            // Only where nobody said anything it is a matter of time.
+            // It is a timeout only if no address gave any answer.
             Ok(None) => match search.refusal {
-                // It says nothing of the backend.
+                // That says nothing about the backend.
                 Some(error) if descriptors::is_shortage(&error) => {
                     return Err(OpenError::NoDescriptor(error));
                 }
@@ -176,11 +176,11 @@ impl Dialer {
                 None => OpenError::Slow(self.connect_timeout),
             },
             Err(error) => {
-                // What the deadline interrupted is to blame if it had all the time.
+                // The interrupted attempt is to blame if it had all the time.
                 if let Some(way) = search.trying.filter(|_| !search.has_failed) {
                     self.note_failed(way, &io::ErrorKind::TimedOut.into(), search.has_choice);
                 }
-                // Perhaps an address can be reached whose turn has not come.
+                // Another address may work that was not tried yet.
                 if search.has_choice && !search.is_last_resort {
                     return Err(error);
                 }
@@ -208,7 +208,7 @@ impl Dialer {
                 }
             }
         }
-        // None is given up: perhaps it is only now that one can be reached.
+        // None is given up: an address may be reachable again by now.
         search.is_last_resort = true;
         later.sort_by_key(|way| self.failed.rank(*way));
         for way in later {
@@ -222,7 +222,7 @@ impl Dialer {
         None
     }
 
-    /// Returns the ways to the addresses behind a host's name.
+    /// Resolves a host's name to its addresses.
     async fn resolve(self: &Arc<Self>, name: Way, search: &mut Search) -> Vec<Way> {
         search.trying = Some(name);
         match self.addresses(name.place).await {
@@ -264,7 +264,7 @@ impl Dialer {
     }
 
     async fn addresses(&self, place: usize) -> io::Result<Vec<SocketAddr>> {
-        // A resolver that is out of descriptors says that the name is unknown.
+        // Without a free descriptor, a resolver reports the name as unknown.
         descriptors::check()?;
         let addresses = timeout(self.connect_timeout, self.places[place].resolve()).await??;
         if addresses.is_empty() {
@@ -300,7 +300,7 @@ impl Dialer {
 
     fn note_down(&self, error: &OpenError) {
         let mut watch = self.watch();
-        // Unless somebody else has reached it meanwhile.
+        // Unless another dial has reached it meanwhile.
         if self.failed.is_empty() {
             return;
         }
@@ -326,7 +326,7 @@ impl Dialer {
         }
     }
 
-    /// Ends the prober where it has nothing to do.
+    /// Ends the prober if it has nothing left to do.
     fn settle(&self, mut watch: MutexGuard<'_, Watch>) {
         if self.failed.is_empty() {
             self.end_outage(&mut watch);
@@ -336,7 +336,7 @@ impl Dialer {
         }
     }
 
-    /// Tries what failed: with longer and longer pauses, but once a second where nothing can be reached.
+    /// Probes the addresses that failed: at growing intervals, but once a second if none can be reached.
     async fn probe(self: &Arc<Self>) {
         loop {
             sleep(PROBE_INTERVAL).await;
@@ -348,7 +348,7 @@ impl Dialer {
 
     async fn probe_way(self: &Arc<Self>, way: Way) {
         match (self.addresses(way.place).await, way.address) {
-            // The name leads elsewhere now.
+            // The name now resolves to other addresses.
             (Ok(addresses), Some(address)) if !addresses.contains(&address) => self.forget(way),
             (Ok(_) | Err(_), Some(_)) => match self.reach(way).await {
                 Ok(_) => self.note_up(way),
@@ -374,7 +374,7 @@ impl Dialer {
     }
 }
 
-/// Only hosts and ports: what an operator needs to know it by.
+/// Only hosts and ports: what an operator needs to identify it.
 impl std::fmt::Display for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (index, place) in self.places.iter().enumerate() {
@@ -387,7 +387,7 @@ impl std::fmt::Display for Dialer {
 
 /// Often enough to notice a restart, and too seldom to be a burden.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Longer than half-closed clients take to be noticed, and short enough for one that gets a 503 then.
+/// Longer than it takes to notice half-closed clients, and short enough for a client that then gets a 503.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 const ROOM_PACE: Duration = Duration::from_millis(50);
 

@@ -1,4 +1,4 @@
-//! Which addresses of an upstream could not be reached, and when each is due to be tried again.
+//! Which addresses of an upstream could not be reached, and when each should be retried.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,17 +13,17 @@ use crate::throttle::Outage;
 /// One way to a backend.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Way {
-    /// Which URL leads there.
+    /// The index of its URL.
     pub(super) place: usize,
-    /// One of the addresses behind its host; `None` where the host's name cannot be resolved.
+    /// One of the addresses of its host; `None` if the host's name cannot be resolved.
     pub(super) address: Option<SocketAddr>,
 }
 
-/// The ways that failed when they were last tried.
+/// The ways whose last attempt failed.
 #[derive(Debug)]
 pub(super) struct Failed {
     ways: Mutex<BTreeMap<Way, Failure>>,
-    /// What the log says of each, of those that came back a short time ago too.
+    /// The log lines of each, including those that recovered a short time ago.
     outages: Mutex<BTreeMap<Way, Outage>>,
     dials: Dials,
 }
@@ -35,7 +35,7 @@ struct Failure {
     due: Instant,
 }
 
-/// In which order ways are tried that have failed: those first that cost the least time.
+/// The order in which failed ways are tried: those first that cost the least time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Rank {
     timed_out: bool,
@@ -47,13 +47,13 @@ impl Failed {
         Self { ways: Mutex::default(), outages: Mutex::default(), dials }
     }
 
-    /// Returns where a way stands among those that failed; `None` where it did not.
+    /// Returns the rank of a failed way; `None` if it has not failed.
     pub(super) fn rank(&self, way: Way) -> Option<Rank> {
         self.with(|ways| ways.get(&way).map(|failure| failure.rank))
     }
 
-    /// Notes that a way failed. If the log is to say so, which it is only with `log`, returns how many failures that
-    /// stands for.
+    /// Notes that a way failed. If a log line is due, which it only is with `log`, returns how many failures it stands
+    /// for.
     pub(super) fn note(&self, way: Way, timed_out: bool, log: bool) -> Option<u64> {
         self.dials.failed();
         self.with(|ways| {
@@ -67,7 +67,7 @@ impl Failed {
         if log { outages.entry(way).or_default().begin() } else { None }
     }
 
-    /// Notes that a way failed again when it was due.
+    /// Notes that a way failed again at its retry.
     pub(super) fn postpone(&self, way: Way) {
         self.with(|ways| {
             if let Some(failure) = ways.get_mut(&way) {
@@ -79,7 +79,7 @@ impl Failed {
         });
     }
 
-    /// Forgets that a way failed. Returns whether the log says that it did.
+    /// Forgets that a way failed. Returns whether a log line had reported the failure.
     pub(super) fn forget(&self, way: Way) -> bool {
         if self.with(|ways| ways.remove(&way)).is_none() {
             return false;

@@ -1,8 +1,8 @@
-//! Plain HTTP to a backend: a request is asked over a connection that is kept, and its body and its answer's stream.
+//! Plain HTTP to a backend: a request is sent over a pooled connection, and its body and the response's are streamed.
 //!
-//! Nothing is asked twice, but for two cases. A request that no connection has begun to write goes to the next one, as an
-//! idle connection may turn out to be closed. And a safe one without a body (GET, HEAD, OPTIONS, TRACE) is asked once more
-//! where a connection that had been idle breaks without an answer (RFC 9110, section 9.2.2).
+//! A request is sent only once, except in two cases. If a connection has not begun to write it, it goes to the next
+//! one, since an idle connection may turn out to be closed. And a safe request without a body (GET, HEAD, OPTIONS,
+//! TRACE) is repeated if a connection that had been idle breaks without a response (RFC 9110, section 9.2.2).
 
 use std::io;
 use std::pin::pin;
@@ -31,7 +31,7 @@ use crate::upstream::request_body::{BodyError, Expectation, RequestBody, Watch};
 use crate::upstream::target::Target;
 use crate::upstream::{Host, OpenError, Settings};
 
-/// Asks one upstream.
+/// Forwards requests to one upstream.
 #[derive(Debug)]
 pub struct Forwarder {
     connector: Arc<dyn Connector>,
@@ -41,14 +41,14 @@ pub struct Forwarder {
     response_timeout: Duration,
 }
 
-/// A request to forward. Made by the service floor, which has removed what must not cross.
+/// A request to forward. The service floor has removed what must not be forwarded.
 #[derive(Debug)]
 pub struct ForwardRequest {
     /// The method.
     pub method: Method,
-    /// The target as the client wrote it.
+    /// The target, as the client wrote it.
     pub uri: Uri,
-    /// The prefix of the path in whose place the upstream's URL stands; without one the path stays as it is.
+    /// The prefix of the path that the upstream's URL replaces; without one the path is unchanged.
     pub prefix: Option<String>,
     /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
     pub headers: HeaderMap,
@@ -56,27 +56,27 @@ pub struct ForwardRequest {
     pub spelling: Spelling,
     /// The body.
     pub body: Incoming,
-    /// How long the backend may take nothing of the body, and owe the rest of an answer.
+    /// How long the backend may stop reading the body, or pause in its response.
     pub stall_timeout: Duration,
-    /// What belongs to the connection that it came over.
+    /// The backend connections that belong to the client's connection.
     pub pinned: Pinned,
     /// Whether its client's headers speak of a login that belongs to the connection ([`is_login`](super::is_login)).
     pub is_login: bool,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum ForwardError {
     /// It is the upstream's fault.
     #[error(transparent)]
     Upstream(#[from] OpenError),
-    /// The client's body broke off, or is none: 400.
+    /// The client's body is incomplete or malformed: 400.
     #[error("the request body is incomplete")]
     Client(#[source] hyper::Error),
-    /// The path leads out of what the upstream's URL names: 400.
+    /// The path leaves the upstream's URL: 400.
     #[error("the path leaves its route")]
     Path,
-    /// The client sent nothing of its body for as long as the backend would have had to answer: 408.
+    /// The client sent nothing of its body for the time that the backend has for its response: 408.
     #[error("the request body did not arrive within {} ms", .0.as_millis())]
     ClientSlow(Duration),
 }
@@ -92,12 +92,12 @@ impl Forwarder {
         }
     }
 
-    /// Asks the backend, and waits for its answer to begin.
+    /// Sends a request, and waits for the response to begin.
     ///
-    /// Dropped before that, or with the answer's body unread, it takes its connection with it.
+    /// If the future, or the unread body of the response, is dropped, its connection is closed.
     ///
     /// # Errors
-    /// There is no answer; each variant is another one to the client.
+    /// There is no response; each variant gives the client a different one.
     pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
         let ForwardRequest { method, uri, prefix, headers, spelling, body, stall_timeout, pinned, is_login } =
             request;
@@ -107,7 +107,7 @@ impl Forwarder {
         let (mut body, watch) = RequestBody::new(body, expectation);
         let mut is_again = false;
         loop {
-            // Also where this request says nothing of a login: the backend knows its client by the connection.
+            // Even if this request contains no login: the backend identifies its client by the connection.
             let idle = match pinned.take(&self.pool).await {
                 Some(own) => Some(own),
                 None if is_again => None,
@@ -140,7 +140,7 @@ impl Forwarder {
     async fn connect(&self) -> Result<Connection, OpenError> {
         let deadline = Deadline::after(self.handshake_timeout);
         let (stream, target) = Arc::clone(&self.connector).connection(deadline).await?;
-        // It serves one route after another: each request says how much it has.
+        // The connection serves one route after another: each request sets its own limit.
         let patience = Patience::new(self.response_timeout);
         let stream = stream.with_patience(Some(patience.clone()));
         let shaken = handshake::builder().handshake(TokioIo::new(Asking::new(stream))).await;
@@ -171,7 +171,7 @@ impl Forwarder {
                     answer = &mut answering => break answer,
                     () = sleep_until(due) => {}
                 }
-                // While the body moves, nobody is late.
+                // While the body moves, neither side is late.
                 if watch.moved() + self.response_timeout > due {
                     continue;
                 }
@@ -198,7 +198,7 @@ impl Forwarder {
     }
 }
 
-/// What went wrong over one connection.
+/// A failure on one connection.
 enum Failure {
     /// The connection was closed before it took the request.
     Unwritten(Box<Request<RequestBody>>),
@@ -229,13 +229,13 @@ struct Head {
 }
 
 impl Head {
-    /// Says how the body is framed on the way to the backend, and whether it waits for a word.
+    /// Sets how the body is framed towards the backend, and whether it waits for a 100.
     fn prepare(&mut self, body: &Incoming) -> Expectation {
         if body.is_end_stream() {
-            // Where there is nothing to send there is nothing to ask.
+            // Without a body there is nothing to wait for.
             self.headers.remove(EXPECT);
         } else if !self.headers.contains_key(CONTENT_LENGTH) {
-            // Left to itself, hyper would leave out the body of a GET.
+            // By default, hyper would leave out the body of a GET.
             self.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         match self.headers.get(EXPECT) {
@@ -274,7 +274,7 @@ impl Head {
     }
 }
 
-/// What of a request is kept while it is asked.
+/// The part of a request that is kept while it is pending.
 struct Asked {
     uri: Uri,
     prefix: Option<String>,
@@ -296,7 +296,7 @@ impl Asked {
         }
     }
 
-    /// Takes a request apart that was not written.
+    /// Takes apart a request that was not written.
     fn again(self, request: Request<RequestBody>) -> (Head, RequestBody) {
         let (parts, body) = request.into_parts();
         let Self { uri, prefix, spelling, .. } = self;

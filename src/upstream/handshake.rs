@@ -1,4 +1,4 @@
-//! The opening handshake of a WebSocket client (RFC 6455, section 4.1), spoken by hyper over one stream.
+//! The opening handshake of a WebSocket client (RFC 6455, section 4.1), over one stream by hyper.
 //!
 //! There is no task: the future that waits for the handshake also drives hyper's connection, so that dropping it closes
 //! the socket.
@@ -35,42 +35,42 @@ use crate::upstream::socket::Socket;
 use crate::upstream::target::Target;
 use crate::upstream::{Host, OpenError, OpenRequest, Relayed};
 
-/// What is the same for all handshakes with an upstream.
+/// What all handshakes with an upstream share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
-    /// Which `Host` the backend sees.
+    /// The `Host` that the backend sees.
     pub(super) host: Host,
     /// What the link adds to the query.
     pub(super) query: &'static str,
     /// The largest message that will be read, in bytes on the wire.
     pub(super) message_max: usize,
-    /// How much of it is read and written at once.
+    /// The buffer sizes.
     pub(super) buffers: Buffers,
-    /// Who speaks first on the WebSocket.
+    /// Which side sends first on the WebSocket.
     pub(super) first: First,
 }
 
-/// Who speaks first on a WebSocket.
+/// Which side sends first on a WebSocket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum First {
-    /// The backend, as Engine.IO has it: what it says first may be a late refusal.
+    /// The backend, as in Engine.IO: its first message may be a late refusal.
     Server,
     /// Either.
     Anybody,
 }
 
-/// What came of a handshake.
+/// The result of a handshake.
 #[derive(Debug)]
 pub(super) struct Accepted {
     pub(super) socket: Socket,
-    /// The headers of the answer that are not about the hop.
+    /// The headers of the response, without hop-by-hop ones.
     pub(super) headers: HeaderMap,
-    /// The subprotocol that the backend chose out of those that were offered.
+    /// The subprotocol that the backend chose.
     pub(super) subprotocol: Option<HeaderValue>,
 }
 
-/// Asks the backend at the other end of `stream` for a WebSocket in the client's own words: key, version, subprotocols
-/// and extensions are in the request's headers, and the answer to them is the client's to check.
+/// Requests a WebSocket with the client's own handshake: key, version, subprotocols and extensions are in the request's
+/// headers, and the client checks the response.
 pub(super) async fn shake_for(
     stream: Duplex,
     target: &Target,
@@ -97,7 +97,7 @@ pub(super) async fn shake_for(
 pub(super) type Connection =
     (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Asking>, Empty<Bytes>>);
 
-/// Returns how hyper speaks to backends.
+/// Returns hyper's settings towards backends.
 pub(super) fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(hop::HEADER_MAX).max_header_size(hop::HEADER_MAX).max_headers(hop::LINES_MAX);
@@ -109,7 +109,7 @@ pub(super) async fn connect(stream: Duplex) -> Result<Connection, OpenError> {
     builder().handshake(TokioIo::new(Asking::new(stream))).await.map_err(handle_error)
 }
 
-/// Asks the backend at the other end of `stream` for a WebSocket.
+/// Requests a WebSocket from the backend behind `stream`.
 pub(super) async fn shake(
     stream: Duplex,
     target: &Target,
@@ -148,7 +148,7 @@ pub(super) async fn shake(
     alongside(connection.with_upgrades(), work).await
 }
 
-/// Drives hyper's connection for as long as `work` waits for what comes over it.
+/// Drives hyper's connection while `work` waits for its input.
 pub(super) async fn alongside<T>(
     connection: impl Future<Output = hyper::Result<()>>,
     work: impl Future<Output = T>,
@@ -182,7 +182,7 @@ fn build_request(
     Ok(head)
 }
 
-/// Returns whether a 101 accepts what was asked for (RFC 6455, section 4.1, the numbered list at its end).
+/// Checks whether a 101 accepts the request (RFC 6455, section 4.1, the numbered list at its end).
 fn check(headers: &HeaderMap, key: &HeaderValue) -> Result<(), &'static str> {
     if !hop::names(headers, &UPGRADE, "websocket") {
         return Err("its 101 does not upgrade to websocket");
@@ -214,8 +214,8 @@ fn chosen_subprotocol(
     }
 }
 
-/// Returns what an answer means that is no 101. One that is no refusal either is known by its head: its body may never
-/// end.
+/// Returns the error for a response other than 101. A status that is no refusal either is judged by its header: its
+/// body may never end.
 async fn judge(response: Response<Incoming>) -> OpenError {
     let status = response.status().as_u16();
     if Refused::STATUSES.contains(&status) {
@@ -225,13 +225,13 @@ async fn judge(response: Response<Incoming>) -> OpenError {
     }
 }
 
-/// Reads an answer, its body as far as it is handed on.
+/// Reads a response, with as much of its body as is passed on.
 pub(super) async fn read_reply(response: Response<Incoming>) -> Reply {
     let (mut head, mut incoming) = response.into_parts();
     let (is_coded, mut body) = (hop::is_coded(&head.headers), Vec::new());
-    // A body that breaks off or halts is handed on as far as it came: the status says what matters.
+    // An incomplete or stalled body is passed on as far as it came: the status matters most.
     let read = async {
-        // One that is coded cannot be handed on: the coding is about the hop.
+        // A coded body cannot be passed on: the coding is hop-by-hop.
         while !is_coded && let Some(Ok(frame)) = incoming.frame().await {
             if let Ok(data) = frame.into_data() {
                 let room = REFUSAL_LEN_MAX - body.len();
@@ -247,14 +247,14 @@ pub(super) async fn read_reply(response: Response<Incoming>) -> Reply {
     Reply { status: head.status, headers: head.headers, body: body.into() }
 }
 
-/// Returns the 16 random bytes that prove that the answer is to this request.
+/// Returns 16 random bytes, which prove that a response belongs to this request.
 fn fresh_key() -> Result<HeaderValue, OpenError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(OpenError::NoRandomness)?;
     HeaderValue::try_from(STANDARD.encode(random)).map_err(|error| OpenError::Down(io::Error::other(error)))
 }
 
-/// Tells a connection that broke from an answer that is not HTTP.
+/// Distinguishes a broken connection from a response that is not HTTP.
 pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     if let Some(Stalled(limit)) = Stalled::among(&error) {
         return OpenError::Slow(limit);
@@ -262,7 +262,7 @@ pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(this) = cause {
         if let Some(broken) = this.downcast_ref::<io::Error>() {
-            // In TLS 1.3 a server's verdict on the client comes after the handshake.
+            // In TLS 1.3, a server judges the client only after the handshake.
             if let Some(alert) = broken.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
                 return OpenError::Protocol(format!("TLS with it failed: {alert}"));
             }
@@ -279,7 +279,7 @@ pub(super) fn handle_error(error: hyper::Error) -> OpenError {
     OpenError::Protocol(format!("its answer is not HTTP: {error}"))
 }
 
-/// As much of a refusal's body as is handed to a client.
+/// How much of a refusal's body is passed to a client.
 const REFUSAL_LEN_MAX: usize = 64 << 10;
-/// How long it may take once the head is there. Servers send both at once.
+/// How long the body may take after the header. Servers send both at once.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! An upstream for as long as anything uses it.
+//! An upstream's lifetime: as long as anything uses it.
 
 use std::fmt;
 use std::ops::Deref;
@@ -13,8 +13,8 @@ use crate::background::Background;
 use crate::meter::Dials;
 use crate::upstream::{BuildError, Settings, Upstream, build};
 
-/// An upstream, and what ends its background tasks when the last one who holds it lets go: the configuration that names
-/// it, its sessions, and the requests that are under way to it.
+/// An upstream, and the end of its background tasks once its last owner drops it: the configuration that names it, its
+/// sessions, and its pending requests.
 pub struct InUse {
     name: String,
     settings: Settings,
@@ -24,10 +24,10 @@ pub struct InUse {
 }
 
 impl InUse {
-    /// Starts an upstream, whose tasks run in `background` until it retires or that stops.
+    /// Starts an upstream, whose tasks run in `background` until it retires or `background` stops.
     ///
     /// # Errors
-    /// The settings name something that cannot be dialled, or that this binary was built without.
+    /// The settings name a target that cannot be dialled, or a kind that this binary was built without.
     pub fn start(
         name: &str,
         settings: &Settings,
@@ -50,13 +50,12 @@ impl InUse {
         self.pace.note(took, Instant::now().into_std());
     }
 
-    /// Returns how long handshakes take these days: longer than nine in ten of them; zero where there were none of
-    /// late.
+    /// Returns how long recent handshakes took: longer than nine in ten of them; zero without recent ones.
     pub fn handshakes_take(&self) -> Duration {
         self.pace.slow(Instant::now().into_std())
     }
 
-    /// Returns what it was made from.
+    /// Returns the settings that it was made from.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }

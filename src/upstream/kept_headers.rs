@@ -1,10 +1,11 @@
-//! Which headers of a backend's answer reach the client.
+//! Which headers of a backend's response reach the client.
 
 use http::header::{CONTENT_LENGTH, DATE, HeaderMap, TRAILER};
 
 use crate::hop::remove_hop_by_hop;
 
-/// Keeps of a 101 what is not about the hop, the handshake or a body: cookies, CORS, the application's own.
+/// Removes from a 101 the hop-by-hop headers and those of the handshake or a body; cookies, CORS and the application's
+/// own remain.
 pub(super) fn keep_for_client(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     headers.remove(TRAILER);
@@ -21,7 +22,7 @@ pub(super) fn keep_for_client(headers: &mut HeaderMap) {
     }
 }
 
-/// Keeps of a refusal what is not about the hop; its body is sent with a length of its own.
+/// Removes the hop-by-hop headers from a refusal; its body is sent with a length of its own.
 pub(super) fn keep_of_refusal(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
     headers.remove(TRAILER);

@@ -1,4 +1,4 @@
-//! Which kinds of upstream there are.
+//! The kinds of upstreams.
 
 use std::sync::Arc;
 
@@ -16,11 +16,10 @@ use crate::upstream::{BuildError, Upstream};
 
 /// Makes the upstream that `settings` describe.
 ///
-/// Its few tasks (the prober of an upstream that is down, the demo's connections) run in the `background`; links are not
-/// among them.
+/// Its few tasks (the prober of an upstream that is down, the demo's connections) run in `background`; links do not.
 ///
 /// # Errors
-/// The settings name something that cannot be dialled, or that this binary was built without.
+/// The settings name a target that cannot be dialled, or a kind that this binary was built without.
 pub fn build(
     settings: &Settings,
     background: Background,

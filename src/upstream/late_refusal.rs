@@ -1,5 +1,5 @@
-//! A refusal that comes too late: the reference server accepts a WebSocket whose protocol revision it does not speak,
-//! and then writes a piece of HTTP where the first frame should be.
+//! A late refusal: the reference server accepts a WebSocket whose protocol revision it does not speak, and then writes
+//! HTTP where the first frame is expected.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt as _;
 use crate::duplex::Duplex;
 use crate::reply::{Refused, Refuser, Reply};
 
-/// What a server that speaks first says after its 101.
+/// The first bytes after the 101 of a server that sends first.
 pub(super) enum Greeting {
     /// The beginning of a frame, or nothing.
     Frame(Bytes),
@@ -16,12 +16,12 @@ pub(super) enum Greeting {
     Refusal(Refused),
 }
 
-/// Reads the first bytes behind a 101, of which `read_ahead` may already be some.
+/// Reads the first bytes after a 101; `read_ahead` may already contain some.
 pub(super) async fn greeting(stream: &mut Duplex, read_ahead: Bytes) -> Greeting {
     let mut bytes = BytesMut::from(&read_ahead[..]);
-    // What fails or ends here is found out again when frames are read.
+    // A failure or an end here is found again when frames are read.
     while bytes.is_empty() && matches!(stream.read_buf(&mut bytes).await, Ok(1..)) {}
-    // As a frame, an H would be an unfinished one with a reserved bit: no server sends that.
+    // As a frame, an H would be an unfinished one with a reserved bit, which no server sends.
     if bytes.first() != Some(&b'H') {
         return Greeting::Frame(bytes.freeze());
     }
@@ -56,7 +56,7 @@ fn refusal(bytes: &[u8]) -> Option<Refused> {
     Some(Refused { reply, by: Refuser::EngineIo })
 }
 
-/// The reference's are some hundred bytes.
+/// The reference's refusals have some hundred bytes.
 const REFUSAL_LEN_MAX: usize = 4096;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A connection to a backend while a request is asked over it.
+//! A connection to a backend while it serves a request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::upstream::pinned::Pinned;
 use crate::upstream::pool::{Connection, Pool};
 
-/// A connection in use, which goes back to its pool, or stays with the client's connection that it belongs to.
+/// A connection in use. It returns to its pool, or stays with the client's connection that it belongs to.
 pub(super) struct Lease {
     pool: Arc<Pool>,
     pinned: Pinned,
@@ -18,7 +18,7 @@ impl Lease {
         Self { pool: Arc::clone(pool), pinned, connection: Some(connection) }
     }
 
-    /// For how long the backend had taken nothing, where the connection ended for that.
+    /// Returns how long the backend had stopped reading, if the connection ended because of that.
     pub(super) fn stalled(&self) -> Option<Duration> {
         let patience = &self.connection.as_ref()?.patience;
         patience.is_over().then(|| patience.limit())

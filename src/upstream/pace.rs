@@ -1,15 +1,15 @@
-//! How long handshakes take these days, for those who must know before they begin one.
+//! How long recent handshakes took, for those that must know before they begin one.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the last handshakes took that succeeded.
+/// How long the last successful handshakes took.
 #[derive(Debug, Default)]
 pub(super) struct Pace(Mutex<VecDeque<(Instant, Duration)>>);
 
 impl Pace {
-    /// Notes how long one took that succeeded.
+    /// Notes how long a successful handshake took.
     pub(super) fn note(&self, took: Duration, now: Instant) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == KEPT {
@@ -18,7 +18,7 @@ impl Pace {
         last.push_back((now, took));
     }
 
-    /// Longer than nine in ten of them took; zero where there were none in the last minute.
+    /// Returns a duration longer than nine in ten of them took; zero if there were none in the last minute.
     pub(super) fn slow(&self, now: Instant) -> Duration {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while last.front().is_some_and(|(at, _)| now.duration_since(*at) >= MEMORY) {

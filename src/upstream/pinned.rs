@@ -1,6 +1,6 @@
-//! Logins that belong to a connection: NTLM, Negotiate and Kerberos prove who the client is once, and everything that
-//! comes over that connection is then hers (RFC 4559, section 4.2). So a backend connection on which one of them was
-//! spoken serves nobody but the client's connection that it was spoken for.
+//! Connection-based logins: NTLM, Negotiate and Kerberos authenticate the client once, and every later request on that
+//! connection belongs to that client (RFC 4559, section 4.2). So a backend connection on which one of them was used
+//! serves only the client connection that used it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,23 +12,23 @@ use tokio::time::timeout;
 use crate::hop;
 use crate::upstream::pool::{Connection, Pool};
 
-/// The backend connections that belong to one connection of a client, and end with it. There is one for each upstream
-/// at most, since a client's connection asks one thing after another.
+/// The backend connections that belong to one client connection, and close with it. There is at most one per upstream,
+/// since a client connection sends one request after another.
 #[derive(Clone, Default)]
 pub struct Pinned(Arc<Mutex<Vec<Held>>>);
 
-/// A connection, and whose it would be if nobody had logged in.
+/// A connection, and its pool if nobody had logged in.
 type Held = (Arc<Pool>, Connection);
 
 impl Pinned {
-    /// Returns the connection to the upstream with this pool, if there is one that still works.
+    /// Returns the connection that belongs to this pool's upstream, if one still works.
     pub(super) async fn take(&self, pool: &Arc<Pool>) -> Option<Connection> {
         let mut connection = {
             let mut pinned = self.lock();
             let index = pinned.iter().position(|(owner, _)| Arc::ptr_eq(owner, pool))?;
             pinned.swap_remove(index).1
         };
-        // The end of the last request may still be on its way.
+        // The end of the last request may still be in transit.
         match timeout(connection.patience.limit(), connection.sender.ready()).await {
             Ok(Ok(())) => Some(connection),
             Ok(Err(_)) => None,
@@ -54,12 +54,12 @@ impl fmt::Debug for Pinned {
     }
 }
 
-/// Returns whether the headers of a request or of a response speak of a login that belongs to the connection. A word
-/// too many only keeps a connection from being shared.
+/// Returns whether the headers of a request or a response contain a connection-based login. A false positive only keeps
+/// a connection from being shared.
 pub fn is_login(headers: &HeaderMap) -> bool {
     HEADERS.iter().any(|name| {
         hop::list(headers, name).any(|member| {
-            // One line may list several challenges, and a scheme ends with a blank or with its member.
+            // One line may list several challenges; a scheme ends at a blank or with its member.
             let scheme = member.split(u8::is_ascii_whitespace).next().unwrap_or_default();
             SCHEMES.iter().any(|one| scheme.eq_ignore_ascii_case(one.as_bytes()))
         })

@@ -25,7 +25,7 @@ impl Plain {
     }
 }
 
-/// The configuration lets no route with sessions lead here.
+/// The configuration lets no route with sessions use it.
 impl Upstream for Plain {
     fn open(&self, _request: OpenRequest) -> Opening<'_> {
         Box::pin(async { Err(no_sessions()) })

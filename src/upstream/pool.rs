@@ -1,7 +1,8 @@
-//! Connections to a backend that are kept for the next request.
+//! The connection pool of a backend.
 //!
-//! Not hyper-util's client: there the path is fixed before the connection is, and each of an upstream's URLs may have a
-//! path of its own; and whether a connection had served before decides here whether a request may be asked again.
+//! Not hyper-util's client: there the path is fixed before the connection is chosen, but each of an upstream's URLs may
+//! have its own path. Also, whether a connection had served a request before decides here whether a request may be
+//! repeated.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +20,13 @@ use crate::upstream::target::Target;
 /// One connection that speaks HTTP.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
-    /// Where it leads.
+    /// Its target.
     pub(super) target: Target,
-    /// With the backend, as the request has it that it serves.
+    /// The patience with the backend, as the current request sets it.
     pub(super) patience: Patience,
-    /// Ends it, whatever it does.
+    /// Ends the connection, whatever it is doing.
     pub(super) life: CancellationToken,
-    /// Whether somebody has logged in on it, so that it serves that client's connection alone.
+    /// Whether somebody has logged in on it, so that it serves only that client's connection.
     pub(super) is_personal: bool,
 }
 
@@ -39,7 +40,7 @@ pub(super) struct Pool {
 struct Idle {
     /// The longest idle first.
     kept: Vec<Kept>,
-    /// Whether somebody looks for those that have been kept for long enough.
+    /// Whether a task closes connections that have been idle for too long.
     swept: bool,
 }
 
@@ -53,7 +54,7 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), background })
     }
 
-    /// Returns a connection that is idle, the most recent one.
+    /// Returns an idle connection, the most recently used one.
     pub(super) fn take(&self) -> Option<Connection> {
         let mut idle = self.lock();
         while let Some(Kept { connection, since }) = idle.kept.pop() {
@@ -67,7 +68,7 @@ impl Pool {
         None
     }
 
-    /// Runs on the pool's tracker until it ends by itself or the upstream does.
+    /// Runs `work` on the pool's tracker until it ends by itself or the upstream does.
     pub(super) fn spawn<F>(&self, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -76,12 +77,12 @@ impl Pool {
         self.background.tracker.spawn(async move { life.run_until_cancelled(work).await });
     }
 
-    /// Takes back a connection whose answer has been read, or given up.
+    /// Takes back a connection whose response was read, or given up.
     pub(super) fn give_back(self: &Arc<Self>, mut connection: Connection) {
         if connection.sender.is_ready() {
             self.keep(connection);
         } else if !connection.sender.is_closed() {
-            // The end of the request may still be on its way, and its client may never send it.
+            // The end of the request may still be pending, and its client may never send it.
             let pool = Arc::clone(self);
             let limit = connection.patience.limit();
             self.spawn(async move {
@@ -107,7 +108,7 @@ impl Pool {
         }
     }
 
-    /// Closes what nobody has wanted, for as long as something is kept.
+    /// Closes connections that were idle for too long, while any are kept.
     async fn sweep(&self) {
         loop {
             sleep(SWEEP_INTERVAL).await;
@@ -132,9 +133,9 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// As many as a busy backend needs between two bursts; more are closed when they fall idle.
+/// As many as a busy backend needs between two bursts; more are closed when they become idle.
 const IDLE_MAX: usize = 64;
-/// Shorter than what common servers allow (Node closes after 5 s), so that it is this end that gives up first: a request
-/// that meets the other end's close cannot always be asked again.
+/// Shorter than the timeout of common servers (Node closes after 5 s), so that this side closes first: a request that
+/// meets the other side's close cannot always be repeated.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! One short question in plain HTTP, on a connection of its own.
+//! One short plain HTTP request, on a connection of its own.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use crate::upstream::handshake::{alongside, connect, handle_error, read_reply};
 use crate::upstream::target::Target;
 use crate::upstream::{Host, OpenError, OpenRequest};
 
-/// A question and how it is put.
+/// A request and its parameters.
 pub(super) struct Question {
     pub(super) request: OpenRequest,
     pub(super) method: Method,
     /// What the upstream adds to the query.
     pub(super) query: &'static str,
-    /// Which `Host` the backend sees.
+    /// The `Host` that the backend sees.
     pub(super) host: Host,
 }
 
-/// Asks the first place that can be reached.
+/// Sends the request to the first address that can be reached.
 pub(super) async fn ask(
     dialer: &Arc<Dialer>,
     question: Question,

@@ -1,4 +1,4 @@
-//! The body of a request on its way to the backend: watched, and held back where the backend is to be asked first.
+//! The body of a request to the backend: watched, and held back if the backend must be asked first.
 
 use std::fmt;
 use std::future::Future;
@@ -16,20 +16,20 @@ use tokio::time::{Instant, timeout};
 
 /// A client's body as hyper reads it for the backend.
 pub(super) struct RequestBody {
-    /// Nothing where the request has no body, or the backend does not want it.
+    /// `None` if the request has no body, or the backend does not want it.
     incoming: Option<Incoming>,
     watch: Option<Arc<Watch>>,
     gate: Option<Pin<Box<dyn Future<Output = Verdict> + Send>>>,
 }
 
 impl RequestBody {
-    /// No body.
+    /// Creates an empty body.
     pub(super) const fn empty() -> Self {
         Self { incoming: None, watch: None, gate: None }
     }
 
-    /// Returns a body that flows as soon as the backend takes it, or, where the client expects a 100, once the backend
-    /// says so.
+    /// Creates a body that flows as soon as the backend reads it or, if the client expects a 100, once the backend
+    /// allows it.
     pub(super) fn new(incoming: Incoming, expectation: Expectation) -> (Self, Arc<Watch>) {
         let verdict = match expectation {
             Expectation::None => None,
@@ -60,7 +60,7 @@ impl Body for RequestBody {
             match ready!(gate.as_mut().poll(cx)) {
                 Verdict::None | Verdict::Continue => self.gate = None,
                 Verdict::Refused => {
-                    // From now on the client's connection knows that nobody will read it.
+                    // From now on the client's connection knows that its body will not be read.
                     self.incoming = None;
                     let watch = self.watch.clone();
                     self.gate = Some(Box::pin(async move { Watch::over(watch).await }));
@@ -92,13 +92,13 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// Why a request's body ended before its end.
+/// Why a request's body ended early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    /// The client's connection broke, or what it sent is no body.
+    /// The client's connection broke, or it sent a malformed body.
     #[error("the client's request body is incomplete")]
     Client(#[source] hyper::Error),
-    /// The backend answered without asking for it, and its answer is over.
+    /// The backend answered without asking for it, and its response is complete.
     #[error("the backend refused the body")]
     Refused,
 }
@@ -110,28 +110,28 @@ pub(super) enum Expectation {
     Continue,
 }
 
-/// What the backend says to a client that asks first.
+/// The backend's answer to a client that asks first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Verdict {
-    /// Nothing yet.
+    /// None yet.
     None,
-    /// The body may come.
+    /// The body may be sent.
     Continue,
-    /// The final answer came first.
+    /// The final response came first.
     Refused,
-    /// That answer has been read.
+    /// That response was read.
     Over,
 }
 
-/// What others see and decide of a body under way.
+/// What others observe and decide about a body in transit.
 #[derive(Debug)]
 pub(super) struct Watch {
     began: Instant,
-    /// When the body last moved, since it began.
+    /// When the body last moved, in milliseconds since it began.
     moved_ms: AtomicU64,
-    /// Whether it is the client who is waited for.
+    /// Whether the client's next piece is awaited.
     asks_client: AtomicBool,
-    /// Only where the client asks first.
+    /// Only if the client asks first.
     verdict: Option<watch::Sender<Verdict>>,
 }
 
@@ -141,7 +141,7 @@ impl Watch {
         self.began + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
     }
 
-    /// Returns whether the next piece is the client's to send.
+    /// Returns whether the client's next piece is awaited.
     pub(super) fn asks_client(&self) -> bool {
         self.asks_client.load(Ordering::Relaxed)
     }
@@ -151,7 +151,7 @@ impl Watch {
         self.decide(Verdict::Continue);
     }
 
-    /// The backend's final answer is there; whether it came instead of a 100.
+    /// Handles the backend's final response; returns whether it came instead of a 100.
     pub(super) fn answered(&self) -> bool {
         self.decide(Verdict::Refused)
     }
@@ -171,7 +171,7 @@ impl Watch {
         }
     }
 
-    /// The first word counts.
+    /// Sets the verdict; only the first one counts.
     fn decide(&self, verdict: Verdict) -> bool {
         self.verdict.as_ref().is_some_and(|decided| {
             decided.send_if_modified(|said| {
@@ -201,5 +201,5 @@ impl Watch {
     }
 }
 
-/// A backend that knows nothing of 100 is not waited for longer than clients do.
+/// A backend that ignores `Expect` is not waited for longer than clients wait.
 const PATIENCE: Duration = Duration::from_secs(1);

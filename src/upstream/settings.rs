@@ -1,4 +1,4 @@
-//! An upstream's part of the configuration: where it is, what it speaks, and how long it may take.
+//! The part of the configuration for an upstream: its address, protocol and timeouts.
 
 use std::time::Duration;
 
@@ -8,47 +8,47 @@ use crate::revision::Versions;
 use crate::tls::{Identity, Trust};
 use crate::upstream::MuxSettings;
 
-/// An upstream's part of the configuration (`[upstreams.NAME]`).
+/// The part of the configuration for an upstream (`[upstreams.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// What the backend speaks.
     pub kind: Kind,
-    /// Where it is, at least one unless the kind is `demo`; tried in turn.
+    /// Its URLs, at least one unless the kind is `demo`; tried in turn.
     pub urls: Vec<http::Uri>,
-    /// How it proves who it is, where a URL's scheme is `wss` or `https`.
+    /// How it is authenticated, if a URL's scheme is `wss` or `https`.
     pub tls: Tls,
-    /// Which `Host` the backend sees.
+    /// The `Host` that the backend sees.
     pub host: Host,
     /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
     pub handshake_timeout: Duration,
-    /// Longest wait for an answer to a forwarded request to begin, and for the next piece of the request's body.
+    /// Longest wait for the response to a forwarded request to begin, and for the next piece of the request's body.
     pub response_timeout: Duration,
     /// The largest message from the backend, in bytes; a larger one closes the session with code 1009. On a relayed
-    /// WebSocket it is counted in payload bytes on the wire.
+    /// WebSocket, payload bytes on the wire are counted.
     pub max_message: usize,
     /// The revisions of Engine.IO that the backend speaks.
     pub versions: Versions,
-    /// Whether the messages are Socket.IO's, with its own parser; unless that is known, nobody looks into them.
+    /// Whether the messages are Socket.IO's with its default parser; unless that is known, their content is not read.
     pub socket_io: bool,
     /// Whether Socket.IO clients of a revision that the backend does not speak are translated.
     pub translate: bool,
-    /// What concerns only kind `mux`.
+    /// The settings of kind `mux` only.
     pub mux: MuxSettings,
-    /// Whether the proxy is of no use without it.
+    /// Whether the proxy is not ready without it.
     pub required: bool,
 }
 
 impl Settings {
-    /// Returns whether the messages are known to be Socket.IO's: `protocol` says so, or a URL's path.
+    /// Returns whether the messages are known to be Socket.IO's, from `protocol` or a URL's path.
     pub fn speaks_socket_io(&self) -> bool {
         self.socket_io
             || self.kind == Kind::Demo(Embedding::SocketIo)
             || self.urls.iter().any(|url| is_socket_io(url.path()))
     }
 
-    /// Returns whether clients that speak otherwise are understood.
+    /// Returns whether clients of another revision are translated.
     pub(crate) fn is_translated(&self) -> bool {
         self.translate && (self.socket_io || self.kind == Kind::Demo(Embedding::SocketIo))
     }
@@ -75,14 +75,14 @@ impl Default for Settings {
     }
 }
 
-/// How a backend proves who it is (`[upstreams.NAME.tls]`).
+/// How a backend is authenticated (`[upstreams.NAME.tls]`).
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Tls {
-    /// Whose word is taken for it.
+    /// The trusted authorities.
     pub trust: Trust,
-    /// The name that it must have, where that is not the URL's host.
+    /// The name that its certificate must have, if not the URL's host.
     pub server_name: Option<ServerName<'static>>,
-    /// What we prove ourselves with, where it asks.
+    /// Our identity, for a backend that asks for a certificate.
     pub identity: Option<Identity>,
 }
 
@@ -91,12 +91,12 @@ pub fn is_socket_io(path: &str) -> bool {
     path.split('/').any(|segment| segment == "socket.io")
 }
 
-/// Returns whether TLS is spoken with the backend at this URL.
+/// Returns whether the URL uses TLS.
 pub fn is_secure(url: &http::Uri) -> bool {
     url.scheme_str().is_some_and(|scheme| ["wss", "https"].iter().any(|one| scheme.eq_ignore_ascii_case(one)))
 }
 
-/// What a backend speaks.
+/// The protocol of a backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// Engine.IO over WebSocket: a Socket.IO server.
@@ -111,7 +111,7 @@ pub enum Kind {
     Mux,
 }
 
-/// What an embedded server speaks.
+/// The protocol of an embedded server.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Embedding {
     /// Socket.IO 3 and later.
@@ -121,11 +121,11 @@ pub enum Embedding {
     WebSocket,
 }
 
-/// Which `Host` header the backend sees.
+/// The `Host` header that the backend sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Host {
     /// The client's.
     Client,
-    /// The one of the upstream's URL.
+    /// The host of the upstream's URL.
     Upstream,
 }

@@ -1,7 +1,7 @@
-//! What both links share: WebSocket messages in and out, control frames that go out by themselves, and a proper end.
+//! What both kinds of links share: WebSocket messages in both directions, automatic control frames, and a clean close.
 //!
-//! Nothing here knows what a message means. Messages are fed with [`Socket::start_send`] and flushed once for each turn;
-//! answers to pings are written by [`Socket::poll_next`] even where nobody flushes.
+//! Nothing here knows what a message means. Messages are sent with [`Socket::start_send`] and flushed once per turn;
+//! [`Socket::poll_next`] writes the answers to pings even without a flush.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,37 +22,37 @@ use crate::upstream::LinkError;
 #[derive(Debug)]
 pub(super) struct Socket {
     inner: WebSocket,
-    /// A control frame that waits for room. There is one place: a newer pong says all that an older one would have said.
+    /// A control frame that waits for room. One is enough: a newer pong replaces an older one.
     control: Option<Frame>,
     /// Whether a control frame was written but perhaps not flushed.
     flush_due: bool,
     /// Whether a Close frame was sent.
     goodbye: bool,
     reading: Reading,
-    /// How many messages came behind our goodbye.
+    /// How many messages came after our Close frame.
     crossed: usize,
-    /// Pings since the socket was last known to be flushed.
+    /// Pings received since the socket was last known to be flushed.
     pings: usize,
 }
 
-/// What comes in.
+/// A received item.
 #[derive(Debug)]
 pub(super) enum Incoming {
     /// A text message.
     Text(Text),
     /// A binary message.
     Binary(Bytes),
-    /// The end, and why. Nothing comes after it.
+    /// The end and its reason. Nothing comes after it.
     Closed(Closing),
 }
 
-/// How far the reading side is.
+/// The state of the reading side.
 #[derive(Debug)]
 enum Reading {
     Open,
     /// The peer's Close frame was read, or the connection is gone.
     Done,
-    /// The peer broke the rules: what it still sends can no longer be read as frames.
+    /// The peer violated the protocol: its input can no longer be read as frames.
     Failed(Farewell),
 }
 
@@ -80,12 +80,12 @@ impl Socket {
         Pin::new(&mut self.inner).poll_ready(cx).map_err(|_| LinkError)
     }
 
-    /// Takes one frame; only after [`poll_ready`](Self::poll_ready) said yes.
+    /// Takes one frame; only after [`poll_ready`](Self::poll_ready) was ready.
     pub(super) fn start_send(&mut self, frame: Frame) -> Result<(), LinkError> {
         Pin::new(&mut self.inner).start_send(Message::Frame(frame)).map_err(|_| LinkError)
     }
 
-    /// Writes what was taken.
+    /// Writes the taken frames.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_control(cx))?;
         ready!(Pin::new(&mut self.inner).poll_flush(cx)).map_err(|_| LinkError)?;
@@ -94,7 +94,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes a frame that goes out as soon as there is room, whichever method is polled next.
+    /// Queues a frame that is sent as soon as there is room, whichever method is polled next.
     pub(super) fn queue(&mut self, frame: Frame) {
         self.control = Some(frame);
     }
@@ -103,7 +103,7 @@ impl Socket {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Incoming> {
         loop {
             self.push_control(cx);
-            // A backend that pings and does not read would let its pongs pile up here.
+            // A backend that sends pings but does not read would let its pongs pile up here.
             if self.pings > PINGS_MAX && ready!(self.poll_flush(cx)).is_err() {
                 self.reading = Reading::Done;
                 return Poll::Ready(Incoming::Closed(LOST));
@@ -119,7 +119,7 @@ impl Socket {
                 Some(Ok(Message::Binary(bytes))) => Incoming::Binary(bytes),
                 Some(Ok(Message::Close(frame))) => {
                     self.reading = Reading::Done;
-                    // The answer was queued by tungstenite; if there is no room now, poll_close writes it.
+                    // tungstenite has queued the answer; if there is no room now, poll_close writes it.
                     self.goodbye = true;
                     self.try_flush(cx);
                     Incoming::Closed(close::from_frame(frame))
@@ -134,28 +134,28 @@ impl Socket {
         }
     }
 
-    /// Tells the peer that it broke the rules, as far as the socket takes it now, and gives what to tell the client.
+    /// Tells the peer that it violated the protocol, as far as the socket takes it now, and returns what to tell the
+    /// client.
     pub(super) fn fail(&mut self, cx: &mut Context<'_>, closing: Closing) -> Closing {
         self.part(cx, close::to_frame(&closing));
         self.reading = Reading::Failed(Farewell::default());
         closing
     }
 
-    /// Says goodbye to a peer from which nothing more is expected.
+    /// Closes towards a peer that is not expected to answer.
     pub(super) fn give_up(&mut self, cx: &mut Context<'_>) {
         self.part(cx, None);
         self.reading = Reading::Done;
     }
 
-    /// Says goodbye on the socket's own accord, as far as the socket takes it now; [`poll_close`](Self::poll_close) does
-    /// the rest.
+    /// Sends a Close frame, as far as the socket takes it now; [`poll_close`](Self::poll_close) does the rest.
     pub(super) fn part(&mut self, cx: &mut Context<'_>, frame: Option<CloseFrame>) {
         self.say_goodbye(frame);
         self.try_flush(cx);
     }
 
-    /// Says goodbye, writes it, and waits for the peer's own. Gives how many of the peer's messages crossed it: all
-    /// that are binary, and texts that are messages.
+    /// Sends a Close frame and waits for the peer's. Returns how many of the peer's messages crossed it: all binary
+    /// ones, and the texts that are messages.
     pub(super) fn poll_close(
         &mut self,
         cx: &mut Context<'_>,
@@ -172,12 +172,12 @@ impl Socket {
         if ready!(self.poll_flush(cx)).is_err() {
             return Poll::Ready(self.crossed);
         }
-        // TLS has a goodbye of its own: without it an end could be anybody's doing.
+        // TLS has a close of its own: without it, anybody could have ended the stream.
         Pin::new(self.inner.get_mut()).poll_shutdown(cx).map(|_| self.crossed)
     }
 
-    /// Reads on until the peer has answered the Close frame, perhaps before it reads it: to hang up before would let its
-    /// kernel report a reset, and its application an error where there was a goodbye.
+    /// Keeps reading until the peer has answered the Close frame, possibly before it reads it: closing earlier would
+    /// let its kernel report a reset, and its application an error instead of a close.
     fn poll_answer(&mut self, cx: &mut Context<'_>, is_message: fn(&str) -> bool) -> Poll<()> {
         self.try_flush(cx);
         self.reading = loop {
@@ -196,12 +196,12 @@ impl Socket {
         if !self.goodbye {
             self.goodbye = true;
             self.control = None;
-            // It fails where nothing can be said any more; poll_flush finds that out as well.
+            // It fails if nothing can be sent any more; poll_flush notices that too.
             let _ = Pin::new(&mut self.inner).start_send(Message::Close(frame));
         }
     }
 
-    /// Writes the control frame that waits, if there is room.
+    /// Writes the pending control frame, if there is room.
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         if self.control.is_some() {
             ready!(Pin::new(&mut self.inner).poll_ready(cx)).map_err(|_| LinkError)?;
@@ -219,7 +219,7 @@ impl Socket {
         }
     }
 
-    /// Flushes as much as goes out at once; the waker is registered for the rest.
+    /// Flushes as much as possible now; the waker is registered for the rest.
     fn try_flush(&mut self, cx: &mut Context<'_>) {
         if matches!(self.poll_flush(cx), Poll::Ready(Err(LinkError))) {
             // The reading side finds out why.
@@ -235,7 +235,7 @@ impl Socket {
         let closing = match error {
             Error::Capacity(_) => TOO_BIG,
             Error::Utf8(_) => Closing::new(1007, "invalid UTF-8 in a text message"),
-            // The connection is gone; the last four do not come from reading.
+            // The connection is gone; the last four errors do not come from reading.
             Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
             | Error::ConnectionClosed
             | Error::AlreadyClosed
@@ -260,7 +260,7 @@ const PINGS_MAX: usize = 64;
 
 /// The connection broke.
 pub(super) const LOST: Closing = Closing::new(1006, "upstream connection lost");
-/// The peer does not keep to the protocol.
+/// The peer violated the protocol.
 pub(super) const NONSENSE: Closing = Closing::new(1002, "upstream protocol error");
 /// The peer sent a message over the limit.
 pub(super) const TOO_BIG: Closing = Closing::new(1009, "upstream message too big");

@@ -1,4 +1,5 @@
-//! What of an upstream's URL the backend is told: its path and query in front of the client's, and its authority.
+//! The parts of an upstream's URL that the backend sees: its path and query in front of the client's, and its
+//! authority.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -8,7 +9,7 @@ use crate::dots;
 use crate::reply::{Refused, Refuser, Reply};
 use crate::upstream::{OpenError, OpenRequest};
 
-/// What of a URL goes into the request's head.
+/// The parts of a URL that go into a request's header.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     authority: HeaderValue,
@@ -17,10 +18,10 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// `None` where the URL has no host.
+    /// Returns `None` if the URL has no host.
     pub(super) fn new(url: &Uri) -> Option<Self> {
         let host = url.host()?;
-        // Not the authority itself: that could hold a user's name and password.
+        // Not the authority itself, which may contain a user's name and password.
         let authority = url.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Some(Self {
             authority: HeaderValue::try_from(authority).ok()?,
@@ -34,10 +35,10 @@ impl Target {
         &self.authority
     }
 
-    /// Returns the path and query to ask for.
+    /// Returns the path and query of a session's request.
     ///
     /// # Errors
-    /// There is none: the path leads out of what the URL names.
+    /// The path leaves the upstream's URL.
     pub(super) fn uri_for(&self, request: &OpenRequest, own_query: &str) -> Result<Uri, OpenError> {
         let mut text = self.joined(&request.prefix, &request.path).ok_or_else(refused)?;
         let mut separator = '?';
@@ -51,8 +52,8 @@ impl Target {
         PathAndQuery::try_from(text).map(Uri::from).map_err(|_| refused())
     }
 
-    /// Returns the path and query to ask for when a request is forwarded: as the client wrote them, byte for byte, with
-    /// the URL in the place of `prefix` where there is one; `None` where that leads out of what the URL names.
+    /// Returns the path and query of a forwarded request: as the client wrote them, byte for byte, with the URL in
+    /// place of `prefix`, if there is one; `None` if the result leaves the URL's path.
     pub(super) fn forwarded(&self, uri: &Uri, prefix: Option<&str>) -> Option<Uri> {
         let asked = uri.path_and_query()?;
         let path = asked.path();
@@ -75,15 +76,15 @@ impl Target {
         PathAndQuery::try_from(text).ok().map(Uri::from)
     }
 
-    /// Returns the URL's path in the place of `prefix`, and what stands behind that.
+    /// Returns the URL's path in place of `prefix`, followed by the rest.
     fn joined(&self, prefix: &str, rest: &str) -> Option<String> {
-        // All of a server is below its root.
+        // Everything on a server is below its root.
         if self.path != "/" && dots::climbs(rest) {
             return None;
         }
         let mut text = self.path.clone();
         let rest = match (text.ends_with('/'), prefix.ends_with('/')) {
-            // The prefix has no slash to stand for the URL's.
+            // The prefix has no slash that could stand for the URL's.
             (true, false) => rest.strip_prefix('/').unwrap_or(rest),
             (false, true) if !rest.is_empty() => {
                 text.push('/');
@@ -96,7 +97,7 @@ impl Target {
     }
 }
 
-/// Returns what a server would say to such a path.
+/// Returns a server's usual refusal of such a path.
 fn refused() -> OpenError {
     let reply = Reply {
         status: StatusCode::BAD_REQUEST,

@@ -1,4 +1,4 @@
-//! The TLS handshake with a backend, and what is said about each way it can fail.
+//! The TLS handshake with a backend, and the error of each way it can fail.
 
 use std::fmt;
 use std::io;
@@ -11,12 +11,12 @@ use tokio_rustls::TlsConnector;
 
 use crate::duplex::Duplex;
 
-/// How one place is spoken to in TLS.
+/// The TLS settings of one place.
 pub(super) struct Tls {
     connector: TlsConnector,
     /// The name that the certificate must carry; it is sent in the handshake too, unless it is an address.
     name: ServerName<'static>,
-    /// Where it is, for those who read what went wrong.
+    /// The place, for error texts.
     place: String,
 }
 
@@ -25,9 +25,9 @@ impl Tls {
         Self { connector: TlsConnector::from(Arc::clone(config)), name, place }
     }
 
-    /// Makes a stream secure.
+    /// Runs the TLS handshake on a stream.
     pub(super) async fn shake(&self, stream: TcpStream) -> io::Result<Duplex> {
-        // Boxed, so that an opening is not kept larger by what its handshake needed.
+        // Boxed, so that an opening does not keep the room that its handshake needed.
         match Box::pin(self.connector.connect(self.name.clone(), stream)).await {
             Ok(stream) => Ok(tokio_rustls::TlsStream::from(stream).into()),
             Err(source) => {
@@ -62,7 +62,7 @@ fn explain(error: &io::Error) -> &'static str {
     match error.get_ref().and_then(|cause| cause.downcast_ref()) {
         Some(Error::InvalidCertificate(fault)) => match fault {
             Certificate::UnknownIssuer => "its certificate was not issued by a trusted authority",
-            // As after an authority was made anew under its old name.
+            // For example after an authority was recreated under its old name.
             Certificate::BadSignature => "its certificate is not signed by the issuer that it names",
             Certificate::Expired | Certificate::ExpiredContext { .. } => "its certificate has expired",
             Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {

@@ -1,4 +1,4 @@
-//! Kind `websocket`: a plain WebSocket server. Text stays text, binary stays binary, close codes cross.
+//! Kind `websocket`: a plain WebSocket server. Text stays text, binary stays binary, close codes are passed on.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -42,7 +42,7 @@ impl WebSocket {
     }
 }
 
-/// Returns what is the same for all handshakes with a plain WebSocket server.
+/// Returns what all handshakes with a plain WebSocket server share.
 pub(super) const fn terms(settings: &Settings) -> Terms {
     Terms {
         host: settings.host,
@@ -53,7 +53,7 @@ pub(super) const fn terms(settings: &Settings) -> Terms {
     }
 }
 
-/// Returns the link that a handshake gives.
+/// Returns the link that results from a handshake.
 pub(super) fn opened(accepted: Accepted) -> (Opened, Box<dyn Link>) {
     let opened = Opened { headers: accepted.headers, subprotocol: accepted.subprotocol, ..Opened::default() };
     (opened, Box::new(WebSocketLink { socket: accepted.socket }))

@@ -32,13 +32,13 @@ pub(super) fn build() -> Serve {
     Box::new(move |pipe| Box::pin(serve(pipe, chat.clone())))
 }
 
-/// Serves one connection: HTTP, until it becomes a WebSocket.
+/// Serves one connection: HTTP, until it is upgraded to a WebSocket.
 async fn serve(pipe: DuplexStream, chat: Sender<Utf8Bytes>) {
     let upgrading = Mutex::new(None);
     let service = service_fn(|request| ready(Ok::<_, Infallible>(answer(request, &upgrading))));
     let connection =
         http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(pipe), service);
-    // An error is the client's end of the pipe, which finds out by itself.
+    // An error means that the client's end of the pipe is gone, which notices by itself.
     if connection.with_upgrades().await.is_err() {
         return;
     }
@@ -48,12 +48,12 @@ async fn serve(pipe: DuplexStream, chat: Sender<Utf8Bytes>) {
     {
         let stream = TokioIo::new(upgraded);
         let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
-        // A client that breaks off has no more to hear.
+        // A client that disconnects needs no more responses.
         let _ = converse(&mut socket, &chat).await;
     }
 }
 
-/// Answers a request, and keeps the upgrade of one that asks for a WebSocket.
+/// Answers a request, and keeps the upgrade of a WebSocket request.
 fn answer(mut request: Request<Incoming>, upgrading: &Mutex<Option<OnUpgrade>>) -> Response<Full<Bytes>> {
     let Ok(response) = create_response_with_body(&request, Full::default) else {
         return site::answer(request.method(), request.uri().path());
@@ -63,7 +63,7 @@ fn answer(mut request: Request<Incoming>, upgrading: &Mutex<Option<OnUpgrade>>) 
     response
 }
 
-/// Echoes and passes the chat on until the client closes.
+/// Echoes messages and passes the chat on until the client closes.
 async fn converse(
     socket: &mut WebSocketStream<TokioIo<Upgraded>>,
     chat: &Sender<Utf8Bytes>,
@@ -73,7 +73,7 @@ async fn converse(
         tokio::select! {
             message = socket.next() => match message.transpose()? {
                 Some(Message::Text(text)) if text.starts_with(CHAT) => {
-                    // At least this client listens.
+                    // At least this client receives it.
                     let _ = chat.send(text);
                 }
                 Some(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message).await?,
@@ -83,16 +83,16 @@ async fn converse(
             },
             text = heard.recv() => match text {
                 Ok(text) => socket.send(Message::Text(text)).await?,
-                // What it missed is gone: it learns so, rather than read a chat with holes.
+                // It has missed messages: it is disconnected rather than given a chat with gaps.
                 Err(_) => return socket.close(Some(TOO_SLOW)).await,
             },
         }
     }
 }
 
-/// What a message to everyone begins with.
+/// The beginning of a message to everyone.
 const CHAT: &str = "chat:";
-/// How many messages of the chat wait for a client that reads slowly.
+/// How many chat messages may wait for a slow client.
 const CHAT_LEN: usize = 1024;
 const TOO_SLOW: CloseFrame =
     CloseFrame { code: CloseCode::Again, reason: Utf8Bytes::from_static("too slow for the chat") };

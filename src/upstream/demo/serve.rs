@@ -1,4 +1,4 @@
-//! What an embedded server is to the upstream that leads to it.
+//! The interface between an embedded server and its upstream.
 
 use std::future::Future;
 use std::pin::Pin;

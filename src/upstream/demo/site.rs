@@ -1,4 +1,4 @@
-//! What the embedded server answers outside Socket.IO's path: a page with two live clients, and the files that it asks for.
+//! The embedded server's responses outside Socket.IO's path: a page with two live clients, and the files that it needs.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -37,7 +37,7 @@ pub(super) fn answer(method: &Method, path: &str) -> Response<Full<Bytes>> {
     let mut response = respond(StatusCode::OK, kind, text);
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // Another version of the proxy has other files at the same addresses.
+    // Another version of the proxy has other files at the same URLs.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
@@ -63,7 +63,7 @@ const FILES: [(&str, &str, &str); 9] = [
 ];
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";
-/// Nothing from elsewhere, and nothing inline but the icon. Not every browser counts a WebSocket among 'self'.
+/// Nothing from other origins, and nothing inline except the icon. Not every browser counts a WebSocket as 'self'.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
                       connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'";
 

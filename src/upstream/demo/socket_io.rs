@@ -1,6 +1,7 @@
 //! The embedded Socket.IO server.
 //!
-//! It answers `echo` with its own arguments, as an acknowledgement where one was asked for, and relays `chat` to everyone.
+//! It answers `echo` with its own arguments, as an acknowledgement if the client asked for one, and relays `chat` to
+//! everyone.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -27,27 +28,28 @@ pub(super) fn build() -> Serve {
         .ping_interval(Duration::from_secs(25))
         .ping_timeout(Duration::from_secs(20))
         .max_payload(1_000_000)
-        // Packets that wait to be written: what is beyond it is lost, and a pipe full of small events must not be.
+        // Packets that wait to be written: those beyond this limit are lost, and a pipe full of small events must not
+        // be.
         .max_buffer_size(4096)
         .build_with_inner_svc(Site);
-    // The middleware runs before the client learns that it is connected, the connect handler only after that: an event that
-    // follows at once would find no handler.
+    // The middleware runs before the client learns that it is connected, the connect handler only after that: an event
+    // that follows at once would find no handler.
     io.ns("/", (|| ready(())).with(register_handlers));
     Box::new(move |pipe| {
         let connection = http1::Builder::new()
             .title_case_headers(true)
             .serve_connection(TokioIo::new(pipe), service.clone());
         Box::pin(async move {
-            // An error is the client's end of the pipe, which finds out by itself.
+            // An error means that the client's end of the pipe is gone, which notices by itself.
             let _ = connection.with_upgrades().await;
         })
     })
 }
 
-/// Registers what a client's events are answered by.
+/// Registers the handlers of a client's events.
 ///
-/// The handlers do their work before they give back a future: futures run side by side, and answers could overtake one
-/// another.
+/// The handlers do their work before they return a future: futures run concurrently, and answers could overtake each
+/// other.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "socketioxide gives a middleware what it extracts by value"
@@ -56,12 +58,13 @@ fn register_handlers(socket: SocketRef) -> Ready<Result<(), Infallible>> {
     socket.on(
         "echo",
         |socket: SocketRef, ack: AckSender, asked: AckAsked, Data(arguments): Data<Arguments>| {
-            // A client that is gone needs no answer.
+            // A disconnected client needs no answer.
             if asked.0 {
                 let _ = ack.send(&arguments);
             } else {
-                // Not the socket's own `emit`: it refuses to send until the server has noted that the client is connected, which
-                // it does only after it has told the client. This is a broadcast to the socket alone, which is ready at once.
+                // Not the socket's own `emit`: it refuses to send until the server has noted that the client is
+                // connected, which happens only after it has told the client. This is a broadcast to this socket only,
+                // which is ready at once.
                 let _ = socket.local().emit("echo", &arguments).now_or_never();
             }
             ready(())
@@ -90,8 +93,8 @@ impl<A: Adapter> FromMessageParts<A> for AckAsked {
     }
 }
 
-/// All the arguments of an event, however many, binary ones included. It calls itself a tuple, because that is what
-/// socketioxide spreads over the arguments.
+/// All arguments of an event, including binary ones. It calls itself a tuple, because socketioxide spreads a tuple over
+/// the arguments.
 struct Arguments(Vec<rmpv::Value>);
 
 impl Serialize for Arguments {

@@ -1,4 +1,4 @@
-//! Where one URL leads: the addresses of its host, and how each is reached.
+//! The target of one URL: the addresses of its host, and how to reach each.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -22,7 +22,7 @@ use crate::upstream::{BuildError, is_secure};
 pub(super) struct Place {
     host: String,
     port: u16,
-    /// Its addresses, where the host is one and no name.
+    /// Its addresses, if the host is an address and not a name.
     pub(super) known: Vec<SocketAddr>,
     pub(super) target: Target,
     tls: Option<Tls>,
@@ -59,7 +59,7 @@ impl Place {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         descriptors::admit(&socket)?;
         let stream = timeout(connect_timeout, socket.connect(address)).await??;
-        // A message must not wait for the acknowledgement of the one before it.
+        // A message must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;
         match &self.tls {

@@ -1,4 +1,4 @@
-//! Which address is dialled, and what is remembered of those that failed.
+//! Which address is dialled, and how failures are remembered.
 
 use std::sync::PoisonError;
 
@@ -29,7 +29,7 @@ fn an_upstream_is_shown_by_its_hosts_alone() {
     assert_eq!(build(&["WSS://one", "wss://two:80/"]).unwrap().to_string(), "one:443,two:80");
 }
 
-/// An address that answers nobody: its queue is full, so that the system drops all further attempts.
+/// An address that never answers: its queue is full, so that the system drops all further attempts.
 struct Hole {
     address: SocketAddr,
     _listener: Socket,
@@ -49,7 +49,7 @@ impl Hole {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(800);
 
-/// Returns a dialer for these URLs, and what it counts.
+/// Returns a dialer for these URLs, and its metrics.
 fn dialer(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
     let urls = addresses.iter().map(|address| format!("ws://{address}/").parse().unwrap()).collect();
     let settings = Settings { urls, connect_timeout: CONNECT_TIMEOUT, ..Settings::default() };
@@ -64,7 +64,7 @@ fn named(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
     (dialer, metrics)
 }
 
-/// Returns how many of so many clients had to wait for an address that does not answer.
+/// Returns how many of the clients had to wait for an address that does not answer.
 async fn waiting(dialer: &Arc<Dialer>, clients: usize) -> usize {
     let mut waited = 0;
     for _ in 0..clients {

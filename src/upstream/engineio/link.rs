@@ -17,9 +17,9 @@ use crate::upstream::{Heartbeat, Link, LinkError, LinkEvent};
 pub(super) struct EngineIoLink {
     socket: Socket,
     revision: Revision,
-    /// Watches over the backend's heartbeat.
+    /// Watches the backend's heartbeat.
     pulse: Pulse,
-    /// The heartbeat, where it is the client's to keep (protocol 3).
+    /// The heartbeat, if the client must send it (protocol 3).
     pinger: Option<Pinger>,
     message_max: usize,
 }
@@ -30,7 +30,7 @@ impl EngineIoLink {
         Self { socket, revision, pulse: Pulse::new(heartbeat), pinger, message_max }
     }
 
-    /// Returns what a frame means to the session, if it means anything.
+    /// Returns the meaning of a frame for the session, if it has one.
     fn handle_incoming(&mut self, cx: &mut Context<'_>, incoming: Incoming) -> Option<LinkEvent> {
         let packet = match (incoming, self.revision) {
             (Incoming::Closed(closing), _) => return Some(LinkEvent::Closed(closing)),
@@ -45,11 +45,11 @@ impl EngineIoLink {
             }
             Ok(Packet::Message(message)) => Some(LinkEvent::Message(message)),
             Ok(Packet::Ping(data)) => {
-                // The next look at the socket writes it.
+                // The next poll of the socket writes it.
                 self.queue(&Packet::Pong(data));
                 None
             }
-            // They say nothing to a client that has but one transport.
+            // They mean nothing to a client with only one transport.
             Ok(Packet::Pong(_) | Packet::Upgrade | Packet::Noop) => None,
             Ok(Packet::Close(_)) => {
                 self.socket.part(cx, None);
@@ -97,7 +97,7 @@ impl Link for EngineIoLink {
         }
         loop {
             let Poll::Ready(incoming) = self.socket.poll_next(cx) else {
-                // Only where there is nothing to read a silence can be judged.
+                // Silence can only be judged if nothing is left to read.
                 ready!(self.pulse.poll_dead(cx));
                 self.socket.give_up(cx);
                 return Poll::Ready(LinkEvent::Closed(Closing::new(1006, "upstream ping timeout")));
@@ -115,12 +115,12 @@ impl Link for EngineIoLink {
             Revision::V4 => Packet::Pong(Text::default()),
         };
         self.queue(&beat);
-        // It puts off the backend's next ping, which must not be missed then.
+        // It delays the backend's next ping, so that one must not be counted as overdue.
         self.pulse.hear();
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _closing: &Closing) -> Poll<usize> {
-        // The stock client closes without a code, whatever the reason.
+        // The stock client closes without a code, for any reason.
         self.socket.poll_close(cx, None, |text| text.starts_with(['4', 'b']))
     }
 }

@@ -1,4 +1,4 @@
-//! Kind `engine.io`: an Engine.IO client that speaks WebSocket only, as the stock client does with that transport.
+//! Kind `engine.io`: an Engine.IO client that only speaks WebSocket, like the stock client with that transport.
 
 mod link;
 mod pulse;
@@ -111,7 +111,8 @@ impl Upstream for EngineIo {
     }
 }
 
-/// Returns the revision to ask for; refused in the backend's own words where it does not speak the client's.
+/// Returns the revision to ask for. If the backend does not speak the client's revision, returns the backend's own
+/// refusal.
 pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revision, OpenError> {
     match client {
         Some(revision) if !versions.has(revision) => {
@@ -127,9 +128,9 @@ pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revi
     }
 }
 
-/// Returns how an Engine.IO server is asked for a WebSocket.
+/// Returns the parameters of a WebSocket request to an Engine.IO server.
 pub(super) fn terms(revision: Revision, host: Host, message_max: usize) -> Terms {
-    // A text frame has the packet's type before the message, and there must be room for the open packet.
+    // A text frame has the packet's type before the message, and the open packet must fit too.
     let message_max = message_max.saturating_add(1).max(OPEN_PACKET_LEN_MAX);
     let query = match revision {
         Revision::V3 => "EIO=3&transport=websocket",
@@ -151,7 +152,7 @@ pub(super) async fn begin(
         Incoming::Closed(closing) if closing == socket::LOST => {
             return Err(OpenError::Down(std::io::ErrorKind::UnexpectedEof.into()));
         }
-        // Some servers refuse only now: with a Close frame, or with a piece of HTTP where a frame should be.
+        // Some servers refuse only now: with a Close frame, or with HTTP where a frame is expected.
         Incoming::Closed(_) => return Err(protocol("it closed instead of opening a session")),
     };
     let Ok(Packet::Open(json)) = decode_text(&text) else {
@@ -161,7 +162,7 @@ pub(super) async fn begin(
         .ok_or_else(|| protocol("its open packet has no sid, or no heartbeat in milliseconds"))?;
     let heartbeat = Heartbeat { interval: open.ping_interval, timeout: open.ping_timeout };
     let opened = Opened {
-        // A sid of foreign characters harms nobody: its client gets one of ours.
+        // A sid with unusual characters does no harm: the client gets one of ours.
         sid: Sid::parse(&open.sid),
         heartbeat: Some(heartbeat),
         max_payload: open.max_payload,

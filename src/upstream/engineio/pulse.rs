@@ -1,4 +1,4 @@
-//! A backend's heartbeat: whether it has fallen silent, and when it wants to be asked.
+//! A backend's heartbeat: whether it is overdue, and when the next ping must be sent.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -9,14 +9,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::upstream::Heartbeat;
 
-/// Notices when a backend that is being read has fallen silent.
+/// Detects that a backend which is being read has fallen silent.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    /// From one sign of life to the moment when the next is overdue.
+    /// From one sign of life until the next is overdue.
     period: Duration,
     heard: Instant,
-    /// Never earlier than what it is set for, and often later than needed: it is moved when it rings, not when the
-    /// backend says something.
+    /// Never earlier than needed, and often later: it is moved when it fires, not when the backend sends something.
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -48,7 +47,7 @@ impl Pulse {
     }
 }
 
-/// Keeps the time of pings that are ours to send.
+/// Times the pings that we must send.
 #[derive(Debug)]
 pub(super) struct Pinger {
     interval: Duration,
@@ -60,7 +59,7 @@ impl Pinger {
         Self { interval, clock: Box::pin(sleep_until(Instant::now() + interval)) }
     }
 
-    /// Returns whether a ping is due. The clock is set for the next one then.
+    /// Returns whether a ping is due, and sets the timer for the next one.
     pub(super) fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         let due = self.clock.as_mut().poll(cx).is_ready();
         if due {
@@ -71,5 +70,5 @@ impl Pinger {
     }
 }
 
-/// How late a driver that is reading can be.
+/// The longest delay of a driver that is reading.
 const LATE: Duration = Duration::from_secs(1);

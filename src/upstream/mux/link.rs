@@ -51,13 +51,13 @@ impl Link for MuxLink {
     }
 
     fn poll_close(&mut self, _cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
-        // The line keeps what is under way, and the goodbye behind it.
+        // The line keeps what is pending, and the close after it.
         self.trunk.close(self.id, closing.clone());
         Poll::Ready(0)
     }
 }
 
-/// A client that gave up, or a driver that broke.
+/// The client gave up, or the driver panicked.
 impl Drop for MuxLink {
     fn drop(&mut self) {
         self.trunk.close(self.id, Closing::new(1001, "client gone"));

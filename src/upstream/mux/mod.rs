@@ -33,11 +33,11 @@ use crate::upstream::{
 
 pub use settings::MuxSettings;
 
-/// A backend that takes all its sessions over shared connections.
+/// A backend that receives all its sessions over shared connections.
 #[derive(Debug)]
 pub(super) struct Mux {
     slots: Vec<Arc<Slot>>,
-    /// Where the next session begins.
+    /// The slot for the next session.
     next: AtomicUsize,
     forwarder: Forwarder,
     settings: Settings,
@@ -59,7 +59,7 @@ impl Mux {
         let trunk = slot.trunk();
         let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;
         slot.hurry();
-        // Dropped, it takes the session back.
+        // If it is dropped, the session is withdrawn.
         let link = MuxLink::new(trunk, id);
         match deadline.bound(answer).await?.unwrap_or(Err(Unopened::Lost(Closing::default()))) {
             Ok(accepted) => Ok((opened(*accepted), Box::new(link))),
@@ -71,7 +71,7 @@ impl Mux {
         }
     }
 
-    /// Returns the next connection in turn; one that is known to be down only where all are.
+    /// Returns the next slot in turn; one that is down only if all are.
     fn slot(&self) -> &Slot {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
         let turn = self.slots.iter().cycle().skip(first).take(self.slots.len());
@@ -113,7 +113,7 @@ impl Upstream for Mux {
     }
 
     fn look(&self) -> Looking<'_> {
-        // Each of them dials by itself.
+        // Each slot dials by itself.
         Box::pin(async { drop(select_all(self.slots.iter().map(|slot| Box::pin(slot.known()))).await) })
     }
 

@@ -1,18 +1,18 @@
-//! The part of the configuration that concerns only upstreams of kind `mux`.
+//! The settings of upstreams of kind `mux` only.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::HeaderValue;
 
-/// What concerns only upstreams of kind `mux` (`[upstreams.NAME.mux]`).
+/// The settings of upstreams of kind `mux` only (`[upstreams.NAME.mux]`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct MuxSettings {
-    /// How many connections sessions are spread over.
+    /// The number of connections that sessions are spread over.
     pub connections: usize,
     /// Payload bytes that may wait for one session, in each direction.
     pub credit: usize,
-    /// For how long sessions outlive their broken connection.
+    /// How long sessions outlive a broken connection.
     pub resume_timeout: Duration,
     /// The value of `Authorization` on the connection's handshake.
     pub token: Option<HeaderValue>,
@@ -24,7 +24,7 @@ impl Default for MuxSettings {
     }
 }
 
-/// Without the token.
+/// Without the token, which is secret.
 impl fmt::Debug for MuxSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MuxSettings")

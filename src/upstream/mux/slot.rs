@@ -1,4 +1,4 @@
-//! Keeps one shared connection: dials it, again and again, and takes up what a break left.
+//! Maintains one shared connection: connects, reconnects, and resumes after a break.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,24 +27,24 @@ use crate::upstream::{Health, Host, OpenError, OpenRequest, Settings};
 pub(super) struct Slot {
     dialer: Arc<Dialer>,
     settings: Settings,
-    /// Where new sessions begin.
+    /// The epoch in which new sessions begin.
     trunk: Mutex<Arc<Trunk>>,
     /// Whether the last attempt to connect failed, and none has succeeded since.
     health: watch::Sender<Health>,
-    /// Whether it failed for want of an answer in time.
+    /// Whether it failed because of a timeout.
     slow: AtomicBool,
-    /// Whether it failed for want of a descriptor.
+    /// Whether it failed because no descriptor was left.
     short: AtomicBool,
-    /// What the log says of that, and of backends that break the rules.
+    /// The log lines about that, and about protocol violations.
     outage: Outage,
     violations: Throttle,
-    /// Told when somebody wants a session.
+    /// Notified when a session is wanted.
     asked: Notify,
     background: Background,
 }
 
 impl Slot {
-    /// Begins to connect.
+    /// Starts to connect.
     pub(super) fn start(dialer: &Arc<Dialer>, settings: &Settings, background: &Background) -> Arc<Self> {
         let slot = Arc::new(Self {
             dialer: Arc::clone(dialer),
@@ -62,17 +62,17 @@ impl Slot {
         slot
     }
 
-    /// Returns where new sessions begin.
+    /// Returns the epoch in which new sessions begin.
     pub(super) fn trunk(&self) -> Arc<Trunk> {
         Arc::clone(&self.trunk.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns whether nobody can be reached.
+    /// Returns whether the backend can't be reached.
     pub(super) fn is_down(&self) -> bool {
         self.health() == Health::Down
     }
 
-    /// Returns what came of the last attempt to connect.
+    /// Returns the result of the last attempt to connect.
     pub(super) fn health(&self) -> Health {
         *self.health.borrow()
     }
@@ -82,12 +82,12 @@ impl Slot {
         let _ = self.health.subscribe().wait_for(|health| *health != Health::Unknown).await;
     }
 
-    /// A session is wanted: where there is no connection, one is tried soon.
+    /// Reports that a session is wanted: without a connection, the next attempt is made soon.
     pub(super) fn hurry(&self) {
         self.asked.notify_one();
     }
 
-    /// Returns why a session could not begin.
+    /// Returns why a session could not be opened.
     pub(super) fn unreached(&self) -> OpenError {
         if self.short.load(Ordering::Relaxed) {
             return OpenError::NoDescriptor(std::io::ErrorKind::NotConnected.into());
@@ -98,7 +98,7 @@ impl Slot {
         OpenError::Down(std::io::Error::new(std::io::ErrorKind::NotConnected, "no shared connection"))
     }
 
-    /// Sessions begin in another epoch from now on; `None` where they do already.
+    /// Starts another epoch for new sessions; `None` if one was started already.
     fn renew(&self, old: &Arc<Trunk>) -> Option<Arc<Trunk>> {
         let mut trunk = self.trunk.lock().unwrap_or_else(PoisonError::into_inner);
         if !Arc::ptr_eq(&trunk, old) {
@@ -114,14 +114,14 @@ impl Slot {
             .spawn_vital("the keeper of a shared connection", async move { slot.run(trunk).await });
     }
 
-    /// Connects for one epoch, and for the one after it.
+    /// Connects for one epoch, and then for the next.
     async fn run(self: Arc<Self>, mut trunk: Arc<Trunk>) {
         let mut backoff = Backoff::default();
-        // Since when there are sessions that wait for another connection.
+        // Since when sessions have waited for another connection.
         let mut broken_at = None;
         let mut pause = Duration::ZERO;
         loop {
-            // Who waits for a connection to come back waits no longer than was promised.
+            // Sessions wait for a reconnect no longer than promised.
             let patience = broken_at.map_or(Duration::MAX, |at| self.resume_left(at));
             let attempt = Box::pin(timeout(patience, self.dial_after(pause)));
             let Some(dialled) = self.background.stop.run_until_cancelled(attempt).await else {
@@ -154,7 +154,7 @@ impl Slot {
             if broken_at.is_some_and(|at| !trunk.resumes() || self.resume_left(at).is_zero()) {
                 end.get_or_insert(LOST);
             }
-            // A drain may be the last that was heard.
+            // A drain may be the last frame received.
             if trunk.is_draining() && trunk.is_idle() {
                 end.get_or_insert(STOPPED);
             }
@@ -176,7 +176,7 @@ impl Slot {
         self.settings.mux.resume_timeout.saturating_sub(broken_at.elapsed())
     }
 
-    /// Connects after a pause, which is shorter where somebody wants in.
+    /// Connects after a pause, which is shorter if a session is wanted.
     async fn dial_after(&self, pause: Duration) -> Result<(WebSocket, Profile), OpenError> {
         let hurried = async {
             sleep(BACKOFF_MIN).await;
@@ -218,7 +218,7 @@ impl Slot {
         After::Over
     }
 
-    /// Returns what follows; nobody waits until the backend has heard of it.
+    /// Returns what to do next; does not wait until the backend knows.
     fn after(&self, ended: Ended, pump: Pump<'_>) -> After {
         match ended {
             Ended::Broken => After::Broken,
@@ -232,7 +232,7 @@ impl Slot {
         }
     }
 
-    /// Lets every goodbye go out, and then the connection's own.
+    /// Sends every session's close, and then the connection's own.
     async fn finish(&self, trunk: &Trunk, mut pump: Pump<'_>) {
         let settled = async {
             while !trunk.is_settled() {
@@ -308,14 +308,14 @@ impl Slot {
     }
 }
 
-/// What follows the end of a connection.
+/// What to do after the end of a connection.
 enum After {
     Broken,
     Violated,
     Over,
 }
 
-/// Waits until something is so; each news of the trunk's is a reason to look again.
+/// Waits until a condition holds; it is checked again at each notification of the trunk.
 async fn wait(trunk: &Trunk, is_so: fn(&Trunk) -> bool) {
     loop {
         let news = trunk.news.notified();
@@ -326,7 +326,7 @@ async fn wait(trunk: &Trunk, is_so: fn(&Trunk) -> bool) {
     }
 }
 
-/// Longer and longer pauses, no two backends' proxies in step.
+/// Growing pauses, randomised so that proxies do not reconnect in step.
 #[derive(Clone, Copy, Default)]
 struct Backoff(u32);
 
@@ -335,7 +335,7 @@ impl Backoff {
         let longest = BACKOFF_MIN.saturating_mul(1 << self.0.min(10)).min(BACKOFF_MAX);
         self.0 = self.0.saturating_add(1);
         let mut random = [0; 2];
-        // Without randomness all are in step: slower, not wrong.
+        // Without randomness they are in step, which is slower but not wrong.
         let _ = getrandom::fill(&mut random);
         let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
         longest.mul_f64(0.5 + share / 2.0)
@@ -356,12 +356,12 @@ fn fresh(settings: &Settings) -> Trunk {
     Trunk::new(Side::Proxy, hello)
 }
 
-/// Returns a name that nobody else will have.
+/// Returns a unique name.
 fn epoch() -> String {
     use base64::Engine as _;
     let mut random = [0; 15];
     if getrandom::fill(&mut random).is_err() {
-        // It need not be secret; the connection is.
+        // It need not be secret: the connection is.
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         random[..12].copy_from_slice(&now.as_nanos().to_le_bytes()[..12]);
     }

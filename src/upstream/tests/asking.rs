@@ -1,4 +1,4 @@
-//! One short question in plain HTTP.
+//! One short plain HTTP request.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderValue, Method, StatusCode};
@@ -7,7 +7,7 @@ use super::*;
 use crate::reply::Reply;
 use crate::upstream::Host;
 
-/// Returns what comes back, and what the backend was asked, when it answers with these bytes and hangs up.
+/// Returns the result, and the request that the backend got, if it answers with these bytes and hangs up.
 async fn ask(
     settings: &Settings,
     listener: &TcpListener,

@@ -1,4 +1,4 @@
-//! How a link ends, from either side.
+//! How a link closes, from either side.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -12,7 +12,8 @@ fn close_frame(code: u16, reason: &str) -> Frame {
     Frame::Close(Some(CloseFrame { code: code.into(), reason: reason.into() }))
 }
 
-/// Opens a link, closes it, and gives the Close frame that the backend got. The backend sees the connection's end as well.
+/// Opens a link, closes it, and returns the Close frame that the backend got. The backend sees the connection's end as
+/// well.
 async fn closed_by_us(kind: Kind, closing: Closing) -> Frame {
     let (listener, settings) = listen(kind).await;
     let backend = async {
@@ -22,7 +23,7 @@ async fn closed_by_us(kind: Kind, closing: Closing) -> Frame {
         }
     };
     let (_, mut link, mut backend) = Front::new(&settings).open_with(backend).await;
-    // What the backend had sent before does not hold up the end.
+    // Earlier messages of the backend do not delay the close.
     send_frame(&mut backend, "4late").await;
     let end = async {
         let frame = next_frame(&mut backend).await;
@@ -137,7 +138,7 @@ async fn a_backend_in_the_middle_of_too_much_hears_why_it_must_end() {
     let front = Front::new(&Settings { max_message: 1000, ..settings });
     let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
     let backend = async {
-        // Hanging up on it would be an error here, not a goodbye.
+        // Hanging up would be an error here, not a close.
         send_frame(&mut backend, Frame::binary(vec![0; TOO_MUCH])).await;
         assert_eq!(next_frame(&mut backend).await, close_frame(1009, "upstream message too big"));
         drop(backend);
@@ -189,11 +190,11 @@ async fn a_backend_that_reads_nothing_is_left_waiting_to_the_driver() {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let (_, mut link, backend) = Front::new(&settings).open_with(accept(&listener)).await;
     let closing = Closing::new(1000, "");
-    // It does not read, so it does not answer: the end is pending until the driver's patience is at an end.
+    // It does not read, so it does not answer: the close is pending until the driver's deadline.
     timeout(Duration::from_millis(50), close(&mut *link, &closing)).await.unwrap_err();
     drop(backend);
     within(close(&mut *link, &closing)).await;
 }
 
-/// More than the kernel takes without a reader.
+/// More than the kernel buffers without a reader.
 const TOO_MUCH: usize = 16 << 20;

@@ -78,8 +78,8 @@ async fn a_thousand_echoes_stay_in_order() {
     }
 }
 
-/// A server that connects a client before it has its handlers loses such an event where the thread that connects is put
-/// aside right behind the answer: hence more threads than cores.
+/// A server that connects a client before it has registered its handlers loses such an event if the connecting thread
+/// is preempted right after the response: hence more threads than cores.
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn an_event_right_behind_the_connect_answer_is_never_lost() {
     let front = Arc::new(demo());

@@ -1,4 +1,4 @@
-//! What an Engine.IO link says and hears.
+//! What an Engine.IO link sends and receives.
 
 use bytes::Bytes;
 use tokio::io::DuplexStream;
@@ -77,7 +77,7 @@ async fn a_ping_is_answered_though_nobody_flushes() {
     assert_eq!(reading(&mut *link, next_frame(&mut backend)).await, Frame::text("3"));
     send_frame(&mut backend, "2probe").await;
     assert_eq!(reading(&mut *link, next_frame(&mut backend)).await, Frame::text("3probe"));
-    // A ping of the WebSocket itself.
+    // A WebSocket ping.
     send_frame(&mut backend, Frame::Ping(Bytes::from_static(b"x"))).await;
     assert_eq!(reading(&mut *link, next_frame(&mut backend)).await, Frame::Pong(Bytes::from_static(b"x")));
 }
@@ -163,7 +163,7 @@ async fn a_pause_in_reading_does_not_kill_the_backend() {
     let (mut link, mut backend) = pipe().await;
     reading(&mut *link, tokio::time::sleep(Duration::from_secs(1))).await;
     advance(Duration::from_secs(100)).await;
-    // It is read again, and has all its time from now on.
+    // It is read again, and its deadline starts anew.
     reading(&mut *link, tokio::time::sleep(Duration::from_secs(44))).await;
     send_frame(&mut backend, "4alive").await;
     assert_eq!(next_message(&mut *link).await, Message::text("alive"));
@@ -174,7 +174,7 @@ async fn a_sign_of_life_puts_off_the_end_of_the_backends_time() {
     let (mut link, _backend) = pipe().await;
     advance(Duration::from_secs(30)).await;
     link.keep_alive();
-    // The first deadline passes during the pause, by less than what counts as being late.
+    // The first deadline passes during the pause, by less than the tolerance.
     advance(Duration::from_millis(15_500)).await;
     reading(&mut *link, tokio::time::sleep(Duration::from_secs(29))).await;
 }

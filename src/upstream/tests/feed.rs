@@ -27,7 +27,7 @@ async fn a_chat_reaches_everyone_the_sender_included() {
     let front = feed();
     let ((_, mut one), (_, mut two)) =
         (front.open(request()).await.unwrap(), front.open(request()).await.unwrap());
-    // Who has had an echo listens to the chat.
+    // A client that got an echo also receives the chat.
     for link in [&mut one, &mut two] {
         send(&mut **link, Message::text("here")).await;
         assert_eq!(next_message(&mut **link).await, Message::text("here"));

@@ -1,11 +1,11 @@
-//! How an upstream that cannot be reached is noticed, watched and taken back.
+//! How an upstream that cannot be reached is detected, probed and taken back.
 
 use std::io;
 use std::sync::Mutex;
 
 use super::*;
 
-/// Settings that lead to a port where nobody listens, and its address.
+/// Returns settings that lead to a port where nobody listens, and its address.
 async fn nobody() -> (SocketAddr, Settings) {
     let (listener, settings) = listen(Kind::WebSocket).await;
     (listener.local_addr().unwrap(), settings)
@@ -47,7 +47,7 @@ async fn a_client_takes_an_upstream_back_as_well() {
     let listener = TcpListener::bind(address).await.unwrap();
     front.open_with(accept(&listener)).await;
     assert!(!front.upstream.is_down());
-    // The prober has nothing to do any more, and does not wait for its next turn to find out.
+    // The prober has nothing left to do, and does not wait for its next turn to find out.
     front.tracker.close();
     timeout(Duration::from_millis(500), front.tracker.wait()).await.unwrap();
 }

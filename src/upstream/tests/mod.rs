@@ -1,4 +1,4 @@
-//! Upstreams against small backends in this process: over sockets, and over pipes where a clock is to be paused.
+//! Upstreams against small backends in this process: over sockets, and over pipes if the clock must be paused.
 
 mod asking;
 mod closing;
@@ -34,7 +34,7 @@ use crate::meter::Dials;
 use crate::packet::{Closing, Message};
 use crate::upstream::{Kind, Link, LinkEvent, OpenError, OpenRequest, Opened, Settings, Upstream, build};
 
-/// An upstream with what it was built with. Its tasks end with it.
+/// An upstream with its parts. Its tasks end with it.
 struct Front {
     upstream: Arc<dyn Upstream>,
     tracker: TaskTracker,
@@ -107,7 +107,7 @@ async fn accept_engine(listener: &TcpListener) -> WebSocketStream<TcpStream> {
 const OPEN: &str =
     r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
 
-/// Reads a request's head and answers with these bytes.
+/// Reads a request's header and answers with these bytes.
 async fn answer(listener: &TcpListener, bytes: &[u8]) -> (String, TcpStream) {
     let (mut stream, _) = listener.accept().await.unwrap();
     let head = read_head(&mut stream).await;
@@ -159,7 +159,7 @@ async fn next_closing(link: &mut dyn Link) -> Closing {
     }
 }
 
-/// Reads the link, from which nothing comes, for as long as `work` takes.
+/// Reads the link, which delivers nothing, while `work` runs.
 async fn reading<T>(link: &mut dyn Link, work: impl Future<Output = T>) -> T {
     tokio::select! {
         event = poll_fn(|cx| link.poll_next(cx)) => panic!("{event:?}"),
@@ -171,7 +171,7 @@ async fn close(link: &mut dyn Link, closing: &Closing) -> usize {
     poll_fn(|cx| link.poll_close(cx, closing)).await
 }
 
-/// Nothing here takes long; what does has hung.
+/// Bounds the wait: nothing here takes long, so a longer wait is a hang.
 async fn within<F: Future>(work: F) -> F::Output {
     timeout(Duration::from_mins(1), work).await.expect("it hangs")
 }

@@ -1,4 +1,4 @@
-//! Kind `mux` against a backend that says what it likes (docs/mux.md).
+//! Kind `mux` against a backend that sends arbitrary frames (docs/mux.md).
 
 use http::HeaderValue;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use super::*;
 use crate::end::End;
 
-/// Takes a shared connection and P's hello, and answers with this.
+/// Accepts a shared connection, reads P's hello, and answers with this one.
 async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
     let stream = listener.accept().await.unwrap().0;
     #[expect(clippy::result_large_err, reason = "the library's signature")]
@@ -31,7 +31,7 @@ async fn hear(socket: &mut WebSocketStream<TcpStream>) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Lets a client in, and gives the session's id.
+/// Accepts a client, and returns the session's id.
 async fn let_in(socket: &mut WebSocketStream<TcpStream>) -> Value {
     let open = hear(socket).await;
     assert_eq!(open[0], "open");
@@ -47,7 +47,7 @@ async fn a_backend_in_the_middle_of_too_much_hears_why_and_its_sessions_end_mean
     let (_, mut link, _) = front.open_with(let_in(&mut backend)).await;
     let (told, hear_why) = tokio::sync::oneshot::channel();
     let backend = async {
-        // More than the kernel takes without a reader; and nothing is read before the session has ended.
+        // More than the kernel buffers without a reader; nothing is read before the session has ended.
         send_frame(&mut backend, "x".repeat(16 << 20)).await;
         hear_why.await.unwrap();
         let Frame::Close(Some(why)) = next_frame(&mut backend).await else { panic!("no goodbye") };

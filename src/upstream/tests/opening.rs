@@ -1,4 +1,4 @@
-//! How a link is opened, and every way in which it is not.
+//! How a link is opened, and every way in which that fails.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::*;
 use crate::upstream::Host;
 
-/// Returns a backend that accepts every handshake, with these header lines besides.
+/// Accepts every handshake, with these header lines added.
 async fn accept_raw(listener: &TcpListener, lines: &str) -> (String, TcpStream) {
     let (mut stream, _) = listener.accept().await.unwrap();
     let head = read_head(&mut stream).await;
@@ -194,7 +194,7 @@ async fn an_address_that_does_not_answer_costs_no_more_than_its_own_time() {
     let urls = vec![url(&deaf.0), url(&listener)];
     let front = Front::new(&Settings { urls, connect_timeout: span, ..settings.clone() });
     front.open_with(accept(&listener)).await;
-    // Alone it is slow, not down in the sense of a refusal, and it is known for unreachable.
+    // A single address counts as slow, not as refusing, and it is known to be unreachable.
     let urls = vec![url(&deaf.0)];
     let front = Front::new(&Settings { urls, connect_timeout: span, ..settings });
     let error = front.open(request()).await.map(|_| ()).unwrap_err();
@@ -202,7 +202,7 @@ async fn an_address_that_does_not_answer_costs_no_more_than_its_own_time() {
     assert!(front.upstream.is_down());
 }
 
-/// Returns a listener whose queue is full: its kernel lets newcomers wait.
+/// Returns a listener whose queue is full: its kernel lets new connections wait.
 async fn deaf() -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -31,7 +31,7 @@ async fn a_backend_with_a_certificate_of_a_trusted_authority_is_reached() {
             (Some(&b"http/1.1"[..]), Some("localhost"))
         );
         assert_eq!(session.protocol_version(), Some(version.version));
-        // Several records each way.
+        // Several records in each direction.
         let text = "x".repeat(100_000);
         send(&mut *link, Message::Text(text.clone().into())).await;
         assert_eq!(next_frame(&mut socket).await, Frame::text(&text));
@@ -298,7 +298,7 @@ fn an_upstream_whose_authorities_cannot_be_read_is_not_built() {
     assert!(build(&settings).is_ok(), "nobody needs them");
 }
 
-/// Returns a backend that listens, and settings that lead to it by this name and trust this authority.
+/// Returns a listening backend, and settings that use this name and trust this authority.
 async fn listen_at(host: &str, authority: &Authority) -> (TcpListener, Settings) {
     let (listener, settings) = listen(Kind::WebSocket).await;
     let url = format!("wss://{host}:{}/", port(&listener)).parse().unwrap();
@@ -310,7 +310,7 @@ fn port(listener: &TcpListener) -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Returns a backend's part of the TLS handshake.
+/// Runs a backend's side of the TLS handshake.
 async fn shake(listener: &TcpListener, server: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
     let stream = listener.accept().await.unwrap().0;
     Box::pin(TlsAcceptor::from(server).accept(stream)).await
@@ -338,7 +338,7 @@ fn down(error: &OpenError) -> String {
     Chain(error).to_string()
 }
 
-/// What is logged while a test runs.
+/// Collects the log of a test.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

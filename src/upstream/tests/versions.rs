@@ -19,7 +19,7 @@ fn client(revision: Revision) -> OpenRequest {
     OpenRequest { revision: Some(revision), ..request() }
 }
 
-/// Returns a backend that speaks these versions, of which is known whether it speaks Socket.IO.
+/// Returns a backend of these versions; `socket_io` says whether it is known to speak Socket.IO.
 async fn backend(versions: Versions, socket_io: bool) -> (TcpListener, Front) {
     let (listener, settings) = listen(Kind::EngineIo).await;
     (listener, Front::new(&Settings { versions, socket_io, ..settings }))

@@ -1,4 +1,4 @@
-//! What a plain WebSocket link says and hears.
+//! What a plain WebSocket link sends and receives.
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -44,7 +44,7 @@ async fn a_sign_of_life_is_an_unsolicited_pong() {
 #[tokio::test]
 async fn a_backend_that_does_not_read_makes_the_link_unready_and_loses_nothing() {
     let (listener, settings) = listen(Kind::WebSocket).await;
-    // What is read is bounded far below what is sent.
+    // The read limit is far below what is sent.
     let front = Front::new(&Settings { max_message: 1000, ..settings });
     let (_, mut link, mut backend) = front.open_with(accept(&listener)).await;
     let message = Message::Binary(vec![7; 1 << 20].into());
@@ -54,7 +54,7 @@ async fn a_backend_that_does_not_read_makes_the_link_unready_and_loses_nothing()
         sent += 1;
         assert!(sent < 100, "it takes without end");
     }
-    // A sign of life waits as well, and adds nothing to what waits.
+    // A pending keep-alive pong does not add to what waits.
     link.keep_alive();
     assert!(poll_fn(|cx| link.poll_flush(cx)).now_or_never().is_none());
     let reader = async {

@@ -1,4 +1,4 @@
-//! A link whose messages are told to each side in its own words.
+//! A link whose messages are translated for each side.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,22 +11,22 @@ use crate::socketio::{Out, Translator};
 use crate::throttle::Throttle;
 use crate::upstream::{Link, LinkError, LinkEvent, OpenError, socket};
 
-/// A link and the translator before it. What waits here is bounded: nothing more is taken from a side that has much to
-/// take.
+/// A link and the translator in front of it. What waits here is bounded: nothing more is read from a side while the
+/// other has much to take.
 pub(super) struct TranslatedLink {
     inner: Box<dyn Link>,
     translator: Translator,
     to_client: VecDeque<Message>,
     to_backend: VecDeque<Message>,
-    /// Who wants to send, and waits until the client has taken what is for it.
+    /// Waits to send until the client has taken its messages.
     blocked: Option<Waker>,
-    /// Whether something was written to the link by its reading side, and perhaps not flushed.
+    /// Whether the reading side has written something to the link that may not be flushed.
     flush_due: bool,
     /// The backend's answer to the CONNECT that an old client did not send.
     root: Option<Result<Text, Text>>,
-    /// Why both sides part, where the translation can't go on.
+    /// Why both sides are closed, if the translation can't continue.
     parting: Option<Closing>,
-    /// The line about that.
+    /// The log line about that.
     faults: Arc<Throttle>,
 }
 
@@ -47,7 +47,7 @@ impl TranslatedLink {
         link
     }
 
-    /// Waits for the backend's answer for the root namespace: its socket's id, or a refusal that the client is told.
+    /// Waits for the backend's answer for the root namespace: its socket's id, or a refusal for the client.
     pub(super) async fn root(&mut self) -> Result<Result<Text, Text>, OpenError> {
         poll_fn(|cx| self.poll_root(cx)).await
     }
@@ -77,7 +77,7 @@ impl TranslatedLink {
         }
     }
 
-    /// Does what the translator says, as far as nobody has to be waited for.
+    /// Runs the translator as far as possible without waiting.
     fn translate(&mut self) {
         while let Some(out) = self.translator.poll() {
             match out {
@@ -98,7 +98,7 @@ impl TranslatedLink {
         }
     }
 
-    /// Hands the link what waits for it.
+    /// Sends the link what waits for it.
     fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         while !self.to_backend.is_empty() {
             ready!(self.inner.poll_ready(cx))?;
@@ -110,8 +110,7 @@ impl TranslatedLink {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes on behalf of the reading side, which nobody flushes for. Whether the link is broken is found out by
-    /// reading.
+    /// Writes on behalf of the reading side, which nobody flushes for. A broken link is noticed by reading.
     fn push_out(&mut self, cx: &mut Context<'_>) {
         if self.poll_push(cx).is_ready() && self.flush_due && self.inner.poll_flush(cx).is_ready() {
             self.flush_due = false;
@@ -122,7 +121,7 @@ impl TranslatedLink {
 impl Link for TranslatedLink {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         ready!(self.poll_push(cx))?;
-        // The translator answers much of what a client asks for by itself.
+        // The translator answers many requests of a client by itself.
         if self.to_client.len() >= TO_CLIENT_MAX {
             self.blocked = Some(cx.waker().clone());
             return Poll::Pending;
@@ -133,7 +132,7 @@ impl Link for TranslatedLink {
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
         self.translator.handle_client(message);
         self.translate();
-        // There is room for one; what else there is goes with the flush.
+        // There is room for one; the rest is sent with the flush.
         match self.to_backend.pop_front() {
             Some(message) => self.inner.start_send(message),
             None => Ok(()),
@@ -178,13 +177,13 @@ impl Link for TranslatedLink {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, closing: &Closing) -> Poll<usize> {
-        // What was accepted goes first; a broken link has nothing more to take.
+        // Accepted messages are sent first; a broken link takes no more.
         let _ = ready!(self.poll_push(cx));
         self.inner.poll_close(cx, closing)
     }
 }
 
-/// How many messages may wait for a client that sends more.
+/// How many messages may wait for a client that keeps sending.
 const TO_CLIENT_MAX: usize = 64;
 
 impl fmt::Debug for TranslatedLink {
@@ -197,7 +196,7 @@ impl fmt::Debug for TranslatedLink {
 mod tests {
     use super::*;
 
-    /// A backend that takes everything and says what it has to say.
+    /// A backend that accepts everything and sends what it is given.
     struct Says(VecDeque<&'static str>);
 
     impl Link for Says {

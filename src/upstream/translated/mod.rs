@@ -1,4 +1,4 @@
-//! A Socket.IO backend for clients of the other version: where both speak alike nothing happens here.
+//! A Socket.IO backend for clients of the other version; nothing happens here if both speak the same.
 
 mod link;
 
@@ -18,13 +18,13 @@ use crate::upstream::{
     Asking, Health, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Upstream,
 };
 
-/// An upstream of which is known that it speaks Socket.IO.
+/// An upstream that is known to speak Socket.IO.
 #[derive(Debug)]
 pub(super) struct Translated {
     inner: Arc<dyn Upstream>,
     /// Longest wait for the answer to a CONNECT that a client's handshake waits for.
     patience: Duration,
-    /// What the log says of sessions that can't be translated.
+    /// The log lines of sessions that can't be translated.
     faults: Arc<Throttle>,
 }
 
@@ -42,7 +42,7 @@ impl Translated {
         let link = match client {
             Revision::V3 => {
                 let mut link = TranslatedLink::new(link, Translator::old_client(), &self.faults);
-                // The root's id is what such a client takes the session's for.
+                // Such a client takes the root's id for the session's.
                 let root = deadline.bound(link.root()).await.flatten()?;
                 opened.sid = root.ok().and_then(|sid| Sid::parse(sid.as_str()));
                 link

@@ -10,7 +10,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::server::WantsServerCert;
 use rustls::{ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-/// An authority of one test, which an upstream can be made to trust.
+/// An authority for one test, which an upstream can be made to trust.
 pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     pub(super) file: PathBuf,

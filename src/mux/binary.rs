@@ -175,7 +175,7 @@ fn byte(frame: &mut Bytes) -> Result<u8, Malformed> {
     if frame.is_empty() { Err(CUT) } else { Ok(frame.get_u8()) }
 }
 
-/// 53 bits, seven a byte.
+/// 53 bits, seven per byte.
 const NUMBER_LEN_MAX: usize = 8;
 const CUT: Malformed = Malformed("the frame is cut off");
 const TOO_LARGE: Malformed = Malformed("a number is larger than 2^53-1");

@@ -1,4 +1,4 @@
-//! How sessions end: by one of their own sides, by a fault, or because the other side is gone.
+//! How sessions end: by either side, by a fault, or because the other side is gone.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::stream::{Stage, Stream};
 use crate::packet::Closing;
 
 impl Line {
-    /// Nothing will be taken up again: every session ends.
+    /// Ends every session: there will be no resume.
     pub fn fail(&mut self, closing: &Closing) {
         self.disconnect();
         let ids: Vec<Id> = self.sessions.keys().copied().collect();
@@ -17,7 +17,7 @@ impl Line {
         }
     }
 
-    /// Questions that were never written are given up.
+    /// Gives up the `open`s that were never written.
     pub fn fail_unwritten(&mut self, closing: &Closing) {
         let unwritten = |stream: &Stream| stream.stage_due && matches!(stream.stage, Stage::Asking(_));
         let ids: Vec<Id> =
@@ -27,11 +27,11 @@ impl Line {
         }
     }
 
-    /// Nobody here uses the session any more: the other side is told why, behind all that was sent.
+    /// Closes a session that is no longer used here; the other side is told why, after everything that was sent.
     pub fn close(&mut self, id: Id, closing: Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
         if matches!(stream.stage, Stage::Asking(_)) && stream.stage_due {
-            // The other side has never heard of it, or has lost it.
+            // The other side has never known it, or has lost it.
             self.sessions.remove(&id);
             return;
         }
@@ -45,8 +45,8 @@ impl Line {
         self.forget_if_over(id);
     }
 
-    /// Forgets sessions whose other side never said `x`; to be called every now and then. A session's time begins with
-    /// the first call, so that no message has to ask what time it is.
+    /// Forgets sessions for which the other side never sent `x`; to be called from time to time. A session's timeout
+    /// starts with the first call, so that no message has to read the clock.
     pub fn tidy(&mut self, now: Instant) {
         for (since, _) in self.closed.iter_mut().rev().take_while(|(since, _)| since.is_none()) {
             *since = Some(now);
@@ -65,7 +65,7 @@ impl Line {
         }
     }
 
-    /// Ends a session from the middle: both sides hear why.
+    /// Ends a session from the middle: both sides are told why.
     pub(super) fn sever(&mut self, id: Id, closing: &Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
         stream.end = Some(closing.clone());
@@ -93,7 +93,7 @@ impl Line {
     /// Refuses a session that is unknown here.
     pub(super) fn refuse(&mut self, id: Id) {
         let frame = unknown(id);
-        // Once is enough for all that is under way.
+        // Once is enough for everything in transit.
         if !self.urgent.contains(&frame) {
             self.urgent.push_back(frame);
         }
@@ -106,7 +106,7 @@ impl Line {
     }
 }
 
-/// Returns what is said of a session that is not known here.
+/// Returns the answer for a session that is unknown here.
 pub(super) const fn unknown(id: Id) -> Frame {
     Frame::Close(id, 0, Closing::new(1001, "unknown session"))
 }

@@ -1,4 +1,4 @@
-//! The protocol's words (`docs/mux.md`).
+//! The protocol's frames (`docs/mux.md`).
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use crate::revision::Revision;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Id(u64);
 
-/// What belongs to sessions, by their numbers.
+/// A map of sessions by their numbers.
 pub type ById<T> = HashMap<Id, T, foldhash::fast::RandomState>;
 
 impl Id {
-    /// `None` for 0 and for what JavaScript can't count.
+    /// Returns `None` for 0 and for numbers that JavaScript can't represent.
     pub const fn new(number: u64) -> Option<Self> {
         if number == 0 || number > NUMBER_MAX { None } else { Some(Self(number)) }
     }
@@ -32,23 +32,23 @@ pub(super) const NUMBER_MAX: u64 = (1 << 53) - 1;
 /// One frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Frame {
-    /// The first of each side.
+    /// The first frame of each side.
     Hello(Hello),
-    /// A client wants in.
+    /// A client asks to come in.
     Open(Id, Box<Open>),
-    /// It may come in.
+    /// It is accepted.
     Ok(Id, Box<Accepted>),
-    /// It may not.
+    /// It is denied.
     Deny(Id, Box<Denied>),
     /// A message and its `seq`.
     Message(Id, u64, Message),
-    /// What was got, and up to where the other side may send.
+    /// What was received, and how far the other side may send.
     Acks(Vec<Ack>),
-    /// The session is over behind this `seq`.
+    /// The session ends after this `seq`.
     Close(Id, u64, Closing),
     /// The client moved to this transport.
     Transport(Id, String),
-    /// The sender stops within as many seconds.
+    /// The sender stops within this many seconds.
     Drain(u64),
     /// After a break: the sessions that the sender still has.
     Sync {
@@ -61,40 +61,40 @@ pub enum Frame {
     },
 }
 
-/// What a side says of itself.
+/// How a side introduces itself.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Hello {
-    /// Names the proxy's sessions as a whole; empty from the backend.
+    /// Identifies the set of the proxy's sessions; empty from the backend.
     pub epoch: String,
-    /// Payload bytes that the other side may send on each session at first; 0 takes no part in credit.
+    /// Payload bytes that the other side may send on each session at first; 0 turns credit off.
     pub credit: u64,
-    /// The largest payload that its sender takes, in bytes; `None` leaves it to the other.
+    /// The largest payload that its sender accepts, in bytes; `None` leaves it to the other side.
     pub max_message: Option<u64>,
-    /// For how long the proxy tries to come back after a break.
+    /// How long the proxy tries to reconnect after a break.
     pub resume_ms: u64,
-    /// Whether the backend can take up where a break ended.
+    /// Whether the backend can resume after a break.
     pub resume: bool,
-    /// Whether its sender knows ends that were meant: those behind a close packet.
+    /// Whether its sender understands intended closes, which follow a close packet.
     pub close_packets: bool,
 }
 
 impl Hello {
-    /// Returns whether it can be a proxy's.
+    /// Returns whether it can be a proxy's hello.
     pub fn names_an_epoch(&self) -> bool {
         (1..=EPOCH_LEN_MAX).contains(&self.epoch.len())
     }
 }
 
-/// What the backend learns of a client.
+/// What the backend learns about a client.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Open {
     /// Path and query.
     pub path: String,
-    /// What the client speaks.
+    /// The client's dialect.
     pub dialect: String,
-    /// Which revision of Engine.IO that is, where it is said.
+    /// Its revision of Engine.IO, if given.
     pub revision: Option<Revision>,
-    /// What it came on.
+    /// Its transport.
     pub transport: String,
     /// Its address and port.
     pub client: String,
@@ -104,12 +104,12 @@ pub struct Open {
     pub protocols: Vec<String>,
 }
 
-/// What the client learns of the backend.
+/// What the client learns about the backend.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Accepted {
     /// The session's id at the backend.
     pub sid: Option<String>,
-    /// Headers for the answer.
+    /// Headers for the response.
     pub headers: HeaderMap,
     /// The subprotocol.
     pub protocol: Option<String>,
@@ -126,42 +126,42 @@ pub struct Accepted {
 pub struct Denied {
     /// From 400 to 599.
     pub status: StatusCode,
-    /// The answer's body.
+    /// The response's body.
     pub reason: String,
-    /// The answer's headers.
+    /// The response's headers.
     pub headers: HeaderMap,
-    /// Whether an Engine.IO server speaks, whose bare words have a meaning to its clients.
+    /// Whether it comes from an Engine.IO server, whose bare texts have a meaning to its clients.
     pub engine_io: bool,
 }
 
-/// News of one session.
+/// The acknowledgement of one session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Ack {
     /// The session.
     pub id: Id,
-    /// The last `seq` that came.
+    /// The last `seq` received.
     pub seq: u64,
-    /// The other side may start a message while what it has sent is below.
+    /// The other side may start a message while the bytes that it has sent are below this.
     pub limit: u64,
 }
 
-/// A session that has lived through a break.
+/// A session that has survived a break.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
     /// The session.
     pub id: Id,
-    /// The last `seq` that came; `None` while the proxy waits for an `ok`.
+    /// The last `seq` received; `None` while the proxy waits for an `ok`.
     pub seq: Option<u64>,
     /// As in [`Ack`].
     pub limit: u64,
 }
 
-/// No frame of the protocol: the connection is closed with 1002 and this reason.
+/// A malformed frame: the connection is closed with 1002 and this reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(pub &'static str);
 
-/// The other side does not keep to the protocol: the connection is closed with 1002 and this reason.
+/// The other side violated the protocol: the connection is closed with 1002 and this reason.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Violation(pub &'static str);

@@ -1,4 +1,4 @@
-//! What each frame of the other side does.
+//! The effect of each frame of the other side.
 
 use super::frame::{Accepted, Denied, Frame, Hello, Id, Open, Violation};
 use super::line::{Event, Line, Side};
@@ -9,7 +9,7 @@ impl Line {
     /// Handles a received frame.
     ///
     /// # Errors
-    /// The connection is to be closed with 1002; what becomes of the sessions is the caller's to say.
+    /// The connection must be closed with 1002; the caller decides about the sessions.
     pub fn handle(&mut self, frame: Frame) -> Result<(), Violation> {
         let parts = self.sync.take();
         match (frame, self.side()) {
@@ -67,7 +67,7 @@ impl Line {
             Side::Proxy => hello.resume && self.hello.resume_ms > 0,
             Side::Backend => self.hello.resume && hello.resume_ms > 0,
         };
-        // What nobody acknowledges can't be kept.
+        // Without acknowledgements, nothing can be kept.
         self.terms.keeps = resumes && self.terms.credit;
         if self.side() == Side::Proxy && !fresh && !self.terms.keeps {
             return Err(Violation("it resumes no more"));
@@ -76,7 +76,7 @@ impl Line {
             self.greeting.push_back(Frame::Hello(self.hello.clone()));
         }
         if self.side() == Side::Proxy && fresh {
-            // They were opened before anybody had granted anything.
+            // They were opened before any credit was granted.
             for stream in self.sessions.values_mut() {
                 stream.regrant(&self.terms);
             }
@@ -84,13 +84,13 @@ impl Line {
         self.theirs = Some(hello);
         self.greeted = true;
         self.flowing = fresh;
-        // To a proxy without an epoch of before it can't be said; a backend never knows.
+        // It can't be sent to a proxy without an earlier epoch; a backend never knows.
         self.sync = (self.side() == Side::Backend || !fresh).then(Vec::new);
         self.events.push_back(Event::Hello);
         Ok(())
     }
 
-    /// Returns what a sync of the other side's has to name.
+    /// Returns the epoch that the other side's sync must name.
     fn their_epoch(&self, side: Side) -> Option<&str> {
         self.theirs.as_ref().filter(|_| side == Side::Backend).map(|theirs| theirs.epoch.as_str())
     }
@@ -115,7 +115,7 @@ impl Line {
             }
             return;
         };
-        // The answer to a question that was asked twice, perhaps.
+        // Possibly the answer to an `open` that was sent twice.
         if !matches!(stream.stage, Stage::Asking(_)) {
             return;
         }
@@ -156,7 +156,7 @@ impl Line {
             self.events.push_back(Event::Unanswered(id, closing.clone()));
         }
         stream.hear_end(closing);
-        // Ours answers theirs; nobody waits for another.
+        // Our sync answers theirs; no other follows.
         if stream.closing.is_none() {
             stream.closing = Some(Closing::new(1000, ""));
             self.queue(id);

@@ -143,7 +143,7 @@ fn name(id: Id) -> String {
     format!("s{}", id.get())
 }
 
-/// Only the one way to write a number is taken, so that an id has one name.
+/// Accepts only one spelling of each number, so that an id has one name.
 fn id(value: Option<&Value>) -> Result<Id, Malformed> {
     let digits = value.and_then(Value::as_str).and_then(|name| name.strip_prefix('s'));
     digits

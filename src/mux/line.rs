@@ -22,39 +22,39 @@ pub enum Side {
 pub struct Line {
     side: Side,
     pub(super) hello: Hello,
-    /// Theirs, once they have said it on any connection.
+    /// The other side's hello, once it was received on any connection.
     pub(super) theirs: Option<Hello>,
     pub(super) terms: Terms,
     pub(super) sessions: ById<Stream>,
     last_id: u64,
-    /// `hello` and `sync`, which come before anything else.
+    /// `hello` and `sync`, which are sent before anything else.
     pub(super) greeting: VecDeque<Frame>,
-    /// Written before any session's turn, once the connection flows.
+    /// Written before any session's frames, once the connection flows.
     pub(super) urgent: VecDeque<Frame>,
     /// Sessions that have something to write, in turn.
     ready: VecDeque<Id>,
-    /// Sessions that there is news of for the other side.
+    /// Sessions with acknowledgements for the other side.
     news: Vec<Id>,
     news_urgent: bool,
     pub(super) events: VecDeque<Event>,
-    /// The parts of a `sync` that have come, as long as one may.
+    /// The parts of a `sync` received so far, while one may come.
     pub(super) sync: Option<Vec<Held>>,
     /// Whether the other side has said hello on this connection.
     pub(super) greeted: bool,
-    /// Whether it has said all that must come before a session's frames.
+    /// Whether it has sent everything that must come before a session's frames.
     pub(super) flowing: bool,
-    /// Sessions that wait for the other side's `x`, and since when, which the next [`tidy`](Line::tidy) writes down.
+    /// Sessions that wait for the other side's `x`, and since when; the next [`tidy`](Line::tidy) sets the time.
     pub(super) closed: VecDeque<(Option<Instant>, Id)>,
 }
 
-/// What concerns one session, or all.
+/// An event of one session, or of all.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// The other side has said hello.
     Hello,
-    /// A client wants in; to be answered by [`Line::accept`] or [`Line::deny`].
+    /// A client asks to come in; to be answered by [`Line::accept`] or [`Line::deny`].
     Asked(Id, Box<Open>),
-    /// The backend's answer; a session that was denied is over.
+    /// The backend's answer; a denied session is over.
     Answered(Id, Result<Box<Accepted>, Box<Denied>>),
     /// The answer will not come.
     Unanswered(Id, Closing),
@@ -64,11 +64,11 @@ pub enum Event {
     Writable(Id),
     /// The client moved.
     Transport(Id, String),
-    /// The other side stops within as many seconds.
+    /// The other side stops within this many seconds.
     Drain(u64),
 }
 
-/// What a session gets.
+/// An item received for a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Notice {
     /// A message.
@@ -107,7 +107,7 @@ impl Line {
         self.terms.keeps
     }
 
-    /// Returns how many sessions somebody here uses.
+    /// Returns how many sessions are in use here.
     pub fn held(&self) -> usize {
         self.sessions.values().filter(|stream| stream.held).count()
     }
@@ -117,7 +117,7 @@ impl Line {
         self.sessions.values().all(Stream::is_over)
     }
 
-    /// Handles a new connection. The proxy's line says hello at once, the backend's when the other side has.
+    /// Handles a new connection. The proxy's line sends hello at once, the backend's after the other side's.
     pub fn connect(&mut self) {
         self.disconnect();
         self.sync = None;
@@ -129,14 +129,14 @@ impl Line {
         }
     }
 
-    /// The connection broke: nothing is written until there is another.
+    /// Handles a break: nothing is written until there is another connection.
     pub fn disconnect(&mut self) {
         (self.greeted, self.flowing) = (false, false);
         self.greeting.clear();
         self.urgent.retain(|frame| matches!(frame, Frame::Drain(_)));
     }
 
-    /// Asks the backend to let a client in.
+    /// Asks the backend to accept a client.
     pub fn open(&mut self, open: Open) -> Option<Id> {
         let id = Id::new(self.last_id + 1)?;
         self.last_id = id.get();
@@ -145,11 +145,11 @@ impl Line {
         Some(id)
     }
 
-    /// Lets a client in.
+    /// Accepts a client.
     pub fn accept(&mut self, id: Id, accepted: Accepted) {
         if let Some(stream) = self.sessions.get_mut(&id)
             && matches!(stream.stage, Stage::Asked)
-            // A client that gave up has had its `x` instead.
+            // A client that gave up has got its `x` instead.
             && stream.closing.is_none()
         {
             stream.stage = Stage::Answered(Box::new(accepted));
@@ -158,27 +158,27 @@ impl Line {
         }
     }
 
-    /// Turns a client away.
+    /// Denies a client.
     pub fn deny(&mut self, id: Id, denied: Denied) {
-        // Lost in a break, it is asked for again, and given again.
+        // If it is lost in a break, it is asked for again, and sent again.
         if self.sessions.remove(&id).is_some() && self.flowing {
             self.urgent.push_back(Frame::Deny(id, Box::new(denied)));
         }
     }
 
-    /// Returns whether a session takes one more message; if not, [`Event::Writable`] will say when.
+    /// Returns whether a session takes one more message; if not, [`Event::Writable`] reports when.
     pub fn poll_room(&mut self, id: Id) -> bool {
         let Some(stream) = self.sessions.get_mut(&id) else { return false };
         stream.starved = !stream.has_room(&self.terms);
         !stream.starved
     }
 
-    /// Returns whether messages may cross on a session.
+    /// Returns whether messages may be sent on a session.
     pub fn is_open(&self, id: Id) -> bool {
         self.sessions.get(&id).is_some_and(Stream::is_open)
     }
 
-    /// Takes a message; only where there is [room](Self::poll_room).
+    /// Takes a message; only if there is [room](Self::poll_room).
     pub fn send(&mut self, id: Id, message: Message) {
         let max = self.theirs.as_ref().and_then(|theirs| theirs.max_message).or(self.hello.max_message);
         if max.is_some_and(|max| message.len() as u64 > max) {
@@ -189,7 +189,7 @@ impl Line {
         }
     }
 
-    /// Tells that a client moved.
+    /// Tells the other side that a client moved.
     pub fn move_to(&mut self, id: Id, transport: &'static str) {
         if let Some(stream) = self.sessions.get_mut(&id).filter(|stream| stream.is_open()) {
             stream.transport = Some(transport);
@@ -197,7 +197,7 @@ impl Line {
         }
     }
 
-    /// Returns what came for a session; after [`Notice::Closed`] there is nothing more.
+    /// Returns the next item received for a session; nothing follows [`Notice::Closed`].
     pub fn take(&mut self, id: Id) -> Option<Notice> {
         let stream = self.sessions.get_mut(&id)?;
         if let Some(message) = stream.take() {
@@ -207,12 +207,12 @@ impl Line {
         stream.end.clone().map(Notice::Closed)
     }
 
-    /// Stops taking part: no session is opened any more.
+    /// Announces a drain: no session is opened any more.
     pub fn drain(&mut self, seconds: u64) {
         self.urgent.push_back(Frame::Drain(seconds));
     }
 
-    /// Returns the next thing that concerns somebody.
+    /// Returns the next event.
     pub fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -243,17 +243,17 @@ impl Line {
         None
     }
 
-    /// Returns whether too many answers wait to be written: the other side should not be heard before it has read some.
+    /// Returns whether too many answers wait to be written: the other side should not be read before it has read some.
     pub fn is_choked(&self) -> bool {
         self.urgent.len() >= URGENT_MAX
     }
 
-    /// Returns whether there is news for the other side; `Some(true)` where it may be waiting for that.
+    /// Returns whether acknowledgements wait; `Some(true)` if the other side may be waiting for them.
     pub fn wants_acks(&self) -> Option<bool> {
         (self.flowing && self.greeting.is_empty() && !self.news.is_empty()).then_some(self.news_urgent)
     }
 
-    /// Returns all the news there is, in one frame.
+    /// Returns all acknowledgements, in one frame.
     pub fn acks(&mut self) -> Option<Frame> {
         self.wants_acks()?;
         self.news_urgent = false;
@@ -272,7 +272,7 @@ impl Line {
         &self.hello.epoch
     }
 
-    /// Tells who waits for room that there is some.
+    /// Tells a session that waits for room that there is some.
     pub(super) fn feed(&mut self, id: Id) {
         if let Some(stream) = self.sessions.get_mut(&id)
             && stream.starved
@@ -308,5 +308,5 @@ impl Line {
     }
 }
 
-/// More than come of any haste of a side that reads.
+/// More than any side causes that reads.
 const URGENT_MAX: usize = 4096;

@@ -1,8 +1,8 @@
-//! Many sessions on one connection (`docs/mux.md`): the frames, and what each side keeps so that nothing is lost. Pure: no
-//! I/O, no clock.
+//! Many sessions on one connection (`docs/mux.md`): the frames, and the state of each side, so that nothing is lost.
+//! Pure: no I/O, no clock.
 //!
 //! A [`Frame`] is one message of the shared WebSocket, written in one of two [`Profile`]s. A [`Line`] is one side of an
-//! epoch: its sessions, their credit, and what has to be sent again after a break.
+//! epoch: its sessions, their credit, and what must be sent again after a break.
 
 mod binary;
 mod ends;

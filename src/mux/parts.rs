@@ -1,4 +1,4 @@
-//! The elements of a frame's JSON array that both profiles write alike: objects, statuses, names.
+//! The elements of a frame's JSON array that both profiles share: objects, statuses, names.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use crate::revision::Revision;
 
 use super::frame::{Accepted, Denied, Frame, Hello, Id, Malformed, NUMBER_MAX, Open};
 
-/// Returns the elements behind the verb, and behind the id where there is one.
+/// Returns the elements after the verb, and after the id if there is one.
 pub(super) fn write(frame: &Frame) -> Value {
     match frame {
         Frame::Hello(hello) => json!([hello_object(hello)]),
@@ -146,7 +146,7 @@ pub(super) fn open(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
     ))
 }
 
-/// Reads an `ok`'s elements; without any it says nothing.
+/// Reads an `ok`'s elements, which may be absent.
 pub(super) fn ok(id: Id, elements: &[Value]) -> Result<Frame, Malformed> {
     let empty = Map::new();
     let object = if elements.is_empty() { &empty } else { object(elements.first())? };
@@ -190,7 +190,7 @@ pub(super) fn drain(elements: &[Value]) -> Result<Frame, Malformed> {
     number(elements.first()).map(Frame::Drain)
 }
 
-/// Returns a number that the protocol can hold.
+/// Returns a number that is within the protocol's range.
 pub(super) fn number(value: Option<&Value>) -> Result<u64, Malformed> {
     value
         .and_then(Value::as_u64)
@@ -218,8 +218,8 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
 }
 
-/// Headers as pairs. A header's value is bytes; each is written as the character of that number, as HTTP's own ISO
-/// 8859-1.
+/// Returns headers as pairs. A header's value is bytes; each is written as the character with that number, as in HTTP's
+/// ISO 8859-1.
 fn pairs(headers: &HeaderMap) -> Value {
     headers
         .iter()
@@ -248,5 +248,5 @@ fn headers_of(object: &Map<String, Value>) -> Result<HeaderMap, Malformed> {
 
 /// The version of this protocol.
 const VERSION: u64 = 1;
-/// Who denies, where it is an Engine.IO server.
+/// Who denies, if it is an Engine.IO server.
 const ENGINE_IO: &str = "engine.io";

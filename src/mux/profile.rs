@@ -19,7 +19,7 @@ pub enum Profile {
 pub type Written = Message;
 
 impl Profile {
-    /// Every variant, the one that is preferred first.
+    /// Every variant, the preferred one first.
     pub const ALL: &[Self] = &[Self::Binary, Self::Json];
 
     /// Returns the name of the subprotocol.
@@ -46,7 +46,7 @@ impl Profile {
     /// Reads a frame.
     ///
     /// # Errors
-    /// It is none, or written in the other profile.
+    /// It is malformed, or written in the other profile.
     pub fn decode(self, written: Written) -> Result<Frame, Malformed> {
         match (self, written) {
             (Self::Binary, Message::Binary(bytes)) => binary::decode(bytes),

@@ -1,4 +1,4 @@
-//! One session's two directions: what it has sent and must keep, what it has got, and up to where either may go.
+//! The two directions of one session: what was sent and must be kept, what was received, and the limits of both.
 
 use std::collections::VecDeque;
 
@@ -6,31 +6,31 @@ use super::frame::{Accepted, Ack, Frame, Held, Id, Open, Violation};
 use crate::packet::{Closing, Message};
 use crate::window::Window;
 
-/// What decides about every session of a line alike.
+/// The terms that apply to all sessions of a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     /// Payload bytes that may wait here, in either direction.
     pub(super) window: u64,
-    /// Whether the other side takes part in credit.
+    /// Whether the other side uses credit.
     pub(super) credit: bool,
-    /// What the other side grants at first.
+    /// The other side's initial grant.
     pub(super) granted: u64,
     /// Whether what was sent is kept until it is acknowledged.
     pub(super) keeps: bool,
-    /// Whether the other side knows close packets.
+    /// Whether the other side understands close packets.
     pub(super) close_packets: bool,
 }
 
-/// How far a session's beginning is.
+/// The state of a session's opening.
 #[derive(Clone, Debug)]
 pub(super) enum Stage {
-    /// The proxy's: waits for the answer to this.
+    /// The proxy's: waits for the answer to this `open`.
     Asking(Box<Open>),
-    /// The backend's: nobody has answered yet.
+    /// The backend's: not answered yet.
     Asked,
     /// The backend's: answered with this.
     Answered(Box<Accepted>),
-    /// The proxy's: may come in.
+    /// The proxy's: accepted.
     Open,
 }
 
@@ -41,22 +41,22 @@ pub(super) struct Stream {
     pub(super) stage: Stage,
     /// Whether `open` or `ok` is to be written.
     pub(super) stage_due: bool,
-    /// Whether somebody here still uses it.
+    /// Whether it is still used on this side.
     pub(super) held: bool,
-    /// Whether it stands in the queue of those that have something to write.
+    /// Whether it is queued to write something.
     pub(super) queued: bool,
-    /// The transport that is to be told.
+    /// The transport that the other side must be told.
     pub(super) transport: Option<&'static str>,
     /// Our `x`, and whether it was written.
     pub(super) closing: Option<Closing>,
     pub(super) close_written: bool,
     /// The last thing that its user is told.
     pub(super) end: Option<Closing>,
-    /// Whether the other side has sent its `x`, or will never.
+    /// Whether the other side has sent its `x`, or never will.
     pub(super) heard_end: bool,
-    /// Whether somebody waits for room.
+    /// Whether its user waits for room.
     pub(super) starved: bool,
-    /// Whether it is among those that there is news of.
+    /// Whether it is listed for an acknowledgement.
     pub(super) noted: bool,
     outgoing: Outgoing,
     incoming: Incoming,
@@ -64,22 +64,22 @@ pub(super) struct Stream {
 
 #[derive(Debug)]
 struct Outgoing {
-    /// Messages that were taken and are not acknowledged, by their `seq`.
+    /// Messages taken and not acknowledged, by their `seq`.
     window: Window<Message>,
     kept_bytes: u64,
-    /// Payload bytes of all that were ever taken.
+    /// Payload bytes of all messages ever taken.
     bytes: u64,
-    /// They may be taken while `bytes` is below.
+    /// Messages may be taken while `bytes` is below this.
     limit: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Incoming {
     waiting: VecDeque<Message>,
-    /// The last `seq` that came, and the one that was acknowledged.
+    /// The last `seq` received, and the last one acknowledged.
     got: u64,
     acknowledged: u64,
-    /// Payload bytes that came, and those that were handed on.
+    /// Payload bytes received, and those delivered.
     bytes: u64,
     taken: u64,
     /// The LIMIT that the other side knows.
@@ -118,7 +118,7 @@ impl Stream {
         }
     }
 
-    /// Returns whether messages may cross.
+    /// Returns whether messages may be sent.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open | Stage::Answered(_)) && self.closing.is_none() && self.end.is_none()
     }
@@ -150,7 +150,7 @@ impl Stream {
         self.outgoing.window.push(message);
     }
 
-    /// The other side has nothing more for us, and takes nothing: what we still have for it is let go.
+    /// Handles the other side's end: it sends and takes nothing more, so what is left for it is dropped.
     pub(super) fn hear_end(&mut self, end: Closing) {
         self.end.get_or_insert(end);
         self.heard_end = true;
@@ -191,7 +191,7 @@ impl Stream {
         Some(Frame::Close(id, self.outgoing.window.handed_out(), Closing { by_packet, ..closing.clone() }))
     }
 
-    /// Handles a received message. What is wrong with it, if anybody here still wants one.
+    /// Handles a received message. Returns why it closes the session, if it does and the session is still wanted.
     pub(super) fn hear(
         &mut self,
         seq: u64,
@@ -215,7 +215,7 @@ impl Stream {
         if max.is_some_and(|max| len > max) {
             return Ok(Some(TOO_LARGE));
         }
-        // Empty messages cost no credit, and yet they cost.
+        // Empty messages cost no credit, but they do cost memory.
         if !within || incoming.waiting.len() >= MESSAGES_MAX {
             return Ok(Some(OVER_CREDIT));
         }
@@ -230,7 +230,7 @@ impl Stream {
         Some(message)
     }
 
-    /// Throws away what came and nobody wants any more.
+    /// Discards received messages that nobody wants any more.
     pub(super) fn forget_incoming(&mut self) {
         self.incoming.waiting = VecDeque::new();
     }
@@ -240,7 +240,7 @@ impl Stream {
         self.incoming.got
     }
 
-    /// Returns whether there is news for the other side; `Some(true)` where it may be waiting for that.
+    /// Returns whether an acknowledgement waits; `Some(true)` if the other side may be waiting for it.
     pub(super) const fn news(&self, terms: &Terms) -> Option<bool> {
         let incoming = &self.incoming;
         let raise = incoming.taken + terms.window - incoming.granted;
@@ -250,7 +250,7 @@ impl Stream {
         if incoming.got > incoming.acknowledged && terms.keeps { Some(false) } else { None }
     }
 
-    /// Returns what is to be told of it.
+    /// Returns the acknowledgement.
     pub(super) const fn ack(&mut self, id: Id, terms: &Terms) -> Ack {
         let incoming = &mut self.incoming;
         incoming.acknowledged = incoming.got;
@@ -258,7 +258,7 @@ impl Stream {
         Ack { id, seq: incoming.got, limit: incoming.granted }
     }
 
-    /// Returns the same, after a break.
+    /// Returns the acknowledgement after a break.
     pub(super) fn held(&mut self, id: Id, terms: &Terms) -> Held {
         let asking = matches!(self.stage, Stage::Asking(_));
         let Ack { seq, limit, .. } = self.ack(id, terms);
@@ -278,12 +278,12 @@ impl Stream {
         Ok(())
     }
 
-    /// After a break, the other side has got everything up to `seq`: what is above goes out again.
+    /// Resumes after a break: the other side has received everything up to `seq`, and the rest is sent again.
     pub(super) fn resume(&mut self, seq: u64, limit: u64, terms: &Terms) -> Result<(), Violation> {
         if seq < self.outgoing.window.forgotten() {
             return Err(Violation("what was acknowledged is asked for again"));
         }
-        // The newest hellos say whether there is credit at all.
+        // The latest hellos decide whether there is credit.
         self.outgoing.limit = terms.credit.then(|| self.outgoing.limit.unwrap_or_default());
         self.acknowledge(seq, limit)?;
         self.outgoing.window.rewind(seq);
@@ -308,7 +308,7 @@ impl Outgoing {
     }
 }
 
-/// A message is larger than its receiver takes.
+/// A message is larger than its receiver accepts.
 pub(super) const TOO_LARGE: Closing = Closing::new(1009, "message too large");
 /// A message was sent at or beyond the limit.
 const OVER_CREDIT: Closing = Closing::new(1008, "over its credit");

@@ -1,4 +1,4 @@
-//! After a break: both sides say what they still have, and each takes up every session where the other is.
+//! After a break: both sides list what they still have, and each session resumes from where the other side is.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::stream::Stage;
 use crate::packet::Closing;
 
 impl Line {
-    /// Says what this side still has, in parts of a bounded size.
+    /// Lists what this side still has, in parts of a bounded size.
     pub(super) fn offer_sync(&mut self) {
         let terms = self.terms;
         let living = self.sessions.iter_mut().filter(|(_, stream)| !stream.is_over());
@@ -22,7 +22,7 @@ impl Line {
         }
     }
 
-    /// Returns the other side's list, or a part of it.
+    /// Handles the other side's list, or a part of it.
     pub(super) fn hear_sync(
         &mut self,
         mut parts: Vec<Held>,
@@ -61,7 +61,7 @@ impl Line {
         match theirs {
             Some(held) => {
                 stream.resume(held.seq.unwrap_or_default(), held.limit, &terms)?;
-                // Who has no answer yet gets it again; who has been asked need not be.
+                // A session without an answer gets it again; one that was answered need not.
                 stream.stage_due = held.seq.is_none() && matches!(stream.stage, Stage::Answered(_));
             }
             None if stream.closing.is_some() => {
@@ -83,9 +83,9 @@ impl Line {
     }
 }
 
-/// How many sessions one frame tells of.
+/// How many sessions one frame lists.
 const PART: usize = 4096;
-/// How many the other side may have that we have forgotten.
+/// How many sessions the other side may have that this side has forgotten.
 const SYNC_MAX: usize = 1 << 16;
 /// The backend has lost a session.
 const FORGOTTEN: Closing = Closing::new(1012, "the backend has lost the session");

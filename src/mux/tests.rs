@@ -1,4 +1,4 @@
-//! Hostile bytes, the rules one by one, what holds when both sides meet again, and what they keep through every break.
+//! Hostile bytes, the rules one by one, what applies after a reconnect, and what survives every break.
 
 mod again;
 mod breaks;
@@ -54,7 +54,7 @@ fn exchange(proxy: &mut Line, backend: &mut Line, profile: Profile) -> Result<()
     }
 }
 
-/// Returns two sides that have said hello.
+/// Returns two sides that have exchanged hellos.
 fn pair(credit: u64) -> (Line, Line) {
     let (mut proxy, mut backend) = (proxy(credit), backend(credit, true));
     meet(&mut proxy, &mut backend);
@@ -87,7 +87,7 @@ fn text(text: &str) -> Message {
     Message::text(text)
 }
 
-/// Returns a session that the backend has let in.
+/// Returns a session that the backend has accepted.
 fn session(proxy: &mut Line, backend: &mut Line) -> Id {
     let id = proxy.open(opening()).expect("a number");
     exchange(proxy, backend, Profile::Json).expect("sound");

@@ -1,19 +1,19 @@
-//! The namespaces that a client has asked for.
+//! The namespaces that a client has requested.
 
 use std::collections::BTreeMap;
 
 use super::output::Fault;
 
-/// How far a namespace is.
+/// The state of a namespace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
-    /// Asked for, and not answered yet.
+    /// Requested, and not answered yet.
     Pending,
     /// Granted.
     Connected,
 }
 
-/// The namespaces that a client has asked for, with their stages.
+/// The namespaces that a client has requested, with their states.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces(BTreeMap<String, Stage>);
 
@@ -35,23 +35,23 @@ impl Namespaces {
         Ok(())
     }
 
-    /// Handles the backend's consent to a namespace. Whether that was waited for.
+    /// Handles the backend's consent to a namespace. Returns whether it was awaited.
     pub(super) fn grant(&mut self, name: &str) -> bool {
         let pending = self.0.get_mut(name).filter(|stage| **stage == Stage::Pending);
         pending.map(|stage| *stage = Stage::Connected).is_some()
     }
 
-    /// Handles the backend's refusal of a namespace. Whether that was waited for.
+    /// Handles the backend's refusal of a namespace. Returns whether it was awaited.
     pub(super) fn refuse(&mut self, name: &str) -> bool {
         self.stage(name) == Some(Stage::Pending) && self.0.remove(name).is_some()
     }
 
-    /// Handles a disconnect from a namespace, by either side. Whether it was connected.
+    /// Handles a disconnect from a namespace, by either side. Returns whether it was connected.
     pub(super) fn leave(&mut self, name: &str) -> bool {
         self.is_connected(name) && self.0.remove(name).is_some()
     }
 
-    /// Refuses all that are pending.
+    /// Refuses all pending namespaces, and returns them.
     pub(super) fn refuse_pending(&mut self) -> Vec<String> {
         let pending = self.0.extract_if(.., |_, stage| *stage == Stage::Pending);
         pending.map(|(name, _)| name).collect()

@@ -1,8 +1,8 @@
-//! A client of Socket.IO 3 or 4 before a backend of 2.
+//! A client of Socket.IO 3 or 4 with a backend of 2.
 //!
-//! Such a backend grants the root namespace unasked, and without it no other. Such a client asks for the namespaces
-//! that it wants, often for the root alone, and knows its sockets by the ids in the answers; the backend's ids are made
-//! of its Engine.IO sid.
+//! Such a backend grants the root namespace automatically, and no other without it. Such a client requests the
+//! namespaces that it wants, often only the root, and knows its sockets by the ids in the answers; the backend's ids
+//! are derived from its Engine.IO sid.
 
 use serde_json::json;
 
@@ -16,16 +16,16 @@ use super::shelf::Shelf;
 use super::wires::{Fate, Wires};
 use crate::packet::Message;
 
-/// What is known of a new client and its old backend.
+/// The state of a new client and its old backend.
 #[derive(Debug)]
 pub(super) struct NewClient {
     sid: String,
     root: Root,
     /// All but the root.
     namespaces: Namespaces,
-    /// CONNECTs that wait until the backend has granted the root: before that it would lose their queries.
+    /// CONNECTs that wait until the backend has granted the root: before that, their queries would be lost.
     knocking: Shelf,
-    /// Whether the client has asked for anything.
+    /// Whether the client has requested anything.
     began: bool,
 }
 
@@ -61,7 +61,8 @@ impl NewClient {
         };
         match is_connected {
             true => Ok(Fate::Pass),
-            // The namespace was taken away while this was on its way. The reference closes; the old one lets it pass.
+            // The namespace was disconnected while this was in transit. The reference closes; the old version ignores
+            // it.
             false if self.began => Ok(Fate::Drop),
             false => Err(Fault::NotConnected),
         }
@@ -74,7 +75,7 @@ impl NewClient {
         if name.len() > NAME_MAX {
             return Err(Fault::TooMuch);
         }
-        // The backend would take these for a query or a fragment, and so grant another namespace.
+        // The backend would read these as a query or a fragment, and grant another namespace.
         if name.contains(['?', '#']) {
             return wires.tell(Peer::Client, write(Kind::Error, name, INVALID_NAMESPACE));
         }
@@ -115,7 +116,7 @@ impl NewClient {
                 self.root.client = Client::Asking { untried: query };
                 Ok(())
             }
-            // It was asked nothing yet; and where it was, the client may know better now.
+            // It was not asked yet; if it was, the client's new query may succeed.
             Backend::Refused => self.ask_again(&query, wires),
             Backend::Granted | Backend::Withdrawn => self.welcome(wires),
             Backend::Left => Err(Fault::RootLeft),
@@ -195,7 +196,7 @@ impl NewClient {
         }
     }
 
-    /// Grants the client the root, and hands it what came for it before.
+    /// Grants the client the root, and sends it what came for it before.
     fn welcome(&mut self, wires: &mut Wires) -> Result<(), Fault> {
         wires.tell(Peer::Client, self.grant(ROOT))?;
         let (held, rest) = self.root.held.take();
@@ -211,18 +212,18 @@ impl NewClient {
         Ok(())
     }
 
-    /// Returns the answer with the id that the backend knows the socket by.
+    /// Returns the answer, with the backend's id of the socket.
     fn grant(&self, name: &str) -> Message {
         let id = if name == ROOT { self.sid.clone() } else { format!("{name}#{}", self.sid) };
         write(Kind::Connect, name, &json!({ "sid": id }).to_string())
     }
 }
 
-/// What the reference says of a namespace that is not there.
+/// The reference's error for an unknown namespace.
 const INVALID_NAMESPACE: &str = r#"{"message":"Invalid namespace"}"#;
 
-/// What is said of a namespace that the backend would never answer for.
+/// The error for a namespace that the backend would never answer for.
 const WITHOUT_ROOT: &str = r#"{"message":"The backend refused the root namespace"}"#;
 
-/// How much may be asked for before the backend has granted the root.
+/// How much may be requested before the backend has granted the root.
 const KNOCKING_BYTES_MAX: usize = 64 * 1024;

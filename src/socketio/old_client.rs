@@ -1,7 +1,7 @@
-//! A client of Socket.IO 1 or 2 before a backend of 3 or 4.
+//! A client of Socket.IO 1 or 2 with a backend of 3 or 4.
 //!
-//! Such a client never asks for the root namespace, so that is done for it. It may ask twice, or speak to a namespace that it
-//! does not have; a backend of its own version lets that pass, and the new one would close.
+//! Such a client never requests the root namespace, so this is done for it. It may request a namespace twice, or use
+//! one that it is not connected to; a backend of its own version ignores that, and the new one would close.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::refusal;
 use super::wires::{Fate, Wires};
 use crate::packet::Text;
 
-/// What is known of an old client and its new backend.
+/// The state of an old client and its new backend.
 #[derive(Debug)]
 pub(super) struct OldClient {
     namespaces: Namespaces,
@@ -49,9 +49,9 @@ impl OldClient {
                 self.namespaces.ask(name)?;
                 wires.tell(Peer::Backend, write(Kind::Connect, name, &query::to_auth(query)))
             }
-            // The backend's one answer will do for both.
+            // The backend's one answer serves both requests.
             Some(Stage::Pending) => Ok(()),
-            // The root was granted unasked, and a second grant would be a second `connect` to the client.
+            // The root was granted automatically; a second grant would be a second `connect` for the client.
             Some(Stage::Connected) if name == ROOT => Ok(()),
             Some(Stage::Connected) => wires.tell(Peer::Client, write(Kind::Connect, name, "")),
         }

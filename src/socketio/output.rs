@@ -1,24 +1,25 @@
-//! What a translator hands out: a message for one side or the other, or why it cannot go on.
+//! The output of a translator: a message for one side, or why it cannot continue.
 
 use thiserror::Error;
 
 use crate::packet::{Message, Text};
 
-/// What is to be done.
+/// One output.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Out {
     /// Send this to the client.
     ToClient(Message),
     /// Send this to the backend.
     ToBackend(Message),
-    /// The backend has answered the CONNECT that was sent for an old client: with the sid of its socket, or with the JSON of a
-    /// refusal. It comes once, before what the client hears of it, so that the client's handshake can wait for it.
+    /// The backend has answered the CONNECT that was sent for an old client: with the sid of its socket, or with the
+    /// JSON of a refusal. It comes once, before the output for the client, so that the client's handshake can wait for
+    /// it.
     Root(Result<Text, Text>),
-    /// Close both sides. It is the last thing that comes.
+    /// Close both sides. It is the last output.
     Close(Fault),
 }
 
-/// Who speaks.
+/// The side that sends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Peer {
     /// The client.
@@ -50,28 +51,29 @@ impl Peer {
     }
 }
 
-/// Why a translation can't go on.
+/// Why a translation can't continue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum Fault {
-    /// A binary message came where a packet begins.
+    /// A binary message came where a packet should begin.
     #[error("{} uses a parser other than the default one, which can't be translated", .0.name())]
     Parser(Peer),
-    /// A text is no packet, or came where an attachment was owed.
+    /// A text is not a packet, or came where an attachment was expected.
     #[error("{} sent a malformed Socket.IO packet", .0.name())]
     Malformed(Peer),
-    /// The backend granted a namespace as the old protocol does it.
+    /// The backend granted a namespace in the old protocol's way.
     #[error("the backend does not speak Socket.IO 3 or 4")]
     OldBackend,
-    /// The client's first packet was no CONNECT, as Socket.IO 4 requires it.
+    /// The client's first packet was not the CONNECT that Socket.IO 4 requires.
     #[error("the client sent a packet before it was connected")]
     NotConnected,
-    /// The client asked for a namespace that it has, which Socket.IO 4 does not take.
+    /// The client requested a namespace that it already has, which Socket.IO 4 does not allow.
     #[error("the client connected twice to a namespace")]
     ConnectedTwice,
-    /// The root namespace was left, and Socket.IO 2 connects to nothing without it. A client that comes back has it again.
+    /// The root namespace was disconnected, and Socket.IO 2 connects to no namespace without it. A client that
+    /// reconnects has it again.
     #[error("the client requested a namespace after it left the root namespace")]
     RootLeft,
-    /// More namespaces, or longer names, than are kept for one client; or more packets of ours than may wait.
+    /// More or longer names of namespaces than are kept for one client, or more pending packets of ours than allowed.
     #[error("the client requested too many namespaces")]
     TooMuch,
 }

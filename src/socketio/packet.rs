@@ -1,18 +1,18 @@
-//! The head of a Socket.IO packet, which is all of it that a translator reads.
+//! The header of a Socket.IO packet, the only part of it that a translator reads.
 //!
-//! Both protocols write it alike: `TYPE [ATTACHMENTS-] [/NAMESPACE,] [ID] [DATA]`, where DATA is JSON. A client of the
-//! old one may have a query behind the namespace of its CONNECT.
+//! Both protocols write it alike: `TYPE [ATTACHMENTS-] [/NAMESPACE,] [ID] [DATA]`, where DATA is JSON. In the old one,
+//! the namespace of a client's CONNECT may have a query.
 
 use std::str;
 
 use crate::packet::{Message, Text};
 
-/// What a packet is for; the names are the protocol's.
+/// The type of a packet, by the protocol's names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// A namespace is asked for, or granted.
+    /// A namespace is requested, or granted.
     Connect,
-    /// A namespace is left.
+    /// A namespace is disconnected.
     Disconnect,
     /// An event without attachments.
     Event,
@@ -43,14 +43,14 @@ impl Kind {
     }
 }
 
-/// The head of a packet, and what is behind it.
+/// The header of a packet, and the rest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// What the packet is for.
+    /// The packet's type.
     pub kind: Kind,
     /// How many binary messages follow it.
     pub attachments: u32,
-    /// The namespace, `/` where none is named; with its query, where it has one.
+    /// The namespace, `/` if none is named; with its query, if there is one.
     pub namespace: &'a str,
     /// The digits of the ack id, often none.
     pub id: &'a [u8],
@@ -59,7 +59,7 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the head of a text message; `None` where it is no packet.
+    /// Reads the header of a text message; `None` if it is not a packet.
     pub fn read(text: &'a [u8]) -> Option<Self> {
         let (digit, rest) = text.split_first()?;
         let kind = *Kind::ALL.get(usize::from(digit.checked_sub(b'0')?))?;
@@ -70,7 +70,7 @@ impl<'a> Head<'a> {
             (0, rest)
         };
         let (namespace, rest) = if rest.starts_with(b"/") {
-            // Both parsers let the comma go where nothing follows.
+            // Both parsers allow the comma to be absent if nothing follows.
             let end = memchr::memchr(b',', rest).unwrap_or(rest.len());
             (&rest[..end], rest.get(end + 1..).unwrap_or_default())
         } else {
@@ -80,13 +80,13 @@ impl<'a> Head<'a> {
         Some(Self { kind, attachments, namespace: str::from_utf8(namespace).ok()?, id, data })
     }
 
-    /// Returns the namespace and its query, as the old protocol has them in a CONNECT.
+    /// Returns the namespace and its query, as in a CONNECT of the old protocol.
     pub fn split_query(&self) -> (&'a str, &'a str) {
         self.namespace.split_once('?').unwrap_or((self.namespace, ""))
     }
 }
 
-/// Writes a packet without attachments and id. The namespace may bring a query.
+/// Writes a packet without attachments and id. The namespace may include a query.
 pub fn write(kind: Kind, namespace: &str, data: &str) -> Message {
     let digit = kind as u8;
     Message::text(Text::from(if namespace == ROOT {
@@ -104,7 +104,7 @@ fn split_digits(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(end)
 }
 
-/// Bodies are private: a head says no more than a label may.
+/// Bodies are private: a header only shows what a label may contain.
 impl std::fmt::Debug for Head<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?} with {} attachments", self.kind, self.attachments)

@@ -1,4 +1,4 @@
-//! What a client brings when it asks for a namespace: a query in the old protocol, an object in the new one.
+//! What a client sends with a request for a namespace: a query in the old protocol, an object in the new one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Returns the object for a query, as Socket.IO 4 itself makes it for an old client: every value a string, the last one
-/// of a name counts. Nothing where the query is empty.
+/// Returns the object for a query, as Socket.IO 4 makes it for an old client: every value is a string, and the last
+/// value of a name counts. Empty if the query is empty.
 pub(super) fn to_auth(query: &str) -> String {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
@@ -16,8 +16,8 @@ pub(super) fn to_auth(query: &str) -> String {
     if members.is_empty() { String::new() } else { Value::Object(members).to_string() }
 }
 
-/// Returns the query for an object, as the clients of Socket.IO 2 write it. Texts, numbers and booleans are carried;
-/// `None` where it is no object.
+/// Returns the query for an object, as the clients of Socket.IO 2 write it. Texts, numbers and booleans are kept;
+/// `None` if it is not an object.
 pub(super) fn from_auth(auth: &[u8]) -> Option<String> {
     if auth.is_empty() {
         return Some(String::new());
@@ -27,7 +27,7 @@ pub(super) fn from_auth(auth: &[u8]) -> Option<String> {
     for (name, value) in members {
         let value = value.get();
         let text = match value.as_bytes().first() {
-            // Half of a surrogate pair has no place in a URL: the clients throw.
+            // An unpaired surrogate can't be part of a URL: the clients throw.
             Some(b'"') => serde_json::from_str::<String>(value).ok(),
             // A number keeps its digits.
             Some(b't' | b'f' | b'-' | b'0'..=b'9') => Some(value.to_owned()),
@@ -45,7 +45,7 @@ pub(super) fn from_auth(auth: &[u8]) -> Option<String> {
     Some(query)
 }
 
-/// Returns a namespace with a query behind it.
+/// Returns a namespace with a query appended.
 pub(super) fn attach(namespace: &str, query: &str) -> String {
     if query.is_empty() { namespace.to_owned() } else { format!("{namespace}?{query}") }
 }
@@ -61,8 +61,7 @@ fn encode(text: &str, query: &mut String) {
     }
 }
 
-/// Returns what `URLSearchParams` reads: `+` is a space, a `%` without its two digits is a `%`, what is no UTF-8 is
-/// replaced.
+/// Decodes as `URLSearchParams` does: `+` is a space, a `%` without two digits is a `%`, and invalid UTF-8 is replaced.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

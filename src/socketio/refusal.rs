@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// Returns what Socket.IO 2 sends for the same error: its data where it has any, or else its message.
+/// Returns what Socket.IO 2 sends for the same error: its data if it has any, otherwise its message.
 pub(super) fn to_old(data: &[u8]) -> String {
     let Ok(members) = serde_json::from_slice::<BTreeMap<String, &RawValue>>(data) else {
         return as_it_is(data).unwrap_or_else(|| UNNAMED.to_owned());
     };
     let member = |name: &str| members.get(name).map(|value| value.get());
-    // Of other data, a bare number for one, the old client's parser makes a fault of its own.
+    // The old client's parser rejects other data, such as a bare number.
     let is_carried =
         |value: &&str| value.starts_with(['{', '[']) || (value.starts_with('"') && *value != "\"\"");
     let chosen = member("data").filter(is_carried).or_else(|| member("message"));
     chosen.map_or_else(|| as_it_is(data).unwrap_or_default(), str::to_owned)
 }
 
-/// Returns what a client of Socket.IO 4 takes for an error. A text is its message; anything else is its data, with a
-/// message of its own where it has one.
+/// Returns what a client of Socket.IO 4 reads as an error. A text is its message; anything else is its data, with the
+/// data's own message if it has one.
 pub(super) fn to_new(data: &[u8]) -> String {
     let Some(data) = as_it_is(data) else {
         return format!(r#"{{"message":{UNNAMED}}}"#);
@@ -31,18 +31,18 @@ pub(super) fn to_new(data: &[u8]) -> String {
     format!(r#"{{"message":{},"data":{data}}}"#, message.unwrap_or(UNNAMED))
 }
 
-/// Returns the event by which a client of Socket.IO 4 hears of an error in a namespace that stays connected, which the
-/// new protocol has no packet for: `socket.on("error")` works as it did.
+/// Returns the event that reports to a client of Socket.IO 4 an error in a namespace that stays connected, for which
+/// the new protocol has no packet: `socket.on("error")` works as before.
 pub(super) fn to_event(data: &[u8]) -> String {
     format!(r#"["error",{}]"#, as_it_is(data).as_deref().unwrap_or(UNNAMED))
 }
 
-/// Returns the bytes, where they are JSON.
+/// Returns the bytes if they are JSON.
 fn as_it_is(data: &[u8]) -> Option<String> {
     serde_json::from_slice::<&RawValue>(data).ok().map(|raw| raw.get().to_owned())
 }
 
-/// What is said where nothing was.
+/// The error if none was given.
 const UNNAMED: &str = r#""error""#;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The root namespace between a new client and an old backend, which grants it before it is asked for.
+//! The root namespace between a new client and an old backend, which grants it without a request.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use super::shelf::Shelf;
 use super::wires::Fate;
 use crate::packet::Message;
 
-/// What both sides think of the root.
+/// The state of the root on both sides.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) backend: Backend,
@@ -14,7 +14,7 @@ pub(super) struct Root {
     pub(super) held: Held,
 }
 
-/// What the backend has said.
+/// What the backend has sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Backend {
     /// Nothing yet.
@@ -23,20 +23,20 @@ pub(super) enum Backend {
     Granted,
     /// The root is refused.
     Refused,
-    /// The root was granted, and taken away again before the client asked for it.
+    /// The root was granted, and disconnected before the client requested it.
     Withdrawn,
-    /// One of both has left the root, and the other knows.
+    /// One side has disconnected from the root, and the other knows.
     Left,
 }
 
-/// What the client has asked.
+/// What the client has requested.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Client {
-    /// Nothing yet, or it was answered with no.
+    /// Nothing yet, or it was refused.
     Away,
     /// It waits for the backend, which has not seen this query yet.
     Asking { untried: String },
-    /// It has been told that the root is granted.
+    /// It knows that the root is granted.
     Connected,
 }
 
@@ -45,7 +45,7 @@ impl Root {
         Self { backend: Backend::Silent, client: Client::Away, held: Held::new() }
     }
 
-    /// Handles the client's disconnect from the root. Whether it was connected.
+    /// Handles the client's disconnect from the root. Returns whether it was connected.
     pub(super) fn leave(&mut self) -> bool {
         let was_connected = self.client == Client::Connected;
         if was_connected {
@@ -80,7 +80,7 @@ impl Root {
 #[derive(Debug)]
 pub(super) struct Held {
     messages: Shelf,
-    /// Where the newest packet begins.
+    /// The position of the newest packet.
     head: usize,
     full: bool,
 }
@@ -96,7 +96,7 @@ impl Held {
         if self.full { Fate::Drop } else { Fate::Hold }
     }
 
-    /// A part of that packet comes: it is kept as a whole, or not at all.
+    /// Adds a part of that packet, which is kept as a whole or not at all.
     pub(super) fn push(&mut self, message: Message) {
         self.full = self.full || !self.messages.push(message);
         if self.full {
@@ -104,7 +104,7 @@ impl Held {
         }
     }
 
-    /// Hands out all of it, with the fate of what is still to come of the newest packet.
+    /// Returns everything, with what becomes of the parts of the newest packet that are still to come.
     pub(super) fn take(&mut self) -> (VecDeque<Message>, Fate) {
         let rest = if self.full { Fate::Drop } else { Fate::Pass };
         (self.messages.take(), rest)

@@ -1,10 +1,10 @@
-//! Messages that wait, in order, up to a bound.
+//! Waiting messages, in order and bounded.
 
 use std::collections::VecDeque;
 
 use crate::packet::Message;
 
-/// A queue of messages that counts what it holds.
+/// A bounded queue of messages.
 #[derive(Debug)]
 pub(super) struct Shelf {
     messages: VecDeque<Message>,
@@ -28,7 +28,7 @@ impl Shelf {
         fits
     }
 
-    /// Forgets the newest messages, all but `len`.
+    /// Drops the newest messages, keeping `len`.
     pub(super) fn truncate(&mut self, len: usize) {
         while self.messages.len() > len {
             self.bytes -= self.messages.pop_back().map_or(0, |message| cost(&message));
@@ -39,14 +39,14 @@ impl Shelf {
         self.messages.len()
     }
 
-    /// Returns all that waits, oldest first.
+    /// Returns all messages, oldest first.
     pub(super) fn take(&mut self) -> VecDeque<Message> {
         self.bytes = 0;
         std::mem::take(&mut self.messages)
     }
 }
 
-/// Empty messages cost too.
+/// Empty messages have a cost too.
 const fn cost(message: &Message) -> usize {
     message.len() + 64
 }

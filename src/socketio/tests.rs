@@ -1,4 +1,4 @@
-//! Conversations as the reference's clients and servers have them, the rules one by one, and hostile sequences.
+//! Conversations recorded from the reference's clients and servers, the rules one by one, and hostile sequences.
 
 mod captured;
 mod pairs;
@@ -8,7 +8,7 @@ mod rules;
 use super::*;
 use crate::packet::Message;
 
-/// Plays a conversation, one message a line, each with what becomes of it in the lines below:
+/// Plays a conversation, one message per line, with its outputs in the lines below:
 ///
 /// ```text
 /// C the client sends      < the client gets      root  the handshake's answer
@@ -59,7 +59,7 @@ fn drain(translator: &mut Translator) -> Vec<Out> {
     std::iter::from_fn(|| translator.poll()).collect()
 }
 
-/// Returns a client and a backend that have met: the root is connected.
+/// Returns a translator whose client and backend are connected to the root.
 fn old_client() -> Translator {
     let meeting = r#"
         > 0

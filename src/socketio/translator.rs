@@ -9,10 +9,10 @@ use crate::packet::{Message, Text};
 
 /// Stands between a client and a backend of different versions of Socket.IO.
 ///
-/// What either side sends is told by `handle_*`, and [`poll`](Self::poll) says what is to be done; the caller polls
-/// until there is nothing more before it tells the next. Messages keep their order, and nothing ever comes between the
-/// head of a packet and its attachments. What it keeps is bounded: the names of 256 namespaces of 1 KiB each, and 64
-/// KiB to 512 KiB of messages in each place where one may have to wait. After [`Out::Close`] it does nothing.
+/// `handle_*` takes what either side sends, and [`poll`](Self::poll) returns the outputs; the caller polls until there
+/// are none before it calls `handle_*` again. Messages keep their order, and nothing ever comes between the header of a
+/// packet and its attachments. The state is bounded: the names of 256 namespaces of 1 KiB each, and 64 KiB to 512 KiB
+/// of messages in each place where one may have to wait. After [`Out::Close`] it does nothing.
 #[derive(Debug)]
 pub struct Translator {
     role: Role,
@@ -27,16 +27,16 @@ enum Role {
 }
 
 impl Translator {
-    /// For a client of Socket.IO 1 or 2, and a backend of 3 or 4. Its first output asks the backend for the root
-    /// namespace, which such a client never does.
+    /// Creates a translator for a client of Socket.IO 1 or 2 and a backend of 3 or 4. Its first output requests the
+    /// root namespace from the backend, which such a client never does.
     pub fn old_client() -> Self {
         let mut wires = Wires::new();
         let role = Role::OldClient(OldClient::new(&mut wires));
         Self { role, wires, over: false }
     }
 
-    /// For a client of Socket.IO 3 or 4, and a backend of 2. `backend_sid` is the sid in the backend's open packet,
-    /// from which it makes the ids of its sockets.
+    /// Creates a translator for a client of Socket.IO 3 or 4 and a backend of 2. `backend_sid` is the sid in the
+    /// backend's open packet, from which the backend derives the ids of its sockets.
     pub fn new_client(backend_sid: &str) -> Self {
         Self { role: Role::NewClient(NewClient::new(backend_sid)), wires: Wires::new(), over: false }
     }
@@ -51,7 +51,7 @@ impl Translator {
         self.handle(Peer::Backend, message);
     }
 
-    /// Returns what is to be done next.
+    /// Returns the next output.
     pub fn poll(&mut self) -> Option<Out> {
         self.wires.pop()
     }
@@ -96,10 +96,10 @@ impl Translator {
 }
 
 impl Role {
-    /// Keeps a message until the client asks for its namespace.
+    /// Keeps a message until the client requests its namespace.
     fn hold(&mut self, message: Message) {
         match self {
-            // Whatever an old client's backend sends was asked for.
+            // Everything that an old client's backend sends was requested.
             Self::OldClient(_) => {}
             Self::NewClient(role) => role.hold(message),
         }

@@ -1,4 +1,4 @@
-//! What goes out, to both sides: in order, and with attachments right behind their head.
+//! The outputs for both sides: in order, and with attachments directly after their header.
 
 use std::collections::VecDeque;
 
@@ -6,19 +6,19 @@ use super::output::{Fault, Out, Peer};
 use super::shelf::Shelf;
 use crate::packet::Message;
 
-/// What becomes of a packet, and of the attachments behind it.
+/// What becomes of a packet, and of its attachments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Fate {
-    /// It goes to the other side as it is.
+    /// It is passed to the other side unchanged.
     #[default]
     Pass,
-    /// It is not for the other side, or was said in other words.
+    /// It is not for the other side, or was translated.
     Drop,
     /// It is kept for later.
     Hold,
 }
 
-/// What goes out, to both sides.
+/// The outputs for both sides.
 #[derive(Debug)]
 pub(super) struct Wires {
     out: VecDeque<Out>,
@@ -29,10 +29,10 @@ pub(super) struct Wires {
 /// One direction.
 #[derive(Debug)]
 struct Lane {
-    /// Attachments that are still to come, and their fate.
+    /// Attachments that are still to come, and what becomes of them.
     owed: u32,
     fate: Fate,
-    /// Packets of ours that would have come between a head and its attachments.
+    /// Packets of ours that would have come between a header and its attachments.
     waiting: Shelf,
 }
 
@@ -41,7 +41,7 @@ impl Wires {
         Self { out: VecDeque::new(), from_client: Lane::new(), from_backend: Lane::new() }
     }
 
-    /// Sends a packet of ours as soon as no attachment is owed in its way.
+    /// Sends a packet of ours as soon as no attachment is outstanding.
     pub(super) fn tell(&mut self, to: Peer, message: Message) -> Result<(), Fault> {
         let lane = self.lane(to.other());
         if lane.owed > 0 && lane.fate == Fate::Pass {
@@ -51,7 +51,7 @@ impl Wires {
         Ok(())
     }
 
-    /// Hands something out at once.
+    /// Outputs something at once.
     pub(super) fn push(&mut self, out: Out) {
         self.out.push_back(out);
     }
@@ -60,7 +60,7 @@ impl Wires {
         self.out.pop_front()
     }
 
-    /// Returns whether this side owes attachments.
+    /// Returns whether attachments of this side are outstanding.
     pub(super) fn owes(&mut self, from: Peer) -> bool {
         self.lane(from).owed > 0
     }
@@ -86,7 +86,7 @@ impl Wires {
         }
     }
 
-    /// Sends what waited, if nothing is owed any more.
+    /// Sends what waited, if no attachment is outstanding any more.
     pub(super) fn settle(&mut self, from: Peer) {
         let lane = self.lane(from);
         if lane.owed == 0 {

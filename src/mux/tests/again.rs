@@ -1,8 +1,8 @@
-//! What holds when both sides meet again: a break in between may have changed one of them.
+//! What applies after a reconnect: one side may have changed during the break.
 
 use super::*;
 
-/// Returns what B says on a connection that follows another.
+/// Returns B's hello on a later connection.
 fn hello(credit: u64, resume: bool) -> Frame {
     Frame::Hello(Hello { credit, resume, ..Hello::default() })
 }
@@ -106,7 +106,7 @@ fn news_waits_for_the_greeting() {
     assert_eq!(backend.wants_acks(), Some(true));
 }
 
-/// Returns what the other side says it still has.
+/// Returns the other side's list of what it still has.
 fn holding(sessions: &[Held]) -> Frame {
     Frame::Sync { epoch: None, sessions: sessions.to_vec(), more: false }
 }

@@ -1,5 +1,5 @@
 //! Two lists for each session and direction, under breaks at any frame: what arrives is a prefix of what was sent, and
-//! all of it where nobody closed.
+//! all of it if neither side closed.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +11,7 @@ use super::*;
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Open,
-    /// The backend lets a session in, or not.
+    /// The backend accepts a session, or denies it.
     Answer(usize, bool),
     Send(usize, bool, usize),
     Take(usize, bool),
@@ -19,7 +19,7 @@ enum Op {
     /// Frames reach the other side.
     Deliver(bool, usize),
     Acks(bool),
-    /// The connection breaks; as many frames still arrived.
+    /// The connection breaks after this many more frames have arrived.
     Break(usize, usize),
 }
 
@@ -42,13 +42,13 @@ fn op() -> impl Strategy<Value = Op> {
 struct Ledger {
     sent: Vec<Message>,
     taken: Vec<Message>,
-    /// What the reader heard last.
+    /// The end that the reader was told.
     end: Option<Closing>,
 }
 
 struct World {
     lines: [Line; 2],
-    /// Frames on their way to the side of this index.
+    /// Frames in transit to the side with this index.
     wires: [VecDeque<Message>; 2],
     ledgers: BTreeMap<(Id, usize), Ledger>,
     /// Sessions whose proxy waits for an answer.
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Returns whether there was something.
+    /// Takes the next item of a session; returns whether there was one.
     fn take(&mut self, id: Id, side: usize) -> bool {
         if self.closed.contains(&(id, side)) {
             return false;
@@ -205,7 +205,7 @@ impl World {
         true
     }
 
-    /// Everybody takes what there is until nothing moves.
+    /// Lets both sides take everything until nothing moves.
     fn settle(&mut self) {
         for _ in 0..10_000 {
             self.write();

@@ -1,4 +1,4 @@
-//! Where one rule meets another: who goes first, what crosses with an end, and what is counted to the last byte.
+//! Where two rules meet: what is sent first, what crosses with an end, and exact counts.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn id(number: u64) -> Id {
     Id::new(number).expect("in range")
 }
 
-/// Returns a proxy's line whose backend has said this, and a session on it.
+/// Returns a proxy's line with this hello from the backend, and a session on it.
 fn facing(mut proxy: Line, credit: u64, resume: bool) -> (Line, Id) {
     proxy.connect();
     proxy.handle(Frame::Hello(Hello { credit, resume, ..Hello::default() })).expect("sound");

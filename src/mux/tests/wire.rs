@@ -1,4 +1,4 @@
-//! Frames on the wire: the vectors that every implementation is held to, and bytes that nobody should send.
+//! Frames on the wire: the test vectors for every implementation, and malformed bytes.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn bytes(hex: &str) -> Bytes {
     (0..hex.len()).step_by(2).map(digit).collect()
 }
 
-/// Returns a vector as a message of each profile that it is given in.
+/// Returns a vector as a message of each profile that it has.
 fn written(vector: &Value) -> Vec<(Profile, Message)> {
     let json = vector["json"].as_str().map(|json| (Profile::Json, Message::text(json)));
     let binary = vector["hex"].as_str().map(|hex| (Profile::Binary, Message::Binary(bytes(hex))));

@@ -1,4 +1,4 @@
-//! What socket.io 2.5.1 and 4.8.4 and their clients were heard to send, with the other side in between.
+//! What socket.io 2.5.1 and 4.8.4 and their clients were recorded to send, with the other side in between.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! Both translators back to back: what the one changes the other changes back, whatever is sent, and however the two
-//! directions meet.
+//! Both translators back to back: one undoes the changes of the other, for all messages, and for all interleavings of
+//! the two directions.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -17,7 +17,7 @@ enum Op {
         id: Option<u8>,
         text: String,
     },
-    /// As many messages of that side reach the other one.
+    /// This many messages of that side reach the other one.
     Deliver(bool, usize),
     Ask(usize, String),
     Answer(usize, bool),
@@ -40,11 +40,11 @@ fn op() -> impl Strategy<Value = Op> {
 struct Pair {
     /// The client's first.
     translators: [Translator; 2],
-    /// Whether both ends are of the old version.
+    /// Whether both ends have the old version.
     old: bool,
     asked: BTreeSet<String>,
     connected: BTreeSet<String>,
-    /// By side, the backend's first: what is still to be delivered, what was sent, and what the other one got.
+    /// By side, the backend's first: what is still to be delivered, what was sent, and what the other side received.
     queued: [VecDeque<Message>; 2],
     sent: [Vec<String>; 2],
     got: [Vec<String>; 2],
@@ -132,7 +132,7 @@ impl Pair {
             Op::Leave(side, at) => {
                 let namespace = NAMESPACES[at];
                 if !namespace.is_empty() {
-                    // Nobody leaves with something on its way.
+                    // Nobody disconnects with something in transit.
                     self.flush();
                     if self.connected.remove(namespace) {
                         let leave = format!("1{namespace}");
@@ -207,5 +207,5 @@ proptest! {
     }
 }
 
-/// As they stand in a packet; the root has no name.
+/// As written in a packet; the root has no name.
 const NAMESPACES: [&str; 4] = ["", "/a,", "/b,", "/a/b,"];

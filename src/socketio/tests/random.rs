@@ -1,4 +1,4 @@
-//! Any sequence of messages on both sides: no panic, attachments right behind their head, and order.
+//! Any sequence of messages on both sides: no panic, attachments directly after their header, and in order.
 
 use std::collections::VecDeque;
 
@@ -35,12 +35,12 @@ fn any_packet() -> impl Strategy<Value = Vec<Message>> {
     ]
 }
 
-/// Returns what one side sends.
+/// Returns the messages of one side.
 fn any_side() -> impl Strategy<Value = VecDeque<Message>> {
     prop::collection::vec(any_packet(), 0..30).prop_map(|packets| packets.into_iter().flatten().collect())
 }
 
-/// Attachments that are owed to one side.
+/// Attachments that one side still expects.
 #[derive(Default)]
 struct Owed(u32);
 

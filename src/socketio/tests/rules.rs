@@ -1,4 +1,4 @@
-//! What either translator does where one side is not ready for the other.
+//! What each translator does while one side is not ready for the other.
 
 use super::super::output::Fault;
 use super::*;

@@ -41,6 +41,7 @@ const FILES = [
   'peers',
   'browser',
   'browser-old',
+  'browser-sockjs',
   'demo',
   'demux',
   'versions',

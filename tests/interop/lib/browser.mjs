@@ -9,6 +9,7 @@ import { freePort } from './ports.mjs';
 const LIBRARIES = {
   '/socket.io.js': 'socket.io-client/dist/socket.io.min.js',
   '/socket.io-2.js': 'socket.io-client-2/dist/socket.io.js',
+  '/sockjs.js': 'sockjs-client/dist/sockjs.min.js',
 };
 const FLAGS = [
   '--no-sandbox',

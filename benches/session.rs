@@ -115,7 +115,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
         companion: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
-        says_why: false,
+        why: None,
         remembered: Duration::ZERO,
         replaced: &[],
         encoded_len,

@@ -59,6 +59,11 @@ impl End {
         }
     }
 
+    /// Returns what a client may be told of it: what the backend said, if that is why.
+    pub fn reason(self, said: &Closing) -> Closing {
+        if self == Self::UpstreamClosed { said.clone() } else { self.closing() }
+    }
+
     /// Returns the close frame for the backend (RFC 6455, section 7.4.1).
     pub fn closing(self) -> Closing {
         match self {

@@ -91,10 +91,9 @@ impl Driver {
     fn forget(&mut self, end: End) {
         let Some(entry) = self.entry.take() else { return };
         self.losses = (end == End::Drained).then(|| entry.losses());
-        let remembered = self.session.ending().map(|ending| {
-            let lasts = self.session.remembered();
-            Remembered { ending, lasts, until: clock_now() + lasts }
-        });
+        let remembered = self.session.ending().zip(self.session.remembered());
+        let remembered =
+            remembered.map(|(ending, lasts)| Remembered { ending, lasts, until: clock_now() + lasts });
         let debt = entry.leave(end, remembered);
         let info = &self.info;
         info.meter.session_closed(self.session.transport(), end);

@@ -90,7 +90,7 @@ pub const POLICY: Policy = Policy {
     companion: None,
     goodbye_waiting: &[],
     goodbye_late: &[],
-    says_why: false,
+    why: None,
     remembered: Duration::ZERO,
     replaced: &[],
     encoded_len: Packet::len,

@@ -253,24 +253,12 @@ impl Session {
         let mut packets = packets.to_vec();
         for packet in &mut packets {
             if let Packet::Close(why) = packet
-                && self.policy.says_why
+                && let Some(reason) = self.reason(end)
             {
-                *why = Some(Box::new(self.reason(end)));
+                *why = Some(Box::new(reason));
             }
         }
         packets
-    }
-
-    /// Why it ends: what the backend said, if that is why.
-    pub(super) fn reason(&self, end: End) -> Closing {
-        match &self.phase {
-            Phase::Closing { closing, .. } if end == End::UpstreamClosed => closing.clone(),
-            Phase::Open
-            | Phase::Draining { .. }
-            | Phase::Closing { .. }
-            | Phase::Departed { .. }
-            | Phase::Over => end.closing(),
-        }
     }
 
     /// The client says that it is done.
@@ -293,12 +281,10 @@ impl Session {
             return;
         }
         self.leaving = None;
-        if !self.policy.remembered.is_zero() {
-            self.farewell = Some(Box::new(self.reason(end)));
-        }
+        self.farewell = self.reason(end).map(Box::new);
         if self.is_parked() {
             match end {
-                End::ClientClosed if !self.policy.says_why => self.answer(vec![Packet::Noop]),
+                End::ClientClosed if self.policy.why.is_none() => self.answer(vec![Packet::Noop]),
                 End::ClientGone => self.poll = PollSlot::Absent,
                 End::PingTimeout
                 | End::ParseError

@@ -1,5 +1,9 @@
 //! What a session that has ended goes on saying.
 
+use std::time::Duration;
+
+use super::End;
+use super::state::{Phase, Session};
 use crate::packet::Closing;
 
 /// What a session that has ended goes on saying, for as long as its dialect wants it.
@@ -9,4 +13,32 @@ pub struct Ending {
     pub closing: Closing,
     /// The number of the last message that its client has acknowledged, where clients do.
     pub acknowledged: u64,
+}
+
+impl Session {
+    /// What it goes on saying, once it has ended or its backend has; nothing where its dialect wants none of that.
+    pub fn ending(&self) -> Option<Ending> {
+        let closing = match (&self.phase, self.farewell.as_deref()) {
+            (_, Some(closing)) => closing.clone(),
+            (Phase::Closing { end, .. }, None) => self.reason(*end)?,
+            (_, None) => return None,
+        };
+        Some(Ending { closing, acknowledged: self.outbox.acknowledged() })
+    }
+
+    /// For how long its id goes on saying it, if it does.
+    pub fn remembered(&self) -> Option<Duration> {
+        Some(self.policy.remembered).filter(|lasts| self.is_known && !lasts.is_zero())
+    }
+
+    /// Why it ends, where the dialect says it.
+    pub(super) fn reason(&self, end: End) -> Option<Closing> {
+        let why = self.policy.why?;
+        Some(match &self.phase {
+            Phase::Closing { closing, .. } => why(end, closing),
+            Phase::Open | Phase::Draining { .. } | Phase::Departed { .. } | Phase::Over => {
+                why(end, &Closing::default())
+            }
+        })
+    }
 }

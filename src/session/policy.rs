@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::packet::Packet;
+use crate::end::End;
+use crate::packet::{Closing, Packet};
 
 /// How a dialect wants its sessions treated.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +27,11 @@ pub struct Policy {
     pub goodbye_waiting: &'static [Packet],
     /// What ends a poll that comes after the session's end.
     pub goodbye_late: &'static [Packet],
-    /// Whether what ends a poll says why: the code and reason with which the session ended.
-    pub says_why: bool,
-    /// For how long a session that has ended says so, by its id; zero: it is unknown at once.
+    /// Returns the code and reason that a client is told when its session has ended so, its backend having said this, if
+    /// what ends a poll says them.
+    pub why: Option<fn(End, &Closing) -> Closing>,
+    /// For how long a session that has ended says so, by its id; zero: it is unknown at once. So is one whose client has not
+    /// been told that there is a session: it may come again under the same id.
     pub remembered: Duration,
     /// What ends a receiver that a newer one replaces.
     pub replaced: &'static [Packet],

@@ -102,6 +102,7 @@ impl Session {
 
     /// A batch was handed to the client's connection.
     pub fn handle_delivered(&mut self) {
+        self.is_known = true;
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 

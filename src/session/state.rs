@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ending::Ending;
 use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::policy::Policy;
@@ -51,6 +50,8 @@ pub struct Session {
     pub(super) greets_by: Option<Instant>,
     /// The client has said goodbye, and is gone unless a poll comes before.
     pub(super) leaving: Option<Leaving>,
+    /// Its client knows of it: it has been told so, or there is nothing to tell.
+    pub(super) is_known: bool,
     /// Why it ended, where it goes on saying so.
     pub(super) farewell: Option<Box<Closing>>,
     pub(super) last_push: Option<Instant>,
@@ -186,6 +187,7 @@ impl Session {
         now: Instant,
     ) -> Self {
         let linger = settings.linger;
+        let is_known = open.is_none();
         let mut outbox = Outbox::new(policy.acks);
         if let Some(open) = open {
             outbox.push(open);
@@ -213,6 +215,7 @@ impl Session {
                 .filter(|_| !linger.is_zero())
                 .map(|companion| now + companion.patience),
             leaving: None,
+            is_known,
             farewell: None,
             last_push: None,
             last_upstream: None,
@@ -302,21 +305,6 @@ impl Session {
     /// Whether the client's side is over.
     pub const fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Departed { .. } | Phase::Over)
-    }
-
-    /// What it goes on saying, once it has ended or its backend has; nothing where its dialect wants none of that.
-    pub fn ending(&self) -> Option<Ending> {
-        let closing = match (&self.phase, self.farewell.as_deref()) {
-            (_, Some(closing)) => closing.clone(),
-            (Phase::Closing { end, .. }, None) if !self.policy.remembered.is_zero() => self.reason(*end),
-            (_, None) => return None,
-        };
-        Some(Ending { closing, acknowledged: self.outbox.acknowledged() })
-    }
-
-    /// For how long it goes on saying it.
-    pub const fn remembered(&self) -> Duration {
-        self.policy.remembered
     }
 
     /// Whether nothing is left to do.

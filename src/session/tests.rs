@@ -31,7 +31,7 @@ fn policy(hang_up: HangUp) -> Policy {
         companion: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
-        says_why: false,
+        why: None,
         remembered: Duration::ZERO,
         replaced: &[],
         encoded_len: engineio::encoded_len,

@@ -68,7 +68,7 @@ impl EngineIo {
             companion: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Noop, Packet::Close(None)],
-            says_why: false,
+            why: None,
             remembered: Duration::ZERO,
             replaced: &[],
             encoded_len,

@@ -26,6 +26,7 @@ use self::framing::LongPollFraming;
 use self::query::Query;
 pub use self::settings::Settings;
 use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Place, Request, Want, Wish};
+use crate::end::End;
 use crate::packet::{Packet, Transport};
 use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Pushes, Second, Terms};
 
@@ -72,7 +73,7 @@ impl LongPoll {
             companion: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Close(None)],
-            says_why: true,
+            why: Some(End::reason),
             remembered: grace,
             replaced: &[Packet::Noop],
             encoded_len: json::encoded_len,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::SockJs;
 use super::frames::encoded_len;
+use super::framing::why;
 use super::query::application_query;
 use crate::dialect::websocket::{self, PlainFraming};
 use crate::dialect::{Beginning, Framing, Identity, Request};
@@ -77,7 +78,7 @@ const POLICY: Policy = Policy {
     companion: None,
     goodbye_waiting: &[Packet::Close(None)],
     goodbye_late: &[Packet::Close(None)],
-    says_why: true,
+    why: Some(why),
     remembered: Duration::ZERO,
     replaced: &[],
     encoded_len,

@@ -9,7 +9,7 @@ fn goodbye(end: End) -> [Event; 2] {
 #[test]
 fn a_goodbye_says_why_where_the_dialect_can() {
     let begin = || {
-        let policy = Policy { says_why: true, ..policy(HangUp::Ends) };
+        let policy = Policy { why: Some(End::reason), ..policy(HangUp::Ends) };
         let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
         assert_eq!(rig.fetch(), [open()]);
         rig
@@ -32,6 +32,24 @@ fn a_goodbye_says_why_where_the_dialect_can() {
     drained.poll();
     drained.session.handle_drain(KEEP_ALIVE, drained.now);
     assert_eq!(drained.events()[0], answer(&[says(&End::Drained.closing())]));
+}
+
+#[test]
+fn a_session_that_its_client_never_heard_of_is_forgotten_at_its_end() {
+    let policy = Policy { why: Some(End::reason), remembered: MS, ..policy(HangUp::Ends) };
+    let begin = || Rig::begin_with(policy, Settings::default(), Transport::Polling);
+    let mut gone = begin();
+    gone.poll();
+    gone.session.handle_lost(vec![open()], gone.now);
+    assert_eq!(gone.session.ending().unwrap().closing, End::ClientGone.closing());
+    assert_eq!(gone.session.remembered(), None, "its client may come again under the same id");
+
+    let mut told = begin();
+    assert_eq!(told.fetch(), [open()]);
+    told.poll();
+    told.session.handle_poll_gone(told.now);
+    assert_eq!(told.session.ending().unwrap().closing, End::ClientGone.closing());
+    assert_eq!(told.session.remembered(), Some(MS));
 }
 
 #[test]

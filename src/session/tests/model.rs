@@ -46,7 +46,8 @@ impl Kind {
                 second: Second::Refused,
                 pinger: Pinger::Nobody(attendance),
                 goodbye_late: &[Packet::Close(None)],
-                says_why: true,
+                why: Some(End::reason),
+                remembered: 500 * MS,
                 ..policy(HangUp::Ends)
             },
             Self::Cursor => Policy {
@@ -54,6 +55,8 @@ impl Kind {
                 acks: Acks::OnCursor,
                 pinger: Pinger::Nobody(attendance),
                 goodbye_late: &[Packet::Close(None)],
+                why: Some(End::reason),
+                remembered: 500 * MS,
                 ..policy(HangUp::Returns)
             },
         }

@@ -51,6 +51,8 @@ pub(super) struct World {
     /// The proxy is being stopped, and the link still serves the client.
     draining: bool,
     ended: Option<(End, Instant)>,
+    /// The client has been told that there is a session, or needs not be.
+    known: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +115,7 @@ impl World {
             deadline: None,
             draining: false,
             ended: None,
+            known: kind == Kind::Cursor,
         };
         world.drive();
         world
@@ -346,10 +349,22 @@ impl World {
         numbered(self.last, len)
     }
 
+    /// What its id says of it, once it has ended; the backend has never said anything of it.
+    fn check_ending(&self) {
+        let policy = self.kind.policy();
+        let said = self.session.ending().map(|ending| ending.closing);
+        match self.ended {
+            Some((end, _)) => assert_eq!(said, policy.why.map(|why| why(end, &Closing::default()))),
+            None => assert!(said.is_none() || (policy.why.is_some() && self.link == LinkState::Gone)),
+        }
+        assert_eq!(self.session.remembered().is_some(), self.known && !policy.remembered.is_zero());
+    }
+
     fn check(&self) {
         self.ledger.check();
         assert_eq!(self.session.is_parked(), self.parked);
         assert_eq!(self.session.is_ended(), self.ended.is_some());
+        self.check_ending();
         match self.session.poll_timeout() {
             Some(deadline) => assert!(deadline > self.now, "a driver would spin"),
             None => assert!(self.session.is_over(), "nothing would ever end the session"),

@@ -128,6 +128,7 @@ impl World {
             } else {
                 self.ledger.got.extend(numbers(&batch));
             }
+            self.known = true;
             self.session.handle_delivered();
         }
     }

@@ -164,7 +164,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig::with_cases(3000))]
 
         #[test]
         fn each_message_arrives_once_and_in_order_whatever_is_repeated(ops in prop::collection::vec(op(), 0..80)) {

@@ -153,8 +153,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
         #[test]
         fn what_is_written_is_read_again_and_as_long_as_was_said(
             messages in prop::collection::vec(prop_oneof![

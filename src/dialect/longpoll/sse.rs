@@ -136,8 +136,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
         #[test]
         fn a_browser_reads_what_was_sent(texts in prop::collection::vec("[a \r\n:\u{0}\u{feff}é]{0,12}", 1..6)) {
             let batch: Vec<Packet> = texts.iter().map(|one| text(one)).collect();

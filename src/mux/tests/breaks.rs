@@ -254,7 +254,9 @@ impl World {
 }
 
 fn nothing_is_lost(profile: Profile) {
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    // Only the macro says by itself which file's failures these are.
+    let source_file = Some(file!());
+    let config = ProptestConfig { cases: CASES, source_file, ..ProptestConfig::default() };
     let ops = prop::collection::vec(op(), 0..200);
     let run = proptest::test_runner::TestRunner::new(config).run(&ops, |ops| {
         let mut world = World::new(profile);

@@ -116,8 +116,6 @@ fn frame() -> impl Strategy<Value = Frame> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn every_frame_comes_back_as_it_was_written(frame in frame()) {
         for &profile in Profile::ALL {

@@ -69,7 +69,9 @@ impl Kind {
 }
 
 fn keeps_its_promises(kind: Kind) {
-    let config = ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() };
+    // Only the macro says by itself which file's failures these are.
+    let source_file = Some(file!());
+    let config = ProptestConfig { cases: CASES, source_file, ..ProptestConfig::default() };
     let sockets = u32::from(!kind.streams());
     let transport = prop_oneof![3 => Just(Transport::Polling), sockets => Just(Transport::WebSocket)];
     let finale = prop_oneof![Just(Finale::Silence), Just(Finale::Goodbye)];

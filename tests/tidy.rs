@@ -9,6 +9,7 @@ use std::fs;
 
 use circles::circle_faults;
 use code::{Named, Path, named};
+use lock::lock_faults;
 use tree::{files, folder_of, is_rust, is_test, module_of, root, sources};
 
 #[path = "tidy/addresses.rs"]
@@ -19,6 +20,8 @@ mod circles;
 mod code;
 #[path = "tidy/english.rs"]
 mod english;
+#[path = "tidy/lock.rs"]
+mod lock;
 #[path = "tidy/tree.rs"]
 mod tree;
 #[path = "tidy/words.rs"]
@@ -119,6 +122,11 @@ fn a_file_is_one_idea_and_says_which() {
 #[test]
 fn every_dependency_says_what_it_is_for() {
     assert_none(dependency_faults(&fs::read_to_string(root().join("Cargo.toml")).unwrap()));
+}
+
+#[test]
+fn every_dependency_comes_from_crates_io() {
+    assert_none(lock_faults(&fs::read_to_string(root().join("Cargo.lock")).unwrap()));
 }
 
 #[test]
@@ -336,6 +344,22 @@ mod wrong_inputs {
     fn a_dependency_without_a_word_is_found() {
         let manifest = "[package]\nname = \"x\"\n[dependencies]\n# For a.\na = \"1\"\nb = \"1\"\n[dev-dependencies]\nc = \"1\"\n";
         assert_eq!(dependency_faults(manifest).len(), 2);
+    }
+
+    #[test]
+    fn a_dependency_from_elsewhere_is_found() {
+        let package = |name: &str, source: &str| {
+            format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n{source}\n")
+        };
+        let registry = |of: &str| format!("source = \"registry+https://{of}\"\n");
+        let crates_io = registry("example.org/crates.io-index");
+        let lock = |source: &str| package("polliwog", "") + &package("a", &crates_io) + &package("b", source);
+        assert!(lock_faults(&lock(&crates_io)).is_empty());
+        for source in ["", &registry("example.org/index"), "source = \"git+https://example.org/a/b#0123\"\n"]
+        {
+            assert_eq!(lock_faults(&lock(source)).len(), 1, "{source}");
+        }
+        assert_eq!(lock_faults(&package("polliwog", &registry("example.org/index"))).len(), 1);
     }
 
     #[test]

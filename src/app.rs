@@ -1,5 +1,21 @@
 //! Builds a running proxy from a configuration: loads, listens, and drains. Besides its wiring, it is the only place
 //! that knows every folder.
+//!
+//! ```
+//! use std::net::TcpListener;
+//! use std::process::ExitCode;
+//!
+//! use polliwog::config::{Config, Source};
+//!
+//! let taken = TcpListener::bind("127.0.0.1:0")?;
+//! let routes = "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'a'\n[upstreams.a]\nkind = 'http'\nurl = 'http://127.0.0.1:3000'\n";
+//! let listen = format!("[server]\nlisten = ['{}']\n[admin]\nlisten = '127.0.0.1:0'\n", taken.local_addr()?);
+//! let config = Config::parse(&(listen + routes), "config.toml", [].into_iter())?;
+//! let run = polliwog::app::prepare().expect("signals can be handled");
+//! // It would serve until a signal ends it; where an address is taken it says so and fails.
+//! assert_eq!(run(config, &Source::File("config.toml".into())), ExitCode::FAILURE);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod wiring;
 

@@ -6,6 +6,20 @@
 //! | 1 | failure, a drain that aborted sessions, tunnels or responses, or a load run that saw disorder or disconnects |
 //! | 2 | invalid command line |
 //! | 78 | invalid configuration (`EX_CONFIG` of sysexits) |
+//!
+//! ```
+//! use std::ffi::OsString;
+//! use std::process::ExitCode;
+//!
+//! let run = |args: &[&str]| {
+//!     let args = args.iter().map(OsString::from);
+//!     let env = [("POLLIWOG_LOG__LEVEL".into(), "loud".into())];
+//!     polliwog::cli::main(args, env.into_iter(), polliwog::app::prepare, polliwog::load::run)
+//! };
+//! assert_eq!(run(&["polliwog", "--version"]), ExitCode::SUCCESS);
+//! assert_eq!(run(&["polliwog", "--no-such-flag"]), ExitCode::from(2));
+//! assert_eq!(run(&["polliwog", "check"]), ExitCode::from(78));
+//! ```
 
 use std::error::Error;
 use std::ffi::OsString;

@@ -2,6 +2,22 @@
 //!
 //! A [`Message`] is what the application sends; a [`Packet`] is what a dialect puts on the wire, most often a message.
 //! Both are cheap to clone: their payloads are shared, never copied.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use polliwog::packet::{Message, Text};
+//!
+//! let body = Bytes::from("4hello");
+//! let text = Text::new(body.clone()).expect("it is UTF-8");
+//! let payload = text.skip(1);
+//! assert_eq!(payload.as_str(), "hello");
+//! // The same five bytes of the body, not a copy.
+//! assert_eq!(payload.as_bytes().as_ptr(), body[1..].as_ptr());
+//!
+//! // A length counts bytes; what is no UTF-8 comes back as it was.
+//! assert_eq!(Message::text("h\u{e9}llo").len(), 6);
+//! assert_eq!(Text::new(Bytes::from_static(b"\xff")), Err(Bytes::from_static(b"\xff")));
+//! ```
 
 use std::fmt;
 use std::time::Duration;

@@ -2,6 +2,30 @@
 //!
 //! The text becomes a tree of values that know their place, the environment is laid over it, and each section reads
 //! its table. Nothing stops at the first fault: all are collected and told at once.
+//!
+//! ```
+//! use polliwog::config::Config;
+//!
+//! let toml = r#"
+//! [[routes]]
+//! path = "/chat/"
+//! dialect = "engine.oi"
+//! upstream = "chat"
+//!
+//! [upstreams.chat]
+//! url = "http://127.0.0.1:3000"
+//! ping = "25 s"
+//! "#;
+//! let faults = Config::parse(toml, "config.toml", [].into_iter()).unwrap_err().to_string();
+//! // Both, each with its place and its key.
+//! assert!(faults.contains("config.toml:4:11: routes[0].dialect: "), "{faults}");
+//! assert!(faults.contains("config.toml:9:1: upstreams.chat.ping: "), "{faults}");
+//!
+//! // A variable is laid over the file, and may be wrong like it.
+//! let env = [("POLLIWOG_LOG__LEVEL".into(), "loud".into())];
+//! let faults = Config::parse("", "config.toml", env.into_iter()).unwrap_err().to_string();
+//! assert!(faults.contains("POLLIWOG_LOG__LEVEL: log.level: "), "{faults}");
+//! ```
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

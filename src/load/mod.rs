@@ -3,6 +3,25 @@
 //! A run is a `Plan`; each `Session` is a task that carries what its pure
 //! `Conversation` wants to say, over connections that count their bytes; all of them write into one
 //! `Stats`, of which the reports are made.
+//!
+//! ```
+//! use std::process::ExitCode;
+//!
+//! use clap::{Args as _, Command, FromArgMatches as _};
+//! use polliwog::load::{self, Options};
+//!
+//! let options = |args: &[&str]| {
+//!     let matches = Options::augment_args(Command::new("load")).try_get_matches_from(args)?;
+//!     Options::from_arg_matches(&matches)
+//! };
+//! // What doesn't fit together is said before anything is sent.
+//! let both = options(&["load", "--eio", "3", "--dialect", "websocket", "ws://127.0.0.1:1/"])?;
+//! assert_eq!(load::run(both), ExitCode::from(2));
+//! // Nobody listens on port 1.
+//! let nobody = options(&["load", "-n", "1", "-d", "10ms", "http://127.0.0.1:1/"])?;
+//! assert_eq!(load::run(nobody), ExitCode::FAILURE);
+//! # Ok::<(), clap::Error>(())
+//! ```
 
 mod client;
 mod conversation;

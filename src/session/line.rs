@@ -4,6 +4,21 @@
 use std::collections::VecDeque;
 
 /// POSTs whose bodies are there, in the order in which they were. `T` is a body, `W` waits for a verdict.
+///
+/// ```
+/// use polliwog::session::{Joined, Line};
+///
+/// let mut line = Line::default();
+/// assert_eq!(line.join(Some(1), "first", 'a'), Joined::Waits);
+/// // The client lost the answer and repeats the POST: it waits for the same verdict, and its body goes nowhere.
+/// assert_eq!(line.join(Some(1), "first", 'b'), Joined::Waits);
+/// // The third can't be taken before the second.
+/// assert_eq!(line.join(Some(3), "third", 'c'), Joined::Gap('c', 2));
+///
+/// assert_eq!((line.next(), line.next()), (Some("first"), None));
+/// assert_eq!(line.settle(), ['a', 'b']);
+/// assert_eq!(line.join(Some(1), "first", 'd'), Joined::Taken('d'));
+/// ```
 #[derive(Debug)]
 pub struct Line<T, W> {
     /// The number of the last that stands in the line, or has left it.

@@ -1,6 +1,6 @@
-//! The admin listener's service: whether the proxy lives, whether it is ready, and what it has counted.
+//! The admin listener's service: liveness, readiness and metrics.
 //!
-//! It knows nothing of upstreams or sessions: the wiring says in what state they are.
+//! It knows nothing of upstreams or sessions: the wiring reports their state.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -19,7 +19,7 @@ use tower::Service;
 pub use super::readiness::{Condition, State};
 use crate::meter::Metrics;
 
-/// Finds out what readiness depends on, within a time that a probe waits for.
+/// Determines the readiness, within the time that a probe waits.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>> + Send + Sync>;
 
 /// Answers `/livez`, `/readyz`, `/metrics` and an index of them.
@@ -30,7 +30,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Creates a service that reads from these two.
+    /// Creates a service that reports these two.
     pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
         Self { metrics, readiness }
     }
@@ -47,7 +47,7 @@ impl Admin {
             },
             _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
         };
-        // What is not there is not there by any method.
+        // An unknown path is not found by any method.
         if page.status == StatusCode::NOT_FOUND || matches!(method, Method::GET | Method::HEAD) {
             return page.into();
         }
@@ -56,7 +56,7 @@ impl Admin {
         refusal
     }
 
-    /// Only one parameter means something; names of upstreams need no escapes.
+    /// Only one parameter has a meaning; names of upstreams need no escapes.
     async fn readyz(&self, query: Option<&str>) -> Page {
         let mut parameters = query.unwrap_or_default().split('&');
         let name = parameters.find_map(|one| one.strip_prefix("upstream="));
@@ -86,7 +86,7 @@ impl<B> Service<Request<B>> for Admin {
     }
 }
 
-/// An answer, whole; hyper leaves the body out where it was asked for by `HEAD`.
+/// A complete response; hyper omits the body for `HEAD`.
 struct Page {
     status: StatusCode,
     media_type: &'static str,

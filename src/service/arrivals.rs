@@ -1,4 +1,4 @@
-//! A session's beginning on a connection that carries many: its client speaks to another proxy.
+//! The opening of a session on a shared connection, whose client speaks to another proxy.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::transport::mux::MuxSocket;
 use crate::trunk::Trunk;
 use crate::upstream::{OpenError, OpenRequest, Opened};
 
-/// Lets clients in for as long as the connection lives; ends when the proxy is being stopped and the last has gone.
+/// Accepts clients while the connection lives; ends when the proxy drains and the last session has ended.
 pub(super) async fn serve(route: &Arc<SessionRoute>, trunk: &Arc<Trunk>, proxy: Client) {
     let mut told = false;
     loop {
@@ -43,7 +43,7 @@ pub(super) async fn serve(route: &Arc<SessionRoute>, trunk: &Arc<Trunk>, proxy: 
             if trunk.is_idle() && trunk.is_settled() {
                 return;
             }
-            // The last goodbye is on its way.
+            // The last close is being sent.
             let _ = tokio::time::timeout(SETTLE_PACE, news).await;
         } else {
             tokio::select! {
@@ -67,7 +67,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         route.refusals.note(Reason::Full);
         return deny(Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
     };
-    // The other proxy's prefix is not known here; above its top there is none.
+    // The other proxy's prefix is not known here; there is none above the root.
     if dots::climbs(open.path.split('?').next().unwrap_or_default()) {
         return deny(Outcome::Refused, say(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
     }
@@ -75,7 +75,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         route.refusals.note(Reason::Circle);
         return deny(Outcome::Refused, say(StatusCode::LOOP_DETECTED, CIRCLE));
     }
-    // Made first, so that whatever ends this lets the session go.
+    // Made first, so that the session is released however this ends.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);
     let begun = match route.reserve() {
         Ok(ours) => route.upstream.open(request(route, open, proxy)).await.map(|opened| (ours, opened)),
@@ -90,7 +90,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         }
     };
     route.meter.handshake(Outcome::Accepted);
-    // The other proxy is told, and holds its clients to it.
+    // The other proxy is told, and enforces it for its clients.
     opened.max_payload = route.settings.session.max_payload.or(opened.max_payload);
     let max_payload = opened.max_payload.unwrap_or(MAX_PAYLOAD);
     let heartbeat = opened.heartbeat.unwrap_or(HEARTBEAT);
@@ -119,7 +119,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     reservation.begin(session, info, link, front, admission);
 }
 
-/// Returns what the backend gets to see.
+/// Returns the request for the backend.
 fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = onward::for_demuxed(&headers);
@@ -160,7 +160,7 @@ fn accepted(opened: Opened) -> Accepted {
     }
 }
 
-/// Returns the backend's own words where it has some, as for a client of our own.
+/// Returns the backend's own refusal if there is one, as for a client of our own.
 fn explain(error: OpenError) -> (Outcome, Denied) {
     let unreached = Unreached::new(&error);
     let denied = match error {
@@ -183,12 +183,12 @@ fn say(status: StatusCode, reason: &str) -> Denied {
     Denied { status, reason: reason.to_owned(), headers: HeaderMap::new(), engine_io: false }
 }
 
-/// The other proxy keeps its clients' heartbeats.
+/// The other proxy sends its clients' heartbeats.
 const NEVER: Heartbeat =
     Heartbeat { interval: Duration::from_hours(24 * 365), timeout: Duration::from_hours(24 * 365) };
 /// Socket.IO's, for backends that announce none.
 const HEARTBEAT: Heartbeat =
     Heartbeat { interval: Duration::from_secs(25), timeout: Duration::from_secs(20) };
-/// What the other proxy is told of the time that is left.
+/// The time that the other proxy is told is left.
 const DRAIN: Duration = Duration::from_secs(30);
 const SETTLE_PACE: Duration = Duration::from_millis(10);

@@ -1,7 +1,7 @@
-//! CORS (the Fetch standard, "CORS protocol"): which headers tell a browser that a page of another origin may read an
-//! answer. The rules, and the one place where they meet every answer of a route.
+//! CORS (the Fetch standard, "CORS protocol"): the headers that allow a page of another origin to read a response. The
+//! rules, and the one place where they are applied to every response of a route.
 //!
-//! This is about reading answers; who may connect at all is `allowed_origins`, checked when a session begins.
+//! This is about reading responses; `allowed_origins` decides who may connect, and is checked when a session begins.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,14 +21,14 @@ use super::Response;
 use super::settings::{Cors, HeaderRules, OwnCors};
 use crate::transport::Body;
 
-/// A route's rule, at work, and what else the route has to say on its answers.
+/// A route's rule with its state, and other headers of the route's responses.
 #[derive(Debug)]
 pub(super) struct CorsLayer {
     rule: Rule,
     own: HeaderRules,
 }
 
-/// Whose rule holds where the route says nothing.
+/// The default rule of a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Voice {
     /// The backend's.
@@ -42,31 +42,31 @@ pub(super) enum Voice {
 #[derive(Debug)]
 enum Rule {
     Off,
-    /// The dialect's own, which is on its answers already.
+    /// The dialect's own rule, whose headers are already on its responses.
     Dialect,
     Mirror(Box<Memory>),
-    /// The mirror of a server of Engine.IO 3, which lets in everybody and says so in polling alone.
+    /// The rule of a server of Engine.IO 3, which allows every origin, and says so only on polling.
     Old,
     Own(Box<Own>),
 }
 
-/// What is kept of a request until its answer is there: its `Origin`, where the answer depends on it.
+/// What is kept of a request until its response is ready: its `Origin`, if the response depends on it.
 ///
-/// A copy: a header's value would keep the whole buffer that the request was read into.
+/// A copy: a header's value would keep the whole buffer of the request.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Asked(Option<Box<[u8]>>);
 
-/// Marks an answer in which the backend itself had the chance to speak of CORS.
+/// Marks a response for which the backend could set CORS headers itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum FromBackend {
-    /// It accepted a session: whatever it did not say, it does not want said.
+    /// It accepted a session: headers that it did not set are not wanted.
     Accepted,
-    /// It answered something else, where many servers leave CORS out.
+    /// It answered something else, where many servers omit CORS.
     Other,
 }
 
 impl CorsLayer {
-    /// Creates the layer of a route, whose rule is `voice`'s unless the route says it.
+    /// Creates the layer of a route, with `voice`'s rule unless the route sets one.
     pub(super) fn new(settings: &Cors, voice: Voice, own: HeaderRules) -> Self {
         Self {
             own,
@@ -82,7 +82,7 @@ impl CorsLayer {
         }
     }
 
-    /// Looks at a request, before anything else is done with it.
+    /// Reads a request, before it is handled.
     pub(super) fn ask(&self, head: &Parts) -> Asked {
         let Some(origin) = head.headers.get(ORIGIN) else { return Asked::default() };
         let matters = match &self.rule {
@@ -93,8 +93,8 @@ impl CorsLayer {
         Asked(matters.then(|| origin.as_bytes().into()))
     }
 
-    /// Returns the answer to an `OPTIONS` request, where it is the route's own to give: as the reference's middleware,
-    /// which takes every `OPTIONS` for a preflight.
+    /// Returns the response to an `OPTIONS` request if the route's own rule answers it, as the reference's middleware
+    /// does, which treats every `OPTIONS` as a preflight.
     pub(super) fn answer_preflight(&self, head: &Parts, asked: &Asked) -> Option<Response> {
         match &self.rule {
             Rule::Own(own) if head.method == Method::OPTIONS => {
@@ -104,7 +104,7 @@ impl CorsLayer {
         }
     }
 
-    /// Returns the answer to an `OPTIONS` request of a session, where servers of Engine.IO 3 have one.
+    /// Returns the response to an `OPTIONS` request of a session, if servers of Engine.IO 3 have one.
     pub(super) fn answer_options(&self, head: &Parts) -> Option<Response> {
         (matches!(self.rule, Rule::Old) && head.method == Method::OPTIONS).then(|| {
             let mut response = Response::new(Body::default());
@@ -114,13 +114,12 @@ impl CorsLayer {
         })
     }
 
-    /// Returns whether the backend is to be asked first: its middleware, if it has one, takes every `OPTIONS` for a
-    /// preflight.
+    /// Returns whether the backend must be asked first: its middleware, if any, treats every `OPTIONS` as a preflight.
     pub(super) fn mirrors_options(&self, head: &Parts) -> bool {
         matches!(self.rule, Rule::Mirror(_)) && head.method == Method::OPTIONS
     }
 
-    /// Returns a place among the preflights that are on their way to the backend; `None` when there are too many.
+    /// Admits a preflight to the backend; `None` if there are too many.
     pub(super) fn admit_preflight(&self) -> Option<SemaphorePermit<'_>> {
         match &self.rule {
             Rule::Mirror(memory) => memory.preflights.try_acquire().ok(),
@@ -128,12 +127,12 @@ impl CorsLayer {
         }
     }
 
-    /// Returns whether sessions keep what their backend said.
+    /// Returns whether sessions keep their backend's CORS headers.
     pub(super) fn mirrors(&self) -> bool {
         matches!(self.rule, Rule::Mirror(_))
     }
 
-    /// Puts the route's word on an answer.
+    /// Sets the route's headers on a response.
     pub(super) fn apply(&self, asked: &Asked, response: &mut Response) {
         let from_backend = response.extensions_mut().remove::<FromBackend>();
         let status = response.status();
@@ -161,13 +160,12 @@ impl CorsLayer {
     }
 }
 
-/// What the backend last said to each origin: the answers that never reached it carry that too, or a browser would tell
-/// its page of a broken network where it was a 502.
+/// The backend's last CORS headers for each origin. Responses that did not come from the backend get them too;
+/// otherwise a browser would report a network error to its page instead of a 502.
 #[derive(Debug)]
 struct Memory {
     heard: Cache<Box<[u8]>, Arc<HeaderMap>>,
-    /// Whether there has been anything to remember. Most backends say nothing, and then no answer is held up by a
-    /// look-up.
+    /// Whether there is anything to remember. Most backends set no CORS headers; then no response waits for a look-up.
     has_heard: AtomicBool,
     preflights: Semaphore,
 }
@@ -185,7 +183,7 @@ impl Memory {
         match (from_backend, headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)) {
             (Some(_), true) => self.remember(origin, headers),
             (Some(FromBackend::Accepted), false) => self.heard.invalidate(origin),
-            // What a session's backend said is on the session's answers already.
+            // The session's responses already have its backend's headers.
             (None, true) => {}
             (Some(FromBackend::Other) | None, false) => {
                 if self.has_heard.load(Ordering::Relaxed)
@@ -204,7 +202,7 @@ impl Memory {
     }
 
     fn remember(&self, origin: &[u8], headers: &HeaderMap) {
-        // What else a preflight says is about its request alone.
+        // The other headers of a preflight's response only concern its request.
         let kept =
             [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_EXPOSE_HEADERS];
         let mut heard: HeaderMap =
@@ -215,7 +213,7 @@ impl Memory {
         if heard.values().map(HeaderValue::len).sum::<usize>() > HEARD_LEN_MAX {
             return;
         }
-        // Most answers repeat what was heard before.
+        // Most responses repeat the remembered headers.
         if self.heard.get(origin).is_none_or(|before| *before != heard) {
             self.heard.insert(origin.into(), Arc::new(heard));
             self.has_heard.store(true, Ordering::Relaxed);
@@ -228,15 +226,15 @@ pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// A list of our own, and the headers that follow from it.
+/// Our own list, and the headers derived from it.
 #[derive(Debug)]
 struct Own {
     origins: Vec<String>,
-    /// Every origin is named alike: `*`.
+    /// The value for every origin is `*`.
     star: bool,
     credentials: bool,
     methods: Option<HeaderValue>,
-    /// `None` echoes what is asked for.
+    /// `None` echoes the requested headers.
     headers: Option<HeaderValue>,
     max_age: Option<HeaderValue>,
 }
@@ -247,7 +245,7 @@ impl Own {
         let any = settings.origins.iter().any(|origin| origin == "*");
         Self {
             origins: settings.origins.clone(),
-            // Browsers take no `*` for an answer to a request with credentials, so the origin is named then.
+            // Browsers don't accept `*` for a request with credentials, so the origin is named then.
             star: any && !settings.credentials,
             credentials: settings.credentials,
             methods: join(&settings.methods).filter(|methods| !methods.is_empty()),
@@ -256,7 +254,7 @@ impl Own {
         }
     }
 
-    /// Returns whether the answer names this origin.
+    /// Returns whether the response names this origin.
     fn echoes(&self, origin: &HeaderValue) -> bool {
         let fits = |one: &String| one == "*" || origin.as_bytes().eq_ignore_ascii_case(one.as_bytes());
         !self.star && self.origins.iter().any(fits)
@@ -301,8 +299,7 @@ impl Own {
     }
 }
 
-/// Returns the CORS headers with which a backend accepted a session, for the session's later answers; `None` without
-/// any.
+/// Returns the CORS headers of a backend's acceptance, for the session's later responses; `None` without any.
 pub(super) fn mirrored(headers: &HeaderMap) -> Option<Box<HeaderMap>> {
     let mut kept: HeaderMap = headers
         .iter()
@@ -318,7 +315,7 @@ pub(super) fn mirrored(headers: &HeaderMap) -> Option<Box<HeaderMap>> {
     Some(Box::new(kept))
 }
 
-/// Takes a backend's CORS headers off an answer, and what its `Vary` said because of them.
+/// Removes a backend's CORS headers from a response, and the fields of `Vary` that belong to them.
 fn strip(headers: &mut HeaderMap) {
     let unwanted: Vec<HeaderName> = headers.keys().filter(|name| is_cors(name)).cloned().collect();
     if unwanted.is_empty() {
@@ -365,19 +362,19 @@ fn fields(value: &HeaderValue) -> impl Iterator<Item = &str> {
     value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|field| !field.is_empty())
 }
 
-/// Returns a copy that does not keep the buffer of the answer that it was read from.
+/// Returns a copy that does not keep the buffer of the response that it was read from.
 fn owned(value: &HeaderValue) -> Option<HeaderValue> {
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
-/// How many origins of a route are remembered, and for how long.
+/// How many origins of a route are remembered.
 const ORIGINS_MAX: u64 = 1000;
 const MEMORY: Duration = Duration::from_hours(1);
-/// A host's name has at most 253 characters; longer origins are no browser's.
+/// A host's name has at most 253 characters; no browser sends a longer origin.
 const ORIGIN_LEN_MAX: usize = 300;
 /// What is remembered for one origin.
 const HEARD_LEN_MAX: usize = 1024;
-/// How many preflights of a route may be on their way: each holds a connection to the backend.
+/// How many preflights of a route may be pending: each holds a connection to the backend.
 const PREFLIGHTS_MAX: usize = 256;
 
 #[cfg(test)]

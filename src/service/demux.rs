@@ -1,4 +1,4 @@
-//! Dialect `mux`: another proxy's sessions, over one connection, each led to a link of its own (`docs/mux.md`).
+//! Dialect `mux`: another proxy's sessions over one connection, each with a link of its own (`docs/mux.md`).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ use crate::trunk::{Ended, Pump, Trunk, frame_max, read_hello};
 #[derive(Debug)]
 pub struct Demux {
     pub(super) route: Arc<SessionRoute>,
-    /// Proxies whose sessions are here, by their epochs.
+    /// Proxies with sessions here, by their epochs.
     epochs: Arc<Epochs>,
 }
 
@@ -35,21 +35,21 @@ pub struct Demux {
 #[derive(Debug, Default)]
 struct Epochs(Mutex<HashMap<String, Arc<Epoch>>>);
 
-/// One proxy's sessions, whichever connection carries them.
+/// One proxy's sessions, on any connection.
 #[derive(Debug)]
 struct Epoch {
     trunk: Arc<Trunk>,
-    /// Told when a newer connection takes over.
+    /// Cancelled when a newer connection takes over.
     taken: tokio_util::sync::CancellationToken,
 }
 
 impl Demux {
-    /// Brings sessions to a route.
+    /// Creates the demultiplexer of a route.
     pub fn new(route: SessionRoute) -> Self {
         Self { route: Arc::new(route), epochs: Arc::default() }
     }
 
-    /// Returns the same route by another configuration: other proxies' sessions go on.
+    /// Returns the route's successor in another configuration; other proxies' sessions continue.
     #[must_use]
     pub fn continued(&self, route: SessionRoute) -> Self {
         Self { route: Arc::new(route), epochs: Arc::clone(&self.epochs) }
@@ -64,7 +64,7 @@ impl Demux {
                 self.route.tracker.spawn(async move {
                     if let Some((stream, read_ahead)) = upgrading.stream().await {
                         let max = frame_max(demux.route.message_max);
-                        // Its pings find out whether anybody listens.
+                        // Its pings detect whether the other side is alive.
                         let stream = stream.with_patience(None);
                         let socket =
                             stream.into_web_socket(read_ahead, Role::Server, max, Buffers::Large).await;
@@ -127,7 +127,7 @@ impl Demux {
             () = arrivals::serve(&self.route, trunk, client) => None,
             () = epoch.taken.cancelled() => Some(Ended::Broken),
         };
-        // The pump may be the first to notice.
+        // The pump may notice first.
         if epoch.taken.is_cancelled() {
             return pump.close(1001, "another connection took over").await;
         }
@@ -170,7 +170,7 @@ impl Demux {
 }
 
 impl Epochs {
-    /// Finds the epoch's sessions, or begins it; whatever connection it had is let go.
+    /// Finds the epoch's sessions, or begins it; its earlier connection is closed.
     fn enter(&self, name: &str, begin: impl FnOnce() -> Trunk) -> Arc<Epoch> {
         let mut epochs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let trunk = epochs.get(name).map_or_else(
@@ -196,7 +196,7 @@ impl Epochs {
     }
 }
 
-/// Returns the profile that is preferred among those offered.
+/// Returns the preferred profile among those offered.
 fn offered(headers: &HeaderMap) -> Option<Profile> {
     let offers: Vec<&str> = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
@@ -208,13 +208,13 @@ fn offered(headers: &HeaderMap) -> Option<Profile> {
     Profile::ALL.iter().copied().find(|profile| offers.contains(&profile.subprotocol()))
 }
 
-/// Compares secrets in a time that shows neither where they differ nor how much of them is equal.
+/// Compares secrets in constant time.
 fn same(sent: &[u8], ours: &[u8]) -> bool {
     // Not `==`, which ends at the first difference; a loop of our own the compiler may turn into one.
     sent.ct_eq(ours).into()
 }
 
-/// However long another proxy wants to be waited for.
+/// The longest wait for another proxy, whatever it asks for.
 const RESUME_MAX: Duration = Duration::from_mins(10);
 
 #[cfg(test)]
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn only_the_same_secret_is_the_same() {
         assert!(same(b"abc", b"abc"));
-        // Differences that would cancel out if they were added up, a single bit of the last byte, and nothing at all.
+        // Differences that would cancel out if they were added up, a single bit of the last byte, and no difference.
         assert!(!same(b"bac", b"abc") && !same(b"abb", b"abc") && !same(b"", b"abc"));
         assert!(!same(b"abd", b"abc") && !same(b"ab", b"abc") && !same(b"abcd", b"abc"));
     }

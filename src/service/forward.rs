@@ -1,4 +1,4 @@
-//! A request that is forwarded as it is: only what is about the hop is changed, both ways.
+//! A forwarded request: only hop-by-hop headers are changed, in both directions.
 //!
 //! hyper frames both sides, so that no message can mean one thing to the client's side and another to the backend's:
 //! lengths and codings that contradict each other are refused before they come here. Of the 1xx answers a client gets
@@ -32,28 +32,28 @@ use crate::upstream::{ForwardError, ForwardRequest, Forwarded, InUse, Pinned, is
 /// Forwards the requests of one route.
 #[derive(Debug)]
 pub struct Forward {
-    /// Where they go.
+    /// Their target.
     pub upstream: Arc<InUse>,
-    /// Which path the backend sees.
+    /// The path that the backend sees.
     pub path: ForwardPath,
-    /// Proxies in front whose word about the client is believed.
+    /// Proxies in front whose forwarding headers are trusted.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// What this process calls itself.
+    /// The name of this process.
     pub via: Arc<Via>,
-    /// Knows what is under way: requests until their answers are over, and tunnels.
+    /// Tracks what is pending: requests until their responses are complete, and tunnels.
     pub tracker: TaskTracker,
-    /// Where it counts.
+    /// Its counters.
     pub meter: Meter,
-    /// What the log says of requests that are not answered.
+    /// The log lines of refused requests.
     pub refusals: Arc<Refusals>,
 }
 
-/// Which path the backend sees.
+/// The path that the backend sees.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ForwardPath {
-    /// The upstream's URL in the place of the route's prefix.
+    /// The upstream's URL in place of the route's prefix.
     Url,
-    /// The client's, where the upstream's URL says where its sessions begin, and these are other requests.
+    /// The client's, if the upstream's URL is the address of its sessions, and these are other requests.
     Client,
 }
 
@@ -85,12 +85,12 @@ impl Forward {
         let Connection { client, patience, pinned, .. } = connection;
         let under_way =
             UnderWay::new(self.tracker.token(), Arc::clone(&self.upstream), patience, self.meter.clone());
-        // Also `Proxy-Authorization`, which does not go further.
+        // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
         let upgrade = onward::upgrade(&head).then(|| take_upgrade(&mut head));
-        // A proxy in front may send the requests of several clients over one connection: a login on it would be
-        // everybody's.
+        // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
+        // all of them.
         let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
         let via = route.via.then_some(&*self.via);
         let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
@@ -130,7 +130,7 @@ fn respond(answer: Forwarded, under_way: UnderWay) -> Response {
     let (mut head, body) = answer.response.into_parts();
     onward::for_client(&mut head);
     if answer.refused_body {
-        // What the client sends now would be taken for the body.
+        // What the client sends now would be read as the body.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let mut response = Response::new(Body::from(Streamed::new(body, under_way)));
@@ -152,10 +152,10 @@ fn refuse(error: &ForwardError, route: &Route) -> Response {
     plain(status, text)
 }
 
-/// Returns the answer to `CONNECT`, which no route takes: this is no proxy of that kind.
+/// Returns the response to `CONNECT`, which no route accepts: this is not a forward proxy.
 pub(super) fn refuse_connect() -> Response {
     let mut response = plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported\n");
-    // The client may have sent what was meant for the other end.
+    // The client may already have sent data for the other side.
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -1,4 +1,4 @@
-//! A session's beginning: the backend is asked first, and its answer decides the client's.
+//! The opening of a session: the backend is asked first, and its answer decides the client's.
 
 use std::sync::Arc;
 
@@ -18,29 +18,29 @@ use crate::transport::polling::{self, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::upstream::{OpenError, OpenRequest};
 
-/// What is needed to begin sessions on one route.
+/// What it takes to open sessions on one route.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Handshake<'g> {
-    /// What the clients speak.
+    /// The clients' dialect.
     pub(super) dialect: &'g dyn Dialect,
-    /// Where their sessions belong.
+    /// The route of the sessions.
     pub(super) route: &'g SessionRoute,
 }
 
-/// A request that begins a session.
+/// A request that opens a session.
 pub(super) struct Arrival {
     pub(super) head: Parts,
-    /// Its question for a WebSocket, if it asks for one.
+    /// Its WebSocket handshake, if it has one.
     pub(super) ask: Option<WebSocketAsk>,
     pub(super) client: Client,
     pub(super) beginning: Box<Beginning>,
-    /// The id that its client made for it, if it did.
+    /// The id that its client made, if it did.
     pub(super) named: Option<String>,
     pub(super) asker: Asker,
 }
 
 impl Handshake<'_> {
-    /// Begins a session, or says why not.
+    /// Opens a session, or returns why not.
     pub(super) async fn begin(&self, arrival: Arrival, cors: &CorsLayer) -> Response {
         let Arrival { head, mut ask, client, beginning, named, asker } = arrival;
         let route = self.route;
@@ -68,7 +68,7 @@ impl Handshake<'_> {
                 return refused(outcome, *response);
             }
         };
-        // Checked before the backend is asked, so that no session is begun there for a client that can't have it.
+        // Checked before the backend is asked, so that no session is opened there for a client that can't have it.
         if let Some(Err(why)) = ask.as_ref().map(WebSocketAsk::check) {
             return polling::respond(framing.refuse(Refusal::BadWebSocket(why), road));
         }
@@ -127,12 +127,12 @@ impl Handshake<'_> {
         response
     }
 
-    /// Returns what of a request's path the backend gets to see.
+    /// Returns the part of a request's path that the backend sees.
     fn path<'h>(&self, head: &'h Parts, beginning: &Beginning) -> &'h str {
         if beginning.keeps_path { self.route.path_of(head) } else { "" }
     }
 
-    /// Returns what the backend gets to see of a request.
+    /// Returns the request for the backend.
     pub(super) fn request(&self, head: &Parts, client: Client, beginning: &Beginning) -> OpenRequest {
         OpenRequest {
             prefix: self.route.settings.path.clone(),
@@ -147,7 +147,7 @@ impl Handshake<'_> {
         }
     }
 
-    /// Returns what the client is told when its backend did not accept, and what is counted.
+    /// Returns the response to a client whose backend did not accept, and the outcome to count.
     pub(super) fn explain(&self, framing: &dyn Framing, error: OpenError, road: Road) -> (Outcome, Response) {
         self.route.refusals.note_upstream(&error);
         let unreached = Unreached::new(&error);

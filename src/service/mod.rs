@@ -1,4 +1,4 @@
-//! What becomes of a request: the stack, the router, the gateway of each route, and the admin listener's service.
+//! How a request is handled: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
 mod arrivals;

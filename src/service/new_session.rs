@@ -1,4 +1,4 @@
-//! A session whose backend has accepted it, up to the answer by which its client hears of it.
+//! A session that its backend has accepted, until the client learns of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +19,12 @@ use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::transport::websocket;
 use crate::upstream::{Link, Opened};
 
-/// A session that the backend has accepted, and the client has not heard of yet.
+/// A session that the backend has accepted, and that the client does not know of yet.
 pub(super) struct NewSession<'r> {
     route: &'r SessionRoute,
     session: Session,
     info: BridgeInfo,
-    /// What the client hears of it, where that is not its first poll's answer.
+    /// What tells the client of it, unless its first poll's response does.
     begun: Option<Reply>,
     reservation: Reservation,
     headers: HeaderMap,
@@ -43,7 +43,7 @@ impl<'r> NewSession<'r> {
         let settings = &route.settings.session;
         let pace = beginning.pace.unwrap_or_else(|| pace(opened.heartbeat, settings));
         let announced = settings.max_payload.or(opened.max_payload);
-        // A message is held here as a whole: there is always a bound, also where nobody announces one.
+        // Messages are held here as a whole, so there is always a limit, even if none is announced.
         let max_payload = announced.unwrap_or(MAX_PAYLOAD);
         let upgrades = settings.allow_upgrades && transport == Transport::Polling;
         let greeting = Greeting {
@@ -53,7 +53,8 @@ impl<'r> NewSession<'r> {
             max_payload,
             announced: announced.is_some(),
         };
-        // The backend's own heartbeat decides how long it may go unheard; a plain WebSocket server tells nobody.
+        // The backend's own heartbeat decides how long its pings may be delayed; a plain WebSocket server announces
+        // none.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
             policy,
@@ -132,7 +133,7 @@ impl<'r> NewSession<'r> {
         );
         let (session, info, reservation) = (self.session, self.info, self.reservation);
         self.route.tracker.spawn(async move {
-            // A client that is gone by now takes the link with it.
+            // If the client is gone by now, the link is dropped with it.
             if let Some(socket) = framed.await {
                 reservation.begin(session, info, link, Front::WebSocket(socket), admission);
             }
@@ -141,7 +142,7 @@ impl<'r> NewSession<'r> {
     }
 }
 
-/// Returns the client's heartbeat: the route's where it sets one, else the backend's, else Socket.IO's.
+/// Returns the client's heartbeat: the route's if it sets one, else the backend's, else Socket.IO's.
 fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
     let backend = backend.unwrap_or(Heartbeat { interval: PING_INTERVAL, timeout: PING_TIMEOUT });
     Heartbeat {
@@ -150,7 +151,7 @@ fn pace(backend: Option<Heartbeat>, settings: &Settings) -> Heartbeat {
     }
 }
 
-/// Tells sessions apart in the log, where their ids must not stand.
+/// Distinguishes sessions in the log, which must not contain their ids.
 static SESSIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Socket.IO's defaults.

@@ -1,4 +1,4 @@
-//! Which headers cross the proxy, and which it adds: the backend must learn who the client is, from nobody else.
+//! Which headers are forwarded, and which are added: the backend must learn who the client is, and only from the proxy.
 
 use std::net::IpAddr;
 
@@ -15,31 +15,31 @@ use super::settings::HeaderRules;
 use super::via::Via;
 use crate::hop;
 
-/// What a backend is told besides what the client says.
+/// What a backend is told besides the client's headers.
 #[derive(Debug)]
 pub(super) struct Onward<'r> {
     pub(super) client: Client,
-    /// Proxies in front whose word about the client is taken.
+    /// Proxies in front whose forwarding headers are trusted.
     pub(super) trusted: &'r [IpNet],
-    /// Who passes the request on; `None` where its route keeps quiet about that.
+    /// The name in `Via`; `None` if the route does not add it.
     pub(super) via: Option<&'r Via>,
-    /// What the route sets and removes.
+    /// The headers that the route sets and removes.
     pub(super) rules: &'r HeaderRules,
 }
 
-/// Returns the headers of a session's first request that its backend gets to see.
+/// Returns the headers of a session's first request for its backend.
 ///
-/// All but those about the hop, about the body and about the WebSocket's own handshake; the subprotocol offer stays.
+/// All except hop-by-hop headers, those of the body and those of the WebSocket handshake; the subprotocol offer stays.
 pub(super) fn for_upstream(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
     onward.complete(filtered(&head.headers, &|name| name == SEC_WEBSOCKET_PROTOCOL), head.version)
 }
 
-/// Returns the same where another proxy has told who the client is: what it says of a hop is no concern of ours.
+/// Returns the headers for a session whose client another proxy has identified: that hop's headers do not matter here.
 pub(super) fn for_demuxed(headers: &HeaderMap) -> HeaderMap {
     filtered(headers, &|_| false)
 }
 
-/// Returns the same for a client whose WebSocket is relayed: its own handshake crosses.
+/// Returns the headers for a client whose WebSocket is relayed, including its own handshake.
 pub(super) fn for_relay(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
     onward.complete(filtered(&head.headers, &|_| true), head.version)
 }
@@ -57,7 +57,7 @@ fn filtered(headers: &HeaderMap, crosses: &dyn Fn(&HeaderName) -> bool) -> Heade
     kept
 }
 
-/// Returns the headers of a request that is forwarded: all but those about the hop.
+/// Returns the headers of a forwarded request: all except hop-by-hop ones.
 pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> HeaderMap {
     let headers = &head.headers;
     let mut kept = HeaderMap::with_capacity(headers.len() + 6);
@@ -66,11 +66,11 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> H
             kept.append(name, value.clone());
         }
     }
-    // RFC 9110, section 10.1.1: such a client knows nothing of 100.
+    // RFC 9110, section 10.1.1: such a client does not understand a 100.
     if head.version < Version::HTTP_11 {
         kept.remove(EXPECT);
     }
-    // The one capability that matters to the backend, as trailers are passed on.
+    // The one member that matters to the backend, as trailers are passed on.
     if hop::list(headers, &TE).any(|coding| coding.split(|&byte| byte == b';').next() == Some(b"trailers")) {
         kept.insert(TE, HeaderValue::from_static("trailers"));
         kept.insert(CONNECTION, HeaderValue::from_static("te"));
@@ -84,10 +84,10 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> H
     onward.complete(kept, head.version)
 }
 
-/// Removes from a backend's answer what is about the hop.
+/// Removes the hop-by-hop headers from a backend's response.
 pub(super) fn for_client(head: &mut http::response::Parts) {
     let upgrade: Vec<HeaderValue> = match head.status {
-        // The client needs to know to what.
+        // The client needs to know the protocol.
         StatusCode::SWITCHING_PROTOCOLS | StatusCode::UPGRADE_REQUIRED => {
             head.headers.get_all(UPGRADE).iter().cloned().collect()
         }
@@ -102,8 +102,8 @@ pub(super) fn for_client(head: &mut http::response::Parts) {
     }
 }
 
-/// Returns whether a request asks for another protocol. One that asks for HTTP/2 in the clear is not heard: what came
-/// over such a connection would pass by everything that stands in front of the backend.
+/// Returns whether a request asks for another protocol. A request for HTTP/2 in clear text is ignored: requests on such
+/// a connection would bypass everything in front of the backend.
 pub(super) fn upgrade(head: &Parts) -> bool {
     head.version == Version::HTTP_11
         && hop::names(&head.headers, &CONNECTION, "upgrade")
@@ -112,7 +112,7 @@ pub(super) fn upgrade(head: &Parts) -> bool {
 }
 
 impl Onward<'_> {
-    /// Says who the client is, who passes its request on, and what the route wants said.
+    /// Adds who the client is, `Via`, and the route's headers.
     fn complete(&self, mut headers: HeaderMap, version: Version) -> HeaderMap {
         self.add_forwarded(&mut headers);
         if let Some(via) = self.via {
@@ -122,8 +122,8 @@ impl Onward<'_> {
         headers
     }
 
-    /// Says who the client is. What a trusted proxy said before is continued; what anybody else said is replaced, or
-    /// removed where this proxy has no word of its own for it.
+    /// Adds who the client is. A trusted proxy's values are continued; all others are replaced, or removed if this
+    /// proxy has no value of its own.
     fn add_forwarded(&self, headers: &mut HeaderMap) {
         let peer = canonical(self.client.peer.ip());
         let address = peer.to_string();
@@ -133,7 +133,7 @@ impl Onward<'_> {
             for name in lies {
                 headers.remove(name);
             }
-            // A trusted proxy that leaves it out does not make itself the client.
+            // A trusted proxy that leaves it out does not become the client.
             if let Ok(address) = HeaderValue::from_str(&address) {
                 headers.insert(X_REAL_IP, address);
             }
@@ -145,7 +145,7 @@ impl Onward<'_> {
         if let Some(host) = &host {
             headers.entry(X_FORWARDED_HOST).or_insert(host.clone());
         }
-        // RFC 7239, section 4: an IPv6 address stands in brackets and quotes.
+        // RFC 7239, section 4: an IPv6 address is written in brackets and quotes.
         let node = match peer {
             IpAddr::V4(_) => address,
             IpAddr::V6(_) => format!("\"[{address}]\""),
@@ -163,7 +163,7 @@ impl Onward<'_> {
 fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     let mut list = Vec::new();
     for line in headers.get_all(&name) {
-        // Byte by byte: a line with one above 127 must not take the others' word away.
+        // Byte by byte: a line with a byte above 127 must not remove the others' values.
         list.extend_from_slice(line.as_bytes());
         list.extend_from_slice(b", ");
     }

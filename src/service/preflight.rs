@@ -1,5 +1,4 @@
-//! An `OPTIONS` request, such as a browser's question before a request of another origin's page, passed on to the
-//! backend.
+//! An `OPTIONS` request, such as a browser's preflight, that is passed on to the backend.
 
 use http::request::Parts;
 
@@ -11,11 +10,11 @@ use super::{Client, Response};
 use crate::dialect::{Refusal, Road};
 use crate::transport::polling;
 
-/// Returns the backend's answer to `OPTIONS`; `None` where its kind of backend can't be asked, or says nothing that is
-/// worth more than the dialect's own answer: what is no preflight only a CORS middleware accepts.
+/// Returns the backend's response to `OPTIONS`; `None` if its kind can't be asked, or its response is no better than
+/// the dialect's own: only a CORS middleware accepts a request that is not a preflight.
 ///
-/// The backend knows no session by the sid in it: it is asked without one, as before a session's first request. A
-/// draining proxy asks as well, since its sessions' clients still come for what is left.
+/// The backend does not know the sid in it, so it is asked without one, as before a session's first request. A draining
+/// proxy asks too, since its sessions' clients still fetch their last messages.
 pub(super) async fn ask(
     handshake: &Handshake<'_>,
     head: &Parts,

@@ -1,32 +1,32 @@
-//! Whether the proxy is ready: whether it takes new sessions, as far as it knows.
+//! Whether the proxy is ready: whether it accepts new sessions, as far as it knows.
 
 use http::StatusCode;
 
 use crate::upstream::Health;
 
-/// What readiness depends on, as it is now.
+/// The current state that readiness depends on.
 #[derive(Clone, Default, Debug)]
 pub struct State {
-    /// The proxy has been told to stop.
+    /// The proxy drains.
     pub draining: bool,
     /// Every upstream.
     pub upstreams: Vec<Condition>,
 }
 
-/// One upstream, as it is now.
+/// The current state of one upstream.
 #[derive(Clone, Debug)]
 pub struct Condition {
     /// Its name.
     pub name: String,
-    /// Whether the proxy is of no use without it.
+    /// Whether the proxy is not ready without it.
     pub required: bool,
-    /// Whether it could be reached when that was last tried.
+    /// The result of the last attempt to reach it.
     pub health: Health,
 }
 
 impl State {
-    /// Answers whether new sessions are welcome: at the upstream with this name, or at the proxy as a whole. The text
-    /// lists every upstream either way.
+    /// Returns whether new sessions are accepted: for the upstream with this name, or for the proxy as a whole. The
+    /// text lists every upstream either way.
     pub(super) fn answer(&self, name: Option<&str>) -> (StatusCode, String) {
         let takes_sessions = match name {
             None => self.takes_sessions(),
@@ -44,7 +44,7 @@ impl State {
         (status, format!("{verdict}{}", self.list()))
     }
 
-    /// Returns whether every required upstream is there. Where none is required, any one will do.
+    /// Returns whether every required upstream is up. If none is required, one is enough.
     fn takes_sessions(&self) -> bool {
         if self.some_are_required() {
             return self.upstreams.iter().all(|upstream| !upstream.required || upstream.health == Health::Up);
@@ -94,7 +94,7 @@ mod tests {
             (&[], true),
             (&["a!"], true),
             (&["a!-"], false),
-            // One that is said not to be required is still the only one.
+            // Even with `required = false`, it is the only one.
             (&["a-"], false),
             (&["a", "b-"], true),
             (&["a-", "b-"], false),

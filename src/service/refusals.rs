@@ -1,4 +1,4 @@
-//! What the log says of requests that are refused: for each route and reason a line a minute, with their number.
+//! The log lines about refused requests: one a minute for each route and reason, with a count.
 
 use std::fmt::Display;
 
@@ -9,7 +9,7 @@ use tracing::field::display;
 use crate::throttle::Throttle;
 use crate::upstream::OpenError;
 
-/// Writes the lines about one route, or by default about requests that found none.
+/// Writes the lines about one route, or by default about requests without a route.
 #[derive(Default, Debug)]
 pub struct Refusals {
     /// The route's path.
@@ -20,33 +20,33 @@ pub struct Refusals {
 /// Why a request was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reason {
-    /// There are `max_sessions` already.
+    /// There are already `max_sessions`.
     Full,
-    /// The proxy is being stopped.
+    /// The proxy drains.
     Draining,
-    /// The route does not take the client's version of the protocol.
+    /// The route does not accept the client's version of the protocol.
     Version,
     /// The page's origin is not among `allowed_origins`.
     Origin,
-    /// More preflights wait for the backend than may.
+    /// Too many preflights are pending at the backend.
     Preflights,
     /// No route has the request's path and host.
     NoRoute,
-    /// The request has been here before.
+    /// The request has passed through this proxy before.
     Circle,
     /// A proxy came without the route's token.
     Token,
-    /// A proxy broke the rules of `docs/mux.md`.
+    /// A proxy violated the protocol of `docs/mux.md`.
     Mux,
     /// The backend did not answer in time.
     Slow,
-    /// The backend broke the rules of its protocol.
+    /// The backend violated its protocol.
     Protocol,
-    /// The backend's header does not fit.
+    /// The backend's header is too large.
     HeaderTooLarge,
-    /// The process has as many files open as it may.
+    /// The process has reached its limit of open files.
     Descriptors,
-    /// The system gave no randomness for an id.
+    /// The system's random source failed.
     Randomness,
 }
 
@@ -74,7 +74,7 @@ impl Reason {
 }
 
 impl Refusals {
-    /// Refusals on the route with this path.
+    /// Creates the lines of the route with this path.
     pub fn of(route: &str) -> Self {
         Self { route: Some(route.to_owned()), lines: Default::default() }
     }
@@ -117,7 +117,7 @@ impl Refusals {
     }
 }
 
-/// Returns a client's text, harmless and short.
+/// Returns a client's text, escaped and truncated.
 fn shown(text: &[u8]) -> String {
     text[..text.len().min(SHOWN_MAX)].escape_ascii().to_string()
 }

@@ -1,4 +1,4 @@
-//! A session's beginning where its WebSocket is left to its two ends: the client's handshake is the backend's to answer.
+//! The opening of a relayed session: the backend answers the client's handshake.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::transport::relay::{Place, Relay};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::upstream::{OpenError, OpenRequest, Relayed};
 
-/// Passes a client's handshake on, and joins the two streams when the backend has accepted it.
+/// Passes a client's handshake on, and joins the two streams once the backend has accepted it.
 ///
 /// # Errors
 /// The backend did not accept.
@@ -58,7 +58,7 @@ pub(super) async fn begin(
     };
     let stream = stream.with_patience(Some(Patience::new(settings.session.stall_timeout)));
     route.tracker.spawn(async move {
-        // A client that is gone by now takes the backend's stream with it.
+        // If the client is gone by now, the backend's stream is dropped with it.
         if let Some(client) = upgrading.stream().await {
             Relay::new(client, (stream, read_ahead), place).run().await;
         }

@@ -1,4 +1,4 @@
-//! The proxy's own short answers: where no dialect has a word, or the backend was not reached.
+//! The proxy's own short responses: if no dialect has one, or the backend was not reached.
 
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
@@ -16,26 +16,26 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-/// Returns the answer where the proxy takes no more for the moment, and says when to come back.
+/// Returns the response while the proxy accepts no more, with the time to retry.
 pub(super) fn unavailable(text: &'static str) -> Response {
     let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
     response
 }
 
-/// What a client hears of a backend that was not reached, or did not understand.
+/// The response if a backend was not reached, or its answer was not understood.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unreached {
-    /// What is counted, where a session was to begin.
+    /// The outcome to count, if a session was to be opened.
     pub(super) outcome: Outcome,
-    /// The answer's status.
+    /// The response's status.
     pub(super) status: StatusCode,
-    /// The answer's text.
+    /// The response's text.
     pub(super) text: &'static str,
 }
 
 impl Unreached {
-    /// Explains an error. A refusal has words of its own; these are for requests that they do not answer.
+    /// Explains an error. A refusal has a response of its own; this one is for requests that it does not answer.
     pub(super) const fn new(error: &OpenError) -> Self {
         let (outcome, status, text) = match error {
             OpenError::Down(_) => (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream is down\n"),
@@ -53,7 +53,7 @@ impl Unreached {
         Self { outcome, status, text }
     }
 
-    /// Returns the answer. Where this process can open no connection, it gives its own back.
+    /// Returns the response. If this process can't open a connection, the client's is closed.
     pub(super) fn response(self) -> Response {
         if self.status != StatusCode::SERVICE_UNAVAILABLE {
             return plain(self.status, self.text);
@@ -66,9 +66,9 @@ impl Unreached {
 
 const HEADER_TOO_LARGE: &str = "the upstream's response header is larger than 64 KiB or 500 lines\n";
 const NO_DESCRIPTOR: &str = "the proxy has no file descriptors left\n";
-/// What the client of a path is answered whose dot segments lead out of its route.
+/// The response if the dot segments of a path leave its route.
 pub(super) const OUT_OF_ROUTE: &str = "the path leaves its route\n";
-/// Long enough for a drain to end elsewhere or a place to come free; clients add their own jitter.
+/// Long enough for a drain to end elsewhere, or for a place to become free; clients add their own jitter.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which route a request takes: the longest prefix, and of equals the one that names the host.
+//! Which route a request takes: the longest prefix, and among equal ones the one that names the host.
 
 use http::header::HOST;
 use http::request::Parts;
@@ -8,7 +8,7 @@ use super::target;
 use crate::dialect;
 use crate::dots::{self, Slashes};
 
-/// A path's dot segments lead out of the route that it takes.
+/// A path's dot segments leave its route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Leaves;
 
@@ -21,19 +21,19 @@ pub(super) struct Router {
 #[derive(Debug)]
 struct Entry {
     path: String,
-    /// Whether it takes this path alone, and none below it.
+    /// Whether it matches only this path, and none below it.
     is_exact: bool,
     host: Option<String>,
     index: usize,
 }
 
 impl Router {
-    /// Orders routes by how much they ask for.
+    /// Orders routes by how specific they are.
     pub(super) fn new(routes: &[Route]) -> Self {
         let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
         for (index, route) in routes.iter().enumerate() {
             let host = route.host.as_deref().map(|host| target::name(host).to_owned());
-            // A base may be named without the slash in which its route ends.
+            // A base may be written without the slash at the end of its route.
             if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
                 && dialect::find(route.dialect).is_some_and(|kind| kind.takes_base)
             {
@@ -49,11 +49,11 @@ impl Router {
 
     /// Returns the index of the route that a request takes.
     ///
-    /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved it must lead
-    /// to the same route.
+    /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved, it must
+    /// lead to the same route.
     ///
     /// # Errors
-    /// The path leads out of its route.
+    /// The path leaves its route.
     pub(super) fn find(&self, head: &Parts) -> Result<Option<usize>, Leaves> {
         // `OPTIONS *` asks about the server as a whole.
         let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };

@@ -1,4 +1,4 @@
-//! What serves requests now: the routes of one configuration. It can be swapped while connections live.
+//! What currently serves requests: the routes of one configuration. It can be replaced while connections live.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,29 +17,30 @@ use crate::duplex::Patience;
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
 
-/// What serves requests now. Each request looks, not each connection: the next one finds what this was replaced with.
+/// What currently serves requests. It is read per request, not per connection, so the next request finds its
+/// replacement.
 #[derive(Clone, Debug)]
 pub struct Current(Arc<ArcSwap<Running>>);
 
 impl Current {
-    /// Begins with this.
+    /// Creates it with its first value.
     pub fn new(running: Running) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(running)))
     }
 
-    /// Returns what serves requests at this moment.
+    /// Returns the current value.
     pub fn load(&self) -> Guard<Arc<Running>> {
         self.0.load()
     }
 
-    /// Lets requests be served by this from now on. Sessions go on: they are found by what their route is known by.
+    /// Replaces what serves requests from now on. Sessions continue: they are found by their route's identity.
     pub fn replace(&self, running: Running) {
         self.0.store(Arc::new(running));
     }
 }
 
-/// The routes of one configuration with what serves each, and the upstreams that it names; by default none, before
-/// there is any configuration.
+/// The routes of one configuration with their handlers, and the upstreams that it names. The default has none, for the
+/// time before there is a configuration.
 #[derive(Default, Debug)]
 pub struct Running {
     router: Router,
@@ -49,33 +50,33 @@ pub struct Running {
     pub(super) refusals: Refusals,
 }
 
-/// One route and what serves it.
+/// One route and its handler.
 #[derive(Clone, Debug)]
 pub struct Served {
-    /// What the configuration says of it.
+    /// Its part of the configuration.
     pub route: Arc<Route>,
     /// What serves its requests.
     pub handler: Handler,
 }
 
-/// What serves a route's requests.
+/// The handler of a route's requests.
 #[derive(Clone, Debug)]
 pub enum Handler {
     /// A dialect whose packets pass through sessions.
     Gateway {
-        /// Where they live.
+        /// Its sessions.
         gateway: Arc<Gateway>,
-        /// What forwards the requests for the backend's client files, which lie below the sessions' own path.
+        /// Forwards the requests for the backend's client files, which are below the sessions' own path.
         files: Option<Arc<Forward>>,
     },
     /// Connections that carry other proxies' sessions.
     Demux(Arc<Demux>),
-    /// Nothing but requests, each forwarded as it is.
+    /// Requests only, each forwarded.
     Forward(Arc<Forward>),
 }
 
 impl Handler {
-    /// Returns whether it leads to this upstream, and trusts these proxies.
+    /// Returns whether it uses this upstream, and trusts these proxies.
     pub fn leads_to(&self, upstream: &Arc<InUse>, trusted_proxies: &[IpNet]) -> bool {
         let (leads_to, trusts) = match self {
             Self::Gateway { gateway, .. } => (&gateway.route.upstream, &gateway.route.trusted_proxies),
@@ -87,8 +88,8 @@ impl Handler {
 }
 
 impl Running {
-    /// Routes in the order of the configuration, and its upstreams; `half_close_timeout` is how long a forwarded
-    /// request is still answered whose client has ended its side.
+    /// Creates it with the routes in the order of the configuration, and its upstreams. `half_close_timeout` is how
+    /// long a forwarded request is still answered after its client has closed its sending side.
     pub fn new(routes: Vec<Served>, upstreams: Vec<Arc<InUse>>, half_close_timeout: Duration) -> Self {
         let settings: Vec<Route> = routes.iter().map(|served| (*served.route).clone()).collect();
         Self {
@@ -113,13 +114,13 @@ impl Running {
     /// Returns the route that a request takes, if any.
     ///
     /// # Errors
-    /// The path leads out of its route.
+    /// The path leaves its route.
     pub(super) fn find(&self, head: &Parts) -> Result<Option<&Served>, Leaves> {
         Ok(self.router.find(head)?.and_then(|place| self.routes.get(place)))
     }
 
-    /// How long a client waits for a forwarded response that has ended its side, or that sends more ahead of the
-    /// response than is read: where its request has no body, that is no part of it, and its end may lie behind it.
+    /// Sets how long a client may wait for a forwarded response after it has closed its sending side or pipelined more
+    /// than is read: if its request has no body, these bytes are not part of it, and an end of stream may follow them.
     pub(super) fn await_response(&self, patience: &Patience, grace: Duration) {
         patience.set_half_close(self.half_close_timeout.max(grace));
         if grace.is_zero() {
@@ -128,5 +129,5 @@ impl Running {
     }
 }
 
-/// A client that sends the next requests ahead gets at least as long a response.
+/// A client that pipelines requests waits at least this long for a response.
 const UNREAD_MIN: Duration = Duration::from_secs(1);

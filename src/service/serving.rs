@@ -1,5 +1,5 @@
-//! A request on its way to its answer, and what is counted of both: their number, and how long their heads are. Those
-//! that have come whole count as they came, others as far as hyper's parsed form shows it.
+//! A request until its response, and the counts of both: their number, and the lengths of their headers. Headers that
+//! were read in full count as they came, others as far as hyper's parsed form shows.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -19,10 +19,10 @@ use crate::meter::{Direction, Meter, Op};
 use crate::transport::Abort;
 use crate::transport::polling::AnswerPoll;
 
-/// A request on its way to its answer. An error means that its connection is to be dropped without one.
+/// A request until its response. An error means that its connection must be dropped without a response.
 ///
-/// Most requests wait here for long, and each of them is a poll: it takes no memory of its own, and little of its
-/// connection's.
+/// Most requests wait here for long, and these are polls: a poll allocates nothing, and takes little of its
+/// connection's memory.
 pub enum Serving {
     /// A poll.
     Poll(Parked),
@@ -30,7 +30,7 @@ pub enum Serving {
     Other(Pin<Box<dyn Future<Output = Result<Response, Abort>> + Send>>),
 }
 
-/// A poll that waits, and what the route says on its answer.
+/// A parked poll, and the route's headers for its response.
 #[derive(Debug)]
 pub struct Parked {
     answer: AnswerPoll,
@@ -44,12 +44,12 @@ impl Serving {
         Self::Poll(Parked { answer, cors, asked })
     }
 
-    /// Returns something that takes its time.
+    /// Returns other work that takes time.
     pub(super) fn other(work: impl Future<Output = Result<Response, Abort>> + Send + 'static) -> Self {
         Self::Other(Box::pin(work))
     }
 
-    /// Returns an answer that is there, and given after a while.
+    /// Returns a finished response that is sent after a while.
     pub(super) fn held(response: Response, hold: Duration) -> Self {
         Self::other(async move {
             tokio::time::sleep(hold).await;
@@ -57,7 +57,7 @@ impl Serving {
         })
     }
 
-    /// Returns an answer that is there at once.
+    /// Returns a finished response.
     pub(super) fn done(response: Response) -> Self {
         Self::other(ready(Ok(response)))
     }
@@ -94,7 +94,7 @@ impl fmt::Debug for Serving {
     }
 }
 
-/// A request came; `read` shows how.
+/// Counts a request; `read` shows how its header came.
 pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &Heads) {
     if let Some(transport) = op.transport() {
         let len = read.request_len().unwrap_or_else(|| of_request(head));
@@ -102,7 +102,7 @@ pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &Heads) {
     }
 }
 
-/// It has an answer, with all headers of ours.
+/// Counts its response, with all headers of ours.
 pub(super) fn count_answer(meter: &Meter, op: Op, response: &Response) {
     meter.request(op, response.status().as_u16());
     if let Some(transport) = op.transport() {
@@ -110,13 +110,13 @@ pub(super) fn count_answer(meter: &Meter, op: Op, response: &Response) {
     }
 }
 
-/// Returns a request's head, as a client writes it: one space behind each colon.
+/// Returns the length of a request's header as clients write it: one space after each colon.
 fn of_request(head: &Parts) -> usize {
     let target = head.uri.path_and_query().map_or(1, |target| target.as_str().len());
     head.method.as_str().len() + " ".len() + target + " HTTP/1.1\r\n".len() + of_headers(&head.headers)
 }
 
-/// Returns an answer's head, with the headers that hyper adds.
+/// Returns the length of a response's header, with the headers that hyper adds.
 fn of_response(response: &Response) -> usize {
     let reason = response.status().canonical_reason().unwrap_or_default();
     let length = match response.body().size_hint().exact() {
@@ -128,7 +128,7 @@ fn of_response(response: &Response) -> usize {
     "HTTP/1.1 200 \r\n".len() + reason.len() + of_headers(response.headers()) + DATE.len() + length
 }
 
-/// Header lines, and the empty one behind them.
+/// Returns the length of the header lines and the empty one after them.
 fn of_headers(headers: &HeaderMap) -> usize {
     let lines = headers.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len());
     lines.sum::<usize>() + "\r\n".len()

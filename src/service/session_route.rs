@@ -1,4 +1,4 @@
-//! One route with sessions, as data: what each of them needs, however it begins.
+//! One route with sessions, as data: what each session needs, however it begins.
 
 use std::sync::Arc;
 
@@ -23,40 +23,40 @@ use crate::upstream::{InUse, OpenError};
 /// A route, and what its sessions are made with.
 #[derive(Clone, Debug)]
 pub struct SessionRoute {
-    /// Which route it is.
+    /// The route's identity.
     pub id: RouteId,
-    /// What the configuration says of it.
+    /// Its part of the configuration.
     pub settings: Arc<Route>,
-    /// Where its sessions lead.
+    /// The target of its sessions.
     pub upstream: Arc<InUse>,
-    /// The largest message of the backend's, in payload bytes on the wire.
+    /// The backend's largest message, in payload bytes on the wire.
     pub message_max: usize,
-    /// Proxies in front whose word about the client is believed.
+    /// Proxies in front whose forwarding headers are trusted.
     pub trusted_proxies: Arc<[IpNet]>,
-    /// What this process calls itself.
+    /// The name of this process.
     pub via: Arc<Via>,
-    /// Cancelled when no session may begin any more.
+    /// Cancelled when no session may be opened any more.
     pub draining: CancellationToken,
-    /// Where its sessions are found.
+    /// The index of its sessions.
     pub registry: Registry,
     /// The tracker of its sessions' tasks.
     pub tracker: TaskTracker,
-    /// Where it counts.
+    /// Its counters.
     pub meter: Meter,
-    /// What the log says of requests that it refuses.
+    /// The log lines of requests that it refuses.
     pub refusals: Arc<Refusals>,
 }
 
-/// Why no session may begin now.
+/// Why no session can be opened now.
 pub(super) enum Unavailable {
-    /// The page's origin is not among those that may connect.
+    /// The page's origin may not connect.
     Forbidden,
-    /// The proxy takes no more, and says when to come back.
+    /// The proxy accepts no more, and says when to retry.
     Busy(Outcome, Box<Response>),
 }
 
 impl SessionRoute {
-    /// Returns a place for one more session.
+    /// Admits one more session.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admission, Unavailable> {
         let busy = |reason, outcome, text| {
             self.refusals.note(reason);
@@ -72,31 +72,31 @@ impl SessionRoute {
         self.registry.admit().ok_or_else(|| busy(Reason::Full, Outcome::Full, "the proxy is full\n"))
     }
 
-    /// Returns an id for one more session. Made before the backend is asked, so that no session begins there without
-    /// one.
+    /// Reserves an id for one more session. This happens before the backend is asked, so that no session is opened
+    /// there without one.
     pub(super) fn reserve(&self) -> Result<Reservation, OpenError> {
         self.registry.reserve_fresh(&self.id).map_err(OpenError::NoRandomness)
     }
 
-    /// Returns whether a browser's page may connect. A request without `Origin` comes from no page.
+    /// Returns whether a browser's page may connect. A request without `Origin` does not come from a page.
     pub(super) fn allows_origin(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(ORIGIN) else { return true };
         let fits = |one: &String| origin.as_bytes().eq_ignore_ascii_case(one.as_bytes());
         !self.restricts_origins() || self.settings.allowed_origins.iter().any(fits)
     }
 
-    /// Returns whether there are pages that may not connect.
+    /// Returns whether some origins may not connect.
     pub(super) fn restricts_origins(&self) -> bool {
         let allowed = &self.settings.allowed_origins;
         !allowed.is_empty() && allowed.iter().all(|one| one != "*")
     }
 
-    /// Returns a request's path behind the route's prefix, as the client wrote it.
+    /// Returns a request's path after the route's prefix, as the client wrote it.
     pub(super) fn path_of<'h>(&self, head: &'h Parts) -> &'h str {
         head.uri.path().strip_prefix(&self.settings.path).unwrap_or_default()
     }
 
-    /// Returns what the backend is told besides.
+    /// Returns what the backend is told besides the client's headers.
     pub(super) fn onward(&self, client: Client) -> Onward<'_> {
         let via = self.settings.via.then_some(&*self.via);
         Onward { client, trusted: &self.trusted_proxies, via, rules: &self.settings.request_headers }

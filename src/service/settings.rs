@@ -1,4 +1,4 @@
-//! The part of the configuration that says what happens to a request: routes, and the admin listener.
+//! The part of the configuration for requests: routes, and the admin listener.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,34 +11,35 @@ use crate::dialect;
 use crate::route_id::RouteId;
 use crate::session;
 
-/// One `[[routes]]` entry, `[defaults]` already applied.
+/// One `[[routes]]` entry, with `[defaults]` applied.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Route {
-    /// The prefix that a request's path must have; the longest that fits wins.
+    /// The prefix of a request's path; the longest match wins.
     pub path: String,
-    /// The host that a request must name, without a port; `None` fits every host and loses against one that names it.
+    /// The host that a request must name, without a port; `None` matches every host, and a route that names the host
+    /// has priority.
     pub host: Option<String>,
-    /// What the clients speak: a name in the table of dialects.
+    /// The clients' dialect: a name in the table of dialects.
     pub dialect: &'static str,
-    /// What concerns its dialect alone.
+    /// The settings of its dialect only.
     pub speech: dialect::Settings,
     /// The upstream's name.
     pub upstream: String,
-    /// Origins whose browsers may connect; empty allows all. A request without `Origin` is always allowed.
+    /// Origins that may connect; empty allows all. A request without `Origin` is always allowed.
     pub allowed_origins: Vec<String>,
-    /// What its answers tell a browser about pages of other origins.
+    /// Its CORS rule.
     pub cors: Cors,
-    /// Whether long answers to polls are compressed for clients that take it.
+    /// Whether long responses to polls are compressed, if the client accepts it.
     pub compression: bool,
-    /// What it sets and removes in the headers of requests.
+    /// The request headers that it sets and removes.
     pub request_headers: HeaderRules,
-    /// The same in those of responses.
+    /// The response headers that it sets and removes.
     pub response_headers: HeaderRules,
-    /// Whether backends are told that a proxy passes its requests on.
+    /// Whether `Via` is added to requests.
     pub via: bool,
-    /// What concerns only dialect `mux`.
+    /// The settings of dialect `mux` only.
     pub mux: DemuxSettings,
-    /// What its sessions live by.
+    /// The settings of its sessions.
     pub session: Arc<session::Settings>,
 }
 
@@ -63,18 +64,18 @@ impl Route {
         }
     }
 
-    /// Returns what it is known by.
+    /// Returns the route's identity.
     pub fn id(&self) -> RouteId {
         RouteId::new(self.host.as_deref().map(super::target::name), &self.path)
     }
 }
 
-/// What a route sets in a message's headers, and what it removes (`None`).
+/// The headers that a route sets or, with `None`, removes.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct HeaderRules(pub Arc<[(HeaderName, Option<HeaderValue>)]>);
 
 impl HeaderRules {
-    /// Has the last word on these headers.
+    /// Applies the rules, after all other changes.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         for (name, value) in &*self.0 {
             match value {
@@ -85,10 +86,10 @@ impl HeaderRules {
     }
 }
 
-/// What concerns only routes of dialect `mux` (`[routes.mux]`).
+/// The settings of routes of dialect `mux` only (`[routes.mux]`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct DemuxSettings {
-    /// The `Authorization` that a connection must come with; `None` lets everybody in.
+    /// The `Authorization` required of a connection; `None` accepts all.
     pub token: Option<HeaderValue>,
     /// Payload bytes that may wait for one session, in each direction.
     pub credit: usize,
@@ -100,37 +101,37 @@ impl Default for DemuxSettings {
     }
 }
 
-/// Without the token.
+/// Without the token, which is secret.
 impl fmt::Debug for DemuxSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DemuxSettings").field("credit", &self.credit).finish_non_exhaustive()
     }
 }
 
-/// Whose word the CORS headers of a route's answers are.
+/// Where the CORS headers of a route's responses come from.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum Cors {
-    /// Nobody's: there are none, and the backend's are taken off.
+    /// Nowhere: there are none, and the backend's are removed.
     Off,
-    /// The backend's: what it says when it accepts or refuses a session, and to a preflight.
+    /// The backend: those of its acceptance or refusal of a session, and of its response to a preflight.
     #[default]
     Mirror,
-    /// Our own; the backend's are taken off.
+    /// Our own list; the backend's are removed.
     Own(Arc<OwnCors>),
 }
 
-/// A list of our own, in the words of the reference server's `cors` option.
+/// Our own list, in the form of the reference server's `cors` option.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnCors {
-    /// Origins whose pages may read answers; `*` is every origin.
+    /// Origins whose pages may read responses; `*` is every origin.
     pub origins: Vec<String>,
-    /// Whether requests with cookies count, too: then `*` names the origin that asks.
+    /// Whether requests with cookies are included: then the requesting origin is named in place of `*`.
     pub credentials: bool,
     /// Headers that a page may send; `None` allows those that it asks for.
     pub headers: Option<Vec<String>>,
     /// Methods that a page may use.
     pub methods: Vec<String>,
-    /// How long a browser may remember a preflight's answer.
+    /// How long a browser may cache a preflight's response.
     pub max_age: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! The whole way of a request, on one screen.
+//! The complete path of a request, on one screen.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,7 +22,7 @@ use crate::hop;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
 
-/// The service of one connection: router, then the route's CORS around what serves it.
+/// The service of one connection: the router, then the route's CORS around its handler.
 #[derive(Clone, Debug)]
 pub struct Stack {
     current: Current,
@@ -31,7 +31,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Creates the service for one client's connection.
+    /// Creates the service of one client's connection.
     pub fn new(current: Current, connection: Connection) -> Self {
         Self { current, connection: Arc::new(connection) }
     }
@@ -52,7 +52,7 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(refuse_connect());
         }
         if head.version == Version::HTTP_10 {
-            // RFC 9110, section 7.8: such a request asks for no other protocol, whatever it says.
+            // RFC 9110, section 7.8: such a request can't ask for another protocol.
             head.headers.remove(UPGRADE);
         }
         if let Err(why) = target::settle(&mut head) {
@@ -60,7 +60,7 @@ impl Service<Request<Incoming>> for Stack {
         }
         // A length and a coding exclude each other.
         if body.size_hint().exact().is_none() && hop::is_coded(&head.headers) {
-            // hyper removes only the chunks: the body would be taken with the other coding in it.
+            // hyper only removes the chunks: the body would be read with the other coding in it.
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "unsupported transfer coding\n"));
         }
         let running = self.current.load();
@@ -90,6 +90,6 @@ impl Service<Request<Incoming>> for Stack {
     }
 }
 
-/// A client of a session that ends its side is gone, as for the reference server; yet what it sent before is taken
-/// first, and a body may be read while its end is there already.
+/// A session's client that closes its sending side is gone, as for the reference server; but everything that it sent
+/// before is handled first, and a body may be read when its end has already come.
 const BODY_GRACE: Duration = Duration::from_millis(100);

@@ -1,13 +1,14 @@
-//! Which host a request names: one answer for every dialect, before its route is looked for (RFC 9112, section 3.2).
+//! Which host a request names: one answer for every dialect, before its route is chosen (RFC 9112, section 3.2).
 
 use http::Version;
 use http::header::{HOST, HeaderValue};
 use http::request::Parts;
 
-/// Leaves a request with one valid `Host`, that of its target where that is absolute; without one only before HTTP/1.1.
+/// Gives a request exactly one valid `Host`, that of its target if it is absolute; only before HTTP/1.1 it may have
+/// none.
 ///
 /// # Errors
-/// What to answer 400 with.
+/// The text of the 400.
 pub(super) fn settle(head: &mut Parts) -> Result<(), &'static str> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
@@ -17,7 +18,7 @@ pub(super) fn settle(head: &mut Parts) -> Result<(), &'static str> {
     if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err("the request's Host is not a host\n");
     }
-    // Section 3.2.2: what the header says is void then.
+    // Section 3.2.2: the header is void then.
     if let Some(authority) = head.uri.authority() {
         let host = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
         match HeaderValue::from_str(host) {
@@ -28,7 +29,7 @@ pub(super) fn settle(head: &mut Parts) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Returns the host of a `Host`, without its port and without the dot that ends a name in full.
+/// Returns the host of a `Host`, without its port and without the final dot of a fully qualified name.
 pub(super) fn name(host: &str) -> &str {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -37,7 +38,7 @@ pub(super) fn name(host: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// RFC 3986, section 3.2.2, with a port or without; a host that is empty names none.
+/// Checks a host (RFC 3986, section 3.2.2), with or without a port; an empty host names none.
 fn is_host(value: &[u8]) -> bool {
     let is_in_name = |byte: &&u8| IS_IN_NAME[usize::from(**byte)];
     let name_len = literal_len(value).unwrap_or_else(|| value.iter().take_while(is_in_name).count());
@@ -49,7 +50,7 @@ fn is_host(value: &[u8]) -> bool {
         }
 }
 
-/// Returns how long an address in brackets is.
+/// Returns the length of an address in brackets.
 fn literal_len(value: &[u8]) -> Option<usize> {
     let behind = value.strip_prefix(b"[")?;
     let len = behind.iter().position(|&byte| byte == b']')?;
@@ -57,7 +58,7 @@ fn literal_len(value: &[u8]) -> Option<usize> {
     text.parse::<std::net::Ipv6Addr>().is_ok().then_some(len + 2)
 }
 
-/// Returns a port, which may be left out behind its colon.
+/// Returns whether it is a port, which may be absent after its colon.
 fn is_port(digits: &[u8]) -> bool {
     let number = digits.iter().try_fold(0_u16, |number, digit| {
         let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;
@@ -66,9 +67,9 @@ fn is_port(digits: &[u8]) -> bool {
     number.is_some()
 }
 
-/// Unreserved and reserved characters of a registered name, and the sign of those that are escaped.
+/// Unreserved and reserved characters of a registered name, and the mark of escaped ones.
 const SIGNS: &[u8] = b"-._~!$&'()*+,;=%";
-/// Which bytes a registered name may have: looked up, as there is one in each request.
+/// The bytes that a registered name may have, as a table, since every request has a host.
 const IS_IN_NAME: [bool; 256] = {
     let mut is_in = [false; 256];
     let mut byte = 0_u8;

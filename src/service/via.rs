@@ -1,5 +1,4 @@
-//! `Via` (RFC 9110, section 7.6.3): which proxies a request has come through, so that one that comes in a circle is
-//! noticed.
+//! `Via` (RFC 9110, section 7.6.3): the proxies that a request has passed through, so that a loop is noticed.
 
 use http::header::{HeaderMap, HeaderValue, VIA};
 use http::{StatusCode, Version};
@@ -9,22 +8,21 @@ use super::refusals::{Reason, Refusals};
 use super::replies::plain;
 use crate::hop;
 
-/// What this process calls itself. The name is another one at each start, so that two in a row are not taken for a
-/// circle.
+/// The name of this process. It is new at each start, so that two proxies in a row are not taken for a loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Via(String);
 
 impl Via {
-    /// Creates a name that nobody else has.
+    /// Creates a unique name.
     ///
     /// # Errors
-    /// The system gives no randomness.
+    /// The system's random source failed.
     pub fn new() -> Result<Self, getrandom::Error> {
         Ok(Self(format!("{PRODUCT}{:016x}", getrandom::u64()?)))
     }
 
-    /// Returns whether a request has been here before, or in more processes of this kind than anybody means to stand in
-    /// a row.
+    /// Returns whether a request has passed through this process before, or through more processes of this kind than
+    /// anyone would chain.
     pub(super) fn is_circle(&self, headers: &HeaderMap) -> bool {
         let ours = |member: &&[u8]| received_by(member).starts_with(PRODUCT.as_bytes());
         headers.contains_key(VIA)
@@ -32,8 +30,8 @@ impl Via {
                 || hop::list(headers, &VIA).filter(ours).count() > IN_A_ROW_MAX)
     }
 
-    /// Returns the answer to a request that goes in a circle, noted for the log. Only what goes onward is asked: what
-    /// stays here, such as a poll of a living session, closes no circle.
+    /// Returns the response to a request in a loop, and counts the refusal. Only requests that are passed on are
+    /// checked: one that stays here, such as a poll of a session, is in no loop.
     pub(super) fn refuse_circle(&self, headers: &HeaderMap, refusals: &Refusals) -> Option<Response> {
         self.is_circle(headers).then(|| {
             refusals.note(Reason::Circle);
@@ -41,7 +39,7 @@ impl Via {
         })
     }
 
-    /// Names this process behind those that came before.
+    /// Adds this process after those that came before.
     pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
         let protocol = if version == Version::HTTP_10 { "1.0" } else { "1.1" };
         if let Ok(member) = HeaderValue::try_from(format!("{protocol} {}", self.0)) {
@@ -50,15 +48,15 @@ impl Via {
     }
 }
 
-/// Returns who received the request, of a member such as `1.1 name (comment)`.
+/// Returns the recipient in a member such as `1.1 name (comment)`.
 fn received_by(member: &[u8]) -> &[u8] {
     member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).nth(1).unwrap_or_default()
 }
 
-/// What its sender is told.
+/// The response to a looping request.
 pub(super) const CIRCLE: &str = "request loop detected\n";
 const PRODUCT: &str = "polliwog-";
-/// More than a chain of data centres has; a circle of which no member knows its own name ends here.
+/// More than any real chain of proxies has; a loop in which no member knows its own name ends here.
 const IN_A_ROW_MAX: usize = 8;
 
 #[cfg(test)]

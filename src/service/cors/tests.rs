@@ -37,7 +37,7 @@ fn lines(response: &Response) -> Lines {
     lines
 }
 
-/// Returns what becomes of an answer to a request with this origin.
+/// Returns the headers of a response to a request with this origin.
 fn through(layer: &CorsLayer, origin: Option<&str>, mut response: Response) -> Lines {
     let headers: Vec<(&str, &str)> = origin.map(|origin| ("origin", origin)).into_iter().collect();
     layer.apply(&layer.ask(&request("GET", &headers)), &mut response);
@@ -196,7 +196,7 @@ fn an_error_carries_what_the_backend_last_said_to_that_origin() {
     assert_lines(&through(&layer, A, response(&[])), &[CREDENTIALS, ORIGIN_A, VARY_ORIGIN]);
     assert_lines(&through(&layer, B, response(&[])), &[]);
     assert_lines(&through(&layer, None, response(&[])), &[]);
-    // A refusal of an upgrade bears no CORS at the reference server; over plain HTTP it would.
+    // The reference's refusal of an upgrade has no CORS headers; one over plain HTTP has.
     let refusal = from_backend(FromBackend::Other, &[]);
     assert_lines(&through(&layer, A, refusal), &[CREDENTIALS, ORIGIN_A, VARY_ORIGIN]);
 }

@@ -11,24 +11,23 @@ use crate::packet::{Closing, Heartbeat, Packet, Text};
 use crate::reply::{Refused, Reply};
 use crate::session::{CursorRefused, Ending, Packets};
 
-/// How one request, or one client's WebSocket, is read and answered. It belongs to what receives: a session keeps the
-/// one of its first request, and its dialect decides whether later requests are answered in that or in their own.
+/// How one request, or one client's WebSocket, is read and answered. A session keeps the framing of its first request,
+/// and its dialect decides whether later requests are answered in that one or in their own.
 pub trait Framing: Send + Sync + fmt::Debug {
-    /// Returns which version of its dialect it is written in, where there are several.
+    /// Returns the version of its dialect, if there are several.
     fn version(&self) -> u8 {
         0
     }
 
-    /// Returns what a new session's client is told first, if anything.
+    /// Returns the first packet for a new session's client, if there is one.
     fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet>;
 
-    /// Returns what answers the request that begins a session, where that is no poll.
+    /// Returns the response to the request that begins a session, unless that is a poll.
     fn begun(&self, _greeting: &Greeting<'_>) -> Option<Reply> {
         None
     }
 
-    /// Returns how a POST with these headers is to be read; `None` where it can't be. A dialect without polling reads
-    /// none.
+    /// Returns how a POST with these headers is read; `None` if it can't be. A dialect without polling reads none.
     fn read_push(&self, _headers: &HeaderMap) -> Option<PushForm> {
         None
     }
@@ -36,17 +35,18 @@ pub trait Framing: Send + Sync + fmt::Debug {
     /// Returns the packets in a POST's body.
     ///
     /// # Errors
-    /// The answer to a POST of which nothing is taken. Its session goes on; a packet that is wrong among others ends it.
+    /// The response to a POST of which nothing is accepted. Its session continues; a malformed packet among others ends
+    /// it.
     fn decode_push(&self, _form: PushForm, _body: Bytes) -> Result<Packets, Box<Reply>> {
         Ok(Box::new(std::iter::empty()))
     }
 
-    /// Returns which of its client's POSTs this is, for one that numbers them.
+    /// Returns the number of a client's POST, if the client numbers them.
     fn push_number(&self) -> Option<u64> {
         None
     }
 
-    /// Answers a client that leaves out a POST: the one with this number was expected.
+    /// Answers a client that has skipped a POST: the one with this number was expected.
     fn refuse_gap(&self, _expected: u64) -> Reply {
         self.refuse(Refusal::Unreadable, Road::Http)
     }
@@ -56,84 +56,84 @@ pub trait Framing: Send + Sync + fmt::Debug {
         self.refuse(Refusal::Over, Road::Http)
     }
 
-    /// Returns the answer to a POST whose packets were taken.
+    /// Returns the response to a POST whose packets were accepted.
     fn encode_taken(&self) -> PollBody {
         PollBody::default()
     }
 
-    /// Returns a poll's answer.
+    /// Returns a poll's response.
     fn encode_poll(&self, _batch: &[Packet]) -> PollBody {
         PollBody::default()
     }
 
-    /// Returns a poll's answer, for a client that says how far it has come; `last` is the number of the batch's last
-    /// message, or of the one before where there is none in it.
+    /// Returns a poll's response, for a client that acknowledges messages by number; `last` is the number of the
+    /// batch's last message, or of the one before if there is none in it.
     fn encode_numbered(&self, batch: &[Packet], _last: u64) -> PollBody {
         self.encode_poll(batch)
     }
 
-    /// Returns how a stream begins, where there are streams.
+    /// Returns the beginning of a stream, if the dialect has streams.
     fn begin_stream(&self) -> StreamHead {
         StreamHead::default()
     }
 
-    /// Encodes a part of a stream; `last` is the number of its last message, or of the one before where there is none in it.
+    /// Encodes a part of a stream; `last` is the number of its last message, or of the one before if there is none in
+    /// it.
     fn encode_part(&self, batch: &[Packet], last: u64) -> Part {
         let bytes = self.encode_numbered(batch, last).bytes;
         Part { units: bytes.len(), bytes }
     }
 
-    /// Answers a client that says that it has come where it can't have.
+    /// Answers a client that acknowledges an impossible number.
     fn refuse_cursor(&self, _refused: CursorRefused) -> Reply {
         self.refuse(Refusal::Unreadable, Road::Http)
     }
 
-    /// Adds the headers that every answer to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`)
-    /// takes some answers for an attack unless told otherwise.
+    /// Adds the headers that every response to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`)
+    /// takes some responses for an attack unless told otherwise.
     fn add_headers(&self, _legacy_ie: bool, _headers: &mut HeaderMap) {}
 
-    /// Adds the headers that every answer has which the proxy gives in the dialect's place: that it is full, or the
-    /// backend down.
+    /// Adds headers to every response that the proxy gives in place of the dialect, for example when it is full or the
+    /// backend is down.
     fn mark(&self, _headers: &mut HeaderMap) {}
 
-    /// Returns what a text frame says.
+    /// Decodes a text frame.
     ///
     /// # Errors
-    /// It is not one of this dialect's: the session ends.
+    /// It is malformed in this dialect: the session ends.
     fn decode_text(&self, text: Text) -> Result<Read, Malformed>;
 
-    /// Returns what a binary frame says.
+    /// Decodes a binary frame.
     ///
     /// # Errors
     /// As for a text frame.
     fn decode_binary(&self, bytes: Bytes) -> Result<Read, Malformed>;
 
-    /// Returns the packet that a WebSocket's own Pong stands for, where the heartbeat is WebSocket's (RFC 6455, section
+    /// Returns the packet that a WebSocket Pong stands for, if the heartbeat is WebSocket's own (RFC 6455, section
     /// 5.5).
     fn decode_pong(&self) -> Option<Packet> {
         None
     }
 
-    /// Returns a packet on a WebSocket.
+    /// Encodes a packet for a WebSocket.
     fn encode_frame(&self, packet: &Packet) -> Written;
 
-    /// Returns what is written on a WebSocket before its Close frame when a session has ended so, its backend having
-    /// said `closing`. By default the close packet, where the backend has sent one: a client that gets it knows that
-    /// the end was meant.
+    /// Returns what is written on a WebSocket before its Close frame, by the session's end and the backend's `closing`.
+    /// The default is the close packet, if the backend has sent one: it tells a client that the close was intended.
     fn last_word(&self, _end: End, closing: &Closing) -> Option<Packet> {
         closing.by_packet.then_some(Packet::Close(None))
     }
 
-    /// Returns what the Close frame says when a session has ended so, its backend having said `closing`; without a
-    /// code, nothing.
+    /// Returns the content of the Close frame, by the session's end and the backend's `closing`; the default is empty,
+    /// without a code.
     fn goodbye(&self, _end: End, _closing: &Closing) -> Closing {
         Closing::default()
     }
 
-    /// Returns what a refused request is answered with.
+    /// Returns the response to a refused request.
     fn refuse(&self, refusal: Refusal, road: Road) -> Reply;
 
-    /// Returns a backend's refusal in the words of this dialect.
+    /// Returns a backend's refusal in the form of this dialect.
     fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
 }
 
@@ -148,29 +148,29 @@ pub struct Greeting<'a> {
     pub pace: Heartbeat,
     /// The largest payload that it may send, in bytes.
     pub max_payload: usize,
-    /// Whether that is its backend's or the route's word, and not only ours.
+    /// Whether that limit comes from its backend or the route, and is not only ours.
     pub announced: bool,
 }
 
-/// What a POST's body is, by its headers.
+/// The form of a POST's body, by its headers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PushForm {
     /// Text.
     Text,
     /// Bytes.
     Binary,
-    /// A form, one field of which is text.
+    /// A form with one field of text.
     Form,
-    /// Nothing that there are packets in: its answer says so.
+    /// Unknown: the body holds no packets, and the response says so.
     Unknown,
 }
 
-/// The answer to a poll or a POST, without the headers that every one of them has ([`Framing::add_headers`]).
+/// The response to a poll or a POST, without the headers that all of them have ([`Framing::add_headers`]).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PollBody {
     /// Its status.
     pub status: StatusCode,
-    /// Its `Content-Type`; empty where it has none.
+    /// Its `Content-Type`; empty if it has none.
     pub content_type: &'static str,
     /// Its bytes.
     pub bytes: Bytes,
@@ -182,7 +182,7 @@ impl Default for PollBody {
     }
 }
 
-/// What a frame of a WebSocket says.
+/// The content of a WebSocket frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Read {
     /// One packet, as in most dialects.
@@ -191,14 +191,14 @@ pub enum Read {
     Many(Vec<Packet>),
 }
 
-/// How a stream begins.
+/// The beginning of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamHead {
     /// Its `Content-Type`.
     pub content_type: &'static str,
-    /// What comes before anything else, at once.
+    /// What is sent first, at once.
     pub prelude: Bytes,
-    /// How much of its parts it carries: behind the one that reaches this, it ends.
+    /// The stream's budget: it ends after the part that reaches this.
     pub budget: usize,
 }
 
@@ -213,37 +213,37 @@ impl Default for StreamHead {
 pub struct Part {
     /// Its bytes.
     pub bytes: Bytes,
-    /// How much of the stream's budget it takes.
+    /// How much of the stream's budget it uses.
     pub units: usize,
 }
 
-/// What becomes of a packet on a WebSocket.
+/// How a packet is written on a WebSocket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Written {
-    /// A message.
+    /// As a message.
     Frame(Frame),
-    /// A Ping of WebSocket's own.
+    /// As a WebSocket Ping.
     Ping,
-    /// The dialect has no word for it.
+    /// Not at all: the dialect has no such packet.
     Nothing,
 }
 
-/// Why the proxy refuses a request, whatever dialect it is in.
+/// Why the proxy refuses a request, in any dialect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// Its session is over.
+    /// Its session has ended.
     Over,
-    /// Another of its kind is under way.
+    /// Another of its kind is pending.
     Overlap,
     /// Its session is on another transport.
     WrongTransport,
-    /// Its body is of a kind that can't be read.
+    /// Its body is of an unknown kind.
     Unreadable,
     /// Its body is larger than `max_payload`.
     TooLarge,
     /// Its page's origin may not begin a session here.
     Forbidden,
-    /// It asks for a WebSocket, and its handshake is not that of RFC 6455, section 4.2.1; the text says where.
+    /// Its WebSocket handshake violates RFC 6455, section 4.2.1, as the text says.
     BadWebSocket(&'static str),
 }
 
@@ -252,6 +252,6 @@ pub enum Refusal {
 pub enum Road {
     /// As plain HTTP.
     Http,
-    /// As the handshake of a WebSocket.
+    /// As a WebSocket handshake.
     WebSocket,
 }

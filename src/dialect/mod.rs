@@ -1,9 +1,9 @@
-//! What clients speak: what a request asks for, what that means for its session, and bytes to packets and back. Pure: no
-//! I/O, no clock.
+//! The protocols of clients: what a request asks for, what it does with its session, and how packets are encoded. Pure:
+//! no I/O, no clock.
 //!
-//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS). A request goes through it in two steps, and
-//! the gateway does the rest: [`read`](Dialect::read) looks at the head alone; then the gateway finds the session, and
-//! [`judge`](Dialect::judge) says what the request means there.
+//! Each dialect is a folder and one line in [`DIALECTS`](table::DIALECTS). It handles a request in two steps, and the
+//! gateway does the rest: [`read`](Dialect::read) reads only the header; then the gateway finds the session, and
+//! [`judge`](Dialect::judge) decides what the request does with it.
 
 pub mod engineio;
 mod framing;
@@ -34,7 +34,7 @@ use crate::revision::{Protocol, Revision, Versions};
 use crate::session::{Ending, Policy, Terms};
 use crate::sid::Sid;
 
-/// What the clients of one route speak, with the route's settings.
+/// The protocol of the clients of one route, with the route's settings.
 pub trait Dialect: Send + Sync + fmt::Debug {
     /// Returns the name in the configuration.
     fn name(&self) -> &'static str;
@@ -42,31 +42,31 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     /// Returns what a request asks for.
     ///
     /// # Errors
-    /// The answer to a request that needs no session for it.
+    /// The response to a request that needs no session.
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>>;
 
-    /// Returns what a request means where its session is.
+    /// Decides what a request does, given where its session is.
     ///
     /// # Errors
-    /// The answer to a request that means nothing there.
+    /// The response to a request that has no effect there.
     fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
 
-    /// Returns whether it tells browsers itself what pages of other origins may do, unless the route says it.
+    /// Returns whether the dialect sets CORS headers itself, unless the route sets a rule.
     fn speaks_cors(&self) -> bool {
         false
     }
 
-    /// Returns the session that a client would begin with this query, if it began one: what a backend is told that is
-    /// asked about a request that names none. `None` where the dialect answers such requests itself.
+    /// Returns the session that a client with this query would begin: the backend sees it when it is asked about a
+    /// request that names no session. `None` if the dialect answers such requests itself.
     fn begin(&self, query: &str) -> Option<Beginning>;
 }
 
-/// What a dialect reads of a request.
+/// The parts of a request that a dialect reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'h> {
-    /// Its head.
+    /// Its header.
     pub head: &'h Parts,
-    /// Its path behind the route's prefix, as the client wrote it; a slash in which the prefix ends is part of it, too.
+    /// Its path after the route's prefix, as the client wrote it, including a slash that ends the prefix.
     pub path: &'h str,
     /// How it came.
     pub road: Road,
@@ -74,22 +74,21 @@ pub struct Request<'h> {
     pub world: &'h dyn World,
 }
 
-/// What a dialect may ask of the world, when it reads a request.
+/// What a dialect may ask when it reads a request.
 pub trait World: fmt::Debug {
-    /// Seconds since the beginning of 1970.
+    /// Returns the seconds since the beginning of 1970.
     fn unix_time(&self) -> u64;
 
-    /// Returns a number that nobody can guess.
+    /// Returns an unpredictable number.
     fn random(&self) -> u32;
 
-    /// Returns whether the page that sends these headers is of an origin that may connect. No page sends a request
-    /// without `Origin`.
+    /// Returns whether the origin in these headers may connect. A request without `Origin` does not come from a page.
     fn allows_origin(&self, headers: &HeaderMap) -> bool;
 
-    /// Returns whether there are pages that may not connect.
+    /// Returns whether some origins may not connect.
     fn is_restricted(&self) -> bool;
 
-    /// Returns how long the backend's handshakes take these days: longer than nine in ten of them.
+    /// Returns how long the backend's recent handshakes took: longer than nine in ten of them.
     fn handshakes_take(&self) -> Duration;
 }
 
@@ -98,16 +97,16 @@ pub trait World: fmt::Debug {
 pub enum Ask<'h> {
     /// A new session.
     Begin(Box<Beginning>),
-    /// Something of the session with this id.
+    /// An operation on the session with this id.
     Session(Cow<'h, str>, Want),
-    /// Nothing that there is, by a WebSocket: it is accepted and closed at once, because the reference does so.
+    /// Something unknown, by a WebSocket, which is accepted and closed at once, as by the reference.
     TurnAway(Arc<dyn Framing>),
 }
 
-/// What a request wants of a session.
+/// What a request asks of a session.
 #[derive(Debug)]
 pub struct Want {
-    /// What.
+    /// The operation.
     pub wish: Wish,
     /// The transport that it names.
     pub transport: Transport,
@@ -115,24 +114,24 @@ pub struct Want {
     pub version: u8,
 }
 
-/// What a request can want of a session.
+/// The operations that a request can ask for.
 #[derive(Debug)]
 pub enum Wish {
-    /// What there is for the client.
+    /// The client's next packets.
     Poll,
-    /// To hand over what the client has.
+    /// To deliver packets of the client.
     Push,
-    /// To end it.
+    /// To end the session.
     Leave,
-    /// To move to this WebSocket.
+    /// To move the session to this WebSocket.
     Upgrade,
-    /// Nothing, by a WebSocket, which is accepted and closed at once.
+    /// None, by a WebSocket, which is accepted and closed at once.
     TurnAway,
-    /// What there is for the client, in this framing: the first such request begins the session.
+    /// The client's next packets, in this framing; the first such request begins the session.
     Receive(Arc<dyn Framing>),
-    /// To hand over what the client has, in this framing.
+    /// To deliver packets of the client, in this framing.
     Send(Arc<dyn Framing>),
-    /// Nothing that any session has: this is the answer where there is one.
+    /// Nothing that a session has: this is the response if there is one.
     Nothing(Box<Answered>),
 }
 
@@ -141,26 +140,26 @@ pub enum Wish {
 pub enum Place<'e> {
     /// Here.
     Here(Known<'e>),
-    /// Its backend is being asked for it.
+    /// Being opened at its backend.
     Opening,
-    /// It has ended, and goes on saying so.
+    /// Ended; the proxy continues to say so.
     Gone(&'e Ending),
-    /// Nowhere.
+    /// Nowhere: unknown.
     Nowhere,
 }
 
-/// What the index knows of a session.
+/// What the index knows about a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'e> {
-    /// What its client is on.
+    /// Its client's transport.
     pub transport: Transport,
-    /// How its first request was written.
+    /// The framing of its first request.
     pub framing: &'e Arc<dyn Framing>,
-    /// Whether its WebSocket is left to its two ends.
+    /// Whether its WebSocket is relayed.
     pub is_relayed: bool,
 }
 
-/// What is to be done for a request, and how it is read and answered.
+/// What the gateway does for a request, and how the request is read and answered.
 #[derive(Debug)]
 pub enum Act {
     /// Begin the session that it names.
@@ -171,7 +170,7 @@ pub enum Act {
     Stream(Arc<dyn Framing>, Terms),
     /// Read its body into the session.
     Push(Arc<dyn Framing>),
-    /// End the session, as its client wants it.
+    /// End the session at its client's request.
     Leave(Arc<dyn Framing>),
     /// Offer its WebSocket to the session.
     Upgrade(Arc<dyn Framing>),
@@ -182,47 +181,47 @@ pub enum Act {
 /// A session before its backend is asked.
 #[derive(Debug)]
 pub struct Beginning {
-    /// What its client comes on.
+    /// Its client's transport.
     pub transport: Transport,
     /// How its first request is read and answered, and its WebSocket is written.
     pub framing: Arc<dyn Framing>,
-    /// How it is treated.
+    /// The rules for it.
     pub policy: Policy,
-    /// Whose id it has.
+    /// The origin of its id.
     pub identity: Identity,
-    /// The cookie with its id, if there is to be one.
+    /// The cookie with its id, if one is set.
     pub cookie: Option<SessionCookie>,
-    /// The pairs of the query that are the application's, as the client wrote them.
+    /// The application's pairs of the query, as the client wrote them.
     pub query: String,
-    /// Whether the path behind the route's prefix is the application's, too.
+    /// Whether the path after the route's prefix belongs to the application, too.
     pub keeps_path: bool,
-    /// The revision of Engine.IO that its client speaks, if it speaks it.
+    /// Its client's revision of Engine.IO, if it speaks Engine.IO.
     pub revision: Option<Revision>,
-    /// The heartbeat of its WebSocket, where the dialect's own keys set it; else the route's, or the backend's.
+    /// The heartbeat of its WebSocket, if the dialect's own keys set it; otherwise the route's, or the backend's.
     pub pace: Option<Heartbeat>,
-    /// Whether its WebSocket may be left to it and its backend: they speak alike.
+    /// Whether its WebSocket may be relayed: client and backend speak the same protocol.
     pub may_relay: bool,
 }
 
-/// Whose id a session has.
+/// The origin of a session's id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Identity {
-    /// One of ours.
+    /// The proxy.
     Ours,
-    /// The backend's, where it tells one: its client is known to the application by it.
+    /// The backend, if it announces one: the application knows its client by it.
     Backends,
-    /// Its client's: the one in the request.
+    /// The client: the id in the request.
     Clients,
 }
 
-/// A cookie with a session's id, for balancers in front.
+/// A cookie with a session's id, for load balancers in front.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SessionCookie {
     /// Its name.
     pub name: &'static str,
-    /// What stands behind its value.
+    /// The text after its value.
     pub attributes: &'static str,
-    /// Whether every answer to a poll says it, or the first alone.
+    /// Whether every response to a poll sets it, or only the first.
     pub always: bool,
 }
 
@@ -233,25 +232,25 @@ impl SessionCookie {
     }
 }
 
-/// A request's answer that needs no session, or not the one that was found.
+/// The response to a request that needs no session, or not the one that was found.
 #[derive(Debug)]
 pub struct Answered {
     /// The answer.
     pub reply: Reply,
-    /// What else is to be done about the request.
+    /// What else is done about the request.
     pub note: Note,
-    /// How long the answer is held back.
+    /// How long the response is held back.
     pub hold: Duration,
 }
 
-/// What is to be done about a request that has its answer.
+/// What else is done about a request that is answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
     /// Nothing.
     Nothing,
-    /// The log says that its version is not taken here; this is how the client wrote it.
+    /// Log that its version is not accepted here; this is how the client wrote it.
     Version(String),
-    /// Its method is one that sessions have no use for, unless the route's CORS layer has one.
+    /// Its method is unknown to sessions, unless the route's CORS layer answers it.
     Method,
 }
 
@@ -264,9 +263,9 @@ impl From<Reply> for Box<Answered> {
 /// What a route's dialect knows of its backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: Protocol,
-    /// The revisions of Engine.IO that it speaks, where it speaks it.
+    /// Its revisions of Engine.IO, if it speaks Engine.IO.
     pub versions: Versions,
     /// Whether the messages of its sessions are known to be Socket.IO's.
     pub socket_io: bool,

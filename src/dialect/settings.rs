@@ -1,8 +1,8 @@
-//! What routes say of their dialects.
+//! The routes' settings of their dialects.
 
 use super::{engineio, longpoll, sockjs};
 
-/// What a route says of its dialect: the settings of each, of which it has one.
+/// A route's settings of each dialect, of which it has one.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Settings {
     /// Engine.IO's.

@@ -1,4 +1,4 @@
-//! Which dialects there are.
+//! The table of dialects.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::revision::Revision;
 pub struct Kind {
     /// The name in the configuration.
     pub name: &'static str,
-    /// Whether a route that ends in a slash takes its path without that, too.
+    /// Whether a route that ends in a slash also matches its path without the slash.
     pub takes_base: bool,
-    /// The keys of the configuration that are its own.
+    /// Its own keys of the configuration.
     pub keys: &'static [Key],
-    /// Makes it for one route.
+    /// Builds it for one route.
     pub build: fn(&Settings, Backend) -> Arc<dyn Dialect>,
 }
 
@@ -53,8 +53,8 @@ pub static DIALECTS: &[Kind] = &[
     },
 ];
 
-/// Returns the dialect and the revision of a client that another proxy tells of: whatever it names, it is one that
-/// backends know.
+/// Returns the dialect and the revision of a client as another proxy names them; the result is always one that backends
+/// know.
 pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {
     if name == EngineIo::NAME {
         (EngineIo::NAME, Some(revision.unwrap_or(Revision::V4)))
@@ -63,7 +63,7 @@ pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<
     }
 }
 
-/// Returns the dialect of this name.
+/// Returns the dialect with this name.
 pub fn find(name: &str) -> Option<&'static Kind> {
     DIALECTS.iter().find(|kind| kind.name == name)
 }

@@ -1,8 +1,8 @@
-//! Text as queries and forms write it (the URL standard, "application/x-www-form-urlencoded").
+//! Text as encoded in queries and forms (the URL standard, "application/x-www-form-urlencoded").
 
 use std::borrow::Cow;
 
-/// Decodes `+` and `%XX`; what is no escape stays as it is, and ill-formed UTF-8 becomes U+FFFD.
+/// Decodes `+` and `%XX`; anything else stays unchanged, and ill-formed UTF-8 becomes U+FFFD.
 pub(super) fn decode(text: &str) -> Cow<'_, str> {
     if !has_escape(text) {
         return Cow::Borrowed(text);

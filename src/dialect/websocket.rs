@@ -1,7 +1,6 @@
-//! Plain WebSocket (RFC 6455): a message of the client's is a message of the application, and there is nothing else.
+//! Plain WebSocket (RFC 6455): each message of the client is a message of the application, and there is nothing else.
 //!
-//! It is spoken frame by frame only where a client can't be left to its backend: behind a shared upstream, or where the
-//! route says so.
+//! It is read frame by frame only if a client can't be relayed: with a shared upstream, or if the route says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +45,7 @@ impl WebSocket {
             query: query.to_owned(),
             keeps_path: true,
             revision: None,
-            // It gets the backend's WebSocket, whatever is spoken on it.
+            // It gets the backend's WebSocket, whatever protocol runs on it.
             pace: None,
             may_relay: self.backend.protocol != Protocol::Mux,
         }
@@ -79,7 +78,7 @@ impl Dialect for WebSocket {
     }
 }
 
-/// How such a session is treated.
+/// The rules for such a session.
 pub const POLICY: Policy = Policy {
     hang_up: HangUp::Ends,
     second: Second::Ends,
@@ -96,7 +95,7 @@ pub const POLICY: Policy = Policy {
     encoded_len: Packet::len,
 };
 
-/// Messages as they are.
+/// Unchanged messages.
 #[derive(Clone, Copy, Debug)]
 pub struct PlainFraming;
 
@@ -136,7 +135,7 @@ impl Framing for PlainFraming {
         match refusal {
             Refusal::Forbidden => reply(StatusCode::FORBIDDEN, "forbidden origin\n"),
             Refusal::BadWebSocket(why) => reply(StatusCode::BAD_REQUEST, why),
-            // About sessions and polls, of which such a client has none.
+            // About sessions and polls, which such a client does not have.
             Refusal::Over
             | Refusal::Overlap
             | Refusal::WrongTransport

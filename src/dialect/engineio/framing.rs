@@ -1,4 +1,4 @@
-//! How one client's packets are written, and what its requests are answered: its first request decides.
+//! How the packets of one client are written and its requests answered, as decided by its first request.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
@@ -16,22 +16,22 @@ use crate::reply::{Refused, Reply};
 use crate::revision::Revision;
 use crate::session::Packets;
 
-/// How packets are written for one client: what its first request decided, for as long as its session lives.
+/// How packets are written for one client, as decided by its first request, for the life of its session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct EngineIoFraming {
-    /// The revision of Engine.IO that the client speaks.
+    /// The client's revision of Engine.IO.
     pub(super) revision: Revision,
-    /// Whether a WebSocket frame may be binary, and in revision 3 a poll's answer; a client that can't asked for base64
-    /// (`b64`).
+    /// Whether a WebSocket frame may be binary and, in revision 3, a poll's response; a client that can't read binary
+    /// has asked for base64 (`b64`).
     pub(super) binary: bool,
-    /// The function that polls' answers call, for a client that polls by script tags (JSONP).
+    /// The function that poll responses call, if the client polls by script tags (JSONP).
     pub(super) jsonp: Option<Jsonp>,
     /// Whether text in polls is encoded in UTF-8 twice, as clients of Socket.IO 1 do.
     pub(super) utf8_twice: bool,
 }
 
 impl EngineIoFraming {
-    /// Creates a client that can all that its revision offers.
+    /// Creates the framing of a client that supports everything in its revision.
     pub(super) const fn new(revision: Revision) -> Self {
         Self { revision, binary: true, jsonp: None, utf8_twice: false }
     }
@@ -43,7 +43,7 @@ impl Framing for EngineIoFraming {
     }
 
     fn greet(&self, greeting: &Greeting<'_>) -> Option<Packet> {
-        // Servers of protocol 3 had no word for it.
+        // Servers of protocol 3 did not announce it.
         let says = greeting.announced || self.revision == Revision::V4;
         let open = OpenPacket {
             sid: greeting.sid.to_owned(),
@@ -120,13 +120,13 @@ impl Framing for EngineIoFraming {
     }
 }
 
-/// Returns how a POST is to be read. The reference looks for exactly this type, and at no other.
+/// Returns how a POST is read. The reference checks for exactly this type.
 fn form(framing: EngineIoFraming, headers: &HeaderMap) -> Option<PushForm> {
     let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == BINARY.as_bytes());
     match (binary, framing.revision) {
         (false, _) => Some(PushForm::Text),
         (true, Revision::V3) => Some(PushForm::Binary),
-        // Protocol 4 knows no binary body.
+        // Protocol 4 has no binary body.
         (true, Revision::V4) => None,
     }
 }
@@ -136,7 +136,7 @@ fn decode(framing: EngineIoFraming, form: PushForm, body: Bytes) -> Packets {
         None => body,
         Some(_) => match v3::form_payload(&body) {
             Some(payload) => payload,
-            // The reference overlooks a form without the field.
+            // The reference ignores a form without the field.
             None => return Box::new(std::iter::empty()),
         },
     };
@@ -171,7 +171,7 @@ const fn strings(framing: EngineIoFraming) -> Strings {
 const TEXT: &str = "text/plain; charset=UTF-8";
 const BINARY: &str = "application/octet-stream";
 
-/// Returns a revision's number, as `EIO` names it.
+/// Returns a revision's number, as in `EIO`.
 pub(super) const fn number(revision: Revision) -> u8 {
     match revision {
         Revision::V3 => 3,
@@ -187,10 +187,10 @@ pub(super) struct Jsonp {
 }
 
 impl Jsonp {
-    /// No page has had as many functions as a longer number says.
+    /// No page has more functions than such a number can count.
     const LEN_MAX: usize = 10;
 
-    /// Creates the digits of what the client wrote, of which there may be none.
+    /// Takes the digits of what the client wrote, possibly none.
     pub(super) fn new(written: &str) -> Self {
         let mut jsonp = Self { digits: [0; Self::LEN_MAX], len: 0 };
         for (place, digit) in jsonp.digits.iter_mut().zip(written.bytes().filter(u8::is_ascii_digit)) {

@@ -36,7 +36,7 @@ impl EngineIo {
         Self { settings, backend }
     }
 
-    /// Returns a session that begins so.
+    /// Returns the beginning of a session with these settings.
     fn beginning(&self, framing: EngineIoFraming, transport: Transport, query: &str) -> Beginning {
         let revision = framing.revision;
         Beginning {
@@ -93,7 +93,7 @@ impl EngineIo {
             Cookie::On => true,
             Cookie::Auto => revision == Revision::V3 && is_old,
         };
-        // Servers of each version say it as often as this.
+        // Servers of each version set it as often as this.
         let (attributes, always) = match revision {
             Revision::V3 => ("Path=/; HttpOnly; SameSite=Strict", true),
             Revision::V4 => ("Path=/; HttpOnly; SameSite=Lax", false),
@@ -119,13 +119,13 @@ impl Dialect for EngineIo {
         if head.headers.get(ORIGIN).is_some_and(|origin| !is_plain(origin.as_bytes())) {
             return Err(Fault::BadRequest.answer(road));
         }
-        // Exactly "4" is revision 4; every other value, and none, is revision 3.
+        // Exactly "4" is revision 4; any other value, or none, is revision 3.
         let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
         if let Some(sid) = query.sid.filter(|sid| !sid.is_empty()) {
             let wish = match (road, transport, &head.method) {
                 (Road::WebSocket, Transport::Polling, _) => Wish::TurnAway,
                 (Road::WebSocket, Transport::WebSocket, _) => Wish::Upgrade,
-                // A GET with a WebSocket's transport and sid, but no upgrade: the session is on a WebSocket.
+                // A GET with a WebSocket's transport and sid, but without an upgrade: the session is on a WebSocket.
                 (Road::Http, Transport::WebSocket, _) => Wish::Nothing(Fault::BadRequest.answer(road)),
                 (Road::Http, Transport::Polling, &Method::GET) => Wish::Poll,
                 (Road::Http, Transport::Polling, &Method::POST) => Wish::Push,
@@ -142,7 +142,7 @@ impl Dialect for EngineIo {
             (Transport::Polling, Road::Http) | (Transport::WebSocket, Road::WebSocket) => {}
         }
         if !self.settings.versions.has(revision) {
-            // Nothing else of a query may reach a log.
+            // Nothing else of a query may be logged.
             let version = written.split('&').find(|pair| pair.starts_with("EIO=")).unwrap_or("no EIO");
             let mut answer = Fault::UnsupportedVersion.answer(road);
             answer.note = Note::Version(version.to_owned());
@@ -152,7 +152,7 @@ impl Dialect for EngineIo {
             query.j.as_deref().filter(|j| !j.is_empty() && transport == Transport::Polling).map(Jsonp::new);
         let framing = EngineIoFraming {
             revision,
-            // A script is text, whether its client said so or not.
+            // A script is text, whatever its client said.
             binary: jsonp.is_none() && query.b64.as_deref().is_none_or(str::is_empty),
             jsonp,
             utf8_twice: self.settings.utf8_twice && revision == Revision::V3,
@@ -170,7 +170,7 @@ impl Dialect for EngineIo {
     }
 }
 
-/// Returns what a request means for its session.
+/// Decides what a request does with its session.
 fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
     let Want { wish, transport, version } = want;
     let road = match wish {
@@ -189,15 +189,15 @@ fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
         Wish::Poll => Ok(Act::Poll(framing, Terms::default())),
         Wish::Push => Ok(Act::Push(framing)),
         Wish::Upgrade if !known.is_relayed => Ok(Act::Upgrade(framing)),
-        // A session that began with a WebSocket keeps the one it has.
+        // A session that began with a WebSocket keeps that one.
         Wish::Upgrade | Wish::TurnAway => Ok(Act::TurnAway(turned_away())),
         Wish::Nothing(answer) => Err(answer),
-        // It never asks so.
+        // Such a client never asks for that.
         Wish::Leave | Wish::Receive(_) | Wish::Send(_) => Err(Fault::BadRequest.answer(road)),
     }
 }
 
-/// On a WebSocket that is closed at once nothing is written.
+/// Nothing is written on a WebSocket that is closed at once.
 fn turned_away() -> Arc<EngineIoFraming> {
     Arc::new(EngineIoFraming::new(Revision::V4))
 }
@@ -210,15 +210,15 @@ fn useless_method() -> Box<Answered> {
     })
 }
 
-/// Characters that a header's value may hold; the reference's table.
+/// Returns whether a header's value may hold these characters, by the reference's table.
 fn is_plain(value: &[u8]) -> bool {
     value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }
 
-/// A poll that its client has sent is taken sooner; and a goodbye without one is in no hurry.
+/// A poll that its client has already sent is handled sooner, and a lone close packet can wait.
 const CROSSING: Duration = Duration::from_millis(4);
-/// A server of Socket.IO 2 connects its client to the root in the handshake's answer (`initialPacket` in its source).
-/// The patience is more than such a backend needs on a busy machine, and less than the round trip that it saves.
+/// A server of Socket.IO 2 connects its client to the root in the handshake's response (`initialPacket` in its source).
+/// The timeout is longer than such a backend needs on a busy machine, and shorter than the round trip that it saves.
 const CONNECTED: Companion = Companion {
     is_it: |packet| matches!(packet, Packet::Message(Message::Text(text)) if text.as_bytes().as_ref() == b"0"),
     patience: Duration::from_millis(50),

@@ -1,4 +1,4 @@
-//! The keys of the configuration that are Engine.IO's own.
+//! Engine.IO's own keys of the configuration.
 
 use super::settings::Cookie;
 use crate::dialect::keys::{Key, Value};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::dialect::urlencoded::decode;
 
-/// Engine.IO's own keys. Of a key that comes twice the last counts.
+/// Engine.IO's own keys. If a key is repeated, the last value counts.
 #[derive(Default, PartialEq, Eq, Debug)]
 pub(super) struct Query<'a> {
     pub(super) eio: Option<Cow<'a, str>>,
@@ -18,7 +18,7 @@ impl<'a> Query<'a> {
     pub(super) fn parse(query: &'a str) -> Self {
         let mut found = Self::default();
         let mut pair = Pair::default();
-        // One pass, as searches for each sign would take longer to begin than so short a text is.
+        // One pass: searching for each mark separately would take longer to set up than so short a text takes.
         for (at, &byte) in query.as_bytes().iter().enumerate() {
             match byte {
                 b'&' => {
@@ -50,17 +50,16 @@ impl<'a> Query<'a> {
     }
 }
 
-/// A pair of a query, as far as it has been read.
+/// A pair of a query, as far as it was read.
 #[derive(Clone, Copy, Default)]
 struct Pair {
     begin: usize,
-    /// Where its key ends.
+    /// The end of its key.
     equals: Option<usize>,
     has_escape: bool,
 }
 
-/// Returns the pairs that are the application's, as the client wrote them: all but `EIO`, `transport`, `sid`, `t`, `j`,
-/// `b64`.
+/// Returns the application's pairs, as the client wrote them: all except `EIO`, `transport`, `sid`, `t`, `j`, `b64`.
 pub(super) fn application_query(query: &str) -> String {
     let own = |pair: &str| {
         let key = decode(pair.split_once('=').map_or(pair, |(key, _)| key));

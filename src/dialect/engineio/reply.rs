@@ -1,4 +1,4 @@
-//! Answers without a session, to the byte as the reference gives them.
+//! Responses without a session, byte for byte those of the reference.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_VERSION};
@@ -17,16 +17,16 @@ pub(super) enum Fault {
     UnknownSid,
     /// A session begins with GET.
     BadHandshakeMethod,
-    /// It contradicts itself, or its session.
+    /// The request contradicts itself, or its session.
     BadRequest,
     /// It may not begin a session here.
     Forbidden,
-    /// Its revision is not spoken here.
+    /// Its revision is not accepted here.
     UnsupportedVersion,
 }
 
 impl Fault {
-    /// Returns its code, and the text that goes with it.
+    /// Returns its code and its text.
     const fn words(self) -> (u8, &'static str) {
         match self {
             Self::UnknownTransport => (0, "Transport unknown"),
@@ -47,12 +47,12 @@ impl Fault {
         Self::UnsupportedVersion,
     ];
 
-    /// Returns the answer that says so.
+    /// Returns the response with this error.
     pub(super) fn reply(self, road: Road) -> Reply {
         let (code, message) = self.words();
         match road {
             Road::Http => coded(code, message),
-            // Every refusal of an upgrade is a 400 whose body is the bare text, a forbidden one too.
+            // Every refusal of an upgrade, even a forbidden one, is a 400 with the bare text as its body.
             Road::WebSocket => Reply {
                 status: StatusCode::BAD_REQUEST,
                 headers: headers([(CONNECTION, "close"), (CONTENT_TYPE, "text/html")]),
@@ -61,13 +61,13 @@ impl Fault {
         }
     }
 
-    /// Returns the same, where it ends the request.
+    /// Returns the response with this error, which ends the request.
     pub(super) fn answer(self, road: Road) -> Box<Answered> {
         self.reply(road).into()
     }
 }
 
-/// Returns what the proxy's own refusals are in this protocol.
+/// Returns the proxy's own refusals in this protocol.
 pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
     match refusal {
         Refusal::Over => Fault::UnknownSid.reply(road),
@@ -84,7 +84,7 @@ pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
 pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     let Refused { reply: Reply { status, mut headers, body }, by } = refused;
     if road == Road::WebSocket {
-        // The header is about the hop, so the backend's own is gone; the reference closes after every such refusal.
+        // The header is hop-by-hop, so the backend's own is gone; the reference closes after every such refusal.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if road == Road::WebSocket || by == Refuser::Other || status != StatusCode::BAD_REQUEST {
@@ -95,9 +95,9 @@ pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
     let reply = match Fault::ALL.iter().find(|fault| fault.words().1 == text) {
         Some(fault) => fault.reply(Road::Http),
         None if !text.is_empty() => coded(4, text),
-        // Engine.IO 3 says nothing where its application forbids (Socket.IO 2: an origin).
+        // Engine.IO 3 sends no text if its application forbids (Socket.IO 2: an origin).
         None if by == Refuser::EngineIo3 => Fault::Forbidden.reply(Road::Http),
-        // Without a word of the application's, it is the server that could not make sense of the request.
+        // Without a text from the application, the server itself rejected the request.
         None => Fault::BadRequest.reply(Road::Http),
     };
     headers.extend(reply.headers);
@@ -110,7 +110,7 @@ fn coded(code: u8, message: &str) -> Reply {
     Reply { status, headers: headers([(CONTENT_TYPE, "application/json")]), body: body.into() }
 }
 
-/// Returns a status that says it all.
+/// Returns a response with a status only.
 pub(super) fn empty(status: StatusCode) -> Reply {
     Reply { status, headers: HeaderMap::new(), body: Bytes::new() }
 }

@@ -1,15 +1,15 @@
-//! What a route says of Engine.IO.
+//! A route's settings for Engine.IO.
 
 use crate::revision::Versions;
 
-/// Which clients a route takes, and how they are understood.
+/// Which clients a route accepts, and how they are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// The revisions that may begin sessions.
     pub versions: Versions,
-    /// Whether clients of revision 3 are those of Socket.IO 1, whose polls nothing else tells apart.
+    /// Whether clients of revision 3 are Socket.IO 1's, whose polls can't be told apart otherwise.
     pub utf8_twice: bool,
-    /// Whether answers to polls set a cookie with the session's id.
+    /// Whether responses to polls set a cookie with the session's id.
     pub cookie: Cookie,
 }
 
@@ -19,11 +19,10 @@ impl Default for Settings {
     }
 }
 
-/// Whether answers to polls set the cookie `io` with the session's id, for balancers in front.
+/// Whether responses to polls set the cookie `io` with the session's id, for load balancers in front.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Cookie {
-    /// Where the client's own server would, unless told otherwise: for clients of revision 3 before a backend that
-    /// speaks nothing else.
+    /// If the client's own server would by default: for clients of revision 3 with a backend that speaks only that.
     #[default]
     Auto,
     /// For every polling client.

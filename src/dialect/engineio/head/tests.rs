@@ -37,7 +37,7 @@ impl World for Nowhere {
     }
 }
 
-/// What became of a request.
+/// The result of a request.
 #[derive(PartialEq, Eq, Debug)]
 enum Op {
     Handshake(Transport, String),
@@ -103,7 +103,7 @@ fn ask(method: &str, query: &str, upgrade: bool, known: Option<(Transport, Revis
     through(&engine_io(settings), method, query, upgrade, known)
 }
 
-/// Returns a handshake where every revision is taken.
+/// Reads a handshake on a route that accepts every revision.
 fn begin(query: &str, utf8_twice: bool) -> Op {
     let dialect = engine_io(Settings { utf8_twice, ..Settings::default() });
     through(&dialect, "GET", &format!("transport=polling&{query}"), false, None)

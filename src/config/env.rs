@@ -259,7 +259,7 @@ mod tests {
     fn a_fault_of_the_environment_names_its_variable() {
         assert_eq!(
             fault_of("POLLIWOG_ROUTES__0__DIALECT", "enginio"),
-            "POLLIWOG_ROUTES__0__DIALECT: routes[0].dialect: found \"enginio\", expected one of engine.io, sockjs, websocket, mux, http; did you mean \"engine.io\"?"
+            "POLLIWOG_ROUTES__0__DIALECT: routes[0].dialect: found \"enginio\", expected one of engine.io, sockjs, longpoll, websocket, mux, http; did you mean \"engine.io\"?"
         );
         assert!(
             fault_of("POLLIWOG_SERVER__MAX_SESSIONS", "many").contains("found \"many\", expected a number")

@@ -165,7 +165,7 @@ const COMMON: &[Key] = {
         row(Cors, "max_age", Example("\"2h\""), "how long browsers may remember it"),
         row(Route, "path", Example("\"/socket.io/\""), "the prefix of the request's path; the longest wins"),
         row(Route, "host", Example("\"chat.example.org\""), "only requests for this host, whatever the port"),
-        row(Route, "dialect", Example("\"engine.io\""), "engine.io (Socket.IO), sockjs, websocket, mux, http"),
+        row(Route, "dialect", Example("\"engine.io\""), "engine.io (Socket.IO), sockjs, longpoll, websocket, mux, http"),
         row(Route, "upstream", Example("\"demo\""), "the name of an upstream, see below"),
         row(Route, "mux", Example("{ token = \"a-long-secret\" }"), "what concerns only dialect mux"),
         row(RouteMux, "token", Example("\"a-long-secret\""), "who connects must have it; unset: anybody may"),

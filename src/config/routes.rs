@@ -16,15 +16,14 @@ use crate::service::Route;
 use crate::upstream::{Embedding, Kind, Settings};
 
 /// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 5] = [
+pub(super) const DIALECTS: [(&str, &str); 6] = [
     ("engine.io", "engine.io"),
     ("sockjs", "sockjs"),
+    ("longpoll", "longpoll"),
     ("websocket", "websocket"),
     ("mux", "mux"),
     ("http", "http"),
 ];
-/// Dialects that a later version serves.
-pub(super) const DIALECTS_LATER: [&str; 1] = ["longpoll"];
 
 /// Reads all routes; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
@@ -112,7 +111,7 @@ fn judge(table: &Table<'_>, dialect: &str, versions: Versions, upstream: &str, s
 }
 
 fn dialect(node: &Node) -> Result<&'static str, Wrong> {
-    word(&DIALECTS, &DIALECTS_LATER)(node)
+    word(&DIALECTS, &[])(node)
         .map_err(|wrong| if is_socket_io(node) { wrong.or(Some("engine.io")) } else { wrong })
 }
 

@@ -29,7 +29,7 @@ fn read_key(table: &Table<'_>, key: &Key, settings: &mut Settings) {
         }
         Value::Flag(set) => give(table.value(key.name, flag), set, settings),
         Value::Time(set) => give(table.value(key.name, duration(MS..=HOUR)), set, settings),
-        Value::Size(set) => give(table.value(key.name, size(1..=GB)), set, settings),
+        Value::Size(set) => give(table.value(key.name, size(0..=GB)), set, settings),
         Value::Text(set) => give(table.value(key.name, text), set, settings),
     }
 }
@@ -59,7 +59,8 @@ fn report(route: &Table<'_>, key: &str, dialect: &str, expected: &str) {
 }
 
 /// Keys of `[defaults]` that mean nothing to routes of a dialect.
-pub(super) const IDLE: [(&str, &[&str]); 4] = [
+pub(super) const IDLE: [(&str, &[&str]); 5] = [
+    ("longpoll", &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades", "relay"]),
     ("sockjs", &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades"]),
     ("websocket", &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression"]),
     // Its sessions' clients are another proxy's; that none is relayed, a route may say.

@@ -101,7 +101,7 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
             "config.toml:5:1: routes[0].upstream: missing, expected a line such as upstream = \"demo\"",
             "config.toml:6:10: routes[0].path: found \"chat\", expected a path that begins with \"/\", such as \
              \"/socket.io/\"; did you mean \"/chat\"?",
-            "config.toml:7:13: routes[0].dialect: found \"enginio\", expected one of engine.io, sockjs, websocket, mux, http; did you mean \"engine.io\"?",
+            "config.toml:7:13: routes[0].dialect: found \"enginio\", expected one of engine.io, sockjs, longpoll, websocket, mux, http; did you mean \"engine.io\"?",
             "config.toml:9:1: upstreams.chat.url: missing, expected a line such as url = \"ws://127.0.0.1:3000/socket.io/\"",
         ]
     );
@@ -118,18 +118,6 @@ fn an_unknown_key_is_led_home() {
     assert_eq!(told, ["config.toml:7:1: upstreams.chat.ulr: unknown key; did you mean \"url\"?"]);
     let listed = fault("[log]\ncolour = true\n");
     assert_eq!(listed, "config.toml:9:1: log.colour: unknown key, expected one of level, format");
-}
-
-#[test]
-fn a_dialect_of_a_later_version_is_named_as_such() {
-    let told = |text: &str| faults(text, &[]).concat();
-    let later = told(&GOOD.replace("dialect = 'engine.io'", "dialect = 'longpoll'"));
-    assert!(
-        later.ends_with(
-            "found \"longpoll\", not in this version, expected one of engine.io, sockjs, websocket, mux, http"
-        ),
-        "{later}"
-    );
 }
 
 #[test]

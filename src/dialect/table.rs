@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::engineio::{self, EngineIo};
 use super::keys::Key;
-use super::longpoll::LongPoll;
+use super::longpoll::{self, LongPoll};
 use super::settings::Settings;
 use super::sockjs::{self, SockJs};
 use super::websocket::WebSocket;
@@ -42,7 +42,7 @@ pub static DIALECTS: &[Kind] = &[
     Kind {
         name: LongPoll::NAME,
         takes_base: true,
-        keys: &[],
+        keys: longpoll::KEYS,
         build: |settings, _| Arc::new(LongPoll::new(settings.longpoll)),
     },
     Kind {

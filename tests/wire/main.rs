@@ -29,6 +29,7 @@ mod honesty;
 mod hostile;
 mod last_words;
 mod limits;
+mod longpoll;
 mod order;
 mod overlap;
 mod payloads;

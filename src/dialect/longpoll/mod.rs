@@ -7,6 +7,7 @@
 mod form;
 mod framing;
 mod json;
+mod keys;
 mod query;
 mod reply;
 mod settings;
@@ -23,6 +24,7 @@ use http::{Method, StatusCode};
 
 use self::form::Form;
 use self::framing::LongPollFraming;
+pub(super) use self::keys::KEYS;
 use self::query::Query;
 pub use self::settings::Settings;
 use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Place, Request, Want, Wish};

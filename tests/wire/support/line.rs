@@ -51,11 +51,11 @@ impl Line {
         Frame::new(Op::TEXT, text).encode(Masked::No)
     }
 
-    pub(super) fn send_text(&self, text: &str) {
+    pub(crate) fn send_text(&self, text: &str) {
         self.send_raw(&self.encode_text(text));
     }
 
-    pub(super) fn send_texts(&self, texts: &[&str]) {
+    pub(crate) fn send_texts(&self, texts: &[&str]) {
         self.send_raw(&texts.iter().flat_map(|text| self.encode_text(text)).collect::<Vec<_>>());
     }
 

@@ -1,6 +1,7 @@
 //! What the tests stand on: a target to talk to, an application behind it, and clients that know only bytes.
 
 pub(crate) mod backend;
+pub(crate) mod feed;
 pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod line;

@@ -152,6 +152,8 @@ impl Setup {
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
         let Self { server, route, upstream, log, path, dialect, relay, .. } = self;
+        // A key that means nothing beside a dialect is a fault.
+        let relay = if *dialect == "longpoll" { String::new() } else { format!("relay = {relay}") };
         format!(
             r#"[server]
 listen = ["{public}"]
@@ -164,7 +166,7 @@ level = "{log}"
 path = "{path}"
 dialect = "{dialect}"
 upstream = "b"
-relay = {relay}
+{relay}
 {route}
 [upstreams.b]
 kind = "{kind}"

@@ -1,0 +1,27 @@
+//! The dialect's own keys of the configuration.
+
+use crate::dialect::keys::{Key, Value};
+
+/// The dialect's own keys.
+pub(in crate::dialect) const KEYS: &[Key] = &[
+    Key {
+        name: "wait",
+        default: "\"25s\"",
+        doc: "how long a request of longpoll waits for messages, at most",
+        value: Value::Time(|settings, wait| settings.longpoll.wait = wait),
+    },
+    Key {
+        name: "grace",
+        default: "\"60s\"",
+        doc: "how long it lives without requests; how long its end is told",
+        value: Value::Time(|settings, grace| settings.longpoll.grace = grace),
+    },
+    Key {
+        name: "stream_budget",
+        default: "\"0kB\"",
+        doc: "bytes after which a stream ends; 0: a quarter of outbox_max",
+        value: Value::Size(|settings, budget| {
+            settings.longpoll.stream_budget = Some(budget).filter(|budget| *budget > 0);
+        }),
+    },
+];

@@ -1,0 +1,161 @@
+//! How sessions end, and what they go on saying.
+
+use std::thread;
+use std::time::Instant;
+
+use super::{answer, closed, session, setup, world_of};
+use crate::support::{Event, Frame, Op, Peer, QUIET, SOON, assert_took, ms, patiently};
+
+fn close(peer: &Peer, code: u16, reason: &str) {
+    peer.line().send_frame(&Frame::new(Op::CLOSE, [&code.to_be_bytes(), reason.as_bytes()].concat()));
+}
+
+#[test]
+fn what_is_left_comes_first_and_then_why_it_ended() {
+    let Some(world) = world_of(setup().route("grace = \"1s\"")) else { return };
+    let (mut feed, peer) = session(&world);
+    peer.send_all(&["a", "b"]);
+    close(&peer, 4001, "enough");
+    thread::sleep(ms(50));
+    feed.get("after=0").assert(200, &answer(1, &["a", "b"]));
+    // What the client has not acknowledged may be lost yet.
+    feed.get("after=1").assert(200, &answer(2, &["b"]));
+    feed.request("POST", "", &[], b"late").assert(410, &closed(4001, "enough", 1));
+    let gone = feed.get("after=2");
+    gone.assert(410, &closed(4001, "enough", 2));
+    assert_eq!(gone.header("content-type"), Some("application/json"));
+    assert_eq!(gone.header("cache-control"), Some("no-store"));
+    for (method, query) in
+        [("GET", ""), ("GET", "after=2"), ("GET", "after=9"), ("POST", "id=7"), ("DELETE", "")]
+    {
+        let after = query.strip_prefix("after=").map_or(2, |after| after.parse().unwrap());
+        feed.request(method, query, &[], b"").assert(410, &closed(4001, "enough", after));
+    }
+    thread::sleep(ms(1100));
+    feed.get("after=2").assert(404, r#"{"error":"no such session"}"#);
+    assert_eq!(world.sessions(), 0);
+}
+
+#[test]
+fn a_waiting_get_hears_of_the_end_at_once() {
+    let Some(world) = world_of(setup()) else { return };
+    let (mut feed, peer) = session(&world);
+    feed.park("after=0");
+    peer.close();
+    feed.gets.answer().assert(410, &closed(1005, "", 0));
+    let (mut feed, peer) = session(&world);
+    feed.park("after=0");
+    peer.line().kill();
+    feed.gets.answer().assert(410, &closed(1006, "upstream connection lost", 0));
+}
+
+#[test]
+fn a_stream_of_an_ended_session_says_so_as_its_last_event() {
+    let Some(world) = world_of(setup()) else { return };
+    let (feed, peer) = session(&world);
+    let mut events = feed.events(None);
+    peer.send("a");
+    events.assert("retry: 0\n\nid: 1\ndata: a\n\n");
+    close(&peer, 1000, "bye");
+    // It has to come back, so that its last message is known to have arrived.
+    events.assert_end();
+    let mut events = feed.events(Some(1));
+    events.assert("retry: 0\n\nevent: close\nretry: 86400000\ndata: {\"code\":1000,\"reason\":\"bye\"}\n\n");
+    events.assert_end();
+    let gone = feed.request("GET", "", &[("Accept", "text/event-stream")], b"");
+    gone.assert(410, &closed(1000, "bye", 1));
+}
+
+#[test]
+fn a_client_that_is_done_says_so() {
+    let Some(world) = world_of(setup()) else { return };
+    let (mut feed, peer) = session(&world);
+    feed.park("after=0");
+    let done = feed.request("DELETE", "", &[], b"");
+    assert_eq!(done.line, "HTTP/1.1 204 No Content");
+    feed.gets.answer().assert(410, &closed(1000, "", 0));
+    assert_eq!(peer.event(), Event::Closed(1000));
+    feed.request("DELETE", "", &[], b"").assert(410, &closed(1000, "", 0));
+    world.assert_sessions(0);
+}
+
+#[test]
+fn a_session_without_requests_ends_and_waiting_is_none() {
+    patiently(|| {
+        let Some(world) = world_of(setup().route("grace = \"400ms\"")) else { return };
+        let (mut feed, peer) = session(&world);
+        for _ in 0..3 {
+            thread::sleep(ms(250));
+            feed.post("", b"x");
+            peer.assert_text("x");
+        }
+        feed.park("after=0&wait=1");
+        thread::sleep(ms(600));
+        feed.gets.answer().assert(200, r#"{"after":0,"messages":[]}"#);
+        let start = Instant::now();
+        assert_eq!(peer.event_within(SOON), Some(Event::Closed(1001)));
+        assert_took(start.elapsed(), 350, 1000);
+        feed.get("").assert(410, &closed(1001, "client gone", 0));
+    });
+}
+
+#[test]
+fn a_client_that_hears_nothing_of_its_session_leaves_none_behind() {
+    let Some(world) = world_of(setup().route("grace = \"200ms\"")) else { return };
+    let mut lost = world.http();
+    lost.send("POST", "/feed/", &[], b"");
+    lost.wire.reset();
+    // Its backend may not even have been asked.
+    if let Some(peer) = world.accept_within(ms(500)) {
+        assert_eq!(peer.event_within(SOON), Some(Event::Closed(1001)));
+    }
+    world.assert_sessions(0);
+}
+
+#[test]
+fn a_drain_lets_clients_fetch_what_is_left_and_tells_them() {
+    let Some(mut world) = world_of(setup()) else { return };
+    let (mut waiting, first) = session(&world);
+    let (mut away, second) = session(&world);
+    waiting.park("after=0");
+    second.send("last words");
+    thread::sleep(QUIET);
+    world.target.signal("TERM");
+    waiting.gets.answer().assert(410, &closed(1001, "proxy is stopping", 0));
+    assert_eq!(first.event(), Event::Closed(1001));
+    thread::sleep(ms(200));
+    assert_eq!(world.http().request("POST", "/feed/", &[], b"").status, 503);
+    away.get("after=0").assert(200, &answer(1, &["last words"]));
+    away.get("after=1").assert(410, &closed(1001, "proxy is stopping", 1));
+    assert_eq!(second.event(), Event::Closed(1001));
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_drain_counts_what_a_connection_took_as_delivered_and_what_nobody_fetched_as_lost() {
+    for (fetches, code) in [(true, 0), (false, 1)] {
+        let Some(mut world) = world_of(setup().server("drain_timeout = \"1s\"")) else { return };
+        let (mut feed, peer) = session(&world);
+        peer.send("a");
+        thread::sleep(QUIET);
+        if fetches {
+            feed.get("after=0").assert(200, &answer(1, &["a"]));
+        }
+        world.target.signal("TERM");
+        let status = world.target.exit_within(SOON).expect("it ends");
+        assert_eq!(status.code(), Some(code), "fetched: {fetches}");
+    }
+}
+
+#[test]
+fn a_full_proxy_says_when_to_come_back() {
+    let Some(world) = world_of(setup().server("max_sessions = 1")) else { return };
+    let (feed, peer) = session(&world);
+    let full = world.http().request("POST", "/feed/", &[], b"");
+    assert_eq!(full.status, 503);
+    assert!(full.header("retry-after").is_some());
+    feed.request("DELETE", "", &[], b"");
+    peer.assert_closed();
+    world.assert_sessions(0);
+    assert_eq!(world.http().request("POST", "/feed/", &[], b"").status, 201);
+}

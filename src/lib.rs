@@ -13,6 +13,7 @@ pub mod codec;
 pub mod config;
 pub(crate) mod descriptors;
 pub(crate) mod dialect;
+pub mod docs;
 pub(crate) mod dots;
 pub(crate) mod drain;
 pub(crate) mod duplex;

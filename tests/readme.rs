@@ -1,31 +1,59 @@
-//! Holds the README and the changelog to the code: every key with its default, and examples that can be run.
+//! Holds the README, docs/ and the changelog to the code: tables, examples that can be run, and links that lead somewhere.
+//!
+//! `POLLIWOG_WRITE_DOCS=1 cargo test --test readme` writes the tables of docs/ anew.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
-use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use polliwog::config::Config;
-use polliwog::config::keys::{KEYS, Key, Shown};
+use polliwog::docs;
 
-const README: &str = include_str!("../README.md");
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 
 #[test]
-fn the_table_shows_every_key_as_the_code_has_it() {
-    let table = table();
-    assert!(README.contains(&table), "the README's table of keys should be:\n\n{table}");
+fn the_table_of_keys_is_the_one_in_the_code() {
+    hold("docs/configuration.md", "keys", &docs::keys());
+}
+
+#[test]
+fn the_table_of_metrics_is_the_one_in_the_code() {
+    hold("docs/operating.md", "metrics", &docs::metrics());
 }
 
 #[test]
 fn every_example_is_a_valid_configuration() {
-    let examples: Vec<&str> =
-        README.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert!(examples.len() >= 2);
-    for example in examples {
-        if let Err(faults) = Config::parse(example, "README.md", std::iter::empty()) {
-            panic!("{faults}\n{example}");
+    let mut count = 0;
+    for (page, text) in pages() {
+        for example in text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
+            count += 1;
+            // An example without a route shows only a part of a file.
+            let whole = example.contains("[[routes]]");
+            if let (true, Err(faults)) = (whole, Config::parse(example, "example", std::iter::empty())) {
+                panic!("{}: {faults}\n{example}", page.display());
+            }
         }
     }
+    assert!(count >= 2);
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    let mut dead = Vec::new();
+    for (page, text) in pages() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let outside = link.contains("://") || link.contains(char::is_whitespace);
+            if !outside && !leads_somewhere(&page, &text, link) {
+                dead.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+    let readme = root().join("README.md");
+    assert!(!leads_somewhere(&readme, "# A\n", "docs/nowhere.md"));
+    assert!(!leads_somewhere(&readme, "# A\n", "#b"));
+    assert!(leads_somewhere(&readme, "# A b\n", "#a-b"));
 }
 
 #[test]
@@ -34,23 +62,55 @@ fn the_changelog_begins_with_what_comes_next() {
     assert!(first.contains(env!("CARGO_PKG_VERSION")), "{first}");
 }
 
-fn table() -> String {
-    let mut table = String::from("| key | default | what it decides |\n|---|---|---|\n");
-    let mut section = None;
-    for key in KEYS.iter() {
-        if section != Some(key.section) {
-            section = Some(key.section);
-            writeln!(table, "| **`{}`** | | |", key.section.header()).unwrap();
-        }
-        writeln!(table, "| `{}` | {} | {} |", key.name, default_of(key), key.doc).unwrap();
-    }
-    table
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn default_of(key: &Key) -> String {
-    match key.shown {
-        Shown::Default(value) => format!("`{value}`"),
-        Shown::Mirrored(value) => format!("the backend's, else `{value}`"),
-        Shown::Example(value) => format!("none; such as `{value}`"),
+/// Holds the part of a page between the table's mark and the next `<!-- end -->` to the table, or writes it.
+fn hold(page: &str, mark: &str, table: &str) {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.find(&format!("<!-- {mark}:")).unwrap();
+    let begin = begin + text[begin..].find("-->\n").unwrap() + "-->\n".len();
+    let end = begin + text[begin..].find("<!-- end -->").unwrap();
+    let (before, after) = (&text[..begin], &text[end..]);
+    let fresh = format!("{before}\n{table}\n{after}");
+    if env::var_os("POLLIWOG_WRITE_DOCS").is_some() {
+        fs::write(&path, fresh).unwrap();
+    } else {
+        assert!(text == fresh, "{page} is stale: POLLIWOG_WRITE_DOCS=1 cargo test --test readme");
     }
+}
+
+/// Returns the README and every page of docs/, each with its text.
+fn pages() -> Vec<(PathBuf, String)> {
+    let mut paths = vec![root().join("README.md")];
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                paths.push(path);
+            }
+        }
+    }
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+fn leads_somewhere(page: &Path, text: &str, link: &str) -> bool {
+    let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+    let path = page.parent().unwrap().join(file);
+    let text = if file.is_empty() { Ok(text.to_owned()) } else { fs::read_to_string(&path) };
+    match text {
+        Ok(text) => heading.is_empty() || text.lines().any(|line| anchor(line).as_deref() == Some(heading)),
+        Err(_) => heading.is_empty() && path.is_dir(),
+    }
+}
+
+/// Returns the fragment that a heading gets where Markdown is shown.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
 }

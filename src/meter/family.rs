@@ -16,31 +16,39 @@ pub(super) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
 /// All series of one name.
 #[derive(Debug)]
-pub(super) struct Family<M>(Arc<Mutex<BTreeMap<Labels, M>>>);
+pub(super) struct Family<M> {
+    /// The names of the labels, as the metric's row has them.
+    names: &'static [&'static str],
+    series: Arc<Mutex<BTreeMap<Labels, M>>>,
+}
 
 impl<M: Clone + Default> Family<M> {
+    /// A family without series.
+    pub(super) fn new(names: &'static [&'static str]) -> Self {
+        Self { names, series: Arc::default() }
+    }
+
     /// The series with these labels, new or not. Slow: called once for each series, never to count.
     pub(super) fn series(&self, labels: Labels) -> M {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        debug_assert!(
+            labels.iter().map(|(name, _)| name).eq(self.names),
+            "{labels:?} are not {:?}",
+            self.names
+        );
+        let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(labels).or_default().clone()
     }
 }
 
 impl<M> Clone for Family<M> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<M> Default for Family<M> {
-    fn default() -> Self {
-        Self(Arc::default())
+        Self { names: self.names, series: Arc::clone(&self.series) }
     }
 }
 
 impl<M: EncodeMetric + TypedMetric> EncodeMetric for Family<M> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().try_for_each(|(labels, metric)| metric.encode(encoder.encode_family(labels)?))
     }
 

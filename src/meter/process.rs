@@ -5,8 +5,10 @@ use std::fs;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Unit;
+
+use super::row::{Measure, Row};
 
 /// Reads `/proc/self`; where there is none, its metrics are left out.
 #[derive(Debug)]
@@ -14,20 +16,47 @@ pub(super) struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut gauge = |name, help, unit: Option<&Unit>, value: Option<u64>| {
-            let Some(value) = value else { return Ok(()) };
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, unit, gauge.metric_type())?)
-        };
-        gauge(
-            "process_resident_memory",
-            "Physical memory in use.",
-            Some(&Unit::Bytes),
-            resident_memory_bytes(),
-        )?;
-        gauge("process_open_fds", "Open file descriptors.", None, open_fds())?;
-        gauge("process_max_fds", "How many file descriptors may be open.", None, max_fds())
+        for (row, read) in READINGS {
+            let Some(value) = read() else { continue };
+            let (gauge, unit) = (ConstGauge::new(value), row.unit());
+            // The registry adds a full stop to the others.
+            let help = format!("{}.", row.help);
+            gauge.encode(encoder.encode_descriptor(
+                row.base(),
+                &help,
+                unit.as_ref(),
+                gauge.metric_type(),
+            )?)?;
+        }
+        Ok(())
     }
+}
+
+/// Each metric with what reads it.
+pub(super) static READINGS: &[(Row, fn() -> Option<u64>)] = &[
+    (
+        row(
+            "process_resident_memory",
+            Measure::Bytes,
+            "Physical memory in use",
+            "A leak, if sessions do not rise with it.",
+        ),
+        resident_memory_bytes,
+    ),
+    (
+        row(
+            "process_open_fds",
+            Measure::Count,
+            "Open file descriptors",
+            "Near `process_max_fds` connections are refused: raise `ulimit -Hn`.",
+        ),
+        open_fds,
+    ),
+    (row("process_max_fds", Measure::Count, "How many file descriptors may be open", ""), max_fds),
+];
+
+const fn row(name: &'static str, measure: Measure, help: &'static str, rises: &'static str) -> Row {
+    Row::new(name, measure, MetricType::Gauge, &[], help, rises)
 }
 
 fn resident_memory_bytes() -> Option<u64> {

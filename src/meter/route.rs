@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::family::{Family, Labels};
 use super::sizes::{Sizes, Waits};
+use super::table::Routes;
 use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
 
 /// Counts for one route.
@@ -109,27 +110,6 @@ impl Meter {
         self.0.batch_packets.observe(packets);
         self.0.batch_bytes.observe(bytes);
     }
-}
-
-/// The families whose series belong to a route.
-#[derive(Clone, Default, Debug)]
-pub(super) struct Routes {
-    pub(super) handshakes: Family<Counter>,
-    pub(super) sessions: Family<Gauge>,
-    pub(super) opened: Family<Counter>,
-    pub(super) closed: Family<Counter>,
-    pub(super) upgrades: Family<Counter>,
-    pub(super) requests: Family<Counter>,
-    pub(super) broken: Family<Counter>,
-    pub(super) messages: Family<Counter>,
-    pub(super) message_bytes: Family<Counter>,
-    pub(super) overhead: Family<Counter>,
-    pub(super) heads: Family<Counter>,
-    pub(super) saved: Family<Counter>,
-    pub(super) waits: Family<Waits>,
-    pub(super) polls_parked: Family<Gauge>,
-    pub(super) batch_packets: Family<Sizes>,
-    pub(super) batch_bytes: Family<Sizes>,
 }
 
 /// A counter for each direction of each transport.

@@ -267,3 +267,28 @@ fn two_texts_list_their_series_in_one_order() {
 fn assert_line(text: &str, line: &str) {
     assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
 }
+
+#[test]
+fn a_metric_is_rendered_as_its_row_declares_it() {
+    let metrics = Metrics::new();
+    metrics.route("/", "chat").request(Op::Poll, 200);
+    metrics.connections(Listener::Public);
+    metrics.dials("chat");
+    let text = metrics.render();
+    let mut at = 0;
+    for row in table::rows() {
+        let name = row.family();
+        let declared = format!("# HELP {name} {}.\n# TYPE {name} {}\n", row.help, row.kind());
+        let Some(found) = text[at..].find(&declared) else { panic!("no {declared} behind {}", &text[..at]) };
+        at += found;
+        let series = text[at..].lines().find(|line| !line.starts_with('#')).unwrap();
+        assert!(series.starts_with(&row.queried()), "{series} is not {}", row.queried());
+        let labels = row.labels.iter().map(|label| series.find(&format!("{label}=\""))).collect::<Vec<_>>();
+        assert!(
+            labels.iter().all(Option::is_some) && labels.is_sorted(),
+            "{series} has not {:?}",
+            row.labels
+        );
+    }
+    assert_eq!(text.matches("# TYPE ").count(), table::rows().count(), "a metric has no row");
+}

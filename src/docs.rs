@@ -1,0 +1,52 @@
+//! The tables of the documentation, written from the tables in the code.
+//!
+//! `POLLIWOG_WRITE_DOCS=1 cargo test --test readme` puts them into `docs/`; without the variable that test fails where a
+//! page is stale.
+
+use std::fmt::Write as _;
+
+use crate::config::keys::{KEYS, Key, Shown};
+use crate::meter::table::rows;
+
+/// Returns the table of keys, as Markdown.
+pub fn keys() -> String {
+    let mut table = String::from("| key | default | what it decides |\n|---|---|---|\n");
+    let mut section = None;
+    for key in KEYS.iter() {
+        if section != Some(key.section) {
+            section = Some(key.section);
+            line(&mut table, &[&format!("**`{}`**", key.section.header()), "", ""]);
+        }
+        line(&mut table, &[&code(key.name), &default_of(key), key.doc]);
+    }
+    table
+}
+
+/// Returns the table of metrics, as Markdown.
+pub fn metrics() -> String {
+    let mut table =
+        String::from("| metric | kind | labels | what it counts | when it rises |\n|---|---|---|---|---|\n");
+    for row in rows() {
+        let labels: Vec<String> = row.labels.iter().map(|label| code(label)).collect();
+        line(&mut table, &[&code(&row.queried()), row.kind(), &labels.join(", "), row.help, row.rises]);
+    }
+    table
+}
+
+fn line(table: &mut String, cells: &[&str]) {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    // A String takes whatever is written to it.
+    let _ = writeln!(table, "| {} |", cells.join(" | "));
+}
+
+fn code(text: &str) -> String {
+    format!("`{text}`")
+}
+
+fn default_of(key: &Key) -> String {
+    match key.shown {
+        Shown::Default(value) => code(value),
+        Shown::Mirrored(value) => format!("the backend's, else {}", code(value)),
+        Shown::Example(value) => format!("none; for example {}", code(value)),
+    }
+}

@@ -60,7 +60,7 @@ const FLOORS: [&[&str]; 11] = [
     &["service"],
     &["server"],
     &["config", "drain"],
-    &["cli", "app", "load"],
+    &["cli", "app", "load", "docs"],
     &["main"],
 ];
 

@@ -153,6 +153,15 @@ impl Registry {
         (clock_now() < until).then_some(ending)
     }
 
+    /// The id of a session that has ended was told so: it goes on saying it for as long again.
+    pub fn renew(&self, route: &RouteId, sid: &str) {
+        let asked = Asked { route, sid };
+        let Some(told) = self.0.ended.get(&asked) else { return };
+        let Some(sid) = Sid::of_client(sid, self.0.shown.hash_one(sid)) else { return };
+        let until = clock_now() + told.lasts;
+        self.0.ended.insert(Key { route: route.clone(), sid }, Remembered { until, ..told });
+    }
+
     /// Reserves an id that somebody else made; `None` where another session of the route has it.
     pub fn reserve(&self, route: &RouteId, sid: Sid) -> Option<Reservation> {
         let key = Key { route: route.clone(), sid };
@@ -315,6 +324,16 @@ struct UntilToldLongEnough;
 
 impl Expiry<Key, Remembered> for UntilToldLongEnough {
     fn expire_after_create(&self, _: &Key, ended: &Remembered, _: Instant) -> Option<Duration> {
+        Some(ended.lasts)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        ended: &Remembered,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(ended.lasts)
     }
 }

@@ -72,6 +72,17 @@ pub trait Framing: Send + Sync + fmt::Debug {
         self.encode_poll(batch)
     }
 
+    /// Returns whether a receiver of it takes one batch after another.
+    fn streams(&self) -> bool {
+        false
+    }
+
+    /// Returns what a receiver is told in a packet, in place of a status, that is refused so; `ending` is how its session has
+    /// ended, if that is why.
+    fn turn_down(&self, _refusal: Refusal, _ending: Option<&Ending>) -> Option<Closing> {
+        None
+    }
+
     /// Returns the beginning of a stream, if the dialect has streams.
     fn begin_stream(&self) -> StreamHead {
         StreamHead::default()

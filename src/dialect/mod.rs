@@ -28,7 +28,7 @@ pub use self::framing::{
 };
 pub use self::settings::Settings;
 pub use self::table::{find, told_by};
-use crate::packet::{Heartbeat, Transport};
+use crate::packet::{Closing, Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::revision::{Protocol, Revision, Versions};
 use crate::session::{Ending, Policy, Terms};
@@ -164,6 +164,8 @@ pub struct Known<'e> {
 pub enum Act {
     /// Begin the session that it names.
     Begin(Box<Beginning>),
+    /// Answer it with this end, as the session would that it names: that has ended, or another request receives for it.
+    Tell(Arc<dyn Framing>, Closing),
     /// Park it until there is something for its client.
     Poll(Arc<dyn Framing>, Terms),
     /// Answer it with a stream.

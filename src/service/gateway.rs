@@ -1,6 +1,8 @@
 //! From a request to what serves it: its dialect reads it, the index knows where its session is, the dialect judges what
 //! it means there, and the gateway does that.
 
+mod receivers;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,13 +15,13 @@ use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
 use super::{Connection, Response, preflight};
-use crate::bridge::{Bridge, ClientSocket, Entry, Located, ReceiverRefused, turn_away};
+use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road, World,
 };
 use crate::meter;
-use crate::packet::Transport;
-use crate::session::{PollRefused, Pushes, Terms};
+use crate::packet::{Closing, Transport};
+use crate::session::{Pushes, Terms};
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
@@ -43,6 +45,7 @@ enum Task {
     Leave(Arc<Bridge>, Arc<dyn Framing>),
     Upgrade(Arc<Bridge>, Arc<dyn Framing>),
     TurnAway(Arc<dyn Framing>),
+    Tell(Arc<dyn Framing>, Closing),
 }
 
 impl Task {
@@ -52,7 +55,7 @@ impl Task {
                 Transport::Polling => meter::Op::Handshake,
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
-            Self::Poll(..) | Self::Stream(..) => meter::Op::Poll,
+            Self::Poll(..) | Self::Stream(..) | Self::Tell(..) => meter::Op::Poll,
             Self::Push(..) | Self::Leave(..) => meter::Op::Push,
             Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
         }
@@ -134,17 +137,19 @@ impl Gateway {
                     let answer = AnswerPoll::new(parked, asker, framing);
                     Serving::poll(answer, Arc::clone(&self.cors), origin)
                 }
-                Err(refused) => answered(refuse_receiver(&*framing, refused, &bridge)),
+                Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
+                Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
             },
-            Task::Stream(bridge, framing, terms) => answered(match bridge.stream(terms) {
-                Ok(parked) => polling::answer_stream(parked, asker, framing),
-                Err(refused) => refuse_receiver(&*framing, refused, &bridge),
-            }),
+            Task::Stream(bridge, framing, terms) => match bridge.stream(terms) {
+                Ok(parked) => answered(polling::answer_stream(parked, asker, framing)),
+                Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
+                Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
+            },
             Task::Leave(bridge, framing) => {
                 polling::discard(body, &self.route.tracker);
                 answered(match bridge.leave() {
                     Ok(()) => polling::answer_taken(asker, &*framing, bridge.info()),
-                    Err(refused) => refuse(&*framing, refused, &bridge),
+                    Err(refused) => receivers::refuse_poll(&*framing, refused, &bridge),
                 })
             }
             Task::Upgrade(bridge, framing) => {
@@ -155,6 +160,10 @@ impl Gateway {
                     }
                 };
                 answered(self.take_socket(ask, &head, framing, max_payload, probe))
+            }
+            Task::Tell(framing, closing) => {
+                polling::discard(body, &self.route.tracker);
+                answered(polling::tell(&*framing, closing))
             }
             Task::TurnAway(framing) => answered(self.take_socket(ask, &head, framing, 0, turn_away)),
             Task::Push(bridge, framing) => Serving::other(async move {
@@ -179,6 +188,24 @@ impl Gateway {
         }
     }
 
+    /// Serves a receiver that came while another one is there. The other's client may have hung up just before, on a connection
+    /// whose end nobody has looked at yet; nobody waits for the word that there is another one.
+    fn serve_later(
+        self: Arc<Self>,
+        bridge: Arc<Bridge>,
+        framing: Arc<dyn Framing>,
+        terms: Terms,
+        asker: Asker,
+        origin: Asked,
+    ) -> Serving {
+        Serving::other(async move {
+            let mut response = receivers::once_alone(&bridge, framing, terms, asker).await;
+            self.cors.apply(&origin, &mut response);
+            count_answer(&self.route.meter, meter::Op::Poll, &response);
+            Ok(response)
+        })
+    }
+
     /// Reads a request, finds its session, and judges what it means there.
     fn decide(&self, head: &Parts, road: Road) -> Result<Task, Box<Answered>> {
         let path = inner_path(head, &self.route.settings.path);
@@ -198,6 +225,10 @@ impl Gateway {
         match (self.dialect.judge(want, &place, &request)?, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
+            (Act::Tell(framing, closing), _) => {
+                self.route.registry.renew(&self.route.id, &sid);
+                Ok(Task::Tell(framing, closing))
+            }
             (Act::Poll(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
                 Ok(Task::Poll(bridge, framing, terms))
             }
@@ -256,7 +287,7 @@ impl Gateway {
             Ok(push) => push,
             Err(refused) => {
                 polling::discard(body, &self.route.tracker);
-                return Ok(refuse(&*framing, refused, &bridge));
+                return Ok(receivers::refuse_poll(&*framing, refused, &bridge));
             }
         };
         let Some(form) = framing.read_push(&head.headers) else {
@@ -323,23 +354,6 @@ impl World for Outside<'_> {
     fn handshakes_take(&self) -> Duration {
         self.0.upstream.handshakes_take()
     }
-}
-
-fn refuse_receiver(framing: &dyn Framing, refused: ReceiverRefused, bridge: &Bridge) -> Response {
-    match refused {
-        ReceiverRefused::Poll(refused) => refuse(framing, refused, bridge),
-        ReceiverRefused::Cursor(refused) => polling::respond(framing.refuse_cursor(refused)),
-    }
-}
-
-fn refuse(framing: &dyn Framing, refused: PollRefused, bridge: &Bridge) -> Response {
-    let refusal = match refused {
-        // The dialect says what a second one hears: its policy has judged it.
-        PollRefused::Overlap | PollRefused::Occupied => Refusal::Overlap,
-        PollRefused::WrongTransport => Refusal::WrongTransport,
-        PollRefused::Over => return polling::refuse_ended(framing, bridge),
-    };
-    polling::refuse(framing, refusal)
 }
 
 #[cfg(test)]

@@ -88,11 +88,15 @@ impl Handshake<'_> {
                 Ok(ours) => ours,
                 Err(error) => return failed(error),
             },
-            Some(name) => match route.registry.reserve_named(&route.id, &name) {
-                Some(named) => named,
-                // Another of its requests was faster.
-                None => return polling::respond(framing.refuse(Refusal::Overlap, road)),
-            },
+            Some(name) => {
+                let Some(named) = route.registry.reserve_named(&route.id, &name) else {
+                    // Another of its requests was faster.
+                    let told = framing.turn_down(Refusal::Overlap, None);
+                    let refuse = || polling::respond(framing.refuse(Refusal::Overlap, road));
+                    return told.map_or_else(refuse, |closing| polling::tell(&**framing, closing));
+                };
+                named
+            }
         };
         let asked = Instant::now();
         let (mut opened, link) = match route.upstream.open(self.request(&head, client, &beginning)).await {

@@ -13,7 +13,7 @@ use crate::bridge::{Admission, BridgeInfo, Front, Reservation};
 use crate::dialect::{Beginning, Greeting, Refusal, Road};
 use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
-use crate::session::{Session, Settings};
+use crate::session::{Session, Settings, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::transport::websocket;
@@ -92,6 +92,10 @@ impl<'r> NewSession<'r> {
         let framing = Arc::clone(&bridge.info().framing);
         let mut response = match self.begun {
             Some(reply) => polling::respond(reply),
+            None if framing.streams() => match bridge.stream(Terms::default()) {
+                Ok(parked) => polling::answer_stream(parked, asker, framing),
+                Err(_) => return polling::refuse(&*framing, Refusal::Over),
+            },
             None => {
                 let Ok(parked) = bridge.poll() else { return polling::refuse(&*framing, Refusal::Over) };
                 drop(bridge);

@@ -104,13 +104,17 @@ impl Session {
         self.last_push.max(self.last_upstream).map(|at| at + QUIET)
     }
 
-    /// How long the client has to fetch what is left: where it comes and goes, no less than it may be away at other times.
+    /// How long the client has to fetch what is left: where it comes and goes, no less than it may be away at other times; and no
+    /// more, where what it does not fetch is gone like a client that is away.
     fn close_patience(&self) -> Duration {
         match (self.policy.acks, self.policy.pinger) {
             (Acks::OnCursor, Pinger::Nobody(attendance)) => {
                 self.settings.close_timeout.max(attendance.absence)
             }
-            _ => self.settings.close_timeout,
+            (Acks::OnWrite, Pinger::Nobody(attendance)) => {
+                self.settings.close_timeout.min(attendance.absence)
+            }
+            (_, Pinger::Server | Pinger::Client) => self.settings.close_timeout,
         }
     }
 

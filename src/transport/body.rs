@@ -23,6 +23,8 @@ enum Kind {
     /// Its bytes until they are taken.
     Whole(Option<Bytes>),
     Batch(Batch),
+    /// One after the other, each by itself.
+    Pieces(std::vec::IntoIter<Bytes>),
     /// Boxed, as each connection keeps room for a body, and most are parked polls.
     Stream(Box<Stream>),
     /// Likewise.
@@ -40,6 +42,11 @@ impl Body {
     /// A body that carries a batch.
     pub fn delivery(bytes: Bytes, receipt: Receipt) -> Self {
         Self(Kind::Batch(Batch { bytes, receipt, connection: None }))
+    }
+
+    /// A body of these pieces, each of which stays one.
+    pub fn pieces(pieces: Vec<Bytes>) -> Self {
+        Self(Kind::Pieces(pieces.into_iter()))
     }
 }
 
@@ -78,7 +85,7 @@ impl Receipted for Body {
         match &mut self.0 {
             Kind::Batch(batch) => batch.connection = Some(unflushed.clone()),
             Kind::Stream(stream) => stream.set_connection(unflushed),
-            Kind::Whole(_) | Kind::Streamed(_) => {}
+            Kind::Whole(_) | Kind::Pieces(_) | Kind::Streamed(_) => {}
         }
     }
 }
@@ -98,11 +105,12 @@ impl http_body::Body for Body {
                 return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))));
             }
             Kind::Whole(bytes) => bytes.take().map(Piece::from),
+            Kind::Pieces(pieces) => pieces.next().map(Piece::from),
             Kind::Batch(_) => match std::mem::take(&mut *self).0 {
                 Kind::Batch(Batch { bytes, receipt, connection }) => {
                     Some(Piece::with_receipt(bytes, receipt, connection))
                 }
-                Kind::Whole(_) | Kind::Stream(_) | Kind::Streamed(_) => None,
+                Kind::Whole(_) | Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) => None,
             },
         };
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
@@ -111,7 +119,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            Kind::Batch(_) | Kind::Stream(_) => false,
+            Kind::Batch(_) | Kind::Pieces(_) | Kind::Stream(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -120,7 +128,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Kind::Batch(batch) => SizeHint::with_exact(batch.bytes.len() as u64),
-            Kind::Stream(_) => SizeHint::default(),
+            Kind::Pieces(_) | Kind::Stream(_) => SizeHint::default(),
             Kind::Streamed(body) => body.size_hint(),
         }
     }

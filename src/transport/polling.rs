@@ -19,7 +19,7 @@ use super::compress::{self, Coding};
 use super::stream::Stream;
 use super::{Abort, Body, Response};
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
-use crate::dialect::{Framing, PollBody, PushForm, Refusal, Road};
+use crate::dialect::{Framing, PollBody, PushForm, Refusal, Road, StreamHead};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Transport};
 use crate::reply::Reply;
@@ -159,6 +159,22 @@ pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framin
     let mut response = Response::default();
     asker.headers(&*framing, head.content_type, parked.bridge().info(), response.headers_mut());
     *response.body_mut() = Body::from(Stream::new(parked, framing, head));
+    response
+}
+
+/// Answers a receiver with an end, and nothing else: as one of a session's would be, where it tells of that.
+pub fn tell(framing: &dyn Framing, closing: Closing) -> Response {
+    let packets = [Packet::Close(Some(Box::new(closing)))];
+    let (content_type, body) = if framing.streams() {
+        let StreamHead { content_type, prelude, budget: _ } = framing.begin_stream();
+        (content_type, Body::pieces(vec![prelude, framing.encode_part(&packets, 0).bytes]))
+    } else {
+        let PollBody { content_type, bytes, status: _ } = framing.encode_poll(&packets);
+        (content_type, Body::from(bytes))
+    };
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    framing.add_headers(false, response.headers_mut());
     response
 }
 

@@ -38,6 +38,7 @@ mod readiness;
 mod refusals;
 mod relay;
 mod silence;
+mod sockjs;
 mod statuses;
 mod support;
 mod targets;

@@ -21,7 +21,9 @@ impl SockJs {
             absence: self.settings.disconnect_delay,
             is_heard: false,
         };
-        beginning(framing, request, Transport::Polling, Pinger::Nobody(attendance))
+        let mut beginning = beginning(framing, request, Transport::Polling, Pinger::Nobody(attendance));
+        beginning.policy.remembered = attendance.absence;
+        beginning
     }
 
     /// A session that is a WebSocket: it has an id of ours, since two of them may name the same.

@@ -143,14 +143,12 @@ pub(super) fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no stream counts yet"))]
 /// How many units of UTF-16 these bytes are, in which clients of the reference count: all of its own beyond them is escaped.
 pub(super) fn units(bytes: &[u8]) -> usize {
     let is_unit = |byte: &&u8| !matches!(byte, 0x80..0xc0);
     bytes.iter().filter(is_unit).count()
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "no stream begins yet"))]
 /// What a stream begins with, before its first frame: enough to make browsers and proxies pass on what follows.
 pub(super) fn prelude(receiver: Receiver, callback: Option<&Callback>) -> Bytes {
     match receiver {

@@ -9,12 +9,12 @@ use super::json::{Unreadable, read_array, read_frame};
 use super::marks::Marks;
 use super::path::{Receiver, Sender};
 use super::query::{BodyType, Callback, form_field};
-use crate::dialect::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
+use crate::dialect::{Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, Road, StreamHead, Written};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text};
 use crate::reply::{Refused, Reply};
-use crate::session::Packets;
+use crate::session::{Ending, Packets};
 
 /// How one request of a transport, or one client's WebSocket, is read and answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -123,6 +123,33 @@ impl Framing for SockJsFraming {
         self.marks.apply(headers);
     }
 
+    fn streams(&self) -> bool {
+        matches!(self.role, Role::Receive(receiver, _) if receiver.streams())
+    }
+
+    fn begin_stream(&self) -> StreamHead {
+        let prelude = match &self.role {
+            Role::Receive(receiver, callback) => frames::prelude(*receiver, callback.as_ref()),
+            Role::Send(_) | Role::WebSocket => Bytes::new(),
+        };
+        StreamHead { content_type: self.content_type(), prelude, budget: self.response_limit }
+    }
+
+    fn encode_part(&self, batch: &[Packet], _last: u64) -> Part {
+        let bytes = self.wrapping().encode(batch);
+        Part { units: frames::units(&bytes), bytes }
+    }
+
+    fn turn_down(&self, refusal: Refusal, ending: Option<&Ending>) -> Option<Closing> {
+        match (&self.role, refusal) {
+            (Role::Receive(..), Refusal::Overlap) => Some(OCCUPIED),
+            (Role::Receive(..), Refusal::Over) => {
+                Some(ending.map_or(INTERRUPTED, |ending| ending.closing.clone()))
+            }
+            _ => None,
+        }
+    }
+
     fn add_headers(&self, _legacy_ie: bool, headers: &mut HeaderMap) {
         self.marks.apply(headers);
     }
@@ -206,7 +233,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
         | End::ParseError
         | End::Overlap
         | End::TooLarge
-        | End::Stalled => Closing::new(1002, "Connection interrupted"),
+        | End::Stalled => INTERRUPTED,
     }
 }
 
@@ -221,3 +248,8 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
         }
     }
 }
+
+/// What a receiver is told while another one is there.
+pub(super) const OCCUPIED: Closing = Closing::new(2010, "Another connection still open");
+/// What it is told where its session is over and nobody has said why: the protocol's own word for it.
+const INTERRUPTED: Closing = Closing::new(1002, "Connection interrupted");

@@ -26,7 +26,7 @@ use http::{HeaderValue, StatusCode};
 use self::answer::{bad_method, not_found, plain, reply};
 use self::cookie::cookie;
 use self::cross_site::Allowance;
-use self::framing::{Role, SockJsFraming};
+use self::framing::{OCCUPIED, Role, SockJsFraming};
 pub(super) use self::keys::KEYS;
 use self::marks::Marks;
 use self::path::{Receiver, Sender, Target};
@@ -201,9 +201,13 @@ impl Dialect for SockJs {
             }
         };
         match place {
-            Place::Here(known) if known.transport == Transport::Polling => {
-                Ok(if receives { Act::Poll(framing, Terms::default()) } else { Act::Push(framing) })
-            }
+            Place::Here(known) if known.transport == Transport::Polling => Ok(match receives {
+                true if framing.streams() => Act::Stream(framing, Terms::default()),
+                true => Act::Poll(framing, Terms::default()),
+                false => Act::Push(framing),
+            }),
+            Place::Opening if receives => Ok(Act::Tell(framing, OCCUPIED)),
+            Place::Gone(ending) if receives => Ok(Act::Tell(framing, ending.closing.clone())),
             Place::Nowhere if receives => Ok(Act::Begin(Box::new(self.begin_http(framing, request)))),
             Place::Here(_) | Place::Opening | Place::Gone(_) | Place::Nowhere => {
                 Err(framing.refuse(Refusal::Over, request.road).into())

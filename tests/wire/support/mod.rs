@@ -11,6 +11,7 @@ pub(crate) mod poller;
 pub(crate) mod reference;
 pub(crate) mod setup;
 mod sha1;
+pub(crate) mod sockjs;
 pub(crate) mod target;
 pub(crate) mod wire;
 pub(crate) mod world;

@@ -1,0 +1,8 @@
+//! Dialect `sockjs` before a plain WebSocket application, to the byte (as measured on sockjs-node; no oracle has it here).
+
+mod door;
+mod life;
+mod polls;
+mod sends;
+mod sockets;
+mod streams;

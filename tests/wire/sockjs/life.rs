@@ -1,0 +1,167 @@
+//! A session's end, and what its id goes on saying.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::support::frames::Frame;
+use crate::support::sockjs::{begin, park, poll, send, setup, target, world, world_of};
+use crate::support::{Event, World, ms};
+
+const INTERRUPTED: &str = "c[1002,\"Connection interrupted\"]\n";
+
+#[track_caller]
+fn assert_unknown(world: &World, sid: &str) {
+    let answer = world.http().request("POST", &target(sid, "xhr_send"), &[], b"[\"x\"]");
+    answer.assert(404, "404 Error: Page not found\n");
+}
+
+/// A Close frame with a code and a reason.
+fn close(code: u16, reason: &str) -> Frame {
+    let mut payload = code.to_be_bytes().to_vec();
+    payload.extend_from_slice(reason.as_bytes());
+    Frame { payload, ..Frame::close(Some(code)) }
+}
+
+#[test]
+fn the_backends_close_is_told_behind_what_came_before_and_then_again_and_again() {
+    let Some(world) = world("") else { return };
+    let peer = begin(&world, "a");
+    peer.send("last");
+    peer.line().send_frame(&close(3000, "Go away!"));
+    thread::sleep(ms(100));
+    poll(&world, "a").assert(200, "a[\"last\"]\n");
+    for _ in 0..4 {
+        poll(&world, "a").assert(200, "c[3000,\"Go away!\"]\n");
+    }
+    assert_unknown(&world, "a");
+}
+
+#[test]
+fn the_backends_close_is_told_at_once_to_a_poll_that_waits() {
+    let Some(world) = world("") else { return };
+    let peer = begin(&world, "a");
+    let mut parked = park(&world, "a");
+    peer.line().send_frame(&close(4001, "\"why\""));
+    parked.answer().assert(200, "c[4001,\"\\\"why\\\"\"]\n");
+    poll(&world, "a").assert(200, "c[4001,\"\\\"why\\\"\"]\n");
+}
+
+#[test]
+fn a_close_without_a_code_and_a_lost_backend_have_words() {
+    let Some(world) = world("") else { return };
+    let peer = begin(&world, "a");
+    let mut parked = park(&world, "a");
+    peer.line().close(None);
+    parked.answer().assert(200, "c[1000,\"Normal closure\"]\n");
+    let peer = begin(&world, "b");
+    let mut parked = park(&world, "b");
+    peer.line().kill();
+    parked.answer().assert(200, "c[1006,\"Connection lost\"]\n");
+}
+
+#[test]
+fn what_is_told_is_forgotten_a_while_after_it_was_told_last() {
+    let Some(world) = world("disconnect_delay = \"600ms\"") else { return };
+    let peer = begin(&world, "a");
+    peer.line().send_frame(&close(3000, "x"));
+    thread::sleep(ms(100));
+    // Each that hears it starts the time again.
+    for _ in 0..4 {
+        poll(&world, "a").assert(200, "c[3000,\"x\"]\n");
+        thread::sleep(ms(300));
+    }
+    thread::sleep(ms(900));
+    poll(&world, "a").assert(200, "o\n");
+}
+
+#[test]
+fn a_client_that_hangs_up_is_gone_at_once_and_no_ghost_begins_under_its_id() {
+    let Some(world) = world("") else { return };
+    for (at, half) in [false, true].into_iter().enumerate() {
+        let sid = format!("s{at}");
+        let peer = begin(&world, &sid);
+        let parked = park(&world, &sid);
+        let start = Instant::now();
+        if half {
+            parked.wire.half_close();
+        } else {
+            drop(parked);
+        }
+        assert_eq!(peer.event(), Event::Closed(1001), "half: {half}");
+        assert!(start.elapsed() < ms(2000));
+        assert_unknown(&world, &sid);
+        poll(&world, &sid).assert(200, INTERRUPTED);
+        poll(&world, &sid).assert(200, INTERRUPTED);
+        assert!(world.accept_within(ms(50)).is_none(), "no backend was asked");
+    }
+}
+
+#[test]
+fn an_idle_connection_that_closes_between_polls_means_nothing() {
+    let Some(world) = world("") else { return };
+    let peer = begin(&world, "a");
+    let mut client = world.http();
+    peer.send("x");
+    client.request("POST", &target("a", "xhr"), &[], b"").assert(200, "a[\"x\"]\n");
+    drop(client);
+    thread::sleep(ms(100));
+    peer.send("y");
+    poll(&world, "a").assert(200, "a[\"y\"]\n");
+}
+
+#[test]
+fn a_client_without_a_receiver_is_gone_after_a_while() {
+    let Some(world) = world("disconnect_delay = \"500ms\"") else { return };
+    let peer = begin(&world, "a");
+    thread::sleep(ms(200));
+    peer.send("x");
+    poll(&world, "a").assert(200, "a[\"x\"]\n");
+    // What it sends shows nothing of whether it receives.
+    let start = Instant::now();
+    thread::sleep(ms(250));
+    send(&world, "a", "[\"y\"]");
+    peer.assert_text("y");
+    assert_eq!(peer.event(), Event::Closed(1001));
+    assert!(start.elapsed() >= ms(450), "{:?}", start.elapsed());
+    assert_unknown(&world, "a");
+    poll(&world, "a").assert(200, INTERRUPTED);
+    world.assert_sessions(0);
+}
+
+#[test]
+fn a_client_that_hangs_up_while_the_backend_is_asked_leaves_nothing_behind() {
+    let Some(world) = world_of(setup("").script(|script| script.delay = ms(300))) else { return };
+    let mut client = world.http();
+    client.send("POST", &target("a", "xhr"), &[], b"");
+    thread::sleep(ms(100));
+    drop(client);
+    thread::sleep(ms(500));
+    // The same id tries its next transport.
+    poll(&world, "a").assert(200, "o\n");
+    world.assert_sessions(1);
+}
+
+#[test]
+fn ids_are_the_routes_own() {
+    let setup = setup("").route("\n[[routes]]\npath = \"/other/\"\ndialect = \"sockjs\"\nupstream = \"b\"");
+    let Some(world) = world_of(setup) else { return };
+    let peer = begin(&world, "a");
+    let answer = world.http().request("POST", "/other/000/a/xhr_send", &[], b"[\"x\"]");
+    answer.assert(404, "404 Error: Page not found\n");
+    world.http().request("POST", "/other/000/a/xhr", &[], b"").assert(200, "o\n");
+    let other = world.accept();
+    other.send("other");
+    peer.send("first");
+    poll(&world, "a").assert(200, "a[\"first\"]\n");
+    world.http().request("POST", "/other/000/a/xhr", &[], b"").assert(200, "a[\"other\"]\n");
+}
+
+#[test]
+fn a_full_proxy_says_when_to_come_back_to_a_page_of_another_origin() {
+    let Some(world) = world_of(setup("").server("max_sessions = 1")) else { return };
+    begin(&world, "a");
+    let answer = world.http().request("POST", &target("b", "xhr"), &[("Origin", "http://a")], b"");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("http://a"));
+}

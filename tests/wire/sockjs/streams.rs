@@ -1,0 +1,300 @@
+//! Streams: `xhr_streaming`, `eventsource` and `htmlfile`, one chunk of HTTP for each frame.
+
+use std::thread;
+use std::time::Instant;
+
+use crate::support::sockjs::{Stream, begin, poll, send, setup, target, world, world_of};
+use crate::support::{Event, SOON, World, ms};
+
+/// A way to stream, and how it frames.
+struct Way {
+    name: &'static str,
+    method: &'static str,
+    query: &'static str,
+    content_type: &'static str,
+    frame: fn(&str) -> String,
+}
+
+const WAYS: [Way; 3] = [
+    Way {
+        name: "xhr_streaming",
+        method: "POST",
+        query: "",
+        content_type: "application/javascript; charset=UTF-8",
+        frame: |frame| format!("{frame}\n"),
+    },
+    Way {
+        name: "eventsource",
+        method: "GET",
+        query: "",
+        content_type: "text/event-stream",
+        frame: |frame| format!("data: {}\r\n\r\n", frame.replace('%', "%25")),
+    },
+    Way {
+        name: "htmlfile",
+        method: "GET",
+        query: "?c=%63allback",
+        content_type: "text/html; charset=UTF-8",
+        frame: |frame| {
+            let quoted = frame.replace('\\', "\\\\").replace('"', "\\\"").replace('<', "\\u003c");
+            format!("<script>\np(\"{quoted}\");\n</script>\r\n")
+        },
+    },
+];
+
+impl Way {
+    /// Opens one, whose prelude is as it has to be.
+    #[track_caller]
+    fn open(&self, world: &World, sid: &str) -> Stream {
+        let target = target(sid, &format!("{}{}", self.name, self.query));
+        let mut stream = Stream::open(world, self.method, &target);
+        assert_eq!(stream.head.status, 200, "{}", self.name);
+        assert_eq!(stream.head.header("content-type"), Some(self.content_type));
+        assert_eq!(stream.head.header("content-length"), None);
+        assert_eq!(
+            stream.head.header("cache-control"),
+            Some("no-store, no-cache, no-transform, must-revalidate, max-age=0")
+        );
+        let prelude = stream.chunk();
+        match self.name {
+            "xhr_streaming" => assert_eq!(prelude, format!("{}\n", "h".repeat(2048))),
+            "eventsource" => assert_eq!(prelude, "\r\n"),
+            _ => {
+                assert_eq!(prelude.len(), 1027 + "callback".len());
+                assert!(prelude.starts_with("<!doctype html>\n<html><head>\n"), "{prelude}");
+                assert!(prelude.contains("    var c = parent.callback;\n"), "{prelude}");
+                assert!(prelude.ends_with(" \r\n\r\n"), "{prelude}");
+            }
+        }
+        stream
+    }
+
+    fn frame(&self, frame: &str) -> String {
+        (self.frame)(frame)
+    }
+}
+
+#[test]
+fn each_frame_is_a_chunk_behind_the_prelude_and_o() {
+    let Some(world) = world("") else { return };
+    for way in &WAYS {
+        let mut stream = way.open(&world, way.name);
+        stream.assert(&way.frame("o"));
+        let peer = world.accept();
+        for text in ["a", "100% </script> \\ \"", "é"] {
+            peer.send(text);
+            let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+            stream.assert(&way.frame(&format!("a[\"{quoted}\"]")));
+        }
+        send(&world, way.name, "[\"up\"]");
+        peer.assert_text("up");
+        stream.assert_quiet();
+    }
+}
+
+#[test]
+fn a_stream_ends_behind_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
+    let Some(world) = world("response_limit = 4096") else { return };
+    // With its line end and `o`: 30 frames of 134 don't reach the limit, 31 do.
+    let way = &WAYS[0];
+    let mut stream = way.open(&world, "a");
+    stream.assert("o\n");
+    let peer = world.accept();
+    let message = "x".repeat(128);
+    for at in 0..31 {
+        peer.send(&message);
+        stream.assert(&format!("a[\"{message}\"]\n"));
+        if at == 29 {
+            stream.assert_quiet();
+        }
+    }
+    stream.assert_over();
+    peer.send("between");
+    let mut next = way.open(&world, "a");
+    next.assert("a[\"between\"]\n");
+    // Characters count as the units of UTF-16 that they are, not as bytes.
+    let wide = "é".repeat(4000);
+    peer.send(&wide);
+    next.assert(&format!("a[\"{wide}\"]\n"));
+    next.assert_quiet();
+    peer.send(&"é".repeat(200));
+    next.chunk();
+    next.assert_over();
+}
+
+#[test]
+fn a_frame_over_the_limit_ends_its_stream_at_once() {
+    let Some(world) = world("response_limit = 4096") else { return };
+    for way in &WAYS {
+        let mut stream = way.open(&world, way.name);
+        stream.assert(&way.frame("o"));
+        let peer = world.accept();
+        let message = "x".repeat(5000);
+        peer.send(&message);
+        stream.assert(&way.frame(&format!("a[\"{message}\"]")));
+        stream.assert_over();
+    }
+}
+
+#[test]
+fn a_second_receiver_gets_its_prelude_and_is_told_so() {
+    let Some(world) = world("") else { return };
+    for way in &WAYS {
+        let mut first = way.open(&world, way.name);
+        first.assert(&way.frame("o"));
+        let peer = world.accept();
+        for other in &WAYS {
+            let mut second = other.open(&world, way.name);
+            second.assert(&other.frame("c[2010,\"Another connection still open\"]"));
+            second.assert_over();
+        }
+        peer.send("on");
+        first.assert(&way.frame("a[\"on\"]"));
+    }
+}
+
+#[test]
+fn a_close_is_told_on_the_stream_and_to_every_receiver_behind_it() {
+    let Some(world) = world("") else { return };
+    for way in &WAYS {
+        let mut stream = way.open(&world, way.name);
+        stream.assert(&way.frame("o"));
+        let peer = world.accept();
+        peer.send("last");
+        peer.line().close(Some(3000));
+        stream.assert(&way.frame("a[\"last\"]"));
+        stream.assert(&way.frame("c[3000,\"\"]"));
+        stream.assert_over();
+        for other in &WAYS {
+            let mut later = other.open(&world, way.name);
+            later.assert(&other.frame("c[3000,\"\"]"));
+            later.assert_over();
+        }
+        poll(&world, way.name).assert(200, "c[3000,\"\"]\n");
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_a_stream_is_gone_at_once() {
+    let Some(world) = world("") else { return };
+    for way in &WAYS {
+        for half in [false, true] {
+            let sid = format!("{}{half}", way.name);
+            let mut stream = way.open(&world, &sid);
+            stream.assert(&way.frame("o"));
+            let peer = world.accept();
+            let start = Instant::now();
+            if half {
+                stream.client.wire.half_close();
+            } else {
+                drop(stream);
+            }
+            assert_eq!(peer.event(), Event::Closed(1001), "{sid}");
+            assert!(start.elapsed() < ms(2000));
+            poll(&world, &sid).assert(200, "c[1002,\"Connection interrupted\"]\n");
+        }
+    }
+}
+
+#[test]
+fn a_receiver_that_comes_while_the_firsts_end_is_unread_is_no_second_one() {
+    let Some(world) = world("") else { return };
+    // As the reference's suite does it, many times: close, and ask at once on another connection.
+    for at in 0..30 {
+        let sid = format!("s{at}");
+        let mut stream = WAYS[0].open(&world, &sid);
+        stream.assert("o\n");
+        drop(stream);
+        let answer = poll(&world, &sid);
+        let told = answer.text();
+        assert!(told == "o\n" || told == "c[1002,\"Connection interrupted\"]\n", "{told:?}");
+    }
+}
+
+#[test]
+fn a_stream_is_shown_that_it_lives_whatever_is_sent() {
+    let Some(world) = world("heartbeat = \"400ms\"") else { return };
+    for way in &WAYS {
+        let mut stream = way.open(&world, way.name);
+        stream.assert(&way.frame("o"));
+        let peer = world.accept();
+        thread::sleep(ms(200));
+        peer.send("x");
+        stream.assert(&way.frame("a[\"x\"]"));
+        stream.assert(&way.frame("h"));
+        stream.assert(&way.frame("h"));
+    }
+}
+
+#[test]
+fn a_client_may_change_its_receiver_between_requests() {
+    let Some(world) = world("response_limit = 1") else { return };
+    let peer = begin(&world, "a");
+    peer.send("1");
+    for (at, way) in WAYS.iter().enumerate() {
+        let mut stream = way.open(&world, "a");
+        stream.assert(&way.frame(&format!("a[\"{}\"]", at + 1)));
+        stream.assert_over();
+        peer.send(&(at + 2).to_string());
+    }
+    poll(&world, "a").assert(200, "a[\"4\"]\n");
+}
+
+#[test]
+fn a_stream_over_http_1_0_has_no_chunks_and_ends_with_its_connection() {
+    let Some(world) = world("response_limit = 1") else { return };
+    let mut client = world.http();
+    client.wire.send(
+        b"POST /echo/0/a/xhr_streaming HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+    );
+    let answer = client.answer_within(SOON).expect("an answer comes");
+    assert_eq!(answer.header("transfer-encoding"), None);
+    assert_eq!(answer.text(), format!("{}\no\n", "h".repeat(2048)));
+}
+
+#[test]
+fn messages_in_volume_arrive_whole_and_in_order() {
+    let Some(world) = world("response_limit = 8000") else { return };
+    for way in &WAYS {
+        let mut stream = way.open(&world, way.name);
+        stream.assert(&way.frame("o"));
+        let peer = world.accept();
+        let texts: Vec<String> = (0..2000).map(|at| format!("{at}-{}", "y".repeat(at % 50))).collect();
+        for text in &texts {
+            peer.send(text);
+        }
+        let mut received = String::new();
+        let expected: String = texts.iter().map(|text| format!("{text}|")).collect();
+        let mut count = 0;
+        while count < texts.len() {
+            let chunk = stream.chunk();
+            if chunk.is_empty() {
+                stream = way.open(&world, way.name);
+                continue;
+            }
+            for part in chunk.replace('\\', "").split('"').filter(|part| part.contains('-')) {
+                received.push_str(part);
+                received.push('|');
+                count += 1;
+            }
+        }
+        assert!(received == expected, "{}: messages are lost or out of order", way.name);
+    }
+}
+
+#[test]
+fn a_client_that_reads_nothing_of_its_stream_is_disconnected() {
+    let setup = setup("stall_timeout = \"700ms\"").route("outbox_max = 20000");
+    let Some(world) = world_of(setup) else { return };
+    let mut stream = WAYS[0].open(&world, "a");
+    stream.assert("o\n");
+    let peer = world.accept();
+    let message = "x".repeat(100_000);
+    let start = Instant::now();
+    for _ in 0..200 {
+        peer.send(&message);
+    }
+    while !matches!(peer.event_within(SOON), Some(Event::Closed(_)) | None) {}
+    assert!(start.elapsed() < SOON * 2);
+    world.assert_sessions(0);
+}

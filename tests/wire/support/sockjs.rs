@@ -1,0 +1,113 @@
+//! A raw client of SockJS: requests to one base, and streams that are read chunk by chunk.
+
+use std::time::{Duration, Instant};
+
+use super::http::{Client, Response, head};
+use super::wire::Fill;
+use super::world::Excluded;
+use super::{QUIET, SOON, Setup, World};
+
+/// The base of the clients.
+pub(crate) const BASE: &str = "/echo";
+
+/// The proxy with a route of SockJS before a plain WebSocket application, with these lines in the route.
+pub(crate) fn world(lines: &str) -> Option<World> {
+    world_of(setup(lines))
+}
+
+/// The same with more of a setup.
+pub(crate) fn world_of(setup: Setup) -> Option<World> {
+    World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
+}
+
+/// A route of SockJS with these lines.
+pub(crate) fn setup(lines: &str) -> Setup {
+    Setup { dialect: "sockjs", path: "/echo/", ..Setup::plain() }.route(lines)
+}
+
+/// Something of a session's.
+pub(crate) fn target(sid: &str, what: &str) -> String {
+    format!("{BASE}/000/{sid}/{what}")
+}
+
+/// A poll on a connection of its own.
+#[track_caller]
+pub(crate) fn poll(world: &World, sid: &str) -> Response {
+    world.http().request("POST", &target(sid, "xhr"), &[], b"")
+}
+
+/// A poll that waits.
+#[track_caller]
+pub(crate) fn park(world: &World, sid: &str) -> Client {
+    let mut client = world.http();
+    client.send("POST", &target(sid, "xhr"), &[], b"");
+    client.assert_parked();
+    client
+}
+
+/// A session that has been greeted, with its end in the application.
+#[track_caller]
+pub(crate) fn begin(world: &World, sid: &str) -> super::Peer {
+    poll(world, sid).assert(200, "o\n");
+    world.accept()
+}
+
+/// A POST that is taken.
+#[track_caller]
+pub(crate) fn send(world: &World, sid: &str, body: &str) {
+    world.http().request("POST", &target(sid, "xhr_send"), &[], body.as_bytes()).assert(204, "");
+}
+
+/// An answer that goes on, chunk by chunk.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) client: Client,
+    pub(crate) head: Response,
+}
+
+impl Stream {
+    /// Asks for one, and reads its head.
+    #[track_caller]
+    pub(crate) fn open(world: &World, method: &str, target: &str) -> Self {
+        let mut client = world.http();
+        let length = if method == "POST" { &[("Content-Length", "0")][..] } else { &[] };
+        client.wire.send(head(method, target, length).as_bytes());
+        let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("a head comes");
+        Self { head: Response::parse(&head), client }
+    }
+
+    /// The next chunk.
+    #[track_caller]
+    pub(crate) fn chunk(&mut self) -> String {
+        self.chunk_within(SOON).expect("a chunk comes")
+    }
+
+    /// The next chunk, if it comes in time; the last is empty.
+    pub(crate) fn chunk_within(&mut self, wait: Duration) -> Result<String, Fill> {
+        let deadline = Instant::now() + wait;
+        let wire = &mut self.client.wire;
+        let line = wire.take_until(b"\r\n", deadline)?;
+        let length = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+        let chunk = wire.take_exact(length, deadline)?;
+        wire.take_exact(2, deadline)?;
+        Ok(String::from_utf8(chunk).unwrap())
+    }
+
+    /// Fails unless the next chunk is this.
+    #[track_caller]
+    pub(crate) fn assert(&mut self, chunk: &str) {
+        assert_eq!(self.chunk(), chunk);
+    }
+
+    /// Fails unless the answer ends here.
+    #[track_caller]
+    pub(crate) fn assert_over(&mut self) {
+        self.assert("");
+    }
+
+    /// Fails if anything comes now.
+    #[track_caller]
+    pub(crate) fn assert_quiet(&mut self) {
+        assert!(matches!(self.chunk_within(QUIET), Err(Fill::Quiet)), "nothing was expected");
+    }
+}

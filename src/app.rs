@@ -98,7 +98,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
     let (registry, ending) = (Registry::new(config.server.max_sessions), CancellationToken::new());
-    helpers.spawn_vital("session maintenance", registry.clone().keep_house(helpers.stop.clone()));
+    helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
     let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),

@@ -216,7 +216,7 @@ impl Registry {
 
     /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its
     /// maintenance runs.
-    pub async fn keep_house(self, stop: CancellationToken) {
+    pub async fn run_maintenance(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(HOUSEKEEPING);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

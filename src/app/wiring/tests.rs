@@ -32,7 +32,7 @@ impl Proxy {
     async fn start(text: &str) -> Self {
         let helpers = Background::default();
         let registry = Registry::new(10);
-        helpers.spawn_vital("house-keeping", registry.clone().keep_house(helpers.stop.clone()));
+        helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
         let wiring = Wiring {
             registry,
             work: Work::default(),

@@ -30,7 +30,7 @@ pub(super) struct CorsLayer {
 
 /// The default rule of a route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Voice {
+pub(super) enum DefaultRule {
     /// The backend's.
     Backend,
     /// That of a backend of Engine.IO 3.
@@ -66,16 +66,16 @@ pub(super) enum FromBackend {
 }
 
 impl CorsLayer {
-    /// Creates the layer of a route, with `voice`'s rule unless the route sets one.
-    pub(super) fn new(settings: &Cors, voice: Voice, own: HeaderRules) -> Self {
+    /// Creates the layer of a route, whose rule is `default` unless the route sets one.
+    pub(super) fn new(settings: &Cors, default: DefaultRule, own: HeaderRules) -> Self {
         Self {
             own,
             rule: match settings {
                 Cors::Off => Rule::Off,
-                Cors::Mirror => match voice {
-                    Voice::Backend => Rule::Mirror(Box::default()),
-                    Voice::OldBackend => Rule::Old,
-                    Voice::Dialect => Rule::Dialect,
+                Cors::Mirror => match default {
+                    DefaultRule::Backend => Rule::Mirror(Box::default()),
+                    DefaultRule::OldBackend => Rule::Old,
+                    DefaultRule::Dialect => Rule::Dialect,
                 },
                 Cors::Own(own) => Rule::Own(Box::new(Own::new(own))),
             },

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use hyper::body::Incoming;
 
-use super::cors::{Asked, CorsLayer, Voice};
+use super::cors::{Asked, CorsLayer, DefaultRule};
 use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
@@ -66,12 +66,12 @@ impl Gateway {
     /// The gateway of a route whose clients speak `dialect`.
     pub fn new(dialect: Arc<dyn Dialect>, route: SessionRoute) -> Self {
         let settings = &route.settings;
-        let voice = match (dialect.speaks_cors(), route.upstream.is_old()) {
-            (true, _) => Voice::Dialect,
-            (false, true) => Voice::OldBackend,
-            (false, false) => Voice::Backend,
+        let default_rule = match (dialect.speaks_cors(), route.upstream.is_old()) {
+            (true, _) => DefaultRule::Dialect,
+            (false, true) => DefaultRule::OldBackend,
+            (false, false) => DefaultRule::Backend,
         };
-        let cors = Arc::new(CorsLayer::new(&settings.cors, voice, settings.response_headers.clone()));
+        let cors = Arc::new(CorsLayer::new(&settings.cors, default_rule, settings.response_headers.clone()));
         Self { dialect, route, cors }
     }
 

@@ -17,7 +17,7 @@ fn own(origins: &[&str], change: impl FnOnce(&mut OwnCors)) -> CorsLayer {
     let mut own =
         OwnCors { origins: origins.iter().map(|&origin| origin.to_owned()).collect(), ..OwnCors::default() };
     change(&mut own);
-    CorsLayer::new(&Cors::Own(Arc::new(own)), Voice::Backend, HeaderRules::default())
+    CorsLayer::new(&Cors::Own(Arc::new(own)), DefaultRule::Backend, HeaderRules::default())
 }
 
 fn response(headers: &[(&'static str, &'static str)]) -> Response {
@@ -106,7 +106,7 @@ fn a_backends_headers_give_way_to_our_own_and_to_none() {
     let layer = own(&["https://a.example"], |_| {});
     let expected = [ORIGIN_A, ("vary", "Cookie, Origin"), ("x-tea", "1")];
     assert_lines(&through(&layer, A, response(&backend)), &expected);
-    let off = CorsLayer::new(&Cors::Off, Voice::Backend, HeaderRules::default());
+    let off = CorsLayer::new(&Cors::Off, DefaultRule::Backend, HeaderRules::default());
     assert_lines(&through(&off, A, response(&backend)), &[("vary", "Cookie"), ("x-tea", "1")]);
     let unrelated = [("vary", "Origin")];
     assert_lines(&through(&off, A, response(&unrelated)), &[("vary", "Origin")]);
@@ -170,8 +170,8 @@ fn a_preflight_hears_what_the_list_says() {
 #[test]
 fn only_a_list_of_our_own_answers_and_only_a_mirror_passes_on() {
     let full = [("origin", "https://a.example"), ("access-control-request-method", "POST")];
-    let mirror = CorsLayer::new(&Cors::Mirror, Voice::Backend, HeaderRules::default());
-    let off = CorsLayer::new(&Cors::Off, Voice::Backend, HeaderRules::default());
+    let mirror = CorsLayer::new(&Cors::Mirror, DefaultRule::Backend, HeaderRules::default());
+    let off = CorsLayer::new(&Cors::Off, DefaultRule::Backend, HeaderRules::default());
     let list = own(&["*"], |_| {});
     let head = request("OPTIONS", &full);
     assert!(mirror.answer_preflight(&head, &Asked::default()).is_none());
@@ -189,7 +189,7 @@ fn only_a_list_of_our_own_answers_and_only_a_mirror_passes_on() {
 
 #[test]
 fn an_error_carries_what_the_backend_last_said_to_that_origin() {
-    let layer = CorsLayer::new(&Cors::Mirror, Voice::Backend, HeaderRules::default());
+    let layer = CorsLayer::new(&Cors::Mirror, DefaultRule::Backend, HeaderRules::default());
     assert_lines(&through(&layer, A, response(&[])), &[]);
     let said = [ORIGIN_A, CREDENTIALS, METHODS, ("vary", "Origin"), ("x-tea", "1")];
     through(&layer, A, from_backend(FromBackend::Accepted, &said));
@@ -203,7 +203,7 @@ fn an_error_carries_what_the_backend_last_said_to_that_origin() {
 
 #[test]
 fn a_backend_that_accepts_in_silence_is_not_spoken_for() {
-    let layer = CorsLayer::new(&Cors::Mirror, Voice::Backend, HeaderRules::default());
+    let layer = CorsLayer::new(&Cors::Mirror, DefaultRule::Backend, HeaderRules::default());
     through(&layer, A, from_backend(FromBackend::Other, &[ORIGIN_A]));
     assert_lines(&through(&layer, A, response(&[])), &[ORIGIN_A]);
     through(&layer, A, from_backend(FromBackend::Accepted, &[("x-tea", "1")]));
@@ -212,7 +212,7 @@ fn a_backend_that_accepts_in_silence_is_not_spoken_for() {
 
 #[test]
 fn an_answer_of_a_session_is_left_as_it_is() {
-    let layer = CorsLayer::new(&Cors::Mirror, Voice::Backend, HeaderRules::default());
+    let layer = CorsLayer::new(&Cors::Mirror, DefaultRule::Backend, HeaderRules::default());
     through(&layer, A, from_backend(FromBackend::Accepted, &[ORIGIN_A, CREDENTIALS]));
     assert_lines(&through(&layer, A, response(&[STAR])), &[STAR]);
     assert_lines(&through(&layer, A, response(&[])), &[CREDENTIALS, ORIGIN_A]);
@@ -220,7 +220,7 @@ fn an_answer_of_a_session_is_left_as_it_is() {
 
 #[test]
 fn what_is_too_long_is_not_remembered() {
-    let layer = CorsLayer::new(&Cors::Mirror, Voice::Backend, HeaderRules::default());
+    let layer = CorsLayer::new(&Cors::Mirror, DefaultRule::Backend, HeaderRules::default());
     let long = format!("https://{}.example", "a".repeat(300));
     through(&layer, Some(&long), from_backend(FromBackend::Accepted, &[STAR]));
     assert_lines(&through(&layer, Some(&long), response(&[])), &[]);
@@ -232,7 +232,7 @@ fn what_is_too_long_is_not_remembered() {
 
 #[test]
 fn preflights_on_their_way_are_bounded() {
-    let layer = CorsLayer::new(&Cors::Mirror, Voice::Backend, HeaderRules::default());
+    let layer = CorsLayer::new(&Cors::Mirror, DefaultRule::Backend, HeaderRules::default());
     let places: Vec<_> = std::iter::from_fn(|| layer.admit_preflight()).collect();
     assert_eq!(places.len(), PREFLIGHTS_MAX);
     drop(places);
@@ -252,7 +252,7 @@ fn a_session_keeps_the_cors_headers_of_its_acceptance_and_nothing_else() {
 
 #[test]
 fn a_server_of_version_3_lets_in_whoever_asks_but_says_nothing_on_a_websocket() {
-    let layer = CorsLayer::new(&Cors::Mirror, Voice::OldBackend, HeaderRules::default());
+    let layer = CorsLayer::new(&Cors::Mirror, DefaultRule::OldBackend, HeaderRules::default());
     let answer = |origin: Option<&'static str>, status| {
         let mut request = Request::builder();
         if let Some(origin) = origin {

@@ -5,6 +5,7 @@
 //! attachments pass unchanged. Connecting to a namespace and being refused differ, and the translator keeps the state
 //! that this needs. Only the header of a text is read ([`packet`]). `docs/versions.md` lists what can't be translated.
 
+mod bounded_queue;
 mod namespaces;
 mod new_client;
 mod old_client;
@@ -13,7 +14,6 @@ pub mod packet;
 mod query;
 mod refusal;
 mod root;
-mod shelf;
 #[cfg(test)]
 mod tests;
 mod translator;

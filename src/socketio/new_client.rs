@@ -6,13 +6,13 @@
 
 use serde_json::json;
 
+use super::bounded_queue::BoundedQueue;
 use super::namespaces::{NAME_MAX, Namespaces, Stage};
 use super::output::{Fault, Peer};
 use super::packet::{Head, Kind, ROOT, write};
 use super::query;
 use super::refusal;
 use super::root::{Backend, Client, Root};
-use super::shelf::Shelf;
 use super::wires::{Fate, Wires};
 use crate::packet::Message;
 
@@ -24,7 +24,7 @@ pub(super) struct NewClient {
     /// All but the root.
     namespaces: Namespaces,
     /// CONNECTs that wait until the backend has granted the root: before that, their queries would be lost.
-    knocking: Shelf,
+    knocking: BoundedQueue,
     /// Whether the client has requested anything.
     began: bool,
 }
@@ -35,7 +35,7 @@ impl NewClient {
             sid: sid.to_owned(),
             root: Root::new(),
             namespaces: Namespaces::default(),
-            knocking: Shelf::new(KNOCKING_BYTES_MAX),
+            knocking: BoundedQueue::new(KNOCKING_BYTES_MAX),
             began: false,
         }
     }
@@ -203,7 +203,7 @@ impl NewClient {
         for message in held {
             wires.tell(Peer::Client, message)?;
         }
-        wires.let_go(Peer::Backend, rest);
+        wires.release(Peer::Backend, rest);
         if self.root.backend == Backend::Withdrawn {
             (self.root.backend, self.root.client) = (Backend::Left, Client::Away);
             return wires.tell(Peer::Client, write(Kind::Disconnect, ROOT, ""));

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::shelf::Shelf;
+use super::bounded_queue::BoundedQueue;
 use super::wires::Fate;
 use crate::packet::Message;
 
@@ -79,7 +79,7 @@ impl Root {
 /// client that connects. What comes after that is lost, as is everything that a server sends before a client connects.
 #[derive(Debug)]
 pub(super) struct Held {
-    messages: Shelf,
+    messages: BoundedQueue,
     /// The position of the newest packet.
     head: usize,
     full: bool,
@@ -87,7 +87,7 @@ pub(super) struct Held {
 
 impl Held {
     const fn new() -> Self {
-        Self { messages: Shelf::new(HELD_BYTES_MAX), head: 0, full: false }
+        Self { messages: BoundedQueue::new(HELD_BYTES_MAX), head: 0, full: false }
     }
 
     /// Handles a packet, which may have attachments.

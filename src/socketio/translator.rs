@@ -68,7 +68,7 @@ impl Translator {
 
     fn translate(&mut self, from: Peer, message: Message) -> Result<(), Fault> {
         let fate = match &message {
-            Message::Binary(_) => self.wires.pay(from).ok_or(Fault::Parser(from))?,
+            Message::Binary(_) => self.wires.take_attachment(from).ok_or(Fault::Parser(from))?,
             Message::Text(text) => self.read(from, text)?,
         };
         match fate {
@@ -81,7 +81,7 @@ impl Translator {
     }
 
     fn read(&mut self, from: Peer, text: &Text) -> Result<Fate, Fault> {
-        let head = Head::read(text.as_bytes()).filter(|_| !self.wires.owes(from));
+        let head = Head::read(text.as_bytes()).filter(|_| !self.wires.expects_attachments(from));
         let head = head.ok_or(Fault::Malformed(from))?;
         let wires = &mut self.wires;
         let fate = match (&mut self.role, from) {
@@ -90,7 +90,7 @@ impl Translator {
             (Role::NewClient(role), Peer::Client) => role.hear_client(&head, wires),
             (Role::NewClient(role), Peer::Backend) => role.hear_backend(&head, wires),
         }?;
-        wires.owe(from, head.attachments, fate);
+        wires.expect_attachments(from, head.attachments, fate);
         Ok(fate)
     }
 }

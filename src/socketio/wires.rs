@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::bounded_queue::BoundedQueue;
 use super::output::{Fault, Out, Peer};
-use super::shelf::Shelf;
 use crate::packet::Message;
 
 /// What becomes of a packet, and of its attachments.
@@ -33,7 +33,7 @@ struct Lane {
     owed: u32,
     fate: Fate,
     /// Packets of ours that would have come between a header and its attachments.
-    waiting: Shelf,
+    waiting: BoundedQueue,
 }
 
 impl Wires {
@@ -61,25 +61,25 @@ impl Wires {
     }
 
     /// Returns whether attachments of this side are outstanding.
-    pub(super) fn owes(&mut self, from: Peer) -> bool {
+    pub(super) fn expects_attachments(&mut self, from: Peer) -> bool {
         self.lane(from).owed > 0
     }
 
     /// Notes a packet's header, and what becomes of its attachments.
-    pub(super) fn owe(&mut self, from: Peer, attachments: u32, fate: Fate) {
+    pub(super) fn expect_attachments(&mut self, from: Peer, attachments: u32, fate: Fate) {
         let lane = self.lane(from);
         (lane.owed, lane.fate) = (attachments, fate);
     }
 
     /// Handles an attachment; returns what becomes of it, if it was owed.
-    pub(super) fn pay(&mut self, from: Peer) -> Option<Fate> {
+    pub(super) fn take_attachment(&mut self, from: Peer) -> Option<Fate> {
         let lane = self.lane(from);
         lane.owed = lane.owed.checked_sub(1)?;
         Some(lane.fate)
     }
 
     /// Releases what was held: attachments that are still to come follow their header.
-    pub(super) fn let_go(&mut self, from: Peer, fate: Fate) {
+    pub(super) fn release(&mut self, from: Peer, fate: Fate) {
         let lane = self.lane(from);
         if lane.fate == Fate::Hold {
             lane.fate = fate;
@@ -105,7 +105,7 @@ impl Wires {
 
 impl Lane {
     const fn new() -> Self {
-        Self { owed: 0, fate: Fate::Pass, waiting: Shelf::new(WAITING_BYTES_MAX) }
+        Self { owed: 0, fate: Fate::Pass, waiting: BoundedQueue::new(WAITING_BYTES_MAX) }
     }
 }
 

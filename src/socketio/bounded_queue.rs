@@ -6,13 +6,13 @@ use crate::packet::Message;
 
 /// A bounded queue of messages.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct BoundedQueue {
     messages: VecDeque<Message>,
     bytes: usize,
     bytes_max: usize,
 }
 
-impl Shelf {
+impl BoundedQueue {
     pub(super) const fn new(bytes_max: usize) -> Self {
         Self { messages: VecDeque::new(), bytes: 0, bytes_max }
     }

@@ -24,9 +24,9 @@ mod pace;
 mod pinned;
 mod plain;
 mod pool;
-mod question;
 mod request_body;
 mod settings;
+mod short_request;
 mod socket;
 mod target;
 #[cfg(test)]

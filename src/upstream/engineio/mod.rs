@@ -22,7 +22,7 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
-use crate::upstream::question::{Question, ask};
+use crate::upstream::short_request::{ShortRequest, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
     Asking, BuildError, Health, Heartbeat, Host, Link, Looking, OpenError, OpenRequest, Opened, Opening,
@@ -98,7 +98,7 @@ impl Upstream for EngineIo {
             Revision::V3 => "EIO=3&transport=polling",
             Revision::V4 => "EIO=4&transport=polling",
         };
-        let question = Question { request, method, query, host: self.settings.host };
+        let question = ShortRequest { request, method, query, host: self.settings.host };
         Some(Box::pin(ask(&self.dialer, question, deadline)))
     }
 

@@ -16,7 +16,7 @@ use crate::upstream::target::Target;
 use crate::upstream::{Host, OpenError, OpenRequest};
 
 /// A request and its parameters.
-pub(super) struct Question {
+pub(super) struct ShortRequest {
     pub(super) request: OpenRequest,
     pub(super) method: Method,
     /// What the upstream adds to the query.
@@ -28,14 +28,14 @@ pub(super) struct Question {
 /// Sends the request to the first address that can be reached.
 pub(super) async fn ask(
     dialer: &Arc<Dialer>,
-    question: Question,
+    question: ShortRequest,
     deadline: Deadline,
 ) -> Result<Reply, OpenError> {
     let (stream, target) = dialer.dial(deadline).await?;
     deadline.bound(put(stream, target, question)).await.flatten()
 }
 
-async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Reply, OpenError> {
+async fn put(stream: Duplex, target: &Target, question: ShortRequest) -> Result<Reply, OpenError> {
     let (mut sender, connection) = connect(stream).await?;
     let work = async move {
         let response = sender.send_request(build_request(target, question)?).await.map_err(handle_error)?;
@@ -47,8 +47,8 @@ async fn put(stream: Duplex, target: &Target, question: Question) -> Result<Repl
     alongside(connection, work).await
 }
 
-fn build_request(target: &Target, question: Question) -> Result<Request<Empty<Bytes>>, OpenError> {
-    let Question { request, method, query, host } = question;
+fn build_request(target: &Target, question: ShortRequest) -> Result<Request<Empty<Bytes>>, OpenError> {
+    let ShortRequest { request, method, query, host } = question;
     let uri = target.uri_for(&request, query)?;
     let mut head = Request::new(Empty::new());
     *head.method_mut() = method;

@@ -37,6 +37,7 @@ const FILES = [
   'engineio3-wire',
   'websocket',
   'sockjs',
+  'longpoll',
   'unreachable',
   'peers',
   'browser',

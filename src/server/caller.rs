@@ -146,9 +146,9 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
 }
 
 /// Returns whether a request can be parked: it has no `Upgrade`, was read to its end, and its response and connection
-/// continue as for a request without headers.
+/// continue as for a GET without headers. So do those of a POST without a body, which is how clients of SockJS poll.
 fn is_whole(request: &Request) -> bool {
-    request.method() == Method::GET
+    matches!(*request.method(), Method::GET | Method::POST)
         && request.version() == Version::HTTP_11
         && request.body().is_end_stream()
         // A client that sent `TE` may get trailers, so it is not parked outside.

@@ -212,7 +212,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_leaves_hyper_once_it_has_waited_long_enough_and_not_before() {
-        for rest_after in [Duration::ZERO, Duration::from_secs(1)] {
+        let get = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let empty_post = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
+        let second = Duration::from_secs(1);
+        for (rest_after, request) in [(Duration::ZERO, get), (second, get), (second, empty_post)] {
             let (ours, mut theirs) = duplex(4096);
             let release = Arc::new(Notify::new());
             let waits = Arc::clone(&release);
@@ -225,7 +228,7 @@ mod tests {
             });
             let mut http =
                 Http::new(Builder::new(), rest_after, Duplex::from(ours), service, Heads::default());
-            theirs.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            theirs.write_all(request.as_bytes()).await.unwrap();
             let start = Instant::now();
             poll_fn(|cx| {
                 assert!(Pin::new(&mut http).poll(cx).is_pending());

@@ -124,7 +124,7 @@ impl Session {
         self.phase = Phase::Closing { end, closing, deadline };
         let waits = self.transport == Transport::Polling && self.is_parked();
         if waits && self.outbox.is_empty() && self.in_flight == 0 {
-            self.answer(self.goodbye(self.policy.goodbye_waiting, end));
+            self.answer(self.goodbye(self.policy.goodbye_waiting, end), now);
             self.end(end, now);
         }
     }
@@ -288,7 +288,7 @@ impl Session {
         self.farewell = self.reason(end).map(Box::new);
         if self.is_parked() {
             match end {
-                End::ClientClosed if self.policy.why.is_none() => self.answer(vec![Packet::Noop]),
+                End::ClientClosed if self.policy.why.is_none() => self.answer(vec![Packet::Noop], now),
                 End::ClientGone => self.poll = PollSlot::Absent,
                 End::PingTimeout
                 | End::ParseError
@@ -298,7 +298,7 @@ impl Session {
                 | End::UpstreamClosed
                 | End::Stalled
                 | End::Drained
-                | End::Cut => self.answer(self.goodbye(self.policy.goodbye_waiting, end)),
+                | End::Cut => self.answer(self.goodbye(self.policy.goodbye_waiting, end), now),
             }
         }
         let outcome = match self.push {

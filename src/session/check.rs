@@ -28,7 +28,10 @@ impl Session {
             !over || (self.inbox.is_empty() && self.push == PushSlot::Idle),
             "something waits for nobody"
         );
-        debug_assert!(over || self.poll_timeout().is_some(), "nothing would ever end it");
+        debug_assert!(
+            over || self.is_parked() || self.poll_timeout().is_some(),
+            "nothing would ever end it but its client"
+        );
         self.outbox.check();
     }
 }

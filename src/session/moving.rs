@@ -52,7 +52,7 @@ impl Session {
         self.upgrade = None;
         if self.is_parked() {
             // A correct client has none; the reference says goodbye to it.
-            self.answer(self.policy.goodbye_waiting.to_vec());
+            self.answer(self.policy.goodbye_waiting.to_vec(), now);
         }
         if self.push == PushSlot::Reading {
             self.push = PushSlot::Idle;

@@ -101,7 +101,7 @@ pub enum Pinger {
 /// How a client lives that nobody pings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attendance {
-    /// How often a receiver is given a ping that nobody answers, so that neither the client nor a proxy gives it up.
+    /// How often a receiver is given a ping that nobody answers, so that neither the client nor a proxy gives it up; zero: never.
     pub beat: Duration,
     /// How long the client may have no receiver.
     pub absence: Duration,

@@ -76,11 +76,15 @@ impl Session {
                     return Err(PollRefused::Overlap);
                 }
                 Second::Refused => return Err(PollRefused::Occupied),
-                Second::Replaces => self.answer(self.policy.replaced.to_vec()),
+                Second::Replaces => self.answer(self.policy.replaced.to_vec(), now),
             }
         }
         self.terms = terms;
         self.waits_until = terms.wait.map(|wait| now + wait);
+        if self.policy.acks == Acks::OnCursor {
+            // Its client shows that it lives, whatever becomes of the one before.
+            self.pulse.handle_taken();
+        }
         self.pulse.handle_receiver(now);
         Ok(())
     }
@@ -103,12 +107,12 @@ impl Session {
     /// A batch was handed to the client's connection.
     pub fn handle_delivered(&mut self) {
         self.is_known = true;
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.note_settled();
     }
 
     /// A batch could not be handed to the client's connection.
     pub fn handle_lost(&mut self, batch: Vec<Packet>, now: Instant) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.note_settled();
         // A client that says how far it has come asks for it again.
         if self.is_ended() || self.policy.acks == Acks::OnCursor {
             return;
@@ -223,17 +227,17 @@ impl Session {
                 let bytes = self.settings.batch_max.min(self.terms.bytes);
                 self.outbox.take_batch(bytes, self.terms.messages, self.policy.encoded_len)
             };
-            self.give(batch);
+            self.give(batch, now);
             self.note_progress(now);
         } else if !self.outbox.is_empty() && (self.pending_end(now).is_some() || self.is_full()) {
             // What a stream has brought is not known to have arrived before its client comes back and says so: until then the
             // session can't end, and a full one stands still.
-            self.answer(Vec::new());
+            self.answer(Vec::new(), now);
         } else if let Some(end) = self.pending_end(now) {
-            self.answer(self.goodbye(self.policy.goodbye_late, end));
+            self.answer(self.goodbye(self.policy.goodbye_late, end), now);
             self.end(end, now);
         } else if self.has_waited(now) {
-            self.answer(Vec::new());
+            self.answer(Vec::new(), now);
         }
     }
 
@@ -243,33 +247,44 @@ impl Session {
     }
 
     /// Gives the receiver a ping that nobody answers. One that is just being given something needs none.
-    pub(super) fn beat_receiver(&mut self) {
+    pub(super) fn beat_receiver(&mut self, now: Instant) {
         if self.is_parked() && self.in_flight == 0 && self.terms.beats {
-            self.give(vec![Packet::Ping(Text::default())]);
+            self.give(vec![Packet::Ping(Text::default())], now);
         }
     }
 
     /// Gives the receiver a batch, which is the last that it takes unless it is a stream that wants more.
-    fn give(&mut self, batch: Vec<Packet>) {
+    fn give(&mut self, batch: Vec<Packet>, now: Instant) {
         if self.poll == PollSlot::Stream && self.terms.take(&batch, self.policy.encoded_len) {
-            self.note_given();
+            self.note_given(now);
             self.events.push_back(Event::Part(batch));
         } else {
-            self.answer(batch);
+            self.answer(batch, now);
         }
     }
 
     /// Ends the receiver with a batch.
-    pub(super) fn answer(&mut self, batch: Vec<Packet>) {
+    pub(super) fn answer(&mut self, batch: Vec<Packet>, now: Instant) {
         self.poll = PollSlot::Absent;
-        self.note_given();
+        self.note_given(now);
         self.events.push_back(Event::Answer(batch));
     }
 
-    /// What follows a batch waits until that is written, unless the client says itself what it has.
-    fn note_given(&mut self) {
-        if self.policy.acks == Acks::OnWrite {
-            self.in_flight += 1;
+    /// What follows a batch waits until that is written, unless the client says itself what it has: then it may come for it
+    /// again, but while it does not, its stream must take it.
+    fn note_given(&mut self, now: Instant) {
+        let is_awaited = self.policy.acks == Acks::OnWrite;
+        self.in_flight += usize::from(is_awaited);
+        if is_awaited || self.poll == PollSlot::Stream {
+            self.pulse.handle_given(self.settings.stall_timeout, now);
+        }
+    }
+
+    /// A batch is no longer on its way.
+    fn note_settled(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0 {
+            self.pulse.handle_taken();
         }
     }
 

@@ -1,7 +1,8 @@
 //! Whether the client lives: the server pings, and the client's pong is due in time (protocol 4, "Heartbeat"); or the client
-//! pings, and anything it says will do (protocol 3).
+//! pings, and anything it says will do (protocol 3); or nobody pings, and the client lives as long as it comes for what there is
+//! and takes it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::policy::{Attendance, Pinger};
 use crate::packet::Heartbeat;
@@ -22,8 +23,9 @@ enum Beat {
     Resting { ping_at: Instant },
     /// A ping is out. As the reference does, the first other packet that comes meanwhile grants one more timeout.
     Awaiting { deadline: Instant, extended: bool },
-    /// The client has a receiver, which is given the next ping then.
-    Attended { beat_at: Instant },
+    /// The client has a receiver, which is given the next ping then, if at all. What it is being given it must have taken by
+    /// then.
+    Attended { beat_at: Option<Instant>, take_by: Option<Instant> },
     /// It has none.
     Absent { deadline: Instant },
 }
@@ -33,7 +35,10 @@ enum Beat {
 pub(crate) enum Due {
     Nothing,
     Ping,
+    /// It was silent for too long, or away.
     Death,
+    /// It took nothing for too long.
+    Stall,
 }
 
 impl Pulse {
@@ -91,8 +96,23 @@ impl Pulse {
 
     /// A receiver came.
     pub(crate) fn handle_receiver(&mut self, now: Instant) {
-        if let Pinger::Nobody(Attendance { beat, .. }) = self.pinger {
-            self.beat = Beat::Attended { beat_at: now + beat };
+        let Pinger::Nobody(Attendance { beat, .. }) = self.pinger else { return };
+        let take_by = if let Beat::Attended { take_by, .. } = self.beat { take_by } else { None };
+        self.beat = Beat::Attended { beat_at: (!beat.is_zero()).then(|| now + beat), take_by };
+    }
+
+    /// The client is being given something, and has so long to take it.
+    pub(crate) fn handle_given(&mut self, patience: Duration, now: Instant) {
+        if let Beat::Attended { take_by, .. } = &mut self.beat {
+            // It counts from what it has not taken.
+            take_by.get_or_insert(now + patience);
+        }
+    }
+
+    /// The client has taken, or lost, all that it was given.
+    pub(crate) fn handle_taken(&mut self) {
+        if let Beat::Attended { take_by, .. } = &mut self.beat {
+            *take_by = None;
         }
     }
 
@@ -131,8 +151,12 @@ impl Pulse {
         match &mut self.beat {
             Beat::Resting { ping_at: at }
             | Beat::Awaiting { deadline: at, .. }
-            | Beat::Attended { beat_at: at }
             | Beat::Absent { deadline: at } => *at += stood,
+            Beat::Attended { beat_at, take_by } => {
+                for at in [beat_at, take_by].into_iter().flatten() {
+                    *at += stood;
+                }
+            }
         }
     }
 
@@ -145,7 +169,8 @@ impl Pulse {
                 self.beat = Beat::Awaiting { deadline: ping_at + self.pace.timeout, extended: false };
                 Due::Ping
             }
-            Beat::Attended { beat_at } if now >= beat_at => {
+            Beat::Attended { take_by: Some(take_by), .. } if now >= take_by => Due::Stall,
+            Beat::Attended { beat_at: Some(beat_at), .. } if now >= beat_at => {
                 // Behind a long sleep there is one, not one for each that was slept through.
                 self.handle_receiver(now);
                 Due::Ping
@@ -162,8 +187,11 @@ impl Pulse {
             _ if self.held.is_some() => None,
             Beat::Resting { ping_at: at }
             | Beat::Awaiting { deadline: at, .. }
-            | Beat::Attended { beat_at: at }
             | Beat::Absent { deadline: at } => Some(at),
+            Beat::Attended { beat_at, take_by } => match (beat_at, take_by) {
+                (Some(beat_at), Some(take_by)) => Some(beat_at.min(take_by)),
+                (one, other) => one.or(other),
+            },
         }
     }
 }

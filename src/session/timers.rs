@@ -55,7 +55,7 @@ impl Session {
         loop {
             match self.pulse.handle_timeout(now) {
                 Due::Nothing => break,
-                Due::Ping if matches!(self.policy.pinger, Pinger::Nobody(_)) => self.beat_receiver(),
+                Due::Ping if matches!(self.policy.pinger, Pinger::Nobody(_)) => self.beat_receiver(now),
                 Due::Ping => {
                     self.outbox.push(Packet::Ping(Text::default()));
                     self.note_pressure(now);
@@ -64,6 +64,7 @@ impl Session {
                     let pinged = !matches!(self.policy.pinger, Pinger::Nobody(_));
                     return self.end(if pinged { End::PingTimeout } else { End::ClientGone }, now);
                 }
+                Due::Stall => return self.end(End::Stalled, now),
             }
         }
         let stall = self.settings.stall_timeout;
@@ -95,7 +96,7 @@ impl Session {
             *held_until = None;
             self.answer_poll(now);
             if self.is_parked() && self.in_flight == 0 {
-                self.answer(vec![Packet::Noop]);
+                self.answer(vec![Packet::Noop], now);
             }
         }
     }

@@ -81,3 +81,79 @@ fn a_stream_ends_when_it_has_had_the_messages_that_it_wants_or_has_waited_long_e
     assert_eq!(rig.say("c"), [Event::Part(messages(&["c"]))]);
     assert_eq!(rig.pass(20_000 * MS), [answer(&[])]);
 }
+
+/// As a client has it that nobody pings, and that takes what it is given before it gets more.
+fn unpinged(beat: Duration) -> Rig {
+    let attendance = Attendance { beat, absence: 5_000 * MS, is_heard: false };
+    let policy = Policy {
+        second: Second::Refused,
+        pinger: Pinger::Nobody(attendance),
+        goodbye_late: &[Packet::Close(None)],
+        ..policy(HangUp::Ends)
+    };
+    let settings = Settings { stall_timeout: 30_000 * MS, ..Settings::default() };
+    let mut rig = Rig::begin_with(policy, settings, Transport::Polling);
+    assert_eq!(rig.fetch(), [open()]);
+    rig
+}
+
+fn stream(rig: &mut Rig) {
+    assert_eq!(rig.session.handle_stream(Terms::default(), rig.now), Ok(()));
+    assert_eq!(rig.events(), []);
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_stream_or_of_its_poll_is_given_up() {
+    let mut streams = unpinged(25_000 * MS);
+    stream(&mut streams);
+    assert_eq!(streams.say("a"), [Event::Part(messages(&["a"]))]);
+    assert_eq!(streams.pass(30_000 * MS - MS), [], "it may be slow, and gets no ping meanwhile");
+    let events = streams.pass(MS);
+    assert_eq!(events[1..], [Event::Ended(End::Stalled), closes_link(End::Stalled)]);
+
+    let mut polls = unpinged(25_000 * MS);
+    polls.poll();
+    assert_eq!(polls.say("a"), [answer(&messages(&["a"]))]);
+    assert_eq!(polls.pass(30_000 * MS), [Event::Ended(End::Stalled), closes_link(End::Stalled)]);
+}
+
+#[test]
+fn a_client_that_takes_what_it_is_given_may_be_slow() {
+    let mut rig = unpinged(25_000 * MS);
+    stream(&mut rig);
+    for _ in 0..3 {
+        assert_eq!(rig.say("a"), [Event::Part(messages(&["a"]))]);
+        assert_eq!(rig.pass(26_000 * MS), [], "one that is being given something needs no ping");
+        rig.session.handle_delivered();
+    }
+}
+
+#[test]
+fn a_beat_of_zero_is_none() {
+    let mut rig = unpinged(Duration::ZERO);
+    rig.poll();
+    assert_eq!(rig.session.poll_timeout(), None, "its connection alone shows whether it lives");
+    assert_eq!(rig.pass(3_600_000 * MS), []);
+    rig.session.handle_poll_gone(rig.now);
+    assert_eq!(rig.events(), [Event::Ended(End::ClientGone), closes_link(End::ClientGone)]);
+}
+
+#[test]
+fn a_stream_that_takes_nothing_is_given_up_unless_its_client_comes_again() {
+    let mut gone = rig();
+    let stall = Settings::default().stall_timeout;
+    assert_eq!(gone.session.handle_stream(Terms::default(), gone.now), Ok(()));
+    assert_eq!(gone.say("a"), [Event::Part(messages(&["a"]))]);
+    let events = gone.pass(stall);
+    assert!(events.contains(&Event::Ended(End::Stalled)), "{events:?}");
+
+    let mut back = rig();
+    assert_eq!(back.session.handle_stream(Terms::default(), back.now), Ok(()));
+    assert_eq!(back.say("a"), [Event::Part(messages(&["a"]))]);
+    assert_eq!(back.session.handle_cursor(Some(0), back.now), Ok(()));
+    assert_eq!(back.session.handle_stream(Terms::default(), back.now), Ok(()));
+    assert_eq!(back.events(), [answer(&[]), Event::Part(messages(&["a"]))]);
+    back.session.handle_delivered();
+    let events = back.pass(stall);
+    assert!(!events.iter().any(|event| matches!(event, Event::Ended(_))), "{events:?}");
+}

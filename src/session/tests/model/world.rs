@@ -166,12 +166,15 @@ impl World {
 
     /// The client does nothing any more, and neither does the backend: every wait must come to an end.
     pub(super) fn fall_silent(mut self) {
-        if self.kind.streams() {
-            // Nobody pings, but a connection that takes nothing is not waited for either.
+        if self.kind == Kind::Cursor {
+            // What it is given it may ask for again, so nobody waits for a connection that takes nothing.
             while !self.deliveries.is_empty() {
                 self.lose(Which::Oldest);
                 self.drive();
             }
+        }
+        if self.kind.streams() && self.deliveries.is_empty() {
+            // Nobody pings: only its connection shows that it lives.
             self.hang_up();
             self.drive();
         }

@@ -9,7 +9,7 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
     Key {
         name: "versions",
         default: "[3, 4]",
-        doc: "which clients of Engine.IO come in: 3 is Socket.IO 1 and 2",
+        doc: "Engine.IO versions to accept; 3 is Socket.IO 1 and 2",
         value: Value::Numbers(&[3, 4], |settings, numbers| {
             settings.engine_io.versions = Versions { v3: numbers.contains(&3), v4: numbers.contains(&4) };
         }),
@@ -17,7 +17,7 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
     Key {
         name: "utf8",
         default: "\"plain\"",
-        doc: "\"1.x\" where version 3 is Socket.IO 1, which encodes twice",
+        doc: "\"1.x\" for clients of Socket.IO 1, which encode text twice",
         value: Value::Word(&[
             ("plain", |settings| settings.engine_io.utf8_twice = false),
             ("1.x", |settings| settings.engine_io.utf8_twice = true),
@@ -26,7 +26,7 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
     Key {
         name: "cookie",
         default: "\"auto\"",
-        doc: "a cookie io with the id: on, off, or as Socket.IO 2 for its own",
+        doc: "cookie io with the session id: on, off, or as Socket.IO does",
         value: Value::Word(&[
             ("auto", |settings| settings.engine_io.cookie = Cookie::Auto),
             ("on", |settings| settings.engine_io.cookie = Cookie::On),

@@ -7,13 +7,13 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
     Key {
         name: "wait",
         default: "\"25s\"",
-        doc: "how long a request of longpoll waits for messages, at most",
+        doc: "longest wait of a longpoll request for messages",
         value: Value::Time(|settings, wait| settings.longpoll.wait = wait),
     },
     Key {
         name: "grace",
         default: "\"60s\"",
-        doc: "how long it lives without requests; how long its end is told",
+        doc: "how long a session lives, or is remembered, without requests",
         value: Value::Time(|settings, grace| settings.longpoll.grace = grace),
     },
     Key {

@@ -22,6 +22,8 @@ mod code;
 mod english;
 #[path = "tidy/lock.rs"]
 mod lock;
+#[path = "tidy/sleeps.rs"]
+mod sleeps;
 #[path = "tidy/tree.rs"]
 mod tree;
 #[path = "tidy/words.rs"]

@@ -282,6 +282,7 @@ fn an_answer_that_breaks_off_never_seems_complete() {
         let mut line = site.accept();
         line.request();
         line.reply(&format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{part}"));
+        // The part crosses before the end does.
         thread::sleep(QUIET);
         line.wire.close();
         let deadline = Instant::now() + SOON;
@@ -339,6 +340,7 @@ fn an_answer_may_come_before_the_body_is_over() {
     client.answer().assert(200, "enough");
     client.wire.send(b"more");
     assert_eq!(line.body(4), b"more");
+    // The request is over for the proxy by then; nothing shows it.
     thread::sleep(QUIET);
     client.send_get("/next");
     assert_eq!(line.request().target(), "/next");

@@ -1,12 +1,11 @@
 //! A process that may open no more files says that this is its own trouble, and its operator can still look at it.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use crate::gone::backend;
 use crate::support::http::{Client, head};
 use crate::support::target::Target;
-use crate::support::{SOON, metrics, ms};
+use crate::support::{SOON, eventually, metrics, ms};
 
 fn target(limit: &str, dialect: &str, kind: &str, backend: SocketAddr) -> Target {
     let scheme = if kind == "http" { "http" } else { "ws" };
@@ -65,11 +64,10 @@ fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
             for client in &mut clients {
                 client.wire.send(head("GET", path, headers).as_bytes());
             }
-            let deadline = Instant::now() + SOON;
-            while target.descriptors() < 86 {
-                assert!(Instant::now() < deadline, "{dialect}: {} descriptors", target.descriptors());
-                std::thread::sleep(ms(10));
-            }
+            eventually(
+                || target.descriptors() >= 86,
+                || format!("{dialect}: {} descriptors", target.descriptors()),
+            );
             // Each waits for a moment until there may be one again.
             std::thread::sleep(ms(700));
             for client in &mut clients {
@@ -92,11 +90,10 @@ fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
             for client in clients {
                 client.wire.reset();
             }
-            let deadline = Instant::now() + SOON * 2;
-            while target.descriptors() > before + idle + 1 {
-                assert!(Instant::now() < deadline, "{dialect}: {} descriptors", target.descriptors());
-                std::thread::sleep(ms(10));
-            }
+            eventually(
+                || target.descriptors() <= before + idle + 1,
+                || format!("{dialect}: {} descriptors", target.descriptors()),
+            );
             if dialect == "http" {
                 assert_eq!(Client::connect(target.public).get("/fast").status, 204);
             }
@@ -109,11 +106,7 @@ fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
 fn a_client_that_there_is_no_descriptor_for_is_told_so() {
     let target = target("ulimit -n 100;", "http", "http", backend());
     let mut idle: Vec<_> = (0..84).map(|_| Client::connect(target.public)).collect();
-    let deadline = Instant::now() + SOON * 3;
-    while target.descriptors() < 88 {
-        assert!(Instant::now() < deadline, "{} descriptors", target.descriptors());
-        std::thread::sleep(ms(10));
-    }
+    eventually(|| target.descriptors() >= 88, || format!("{} descriptors", target.descriptors()));
     // Behind those that say nothing, for each of which there is a second.
     let mut client = Client::connect(target.public);
     client.wire.send(head("GET", "/fast", &[]).as_bytes());
@@ -125,9 +118,6 @@ fn a_client_that_there_is_no_descriptor_for_is_told_so() {
     let log = target.log();
     assert_eq!(log.matches("no file descriptors left").count(), 1, "{log}");
     idle.drain(..).for_each(|client| client.wire.reset());
-    let deadline = Instant::now() + SOON * 3;
-    while Client::connect(target.public).get("/fast").status != 204 {
-        assert!(Instant::now() < deadline, "it serves again");
-        std::thread::sleep(ms(10));
-    }
+    let serves = || Client::connect(target.public).get("/fast").status == 204;
+    eventually(serves, || "it serves again".to_owned());
 }

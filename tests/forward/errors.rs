@@ -27,11 +27,7 @@ fn a_backend_that_is_down_is_a_502_and_comes_back() {
     let ready = metrics::readyz(target.admin);
     assert_eq!((ready.status, ready.text()), (503, "upstream b is down\n"));
     let _listener = TcpListener::bind(backend).unwrap();
-    let deadline = Instant::now() + SOON;
-    while metrics::readyz(target.admin).status != 200 {
-        assert!(Instant::now() < deadline);
-        thread::sleep(ms(20));
-    }
+    metrics::assert_readiness(target.admin, 200);
 }
 
 #[test]
@@ -129,13 +125,16 @@ fn a_body_under_way_puts_the_time_limit_off() {
         let mut line = site.accept();
         line.request();
         for _ in 0..8 {
+            // Slow, and never silent for as long as the timeout.
             thread::sleep(ms(150));
             client.wire.send(b"x");
         }
         line.body(8);
+        // The answer is late, and within the timeout.
         thread::sleep(ms(150));
         line.reply("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
         // Once it has begun an answer may take its time.
+        // Longer than the timeout.
         thread::sleep(ms(600));
         line.reply("slow");
         client.answer().assert(200, "slow");
@@ -214,8 +213,10 @@ fn a_draining_proxy_finishes_what_is_under_way() {
     let mut stream = site.accept();
     stream.request();
     stream.reply("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+    // The half of the answer is on its way to the client.
     thread::sleep(QUIET);
     site.target.signal("TERM");
+    // Each connection learns of the drain by itself; nothing shows when it has.
     thread::sleep(ms(200));
     line.reply(&ok("done"));
     let answer = client.answer();

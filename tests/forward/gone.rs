@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::site::{Line, Plan, Site};
 use crate::support::target::Target;
 use crate::support::wire::{Fill, Wire};
-use crate::support::{SOON, ms};
+use crate::support::{SOON, eventually, ms};
 
 /// How a client goes.
 #[derive(Clone, Copy, Debug)]
@@ -88,11 +88,13 @@ fn more_than_is_read_ahead_of_a_response_does_not_hide_that_its_client_is_gone()
         let mut line = site.accept();
         line.request();
         if later {
+            // What follows comes while the request waits, and not with it.
             thread::sleep(ms(200));
         }
         // More than the system takes: the end lies behind it, and is never seen.
         let mut writer = wire.writer();
         let writing = thread::spawn(move || std::io::Write::write_all(&mut writer, &vec![b'G'; 16 << 20]));
+        // The system takes what it can, and the writer waits.
         thread::sleep(ms(200));
         let _half = leave.leave(wire);
         assert_ends(&mut line, SOON, &format!("{leave:?} {later}"));
@@ -109,6 +111,7 @@ fn a_client_that_has_only_finished_speaking_is_answered() {
         wire.half_close();
         let mut line = site.accept();
         line.request();
+        // The end of the client's side is seen meanwhile; nothing shows it.
         thread::sleep(ms(200));
         line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
         wire.take_until(b"\r\n\r\nlate", Instant::now() + SOON).expect("an answer");
@@ -172,6 +175,7 @@ fn a_crowd_that_leaves_a_byte_each_behind_locks_nobody_out() {
         for count in 0..240 {
             let mut wire = Wire::connect(target.public);
             wire.send(format!("{}G", request("GET", "")).as_bytes());
+            // Not all of them in one turn of the proxy.
             thread::sleep(ms(1));
             half_closed.extend(leave.leave(wire));
             if count % 80 == 79 {
@@ -180,11 +184,8 @@ fn a_crowd_that_leaves_a_byte_each_behind_locks_nobody_out() {
             }
         }
         // Those that only ended their side had some seconds.
-        let deadline = Instant::now() + SOON * 2;
         // One connection to the backend is kept for the next.
-        while target.descriptors() > before + 1 {
-            assert!(Instant::now() < deadline, "{leave:?}: {} descriptors", target.descriptors());
-            thread::sleep(ms(20));
-        }
+        let are_gone = || target.descriptors() <= before + 1;
+        eventually(are_gone, || format!("{leave:?}: {} descriptors", target.descriptors()));
     }
 }

@@ -75,6 +75,7 @@ fn what_old_clients_leave_unescaped_in_a_target_is_escaped_for_them() {
             break;
         }
         client.wire.send(b"GET /a\"<b>?c=<d>&e=\"");
+        // A head in two parts, of which the first is read alone.
         thread::sleep(QUIET);
         client.wire.send(b"f\" HTTP/1.1\r\nHost: h\r\nX-Own: <\">\r\n\r\n");
     }
@@ -313,6 +314,7 @@ fn many_header_lines_cross_both_ways_and_too_many_are_told_so() {
             request(count).replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 4\r\n\r\nbody");
         for piece in head.as_bytes().chunks(head.len().div_ceil(pieces)) {
             client.wire.send(piece);
+            // A head in parts, each of which is read alone.
             thread::sleep(crate::support::ms(20));
         }
         let mut line = site.accept();

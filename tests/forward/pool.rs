@@ -15,6 +15,7 @@ fn idle(site: &Site) -> Line {
     line.request();
     line.reply(&ok("first"));
     client.answer().assert(200, "first");
+    // The connection goes back to the pool behind the answer; nothing shows it.
     thread::sleep(QUIET);
     line
 }
@@ -145,6 +146,7 @@ fn the_three_steps_of_a_login_go_over_one_connection() {
     alice.answer().assert(200, "hello alice");
     // A backend that closes it has forgotten her, and she hears so.
     shared.wire.close();
+    // The proxy sees the end meanwhile; nothing shows it.
     thread::sleep(QUIET);
     alice.send_get("/again");
     let mut fresh = site.accept();
@@ -225,6 +227,7 @@ fn many_requests_race_a_backend_that_closes_idle_connections() {
         let mut client = site.client();
         // Sooner or later the close crosses the request.
         let closer = thread::spawn(move || {
+            // A little later in each round.
             thread::sleep(Duration::from_micros(round * 20));
             line.wire.half_close();
             let seen = line.try_request().is_some();
@@ -300,6 +303,7 @@ fn a_safe_request_is_asked_once_more_where_an_idle_connection_breaks() {
         line.reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         let soon = std::time::Instant::now() + SOON;
         assert!(client.wire.take_until(b"\r\n\r\n", soon).unwrap().starts_with(b"HTTP/1.1 200"));
+        // The connection goes back to the pool behind the answer; nothing shows it.
         thread::sleep(QUIET);
     }
     // Not for ever: the second connection was not an idle one.
@@ -331,6 +335,7 @@ fn a_fresh_connection_that_breaks_is_not_tried_again() {
 fn an_idle_connection_is_closed_before_common_backends_would() {
     let site = Site::new();
     let mut line = idle(&site);
+    // Nobody closes it early: it must be silent for so long.
     thread::sleep(ms(2000));
     line.assert_quiet();
     assert!(line.wire.ends_within(ms(3500)), "it ends within five seconds");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::support::http::{Client, Response};
 use crate::support::target::Target;
 use crate::support::wire::Wire;
-use crate::support::{QUIET, SOON, metrics};
+use crate::support::{QUIET, SOON, eventually, metrics};
 
 /// The proxy and the backend behind it.
 #[derive(Debug)]
@@ -131,12 +131,10 @@ impl Site {
     /// Fails unless a response or a tunnel is soon counted as aborted for this reason.
     #[track_caller]
     pub(crate) fn assert_broke(&self, reason: &str) {
-        let (labels, deadline) = ([format!("reason=\"{reason}\"")], Instant::now() + SOON);
-        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-        while !metrics::has_counted(self.target.admin, "polliwog_forwards_broken_total", &labels) {
-            assert!(Instant::now() < deadline, "nothing broke off as {reason}");
-            thread::sleep(QUIET);
-        }
+        let label = format!("reason=\"{reason}\"");
+        let is_counted =
+            || metrics::has_counted(self.target.admin, "polliwog_forwards_broken_total", &[label.as_str()]);
+        eventually(is_counted, || format!("something broke off as {reason}"));
     }
 
     /// Fails unless a client is served as if nothing had happened.

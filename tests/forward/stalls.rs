@@ -100,6 +100,7 @@ fn a_backend_that_stops_in_the_middle_of_a_counted_answer_is_let_go() {
         let (mut client, mut line) = begun(&site, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "Content-Length: 10");
         // What comes in time puts it off.
         for part in ["on", "ce"] {
+            // Half of what a side may be silent.
             thread::sleep(STALL / 2);
             line.reply(part);
         }
@@ -149,6 +150,7 @@ fn silence_alone_is_no_stall() {
     let (mut client, mut line) = tunnel(&site);
     let (mut stream, mut events) =
         begun(&site, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "Content-Type: text/event-stream");
+    // Both are silent for longer than a side may hold up the other.
     thread::sleep(STALL * 2);
     assert_eq!(stream.wire.fill(Instant::now() + AT_ONCE), Fill::Quiet, "nobody has ended it");
     line.reply("down");
@@ -167,6 +169,7 @@ fn a_slow_reader_is_no_stall() {
     let pouring = thread::spawn(move || writer.write_all(&vec![b'x'; 20_000_000]));
     let start = Instant::now();
     for _ in 0..20 {
+        // It reads slowly, with pauses each far below the limit.
         thread::sleep(STALL / 4);
         client.wire.take_exact(1_000_000, Instant::now() + SOON).expect("it goes on");
     }

@@ -48,6 +48,7 @@ fn the_backend_decides_whether_a_body_is_sent() {
     client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
     let mut line = site.accept();
     assert_eq!(line.request().header("expect"), Some("100-continue"));
+    // No 100 comes from the proxy itself, for a while.
     thread::sleep(ms(300));
     client.assert_parked();
     line.reply("HTTP/1.1 100 Continue\r\n\r\n");
@@ -71,6 +72,7 @@ fn a_body_that_the_backend_does_not_want_is_not_asked_for() {
     let mut line = site.accept();
     line.request();
     line.reply("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 3\r\n\r\n");
+    // The head crosses alone, and the body later.
     thread::sleep(QUIET);
     line.reply("no!");
     let answer = client.answer();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::site::{Line, Plan, Site, ok};
 use crate::support::frames::{HANDSHAKE, Socket};
 use crate::support::http::{Client, head};
-use crate::support::{QUIET, SOON, ms};
+use crate::support::{SOON, metrics, ms};
 
 const ASK: [(&str, &str); 3] =
     [("Connection", "keep-alive, Upgrade"), ("Upgrade", "mine/1"), ("X-Mine", "1")];
@@ -162,8 +162,8 @@ fn an_upgrade_that_must_not_be_heard_is_not_passed_on() {
 fn a_drain_leaves_a_tunnel_its_time_and_cuts_it_then() {
     let mut site = Site::with(&Plan::new().server("drain_timeout = \"1s\""));
     let (mut client, mut line) = tunnel(&site);
-    thread::sleep(QUIET);
     site.target.signal("TERM");
+    // Well within the time that the drain leaves it.
     thread::sleep(ms(300));
     client.wire.send(b"still");
     assert_eq!(line.body(5), b"still");
@@ -178,7 +178,7 @@ fn a_drain_ends_with_the_last_tunnel() {
     let mut site = Site::new();
     let (client, mut line) = tunnel(&site);
     site.target.signal("TERM");
-    thread::sleep(QUIET);
+    metrics::assert_readiness(site.target.admin, 503);
     client.wire.close();
     line.assert_ends();
     line.wire.close();

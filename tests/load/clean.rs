@@ -63,6 +63,7 @@ fn a_drain_under_load_loses_nothing() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // The run is in full swing when the proxy drains.
         thread::sleep(Duration::from_millis(1500));
         let code = proxy.terminate();
         let figures = read(&running.wait_with_output().unwrap()).json();

@@ -75,6 +75,7 @@ fn a_server_that_dies_breaks_its_sessions() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // The run is in full swing when the proxy dies.
     thread::sleep(Duration::from_millis(700));
     proxy.kill();
     // All its sessions are over, so there is nothing to go on for.
@@ -95,6 +96,7 @@ fn sessions_that_were_disconnected_without_a_loss_make_the_code_1() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        // The run is in full swing when the signal comes.
         thread::sleep(Duration::from_millis(1500));
         proxy.signal(signal);
         let run = read(&child.wait_with_output().unwrap());
@@ -175,6 +177,7 @@ fn an_interrupt_ends_the_run_with_its_table() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    // The run is in full swing when the signal comes.
     thread::sleep(Duration::from_millis(700));
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());

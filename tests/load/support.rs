@@ -67,6 +67,7 @@ impl Proxy {
             if TcpStream::connect(self.address).is_ok() {
                 return true;
             }
+            // The pace of the looks.
             thread::sleep(Duration::from_millis(10));
         }
         panic!("the proxy neither listens nor ends");

@@ -8,7 +8,7 @@ use crate::support::http::Client;
 use crate::support::peer::Peer;
 use crate::support::wire::{Fill, Wire};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Event, Poller, SOON, Script, Setup, World, assert_took, ms, patiently};
+use crate::support::{Event, Poller, SOON, Script, Setup, World, assert_took, eventually, ms, patiently};
 
 fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
@@ -194,6 +194,7 @@ fn a_client_that_is_slow_but_not_stalled_keeps_its_session() {
         let start = Instant::now();
         while start.elapsed() < ms(1600) {
             assert!(poller.poll().starts_with("4f"));
+            // It reads with pauses, each below the stall timeout.
             thread::sleep(ms(150));
         }
         assert!(sender.join().unwrap().stalled);
@@ -212,10 +213,8 @@ fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
         let start = Instant::now();
         client.send_get(&poller.target());
         // Not one byte is read before the proxy has given up.
-        while world.target.log().matches("the other side read nothing for 400 ms").count() == 0 {
-            assert!(start.elapsed() < SOON);
-            thread::sleep(ms(20));
-        }
+        let gave_up = || world.target.log().contains("the other side read nothing for 400 ms");
+        eventually(gave_up, || "it gave up".to_owned());
         assert_took(start.elapsed(), 380, 2000);
         assert_eq!(client.answer_within(SOON).map(|answer| answer.status), Err(Fill::Eof));
     });
@@ -285,6 +284,7 @@ fn a_silent_connection_is_closed_and_a_parked_poll_is_not() {
             assert!(client.ends_within(SOON));
             assert_took(start.elapsed(), 300, 1500);
         }
+        // Longer than any of the timeouts that ended the others.
         thread::sleep(ms(300));
         peer.send("late");
         poller.assert_parked_gets("4late");

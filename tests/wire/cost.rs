@@ -143,8 +143,10 @@ fn a_message_that_waits_for_a_poll_is_timed() {
     let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
     let (mut poller, peer) = world.poller();
     peer.send("first");
+    // What the first message waits longer than the second.
     std::thread::sleep(ms(300));
     peer.send("second");
+    // What both wait.
     std::thread::sleep(ms(100));
     assert_eq!(poller.poll(), "4first\u{1e}4second");
     let answer = Client::connect(world.target.admin).get("/metrics");

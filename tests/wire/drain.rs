@@ -52,9 +52,8 @@ fn a_draining_proxy_is_alive_not_ready_and_takes_no_new_sessions() {
     let Some(world) = world(Setup::new()) else { return };
     let (_poller, peer) = world.poller();
     peer.send("not fetched yet");
-    thread::sleep(QUIET);
-    world.target.signal("TERM");
-    thread::sleep(QUIET);
+    peer.settle();
+    unready(&world);
     assert_eq!(metrics::readyz(world.target.admin).status, 503);
     assert_eq!(metrics::livez(world.target.admin).status, 200);
     let refused = world.get(POLLING);
@@ -70,8 +69,9 @@ fn a_poller_fetches_its_last_batch_from_a_draining_proxy() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (mut poller, peer) = world.poller();
     peer.send_all(&["last", "words"]);
-    thread::sleep(QUIET);
+    peer.settle();
     world.target.signal("TERM");
+    // It fetches late, though it is told nothing of the drain.
     thread::sleep(ms(200));
     // On a new connection too: the listener is still open.
     poller.request("GET", &[], b"").assert(200, "4last\u{1e}4words");
@@ -101,7 +101,8 @@ fn a_websocket_is_flushed_and_closed_by_a_drain() {
     upgraded.assert_text("moved");
     peer.send("last words");
     upgraded.send("last words");
-    thread::sleep(ms(20));
+    peer.settle();
+    upgraded.settle();
     world.target.signal("TERM");
     socket.assert_text("4last words");
     moved.assert_text("4last words");
@@ -120,6 +121,7 @@ fn a_message_that_was_posted_before_the_drain_reaches_the_backend() {
     poller.post_ok("4before");
     world.target.signal("TERM");
     peer.assert_text("before");
+    // Time for a drain that does not wait for the client to end the session.
     thread::sleep(ms(200));
     assert_eq!(poller.poll(), "6\u{1e}1");
     peer.assert_closed();
@@ -131,8 +133,9 @@ fn a_message_that_is_posted_in_the_drain_reaches_the_backend() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (mut poller, peer) = world.poller();
     peer.send("not fetched yet");
-    thread::sleep(QUIET);
+    peer.settle();
     world.target.signal("TERM");
+    // Each connection learns of the drain by itself; nothing shows when it has.
     thread::sleep(QUIET);
     for turn in 0..12 {
         poller.post_ok(format!("4{turn}"));
@@ -140,8 +143,9 @@ fn a_message_that_is_posted_in_the_drain_reaches_the_backend() {
     }
     // So does the echo of the last one to the client.
     peer.send("echo");
-    thread::sleep(QUIET);
+    peer.settle();
     assert_eq!(poller.poll(), "4not fetched yet\u{1e}4echo");
+    // It fetches nothing for a while; the drain waits for it.
     thread::sleep(QUIET);
     assert_eq!(poller.poll(), "6\u{1e}1");
     poller.post("4late").assert_unknown_sid();
@@ -154,7 +158,7 @@ fn a_second_signal_cuts() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (_poller, peer) = world.poller();
     peer.send("never fetched");
-    thread::sleep(QUIET);
+    peer.settle();
     world.target.signal("TERM");
     assert!(world.target.exit_within(ms(400)).is_none(), "it waits for the poller");
     world.target.signal("TERM");
@@ -171,7 +175,7 @@ fn a_drain_that_takes_too_long_cuts() {
         let Some(mut world) = world(Setup::new().server("drain_timeout = \"600ms\"")) else { return };
         let (_poller, peer) = world.poller();
         peer.send("never fetched");
-        thread::sleep(QUIET);
+        peer.settle();
         let start = Instant::now();
         world.target.signal("TERM");
         let status = world.target.exit_within(SOON).expect("it ends");
@@ -242,11 +246,7 @@ fn a_second_signal_in_the_drain_delay_of_an_idle_proxy_is_a_clean_end() {
 #[track_caller]
 fn unready(world: &World) {
     world.target.signal("TERM");
-    let deadline = Instant::now() + SOON;
-    while metrics::readyz(world.target.admin).status != 503 {
-        assert!(Instant::now() < deadline, "it is still ready");
-        thread::sleep(ms(5));
-    }
+    metrics::assert_readiness(world.target.admin, 503);
     assert_eq!(metrics::readyz(world.target.admin).text(), "draining\nupstream b is up\n");
 }
 
@@ -285,6 +285,7 @@ fn a_backends_message_that_crosses_the_close_of_a_drain_is_counted() {
     poller.park();
     // It does not read, so it has not heard of the end when it speaks.
     peer.line().pause();
+    // The poll is parked already; a paused backend takes nothing in from now on.
     thread::sleep(QUIET);
     world.target.signal("TERM");
     poller.assert_parked_gets("1");
@@ -305,6 +306,7 @@ fn an_answer_that_a_drain_cuts_half_way_is_no_clean_end() {
     let mut stuck = Client::connect(world.addr);
     stuck.send_get(&poller.target());
     peer.send(&"x".repeat(15 << 20));
+    // The client's connection is full by then, and the backend's is read no more.
     thread::sleep(QUIET);
     world.target.signal("TERM");
     let status = world.target.exit_within(SOON).expect("it ends");

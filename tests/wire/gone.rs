@@ -55,8 +55,10 @@ fn a_poll_that_leaves_bytes_behind_is_noticed_at_once() {
                     let mut wire = Wire::connect(world.addr);
                     let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", poller.target());
                     wire.send(format!("{request}{at_once}").as_bytes());
+                    // The request and what is behind it are read meanwhile; nothing shows that a byte waits.
                     std::thread::sleep(QUIET);
                     wire.send(later.as_bytes());
+                    // The bytes that came later are read meanwhile; nothing shows it.
                     std::thread::sleep(QUIET);
                     if resets {
                         wire.reset();
@@ -170,6 +172,7 @@ fn a_host_that_vanishes_without_a_word_is_looked_for_on_both_sides() {
             return;
         }
         assert!(Instant::now() < deadline, "{timers:?}");
+        // The pace of the looks.
         std::thread::sleep(QUIET);
     }
 }
@@ -180,6 +183,7 @@ fn what_a_backend_said_before_it_died_is_delivered() {
     let (mut poller, peer) = world.poller();
     peer.send("last words");
     peer.line().kill();
+    // The death is read meanwhile; nothing but the next poll shows that it has been.
     std::thread::sleep(QUIET);
     assert_eq!(poller.poll(), "4last words");
     assert_eq!(poller.poll(), "6\u{1e}1");

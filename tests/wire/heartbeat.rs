@@ -30,6 +30,7 @@ fn the_next_ping_is_measured_from_the_pong() {
         let (mut socket, _peer) = world.websocket();
         for _ in 0..3 {
             socket.assert_text("2");
+            // The pong comes late, so that a fixed rate would show.
             thread::sleep(ms(100));
             socket.send("3");
             let pong = Instant::now();
@@ -49,6 +50,7 @@ fn the_next_ping_is_measured_from_the_pong_on_polling() {
         let (mut poller, _peer) = world.poller();
         for _ in 0..2 {
             assert_eq!(poller.poll(), "2");
+            // The pong comes late, so that a fixed rate would show.
             thread::sleep(ms(100));
             poller.post_ok("3");
             let pong = Instant::now();
@@ -113,9 +115,11 @@ fn a_client_that_polls_just_before_its_deadline_lives() {
     patiently(|| {
         let world = world();
         let (mut poller, peer) = world.poller();
+        // It is silent until shortly before its deadline.
         thread::sleep(ms(400));
         assert_eq!(poller.poll(), "2");
         poller.post_ok("3");
+        // More than what was left of the first deadline.
         thread::sleep(ms(250));
         poller.post_ok("4still here");
         peer.assert_text("still here");
@@ -146,6 +150,7 @@ fn an_unasked_pong_is_tolerated_and_puts_the_next_ping_off() {
     patiently(|| {
         let world = world();
         let (mut socket, peer) = world.websocket();
+        // The middle of the interval.
         thread::sleep(ms(150));
         socket.send("3");
         let pong = Instant::now();
@@ -164,10 +169,12 @@ fn another_packet_puts_the_deadline_off_once_for_each_ping() {
         let world = world();
         let (mut socket, peer) = world.websocket();
         socket.assert_text("2");
+        // More than half of the timeout: two such pauses are longer than it.
         thread::sleep(ms(120));
         socket.send("4a sign of life");
         let sign = Instant::now();
         peer.assert_text("a sign of life");
+        // More than half of the timeout again.
         thread::sleep(ms(120));
         // 240 ms after the ping: alive only because the deadline was put off. This one no longer counts.
         socket.send("4another sign");
@@ -210,6 +217,7 @@ fn a_busy_client_is_pinged_all_the_same() {
                 }
                 text => assert_eq!(text, "4busy"),
             }
+            // The pace at which it is busy.
             thread::sleep(ms(5));
         }
         assert!((2..=3).contains(&pings), "{pings} pings in 800 ms");
@@ -221,6 +229,7 @@ fn a_ping_that_waits_for_a_poll_counts_from_when_it_was_due() {
     patiently(|| {
         let world = world();
         let (mut poller, peer) = world.poller();
+        // The ping is due by then, and most of its timeout is over.
         thread::sleep(ms(430));
         assert_eq!(poller.poll(), "2");
         let start = Instant::now();
@@ -237,6 +246,7 @@ fn pings_and_messages_share_an_answer() {
         let world = world();
         let (mut poller, peer) = world.poller();
         peer.send("before");
+        // The ping is due by then.
         thread::sleep(ms(350));
         assert_eq!(poller.poll(), "4before\u{1e}2");
     });

@@ -330,14 +330,17 @@ fn a_client_that_leaves_during_the_handshake_leaves_nothing_behind() {
     let Some(world) = world(Setup::new().script(|script| script.delay = ms(200))) else { return };
     let mut client = world.http();
     client.send_get(POLLING);
+    // The dial to the slow backend is under way.
     std::thread::sleep(QUIET);
     client.wire.close();
     let mut client = world.http();
     client
         .wire
         .send(crate::support::http::head("GET", WEBSOCKET, &crate::support::frames::HANDSHAKE).as_bytes());
+    // The dial to the slow backend is under way.
     std::thread::sleep(QUIET);
     client.wire.reset();
+    // The slow backend has answered both by then.
     std::thread::sleep(ms(300));
     // Either the dial was given up, or the session was closed as soon as it was there.
     while let Some(peer) = world.accept_within(QUIET) {
@@ -351,6 +354,7 @@ fn a_session_never_restarts_under_an_old_id() {
     let Some(world) = world(Setup::new()) else { return };
     let (poller, peer) = world.poller();
     peer.line().kill();
+    // A death is read meanwhile; asking would end the session by itself.
     std::thread::sleep(QUIET);
     while poller.request("GET", &[], b"").status == 200 {}
     poller.assert_gone();

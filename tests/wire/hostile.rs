@@ -210,6 +210,7 @@ fn a_half_open_websocket_handshake_is_no_session() {
     client.wire.send(
         format!("GET {WEBSOCKET} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upg").as_bytes(),
     );
+    // Nothing must come of half a head, for a while.
     thread::sleep(ms(50));
     assert_eq!(world.sessions(), 0);
     client.wire.reset();

@@ -25,6 +25,7 @@ fn assert_told(setup: Setup, target: &str) {
         (0..32).for_each(|_| peer.send(&"f".repeat(500_000)));
         peer
     });
+    // The sender fills all buffers meanwhile, and must not get through.
     thread::sleep(ms(300));
     assert!(!sender.is_finished(), "16 MB wait for a client that does not read");
     socket.send(&format!("4{}", "x".repeat(TOO_MUCH)));

@@ -65,6 +65,7 @@ fn a_poll_without_a_recent_post_is_answered_at_once() {
         let (mut poller, peer) = world.poller();
         poller.post_ok("4x");
         peer.assert_text("x");
+        // The linger, which began with the POST, is over.
         thread::sleep(ms(300));
         for _ in 0..10 {
             peer.send("y");
@@ -137,6 +138,7 @@ fn messages_that_flow_during_an_upgrade_stay_in_order() {
     let sender = thread::spawn(move || {
         for count in 0..300 {
             peer.send(&numbered(count, 10));
+            // The pace of the messages: some come in each state of the upgrade.
             thread::sleep(ms(2));
         }
         peer
@@ -154,6 +156,7 @@ fn messages_that_flow_during_an_upgrade_stay_in_order() {
     for _ in 0..20 {
         take(&poller.poll());
     }
+    // Some messages come between the last poll and the upgrade.
     thread::sleep(ms(20));
     socket.send("5");
     while take(&socket.text()) < 300 {}
@@ -189,7 +192,7 @@ fn a_batch_is_cut_at_its_limit_and_the_rest_follows() {
     for count in 0..20 {
         peer.send(&numbered(count, 299));
     }
-    thread::sleep(crate::support::QUIET);
+    peer.settle();
     let mut next = 0;
     while next < 20 {
         let body = poller.poll();
@@ -211,7 +214,7 @@ fn a_batch_counts_encoded_bytes() {
     for _ in 0..6 {
         peer.send_binary(&[0; 300]);
     }
-    thread::sleep(crate::support::QUIET);
+    peer.settle();
     let mut count = 0;
     while count < 6 {
         let body = poller.poll();
@@ -229,6 +232,7 @@ fn a_message_larger_than_a_batch_goes_alone_and_is_never_refused() {
     peer.send("before");
     peer.send(&large);
     peer.send("after");
+    // The proxy stops reading at the large one, so that nothing shows when it has it.
     thread::sleep(crate::support::QUIET);
     assert_eq!(poller.poll(), "4before");
     assert!(poller.poll() == format!("4{large}"), "the large message comes alone");
@@ -258,6 +262,7 @@ fn a_flood_through_a_slow_poller_loses_and_doubles_nothing() {
             next += 1;
         }
         if turn % 50 == 0 {
+            // It comes late now and then, so that messages pile up.
             thread::sleep(ms(10));
         }
         if sender.is_finished() {

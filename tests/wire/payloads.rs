@@ -20,7 +20,7 @@ fn messages_of_one_turn_share_an_answer() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     peer.send_all(&["one", "two", "three"]);
-    std::thread::sleep(QUIET);
+    peer.settle();
     assert_eq!(poller.poll(), "4one\u{1e}4two\u{1e}4three");
 }
 
@@ -132,6 +132,7 @@ fn a_character_may_be_cut_between_tcp_segments() {
     poller.posts.wire.send(head.as_bytes());
     for byte in body {
         poller.posts.wire.send(&[*byte]);
+        // Each byte in a segment of its own.
         std::thread::sleep(crate::support::ms(5));
     }
     poller.posts.answer().assert(200, "ok");

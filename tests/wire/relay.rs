@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Event, Peer, QUIET, SOON, Setup, World, assert_took, metrics, ms, patiently};
+use crate::support::{Event, Peer, SOON, Setup, World, assert_took, metrics, ms, patiently};
 
 fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
@@ -79,6 +79,7 @@ fn bytes_that_come_one_by_one_cross_all_the_same() {
     let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
     for byte in Frame::new(Op::TEXT, "x".repeat(200)).encode(Masked::Yes) {
         socket.wire.send(&[byte]);
+        // Each byte in a segment of its own.
         thread::sleep(ms(1));
     }
     peer.assert_text(&"x".repeat(200));
@@ -156,7 +157,7 @@ fn a_drain_closes_with_1001_between_two_messages() {
     peer.line().send_raw(&half.encode(Masked::No));
     assert_eq!(socket.frame().payload, b"first half, ");
     world.target.signal("TERM");
-    thread::sleep(QUIET);
+    metrics::assert_readiness(world.target.admin, 503);
     peer.line().send_raw(&Frame::new(Op::CONTINUATION, "second half").encode(Masked::No));
     assert_eq!(socket.frame().payload, b"second half");
     socket.assert_closed(Some(1001));
@@ -247,10 +248,12 @@ fn a_backend_that_takes_nothing_for_too_long_loses_its_session_and_its_client_he
 fn relayed_ends_may_be_silent_and_slow() {
     let Some(world) = world(Setup::sockets().route("stall_timeout = \"1s\"")) else { return };
     let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
+    // Silent for longer than the stall timeout.
     thread::sleep(ms(1500));
     let line = peer.line().clone();
     let sender = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 20 << 20, SOON));
     for _ in 0..10 {
+        // Slow: a client that reads with pauses, each far below the stall timeout.
         thread::sleep(ms(100));
         for _ in 0..2000 {
             socket.text();

@@ -1,10 +1,8 @@
 //! What the log says of clients that are turned away: something, and not too much.
 
-use std::thread;
-
 use crate::support::frames::Socket;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{QUIET, Setup, World, ms};
+use crate::support::{Setup, World, metrics, ms};
 
 const OLD: &str = "/engine.io/?EIO=3&transport=polling";
 const OTHER: &str = "/other/?EIO=4&transport=polling";
@@ -53,9 +51,9 @@ fn refusals_are_logged_once_a_minute_for_each_route_and_reason() {
     refused(&world, POLLING, &[], 503);
     refused(&world, OTHER, &[], 503);
     peer.send("so that the drain waits");
-    thread::sleep(QUIET);
+    peer.settle();
     world.target.signal("TERM");
-    thread::sleep(ms(300));
+    metrics::assert_readiness(world.target.admin, 503);
     refused(&world, POLLING, &[], 503);
     assert_warnings(
         &world,

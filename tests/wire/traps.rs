@@ -55,10 +55,12 @@ fn a_noop_ends_up_on_the_websocket() {
             let (mut poller, peer) = world.poller();
             poller.park();
             let mut socket = poller.probe();
+            // Just before the noop that a probe brings the parked poll.
             thread::sleep(ms(95));
             socket.send("5");
             peer.send("first");
             socket.assert_text("4first");
+            // Longer than until that noop: none may follow the upgrade.
             thread::sleep(ms(120));
             socket.assert_quiet();
         }
@@ -70,6 +72,7 @@ fn noops_go_on_after_an_upgrade_that_failed() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     poller.probe().wire.close();
+    // The end of the probe is seen meanwhile; nothing shows it.
     thread::sleep(QUIET);
     poller.poll_later();
     let answer = poller.gets.answer_within(ms(350));
@@ -147,6 +150,7 @@ fn the_end_of_many_sessions_at_once_stops_the_others() {
             socket.send("4x");
             socket.assert_text("4x");
             worst = worst.max(start.elapsed());
+            // The pace of the echoes, which spreads them over all the ends.
             thread::sleep(ms(2));
         }
         reaper.join().unwrap();
@@ -193,6 +197,7 @@ fn pipelined_bytes_hide_that_a_parked_poll_hung_up() {
     let (mut poller, peer) = world.poller();
     poller.park();
     poller.gets.send_get("/nowhere");
+    // The proxy reads the second request meanwhile; nothing shows it.
     thread::sleep(ms(20));
     poller.gets.wire.close();
     assert!(peer.ends_after() < ms(1500), "the heartbeat judges in the end");
@@ -207,6 +212,7 @@ fn a_message_is_lost_when_two_things_happen_at_once() {
         for count in 0..600 {
             peer.send(&count.to_string());
             if count % 7 == 0 {
+                // The pace of the messages, which the polls must not keep up with in step.
                 thread::sleep(ms(1));
             }
         }
@@ -321,6 +327,7 @@ fn a_handshake_waits_for_another_ones_backend() {
     world.backend().script(|script| script.delay = ms(1500));
     let mut slow = world.http();
     slow.send_get(POLLING);
+    // The first dial is under way, with the delay that it found.
     thread::sleep(QUIET);
     world.backend().script(|script| script.delay = ms(0));
     let start = Instant::now();

@@ -81,6 +81,7 @@ fn messages_go_out_on_a_parked_poll_while_upgrading() {
         let mut socket = poller.probe();
         let target = poller.target();
         poller.gets.send_get(&target);
+        // The poll is taken first, and well before the noop that ends it.
         thread::sleep(ms(20));
         peer.send("on the poll");
         poller.assert_parked_gets("4on the poll");
@@ -88,6 +89,7 @@ fn messages_go_out_on_a_parked_poll_while_upgrading() {
         peer.assert_text("by post");
         socket.assert_quiet();
         peer.send("after the poll");
+        // The message goes to the session first, and not to a poll.
         thread::sleep(ms(20));
         socket.send("5");
         socket.assert_text("4after the poll");
@@ -115,6 +117,7 @@ fn a_poll_that_is_parked_at_the_upgrade_gets_a_close_at_once() {
         let mut socket = poller.probe();
         let target = poller.target();
         poller.gets.send_get(&target);
+        // The poll is taken first, and well before the noop that ends it.
         thread::sleep(ms(20));
         socket.send("5");
         let start = Instant::now();
@@ -200,6 +203,7 @@ fn a_failed_upgrade_leaves_the_session_polling_and_another_may_follow() {
     poller.repark();
     poller.probe().wire.reset();
     poller.repark();
+    // Both probes are gone by then, and so is what their ends do.
     thread::sleep(QUIET);
     peer.send("still polling");
     let body = poller.parked().text().to_owned();
@@ -228,6 +232,7 @@ fn an_upgrade_that_takes_too_long_is_closed_and_the_session_polls_on() {
         let mut socket = poller.upgraded();
         socket.send("4moved");
         peer.assert_text("moved");
+        // Longer than the time in which a client may be silent.
         thread::sleep(ms(450));
         socket.send("4and stays");
         peer.assert_text("and stays");
@@ -348,6 +353,7 @@ fn the_applications_last_message_is_fetched_over_the_new_websocket() {
     let mut socket = poller.probe();
     peer.send("last words");
     peer.close();
+    // The proxy reads the end meanwhile; it is not told before the upgrade.
     thread::sleep(QUIET);
     socket.send("5");
     socket.assert_text("4last words");

@@ -186,6 +186,7 @@ async fn an_upstream_that_is_removed_goes_on_until_its_last_session_has_left() {
     drop(peer);
     within(async {
         while retiring.upgrade().is_some() {
+            // The pace of the looks.
             sleep(Duration::from_millis(20)).await;
         }
     })

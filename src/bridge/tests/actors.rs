@@ -1,4 +1,4 @@
-//! A backend and clients of several characters, for [`random`](super::random).
+//! A backend and clients of several characters, for [`random`](super::random), by its paused clock.
 
 use std::cell::{Cell, RefCell};
 

@@ -1,4 +1,4 @@
-//! A link and a client's socket in memory, whose weather the test makes.
+//! A link and a client's socket in memory, whose weather the test makes, by its paused clock.
 
 use std::collections::VecDeque;
 use std::mem::take;

@@ -32,6 +32,7 @@ async fn asked(server: &Running, parked: &Parked, request: &str, at_once: &str, 
     client.write(&format!("{request}{at_once}")).await;
     parked.entered().await;
     if !later.is_empty() {
+        // What follows comes while the request waits, and not with it.
         tokio::time::sleep(Duration::from_millis(10)).await;
         client.write(later).await;
     }
@@ -67,6 +68,7 @@ async fn a_reset_is_noticed_whatever_lies_unread_and_however_long_a_half_closed_
             }
             let mut client = asked(&server, &parked, request, "", "").await;
             client.shutdown().await.unwrap();
+            // The end of its side is seen meanwhile; nothing shows it.
             tokio::time::sleep(Duration::from_millis(20)).await;
             drop(resetting(client));
             parked.left().await;
@@ -81,6 +83,7 @@ async fn a_client_that_only_ended_its_side_is_answered_in_order() {
         for behind in ["", REQUESTS[0]] {
             let (mut client, mut count) = (asked(&server, &parked, request, behind, "").await, 0);
             client.shutdown().await.unwrap();
+            // The end of its side is seen meanwhile; nothing shows it.
             tokio::time::sleep(Duration::from_millis(20)).await;
             parked.release.notify_waiters();
             parked.left().await;

@@ -44,6 +44,7 @@ async fn what_comes_behind_a_request_that_waits_is_answered_behind_it() {
         let mut from = 0;
         for to in pieces {
             client.write(&both[from..to]).await;
+            // Each piece is read alone.
             tokio::time::sleep(Duration::from_millis(20)).await;
             from = to;
         }
@@ -73,6 +74,7 @@ async fn a_client_that_hangs_up_takes_its_request_with_it() {
 #[tokio::test]
 async fn an_error_drops_the_connection_of_a_request_that_waited() {
     let service = |_: Request| async {
+        // It waits, so that it goes on outside of hyper.
         tokio::time::sleep(Duration::from_millis(20)).await;
         Err::<Response<Full<Bytes>>, _>(io::Error::other("not this one"))
     };
@@ -99,6 +101,7 @@ async fn a_connection_that_is_to_end_ends_behind_its_answer() {
 async fn an_answer_of_each_kind_is_as_it_would_be_at_once() {
     for wait in [0, 20] {
         let service = move |request: Request| async move {
+            // It waits, so that it goes on outside of hyper.
             tokio::time::sleep(Duration::from_millis(wait)).await;
             let mut response = Response::new(Full::from(request.uri().path().to_owned()));
             if request.uri().path() == "/none" {
@@ -124,6 +127,7 @@ async fn a_request_for_an_upgrade_may_follow_one_that_waited() {
         if request.headers().contains_key("upgrade") {
             return upgrade_to_echo(request).await;
         }
+        // It waits, so that it goes on outside of hyper.
         tokio::time::sleep(Duration::from_millis(20)).await;
         hello(request).await
     };

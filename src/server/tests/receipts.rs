@@ -71,6 +71,7 @@ async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>
         let (to, number) = (Arc::clone(&to), count.fetch_add(1, Ordering::Relaxed));
         Box::pin(async move {
             if waits {
+                // It waits, so that it goes on outside of hyper.
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             let body = Body::delivery(Bytes::from(vec![b'x'; len]), Receipt::new(to, number));
@@ -162,6 +163,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_response_has_lost_it() {
         client.write(ASK).await;
         let mut part = [0; 32];
         timeout(PATIENCE, client.0.read_exact(&mut part)).await.unwrap().unwrap();
+        // Nothing must be heard of it for a while.
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(spy.seen(), [], "{way:?} {len} {waits}: nobody has taken it");
         drop(client);

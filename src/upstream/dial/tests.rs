@@ -79,6 +79,7 @@ async fn wait_until(so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !so() {
         assert!(Instant::now() < deadline, "it never happens");
+        // The pace of the looks.
         sleep(Duration::from_millis(20)).await;
     }
 }

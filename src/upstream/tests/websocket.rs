@@ -75,6 +75,7 @@ async fn a_turns_small_messages_are_written_together() {
         poll_fn(|cx| link.poll_ready(cx)).await.unwrap();
         link.start_send(Message::text("small")).unwrap();
     }
+    // Nothing must be written for a while.
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert!(backend.get_mut().try_read(&mut [0; 1]).is_err(), "written before the flush");
     poll_fn(|cx| link.poll_flush(cx)).await.unwrap();

@@ -157,6 +157,7 @@ impl Scene {
                 self.backend().send(&message);
                 self.client().send_get(&target);
                 self.client().wire.fill(Instant::now() + SOON);
+                // The proxy writes what the connection takes meanwhile; that it stops shows nowhere.
                 thread::sleep(QUIET);
                 let labels = ["direction=\"to_client\""];
                 let is_taken = metrics::has_counted(self.target.admin, "polliwog_messages_total", &labels);
@@ -251,6 +252,7 @@ impl Scene {
         let stream = loop {
             match self.listener.accept() {
                 Ok((stream, _)) => break stream,
+                // The pace of the looks.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(ms(2)),
                 Err(error) => panic!("{error}"),
             }

@@ -63,6 +63,14 @@ impl Line {
         self.send_frame(&Frame::new(Op::BINARY, bytes));
     }
 
+    /// Asks for the pong that tells as an [`Event::Pong`] that all before it has been read.
+    pub(super) fn ping(&self) {
+        self.send_frame(&match self.0.kind {
+            Kind::EngineIo => Frame::new(Op::TEXT, "2"),
+            Kind::WebSocket => Frame::new(Op::PING, ""),
+        });
+    }
+
     pub(super) fn echo(&self) {
         self.0.echo.store(true, Ordering::Relaxed);
     }

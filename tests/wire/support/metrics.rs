@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::http::{Client, Response};
-use super::{SOON, ms};
+use super::{SOON, eventually, ms};
 
 /// Sessions that exist now, whatever the route.
 const SESSIONS: &str = "polliwog_sessions";
@@ -60,6 +60,7 @@ pub(crate) fn assert_shown(admin: SocketAddr, expected: &[(&str, &[&str], usize)
             return;
         }
         assert!(Instant::now() < deadline, "shown, and expected: {wrong:#?}");
+        // The pace of the looks.
         thread::sleep(ms(20));
     }
 }
@@ -79,6 +80,12 @@ pub(crate) fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> &'a str {
 /// Whether new sessions are welcome.
 pub(crate) fn readyz(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/readyz")
+}
+
+/// Waits until `/readyz` answers with this status.
+#[track_caller]
+pub(crate) fn assert_readiness(admin: SocketAddr, status: u16) {
+    eventually(|| readyz(admin).status == status, || format!("{status}, but {:?}", readyz(admin)));
 }
 
 /// Whether the process lives.

@@ -13,6 +13,7 @@ pub(crate) mod setup;
 mod sha1;
 pub(crate) mod sockjs;
 pub(crate) mod target;
+pub(crate) mod waiting;
 pub(crate) mod wire;
 pub(crate) mod world;
 
@@ -23,6 +24,7 @@ pub(crate) use frames::{Frame, Op};
 pub(crate) use peer::{Event, Peer};
 pub(crate) use poller::Poller;
 pub(crate) use setup::Setup;
+pub(crate) use waiting::{eventually, is_so_within};
 pub(crate) use world::World;
 
 /// How long something that should happen may take on a busy machine.

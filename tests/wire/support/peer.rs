@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -105,6 +106,19 @@ impl Peer {
         match &self.side {
             Side::Backend(line) => line.send_binary(bytes),
             Side::Reference { .. } => self.order(json!({"do": "send", "base64": STANDARD.encode(bytes)})),
+        }
+    }
+
+    /// Waits until all that was sent has been read behind the target's back. The client's side must be silent meanwhile.
+    #[track_caller]
+    pub(crate) fn settle(&self) {
+        match &self.side {
+            Side::Backend(line) => {
+                line.ping();
+                assert_eq!(self.event(), Event::Pong, "before the answer to a ping");
+            }
+            // The reference server says nothing of what it has queued, and needs no connection for it.
+            Side::Reference { .. } => thread::sleep(QUIET),
         }
     }
 

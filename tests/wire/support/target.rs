@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::setup::Setup;
-use super::{SOON, ms};
+use super::{SOON, is_so_within, ms};
 
 /// A running server, killed when the test is over.
 #[derive(Debug)]
@@ -98,6 +98,7 @@ impl Target {
                 return false;
             } else {
                 assert!(Instant::now() < deadline, "the proxy does not listen:\n{}", self.log());
+                // The pace of the looks.
                 thread::sleep(ms(3));
             }
         }
@@ -117,14 +118,12 @@ impl Target {
 
     /// How it exited, if it does so in time.
     pub(crate) fn exit_within(&mut self, wait: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + wait;
-        while Instant::now() < deadline {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(status);
-            }
-            thread::sleep(ms(5));
-        }
-        None
+        let mut status = None;
+        is_so_within(wait, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status
     }
 
     /// How many descriptors it has open.

@@ -1,8 +1,7 @@
 //! A target and the application behind it: what every test begins with.
 
 use std::net::SocketAddr;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::backend::Backend;
 use super::frames::Socket;
@@ -12,7 +11,7 @@ use super::poller::Poller;
 use super::reference::Reference;
 use super::setup::Setup;
 use super::target::Target;
-use super::{SOON, metrics, ms};
+use super::{SOON, eventually, metrics};
 
 /// One target with its application.
 #[derive(Debug)]
@@ -125,11 +124,7 @@ impl World {
     /// Fails unless there are, soon, so many sessions.
     #[track_caller]
     pub(crate) fn assert_sessions(&self, count: u64) {
-        let deadline = Instant::now() + SOON;
-        while self.sessions() != count {
-            assert!(Instant::now() < deadline, "expected {count} sessions, there are {}", self.sessions());
-            thread::sleep(ms(10));
-        }
+        eventually(|| self.sessions() == count, || format!("{count} sessions, but {}", self.sessions()));
     }
 
     /// Fails unless new sessions still work: whatever came before has harmed nobody else.

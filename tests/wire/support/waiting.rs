@@ -1,0 +1,25 @@
+//! Waiting for what shows itself.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{SOON, ms};
+
+/// Waits until `is_so`, which is asked again and again; fails, with what `what` shows then, if that takes too long.
+#[track_caller]
+pub(crate) fn eventually(is_so: impl FnMut() -> bool, what: impl FnOnce() -> String) {
+    assert!(is_so_within(SOON * 3, is_so), "never: {}", what());
+}
+
+/// Returns whether `is_so` before the time is over.
+pub(crate) fn is_so_within(wait: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + wait;
+    while !is_so() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        // The pace of the questions.
+        thread::sleep(ms(5));
+    }
+    true
+}

@@ -56,7 +56,7 @@ impl Driver {
     /// Hands the session the next POST, unless it has one.
     fn feed_line(&mut self) {
         let Some(queue) = &mut self.queue else { return };
-        let Some(Whole { packets, len }) = queue.line.next() else { return };
+        let Some(Whole { packets, len }) = queue.line.advance() else { return };
         let now = clock_now();
         if self.session.handle_push_begun(now).is_err() {
             return self.settle_line(PushOutcome::Refused);

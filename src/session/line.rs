@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 /// // The third can't be taken before the second.
 /// assert_eq!(line.join(Some(3), "third", 'c'), Joined::Gap('c', 2));
 ///
-/// assert_eq!((line.next(), line.next()), (Some("first"), None));
+/// assert_eq!((line.advance(), line.advance()), (Some("first"), None));
 /// assert_eq!(line.settle(), ['a', 'b']);
 /// assert_eq!(line.join(Some(1), "first", 'd'), Joined::Taken('d'));
 /// ```
@@ -81,7 +81,7 @@ impl<T, W> Line<T, W> {
     }
 
     /// The next body for the session; nothing while it has one.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn advance(&mut self) -> Option<T> {
         if self.first.is_some() {
             return None;
         }
@@ -113,14 +113,14 @@ mod tests {
     fn a_repetition_waits_for_the_verdict_of_the_first_and_is_taken_later() {
         let mut line = Line::default();
         assert_eq!(line.join(Some(1), "a", 'a'), Joined::Waits);
-        assert_eq!(line.next(), Some("a"));
+        assert_eq!(line.advance(), Some("a"));
         assert_eq!(line.join(Some(1), "a", 'b'), Joined::Waits);
         assert_eq!(line.join(Some(2), "b", 'c'), Joined::Waits);
         assert_eq!(line.join(Some(2), "b", 'd'), Joined::Waits);
-        assert_eq!(line.next(), None, "one at a time");
+        assert_eq!(line.advance(), None, "one at a time");
         assert_eq!(line.settle(), ['a', 'b']);
         assert_eq!(line.join(Some(1), "a", 'e'), Joined::Taken('e'));
-        assert_eq!((line.next(), line.next()), (Some("b"), None));
+        assert_eq!((line.advance(), line.advance()), (Some("b"), None));
         assert_eq!(line.settle(), ['c', 'd']);
     }
 
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(line.join(None, "x", ()), Joined::Waits);
         assert_eq!(line.join(Some(1), "a", ()), Joined::Waits);
         assert_eq!(line.join(Some(u64::MAX), "z", ()), Joined::Gap((), 2));
-        assert_eq!(line.next(), Some("x"));
+        assert_eq!(line.advance(), Some("x"));
     }
 
     #[test]
@@ -140,13 +140,13 @@ mod tests {
         for number in 1..=3 {
             assert_eq!(line.join(Some(number), number, number), Joined::Waits);
         }
-        line.next();
+        line.advance();
         line.settle();
-        line.next();
+        line.advance();
         assert_eq!(line.break_off(), [2, 3]);
         assert_eq!(line.join(Some(1), 1, 1), Joined::Broken(1));
         assert_eq!(line.join(None, 1, 1), Joined::Broken(1));
-        assert_eq!(line.next(), None);
+        assert_eq!(line.advance(), None);
     }
 
     /// What happens to a client that numbers its messages from 1 and repeats one until it is accepted.
@@ -193,10 +193,10 @@ mod tests {
                     Op::Sends => Some(due),
                     Op::Again(back) => due.checked_sub(back).filter(|number| *number > 0),
                     Op::Early(ahead) => Some(joined.max(due) + ahead),
-                    Op::Cut => None,
-                    Op::Forgets => None,
+                    // Neither is seen here: nothing has joined, and what has goes on.
+                    Op::Cut | Op::Forgets => None,
                     Op::LinkTakes => {
-                        arrived.extend(line.next());
+                        arrived.extend(line.advance());
                         for heard in line.settle() {
                             due = due.max(heard + 1);
                         }

@@ -70,13 +70,12 @@ impl Framing for LongPollFraming {
             | Packet::Upgrade
             | Packet::Noop => None,
         });
-        let (status, bytes) = match end {
-            Some(closing) => (StatusCode::GONE, json::closed(&closing, after).into()),
-            None => {
-                let mut out = Vec::with_capacity(batch.iter().map(json::encoded_len).sum::<usize>() + ANSWER);
-                json::write_answer(batch, after, &mut out);
-                (StatusCode::OK, out.into())
-            }
+        let (status, bytes) = if let Some(closing) = end {
+            (StatusCode::GONE, json::closed(&closing, after).into())
+        } else {
+            let mut out = Vec::with_capacity(batch.iter().map(json::encoded_len).sum::<usize>() + ANSWER);
+            json::write_answer(batch, after, &mut out);
+            (StatusCode::OK, out.into())
         };
         PollBody { status, content_type: reply::JSON, bytes }
     }

@@ -1,7 +1,7 @@
 //! longpoll, for whatever speaks HTTP and no more: a client asks for what is behind a number, and by that acknowledges what is
 //! before it; what is not acknowledged can be asked for again.
 //!
-//! [`Query`](query::Query) is what a request says, [`LongPollFraming`] how it is answered: as one JSON object ([`json`]), as a line for
+//! [`Query`] is what a request says, [`LongPollFraming`] how it is answered: as one JSON object ([`json`]), as a line for
 //! each message, or as events ([`sse`]).
 
 mod form;
@@ -158,7 +158,11 @@ impl Dialect for LongPoll {
         Ok(match want.wish {
             Wish::Push => Act::Push(Arc::new(framing)),
             Wish::Leave => Act::Leave(Arc::new(framing)),
-            _ => self.receive(framing),
+            Wish::Poll => self.receive(framing),
+            // It never asks so.
+            Wish::Upgrade | Wish::TurnAway | Wish::Receive(_) | Wish::Send(_) | Wish::Nothing(_) => {
+                return Err(reply::not_found().into());
+            }
         })
     }
 

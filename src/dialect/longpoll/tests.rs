@@ -67,7 +67,7 @@ fn at(place: &Place<'_>, method: &str, target: &str, headers: &[(&str, &str)]) -
             assert_eq!(sid, "SID");
             dialect.judge(want, place, &request(&head))
         }
-        other => panic!("expected a session's request: {other:?}"),
+        other @ (Ask::Begin(_) | Ask::TurnAway(_)) => panic!("expected a session's request: {other:?}"),
     }
 }
 

@@ -87,9 +87,9 @@ fn a_post_whose_answer_nobody_reads_is_delivered_once() {
         let mut client = Client::connect(world.addr);
         client.send("POST", &feed.target(&format!("id={number}")), &[], body.as_bytes());
         if number % 3 == 0 {
-            client.wire.reset()
+            client.wire.reset();
         } else {
-            client.wire.close()
+            client.wire.close();
         }
         assert_eq!(feed.post(&format!("id={number}"), body.as_bytes()).status, 204);
         peer.assert_text(&body);
@@ -222,9 +222,9 @@ fn receive_badly(feed: &Feed, count: usize, addr: std::net::SocketAddr) -> Vec<S
         if turn % 3 == 0 {
             // It hangs up, or forgets what it has read.
             if turn % 2 == 0 {
-                client.wire.reset()
+                client.wire.reset();
             } else {
-                drop(client.answer_within(SOON))
+                drop(client.answer_within(SOON));
             }
             continue;
         }

@@ -159,9 +159,9 @@ fn a_stream_whose_client_is_cut_off_is_fetched_again_at_any_byte() {
         while events.wire.buffered().len() < cut && events.wire.fill(deadline) == Fill::Data {}
         let body = events.wire.take(cut.min(events.wire.buffered().len()));
         if cut % 2 == 0 {
-            events.wire.reset()
+            events.wire.reset();
         } else {
-            events.wire.close()
+            events.wire.close();
         }
         cut = cut % 90 + 8;
         let body = String::from_utf8(body).unwrap();

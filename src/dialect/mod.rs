@@ -8,6 +8,8 @@
 pub mod engineio;
 mod framing;
 pub mod keys;
+#[cfg(test)]
+pub mod lines;
 pub mod longpoll;
 mod settings;
 pub mod sockjs;

@@ -1,5 +1,7 @@
 //! A dialect's requests through the front door: bytes in, bytes out.
 
+mod lines;
+
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -20,17 +22,27 @@ use crate::upstream::{self, InUse, Kind, Pinned};
 
 /// The gateway of a route whose backend nobody can reach.
 fn gateway(dialect: &str, settings: &dialect::Settings, path: &str) -> Arc<Gateway> {
-    let metrics = Metrics::new();
     let urls = vec!["ws://127.0.0.1:1/".parse().unwrap()];
     let nowhere = upstream::Settings { kind: Kind::EngineIo, urls, ..upstream::Settings::default() };
-    let upstream = InUse::start("u", &nowhere, &Background::default(), metrics.dials("u")).unwrap();
+    before(&nowhere, dialect::find(dialect).unwrap().build, settings, path)
+}
+
+/// The gateway of a route with this backend.
+fn before(
+    backend: &upstream::Settings,
+    build: fn(&dialect::Settings, Backend) -> Arc<dyn Dialect>,
+    settings: &dialect::Settings,
+    path: &str,
+) -> Arc<Gateway> {
+    let metrics = Metrics::new();
+    let upstream = InUse::start("u", backend, &Background::default(), metrics.dials("u")).unwrap();
     let settings_of_route = Arc::new(Route::at(path, None));
     let backend = Backend { protocol: upstream.protocol(), versions: upstream.versions(), socket_io: false };
     let route = SessionRoute {
         id: settings_of_route.id(),
         settings: settings_of_route,
         upstream,
-        message_max: 1,
+        message_max: 1 << 10,
         trusted_proxies: Arc::from([]),
         via: Arc::new(Via::new().unwrap()),
         draining: CancellationToken::new(),
@@ -39,11 +51,16 @@ fn gateway(dialect: &str, settings: &dialect::Settings, path: &str) -> Arc<Gatew
         meter: metrics.route(path, "u"),
         refusals: Arc::new(Refusals::of(path)),
     };
-    Arc::new(Gateway::new((dialect::find(dialect).unwrap().build)(settings, backend), route))
+    Arc::new(Gateway::new(build(settings, backend), route))
 }
 
-/// What a client reads that sends these bytes and the end of them.
+/// What a client reads that sends this beginning of a header.
 async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
+    exchange(gateway, request, "").await
+}
+
+/// What a client reads that sends this beginning of a header and this body.
+async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
     let connection = Connection {
         client: Client { peer: ([127, 0, 0, 1], 1).into(), secure: false },
@@ -55,7 +72,7 @@ async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
         let (head, body) = request.into_parts();
         gateway.serve(head, body, &connection)
     });
-    let request = format!("{request}Host: a\r\nConnection: close\r\n\r\n");
+    let request = format!("{request}Host: a\r\nConnection: close\r\n\r\n{body}");
     let mut read = String::new();
     let client = async {
         client.write_all(request.as_bytes()).await.unwrap();

@@ -73,7 +73,7 @@ fn without_any_file_the_built_in_one_holds() {
     let output = Place::new("built_in").polliwog(&["check"], &[]);
     assert_eq!(
         (code(&output), out(&output)),
-        (0, "built-in config.toml: ok (1 listener, 2 routes, 1 upstream)\n")
+        (0, "built-in config.toml: ok (1 listener, 4 routes, 2 upstreams)\n")
     );
 }
 

@@ -56,6 +56,46 @@ fn every_link_leads_to_a_file_and_a_heading() {
     assert!(leads_somewhere(&readme, "# A b\n", "#a-b"));
 }
 
+/// Runs what README says to type, against the built-in configuration on another port.
+#[cfg(feature = "demo")]
+#[test]
+fn what_is_typed_by_hand_is_answered_as_shown() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    let mut polliwog = Command::new(env!("CARGO_BIN_EXE_polliwog"))
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .envs([("POLLIWOG_SERVER__LISTEN", "127.0.0.1:0"), ("POLLIWOG_ADMIN__LISTEN", "127.0.0.1:0")])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(polliwog.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let address = log.find_map(|line| Some(line.split_once(" listening address=")?.1.to_owned())).unwrap();
+    let address = address.split(' ').next().unwrap();
+
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let mut count = 0;
+    for (typed, rest) in blocks.filter(|(typed, _)| typed.contains("curl -s")) {
+        let shown = rest.split_once("```text\n").unwrap().1.split("```").next().unwrap();
+        let output =
+            Command::new("sh").args(["-ec", &typed.replace("127.0.0.1:8080", address)]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(without_ids(&said), without_ids(shown), "{typed}");
+        count += 1;
+    }
+    polliwog.kill().unwrap();
+    polliwog.wait().unwrap();
+    assert!(count >= 3, "{count} examples");
+}
+
+/// A text with each session id of its own replaced.
+fn without_ids(text: &str) -> String {
+    let mut parts = text.split("\"sid\":\"");
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |text, rest| text + "\"sid\":\"*\"" + rest.split_once('"').unwrap().1)
+}
+
 #[test]
 fn the_changelog_begins_with_what_comes_next() {
     let first = CHANGELOG.lines().find_map(|line| line.strip_prefix("## ")).unwrap();

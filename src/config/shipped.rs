@@ -15,13 +15,18 @@ struct Line {
     doc: String,
 }
 
-/// Every key that the file shows, active or commented. What a second route says again is left out.
+/// The shipped file with one route and one upstream, those that show every key.
+fn with_one_of_each() -> String {
+    let (first, rest) = SHIPPED.split_once(SECOND_ROUTE).unwrap();
+    let upstreams = &rest[rest.find(FIRST_UPSTREAM).unwrap()..];
+    first.to_owned() + &upstreams[..upstreams.find(SECOND_UPSTREAM).unwrap()]
+}
+
+/// Every key that the file shows, active or commented. What a second route or upstream says again is left out.
 fn shown() -> Vec<Line> {
     let mut section = String::new();
     let mut lines = Vec::new();
-    let (first, rest) = SHIPPED.split_once(SECOND_ROUTE).unwrap();
-    let rest = &rest[rest.find("\n[").unwrap()..];
-    for line in first.lines().chain(rest.lines()) {
+    for line in with_one_of_each().lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
         if line.starts_with('[') {
             section = line.trim_matches(['[', ']']).replace("demo", "NAME");
@@ -36,6 +41,8 @@ fn shown() -> Vec<Line> {
 
 /// Where the second route begins.
 const SECOND_ROUTE: &str = "[[routes]]\npath = \"/\"\n";
+const FIRST_UPSTREAM: &str = "[upstreams.demo]\n";
+const SECOND_UPSTREAM: &str = "[upstreams.feed]\n";
 
 fn parse(text: &str) -> Config {
     Config::parse(text, "config.toml", std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"))
@@ -193,10 +200,15 @@ fn the_shipped_file_is_valid_as_it_is() {
     assert_eq!((&config.server, &config.admin, &config.log), (&bare.server, &bare.admin, &bare.log));
     assert_eq!(config.routes[0].session, bare.routes[0].session);
     assert_eq!(config.routes[0].path, "/socket.io/");
-    assert_eq!((config.routes[1].path.as_str(), config.routes[1].dialect), ("/", "http"));
+    let others = config.routes[1..].iter().map(|route| (route.path.as_str(), route.dialect));
+    assert_eq!(others.collect::<Vec<_>>(), [("/", "http"), ("/sockjs/", "sockjs"), ("/feed/", "longpoll")]);
     assert_eq!(
         config.upstreams["demo"].kind,
         crate::upstream::Kind::Demo(crate::upstream::Embedding::SocketIo)
+    );
+    assert_eq!(
+        config.upstreams["feed"].kind,
+        crate::upstream::Kind::Demo(crate::upstream::Embedding::WebSocket)
     );
 }
 
@@ -205,7 +217,8 @@ fn every_commented_key_is_valid_when_it_is_switched_on() {
     let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
     let on = |line: &str| line.strip_prefix("# ").filter(is_key).map(str::to_owned);
     // A demo has no URL, so the upstream is made a real one, of the kind that has all keys; and only a secure URL has TLS.
-    let body = SHIPPED.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"mux\"");
+    let shipped = with_one_of_each();
+    let body = shipped.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"mux\"");
     let body = body.replace("dialect = \"engine.io\"", "dialect = \"mux\"");
     let body = body.replace("\"ws://", "\"wss://");
     let text: Vec<String> = body

@@ -57,6 +57,7 @@ async fn tell_all(registry: &Registry, patience: Duration, span: Duration) {
     for session in sessions {
         session.drain(patience);
         due += step;
+        // In short waits: with the last session gone, the process need not stay for the rest of the span.
         while Instant::now() < due {
             if registry.is_empty() {
                 return;

@@ -77,6 +77,7 @@ impl Driver {
             debt: None,
             losses: None,
             clock: Clock::default(),
+            // A request may drive before the task's first turn, which asks all I/O again with the real one.
             waker: Waker::noop().clone(),
         }
     }
@@ -111,11 +112,13 @@ impl Driver {
     }
 
     fn drive(&mut self) {
+        // Not the caller's: a request that is dropped half-way would take the wake-up with it.
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
         for _ in 0..TURNS_MAX {
             let now = clock_now();
             self.session.handle_timeout(now);
+            // Ends even if both sides send without pause: a socket is pending once the task's budget is used up.
             while self.turn(&mut cx, now) {}
             let Some(deadline) = self.session.poll_timeout() else { return };
             if self.clock.poll(&mut cx, deadline).is_pending() {
@@ -200,6 +203,7 @@ impl Driver {
                 }
             }
             moved = true;
+            // The inbox has room for one message, so this one goes on before the next is read.
             self.feed_link(cx, now);
             if self.session.is_ended() {
                 break;

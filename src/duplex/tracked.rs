@@ -145,11 +145,13 @@ impl AsyncWrite for Tracked {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // Hyper writes a header from a buffer of its own, which comes first; the others hold bodies.
         let written = bufs.first().map_or(&[][..], |first| first);
         let spells = match this.heads.note_written(written, !this.unflushed.get()) {
             Written::Bytes => None,
             Written::Head(spells) => Some(spells),
             Written::Kept => {
+                // Hyper must think that its 431 was written: then it ends, and another hyper reads the header again.
                 this.is_refused = true;
                 return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
             }
@@ -180,6 +182,7 @@ impl AsyncWrite for Tracked {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The socket outlives this hyper.
         if self.is_refused {
             return Poll::Ready(Ok(()));
         }

@@ -133,6 +133,7 @@ impl Line {
     pub fn disconnect(&mut self) {
         (self.greeted, self.flowing) = (false, false);
         self.greeting.clear();
+        // A denial is asked for again on the next connection; a drain is announced only once.
         self.urgent.retain(|frame| matches!(frame, Frame::Drain(_)));
     }
 
@@ -232,6 +233,7 @@ impl Line {
             let frame = stream.next_frame(id, &self.terms);
             if stream.has_frame() {
                 stream.queued = true;
+                // To the back: one frame each in turn, so that nobody waits for all messages of another session.
                 self.ready.push_back(id);
             }
             self.feed(id);

@@ -68,6 +68,7 @@ impl Accepting {
         self.accept(start, refuse, &mut tasks, &crashes).await;
 
         let Self { listener, signals, ending, .. } = self;
+        // Closed first: a client that connects from now on is refused by the system, and can go elsewhere.
         drop(listener);
         ending.begin();
         tokio::select! {

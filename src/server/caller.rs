@@ -129,6 +129,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
         let (lines, body_len) = (request.headers().len(), request.body().size_hint().exact());
         let mut state = self.shared.open();
         state.heads.begin_request(lines, body_len);
+        // If there is an answer, this request is the stand-in for one that waited outside: nothing is called.
         if state.answer.is_none() {
             let asks_upgrade = request.headers().contains_key(UPGRADE);
             state.whole_since = (!asks_upgrade && is_whole(&request)).then(Instant::now);
@@ -136,6 +137,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
                 state.upgrade = Upgrade::Asked;
             }
             let mut service = self.service.clone();
+            // No wake-up is needed from a service that is not ready: `oneshot` asks it again.
             state.call = Some(match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Ok(())) => Call::Called(service.call(request)),
                 Poll::Ready(Err(_)) | Poll::Pending => Call::Waiting(Box::pin(service.oneshot(request))),
@@ -179,6 +181,7 @@ impl<S: Serve> CallState<S> {
 
 impl<S: Serve> SharedCall<S> {
     fn open(&self) -> MutexGuard<'_, CallState<S>> {
+        // A call that panicked has ended its connection, which only drops what is left here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -230,11 +233,13 @@ impl<S: Serve> Future for Answering<S> {
         if state.upgrade == Upgrade::Asked {
             return Poll::Pending;
         }
+        // Taken to wait outside: hyper is taken apart before it would poll this again.
         let Some(call) = &mut state.call else { return Poll::Pending };
         let mut answer = ready!(Pin::new(call).poll(cx));
         let call = state.call.take();
         state.prepare(&mut answer);
         this.is_answered = true;
+        // The call is dropped without the lock: what it holds does things when it is dropped, and must find this free.
         drop(state);
         drop(call);
         Poll::Ready(answer)

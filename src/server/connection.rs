@@ -76,6 +76,7 @@ pub(super) async fn run<M, S>(
         Err(error) => return debug!(%peer, %error, "connection setup failed"),
     };
     let mut http = Http::new(connecting.http.clone(), connecting.rest_after, io, make(info), heads);
+    // Not needed any more, and a connection may stay open for days.
     drop((connecting, make));
 
     if let Err(error) = ending.around(&mut http, Http::end).await {

@@ -73,6 +73,7 @@ impl<S: Serve> Http<S> {
         match &mut self.stage {
             Stage::Inside(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             Stage::Upgradeable(connection) => Pin::new(&mut **connection).graceful_shutdown(),
+            // A request that waits is answered first; `come_back` then closes the connection behind it.
             Stage::Outside(_) | Stage::Over => {}
         }
     }
@@ -174,6 +175,8 @@ impl<S: Serve> Future for Http<S> {
                 }
                 Stage::Outside(outside) => {
                     let Poll::Ready(answer) = Pin::new(&mut outside.call).poll(cx) else {
+                        // Nothing else reads the socket now, so a client that hangs up would not be noticed before its
+                        // response.
                         return outside.io.poll_gone(cx).map(|gone| Err(gone.into()));
                     };
                     let Stage::Outside(Outside { caller, io, .. }) =

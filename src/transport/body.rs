@@ -106,6 +106,7 @@ impl http_body::Body for Body {
             }
             Kind::Whole(bytes) => bytes.take().map(Piece::from),
             Kind::Pieces(pieces) => pieces.next().map(Piece::from),
+            // Taken out, since a receipt moves into the piece: the second poll finds an empty body.
             Kind::Batch(_) => match std::mem::take(&mut *self).0 {
                 Kind::Batch(Batch { bytes, receipt, connection }) => {
                     Some(Piece::with_receipt(bytes, receipt, connection))
@@ -119,6 +120,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
+            // Not even an empty batch: hyper drops such a body without polling it, and the receipt would report a loss.
             Kind::Batch(_) | Kind::Pieces(_) | Kind::Stream(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
         }

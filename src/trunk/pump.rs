@@ -81,6 +81,7 @@ impl<'t> Pump<'t> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        // Before the turns: a session that adds a frame when they have passed it by must wake this task.
         if !self.trunk.register(self.connection, cx) {
             return Poll::Ready(Ended::Broken);
         }
@@ -160,6 +161,7 @@ impl<'t> Pump<'t> {
                     continue;
                 }
                 Poll::Ready(Some(Ok(WsMessage::Close(frame)))) => {
+                    // The library has queued the answering Close; what there is no room for now is not waited for.
                     let _ = self.socket.poll_flush_unpin(cx);
                     let violated = frame.is_some_and(|frame| frame.code == CloseCode::Protocol);
                     return Err(if violated {
@@ -206,6 +208,7 @@ impl<'t> Pump<'t> {
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<bool, Stop> {
         let mut moved = false;
         if self.clock.as_mut().poll(cx).is_ready() {
+            // Anything that was read is a sign of life: a busy side may send its pong late.
             if self.pinged && !self.heard {
                 return Err(Stop::Broken);
             }

@@ -84,6 +84,7 @@ impl Trunk {
     /// Returns the next client that asks to come in.
     pub fn next_arrival(&self) -> Option<(Id, Box<Open>)> {
         let mut state = self.lock();
+        // The pump reads nothing while there are so many (`is_choked`), and waits for this.
         if state.arrivals.len() == ARRIVALS_MAX {
             state.wake_pump();
         }
@@ -131,6 +132,7 @@ impl Trunk {
     pub fn send(&self, id: Id, message: Message) {
         let mut state = self.lock();
         state.line.send(id, message);
+        // A message that is too large ends its session, whose reader is woken here.
         state.dispatch(&self.news);
         state.wake_pump();
     }
@@ -139,6 +141,7 @@ impl Trunk {
     pub fn poll_next(&self, id: Id, cx: &Context<'_>) -> Poll<Notice> {
         let mut state = self.lock();
         if let Some(notice) = state.line.take(id) {
+            // The other side may have used its credit, and wait for nothing but this acknowledgement.
             if state.line.wants_acks() == Some(true) {
                 state.wake_pump();
             }
@@ -158,6 +161,7 @@ impl Trunk {
     /// Closes a session from this side; the other side is told why, after everything that was sent.
     pub fn close(&self, id: Id, closing: Closing) {
         let mut state = self.lock();
+        // Once only: a link is closed with a reason, and closes again when it is dropped.
         if state.users.remove(&id).is_some() {
             state.line.close(id, closing);
             state.wake_pump();
@@ -218,6 +222,7 @@ impl Trunk {
 
     /// Handles a break of the connection; another may follow.
     pub fn disconnect(&self, connection: Connection) {
+        // The connection before may break late, when another has taken its place.
         if let Some(mut state) = self.lock_for(connection) {
             state.line.disconnect();
         }
@@ -226,6 +231,7 @@ impl Trunk {
     /// Ends every session: there will be no other connection.
     pub fn fail(&self, closing: &Closing) {
         let mut state = self.lock();
+        // Under one lock with the end of the line, so that no `open` comes in behind it and waits forever.
         state.failed = true;
         state.line.fail(closing);
         state.dispatch(&self.news);
@@ -292,6 +298,7 @@ impl State {
     fn wait(&mut self, id: Id, cx: &Context<'_>) {
         if let Some(user) = self.users.get_mut(&id) {
             match &mut user.waker {
+                // Clones nothing if it would wake the same task, which is the rule.
                 Some(waker) => waker.clone_from(cx.waker()),
                 none @ None => *none = Some(cx.waker().clone()),
             }

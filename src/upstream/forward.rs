@@ -110,6 +110,7 @@ impl Forwarder {
             // Even if this request contains no login: the backend identifies its client by the connection.
             let idle = match pinned.take(&self.pool).await {
                 Some(own) => Some(own),
+                // One idle connection has failed, and a backend that restarted has closed them all.
                 None if is_again => None,
                 None => self.pool.take(),
             };
@@ -120,6 +121,7 @@ impl Forwarder {
             };
             connection.patience.set(stall_timeout);
             connection.is_personal |= is_login;
+            // A fresh connection that breaks is the backend's answer to this request, and not its idle timeout.
             let copy = (was_idle && is_replayable).then(|| head.clone());
             let asked = Asked::of(&head);
             let request = head.into_request(&connection.target, self.host, body, &watch)?;

@@ -62,6 +62,7 @@ impl Pool {
                 // Those before it have been idle for longer.
                 idle.kept.clear();
             } else if !connection.sender.is_closed() {
+                // It may be closing even now, which `Forwarder::ask` handles.
                 return Some(connection);
             }
         }
@@ -79,6 +80,7 @@ impl Pool {
 
     /// Takes back a connection whose response was read, or given up.
     pub(super) fn give_back(self: &Arc<Self>, mut connection: Connection) {
+        // Hyper is ready when it has written the request to its end and read the response to its end.
         if connection.sender.is_ready() {
             self.keep(connection);
         } else if !connection.sender.is_closed() {
@@ -115,6 +117,7 @@ impl Pool {
             let mut idle = self.lock();
             idle.kept
                 .retain(|kept| kept.since.elapsed() < IDLE_TIMEOUT && !kept.connection.sender.is_closed());
+            // Under the lock in which `keep` looks at `swept`: no connection is kept without a sweep.
             if idle.kept.is_empty() {
                 idle.swept = false;
                 return;

@@ -76,6 +76,7 @@ impl Socket {
 
     /// Returns whether one more frame can be taken.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        // Before the frame that there is to be room for: messages could fill the buffer again and again.
         ready!(self.poll_control(cx))?;
         Pin::new(&mut self.inner).poll_ready(cx).map_err(|_| LinkError)
     }
@@ -195,6 +196,7 @@ impl Socket {
     fn say_goodbye(&mut self, frame: Option<CloseFrame>) {
         if !self.goodbye {
             self.goodbye = true;
+            // Nothing follows a Close frame (RFC 6455, section 5.5.1).
             self.control = None;
             // It fails if nothing can be sent any more; poll_flush notices that too.
             let _ = Pin::new(&mut self.inner).start_send(Message::Close(frame));

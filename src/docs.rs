@@ -10,16 +10,29 @@ use crate::meter::table::rows;
 
 /// Returns the table of keys, as Markdown.
 pub fn keys() -> String {
-    let mut table = String::from("| key | default | what it decides |\n|---|---|---|\n");
+    let mut table = String::from(
+        "| key | type | default | what it decides | means something beside |\n|---|---|---|---|---|\n",
+    );
     let mut section = None;
     for key in KEYS.iter() {
         if section != Some(key.section) {
             section = Some(key.section);
-            line(&mut table, &[&format!("**`{}`**", key.section.header()), "", ""]);
+            line(&mut table, &[&format!("**`{}`**", key.section.header()), "", "", "", ""]);
         }
-        line(&mut table, &[&code(key.name), &default_of(key), key.doc]);
+        let cells = [&*code(key.name), key.takes.shown(), &default_of(key), key.doc, &beside(key)];
+        line(&mut table, &cells);
     }
     table
+}
+
+/// Returns the dialects or kinds beside which a key means something.
+fn beside(key: &Key) -> String {
+    let list = |words: &[&str]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join(", ");
+    match (key.dialects(), key.only) {
+        (Some(dialects), _) => format!("dialect {}", list(&dialects)),
+        (None, Some(only)) => format!("kind {}", list(only.kinds)),
+        (None, None) => String::new(),
+    }
 }
 
 /// Returns the table of metrics, as Markdown.

@@ -6,17 +6,16 @@ use http::HeaderValue;
 
 use super::keys::Section;
 use super::table::Table;
-use super::tree::{Node, show_text};
+use super::tree::Node;
 use super::values::{GB, HOUR, Wrong, count, duration, size, text};
 use crate::service::DemuxSettings;
-use crate::upstream::{Kind, MuxSettings};
+use crate::upstream::MuxSettings;
 
 /// Reads the table in an upstream.
-pub(super) fn upstream(upstream: &Table<'_>, kind: Option<Kind>) -> MuxSettings {
+pub(super) fn upstream(upstream: &Table<'_>) -> MuxSettings {
     let mut settings = MuxSettings::default();
-    let Some(node) = upstream.get("mux") else { return settings };
-    if kind.is_some_and(|kind| kind != Kind::Mux) {
-        upstream.report("mux", node.show(), "it only beside kind \"mux\"");
+    if upstream.get("mux").is_none() {
+        return settings;
     }
     let table = upstream.section("mux", Section::UpstreamMux);
     table.set("connections", &mut settings.connections, count(1..=CONNECTIONS_MAX));
@@ -27,15 +26,10 @@ pub(super) fn upstream(upstream: &Table<'_>, kind: Option<Kind>) -> MuxSettings 
 }
 
 /// Reads the table in a route.
-pub(super) fn route(route: &Table<'_>, dialect: Option<&str>) -> DemuxSettings {
+pub(super) fn route(route: &Table<'_>) -> DemuxSettings {
     let mut settings = DemuxSettings::default();
-    let Some(node) = route.get("mux") else { return settings };
-    if let Some(dialect) = dialect.filter(|dialect| *dialect != "mux") {
-        route.report(
-            "mux",
-            format!("{} beside {}", node.show(), show_text(dialect)),
-            "it only beside dialect \"mux\"",
-        );
+    if route.get("mux").is_none() {
+        return settings;
     }
     let table = route.section("mux", Section::RouteMux);
     table.set("credit", &mut settings.credit, size(CREDIT_MIN..=GB));

@@ -42,7 +42,7 @@ pub(super) fn read(
         let host = table.value("host", host);
         let dialect = table.required("dialect", dialect);
         let upstream = table.required("upstream", |node| one_of(node, &names));
-        let mux = mux::route(&table, dialect);
+        let mux = mux::route(&table);
         let Defaults {
             session,
             speech,

@@ -1,7 +1,7 @@
 //! Holds three things together: the shipped file, the table of keys and the defaults in the code.
 
 use super::Config;
-use super::keys::{KEYS, Key, Section, Shown};
+use super::keys::{KEYS, Key, Section, Shown, Type};
 use super::load::SHIPPED;
 use crate::dialect::table::DIALECTS;
 use crate::tls::Trust;
@@ -157,6 +157,19 @@ fn every_key_of_the_table_is_read() {
             "{}: {shown}",
             key.name
         );
+        // What it takes is what the reader says it takes.
+        let expected = match key.takes {
+            Type::Duration => crate::units::DURATION,
+            Type::Size => crate::units::SIZE,
+            Type::Count => "a number from ",
+            Type::Flag => "true or false",
+            Type::Word => "one of ",
+            Type::Numbers => "3 or 4",
+            Type::Table => "a table",
+            Type::WordOrTable => "or a table",
+            Type::Text | Type::Texts | Type::File => "",
+        };
+        assert!(shown.contains(expected), "{} takes a {}: {shown}", key.name, key.takes.shown());
     }
 }
 

@@ -1,7 +1,8 @@
 //! The keys that are a dialect's own: each dialect has its rows, and here they are read.
 
+use super::keys::means_nothing;
 use super::table::Table;
-use super::tree::show_text;
+use super::tree::{Node, show_text};
 use super::values::{GB, HOUR, MS, duration, flag, size, text, word};
 use super::versions::numbers;
 use crate::dialect::Settings;
@@ -42,59 +43,13 @@ fn give<T>(value: Option<T>, set: fn(&mut Settings, T), settings: &mut Settings)
 
 /// Reports each key of a route that means nothing beside its dialect.
 pub(super) fn report_idle(route: &Table<'_>, dialect: &str) {
-    let others = DIALECTS.iter().filter(|kind| kind.name != dialect);
-    for (key, kind) in others.flat_map(|kind| kind.keys.iter().map(move |key| (key, kind))) {
-        report(route, key.name, dialect, &format!("it only beside dialect {}", show_text(kind.name)));
-    }
-    let idle = IDLE.iter().find(|(name, _)| *name == dialect).map_or(&[][..], |(_, keys)| keys);
-    for key in idle {
-        report(route, key, dialect, "it only where it means something");
-    }
-}
-
-fn report(route: &Table<'_>, key: &str, dialect: &str, expected: &str) {
-    if let Some(node) = route.get(key) {
-        route.report(key, format!("{} beside {}", node.show(), show_text(dialect)), expected);
+    for key in route.names().filter(|key| means_nothing(key, dialect)) {
+        let expected = match DIALECTS.iter().find(|kind| kind.keys.iter().any(|own| own.name == key)) {
+            Some(kind) => format!("it only beside dialect {}", show_text(kind.name)),
+            None if key == "mux" => "it only beside dialect \"mux\"".to_owned(),
+            None => "it only where it means something".to_owned(),
+        };
+        let found = route.get(key).map_or_else(String::new, Node::show);
+        route.report(key, format!("{found} beside {}", show_text(dialect)), &expected);
     }
 }
-
-/// Keys of `[defaults]` that mean nothing to routes of a dialect.
-pub(super) const IDLE: [(&str, &[&str]); 5] = [
-    ("longpoll", &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades", "relay"]),
-    ("sockjs", &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades"]),
-    ("websocket", &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression"]),
-    // Its sessions' clients are another proxy's; that none is relayed, a route may say.
-    (
-        "mux",
-        &[
-            "ping_interval",
-            "ping_timeout",
-            "batch_max",
-            "linger",
-            "upgrade_timeout",
-            "allow_upgrades",
-            "allowed_origins",
-            "cors",
-            "compression",
-        ],
-    ),
-    // It has no sessions.
-    (
-        "http",
-        &[
-            "ping_interval",
-            "ping_timeout",
-            "max_payload",
-            "outbox_max",
-            "batch_max",
-            "linger",
-            "upgrade_timeout",
-            "close_timeout",
-            "allow_upgrades",
-            "relay",
-            "allowed_origins",
-            "cors",
-            "compression",
-        ],
-    ),
-];

@@ -36,6 +36,11 @@ impl<'t> Table<'t> {
         self.entries?.iter().find(|entry| entry.name == name).map(|entry| &entry.node)
     }
 
+    /// Returns the names of the keys that were set.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'t str> {
+        self.entries.into_iter().flatten().map(|entry| entry.name.as_str())
+    }
+
     /// Begins to read a table in this one.
     pub(super) fn section(&self, name: &'static str, section: Section) -> Self {
         Self::open(self.get(name), self.key_of(name), section, self.sink)

@@ -11,11 +11,10 @@ use crate::upstream::{Kind, Settings, Tls, is_secure};
 pub(super) fn read(upstream: &Table<'_>, settings: &Settings) -> Tls {
     let Some(node) = upstream.get("tls") else { return Tls::default() };
     // An operator who sets it relies on it.
-    if let Some(url) = settings.urls.iter().find(|url| !is_secure(url)) {
+    let is_demo = matches!(settings.kind, Kind::Demo(_));
+    if let Some(url) = settings.urls.iter().find(|url| !is_secure(url) && !is_demo) {
         let found = format!("{} beside {}", node.show(), show_text(&url.to_string()));
         upstream.report("tls", found, "it only beside URLs that begin with \"wss://\" or \"https://\"");
-    } else if matches!(settings.kind, Kind::Demo(_)) {
-        upstream.report("tls", node.show(), "none, kind \"demo\" runs inside this binary");
     }
     let table = upstream.section("tls", Section::UpstreamTls);
     let (ca, roots) = (table.value("ca", file), table.value("roots", word(&ROOTS, &[])));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{Problem, Sink};
-use super::keys::Section;
+use super::keys::{self, Section};
 use super::mux;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
@@ -56,9 +56,6 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     let kind = table.required("kind", kind);
     let urls = table.list("url", url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
     match (kind, table.get("url")) {
-        (Some(Kind::Demo(_)), Some(_)) => {
-            table.report("url", "a URL".to_owned(), "none, kind \"demo\" runs inside this binary");
-        }
         (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), None) => {
             table.report_missing("url");
         }
@@ -73,7 +70,7 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     settings.kind = kind.unwrap_or(settings.kind);
     settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
     settings.tls = trust::read(table, &settings);
-    settings.mux = mux::upstream(table, kind);
+    settings.mux = mux::upstream(table);
     table.set(
         "host",
         &mut settings.host,
@@ -96,14 +93,21 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     table.set("translate", &mut settings.translate, flag);
     table.set("max_message", &mut settings.max_message, size(1..=GB));
     table.set("required", &mut settings.required, flag);
-    if matches!(kind, Some(Kind::WebSocket | Kind::Http)) {
-        for key in ["versions", "protocol", "translate"] {
-            if let Some(node) = table.get(key) {
-                table.report(key, node.show(), "nothing, no Engine.IO is spoken with such an upstream");
-            }
-        }
+    if let Some((name, _)) = KINDS.iter().find(|(_, one)| Some(*one) == kind) {
+        report_idle(table, name);
     }
     settings
+}
+
+/// Reports each key that means nothing beside the upstream's kind.
+fn report_idle(table: &Table<'_>, kind: &str) {
+    for name in table.names() {
+        let only = keys::key(Section::Upstream, name).and_then(|key| key.only);
+        if let (Some(only), Some(node)) = (only.filter(|only| !only.kinds.contains(&kind)), table.get(name)) {
+            let found = if name == "url" { "a URL".to_owned() } else { node.show() };
+            table.report(name, found, only.instead);
+        }
+    }
 }
 
 fn kind(node: &Node) -> Result<Kind, Wrong> {

@@ -28,8 +28,13 @@ use crate::reply::{Refused, Reply};
 use crate::session::{Acks, Attendance, HangUp, Packets, Pinger, Policy, Pushes, Second, Terms};
 
 /// The row for the table of dialects.
-pub const KIND: Kind =
-    Kind { name: "lines", takes_base: true, keys: &[], build: |_settings, _backend| Arc::new(Lines) };
+pub const KIND: Kind = Kind {
+    name: "lines",
+    takes_base: true,
+    keys: &[],
+    idle: &[],
+    build: |_settings, _backend| Arc::new(Lines),
+};
 
 /// The dialect `lines` of one route.
 #[derive(Debug)]

@@ -20,6 +20,8 @@ pub struct Kind {
     pub takes_base: bool,
     /// Its own keys of the configuration.
     pub keys: &'static [Key],
+    /// The keys of every route that mean nothing beside it.
+    pub idle: &'static [&'static str],
     /// Builds it for one route.
     pub build: fn(&Settings, Backend) -> Arc<dyn Dialect>,
 }
@@ -31,24 +33,28 @@ pub static DIALECTS: &[Kind] = &[
         // The reference server does not.
         takes_base: false,
         keys: engineio::KEYS,
+        idle: &[],
         build: |settings, backend| Arc::new(EngineIo::new(settings.engine_io, backend)),
     },
     Kind {
         name: SockJs::NAME,
         takes_base: true,
         keys: sockjs::KEYS,
+        idle: &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades"],
         build: |settings, backend| Arc::new(SockJs::new(settings.sockjs.clone(), backend)),
     },
     Kind {
         name: LongPoll::NAME,
         takes_base: true,
         keys: longpoll::KEYS,
+        idle: &["ping_interval", "ping_timeout", "upgrade_timeout", "allow_upgrades", "relay"],
         build: |settings, _| Arc::new(LongPoll::new(settings.longpoll)),
     },
     Kind {
         name: WebSocket::NAME,
         takes_base: true,
         keys: &[],
+        idle: &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression"],
         build: |_, backend| Arc::new(WebSocket::new(backend)),
     },
 ];

@@ -1,8 +1,8 @@
 //! Keys beside a dialect to which they mean nothing.
 
-use super::super::keys::{KEYS, Section};
-use super::super::speech::IDLE;
+use super::super::keys::{KEYS, Section, dialects};
 use super::*;
+use crate::dialect::table::DIALECTS;
 
 /// What is said of a route of this dialect with this line.
 fn beside(dialect: &str, line: &str) -> String {
@@ -61,7 +61,51 @@ fn a_key_of_sessions_is_a_fault_where_there_are_none_or_others() {
 #[test]
 fn every_key_that_means_nothing_somewhere_is_one() {
     let is_key = |name: &str| KEYS.iter().any(|key| key.section == Section::Defaults && key.name == name);
-    for (dialect, keys) in IDLE {
-        assert!(keys.iter().all(|name| is_key(name)), "{dialect}");
+    for kind in DIALECTS {
+        assert!(kind.idle.iter().all(|name| is_key(name)), "{}", kind.name);
+    }
+}
+
+#[test]
+fn each_key_beside_each_dialect_is_taken_or_a_fault_as_the_table_says() {
+    for key in KEYS.iter().filter(|key| key.section == Section::Defaults || key.name == "mux") {
+        if matches!(key.section, Section::Upstream) {
+            continue;
+        }
+        let line = format!("{} = {}", key.name, key.shown.value());
+        for dialect in dialects() {
+            let means = key.dialects().is_none_or(|dialects| dialects.contains(&dialect));
+            let said = beside(dialect, &line);
+            assert_eq!(said == "none", means, "{line} beside {dialect}: {said}");
+            let place = format!("config.toml:5:{}: routes[0].{}: ", key.name.len() + 4, key.name);
+            assert!(means || said.contains(&place), "no {place} in {said}");
+        }
+    }
+}
+
+#[test]
+fn each_key_beside_each_kind_is_taken_or_a_fault_as_the_table_says() {
+    let set = ["kind", "url", "tls"];
+    for key in KEYS.iter().filter(|key| key.section == Section::Upstream && !set.contains(&key.name)) {
+        let line = format!("{} = {}", key.name, key.shown.value());
+        for (kind, url) in [
+            ("engine.io", "url = 'ws://h/'"),
+            ("websocket", "url = 'ws://h/'"),
+            ("mux", "url = 'ws://h/'"),
+            ("http", "url = 'http://h/'"),
+            ("demo", ""),
+        ] {
+            if kind == "demo" && !cfg!(feature = "demo") {
+                continue;
+            }
+            let text = format!(
+                "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n[upstreams.u]\n{line}\nkind = '{kind}'\n{url}\n"
+            );
+            let said = parse(&text, &[]).map_or_else(|faults| faults.to_string(), |_| String::new());
+            let means = key.only.is_none_or(|only| only.kinds.contains(&kind));
+            assert_eq!(said.is_empty(), means, "{line} beside {kind}: {said}");
+            let place = format!("config.toml:6:{}: upstreams.u.{}: ", key.name.len() + 4, key.name);
+            assert!(means || said.contains(&place), "no {place} in {said}");
+        }
     }
 }

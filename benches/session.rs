@@ -11,7 +11,8 @@ use criterion::Criterion;
 use polliwog::codec::engineio::{Payload, encoded_len};
 use polliwog::packet::{Heartbeat, Message, Packet, Text};
 use polliwog::session::{
-    Acks, Event, HangUp, Packets, Pinger, Policy, PushOutcome, Pushes, Second, Session, Settings, Transport,
+    Acks, Binary, Event, HangUp, Packets, Pinger, Policy, PushOutcome, Pushes, Second, Session, Settings,
+    Transport,
 };
 
 fn main() {
@@ -117,6 +118,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         why: None,
         remembered: Duration::ZERO,
+        binary: Binary::Crosses,
         replaced: &[],
         encoded_len,
     };

@@ -27,7 +27,8 @@ use crate::meter::Metrics;
 use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
 use crate::route_id::RouteId;
 use crate::session::{
-    Acks, HangUp, Pinger, Policy, PollRefused, PushOutcome, Pushes, Second, Session, Settings, Transport,
+    Acks, Binary, HangUp, Pinger, Policy, PollRefused, PushOutcome, Pushes, Second, Session, Settings,
+    Transport,
 };
 use crate::sid::Sid;
 use crate::upstream::LinkEvent;
@@ -153,6 +154,7 @@ fn policy(hang_up: HangUp) -> Policy {
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         why: None,
         remembered: Duration::ZERO,
+        binary: Binary::Crosses,
         replaced: &[],
         encoded_len: engineio::encoded_len,
     }

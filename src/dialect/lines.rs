@@ -25,7 +25,7 @@ use super::{
 use crate::frame::Malformed;
 use crate::packet::{Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
-use crate::session::{Acks, Attendance, HangUp, Packets, Pinger, Policy, Pushes, Second, Terms};
+use crate::session::{Acks, Attendance, Binary, HangUp, Packets, Pinger, Policy, Pushes, Second, Terms};
 
 /// The row for the table of dialects.
 pub const KIND: Kind = Kind {
@@ -105,6 +105,7 @@ const POLICY: Policy = Policy {
     goodbye_late: &[Packet::Close(None)],
     why: None,
     remembered: Duration::ZERO,
+    binary: Binary::Crosses,
     replaced: &[Packet::Noop],
     encoded_len: |packet| packet.len() + 1,
 };

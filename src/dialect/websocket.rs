@@ -18,7 +18,7 @@ use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
 use crate::revision::Protocol;
-use crate::session::{Acks, HangUp, Pinger, Policy, Pushes, Second};
+use crate::session::{Acks, Binary, HangUp, Pinger, Policy, Pushes, Second};
 
 /// The dialect `websocket` of one route.
 #[derive(Debug)]
@@ -91,6 +91,7 @@ pub const POLICY: Policy = Policy {
     goodbye_late: &[],
     why: None,
     remembered: Duration::ZERO,
+    binary: Binary::Crosses,
     replaced: &[],
     encoded_len: Packet::len,
 };

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::End;
 use super::Transport;
-use super::policy::{Acks, Pinger};
+use super::policy::{Acks, Binary, Pinger};
 use super::state::{Event, Leaving, Pause, Phase, PollSlot, PushOutcome, PushSlot, Session};
 use crate::packet::{Closing, Message, Packet, Text};
 
@@ -14,6 +14,7 @@ impl Session {
         if !self.is_linked() {
             return;
         }
+        let Some(message) = self.fitting(message) else { return self.refuse_upstream(now) };
         self.outbox.push_from_upstream(Packet::Message(message), now);
         self.last_upstream = Some(now);
         self.note_pressure(now);
@@ -37,6 +38,20 @@ impl Session {
         if leaves {
             self.end(End::ClientClosed, now);
         }
+    }
+
+    /// A message as clients of the dialect can have it, if they can.
+    fn fitting(&self, message: Message) -> Option<Message> {
+        match (message, self.policy.binary) {
+            (Message::Binary(bytes), Binary::AsText) => Text::new(bytes).ok().map(Message::Text),
+            (message, _) => Some(message),
+        }
+    }
+
+    /// The backend says what the client can't hear.
+    fn refuse_upstream(&mut self, now: Instant) {
+        self.events.push_back(Event::CloseLink(NOT_TEXT));
+        self.handle_upstream_closed(NOT_TEXT, now);
     }
 
     /// The link took no more: what it was given last did not go. Its end follows by
@@ -332,6 +347,8 @@ impl Session {
     }
 }
 
+/// RFC 6455, section 7.4.1.
+const NOT_TEXT: Closing = Closing::new(1003, "binary data");
 /// More than a backend near by needs for its answer, and not the period of anything: what a client sends each 50 ms would
 /// come just when 50 ms of quiet are over.
 const QUIET: Duration = Duration::from_millis(70);

@@ -33,6 +33,8 @@ pub struct Policy {
     /// For how long a session that has ended says so, by its id; zero: it is unknown at once. So is one whose client has not
     /// been told that there is a session: it may come again under the same id.
     pub remembered: Duration,
+    /// What becomes of the backend's binary messages.
+    pub binary: Binary,
     /// What ends a receiver that a newer one replaces.
     pub replaced: &'static [Packet],
     /// A packet's length on the wire, in bytes, for cutting batches.
@@ -85,6 +87,16 @@ pub enum Pushes {
     One,
     /// It stands behind it in a line. One whose body breaks off, is too large or can't be read was never there.
     Queued,
+}
+
+/// What becomes of a backend's binary messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Binary {
+    /// They cross as they are.
+    Crosses,
+    /// Clients have text alone: what is valid UTF-8 becomes text, and anything else is the backend's end, which hears 1003
+    /// (RFC 6455, section 7.4.1: "data it cannot accept"). What it said before that still reaches the client.
+    AsText,
 }
 
 /// Who asks whether the other lives.

@@ -1,6 +1,7 @@
 //! What the session promises, rule by rule; `model` then throws random scripts at all of them together.
 
 mod closing;
+mod ending;
 mod heartbeat;
 mod linger;
 mod model;
@@ -33,6 +34,7 @@ fn policy(hang_up: HangUp) -> Policy {
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         why: None,
         remembered: Duration::ZERO,
+        binary: Binary::Crosses,
         replaced: &[],
         encoded_len: engineio::encoded_len,
     }

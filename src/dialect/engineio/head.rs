@@ -18,7 +18,7 @@ use crate::dialect::{
 };
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
-use crate::session::{Acks, Companion, HangUp, Pinger, Policy, Pushes, Second, Terms};
+use crate::session::{Acks, Binary, Companion, HangUp, Pinger, Policy, Pushes, Second, Terms};
 
 /// The dialect `engine.io` of one route.
 #[derive(Debug)]
@@ -70,6 +70,7 @@ impl EngineIo {
             goodbye_late: &[Packet::Noop, Packet::Close(None)],
             why: None,
             remembered: Duration::ZERO,
+            binary: Binary::Crosses,
             replaced: &[],
             encoded_len,
         };

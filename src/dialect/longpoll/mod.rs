@@ -30,7 +30,7 @@ pub use self::settings::Settings;
 use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Place, Request, Want, Wish};
 use crate::end::End;
 use crate::packet::{Packet, Transport};
-use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Pushes, Second, Terms};
+use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second, Terms};
 
 /// The dialect `longpoll` of one route.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ impl LongPoll {
             goodbye_late: &[Packet::Close(None)],
             why: Some(End::reason),
             remembered: grace,
+            binary: Binary::Crosses,
             replaced: &[Packet::Noop],
             encoded_len: json::encoded_len,
         }

@@ -11,7 +11,7 @@ use crate::dialect::websocket::{self, PlainFraming};
 use crate::dialect::{Beginning, Framing, Identity, Request};
 use crate::packet::{Heartbeat, Packet, Transport};
 use crate::revision::Protocol;
-use crate::session::{Acks, Attendance, HangUp, Pinger, Policy, Pushes, Second};
+use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second};
 
 impl SockJs {
     /// A session that begins with a receiver, under the id that its client made.
@@ -82,6 +82,7 @@ const POLICY: Policy = Policy {
     goodbye_late: &[Packet::Close(None)],
     why: Some(why),
     remembered: Duration::ZERO,
+    binary: Binary::AsText,
     replaced: &[],
     encoded_len,
 };

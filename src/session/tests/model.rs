@@ -46,6 +46,7 @@ impl Kind {
                 second: Second::Refused,
                 pinger: Pinger::Nobody(attendance),
                 goodbye_late: &[Packet::Close(None)],
+                binary: Binary::AsText,
                 why: Some(End::reason),
                 remembered: 500 * MS,
                 ..policy(HangUp::Ends)

@@ -36,7 +36,23 @@ pub(super) fn numbered(number: u32, len: usize) -> Message {
 pub(super) fn number(message: &Message) -> u32 {
     match message {
         Message::Text(text) => text.as_str().trim_end().parse().unwrap(),
-        Message::Binary(_) => panic!("the world sends text only"),
+        Message::Binary(_) => panic!("what is binary becomes text"),
+    }
+}
+
+/// The same as bytes, as a backend sends it that does not care.
+pub(super) fn binary(message: Message) -> Message {
+    match message {
+        Message::Text(text) => Message::Binary(text.into_bytes()),
+        binary @ Message::Binary(_) => binary,
+    }
+}
+
+/// The number of a message of the backend; none of one that can't be text.
+pub(super) fn number_of_any(message: &Message) -> Option<u32> {
+    match message {
+        Message::Text(_) => Some(number(message)),
+        Message::Binary(bytes) => std::str::from_utf8(bytes).ok()?.trim_end().parse().ok(),
     }
 }
 

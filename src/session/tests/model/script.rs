@@ -9,6 +9,8 @@ pub(super) enum Op {
     /// The backend sends as many messages of this length.
     Upstream(usize, usize),
     UpstreamCloses,
+    /// The backend sends a binary message, which is text or can't be any.
+    Binary(Option<usize>),
     /// How many more messages the link takes.
     LinkRoom(usize),
     LinkBreaks,
@@ -83,7 +85,7 @@ impl Op {
         // Where there are streams nobody moves to a WebSocket.
         let (candidates, sockets) = if kind.streams() { (0, 0) } else { (2, 4) };
         match dice.pick(&[6, 8, 8, candidates, sockets, 3]) {
-            0 => dice.back(),
+            0 => dice.back(kind),
             1 => match dice.pick(&[50, 50, rude, loss, loss, streams, streams / 2, cursors]) {
                 0 => Self::Poll(Manners::Polite),
                 1 => Self::Settle(dice.which()),
@@ -153,14 +155,17 @@ impl Dice {
         if self.below(2) == 0 { Which::Oldest } else { Which::Newest }
     }
 
-    fn back(&mut self) -> Op {
-        match self.pick(&[60, 30, 2, 1, 1, 1]) {
+    fn back(&mut self, kind: Kind) -> Op {
+        let is_text = u32::from(kind.policy().binary == Binary::AsText);
+        match self.pick(&[60, 30, 2, 1, 1, 1, 10 * is_text, is_text]) {
             0 => Op::Upstream(1 + self.below(3), self.below(300)),
             1 => Op::LinkRoom(self.below(6)),
             2 => Op::UpstreamCloses,
             3 => Op::LinkBreaks,
             4 => Op::LinkChokes,
-            _ => Op::Drain(self.below_u32(600)),
+            5 => Op::Drain(self.below_u32(600)),
+            6 => Op::Binary(Some(self.below(300))),
+            _ => Op::Binary(None),
         }
     }
 

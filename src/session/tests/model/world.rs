@@ -1,12 +1,15 @@
 //! Everything around a session, and what must be true of it at any time.
 
+mod backend;
 mod client;
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 use super::super::*;
 use super::Kind;
-use super::ledger::{Ledger, number, numbered, numbers};
+use super::ledger::{Ledger, binary, number, number_of_any, numbered, numbers};
 use super::script::{Cursor, Op, Said, Which};
 use crate::codec::engineio::encoded_len;
 use crate::frame::Malformed;
@@ -23,6 +26,10 @@ pub(super) struct World {
     last: u32,
     backend: VecDeque<Message>,
     backend_closed: bool,
+    /// What the backend's side is known to have ended with.
+    closing: Closing,
+    /// The backend has said what its client can't hear, and is let go for it.
+    refuses: bool,
     link: LinkState,
     link_room: usize,
     /// The link broke, and was read to its end whatever waited for the client.
@@ -97,6 +104,8 @@ impl World {
             last: 0,
             backend: VecDeque::new(),
             backend_closed: false,
+            closing: Closing::default(),
+            refuses: false,
             link: LinkState::Open,
             link_room: 10,
             broke: false,
@@ -132,6 +141,12 @@ impl World {
                 }
             }
             Op::UpstreamCloses => self.backend_closed = true,
+            Op::Binary(_) if self.link == LinkState::Broken => {}
+            Op::Binary(Some(len)) => {
+                let message = binary(self.fresh(len));
+                self.backend.push_back(message);
+            }
+            Op::Binary(None) => self.backend.push_back(Message::Binary(Bytes::from_static(b"\xff"))),
             Op::LinkRoom(room) => self.link_room = room,
             Op::LinkBreaks if self.link == LinkState::Open => self.break_link(),
             Op::LinkChokes if self.link == LinkState::Open => self.link = LinkState::Choking,
@@ -211,57 +226,6 @@ impl World {
         moved | self.feed_socket()
     }
 
-    fn read_link(&mut self) -> bool {
-        let mut moved = false;
-        while self.link != LinkState::Gone
-            && (self.session.wants_upstream() || self.link == LinkState::Broken)
-        {
-            if let Some(message) = self.backend.pop_front() {
-                if self.is_linked() {
-                    self.ledger.fed.push(number(&message));
-                }
-                self.session.handle_upstream(message, self.now);
-            } else if self.backend_closed {
-                self.link = LinkState::Gone;
-                self.draining = false;
-                self.session.handle_upstream_closed(Closing::default(), self.now);
-                if self.ended.is_none() && !self.session.is_ended() {
-                    // A client with a cursor may be away for longer than that.
-                    let patience =
-                        if self.kind == Kind::Cursor { 500 * MS } else { self.settings.close_timeout };
-                    self.deadline.get_or_insert(self.now + patience);
-                }
-            } else {
-                break;
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    fn feed_link(&mut self) -> bool {
-        let mut moved = false;
-        while self.link_room > 0
-            && matches!(self.link, LinkState::Open | LinkState::Choking)
-            && let Some(message) = self.session.next_for_link(self.now)
-        {
-            if self.link == LinkState::Choking {
-                self.break_link();
-            } else {
-                self.link_room -= 1;
-                self.ledger.taken.push(number(&message));
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    fn break_link(&mut self) {
-        self.link = LinkState::Broken;
-        self.broke = true;
-        self.session.handle_link_broken(self.now);
-    }
-
     fn feed_socket(&mut self) -> bool {
         let mut moved = false;
         while self.socket_room > 0
@@ -299,21 +263,6 @@ impl World {
         }
     }
 
-    fn close_link(&mut self) {
-        assert_ne!(self.link, LinkState::Gone, "the link was closed twice");
-        let in_order = self
-            .ended
-            .is_some_and(|(end, at)| end != End::Stalled && self.now < at + self.settings.stall_timeout);
-        if in_order && self.link != LinkState::Broken && !self.choked() {
-            assert_eq!(self.ledger.taken, self.ledger.said, "the backend was let go too early");
-        }
-        self.link = LinkState::Gone;
-    }
-
-    fn choked(&self) -> bool {
-        self.link == LinkState::Choking && self.ledger.taken.len() < self.ledger.said.len()
-    }
-
     fn end(&mut self, end: End) {
         assert!(!self.candidate && !self.socket, "a socket outlives its session");
         assert!(!self.parked || end == End::ClientGone, "a poll was left without an answer");
@@ -331,33 +280,18 @@ impl World {
         }
     }
 
-    fn drain(&mut self, patience: Duration) {
-        if self.ended.is_some() {
-            return;
-        }
-        self.draining |= self.deadline.is_none();
-        self.session.handle_drain(patience, self.now);
-        let deadline = self.deadline.get_or_insert(self.now + self.settings.close_timeout);
-        *deadline = (*deadline).min(self.now + patience);
-    }
-
-    /// Whether what each side says is passed on.
-    fn is_linked(&self) -> bool {
-        self.ended.is_none() && (self.deadline.is_none() || self.draining)
-    }
-
     /// A message with the next number.
     fn fresh(&mut self, len: usize) -> Message {
         self.last += 1;
         numbered(self.last, len)
     }
 
-    /// What its id says of it, once it has ended; the backend has never said anything of it.
+    /// What its id says of it, once it has ended.
     fn check_ending(&self) {
         let policy = self.kind.policy();
         let said = self.session.ending().map(|ending| ending.closing);
         match self.ended {
-            Some((end, _)) => assert_eq!(said, policy.why.map(|why| why(end, &Closing::default()))),
+            Some((end, _)) => assert_eq!(said, policy.why.map(|why| why(end, &self.closing))),
             None => assert!(said.is_none() || (policy.why.is_some() && self.link == LinkState::Gone)),
         }
         assert_eq!(self.session.remembered().is_some(), self.known && !policy.remembered.is_zero());

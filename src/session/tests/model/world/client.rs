@@ -275,7 +275,8 @@ impl World {
 
     /// The backend closes, and the client fetches all there is: then it must have all there was.
     pub(in super::super) fn say_goodbye(mut self) {
-        let good = self.ended.is_none() && self.deadline.is_none();
+        let is_text = self.backend.iter().all(|message| number_of_any(message).is_some());
+        let good = self.ended.is_none() && self.deadline.is_none() && is_text;
         self.backend_closed = true;
         for _ in 0..300 {
             (self.link_room, self.socket_room) = (1000, 1000);

@@ -10,7 +10,7 @@ use super::dice::Dice;
 use super::random::{PATIENCE, SLOW, first, seeds, settings};
 use super::*;
 use crate::bridge::{ParkedStream, ReceiverRefused};
-use crate::session::{Attendance, CursorRefused, Terms};
+use crate::session::{Attendance, CursorRefused, Joined, Terms};
 
 /// A browser that falls back to streams, or, with a cursor, `curl` in a loop.
 fn streaming(has_cursor: bool) -> Policy {
@@ -21,7 +21,13 @@ fn streaming(has_cursor: bool) -> Policy {
         ..policy(HangUp::Ends)
     };
     if has_cursor {
-        Policy { hang_up: HangUp::Returns, second: Second::Replaces, acks: Acks::OnCursor, ..own }
+        Policy {
+            hang_up: HangUp::Returns,
+            second: Second::Replaces,
+            acks: Acks::OnCursor,
+            pushes: Pushes::Queued,
+            ..own
+        }
     } else {
         Policy { second: Second::Refused, ..own }
     }
@@ -160,6 +166,27 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
     }
 }
 
+/// Sends each message until it hears that it was accepted, which it may forget.
+async fn send_again(bridge: &Bridge, says: u32, mut dice: Dice) {
+    for number in 1..=says {
+        loop {
+            sleep(dice.up_to_ms(3)).await;
+            let place = bridge.push_place().await;
+            let packets = std::iter::once(Ok(Packet::Message(Message::text(number.to_string()))));
+            let outcome = match bridge.join(Some(number.into()), Box::new(packets), 0, place) {
+                Ok(verdict) => timeout(dice.up_to_ms(6), verdict).await.ok().map(Result::unwrap),
+                Err(Joined::Taken(())) => Some(PushOutcome::Accepted),
+                Err(refused) => panic!("nothing was left out, and the link is there: {refused:?}"),
+            };
+            match outcome {
+                Some(PushOutcome::Accepted) if dice.chance(70) => break,
+                Some(PushOutcome::Accepted) | None => {}
+                Some(refused) => panic!("the link takes everything: {refused:?}"),
+            }
+        }
+    }
+}
+
 async fn play(seed: u64, has_cursor: bool, habits: Habits) {
     let mut dice = Dice::new(seed);
     let mut stage = Stage::of(streaming(has_cursor), settings(SLOW, &mut dice));
@@ -169,7 +196,12 @@ async fn play(seed: u64, has_cursor: bool, habits: Habits) {
     let client = Client::new(Arc::clone(&bridge), Habits::default());
     let (receives, posts) = (dice.split(), dice.split());
     let act = async {
-        tokio::join!(receive(&client, &bridge, habits, has_cursor, receives), client.post(says.1, posts))
+        let receive = receive(&client, &bridge, habits, has_cursor, receives);
+        if has_cursor {
+            tokio::join!(receive, send_again(&bridge, says.1, posts));
+        } else {
+            tokio::join!(receive, client.post(says.1, posts));
+        }
     };
     let play = async { tokio::join!(backend(&link, says.0, says.1, Dice::new(seed + 1)), act).0 };
     let heard = timeout(PATIENCE, play).await.expect("somebody waits for ever");

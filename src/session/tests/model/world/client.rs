@@ -285,6 +285,10 @@ impl World {
                 break;
             }
             self.settle(Which::Oldest);
+            // A client that asks again before it has read what is on its way is given that again, for ever.
+            while self.kind == Kind::Cursor && !self.deliveries.is_empty() {
+                self.settle(Which::Oldest);
+            }
             self.poll(Manners::Polite);
             if self.push == Push::None {
                 self.begin_push(Manners::Polite);

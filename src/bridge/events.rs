@@ -121,6 +121,9 @@ impl Driver {
         let is_message = |packet: &Packet| matches!(packet, Packet::Message(_));
         let messages = batch.packets.iter().filter(|packet| is_message(packet)).count();
         note_losses(self.losses.clone(), messages, "messages were still being written when the drain ended");
+        if messages > 0 {
+            self.session.handle_unread(batch.last - messages as u64);
+        }
         self.session.handle_lost(batch.packets, now);
     }
 

@@ -129,6 +129,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// What is behind this number did not arrive.
+    pub(crate) fn rewind_to(&mut self, number: u64) {
+        self.packets.rewind(number);
+    }
+
     /// The client does not say how far it has come: all that is kept is handed out again.
     pub(crate) fn rewind(&mut self) {
         self.packets.rewind(self.packets.forgotten());

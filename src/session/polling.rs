@@ -131,6 +131,14 @@ impl Session {
         }
     }
 
+    /// Nothing behind this number is known to have reached a client that says how far it has come: unless that has asked
+    /// again by now, it is still to be fetched.
+    pub fn handle_unread(&mut self, number: u64) {
+        if self.policy.acks == Acks::OnCursor && !self.is_parked() && !self.is_ended() {
+            self.outbox.rewind_to(number);
+        }
+    }
+
     /// A POST's head came in; its body follows.
     ///
     /// # Errors

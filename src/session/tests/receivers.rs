@@ -157,3 +157,31 @@ fn a_stream_that_takes_nothing_is_given_up_unless_its_client_comes_again() {
     let events = back.pass(stall);
     assert!(!events.iter().any(|event| matches!(event, Event::Ended(_))), "{events:?}");
 }
+
+#[test]
+fn what_no_connection_took_is_counted_as_lost_where_a_drain_ends_without_its_client() {
+    for (unread, end) in [(None, End::Drained), (Some(0), End::Cut)] {
+        let mut rig = rig();
+        assert_eq!(rig.session.handle_poll_on(waiting(25_000), rig.now), Ok(()));
+        assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+        if let Some(number) = unread {
+            rig.session.handle_unread(number);
+            rig.session.handle_lost(messages(&["a"]), rig.now);
+        }
+        rig.session.handle_drain(1000 * MS, rig.now);
+        let events = rig.pass(1000 * MS);
+        assert!(events.contains(&Event::Ended(end)), "{events:?}");
+    }
+}
+
+#[test]
+fn a_late_loss_disturbs_no_client_that_has_asked_again() {
+    let mut rig = rig();
+    assert_eq!(rig.session.handle_poll_on(waiting(25_000), rig.now), Ok(()));
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+    assert_eq!(rig.session.handle_cursor(Some(1), rig.now), Ok(()));
+    assert_eq!(rig.session.handle_poll_on(waiting(25_000), rig.now), Ok(()));
+    rig.session.handle_unread(0);
+    rig.session.handle_lost(messages(&["a"]), rig.now);
+    assert_eq!(rig.say("b"), [answer(&messages(&["b"]))]);
+}

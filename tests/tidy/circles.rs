@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::code::{Import, Named, Path, named};
 use crate::tree::{files, is_rust, is_test, module_of};
 
-/// Reports each circle within a crate: the library, and the benchmark of many files.
+/// Reports each circle within a crate.
 pub(crate) fn circle_faults() -> Vec<String> {
-    let circles = ["src", "benches/comparison"].into_iter().flat_map(|folder| {
+    let circles = CRATES.into_iter().flat_map(|folder| {
         // Read as a crate of its own, whose root is the folder.
         let inside = |(file, text): (String, String)| (file.replacen(folder, "src", 1), text);
         let sources = files(folder).into_iter().filter(|(file, _)| is_rust(file)).map(inside);
@@ -106,6 +106,10 @@ fn reached_from(room: usize, arrows: &[BTreeSet<usize>]) -> BTreeSet<usize> {
     }
     reached
 }
+
+/// The folders that are crates of many files: the library, the benchmark, and the tests.
+const CRATES: [&str; 6] =
+    ["src", "benches/comparison", "tests/wire", "tests/forward", "tests/load", "tests/tidy"];
 
 /// A name that is handed on more often than this is handed round in a circle.
 const HOPS_MAX: usize = 8;

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::support::backend::answer;
 use crate::support::frames::HANDSHAKE;
 use crate::support::http::{Client, Response, head};
+use crate::support::script::answer;
 use crate::support::setup::bare_refusal;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Poller, Setup, World, ms};

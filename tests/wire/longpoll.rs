@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::feed::Feed;
 use crate::support::http::Client;
-use crate::support::setup::Kind;
+use crate::support::script::Kind;
 use crate::support::world::Excluded;
 use crate::support::{Peer, Script, Setup, World, assert_took, ms, patiently};
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::backend::answer;
 use crate::support::frames::HANDSHAKE;
 use crate::support::http::{Client, Response};
+use crate::support::script::answer;
 use crate::support::target::Target;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Setup, World};

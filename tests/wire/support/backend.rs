@@ -14,7 +14,7 @@ use super::frames::{self, Frame, Masked, Op};
 use super::http::Response;
 use super::line::Line;
 use super::peer::{Opening, Peer, Side};
-use super::setup::Kind;
+use super::script::{Kind, Script};
 use super::wire::Wire;
 
 /// A listening backend.
@@ -27,56 +27,6 @@ pub(crate) struct Backend {
     pub(crate) openings: Receiver<Opening>,
     script: Arc<Mutex<Script>>,
     over: Arc<AtomicBool>,
-}
-
-/// What the backend does with a request to open a session.
-#[derive(Clone, Debug)]
-pub(crate) struct Script {
-    /// How long it thinks before it answers.
-    pub(crate) delay: Duration,
-    /// Bytes that it sends before it has read anything; then it closes.
-    pub(crate) hasty: Option<Vec<u8>>,
-    /// Bytes with which it answers before it closes, instead of accepting.
-    pub(crate) refusal: Option<Vec<u8>>,
-    /// Whether it holds the connection after those instead of closing it.
-    pub(crate) held: bool,
-    /// Bytes with which it answers OPTIONS before it closes.
-    pub(crate) options: Vec<u8>,
-    /// More header lines of its 101.
-    pub(crate) headers: String,
-    /// What it says first: an Engine.IO server's open packet.
-    pub(crate) open: Option<String>,
-    /// Bytes behind its 101 instead of all that.
-    pub(crate) after: Option<Vec<u8>>,
-    /// Text messages that leave together with the open packet.
-    pub(crate) first: Vec<String>,
-    /// Whether its receive buffers are small, so that they fill up quickly.
-    pub(crate) narrow: bool,
-}
-
-impl Script {
-    /// Accepts everybody.
-    pub(crate) fn new(kind: Kind) -> Self {
-        Self {
-            delay: Duration::ZERO,
-            hasty: None,
-            refusal: None,
-            held: false,
-            options: answer("400 Bad Request", "Content-Type: application/json\r\n", BAD_METHOD),
-            headers: String::new(),
-            open: (kind == Kind::EngineIo).then(|| Self::open_packet(25_000, 20_000, 1_000_000)),
-            after: None,
-            first: Vec::new(),
-            narrow: false,
-        }
-    }
-
-    /// The open packet of an Engine.IO server.
-    pub(crate) fn open_packet(interval: u64, timeout: u64, max_payload: u64) -> String {
-        format!(
-            r#"0{{"sid":"backendbackendback01","upgrades":[],"pingInterval":{interval},"pingTimeout":{timeout},"maxPayload":{max_payload}}}"#
-        )
-    }
 }
 
 impl Backend {
@@ -198,12 +148,5 @@ fn opening(head: &[u8]) -> Opening {
     Opening { method: word(2), target: word(3), headers: head.headers }
 }
 
-/// A whole answer in plain HTTP.
-pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-}
-
-/// What an Engine.IO server without CORS says to a preflight.
-const BAD_METHOD: &str = r#"{"code":2,"message":"Bad handshake method"}"#;
 /// After this a test has failed anyway.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -7,9 +7,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use super::event::Event;
 use super::frames::{self, Frame, Masked, Op};
-use super::peer::Event;
-use super::setup::Kind;
+use super::script::Kind;
 use super::wire::{Fill, Wire};
 
 /// The backend's end of one session.

@@ -1,6 +1,7 @@
 //! What the tests stand on: a target to talk to, an application behind it, and clients that know only bytes.
 
 pub(crate) mod backend;
+pub(crate) mod event;
 pub(crate) mod feed;
 pub(crate) mod frames;
 pub(crate) mod http;
@@ -9,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod peer;
 pub(crate) mod poller;
 pub(crate) mod reference;
+pub(crate) mod script;
 pub(crate) mod setup;
 mod sha1;
 pub(crate) mod sockjs;
@@ -19,10 +21,11 @@ pub(crate) mod world;
 
 use std::time::Duration;
 
-pub(crate) use backend::Script;
+pub(crate) use event::Event;
 pub(crate) use frames::{Frame, Op};
-pub(crate) use peer::{Event, Peer};
+pub(crate) use peer::Peer;
 pub(crate) use poller::Poller;
+pub(crate) use script::Script;
 pub(crate) use setup::Setup;
 pub(crate) use waiting::{eventually, is_so_within};
 pub(crate) use world::World;

@@ -11,23 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::event::Event;
 use super::line::Line;
 use super::{QUIET, SOON};
-
-/// What reaches the application.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Event {
-    /// A text message.
-    Text(String),
-    /// A binary message.
-    Binary(Vec<u8>),
-    /// An Engine.IO pong, or a WebSocket one from a plain client.
-    Pong,
-    /// The reference server's application sends messages back from now on.
-    Echoing,
-    /// The session's end; the code of the close frame, 1006 where there was none.
-    Closed(u16),
-}
 
 /// The request with which a session was opened.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,6 @@ use super::frames::Socket;
 use super::http::{Client, Response};
 use super::ms;
 use super::wire::Fill;
-use super::world::{POLLING, WEBSOCKET};
 
 /// One polling session.
 #[derive(Debug)]
@@ -165,3 +164,8 @@ pub(crate) fn open_packet(body: &str) -> Value {
     let json = first.strip_prefix('0').unwrap_or_else(|| panic!("no open packet: {body}"));
     serde_json::from_str(json).unwrap()
 }
+
+/// The handshake of a polling client.
+pub(crate) const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
+/// The handshake of a WebSocket client.
+pub(crate) const WEBSOCKET: &str = "/engine.io/?EIO=4&transport=websocket";

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::SOON;
-use super::peer::{Event, Opening, Peer, Side};
+use super::event::Event;
+use super::peer::{Opening, Peer, Side};
 
 /// The control connection.
 #[derive(Debug)]

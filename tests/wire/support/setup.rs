@@ -6,14 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::backend::Script;
-
-/// What the application behind the target speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    EngineIo,
-    WebSocket,
-}
+use super::script::{Kind, Script};
 
 /// The settings of one target. Those with a method of their own are set on both targets; the lines of TOML, the
 /// script and a plain WebSocket application exist for the proxy alone.

@@ -8,6 +8,7 @@ use super::frames::Socket;
 use super::http::{Client, Response};
 use super::peer::Peer;
 use super::poller::Poller;
+pub(crate) use super::poller::{POLLING, WEBSOCKET};
 use super::reference::Reference;
 use super::setup::Setup;
 use super::target::Target;
@@ -165,8 +166,3 @@ pub(crate) fn proxy_is_asked(reason: Excluded) -> bool {
 fn oracle() -> bool {
     std::env::var_os("POLLIWOG_WIRE_ORACLE").is_some_and(|value| value == "1")
 }
-
-/// The handshake of a polling client.
-pub(crate) const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
-/// The handshake of a WebSocket client.
-pub(crate) const WEBSOCKET: &str = "/engine.io/?EIO=4&transport=websocket";

@@ -113,6 +113,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
         pushes: Pushes::One,
         pinger: Pinger::Server,
         crossing: Duration::from_millis(1),
+        echoes: Duration::ZERO,
         companion: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],

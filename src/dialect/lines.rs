@@ -100,6 +100,7 @@ const POLICY: Policy = Policy {
         is_heard: true,
     }),
     crossing: Duration::ZERO,
+    echoes: Duration::ZERO,
     companion: None,
     goodbye_waiting: &[Packet::Close(None)],
     goodbye_late: &[Packet::Close(None)],

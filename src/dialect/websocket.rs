@@ -86,6 +86,7 @@ pub const POLICY: Policy = Policy {
     pushes: Pushes::One,
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
+    echoes: Duration::ZERO,
     companion: None,
     goodbye_waiting: &[],
     goodbye_late: &[],

@@ -17,6 +17,7 @@ impl Session {
         let Some(message) = self.fitting(message) else { return self.refuse_upstream(now) };
         self.outbox.push_from_upstream(Packet::Message(message), now);
         self.last_upstream = Some(now);
+        self.unanswered = self.unanswered.saturating_sub(1);
         self.note_pressure(now);
     }
 
@@ -68,6 +69,9 @@ impl Session {
     /// The next message for the link; only to be asked when there is room for it.
     pub fn next_for_link(&mut self, now: Instant) -> Option<Message> {
         let message = self.inbox.ahead.take()?;
+        if !self.policy.echoes.is_zero() {
+            self.unanswered += 1;
+        }
         self.inbox_since = Some(now);
         self.fill_inbox(now);
         Some(message)

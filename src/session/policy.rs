@@ -21,6 +21,9 @@ pub struct Policy {
     /// How long a client's goodbye waits, a few times, for the poll that it sent before it: two requests on two connections may
     /// be taken in the other order. Where it is not zero, a poll waits for what a candidate brought before it, too.
     pub crossing: Duration,
+    /// How long a poll right behind POSTs is held at most, while the backend has sent fewer messages than they brought: an
+    /// application that answers each of them is a round trip away. Zero: no longer than the linger.
+    pub echoes: Duration,
     /// What may stand behind the open packet in a handshake's answer; nothing else does.
     pub companion: Option<Companion>,
     /// What ends a poll when the session ends and the poll was waiting for it.

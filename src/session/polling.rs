@@ -27,7 +27,11 @@ impl Session {
     pub fn handle_poll_on(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
         self.admit_receiver(terms, now)?;
         // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
-        let echoes = self.last_push.map(|pushed| pushed + self.settings.linger);
+        let linger = match self.settings.linger {
+            linger if self.unanswered > 0 && !linger.is_zero() => linger.max(self.policy.echoes),
+            linger => linger,
+        };
+        let echoes = self.last_push.map(|pushed| pushed + linger);
         let held_until = self.greets_by.take().or(echoes).filter(|until| now < *until);
         let held_until = held_until.filter(|_| !self.has_waited(now));
         self.poll = PollSlot::Parked { held_until };
@@ -161,6 +165,10 @@ impl Session {
         }
         if !self.is_linked() {
             return self.handle_late_push(packets, now);
+        }
+        // What the backend left unanswered for so long it will not answer.
+        if self.last_push.is_none_or(|pushed| now >= pushed + self.policy.echoes) {
+            self.unanswered = 0;
         }
         self.push = PushSlot::Waiting;
         self.inbox.rest = Some(packets);
@@ -307,6 +315,7 @@ impl Session {
             return (self.outbox.len() == 1).then_some(until);
         }
         let spoke = self.last_upstream.filter(|at| self.last_push.is_none_or(|pushed| *at >= pushed));
+        let spoke = spoke.filter(|_| self.unanswered == 0);
         Some(spoke.map_or(until, |at| until.min(at + self.settings.linger / 3)))
     }
 

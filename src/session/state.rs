@@ -54,6 +54,8 @@ pub struct Session {
     pub(super) is_known: bool,
     /// Why it ended, where it goes on saying so.
     pub(super) farewell: Option<Box<Closing>>,
+    /// How many more messages the POSTs of late have brought than the backend has sent since, where that is counted.
+    pub(super) unanswered: usize,
     pub(super) last_push: Option<Instant>,
     pub(super) last_upstream: Option<Instant>,
     pub(super) events: VecDeque<Event>,
@@ -217,6 +219,7 @@ impl Session {
             leaving: None,
             is_known,
             farewell: None,
+            unanswered: 0,
             last_push: None,
             last_upstream: None,
             // Mostly one at a time: the first push would make room for four.

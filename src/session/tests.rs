@@ -29,6 +29,7 @@ fn policy(hang_up: HangUp) -> Policy {
         pushes: Pushes::One,
         pinger: Pinger::Server,
         crossing: MS,
+        echoes: Duration::ZERO,
         companion: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],

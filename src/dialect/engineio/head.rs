@@ -65,6 +65,7 @@ impl EngineIo {
             pushes: Pushes::One,
             pinger: Pinger::Server,
             crossing: CROSSING,
+            echoes: Duration::ZERO,
             companion: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Noop, Packet::Close(None)],

@@ -72,6 +72,7 @@ impl LongPoll {
             pushes: Pushes::Queued,
             pinger: Pinger::Nobody(Attendance { beat: BEAT, absence: grace, is_heard: true }),
             crossing: Duration::ZERO,
+            echoes: Duration::ZERO,
             companion: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Close(None)],

@@ -77,6 +77,7 @@ const POLICY: Policy = Policy {
     pushes: Pushes::Queued,
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
+    echoes: ECHOES,
     companion: None,
     goodbye_waiting: &[Packet::Close(None)],
     goodbye_late: &[Packet::Close(None)],
@@ -86,3 +87,7 @@ const POLICY: Policy = Policy {
     replaced: &[],
     encoded_len,
 };
+
+/// A busy backend's echo takes no longer, and nobody notices the wait whose backend does not echo: a client has parked its poll
+/// before it sends.
+const ECHOES: Duration = Duration::from_millis(50);

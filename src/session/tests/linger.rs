@@ -172,3 +172,28 @@ fn the_heartbeats_clock_starts_when_the_handshakes_answer_leaves() {
     assert_eq!(rig.written(), [open()]);
     assert_eq!(rig.session.poll_timeout(), Some(rig.time(70 + 25_000)));
 }
+
+#[test]
+fn a_poll_waits_longer_for_the_echoes_of_a_busy_backend_where_the_dialect_wants_it() {
+    let policy = Policy { echoes: 50 * MS, ..policy(HangUp::Ends) };
+    let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
+    rig.fetch();
+    rig.push(messages(&["1", "2"]));
+    rig.taken();
+    rig.events();
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.pass(10 * MS), []);
+    assert_eq!(rig.say("a"), []);
+    assert_eq!(rig.pass(20 * MS), [], "one is not there");
+    assert_eq!(rig.say("b"), []);
+    assert_eq!(rig.pass(MS), [answer(&messages(&["a", "b"]))], "and then it need not wait");
+    rig.session.handle_delivered();
+    // One that answers less is waited for no longer than that.
+    rig.push(messages(&["3", "4"]));
+    rig.taken();
+    rig.events();
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.say("c"), []);
+    assert_eq!(rig.pass(49 * MS), []);
+    assert_eq!(rig.pass(MS), [answer(&messages(&["c"]))]);
+}

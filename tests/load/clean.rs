@@ -39,6 +39,26 @@ fn each_transport_is_answered_by_the_demo() {
 }
 
 #[test]
+fn sockjs_and_longpoll_are_answered_on_each_transport() {
+    let proxy = Proxy::feed();
+    for (dialect, transport, requests) in [
+        ("sockjs", "polling", 0.5..3.0),
+        ("sockjs", "streaming", 0.5..1.5),
+        ("sockjs", "websocket", 0.0..0.01),
+        ("longpoll", "polling", 0.5..3.0),
+        ("longpoll", "streaming", 0.5..1.5),
+    ] {
+        let url = format!("{}/{dialect}/", proxy.url());
+        let args = ["--dialect", dialect, "--transport", transport];
+        let args = [&args[..], &["-n", "4", "--rate", "20", "-d", "1s", "--json", "-"]].concat();
+        let figures = assert_clean(&load(&[&[url.as_str()], &args[..]].concat()), 60);
+        assert_eq!((&figures["dialect"], &figures["connected"]), (&dialect.into(), &4.into()), "{transport}");
+        let each = figures["requests_per_message"].as_f64().unwrap();
+        assert!(requests.contains(&each), "{dialect} {transport}: {each} requests for each message");
+    }
+}
+
+#[test]
 fn a_mixture_has_each_transport_in_its_share() {
     let proxy = Proxy::demo();
     let mix = "polling=50,websocket=25,upgrade=25";

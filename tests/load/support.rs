@@ -33,13 +33,27 @@ impl Proxy {
         Self::start("/socket.io/", "kind = 'demo'", server)
     }
 
+    /// In front of the embedded WebSocket server, for clients of the dialects below their names.
+    pub(crate) fn feed() -> Self {
+        let upstream = "kind = 'demo'\nprotocol = 'websocket'";
+        let routes = ["sockjs", "longpoll"].map(|dialect| {
+            format!("[[routes]]\npath = '/{dialect}/'\ndialect = '{dialect}'\nupstream = 'b'\n")
+        });
+        Self::start_with(&routes.concat(), upstream, "")
+    }
+
     fn start(path: &str, upstream: &str, server: &str) -> Self {
+        let route = format!("[[routes]]\npath = '{path}'\ndialect = 'engine.io'\nupstream = 'b'\n");
+        Self::start_with(&route, upstream, server)
+    }
+
+    fn start_with(routes: &str, upstream: &str, server: &str) -> Self {
         for _ in 0..5 {
             let (address, admin) = (free_port(), free_port());
             let config = place(&format!("proxy-{}.toml", address.port()));
             let toml = format!(
                 "[server]\nlisten = ['{address}']\n{server}\n[admin]\nlisten = '{admin}'\n\
-                 [[routes]]\npath = '{path}'\ndialect = 'engine.io'\nupstream = 'b'\n[upstreams.b]\n{upstream}\n"
+                 {routes}[upstreams.b]\n{upstream}\n"
             );
             fs::write(&config, toml).unwrap();
             let child = Command::new(env!("CARGO_BIN_EXE_polliwog"))

@@ -32,8 +32,11 @@ impl Collector for Process {
     }
 }
 
+/// Reads one of them, where the system tells it.
+type Reading = fn() -> Option<u64>;
+
 /// Each metric with what reads it.
-pub(super) static READINGS: &[(Row, fn() -> Option<u64>)] = &[
+pub(super) static READINGS: &[(Row, Reading)] = &[
     (
         row(
             "process_resident_memory",

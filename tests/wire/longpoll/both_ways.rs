@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Instant;
 
-use super::{session, setup, world_of};
+use super::{answer, closed, session, setup, world_of};
 use crate::support::feed::Feed;
 use crate::support::http::{Client, head};
-use crate::support::{Event, QUIET, SOON, ms};
+use crate::support::target::Target;
+use crate::support::{Event, QUIET, SOON, Setup, ms};
 
 #[test]
 fn a_post_is_one_message_of_the_kind_that_its_type_says() {
@@ -245,4 +246,41 @@ fn receive_badly(feed: &Feed, count: usize, addr: std::net::SocketAddr) -> Vec<S
         }
     }
     got
+}
+
+#[test]
+fn sessions_may_share_a_connection_to_their_backend() {
+    let shared = Setup { dialect: "mux", path: "/mux", relay: false, ..Setup::plain() };
+    let Some(world) = world_of(shared) else { return };
+    let edge = Target::proxy_with(|public, admin| {
+        format!(
+            r#"[server]
+listen = ["{public}"]
+[admin]
+listen = "{admin}"
+[[routes]]
+path = "/feed/"
+dialect = "longpoll"
+upstream = "b"
+[upstreams.b]
+kind = "mux"
+url = "ws://{}/mux""#,
+            world.addr
+        )
+    });
+    let (mut one, mut other) = (Feed::begin(edge.public), Feed::begin(edge.public));
+    let (first, second) = (world.accept(), world.accept());
+    assert_eq!(one.post("id=1", b"a").status, 204);
+    assert_eq!(other.post("id=1", b"b").status, 204);
+    first.assert_text("a");
+    second.assert_text("b");
+    first.send_all(&["c", "d"]);
+    one.get("after=0&max=1").assert(200, &answer(1, &["c"]));
+    one.get("after=1").assert(200, &answer(2, &["d"]));
+    second.send_binary(&[1, 2, 3, 4]);
+    other.get("after=0").assert(200, r#"{"after":1,"messages":[{"id":1,"base64":"AQIDBA=="}]}"#);
+    assert_eq!(one.request("DELETE", "", &[], b"").status, 204);
+    assert_eq!(first.event(), Event::Closed(1000));
+    second.close();
+    other.get("after=1").assert(410, &closed(1005, "", 1));
 }

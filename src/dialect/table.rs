@@ -62,14 +62,27 @@ pub static DIALECTS: &[Kind] = &[
 /// Returns the dialect and the revision of a client as another proxy names them; the result is always one that backends
 /// know.
 pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {
-    if name == EngineIo::NAME {
-        (EngineIo::NAME, Some(revision.unwrap_or(Revision::V4)))
-    } else {
-        (WebSocket::NAME, None)
-    }
+    let name = find(name).map_or(WebSocket::NAME, |kind| kind.name);
+    let has_revisions = name == EngineIo::NAME;
+    (name, has_revisions.then(|| revision.unwrap_or(Revision::V4)))
 }
 
 /// Returns the dialect with this name.
 pub fn find(name: &str) -> Option<&'static Kind> {
     DIALECTS.iter().find(|kind| kind.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dialect_that_another_proxy_names_is_passed_on_and_an_unknown_one_is_a_web_socket() {
+        assert_eq!(told_by("engine.io", None), ("engine.io", Some(Revision::V4)));
+        assert_eq!(told_by("engine.io", Some(Revision::V3)), ("engine.io", Some(Revision::V3)));
+        for name in ["sockjs", "longpoll", "websocket"] {
+            assert_eq!(told_by(name, Some(Revision::V3)), (name, None));
+        }
+        assert_eq!(told_by("smoke signals", None), ("websocket", None));
+    }
 }

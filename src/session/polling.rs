@@ -83,7 +83,7 @@ impl Session {
                 Second::Replaces => self.answer(self.policy.replaced.to_vec(), now),
             }
         }
-        self.terms = terms;
+        self.appetite = terms.into();
         self.waits_until = terms.wait.map(|wait| now + wait);
         if self.policy.acks == Acks::OnCursor {
             // Its client shows that it lives, whatever becomes of the one before.
@@ -240,8 +240,8 @@ impl Session {
                 self.pulse.handle_greeted(now);
                 self.outbox.take_greeting(self.policy.companion.map(|companion| companion.is_it))
             } else {
-                let bytes = self.settings.batch_max.min(self.terms.bytes);
-                self.outbox.take_batch(bytes, self.terms.messages, self.policy.encoded_len)
+                let bytes = self.settings.batch_max.min(self.appetite.bytes);
+                self.outbox.take_batch(bytes, self.appetite.messages, self.policy.encoded_len)
             };
             self.give(batch, now);
             self.note_progress(now);
@@ -264,14 +264,14 @@ impl Session {
 
     /// Gives the receiver a ping that nobody answers. One that is just being given something needs none.
     pub(super) fn beat_receiver(&mut self, now: Instant) {
-        if self.is_parked() && self.in_flight == 0 && self.terms.beats {
+        if self.is_parked() && self.in_flight == 0 && self.appetite.beats {
             self.give(vec![Packet::Ping(Text::default())], now);
         }
     }
 
     /// Gives the receiver a batch, which is the last that it takes unless it is a stream that wants more.
     fn give(&mut self, batch: Vec<Packet>, now: Instant) {
-        if self.poll == PollSlot::Stream && self.terms.take(&batch, self.policy.encoded_len) {
+        if self.poll == PollSlot::Stream && self.appetite.take(&batch, self.policy.encoded_len) {
             self.note_given(now);
             self.events.push_back(Event::Part(batch));
         } else {

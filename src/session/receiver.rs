@@ -29,8 +29,22 @@ impl Default for Terms {
     }
 }
 
-impl Terms {
-    /// It takes a batch. Returns whether it takes more.
+/// What a receiver that waits takes yet: all that a session keeps of its terms.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Appetite {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
+    pub(super) beats: bool,
+}
+
+impl From<Terms> for Appetite {
+    fn from(terms: Terms) -> Self {
+        Self { messages: terms.messages, bytes: terms.bytes, beats: terms.beats }
+    }
+}
+
+impl Appetite {
+    /// Takes a batch. Returns whether it takes more.
     pub(super) fn take(&mut self, batch: &[Packet], encoded_len: fn(&Packet) -> usize) -> bool {
         let messages = batch.iter().filter(|packet| matches!(packet, Packet::Message(_))).count();
         self.messages = self.messages.saturating_sub(messages);

@@ -9,7 +9,7 @@ use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::policy::Policy;
 use super::pulse::Pulse;
-use super::receiver::Terms;
+use super::receiver::{Appetite, Terms};
 use super::settings::Settings;
 use super::upgrade::Upgrade;
 use super::{End, Transport};
@@ -32,8 +32,8 @@ pub struct Session {
     pub(super) inbox: Inbox,
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
-    /// What the last receiver wants, less what it has had.
-    pub(super) terms: Terms,
+    /// What the last receiver takes yet.
+    pub(super) appetite: Appetite,
     /// Until when it waits, where it has an end of its own.
     pub(super) waits_until: Option<Instant>,
     pub(super) push: PushSlot,
@@ -204,7 +204,7 @@ impl Session {
             inbox: Inbox::default(),
             pulse: Pulse::new(pace, policy.pinger, now),
             poll: PollSlot::Absent,
-            terms: Terms::default(),
+            appetite: Terms::default().into(),
             waits_until: None,
             push: PushSlot::Idle,
             in_flight: 0,

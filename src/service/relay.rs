@@ -50,7 +50,7 @@ pub(super) async fn begin(
         meter: route.meter.clone(),
         handle: Arc::new(RelayHandle { framing, drain: CancellationToken::new() }),
         reservation,
-        expects_sid: route.upstream.tells_ids(),
+        introduction: route.upstream.introduction(),
         max_payload: settings.session.max_payload,
         message_max: route.message_max,
         close_timeout: settings.session.close_timeout,

@@ -20,15 +20,13 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use self::direction::{Direction, Flow, Then};
 use self::opening::Opening;
 use crate::bridge::{Admission, Entry, RelayHandle, Reservation};
-use crate::codec::engineio::OpenPacket;
 use crate::codec::frames::Counted;
 use crate::duplex::Duplex;
 use crate::end::End;
 use crate::meter::{Direction as Way, Meter};
 use crate::packet::{Closing, Transport};
 use crate::route_id::RouteId;
-use crate::sid::Sid;
-use crate::upstream::InUse;
+use crate::upstream::{InUse, Introduction, Opened};
 
 /// One relayed session.
 #[derive(Debug)]
@@ -39,8 +37,8 @@ pub struct Relay {
     up: Direction,
     /// From the backend to the client.
     down: Direction,
-    /// What the backend says first, where that is an open packet.
-    opening: Opening,
+    /// The backend's first message, if it describes the session.
+    opening: Option<Opening>,
     place: Place,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// What the two ends are told, once the proxy has something to tell them.
@@ -68,8 +66,8 @@ pub struct Place {
     pub handle: Arc<RelayHandle>,
     /// Its id in the index: the backend's, once that has told it, else one that nobody is told.
     pub reservation: Reservation,
-    /// Whether the backend tells an id: it speaks Engine.IO.
-    pub expects_sid: bool,
+    /// How the backend's first message is read, if it describes the session.
+    pub introduction: Option<Introduction>,
     /// The largest message of the client's, in payload bytes on the wire; `None` where that is its backend's to say.
     pub max_payload: Option<usize>,
     /// The largest message of the backend's, likewise.
@@ -91,7 +89,7 @@ impl Relay {
             upstream: upstream.0,
             up: Direction::new(max_payload, client.1),
             down: Direction::new(place.message_max as u64, upstream.1),
-            opening: Opening::default(),
+            opening: place.introduction.map(Opening::new),
             drain: Some(Box::pin(place.handle.drain.clone().cancelled_owned())),
             place,
             verdict: None,
@@ -119,10 +117,11 @@ impl Relay {
             self.verdict.get_or_insert(End::Drained);
         }
         let Self { client, upstream, up, down, opening, place, .. } = self;
-        // What the open packet says is known here before its client can name the id, or exceed the limit.
+        // What the first message says is known here before its client can name the id, or exceed the limit.
         let down = down.poll(cx, upstream, client, &mut |bytes| {
-            let Poll::Ready(open) = opening.read(bytes) else { return false };
-            if let Some(max) = open.filter(|_| place.expects_sid).and_then(|open| place.learn(&open)) {
+            let Some(reading) = opening else { return true };
+            let Poll::Ready(opened) = reading.read(bytes) else { return false };
+            if let Some(max) = opened.and_then(|opened| place.learn(opened)) {
                 up.set_message_max(max as u64);
             }
             true
@@ -237,12 +236,12 @@ impl Relay {
 impl Place {
     /// Enters the session under the id that the backend tells its client. Returns the backend's limit for the client's
     /// messages, where it has one and it holds.
-    fn learn(&mut self, open: &OpenPacket) -> Option<usize> {
-        if let Some(theirs) = Sid::parse(&open.sid).and_then(|sid| self.reservation.rename(sid)) {
+    fn learn(&mut self, opened: Opened) -> Option<usize> {
+        if let Some(theirs) = opened.sid.and_then(|sid| self.reservation.rename(sid)) {
             theirs.enter(Entry::Relay(Arc::clone(&self.handle)));
             self.reservation = theirs;
         }
-        open.max_payload.filter(|_| self.max_payload.is_none())
+        opened.max_payload.filter(|_| self.max_payload.is_none())
     }
 }
 

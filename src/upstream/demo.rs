@@ -22,8 +22,8 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::target::Target;
 use crate::upstream::{
-    BuildError, Embedding, Health, Link, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
-    Settings, Upstream, engineio, handshake, websocket,
+    BuildError, Embedding, Health, Introduction, Link, OpenError, OpenRequest, Opened, Opening, Protocol,
+    Relaying, Settings, Upstream, engineio, handshake, websocket,
 };
 
 /// The embedded server, as an upstream.
@@ -99,6 +99,10 @@ impl Upstream for Demo {
 
     fn versions(&self) -> Versions {
         VERSIONS
+    }
+
+    fn introduction(&self) -> Option<Introduction> {
+        (self.speaks == Embedding::SocketIo).then_some(engineio::introduction)
     }
 
     fn relay(&self, request: OpenRequest) -> Relaying<'_> {

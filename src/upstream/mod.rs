@@ -48,7 +48,7 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
-use crate::packet::{Closing, Message, Transport};
+use crate::packet::{Closing, Message, Text, Transport};
 use crate::reply::{Refused, Reply};
 pub use crate::revision::Protocol;
 use crate::revision::{Revision, Versions};
@@ -99,9 +99,9 @@ pub trait Upstream: Send + Sync + fmt::Debug {
         self.protocol() == Protocol::EngineIo && self.versions() == Versions { v3: true, v4: false }
     }
 
-    /// Returns whether its first message to a client contains the session's id.
-    fn tells_ids(&self) -> bool {
-        self.protocol() == Protocol::EngineIo
+    /// Returns how its first message to a client is read, if that message describes the session.
+    fn introduction(&self) -> Option<Introduction> {
+        None
     }
 
     /// Requests a WebSocket with the client's own handshake, and returns the bare stream: the two sides negotiate
@@ -137,6 +137,9 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 
 /// The future of [`Upstream::open`].
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<(Opened, Box<dyn Link>), OpenError>> + Send + 'a>>;
+
+/// Reads a backend's first message: its id, heartbeat and limit for the session; `None` if it says something else.
+pub type Introduction = fn(&Text) -> Option<Opened>;
 
 /// Whether an upstream can be reached.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -5,7 +5,19 @@ use crate::code::names;
 use crate::tree::{folder_of, is_test, sources};
 
 /// Names of dialects and of their versions.
-const WORDS: [&str; 7] = ["Revision", "EngineIo", "EngineIo3", "V3", "V4", "SockJs", "sockjs"];
+const WORDS: [&str; 11] = [
+    "Revision",
+    "EngineIo",
+    "EngineIo3",
+    "V3",
+    "V4",
+    "engineio",
+    "OpenPacket",
+    "SockJs",
+    "sockjs",
+    "LongPoll",
+    "longpoll",
+];
 
 /// Folders and files that may use them.
 const AT_HOME: [(&str, &str); 10] = [
@@ -49,6 +61,8 @@ mod tests {
             "fn f(framing: Framing) -> bool { framing.revision == Revision::V3 }",
             "match upstream.protocol() { Protocol::EngineIo => 1, _ => 2 }",
             "use crate::dialect::sockjs;",
+            "use crate::codec::engineio::encode_text;",
+            "fn learn(&mut self, open: &OpenPacket) {}",
             "fn f() { SockJs::new(Settings::default()); }",
         ] {
             for file in

@@ -1,44 +1,51 @@
-//! What a backend of Engine.IO says first to a client that it is left to: the open packet.
+//! The first message of a backend to a client that it is left to, for backends that describe the session in it.
 
 use std::io::Read as _;
 use std::task::Poll;
 
 use bytes::Bytes;
 
-use crate::codec::engineio::OpenPacket;
 use crate::codec::frames::Beginning;
 use crate::packet::Text;
+use crate::upstream::{Introduction, Opened};
 
 /// The first message, as far as it has come.
-#[derive(Debug, Default)]
-pub(super) struct Opening(Vec<u8>);
+#[derive(Debug)]
+pub(super) struct Opening {
+    read: Introduction,
+    partial: Vec<u8>,
+}
 
 impl Opening {
-    /// Reads on. Ready once the first message is complete, and `None` where it is something else.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Poll<Option<OpenPacket>> {
+    /// Expects a message that is read like this.
+    pub(super) const fn new(read: Introduction) -> Self {
+        Self { read, partial: Vec::new() }
+    }
+
+    /// Reads on. Ready once the first message is complete; `None` if it does not describe the session.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Poll<Option<Opened>> {
         // One read brings all of it, as a rule.
         let joined;
-        let bytes = if self.0.is_empty() {
+        let bytes = if self.partial.is_empty() {
             bytes
         } else {
-            joined = [&self.0, bytes].concat();
+            joined = [&self.partial, bytes].concat();
             &joined
         };
         match Beginning::of(bytes, LEN_MAX) {
-            Beginning::Text { payload, compressed: false } => Poll::Ready(decode(payload)),
-            Beginning::Text { payload, compressed: true } => Poll::Ready(decode(&inflate(payload))),
+            Beginning::Text { payload, compressed: false } => Poll::Ready(self.decode(payload)),
+            Beginning::Text { payload, compressed: true } => Poll::Ready(self.decode(&inflate(payload))),
             Beginning::Other => Poll::Ready(None),
             Beginning::Partial => {
-                self.0 = bytes.to_vec();
+                self.partial = bytes.to_vec();
                 Poll::Pending
             }
         }
     }
-}
 
-fn decode(packet: &[u8]) -> Option<OpenPacket> {
-    let json = Bytes::copy_from_slice(packet.strip_prefix(b"0")?);
-    OpenPacket::decode(&Text::new(json).ok()?)
+    fn decode(&self, payload: &[u8]) -> Option<Opened> {
+        (self.read)(&Text::new(Bytes::copy_from_slice(payload)).ok()?)
+    }
 }
 
 /// Undoes permessage-deflate, as far as a first message goes: there is no context before it (RFC 7692, section 7.2.2).
@@ -59,8 +66,14 @@ mod tests {
 
     use super::*;
 
-    const OPEN: &str =
-        r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}"#;
+    const HELLO: &str = "hello, you are number 7 and may say this and that, this and that, this and that";
+
+    fn opening() -> Opening {
+        Opening::new(|text| {
+            (text.as_bytes() == HELLO.as_bytes())
+                .then(|| Opened { max_payload: Some(1000), ..Opened::default() })
+        })
+    }
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         [&[first, u8::try_from(payload.len()).unwrap()], payload].concat()
@@ -77,28 +90,29 @@ mod tests {
     }
 
     #[test]
-    fn the_open_packet_is_read_however_it_comes() {
-        for bytes in [frame(0x81, OPEN.as_bytes()), frame(0xc1, &compressed(OPEN))] {
+    fn the_first_message_is_read_however_it_comes() {
+        for bytes in [frame(0x81, HELLO.as_bytes()), frame(0xc1, &compressed(HELLO))] {
             for cut in 1..bytes.len() {
-                let mut opening = Opening::default();
-                assert_eq!(opening.read(&bytes[..cut]), Poll::Pending);
+                let mut opening = opening();
+                assert!(opening.read(&bytes[..cut]).is_pending());
                 let read = opening.read(&[&bytes[cut..], b"more"].concat());
-                let Poll::Ready(Some(open)) = read else { panic!("{read:?}") };
-                assert_eq!((&*open.sid, open.max_payload), ("abc", Some(1000)));
+                let Poll::Ready(Some(opened)) = read else { panic!("{read:?}") };
+                assert_eq!(opened.max_payload, Some(1000));
             }
         }
     }
 
     #[test]
-    fn what_is_no_open_packet_ends_the_search() {
+    fn another_first_message_ends_the_search() {
         for bytes in [
             frame(0x81, b"4x"),
             frame(0x81, b""),
-            frame(0x82, b"0{}"),
-            frame(0xc1, b"0{}"),
+            frame(0x81, b"\xff"),
+            frame(0x82, HELLO.as_bytes()),
+            frame(0xc1, HELLO.as_bytes()),
             b"\x81\x82\x01\x02\x03\x040{".to_vec(),
         ] {
-            assert_eq!(Opening::default().read(&bytes), Poll::Ready(None), "{bytes:?}");
+            assert!(matches!(opening().read(&bytes), Poll::Ready(None)), "{bytes:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::background::Background;
 use crate::codec::engineio::{OpenPacket, decode_text};
 use crate::duplex::Buffers;
 use crate::meter::Dials;
-use crate::packet::Packet;
+use crate::packet::{Packet, Text};
 use crate::reply::{Refused, Refuser, Reply};
 use crate::revision::{Revision, Versions};
 use crate::sid::Sid;
@@ -25,8 +25,8 @@ use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::short_request::{ShortRequest, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
-    Asking, BuildError, Health, Heartbeat, Host, Link, Looking, OpenError, OpenRequest, Opened, Opening,
-    Protocol, Relaying, Settings, Upstream,
+    Asking, BuildError, Health, Heartbeat, Host, Introduction, Link, Looking, OpenError, OpenRequest, Opened,
+    Opening, Protocol, Relaying, Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -84,6 +84,10 @@ impl Upstream for EngineIo {
 
     fn versions(&self) -> Versions {
         self.settings.versions
+    }
+
+    fn introduction(&self) -> Option<Introduction> {
+        Some(introduction)
     }
 
     fn relay(&self, request: OpenRequest) -> Relaying<'_> {
@@ -155,21 +159,36 @@ pub(super) async fn begin(
         // Some servers refuse only now: with a Close frame, or with HTTP where a frame is expected.
         Incoming::Closed(_) => return Err(protocol("it closed instead of opening a session")),
     };
-    let Ok(Packet::Open(json)) = decode_text(&text) else {
-        return Err(protocol("its first packet is not an open packet"));
+    let open = open_packet(&text).map_err(protocol)?;
+    let heartbeat = heartbeat(&open);
+    let opened = Opened { headers, subprotocol, ..opened(&open) };
+    Ok((opened, Box::new(EngineIoLink::new(socket, revision, heartbeat, message_max))))
+}
+
+/// Reads a server's first message.
+pub(super) fn introduction(text: &Text) -> Option<Opened> {
+    open_packet(text).ok().as_ref().map(opened)
+}
+
+fn open_packet(text: &Text) -> Result<OpenPacket, &'static str> {
+    let Ok(Packet::Open(json)) = decode_text(text) else {
+        return Err("its first packet is not an open packet");
     };
-    let open = OpenPacket::decode(&json)
-        .ok_or_else(|| protocol("its open packet has no sid, or no heartbeat in milliseconds"))?;
-    let heartbeat = Heartbeat { interval: open.ping_interval, timeout: open.ping_timeout };
-    let opened = Opened {
+    OpenPacket::decode(&json).ok_or("its open packet has no sid, or no heartbeat in milliseconds")
+}
+
+fn opened(open: &OpenPacket) -> Opened {
+    Opened {
         // A sid with unusual characters does no harm: the client gets one of ours.
         sid: Sid::parse(&open.sid),
-        heartbeat: Some(heartbeat),
+        heartbeat: Some(heartbeat(open)),
         max_payload: open.max_payload,
-        headers,
-        subprotocol,
-    };
-    Ok((opened, Box::new(EngineIoLink::new(socket, revision, heartbeat, message_max))))
+        ..Opened::default()
+    }
+}
+
+const fn heartbeat(open: &OpenPacket) -> Heartbeat {
+    Heartbeat { interval: open.ping_interval, timeout: open.ping_timeout }
 }
 
 fn protocol(fault: &str) -> OpenError {
@@ -178,3 +197,23 @@ fn protocol(fault: &str) -> OpenError {
 
 /// Its few fields take some 150 bytes.
 const OPEN_PACKET_LEN_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_open_packet_introduces_a_session() {
+        let open =
+            r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000}"#;
+        let opened = introduction(&Text::from(open.to_owned())).unwrap();
+        assert_eq!(opened.sid.as_ref().map(Sid::as_str), Some("abc"));
+        assert_eq!(
+            (opened.heartbeat.map(|beat| beat.timeout.as_secs()), opened.max_payload),
+            (Some(20), Some(1000))
+        );
+        for other in ["", "0", "0{}", "4x", "2probe", r#"4{"sid":"abc"}"#] {
+            assert!(introduction(&Text::from(other.to_owned())).is_none(), "{other}");
+        }
+    }
+}

@@ -12,7 +12,10 @@ fn feed() -> Front {
 #[tokio::test]
 async fn any_message_comes_back_unchanged() {
     let front = feed();
-    assert_eq!((front.upstream.protocol(), front.upstream.tells_ids()), (Protocol::WebSocket, false));
+    assert_eq!(
+        (front.upstream.protocol(), front.upstream.introduction().is_some()),
+        (Protocol::WebSocket, false)
+    );
     let (opened, mut link) = front.open(request()).await.unwrap();
     assert_eq!((opened.sid, opened.heartbeat, opened.max_payload), (None, None, None));
     for said in [Message::text("hello"), Message::text(""), Message::Binary(Bytes::from_static(b"\x01\xff"))]

@@ -15,7 +15,8 @@ use crate::throttle::Throttle;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    Asking, Health, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying, Upstream,
+    Asking, Health, Introduction, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
+    Upstream,
 };
 
 /// An upstream that is known to speak Socket.IO.
@@ -69,6 +70,10 @@ impl Upstream for Translated {
 
     fn versions(&self) -> Versions {
         self.inner.versions()
+    }
+
+    fn introduction(&self) -> Option<Introduction> {
+        self.inner.introduction()
     }
 
     fn relay(&self, request: OpenRequest) -> Relaying<'_> {

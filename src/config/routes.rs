@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fault::{Place, Problem, Sink};
-use super::keys::Section;
+use super::keys::{Section, dialects};
 use super::mux;
 use super::sessions::Defaults;
 use super::speech;
@@ -11,19 +11,9 @@ use super::suggestion::nearest;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
-use crate::revision::{Revision, Versions};
+use crate::dialect::{self, Backend, Settings as Speech};
 use crate::service::Route;
-use crate::upstream::{Embedding, Kind, Settings};
-
-/// What clients may speak.
-pub(super) const DIALECTS: [(&str, &str); 6] = [
-    ("engine.io", "engine.io"),
-    ("sockjs", "sockjs"),
-    ("longpoll", "longpoll"),
-    ("websocket", "websocket"),
-    ("mux", "mux"),
-    ("http", "http"),
-];
+use crate::upstream::{Kind, Settings};
 
 /// Reads all routes; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
@@ -67,7 +57,7 @@ pub(super) fn read(
         }
         if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
             if let Some((_, settings)) = upstreams.iter().find(|(name, _)| **name == upstream) {
-                judge(&table, dialect, speech.engine_io.versions, &upstream, settings);
+                judge(&table, dialect, &speech, &upstream, settings);
             }
             let session = Arc::new(session);
             routes.push(Route {
@@ -90,28 +80,27 @@ pub(super) fn read(
     routes
 }
 
-/// Whether a client of such a route can ever get through to its upstream.
-fn judge(table: &Table<'_>, dialect: &str, versions: Versions, upstream: &str, settings: &Settings) {
-    if dialect != "http" && settings.kind == Kind::Http {
+/// Reports an upstream that no client of such a route can reach.
+fn judge(table: &Table<'_>, dialect: &str, speech: &Speech, upstream: &str, settings: &Settings) {
+    if dialect != HTTP && settings.kind == Kind::Http {
         let found = format!("{}, whose kind is http", show_text(upstream));
         table.report("upstream", found, "an upstream with sessions behind this dialect, or dialect http");
     }
-    let speaks_engine_io =
-        matches!(settings.kind, Kind::EngineIo | Kind::Mux | Kind::Demo(Embedding::SocketIo));
-    let shared = |revision| versions.has(revision) && settings.versions.has(revision);
-    if dialect == "engine.io"
-        && speaks_engine_io
-        && !settings.is_translated()
-        && !shared(Revision::V3)
-        && !shared(Revision::V4)
-    {
+    let backend = Backend {
+        protocol: settings.protocol(),
+        versions: settings.served(),
+        socket_io: settings.speaks_socket_io(),
+    };
+    if let Some(clash) = dialect::find(dialect).and_then(|kind| (kind.build)(speech, backend).clash()) {
         let found = format!("none that {} speaks", show_text(upstream));
-        table.report("versions", found, "one of its own, or an upstream whose protocol is \"socket.io\"");
+        table.report(clash.key, found, clash.expected);
     }
 }
 
+/// Reads what clients speak.
 fn dialect(node: &Node) -> Result<&'static str, Wrong> {
-    word(&DIALECTS, &[])(node)
+    let words: Vec<_> = dialects().map(|name| (name, name)).collect();
+    word(&words, &[])(node)
         .map_err(|wrong| if is_socket_io(node) { wrong.or(Some("engine.io")) } else { wrong })
 }
 
@@ -145,3 +134,6 @@ fn one_of(node: &Node, upstreams: &[&str]) -> Result<String, Wrong> {
     }
     Err(wrong.or(nearest(&name, upstreams.iter().copied())))
 }
+
+/// The dialect of requests that are forwarded.
+const HTTP: &str = "http";

@@ -17,6 +17,15 @@ pub struct Key {
     pub value: Value,
 }
 
+/// A key whose value keeps every client of a route from its backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Clash {
+    /// Its name.
+    pub key: &'static str,
+    /// What would let some client through.
+    pub expected: &'static str,
+}
+
 /// What a key's value may be, and where that goes.
 #[derive(Clone, Copy, Debug)]
 pub enum Value {

@@ -28,6 +28,7 @@ use http::{HeaderMap, HeaderValue};
 pub use self::framing::{
     Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, Road, StreamHead, Written,
 };
+pub use self::keys::Clash;
 pub use self::settings::Settings;
 pub use self::table::{find, told_by};
 use crate::packet::{Closing, Heartbeat, Transport};
@@ -56,6 +57,12 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     /// Returns whether the dialect sets CORS headers itself, unless the route sets a rule.
     fn speaks_cors(&self) -> bool {
         false
+    }
+
+    /// Returns the key whose value keeps every client of the route from its backend, if there is one. `check` asks a
+    /// dialect that it has built for the revisions that the backend serves, translated or not.
+    fn clash(&self) -> Option<Clash> {
+        None
     }
 
     /// Returns the session that a client with this query would begin: the backend sees it when it is asked about a

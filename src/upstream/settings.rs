@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-use crate::revision::Versions;
+use crate::revision::{Protocol, Versions};
 use crate::tls::{Identity, Trust};
 use crate::upstream::MuxSettings;
 
@@ -46,6 +46,20 @@ impl Settings {
         self.socket_io
             || self.kind == Kind::Demo(Embedding::SocketIo)
             || self.urls.iter().any(|url| is_socket_io(url.path()))
+    }
+
+    /// Returns the protocol of the backend.
+    pub const fn protocol(&self) -> Protocol {
+        match self.kind {
+            Kind::EngineIo | Kind::Demo(Embedding::SocketIo) => Protocol::EngineIo,
+            Kind::Mux => Protocol::Mux,
+            Kind::WebSocket | Kind::Http | Kind::Demo(Embedding::WebSocket) => Protocol::WebSocket,
+        }
+    }
+
+    /// Returns the revisions of the clients that it serves, translated or not.
+    pub(crate) fn served(&self) -> Versions {
+        if self.is_translated() { Versions::ALL } else { self.versions }
     }
 
     /// Returns whether clients of another revision are translated.

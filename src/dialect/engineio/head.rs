@@ -13,8 +13,8 @@ use super::reply::{Fault, empty};
 use super::settings::{Cookie, Settings};
 use crate::codec::engineio::{encoded_len, v3};
 use crate::dialect::{
-    Act, Answered, Ask, Backend, Beginning, Dialect, Identity, Note, Place, Request, Road, SessionCookie,
-    Want, Wish,
+    Act, Answered, Ask, Backend, Beginning, Clash, Dialect, Identity, Note, Place, Request, Road,
+    SessionCookie, Want, Wish,
 };
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
@@ -164,6 +164,17 @@ impl Dialect for EngineIo {
 
     fn judge(&self, want: Want, place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
         judge(want, place)
+    }
+
+    fn clash(&self) -> Option<Clash> {
+        let Self { settings, backend } = self;
+        let is_shared = |revision| settings.versions.has(revision) && backend.versions.has(revision);
+        // A plain WebSocket backend sees no revision: Engine.IO ends in the proxy.
+        if backend.protocol == Protocol::WebSocket || is_shared(Revision::V3) || is_shared(Revision::V4) {
+            return None;
+        }
+        let expected = "one of its own, or an upstream whose protocol is \"socket.io\"";
+        Some(Clash { key: "versions", expected })
     }
 
     fn begin(&self, query: &str) -> Option<Beginning> {

@@ -104,7 +104,7 @@ fn poll(session: &mut Session, now: Instant) -> Vec<Packet> {
     batch
 }
 
-/// A session whose client has had the open packet.
+/// Returns a session whose client has had the open packet.
 fn begun(transport: Transport, now: Instant) -> Session {
     let policy = Policy {
         hang_up: HangUp::Ends,

@@ -55,7 +55,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
-/// The system's error.
+/// Returns the system's error.
 fn none_left() -> io::Error {
     io::Error::from_raw_os_error(EMFILE)
 }

@@ -36,7 +36,7 @@ struct Inner {
 }
 
 impl Metrics {
-    /// The metrics of a process that has done nothing yet.
+    /// Creates the metrics of a process that has done nothing yet.
     pub fn new() -> Self {
         let mut registry = Registry::default();
         table::register_build(&mut registry);
@@ -49,7 +49,7 @@ impl Metrics {
     /// The media type of what [`render`](Self::render) returns.
     pub const CONTENT_TYPE: &'static str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-    /// Everything that was counted, in the `OpenMetrics` text format.
+    /// Returns everything that was counted, in the `OpenMetrics` text format.
     pub fn render(&self) -> String {
         let mut rendered = String::new();
         // It fails where its writer fails, and a String takes whatever is written to it.
@@ -57,14 +57,14 @@ impl Metrics {
         rendered
     }
 
-    /// The meter of one route; asked for twice, both count together.
+    /// Returns the meter of one route; asked for twice, both count together.
     pub fn route(&self, route: &str, upstream: &str) -> Meter {
         let labels =
             vec![("route", Cow::Owned(route.to_owned())), ("upstream", Cow::Owned(upstream.to_owned()))];
         Meter::new(&self.0.routes, labels)
     }
 
-    /// The meter of the connections that come in by one kind of listener.
+    /// Returns the meter of the connections that come in by one kind of listener.
     pub fn connections(&self, listener: Listener) -> Connections {
         let labels = || vec![("listener", Cow::Borrowed(listener.word()))];
         Connections {
@@ -75,7 +75,7 @@ impl Metrics {
         }
     }
 
-    /// The meter of the ways to one upstream.
+    /// Returns the meter of the ways to one upstream.
     pub fn dials(&self, upstream: &str) -> Dials {
         let labels = || vec![("upstream", Cow::Owned(upstream.to_owned()))];
         Dials {

@@ -89,7 +89,7 @@ fn what_is_typed_by_hand_is_answered_as_shown() {
     assert!(count >= 3, "{count} examples");
 }
 
-/// A text with each session id of its own replaced.
+/// Returns a text with each session id of its own replaced.
 fn without_ids(text: &str) -> String {
     let mut parts = text.split("\"sid\":\"");
     let first = parts.next().unwrap().to_owned();

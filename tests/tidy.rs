@@ -255,7 +255,7 @@ fn map_faults(map: &str) -> Vec<String> {
     wrong.chain(missing).collect()
 }
 
-/// A folder's floor, and its place on it.
+/// Returns a folder's floor, and its place on it.
 fn floor_of(folder: &str) -> Option<(usize, usize)> {
     let place = |names: &&[&str]| names.iter().position(|name| *name == folder);
     FLOORS.iter().enumerate().find_map(|(floor, names)| Some((floor, place(names)?)))

@@ -22,7 +22,7 @@ impl About {
         Ok(Self { date, commit: answer(&mut describe)?, load: load()? })
     }
 
-    /// The head of the page.
+    /// Returns the head of the page.
     pub(crate) fn end(&self, rounds: u32, effort: Effort) -> anyhow::Result<String> {
         let Self { date, commit, load: before } = self;
         let profile = std::env::var("PROFILE").unwrap_or_else(|_| "unknown".into());
@@ -51,7 +51,7 @@ impl About {
     }
 }
 
-/// What a program says.
+/// Returns the output of a program.
 fn answer(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

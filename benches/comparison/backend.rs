@@ -122,7 +122,7 @@ impl Inner {
         self.serve_one(number, &writer, reader, bytes).await
     }
 
-    /// A session on a connection of its own.
+    /// Returns a session on a connection of its own.
     async fn serve_one(
         &self,
         number: usize,
@@ -155,7 +155,7 @@ impl Inner {
         }
     }
 
-    /// All sessions on one connection.
+    /// Returns all sessions on one connection.
     async fn serve_all(
         &self,
         line: Rc<MuxLine>,

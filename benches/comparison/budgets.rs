@@ -28,7 +28,7 @@ pub(crate) enum Against {
 }
 
 impl Budget {
-    /// What the goal is about.
+    /// Returns what the goal is about.
     pub(crate) fn name(&self) -> String {
         let (operation, peer) = (self.operation.name(), self.peer.short());
         let operation = operation.split(':').next().unwrap_or_default();
@@ -44,7 +44,7 @@ impl Budget {
         }
     }
 
-    /// Where it stands.
+    /// Returns its position.
     pub(crate) fn spread(&self, figures: &Figures) -> Option<Spread> {
         let Self { operation, peer, .. } = *self;
         match self.against {

@@ -38,7 +38,7 @@ impl Line {
         send(&self.writer, bytes).await
     }
 
-    /// The body of the next response, which must be a 200.
+    /// Returns the body of the next response, which must be a 200.
     pub(crate) async fn body(&mut self) -> anyhow::Result<Vec<u8>> {
         loop {
             read_some(&mut self.reader, &mut self.bytes).await?;
@@ -60,7 +60,7 @@ impl Line {
         }
     }
 
-    /// The next message of a connection that has become a WebSocket.
+    /// Returns the next message of a connection that has become a WebSocket.
     pub(crate) async fn message(&mut self) -> anyhow::Result<Vec<u8>> {
         loop {
             if let Some(frame) = frame::take(&mut self.bytes) {
@@ -173,7 +173,7 @@ fn first_line(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
 }
 
-/// A browser's GET.
+/// Returns a browser's GET.
 fn get(server: SocketAddr, path: &str) -> Vec<u8> {
     request(server, "GET", path, "")
 }

@@ -51,12 +51,12 @@ impl Figures {
         }
     }
 
-    /// Whether anything was measured of it.
+    /// Returns whether anything was measured of it.
     pub(crate) fn has(&self, operation: Operation) -> bool {
         self.0.iter().any(|series| series.operation == operation)
     }
 
-    /// Why figures of a peer are missing.
+    /// Returns why figures of a peer are missing.
     pub(crate) fn gap(&self, operation: Operation, peer: Peer) -> Option<&str> {
         self.series(operation, peer)?.gap.as_deref()
     }
@@ -65,12 +65,12 @@ impl Figures {
         Spread::of(self.rounds(operation, peer).iter().flatten().map(|figure| figure.value).collect())
     }
 
-    /// Which part of the time the core was at work.
+    /// Returns which part of the time the core was at work.
     pub(crate) fn busy(&self, operation: Operation, peer: Peer) -> Option<Spread> {
         Spread::of(self.rounds(operation, peer).iter().flatten().filter_map(|figure| figure.busy).collect())
     }
 
-    /// The spread of what `compute` makes of the figures of the same round.
+    /// Returns the spread of what `compute` makes of the figures of the same round.
     pub(crate) fn together<const N: usize>(
         &self,
         of: [(Operation, Peer); N],
@@ -110,7 +110,7 @@ impl Spread {
         Some(Self { median, least, most })
     }
 
-    /// The median, and in brackets how far the rest goes.
+    /// Returns the median, and in brackets how far the rest goes.
     pub(crate) fn show(self, digits: usize) -> String {
         let Self { median, least, most } = self;
         format!("{median:.digits$} ({least:.digits$} .. {most:.digits$})")

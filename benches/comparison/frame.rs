@@ -14,14 +14,14 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// A frame as a server writes it.
+/// Returns a frame as a server writes it.
 pub(crate) fn from_server(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(opcode, payload.len(), 0);
     frame.extend_from_slice(payload);
     frame
 }
 
-/// The same as a client writes it, with a mask that changes nothing.
+/// Returns the same as a client writes it, with a mask that changes nothing.
 pub(crate) fn from_client(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = head(opcode, payload.len(), 0x80);
     frame.extend_from_slice(&[0; 4]);

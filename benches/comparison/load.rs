@@ -52,7 +52,7 @@ impl Load {
         Ok(load)
     }
 
-    /// How many operations are done.
+    /// Returns how many operations are done.
     pub(crate) fn count(&self) -> u64 {
         self.pace.done.get()
     }
@@ -85,7 +85,7 @@ impl Load {
         }
     }
 
-    /// Two lanes of groups: while one group of a lane is answered, the lane's others wait with parked polls.
+    /// Returns two lanes of groups: while one group of a lane is answered, the lane's others wait with parked polls.
     async fn push(&mut self, peer: Peer, subject: &Rc<Subject>, sessions: usize) -> anyhow::Result<()> {
         let groups: Vec<_> = (0..sessions / GROUP).map(|_| Rc::new(Group::default())).collect();
         for number in 0..sessions {

@@ -78,7 +78,7 @@ const fn manner(work: Work) -> Manner {
     }
 }
 
-/// The median of one client's round trips, in microseconds.
+/// Returns the median of one client's round trips, in microseconds.
 async fn latency(peer: Peer, effort: Effort) -> anyhow::Result<f64> {
     let subject = Subject::start(peer, Manner::Echo, Under::Nothing).await?;
     let mut line = open_web_socket(subject.address, 0).await?;
@@ -101,8 +101,8 @@ async fn go_round(line: &mut Line, message: &[u8], time: Duration) -> anyhow::Re
     Ok(trips)
 }
 
-/// Instructions outside the kernel for each operation: counted from one moment of rest to another, with a known number of
-/// operations between them, so that neither the start nor anything else is in it.
+/// Instructions outside the kernel for each operation: counted from one moment of rest to another, with a known number
+/// of operations between them, so that neither the start nor anything else is in it.
 async fn instructions(operation: Operation, peer: Peer, effort: Effort) -> anyhow::Result<f64> {
     let work = operation.work();
     let subject = Rc::new(Subject::start(peer, manner(work), Under::Callgrind).await?);

@@ -31,7 +31,7 @@ impl MuxLine {
         &self.writer
     }
 
-    /// A message to a session, as it goes on the wire.
+    /// Returns a message to a session, as it goes on the wire.
     pub(crate) fn message(&self, id: Id, message: Message) -> Vec<u8> {
         let mut sent = self.sent.borrow_mut();
         let seq = sent.entry(id).or_default();

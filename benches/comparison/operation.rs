@@ -80,7 +80,7 @@ impl Operation {
         }
     }
 
-    /// How many digits behind the point mean anything.
+    /// Returns how many digits behind the point mean anything.
     pub(crate) const fn digits(self) -> usize {
         match self {
             Self::Push | Self::Post | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => 2,
@@ -133,7 +133,7 @@ impl Operation {
         }
     }
 
-    /// Whose figures the others are divided by.
+    /// Returns whose figures the others are divided by.
     pub(crate) const fn yardsticks(self) -> &'static [Peer] {
         match self {
             Self::Push | Self::Post | Self::Echo => &[Peer::EngineIoxide, Peer::Node],

@@ -57,7 +57,7 @@ impl Peer {
         }
     }
 
-    /// A word for the head of a column.
+    /// Returns a word for the head of a column.
     pub(crate) const fn short(self) -> &'static str {
         match self {
             Self::Own => "own upstream",
@@ -73,7 +73,7 @@ impl Peer {
         }
     }
 
-    /// Which version is here.
+    /// Returns which version is here.
     ///
     /// # Errors
     /// There is none.
@@ -97,7 +97,7 @@ impl Peer {
     }
 }
 
-/// What a program says of its version, the first line of it.
+/// Returns what a program says of its version, the first line of it.
 pub(crate) fn said(program: &str, flag: &str) -> anyhow::Result<String> {
     let output =
         Command::new(program).arg(flag).output().map_err(|_| anyhow::anyhow!("no {program} here"))?;
@@ -109,7 +109,7 @@ pub(crate) fn said(program: &str, flag: &str) -> anyhow::Result<String> {
     Ok(words.take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// The version that Cargo.lock has.
+/// Returns the version that Cargo.lock has.
 fn locked(name: &str) -> anyhow::Result<String> {
     let lock = include_str!("../../Cargo.lock");
     let start = lock.split_once(&format!("name = \"{name}\"\nversion = \"")).context("not in Cargo.lock")?.1;

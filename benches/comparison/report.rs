@@ -8,7 +8,7 @@ use crate::figures::Figures;
 use crate::operation::Operation;
 use crate::peer::Peer;
 
-/// All tables: the budgets first, then each operation.
+/// Returns all tables: the budgets first, then each operation.
 pub(crate) fn tables(figures: &Figures, operations: &[Operation]) -> String {
     let mut page = String::new();
     budgets(&mut page, figures);

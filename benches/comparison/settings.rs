@@ -1,4 +1,5 @@
-//! What each peer is configured with: the same job, nothing else, and nothing that ends a connection while it is measured.
+//! What each peer is configured with: the same job, nothing else, and nothing that ends a connection while it is
+//! measured.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -24,7 +25,7 @@ pub(crate) fn polliwog(listen: SocketAddr, admin: SocketAddr, backend: SocketAdd
     )
 }
 
-/// One process; connections to the backend are kept.
+/// Runs it in one process; connections to the backend are kept.
 pub(crate) fn nginx(listen: SocketAddr, backend: SocketAddr, folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -51,7 +52,7 @@ pub(crate) fn nginx(listen: SocketAddr, backend: SocketAddr, folder: &Path) -> S
     )
 }
 
-/// One thread.
+/// Returns one thread.
 pub(crate) fn haproxy(listen: SocketAddr, backend: SocketAddr) -> String {
     format!(
         "global\n  nbthread 1\n  maxconn 9900\n\

@@ -92,7 +92,7 @@ impl Starting {
         Ok(self.before(backend, vec![process]))
     }
 
-    /// A server that is part of this program.
+    /// Returns a server that is part of this program.
     async fn own_server(self, name: &str) -> anyhow::Result<Subject> {
         let (binary, control) = (std::env::current_exe()?, free_address()?);
         let mut arguments: Vec<OsString> = vec!["--bench".into(), "serve".into(), name.into()];

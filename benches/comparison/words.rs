@@ -7,7 +7,7 @@ pub(crate) enum Manner {
     Silent,
 }
 
-/// The number that a client puts into its query, or into its request's head.
+/// Returns the number that a client puts into its query, or into its request's head.
 pub(crate) fn number_in(text: &str) -> Option<usize> {
     let number = text.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("n="))?;
     number.parse().ok()

@@ -39,11 +39,11 @@ pub(super) struct Remembered {
 
 /// A session's entry in the index, as the session knows it.
 pub(super) trait Leave: Send {
-    /// Where messages are noted that the session has lost after it was told of a drain.
+    /// Returns where messages are noted that the session has lost after it was told of a drain.
     fn losses(&self) -> Losses;
 
-    /// Forgets the session, whose client is gone, and gives its place back. Nothing is settled before the debt is paid. Its id
-    /// goes on saying why it ended, if that is given.
+    /// Forgets the session, whose client is gone, and gives its place back. Nothing is settled before the debt is paid.
+    /// Its id goes on saying why it ended, if that is given.
     fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt;
 }
 
@@ -57,7 +57,7 @@ impl Losses {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there are.
+    /// Returns how many there are.
     pub(super) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -70,7 +70,7 @@ impl Places {
         Self { free: Arc::new(Semaphore::new(max)), max, debts: Arc::default() }
     }
 
-    /// A place for one more session; `None` when there is none.
+    /// Returns a place for one more session; `None` when there is none.
     pub(super) fn admit(&self) -> Option<Admission> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Admission { _permit: permit })

@@ -1,7 +1,7 @@
 //! The one timer of a session, which is left early rather than moved, and the time.
 //!
-//! Deadlines mostly move away, with every pong and every poll. To move a timer takes a lock that all timers share; to let it
-//! fire early takes one turn of the session in which nothing is due.
+//! Deadlines mostly move away, with every pong and every poll. To move a timer takes a lock that all timers share; to
+//! let it fire early takes one turn of the session in which nothing is due.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -46,7 +46,7 @@ impl Clock {
     }
 }
 
-/// The clock that tests can pause.
+/// Returns the clock that tests can pause.
 pub(super) fn clock_now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -24,22 +24,22 @@ impl Delivery {
         Self { bridge, ticket, batch: Some(batch) }
     }
 
-    /// The session that it comes from.
+    /// Returns the session that it comes from.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }
 
-    /// What to write.
+    /// Returns what to write.
     pub fn packets(&self) -> &[Packet] {
         self.batch.as_ref().map_or(&[], |batch| &batch.packets)
     }
 
-    /// The number of the last message in it, or before it where there is none.
+    /// Returns the number of the last message in it, or before it where there is none.
     pub fn last(&self) -> u64 {
         self.batch.as_ref().map_or(0, |batch| batch.last)
     }
 
-    /// What is to ride on the written bytes. The session keeps the packets until it hears of them.
+    /// Returns what is to ride on the written bytes. The session keeps the packets until it hears of them.
     pub fn into_receipt(mut self) -> Receipt {
         if let Some(batch) = self.batch.take() {
             self.bridge.turn(|driver| driver.polls.keep(self.ticket, batch));

@@ -82,7 +82,7 @@ impl Driver {
         }
     }
 
-    /// The task's turn; ready when nothing is left to do.
+    /// Polls for the task's turn; ready when nothing is left to do.
     pub(super) fn poll_task(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.waker.will_wake(cx.waker()) {
             self.waker.clone_from(cx.waker());
@@ -129,7 +129,7 @@ impl Driver {
         waker.wake();
     }
 
-    /// One round over everything that may be ready; whether it moved anything.
+    /// Runs one round over everything that may be ready. Returns whether anything moved.
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = self.read_link(cx, now);
         moved |= self.feed_link(cx, now);
@@ -262,7 +262,7 @@ impl Driver {
         self.session.handle_socket_end(crate::end::End::ClientGone, None, now);
     }
 
-    /// One flush for all that a turn has written.
+    /// Flushes once everything that a turn has written.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
         if let (Pipe::Dirty, Some(link)) = (self.link_state, &mut self.link) {

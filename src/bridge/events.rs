@@ -72,7 +72,7 @@ impl Driver {
         }
     }
 
-    /// What was handed out last.
+    /// Returns what was handed out last.
     fn batch(&self, packets: Vec<Packet>) -> Batch {
         Batch { packets, since: self.session.oldest_answered(), last: self.session.last_handed_out() }
     }

@@ -62,17 +62,17 @@ impl Bridge {
         self.info.tracker.spawn(std::future::poll_fn(move |cx| task.0.turn(|driver| driver.poll_task(cx))));
     }
 
-    /// What does not change.
+    /// Returns what does not change.
     pub fn info(&self) -> &BridgeInfo {
         &self.info
     }
 
-    /// The same, for those who outlive the bridge.
+    /// Returns the same, for those who outlive the bridge.
     pub fn info_shared(&self) -> Arc<BridgeInfo> {
         Arc::clone(&self.info)
     }
 
-    /// The transport that the client is on now.
+    /// Returns the transport that the client is on now.
     pub fn transport(&self) -> Transport {
         self.turn(|driver| driver.session.transport())
     }
@@ -100,7 +100,7 @@ impl Bridge {
         .inspect_err(|_| self.info.meter.upgrade(UpgradeOutcome::Failed))
     }
 
-    /// What the session goes on saying, once it has ended.
+    /// Returns what the session goes on saying, once it has ended.
     pub fn ending(&self) -> Option<Ending> {
         self.turn(|driver| driver.session.ending())
     }
@@ -130,9 +130,10 @@ impl Bridge {
         });
     }
 
-    /// One turn at the driver. Nobody waits for anything while they have it.
+    /// Locks the driver for one turn, in which nothing may wait.
     ///
-    /// A panic in a turn leaves the driver in an unknown state, so it ends the session before anything else happens to it.
+    /// A panic in a turn leaves the driver in an unknown state, so it ends the session before anything else happens to
+    /// it.
     pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Driver) -> T) -> T {
         let alarm = Alarm(self);
         let mut driver = self.driver.lock().unwrap_or_else(|poisoned| {

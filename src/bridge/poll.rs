@@ -82,7 +82,7 @@ pub struct ParkedPoll {
 }
 
 impl ParkedPoll {
-    /// The session that it waits for.
+    /// Returns the session that it waits for.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }

@@ -191,7 +191,7 @@ impl Polls {
         self.slots.push(Slot { ticket, stage: Stage::Kept(batch) });
     }
 
-    /// What was kept.
+    /// Returns what was kept.
     pub(super) fn take_kept(&mut self, ticket: Ticket) -> Option<Batch> {
         match self.leave(ticket) {
             Left::Answered(batch) => Some(batch),
@@ -199,7 +199,7 @@ impl Polls {
         }
     }
 
-    /// The poll that has been answered or let go, to be woken without the lock.
+    /// Returns the poll that has been answered or let go, to be woken without the lock.
     pub(super) fn take_woken(&mut self) -> Option<Waker> {
         self.woken.take()
     }

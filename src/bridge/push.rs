@@ -39,7 +39,7 @@ pub struct Push {
 }
 
 impl Push {
-    /// The session that it is for.
+    /// Returns the session that it is for.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }

@@ -32,9 +32,9 @@ use crate::upstream::Link;
 /// semaphore's. Nor has it a time to live: only a look-up would count as life, and who is on a WebSocket is never looked
 /// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
 ///
-/// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session can
-/// remove it. What clients may make an id of is admitted first: a hash with a key of the process's own does, for
-/// a third of what a hash takes that withstands clients who fill a table.
+/// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session
+/// can remove it. What clients may make an id of is admitted first: a hash with a key of the process's own does, for a
+/// third of what a hash takes that withstands clients who fill a table.
 #[derive(Clone)]
 pub struct Registry(Arc<Index>);
 
@@ -86,7 +86,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// What a request may know of it.
+    /// Returns what a request may know of it.
     pub fn known(&self) -> Known<'_> {
         match self {
             Self::Bridge(bridge) => {
@@ -117,7 +117,7 @@ pub struct RelayHandle {
 }
 
 impl Registry {
-    /// An empty index with room for `sessions_max` sessions.
+    /// Creates an empty index with room for `sessions_max` sessions.
     pub fn new(sessions_max: usize) -> Self {
         Self(Arc::new(Index {
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
@@ -132,12 +132,12 @@ impl Registry {
         }))
     }
 
-    /// A place for one more session; `None` when the proxy is full.
+    /// Returns a place for one more session; `None` when the proxy is full.
     pub fn admit(&self) -> Option<Admission> {
         self.0.places.admit()
     }
 
-    /// Where the session with this id of a route's is.
+    /// Returns where the session with this id of a route's is.
     pub fn find(&self, route: &RouteId, sid: &str) -> Located {
         let asked = Asked { route, sid };
         match self.0.sessions.get(&asked) {
@@ -147,7 +147,7 @@ impl Registry {
         }
     }
 
-    /// What the id of a session says that has ended.
+    /// Returns what the id of a session says that has ended.
     fn remember(&self, asked: &Asked<'_>) -> Option<Ending> {
         let Remembered { ending, until, .. } = self.0.ended.get(asked)?;
         (clock_now() < until).then_some(ending)
@@ -194,22 +194,24 @@ impl Registry {
         }
     }
 
-    /// How many sessions a drain has cut, with something left for their clients, or with messages of theirs that nobody took.
+    /// Returns how many sessions a drain has cut, with something left for their clients, or with messages of theirs
+    /// that nobody took.
     pub fn cut(&self) -> usize {
         self.0.losses.count()
     }
 
-    /// Every living session, in no order.
+    /// Returns every living session, in no order.
     pub fn all(&self) -> Vec<Entry> {
         self.0.sessions.iter().filter_map(|(_, slot)| slot).collect()
     }
 
-    /// Whether no session holds a place.
+    /// Returns whether no session holds a place.
     pub fn is_empty(&self) -> bool {
         self.0.places.is_empty()
     }
 
-    /// Whether nothing is left of any session: none holds a place, and all that was accepted is with the backends.
+    /// Returns whether nothing is left of any session: none holds a place, and all that was accepted is with the
+    /// backends.
     pub fn is_settled(&self) -> bool {
         self.0.places.is_empty() && self.0.places.owes_nothing()
     }
@@ -247,7 +249,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// The id.
+    /// Returns the id.
     pub const fn sid(&self) -> &Sid {
         &self.key.sid
     }

@@ -10,7 +10,7 @@ use crate::packet::{Closing, Packet};
 ///
 /// Sending is as with a link: ready, send, and after the last of a turn one flush.
 pub trait ClientSocket: Send {
-    /// Whether one more packet can be taken.
+    /// Returns whether one more packet can be taken.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>>;
 
     /// Takes one packet.
@@ -19,7 +19,7 @@ pub trait ClientSocket: Send {
     /// Writes what was taken.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>>;
 
-    /// The next packet, or why there will be no more.
+    /// Polls for the next packet, or why there will be no more.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>>;
 
     /// Says goodbye, flushes and waits for the client's answer; the caller bounds the wait. Gives how many messages came

@@ -32,12 +32,12 @@ pub struct ParkedStream {
 }
 
 impl ParkedStream {
-    /// The session that it waits for.
+    /// Returns the session that it waits for.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }
 
-    /// The next part, or nothing when there will be no more.
+    /// Polls for the next part, or nothing when there will be no more.
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
         let part = self.bridge.turn(|driver| driver.polls.poll_part(self.ticket, cx));
         part.map(|part| part.map(|(ticket, batch)| Delivery::new(Arc::clone(&self.bridge), ticket, batch)))

@@ -34,7 +34,7 @@ use crate::sid::Sid;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
 
-/// The route of every session here.
+/// Returns the route of every session here.
 fn route() -> RouteId {
     RouteId::new(None, "/test/")
 }
@@ -173,7 +173,7 @@ fn says(text: &str) -> LinkEvent {
     LinkEvent::Message(Message::text(text))
 }
 
-/// A poll whose answer is there, and is written.
+/// Returns a poll whose answer is there, and is written.
 async fn fetch(bridge: &Arc<Bridge>) -> Vec<Packet> {
     let delivery = bridge.poll().unwrap().await.unwrap();
     let packets = delivery.packets().to_vec();
@@ -181,7 +181,7 @@ async fn fetch(bridge: &Arc<Bridge>) -> Vec<Packet> {
     packets
 }
 
-/// A whole POST.
+/// Returns a whole POST.
 async fn post(bridge: &Arc<Bridge>, packets: Vec<Packet>) -> PushOutcome {
     bridge.push().unwrap().send(Box::new(packets.into_iter().map(Ok)), 0).await
 }

@@ -39,7 +39,7 @@ fn leads_to(url: &Uri, own: SocketAddr) -> bool {
     port == own.port() && port != 0 && addresses(url).into_iter().any(|address| reaches(address, own.ip()))
 }
 
-/// What the host is, as far as that is known without asking other machines for its name.
+/// Returns what the host is, as far as that is known without asking other machines for its name.
 fn addresses(url: &Uri) -> Vec<IpAddr> {
     let host =
         url.host().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
@@ -63,8 +63,8 @@ fn addresses(url: &Uri) -> Vec<IpAddr> {
     Vec::new()
 }
 
-/// An address of IPv4 as the system's resolver takes it besides the usual form: with fewer numbers, the last of which fills the
-/// rest, and each of them decimal, octal or hexadecimal (POSIX, `inet_addr`).
+/// Returns an address of IPv4 as the system's resolver takes it besides the usual form: with fewer numbers, the last of
+/// which fills the rest, and each of them decimal, octal or hexadecimal (POSIX, `inet_addr`).
 fn old_ipv4(host: &str) -> Option<Ipv4Addr> {
     let number = |text: &str| match text.as_bytes() {
         [b'0', b'x', hex @ ..] => {
@@ -86,7 +86,7 @@ fn old_ipv4(host: &str) -> Option<Ipv4Addr> {
     fits.then(|| Ipv4Addr::from(high.checked_shl(bits).unwrap_or_default() | last))
 }
 
-/// What this machine is called.
+/// Returns what this machine is called.
 fn own_name() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
@@ -104,7 +104,7 @@ fn reaches(address: IpAddr, own: IpAddr) -> bool {
         || own.is_unspecified() && (own.is_ipv6() || address.is_ipv4()) && is_ours(address)
 }
 
-/// Whether the address is one of this host's: only then can it be bound.
+/// Returns whether the address is one of this host's: only then can it be bound.
 fn is_ours(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }

@@ -62,7 +62,7 @@ fn origin_or_all(node: &Node) -> Result<String, Wrong> {
     if text(node).is_ok_and(|text| text == "*") { Ok("*".to_owned()) } else { origin(node) }
 }
 
-/// The name of a header or of a method.
+/// Returns the name of a header or of a method.
 fn token(node: &Node) -> Result<String, Wrong> {
     // Both are tokens (RFC 9110, section 5.6.2).
     let fits = |text: &String| text.parse::<http::HeaderName>().is_ok();

@@ -94,7 +94,7 @@ fn is_foreign(rest: &str) -> bool {
     !rest.contains("__") && !rest.is_empty() && !KEYS.iter().any(slip) && key_in_section(rest).is_none()
 }
 
-/// What to set instead of a variable that only names a section, or nearly so, such as `POLLIWOG_LOG`.
+/// Returns what to set instead of a variable that only names a section, or nearly so, such as `POLLIWOG_LOG`.
 fn key_in_section(rest: &str) -> Option<String> {
     let section = nearest(rest, SECTIONS)?;
     let levels = match section {
@@ -157,14 +157,14 @@ fn set(node: &mut Node, levels: &[Level], depth: usize, value: Node) -> Result<(
     }
 }
 
-/// What to make where nothing was: only `routes`, and a key that is followed by a number, is a list.
+/// Returns what to make where nothing was: only `routes`, and a key that is followed by a number, is a list.
 fn container(level: &Level, rest: &[Level], depth: usize) -> Value {
     let indexed = matches!(rest.first(), Some(Level::Index(..)));
     let is_list = if depth == 0 { level.as_str() == "routes" } else { indexed };
     if is_list { Value::List(Vec::new()) } else { Value::Table(Vec::new()) }
 }
 
-/// The key that a level means: the very same, else the only one that differs in case and separators alone.
+/// Returns the key that a level means: the very same, else the only one that differs in case and separators alone.
 fn find(entries: &[Entry], level: &str) -> Result<Option<usize>, String> {
     if let Some(index) = entries.iter().position(|entry| entry.name == level) {
         return Ok(Some(index));
@@ -191,7 +191,7 @@ mod tests {
     use super::super::tests::{GOOD, faults, parse};
     use super::*;
 
-    /// The one fault of a good file under one more variable.
+    /// Returns the one fault of a good file under one more variable.
     fn fault_of(name: &str, value: &str) -> String {
         let faults = faults(GOOD, &[(name, value)]);
         assert_eq!(faults.len(), 1, "{faults:#?}");

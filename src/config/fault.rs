@@ -12,7 +12,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The faults, in the order of the file, those of the environment last.
+    /// Returns the faults, in the order of the file, those of the environment last.
     pub fn list(&self) -> &[Fault] {
         &self.list
     }
@@ -100,7 +100,7 @@ impl Sink {
         self.0.borrow_mut().push(Fault { place: place.clone(), key: key.into(), problem });
     }
 
-    /// Nothing where nothing was wrong.
+    /// Returns the result, if there are no faults.
     pub(super) fn into_faults(self, file_name: &str) -> Option<Faults> {
         let mut list = self.0.into_inner();
         list.sort_by(|one, other| one.place.cmp(&other.place));

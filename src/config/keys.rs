@@ -102,7 +102,7 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// The value, as TOML.
+    /// Returns the value, as TOML.
     pub fn value(self) -> &'static str {
         match self {
             Self::Default(value) | Self::Mirrored(value) | Self::Example(value) => value,
@@ -140,7 +140,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// The section's header.
+    /// Returns the section's header.
     pub fn header(self) -> &'static str {
         match self {
             Self::Root => "the top of the file",
@@ -158,7 +158,7 @@ impl Section {
         }
     }
 
-    /// The names of all keys that may stand in it.
+    /// Returns the names of all keys that may stand in it.
     pub fn names(self) -> Vec<&'static str> {
         if self == Self::Root {
             return SECTIONS.to_vec();
@@ -168,7 +168,7 @@ impl Section {
     }
 }
 
-/// The key's line in the table, if it stands in that very section.
+/// Returns the key's line in the table, if it stands in that very section.
 pub fn key(section: Section, name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.section == section && key.name == name)
 }

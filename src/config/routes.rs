@@ -104,7 +104,7 @@ fn dialect(node: &Node) -> Result<&'static str, Wrong> {
         .map_err(|wrong| if is_socket_io(node) { wrong.or(Some("engine.io")) } else { wrong })
 }
 
-/// The tables of the list, at least one.
+/// Returns the tables of the list, at least one.
 fn items<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Node] {
     let Some(node) = node else {
         let top = Place::File { line: 1, column: 1 };

@@ -40,7 +40,7 @@ impl Default for Defaults {
 }
 
 impl Defaults {
-    /// What the table says, and `self` where it says nothing.
+    /// Returns what the table says, and `self` where it says nothing.
     pub(super) fn overridden_by(&self, table: &Table<'_>) -> Self {
         let mut defaults = self.clone();
         let session = &mut defaults.session;

@@ -15,14 +15,14 @@ struct Line {
     doc: String,
 }
 
-/// The shipped file with one route and one upstream, those that show every key.
+/// Returns the shipped file with one route and one upstream, those that show every key.
 fn with_one_of_each() -> String {
     let (first, rest) = SHIPPED.split_once(SECOND_ROUTE).unwrap();
     let upstreams = &rest[rest.find(FIRST_UPSTREAM).unwrap()..];
     first.to_owned() + &upstreams[..upstreams.find(SECOND_UPSTREAM).unwrap()]
 }
 
-/// Every key that the file shows, active or commented. What a second route or upstream says again is left out.
+/// Returns every key that the file shows, active or commented. What a second route or upstream says again is left out.
 fn shown() -> Vec<Line> {
     let mut section = String::new();
     let mut lines = Vec::new();
@@ -48,7 +48,7 @@ fn parse(text: &str) -> Config {
     Config::parse(text, "config.toml", std::iter::empty()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// Whether the shipped file shows the section's keys inside the value of one key.
+/// Returns whether the shipped file shows the section's keys inside the value of one key.
 fn is_inline(section: Section) -> bool {
     matches!(
         section,
@@ -60,7 +60,7 @@ fn is_inline(section: Section) -> bool {
 const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'u'\n\
                     [upstreams.u]\nkind = 'websocket'\nurl = 'ws://h/'\n";
 
-/// The same with an upstream of the kind that has the most keys.
+/// Returns the same with an upstream of the kind that has the most keys.
 fn muxed() -> String {
     BARE.replace("'websocket'", "'mux'")
 }

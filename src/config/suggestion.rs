@@ -1,6 +1,6 @@
 //! The nearest right word for a misspelt one.
 
-/// The word that was probably meant, if any is near enough. Case and the kind of separator cost nothing.
+/// Returns the word that was probably meant, if any is near enough. Case and the kind of separator cost nothing.
 pub(super) fn nearest<'w>(found: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let found = plain(found);
     // A long text is no misspelling, and the table grows with the square.
@@ -18,7 +18,7 @@ pub(super) fn plain(word: &str) -> String {
     word.to_lowercase().replace(['-', '.'], "_")
 }
 
-/// How many letters must be changed, added, taken away or swapped with their neighbour.
+/// Returns how many letters must be changed, added, taken away or swapped with their neighbour.
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];

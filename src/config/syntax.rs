@@ -51,12 +51,12 @@ impl<'t> Broken<'t> {
         Self { place: lines.place(span.start), message: error.message(), text: lines.text(span) }
     }
 
-    /// Whether it is the header of a table that was there before.
+    /// Returns whether it is the header of a table that was there before.
     fn is_twin(&self, lines: &Lines<'_>) -> bool {
         self.message == DUPLICATE && line_of(&self.place).is_some_and(|line| lines.is_header(line))
     }
 
-    /// The parser names no key.
+    /// Reports a duplicate key by its name, which the parser does not give.
     fn said(&self, lines: &Lines<'_>) -> String {
         match line_of(&self.place) {
             Some(line) if self.is_twin(lines) => format!("duplicate table {}", lines.line(line).trim()),
@@ -68,14 +68,14 @@ impl<'t> Broken<'t> {
     }
 }
 
-/// Where a list that is never closed begins to swallow other lines.
+/// Returns where a list that is never closed begins to swallow other lines.
 fn runaway(errors: &[Broken<'_>]) -> Option<usize> {
     let unclosed = errors.iter().any(|error| error.message.starts_with("unclosed array"));
     let error = errors.iter().find(|error| unclosed && error.message.contains("array"))?;
     line_of(&error.place)
 }
 
-/// The first header that is broken: what stands behind it may belong to another table.
+/// Returns the first header that is broken: what stands behind it may belong to another table.
 fn header(broken: &BTreeSet<usize>, lines: &Lines<'_>) -> Option<usize> {
     broken.iter().copied().find(|line| lines.is_header(*line))
 }

@@ -31,7 +31,7 @@ impl<'t> Table<'t> {
         table
     }
 
-    /// The value of a key, if it was set.
+    /// Returns the value of a key, if it was set.
     pub(super) fn get(&self, name: &str) -> Option<&'t Node> {
         self.entries?.iter().find(|entry| entry.name == name).map(|entry| &entry.node)
     }
@@ -111,7 +111,7 @@ impl<'t> Table<'t> {
         self.sink.push(place, self.key_of(name), wrong(found, expected));
     }
 
-    /// The whole key of one of its keys.
+    /// Returns the whole key of one of its keys.
     pub(super) fn key_of(&self, name: &str) -> String {
         if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
     }
@@ -132,7 +132,7 @@ impl<'t> Table<'t> {
         self.entries.into_iter().flatten().filter(move |entry| !known.contains(&entry.name.as_str()))
     }
 
-    /// The key that was probably meant by an unknown one.
+    /// Returns the key that was probably meant by an unknown one.
     fn meant(&self, name: &str) -> Option<&'static str> {
         nearest(name, self.section.names())
     }
@@ -147,7 +147,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// What to write instead of an unknown key.
+    /// Returns what to write instead of an unknown key.
     fn instead(&self, name: &str) -> String {
         if let Some(word) = self.meant(name) {
             return format!("; did you mean {word:?}?");
@@ -158,7 +158,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// What to set instead of a variable that names an unknown key.
+    /// Returns what to set instead of a variable that names an unknown key.
     fn instead_of_variable(&self, variable: &str, name: &str) -> String {
         if let Some(word) = self.meant(name) {
             // The key's name is one level of the variable's; what is around it stays.
@@ -177,7 +177,7 @@ impl<'t> Table<'t> {
     }
 }
 
-/// The variables whose names need no index and no name of an operator's.
+/// Returns the variables whose names need no index and no name of an operator's.
 fn static_variables() -> Vec<String> {
     let sections = [Section::Server, Section::Admin, Section::Log, Section::Defaults];
     let keys = keys::KEYS.iter().filter(|key| sections.contains(&key.section));

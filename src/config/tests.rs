@@ -25,7 +25,7 @@ pub(super) fn faults(text: &str, env: &[(&str, &str)]) -> Vec<String> {
     faults.lines().map(str::to_owned).collect()
 }
 
-/// The one fault of a good file with something added at its end, where line 8 begins.
+/// Returns the one fault of a good file with something added at its end, where line 8 begins.
 fn fault(added: &str) -> String {
     let faults = faults(&format!("{GOOD}{added}"), &[]);
     assert_eq!(faults.len(), 1, "{faults:#?}");
@@ -248,7 +248,7 @@ fn versions_that_let_nobody_in_are_told() {
     }
 }
 
-/// The upstream of a good file, with TLS settings.
+/// Returns the upstream of a good file, with TLS settings.
 fn tls(url: &str, tls: &str) -> String {
     GOOD.replace("ws://127.0.0.1:3000/socket.io/", url) + "tls = " + tls + "\n"
 }

@@ -70,22 +70,22 @@ impl Node {
         list.iter().map(|value| Self::from_value(value, place)).collect()
     }
 
-    /// The keys of a table.
+    /// Returns the keys of a table.
     pub(super) fn entries(&self) -> Option<&[Entry]> {
         if let Value::Table(entries) = &self.value { Some(entries) } else { None }
     }
 
-    /// What a table has under this key.
+    /// Returns what a table has under this key.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         self.entries()?.iter().find(|entry| entry.name == name).map(|entry| &entry.node)
     }
 
-    /// The elements of a list.
+    /// Returns the elements of a list.
     pub(super) fn items(&self) -> Option<&[Self]> {
         if let Value::List(items) = &self.value { Some(items) } else { None }
     }
 
-    /// The value as a fault shows it.
+    /// Returns the value as a fault shows it.
     pub(super) fn show(&self) -> String {
         match &self.value {
             Value::Text(text) => show_text(text),
@@ -98,7 +98,7 @@ impl Node {
     }
 }
 
-/// A text in quotes, with nothing in it that could disturb a terminal.
+/// Returns a text in quotes, with nothing in it that could disturb a terminal.
 pub(super) fn show_text(text: &str) -> String {
     format!("{:?}", shorten(text))
 }
@@ -116,7 +116,7 @@ impl<'t> Lines<'t> {
         Self { text, starts: std::iter::once(0).chain(breaks.map(|(offset, _)| offset + 1)).collect() }
     }
 
-    /// The line and column of a byte offset.
+    /// Returns the line and column of a byte offset.
     pub(super) fn place(&self, offset: usize) -> Place {
         let index = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
         let before = self.text.get(self.starts[index]..offset).unwrap_or_default();
@@ -125,23 +125,23 @@ impl<'t> Lines<'t> {
         Place::File { line: index + 1, column: column + 1 }
     }
 
-    /// The text at these byte offsets.
+    /// Returns the text at these byte offsets.
     pub(super) fn text(&self, span: Range<usize>) -> &'t str {
         self.text.get(span).unwrap_or_default()
     }
 
-    /// The line with this number, which begins at 1.
+    /// Returns the line with this number, which begins at 1.
     pub(super) fn line(&self, number: usize) -> &'t str {
         let start = self.starts.get(number.saturating_sub(1)).copied().unwrap_or(self.text.len());
         self.text[start..].lines().next().unwrap_or_default()
     }
 
-    /// Whether the line is a table's header.
+    /// Returns whether the line is a table's header.
     pub(super) fn is_header(&self, number: usize) -> bool {
         self.line(number).trim_start().starts_with('[')
     }
 
-    /// The header of the table in which the line stands.
+    /// Returns the header of the table in which the line stands.
     pub(super) fn header_above(&self, number: usize) -> Option<usize> {
         (1..number).rev().find(|number| self.is_header(*number))
     }

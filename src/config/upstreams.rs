@@ -25,7 +25,7 @@ const KINDS: [(&str, Kind); 5] = [
 const PROTOCOLS: [(&str, Option<Embedding>); 3] =
     [("opaque", None), ("socket.io", Some(Embedding::SocketIo)), ("websocket", Some(Embedding::WebSocket))];
 
-/// The upstreams as they are written, before any is judged.
+/// Returns the upstreams as they are written, before any is judged.
 pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
     let entries = node.map_or(Some(&[][..]), Node::entries);
     if let (Some(node), None) = (node, entries) {

@@ -39,7 +39,7 @@ impl Wrong {
     }
 }
 
-/// A text. A variable's value that looks like a number or a flag is a text just as well.
+/// Returns a text. A variable's value that looks like a number or a flag is a text just as well.
 pub(super) fn text(node: &Node) -> Result<String, Wrong> {
     match (&node.value, &node.place) {
         (Value::Text(text), _) => Ok(text.clone()),
@@ -102,7 +102,7 @@ pub(super) fn size(bounds: RangeInclusive<usize>) -> impl Fn(&Node) -> Result<us
     }
 }
 
-/// A number that nothing can hold is out of bounds; anything else was no number at all.
+/// Explains a number that can't be held: it is out of bounds; anything else is not a number.
 fn unless_too_large<T>(error: units::UnitError) -> Result<Option<T>, Wrong> {
     match error {
         units::UnitError::Malformed(expected) => Err(Wrong::expected(expected)),
@@ -110,7 +110,7 @@ fn unless_too_large<T>(error: units::UnitError) -> Result<Option<T>, Wrong> {
     }
 }
 
-/// One of a few words; `later` are known and not yet served.
+/// Returns one of a few words; `later` are known and not yet served.
 pub(super) fn word<T: Copy>(
     words: &[(&'static str, T)],
     later: &[&'static str],
@@ -131,7 +131,7 @@ pub(super) fn word<T: Copy>(
     }
 }
 
-/// An address to listen on.
+/// Returns an address to listen on.
 pub(super) fn address(node: &Node) -> Result<SocketAddr, Wrong> {
     let wrong = || Wrong::expected("an address and a port such as \"127.0.0.1:8080\" or \"[::]:8080\"");
     if let Value::Integer(port) = node.value {
@@ -148,7 +148,7 @@ pub(super) fn address(node: &Node) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| wrong().or(meant))
 }
 
-/// A network, or a single address as a network of one.
+/// Returns a network, or a single address as a network of one.
 pub(super) fn network(node: &Node) -> Result<IpNet, Wrong> {
     let wrong = || Wrong::expected("a network such as \"10.0.0.0/8\" or an address");
     let text = text(node).map_err(|_| wrong())?;
@@ -156,14 +156,14 @@ pub(super) fn network(node: &Node) -> Result<IpNet, Wrong> {
     text.parse::<IpNet>().map(|network| network.trunc()).or_else(|_| single()).map_err(|_| wrong())
 }
 
-/// A file's name.
+/// Returns a file's name.
 pub(super) fn file(node: &Node) -> Result<PathBuf, Wrong> {
     let wrong = || Wrong::expected("a file name");
     let text = text(node).map_err(|_| wrong())?;
     if text.is_empty() || text.contains('\0') { Err(wrong()) } else { Ok(PathBuf::from(text)) }
 }
 
-/// The prefix of a path.
+/// Returns the prefix of a path.
 pub(super) fn prefix(node: &Node) -> Result<String, Wrong> {
     let wrong = || Wrong::expected("a path that begins with \"/\", such as \"/socket.io/\"");
     let path = text(node).map_err(|_| wrong())?;
@@ -178,7 +178,7 @@ fn is_path(text: &str) -> bool {
     plain && text.parse::<http::uri::PathAndQuery>().is_ok()
 }
 
-/// A host without a port, in lower case.
+/// Returns a host without a port, in lower case.
 pub(super) fn host(node: &Node) -> Result<String, Wrong> {
     let wrong = || Wrong::expected("a host without a port, such as \"chat.example.org\"");
     let text = text(node).map_err(|_| wrong())?.to_ascii_lowercase();
@@ -188,7 +188,7 @@ pub(super) fn host(node: &Node) -> Result<String, Wrong> {
     Err(wrong().or(host_within(&text)))
 }
 
-/// The host in what may be a URL, or a host with its port or path.
+/// Returns the host in what may be a URL, or a host with its port or path.
 fn host_within(text: &str) -> Option<&str> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -206,7 +206,7 @@ fn is_host(text: &str) -> bool {
     }
 }
 
-/// The name in a backend's certificate.
+/// Returns the name in a backend's certificate.
 pub(super) fn server_name(node: &Node) -> Result<ServerName<'static>, Wrong> {
     let wrong = || Wrong::expected("a name such as \"chat.example.org\", or an address, without a port");
     let text = text(node).map_err(|_| wrong())?;
@@ -216,7 +216,7 @@ pub(super) fn server_name(node: &Node) -> Result<ServerName<'static>, Wrong> {
     })
 }
 
-/// A page's origin as browsers write it, in lower case.
+/// Returns a page's origin as browsers write it, in lower case.
 pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
     let text = text(node).unwrap_or_default().to_ascii_lowercase();
     let fits = |(scheme, rest): (&str, &str)| {
@@ -240,7 +240,7 @@ pub(super) fn origin(node: &Node) -> Result<String, Wrong> {
     Err(wrong.or(text.strip_suffix('/').filter(|text| text.split_once("://").is_some_and(fits))))
 }
 
-/// Where a backend is: a URL with this scheme, `ws` or `http`.
+/// Returns where a backend is: a URL with this scheme, `ws` or `http`.
 pub(super) fn url(scheme: &'static str) -> impl Fn(&Node) -> Result<Uri, Wrong> {
     move |node| {
         let path = if scheme == "ws" { "/socket.io/" } else { "/" };
@@ -260,7 +260,7 @@ pub(super) fn url(scheme: &'static str) -> impl Fn(&Node) -> Result<Uri, Wrong> 
     }
 }
 
-/// A URL without a user name that leads to a host.
+/// Returns a URL without a user name that leads to a host.
 fn place(text: &str) -> Result<Option<Uri>, Wrong> {
     // A password must not reach a terminal.
     let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
@@ -281,12 +281,12 @@ fn place(text: &str) -> Result<Option<Uri>, Wrong> {
     Ok(Some(uri).filter(|_| fits))
 }
 
-/// An address as certificates name it.
+/// Returns an address as certificates name it.
 fn without_brackets(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether the value names Socket.IO where `engine.io` is the word: the protocol below it is what is spoken.
+/// Returns whether the value names Socket.IO where `engine.io` is the word: the protocol below it is what is spoken.
 pub(super) fn is_socket_io(node: &Node) -> bool {
     text(node).is_ok_and(|text| matches!(plain(&text).as_str(), "socketio" | "socket_io"))
 }

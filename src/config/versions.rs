@@ -5,13 +5,13 @@ use super::tree::{Node, Value};
 use super::values::Wrong;
 use crate::revision::Versions;
 
-/// The versions of Engine.IO in the table, at least one; `None` where it says nothing, or nothing sound.
+/// Returns the versions of Engine.IO in the table, at least one; `None` where it says nothing, or nothing sound.
 pub(super) fn versions(table: &Table<'_>) -> Option<Versions> {
     let numbers = numbers(table, "versions", &[3, 4])?;
     Some(Versions { v3: numbers.contains(&3), v4: numbers.contains(&4) })
 }
 
-/// Some of the known numbers, at least one; `None` where the table says nothing, or nothing sound.
+/// Returns some of the known numbers, at least one; `None` where the table says nothing, or nothing sound.
 pub(super) fn numbers(table: &Table<'_>, key: &str, known: &'static [u8]) -> Option<Vec<u8>> {
     let numbers: Vec<u8> =
         table.list(key, |node| number(node, known))?.into_iter().map(|(_, number)| number).collect();

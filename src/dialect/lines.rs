@@ -73,7 +73,7 @@ impl Dialect for Lines {
     }
 }
 
-/// A session before its backend is asked.
+/// Returns a session before its backend is asked.
 fn beginning(query: &str) -> Beginning {
     Beginning {
         transport: Transport::Polling,

@@ -23,12 +23,12 @@ pub(super) struct Family<M> {
 }
 
 impl<M: Clone + Default> Family<M> {
-    /// A family without series.
+    /// Creates a family without series.
     pub(super) fn new(names: &'static [&'static str]) -> Self {
         Self { names, series: Arc::default() }
     }
 
-    /// The series with these labels, new or not. Slow: called once for each series, never to count.
+    /// Returns the series with these labels, new or not. Slow: called once for each series, never to count.
     pub(super) fn series(&self, labels: Labels) -> M {
         debug_assert!(
             labels.iter().map(|(name, _)| name).eq(self.names),

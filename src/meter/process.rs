@@ -76,7 +76,7 @@ fn max_fds() -> Option<u64> {
     word_after(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")?.parse().ok()
 }
 
-/// The word behind `name` on the line that begins with it.
+/// Returns the word behind `name` on the line that begins with it.
 fn word_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
 }

@@ -69,7 +69,7 @@ impl<const SMALLEST: u64, const UNIT: u64> TypedMetric for Steps<SMALLEST, UNIT>
     const TYPE: MetricType = MetricType::Histogram;
 }
 
-/// The index of the smallest power of [`STEP`] that is at least `size`.
+/// Returns the index of the smallest power of [`STEP`] that is at least `size`.
 fn bucket_of(size: u64) -> usize {
     let bits = u64::BITS - size.saturating_sub(1).leading_zeros();
     (bits.div_ceil(STEP.ilog2()) as usize).min(BOUNDS)

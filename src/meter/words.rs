@@ -16,7 +16,7 @@ macro_rules! words {
             /// Every variant, in the order of its declaration.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The label's value.
+            /// Returns the label's value.
             pub const fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+
@@ -93,7 +93,7 @@ words! {
 }
 
 impl Op {
-    /// The transport that the request belongs to.
+    /// Returns the transport that the request belongs to.
     pub const fn transport(self) -> Option<Transport> {
         match self {
             Self::Poll | Self::Push | Self::Handshake => Some(Transport::Polling),
@@ -123,7 +123,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// The label's value.
+    /// Returns the label's value.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -141,7 +141,7 @@ impl Status {
     /// How many there are.
     pub(super) const COUNT: usize = CODES.len() + CLASSES.len();
 
-    /// The label of a status code.
+    /// Creates the label of a status code.
     pub(super) fn of(code: u16) -> Self {
         CODES.iter().position(|(known, _)| *known == code).map_or_else(
             || {
@@ -152,12 +152,12 @@ impl Status {
         )
     }
 
-    /// Its place among all of them.
+    /// Returns its place among all of them.
     pub(super) const fn index(self) -> usize {
         self.0
     }
 
-    /// The label's value.
+    /// Returns the label's value.
     pub(super) fn word(self) -> &'static str {
         CODES.get(self.0).map_or_else(|| CLASSES[self.0 - CODES.len()], |(_, word)| word)
     }

@@ -63,7 +63,7 @@ impl Task {
 }
 
 impl Gateway {
-    /// The gateway of a route whose clients speak `dialect`.
+    /// Creates the gateway of a route whose clients speak `dialect`.
     pub fn new(dialect: Arc<dyn Dialect>, route: SessionRoute) -> Self {
         let settings = &route.settings;
         let default_rule = match (dialect.speaks_cors(), route.upstream.is_old()) {
@@ -188,8 +188,8 @@ impl Gateway {
         }
     }
 
-    /// Serves a receiver that came while another one is there. The other's client may have hung up just before, on a connection
-    /// whose end nobody has looked at yet; nobody waits for the word that there is another one.
+    /// Serves a receiver that came while another one is there. The other's client may have hung up just before, on a
+    /// connection whose end nobody has looked at yet; nobody waits for the word that there is another one.
     fn serve_later(
         self: Arc<Self>,
         bridge: Arc<Bridge>,
@@ -252,7 +252,7 @@ impl Gateway {
         }
     }
 
-    /// The answer to a request that needs no session.
+    /// Returns the answer to a request that needs no session.
     fn answer(&self, head: &Parts, answered: Answered) -> Response {
         let Answered { reply, note, hold: _ } = answered;
         self.route.meter.request(meter::Op::Other, reply.status.as_u16());
@@ -324,7 +324,7 @@ impl Gateway {
     }
 }
 
-/// A request's path behind its route's prefix, with the slash in which the prefix ends.
+/// Returns a request's path behind its route's prefix, with the slash in which the prefix ends.
 fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {
     head.uri.path().strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix)).unwrap_or_default()
 }

@@ -41,7 +41,7 @@ impl Session {
         }
     }
 
-    /// A message as clients of the dialect can have it, if they can.
+    /// Returns a message as clients of the dialect can have it, if they can.
     fn fitting(&self, message: Message) -> Option<Message> {
         match (message, self.policy.binary) {
             (Message::Binary(bytes), Binary::AsText) => Text::new(bytes).ok().map(Message::Text),
@@ -66,7 +66,7 @@ impl Session {
         self.drop_inbox(now);
     }
 
-    /// The next message for the link; only to be asked when there is room for it.
+    /// Returns the next message for the link; only to be asked when there is room for it.
     pub fn next_for_link(&mut self, now: Instant) -> Option<Message> {
         let message = self.inbox.ahead.take()?;
         if !self.policy.echoes.is_zero() {
@@ -99,7 +99,7 @@ impl Session {
         }
     }
 
-    /// The end that a client can be told of now, which has taken all that was left for it.
+    /// Returns the end that a client can be told of now, which has taken all that was left for it.
     pub(super) fn pending_end(&self, now: Instant) -> Option<End> {
         match self.phase {
             Phase::Closing { end, .. } => Some(end),
@@ -111,20 +111,20 @@ impl Session {
         }
     }
 
-    /// Whether a client can be told of a drain: nothing is on its way in either direction.
+    /// Returns whether a client can be told of a drain: nothing is on its way in either direction.
     pub(super) fn may_be_told(&self) -> bool {
         let listens = self.transport == Transport::WebSocket || self.is_parked();
         let sent = self.outbox.is_empty() && self.in_flight == 0;
         listens && sent && self.inbox.is_empty() && self.push == PushSlot::Idle
     }
 
-    /// When the last message of either side is an old one.
+    /// Returns when the last message of either side is an old one.
     pub(super) fn quiet_at(&self) -> Option<Instant> {
         self.last_push.max(self.last_upstream).map(|at| at + QUIET)
     }
 
-    /// How long the client has to fetch what is left: where it comes and goes, no less than it may be away at other times; and no
-    /// more, where what it does not fetch is gone like a client that is away.
+    /// Returns how long the client has to fetch what is left: where it comes and goes, no less than it may be away at
+    /// other times; and no more, where what it does not fetch is gone like a client that is away.
     fn close_patience(&self) -> Duration {
         match (self.policy.acks, self.policy.pinger) {
             (Acks::OnCursor, Pinger::Nobody(attendance)) => {
@@ -184,7 +184,7 @@ impl Session {
         }
     }
 
-    /// What is in the inbox can't be handed over any more.
+    /// Drops the inbox, which can no longer be delivered.
     pub(super) fn drop_inbox(&mut self, now: Instant) {
         self.inbox.ahead = None;
         self.inbox.rest = None;
@@ -196,8 +196,8 @@ impl Session {
         }
     }
 
-    /// What a client's packet means that came on `transport`, though the client may have moved since. A message is
-    /// returned.
+    /// Returns what a client's packet means that came on `transport`, though the client may have moved since. A message
+    /// is returned.
     pub(super) fn handle_client_packet(
         &mut self,
         packet: Packet,
@@ -271,7 +271,7 @@ impl Session {
         }
     }
 
-    /// What ends a poll, with the reason where the dialect says it: the backend's own, if that is why.
+    /// Returns what ends a poll, with the reason where the dialect says it: the backend's own, if that is why.
     pub(super) fn goodbye(&self, packets: &[Packet], end: End) -> Vec<Packet> {
         let mut packets = packets.to_vec();
         for packet in &mut packets {

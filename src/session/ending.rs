@@ -16,7 +16,8 @@ pub struct Ending {
 }
 
 impl Session {
-    /// What it goes on saying, once it has ended or its backend has; nothing where its dialect wants none of that.
+    /// Returns what it goes on saying, once it has ended or its backend has; nothing where its dialect wants none of
+    /// that.
     pub fn ending(&self) -> Option<Ending> {
         let closing = match (&self.phase, self.farewell.as_deref()) {
             (_, Some(closing)) => closing.clone(),
@@ -31,7 +32,7 @@ impl Session {
         Some(self.policy.remembered).filter(|lasts| self.is_known && !lasts.is_zero())
     }
 
-    /// Why it ends, where the dialect says it.
+    /// Returns why it ends, where the dialect says it.
     pub(super) fn reason(&self, end: End) -> Option<Closing> {
         let why = self.policy.why?;
         Some(match &self.phase {

@@ -1,5 +1,5 @@
-//! The POSTs of a client that may send several at once: whole bodies, one behind the other, on their way to the link. A client
-//! may number them, so that it can repeat one whose answer it has not got.
+//! The POSTs of a client that may send several at once: whole bodies, one behind the other, on their way to the link. A
+//! client may number them, so that it can repeat one whose answer it has not got.
 
 use std::collections::VecDeque;
 
@@ -80,7 +80,7 @@ impl<T, W> Line<T, W> {
         Joined::Waits
     }
 
-    /// The next body for the session; nothing while it has one.
+    /// Returns the next body for the session; nothing while it has one.
     pub fn advance(&mut self) -> Option<T> {
         if self.first.is_some() {
             return None;

@@ -46,7 +46,7 @@ impl Outbox {
         self.packets.push(waiting);
     }
 
-    /// When the oldest packet of the backend's came.
+    /// Returns when the oldest packet of the backend's came.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.packets.waiting().find_map(|waiting| waiting.since)
     }
@@ -129,7 +129,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// What is behind this number did not arrive.
+    /// Takes back everything after this number, which did not arrive.
     pub(crate) fn rewind_to(&mut self, number: u64) {
         self.packets.rewind(number);
     }
@@ -139,12 +139,12 @@ impl Outbox {
         self.packets.rewind(self.packets.forgotten());
     }
 
-    /// The number of the last that the client has acknowledged.
+    /// Returns the number of the last that the client has acknowledged.
     pub(crate) const fn acknowledged(&self) -> u64 {
         self.packets.forgotten()
     }
 
-    /// The number of the last that was handed out.
+    /// Returns the number of the last that was handed out.
     pub(crate) const fn handed_out(&self) -> u64 {
         self.packets.handed_out()
     }
@@ -168,7 +168,7 @@ impl Outbox {
         self.cost
     }
 
-    /// What is counted is what is there.
+    /// Checks that the counts match the contents.
     pub(crate) fn check(&self) {
         debug_assert_eq!(
             self.cost,

@@ -56,7 +56,8 @@ impl Session {
         Ok(())
     }
 
-    /// A client that says how far it has come has come up to this number; or does not say it. Told before its receiver.
+    /// Handles the number that a client acknowledges with its next receiver; `None` if it does not. Called before its
+    /// receiver.
     ///
     /// # Errors
     /// It can't have, and nothing has changed.
@@ -177,8 +178,8 @@ impl Session {
         self.fill_inbox(now);
     }
 
-    /// A POST to a session whose backend is gone. As in the reference it is answered and ignored, but only where that loses
-    /// no message.
+    /// A POST to a session whose backend is gone. As in the reference it is answered and ignored, but only where that
+    /// loses no message.
     fn handle_late_push(&mut self, mut packets: Packets, now: Instant) {
         if !packets.any(|packet| matches!(packet, Ok(Packet::Message(_)))) {
             self.push = PushSlot::Idle;
@@ -246,8 +247,8 @@ impl Session {
             self.give(batch, now);
             self.note_progress(now);
         } else if !self.outbox.is_empty() && (self.pending_end(now).is_some() || self.is_full()) {
-            // What a stream has brought is not known to have arrived before its client comes back and says so: until then the
-            // session can't end, and a full one stands still.
+            // What a stream has brought is not known to have arrived before its client comes back and says so: until
+            // then the session can't end, and a full one stands still.
             self.answer(Vec::new(), now);
         } else if let Some(end) = self.pending_end(now) {
             self.answer(self.goodbye(self.policy.goodbye_late, end), now);
@@ -257,7 +258,7 @@ impl Session {
         }
     }
 
-    /// Whether the receiver has waited for as long as it wants to.
+    /// Returns whether the receiver has waited for as long as it wants to.
     fn has_waited(&self, now: Instant) -> bool {
         self.waits_until.is_some_and(|until| now >= until)
     }
@@ -286,8 +287,8 @@ impl Session {
         self.events.push_back(Event::Answer(batch));
     }
 
-    /// What follows a batch waits until that is written, unless the client says itself what it has: then it may come for it
-    /// again, but while it does not, its stream must take it.
+    /// Notes that a batch was handed out. The next one waits until it is written, unless the client acknowledges
+    /// messages itself: then it may fetch them again, but until it does, its stream must take them.
     fn note_given(&mut self, now: Instant) {
         let is_awaited = self.policy.acks == Acks::OnWrite;
         self.in_flight += usize::from(is_awaited);

@@ -65,8 +65,9 @@ pub struct Session {
 pub(super) enum Phase {
     /// Both sides are there.
     Open,
-    /// The proxy is being stopped. Both sides are there until a quiet moment in which the client can be told, so that what
-    /// either has said arrives. Once `calm_until` is over, the backend is not read any more and no quiet is waited for.
+    /// The proxy is being stopped. Both sides are there until a quiet moment in which the client can be told, so that
+    /// what either has said arrives. Once `calm_until` is over, the backend is not read any more and no quiet is waited
+    /// for.
     Draining { calm_until: Option<Instant>, deadline: Instant },
     /// The backend's side is over, and the client has not taken what is left, or does not know of the end.
     Closing { end: End, closing: Closing, deadline: Instant },
@@ -76,8 +77,8 @@ pub(super) enum Phase {
     Over,
 }
 
-/// The one receiver that may wait: a poll, whose budget is one answer, or a stream, whose budget is bytes. (A WebSocket has
-/// none, and is the transport itself.)
+/// The one receiver that may wait: a poll, whose budget is one answer, or a stream, whose budget is bytes. (A WebSocket
+/// has none, and is the transport itself.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PollSlot {
     Absent,
@@ -97,15 +98,16 @@ pub(super) enum PushSlot {
     Reading,
     /// Its packets are in the inbox.
     Waiting,
-    /// Nobody takes its messages any more: it is refused when the client has been told of the end, since a refusal before
-    /// that makes the client leave without what is left for it. A client that fetches nothing meanwhile is refused at `at`.
+    /// Nobody takes its messages any more: it is refused when the client has been told of the end, since a refusal
+    /// before that makes the client leave without what is left for it. A client that fetches nothing meanwhile is
+    /// refused at `at`.
     Late {
         at: Instant,
     },
 }
 
-/// A goodbye that has not been judged. It is looked at several times, not once when all that time is over: a process that
-/// was put aside for so long wakes up to the end of the wait and to the poll together.
+/// A goodbye that has not been judged. It is looked at several times, not once when all that time is over: a process
+/// that was put aside for so long wakes up to the end of the wait and to the poll together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
     pub(super) look_at: Instant,
@@ -125,8 +127,8 @@ pub(super) struct Pause {
 /// What the driver has to do.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Event {
-    /// Answer the parked poll with these packets, or end the stream that waits with them, and report what became of them with
-    /// [`handle_delivered`](Session::handle_delivered) or [`handle_lost`](Session::handle_lost).
+    /// Answer the parked poll with these packets, or end the stream that waits with them, and report what became of
+    /// them with [`handle_delivered`](Session::handle_delivered) or [`handle_lost`](Session::handle_lost).
     Answer(Vec<Packet>),
     /// Write these packets to the stream that waits, which goes on; report as for an answer.
     Part(Vec<Packet>),
@@ -237,12 +239,12 @@ impl Session {
         self.events.clear();
     }
 
-    /// The transport that the client is on.
+    /// Returns the transport that the client is on.
     pub const fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Whether the backend should be read: there is room for what it sends.
+    /// Returns whether the backend should be read: there is room for what it sends.
     pub fn wants_upstream(&self) -> bool {
         let reads = match self.phase {
             Phase::Open => true,
@@ -252,22 +254,22 @@ impl Session {
         reads && !self.is_full()
     }
 
-    /// Whether there is as much for the client as may be kept.
+    /// Returns whether there is as much for the client as may be kept.
     pub(super) fn is_full(&self) -> bool {
         self.outbox.cost() >= self.settings.outbox_max
     }
 
-    /// Whether the client's WebSocket should be read: what came before has been taken.
+    /// Returns whether the client's WebSocket should be read: what came before has been taken.
     pub fn wants_client(&self) -> bool {
         self.transport == Transport::WebSocket && self.phase != Phase::Over && self.inbox.is_empty()
     }
 
-    /// Whether there is a message for the link.
+    /// Returns whether there is a message for the link.
     pub fn has_for_link(&self) -> bool {
         self.inbox.ahead.is_some()
     }
 
-    /// Whether there is a packet for the client's WebSocket.
+    /// Returns whether there is a packet for the client's WebSocket.
     pub fn has_for_socket(&self) -> bool {
         self.transport == Transport::WebSocket
             && self.in_flight == 0
@@ -275,17 +277,17 @@ impl Session {
             && self.outbox.has_waiting()
     }
 
-    /// When the oldest message that waits for the client came from the backend.
+    /// Returns when the oldest message that waits for the client came from the backend.
     pub fn oldest_message(&self) -> Option<Instant> {
         self.outbox.oldest()
     }
 
-    /// The number of the last message that was handed out, for a client that says how far it has come.
+    /// Returns the number of the last message that was handed out, for a client that says how far it has come.
     pub const fn last_handed_out(&self) -> u64 {
         self.outbox.handed_out()
     }
 
-    /// When the oldest message of the last [`Event::Answer`] came from the backend.
+    /// Returns when the oldest message of the last [`Event::Answer`] came from the backend.
     pub const fn oldest_answered(&self) -> Option<Instant> {
         self.answered_since
     }
@@ -295,22 +297,22 @@ impl Session {
         self.upgrade.is_some() && !self.policy.crossing.is_zero()
     }
 
-    /// Whether a poll is parked, or a stream waits.
+    /// Returns whether a poll is parked, or a stream waits.
     pub fn is_parked(&self) -> bool {
         self.poll != PollSlot::Absent
     }
 
-    /// Whether there is a link that takes what the client says.
+    /// Returns whether there is a link that takes what the client says.
     pub(super) const fn is_linked(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Draining { .. })
     }
 
-    /// Whether the client's side is over.
+    /// Returns whether the client's side is over.
     pub const fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Departed { .. } | Phase::Over)
     }
 
-    /// Whether nothing is left to do.
+    /// Returns whether nothing is left to do.
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Over && self.events.is_empty()
     }
@@ -328,7 +330,7 @@ impl Session {
         self.events.pop_front()
     }
 
-    /// The next packet for the client's WebSocket; only to be asked when there is room for it.
+    /// Returns the next packet for the client's WebSocket; only to be asked when there is room for it.
     pub fn next_for_socket(&mut self, now: Instant) -> Option<Packet> {
         if !self.has_for_socket() {
             return None;
@@ -341,7 +343,7 @@ impl Session {
         Some(packet)
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::Open => self.pulse.poll_timeout(),
@@ -361,13 +363,14 @@ impl Session {
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
         // A client that is gone has a deadline of its own for what it left.
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
-        // Most of them are not there, in each of a push's four turns: as an array they would be written and read all the same.
+        // Most of them are not there, in each of a push's four turns: as an array they would be written and read all
+        // the same.
         let next = earlier(earlier(phase, late), earlier(leaving, upgrade));
         earlier(next, earlier(linger, earlier(paused, inbox)))
     }
 }
 
-/// The earlier of two deadlines that may not be there.
+/// Returns the earlier of two deadlines that may not be there.
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

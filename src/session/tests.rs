@@ -69,7 +69,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// A polling client that has fetched its open packet.
+    /// Returns a polling client that has fetched its open packet.
     fn polling() -> Self {
         Self::polling_with(HangUp::Ends, Settings::default())
     }
@@ -80,7 +80,7 @@ impl Rig {
         rig
     }
 
-    /// A WebSocket client that has been given its open packet.
+    /// Returns a WebSocket client that has been given its open packet.
     fn web_socket() -> Self {
         Self::web_socket_with(Settings::default())
     }
@@ -106,7 +106,7 @@ impl Rig {
         Self { session, start, now: start }
     }
 
-    /// A time of this session, in milliseconds since it began.
+    /// Returns a time of this session, in milliseconds since it began.
     fn time(&self, ms: u32) -> Instant {
         self.start + ms * MS
     }
@@ -137,7 +137,7 @@ impl Rig {
         self.events()
     }
 
-    /// A poll that is answered at once, and whose answer is written.
+    /// Returns a poll that is answered at once, and whose answer is written.
     fn fetch(&mut self) -> Vec<Packet> {
         let mut events = self.poll();
         self.session.handle_delivered();
@@ -145,7 +145,7 @@ impl Rig {
         batch
     }
 
-    /// A whole POST.
+    /// Returns a whole POST.
     fn push(&mut self, packets: Vec<Packet>) -> Vec<Event> {
         self.push_raw(Box::new(packets.into_iter().map(Ok)))
     }

@@ -21,7 +21,7 @@ impl Upgrade {
         self.release_at = Some(now + RELEASE_INTERVAL);
     }
 
-    /// Whether a parked poll is to be released now.
+    /// Returns whether a parked poll is to be released now.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> bool {
         match &mut self.release_at {
             Some(at) if now >= *at => {

@@ -1,4 +1,5 @@
-//! The body of an answer: whole, or a batch with its receipt, or one batch after another, or a backend's own as it streams in.
+//! The body of an answer: whole, or a batch with its receipt, or one batch after another, or a backend's own as it
+//! streams in.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,8 +14,8 @@ use crate::upstream::AnswerError;
 
 /// The body of an answer.
 ///
-/// A batch's receipt rides on its bytes, so that its session learns whether they were written. A body that is dropped before
-/// that takes the receipt with it, and the session hears of the loss.
+/// A batch's receipt rides on its bytes, so that its session learns whether they were written. A body that is dropped
+/// before that takes the receipt with it, and the session hears of the loss.
 #[derive(Debug)]
 pub struct Body(Kind);
 
@@ -39,12 +40,12 @@ struct Batch {
 }
 
 impl Body {
-    /// A body that carries a batch.
+    /// Returns a body that carries a batch.
     pub fn delivery(bytes: Bytes, receipt: Receipt) -> Self {
         Self(Kind::Batch(Batch { bytes, receipt, connection: None }))
     }
 
-    /// A body of these pieces, each of which stays one.
+    /// Returns a body of these pieces, each of which stays one.
     pub fn pieces(pieces: Vec<Bytes>) -> Self {
         Self(Kind::Pieces(pieces.into_iter()))
     }

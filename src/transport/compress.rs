@@ -20,7 +20,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding that a request's `Accept-Encoding` likes best, if it takes one of ours.
+    /// Returns the coding that a request's `Accept-Encoding` prefers, if it accepts one of ours.
     ///
     /// As npm's `accepts` decides: by weight, then a name before `*`, then the order of the header, then gzip first.
     /// `identity` does not stand for election, so a client that prefers it and takes gzip gets gzip.
@@ -51,7 +51,7 @@ impl Coding {
         }
     }
 
-    /// The body in this coding; `None` where it could not be written, which memory never refuses.
+    /// Returns the body in this coding; `None` where it could not be written, which memory never refuses.
     ///
     /// Its compressor, a quarter of a megabyte, lives only as long as this call.
     pub fn compress(self, body: &[u8]) -> Option<Bytes> {
@@ -70,8 +70,8 @@ impl Coding {
     }
 }
 
-/// Whether the answer with this batch is compressed for those who take it: what the application sent is, what only the
-/// transport says is not.
+/// Returns whether the answer with this batch is compressed for those who take it: what the application sent is, what
+/// only the transport says is not.
 pub fn is_worth_it(batch: &[Packet], len: usize) -> bool {
     let from_session = |packet: &Packet| match packet {
         Packet::Open(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Message(_) => true,
@@ -89,7 +89,7 @@ struct Rank {
 }
 
 impl Rank {
-    /// The member that counts: one that names the coding before `*`, of those the heavier, of equals the later.
+    /// Returns the member that counts: one that names the coding before `*`, of those the heavier, of equals the later.
     fn of(name: &str, headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         let mut found: Option<Self> = None;
@@ -116,7 +116,7 @@ impl Rank {
     }
 }
 
-/// What is no number takes nothing.
+/// Reads a weight; anything that is not a number weighs nothing.
 fn read_weight(text: &str) -> f32 {
     text.trim().parse().ok().filter(|weight: &f32| weight.is_finite()).unwrap_or(0.0)
 }

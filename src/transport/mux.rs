@@ -21,12 +21,12 @@ pub struct MuxSocket {
 }
 
 impl MuxSocket {
-    /// The front of a session that is to be let in.
+    /// Creates the front of a session that is to be let in.
     pub const fn new(trunk: Arc<Trunk>, id: Id) -> Self {
         Self { trunk, id, max_payload: 0 }
     }
 
-    /// The same, for messages of up to so many bytes.
+    /// Returns the same, for messages of up to so many bytes.
     #[must_use]
     pub const fn with_max_payload(mut self, max_payload: usize) -> Self {
         self.max_payload = max_payload;

@@ -81,7 +81,7 @@ impl AnswerPoll {
         Self { meter, asker, framing, stage: Stage::Parked(parked) }
     }
 
-    /// Where its session counts.
+    /// Returns where its session counts.
     pub const fn meter(&self) -> &Meter {
         &self.meter
     }
@@ -220,7 +220,7 @@ pub async fn take_push(
     }
 }
 
-/// The same, where a session's POSTs stand in a line: one that breaks off, or can't be read, was never there.
+/// Returns the same, where a session's POSTs stand in a line: one that breaks off, or can't be read, was never there.
 ///
 /// # Errors
 /// The connection is gone.
@@ -259,7 +259,7 @@ pub async fn take_queued_push(
     })
 }
 
-/// The answer to a POST whose messages the link has taken.
+/// Returns the answer to a POST whose messages the link has taken.
 pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> Response {
     let PollBody { status, content_type, bytes } = framing.encode_taken();
     info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);
@@ -269,19 +269,19 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
     response
 }
 
-/// The answer to a request whose session has ended.
+/// Returns the answer to a request whose session has ended.
 pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
     // A link that broke may not have come to its end.
     let lost = || Ending { closing: Closing { code: Some(1006), ..Closing::default() }, acknowledged: 0 };
     respond(framing.refuse_ended(&bridge.ending().unwrap_or_else(lost)))
 }
 
-/// A refusal over plain HTTP.
+/// Returns a refusal over plain HTTP.
 pub fn refuse(framing: &dyn Framing, refusal: Refusal) -> Response {
     respond(framing.refuse(refusal, Road::Http))
 }
 
-/// An answer without a session.
+/// Returns an answer without a session.
 pub fn respond(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = reply.status;

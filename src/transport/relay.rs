@@ -45,8 +45,8 @@ pub struct Relay {
     verdict: Option<End>,
     /// Which end was the first to end it.
     first: Option<End>,
-    /// Until when the backend is not told of a drain: it is told by the client's own Close, behind whatever of the client's
-    /// has crossed ours.
+    /// Until when the backend is not told of a drain: it is told by the client's own Close, behind whatever of the
+    /// client's has crossed ours.
     crossing: Option<Pin<Box<Sleep>>>,
     /// Until when the rest may take, once one end is gone or has been told.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -245,7 +245,7 @@ impl Place {
     }
 }
 
-/// A Close frame (RFC 6455, section 5.5.1), masked where it goes to a server.
+/// Returns a Close frame (RFC 6455, section 5.5.1), masked where it goes to a server.
 fn close_frame(closing: &Closing, mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut payload = Vec::new();
     if let Some(code) = closing.code {

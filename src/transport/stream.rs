@@ -1,5 +1,5 @@
-//! A stream: the answer to one request, which goes on while there are packets for its client. Each part is one piece of the
-//! body, with a receipt of its own.
+//! A stream: the answer to one request, which goes on while there are packets for its client. Each part is one piece of
+//! the body, with a receipt of its own.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -24,7 +24,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The body, of which `head` says how it begins.
+    /// Creates the body, of which `head` says how it begins.
     pub(super) fn new(parked: ParkedStream, framing: Arc<dyn Framing>, head: StreamHead) -> Self {
         let StreamHead { prelude, budget, content_type: _ } = head;
         Self { parked, framing, prelude, left: budget, connection: None }
@@ -34,7 +34,7 @@ impl Stream {
         self.connection = Some(unflushed.clone());
     }
 
-    /// The next piece; nothing when there will be no more.
+    /// Polls for the next piece; nothing when there will be no more.
     pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Piece>> {
         if !self.prelude.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.prelude).into()));

@@ -34,7 +34,7 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// A request that has just come.
+    /// Creates a request that has just come.
     pub fn new(token: TaskTrackerToken, upstream: Arc<InUse>, patience: Patience, meter: Meter) -> Self {
         Self { _token: token, _upstream: upstream, patience, meter }
     }
@@ -52,7 +52,7 @@ impl fmt::Debug for UnderWay {
 }
 
 impl Streamed {
-    /// The answer to a request that is under way.
+    /// Creates the answer to a request that is under way.
     pub fn new(body: AnswerBody, under_way: UnderWay) -> Self {
         Self { body, under_way, told: false }
     }

@@ -28,8 +28,8 @@ pub async fn run(client: OnUpgrade, backend: OnUpgrade, meter: Meter) {
     }
 }
 
-/// The connection behind a request, for the moment when it becomes something else. What else was noted about the request
-/// goes with it.
+/// Returns the connection behind a request, for the moment when it becomes something else. What else was noted about
+/// the request goes with it.
 pub fn take_upgrade(head: &mut Parts) -> OnUpgrade {
     let mut request = http::Request::new(());
     std::mem::swap(request.extensions_mut(), &mut head.extensions);

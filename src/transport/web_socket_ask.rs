@@ -43,7 +43,7 @@ impl WebSocketAsk {
         Some(Self { key: key(&head.method, &head.headers).cloned(), upgrade })
     }
 
-    /// What is wrong with the handshake, where it is not that of RFC 6455, section 4.2.1.
+    /// Returns what is wrong with the handshake, where it is not that of RFC 6455, section 4.2.1.
     ///
     /// # Errors
     /// The request's method, version or key are not those of a handshake; the text says which.
@@ -94,7 +94,7 @@ impl fmt::Debug for WebSocketAsk {
     }
 }
 
-/// The subprotocol that the reference picks: the first that is offered.
+/// Returns the subprotocol that the reference picks: the first that is offered.
 pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     let offer = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
     HeaderValue::from_str(offer.split(',').next()?.trim()).ok().filter(|first| !first.is_empty())

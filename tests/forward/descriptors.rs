@@ -22,7 +22,7 @@ fn target(limit: &str, dialect: &str, kind: &str, backend: SocketAddr) -> Target
     )
 }
 
-/// How many the process allows itself.
+/// Returns how many the process allows itself.
 fn allowed(target: &Target) -> usize {
     let metrics = Client::connect(target.admin).get("/metrics");
     let line = metrics.text().lines().find_map(|line| line.strip_prefix("process_max_fds "));

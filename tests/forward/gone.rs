@@ -1,4 +1,5 @@
-//! A client that is gone takes its request with it, whatever it left behind that; one that has only ended its side is answered.
+//! A client that is gone takes its request with it, whatever it left behind that; one that has only ended its side is
+//! answered.
 
 use std::net::TcpListener;
 use std::thread;
@@ -132,7 +133,7 @@ fn with_no_time_for_it_the_end_of_a_clients_side_is_its_own() {
     }
 }
 
-/// A backend that answers `/fast`, and keeps everything else for as long as it is kept.
+/// Returns a backend that answers `/fast`, and keeps everything else for as long as it is kept.
 pub(crate) fn backend() -> std::net::SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let addr = listener.local_addr().unwrap();
@@ -151,7 +152,7 @@ pub(crate) fn backend() -> std::net::SocketAddr {
     addr
 }
 
-/// A proxy that may have a few descriptors.
+/// Returns a proxy that may have a few descriptors.
 fn confined(descriptors: usize) -> Target {
     let backend = backend();
     Target::proxy_in(

@@ -7,7 +7,7 @@ use crate::site::{Line, Plan, Site, ok};
 use crate::support::http::{Client, head};
 use crate::support::{QUIET, SOON, ms};
 
-/// A site with one connection to its backend, which has served and lies idle.
+/// Returns a site with one connection to its backend, which has served and lies idle.
 fn idle(site: &Site) -> Line {
     let mut client = site.client();
     client.send_get("/first");

@@ -45,19 +45,19 @@ impl Plan {
         }
     }
 
-    /// A line of `[server]`.
+    /// Returns a line of `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         writeln!(self.server, "{line}").unwrap();
         self
     }
 
-    /// A line of the route.
+    /// Returns a line of the route.
     pub(crate) fn route(mut self, line: &str) -> Self {
         writeln!(self.route, "{line}").unwrap();
         self
     }
 
-    /// A line of the upstream.
+    /// Returns a line of the upstream.
     pub(crate) fn upstream(mut self, line: &str) -> Self {
         writeln!(self.upstream, "{line}").unwrap();
         self
@@ -96,18 +96,18 @@ impl Site {
         Self { target: Target::proxy_with(|public, admin| plan.toml(public, admin, backend)), connections }
     }
 
-    /// A fresh connection of a client.
+    /// Returns a fresh connection of a client.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.target.public)
     }
 
-    /// The next connection to the backend.
+    /// Returns the next connection to the backend.
     #[track_caller]
     pub(crate) fn accept(&self) -> Line {
         self.accept_within(SOON).expect("a connection reaches the backend")
     }
 
-    /// The next connection to the backend, if one comes in time.
+    /// Returns the next connection to the backend, if one comes in time.
     pub(crate) fn accept_within(&self, wait: Duration) -> Option<Line> {
         self.connections.recv_timeout(wait).ok().map(|wire| Line { wire })
     }
@@ -118,7 +118,7 @@ impl Site {
         assert!(self.accept_within(QUIET).is_none(), "nothing more reaches the backend");
     }
 
-    /// What the route has counted under this status.
+    /// Returns what the route has counted under this status.
     pub(crate) fn counted(&self, status: u16) -> bool {
         let text = Client::connect(self.target.admin).get("/metrics");
         text.text().lines().any(|line| {
@@ -169,13 +169,13 @@ pub(crate) struct Line {
 pub(crate) struct Request(Response);
 
 impl Line {
-    /// The next request's head.
+    /// Returns the next request's head.
     #[track_caller]
     pub(crate) fn request(&mut self) -> Request {
         self.try_request().expect("a request reaches the backend")
     }
 
-    /// The next request's head, if one comes.
+    /// Returns the next request's head, if one comes.
     pub(crate) fn try_request(&mut self) -> Option<Request> {
         let head = self.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).ok()?;
         // The first line is read as a status line's, which wants a number in the second place.
@@ -190,7 +190,7 @@ impl Line {
         self.wire.take_exact(length, Instant::now() + SOON).expect("the body reaches the backend")
     }
 
-    /// Everything up to and including `end`.
+    /// Returns everything up to and including `end`.
     #[track_caller]
     pub(crate) fn until(&mut self, end: &str) -> String {
         let bytes = self.wire.take_until(end.as_bytes(), Instant::now() + SOON);
@@ -217,28 +217,28 @@ impl Line {
 }
 
 impl Request {
-    /// The request line.
+    /// Returns the request line.
     pub(crate) fn line(&self) -> &str {
         &self.0.line
     }
 
-    /// The target.
+    /// Returns the target.
     pub(crate) fn target(&self) -> &str {
         self.0.line.split(' ').nth(1).unwrap()
     }
 
-    /// The first header of that name.
+    /// Returns the first header of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.0.header(name)
     }
 
-    /// All headers of that name.
+    /// Returns all headers of that name.
     pub(crate) fn headers_named(&self, name: &str) -> Vec<&str> {
         self.0.headers_named(name)
     }
 }
 
-/// The head of an answer with this body.
+/// Returns the head of an answer with this body.
 pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }

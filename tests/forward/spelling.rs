@@ -6,7 +6,7 @@ use crate::site::{Plan, Site};
 use crate::support::SOON;
 use crate::support::http::Client;
 
-/// The head that the client gets.
+/// Returns the head that the client gets.
 #[track_caller]
 fn head_of_answer(client: &mut Client) -> String {
     let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("an answer");

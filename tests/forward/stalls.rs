@@ -1,4 +1,5 @@
-//! A side that stops reading, or stops in the middle of what it sends, is disconnected; one that is merely silent is not.
+//! A side that stops reading, or stops in the middle of what it sends, is disconnected; one that is merely silent is
+//! not.
 
 use std::io::Write as _;
 use std::thread;
@@ -16,7 +17,7 @@ fn site() -> Site {
     Site::with(&Plan::new().route("stall_timeout = \"400ms\""))
 }
 
-/// A request whose answer has begun.
+/// Returns a request whose answer has begun.
 fn begun(site: &Site, request: &[u8], head: &str) -> (Client, Line) {
     let mut client = site.client();
     client.wire.send(request);

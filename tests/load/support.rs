@@ -28,7 +28,7 @@ impl Proxy {
         Self::start("/engine.io/", &format!("kind = 'websocket'\nurl = 'ws://{backend}/'"), "")
     }
 
-    /// The same, with more lines for the configuration's `[server]`.
+    /// Returns the same, with more lines for the configuration's `[server]`.
     pub(crate) fn demo_with(server: &str) -> Self {
         Self::start("/socket.io/", "kind = 'demo'", server)
     }
@@ -127,7 +127,7 @@ pub(crate) fn faithful(message: &str, _: Option<&str>) -> Vec<String> {
     vec![message.to_owned()]
 }
 
-/// A plain WebSocket server that echoes in its own manner.
+/// Returns a plain WebSocket server that echoes in its own manner.
 pub(crate) fn echo(manner: Manner) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -155,7 +155,7 @@ fn converse(stream: TcpStream, manner: Manner) {
     }
 }
 
-/// Which message this is.
+/// Returns the number of this message.
 pub(crate) fn number(message: &str) -> u64 {
     message.split(':').next().unwrap().parse().unwrap()
 }
@@ -169,7 +169,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The figures, where JSON went to the standard output.
+    /// Returns the figures, where JSON went to the standard output.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
@@ -182,7 +182,7 @@ pub(crate) fn load(args: &[&str]) -> Run {
     read(&output)
 }
 
-/// The load generator, not yet running.
+/// Returns the load generator, not yet running.
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_polliwog"));
     command.arg("load").args(args).stdin(Stdio::null());
@@ -195,14 +195,14 @@ pub(crate) fn read(output: &Output) -> Run {
     Run { code, out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-/// A file of this process's own.
+/// Returns a file of this process's own.
 pub(crate) fn place(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     folder.join(name)
 }
 
-/// A port that was free a moment ago.
+/// Returns a port that was free a moment ago.
 pub(crate) fn free_port() -> SocketAddr {
     // Below what the system gives to outgoing connections, and apart from what other processes of these tests try.
     static NEXT: AtomicU16 = AtomicU16::new(0);

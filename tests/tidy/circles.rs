@@ -1,7 +1,7 @@
 //! Finds files that import each other in a circle.
 //!
-//! An import counts for the file that defines the name: one that goes through a folder's `mod.rs`, which only hands the name
-//! on, leads to the file behind it. Declaring a module and handing a name on (`pub use`) are no imports.
+//! An import counts for the file that defines the name: one that goes through a folder's `mod.rs`, which only hands the
+//! name on, leads to the file behind it. Declaring a module and handing a name on (`pub use`) are no imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(crate) fn circle_faults() -> Vec<String> {
     circles.collect()
 }
 
-/// The circles among files with their texts: each a group of files of which every one reaches every other.
+/// Returns the circles among files with their texts: each a group of files of which every one reaches every other.
 fn circles(files: &[(String, String)]) -> Vec<Vec<String>> {
     let house = House::new(files);
     let arrows: Vec<BTreeSet<usize>> = (0..house.rooms.len()).map(|room| house.arrows_of(room)).collect();
@@ -65,7 +65,7 @@ impl<'f> House<'f> {
         targets.filter(|&target| target != room).collect()
     }
 
-    /// The path from the crate's root, if it leads into this crate.
+    /// Returns the path from the crate's root, if it leads into this crate.
     fn absolute(&self, room: usize, path: &Path) -> Option<Vec<String>> {
         match path {
             Path::Own(path) => Some(path.clone()),
@@ -78,7 +78,7 @@ impl<'f> House<'f> {
         }
     }
 
-    /// The file that defines what a path names, behind whatever hands it on.
+    /// Returns the file that defines what a path names, behind whatever hands it on.
     fn defined_in(&self, path: &[String], hops: usize) -> Option<usize> {
         let deepest = (1..=path.len()).rev().find(|&len| self.by_module.contains_key(&path[..len]))?;
         let room = self.by_module[&path[..deepest]];

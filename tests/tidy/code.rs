@@ -31,7 +31,7 @@ pub(crate) enum Path {
     Foreign(Vec<String>),
 }
 
-/// All paths of two segments or more that `source` names, `module` being the file's own.
+/// Returns all paths of two segments or more that `source` names, `module` being the file's own.
 pub(crate) fn named(source: &str, module: &[&str]) -> Vec<Named> {
     let code = code_of(source);
     let module = module.iter().map(|&name| name.to_owned()).collect();
@@ -48,7 +48,7 @@ pub(crate) fn named(source: &str, module: &[&str]) -> Vec<Named> {
     reader.found
 }
 
-/// Every name in the code of `source`, with the one before it where the two are a path.
+/// Returns every name in the code of `source`, with the one before it where the two are a path.
 pub(crate) fn names(source: &str) -> Vec<(Option<String>, String)> {
     let code = code_of(source);
     let tokens = tokens(&code);
@@ -204,7 +204,7 @@ fn tokens(code: &str) -> Vec<&str> {
     tokens
 }
 
-/// The code alone: comments, strings and characters become a blank.
+/// Returns the code alone: comments, strings and characters become a blank.
 fn code_of(source: &str) -> String {
     let mut code = String::with_capacity(source.len());
     let mut rest = source;
@@ -259,7 +259,7 @@ fn string_len(text: &str) -> usize {
     text.len()
 }
 
-/// Nothing for a lifetime.
+/// Returns the length of a character literal; 0 for a lifetime.
 fn char_len(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     let (Some((_, first)), Some((second_at, second))) = (chars.next(), chars.next()) else { return 0 };
@@ -271,7 +271,7 @@ fn char_len(text: &str) -> usize {
     if second == '\'' { second_at + 1 } else { 0 }
 }
 
-/// Nothing for anything else, such as a raw name.
+/// Returns the length of a raw string; 0 for anything else, such as a raw name.
 fn raw_string_len(text: &str) -> usize {
     let Some(open) = text.find('"') else { return 0 };
     let marks = text[..open].trim_start_matches(['b', 'c']);
@@ -286,7 +286,7 @@ fn raw_string_len(text: &str) -> usize {
 mod tests {
     use super::*;
 
-    /// The paths into this crate, for a file of `src/bridge/handle.rs`.
+    /// Returns the paths into this crate, for a file of `src/bridge/handle.rs`.
     fn own(source: &str) -> Vec<String> {
         let own = |named: Named| match named.path {
             Path::Own(path) => Some(path.join("::")),

@@ -1,7 +1,7 @@
-//! Plain English: words and phrases that no text of this repository uses.
+//! Plain English: words and phrases that no text of this repository uses, and how docs begin.
 
 use crate::assert_none;
-use crate::tree::files;
+use crate::tree::{files, is_rust};
 
 /// What is banned, in lower case, as whole words. `CONTRIBUTING.md` and the style guide name the plain word for each.
 const BANNED: [&str; 13] = [
@@ -30,12 +30,35 @@ const EXCEPTIONS: [(&str, &str, &str); 6] = [
     ("tests/load/reports.rs", "doubled", "the old name of a key"),
 ];
 
+/// Words that begin a clause and not a sentence.
+const NO_VERBS: [&str; 7] = ["Whether", "What", "How", "Where", "Which", "Why", "Who"];
+
 /// Files that a tool writes.
 const GENERATED: [&str; 3] = [".json", ".lock", ".txt"];
 
 #[test]
 fn every_text_is_plain_english() {
     assert_none(files("").iter().flat_map(|(file, text)| english_faults(file, text)));
+}
+
+/// A function's documentation begins with a verb: "Returns whether", not "Whether".
+#[test]
+fn the_docs_of_a_function_begin_with_a_verb() {
+    let all = files("").into_iter().filter(|(file, _)| is_rust(file));
+    assert_none(all.flat_map(|(file, text)| verb_faults(&file, &text)));
+}
+
+fn verb_faults(file: &str, text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let is_doc = |line: &&str| line.starts_with("///");
+    let faults = lines.iter().enumerate().filter_map(|(at, line)| {
+        let word = line.strip_prefix("/// ")?.split(' ').next()?;
+        let is_first = at == 0 || !is_doc(&lines[at - 1]);
+        let mut below = lines[at..].iter().filter(|line| !is_doc(line) && !line.starts_with('#'));
+        let is_function = below.next()?.split(' ').any(|word| word == "fn");
+        (is_first && is_function && NO_VERBS.contains(&word)).then(|| format!("{file}:{}: {line}", at + 1))
+    });
+    faults.collect()
 }
 
 fn english_faults(file: &str, text: &str) -> Vec<String> {
@@ -83,6 +106,22 @@ mod tests {
             let faults = english_faults(file, text);
             assert_eq!(faults.len(), 1, "{text}");
             assert!(faults[0].starts_with(&format!("{file}:2: says")), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn docs_without_a_verb_are_found_above_functions_alone() {
+        for item in ["fn f() {}", "#[must_use]\n    pub const fn f(&self) {}", "pub(super) async fn f() {}"] {
+            for doc in ["Whether it is.", "What it is.", "How many."] {
+                assert_eq!(
+                    verb_faults("a.rs", &format!("    /// {doc}\n    /// More.\n    {item}")).len(),
+                    1
+                );
+            }
+            assert!(verb_faults("a.rs", &format!("/// Returns whether.\n/// What else.\n{item}")).is_empty());
+        }
+        for item in ["is_open: bool,", "pub enum Kind { A, B }", "const F: fn() = f;"] {
+            assert!(verb_faults("a.rs", &format!("/// Whether it is.\n{item}")).is_empty(), "{item}");
         }
     }
 

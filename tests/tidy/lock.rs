@@ -1,6 +1,6 @@
 //! Where the packages of Cargo.lock come from. `deny.toml` allows registries and repositories; paths it can't see.
 
-/// A fault for each package, the crate itself aside, that doesn't come from crates.io.
+/// Returns a fault for each package, the crate itself aside, that doesn't come from crates.io.
 pub(crate) fn lock_faults(lock: &str) -> Vec<String> {
     lock.split("[[package]]\n")
         .skip(1)
@@ -20,7 +20,7 @@ pub(crate) fn lock_faults(lock: &str) -> Vec<String> {
         .collect()
 }
 
-/// The address of the registry's index, as Cargo writes it whatever mirror it uses.
+/// Returns whether a source is the registry's index, whose address Cargo writes the same for every mirror.
 fn is_crates_io(source: &str) -> bool {
     source.starts_with("registry+") && source.ends_with("/crates.io-index")
 }

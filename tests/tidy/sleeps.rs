@@ -11,7 +11,7 @@ fn a_sleep_in_a_test_says_why() {
     assert_none(tests.flat_map(|(file, text)| sleep_faults(&file, &text)));
 }
 
-/// A fault for each sleep in real time that has no comment on its line or the one above.
+/// Returns a fault for each sleep in real time that has no comment on its line or the one above.
 fn sleep_faults(file: &str, text: &str) -> Vec<String> {
     // Where a test's clock is paused, to sleep is to set it.
     if PAUSED.iter().any(|word| text.contains(word)) {

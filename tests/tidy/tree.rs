@@ -9,28 +9,28 @@ pub(crate) fn folder_of(file: &str) -> &str {
     inside.split('/').next().unwrap_or_default().trim_end_matches(".rs")
 }
 
-/// The names from the crate's root to the file's module.
+/// Returns the names from the crate's root to the file's module.
 pub(crate) fn module_of(file: &str) -> Vec<&str> {
     let inside = file.strip_prefix("src/").unwrap_or(file).trim_end_matches(".rs");
     inside.split('/').filter(|name| !matches!(*name, "mod" | "lib" | "main")).collect()
 }
 
-/// A file that is compiled for tests alone.
+/// Returns whether a file is compiled for tests only.
 pub(crate) fn is_test(file: &str) -> bool {
     file.ends_with("/tests.rs") || file.contains("/tests/")
 }
 
-/// A file of Rust.
+/// Returns whether a file is Rust.
 pub(crate) fn is_rust(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|extension| extension == "rs")
 }
 
-/// Every file of src, with its name.
+/// Returns every file of src, with its name.
 pub(crate) fn sources() -> Vec<(String, String)> {
     files("src").into_iter().filter(|(file, _)| is_rust(file)).collect()
 }
 
-/// Every text file below a folder, with its name; what version control ignores is left out.
+/// Returns every text file below a folder, with its name; what version control ignores is left out.
 pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     let ignored = fs::read_to_string(root().join(".gitignore")).unwrap();
     let ignored: Vec<&str> = ignored.lines().map(|line| line.rsplit('/').next().unwrap_or(line)).collect();
@@ -54,7 +54,7 @@ pub(crate) fn files(folder: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Where the repository is.
+/// Returns where the repository is.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

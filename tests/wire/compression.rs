@@ -19,7 +19,7 @@ fn inflate(answer: &Response) -> String {
     text
 }
 
-/// A poll by a client that takes these codings.
+/// Returns a poll by a client that takes these codings.
 #[track_caller]
 fn poll(poller: &Poller, accepted: &str) -> Response {
     let answer = poller.request("GET", &[("Accept-Encoding", accepted)], b"");

@@ -24,7 +24,7 @@ fn named<'a>(origin: (&'a str, &'a str)) -> [Option<&'a str>; 3] {
     [Some(origin.1), Some("true"), Some("Origin")]
 }
 
-/// The answer to a WebSocket's handshake.
+/// Returns the answer to a WebSocket's handshake.
 fn upgrade(world: &World, target: &str, origin: (&str, &str)) -> Response {
     let mut client = world.http();
     let headers: Vec<_> = HANDSHAKE.iter().copied().chain([origin]).collect();
@@ -171,7 +171,7 @@ fn everybody_with_credentials_is_named_since_browsers_refuse_a_star() {
     assert_eq!(cors(&world.http().request("GET", POLLING, &[B], b"")), named(B));
 }
 
-/// A proxy before a backend that says these header lines when it accepts.
+/// Returns a proxy before a backend that says these header lines when it accepts.
 fn proxy(route: &str, headers: &str) -> Option<World> {
     let setup = Setup::new().route(route).script(|script| headers.clone_into(&mut script.headers));
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)

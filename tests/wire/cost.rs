@@ -156,7 +156,7 @@ fn a_message_that_waits_for_a_poll_is_timed() {
     assert_eq!(metrics::value(answer.text(), "polliwog_delivery_wait_seconds_count", &["\"polling"]), "1");
 }
 
-/// A response's head as it travelled.
+/// Returns a response's head as it travelled.
 fn head_len(response: &Response) -> usize {
     let headers = response.headers.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len());
     response.line.len() + "\r\n\r\n".len() + headers.sum::<usize>()

@@ -1,4 +1,5 @@
-//! Dialect `mux` (docs/mux.md), from the side of a proxy that need not be a Polliwog: who breaks its rules harms himself.
+//! Dialect `mux` (docs/mux.md), from the side of a proxy that need not be a Polliwog: who breaks its rules harms
+//! himself.
 
 use std::io::Write as _;
 
@@ -48,7 +49,7 @@ impl Edge {
         serde_json::from_str(&self.0.text()).expect("a frame")
     }
 
-    /// The code and reason of the Close frame that ends it, whatever comes before.
+    /// Returns the code and reason of the Close frame that ends it, whatever comes before.
     fn told(&mut self) -> (Option<u16>, String) {
         let close = std::iter::repeat_with(|| self.0.frame()).find(|frame| frame.op == Op::CLOSE).unwrap();
         let reason = close.payload.get(2..).unwrap_or_default();

@@ -1,10 +1,10 @@
 //! The fault matrix: who hangs up, when and how, and what the other side gets to see of it.
 //!
-//! Each row is a moment and the side that hangs up in it; its columns are the ways to do so. What stands there is what the other
-//! side sees first: `ends` (its connection), `lives` (nothing happens), a status and a body, `close` and its code, or `-`
-//! where there is no other side. Behind a bar stands what is counted: the handshake's outcome, where it was under way, and
-//! the reason of the session's end. What lives goes on as if nothing had been. And in every case nothing is left in the
-//! proxy: no session, no place, no socket.
+//! Each row is a moment and the side that hangs up in it; its columns are the ways to do so. What stands there is what
+//! the other side sees first: `ends` (its connection), `lives` (nothing happens), a status and a body, `close` and its
+//! code, or `-` where there is no other side. Behind a bar stands what is counted: the handshake's outcome, where it
+//! was under way, and the reason of the session's end. What lives goes on as if nothing had been. And in every case
+//! nothing is left in the proxy: no session, no place, no socket.
 
 #[path = "faults/scene.rs"]
 mod scene;
@@ -193,8 +193,8 @@ fn in_a_relay() {
     );
 }
 
-/// Plays every scene of these rows, many at once, since most of it is waiting; and once more what came out otherwise, for
-/// the machine may have been busy.
+/// Plays every scene of these rows, many at once, since most of it is waiting; and once more what came out otherwise,
+/// for the machine may have been busy.
 #[track_caller]
 fn assert_rows(front: Front, rows: &[Row]) {
     if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
@@ -232,7 +232,7 @@ fn assert_rows(front: Front, rows: &[Row]) {
     panic!("{front:?}:\n{faults}");
 }
 
-/// What the other side gets to see, and what is counted.
+/// Returns what the other side gets to see, and what is counted.
 fn play(front: Front, step: Step, who: Who, how: How) -> String {
     let mut scene = Scene::new(front, who, step);
     // Kept to the end, where it is: who is silent or listens hangs up no connection.
@@ -322,7 +322,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
     seen
 }
 
-/// Whether the client's connection speaks WebSocket by then.
+/// Returns whether the client's connection speaks WebSocket by then.
 fn is_framed(front: Front, step: Step) -> bool {
     let begun = !matches!(step, Connected | MidRequestHead | Asked | MidResponseHead);
     match front {
@@ -332,7 +332,7 @@ fn is_framed(front: Front, step: Step) -> bool {
     }
 }
 
-/// The first frame that says goodbye, or the end.
+/// Returns the first frame that says goodbye, or the end.
 fn frame_or_end(wire: &mut Wire) -> String {
     let deadline = Instant::now() + LONGER;
     loop {

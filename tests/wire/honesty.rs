@@ -15,13 +15,13 @@ pub(crate) fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
-/// The answers to both kinds of handshake.
+/// Returns the answers to both kinds of handshake.
 #[track_caller]
 fn both(world: &World) -> [Response; 2] {
     [world.get(POLLING), Socket::try_connect(world.addr, WEBSOCKET, &[]).expect_err("refused")]
 }
 
-/// A URL on which nobody listens.
+/// Returns a URL on which nobody listens.
 fn nowhere() -> String {
     let addr = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     format!("ws://{addr}/engine.io/")
@@ -116,7 +116,7 @@ fn a_backend_that_never_sends_its_open_packet_is_504() {
     }
 }
 
-/// A listener, its address, and what fills its queue: the system drops further attempts to connect.
+/// Returns a listener, its address, and what fills its queue: the system drops further attempts to connect.
 pub(crate) fn black_hole() -> (RawSocket, SocketAddr, Vec<std::io::Result<TcpStream>>) {
     let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();

@@ -11,7 +11,7 @@ fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
-/// A client that is relayed.
+/// Returns a client that is relayed.
 fn relayed(world: &World, extension: &str) -> (Socket, Peer) {
     let more = [("Sec-WebSocket-Extensions", extension)];
     let more = if extension.is_empty() { &[][..] } else { &more[..] };
@@ -19,13 +19,13 @@ fn relayed(world: &World, extension: &str) -> (Socket, Peer) {
     (socket, world.accept())
 }
 
-/// A relayed route of each dialect.
+/// Returns a relayed route of each dialect.
 fn both_dialects() -> [(&'static str, Setup); 2] {
     let engine_io = Setup::new().relayed();
     [("websocket", Setup::sockets()), ("engine.io", engine_io)]
 }
 
-/// A binary message, `reserved` 4 where it is compressed: what is in it is nobody's business.
+/// Returns a binary message, `reserved` 4 where it is compressed: what is in it is nobody's business.
 fn message(reserved: u8, len: usize) -> Frame {
     Frame { reserved, ..Frame::new(Op::BINARY, vec![7; len]) }
 }

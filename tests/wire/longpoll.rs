@@ -30,14 +30,14 @@ fn world_of(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
-/// A session, and its end in the application.
+/// Returns a session, and its end in the application.
 #[track_caller]
 fn session(world: &World) -> (Feed, Peer) {
     let feed = Feed::begin(world.addr);
     (feed, world.accept())
 }
 
-/// The answer that brings these texts, the first of which has this number.
+/// Returns the answer that brings these texts, the first of which has this number.
 fn answer(first: u64, texts: &[&str]) -> String {
     let messages =
         texts.iter().zip(first..).map(|(text, id)| format!(r#"{{"id":{id},"text":{}}}"#, json!(text)));

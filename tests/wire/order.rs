@@ -26,7 +26,7 @@ fn number(packet: &str) -> usize {
     text.trim_end_matches('.').parse().unwrap()
 }
 
-/// A number, padded with dots.
+/// Returns a number, padded with dots.
 fn numbered(number: usize, length: usize) -> String {
     format!("{number:.<length$}")
 }

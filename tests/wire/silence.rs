@@ -31,7 +31,7 @@ fn assert_warnings(world: &World, expected: &[&str]) {
     }
 }
 
-/// All warnings but that of a system on which few files may be open.
+/// Returns all warnings but that of a system on which few files may be open.
 fn warnings(log: &str) -> Vec<&str> {
     let lines = log.lines().filter(|line| !line.contains("max_sessions="));
     lines.filter_map(|line| Some(line.split_once(" WARN ")?.1)).collect()

@@ -1,4 +1,5 @@
-//! What a backend answers to a handshake that it does not accept, and what its client reads: promise 3, status by status.
+//! What a backend answers to a handshake that it does not accept, and what its client reads: promise 3, status by
+//! status.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// The setups: every kind of upstream with every way to it.
+    /// Returns the setups: every kind of upstream with every way to it.
     fn all() -> Option<Vec<(&'static str, Self)>> {
         let cors = r#"cors = { origins = "*" }"#;
         let both = &[POLLING, WEBSOCKET][..];

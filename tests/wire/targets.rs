@@ -1,4 +1,5 @@
-//! Hosts, paths and origins of requests, on every dialect with sessions; `tests/forward/heads.rs` has the same for what is forwarded.
+//! Hosts, paths and origins of requests, on every dialect with sessions; `tests/forward/heads.rs` has the same for what
+//! is forwarded.
 
 use crate::support::frames::Socket;
 use crate::support::http::{Client, Response};
@@ -10,7 +11,7 @@ const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
 
-/// A setup for each dialect, with a target on its route, and what a WebSocket's handshake needs there.
+/// Returns a setup for each dialect, with a target on its route, and what a WebSocket's handshake needs there.
 fn dialects() -> Vec<(Setup, String, String)> {
     let handshake = format!("{UPGRADE}{KEY}{VERSION}");
     vec![

@@ -95,7 +95,7 @@ fn shake(mut stream: TcpStream, config: &Arc<ServerConfig>) {
     finish(stream);
 }
 
-/// What a web server says of a handshake that it takes for a request.
+/// Answers as a web server does that takes a handshake for a request.
 fn refuse(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");

@@ -22,7 +22,7 @@ pub(super) struct Habits {
     pub(super) barges_in: u64,
 }
 
-/// A message that tells its number, of a random length.
+/// Returns a message that tells its number, of a random length.
 fn numbered(number: u32, dice: &mut Dice) -> Message {
     let len = usize::try_from(dice.below(200)).unwrap();
     Message::text(format!("{number:<len$}"))

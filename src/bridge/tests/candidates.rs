@@ -10,7 +10,7 @@ fn probed() -> Packet {
     Packet::Pong("probe".into())
 }
 
-/// A session whose client polls, and a candidate that has not spoken.
+/// Returns a session whose client polls, and a candidate that has not spoken.
 async fn candidate(stage: &mut Stage) -> (Arc<Bridge>, LinkWire, SocketWire) {
     let (bridge, link) = stage.polling();
     assert_eq!(fetch(&bridge).await, [open()]);

@@ -1,5 +1,5 @@
-//! Receivers that no dialect has yet: streams, a second one that is refused or replaces the first, and a client that says how
-//! far it has come.
+//! Receivers that no dialect has yet: streams, a second one that is refused or replaces the first, and a client that
+//! says how far it has come.
 
 use std::future::poll_fn;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::bridge::{ParkedStream, ReceiverRefused};
 use crate::session::{Attendance, CursorRefused, Joined, Terms};
 
-/// A browser that falls back to streams, or, with a cursor, `curl` in a loop.
+/// Returns a browser that falls back to streams, or, with a cursor, `curl` in a loop.
 fn streaming(has_cursor: bool) -> Policy {
     let attendance = Attendance { beat: 25 * SECOND, absence: 5 * SECOND, is_heard: has_cursor };
     let own = Policy {
@@ -42,7 +42,7 @@ fn up_to(bytes: usize, after: Option<u64>) -> Terms {
     Terms { after, bytes, ..Terms::default() }
 }
 
-/// What a stream brings next.
+/// Returns what a stream brings next.
 async fn part(stream: &mut ParkedStream) -> Option<Vec<Packet>> {
     let delivery = poll_fn(|cx| stream.poll_next(cx)).await?;
     let packets = delivery.packets().to_vec();

@@ -118,12 +118,12 @@ impl<I, O> Far<I, O> {
         }
     }
 
-    /// How much the near end has not read.
+    /// Returns how much the near end has not read.
     pub(super) fn unread(&self) -> usize {
         self.0.lock().inbound.len()
     }
 
-    /// The next item that the near end wrote and flushed; `None` when nothing more will come.
+    /// Returns the next item that the near end wrote and flushed; `None` when nothing more will come.
     pub(super) async fn next(&self) -> Option<O> {
         loop {
             let news = self.0.news.notified();
@@ -140,7 +140,7 @@ impl<I, O> Far<I, O> {
         }
     }
 
-    /// All that has arrived.
+    /// Returns all that has arrived.
     pub(super) fn arrived(&self) -> Vec<O> {
         self.0.lock().arrived.drain(..).collect()
     }

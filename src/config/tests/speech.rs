@@ -4,7 +4,7 @@ use super::super::keys::{KEYS, Section, dialects};
 use super::*;
 use crate::dialect::table::DIALECTS;
 
-/// What is said of a route of this dialect with this line.
+/// Returns what is said of a route of this dialect with this line.
 fn beside(dialect: &str, line: &str) -> String {
     let kind = if dialect == "http" { "http" } else { "websocket" };
     let route = format!("[[routes]]\npath = '/'\ndialect = '{dialect}'\nupstream = 'u'\n{line}\n");

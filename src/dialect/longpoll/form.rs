@@ -18,7 +18,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The first form in `Accept` that there is; JSON where none is named.
+    /// Returns the first supported form in `Accept`; JSON if none is named.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let named = hop::list(headers, &ACCEPT).find_map(|one| match bare(one).as_slice() {
             b"text/event-stream" => Some(Self::Events),
@@ -29,7 +29,7 @@ impl Form {
         named.unwrap_or(Self::Json)
     }
 
-    /// Its type.
+    /// Returns its type.
     pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -39,7 +39,7 @@ impl Form {
     }
 }
 
-/// How a POST's body is read, by its type; `None` where it is of a type that no message is.
+/// Returns how a POST's body is read, by its type; `None` where it is of a type that no message is.
 pub(super) fn of_push(headers: &HeaderMap) -> Option<PushForm> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Some(PushForm::Text) };
     match bare(kind.as_bytes()).as_slice() {
@@ -53,7 +53,7 @@ pub(super) fn of_push(headers: &HeaderMap) -> Option<PushForm> {
     }
 }
 
-/// A type without its parameters, in lower case.
+/// Returns a type without its parameters, in lower case.
 fn bare(kind: &[u8]) -> Vec<u8> {
     let end = memchr::memchr(b';', kind).unwrap_or(kind.len());
     kind[..end].trim_ascii().to_ascii_lowercase()

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::codec::base64;
 use crate::packet::{Closing, Message, Packet};
 
-/// The messages of a batch with their numbers; `after` is the last one's.
+/// Returns the messages of a batch with their numbers; `after` is the last one's.
 pub(super) fn numbered(batch: &[Packet], after: u64) -> impl Iterator<Item = (u64, &Message)> {
     let messages = || {
         batch.iter().filter_map(|packet| match packet {
@@ -70,7 +70,7 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// How many bytes a packet takes in an answer; its number has as many digits as it is ever going to need.
+/// Returns how many bytes a packet takes in an answer; its number has as many digits as it is ever going to need.
 pub(super) fn encoded_len(packet: &Packet) -> usize {
     match packet {
         Packet::Message(Message::Text(text)) => OBJECT + escaped_len(text.as_bytes()),
@@ -84,7 +84,7 @@ pub(super) fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
-/// How long a text is between its quotes.
+/// Returns how long a text is between its quotes.
 fn escaped_len(text: &[u8]) -> usize {
     let escaped = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -94,13 +94,13 @@ fn escaped_len(text: &[u8]) -> usize {
     text.iter().map(escaped).sum()
 }
 
-/// The end of a session, as the value of `closed` and as an event's data.
+/// Returns the end of a session, as the value of `closed` and as an event's data.
 pub(super) fn closing(closing: &Closing) -> String {
     let reason = json!(closing.reason.as_str());
     format!(r#"{{"code":{},"reason":{reason}}}"#, closing.code.unwrap_or(NO_CODE))
 }
 
-/// What a client hears of a session that has ended.
+/// Returns what a client hears of a session that has ended.
 pub(super) fn closed(ending: &Closing, after: u64) -> String {
     format!(r#"{{"closed":{},"after":{after}}}"#, closing(ending))
 }

@@ -1,8 +1,8 @@
-//! longpoll, for whatever speaks HTTP and no more: a client asks for what is behind a number, and by that acknowledges what is
-//! before it; what is not acknowledged can be asked for again.
+//! longpoll, for whatever speaks HTTP and no more: a client asks for what is behind a number, and by that acknowledges
+//! what is before it; what is not acknowledged can be asked for again.
 //!
-//! [`Query`] is what a request says, [`LongPollFraming`] how it is answered: as one JSON object ([`json`]), as a line for
-//! each message, or as events ([`sse`]).
+//! [`Query`] is what a request says, [`LongPollFraming`] how it is answered: as one JSON object ([`json`]), as a line
+//! for each message, or as events ([`sse`]).
 
 mod form;
 mod framing;
@@ -42,7 +42,7 @@ impl LongPoll {
     /// The name in the configuration.
     pub const NAME: &'static str = "longpoll";
 
-    /// The dialect of a route with these settings.
+    /// Creates the dialect of a route with these settings.
     pub const fn new(settings: Settings) -> Self {
         Self { settings }
     }
@@ -84,7 +84,7 @@ impl LongPoll {
         }
     }
 
-    /// What a GET takes, and in which form.
+    /// Returns what a GET takes, and in which form.
     fn receive(&self, framing: LongPollFraming) -> Act {
         let Query { after, wait, max, bytes, .. } = framing.query;
         let (form, most) = (framing.form, self.settings.wait);
@@ -173,7 +173,7 @@ impl Dialect for LongPoll {
     }
 }
 
-/// Whether something follows the head.
+/// Returns whether something follows the head.
 fn has_body(request: &Request<'_>) -> bool {
     let headers = &request.head.headers;
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|len| len != "0")

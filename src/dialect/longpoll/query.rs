@@ -43,8 +43,8 @@ impl Query {
         Ok(found)
     }
 
-    /// The same, with the id in `Last-Event-ID`: a browser repeats the URL as long as its page lives, and the header says
-    /// where it is now.
+    /// Returns the same, with the id in `Last-Event-ID`: a browser repeats the URL as long as its page lives, and the
+    /// header says where it is now.
     ///
     /// # Errors
     /// Says what is wrong.
@@ -64,7 +64,7 @@ fn number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// A limit under which there may be something.
+/// Returns a limit under which there may be something.
 fn limit(text: &str) -> Option<usize> {
     number(text).filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }

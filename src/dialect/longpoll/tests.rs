@@ -52,7 +52,7 @@ fn dialect() -> LongPoll {
     LongPoll::new(Settings::default())
 }
 
-/// What a request means on a session that is here.
+/// Returns what a request means on a session that is here.
 fn act(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Act, Box<Answered>> {
     let framing: Arc<dyn Framing> = Arc::new(plain(Query::default()));
     let known = Known { transport: Transport::Polling, framing: &framing, is_relayed: false };

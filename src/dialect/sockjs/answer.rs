@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::reply::Reply;
 
-/// A text.
+/// Returns a text.
 pub(super) fn plain(status: StatusCode, text: &str) -> Reply {
     reply(status, [(CONTENT_TYPE, TEXT)], text)
 }
@@ -20,7 +20,7 @@ pub(super) fn bad_method(allowed: &'static str) -> Reply {
     reply(StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], "")
 }
 
-/// An answer with these headers and this text.
+/// Returns an answer with these headers and this text.
 pub(super) fn reply<const N: usize>(
     status: StatusCode,
     headers: [(HeaderName, &'static str); N],

@@ -14,7 +14,7 @@ use crate::revision::Protocol;
 use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second};
 
 impl SockJs {
-    /// A session that begins with a receiver, under the id that its client made.
+    /// Returns a session that begins with a receiver, under the id that its client made.
     pub(super) fn begin_http(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
         let attendance = Attendance {
             beat: self.settings.heartbeat,
@@ -26,14 +26,14 @@ impl SockJs {
         beginning
     }
 
-    /// A session that is a WebSocket: it has an id of ours, since two of them may name the same.
+    /// Returns a session that is a WebSocket: it has an id of ours, since two of them may name the same.
     pub(super) fn begin_web_socket(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
         let pace = Heartbeat { interval: self.settings.heartbeat, timeout: PONG_TIMEOUT };
         let pace = Some(pace).filter(|pace| !pace.interval.is_zero());
         Beginning { pace, ..beginning(framing, request, Transport::WebSocket, Pinger::Server) }
     }
 
-    /// The application's own WebSocket.
+    /// Returns the application's own WebSocket.
     pub(super) fn begin_raw(&self, request: &Request<'_>) -> Beginning {
         Beginning {
             policy: websocket::POLICY,

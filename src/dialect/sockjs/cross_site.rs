@@ -23,12 +23,13 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// What a request's page is told.
+    /// Returns what a request's page is told.
     pub(super) fn of(sent: &HeaderMap) -> Self {
         Self { origin: copy(sent, &ORIGIN), headers: copy(sent, &ACCESS_CONTROL_REQUEST_HEADERS) }
     }
 
-    /// The same where a page without an origin of its own is one of many: the reference does so for `EventSource`.
+    /// Creates the same where a page without an origin of its own is one of many: the reference does so for
+    /// `EventSource`.
     pub(super) fn without_null(sent: &HeaderMap) -> Self {
         let allowance = Self::of(sent);
         Self { origin: allowance.origin.filter(|origin| origin != "null"), ..allowance }
@@ -51,13 +52,14 @@ impl Allowance {
     }
 }
 
-/// A copy: a header's value would keep the whole buffer that the request was read into, for as long as a poll waits.
+/// Returns a copy: a header's value would keep the whole buffer of the request for as long as a poll
+/// waits.
 fn copy(sent: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let value = sent.get(name).filter(|value| !value.is_empty())?;
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
-/// The answer to a browser's question before a request of another origin's page.
+/// Returns the answer to a browser's question before a request of another origin's page.
 pub(super) fn preflight(settings: &Settings, request: &Request<'_>, methods: &'static str) -> Reply {
     let mut headers = HeaderMap::new();
     if settings.cookie_needed {

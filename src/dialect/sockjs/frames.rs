@@ -22,7 +22,7 @@ pub(super) enum Wrapping {
 }
 
 impl Wrapping {
-    /// The frames of these packets, wrapped.
+    /// Returns the frames of these packets, wrapped.
     pub(super) fn encode(&self, packets: &[Packet]) -> Bytes {
         let mut out = Vec::with_capacity(packets.iter().map(encoded_len).sum::<usize>() + ROOM);
         let mut frame = Vec::new();
@@ -87,7 +87,7 @@ fn for_each_frame(packets: &[Packet], mut write: impl FnMut(&[Packet])) {
     }
 }
 
-/// One frame, as it stands on a WebSocket; nothing where SockJS has none for the packet.
+/// Returns one frame, as it stands on a WebSocket; nothing where SockJS has none for the packet.
 pub(super) fn frame(packet: &Packet) -> Option<Bytes> {
     let mut out = Vec::with_capacity(encoded_len(packet) + ROOM);
     for_each_frame(std::slice::from_ref(packet), |packets| write(packets, &mut out));
@@ -133,7 +133,7 @@ fn write_close(closing: Option<&Closing>, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// A packet's length in a frame, in bytes, without what stands between two.
+/// Returns a packet's length in a frame, in bytes, without what stands between two.
 pub(super) fn encoded_len(packet: &Packet) -> usize {
     match packet {
         Packet::Message(Message::Text(text)) => quoted_len(text.as_str()),
@@ -143,13 +143,14 @@ pub(super) fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
-/// How many units of UTF-16 these bytes are, in which clients of the reference count: all of its own beyond them is escaped.
+/// Returns how many units of UTF-16 these bytes are, in which clients of the reference count: all of its own beyond
+/// them is escaped.
 pub(super) fn units(bytes: &[u8]) -> usize {
     let is_unit = |byte: &&u8| !matches!(byte, 0x80..0xc0);
     bytes.iter().filter(is_unit).count()
 }
 
-/// What a stream begins with, before its first frame: enough to make browsers and proxies pass on what follows.
+/// Returns what a stream begins with, before its first frame: enough to make browsers and proxies pass on what follows.
 pub(super) fn prelude(receiver: Receiver, callback: Option<&Callback>) -> Bytes {
     match receiver {
         Receiver::XhrStreaming => {

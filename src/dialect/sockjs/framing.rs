@@ -60,7 +60,7 @@ impl SockJsFraming {
         }
     }
 
-    /// An answer with what every answer of the transport has.
+    /// Returns an answer with what every answer of the transport has.
     fn marked(&self, mut reply: Reply) -> Reply {
         self.marks.apply(&mut reply.headers);
         reply
@@ -217,7 +217,7 @@ fn packets(messages: Vec<Message>) -> Packets {
     Box::new(messages.into_iter().map(|message| Ok(Packet::Message(message))))
 }
 
-/// What a client is told when its session has ended so, its backend having said `closing`: a polling one.
+/// Returns what a client is told when its session has ended so, its backend having said `closing`: a polling one.
 pub(super) fn why(end: End, closing: &Closing) -> Closing {
     match end {
         End::UpstreamClosed => match closing.code {
@@ -237,7 +237,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
     }
 }
 
-/// The same for one on a WebSocket; nothing where it has gone itself, or its frames make no sense.
+/// Returns the same for one on a WebSocket; nothing where it has gone itself, or its frames make no sense.
 fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
     match end {
         End::ClientClosed | End::ClientGone | End::ParseError => None,

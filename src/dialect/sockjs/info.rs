@@ -14,7 +14,7 @@ use super::settings::Settings;
 use crate::dialect::{Answered, Note, Request};
 use crate::reply::Reply;
 
-/// The answer to a GET.
+/// Returns the answer to a GET.
 pub(super) fn answer(settings: &Settings, request: &Request<'_>) -> Box<Answered> {
     let hold = hold(request.world.handshakes_take());
     Box::new(Answered { reply: body(settings, request), note: Note::Nothing, hold })
@@ -38,8 +38,9 @@ fn body(settings: &Settings, request: &Request<'_>) -> Reply {
     reply
 }
 
-/// How long the answer is held back where the backend's handshakes take so long. A client measures the round trip on this answer
-/// and gives each transport a few of those to begin: one that is answered at once would try them all, each with a handshake.
+/// Returns how long the answer is held back where the backend's handshakes take so long. A client measures the round
+/// trip on this answer and gives each transport a few of those to begin: one that is answered at once would try them
+/// all, each with a handshake.
 fn hold(handshakes_take: Duration) -> Duration {
     if handshakes_take < PATIENCE_MIN {
         return Duration::ZERO;

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::packet::{Message, Text};
 
-/// Appends text as a JSON string. Browsers and proxies lose or change some characters on the way, so these are escaped, too.
+/// Appends text as a JSON string. Browsers and proxies lose or change some characters on the way, so these are escaped,
+/// too.
 pub(super) fn quote(text: &str, out: &mut Vec<u8>) {
     write(text, Place::Frame, out);
 }
@@ -17,7 +18,7 @@ pub(super) fn quote_in_html(text: &str, out: &mut Vec<u8>) {
     write(text, Place::Html, out);
 }
 
-/// How many bytes [`quote`] appends.
+/// Returns how many bytes [`quote`] appends.
 pub(super) fn quoted_len(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut len = bytes.len() + 2;
@@ -57,7 +58,7 @@ fn write(text: &str, place: Place, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Whether a character may begin with this byte that is escaped.
+/// Returns whether a character may begin with this byte that is escaped.
 const fn is_suspect(byte: u8, place: Place) -> bool {
     match byte {
         b'<' => matches!(place, Place::Html),
@@ -66,7 +67,7 @@ const fn is_suspect(byte: u8, place: Place) -> bool {
     }
 }
 
-/// The escape of the first character, empty where it needs none; and how many bytes that character has.
+/// Returns the escape of the first character, empty where it needs none; and how many bytes that character has.
 fn escape(text: &str, place: Place) -> (Escape, usize) {
     let Some(first) = text.chars().next() else { return (Escape::default(), 0) };
     let mut escape = Escape::default();
@@ -131,8 +132,8 @@ pub(super) enum Unreadable {
     Broken,
 }
 
-/// The messages in a body, all of them or none: an array of strings. What else stands in the array is passed on as it is
-/// written.
+/// Returns the messages in a body, all of them or none: an array of strings. What else stands in the array is passed on
+/// as it is written.
 ///
 /// # Errors
 /// It is no such array.
@@ -149,7 +150,7 @@ pub(super) fn read_array(body: Bytes) -> Result<Vec<Message>, Unreadable> {
     }
 }
 
-/// The messages in a frame of a WebSocket: an array of them, or one alone, and none in an empty frame.
+/// Returns the messages in a frame of a WebSocket: an array of them, or one alone, and none in an empty frame.
 ///
 /// # Errors
 /// It is no JSON.
@@ -169,7 +170,7 @@ fn elements(text: &Text) -> Option<Vec<Message>> {
     Some(elements.into_iter().map(|one| element(text, one)).collect())
 }
 
-/// A value of the text as a message, which shares the text's buffer where it can.
+/// Returns a value of the text as a message, which shares the text's buffer where it can.
 fn element(text: &Text, value: &RawValue) -> Message {
     let value = value.get();
     let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -179,8 +180,8 @@ fn element(text: &Text, value: &RawValue) -> Message {
     })
 }
 
-/// The text of a JSON string without its quotes. Half of a surrogate pair is a legal string of `JavaScript`'s, and no text: it
-/// becomes U+FFFD.
+/// Returns the text of a JSON string without its quotes. Half of a surrogate pair is a legal string of `JavaScript`'s,
+/// and no text: it becomes U+FFFD.
 fn unescape(inner: &str) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else { return Cow::Borrowed(inner) };
     let mut text = String::with_capacity(inner.len());
@@ -207,7 +208,7 @@ fn unescape(inner: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The character of an escape whose digits come next; of two escapes, where they are a pair.
+/// Returns the character of an escape whose digits come next; of two escapes, where they are a pair.
 fn unicode(rest: &mut &str) -> char {
     let Some(first) = unit(rest) else { return char::REPLACEMENT_CHARACTER };
     let ahead = rest.strip_prefix("\\u");

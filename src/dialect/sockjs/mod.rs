@@ -52,7 +52,7 @@ impl SockJs {
     /// The name in the configuration.
     pub const NAME: &'static str = "sockjs";
 
-    /// The dialect of a route with these settings and this backend.
+    /// Creates the dialect of a route with these settings and this backend.
     pub fn new(settings: Settings, backend: Backend) -> Self {
         let plain = |role| {
             let marks = Marks { allowance: Some(Allowance::default()), ..Marks::default() };
@@ -111,7 +111,8 @@ impl SockJs {
         }
     }
 
-    /// Whether the route has what stands at a path. Where some pages may not connect, what can't tell whose page asks is off.
+    /// Returns whether the route has what stands at a path. Where some pages may not connect, what can't tell whose
+    /// page asks is off.
     fn offers(&self, target: Target<'_>, request: &Request<'_>) -> bool {
         let settings = &self.settings;
         match target {
@@ -129,7 +130,7 @@ impl SockJs {
         }
     }
 
-    /// The page's function, where the receiver calls one.
+    /// Returns the page's function, where the receiver calls one.
     fn callback(&self, request: &Request<'_>, receiver: Receiver) -> Result<Option<Callback>, Box<Answered>> {
         let len_max = match receiver {
             Receiver::Jsonp => JSONP_CALLBACK_MAX,
@@ -229,7 +230,7 @@ const fn want(wish: Wish) -> Want {
     Want { wish, transport: Transport::Polling, version: 0 }
 }
 
-/// The reference's own errors about a handshake, in its order.
+/// Checks a handshake for the reference's own errors, in its order.
 fn check_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
     if request.road == Road::Http {
         return Err(reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request").into());
@@ -247,7 +248,7 @@ fn check_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
     Ok(())
 }
 
-/// The same for a WebSocket without frames, which may be of an older draft that is no different.
+/// Returns the same for a WebSocket without frames, which may be of an older draft that is no different.
 fn check_raw_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
     if request.road == Road::Http {
         return Err(reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request").into());

@@ -10,7 +10,7 @@ use crate::dialect::Request;
 use crate::hop;
 use crate::reply::Reply;
 
-/// The page that loads the client library from this URL; 304 where the client has it.
+/// Returns the page that loads the client library from this URL; 304 where the client has it.
 pub(super) fn answer(url: &str, request: &Request<'_>) -> Reply {
     let page = PAGE.replace("URL", &escaped(url));
     let tag = format!("\"{:016x}\"", hash(page.as_bytes()));
@@ -26,7 +26,7 @@ pub(super) fn answer(url: &str, request: &Request<'_>) -> Reply {
     reply
 }
 
-/// A year from now.
+/// Returns a year from now.
 pub(super) fn expires(request: &Request<'_>) -> HeaderValue {
     let then = UNIX_EPOCH + Duration::from_secs(request.world.unix_time() + YEAR);
     HeaderValue::try_from(httpdate::fmt_http_date(then)).unwrap_or(HeaderValue::from_static("0"))

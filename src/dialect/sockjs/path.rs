@@ -44,7 +44,7 @@ pub(super) enum Sender {
 }
 
 impl<'p> Target<'p> {
-    /// What stands at the path behind the base; `None` where nothing does.
+    /// Returns what stands at the path behind the base; `None` where nothing does.
     pub(super) fn of(path: &'p str) -> Option<Self> {
         if matches!(path, "" | "/") {
             return Some(Self::Greeting);
@@ -78,7 +78,7 @@ impl<'p> Target<'p> {
         })
     }
 
-    /// The methods that it has, in the reference's order.
+    /// Returns the methods that it has, in the reference's order.
     pub(super) const fn methods(self) -> &'static str {
         match self {
             Self::Info => "OPTIONS, GET",
@@ -96,7 +96,7 @@ impl<'p> Target<'p> {
 }
 
 impl Receiver {
-    /// Whether it takes one frame after another.
+    /// Returns whether it takes one frame after another.
     pub(super) const fn streams(self) -> bool {
         match self {
             Self::XhrStreaming | Self::EventSource | Self::HtmlFile => true,

@@ -23,7 +23,7 @@ pub(super) enum BadCallback {
 }
 
 impl Callback {
-    /// The function that a query names (`c`, else `callback`), in `len_max` characters at most.
+    /// Reads the function that a query names (`c`, else `callback`), in `len_max` characters at most.
     ///
     /// # Errors
     /// It names none, or what is no name.
@@ -52,8 +52,8 @@ impl fmt::Debug for Callback {
     }
 }
 
-/// The pairs that are the application's, as the client wrote them: all but `t` (against caches), `c`, `callback`, and `i` (the
-/// frame that a form is sent from).
+/// Returns the pairs that are the application's, as the client wrote them: all but `t` (against caches), `c`,
+/// `callback`, and `i` (the frame that a form is sent from).
 pub(super) fn application_query(query: &str) -> String {
     let is_own = |pair: &&str| {
         let key = decode(pair.split_once('=').map_or(*pair, |(key, _)| key));
@@ -62,7 +62,7 @@ pub(super) fn application_query(query: &str) -> String {
     query.split('&').filter(is_own).collect::<Vec<_>>().join("&")
 }
 
-/// The messages of a form: its field `d`.
+/// Returns the messages of a form: its field `d`.
 pub(super) fn form_field(body: &Bytes) -> Bytes {
     let text = String::from_utf8_lossy(body);
     let found = pairs(&text).find(|(key, _)| key == "d").map(|(_, value)| value.into_owned());

@@ -20,14 +20,14 @@ use crate::meter::Metrics;
 use crate::service::{Client, Refusals, Route, Via};
 use crate::upstream::{self, InUse, Kind, Pinned};
 
-/// The gateway of a route whose backend nobody can reach.
+/// Returns the gateway of a route whose backend nobody can reach.
 fn gateway(dialect: &str, settings: &dialect::Settings, path: &str) -> Arc<Gateway> {
     let urls = vec!["ws://127.0.0.1:1/".parse().unwrap()];
     let nowhere = upstream::Settings { kind: Kind::EngineIo, urls, ..upstream::Settings::default() };
     before(&nowhere, dialect::find(dialect).unwrap().build, settings, path)
 }
 
-/// The gateway of a route with this backend.
+/// Returns the gateway of a route with this backend.
 fn before(
     backend: &upstream::Settings,
     build: fn(&dialect::Settings, Backend) -> Arc<dyn Dialect>,
@@ -54,12 +54,12 @@ fn before(
     Arc::new(Gateway::new(build(settings, backend), route))
 }
 
-/// What a client reads that sends this beginning of a header.
+/// Returns what a client reads that sends this beginning of a header.
 async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
     exchange(gateway, request, "").await
 }
 
-/// What a client reads that sends this beginning of a header and this body.
+/// Returns what a client reads that sends this beginning of a header and this body.
 async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
     let connection = Connection {

@@ -63,7 +63,7 @@ impl Kind {
         }
     }
 
-    /// Whether its receivers may be streams.
+    /// Returns whether its receivers may be streams.
     fn streams(self) -> bool {
         matches!(self, Self::Refuses | Self::Cursor)
     }

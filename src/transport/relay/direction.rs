@@ -161,7 +161,7 @@ impl Direction {
         Ok(Flow::Waiting)
     }
 
-    /// One read, and one write of what may pass.
+    /// Reads once, and writes once what may pass.
     fn poll_pass(
         &mut self,
         cx: &mut Context<'_>,
@@ -256,24 +256,24 @@ impl Direction {
         self.state = State::Closed(then);
     }
 
-    /// Whether a Close frame may stand here: between two frames, and behind no other.
+    /// Returns whether a Close frame may stand here: between two frames, and behind no other.
     pub(super) fn may_close(&self) -> bool {
         self.scanner.is_between_frames()
             && !self.scanner.is_closed()
             && matches!(self.state, State::Open | State::TooLarge)
     }
 
-    /// Whether a message has begun that is expected to end.
+    /// Returns whether a message has begun that is expected to end.
     pub(super) fn is_inside_message(&self) -> bool {
         self.state == State::Open && !(self.scanner.is_between_messages() && self.held.is_empty())
     }
 
-    /// Whether a Close frame has passed.
+    /// Returns whether a Close frame has passed.
     pub(super) const fn is_closed(&self) -> bool {
         self.scanner.is_closed()
     }
 
-    /// Whether nothing more comes from the source.
+    /// Returns whether nothing more comes from the source.
     pub(super) const fn is_ended(&self) -> bool {
         matches!(self.state, State::Draining(_) | State::Ended(_))
     }

@@ -262,7 +262,7 @@ impl Scene {
         self.backend = Some(Wire::new(stream));
     }
 
-    /// The backend reads what it is asked.
+    /// Answers what the backend is asked.
     fn hear(&mut self) -> String {
         let head = self.backend().take_until(b"\r\n\r\n", Instant::now() + SOON);
         String::from_utf8(head.expect("a request comes")).unwrap()

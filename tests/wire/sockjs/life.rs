@@ -15,7 +15,7 @@ fn assert_unknown(world: &World, sid: &str) {
     answer.assert(404, "404 Error: Page not found\n");
 }
 
-/// A Close frame with a code and a reason.
+/// Returns a Close frame with a code and a reason.
 fn close(code: u16, reason: &str) -> Frame {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());

@@ -32,12 +32,12 @@ impl Feed {
         Self { addr, url, gets, posts }
     }
 
-    /// Where the proxy is.
+    /// Returns where the proxy is.
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The target of a request with this query.
+    /// Returns the target of a request with this query.
     pub(crate) fn target(&self, query: &str) -> String {
         if query.is_empty() { self.url.clone() } else { format!("{}?{query}", self.url) }
     }
@@ -64,7 +64,7 @@ impl Feed {
         self.posts.request("POST", &target, &[("Content-Type", "text/plain")], body)
     }
 
-    /// Any request, on a connection of its own.
+    /// Returns any request, on a connection of its own.
     #[track_caller]
     pub(crate) fn request(
         &self,
@@ -76,7 +76,7 @@ impl Feed {
         Client::connect(self.addr).request(method, &self.target(query), headers, body)
     }
 
-    /// A GET whose answer is a stream.
+    /// Returns a GET whose answer is a stream.
     #[track_caller]
     pub(crate) fn stream(&self, query: &str, accept: &str, last: Option<u64>) -> Stream {
         let last = last.map(|last| last.to_string());
@@ -88,7 +88,7 @@ impl Feed {
         Stream { head: Response::parse(&read), wire, text: String::new() }
     }
 
-    /// The events of an `EventSource` of this session.
+    /// Returns the events of an `EventSource` of this session.
     #[track_caller]
     pub(crate) fn events(&self, last: Option<u64>) -> Stream {
         self.stream("", "text/event-stream", last)
@@ -106,7 +106,8 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// The next chunk, if one comes in time; an empty one is the end. `Err` says whether the connection ended instead.
+    /// Returns the next chunk, if one comes in time; an empty one is the end. `Err` says whether the connection ended
+    /// instead.
     pub(crate) fn chunk_within(&mut self, wait: Duration) -> Result<Vec<u8>, Fill> {
         let deadline = Instant::now() + wait;
         let line = self.wire.take_until(b"\r\n", deadline)?;
@@ -143,7 +144,7 @@ impl Stream {
         assert_eq!((self.text.as_str(), next), ("", Err(Fill::Quiet)));
     }
 
-    /// The next line, without its end; nothing where the stream has ended.
+    /// Returns the next line, without its end; nothing where the stream has ended.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
         loop {

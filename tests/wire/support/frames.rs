@@ -35,17 +35,17 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// A whole message, or a control frame.
+    /// Creates a complete message, or a control frame.
     pub(crate) fn new(op: Op, payload: impl AsRef<[u8]>) -> Self {
         Self { fin: true, reserved: 0, op, payload: payload.as_ref().to_vec() }
     }
 
-    /// A close frame; without a code the peer reports 1005.
+    /// Returns a close frame; without a code the peer reports 1005.
     pub(crate) fn close(code: Option<u16>) -> Self {
         Self::new(Op::CLOSE, code.map(u16::to_be_bytes).map_or_else(Vec::new, |code| code.to_vec()))
     }
 
-    /// The bytes on the wire.
+    /// Returns the bytes on the wire.
     pub(crate) fn encode(&self, masked: Masked) -> Vec<u8> {
         let mut bytes = vec![u8::from(self.fin) << 7 | self.reserved << 4 | self.op.0];
         let flag = if masked == Masked::Yes { 0x80 } else { 0 };
@@ -69,7 +69,7 @@ impl Frame {
         bytes
     }
 
-    /// The code of a close frame.
+    /// Returns the code of a close frame.
     pub(crate) fn code(&self) -> Option<u16> {
         self.payload.first_chunk().map(|code| u16::from_be_bytes(*code))
     }
@@ -122,7 +122,7 @@ fn pull(wire: &mut Wire, deadline: Instant) -> Result<(), Fill> {
     }
 }
 
-/// The answer to a key (RFC 6455, section 4.2.2).
+/// Returns the answer to a key (RFC 6455, section 4.2.2).
 pub(crate) fn accept(key: &str) -> String {
     STANDARD.encode(sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes()))
 }
@@ -188,20 +188,20 @@ impl Socket {
         self.wire.send(&frame.encode(Masked::Yes));
     }
 
-    /// The next frame, if it comes in time.
+    /// Returns the next frame, if it comes in time.
     pub(crate) fn frame_within(&mut self, wait: Duration) -> Result<Frame, Fill> {
         let frame = read(&mut self.wire, Instant::now() + wait)?;
         assert_eq!(frame.reserved, 0, "no extension was agreed on");
         Ok(frame)
     }
 
-    /// The next frame.
+    /// Returns the next frame.
     #[track_caller]
     pub(crate) fn frame(&mut self) -> Frame {
         self.frame_within(SOON).expect("a frame comes")
     }
 
-    /// The next frame, which must be a text.
+    /// Returns the next frame, which must be a text.
     #[track_caller]
     pub(crate) fn text(&mut self) -> String {
         let frame = self.frame();

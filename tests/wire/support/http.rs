@@ -69,7 +69,7 @@ impl Client {
         self.answer()
     }
 
-    /// Any request and its answer.
+    /// Returns any request and its answer.
     #[track_caller]
     pub(crate) fn request(
         &mut self,
@@ -83,13 +83,13 @@ impl Client {
             .expect("an answer comes")
     }
 
-    /// The next answer.
+    /// Returns the next answer.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Response {
         self.read(SOON, Body::Framed).expect("an answer comes")
     }
 
-    /// The next answer, if it comes in time; `Err` says whether the connection ended instead.
+    /// Returns the next answer, if it comes in time; `Err` says whether the connection ended instead.
     pub(crate) fn answer_within(&mut self, wait: Duration) -> Result<Response, Fill> {
         self.read(wait, Body::Framed)
     }
@@ -101,7 +101,7 @@ impl Client {
         assert!(matches!(came, Err(Fill::Quiet)), "expected a parked request, got {came:?}");
     }
 
-    /// Whether the target ends the connection, having answered nothing more.
+    /// Returns whether the target ends the connection, having answered nothing more.
     pub(crate) fn ends_within(&mut self, wait: Duration) -> bool {
         self.wire.ends_within(wait)
     }
@@ -179,12 +179,12 @@ impl Response {
         Self { line, status, headers, body: Vec::new() }
     }
 
-    /// The first header of that name.
+    /// Returns the first header of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// All headers of that name.
+    /// Returns all headers of that name.
     pub(crate) fn headers_named(&self, name: &str) -> Vec<&str> {
         self.headers
             .iter()
@@ -193,7 +193,7 @@ impl Response {
             .collect()
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     #[track_caller]
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body is UTF-8")
@@ -225,7 +225,7 @@ impl Response {
     }
 }
 
-/// A request's head, its empty line included.
+/// Returns a request's head, its empty line included.
 pub(crate) fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
     let mut bytes = format!("{method} {target} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {

@@ -10,7 +10,7 @@ use super::{SOON, eventually, ms};
 /// Sessions that exist now, whatever the route.
 const SESSIONS: &str = "polliwog_sessions";
 
-/// The sum of the gauge of sessions.
+/// Returns the sum of the gauge of sessions.
 pub(crate) fn sessions(admin: SocketAddr) -> u64 {
     let answer = Client::connect(admin).get("/metrics");
     assert_eq!(answer.status, 200);
@@ -29,7 +29,7 @@ pub(crate) fn sessions(admin: SocketAddr) -> u64 {
     sum
 }
 
-/// Whether a counter with this name and all these labels has counted something.
+/// Returns whether a counter with this name and all these labels has counted something.
 pub(crate) fn has_counted(admin: SocketAddr, name: &str, labels: &[&str]) -> bool {
     let answer = Client::connect(admin).get("/metrics");
     answer.text().lines().any(|line| {
@@ -39,7 +39,7 @@ pub(crate) fn has_counted(admin: SocketAddr, name: &str, labels: &[&str]) -> boo
     })
 }
 
-/// The values of a label under which a counter has counted something.
+/// Returns the values of a label under which a counter has counted something.
 pub(crate) fn counted(admin: SocketAddr, name: &str, label: &str) -> Vec<String> {
     let answer = Client::connect(admin).get("/metrics");
     let lines = answer.text().lines().filter(|line| line.starts_with(name) && !line.ends_with(" 0"));
@@ -65,7 +65,7 @@ pub(crate) fn assert_shown(admin: SocketAddr, expected: &[(&str, &[&str], usize)
     }
 }
 
-/// What the one series shows that has this name and all these labels.
+/// Returns what the one series shows that has this name and all these labels.
 #[track_caller]
 pub(crate) fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> &'a str {
     let series = |line: &&str| {
@@ -77,7 +77,7 @@ pub(crate) fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> &'a str {
     found[0].rsplit(' ').next().unwrap()
 }
 
-/// Whether new sessions are welcome.
+/// Returns whether new sessions are welcome.
 pub(crate) fn readyz(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/readyz")
 }
@@ -88,7 +88,7 @@ pub(crate) fn assert_readiness(admin: SocketAddr, status: u16) {
     eventually(|| readyz(admin).status == status, || format!("{status}, but {:?}", readyz(admin)));
 }
 
-/// Whether the process lives.
+/// Returns whether the process lives.
 pub(crate) fn livez(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/livez")
 }

@@ -27,7 +27,7 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// All headers of that name.
+    /// Returns all headers of that name.
     pub(crate) fn headers_named(&self, name: &str) -> Vec<&str> {
         self.headers
             .iter()
@@ -36,17 +36,17 @@ impl Opening {
             .collect()
     }
 
-    /// The first header of that name.
+    /// Returns the first header of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers_named(name).first().copied()
     }
 
-    /// The path, without the query.
+    /// Returns the path, without the query.
     pub(crate) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
 
-    /// The pairs of the query, as written.
+    /// Returns the pairs of the query, as written.
     pub(crate) fn query(&self) -> Vec<&str> {
         self.target.split_once('?').map_or_else(Vec::new, |(_, query)| query.split('&').collect())
     }
@@ -127,7 +127,7 @@ impl Peer {
         }
     }
 
-    /// The line itself, for what only a backend behind a proxy can do.
+    /// Returns the line itself, for what only a backend behind a proxy can do.
     #[track_caller]
     pub(crate) fn line(&self) -> &Line {
         match &self.side {
@@ -136,7 +136,7 @@ impl Peer {
         }
     }
 
-    /// The next event, if it comes in time.
+    /// Returns the next event, if it comes in time.
     pub(crate) fn event_within(&self, wait: Duration) -> Option<Event> {
         match self.events.recv_timeout(wait) {
             Ok(event) => Some(event),
@@ -145,7 +145,7 @@ impl Peer {
         }
     }
 
-    /// The next event.
+    /// Returns the next event.
     #[track_caller]
     pub(crate) fn event(&self) -> Event {
         self.event_within(SOON).expect("something reaches the application")
@@ -170,7 +170,7 @@ impl Peer {
         assert!(matches!(event, Event::Closed(_)), "expected the end, got {event:?}");
     }
 
-    /// How long the session's end takes from now, whatever comes before it.
+    /// Returns how long the session's end takes from now, whatever comes before it.
     #[track_caller]
     pub(crate) fn ends_after(&self) -> Duration {
         let start = Instant::now();

@@ -41,7 +41,7 @@ impl Poller {
         Self { addr, sid, handshake, since, gets, posts }
     }
 
-    /// The target of this session's polling requests.
+    /// Returns the target of this session's polling requests.
     pub(crate) fn target(&self) -> String {
         format!("{POLLING}&sid={}", self.sid)
     }
@@ -69,7 +69,7 @@ impl Poller {
         self.gets.assert_parked();
     }
 
-    /// The answer to a parked GET.
+    /// Returns the answer to a parked GET.
     #[track_caller]
     pub(crate) fn parked(&mut self) -> Response {
         self.gets.answer()
@@ -116,7 +116,7 @@ impl Poller {
         self.posts.answer_within(wait)
     }
 
-    /// Any request of this session, on a connection of its own.
+    /// Returns any request of this session, on a connection of its own.
     #[track_caller]
     pub(crate) fn request(&self, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         Client::connect(self.addr).request(method, &self.target(), headers, body)
@@ -134,7 +134,7 @@ impl Poller {
         Socket::connect(self.addr, &self.upgrade_target())
     }
 
-    /// Where that WebSocket is.
+    /// Returns where that WebSocket is.
     pub(crate) fn upgrade_target(&self) -> String {
         format!("{WEBSOCKET}&sid={}", self.sid)
     }
@@ -157,7 +157,7 @@ impl Poller {
     }
 }
 
-/// The JSON of an open packet, which may have other packets behind it.
+/// Returns the JSON of an open packet, which may have other packets behind it.
 #[track_caller]
 pub(crate) fn open_packet(body: &str) -> Value {
     let first = body.split('\u{1e}').next().unwrap();

@@ -36,7 +36,7 @@ impl Reference {
         Self { peers, counts, control }
     }
 
-    /// How many sessions it holds.
+    /// Returns how many sessions it holds.
     pub(crate) fn sessions(&self) -> u64 {
         writeln!(self.control.lock().unwrap(), "{}", json!({"do": "count"})).unwrap();
         self.counts.recv_timeout(SOON).expect("the reference server answers")

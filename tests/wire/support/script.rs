@@ -51,7 +51,7 @@ impl Script {
         }
     }
 
-    /// The open packet of an Engine.IO server.
+    /// Returns the open packet of an Engine.IO server.
     pub(crate) fn open_packet(interval: u64, timeout: u64, max_payload: u64) -> String {
         format!(
             r#"0{{"sid":"backendbackendback01","upgrades":[],"pingInterval":{interval},"pingTimeout":{timeout},"maxPayload":{max_payload}}}"#
@@ -59,7 +59,7 @@ impl Script {
     }
 }
 
-/// A whole answer in plain HTTP.
+/// Returns a whole answer in plain HTTP.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }

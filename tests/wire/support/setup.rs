@@ -30,7 +30,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The defaults of both.
+    /// Creates the defaults of both.
     pub(crate) fn new() -> Self {
         Self {
             kind: Kind::EngineIo,
@@ -47,7 +47,7 @@ impl Setup {
         }
     }
 
-    /// A plain WebSocket application.
+    /// Returns a plain WebSocket application.
     pub(crate) fn plain() -> Self {
         Self { kind: Kind::WebSocket, script: Script::new(Kind::WebSocket), ..Self::new() }
     }
@@ -70,13 +70,13 @@ impl Setup {
         self.route(&format!("ping_interval = \"{interval}ms\"\nping_timeout = \"{timeout}ms\""))
     }
 
-    /// The largest POST body and WebSocket message.
+    /// Returns the largest POST body and WebSocket message.
     pub(crate) fn max_payload(mut self, bytes: usize) -> Self {
         self.reference["maxHttpBufferSize"] = json!(bytes);
         self.route(&format!("max_payload = {bytes}"))
     }
 
-    /// How long an upgrade may take.
+    /// Returns how long an upgrade may take.
     pub(crate) fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.reference["upgradeTimeout"] = json!(timeout.as_millis());
         self.route(&format!("upgrade_timeout = \"{}ms\"", timeout.as_millis()))
@@ -88,7 +88,7 @@ impl Setup {
         self.route("allow_upgrades = false")
     }
 
-    /// The application refuses everybody with this text, `Forbidden` being its default.
+    /// Returns the application refuses everybody with this text, `Forbidden` being its default.
     pub(crate) fn refusing(mut self, text: &str) -> Self {
         self.reference["refuse"] = json!(text);
         self.script.refusal = Some(bare_refusal(text));
@@ -101,43 +101,43 @@ impl Setup {
         self.route(&format!("cors = {toml}"))
     }
 
-    /// A line of the route.
+    /// Returns a line of the route.
     pub(crate) fn route(mut self, line: &str) -> Self {
         writeln!(self.route, "{line}").unwrap();
         self
     }
 
-    /// A line of `[server]`.
+    /// Returns a line of `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         writeln!(self.server, "{line}").unwrap();
         self
     }
 
-    /// A line of the upstream.
+    /// Returns a line of the upstream.
     pub(crate) fn upstream(mut self, line: &str) -> Self {
         writeln!(self.upstream, "{line}").unwrap();
         self
     }
 
-    /// What the backend does.
+    /// Returns what the backend does.
     pub(crate) fn script(mut self, change: impl FnOnce(&mut Script)) -> Self {
         change(&mut self.script);
         self
     }
 
-    /// An upstream elsewhere.
+    /// Returns an upstream elsewhere.
     pub(crate) fn url(mut self, url: &str) -> Self {
         self.url = Some(format!("{url:?}"));
         self
     }
 
-    /// An upstream at several addresses.
+    /// Returns an upstream at several addresses.
     pub(crate) fn urls(mut self, urls: &[&str]) -> Self {
         self.url = Some(format!("{urls:?}"));
         self
     }
 
-    /// The proxy's config.toml.
+    /// Returns the proxy's config.toml.
     pub(crate) fn toml(&self, public: SocketAddr, admin: SocketAddr, backend: SocketAddr) -> String {
         let kind = match self.kind {
             Kind::EngineIo => "engine.io",
@@ -169,7 +169,7 @@ url = {url}
     }
 }
 
-/// How an Engine.IO server refuses an upgrade (ENGINEIO.md, 2.3).
+/// Returns how an Engine.IO server refuses an upgrade (ENGINEIO.md, 2.3).
 pub(crate) fn bare_refusal(text: &str) -> Vec<u8> {
     let length = text.len();
     format!("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-type: text/html\r\nContent-Length: {length}\r\n\r\n{text}")

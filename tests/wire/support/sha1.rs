@@ -1,6 +1,6 @@
 //! SHA-1, which RFC 6455 wants for `Sec-WebSocket-Accept`: written here so that the tests share no code with the proxy.
 
-/// The digest of `data` (FIPS 180-4, section 6.1).
+/// Returns the digest of `data` (FIPS 180-4, section 6.1).
 pub(crate) fn sha1(data: &[u8]) -> [u8; 20] {
     let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
     let mut padded = data.to_vec();

@@ -10,33 +10,33 @@ use super::{QUIET, SOON, Setup, World};
 /// The base of the clients.
 pub(crate) const BASE: &str = "/echo";
 
-/// The proxy with a route of SockJS before a plain WebSocket application, with these lines in the route.
+/// Returns the proxy with a route of SockJS before a plain WebSocket application, with these lines in the route.
 pub(crate) fn world(lines: &str) -> Option<World> {
     world_of(setup(lines))
 }
 
-/// The same with more of a setup.
+/// Returns the same with more of a setup.
 pub(crate) fn world_of(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
-/// A route of SockJS with these lines.
+/// Returns a route of SockJS with these lines.
 pub(crate) fn setup(lines: &str) -> Setup {
     Setup { dialect: "sockjs", path: "/echo/", ..Setup::plain() }.route(lines)
 }
 
-/// Something of a session's.
+/// Returns something of a session's.
 pub(crate) fn target(sid: &str, what: &str) -> String {
     format!("{BASE}/000/{sid}/{what}")
 }
 
-/// A poll on a connection of its own.
+/// Returns a poll on a connection of its own.
 #[track_caller]
 pub(crate) fn poll(world: &World, sid: &str) -> Response {
     world.http().request("POST", &target(sid, "xhr"), &[], b"")
 }
 
-/// A poll that waits.
+/// Returns a poll that waits.
 #[track_caller]
 pub(crate) fn park(world: &World, sid: &str) -> Client {
     let mut client = world.http();
@@ -45,7 +45,7 @@ pub(crate) fn park(world: &World, sid: &str) -> Client {
     client
 }
 
-/// A session that has been greeted, with its end in the application.
+/// Returns a session that has been greeted, with its end in the application.
 #[track_caller]
 pub(crate) fn begin(world: &World, sid: &str) -> super::Peer {
     poll(world, sid).assert(200, "o\n");
@@ -76,13 +76,13 @@ impl Stream {
         Self { head: Response::parse(&head), client }
     }
 
-    /// The next chunk.
+    /// Returns the next chunk.
     #[track_caller]
     pub(crate) fn chunk(&mut self) -> String {
         self.chunk_within(SOON).expect("a chunk comes")
     }
 
-    /// The next chunk, if it comes in time; the last is empty.
+    /// Returns the next chunk, if it comes in time; the last is empty.
     pub(crate) fn chunk_within(&mut self, wait: Duration) -> Result<String, Fill> {
         let deadline = Instant::now() + wait;
         let wire = &mut self.client.wire;

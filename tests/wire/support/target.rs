@@ -35,7 +35,8 @@ impl Target {
         Self::proxy_in(|_| {}, "", toml)
     }
 
-    /// The same in an environment of its own: `surround` changes the command, and `before` is what a shell does first.
+    /// Returns the same in an environment of its own: `surround` changes the command, and `before` is what a shell does
+    /// first.
     pub(crate) fn proxy_in(
         surround: impl Fn(&mut Command),
         before: &str,
@@ -105,7 +106,7 @@ impl Target {
         true
     }
 
-    /// What it wrote to its standard error.
+    /// Returns what it wrote to its standard error.
     pub(crate) fn log(&self) -> String {
         read(&self.folder)
     }
@@ -116,7 +117,7 @@ impl Target {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// How it exited, if it does so in time.
+    /// Returns how it exited, if it does so in time.
     pub(crate) fn exit_within(&mut self, wait: Duration) -> Option<ExitStatus> {
         let mut status = None;
         is_so_within(wait, || {
@@ -126,7 +127,7 @@ impl Target {
         status
     }
 
-    /// How many descriptors it has open.
+    /// Returns how many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs on Linux").count()
     }
@@ -172,7 +173,8 @@ fn folder(port: u16) -> PathBuf {
     folder
 }
 
-/// A port below the range from which the system gives ports to outgoing connections: nobody takes it by accident.
+/// Returns a port below the range from which the system gives ports to outgoing connections: nobody takes it by
+/// accident.
 fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {

@@ -44,7 +44,7 @@ impl Wire {
         Self { stream, buffer: Vec::new() }
     }
 
-    /// A second handle of the same connection, for a thread that only writes.
+    /// Returns a second handle of the same connection, for a thread that only writes.
     pub(crate) fn writer(&self) -> TcpStream {
         self.stream.try_clone().unwrap()
     }
@@ -82,7 +82,7 @@ impl Wire {
         }
     }
 
-    /// What was read and not yet taken.
+    /// Returns what was read and not yet taken.
     pub(crate) fn buffered(&self) -> &[u8] {
         &self.buffer
     }
@@ -118,7 +118,7 @@ impl Wire {
         Ok(self.take(count))
     }
 
-    /// Whether the peer ends the connection within `wait`; bytes that come before are dropped.
+    /// Returns whether the peer ends the connection within `wait`; bytes that come before are dropped.
     pub(crate) fn ends_within(&mut self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         loop {
@@ -147,7 +147,7 @@ impl Wire {
     }
 }
 
-/// Where `needle` begins in `haystack`.
+/// Returns where `needle` begins in `haystack`.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -29,7 +29,7 @@ enum App {
 }
 
 impl World {
-    /// The proxy before a scripted backend; or the reference server, where the tests are tested.
+    /// Creates the proxy before a scripted backend; or the reference server, where the tests are tested.
     #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn new(setup: Setup) -> Self {
         if oracle() {
@@ -40,7 +40,7 @@ impl World {
         Self::start(&setup)
     }
 
-    /// The same, for what the reference server is not asked; the reason says why.
+    /// Returns the same, for what the reference server is not asked; the reason says why.
     #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn proxy_only(setup: Setup, reason: Excluded) -> Option<Self> {
         proxy_is_asked(reason).then(|| Self::start(&setup))
@@ -52,12 +52,12 @@ impl World {
         Self { addr: target.public, target, app: App::Backend(backend) }
     }
 
-    /// Whether this is the reference server.
+    /// Returns whether this is the reference server.
     pub(crate) fn is_oracle(&self) -> bool {
         matches!(self.app, App::Reference(_))
     }
 
-    /// The scripted backend.
+    /// Returns the scripted backend.
     #[track_caller]
     pub(crate) fn backend(&self) -> &Backend {
         match &self.app {
@@ -66,13 +66,13 @@ impl World {
         }
     }
 
-    /// The next session of the application.
+    /// Returns the next session of the application.
     #[track_caller]
     pub(crate) fn accept(&self) -> Peer {
         self.accept_within(SOON).expect("a session reaches the application")
     }
 
-    /// The next session of the application, if one comes in time.
+    /// Returns the next session of the application, if one comes in time.
     pub(crate) fn accept_within(&self, wait: Duration) -> Option<Peer> {
         match &self.app {
             App::Backend(backend) => backend.peers.recv_timeout(wait).ok(),
@@ -80,31 +80,31 @@ impl World {
         }
     }
 
-    /// A fresh HTTP connection.
+    /// Returns a fresh HTTP connection.
     pub(crate) fn http(&self) -> Client {
         Client::connect(self.addr)
     }
 
-    /// One GET on a connection of its own.
+    /// Returns one GET on a connection of its own.
     #[track_caller]
     pub(crate) fn get(&self, target: &str) -> Response {
         self.http().get(target)
     }
 
-    /// A new polling session and its end in the application.
+    /// Returns a new polling session and its end in the application.
     #[track_caller]
     pub(crate) fn poller(&self) -> (Poller, Peer) {
         let poller = Poller::handshake(self.addr);
         (poller, self.accept())
     }
 
-    /// A new WebSocket session, its open packet read, and its end in the application.
+    /// Returns a new WebSocket session, its open packet read, and its end in the application.
     #[track_caller]
     pub(crate) fn websocket(&self) -> (Socket, Peer) {
         self.websocket_with("", &[])
     }
 
-    /// The same with more of a query, and more headers.
+    /// Returns the same with more of a query, and more headers.
     #[track_caller]
     pub(crate) fn websocket_with(&self, query: &str, headers: &[(&str, &str)]) -> (Socket, Peer) {
         let target = format!("{WEBSOCKET}{query}");
@@ -114,7 +114,7 @@ impl World {
         (socket, self.accept())
     }
 
-    /// How many sessions there are.
+    /// Returns how many sessions there are.
     pub(crate) fn sessions(&self) -> u64 {
         match &self.app {
             App::Backend(_) => metrics::sessions(self.target.admin),
@@ -155,7 +155,7 @@ pub(crate) enum Excluded {
     FaultOfTheReference,
 }
 
-/// Whether it is the proxy that is asked; else the reason is told why the reference server is not.
+/// Returns whether it is the proxy that is asked; else the reason is told why the reference server is not.
 pub(crate) fn proxy_is_asked(reason: Excluded) -> bool {
     if oracle() {
         eprintln!("not asked of the reference server: {reason:?}");

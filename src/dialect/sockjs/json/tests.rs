@@ -21,7 +21,7 @@ fn text_of(message: &Message) -> String {
     text.as_str().to_owned()
 }
 
-/// The set, as measured on the reference.
+/// Returns whether a character is in the escaped set, as measured on the reference.
 fn is_escaped(unit: u16) -> bool {
     matches!(unit, 0..=0x1f | 0x22 | 0x5c | 0x200c..=0x200f | 0x2028..=0x202f | 0x2060..=0x206f | 0xd800..=0xdfff | 0xfff0..)
 }

@@ -8,7 +8,7 @@ use crate::packet::{Closing, Message, Packet, Text};
 use crate::reply::{Refused, Refuser};
 use crate::session::Packets;
 
-/// What is asked for; in a world that may let in pages of one origin alone.
+/// Returns what is asked for; in a world that may let in pages of one origin alone.
 fn read(
     settings: Settings,
     restricted: bool,

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::dialect::lines;
 
-/// A gateway whose clients speak `lines`, before a backend that returns every message.
+/// Returns a gateway whose clients speak `lines`, before a backend that returns every message.
 async fn echo() -> Arc<Gateway> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let urls = vec![format!("ws://{}/", listener.local_addr().unwrap()).parse().unwrap()];

@@ -28,7 +28,7 @@ impl Ledger {
     }
 }
 
-/// A message that tells its number and has about this length.
+/// Returns a message that tells its number and has about this length.
 pub(super) fn numbered(number: u32, len: usize) -> Message {
     Message::text(format!("{number:<len$}"))
 }
@@ -40,7 +40,7 @@ pub(super) fn number(message: &Message) -> u32 {
     }
 }
 
-/// The same as bytes, as a backend sends it that does not care.
+/// Returns the same as bytes, as a backend sends it that does not care.
 pub(super) fn binary(message: Message) -> Message {
     match message {
         Message::Text(text) => Message::Binary(text.into_bytes()),
@@ -48,7 +48,7 @@ pub(super) fn binary(message: Message) -> Message {
     }
 }
 
-/// The number of a message of the backend; none of one that can't be text.
+/// Returns the number of a message of the backend; none of one that can't be text.
 pub(super) fn number_of_any(message: &Message) -> Option<u32> {
     match message {
         Message::Text(_) => Some(number(message)),
@@ -56,7 +56,7 @@ pub(super) fn number_of_any(message: &Message) -> Option<u32> {
     }
 }
 
-/// The numbers of the messages in a batch.
+/// Returns the numbers of the messages in a batch.
 pub(super) fn numbers(batch: &[Packet]) -> impl Iterator<Item = u32> {
     batch.iter().filter_map(|packet| match packet {
         Packet::Message(message) => Some(number(message)),

@@ -76,7 +76,8 @@ pub(super) enum Said {
 }
 
 impl Op {
-    /// The event that a random number stands for. Where `HangUp::Ends`, a loss ends the session and must be rare.
+    /// Returns the event for a random number. Where `HangUp::Ends`, a loss ends the session and must be
+    /// rare.
     pub(super) fn from_random(number: u64, kind: Kind) -> Self {
         let mut dice = Dice(number);
         let loss = if kind.policy().hang_up == HangUp::Ends { 1 } else { 15 };
@@ -139,7 +140,7 @@ impl Dice {
         self.below_u32(sides) as usize
     }
 
-    /// An index, as likely as its weight.
+    /// Returns an index, as likely as its weight.
     fn pick(&mut self, weights: &[u32]) -> usize {
         let mut rolled = self.below_u32(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {

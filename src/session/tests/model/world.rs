@@ -208,7 +208,7 @@ impl World {
         assert_eq!(self.push, Push::None, "a POST was left without an answer");
     }
 
-    /// What a driver does after whatever happened.
+    /// Does what a driver does after each event.
     fn drive(&mut self) {
         self.session.handle_timeout(self.now);
         while self.turn() {}
@@ -280,13 +280,13 @@ impl World {
         }
     }
 
-    /// A message with the next number.
+    /// Returns a message with the next number.
     fn fresh(&mut self, len: usize) -> Message {
         self.last += 1;
         numbered(self.last, len)
     }
 
-    /// What its id says of it, once it has ended.
+    /// Checks what its id says after its end.
     fn check_ending(&self) {
         let policy = self.kind.policy();
         let said = self.session.ending().map(|ending| ending.closing);

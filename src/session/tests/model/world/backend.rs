@@ -92,7 +92,7 @@ impl World {
         *deadline = (*deadline).min(self.now + patience);
     }
 
-    /// Whether what each side says is passed on.
+    /// Returns whether what each side says is passed on.
     pub(super) fn is_linked(&self) -> bool {
         self.ended.is_none() && (self.deadline.is_none() || self.draining)
     }

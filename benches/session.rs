@@ -127,7 +127,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
     let mut session =
         Session::new(policy, Arc::new(Settings::default()), transport, PACE, PACE.timeout, Some(open), now);
     match transport {
-        Transport::Polling => drop(poll(&mut session, now)),
+        Transport::Polling | Transport::Streaming => drop(poll(&mut session, now)),
         Transport::WebSocket => drop(session.next_for_socket(now)),
     }
     session

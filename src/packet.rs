@@ -212,19 +212,31 @@ impl Packet {
 pub enum Transport {
     /// HTTP long-polling.
     Polling,
+    /// Answers over HTTP that go on. A session does not know them from polling, since a client may have one after the other.
+    Streaming,
     /// A WebSocket, from the start or after an upgrade.
     WebSocket,
 }
 
 impl Transport {
     /// Every variant, in the order of declaration.
-    pub const ALL: &[Self] = &[Self::Polling, Self::WebSocket];
+    pub const ALL: &[Self] = &[Self::Polling, Self::Streaming, Self::WebSocket];
 
-    /// Returns Engine.IO's name, which is also the word in metrics.
+    /// Returns the word in metrics and for backends, which is Engine.IO's where that has one.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Polling => "polling",
+            Self::Streaming => "streaming",
             Self::WebSocket => "websocket",
+        }
+    }
+
+    /// Returns the transport that the session itself is on.
+    #[must_use]
+    pub const fn of_session(self) -> Self {
+        match self {
+            Self::Polling | Self::Streaming => Self::Polling,
+            Self::WebSocket => Self::WebSocket,
         }
     }
 }

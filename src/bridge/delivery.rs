@@ -7,7 +7,7 @@ use super::clock::clock_now;
 use super::handle::Bridge;
 use super::polls::{Batch, Ticket};
 use crate::duplex::{Receipt, Settle};
-use crate::packet::{Packet, Transport};
+use crate::packet::Packet;
 
 /// Packets that answer a poll.
 ///
@@ -73,15 +73,15 @@ impl Settle for Bridge {
             driver.drive_inline();
             batch
         });
-        let Some(Batch { packets, since, .. }) = batch else { return };
+        let Some(Batch { packets, since, transport, .. }) = batch else { return };
         let messages = packets.iter().filter(|packet| matches!(packet, Packet::Message(_)));
         let (count, bytes) =
             messages.fold((0, 0), |(count, sum), packet| (count + 1, sum + packet.len() as u64));
         if count > 0 {
             let meter = &self.info().meter;
-            meter.to_client(Transport::Polling, count, bytes);
+            meter.to_client(transport, count, bytes);
             if let Some(since) = since {
-                meter.delivered_after(Transport::Polling, clock_now().saturating_duration_since(since));
+                meter.delivered_after(transport, clock_now().saturating_duration_since(since));
             }
         }
     }

@@ -74,7 +74,12 @@ impl Driver {
 
     /// Returns what was handed out last.
     fn batch(&self, packets: Vec<Packet>) -> Batch {
-        Batch { packets, since: self.session.oldest_answered(), last: self.session.last_handed_out() }
+        Batch {
+            packets,
+            since: self.session.oldest_answered(),
+            last: self.session.last_handed_out(),
+            transport: Transport::Polling,
+        }
     }
 
     fn settle_push(&mut self, outcome: PushOutcome) {
@@ -96,8 +101,13 @@ impl Driver {
             remembered.map(|(ending, lasts)| Remembered { ending, lasts, until: clock_now() + lasts });
         let debt = entry.leave(end, remembered);
         let info = &self.info;
-        info.meter.session_closed(self.session.transport(), end);
-        tracing::debug!(parent: &info.span, reason = end.word(), transport = self.session.transport().word(), "session ended");
+        // A session that streams is on polling, as far as it knows.
+        let transport = match self.session.transport() {
+            Transport::WebSocket => Transport::WebSocket,
+            Transport::Polling | Transport::Streaming => info.transport,
+        };
+        info.meter.session_closed(transport, end);
+        tracing::debug!(parent: &info.span, reason = end.word(), transport = transport.word(), "session ended");
         // A poll that waits beyond the end has nothing to wait for.
         if self.polls.release() {
             info.meter.poll_released();

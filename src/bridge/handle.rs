@@ -50,8 +50,8 @@ impl Bridge {
             Front::Polling => None,
             Front::WebSocket(socket) => Some(socket),
         };
-        info.meter.session_opened(session.transport());
-        tracing::debug!(parent: &info.span, transport = session.transport().word(), "session began");
+        info.meter.session_opened(info.transport);
+        tracing::debug!(parent: &info.span, transport = info.transport.word(), "session began");
         let driver = Driver::new(session, Arc::clone(&info), link, socket, entry);
         Arc::new(Self { driver: Mutex::new(driver), info })
     }

@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dialect::Framing;
 use crate::meter::Meter;
+use crate::packet::Transport;
 use crate::session::Pushes;
 use crate::sid::Sid;
 use crate::upstream::InUse;
@@ -15,6 +16,8 @@ use crate::upstream::InUse;
 pub struct BridgeInfo {
     /// Its id.
     pub sid: Sid,
+    /// The transport that it began on.
+    pub transport: Transport,
     /// How its first request was written, and its WebSocket is.
     pub framing: Arc<dyn Framing>,
     /// The largest POST body and WebSocket message that its client may send, in bytes.

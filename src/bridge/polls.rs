@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::packet::Packet;
+use crate::packet::{Packet, Transport};
 
 /// The receivers that wait or are being answered, oldest first. Hardly ever more than one, so it keeps room for one.
 #[derive(Default)]
@@ -27,6 +27,8 @@ pub(super) struct Batch {
     pub(super) since: Option<Instant>,
     /// The number of its last message.
     pub(super) last: u64,
+    /// Whether it is a stream's.
+    pub(super) transport: Transport,
 }
 
 struct Slot {
@@ -66,6 +68,14 @@ pub(super) enum Left {
     Nothing,
 }
 
+impl Streaming {
+    /// Takes a batch. Returns what is to be woken.
+    fn take(&mut self, batch: Batch) -> Option<Waker> {
+        self.parts.push_back(Batch { transport: Transport::Streaming, ..batch });
+        self.waker.take()
+    }
+}
+
 impl Polls {
     /// Parks a poll. One before it that still waits is about to hear that it was replaced.
     pub(super) fn park(&mut self) -> Ticket {
@@ -97,8 +107,7 @@ impl Polls {
         let stage = &mut self.slots[slot].stage;
         let waker = if let Stage::Streaming(streaming) = stage {
             streaming.is_open = false;
-            streaming.parts.push_back(batch);
-            streaming.waker.take()
+            streaming.take(batch)
         } else if let Stage::Parked(waker) = std::mem::replace(stage, Stage::Answered(batch)) {
             waker
         } else {
@@ -115,8 +124,7 @@ impl Polls {
     pub(super) fn part(&mut self, batch: Batch) -> Result<(), Batch> {
         let Some(slot) = self.parked() else { return Err(batch) };
         let Stage::Streaming(streaming) = &mut self.slots[slot].stage else { return Err(batch) };
-        streaming.parts.push_back(batch);
-        let waker = streaming.waker.take();
+        let waker = streaming.take(batch);
         self.wake_later(waker);
         Ok(())
     }

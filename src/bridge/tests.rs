@@ -97,6 +97,7 @@ impl Stage {
             self.registry.reserve(&route(), Sid::from_random([self.sessions; 15])).expect("it is free");
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
+            transport,
             framing: Arc::new(PlainFraming),
             max_payload: 1_000_000,
             pushes: self.policy.pushes,

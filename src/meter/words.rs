@@ -77,10 +77,14 @@ words! {
     Op {
         /// To fetch packets.
         Poll = "poll",
+        /// To fetch packets, by an answer that goes on.
+        Stream = "stream",
         /// To send packets.
         Push = "push",
         /// To begin a session by polling.
         Handshake = "handshake",
+        /// To begin a session by a stream.
+        StreamHandshake = "handshake",
         /// To begin a session with a WebSocket.
         SocketHandshake = "handshake",
         /// To become a WebSocket.
@@ -97,6 +101,7 @@ impl Op {
     pub const fn transport(self) -> Option<Transport> {
         match self {
             Self::Poll | Self::Push | Self::Handshake => Some(Transport::Polling),
+            Self::Stream | Self::StreamHandshake => Some(Transport::Streaming),
             Self::SocketHandshake | Self::Upgrade => Some(Transport::WebSocket),
             Self::Forward | Self::Other => None,
         }

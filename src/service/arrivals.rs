@@ -105,6 +105,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     );
     let info = BridgeInfo {
         sid: reservation.sid().clone(),
+        transport: Transport::WebSocket,
         framing: Arc::new(PlainFraming),
         max_payload,
         pushes: POLICY.pushes,
@@ -143,7 +144,11 @@ fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
         dialect,
         revision,
         spelling: Spelling::default(),
-        transport: if transport == "polling" { Transport::Polling } else { Transport::WebSocket },
+        transport: Transport::ALL
+            .iter()
+            .copied()
+            .find(|known| known.word() == transport)
+            .unwrap_or(Transport::WebSocket),
     }
 }
 

@@ -53,9 +53,11 @@ impl Task {
         match self {
             Self::Begin(beginning, _) => match beginning.transport {
                 Transport::Polling => meter::Op::Handshake,
+                Transport::Streaming => meter::Op::StreamHandshake,
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
-            Self::Poll(..) | Self::Stream(..) | Self::Tell(..) => meter::Op::Poll,
+            Self::Poll(..) | Self::Tell(..) => meter::Op::Poll,
+            Self::Stream(..) => meter::Op::Stream,
             Self::Push(..) | Self::Leave(..) => meter::Op::Push,
             Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
         }

@@ -59,7 +59,7 @@ impl<'r> NewSession<'r> {
         let session = Session::new(
             policy,
             settings.clone(),
-            transport,
+            transport.of_session(),
             pace,
             backend.interval.min(backend.timeout) / 2,
             framing.greet(&greeting),
@@ -69,6 +69,7 @@ impl<'r> NewSession<'r> {
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
+            transport,
             framing: Arc::clone(framing),
             max_payload,
             pushes: policy.pushes,

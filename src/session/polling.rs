@@ -327,7 +327,7 @@ impl Session {
             return Err(PollRefused::Over);
         }
         match self.transport {
-            Transport::Polling => Ok(()),
+            Transport::Polling | Transport::Streaming => Ok(()),
             Transport::WebSocket => Err(PollRefused::WrongTransport),
         }
     }

@@ -46,7 +46,7 @@ impl Stream {
             meter.batch(delivery.packets().len(), bytes.len());
             let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
             let overhead = bytes.len().saturating_sub(payload);
-            meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
+            meter.overhead(Direction::ToClient, Transport::Streaming, overhead as u64);
             self.left = self.left.saturating_sub(units);
             if self.left == 0 {
                 self.parked.end();

@@ -125,13 +125,13 @@ impl Dialect for EngineIo {
         let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
         if let Some(sid) = query.sid.filter(|sid| !sid.is_empty()) {
             let wish = match (road, transport, &head.method) {
-                (Road::WebSocket, Transport::Polling, _) => Wish::TurnAway,
+                (Road::WebSocket, Transport::Polling | Transport::Streaming, _) => Wish::TurnAway,
                 (Road::WebSocket, Transport::WebSocket, _) => Wish::Upgrade,
                 // A GET with a WebSocket's transport and sid, but without an upgrade: the session is on a WebSocket.
                 (Road::Http, Transport::WebSocket, _) => Wish::Nothing(Fault::BadRequest.answer(road)),
                 (Road::Http, Transport::Polling, &Method::GET) => Wish::Poll,
                 (Road::Http, Transport::Polling, &Method::POST) => Wish::Push,
-                (Road::Http, Transport::Polling, _) => Wish::Nothing(useless_method()),
+                (Road::Http, Transport::Polling | Transport::Streaming, _) => Wish::Nothing(useless_method()),
             };
             return Ok(Ask::Session(sid, Want { wish, transport, version: number(revision) }));
         }
@@ -140,8 +140,11 @@ impl Dialect for EngineIo {
         }
         match (transport, road) {
             (Transport::WebSocket, Road::Http) => return Err(Fault::BadRequest.answer(road)),
-            (Transport::Polling, Road::WebSocket) => return Ok(Ask::TurnAway(turned_away())),
-            (Transport::Polling, Road::Http) | (Transport::WebSocket, Road::WebSocket) => {}
+            (Transport::Polling | Transport::Streaming, Road::WebSocket) => {
+                return Ok(Ask::TurnAway(turned_away()));
+            }
+            (Transport::Polling | Transport::Streaming, Road::Http)
+            | (Transport::WebSocket, Road::WebSocket) => {}
         }
         if !self.settings.versions.has(revision) {
             // Nothing else of a query may be logged.

@@ -21,7 +21,8 @@ impl SockJs {
             absence: self.settings.disconnect_delay,
             is_heard: false,
         };
-        let mut beginning = beginning(framing, request, Transport::Polling, Pinger::Nobody(attendance));
+        let transport = if framing.streams() { Transport::Streaming } else { Transport::Polling };
+        let mut beginning = beginning(framing, request, transport, Pinger::Nobody(attendance));
         beginning.policy.remembered = attendance.absence;
         beginning
     }
@@ -55,7 +56,7 @@ fn beginning(
         framing,
         policy: Policy { pinger, ..POLICY },
         identity: match transport {
-            Transport::Polling => Identity::Clients,
+            Transport::Polling | Transport::Streaming => Identity::Clients,
             Transport::WebSocket => Identity::Ours,
         },
         cookie: None,

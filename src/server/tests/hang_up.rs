@@ -71,6 +71,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
         let reservation = registry.reserve_fresh(&RouteId::new(None, "/")).unwrap();
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
+            transport: Transport::Polling,
             framing: Arc::clone(&framing),
             max_payload: 1,
             pushes: Pushes::One,

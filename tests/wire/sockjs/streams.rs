@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Instant;
 
+use crate::support::metrics::assert_shown;
 use crate::support::sockjs::{Stream, begin, poll, send, setup, target, world, world_of};
 use crate::support::{Event, SOON, World, ms};
 
@@ -297,4 +298,22 @@ fn a_client_that_reads_nothing_of_its_stream_is_disconnected() {
     while !matches!(peer.event_within(SOON), Some(Event::Closed(_)) | None) {}
     assert!(start.elapsed() < SOON * 2);
     world.assert_sessions(0);
+}
+
+#[test]
+fn a_stream_is_counted_as_one_and_not_as_a_poll() {
+    let Some(world) = world("") else { return };
+    let mut stream = WAYS[0].open(&world, "a");
+    stream.assert("o\n");
+    let peer = world.accept();
+    peer.send("one");
+    stream.assert("a[\"one\"]\n");
+    let streams = |of: &'static str| [of, "\"streaming"];
+    let shown = [
+        ("polliwog_sessions", &streams("transport")[..], 1),
+        ("polliwog_messages_total", &streams("to_client")[..], 1),
+        ("polliwog_message_bytes_total", &streams("to_client")[..], 3),
+        ("polliwog_requests_total", &streams("\"handshake")[..], 1),
+    ];
+    assert_shown(world.target.admin, &shown);
 }

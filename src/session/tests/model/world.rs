@@ -133,7 +133,7 @@ impl World {
     pub(super) fn happen(&mut self, op: Op) {
         match op {
             // A link that is broken brings what was on its way, and no more.
-            Op::Upstream(..) if self.link == LinkState::Broken => {}
+            Op::Upstream(..) | Op::Binary(_) if self.link == LinkState::Broken => {}
             Op::Upstream(count, len) => {
                 for _ in 0..count {
                     let message = self.fresh(len);
@@ -141,7 +141,6 @@ impl World {
                 }
             }
             Op::UpstreamCloses => self.backend_closed = true,
-            Op::Binary(_) if self.link == LinkState::Broken => {}
             Op::Binary(Some(len)) => {
                 let message = binary(self.fresh(len));
                 self.backend.push_back(message);

@@ -105,6 +105,10 @@ impl Framing for LongPollFraming {
         }
     }
 
+    fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(reply::NO_STORE));
+    }
+
     fn decode_text(&self, _text: Text) -> Result<Read, Malformed> {
         Err(Malformed)
     }

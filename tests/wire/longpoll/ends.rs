@@ -154,6 +154,7 @@ fn a_full_proxy_says_when_to_come_back() {
     let full = world.http().request("POST", "/feed/", &[], b"");
     assert_eq!(full.status, 503);
     assert!(full.header("retry-after").is_some());
+    assert_eq!(full.header("cache-control"), Some("no-store"));
     feed.request("DELETE", "", &[], b"");
     peer.assert_closed();
     world.assert_sessions(0);

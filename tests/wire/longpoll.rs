@@ -10,10 +10,10 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::support::feed::Feed;
-use crate::support::http::Client;
+use crate::support::http::{Client, head};
 use crate::support::script::Kind;
 use crate::support::world::Excluded;
-use crate::support::{Peer, Script, Setup, World, assert_took, ms, patiently};
+use crate::support::{Peer, SOON, Script, Setup, World, assert_took, ms, patiently};
 
 fn setup() -> Setup {
     Setup {
@@ -247,4 +247,37 @@ fn a_foreign_origin_begins_no_session() {
     let refused = world.http().request("POST", "/feed/", &[("Origin", "https://b.example")], b"");
     refused.assert(403, r#"{"error":"forbidden origin"}"#);
     assert_eq!(world.http().request("POST", "/feed/", &[], b"").status, 201, "curl has no origin");
+}
+
+#[test]
+fn an_answer_that_is_cut_at_any_byte_is_fetched_again() {
+    let Some(world) = world_of(setup()) else { return };
+    let (mut feed, peer) = session(&world);
+    let texts: Vec<String> = (1..=20).map(|number| format!("m{number}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    peer.send_all(&texts);
+    thread::sleep(ms(50));
+    let whole = answer(1, &texts);
+    let request = head("GET", &feed.target("after=0"), &[]);
+    for cut in (0..request.len()).step_by(9) {
+        let mut client = Client::connect(world.addr);
+        client.wire.send(&request.as_bytes()[..cut]);
+        if cut % 2 == 0 {
+            client.wire.reset();
+        } else {
+            client.wire.close();
+        }
+    }
+    for cut in (1..whole.len()).step_by(37) {
+        let mut client = Client::connect(world.addr);
+        client.wire.send(request.as_bytes());
+        client.wire.take_exact(cut, Instant::now() + SOON).expect("it begins");
+        if cut % 2 == 0 {
+            client.wire.reset();
+        } else {
+            client.wire.close();
+        }
+    }
+    feed.get("after=0").assert(200, &whole);
+    feed.get("after=20&wait=0").assert(200, r#"{"after":20,"messages":[]}"#);
 }

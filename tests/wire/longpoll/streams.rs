@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Instant;
 
 use super::{session, setup, world_of};
-use crate::support::wire::Fill;
-use crate::support::{QUIET, assert_took, ms, patiently};
+use crate::support::http::head;
+use crate::support::wire::{Fill, Wire};
+use crate::support::{Event, QUIET, SOON, assert_took, ms, patiently};
 
 const EVENTS: &str = "text/event-stream";
 const LINES: &str = "application/x-ndjson";
@@ -177,4 +178,26 @@ fn a_stream_whose_client_is_cut_off_is_fetched_again_at_any_byte() {
             last = Some(got as u64);
         }
     }
+}
+
+#[test]
+fn a_session_whose_stream_nobody_reads_is_given_up() {
+    let setup = setup()
+        .route("outbox_max = \"16MB\"")
+        .route("stream_budget = \"16MB\"")
+        .route("stall_timeout = \"400ms\"")
+        .route("grace = \"300ms\"");
+    let Some(world) = world_of(setup) else { return };
+    let (feed, peer) = session(&world);
+    let mut client = Wire::connect_narrow(world.addr);
+    client.send(head("GET", &feed.target("after=0"), &[("Accept", EVENTS)]).as_bytes());
+    let text = "x".repeat(1_000_000);
+    let start = Instant::now();
+    for _ in 0..12 {
+        peer.send(&text);
+    }
+    // The kernels hold some of it; what is behind that stands still.
+    assert!(matches!(peer.event_within(SOON), Some(Event::Closed(1001 | 1013))));
+    assert!(start.elapsed() >= ms(300), "it had time: {:?}", start.elapsed());
+    world.assert_sessions(0);
 }

@@ -8,6 +8,7 @@ mod candidates;
 mod dice;
 mod ends;
 mod index;
+mod queue;
 mod random;
 mod streams;
 mod wakes;

@@ -1,5 +1,5 @@
-//! Receivers that no dialect has yet: streams, a second one that is refused or replaces the first, and a client that
-//! says how far it has come.
+//! Receivers of other habits than Engine.IO's polls: streams, a second one that is refused or replaces the first, and a
+//! client that says how far it has come.
 
 use std::future::poll_fn;
 

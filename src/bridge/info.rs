@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+use super::owner::Owner;
 use crate::dialect::Framing;
 use crate::meter::Meter;
 use crate::packet::Transport;
@@ -33,6 +34,8 @@ pub struct BridgeInfo {
     pub meter: Meter,
     /// What its log lines stand under.
     pub span: tracing::Span,
+    /// Whose it is, where not all who know its id may use it.
+    pub owner: Option<Owner>,
     /// The tracker of its tasks.
     pub tracker: TaskTracker,
 }

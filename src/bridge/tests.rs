@@ -106,6 +106,7 @@ impl Stage {
             upstream: None,
             meter: self.metrics.route("test", "test"),
             span: tracing::Span::none(),
+            owner: None,
             tracker: self.tracker.clone(),
         };
         let (link, near) = wire();

@@ -6,10 +6,10 @@ use super::cors;
 use super::header_rules;
 use super::speech;
 use super::table::Table;
-use super::values::{GB, HOUR, MS, duration, flag, origin, size};
+use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use crate::dialect;
 use crate::service::{Cors, HeaderRules};
-use crate::session::Settings;
+use crate::session::{Bind, Settings};
 
 /// What holds for every route that does not say otherwise.
 #[derive(Clone, Debug)]
@@ -56,6 +56,7 @@ impl Defaults {
         table.set("close_timeout", &mut session.close_timeout, timeout());
         table.set("allow_upgrades", &mut session.allow_upgrades, flag);
         table.set("relay", &mut session.relay, flag);
+        table.set("bind", &mut session.bind, word(&BINDS, &[]));
         speech::read(table, &mut defaults.speech);
         if let Some(origins) = table.list("allowed_origins", origin) {
             defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
@@ -73,3 +74,5 @@ impl Defaults {
 const LINGER_MAX: Duration = Duration::from_secs(1);
 /// An upgrade's probe must fit.
 const PAYLOAD_MIN: usize = 6;
+/// What may bind a session to who began it.
+const BINDS: [(&str, Bind); 3] = [("none", Bind::None), ("address", Bind::Address), ("cookie", Bind::Cookie)];

@@ -183,6 +183,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "\"plain\"" => "'1.x'",
             "\"auto\"" => "'on'",
             "[3, 4]" => "[4]",
+            "\"none\"" => "'address'",
             "false" => "true",
             "\"\"" => "'/x'",
             "\"128KiB\"" | "\"0kB\"" => "4_000",

@@ -54,7 +54,7 @@ pub static DIALECTS: &[Kind] = &[
         name: WebSocket::NAME,
         takes_base: true,
         keys: &[],
-        idle: &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression"],
+        idle: &["batch_max", "linger", "upgrade_timeout", "allow_upgrades", "compression", "bind"],
         build: |_, backend| Arc::new(WebSocket::new(backend)),
     },
 ];

@@ -113,6 +113,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
         upstream: Some(Arc::clone(&route.upstream)),
         meter: route.meter.clone(),
         span: tracing::debug_span!("session", mux = id.get(), route = %route.id),
+        owner: None,
         tracker: route.tracker.clone(),
     };
     trunk.accept(id, accepted(opened));

@@ -14,7 +14,7 @@ use super::cors::{Asked, CorsLayer, DefaultRule};
 use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
-use super::{Connection, Response, preflight};
+use super::{Client, Connection, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road, World,
@@ -114,7 +114,7 @@ impl Gateway {
     ) -> Serving {
         let ask = WebSocketAsk::take(&mut head);
         let road = ask.as_ref().map_or(Road::Http, |_| Road::WebSocket);
-        let task = match self.decide(&head, road) {
+        let task = match self.decide(&head, road, connection.client) {
             Ok(task) => task,
             Err(answered) => {
                 polling::discard(body, &self.route.tracker);
@@ -209,7 +209,7 @@ impl Gateway {
     }
 
     /// Reads a request, finds its session, and judges what it means there.
-    fn decide(&self, head: &Parts, road: Road) -> Result<Task, Box<Answered>> {
+    fn decide(&self, head: &Parts, road: Road, client: Client) -> Result<Task, Box<Answered>> {
         let path = inner_path(head, &self.route.settings.path);
         let request = Request { head, path, road, world: &Outside(&self.route) };
         let (sid, want) = match self.dialect.read(&request)? {
@@ -217,7 +217,14 @@ impl Gateway {
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
             Ask::Session(sid, want) => (sid, want),
         };
-        let located = self.route.registry.find(&self.route.id, &sid);
+        let mut located = self.route.registry.find(&self.route.id, &sid);
+        // Of another's session a request hears no more than of one that there never was.
+        if let Located::Here(Entry::Bridge(bridge)) = &located
+            && let Some(owner) = &bridge.info().owner
+            && !owner.sent(|| self.route.address_of(&head.headers, client), &head.headers)
+        {
+            located = Located::Nowhere;
+        }
         let place = match &located {
             Located::Here(entry) => Place::Here(entry.known()),
             Located::Opening => Place::Opening,

@@ -122,7 +122,14 @@ impl Handshake<'_> {
                 if cookie.always { &mut **headers.get_or_insert_default() } else { &mut opened.headers };
             headers.append(SET_COOKIE, value);
         }
-        let session = NewSession::new(route, &beginning, reservation, opened, headers);
+        let session = NewSession::new(
+            route,
+            &beginning,
+            reservation,
+            opened,
+            headers,
+            route.owner(&head.headers, client),
+        );
         let mut response = match ask {
             None => session.answer_poll(link, admission, asker).await,
             Some(ask) => session.answer_web_socket(link, admission, ask),

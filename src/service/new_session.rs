@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::Response;
 use super::session_route::SessionRoute;
-use crate::bridge::{Admission, BridgeInfo, Front, Reservation};
+use crate::bridge::{Admission, BridgeInfo, Front, Owner, Reservation};
 use crate::dialect::{Beginning, Greeting, Refusal, Road};
 use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
@@ -38,6 +38,7 @@ impl<'r> NewSession<'r> {
         reservation: Reservation,
         opened: Opened,
         headers: Option<Box<HeaderMap>>,
+        owner: Option<Owner>,
     ) -> Self {
         let Beginning { transport, ref framing, policy, .. } = *beginning;
         let settings = &route.settings.session;
@@ -77,6 +78,7 @@ impl<'r> NewSession<'r> {
             upstream: Some(Arc::clone(&route.upstream)),
             meter: route.meter.clone(),
             span: tracing::debug_span!("session", number, route = %route.id),
+            owner,
             tracker: route.tracker.clone(),
         };
         let (headers, subprotocol) = (opened.headers, opened.subprotocol);

@@ -174,6 +174,23 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 }
 
 /// Returns the IPv4 address of an IPv4 client that came by a dual-stack listener.
+/// Returns a client's address: the last in `X-Forwarded-For` that is none of a trusted proxy's, where one tells it.
+pub(super) fn address_of(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> IpAddr {
+    let mut address = canonical(client.peer.ip());
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    let told: Vec<&[u8]> = hop::list(headers, &X_FORWARDED_FOR).collect();
+    for told in told.into_iter().rev() {
+        if !is_trusted(address) {
+            break;
+        }
+        let Some(next) = std::str::from_utf8(told).ok().and_then(|told| told.trim().parse().ok()) else {
+            break;
+        };
+        address = canonical(next);
+    }
+    address
+}
+
 fn canonical(address: IpAddr) -> IpAddr {
     address.to_canonical()
 }

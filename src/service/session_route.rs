@@ -1,5 +1,6 @@
 //! One route with sessions, as data: what each session needs, however it begins.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -9,15 +10,16 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::onward::Onward;
+use super::onward::{self, Onward};
 use super::refusals::{Reason, Refusals};
 use super::replies::unavailable;
 use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
-use crate::bridge::{Admission, Registry, Reservation};
+use crate::bridge::{Admission, Owner, Registry, Reservation};
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
+use crate::session::Bind;
 use crate::upstream::{InUse, OpenError};
 
 /// A route, and what its sessions are made with.
@@ -89,6 +91,20 @@ impl SessionRoute {
     pub(super) fn restricts_origins(&self) -> bool {
         let allowed = &self.settings.allowed_origins;
         !allowed.is_empty() && allowed.iter().all(|one| one != "*")
+    }
+
+    /// Returns whose a session is that begins with this request.
+    pub(super) fn owner(&self, headers: &HeaderMap, client: Client) -> Option<Owner> {
+        match self.settings.session.bind {
+            Bind::None => None,
+            Bind::Address => Some(Owner::Address(self.address_of(headers, client))),
+            Bind::Cookie => Some(Owner::of_cookies(headers)),
+        }
+    }
+
+    /// Returns a client's address, as the proxies in front that are trusted tell it.
+    pub(super) fn address_of(&self, headers: &HeaderMap, client: Client) -> IpAddr {
+        onward::address_of(headers, client, &self.trusted_proxies)
     }
 
     /// Returns a request's path after the route's prefix, as the client wrote it.

@@ -33,5 +33,5 @@ pub use moving::ProbeRefused;
 pub use outbox::CursorRefused;
 pub use policy::{Acks, Attendance, Binary, Companion, HangUp, Pinger, Policy, Pushes, Second};
 pub use receiver::Terms;
-pub use settings::Settings;
+pub use settings::{Bind, Settings};
 pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

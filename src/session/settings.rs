@@ -30,6 +30,8 @@ pub struct Settings {
     /// Whether a WebSocket is left to its two ends where both speak the same; else its packets pass through a session,
     /// and its heartbeat is the proxy's.
     pub relay: bool,
+    /// Who may use a session besides who began it.
+    pub bind: Bind,
 }
 
 impl Default for Settings {
@@ -46,6 +48,18 @@ impl Default for Settings {
             close_timeout: Duration::from_secs(30),
             allow_upgrades: true,
             relay: true,
+            bind: Bind::None,
         }
     }
+}
+
+/// What binds a session to who began it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bind {
+    /// Its id alone.
+    None,
+    /// The client's address.
+    Address,
+    /// The cookies of its first request.
+    Cookie,
 }

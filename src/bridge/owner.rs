@@ -1,0 +1,67 @@
+//! Which client a session belongs to, where its route wants that: its id alone is not enough then.
+
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::COOKIE;
+
+/// Whose a session is.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// The client at this address, whatever the port.
+    Address(IpAddr),
+    /// The client that sends all of these cookies; more may have been set since. They are kept as hashes with a key.
+    Cookies(std::hash::RandomState, Box<[u64]>),
+}
+
+impl Owner {
+    /// Returns the client that sends these cookies.
+    pub fn of_cookies(headers: &HeaderMap) -> Self {
+        let key = std::hash::RandomState::new();
+        let hashes = cookies(headers).map(|cookie| key.hash_one(cookie)).collect();
+        Self::Cookies(key, hashes)
+    }
+
+    /// Returns whether a request is its owner's, which comes from this address with these headers.
+    pub fn sent(&self, address: impl FnOnce() -> IpAddr, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Address(own) => *own == address(),
+            Self::Cookies(key, own) => {
+                let brought: Vec<u64> = cookies(headers).map(|cookie| key.hash_one(cookie)).collect();
+                own.iter().all(|one| brought.contains(one))
+            }
+        }
+    }
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lines = headers.get_all(COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(cookies: &[&'static str]) -> HeaderMap {
+        cookies.iter().map(|line| (COOKIE, http::HeaderValue::from_static(line))).collect()
+    }
+
+    #[test]
+    fn cookies_may_be_added_but_none_may_be_missing_or_another() {
+        let owner = Owner::of_cookies(&headers(&["a=1; b=2"]));
+        let address = || IpAddr::from([127, 0, 0, 1]);
+        for (sent, is_own) in [
+            (&["a=1; b=2"][..], true),
+            (&["b=2;c=3; a=1"], true),
+            (&["c=3", "a=1", "b=2"], true),
+            (&["a=1"], false),
+            (&["a=1; b=3"], false),
+            (&[], false),
+        ] {
+            assert_eq!(owner.sent(address, &headers(sent)), is_own, "{sent:?}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! The body of an answer: whole, or a batch with its receipt, or one batch after another, or a backend's own as it
-//! streams in.
+//! The body of a response: complete, a batch with its receipt, a sequence of batches, or a backend's own body,
+//! forwarded as it arrives.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,23 +12,23 @@ use crate::transport::stream::Stream;
 use crate::transport::streamed::Streamed;
 use crate::upstream::AnswerError;
 
-/// The body of an answer.
+/// The body of a response.
 ///
-/// A batch's receipt rides on its bytes, so that its session learns whether they were written. A body that is dropped
-/// before that takes the receipt with it, and the session hears of the loss.
+/// A batch's receipt travels with its bytes, so that its session learns whether they were written. A body that is
+/// dropped before then drops the receipt too, which reports the loss to the session.
 #[derive(Debug)]
 pub struct Body(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// Its bytes until they are taken.
+    /// The bytes, until they are taken.
     Whole(Option<Bytes>),
     Batch(Batch),
-    /// One after the other, each by itself.
+    /// Pieces that are sent in order, each as a piece of its own.
     Pieces(std::vec::IntoIter<Bytes>),
-    /// Boxed, as each connection keeps room for a body, and most are parked polls.
+    /// Boxed because each connection reserves space for a body, and most connections hold a parked poll.
     Stream(Box<Stream>),
-    /// Likewise.
+    /// Boxed for the same reason.
     Streamed(Box<Streamed>),
 }
 
@@ -45,7 +45,7 @@ impl Body {
         Self(Kind::Batch(Batch { bytes, receipt, connection: None }))
     }
 
-    /// Returns a body of these pieces, each of which stays one.
+    /// Returns a body that sends each of these pieces separately.
     pub fn pieces(pieces: Vec<Bytes>) -> Self {
         Self(Kind::Pieces(pieces.into_iter()))
     }
@@ -107,7 +107,7 @@ impl http_body::Body for Body {
             }
             Kind::Whole(bytes) => bytes.take().map(Piece::from),
             Kind::Pieces(pieces) => pieces.next().map(Piece::from),
-            // Taken out, since a receipt moves into the piece: the second poll finds an empty body.
+            // The receipt moves into the piece, so the batch is taken out and a second poll finds an empty body.
             Kind::Batch(_) => match std::mem::take(&mut *self).0 {
                 Kind::Batch(Batch { bytes, receipt, connection }) => {
                     Some(Piece::with_receipt(bytes, receipt, connection))
@@ -121,7 +121,8 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(bytes) => bytes.is_none(),
-            // Not even an empty batch: hyper drops such a body without polling it, and the receipt would report a loss.
+            // False even for an empty batch: hyper drops an ended body without polling it, and the receipt would report
+            // a loss.
             Kind::Batch(_) | Kind::Pieces(_) | Kind::Stream(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
         }

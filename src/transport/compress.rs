@@ -1,4 +1,4 @@
-//! Compressed answers: which coding a client takes, and when one is worth it. Pure.
+//! Compression of responses: which coding a client accepts, and when compression pays off. Does no I/O.
 
 use std::io::Write as _;
 
@@ -10,24 +10,24 @@ use http::header::ACCEPT_ENCODING;
 
 use crate::packet::Packet;
 
-/// A content coding that the reference server speaks too (RFC 9110, section 8.4.1).
+/// A content coding that the reference server supports too (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coding {
     /// `gzip`.
     Gzip,
-    /// `deflate`: the zlib format, whatever its name says.
+    /// `deflate`: the zlib format, despite its name.
     Deflate,
 }
 
 impl Coding {
     /// Returns the coding that a request's `Accept-Encoding` prefers, if it accepts one of ours.
     ///
-    /// As npm's `accepts` decides: by weight, then a name before `*`, then the order of the header, then gzip first.
-    /// `identity` does not stand for election, so a client that prefers it and takes gzip gets gzip.
+    /// Ranks codings as npm's `accepts` does: by weight, then an explicit name before `*`, then by order in the header,
+    /// then gzip first. `identity` is not a candidate, so a client that prefers it but accepts gzip gets gzip.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(ACCEPT_ENCODING).iter();
         let first = values.next()?;
-        // What browsers say needs no election.
+        // The values that browsers send need no ranking.
         if USUAL.contains(&first.as_bytes()) && values.next().is_none() {
             return Some(Self::Gzip);
         }
@@ -43,7 +43,7 @@ impl Coding {
         best.map(|(coding, _)| coding)
     }
 
-    /// As `Content-Encoding` says it.
+    /// Returns its name in `Content-Encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -51,9 +51,9 @@ impl Coding {
         }
     }
 
-    /// Returns the body in this coding; `None` where it could not be written, which memory never refuses.
+    /// Returns the body in this coding, or `None` if writing failed, which does not happen in memory.
     ///
-    /// Its compressor, a quarter of a megabyte, lives only as long as this call.
+    /// The compressor takes a quarter of a megabyte and is freed when this call returns.
     pub fn compress(self, body: &[u8]) -> Option<Bytes> {
         let room = Vec::with_capacity(body.len() / 2);
         let compressed = match self {
@@ -70,8 +70,8 @@ impl Coding {
     }
 }
 
-/// Returns whether the answer with this batch is compressed for those who take it: what the application sent is, what
-/// only the transport says is not.
+/// Returns whether a response with this batch is compressed for clients that accept it: only if it is long enough and
+/// contains a packet that does not come from the transport alone.
 pub fn is_worth_it(batch: &[Packet], len: usize) -> bool {
     let from_session = |packet: &Packet| match packet {
         Packet::Open(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Message(_) => true,
@@ -89,7 +89,8 @@ struct Rank {
 }
 
 impl Rank {
-    /// Returns the member that counts: one that names the coding before `*`, of those the heavier, of equals the later.
+    /// Returns the header's member that applies: an explicit name before `*`, then the higher weight, then the later
+    /// one.
     fn of(name: &str, headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         let mut found: Option<Self> = None;
@@ -116,15 +117,15 @@ impl Rank {
     }
 }
 
-/// Reads a weight; anything that is not a number weighs nothing.
+/// Reads a weight; anything that is not a number counts as 0.
 fn read_weight(text: &str) -> f32 {
     text.trim().parse().ok().filter(|weight: &f32| weight.is_finite()).unwrap_or(0.0)
 }
 
 const USUAL: [&[u8]; 3] = [b"gzip, deflate, br, zstd", b"gzip, deflate, br", b"gzip, deflate"];
-/// The reference's: below it, the headers of a compressed body outweigh what is won.
+/// The reference server's threshold: below it, the headers of a compressed body cost more than compression saves.
 const THRESHOLD: usize = 1024;
-/// The default of zlib, and so the reference's.
+/// The default level of zlib, and so of the reference server.
 const LEVEL: Compression = Compression::new(6);
 
 #[cfg(test)]
@@ -155,7 +156,7 @@ mod tests {
     #[test]
     fn a_coding_is_chosen_as_the_reference_chooses() {
         use Coding::{Deflate, Gzip};
-        // What npm's `accepts` answers to `.encodings(["gzip", "deflate"])`.
+        // The results of npm's `accepts` for `.encodings(["gzip", "deflate"])`.
         let cases = [
             ("gzip, deflate, br, zstd", Some(Gzip)),
             ("gzip", Some(Gzip)),

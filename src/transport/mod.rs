@@ -1,4 +1,4 @@
-//! How a session's packets travel: in the answers to polls and in POSTs, or over a WebSocket.
+//! How a session's packets travel: in poll responses and POSTs, in streamed responses, or over a WebSocket.
 
 pub mod body;
 pub mod compress;
@@ -13,10 +13,10 @@ pub mod websocket;
 
 pub use body::Body;
 
-/// An answer to a request.
+/// A response to a request.
 pub type Response = http::Response<Body>;
 
-/// The client broke the rules in the middle of a request: its connection is dropped without an answer.
+/// The client violated the protocol during a request: its connection is dropped without a response.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the client's connection is dropped")]
 pub struct Abort;

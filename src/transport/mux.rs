@@ -1,4 +1,4 @@
-//! One session of a multiplexed connection that somebody else has dialled: to its bridge it is a client's WebSocket.
+//! One session of a multiplexed connection that another proxy opened. To its bridge it is a client's WebSocket.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,7 +11,7 @@ use crate::mux::{Id, Notice};
 use crate::packet::{Closing, Packet};
 use crate::trunk::{Over, Trunk};
 
-/// A session's front.
+/// The client's side of a session.
 #[derive(Debug)]
 pub struct MuxSocket {
     trunk: Arc<Trunk>,
@@ -21,12 +21,12 @@ pub struct MuxSocket {
 }
 
 impl MuxSocket {
-    /// Creates the front of a session that is to be let in.
+    /// Creates the client's side of a session that is about to be admitted.
     pub const fn new(trunk: Arc<Trunk>, id: Id) -> Self {
         Self { trunk, id, max_payload: 0 }
     }
 
-    /// Returns the same, for messages of up to so many bytes.
+    /// Sets the largest message that the client may send, in bytes.
     #[must_use]
     pub const fn with_max_payload(mut self, max_payload: usize) -> Self {
         self.max_payload = max_payload;
@@ -40,7 +40,7 @@ impl ClientSocket for MuxSocket {
     }
 
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken> {
-        // Heartbeats stay with the proxy that faces the client.
+        // Heartbeats are the task of the proxy that faces the client.
         if let Packet::Message(message) = packet {
             self.trunk.send(self.id, message);
         }
@@ -48,7 +48,7 @@ impl ClientSocket for MuxSocket {
     }
 
     fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
-        // The pump flushes, once for all sessions.
+        // The pump flushes once for all sessions.
         Poll::Ready(Ok(()))
     }
 
@@ -71,12 +71,12 @@ impl ClientSocket for MuxSocket {
     }
 }
 
-/// Closes the session if its user drops it without closing it.
+/// Closes the session if it is dropped without being closed.
 impl Drop for MuxSocket {
     fn drop(&mut self) {
         self.trunk.close(self.id, Closing::new(1001, "going away"));
     }
 }
 
-/// The connection broke (RFC 6455, section 7.4.1).
+/// The code for a connection that broke (RFC 6455, section 7.4.1).
 const ABNORMAL: u16 = 1006;

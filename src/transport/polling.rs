@@ -1,4 +1,4 @@
-//! HTTP long-polling: a GET that waits for packets, a POST that brings some.
+//! HTTP long-polling: a GET waits for packets, a POST carries some.
 
 use std::fmt;
 use std::future::Future;
@@ -25,17 +25,18 @@ use crate::packet::{Closing, Packet, Transport};
 use crate::reply::Reply;
 use crate::session::{Ending, Joined, PushOutcome};
 
-/// What is kept of a poll's request while it waits: a parked request that holds its headers costs 7 kB more.
+/// What is kept of a poll's request while it waits. Keeping the headers would cost 7 kB more per parked request.
 #[derive(Clone, Copy, Debug)]
 pub struct Asker {
-    /// It is Internet Explorer.
+    /// Whether the client is Internet Explorer.
     legacy_ie: bool,
-    /// In which coding it takes a long answer.
+    /// The coding that the client accepts for a long response.
     coding: Option<Coding>,
 }
 
 impl Asker {
-    /// Looks at a request's headers; `compresses` unless its answer is too short for that, or may not be.
+    /// Reads a request's headers. `compresses` is false if the response is too short to compress or must not be
+    /// compressed.
     pub fn new(headers: &HeaderMap, compresses: bool) -> Self {
         let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
         let is_ie = |at| [b";MSIE".as_slice(), b"Trident/"].iter().any(|word| agent[at..].starts_with(word));
@@ -60,7 +61,7 @@ impl Asker {
     }
 }
 
-/// Waits for packets, and answers with them. Written by hand, because it is what most requests wait in.
+/// Waits for packets and responds with them. Written by hand, because most requests wait in it.
 pub struct AnswerPoll {
     meter: Meter,
     asker: Asker,
@@ -70,18 +71,18 @@ pub struct AnswerPoll {
 
 enum Stage {
     Parked(ParkedPoll),
-    /// A long answer is made shorter.
+    /// A long response is being compressed.
     Compressing(Pin<Box<dyn Future<Output = Response> + Send>>),
 }
 
 impl AnswerPoll {
-    /// Answers a poll when there is something for it.
+    /// Creates a future that answers the poll as soon as its session has packets for it.
     pub fn new(parked: ParkedPoll, asker: Asker, framing: Arc<dyn Framing>) -> Self {
         let meter = parked.bridge().info().meter.clone();
         Self { meter, asker, framing, stage: Stage::Parked(parked) }
     }
 
-    /// Returns where its session counts.
+    /// Returns the meter of its session.
     pub const fn meter(&self) -> &Meter {
         &self.meter
     }
@@ -112,7 +113,7 @@ impl Future for AnswerPoll {
         }
         match &mut this.stage {
             Stage::Compressing(answer) => answer.as_mut().poll(cx),
-            // It was left above.
+            // The stage was changed above.
             Stage::Parked(_) => Poll::Pending,
         }
     }
@@ -143,7 +144,7 @@ async fn compressed(coding: Coding, mut headers: HeaderMap, body: PollBody, deli
     }
 }
 
-/// Compresses a long body where it holds up nobody else; `None` where that cannot be had.
+/// Compresses a body, a long one on a thread where it blocks no other client. Returns `None` if that fails.
 async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<Bytes> {
     if body.len() <= INLINE_LEN_MAX {
         return coding.compress(body);
@@ -153,7 +154,7 @@ async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<B
     tracker.spawn_blocking(move || coding.compress(&body)).await.ok().flatten()
 }
 
-/// Answers a request with a stream: its head and what comes first at once.
+/// Answers a request with a stream, whose head and prelude are sent at once.
 pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framing>) -> Response {
     let head = framing.begin_stream();
     let mut response = Response::default();
@@ -162,7 +163,7 @@ pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framin
     response
 }
 
-/// Answers a receiver with an end, and nothing else: as one of a session's would be, where it tells of that.
+/// Answers a receiver with an end alone, in the form in which a session of this framing reports its end.
 pub fn tell(framing: &dyn Framing, closing: Closing) -> Response {
     let packets = [Packet::Close(Some(Box::new(closing)))];
     let (content_type, body) = if framing.streams() {
@@ -178,10 +179,11 @@ pub fn tell(framing: &dyn Framing, closing: Closing) -> Response {
     response
 }
 
-/// Reads a POST's body, and answers it when the link has taken its messages.
+/// Reads a POST's body, and answers it once the link has accepted its messages.
 ///
 /// # Errors
-/// The connection is to be dropped: the session ended while the body was coming in.
+/// Returns [`Abort`] if the connection is to be dropped: the session ended while the body was being read, or the body
+/// was not received in full.
 pub async fn take_push(
     mut push: Push,
     form: PushForm,
@@ -202,7 +204,7 @@ pub async fn take_push(
             discard(body, &info.tracker);
             return Ok(refuse(&*framing, Refusal::TooLarge));
         }
-        // Dropping the push tells the session.
+        // Dropping the push notifies the session.
         Err(ReadFailed::Broken) => return Err(Abort),
     };
     let len = body.len();
@@ -220,10 +222,10 @@ pub async fn take_push(
     }
 }
 
-/// Returns the same, where a session's POSTs stand in a line: one that breaks off, or can't be read, was never there.
+/// Does the same for a session whose POSTs are queued. A POST that breaks or cannot be decoded has no effect.
 ///
 /// # Errors
-/// The connection is gone.
+/// Returns [`Abort`] if the connection broke.
 pub async fn take_queued_push(
     bridge: &Bridge,
     form: PushForm,
@@ -247,7 +249,7 @@ pub async fn take_queued_push(
         Err(reply) => return Ok(respond(*reply)),
     };
     let outcome = match bridge.join(framing.push_number(), packets, len, place) {
-        // A session that is over has no word for it: then nobody took its messages.
+        // A session that has ended sends no verdict: its messages were not accepted.
         Ok(verdict) => verdict.await.unwrap_or(PushOutcome::Refused),
         Err(Joined::Taken(())) => PushOutcome::Accepted,
         Err(Joined::Gap((), expected)) => return Ok(respond(framing.refuse_gap(expected))),
@@ -259,7 +261,7 @@ pub async fn take_queued_push(
     })
 }
 
-/// Returns the answer to a POST whose messages the link has taken.
+/// Returns the response to a POST whose messages the link has accepted.
 pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> Response {
     let PollBody { status, content_type, bytes } = framing.encode_taken();
     info.meter.overhead(Direction::ToClient, Transport::Polling, bytes.len() as u64);
@@ -269,9 +271,9 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
     response
 }
 
-/// Returns the answer to a request whose session has ended.
+/// Returns the response to a request whose session has ended.
 pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
-    // A link that broke may not have come to its end.
+    // A link that broke may have recorded no ending.
     let lost = || Ending { closing: Closing { code: Some(1006), ..Closing::default() }, acknowledged: 0 };
     respond(framing.refuse_ended(&bridge.ending().unwrap_or_else(lost)))
 }
@@ -281,7 +283,7 @@ pub fn refuse(framing: &dyn Framing, refusal: Refusal) -> Response {
     respond(framing.refuse(refusal, Road::Http))
 }
 
-/// Returns an answer without a session.
+/// Returns a response that belongs to no session.
 pub fn respond(reply: Reply) -> Response {
     let mut response = Response::new(Body::from(reply.body));
     *response.status_mut() = reply.status;
@@ -289,10 +291,10 @@ pub fn respond(reply: Reply) -> Response {
     response
 }
 
-/// Takes what is left of a refused request's body, and throws it away.
+/// Reads the rest of a refused request's body and discards it.
 ///
-/// Closing on unread bytes would reset the connection, and the reset can overtake the answer: a proxy in front then
-/// makes a 502 of a 413.
+/// Closing a connection with unread bytes would reset it, and the reset can overtake the response: a proxy in front
+/// then turns a 413 into a 502.
 pub fn discard(mut body: Incoming, tracker: &TaskTracker) {
     if body.is_end_stream() {
         return;
@@ -325,7 +327,7 @@ async fn read_body(body: &mut Incoming, len_max: usize) -> Result<Bytes, ReadFai
         if first.len().max(whole.len()) + data.len() > len_max {
             return Err(ReadFailed::TooLarge);
         }
-        // Most bodies come in one piece, which is passed on as it is.
+        // Most bodies arrive in one piece, which is passed on without a copy.
         if first.is_empty() && whole.is_empty() {
             first = data;
         } else {
@@ -336,12 +338,12 @@ async fn read_body(body: &mut Incoming, len_max: usize) -> Result<Bytes, ReadFai
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-/// A millisecond's work: no more may stand between other clients and their worker.
+/// About a millisecond of work: a longer body would delay the other clients of this thread.
 const INLINE_LEN_MAX: usize = 64 << 10;
-/// The most that a client may send after a refusal, and the longest time it may take, before its connection is closed.
+/// Limits on what a client may still send after a refusal, and for how long, before its connection is closed.
 const DISCARD_LEN_MAX: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Room for the headers of most answers.
+/// Room for the headers of most responses.
 const HEADERS: usize = 4;
-/// Every parked poll has one.
+/// Every parked poll holds one.
 const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

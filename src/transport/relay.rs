@@ -1,7 +1,7 @@
-//! A WebSocket that is left to its two ends: frame headers are read, payloads are copied as they are.
+//! A WebSocket that is relayed between its two ends: frame headers are read, payloads are copied unchanged.
 //!
-//! No buffer is held while nothing moves: each read goes into one scratch buffer of the thread and straight on, and only
-//! what the other side has no room for is kept until it has.
+//! An idle relay holds no buffer: each read goes into a scratch buffer shared by the thread and is written at once.
+//! Only what the other side has no room for is stored until it has.
 
 mod direction;
 mod opening;
@@ -41,45 +41,45 @@ pub struct Relay {
     opening: Option<Opening>,
     place: Place,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    /// What the two ends are told, once the proxy has something to tell them.
+    /// The end that the proxy announces to both sides, once it has decided on one.
     verdict: Option<End>,
-    /// Which end was the first to end it.
+    /// The side that ended the session first.
     first: Option<End>,
-    /// Until when the backend is not told of a drain: it is told by the client's own Close, behind whatever of the
-    /// client's has crossed ours.
+    /// The time until which the backend is not told of a drain. It normally learns of the drain when the client's own
+    /// Close arrives, after any message of the client's that crossed ours.
     crossing: Option<Pin<Box<Sleep>>>,
-    /// Until when the rest may take, once one end is gone or has been told.
+    /// The deadline for the rest of the session, once one side has ended or was sent a Close.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-/// Where a relayed session is known.
+/// What identifies and accounts for a relayed session.
 #[derive(Debug)]
 pub struct Place {
-    /// Its route, for the log.
+    /// The session's route, for the log.
     pub route: RouteId,
-    /// The upstream that it leads to, which does not retire before the session has left.
+    /// The session's upstream, which is not retired before the session has ended.
     #[expect(dead_code, reason = "held for its drop")]
     pub upstream: Arc<InUse>,
-    /// Where its route counts.
+    /// The meter of its route.
     pub meter: Meter,
-    /// What the index knows of it.
+    /// The session's entry in the index.
     pub handle: Arc<RelayHandle>,
-    /// Its id in the index: the backend's, once that has told it, else one that nobody is told.
+    /// Its id in the index: the backend's as soon as that is known, before that an internal one.
     pub reservation: Reservation,
-    /// How the backend's first message is read, if it describes the session.
+    /// How to read the backend's first message, if that describes the session.
     pub introduction: Option<Introduction>,
-    /// The largest message of the client's, in payload bytes on the wire; `None` where that is its backend's to say.
+    /// The client's largest message, in payload bytes on the wire; `None` if the backend sets the limit.
     pub max_payload: Option<usize>,
-    /// The largest message of the backend's, likewise.
+    /// The backend's largest message, in payload bytes on the wire.
     pub message_max: usize,
-    /// How long an end may take what is left of the other, and to end once the other has said Close.
+    /// How long a side may take to receive the rest of the other's data, and to end once the other has sent a Close.
     pub close_timeout: Duration,
-    /// Its place among `max_sessions`.
+    /// The session's place among `max_sessions`.
     pub admission: Admission,
 }
 
 impl Relay {
-    /// Joins two streams, each with what was read ahead of it.
+    /// Joins two streams, each with the bytes already read from it.
     pub fn new(client: (Duplex, Bytes), upstream: (Duplex, Bytes), place: Place) -> Self {
         let max_payload = place.max_payload.map_or(u64::MAX, |max| max as u64);
         place.meter.session_opened(Transport::WebSocket);
@@ -99,12 +99,12 @@ impl Relay {
         }
     }
 
-    /// Relays until both ends are done.
+    /// Relays until both sides have ended.
     pub async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
         let Place { reservation, meter, route, admission, .. } = self.place;
-        // Gone from the index before its place is free.
+        // The session leaves the index before its place is free.
         reservation.end(end);
         drop(admission);
         meter.session_closed(Transport::WebSocket, end);
@@ -117,7 +117,7 @@ impl Relay {
             self.verdict.get_or_insert(End::Drained);
         }
         let Self { client, upstream, up, down, opening, place, .. } = self;
-        // What the first message says is known here before its client can name the id, or exceed the limit.
+        // The first message is read before the client can use the id or exceed the limit that it contains.
         let down = down.poll(cx, upstream, client, &mut |bytes| {
             let Some(reading) = opening else { return true };
             let Poll::Ready(opened) = reading.read(bytes) else { return false };
@@ -129,14 +129,14 @@ impl Relay {
         let up = up.poll(cx, client, upstream, &mut |_| true);
         self.count();
         self.note_first(&up);
-        // A broken side has nobody to talk to; the other is let go as soon as it has what came before.
+        // A broken side can receive nothing; the other is closed as soon as it has received what came before.
         let (Ok(up), Ok(down)) = (up, down) else { return Poll::Ready(self.end()) };
         if up == Flow::Broken || down == Flow::Broken {
             return Poll::Ready(self.end());
         }
         if up == Flow::Stalled || down == Flow::Stalled {
             self.verdict.get_or_insert(End::Stalled);
-            // The end that waited is told why, unless a frame stands half-written there.
+            // The side that was waiting is sent the reason, unless a frame is half-written there.
             let back = if up == Flow::Stalled { &self.down } else { &self.up };
             if !back.may_close() {
                 return Poll::Ready(self.end());
@@ -146,7 +146,7 @@ impl Relay {
             self.verdict.get_or_insert(End::TooLarge);
         }
         if self.tell(cx) {
-            // What was just put in is written in another round, which nothing else may bring about.
+            // What was just added must be written in another round, and nothing else may trigger one.
             cx.waker().wake_by_ref();
         }
         if up == Flow::Ended && down == Flow::Ended {
@@ -168,7 +168,7 @@ impl Relay {
         }
     }
 
-    /// Ready when nothing more is waited for; a shorter patience replaces a longer one.
+    /// Polls the deadline, ready once it has passed; a shorter timeout replaces a longer one.
     fn poll_patience(&mut self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
         let until = tokio::time::Instant::now() + patience;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
@@ -178,7 +178,7 @@ impl Relay {
         deadline.as_mut().poll(cx)
     }
 
-    /// Remembers which end was the first to end it.
+    /// Records which side ended the session first.
     fn note_first(&mut self, up: &io::Result<Flow>) {
         if self.first.is_none() {
             self.first = match (self.up.is_closed(), self.down.is_closed()) {
@@ -195,17 +195,18 @@ impl Relay {
         self.verdict.or(self.first).unwrap_or(End::UpstreamClosed)
     }
 
-    /// Tells each end what the proxy has decided, once a Close frame may stand there. Whether one was told just now.
+    /// Announces the proxy's decision to each side as soon as a Close frame may be sent there. Returns whether it
+    /// announced it to a side in this call.
     fn tell(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(end) = self.verdict else { return false };
         let mut told = false;
-        // An end that is told first would answer in the middle of what it is saying or hearing.
+        // A side that learns of the drain now would close in the middle of a message that it is sending or receiving.
         if end == End::Drained && (self.up.is_inside_message() || self.down.is_inside_message()) {
             return false;
         }
-        // The rest of a message that is too large will never come, so both ends are told.
+        // The rest of a message that is too large will never be sent, so both sides are closed.
         if self.down.may_close() {
-            // To the client it is the server who ends the stream.
+            // To the client the proxy is the server, which ends the stream.
             self.down.say(&close_frame(&end.closing(), None), Then::End);
             told = true;
             self.crossing = (end == End::Drained).then(|| Box::pin(tokio::time::sleep(CROSSING_TIMEOUT)));
@@ -234,8 +235,8 @@ impl Relay {
 }
 
 impl Place {
-    /// Enters the session under the id that the backend tells its client. Returns the backend's limit for the client's
-    /// messages, where it has one and it holds.
+    /// Registers the session under the id that the backend sends its client. Returns the backend's limit for the
+    /// client's messages, if it has one and the configuration sets none.
     fn learn(&mut self, opened: Opened) -> Option<usize> {
         if let Some(theirs) = opened.sid.and_then(|sid| self.reservation.rename(sid)) {
             theirs.enter(Entry::Relay(Arc::clone(&self.handle)));
@@ -245,14 +246,14 @@ impl Place {
     }
 }
 
-/// Returns a Close frame (RFC 6455, section 5.5.1), masked where it goes to a server.
+/// Returns a Close frame (RFC 6455, section 5.5.1), masked if it goes to a server.
 fn close_frame(closing: &Closing, mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut payload = Vec::new();
     if let Some(code) = closing.code {
         payload.extend(code.to_be_bytes());
         payload.extend_from_slice(closing.reason.as_bytes());
     }
-    // Our reasons are some ten bytes: the length always fits the short form.
+    // The proxy's reasons are about ten bytes long, so the length fits the short form.
     let len = u8::try_from(payload.len()).unwrap_or(0) & 0x7f;
     payload.truncate(usize::from(len));
     let mut frame = vec![0x88, len | if mask.is_some() { 0x80 } else { 0 }];
@@ -262,16 +263,16 @@ fn close_frame(closing: &Closing, mask: Option<[u8; 4]>) -> Vec<u8> {
     frame
 }
 
-/// Unpredictable, as RFC 6455, section 5.3, asks; a system without randomness gets a mask all the same.
+/// Returns an unpredictable mask, as RFC 6455, section 5.3, requires; a system without randomness gets a zero mask.
 fn random_mask() -> [u8; 4] {
     let mut mask = [0; 4];
     let _ = getrandom::fill(&mut mask);
     mask
 }
 
-/// How long an end may take to hang up once the other has, and everything is delivered: nothing is lost any more.
+/// How long a side may take to disconnect once the other has and everything is delivered: nothing can be lost any more.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a client may take to answer the Close of a drain, before the backend is told without it.
+/// How long a client may take to answer the Close of a drain before the backend is sent one regardless.
 const CROSSING_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the two ends may take to answer a Close frame of ours.
+/// How long the two sides may take to answer the proxy's Close frame.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! A stream: the answer to one request, which goes on while there are packets for its client. Each part is one piece of
-//! the body, with a receipt of its own.
+//! A stream: a response that continues while there are packets for its client. Each part is one piece of the body and
+//! has its own receipt.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,19 +12,19 @@ use crate::duplex::{Piece, Unflushed};
 use crate::meter::Direction;
 use crate::packet::{Packet, Transport};
 
-/// The body of such an answer.
+/// The body of a streamed response.
 #[derive(Debug)]
 pub struct Stream {
     parked: ParkedStream,
     framing: Arc<dyn Framing>,
     prelude: Bytes,
-    /// How much more it carries.
+    /// How many more units the body may carry.
     left: usize,
     connection: Option<Unflushed>,
 }
 
 impl Stream {
-    /// Creates the body, of which `head` says how it begins.
+    /// Creates the body, which begins as `head` says.
     pub(super) fn new(parked: ParkedStream, framing: Arc<dyn Framing>, head: StreamHead) -> Self {
         let StreamHead { prelude, budget, content_type: _ } = head;
         Self { parked, framing, prelude, left: budget, connection: None }
@@ -34,7 +34,7 @@ impl Stream {
         self.connection = Some(unflushed.clone());
     }
 
-    /// Polls for the next piece; nothing when there will be no more.
+    /// Polls for the next piece; ready with `None` once the stream has ended.
     pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Piece>> {
         if !self.prelude.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.prelude).into()));
@@ -53,7 +53,7 @@ impl Stream {
             }
             let is_empty = bytes.is_empty();
             let piece = Piece::with_receipt(bytes, delivery.into_receipt(), self.connection.clone());
-            // A piece of nothing would end the body; its receipt is with the connection already.
+            // An empty piece would end the body. Its receipt is already with the connection.
             if !is_empty {
                 return Poll::Ready(Some(piece));
             }

@@ -1,4 +1,4 @@
-//! The body of a forwarded answer: while it is under way a drain waits for it, and what breaks it off is counted.
+//! The body of a forwarded response. A drain waits until it is complete, and an aborted one is counted.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,28 +13,28 @@ use crate::duplex::Patience;
 use crate::meter::{Broken, Meter};
 use crate::upstream::{AnswerBody, AnswerError, InUse};
 
-/// A backend's answer as it streams to the client.
+/// A backend's response while it is forwarded to the client.
 #[derive(Debug)]
 pub struct Streamed {
     body: AnswerBody,
     under_way: UnderWay,
-    /// Whether its end has been told, good or bad.
+    /// Whether the end of the body, complete or broken, was reported to the connection.
     told: bool,
 }
 
-/// A request that is forwarded, from its head to the end of its answer.
+/// A forwarded request, from its head to the end of its response.
 pub struct UnderWay {
-    /// The drain's.
+    /// Keeps a drain waiting.
     _token: TaskTrackerToken,
-    /// It does not retire before the answer is over.
+    /// Keeps the upstream from being retired before the response is complete.
     _upstream: Arc<InUse>,
-    /// With the client's connection.
+    /// The patience of the client's connection: tells a stalled client from one that disconnected.
     patience: Patience,
     meter: Meter,
 }
 
 impl UnderWay {
-    /// Creates a request that has just come.
+    /// Creates a request that has just arrived.
     pub fn new(token: TaskTrackerToken, upstream: Arc<InUse>, patience: Patience, meter: Meter) -> Self {
         Self { _token: token, _upstream: upstream, patience, meter }
     }
@@ -52,7 +52,7 @@ impl fmt::Debug for UnderWay {
 }
 
 impl Streamed {
-    /// Creates the answer to a request that is under way.
+    /// Creates the response to a forwarded request.
     pub fn new(body: AnswerBody, under_way: UnderWay) -> Self {
         Self { body, under_way, told: false }
     }

@@ -1,4 +1,4 @@
-//! Two upgraded connections as one: bytes cross as they come, whatever they mean.
+//! A tunnel between two upgraded connections: bytes are copied in both directions and not interpreted.
 
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
@@ -9,12 +9,13 @@ use crate::chain::Chain;
 use crate::duplex::Stalled;
 use crate::meter::{Broken, Meter};
 
-/// Joins a client's connection to a backend's once both have switched protocols; ready when both have ended, or one
+/// Joins a client's connection to a backend's once both have switched protocols. Returns when both have ended or one
 /// has broken.
 ///
-/// Neither has a limit for its silence; both have [patience](crate::duplex::Patience) with an end that takes nothing.
+/// Silence has no time limit, but a side that stops reading is disconnected after its
+/// [patience](crate::duplex::Patience).
 pub async fn run(client: OnUpgrade, backend: OnUpgrade, meter: Meter) {
-    // A client that is gone before it got its 101 takes the backend's connection with it.
+    // If the client disconnects before it gets its 101, the backend's connection is dropped too.
     let Ok((client, backend)) = tokio::try_join!(client, backend) else { return };
     let (mut client, mut backend) = (TokioIo::new(client), TokioIo::new(backend));
     match copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER_LEN, BUFFER_LEN).await {
@@ -28,13 +29,13 @@ pub async fn run(client: OnUpgrade, backend: OnUpgrade, meter: Meter) {
     }
 }
 
-/// Returns the connection behind a request, for the moment when it becomes something else. What else was noted about
-/// the request goes with it.
+/// Takes the handle to the connection that is about to be upgraded out of a request. The request's other extensions are
+/// dropped.
 pub fn take_upgrade(head: &mut Parts) -> OnUpgrade {
     let mut request = http::Request::new(());
     std::mem::swap(request.extensions_mut(), &mut head.extensions);
     hyper::upgrade::on(&mut request)
 }
 
-/// For each direction, as long as the tunnel lives.
+/// The size of the buffer that each direction keeps while the tunnel is open.
 const BUFFER_LEN: usize = 8 << 10;

@@ -1,6 +1,6 @@
-//! A request that asks to become a WebSocket: whether its handshake is sound, the answer, and the stream behind that.
+//! A request for a WebSocket: checks its handshake, responds to it, and returns the stream behind it.
 //!
-//! It is made once, from the headers of HTTP/1.1 (RFC 6455, section 4.2). Nobody else reads them.
+//! It is read once from the HTTP/1.1 headers (RFC 6455, section 4.2); no other code reads them.
 
 use std::fmt;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use crate::duplex::Duplex;
 use crate::hop;
 use crate::spelling::Spelling;
 
-/// A request that asks to become a WebSocket.
+/// A request that asks for a WebSocket.
 pub struct WebSocketAsk {
     /// Its key, or what is wrong with the handshake.
     key: Result<HeaderValue, &'static str>,
     upgrade: Upgrading,
 }
 
-/// The connection behind such a request, on its way to becoming a bare stream.
+/// A connection that is about to be upgraded to a bare stream.
 #[derive(Debug)]
 pub struct Upgrading(Option<OnUpgrade>);
 
 impl WebSocketAsk {
-    /// Takes the question out of a request's head; `None` where the request asks for nothing of the kind.
+    /// Takes the WebSocket handshake out of a request's head; returns `None` if the request asks for no WebSocket.
     pub fn take(head: &mut Parts) -> Option<Self> {
         if !is_asked_for(&head.headers) {
             return None;
@@ -43,15 +43,15 @@ impl WebSocketAsk {
         Some(Self { key: key(&head.method, &head.headers).cloned(), upgrade })
     }
 
-    /// Returns what is wrong with the handshake, where it is not that of RFC 6455, section 4.2.1.
+    /// Checks the handshake against RFC 6455, section 4.2.1.
     ///
     /// # Errors
-    /// The request's method, version or key are not those of a handshake; the text says which.
+    /// Returns a text that says whether the request's method, version or key is invalid.
     pub fn check(&self) -> Result<(), &'static str> {
         self.key.as_ref().map(drop).map_err(|why| *why)
     }
 
-    /// Accepts it, with one of the subprotocols that it offers (section 4.2.2).
+    /// Accepts the handshake with one of the subprotocols that it offers (section 4.2.2).
     ///
     /// # Errors
     /// As [`check`](Self::check).
@@ -70,7 +70,7 @@ impl WebSocketAsk {
         Ok((response, self.upgrade))
     }
 
-    /// Accepts it in the words of a backend, which has seen the client's own handshake.
+    /// Accepts the handshake with the headers of a backend, which has seen the client's own handshake.
     pub fn accept_as(self, headers: HeaderMap, spelling: &Spelling) -> (Response, Upgrading) {
         let mut response = switching(spelling);
         *response.headers_mut() = headers;
@@ -81,7 +81,7 @@ impl WebSocketAsk {
 }
 
 impl Upgrading {
-    /// Waits until the connection is a bare stream, and gives what was read ahead of it.
+    /// Waits until the connection is a bare stream; returns it with the bytes already read from it.
     pub async fn stream(self) -> Option<(Duplex, Bytes)> {
         let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, self.0?).await.ok()?.ok()?;
         Duplex::from_upgraded(upgraded).ok()
@@ -94,13 +94,13 @@ impl fmt::Debug for WebSocketAsk {
     }
 }
 
-/// Returns the subprotocol that the reference picks: the first that is offered.
+/// Returns the subprotocol that the reference server selects: the first one offered.
 pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
     let offer = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
     HeaderValue::from_str(offer.split(',').next()?.trim()).ok().filter(|first| !first.is_empty())
 }
 
-/// RFC 6455, section 4.1.
+/// Returns whether the headers ask for a WebSocket (RFC 6455, section 4.1).
 fn is_asked_for(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE)
         && hop::names(headers, &UPGRADE, "websocket")
@@ -111,7 +111,8 @@ fn key<'h>(method: &Method, headers: &'h HeaderMap) -> Result<&'h HeaderValue, &
     if method != Method::GET {
         return Err("Invalid HTTP method");
     }
-    // Two lines are as wrong as none: nobody knows which of them the other end would read (RFC 6455, section 11.3).
+    // A repeated header is as invalid as none: it is unknown which line the other end would read (RFC 6455, section
+    // 11.3).
     let only = |name| {
         let mut lines = headers.get_all(name).iter();
         lines.next().filter(|_| lines.next().is_none())
@@ -132,7 +133,7 @@ fn switching(spelling: &Spelling) -> Response {
     response
 }
 
-/// From a 101 to the first byte that hyper hands over: no more than a flush.
+/// The time from a 101 until hyper hands over the connection, which takes a flush at most.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A client's WebSocket: the packets that travel in its frames.
+//! A client's WebSocket: packets in its frames.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,7 +30,7 @@ pub async fn framed(
     meter: Meter,
 ) -> Option<Box<dyn ClientSocket>> {
     let (duplex, read_ahead) = upgrading.stream().await?;
-    // How long a client may take nothing is the session's to judge from here on.
+    // From here on the session limits how long a client may stop reading.
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
@@ -46,26 +46,26 @@ pub async fn framed(
     }))
 }
 
-/// Packets in frames, written as its client wants them.
+/// A WebSocket that carries packets in frames, in the client's framing.
 struct FramedSocket {
     socket: WebSocket,
     framing: Arc<dyn Framing>,
     meter: Meter,
-    /// What a frame has brought and nobody has taken: the next frame is not read before that.
+    /// Packets of a frame that were not taken yet: the next frame is read only after them.
     waiting: VecDeque<Packet>,
-    /// The code that the client's fault calls for (RFC 6455, section 7.4.1).
+    /// The close code for the client's protocol error (RFC 6455, section 7.4.1).
     fault: Option<CloseCode>,
     goodbye: Goodbye,
-    /// Pings since the socket was last known to be flushed.
+    /// How many pings arrived since the last flush.
     pings: usize,
-    /// How many messages came behind our goodbye.
+    /// How many messages arrived after our goodbye.
     crossed: usize,
 }
 
 enum Goodbye {
     Unsaid,
     Said,
-    /// What still comes can no longer be read as frames.
+    /// What still arrives can no longer be read as frames.
     Failed(Farewell),
 }
 
@@ -77,7 +77,7 @@ impl FramedSocket {
         let decoded = match frame {
             Some(Ok(Frame::Text(text))) => self.framing.decode_text(Text::from_checked(Bytes::from(text))),
             Some(Ok(Frame::Binary(bytes))) => self.framing.decode_binary(bytes),
-            // Answered by the library, below Engine.IO.
+            // The library answers it, below Engine.IO.
             Some(Ok(Frame::Ping(_))) => {
                 overhead(0);
                 self.meter.frame(Direction::ToClient, header_len(len, false), len, 0);
@@ -128,7 +128,7 @@ impl FramedSocket {
 
 impl FramedSocket {
     fn say_goodbye(&mut self, end: End, closing: &Closing) {
-        // A broken frame is told of in any dialect.
+        // A malformed frame is reported in any dialect.
         let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
         if fault.is_none()
             && let Some(packet) = self.framing.last_word(end, closing)
@@ -138,7 +138,7 @@ impl FramedSocket {
         self.crossed += self.waiting.drain(..).filter(is_message).count();
         self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
         let frame = fault.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));
-        // A client that closed first has had its answer already.
+        // A client that closed first was already answered.
         let _ = self.socket.start_send_unpin(Frame::Close(frame));
     }
 }
@@ -167,7 +167,7 @@ impl ClientSocket for FramedSocket {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>> {
         loop {
             if self.pings > PINGS_MAX {
-                // A client that pings and does not read would let its pongs pile up here.
+                // If a client pings without reading, its pongs would accumulate here.
                 if ready!(self.socket.poll_flush_unpin(cx)).is_err() {
                     return Poll::Ready(Err(SocketEnd { end: End::ClientGone, closing: None }));
                 }
@@ -189,7 +189,7 @@ impl ClientSocket for FramedSocket {
                 Goodbye::Unsaid => self.say_goodbye(end, closing),
                 Goodbye::Said => {
                     let flushed = self.socket.poll_flush_unpin(cx);
-                    // The client's own close frame comes, or its end: perhaps before it reads ours.
+                    // The client's own Close frame or the end of its stream follows, perhaps before it reads our Close.
                     match ready!(self.socket.poll_next_unpin(cx)) {
                         frame @ Some(Ok(_)) => {
                             let first = self.read(frame).and_then(Result::ok);
@@ -219,5 +219,5 @@ const fn is_message(packet: &Packet) -> bool {
     matches!(packet, Packet::Message(_))
 }
 
-/// How many pongs may wait for a client that does not read.
+/// How many pongs may be pending for a client that does not read.
 const PINGS_MAX: usize = 64;

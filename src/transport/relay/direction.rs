@@ -1,4 +1,4 @@
-//! One direction of a relay: what it reads it writes, as far as the frames' sizes let it.
+//! One direction of a relay: it writes what it reads, within the limits on the size of a message.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,20 +11,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::codec::frames::{Counted, FrameScanner, HEADER_LEN_MAX, Scan};
 use crate::duplex::{Duplex, Stalled};
 
-/// Bytes on their way from one end to the other.
+/// Bytes on their way from one side to the other.
 #[derive(Debug)]
 pub(super) struct Direction {
     scanner: FrameScanner,
-    /// Read before the relay began; scanned like everything else.
+    /// Bytes that were read before the relay began; they are scanned too.
     read_ahead: Bytes,
-    /// A header that is not complete yet, and may not pass before it has been judged.
+    /// An incomplete frame header, which must not pass before it is checked.
     held: Vec<u8>,
-    /// Judged, and not written yet.
+    /// Bytes that were checked but not written yet.
     pending: Pending,
     state: State,
-    /// Whether nobody wants to see what passes any more.
+    /// Whether the observer has seen enough.
     shown: bool,
-    /// Whether something was written that may still stand in a buffer of TLS.
+    /// Whether something was written that may still be in a TLS buffer.
     unflushed: bool,
 }
 
@@ -37,46 +37,46 @@ struct Pending {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Open,
-    /// A frame came that makes its message too large: nothing more is read.
+    /// A frame arrived that makes its message too large: nothing more is read.
     TooLarge,
-    /// A Close frame of ours was put in: what still comes is dropped.
+    /// The proxy's own Close frame was added: what still arrives is discarded.
     Closed(Then),
-    /// Nothing more comes; the other side has not taken the rest yet, and does not know of the end.
+    /// The source has ended; the sink has not received everything yet and does not know of the end.
     Draining(Source),
-    /// Nothing more comes, and the other side knows.
+    /// The source has ended, and the sink knows.
     Ended(Source),
 }
 
 /// How a source ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Source {
-    /// It said so; it may still listen.
+    /// It ended its stream; it may still read.
     Done,
     /// Its connection broke.
     Broken,
 }
 
-/// What becomes of the sink once it has been told the end.
+/// What happens to the sink after the Close frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Then {
-    /// Its stream is ended too.
+    /// Its stream is ended as well.
     End,
-    /// It is the one to end the stream.
+    /// The sink is expected to end the stream.
     Wait,
 }
 
-/// How far a direction came.
+/// The progress of a direction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Flow {
-    /// It waits for one of its ends.
+    /// It waits for one of its sides.
     Waiting,
     /// It read a frame that makes its message too large.
     TooLarge,
     /// Its source has ended, and its sink knows.
     Ended,
-    /// Its source is gone altogether, and its sink knows.
+    /// Its source's connection broke, and its sink knows.
     Broken,
-    /// Its sink took nothing for too long: what the source still says is dropped.
+    /// Its sink stopped reading for too long: what the source still sends is discarded.
     Stalled,
 }
 
@@ -93,10 +93,10 @@ impl Direction {
         }
     }
 
-    /// Moves what can be moved. `show` sees what passes, until it says that it has seen enough.
+    /// Moves as many bytes as possible. `show` observes what passes until it returns true.
     ///
     /// # Errors
-    /// The sink is broken.
+    /// Returns an error if the sink is broken.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -132,7 +132,7 @@ impl Direction {
                 State::Ended(Source::Broken) => return Ok(Flow::Broken),
                 State::Closed(then) => {
                     if then == Then::End {
-                        // It may be gone already, which is as good.
+                        // The sink may already be closed, which is just as good.
                         let _ = Pin::new(&mut *sink).poll_shutdown(cx);
                     }
                     match SCRATCH.with_borrow_mut(|scratch| poll_drop(cx, source, scratch))? {
@@ -156,12 +156,12 @@ impl Direction {
                 }
             }
         }
-        // The other sessions of this thread have a right to it too.
+        // The thread's other sessions must get their turn.
         cx.waker().wake_by_ref();
         Ok(Flow::Waiting)
     }
 
-    /// Reads once, and writes once what may pass.
+    /// Reads once, then writes what may pass.
     fn poll_pass(
         &mut self,
         cx: &mut Context<'_>,
@@ -177,7 +177,7 @@ impl Direction {
             match Pin::new(source).poll_read(cx, &mut space) {
                 Poll::Pending => return Ok(Poll::Pending),
                 Poll::Ready(Ok(())) => space.filled().len(),
-                // What came before is still delivered.
+                // What was read before is still delivered.
                 Poll::Ready(Err(_)) => {
                     self.state = State::Draining(Source::Broken);
                     return Ok(Poll::Ready(()));
@@ -189,7 +189,7 @@ impl Direction {
             len
         };
         if len == 0 {
-            // An unfinished header goes on as it came: what it means is between the two.
+            // An incomplete header is passed on unchanged; the sink decides what it means.
             self.pending.bytes.append(&mut self.held);
             self.state = State::Draining(Source::Done);
             return Ok(Poll::Ready(()));
@@ -227,7 +227,7 @@ impl Direction {
         Ok(Poll::Ready(()))
     }
 
-    /// Writes what waits; ready when nothing does.
+    /// Writes what is pending; ready once nothing is.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, sink: &mut Duplex) -> Poll<io::Result<()>> {
         while self.pending.written < self.pending.bytes.len() {
             let rest = &self.pending.bytes[self.pending.written..];
@@ -237,7 +237,7 @@ impl Direction {
             }
             self.unflushed = true;
         }
-        // An idle session keeps no room for a burst that is over.
+        // An idle session keeps no buffer from an earlier burst.
         if !self.pending.bytes.is_empty() {
             self.pending = Pending::default();
         }
@@ -248,22 +248,22 @@ impl Direction {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts a Close frame of the proxy's own behind what waits. What the source still says is read and dropped: nothing
-    /// may follow a Close frame, and to leave it unread would reset the connection.
+    /// Adds a Close frame of the proxy's own after what is pending. What the source still sends is read and discarded:
+    /// nothing may follow a Close frame, and unread bytes would reset the connection.
     pub(super) fn say(&mut self, close: &[u8], then: Then) {
         self.pending.bytes.extend_from_slice(close);
         self.held = Vec::new();
         self.state = State::Closed(then);
     }
 
-    /// Returns whether a Close frame may stand here: between two frames, and behind no other.
+    /// Returns whether a Close frame may be sent here: between two frames, and not after another Close.
     pub(super) fn may_close(&self) -> bool {
         self.scanner.is_between_frames()
             && !self.scanner.is_closed()
             && matches!(self.state, State::Open | State::TooLarge)
     }
 
-    /// Returns whether a message has begun that is expected to end.
+    /// Returns whether a message has begun whose rest is expected.
     pub(super) fn is_inside_message(&self) -> bool {
         self.state == State::Open && !(self.scanner.is_between_messages() && self.held.is_empty())
     }
@@ -273,12 +273,12 @@ impl Direction {
         self.scanner.is_closed()
     }
 
-    /// Returns whether nothing more comes from the source.
+    /// Returns whether the source has ended.
     pub(super) const fn is_ended(&self) -> bool {
         matches!(self.state, State::Draining(_) | State::Ended(_))
     }
 
-    /// Judges the frames that begin from now on by another limit.
+    /// Applies another limit to the messages that begin from now on.
     pub(super) const fn set_message_max(&mut self, message_max: u64) {
         self.scanner.set_message_max(message_max);
     }
@@ -288,7 +288,7 @@ impl Direction {
     }
 }
 
-/// Reads and forgets.
+/// Reads and discards.
 fn poll_drop(cx: &mut Context<'_>, source: &mut Duplex, scratch: &mut [u8]) -> io::Result<Poll<usize>> {
     let mut space = ReadBuf::new(scratch);
     let read = Pin::new(source).poll_read(cx, &mut space)?;
@@ -296,12 +296,12 @@ fn poll_drop(cx: &mut Context<'_>, source: &mut Duplex, scratch: &mut [u8]) -> i
 }
 
 thread_local! {
-    /// One for all relays of a thread: it holds nothing between two polls.
+    /// Shared by all relays of a thread; it holds no data between two polls.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_LEN].into());
 }
 
-/// As much as one read takes.
+/// The most that one read takes.
 const SCRATCH_LEN: usize = 16 << 10;
 const _: () = assert!(SCRATCH_LEN > HEADER_LEN_MAX);
-/// How much one session may move before others have their turn.
+/// How many reads one session may do before the thread's other sessions get their turn.
 const READS_MAX: usize = 16;

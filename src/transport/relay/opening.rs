@@ -1,4 +1,4 @@
-//! The first message of a backend to a client that it is left to, for backends that describe the session in it.
+//! The first message that a backend sends to a relayed client, for backends that describe the session in it.
 
 use std::io::Read as _;
 use std::task::Poll;
@@ -9,7 +9,7 @@ use crate::codec::frames::Beginning;
 use crate::packet::Text;
 use crate::upstream::{Introduction, Opened};
 
-/// The first message, as far as it has come.
+/// The part of the first message that has arrived.
 #[derive(Debug)]
 pub(super) struct Opening {
     read: Introduction,
@@ -17,14 +17,14 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// Expects a message that is read like this.
+    /// Expects a first message, which `read` decodes.
     pub(super) const fn new(read: Introduction) -> Self {
         Self { read, partial: Vec::new() }
     }
 
-    /// Reads on. Ready once the first message is complete; `None` if it does not describe the session.
+    /// Reads more of the message. Ready once it is complete, with `None` if it does not describe the session.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Poll<Option<Opened>> {
-        // One read brings all of it, as a rule.
+        // Usually one read brings the whole message.
         let joined;
         let bytes = if self.partial.is_empty() {
             bytes
@@ -48,16 +48,16 @@ impl Opening {
     }
 }
 
-/// Undoes permessage-deflate, as far as a first message goes: there is no context before it (RFC 7692, section 7.2.2).
+/// Decompresses a first message (permessage-deflate), which has no context before it (RFC 7692, section 7.2.2).
 fn inflate(payload: &[u8]) -> Vec<u8> {
     let bytes = [payload, &[0, 0, 0xff, 0xff]].concat();
     let mut inflated = Vec::new();
-    // The stream has no end of its own: the decoder gives all that there is, and then an error.
+    // The compressed data has no end marker: the decoder returns everything it has, and then an error.
     let _ = flate2::read::DeflateDecoder::new(&*bytes).take(LEN_MAX as u64).read_to_end(&mut inflated);
     inflated
 }
 
-/// Its few fields take some 150 bytes.
+/// The message has a few fields in about 150 bytes.
 const LEN_MAX: usize = 4096;
 
 #[cfg(test)]

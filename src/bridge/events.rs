@@ -97,8 +97,11 @@ impl Driver {
         let Some(entry) = self.entry.take() else { return };
         self.losses = (end == End::Drained).then(|| entry.losses());
         let remembered = self.session.ending().zip(self.session.remembered());
-        let remembered =
-            remembered.map(|(ending, lasts)| Remembered { ending, lasts, until: clock_now() + lasts });
+        let remembered = remembered.map(|(ending, lasts)| Remembered {
+            ending: ending.detached(),
+            lasts,
+            until: clock_now() + lasts,
+        });
         let debt = entry.leave(end, remembered);
         let info = &self.info;
         // A session that streams is on polling, as far as it knows.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::End;
 use super::state::{Phase, Session};
-use crate::packet::Closing;
+use crate::packet::{Closing, Text};
 
 /// What a session that has ended goes on saying, for as long as its dialect wants it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -13,6 +13,34 @@ pub struct Ending {
     pub closing: Closing,
     /// The number of the last message that its client has acknowledged, where clients do.
     pub acknowledged: u64,
+}
+
+impl Ending {
+    /// Returns the same in memory of its own: a reason shares the buffer that it was read into, which may be much longer.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let reason = Text::from(self.closing.reason.as_str());
+        Self { closing: Closing { reason, ..self.closing }, ..*self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_keeps_no_buffer_alive() {
+        let buffer = Bytes::from(vec![b'x'; 4096]);
+        let reason = Text::new(buffer.slice(..6)).unwrap();
+        let closing = Closing { code: Some(1000), reason, by_packet: false };
+        let ending = Ending { closing, acknowledged: 7 };
+        let kept = ending.detached();
+        assert_eq!(kept, ending);
+        drop(ending);
+        assert!(buffer.is_unique());
+    }
 }
 
 impl Session {

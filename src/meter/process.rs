@@ -42,7 +42,7 @@ pub(super) static READINGS: &[(Row, Reading)] = &[
             "process_resident_memory",
             Measure::Bytes,
             "Physical memory in use",
-            "A leak, if sessions do not rise with it.",
+            "If sessions do not rise with it, memory leaks.",
         ),
         resident_memory_bytes,
     ),
@@ -51,11 +51,11 @@ pub(super) static READINGS: &[(Row, Reading)] = &[
             "process_open_fds",
             Measure::Count,
             "Open file descriptors",
-            "Near `process_max_fds` connections are refused: raise `ulimit -Hn`.",
+            "Near `process_max_fds`, connections are refused: raise `ulimit -Hn`.",
         ),
         open_fds,
     ),
-    (row("process_max_fds", Measure::Count, "How many file descriptors may be open", ""), max_fds),
+    (row("process_max_fds", Measure::Count, "Maximum number of open file descriptors", ""), max_fds),
 ];
 
 const fn row(name: &'static str, measure: Measure, help: &'static str, rises: &'static str) -> Row {

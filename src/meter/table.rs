@@ -21,8 +21,14 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
 }
 
 /// The version that runs: a label, and no number.
-static BUILD: Row =
-    Row::new("polliwog_build", Measure::Count, MetricType::Info, &["version"], "The version that runs", "");
+static BUILD: Row = Row::new(
+    "polliwog_build",
+    Measure::Count,
+    MetricType::Info,
+    &["version"],
+    "Version of the running proxy",
+    "",
+);
 
 /// Registers the version.
 pub(super) fn register_build(registry: &mut Registry) {
@@ -102,30 +108,30 @@ metrics! {
     /// The metrics that belong to no route.
     Whole {
         draining: Gauge = "polliwog_draining" in Count by [],
-            "1 from the first signal to stop, else 0",
-            "The process is stopping. If nobody asked for it, look for who sends the signal.";
+            "1 after the first stop signal, otherwise 0",
+            "The process is stopping. If that was not intended, find out what sends the signal.";
         sessions_limit: Gauge = "polliwog_sessions_limit" in Count by [],
-            "How many sessions there may be at once",
+            "Maximum number of concurrent sessions",
             "";
         connections: Family<Gauge> = "polliwog_connections" in Count by ["listener"],
-            "Client connections that speak HTTP now; an upgraded one is no longer among them",
-            "Compare with the open sessions: many more are clients without a session, or connections that idle. \
-             A shorter `idle_timeout` closes those.";
+            "Client connections that are open and speak HTTP; upgraded connections are not counted",
+            "Compare with the open sessions: many more connections mean clients without a session, or idle connections. \
+             A shorter `idle_timeout` closes idle ones.";
         accepted: Family<Counter> = "polliwog_connections_accepted" in Count by ["listener"],
-            "Client connections that were accepted",
-            "Faster than requests: clients, or a balancer in front, do not keep connections alive.";
+            "Client connections accepted",
+            "If it rises faster than requests, clients or a balancer in front do not keep connections alive.";
         accept_errors: Family<Counter> = "polliwog_accept_errors" in Count by ["listener"],
-            "Times the system could not hand over a connection",
+            "Connections that the system failed to accept",
             "Descriptors or memory have run out: raise `ulimit -Hn`, or lower `max_sessions`.";
         tls_failures: Family<Counter> = "polliwog_tls_failures" in Count by ["listener"],
             "Client connections whose TLS handshake failed",
-            "Clients do not accept the certificate, or lack one that `client_ca` accepts. Port scans count, too.";
+            "Clients reject the certificate, or lack one that `client_ca` accepts. Port scans count as well.";
         dial_failures: Family<Counter> = "polliwog_upstream_dial_failures" in Count by ["upstream"],
-            "Attempts to reach an upstream's address that failed",
-            "The backend is down, or the network between is. The log says why.";
+            "Failed attempts to connect to an address of an upstream",
+            "The backend or the network in between is down. The log has the cause.";
         addresses_failed: Family<Gauge> = "polliwog_upstream_addresses_failed" in Count by ["upstream"],
-            "Addresses of an upstream that could not be reached when they were last tried",
-            "Some of the backend's addresses are down. They are tried again in the background.";
+            "Addresses of an upstream whose last connection attempt failed",
+            "Some of the backend's addresses are down. They are retried in the background.";
     }
 }
 
@@ -133,54 +139,54 @@ metrics! {
     /// The families whose series belong to a route.
     Routes {
         handshakes: Family<Counter> = "polliwog_handshakes" in Count by ["route", "upstream", "outcome"],
-            "Handshakes that were answered",
-            "Look at `outcome`: `down` and `slow` are the backend's, `full` asks for more `max_sessions` or another \
-             process, `refused` and `forbidden` are clients that may not connect.";
+            "Handshakes completed or refused",
+            "Look at `outcome`: `down` and `slow` are caused by the backend, `full` calls for a higher \
+             `max_sessions` or another process, `refused` and `forbidden` are clients that may not connect.";
         sessions: Family<Gauge> = "polliwog_sessions" in Count by ["route", "upstream", "transport"],
-            "Sessions that are open",
-            "Near `polliwog_sessions_limit` new clients are answered 503.";
+            "Open sessions",
+            "At `polliwog_sessions_limit`, new clients get 503.";
         opened: Family<Counter> = "polliwog_sessions_opened" in Count by ["route", "upstream", "transport"],
-            "Sessions that began, by their first transport",
-            "Faster than open sessions grow: clients reconnect all the time. Look at `polliwog_sessions_closed_total`.";
+            "Sessions opened, by their first transport",
+            "If it rises faster than open sessions, clients keep reconnecting. Look at `polliwog_sessions_closed_total`.";
         closed: Family<Counter> = "polliwog_sessions_closed" in Count by ["route", "upstream", "transport", "reason"],
-            "Sessions that ended, by their last transport",
-            "Look at `reason`: `ping_timeout` are clients that vanished, `stalled` are sides that stop reading.";
+            "Sessions closed, by their last transport",
+            "Look at `reason`: `ping_timeout` are clients that disappeared, `stalled` are sides that stopped reading.";
         upgrades: Family<Counter> = "polliwog_upgrades" in Count by ["route", "upstream", "outcome"],
-            "Clients on their way from polling to WebSocket",
-            "Many `failed`: something between client and proxy, such as a balancer, does not pass WebSockets.";
+            "Upgrades from polling to WebSocket, tried, done and failed",
+            "Many `failed` mean that something between client and proxy, such as a balancer, blocks WebSockets.";
         requests: Family<Counter> = "polliwog_requests" in Count by ["route", "upstream", "op", "transport", "status"],
-            "Requests that were answered",
-            "`status` 5xx points at the backend or at a limit, 4xx at clients; the log's `refused` lines say the reason.";
+            "Requests that got a response",
+            "`status` 5xx points at the backend or at a limit, 4xx at clients; the log's `refused` lines have the reason.";
         broken: Family<Counter> = "polliwog_forwards_broken" in Count by ["route", "upstream", "reason"],
-            "Forwarded answers and tunnels that broke off",
-            "`upstream_closed`: the backend ends its responses early. `stalled`: one side stops reading for `stall_timeout`.";
+            "Forwarded responses and tunnels that ended early",
+            "`upstream_closed`: the backend closes before its response is complete. `stalled`: one side reads nothing for `stall_timeout`.";
         messages: Family<Counter> = "polliwog_messages" in Count by ["route", "upstream", "direction", "transport"],
-            "Messages of the application that crossed the proxy",
+            "Application messages that passed through the proxy",
             "";
         message_bytes: Family<Counter> = "polliwog_message" in Bytes by ["route", "upstream", "direction", "transport"],
-            "Payload of these messages",
+            "Payload bytes of these messages",
             "";
         overhead: Family<Counter> = "polliwog_overhead" in Bytes by ["route", "upstream", "direction", "transport"],
-            "What bodies of polls and POSTs, and WebSocket frames, took beyond that payload, before compression",
+            "Bytes of poll and POST bodies and of WebSocket frames beyond that payload, before compression",
             "";
         heads: Family<Counter> = "polliwog_head" in Bytes by ["route", "upstream", "direction", "transport"],
-            "Heads of the HTTP requests of sessions and of their answers, as far as they are known",
-            "Large beside the payload: clients poll often for little. A larger `linger` may help.";
+            "Header bytes of the requests of sessions and of their responses, as far as they are known",
+            "If it is large compared with the payload, clients poll often for little data. A larger `linger` may help.";
         saved: Family<Counter> = "polliwog_compression_saved" in Bytes by ["route", "upstream"],
-            "What compression took off answers to polls",
+            "Bytes that compression saved in responses to polls",
             "";
         waits: Family<Waits> = "polliwog_delivery_wait" in Seconds by ["route", "upstream", "transport"],
-            "From a message's arrival from the upstream to its hand-over to the client's connection; in the answer to \
-             a poll the oldest message counts",
-            "Clients fetch slowly, or the proxy is short of CPU. Polling waits at least for the client's next poll.";
+            "Time from a message's arrival from the upstream until it is handed to the client's connection; for the \
+             response to a poll, that of its oldest message",
+            "Clients fetch slowly, or the proxy lacks CPU time. With polling, a message may have to wait for the client's next poll.";
         polls_parked: Family<Gauge> = "polliwog_polls_parked" in Count by ["route", "upstream"],
-            "Polls that wait for something to fetch",
+            "Parked polls, which wait for a message",
             "";
         batch_packets: Family<Sizes> = "polliwog_batch_packets" in Count by ["route", "upstream"],
-            "Packets in the answer to one poll",
-            "Large batches mean that messages wait for slow polls; see `polliwog_delivery_wait_seconds`.";
+            "Packets in the response to one poll",
+            "Large batches mean that messages wait for slow clients to poll; see `polliwog_delivery_wait_seconds`.";
         batch_bytes: Family<Sizes> = "polliwog_batch" in Bytes by ["route", "upstream"],
-            "Size of the answer to one poll",
+            "Size of the response to one poll",
             "";
     }
 }

@@ -151,29 +151,29 @@ fn what_is_told_of_traffic_has_these_names_types_and_helps() {
     metrics.route("/", "chat").request(Op::Poll, 200);
     let text = metrics.render();
     for (name, kind, help) in [
-        ("requests", "counter", "Requests that were answered"),
-        ("messages", "counter", "Messages of the application that crossed the proxy"),
-        ("message_bytes", "counter", "Payload of these messages"),
+        ("requests", "counter", "Requests that got a response"),
+        ("messages", "counter", "Application messages that passed through the proxy"),
+        ("message_bytes", "counter", "Payload bytes of these messages"),
         (
             "overhead_bytes",
             "counter",
-            "What bodies of polls and POSTs, and WebSocket frames, took beyond that payload, before compression",
+            "Bytes of poll and POST bodies and of WebSocket frames beyond that payload, before compression",
         ),
         (
             "head_bytes",
             "counter",
-            "Heads of the HTTP requests of sessions and of their answers, as far as they are known",
+            "Header bytes of the requests of sessions and of their responses, as far as they are known",
         ),
-        ("compression_saved_bytes", "counter", "What compression took off answers to polls"),
-        ("polls_parked", "gauge", "Polls that wait for something to fetch"),
-        ("batch_packets", "histogram", "Packets in the answer to one poll"),
-        ("batch_bytes", "histogram", "Size of the answer to one poll"),
-        ("upgrades", "counter", "Clients on their way from polling to WebSocket"),
+        ("compression_saved_bytes", "counter", "Bytes that compression saved in responses to polls"),
+        ("polls_parked", "gauge", "Parked polls, which wait for a message"),
+        ("batch_packets", "histogram", "Packets in the response to one poll"),
+        ("batch_bytes", "histogram", "Size of the response to one poll"),
+        ("upgrades", "counter", "Upgrades from polling to WebSocket, tried, done and failed"),
         (
             "delivery_wait_seconds",
             "histogram",
-            "From a message's arrival from the upstream to its hand-over to the client's connection; in the answer to a \
-             poll the oldest message counts",
+            "Time from a message's arrival from the upstream until it is handed to the client's connection; for the \
+             response to a poll, that of its oldest message",
         ),
     ] {
         assert_line(&text, &format!("# HELP polliwog_{name} {help}."));

@@ -1,7 +1,8 @@
-//! One handle through which every floor counts. The set of metrics is closed; labels are routes and words of ours.
+//! The handle through which every floor counts. The set of metrics is fixed; label values are routes, upstreams and
+//! fixed words.
 //!
-//! [`Metrics`] owns all of them and renders them; [`Meter`] is what a route counts with. A meter has found its counters
-//! once, when it was made: to count is an atomic add, without a lock and without a look-up.
+//! [`Metrics`] owns and renders all metrics; a route counts with its [`Meter`]. A meter looks up its counters once,
+//! when it is created. Counting is then an atomic add, without a lock or a look-up.
 
 mod family;
 mod process;
@@ -52,12 +53,12 @@ impl Metrics {
     /// Returns everything that was counted, in the `OpenMetrics` text format.
     pub fn render(&self) -> String {
         let mut rendered = String::new();
-        // It fails where its writer fails, and a String takes whatever is written to it.
+        // Encoding fails only if its writer does, and writing to a String can't fail.
         let _ = text::encode(&mut rendered, &self.0.registry);
         rendered
     }
 
-    /// Returns the meter of one route; asked for twice, both count together.
+    /// Returns the meter of one route. Two meters of the same route share their counters.
     pub fn route(&self, route: &str, upstream: &str) -> Meter {
         let labels =
             vec![("route", Cow::Owned(route.to_owned())), ("upstream", Cow::Owned(upstream.to_owned()))];
@@ -75,7 +76,7 @@ impl Metrics {
         }
     }
 
-    /// Returns the meter of the ways to one upstream.
+    /// Returns the meter of connection attempts to one upstream.
     pub fn dials(&self, upstream: &str) -> Dials {
         let labels = || vec![("upstream", Cow::Owned(upstream.to_owned()))];
         Dials {
@@ -84,12 +85,12 @@ impl Metrics {
         }
     }
 
-    /// Says how many sessions there may be at once.
+    /// Sets the maximum number of concurrent sessions.
     pub fn sessions_limit(&self, limit: usize) {
         self.0.whole.sessions_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
     }
 
-    /// Says that the proxy is about to stop.
+    /// Reports that the proxy has begun to drain.
     pub fn draining(&self) {
         self.0.whole.draining.set(1);
     }
@@ -108,7 +109,7 @@ impl Default for Meter {
     }
 }
 
-/// Counts for one kind of listener.
+/// Counts connections of one kind of listener.
 #[derive(Clone, Debug)]
 pub struct Connections {
     open: Gauge,
@@ -118,19 +119,19 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// A connection was accepted; it counts as open for as long as the answer lives.
+    /// Counts an accepted connection, which is open until the returned value is dropped.
     pub fn opened(&self) -> OpenConnection {
         self.accepted.inc();
         self.open.inc();
         OpenConnection(self.open.clone())
     }
 
-    /// A connection could not be accepted, for want of descriptors or memory.
+    /// Counts a connection that could not be accepted because descriptors or memory ran out.
     pub fn accept_failed(&self) {
         self.accept_errors.inc();
     }
 
-    /// A connection's TLS handshake failed.
+    /// Counts a failed TLS handshake.
     pub fn tls_failed(&self) {
         self.tls_failures.inc();
     }
@@ -143,7 +144,7 @@ impl Default for Connections {
     }
 }
 
-/// Counts for the ways to one upstream.
+/// Counts connection attempts to one upstream.
 #[derive(Clone, Debug)]
 pub struct Dials {
     failures: Counter,
@@ -151,12 +152,12 @@ pub struct Dials {
 }
 
 impl Dials {
-    /// An address could not be reached.
+    /// Counts a failed attempt to reach an address.
     pub fn failed(&self) {
         self.failures.inc();
     }
 
-    /// So many addresses could not be reached when they were last tried.
+    /// Sets the number of addresses whose last attempt failed.
     pub fn addresses_failed(&self, count: usize) {
         self.failed.set(i64::try_from(count).unwrap_or(i64::MAX));
     }

@@ -1,7 +1,7 @@
-//! Metrics of one name that differ in their labels, rendered in the order of the labels.
+//! A metric's series, which differ in their labels and are rendered in the order of the labels.
 //!
-//! The library's own family is a hash map: each process would list the same series in another order, and two texts
-//! could not be compared.
+//! The library's own family is a hash map: each process would list the same series in a different order, and two
+//! outputs could not be compared.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 /// Names and values, in the order in which they are shown.
 pub(super) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
-/// All series of one name.
+/// The series of one metric.
 #[derive(Debug)]
 pub(super) struct Family<M> {
     /// The names of the labels, as the metric's row has them.

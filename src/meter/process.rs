@@ -1,4 +1,4 @@
-//! What the operating system knows about this process, read when somebody asks: memory and descriptors.
+//! Memory and descriptors of this process, read from the operating system whenever the metrics are rendered.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::row::{Measure, Row};
 
-/// Reads `/proc/self`; where there is none, its metrics are left out.
+/// Reads `/proc/self`. Without it, these metrics are left out.
 #[derive(Debug)]
 pub(super) struct Process;
 
@@ -32,10 +32,10 @@ impl Collector for Process {
     }
 }
 
-/// Reads one of them, where the system tells it.
+/// Reads one value, if the system provides it.
 type Reading = fn() -> Option<u64>;
 
-/// Each metric with what reads it.
+/// Each metric with the function that reads it.
 pub(super) static READINGS: &[(Row, Reading)] = &[
     (
         row(
@@ -68,7 +68,7 @@ fn resident_memory_bytes() -> Option<u64> {
 }
 
 fn open_fds() -> Option<u64> {
-    // One of them is the folder that is being read.
+    // One entry is the descriptor of the folder being read.
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
@@ -76,7 +76,7 @@ fn max_fds() -> Option<u64> {
     word_after(&fs::read_to_string("/proc/self/limits").ok()?, "Max open files")?.parse().ok()
 }
 
-/// Returns the word behind `name` on the line that begins with it.
+/// Returns the word after `name` on the line that begins with it.
 fn word_after<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()
 }

@@ -1,4 +1,4 @@
-//! What a route counts: a [`Meter`] finds its counters once, and each stands at the index of its word.
+//! What a route counts: a [`Meter`] looks up its counters once, and each is stored at the index of its word.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -21,91 +21,92 @@ impl Meter {
         Self(Arc::new(Counters::new(families, labels)))
     }
 
-    /// A handshake was answered.
+    /// Counts a handshake by its outcome.
     pub fn handshake(&self, outcome: Outcome) {
         self.0.handshakes[outcome as usize].inc();
     }
 
-    /// A session began.
+    /// Counts a session that was opened.
     pub fn session_opened(&self, transport: Transport) {
         self.0.opened[transport as usize].inc();
         self.0.sessions[transport as usize].inc();
     }
 
-    /// A session went from polling to WebSocket.
+    /// Moves an open session from polling to WebSocket.
     pub fn session_moved(&self) {
         self.0.sessions[Transport::Polling as usize].dec();
         self.0.sessions[Transport::WebSocket as usize].inc();
     }
 
-    /// A session ended, on the transport that it had last.
+    /// Counts a session that was closed, by its last transport.
     pub fn session_closed(&self, transport: Transport, reason: CloseReason) {
         self.0.sessions[transport as usize].dec();
         self.0.closed[transport as usize][reason as usize].inc();
     }
 
-    /// A client is on its way from polling to WebSocket.
+    /// Counts a stage of an upgrade from polling to WebSocket.
     pub fn upgrade(&self, outcome: UpgradeOutcome) {
         self.0.upgrades[outcome as usize].inc();
     }
 
-    /// A request was answered.
+    /// Counts a request and the status of its response.
     pub fn request(&self, op: Op, status: u16) {
         self.0.request(op, Status::of(status)).inc();
     }
 
-    /// A forwarded answer, or a tunnel, did not come to its end.
+    /// Counts a forwarded response or a tunnel that ended early.
     pub fn forward_broke(&self, reason: Broken) {
         self.0.broken[reason as usize].inc();
     }
 
-    /// The client sent messages, with this much payload.
+    /// Counts messages from the client, with the size of their payload.
     #[expect(clippy::wrong_self_convention, reason = "a direction, as to_client is")]
     pub fn from_client(&self, transport: Transport, messages: u64, bytes: u64) {
         self.0.moved(Direction::FromClient, transport, messages, bytes);
     }
 
-    /// The client was handed messages, with this much payload.
+    /// Counts messages to the client, with the size of their payload.
     pub fn to_client(&self, transport: Transport, messages: u64, bytes: u64) {
         self.0.moved(Direction::ToClient, transport, messages, bytes);
     }
 
-    /// Bodies and frames took this much more than the payload in them.
+    /// Counts the bytes of bodies and frames beyond their payload.
     pub fn overhead(&self, direction: Direction, transport: Transport, bytes: u64) {
         self.0.overhead[direction as usize][transport as usize].inc_by(bytes);
     }
 
-    /// A frame of a WebSocket had a header, and `len` bytes of which the application has `payload`.
+    /// Counts the overhead of a WebSocket frame: its header, and those of its `len` bytes that are not `payload`.
     pub fn frame(&self, direction: Direction, header: usize, len: usize, payload: usize) {
         self.overhead(direction, Transport::WebSocket, (header + len.saturating_sub(payload)) as u64);
     }
 
-    /// A request's head came, or that of its answer goes.
+    /// Counts the header bytes of a request or a response.
     pub fn head(&self, direction: Direction, transport: Transport, bytes: usize) {
         self.0.heads[direction as usize][transport as usize].inc_by(bytes as u64);
     }
 
-    /// An answer to a poll was made shorter by this much.
+    /// Counts the bytes that compression saved in the response to a poll.
     pub fn compressed(&self, saved: usize) {
         self.0.saved.inc_by(saved as u64);
     }
 
-    /// A message, or the oldest of a batch, was handed to the client's connection so long after it had come.
+    /// Records the time from the arrival of a message, or of the oldest in a batch, until it is handed to the client's
+    /// connection.
     pub fn delivered_after(&self, transport: Transport, wait: Duration) {
         self.0.waits[transport as usize].observe(wait);
     }
 
-    /// A poll waits for something to fetch.
+    /// Counts a poll that was parked.
     pub fn poll_parked(&self) {
         self.0.polls_parked.inc();
     }
 
-    /// A poll that waited got its answer, or hung up.
+    /// Counts a parked poll that got its response or disconnected.
     pub fn poll_released(&self) {
         self.0.polls_parked.dec();
     }
 
-    /// A poll was answered with this many packets, encoded in this many bytes.
+    /// Records the number of packets and of encoded bytes in the response to a poll.
     pub fn batch(&self, packets: usize, bytes: usize) {
         self.0.batch_packets.observe(packets);
         self.0.batch_bytes.observe(bytes);
@@ -125,7 +126,7 @@ struct Counters {
     opened: [Counter; Transport::ALL.len()],
     closed: [[Counter; CloseReason::ALL.len()]; Transport::ALL.len()],
     upgrades: [Counter; UpgradeOutcome::ALL.len()],
-    /// Made when they are first needed: most pairs of an operation and a status never happen.
+    /// Created on first use, since most pairs of an operation and a status never occur.
     requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
     broken: [Counter; Broken::ALL.len()],
     messages: Ways,

@@ -6,15 +6,15 @@ use prometheus_client::registry::Unit;
 /// One metric, as an operator sees it.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Its name, without the unit and the `_total` that the text format adds.
+    /// The name without the unit and the `_total` that the text format adds.
     name: &'static str,
     measure: Measure,
     kind: MetricType,
     /// The names of its labels, in the order in which they are shown.
     pub(crate) labels: &'static [&'static str],
-    /// What it counts, without the full stop.
+    /// The help text, without a full stop.
     pub(crate) help: &'static str,
-    /// What an operator does when it rises; empty where nothing needs to be done.
+    /// What an operator does when the metric rises; empty if nothing needs to be done.
     pub(crate) rises: &'static str,
 }
 
@@ -57,7 +57,7 @@ impl Row {
         self.measure.unit()
     }
 
-    /// Returns the name with the unit, as the text format's `# TYPE` says it.
+    /// Returns the name with the unit, as in the `# TYPE` line of the text format.
     pub(crate) fn family(&self) -> String {
         let unit = self.unit().map(|unit| format!("_{}", unit.as_str())).unwrap_or_default();
         format!("{}{unit}", self.name)
@@ -72,7 +72,7 @@ impl Row {
         }
     }
 
-    /// Returns the word for its kind.
+    /// Returns the name of its kind.
     pub(crate) fn kind(&'static self) -> &'static str {
         self.kind.as_str()
     }

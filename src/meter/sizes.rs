@@ -1,6 +1,6 @@
 //! A histogram of whole numbers that is counted without a lock.
 //!
-//! The library's own histogram takes a mutex for each observation, which all polls of a route would share.
+//! The library's own histogram locks a mutex for each observation, and all polls of a route would contend for it.
 
 use std::fmt;
 use std::iter::successors;
@@ -22,7 +22,7 @@ pub(super) struct Steps<const SMALLEST: u64, const UNIT: u64>(Arc<Counts>);
 
 #[derive(Default, Debug)]
 struct Counts {
-    /// By the smallest bound that the number does not exceed; the last has no bound.
+    /// One count for each bound, and one for larger numbers.
     buckets: [AtomicU64; BOUNDS + 1],
     sum: AtomicU64,
 }
@@ -75,9 +75,9 @@ fn bucket_of(size: u64) -> usize {
     (bits.div_ceil(STEP.ilog2()) as usize).min(BOUNDS)
 }
 
-/// Coarse, yet fine enough to tell a batch of one from one of ten, and an event from a picture.
+/// Coarse, but fine enough to distinguish a batch of one from a batch of ten, and an event from an image.
 const STEP: u64 = 4;
-/// The largest bound is 4^11, 4 MiB: past the largest batch that a default configuration cuts.
+/// The largest bound is 4^11, 4 MiB: more than the largest batch in a default configuration.
 const BOUNDS: usize = 12;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The table of metrics: one row declares a metric's name, unit, labels, help and what an operator does about it.
+//! The table of metrics: each row declares a metric's name, unit, labels and help, and what an operator does about it.
 //!
-//! The field that counts stands in its row, and its type says the kind. So no metric is registered without a row, and a
-//! row that nothing counts is a field that is never read, which does not compile.
+//! A row also declares the field that counts, whose type determines the kind. So no metric is registered without a row,
+//! and a row that nothing counts is a field that is never read, which does not compile.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -20,7 +20,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
     std::iter::once(&BUILD).chain(Whole::ROWS).chain(Routes::ROWS).chain(process)
 }
 
-/// The version that runs: a label, and no number.
+/// The version of the running proxy: a label without a number.
 static BUILD: Row = Row::new(
     "polliwog_build",
     Measure::Count,
@@ -35,7 +35,7 @@ pub(super) fn register_build(registry: &mut Registry) {
     registry.register(BUILD.base(), BUILD.help, Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
 }
 
-/// What counts for a row: it knows its kind, and is made once.
+/// The metric behind a row, which knows its kind and is created once.
 trait Counts: Clone + Metric {
     const KIND: MetricType;
 
@@ -61,7 +61,7 @@ impl Counts for Gauge {
     }
 }
 
-/// Makes a struct of metrics with a row for each field.
+/// Defines a struct of metrics with a row for each field.
 macro_rules! metrics {
     ($(#[$about:meta])* $group:ident { $(
         $field:ident: $type:ty = $name:literal in $measure:ident by [$($label:literal),*],
@@ -83,7 +83,7 @@ macro_rules! metrics {
                 ROWS
             };
 
-            /// Makes and registers each metric as its row says.
+            /// Creates and registers each metric as its row declares.
             pub(super) fn register(registry: &mut Registry) -> Self {
                 let mut rows = Self::ROWS.iter();
                 $(let $field: $type = register(&mut rows, registry);)+

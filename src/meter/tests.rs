@@ -1,4 +1,4 @@
-//! What an operator reads after something was counted.
+//! The rendered metrics after something was counted.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! The closed sets of words that stand in labels: nothing that a client sends can make a new series.
+//! The closed sets of label values: nothing that a client sends can create a new series.
 
 pub use crate::end::End as CloseReason;
 pub use crate::packet::Transport;
 
-/// Makes an enum whose variants know their label.
+/// Defines an enum whose variants know their label value.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$about])*
@@ -27,9 +27,9 @@ macro_rules! words {
 }
 
 words! {
-    /// What became of a handshake.
+    /// The outcome of a handshake.
     Outcome {
-        /// A session began.
+        /// Counts a session that was opened.
         Accepted = "accepted",
         /// The upstream refused it.
         Refused = "refused",
@@ -37,21 +37,21 @@ words! {
         Down = "down",
         /// The upstream did not answer in time.
         Slow = "slow",
-        /// There are as many sessions as there may be.
+        /// The limit on sessions was reached.
         Full = "full",
         /// The proxy is about to stop.
         Draining = "draining",
         /// The origin may not connect to this route.
         Forbidden = "forbidden",
-        /// The proxy could not do its part.
+        /// The proxy failed internally.
         Failed = "failed",
     }
 }
 
 words! {
-    /// How far a client came on its way from polling to WebSocket.
+    /// The stages of an upgrade from polling to WebSocket.
     UpgradeOutcome {
-        /// A probe's connection came.
+        /// A probe was opened.
         Tried = "tried",
         /// The session moved.
         Done = "done",
@@ -61,23 +61,23 @@ words! {
 }
 
 words! {
-    /// What broke off a forwarded answer, or a tunnel.
+    /// Why a forwarded response or a tunnel ended early.
     Broken {
-        /// The client hung up.
+        /// The client disconnected.
         ClientGone = "client_gone",
-        /// The backend did.
+        /// The backend disconnected.
         UpstreamClosed = "upstream_closed",
-        /// One of them held up the other for `stall_timeout`.
+        /// One side read nothing for `stall_timeout`.
         Stalled = "stalled",
     }
 }
 
 words! {
-    /// What a request wanted.
+    /// What a request asks for.
     Op {
         /// To fetch packets.
         Poll = "poll",
-        /// To fetch packets, by an answer that goes on.
+        /// To fetch packets through a response that streams.
         Stream = "stream",
         /// To send packets.
         Push = "push",
@@ -89,7 +89,7 @@ words! {
         SocketHandshake = "handshake",
         /// To become a WebSocket.
         Upgrade = "upgrade",
-        /// Something that the backend answers by itself.
+        /// To be forwarded: the backend responds itself.
         Forward = "forward",
         /// Something else.
         Other = "other",
@@ -118,12 +118,12 @@ words! {
     }
 }
 
-/// Which listeners a connection came in by. Not counted by place, as the others are.
+/// The kind of listener that accepted a connection. Unlike the others, it is not used as an index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Listener {
-    /// Those of `[server]`.
+    /// The listeners of `[server]`.
     Public,
-    /// The one of `[admin]`.
+    /// The listener of `[admin]`.
     Admin,
 }
 
@@ -143,7 +143,7 @@ impl Listener {
 pub(super) struct Status(usize);
 
 impl Status {
-    /// How many there are.
+    /// The number of labels.
     pub(super) const COUNT: usize = CODES.len() + CLASSES.len();
 
     /// Creates the label of a status code.
@@ -157,7 +157,7 @@ impl Status {
         )
     }
 
-    /// Returns its place among all of them.
+    /// Returns its index among all of them.
     pub(super) const fn index(self) -> usize {
         self.0
     }
@@ -168,7 +168,7 @@ impl Status {
     }
 }
 
-/// The most frequent first: they are looked for in this order.
+/// The most frequent first, since they are searched in this order.
 const CODES: [(u16, &str); 15] = [
     (200, "200"),
     (101, "101"),

@@ -1,4 +1,4 @@
-//! In which form a client takes messages, and in which it sends one.
+//! The formats in which a client receives messages and sends one.
 
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -6,19 +6,19 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use crate::dialect::PushForm;
 use crate::hop;
 
-/// In which form a client takes messages.
+/// The format in which a client receives messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
-    /// One JSON object with all that there is.
+    /// One JSON object with all available messages.
     Json,
-    /// One JSON object a line, as they come.
+    /// One JSON object per line, as messages arrive.
     Lines,
     /// The events of an `EventSource`.
     Events,
 }
 
 impl Form {
-    /// Returns the first supported form in `Accept`; JSON if none is named.
+    /// Returns the first supported format in `Accept`, or JSON if there is none.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let named = hop::list(headers, &ACCEPT).find_map(|one| match bare(one).as_slice() {
             b"text/event-stream" => Some(Self::Events),
@@ -29,7 +29,7 @@ impl Form {
         named.unwrap_or(Self::Json)
     }
 
-    /// Returns its type.
+    /// Returns its content type.
     pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -39,12 +39,12 @@ impl Form {
     }
 }
 
-/// Returns how a POST's body is read, by its type; `None` where it is of a type that no message is.
+/// Returns how to read a POST's body, by its content type; `None` if that type is not supported.
 pub(super) fn of_push(headers: &HeaderMap) -> Option<PushForm> {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return Some(PushForm::Text) };
     match bare(kind.as_bytes()).as_slice() {
         b"application/octet-stream" => Some(PushForm::Binary),
-        // What `curl -d` and HTML forms say by themselves.
+        // The default of `curl -d` and of HTML forms.
         b"" | b"application/json" | b"application/x-www-form-urlencoded" | b"multipart/form-data" => {
             Some(PushForm::Text)
         }

@@ -16,11 +16,11 @@ use crate::session::{CursorRefused, Ending, Packets};
 /// One request of a client's.
 #[derive(Clone, Debug)]
 pub(super) struct LongPollFraming {
-    /// In which form it takes messages.
+    /// The format in which the client receives messages.
     pub(super) form: Form,
-    /// What its query says.
+    /// The request's query.
     pub(super) query: Query,
-    /// The path of the route, without its last slash, where it begins a session.
+    /// The route's path without its last slash, if the request begins a session.
     pub(super) base: String,
 }
 
@@ -100,7 +100,7 @@ impl Framing for LongPollFraming {
     fn add_headers(&self, _legacy_ie: bool, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(reply::NO_STORE));
         if self.form != Form::Json {
-            // Some proxies keep what they pass on until it is a few kilobytes.
+            // Some proxies buffer a response until it has a few kilobytes.
             headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
         }
     }
@@ -152,6 +152,6 @@ impl Framing for LongPollFraming {
     }
 }
 
-/// `{"after":1234567890,"messages":[]}`, and room to spare.
+/// `{"after":1234567890,"messages":[]}`, with room to spare.
 const ANSWER: usize = 48;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

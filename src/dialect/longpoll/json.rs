@@ -1,4 +1,4 @@
-//! Messages as JSON: the objects of an answer, of a line, and of an end.
+//! Messages as JSON: the objects of a response, of a line, and of a session's end.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(super) fn numbered(batch: &[Packet], after: u64) -> impl Iterator<Item = (u6
     (first..).zip(messages())
 }
 
-/// Appends the whole answer.
+/// Appends a complete response body.
 pub(super) fn write_answer(batch: &[Packet], after: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(format!(r#"{{"after":{after},"messages":["#).as_bytes());
     for (place, (number, message)) in numbered(batch, after).enumerate() {
@@ -70,7 +70,7 @@ pub(super) fn write_string(text: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// Returns how many bytes a packet takes in an answer; its number has as many digits as it is ever going to need.
+/// Returns how many bytes a packet takes in a response, with room for the largest possible number.
 pub(super) fn encoded_len(packet: &Packet) -> usize {
     match packet {
         Packet::Message(Message::Text(text)) => OBJECT + escaped_len(text.as_bytes()),
@@ -84,7 +84,7 @@ pub(super) fn encoded_len(packet: &Packet) -> usize {
     }
 }
 
-/// Returns how long a text is between its quotes.
+/// Returns the length of a text between its quotes.
 fn escaped_len(text: &[u8]) -> usize {
     let escaped = |byte: &u8| match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -100,14 +100,14 @@ pub(super) fn closing(closing: &Closing) -> String {
     format!(r#"{{"code":{},"reason":{reason}}}"#, closing.code.unwrap_or(NO_CODE))
 }
 
-/// Returns what a client hears of a session that has ended.
+/// Returns the response body for a session that has ended.
 pub(super) fn closed(ending: &Closing, after: u64) -> String {
     format!(r#"{{"closed":{},"after":{after}}}"#, closing(ending))
 }
 
 /// `{"id":1234567890,"base64":""}`.
 const OBJECT: usize = 29;
-/// What a WebSocket calls an end for which no code was given (RFC 6455, section 7.4.1).
+/// The code that stands for a close without a code (RFC 6455, section 7.4.1).
 const NO_CODE: u16 = 1005;
 
 #[cfg(test)]

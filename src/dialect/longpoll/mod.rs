@@ -1,8 +1,8 @@
-//! longpoll, for whatever speaks HTTP and no more: a client asks for what is behind a number, and by that acknowledges
-//! what is before it; what is not acknowledged can be asked for again.
+//! longpoll, for clients that speak nothing but HTTP: a client asks for the messages after a number and so acknowledges
+//! those up to it. It can ask again for messages that it has not acknowledged.
 //!
-//! [`Query`] is what a request says, [`LongPollFraming`] how it is answered: as one JSON object ([`json`]), as a line
-//! for each message, or as events ([`sse`]).
+//! [`Query`] is what a request asks for. [`LongPollFraming`] writes the response: one JSON object ([`json`]), a line
+//! for each message, or events ([`sse`]).
 
 mod form;
 mod framing;
@@ -84,7 +84,7 @@ impl LongPoll {
         }
     }
 
-    /// Returns what a GET takes, and in which form.
+    /// Returns what a GET receives, and in which format.
     fn receive(&self, framing: LongPollFraming) -> Act {
         let Query { after, wait, max, bytes, .. } = framing.query;
         let (form, most) = (framing.form, self.settings.wait);
@@ -100,7 +100,7 @@ impl LongPoll {
         match form {
             Form::Json => Act::Poll(framing, terms),
             Form::Lines => Act::Stream(framing, terms),
-            // It goes on for as long as its client listens, unless that says how long.
+            // A stream continues for as long as its client reads, unless the request sets `wait`.
             Form::Events => Act::Stream(
                 framing,
                 Terms { wait: terms.wait.filter(|_| wait.is_some()), beats: true, ..terms },
@@ -173,11 +173,11 @@ impl Dialect for LongPoll {
     }
 }
 
-/// Returns whether something follows the head.
+/// Returns whether the request has a body.
 fn has_body(request: &Request<'_>) -> bool {
     let headers = &request.head.headers;
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|len| len != "0")
 }
 
-/// How often a stream is given a comment, so that nobody on the way takes it for dead.
+/// The interval of comments on a stream, so that no intermediary takes it for dead.
 const BEAT: Duration = Duration::from_secs(15);

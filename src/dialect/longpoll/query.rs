@@ -1,21 +1,21 @@
-//! What a request says besides its path: numbers in its query, and where an `EventSource` says that it is.
+//! The parameters of a request: the numbers in its query, and the position of an `EventSource`.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 
-/// The numbers of a query. Other keys are the client's own affair; of a key that comes twice the last counts.
+/// The numbers in a query. Unknown keys are ignored; if a key is repeated, the last one counts.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Query {
-    /// Up to which message the client has everything.
+    /// The last message that the client acknowledges.
     pub(super) after: Option<u64>,
-    /// How long it waits.
+    /// How long the request waits.
     pub(super) wait: Option<Duration>,
-    /// The most messages that it takes in one answer.
+    /// The maximum number of messages in the response.
     pub(super) max: Option<usize>,
-    /// The most bytes that it takes in one answer.
+    /// The maximum length of the response in bytes.
     pub(super) bytes: Option<usize>,
-    /// Which of the client's own messages this is.
+    /// The number of the message that the client sends.
     pub(super) id: Option<u64>,
 }
 
@@ -23,7 +23,7 @@ impl Query {
     /// Reads a query.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// Returns what is wrong.
     pub(super) fn parse(query: &str) -> Result<Self, &'static str> {
         let mut found = Self::default();
         for pair in query.split('&') {
@@ -43,11 +43,11 @@ impl Query {
         Ok(found)
     }
 
-    /// Returns the same, with the id in `Last-Event-ID`: a browser repeats the URL as long as its page lives, and the
-    /// header says where it is now.
+    /// Returns the query with the id in `Last-Event-ID` as its cursor. A browser repeats the URL for as long as its
+    /// page lives, and the header has its current position.
     ///
     /// # Errors
-    /// Says what is wrong.
+    /// Returns what is wrong.
     pub(super) fn resumed(self, headers: &HeaderMap) -> Result<Self, &'static str> {
         match headers.get(LAST_EVENT_ID).filter(|id| !id.is_empty()) {
             None => Ok(self),
@@ -59,17 +59,17 @@ impl Query {
     }
 }
 
-/// Digits, and nothing else.
+/// Parses digits and nothing else.
 fn number(text: &str) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// Returns a limit under which there may be something.
+/// Parses a limit that is greater than zero.
 fn limit(text: &str) -> Option<usize> {
     number(text).filter(|limit| *limit > 0).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// Digits, and perhaps a point with more of them. What is longer than a day is as good as a day.
+/// Parses digits with an optional fraction. Anything longer than a day counts as a day.
 fn seconds(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let (whole, _) = (number(whole)?, number(fraction)?);

@@ -1,4 +1,4 @@
-//! Answers that are no messages, each with a JSON object in which it says why.
+//! Responses without messages, each with a JSON object that gives the reason.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
@@ -9,7 +9,7 @@ use super::json;
 use crate::reply::Reply;
 use crate::session::{CursorRefused, Ending};
 
-/// A session has begun at this path.
+/// Returns the response for a session that was created at this path.
 pub(super) fn begun(base: &str, sid: &str) -> Reply {
     let url = format!("{base}/{sid}");
     let body = format!(r#"{{"session":{},"url":{},"after":0}}"#, json!(sid), json!(url));
@@ -18,37 +18,37 @@ pub(super) fn begun(base: &str, sid: &str) -> Reply {
     reply
 }
 
-/// Something is wrong with the request.
+/// Returns the response to an invalid request.
 pub(super) fn wrong(status: StatusCode, why: &str) -> Reply {
     reply(status, format!(r#"{{"error":{}}}"#, json!(why)))
 }
 
-/// There is no such session, or nothing at this path.
+/// Returns the response for an unknown session or path.
 pub(super) fn not_found() -> Reply {
     wrong(StatusCode::NOT_FOUND, "no such session")
 }
 
-/// There is something, and not for this method.
+/// Returns the response for a method that the path does not support.
 pub(super) fn bad_method(allowed: &'static str) -> Reply {
     let mut reply = wrong(StatusCode::METHOD_NOT_ALLOWED, "not for this method");
     reply.headers.insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }
 
-/// The client says that it has come where it can't have: behind what it has acknowledged, which is a conflict with what it
-/// said before, or ahead of what it was sent, which is nonsense.
+/// Returns the response to an impossible cursor: one before the last acknowledged message conflicts with earlier
+/// requests, one after the last message sent is invalid.
 pub(super) fn bad_cursor(after: u64, refused: CursorRefused) -> Reply {
     let CursorRefused { acknowledged, sent } = refused;
     let status = if after < acknowledged { StatusCode::CONFLICT } else { StatusCode::BAD_REQUEST };
     reply(status, format!(r#"{{"acknowledged":{acknowledged},"sent":{sent}}}"#))
 }
 
-/// The client leaves out a message of its own: this one's number was expected.
+/// Returns the response to a gap in the client's numbers; `expected` is the next one.
 pub(super) fn gap(expected: u64) -> Reply {
     reply(StatusCode::CONFLICT, format!(r#"{{"expected":{expected}}}"#))
 }
 
-/// The session has ended, as the client does not know yet, or has forgotten.
+/// Returns the response for a session that has ended.
 pub(super) fn ended(ending: &Ending, after: Option<u64>) -> Reply {
     reply(StatusCode::GONE, json::closed(&ending.closing, after.unwrap_or(ending.acknowledged)))
 }

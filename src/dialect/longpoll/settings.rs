@@ -1,15 +1,15 @@
-//! What a route says of longpoll.
+//! The settings of longpoll on one route.
 
 use std::time::Duration;
 
-/// What a route says of longpoll.
+/// The settings of longpoll on one route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// How long a request waits for a message, and the most that it may ask for.
+    /// How long a request waits for a message by default, and the maximum it may ask for.
     pub wait: Duration,
-    /// How long a session lives without a request, and how long one that has ended says so.
+    /// How long a session lives without a request, and how long requests to an ended session get 410.
     pub grace: Duration,
-    /// How many bytes a stream carries before its client has to come back and acknowledge them. `None`: a quarter of
+    /// How many bytes a stream carries before the client must reconnect, which acknowledges them. `None`: a quarter of
     /// `outbox_max`.
     pub stream_budget: Option<usize>,
 }

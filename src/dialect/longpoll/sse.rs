@@ -4,11 +4,11 @@ use super::json;
 use crate::codec::base64;
 use crate::packet::{Closing, Message, Packet};
 
-/// What each stream begins with: its client comes back at once when it ends, because a stream that has carried its budget
-/// is to be acknowledged.
+/// The beginning of each stream: it makes the client reconnect at once after the end, and so acknowledge a stream that
+/// has used up its budget.
 pub(super) const PRELUDE: &str = "retry: 0\n\n";
 
-/// Appends what a batch is on a stream; `after` is its last message's number.
+/// Appends a batch as events; `after` is the number of its last message.
 pub(super) fn write(batch: &[Packet], after: u64, out: &mut Vec<u8>) {
     let mut numbered = json::numbered(batch, after);
     for packet in batch {
@@ -18,7 +18,7 @@ pub(super) fn write(batch: &[Packet], after: u64, out: &mut Vec<u8>) {
                     write_message(number, message, out);
                 }
             }
-            // So that nobody on the way takes the stream for dead.
+            // A comment, so that no intermediary takes the stream for dead.
             Packet::Ping(_) => out.extend_from_slice(b":\n\n"),
             Packet::Noop => write_last("replaced", "", out),
             Packet::Close(why) => {
@@ -37,7 +37,7 @@ fn write_message(number: u64, message: &Message, out: &mut Vec<u8>) {
             base64::encode_into(bytes, out);
             out.push(b'\n');
         }
-        // A line may end in CR, too: as it is, it would come back as LF.
+        // CR ends a line as well: sent unchanged, it would arrive as LF.
         Message::Text(text) if memchr::memchr(b'\r', text.as_bytes()).is_some() => {
             out.extend_from_slice(b"event: json\ndata: ");
             json::write_string(text.as_str(), out);
@@ -54,8 +54,8 @@ fn write_message(number: u64, message: &Message, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Appends the last event of a stream that is not to be asked for again. A page that does not listen to it comes back all
-/// the same, but not before a day is over.
+/// Appends the last event of a stream that should not be requested again. A page that ignores the event still
+/// reconnects, but only after a day.
 fn write_last(event: &str, data: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("event: {event}\nretry: 86400000\ndata: {data}\n\n").as_bytes());
 }

@@ -1,4 +1,4 @@
-//! What requests mean, and what they are answered, to the byte.
+//! What requests mean, and their responses to the byte.
 
 use bytes::Bytes;
 use http::Request as HttpRequest;

@@ -1,4 +1,4 @@
-//! Short answers, as the reference puts them.
+//! Short responses, worded as in the reference.
 
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -10,17 +10,17 @@ pub(super) fn plain(status: StatusCode, text: &str) -> Reply {
     reply(status, [(CONTENT_TYPE, TEXT)], text)
 }
 
-/// There is nothing at this path.
+/// Returns the response for an unknown path.
 pub(super) fn not_found() -> Reply {
     plain(StatusCode::NOT_FOUND, "404 Error: Page not found\n")
 }
 
-/// There is something, and not for this method.
+/// Returns the response for a method that the path does not support.
 pub(super) fn bad_method(allowed: &'static str) -> Reply {
     reply(StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], "")
 }
 
-/// Returns an answer with these headers and this text.
+/// Returns a response with these headers and this text.
 pub(super) fn reply<const N: usize>(
     status: StatusCode,
     headers: [(HeaderName, &'static str); N],

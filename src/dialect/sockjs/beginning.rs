@@ -1,4 +1,4 @@
-//! How a session begins, and how it is treated.
+//! How a session begins, and its policy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::revision::Protocol;
 use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second};
 
 impl SockJs {
-    /// Returns a session that begins with a receiver, under the id that its client made.
+    /// Returns the beginning of a session with a receiver, under the id that its client chose.
     pub(super) fn begin_http(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
         let attendance = Attendance {
             beat: self.settings.heartbeat,
@@ -27,7 +27,8 @@ impl SockJs {
         beginning
     }
 
-    /// Returns a session that is a WebSocket: it has an id of ours, since two of them may name the same.
+    /// Returns the beginning of a session on a WebSocket. Its id is generated here, since two clients may choose the
+    /// same.
     pub(super) fn begin_web_socket(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
         let pace = Heartbeat { interval: self.settings.heartbeat, timeout: PONG_TIMEOUT };
         let pace = Some(pace).filter(|pace| !pace.interval.is_zero());
@@ -89,6 +90,6 @@ const POLICY: Policy = Policy {
     encoded_len,
 };
 
-/// A busy backend's echo takes no longer, and nobody notices the wait whose backend does not echo: a client has parked its poll
-/// before it sends.
+/// The echo of a busy backend takes no longer. If a backend does not echo, the wait goes unnoticed, because a client
+/// parks its poll before it sends.
 const ECHOES: Duration = Duration::from_millis(50);

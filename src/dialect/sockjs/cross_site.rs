@@ -1,4 +1,4 @@
-//! What pages of other origins may do: all that a page of the same origin may, as the reference has it.
+//! What pages of other origins may do: the same as pages of the same origin, as in the reference.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::dialect::Request;
 use crate::reply::Reply;
 
-/// What the answer to one request says to the page that asks, so that its browser lets it read the answer.
+/// The CORS headers of one response, which let a page of another origin read it.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Allowance {
     /// The page's origin; a page of the same origin may name none.
@@ -23,7 +23,7 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// Returns what a request's page is told.
+    /// Returns the CORS headers for a request.
     pub(super) fn of(sent: &HeaderMap) -> Self {
         Self { origin: copy(sent, &ORIGIN), headers: copy(sent, &ACCESS_CONTROL_REQUEST_HEADERS) }
     }
@@ -35,10 +35,10 @@ impl Allowance {
         Self { origin: allowance.origin.filter(|origin| origin != "null"), ..allowance }
     }
 
-    /// Says it.
+    /// Adds the headers.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         match &self.origin {
-            // Browsers send every request of SockJS with credentials, and `*` would not do for those.
+            // SockJS clients send every request with credentials, for which browsers reject `*`.
             Some(origin) => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
                 headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
@@ -52,14 +52,13 @@ impl Allowance {
     }
 }
 
-/// Returns a copy: a header's value would keep the whole buffer of the request for as long as a poll
-/// waits.
+/// Returns a copy: a header's own value would keep the request's buffer alive for as long as a poll waits.
 fn copy(sent: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let value = sent.get(name).filter(|value| !value.is_empty())?;
     HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
-/// Returns the answer to a browser's question before a request of another origin's page.
+/// Returns the response to a CORS preflight request.
 pub(super) fn preflight(settings: &Settings, request: &Request<'_>, methods: &'static str) -> Reply {
     let mut headers = HeaderMap::new();
     if settings.cookie_needed {

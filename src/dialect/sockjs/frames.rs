@@ -1,4 +1,4 @@
-//! Frames, and what stands around each of them on its way to a client.
+//! Frames, and how each transport wraps them.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -8,14 +8,14 @@ use super::path::Receiver;
 use super::query::Callback;
 use crate::packet::{Closing, Message, Packet};
 
-/// What stands around frames.
+/// How frames are wrapped.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Wrapping {
-    /// A line each.
+    /// A line for each frame.
     Lines,
-    /// An event each.
+    /// An event for each frame.
     Events,
-    /// A script each, which calls a function of the page.
+    /// A script for each frame, which calls a function of the page.
     Scripts,
     /// A call of this function.
     Call(Callback),
@@ -40,7 +40,7 @@ impl Wrapping {
     }
 
     fn wrap(&self, frame: &[u8], out: &mut Vec<u8>) {
-        // What was written is UTF-8.
+        // Only UTF-8 was written.
         let text = String::from_utf8_lossy(frame);
         match self {
             Self::Lines => {
@@ -64,7 +64,7 @@ impl Wrapping {
                 out.extend_from_slice(b");\n</script>\r\n");
             }
             Self::Call(callback) => {
-                // The comment keeps a browser from taking the beginning for anything but a script.
+                // The comment keeps a browser from interpreting the response as anything but a script.
                 out.extend_from_slice(b"/**/");
                 out.extend_from_slice(callback.as_str().as_bytes());
                 out.push(b'(');
@@ -87,7 +87,7 @@ fn for_each_frame(packets: &[Packet], mut write: impl FnMut(&[Packet])) {
     }
 }
 
-/// Returns one frame, as it stands on a WebSocket; nothing where SockJS has none for the packet.
+/// Returns one frame as sent on a WebSocket, or nothing if SockJS has no frame for the packet.
 pub(super) fn frame(packet: &Packet) -> Option<Bytes> {
     let mut out = Vec::with_capacity(encoded_len(packet) + ROOM);
     for_each_frame(std::slice::from_ref(packet), |packets| write(packets, &mut out));
@@ -150,7 +150,7 @@ pub(super) fn units(bytes: &[u8]) -> usize {
     bytes.iter().filter(is_unit).count()
 }
 
-/// Returns what a stream begins with, before its first frame: enough to make browsers and proxies pass on what follows.
+/// Returns the prelude of a stream: enough bytes to make browsers and proxies pass on the frames that follow.
 pub(super) fn prelude(receiver: Receiver, callback: Option<&Callback>) -> Bytes {
     match receiver {
         Receiver::XhrStreaming => {

@@ -21,11 +21,11 @@ use crate::session::{Ending, Packets};
 pub(super) struct SockJsFraming {
     pub(super) role: Role,
     pub(super) marks: Marks,
-    /// How much one stream takes, in units of UTF-16.
+    /// How much one stream carries, in UTF-16 units.
     pub(super) response_limit: usize,
 }
 
-/// What a request is there for.
+/// The purpose of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Role {
     /// To receive.
@@ -53,14 +53,14 @@ impl SockJsFraming {
             Role::Receive(Receiver::Xhr | Receiver::XhrStreaming | Receiver::Jsonp, _) => {
                 "application/javascript; charset=UTF-8"
             }
-            // Firefox takes no other type, not even with a charset.
+            // Firefox accepts no other type, not even this one with a charset.
             Role::Receive(Receiver::EventSource, _) => "text/event-stream",
             Role::Receive(Receiver::HtmlFile, _) => "text/html; charset=UTF-8",
             Role::Send(_) | Role::WebSocket => TEXT,
         }
     }
 
-    /// Returns an answer with what every answer of the transport has.
+    /// Adds the headers that every response of the transport has.
     fn marked(&self, mut reply: Reply) -> Reply {
         self.marks.apply(&mut reply.headers);
         reply
@@ -217,7 +217,7 @@ fn packets(messages: Vec<Message>) -> Packets {
     Box::new(messages.into_iter().map(|message| Ok(Packet::Message(message))))
 }
 
-/// Returns what a client is told when its session has ended so, its backend having said `closing`: a polling one.
+/// Returns the close frame of a session over HTTP that ended with `end`, after its backend closed with `closing`.
 pub(super) fn why(end: End, closing: &Closing) -> Closing {
     match end {
         End::UpstreamClosed => match closing.code {
@@ -237,7 +237,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
     }
 }
 
-/// Returns the same for one on a WebSocket; nothing where it has gone itself, or its frames make no sense.
+/// Returns the close frame of a session on a WebSocket; nothing if the client has disconnected or sent invalid frames.
 fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
     match end {
         End::ClientClosed | End::ClientGone | End::ParseError => None,
@@ -249,7 +249,7 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
     }
 }
 
-/// What a receiver is told while another one is there.
+/// The close frame for a receiver while another one is connected.
 pub(super) const OCCUPIED: Closing = Closing::new(2010, "Another connection still open");
-/// What it is told where its session is over and nobody has said why: the protocol's own word for it.
+/// The protocol's own close frame for a session that ended without a reason.
 const INTERRUPTED: Closing = Closing::new(1002, "Connection interrupted");

@@ -1,4 +1,5 @@
-//! `/info`: what a client asks before it tries its transports. The route's settings answer, never the backend.
+//! `/info`, which a client requests before it tries its transports. The response is made of the route's settings,
+//! without the backend.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::settings::Settings;
 use crate::dialect::{Answered, Note, Request};
 use crate::reply::Reply;
 
-/// Returns the answer to a GET.
+/// Returns the response to a GET.
 pub(super) fn answer(settings: &Settings, request: &Request<'_>) -> Box<Answered> {
     let hold = hold(request.world.handshakes_take());
     Box::new(Answered { reply: body(settings, request), note: Note::Nothing, hold })
@@ -38,9 +39,9 @@ fn body(settings: &Settings, request: &Request<'_>) -> Reply {
     reply
 }
 
-/// Returns how long the answer is held back where the backend's handshakes take so long. A client measures the round
-/// trip on this answer and gives each transport a few of those to begin: one that is answered at once would try them
-/// all, each with a handshake.
+/// Returns how long to delay the response if the backend's handshakes take this long. A client measures its round trip
+/// on this response and gives each transport a multiple of it. Without the delay it would try every transport, each
+/// with a handshake.
 fn hold(handshakes_take: Duration) -> Duration {
     if handshakes_take < PATIENCE_MIN {
         return Duration::ZERO;
@@ -48,7 +49,7 @@ fn hold(handshakes_take: Duration) -> Duration {
     (handshakes_take / 3).clamp(HOLD_MIN, HOLD_MAX)
 }
 
-/// Even a client next door waits so long.
+/// Even a client with the shortest round trip waits this long.
 const PATIENCE_MIN: Duration = Duration::from_millis(250);
 /// Beyond 100 ms a client grants eight times what it has measured.
 const HOLD_MIN: Duration = Duration::from_millis(101);

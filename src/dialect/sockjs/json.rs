@@ -1,4 +1,5 @@
-//! JSON strings as SockJS writes and reads them: it escapes more than JSON must, and takes what JSON allows.
+//! JSON strings as SockJS writes and reads them: it escapes more than JSON requires, and accepts everything that JSON
+//! allows.
 
 use std::borrow::Cow;
 
@@ -126,17 +127,17 @@ impl Escape {
 /// Why a body holds no messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Unreadable {
-    /// There is nothing, or no array.
+    /// It is empty, or not an array.
     NoPayload,
-    /// It is no JSON.
+    /// It is not JSON.
     Broken,
 }
 
-/// Returns the messages in a body, all of them or none: an array of strings. What else stands in the array is passed on
-/// as it is written.
+/// Returns the messages in a body, which is an array of strings, or an error for the whole body. Other elements are
+/// passed on unchanged.
 ///
 /// # Errors
-/// It is no such array.
+/// It is not such an array.
 pub(super) fn read_array(body: Bytes) -> Result<Vec<Message>, Unreadable> {
     let body = Text::lossy(body);
     if body.is_empty() {
@@ -153,7 +154,7 @@ pub(super) fn read_array(body: Bytes) -> Result<Vec<Message>, Unreadable> {
 /// Returns the messages in a frame of a WebSocket: an array of them, or one alone, and none in an empty frame.
 ///
 /// # Errors
-/// It is no JSON.
+/// It is not JSON.
 pub(super) fn read_frame(text: &Text) -> Result<Vec<Message>, Unreadable> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -180,8 +181,8 @@ fn element(text: &Text, value: &RawValue) -> Message {
     })
 }
 
-/// Returns the text of a JSON string without its quotes. Half of a surrogate pair is a legal string of `JavaScript`'s,
-/// and no text: it becomes U+FFFD.
+/// Returns the text of a JSON string without its quotes. An unpaired surrogate is legal in `JavaScript` but not in
+/// text, and becomes U+FFFD.
 fn unescape(inner: &str) -> Cow<'_, str> {
     let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else { return Cow::Borrowed(inner) };
     let mut text = String::with_capacity(inner.len());

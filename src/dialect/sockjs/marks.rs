@@ -1,25 +1,25 @@
-//! What every answer of a transport says besides its own, good or bad.
+//! The headers that all responses of a transport share, errors included.
 
 use http::header::{CACHE_CONTROL, SET_COOKIE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cross_site::Allowance;
 
-/// What every answer to one request of a transport says besides its own.
+/// The headers that all responses to one request of a transport share.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(super) struct Marks {
     /// To pages of other origins, where the transport can be used by their scripts.
     pub(super) allowance: Option<Allowance>,
     /// The cookie to which a balancer in front adds its own.
     pub(super) cookie: Option<HeaderValue>,
-    /// Whether a browser must take the answer for what its type says.
+    /// Whether a browser must not guess another content type.
     pub(super) nosniff: bool,
-    /// Whether the answer is a stream, which a proxy in front must not collect.
+    /// Whether the response is a stream, which a proxy in front must not buffer.
     pub(super) streams: bool,
 }
 
 impl Marks {
-    /// Puts them on an answer.
+    /// Adds them to a response.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(FRESH));
         if self.nosniff {
@@ -37,6 +37,6 @@ impl Marks {
     }
 }
 
-/// Nobody keeps it.
+/// The response must not be cached.
 pub(super) const FRESH: &str = "no-store, no-cache, no-transform, must-revalidate, max-age=0";
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

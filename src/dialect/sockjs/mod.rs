@@ -1,4 +1,5 @@
-//! SockJS 0.3, as sockjs-node answers it. Its messages are text, and each session is a WebSocket to the backend.
+//! SockJS 0.3, with the responses of sockjs-node. Its messages are text, and each session is a WebSocket to the
+//! backend.
 
 mod answer;
 mod beginning;
@@ -43,7 +44,8 @@ use crate::session::Terms;
 pub struct SockJs {
     settings: Settings,
     backend: Backend,
-    /// How polls and POSTs are answered whose requests ask for nothing else, made once: most come from no page.
+    /// The shared framings of polls and POSTs whose responses need no extra headers, created once: most requests do not
+    /// come from a page.
     plain_poll: Arc<SockJsFraming>,
     plain_send: Arc<SockJsFraming>,
 }
@@ -111,8 +113,8 @@ impl SockJs {
         }
     }
 
-    /// Returns whether the route has what stands at a path. Where some pages may not connect, what can't tell whose
-    /// page asks is off.
+    /// Returns whether the route offers a path. If only some origins may connect, transports that do not identify the
+    /// page's origin are off.
     fn offers(&self, target: Target<'_>, request: &Request<'_>) -> bool {
         let settings = &self.settings;
         match target {
@@ -216,7 +218,7 @@ impl Dialect for SockJs {
         }
     }
 
-    /// Preflights are answered here: the reference takes a page of any origin.
+    /// Handles preflights as well: the reference accepts pages of any origin.
     fn begin(&self, _query: &str) -> Option<Beginning> {
         None
     }
@@ -261,8 +263,8 @@ fn check_raw_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
     Ok(())
 }
 
-/// Clients make ids of eight characters, and Spring's of 32.
+/// Clients generate ids of eight characters, Spring's of 32.
 const SID_LEN_MAX: usize = 128;
-/// As the reference allows.
+/// The reference's limit.
 const JSONP_CALLBACK_MAX: usize = 32;
 const HTMLFILE_CALLBACK_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! The page in an iframe through which old browsers make their requests.
+//! The iframe page through which old browsers send their requests.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::dialect::Request;
 use crate::hop;
 use crate::reply::Reply;
 
-/// Returns the page that loads the client library from this URL; 304 where the client has it.
+/// Returns the page that loads the client library from this URL, or 304 if the client has it.
 pub(super) fn answer(url: &str, request: &Request<'_>) -> Reply {
     let page = PAGE.replace("URL", &escaped(url));
     let tag = format!("\"{:016x}\"", hash(page.as_bytes()));
@@ -43,7 +43,7 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// How long browsers keep what never changes.
+/// How long browsers cache responses that never change.
 pub(super) const CACHED: (HeaderName, &str) = (CACHE_CONTROL, "public, max-age=31536000");
 const YEAR: u64 = 31_536_000;
 /// The protocol's own, to the byte.

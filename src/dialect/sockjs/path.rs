@@ -1,13 +1,13 @@
-//! What stands at a path below the base. Paths are compared as they were sent, never decoded.
+//! What a path below the base names. Paths are compared as sent, never decoded.
 
 /// What a path names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Target<'p> {
     /// The base itself.
     Greeting,
-    /// What a client asks first.
+    /// The first request of a client.
     Info,
-    /// The page behind which old browsers hide their requests.
+    /// The iframe page through which old browsers send their requests.
     Iframe,
     /// A WebSocket without frames of SockJS.
     RawWebSocket,
@@ -44,13 +44,13 @@ pub(super) enum Sender {
 }
 
 impl<'p> Target<'p> {
-    /// Returns what stands at the path behind the base; `None` where nothing does.
+    /// Returns what the path below the base names, if anything.
     pub(super) fn of(path: &'p str) -> Option<Self> {
         if matches!(path, "" | "/") {
             return Some(Self::Greeting);
         }
         let path = path.strip_prefix('/')?;
-        // Every path may end in one slash.
+        // Every path may have one trailing slash.
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = path.split('/');
         match (segments.next()?, segments.next(), segments.next(), segments.next()) {
@@ -78,7 +78,7 @@ impl<'p> Target<'p> {
         })
     }
 
-    /// Returns the methods that it has, in the reference's order.
+    /// Returns the allowed methods, in the reference's order.
     pub(super) const fn methods(self) -> &'static str {
         match self {
             Self::Info => "OPTIONS, GET",
@@ -96,7 +96,7 @@ impl<'p> Target<'p> {
 }
 
 impl Receiver {
-    /// Returns whether it takes one frame after another.
+    /// Returns whether it receives one frame after another.
     pub(super) const fn streams(self) -> bool {
         match self {
             Self::XhrStreaming | Self::EventSource | Self::HtmlFile => true,

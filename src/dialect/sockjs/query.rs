@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 
 use crate::dialect::urlencoded::decode;
 
-/// The name of a function of the page's: nothing but a name, since it goes into a script as it is.
+/// The name of a function of the page. It is checked to be a name, since it is copied into a script unchanged.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Callback(Box<str>);
 
@@ -18,7 +18,7 @@ pub(super) struct Callback(Box<str>);
 pub(super) enum BadCallback {
     /// There is none.
     Missing,
-    /// It is none, or there are two.
+    /// It is not a name, or there are two.
     Invalid,
 }
 
@@ -69,14 +69,14 @@ pub(super) fn form_field(body: &Bytes) -> Bytes {
     found.unwrap_or_default().into()
 }
 
-/// What a body is, by its type: exact in its case, with nothing before the parameters, as the reference reads it.
+/// The kind of a body, by its content type. The comparison is case-sensitive, as in the reference.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BodyType {
     /// Text, or not said.
     Text,
     /// A form.
     Form,
-    /// What holds no text: parts, or bytes.
+    /// A body that is not text: multipart or binary.
     Other,
 }
 

@@ -1,22 +1,22 @@
-//! What a route says of SockJS.
+//! The settings of SockJS on one route.
 
 use std::time::Duration;
 
-/// What a route says of SockJS.
+/// The settings of SockJS on one route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// Whether clients are told that they may use WebSocket.
     pub websocket: bool,
     /// Whether a balancer in front needs the cookie `JSESSIONID`.
     pub cookie_needed: bool,
-    /// Where the iframe of old browsers finds the client library. `None`: there is no iframe, since which copy of a
-    /// library a page runs is its operator's to say.
+    /// The URL from which the iframe of old browsers loads the client library. `None`: there is no iframe, since the
+    /// operator has to choose the copy of the library.
     pub client_url: Option<String>,
-    /// Where clients find the transports, if not here.
+    /// The base URL of the transports, if it is not this route's.
     pub base_url: Option<String>,
-    /// After how much a stream ends, in units of UTF-16; its client comes back.
+    /// How much a stream carries before it ends and its client reconnects, in UTF-16 units.
     pub response_limit: usize,
-    /// How often a client is shown that its receiver lives.
+    /// The interval of heartbeats to a client's receiver.
     pub heartbeat: Duration,
     /// How long a client may be without a receiver.
     pub disconnect_delay: Duration,

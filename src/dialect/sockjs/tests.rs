@@ -1,4 +1,4 @@
-//! The answers that need no session, to the byte.
+//! The responses that need no session, to the byte.
 
 mod transports;
 

@@ -153,7 +153,7 @@ proptest! {
     fn what_serde_reads_is_read_alike(text in r#"\[("([a-z]|\\[bfnrt"\\/]|\\u[0-9a-f]{4}|é|😀){0,6}",?){0,3}\]"#) {
         match serde_json::from_str::<Vec<String>>(&text) {
             Ok(expected) => prop_assert_eq!(texts(&text).unwrap(), expected),
-            // It refuses half of a pair, which is taken here.
+            // It rejects an unpaired surrogate, which is accepted here.
             Err(_) => drop(texts(&text)),
         }
     }

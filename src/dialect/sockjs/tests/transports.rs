@@ -1,4 +1,4 @@
-//! What a request of a transport asks for, and how it is answered.
+//! What a request of a transport asks for, and its response.
 
 use super::*;
 use crate::dialect::Written;
@@ -8,7 +8,7 @@ use crate::packet::{Closing, Message, Packet, Text};
 use crate::reply::{Refused, Refuser};
 use crate::session::Packets;
 
-/// Returns what is asked for; in a world that may let in pages of one origin alone.
+/// Returns what the request asks for, in a world that may allow only one origin.
 fn read(
     settings: Settings,
     restricted: bool,

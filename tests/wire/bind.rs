@@ -20,8 +20,8 @@ fn a_session_is_bound_to_the_cookies_that_began_it_and_not_to_those_that_came_la
     for cookies in ["", "user=2; theme=dark", "user=1"] {
         let sent = [("Cookie", cookies)];
         xhr(&mut client, &sent).assert(200, "c[2010,\"Another connection still open\"]\n");
-        let send = client.request("POST", &target("a", "xhr_send"), &sent, b"[\"x\"]");
-        send.assert(404, "404 Error: Page not found\n");
+        let answer = client.request("POST", &target("a", "xhr_send"), &sent, b"[\"x\"]");
+        answer.assert(404, "404 Error: Page not found\n");
     }
     peer.send("mine");
     xhr(&mut client, &[("Cookie", "theme=dark; new=1; user=1")]).assert(200, "a[\"mine\"]\n");

@@ -130,7 +130,7 @@ fn a_page_of_another_origin_that_may_not_connect_is_403_and_what_cannot_tell_is_
 fn errors_of_the_proxys_own_can_be_read_by_the_page_that_asks() {
     let Some(world) = world("") else { return };
     world.backend().script(|script| {
-        script.refusal = Some(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?".to_vec())
+        script.refusal = Some(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?".to_vec());
     });
     let origin = [("Origin", "http://a.example")];
     let refused = world.http().request("POST", &target("a", "xhr"), &origin, b"");

@@ -1,4 +1,4 @@
-//! WebSockets: a session's own, and raw ones.
+//! A session's own WebSocket, and raw ones.
 
 use crate::support::frames::{Frame, Op, Socket};
 use crate::support::sockjs::{setup, target, world, world_of};

@@ -265,7 +265,7 @@ fn messages_in_volume_arrive_whole_and_in_order() {
             peer.send(text);
         }
         let mut received = String::new();
-        let expected: String = texts.iter().map(|text| format!("{text}|")).collect();
+        let expected = format!("{}|", texts.join("|"));
         let mut count = 0;
         while count < texts.len() {
             let chunk = stream.chunk();

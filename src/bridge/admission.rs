@@ -1,4 +1,4 @@
-//! How many sessions there may be, and what each gives back at its end.
+//! Limits the number of sessions, and records what each one releases when it ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,65 +18,65 @@ pub(super) struct Places {
     debts: Arc<AtomicUsize>,
 }
 
-/// One of `max_sessions` places, given back when dropped.
+/// One of `max_sessions` places, released when dropped.
 #[derive(Debug)]
 pub struct Admission {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What was accepted from a client that is gone, and its backend has not taken; paid when dropped.
+/// Messages that were accepted from a client that is gone, but not yet taken by its backend. Dropped once they are.
 #[derive(Debug)]
 pub(super) struct Debt(Arc<AtomicUsize>);
 
-/// What an id goes on saying, and until when.
+/// How a session ended, kept under its id until it expires.
 #[derive(Clone, Debug)]
 pub(super) struct Remembered {
     pub(super) ending: Ending,
     pub(super) lasts: Duration,
-    /// By the clock that tests can pause.
+    /// On the clock that tests can pause.
     pub(super) until: Instant,
 }
 
-/// A session's entry in the index, as the session knows it.
+/// A session's entry in the index, as seen by the session.
 pub(super) trait Leave: Send {
-    /// Returns where messages are noted that the session has lost after it was told of a drain.
+    /// Returns the counter for messages that the session loses after its drain.
     fn losses(&self) -> Losses;
 
-    /// Forgets the session, whose client is gone, and gives its place back. Nothing is settled before the debt is paid.
-    /// Its id goes on saying why it ended, if that is given.
+    /// Removes the session, whose client is gone, and releases its place. The registry is not settled until the
+    /// returned debt is dropped. If `ending` is given, the id keeps reporting it.
     fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt;
 }
 
-/// Counts sessions of which a drain has lost something.
+/// Counts the sessions that lost something in a drain.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Losses(Arc<AtomicUsize>);
 
 impl Losses {
-    /// Notes one more.
+    /// Counts one more session.
     pub(super) fn note(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how many there are.
+    /// Returns the number of sessions counted.
     pub(super) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Places {
-    /// Room for `max` sessions.
+    /// Creates places for `max` sessions.
     pub(super) fn new(max: usize) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(max)), max, debts: Arc::default() }
     }
 
-    /// Returns a place for one more session; `None` when there is none.
+    /// Returns a place for one more session, or `None` if all are taken.
     pub(super) fn admit(&self) -> Option<Admission> {
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
         Some(Admission { _permit: permit })
     }
 
-    /// Notes that a session which has ended still hands its backend what was accepted from its client.
+    /// Records that an ended session still has messages of its client to deliver to its backend.
     pub(super) fn owe(&self) -> Debt {
         self.debts.fetch_add(1, Ordering::Relaxed);
         Debt(Arc::clone(&self.debts))
@@ -87,7 +87,7 @@ impl Places {
         self.free.available_permits() == self.max
     }
 
-    /// Returns whether nothing is owed to a backend.
+    /// Returns whether every accepted message has been delivered to its backend.
     pub(super) fn owes_nothing(&self) -> bool {
         self.debts.load(Ordering::Relaxed) == 0
     }

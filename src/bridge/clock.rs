@@ -1,7 +1,7 @@
-//! The one timer of a session, which is left early rather than moved, and the time.
+//! A session's single timer, which is allowed to fire early instead of being moved, and the current time.
 //!
-//! Deadlines mostly move away, with every pong and every poll. To move a timer takes a lock that all timers share; to
-//! let it fire early takes one turn of the session in which nothing is due.
+//! Deadlines usually move later, with every pong and every poll. Moving a timer takes a lock that all timers share;
+//! letting it fire early costs one turn of the session in which nothing is due.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -11,33 +11,33 @@ use std::time::Instant;
 use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
-/// One timer, armed for the session's next deadline or earlier.
+/// A timer, armed for the session's next deadline or earlier.
 #[derive(Default)]
 pub(super) struct Clock {
     sleep: Option<Pin<Box<Sleep>>>,
-    /// For when; nothing if it has fired, or knows another waker than the task's.
+    /// The time it is armed for; `None` if it has fired, or holds the waker of another task.
     armed: Option<Instant>,
 }
 
 impl Clock {
-    /// Forgets the task that it was to wake: there is another one.
+    /// Disarms the timer, whose waker belongs to a former task.
     pub(super) const fn disarm(&mut self) {
         self.armed = None;
     }
 
-    /// Ready when `deadline`, or an earlier one that was armed before it, is over.
+    /// Polls the timer, ready once `deadline` or an earlier deadline that it was armed for has passed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let at = tokio::time::Instant::from_std(deadline);
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        // Deadlines mostly move away, with every pong: the timer is left where it is, and fires early once.
+        // A deadline that moved later leaves the timer unchanged: it fires early once.
         if self.armed.is_none_or(|armed| deadline < armed) {
             sleep.as_mut().reset(at);
             self.armed = Some(deadline);
         } else if !sleep.is_elapsed() {
-            // It has the waker already, and asking it again is expensive.
+            // The timer already holds the waker, and polling it again is expensive.
             return Poll::Pending;
         }
-        // Even where the task has used up its budget: a timer that was not polled has no waker.
+        // Polled even if the task has used up its budget: a timer that was not polled has no waker.
         let fired = pin!(unconstrained(sleep.as_mut())).poll(cx);
         if fired.is_ready() {
             self.armed = None;
@@ -46,7 +46,7 @@ impl Clock {
     }
 }
 
-/// Returns the clock that tests can pause.
+/// Returns the current time, on the clock that tests can pause.
 pub(super) fn clock_now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
@@ -71,7 +71,7 @@ mod tests {
         })
         .await;
         assert_eq!(clock.armed, Some(start + SECOND));
-        // It fires early once, and then for what it is asked for.
+        // It fires early once, and then at the deadline.
         for fires in [1, 100] {
             poll_fn(|cx| clock.poll(cx, start + 100 * SECOND)).await;
             assert_eq!(clock_now(), start + fires * SECOND);

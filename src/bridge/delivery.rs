@@ -1,4 +1,4 @@
-//! A batch on its way to the client: written, or lost.
+//! A batch on its way to the client, which is either written or lost.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use crate::packet::Packet;
 
 /// Packets that answer a poll.
 ///
-/// They are written, and a [`Receipt`] goes with the bytes. Dropped before that, the session hears that they are lost.
+/// They are written together with a [`Receipt`]. If the delivery is dropped before then, the session learns that they
+/// are lost.
 pub struct Delivery {
     bridge: Arc<Bridge>,
     ticket: Ticket,
-    /// Until there is a receipt.
+    /// `None` once a receipt was issued.
     batch: Option<Batch>,
 }
 
@@ -24,22 +25,23 @@ impl Delivery {
         Self { bridge, ticket, batch: Some(batch) }
     }
 
-    /// Returns the session that it comes from.
+    /// Returns the session that the packets belong to.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }
 
-    /// Returns what to write.
+    /// Returns the packets to write.
     pub fn packets(&self) -> &[Packet] {
         self.batch.as_ref().map_or(&[], |batch| &batch.packets)
     }
 
-    /// Returns the number of the last message in it, or before it where there is none.
+    /// Returns the number of the last message in the batch, or of the last one before it if it has none.
     pub fn last(&self) -> u64 {
         self.batch.as_ref().map_or(0, |batch| batch.last)
     }
 
-    /// Returns what is to ride on the written bytes. The session keeps the packets until it hears of them.
+    /// Returns the receipt to attach to the written bytes. The session keeps the packets until the receipt is settled
+    /// or lost.
     pub fn into_receipt(mut self) -> Receipt {
         if let Some(batch) = self.batch.take() {
             self.bridge.turn(|driver| driver.polls.keep(self.ticket, batch));
@@ -47,7 +49,7 @@ impl Delivery {
         Receipt::new(Arc::clone(&self.bridge) as Arc<dyn Settle>, self.ticket.0)
     }
 
-    /// The client's connection has them.
+    /// Reports the packets as written to the client's connection.
     #[cfg(test)]
     pub(crate) fn settle(self) {
         self.into_receipt().settle();

@@ -1,4 +1,4 @@
-//! Turns the session's wheel: feeds it what the link, the sockets and the clock bring, and does what it asks.
+//! Drives the session: feeds it what the link, the sockets and the clock bring, and carries out its events.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,7 +16,7 @@ use crate::packet::{Packet, Transport};
 use crate::session::{PushOutcome, Session};
 use crate::upstream::{Link, LinkEvent};
 
-/// All that lives behind a bridge's lock.
+/// Everything behind a bridge's lock.
 pub(super) struct Driver {
     pub(super) session: Session,
     pub(super) info: Arc<BridgeInfo>,
@@ -28,27 +28,27 @@ pub(super) struct Driver {
     pub(super) probe_state: Pipe,
     pub(super) polls: Polls,
     pub(super) push: Option<oneshot::Sender<PushOutcome>>,
-    /// The body of the POST under way, less the payload that the link has taken.
+    /// The size of the current POST's body, less the payload that the link has accepted.
     pub(super) push_rest: usize,
-    /// The POSTs that stand in line, where there may be several.
+    /// The queued POSTs, if the client may send several at once.
     pub(super) queue: Option<Box<Queue>>,
-    /// Its entry in the index, until its client is gone.
+    /// The session's entry in the index, until its client is gone.
     pub(super) entry: Option<Box<dyn Leave>>,
     pub(super) debt: Option<Debt>,
-    /// Where a loss behind the end of a drain is noted, of which nobody else hears.
+    /// Counts what is lost after a drain has ended the session, which is reported nowhere else.
     pub(super) losses: Option<Losses>,
     clock: Clock,
-    /// The task's, with which all I/O is polled.
+    /// The task's waker, with which all I/O is polled.
     pub(super) waker: Waker,
 }
 
-/// How far what was sent on a pipe has come.
+/// The state of what was sent on a pipe.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Pipe {
     Clean,
-    /// Something waits for a flush.
+    /// Something still needs a flush.
     Dirty,
-    /// Nothing can be sent; what was received before may still be read.
+    /// Nothing can be sent; what was received before can still be read.
     Broken,
 }
 
@@ -77,12 +77,13 @@ impl Driver {
             debt: None,
             losses: None,
             clock: Clock::default(),
-            // A request may drive before the task's first turn, which asks all I/O again with the real one.
+            // A request may drive the session before the task's first turn, which polls all I/O again with the task's
+            // waker.
             waker: Waker::noop().clone(),
         }
     }
 
-    /// Polls for the task's turn; ready when nothing is left to do.
+    /// Runs the task's turn; ready once the session is over.
     pub(super) fn poll_task(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.waker.will_wake(cx.waker()) {
             self.waker.clone_from(cx.waker());
@@ -96,7 +97,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// A request's turn: the same, and the task is told when the session is over.
+    /// Runs a request's turn: does the same, and wakes the task if the session is over.
     pub(super) fn drive_inline(&mut self) {
         self.drive();
         if self.session.is_over() {
@@ -104,7 +105,7 @@ impl Driver {
         }
     }
 
-    /// Does what is due, so that its answers go out before something new takes their place.
+    /// Handles an expired deadline, so that the resulting responses go out before a new request takes their place.
     pub(super) fn catch_up(&mut self, now: Instant) {
         if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.drive_inline();
@@ -112,20 +113,20 @@ impl Driver {
     }
 
     fn drive(&mut self) {
-        // Not the caller's: a request that is dropped half-way would take the wake-up with it.
+        // The task's waker, not the caller's: a request that is dropped would take the wake-up with it.
         let waker = self.waker.clone();
         let mut cx = Context::from_waker(&waker);
         for _ in 0..TURNS_MAX {
             let now = clock_now();
             self.session.handle_timeout(now);
-            // Ends even if both sides send without pause: a socket is pending once the task's budget is used up.
+            // This ends even if both sides send without pause: a socket is pending once the task's budget is used up.
             while self.turn(&mut cx, now) {}
             let Some(deadline) = self.session.poll_timeout() else { return };
             if self.clock.poll(&mut cx, deadline).is_pending() {
                 return;
             }
         }
-        // Others have a right to this thread too.
+        // Other tasks need this thread too.
         waker.wake();
     }
 
@@ -146,14 +147,14 @@ impl Driver {
 
     fn read_link(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
-        // A broken link is read to its end, whatever waits for the client: that end is near.
+        // A broken link is read to its end even if messages for the client are waiting: little can follow.
         while self.session.wants_upstream() || self.link_state == Pipe::Broken {
             let Some(link) = &mut self.link else { break };
             match link.poll_next(cx) {
                 Poll::Pending => break,
                 Poll::Ready(LinkEvent::Message(message)) => self.session.handle_upstream(message, now),
                 Poll::Ready(LinkEvent::Closed(closing)) => {
-                    // The backend's goodbye is answered, at leisure.
+                    // The backend's Close is answered in a task of its own.
                     self.close_link_later(closing.clone());
                     self.session.handle_upstream_closed(closing, now);
                 }
@@ -203,7 +204,7 @@ impl Driver {
                 }
             }
             moved = true;
-            // The inbox has room for one message, so this one goes on before the next is read.
+            // The inbox holds one message, so this one is passed on before the next is read.
             self.feed_link(cx, now);
             if self.session.is_ended() {
                 break;
@@ -214,7 +215,7 @@ impl Driver {
 
     fn read_probe(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let Some(probe) = &mut self.probe else { return false };
-        // Each probe is answered, so none is read before there is room for its answer.
+        // Each probe is answered, so none is read before there is room for the answer.
         match probe.poll_ready(cx) {
             Poll::Pending => return false,
             Poll::Ready(Ok(())) => {}
@@ -262,7 +263,7 @@ impl Driver {
         self.session.handle_socket_end(crate::end::End::ClientGone, None, now);
     }
 
-    /// Flushes once everything that a turn has written.
+    /// Flushes everything that a turn has written.
     fn flush(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
         if let (Pipe::Dirty, Some(link)) = (self.link_state, &mut self.link) {
@@ -278,7 +279,7 @@ impl Driver {
         if let (Pipe::Dirty, Some(probe)) = (self.probe_state, &mut self.probe)
             && probe.poll_flush(cx).is_ready()
         {
-            // A failure shows when it is read.
+            // A failure shows up at the next read.
             self.probe_state = Pipe::Clean;
         }
         if let (Pipe::Dirty, Some(socket)) = (self.socket_state, &mut self.socket) {
@@ -295,5 +296,5 @@ impl Driver {
     }
 }
 
-/// How often the clock may call again within one turn of the task.
+/// How often the timer may fire within one turn of the task.
 const TURNS_MAX: usize = 8;

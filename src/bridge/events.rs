@@ -1,4 +1,4 @@
-//! Does what the session asks for.
+//! Carries out the session's events.
 
 use std::future::poll_fn;
 use std::time::Instant;
@@ -26,7 +26,7 @@ impl Driver {
             Event::PushDone(outcome) => self.settle_push(outcome),
             Event::Probe(packet) => {
                 if let Some(probe) = &mut self.probe {
-                    // There was room when the probe was read; a failure shows when the next packet is.
+                    // There was room when the probe was read; a failure shows up at the next read.
                     let _ = probe.start_send(packet);
                     self.probe_state = Pipe::Dirty;
                 }
@@ -39,7 +39,7 @@ impl Driver {
             }
             Event::Adopt => {
                 self.socket = self.probe.take();
-                // The answer to the probe may still wait there for a flush.
+                // The answer to the probe may still need a flush there.
                 self.socket_state = Pipe::Dirty;
                 self.info.meter.upgrade(UpgradeOutcome::Done);
                 self.info.meter.session_moved();
@@ -72,7 +72,7 @@ impl Driver {
         }
     }
 
-    /// Returns what was handed out last.
+    /// Wraps the packets that the session handed out last.
     fn batch(&self, packets: Vec<Packet>) -> Batch {
         Batch {
             packets,
@@ -87,7 +87,7 @@ impl Driver {
             self.info.meter.overhead(Direction::FromClient, Transport::Polling, self.push_rest as u64);
         }
         if let Some(push) = self.push.take() {
-            // A POST whose connection is gone does not hear it.
+            // A POST whose connection is gone does not receive it.
             let _ = push.send(outcome);
         }
         self.settle_line(outcome);
@@ -104,32 +104,32 @@ impl Driver {
         });
         let debt = entry.leave(end, remembered);
         let info = &self.info;
-        // A session that streams is on polling, as far as it knows.
+        // The session reports polling for a streaming client too.
         let transport = match self.session.transport() {
             Transport::WebSocket => Transport::WebSocket,
             Transport::Polling | Transport::Streaming => info.transport,
         };
         info.meter.session_closed(transport, end);
         tracing::debug!(parent: &info.span, reason = end.word(), transport = transport.word(), "session ended");
-        // A poll that waits beyond the end has nothing to wait for.
+        // A poll that is still parked at the end has nothing to wait for.
         if self.polls.release() {
             info.meter.poll_released();
         }
-        // A gone client's place is free at once, but what was accepted from it may still be on its way to the backend.
+        // The client's place is free at once, but what was accepted from it may still be on its way to the backend.
         self.debt = (!self.session.is_over()).then_some(debt);
     }
 
-    /// Lets go of everything, where the session can't be driven to its end.
+    /// Releases everything, if the session cannot be driven to its end.
     pub(super) fn abandon(&mut self) {
         self.session.abandon();
-        // Not closed in good order: nobody knows how far it is with what it was given.
+        // Nothing is closed properly: how much of its data was handled is unknown.
         (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
         self.queue = None;
         self.forget(End::Stalled);
         self.debt = None;
     }
 
-    /// A batch did not arrive.
+    /// Handles a batch that was not delivered.
     pub(super) fn lose(&mut self, batch: Batch, now: Instant) {
         let is_message = |packet: &Packet| matches!(packet, Packet::Message(_));
         let messages = batch.packets.iter().filter(|packet| is_message(packet)).count();
@@ -140,7 +140,7 @@ impl Driver {
         self.session.handle_lost(batch.packets, now);
     }
 
-    /// Closing takes a round trip, which no session waits for.
+    /// Closes a socket in a task of its own, since closing takes a round trip.
     fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
         let losses = self.entry.as_ref().filter(|_| end == End::Drained).map(|entry| entry.losses());
         self.info.tracker.spawn(async move {
@@ -161,7 +161,8 @@ impl Driver {
     }
 }
 
-/// Counts what was lost behind the end of a drain. Its sender could not know, and hears of no loss: the operator does.
+/// Counts messages that were lost after a drain ended the session. Their sender cannot learn of the loss, so it is
+/// logged for the operator.
 fn note_losses(losses: Option<Losses>, messages: usize, what: &'static str) {
     if let Some(losses) = losses.filter(|_| messages > 0) {
         tracing::warn!(messages, "{what}");

@@ -1,4 +1,4 @@
-//! The handle of a living session: what a request can do with it.
+//! The handle of a live session: what a request can do with it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -13,13 +13,13 @@ use crate::meter::UpgradeOutcome;
 use crate::session::{Ending, PollRefused, ProbeRefused, Session, Transport};
 use crate::upstream::Link;
 
-/// One living session. Shared by the index, by the requests that concern it, and by its task.
+/// A live session, shared by the index, the requests that concern it, and its task.
 pub struct Bridge {
     driver: Mutex<Driver>,
     info: Arc<BridgeInfo>,
 }
 
-/// What the client came on.
+/// The transport on which the client connected.
 pub enum Front {
     /// A poll, which [`Bridge::poll`] parks at once.
     Polling,
@@ -37,7 +37,7 @@ impl fmt::Debug for Front {
 }
 
 impl Bridge {
-    /// Joins a session and its link. Nothing moves before [`start`](Self::start).
+    /// Joins a session and its link. Nothing happens before [`start`](Self::start).
     pub(super) fn new(
         session: Session,
         info: BridgeInfo,
@@ -62,17 +62,17 @@ impl Bridge {
         self.info.tracker.spawn(std::future::poll_fn(move |cx| task.0.turn(|driver| driver.poll_task(cx))));
     }
 
-    /// Returns what does not change.
+    /// Returns the session's constant properties.
     pub fn info(&self) -> &BridgeInfo {
         &self.info
     }
 
-    /// Returns the same, for those who outlive the bridge.
+    /// Returns the session's constant properties, for a caller that may outlive the bridge.
     pub fn info_shared(&self) -> Arc<BridgeInfo> {
         Arc::clone(&self.info)
     }
 
-    /// Returns the transport that the client is on now.
+    /// Returns the client's current transport.
     pub fn transport(&self) -> Transport {
         self.turn(|driver| driver.session.transport())
     }
@@ -80,7 +80,7 @@ impl Bridge {
     /// Offers a WebSocket as a candidate for an upgrade.
     ///
     /// # Errors
-    /// It is given back, to be closed without a code.
+    /// Returns the socket if it is refused; the caller closes it without a code.
     pub fn probe(&self, socket: Box<dyn ClientSocket>) -> Result<(), Box<dyn ClientSocket>> {
         self.info.meter.upgrade(UpgradeOutcome::Tried);
         let now = clock_now();
@@ -100,15 +100,15 @@ impl Bridge {
         .inspect_err(|_| self.info.meter.upgrade(UpgradeOutcome::Failed))
     }
 
-    /// Returns what the session goes on saying, once it has ended.
+    /// Returns how the session ended, once it has.
     pub fn ending(&self) -> Option<Ending> {
         self.turn(|driver| driver.session.ending())
     }
 
-    /// The client says that it is done.
+    /// Ends the session at its client's request.
     ///
     /// # Errors
-    /// The session was over before.
+    /// Returns an error if the session had already ended.
     pub fn leave(&self) -> Result<(), PollRefused> {
         let now = clock_now();
         self.turn(|driver| {
@@ -122,7 +122,7 @@ impl Bridge {
         })
     }
 
-    /// Ends the session in good order: its client takes what is left within `patience`.
+    /// Drains the session: its client receives what is left within `patience`, then the session closes.
     pub fn drain(&self, patience: Duration) {
         self.turn(|driver| {
             driver.session.handle_drain(patience, clock_now());
@@ -130,10 +130,9 @@ impl Bridge {
         });
     }
 
-    /// Locks the driver for one turn, in which nothing may wait.
+    /// Locks the driver for one turn, which must not block.
     ///
-    /// A panic in a turn leaves the driver in an unknown state, so it ends the session before anything else happens to
-    /// it.
+    /// A panic in a turn leaves the driver in an unknown state, so the next turn first ends the session.
     pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Driver) -> T) -> T {
         let alarm = Alarm(self);
         let mut driver = self.driver.lock().unwrap_or_else(|poisoned| {
@@ -146,7 +145,7 @@ impl Bridge {
         let woken = driver.polls.take_woken();
         drop(driver);
         std::mem::forget(alarm);
-        // Woken earlier, on another thread, a poll would only wait for the lock.
+        // If it were woken earlier, on another thread, the poll would only wait for the lock.
         if let Some(woken) = woken {
             woken.wake();
         }
@@ -154,7 +153,7 @@ impl Bridge {
     }
 }
 
-/// Dropped by a panic in a turn: wakes the session's task, so that the end does not wait for another request.
+/// Wakes the session's task if a turn panics, so that the session ends without waiting for another request.
 struct Alarm<'b>(&'b Bridge);
 
 impl Drop for Alarm<'_> {
@@ -167,7 +166,7 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// The session's task. Should it end before the session, by a panic, nobody would drive the session any more.
+/// The session's task. If it ends before the session, by a panic, nothing would drive the session any more.
 struct TaskOf(Arc<Bridge>);
 
 impl Drop for TaskOf {

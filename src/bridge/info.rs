@@ -1,4 +1,4 @@
-//! What does not change while a session lives.
+//! The constant properties of a session.
 
 use std::sync::Arc;
 
@@ -12,29 +12,30 @@ use crate::session::Pushes;
 use crate::sid::Sid;
 use crate::upstream::InUse;
 
-/// What does not change while a session lives.
+/// The constant properties of a session.
 #[derive(Debug)]
 pub struct BridgeInfo {
-    /// Its id.
+    /// The session's id.
     pub sid: Sid,
-    /// The transport that it began on.
+    /// The transport on which the session began.
     pub transport: Transport,
-    /// How its first request was written, and its WebSocket is.
+    /// The framing of its first request and of its WebSocket.
     pub framing: Arc<dyn Framing>,
     /// The largest POST body and WebSocket message that its client may send, in bytes.
     pub max_payload: usize,
-    /// What a second POST means while one is under way.
+    /// How a second POST is handled while one is being read.
     pub pushes: Pushes,
-    /// What each answer to its polls carries beside its own headers, if anything: CORS as its backend said it, and a cookie.
+    /// Headers that each response to its polls carries in addition to its own: the backend's CORS headers, and a
+    /// cookie.
     pub headers: Option<Box<http::HeaderMap>>,
-    /// The upstream that its link leads to, which does not retire before the session has left.
+    /// The upstream that its link leads to, which is not retired before the session has ended.
     #[expect(dead_code, reason = "held for its drop")]
     pub upstream: Option<Arc<InUse>>,
-    /// Where its route counts.
+    /// The meter of its route.
     pub meter: Meter,
-    /// What its log lines stand under.
+    /// The span of its log lines.
     pub span: tracing::Span,
-    /// Whose it is, where not all who know its id may use it.
+    /// The client that it is bound to, if its id alone is not enough to use it.
     pub owner: Option<Owner>,
     /// The tracker of its tasks.
     pub tracker: TaskTracker,

@@ -1,10 +1,9 @@
 //! Joins a session's two sides: the client's polls, POSTs and WebSocket in front, the link behind.
 //!
-//! [`Bridge`] is the handle that transports hold. Behind it a driver owns the session, the link and
-//! the client's socket. A caller that has something for the session drives it in place, under a short lock; a task
-//! drives it when the link, a socket or the clock has something. All I/O is polled with the task's waker, even from a
-//! request, so that no wake-up is lost when the request is dropped. The [`Registry`] finds a bridge by its session's
-//! route and id.
+//! Transports hold a [`Bridge`] as the handle. Behind it a driver owns the session, the link and the client's socket. A
+//! caller that has input for the session drives it in place, under a short lock; a task drives it when the link, a
+//! socket or the clock has some. All I/O is polled with the task's waker, even from a request, so that no wake-up is
+//! lost when the request is dropped. The [`Registry`] finds a bridge by its session's route and id.
 
 mod admission;
 mod clock;

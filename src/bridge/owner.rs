@@ -1,4 +1,4 @@
-//! Which client a session belongs to, where its route wants that: its id alone is not enough then.
+//! Binds a session to its client, on routes that require more than the session's id.
 
 use std::hash::BuildHasher as _;
 use std::net::IpAddr;
@@ -6,24 +6,24 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::COOKIE;
 
-/// Whose a session is.
+/// The client that a session belongs to.
 #[derive(Clone, Debug)]
 pub enum Owner {
-    /// The client at this address, whatever the port.
+    /// The client at this address, on any port.
     Address(IpAddr),
-    /// The client that sends all of these cookies; more may have been set since. They are kept as hashes with a key.
+    /// The client that sends at least these cookies, which are kept as keyed hashes.
     Cookies(std::hash::RandomState, Box<[u64]>),
 }
 
 impl Owner {
-    /// Returns the client that sends these cookies.
+    /// Returns an owner: the client that sends these cookies.
     pub fn of_cookies(headers: &HeaderMap) -> Self {
         let key = std::hash::RandomState::new();
         let hashes = cookies(headers).map(|cookie| key.hash_one(cookie)).collect();
         Self::Cookies(key, hashes)
     }
 
-    /// Returns whether a request is its owner's, which comes from this address with these headers.
+    /// Returns whether a request from this address and with these headers was sent by the owner.
     pub fn sent(&self, address: impl FnOnce() -> IpAddr, headers: &HeaderMap) -> bool {
         match self {
             Self::Address(own) => *own == address(),

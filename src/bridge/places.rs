@@ -1,4 +1,4 @@
-//! The POSTs of a session that may have several at once, and how many those are.
+//! The POSTs of a session that may have several at once, and their limit.
 
 use std::sync::Arc;
 
@@ -6,19 +6,20 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::session::{Line, Packets, PushOutcome};
 
-/// The POSTs of one session that have been read, and places for those that are being read.
+/// The POSTs of one session that have been read, and places for those still being read.
 pub(super) struct Queue {
     pub(super) line: Line<Whole, Waiting>,
     pub(super) places: Arc<Semaphore>,
 }
 
-/// A POST whose body is there.
+/// A POST whose body was read completely.
 pub(super) struct Whole {
     pub(super) packets: Packets,
     pub(super) len: usize,
 }
 
-/// A request that waits for what becomes of its POST. One that is gone does not hear it, and keeps its place until then.
+/// A request that waits for the outcome of its POST. If it is dropped, it receives no outcome, and its place stays
+/// taken until there is one.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) verdict: oneshot::Sender<PushOutcome>,
@@ -38,14 +39,14 @@ pub struct PushPlace {
 }
 
 impl PushPlace {
-    /// Waits until one is free.
+    /// Waits until a place is free.
     pub(super) async fn take(places: Arc<Semaphore>) -> Self {
-        // They are never closed.
+        // The semaphore is never closed.
         Self { _permit: places.acquire_owned().await.ok() }
     }
 }
 
-/// What a POST waits for.
+/// The outcome that a POST waits for.
 pub type Verdict = oneshot::Receiver<PushOutcome>;
 
 impl Default for Queue {
@@ -54,5 +55,5 @@ impl Default for Queue {
     }
 }
 
-/// How many POSTs of a session may be there at once, being read or in its line.
+/// How many POSTs of a session may be in progress at once, being read or queued.
 const PLACES: usize = 8;

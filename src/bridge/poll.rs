@@ -14,22 +14,22 @@ use super::polls::{Left, Ticket};
 use crate::session::{CursorRefused, PollRefused, Terms};
 
 impl Bridge {
-    /// Parks a poll that waits until there is something, and takes it.
+    /// Parks a poll until there are packets for it.
     ///
     /// # Errors
-    /// The poll is refused; after an overlap the session is over.
+    /// Returns why the poll is refused; if it overlaps another, the session may be over too.
     pub fn poll(self: &Arc<Self>) -> Result<ParkedPoll, PollRefused> {
         self.poll_on(Terms::default()).map_err(|refused| match refused {
             ReceiverRefused::Poll(refused) => refused,
-            // Not of a client that says nothing of it.
+            // Only a request that names a cursor is refused for it.
             ReceiverRefused::Cursor(_) => PollRefused::Over,
         })
     }
 
-    /// Parks a poll that wants no more than this.
+    /// Parks a poll with these terms.
     ///
     /// # Errors
-    /// As for any poll, or its client can't have come so far.
+    /// Returns why the poll is refused, or that the client cannot have received as much as its cursor says.
     pub fn poll_on(self: &Arc<Self>, terms: Terms) -> Result<ParkedPoll, ReceiverRefused> {
         let ticket = self.receive(terms.after, |driver, now| {
             driver.session.handle_poll_on(terms, now)?;
@@ -38,7 +38,8 @@ impl Bridge {
         Ok(ParkedPoll { bridge: Arc::clone(self), ticket, answered: false })
     }
 
-    /// Parks a receiver. In one turn: what is told of the cursor is the newer one's, and not for the one before.
+    /// Parks a receiver. The cursor and the new receiver are handled in one turn, so that what the cursor causes to be
+    /// resent goes to the new receiver, not to the one before.
     pub(super) fn receive(
         &self,
         after: Option<u64>,
@@ -64,16 +65,16 @@ impl Bridge {
     }
 }
 
-/// Why a receiver is not let in.
+/// Why a receiver is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReceiverRefused {
-    /// It can't wait.
+    /// It may not be parked.
     Poll(PollRefused),
-    /// Its client can't have come as far as it says; nothing has changed.
+    /// Its client cannot have received as much as its cursor says; nothing has changed.
     Cursor(CursorRefused),
 }
 
-/// A poll that waits. Dropped before its answer, it has hung up.
+/// A parked poll. If it is dropped before it is answered, its client has disconnected.
 #[derive(Debug)]
 pub struct ParkedPoll {
     bridge: Arc<Bridge>,
@@ -89,7 +90,7 @@ impl ParkedPoll {
 }
 
 impl Future for ParkedPoll {
-    /// What to write; or nothing, when the session ended without a word for this poll.
+    /// The packets to write, or `None` if the session ended without any for this poll.
     type Output = Option<Delivery>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -1,4 +1,4 @@
-//! What became of a session's receivers: one may wait, and the answers of those before it are on their way.
+//! The state of a session's receivers: one may be parked while the responses to earlier ones are being written.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -6,28 +6,28 @@ use std::time::Instant;
 
 use crate::packet::{Packet, Transport};
 
-/// The receivers that wait or are being answered, oldest first. Hardly ever more than one, so it keeps room for one.
+/// The receivers that are parked or being answered, oldest first. Rarely more than one, so it reserves space for one.
 #[derive(Default)]
 pub(super) struct Polls {
     slots: Vec<Slot>,
     next: u32,
-    /// The request to wake once the lock is free: woken earlier, it would only wait for the lock.
+    /// The request to wake once the lock is released: if it were woken earlier, it would only wait for the lock.
     woken: Option<Waker>,
 }
 
-/// Which poll.
+/// Identifies a receiver or one of its parts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ticket(pub(super) u32);
 
-/// What a parked poll is answered.
+/// The packets that answer a parked poll.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) packets: Vec<Packet>,
-    /// When its oldest message came from the backend.
+    /// When its oldest message arrived from the backend.
     pub(super) since: Option<Instant>,
     /// The number of its last message.
     pub(super) last: u64,
-    /// Whether it is a stream's.
+    /// The transport that carries it: polling or streaming.
     pub(super) transport: Transport,
 }
 
@@ -37,39 +37,39 @@ struct Slot {
 }
 
 enum Stage {
-    /// Waits for an answer.
+    /// Waits for packets.
     Parked(Option<Waker>),
-    /// Has one, and has not looked yet.
+    /// Has a batch that its request has not taken yet.
     Answered(Batch),
-    /// Its answer is being written.
+    /// Its response is being written.
     Kept(Batch),
     /// Takes one batch after another. Boxed, as most sessions have no stream.
     Streaming(Box<Streaming>),
 }
 
-/// A stream.
+/// A stream's batches.
 pub(super) struct Streaming {
-    /// What it was given and has not looked at.
+    /// Batches that the stream has not taken yet.
     pub(super) parts: VecDeque<Batch>,
-    /// Whether more may come.
+    /// Whether more batches may follow.
     pub(super) is_open: bool,
     waker: Option<Waker>,
 }
 
-/// What a poll leaves behind that goes away.
+/// The state in which a receiver is removed.
 pub(super) enum Left {
-    /// It was waiting.
+    /// It was parked.
     Parked,
     /// It was answered.
     Answered(Batch),
     /// It was a stream.
     Streaming(Box<Streaming>),
-    /// The session has let it go.
+    /// It was already removed.
     Nothing,
 }
 
 impl Streaming {
-    /// Takes a batch. Returns what is to be woken.
+    /// Adds a batch. Returns the waker to wake.
     fn take(&mut self, batch: Batch) -> Option<Waker> {
         self.parts.push_back(Batch { transport: Transport::Streaming, ..batch });
         self.waker.take()
@@ -77,7 +77,7 @@ impl Streaming {
 }
 
 impl Polls {
-    /// Parks a poll. One before it that still waits is about to hear that it was replaced.
+    /// Parks a poll. An earlier poll that is still parked is about to be answered as replaced.
     pub(super) fn park(&mut self) -> Ticket {
         self.enter(Stage::Parked(None))
     }
@@ -98,10 +98,10 @@ impl Polls {
         ticket
     }
 
-    /// Answers the oldest poll that waits, or ends the stream.
+    /// Answers the oldest parked poll, or gives the open stream its last batch.
     ///
     /// # Errors
-    /// There is none.
+    /// Returns the batch if no receiver is parked.
     pub(super) fn answer(&mut self, batch: Batch) -> Result<(), Batch> {
         let Some(slot) = self.parked() else { return Err(batch) };
         let stage = &mut self.slots[slot].stage;
@@ -117,10 +117,10 @@ impl Polls {
         Ok(())
     }
 
-    /// Gives the stream a part.
+    /// Gives the stream a batch.
     ///
     /// # Errors
-    /// There is none.
+    /// Returns the batch if no stream is open.
     pub(super) fn part(&mut self, batch: Batch) -> Result<(), Batch> {
         let Some(slot) = self.parked() else { return Err(batch) };
         let Stage::Streaming(streaming) = &mut self.slots[slot].stage else { return Err(batch) };
@@ -129,7 +129,7 @@ impl Polls {
         Ok(())
     }
 
-    /// Lets the one that waits go without an answer. Returns whether there was one.
+    /// Releases the parked receiver without an answer. Returns whether there was one.
     pub(super) fn release(&mut self) -> bool {
         let Some(slot) = self.parked() else { return false };
         let waker = if let Stage::Streaming(streaming) = &mut self.slots[slot].stage {
@@ -144,14 +144,14 @@ impl Polls {
         true
     }
 
-    /// Gives a stream no more than it has. Returns whether more could have come.
+    /// Ends a stream after the batches that it already has. Returns whether it was still open.
     pub(super) fn end_stream(&mut self, ticket: Ticket) -> bool {
         let slot = self.find(ticket).map(|slot| &mut self.slots[slot].stage);
         let Some(Stage::Streaming(streaming)) = slot else { return false };
         std::mem::replace(&mut streaming.is_open, false)
     }
 
-    /// Asks for a stream's next part, which gets a ticket of its own; nothing when there will be no more.
+    /// Polls for a stream's next batch, which gets a ticket of its own; ready with `None` once the stream has ended.
     pub(super) fn poll_part(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Option<(Ticket, Batch)>> {
         let Some(slot) = self.find(ticket) else { return Poll::Ready(None) };
         let Stage::Streaming(streaming) = &mut self.slots[slot].stage else { return Poll::Ready(None) };
@@ -168,7 +168,7 @@ impl Polls {
         Poll::Pending
     }
 
-    /// Asks for a poll's answer; nothing comes of one that was let go.
+    /// Polls for a poll's batch; ready with `None` if the poll was released.
     pub(super) fn poll(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Option<Batch>> {
         let Some(slot) = self.find(ticket) else { return Poll::Ready(None) };
         if let Stage::Parked(waker) = &mut self.slots[slot].stage {
@@ -184,7 +184,7 @@ impl Polls {
         }
     }
 
-    /// A poll goes away, or takes its answer.
+    /// Removes a receiver that disconnects or takes its batch.
     pub(super) fn leave(&mut self, ticket: Ticket) -> Left {
         let Some(slot) = self.find(ticket) else { return Left::Nothing };
         match self.slots.remove(slot).stage {
@@ -194,12 +194,12 @@ impl Polls {
         }
     }
 
-    /// Keeps what a poll is answered until it is known to be written.
+    /// Keeps a poll's batch until it is known to be written.
     pub(super) fn keep(&mut self, ticket: Ticket, batch: Batch) {
         self.slots.push(Slot { ticket, stage: Stage::Kept(batch) });
     }
 
-    /// Returns what was kept.
+    /// Takes a batch that was kept.
     pub(super) fn take_kept(&mut self, ticket: Ticket) -> Option<Batch> {
         match self.leave(ticket) {
             Left::Answered(batch) => Some(batch),
@@ -207,7 +207,7 @@ impl Polls {
         }
     }
 
-    /// Returns the poll that has been answered or let go, to be woken without the lock.
+    /// Takes the waker of the poll that was answered or released, to be woken without the lock.
     pub(super) fn take_woken(&mut self) -> Option<Waker> {
         self.woken.take()
     }

@@ -9,10 +9,10 @@ use super::handle::Bridge;
 use crate::session::{Packets, PushOutcome, PushRefused};
 
 impl Bridge {
-    /// Announces a POST whose head came in.
+    /// Announces a POST whose head was read.
     ///
     /// # Errors
-    /// The POST is refused; after an overlap the session is over.
+    /// Returns why the POST is refused; if it overlaps another, the session may be over too.
     pub fn push(self: &Arc<Self>) -> Result<Push, PushRefused> {
         let (sender, outcome) = oneshot::channel();
         let now = clock_now();
@@ -30,7 +30,7 @@ impl Bridge {
     }
 }
 
-/// A POST under way. Dropped before it is settled, its connection broke.
+/// A POST in progress. If it is dropped before it is settled, its connection broke.
 #[derive(Debug)]
 pub struct Push {
     bridge: Arc<Bridge>,
@@ -39,17 +39,17 @@ pub struct Push {
 }
 
 impl Push {
-    /// Returns the session that it is for.
+    /// Returns the session that the POST belongs to.
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }
 
-    /// Ready when the session has ended this POST while its body was still coming in.
+    /// Waits until the session ends this POST while its body is still being read.
     pub async fn interrupted(&mut self) {
         let _ = (&mut self.outcome).await;
     }
 
-    /// Hands over the packets of a body of `len` bytes, and waits until the link has taken their messages.
+    /// Hands over the packets of a body of `len` bytes, and waits until the link has accepted their messages.
     pub async fn send(mut self, packets: Packets, len: usize) -> PushOutcome {
         self.settled = true;
         self.bridge.turn(|driver| {
@@ -57,17 +57,17 @@ impl Push {
             driver.session.handle_push(packets, clock_now());
             driver.drive_inline();
         });
-        // A session that is over has no word for it: then nobody took its messages.
+        // A session that has ended sends no outcome: the messages were not accepted.
         (&mut self.outcome).await.unwrap_or(PushOutcome::Refused)
     }
 
-    /// Nothing of the body is taken, and the session goes on without it.
+    /// Withdraws the POST: none of its body is accepted, and the session continues.
     pub fn withdraw(mut self) {
         self.settled = true;
         self.bridge.turn(|driver| driver.session.handle_push_too_large());
     }
 
-    /// The body is of a kind that the dialect does not know: the session is over.
+    /// Rejects a body of a kind that the dialect does not know, which ends the session.
     pub fn refuse_invalid(mut self) {
         self.settled = true;
         self.bridge.turn(|driver| {

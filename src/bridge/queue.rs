@@ -1,4 +1,4 @@
-//! POSTs of a client that may send several at once: each joins the line when its body is whole.
+//! POSTs of a client that may send several at once: each is queued once its body is complete.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use super::places::{PushPlace, Queue, Verdict, Waiting, Whole};
 use crate::session::{Joined, Packets, PushOutcome};
 
 impl Bridge {
-    /// Waits until one more POST may be read: of what has been read, and its backend has not taken, there is only so much.
+    /// Waits until one more POST may be read: how much is held for the backend is limited.
     pub async fn push_place(&self) -> PushPlace {
         let places = self.turn(|driver| Arc::clone(&driver.queue().places));
         PushPlace::take(places).await
     }
 
-    /// A POST's body of `len` bytes is whole.
+    /// Queues a POST whose body of `len` bytes is complete.
     ///
     /// # Errors
-    /// It has its answer already.
+    /// Returns the POST's outcome if it is already decided.
     pub fn join(
         &self,
         number: Option<u64>,
@@ -48,12 +48,12 @@ impl Bridge {
 }
 
 impl Driver {
-    /// Most sessions have none.
+    /// Returns the queue, which is created on demand, as most sessions have none.
     fn queue(&mut self) -> &mut Queue {
         self.queue.get_or_insert_default()
     }
 
-    /// Hands the session the next POST, unless it has one.
+    /// Gives the session the next POST, unless one is in progress.
     fn feed_line(&mut self) {
         let Some(queue) = &mut self.queue else { return };
         let Some(Whole { packets, len }) = queue.line.advance() else { return };
@@ -65,7 +65,7 @@ impl Driver {
         self.session.handle_push(packets, now);
     }
 
-    /// The session has done with the POST that it had.
+    /// Settles the POST that the session has finished, and starts the next.
     pub(super) fn settle_line(&mut self, outcome: PushOutcome) {
         let Some(queue) = &mut self.queue else { return };
         let waiting = match outcome {

@@ -1,4 +1,4 @@
-//! Finds a session by its route and its id, makes ids, and says how many sessions there may be.
+//! Finds a session by its route and id, generates ids, and limits the number of sessions.
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, Hasher};
@@ -26,25 +26,25 @@ use crate::session::{Ending, Session};
 use crate::sid::Sid;
 use crate::upstream::Link;
 
-/// The index of living sessions.
+/// The index of live sessions.
 ///
-/// The cache behind it has no capacity, since it would evict living sessions or refuse new ones: admission is the
-/// semaphore's. Nor has it a time to live: only a look-up would count as life, and who is on a WebSocket is never looked
-/// up. Sessions judge their own liveness and remove themselves, one whose task panicked included.
+/// The cache behind it has no capacity limit, since it would evict live sessions or refuse new ones: a semaphore does
+/// admission. It has no TTL: only look-ups would refresh an entry, and a session on a WebSocket is never looked up.
+/// Sessions check their own liveness and remove themselves, even if their task panicked.
 ///
-/// An id is a session's own from its [`Reservation`] on, on its route alone: no other can take it, and no other session
-/// can remove it. What clients may make an id of is admitted first: a hash with a key of the process's own does, for a
-/// third of what a hash takes that withstands clients who fill a table.
+/// From its [`Reservation`] on, an id belongs to one session of its route: no other session can take or remove it. Ids
+/// that clients influence are only stored after admission. A hash with a key of this process is therefore enough, and
+/// costs a third of one that withstands hash flooding.
 #[derive(Clone)]
 pub struct Registry(Arc<Index>);
 
 struct Index {
     sessions: Cache<Key, Slot, RandomState>,
-    /// What ids say whose sessions have ended. It may forget the oldest: they are then as unknown as any other.
+    /// How sessions ended, by id. The oldest may be evicted: their ids are then unknown.
     ended: Cache<Key, Remembered, RandomState>,
     places: Places,
     losses: Losses,
-    /// What of a client's id may be seen is a hash of it, whose key nobody has.
+    /// Hashes a client's id for display, with a random key.
     shown: std::hash::RandomState,
 }
 
@@ -54,39 +54,39 @@ struct Key {
     sid: Sid,
 }
 
-/// The same, as a request has it.
+/// A key as a request has it.
 struct Asked<'r> {
     route: &'r RouteId,
     sid: &'r str,
 }
 
-/// What stands under an id: nothing yet, where it is only reserved.
+/// The session of an id; `None` if the id is only reserved.
 type Slot = Option<Entry>;
 
 /// Where the session with an id is.
 #[derive(Clone, Debug)]
 pub enum Located {
-    /// Here.
+    /// It is live.
     Here(Entry),
-    /// Its backend is being asked for it.
+    /// It is being opened with its backend.
     Opening,
-    /// It has ended, and says why.
+    /// It has ended; the value says how.
     Gone(Ending),
-    /// Nowhere, as far as is known.
+    /// It is unknown.
     Nowhere,
 }
 
-/// A living session, as the index knows it.
+/// A live session in the index.
 #[derive(Clone, Debug)]
 pub enum Entry {
-    /// One whose packets pass through here.
+    /// A session whose packets pass through this proxy's session layer.
     Bridge(Arc<Bridge>),
-    /// One whose WebSocket is left to its two ends.
+    /// A session whose WebSocket is relayed between its two ends.
     Relay(Arc<RelayHandle>),
 }
 
 impl Entry {
-    /// Returns what a request may know of it.
+    /// Returns what a request needs to know of the session.
     pub fn known(&self) -> Known<'_> {
         match self {
             Self::Bridge(bridge) => {
@@ -98,7 +98,7 @@ impl Entry {
         }
     }
 
-    /// Ends the session in good order: its client takes what is left within `patience`.
+    /// Drains the session: its client receives what is left within `patience`.
     pub fn drain(&self, patience: Duration) {
         match self {
             Self::Bridge(bridge) => bridge.drain(patience),
@@ -107,12 +107,12 @@ impl Entry {
     }
 }
 
-/// What the index needs of a relayed session.
+/// What the index needs to know of a relayed session.
 #[derive(Debug)]
 pub struct RelayHandle {
-    /// How its client speaks.
+    /// The client's framing.
     pub framing: Arc<dyn Framing>,
-    /// Cancelled when it is to end.
+    /// Cancelled to drain the session.
     pub drain: CancellationToken,
 }
 
@@ -132,12 +132,12 @@ impl Registry {
         }))
     }
 
-    /// Returns a place for one more session; `None` when the proxy is full.
+    /// Returns a place for one more session, or `None` if the proxy is full.
     pub fn admit(&self) -> Option<Admission> {
         self.0.places.admit()
     }
 
-    /// Returns where the session with this id of a route's is.
+    /// Returns where the session with this id is, on this route.
     pub fn find(&self, route: &RouteId, sid: &str) -> Located {
         let asked = Asked { route, sid };
         match self.0.sessions.get(&asked) {
@@ -147,13 +147,13 @@ impl Registry {
         }
     }
 
-    /// Returns what the id of a session says that has ended.
+    /// Returns how the session with this id ended, if it has and is still remembered.
     fn remember(&self, asked: &Asked<'_>) -> Option<Ending> {
         let Remembered { ending, until, .. } = self.0.ended.get(asked)?;
         (clock_now() < until).then_some(ending)
     }
 
-    /// The id of a session that has ended was told so: it goes on saying it for as long again.
+    /// Remembers an ended session for its full time again, because its ending was just reported.
     pub fn renew(&self, route: &RouteId, sid: &str) {
         let asked = Asked { route, sid };
         let Some(told) = self.0.ended.get(&asked) else { return };
@@ -162,10 +162,10 @@ impl Registry {
         self.0.ended.insert(Key { route: route.clone(), sid }, Remembered { until, ..told });
     }
 
-    /// Reserves an id that somebody else made; `None` where another session of the route has it.
+    /// Reserves an id that was generated elsewhere; returns `None` if another session of the route has it.
     pub fn reserve(&self, route: &RouteId, sid: Sid) -> Option<Reservation> {
         let key = Key { route: route.clone(), sid };
-        // `or_insert` is no good here: of several at once, more than one may be told that its value is fresh.
+        // `or_insert` does not work here: of several concurrent callers, more than one may see its value as fresh.
         let held = self.0.sessions.entry_by_ref(&key).and_compute_with(|held| match held {
             Some(_) => Op::Nop,
             None => Op::Put(None),
@@ -174,33 +174,33 @@ impl Registry {
         is_free.then(|| Reservation { registry: self.clone(), key })
     }
 
-    /// Reserves an id that a client made; `None` where another session of the route has it, or it is none.
+    /// Reserves an id that a client chose; returns `None` if it is invalid or another session of the route has it.
     pub fn reserve_named(&self, route: &RouteId, name: &str) -> Option<Reservation> {
         self.reserve(route, Sid::of_client(name, self.0.shown.hash_one(name))?)
     }
 
-    /// Reserves an id that nobody can guess: the only maker of ids of ours.
+    /// Reserves an unguessable id. The proxy's own ids are generated only here.
     ///
     /// # Errors
-    /// The system gives no random bytes.
+    /// Returns an error if the system provides no random bytes.
     pub fn reserve_fresh(&self, route: &RouteId) -> Result<Reservation, getrandom::Error> {
         loop {
             let mut random = [0; 15];
             getrandom::fill(&mut random)?;
-            // Of 120 random bits none comes twice; if they did, no session would be harmed.
+            // A collision of 120 random bits does not happen; if it did, no session would be harmed.
             if let Some(reservation) = self.reserve(route, Sid::from_random(random)) {
                 return Ok(reservation);
             }
         }
     }
 
-    /// Returns how many sessions a drain has cut, with something left for their clients, or with messages of theirs
-    /// that nobody took.
+    /// Returns how many sessions a drain has cut while something was left for their clients, or while messages of
+    /// theirs were undelivered.
     pub fn cut(&self) -> usize {
         self.0.losses.count()
     }
 
-    /// Returns every living session, in no order.
+    /// Returns every live session, in no particular order.
     pub fn all(&self) -> Vec<Entry> {
         self.0.sessions.iter().filter_map(|(_, slot)| slot).collect()
     }
@@ -210,14 +210,14 @@ impl Registry {
         self.0.places.is_empty()
     }
 
-    /// Returns whether nothing is left of any session: none holds a place, and all that was accepted is with the
+    /// Returns whether nothing is left of any session: no place is taken, and all accepted messages are with the
     /// backends.
     pub fn is_settled(&self) -> bool {
         self.0.places.is_empty() && self.0.places.owes_nothing()
     }
 
-    /// Keeps house until `stop`: the cache has no thread of its own, and a removed session stays in memory until its
-    /// maintenance runs.
+    /// Runs the caches' maintenance until `stop`: they have no thread of their own, and a removed session stays in
+    /// memory until then.
     pub async fn run_maintenance(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(HOUSEKEEPING);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -231,7 +231,7 @@ impl Registry {
                 index.sessions.run_pending_tasks();
                 index.ended.run_pending_tasks();
             };
-            // Many removals at once can take long; no session waits for it.
+            // Many removals at once can take long, so they run on a thread that no session waits for.
             if let Err(error) = tokio::task::spawn_blocking(tidy).await
                 && let Ok(panic) = error.try_into_panic()
             {
@@ -241,7 +241,7 @@ impl Registry {
     }
 }
 
-/// An id of a route's that is one session's own: it is free again when this is dropped.
+/// A session's exclusive id on a route, which is free again when this is dropped.
 #[must_use]
 pub struct Reservation {
     registry: Registry,
@@ -254,17 +254,18 @@ impl Reservation {
         &self.key.sid
     }
 
-    /// Reserves another id for the same session; `None` where another session has that.
+    /// Reserves another id for the same session; returns `None` if another session has it.
     pub fn rename(&self, sid: Sid) -> Option<Self> {
         self.registry.reserve(&self.key.route, sid)
     }
 
-    /// Enters the session, which can be found from now on.
+    /// Adds the session to the index, where it can be found from now on.
     pub fn enter(&self, entry: Entry) {
         self.registry.0.sessions.insert(self.key.clone(), Some(entry));
     }
 
-    /// Joins a session and its link, enters it, and starts it. The id is the session's until it leaves.
+    /// Joins a session and its link, adds it to the index, and starts it. The id belongs to the session until it
+    /// leaves.
     pub fn begin(
         self,
         session: Session,
@@ -276,13 +277,13 @@ impl Reservation {
         let (registry, key) = (self.registry.clone(), self.key.clone());
         let leave = Entered { reservation: self, _admission: admission };
         let bridge = Bridge::new(session, info, link, front, Box::new(leave));
-        // Entered first: what has not started can't have left.
+        // Added first: a session that has not started cannot have left.
         registry.0.sessions.insert(key, Some(Entry::Bridge(Arc::clone(&bridge))));
         bridge.start();
         bridge
     }
 
-    /// The session has ended: its id leads nowhere.
+    /// Ends the session, whose id becomes unknown.
     pub fn end(self, end: End) {
         if end == End::Cut {
             self.registry.0.losses.note();
@@ -302,7 +303,7 @@ impl fmt::Debug for Reservation {
     }
 }
 
-/// Ids tell nearly all sessions apart: what their routes add would only cost each look-up.
+/// Hashes the id only: ids are almost unique on their own, and hashing the route would cost each look-up time.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.sid.as_str().hash(state);
@@ -321,7 +322,7 @@ impl Equivalent<Key> for Asked<'_> {
     }
 }
 
-/// What nobody asks for any more is forgotten.
+/// Expires an ended session that is no longer asked for.
 struct UntilToldLongEnough;
 
 impl Expiry<Key, Remembered> for UntilToldLongEnough {
@@ -340,7 +341,7 @@ impl Expiry<Key, Remembered> for UntilToldLongEnough {
     }
 }
 
-/// A session's way out of the index.
+/// A session's entry in the index, through which it leaves.
 struct Entered {
     reservation: Reservation,
     _admission: Admission,
@@ -354,10 +355,10 @@ impl Leave for Entered {
     fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt {
         let Self { reservation, _admission } = *self;
         if let Some(ending) = ending {
-            // Before its id is free: in between, it would be unknown.
+            // Added before the id is free: in between, the id would be unknown.
             reservation.registry.0.ended.insert(reservation.key.clone(), ending);
         }
-        // Before the place is free: in between, everything would seem settled.
+        // Recorded before the place is free: in between, the registry would seem settled.
         let debt = reservation.registry.0.places.owe();
         reservation.end(end);
         debt
@@ -370,6 +371,6 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// How many ids at most say that their sessions have ended.
+/// The maximum number of ended sessions that are remembered.
 const REMEMBERED_MAX: u64 = 100_000;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! A client's WebSocket as the bridge sees it: packets in, packets out.
+//! A client's WebSocket as the bridge sees it: a source and sink of packets.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -6,47 +6,47 @@ use std::time::Duration;
 use crate::end::End;
 use crate::packet::{Closing, Packet};
 
-/// A client's framed socket, whose dialect is already applied. The transport floor implements it.
+/// A client's framed socket, with its dialect already applied. The transport layer implements it.
 ///
-/// Sending is as with a link: ready, send, and after the last of a turn one flush.
+/// Sending works as on a link: poll for readiness, send, and flush once after a turn's last packet.
 pub trait ClientSocket: Send {
-    /// Returns whether one more packet can be taken.
+    /// Polls until one more packet can be sent.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>>;
 
-    /// Takes one packet.
+    /// Sends one packet.
     fn start_send(&mut self, packet: Packet) -> Result<(), SocketBroken>;
 
-    /// Writes what was taken.
+    /// Writes what was sent.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>>;
 
-    /// Polls for the next packet, or why there will be no more.
+    /// Polls for the next packet, or the reason why none will follow.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>>;
 
-    /// Says goodbye, flushes and waits for the client's answer; the caller bounds the wait. Gives how many messages came
-    /// meanwhile: they crossed the goodbye, and nobody takes them.
+    /// Sends a goodbye, flushes it and waits for the client's Close; the caller bounds the wait. Returns how many
+    /// messages arrived meanwhile: they crossed the goodbye and are lost.
     fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize>;
 }
 
-/// The socket takes no more.
+/// The socket can send no more.
 #[derive(Debug, thiserror::Error)]
 #[error("the client's socket is broken")]
 pub struct SocketBroken;
 
-/// Why nothing more comes from a client's socket.
+/// Why a client's socket delivers no more packets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SocketEnd {
-    /// What it means for the session.
+    /// The resulting end of the session.
     pub end: End,
-    /// The code and reason that the client gave, if it closed.
+    /// The code and reason that the client sent, if it closed.
     pub closing: Option<Closing>,
 }
 
-/// Closes a socket that no session took: without a code, as the reference does.
+/// Closes a socket that no session accepted, without a code, as the reference server does.
 pub async fn turn_away(mut socket: Box<dyn ClientSocket>) {
     let closing = Closing::default();
     let closed = std::future::poll_fn(|cx| socket.poll_close(cx, End::ClientClosed, &closing));
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
 }
 
-/// The longest wait for a peer to answer a close.
+/// How long a peer may take to answer a Close.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,10 +11,10 @@ use super::polls::{Left, Ticket};
 use crate::session::Terms;
 
 impl Bridge {
-    /// Parks a stream that wants no more than this.
+    /// Parks a stream with these terms.
     ///
     /// # Errors
-    /// It is refused; after an overlap the session is over.
+    /// Returns why the stream is refused; if it overlaps another receiver, the session may be over too.
     pub fn stream(self: &Arc<Self>, terms: Terms) -> Result<ParkedStream, ReceiverRefused> {
         let ticket = self.receive(terms.after, |driver, now| {
             driver.session.handle_stream(terms, now)?;
@@ -24,7 +24,7 @@ impl Bridge {
     }
 }
 
-/// A stream that waits. Dropped before its end, it has hung up.
+/// A parked stream. If it is dropped before its end, its client has disconnected.
 #[derive(Debug)]
 pub struct ParkedStream {
     bridge: Arc<Bridge>,
@@ -37,13 +37,13 @@ impl ParkedStream {
         &self.bridge
     }
 
-    /// Polls for the next part, or nothing when there will be no more.
+    /// Polls for the next batch; ready with `None` once the stream has ended.
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
         let part = self.bridge.turn(|driver| driver.polls.poll_part(self.ticket, cx));
         part.map(|part| part.map(|(ticket, batch)| Delivery::new(Arc::clone(&self.bridge), ticket, batch)))
     }
 
-    /// Ends the stream behind what it has been given; its session goes on.
+    /// Ends the stream after the batches that it already has; its session continues.
     pub fn end(&mut self) {
         self.bridge.turn(|driver| {
             if driver.polls.end_stream(self.ticket) {
@@ -59,7 +59,7 @@ impl Drop for ParkedStream {
     fn drop(&mut self) {
         self.bridge.turn(|driver| {
             let Left::Streaming(streaming) = driver.polls.leave(self.ticket) else { return };
-            // In the order in which they would come home.
+            // Newest first: each batch is put back in front of the ones after it.
             for batch in streaming.parts.into_iter().rev() {
                 driver.lose(batch, clock_now());
             }

@@ -1,4 +1,4 @@
-//! The session's back side: what the link brings, and what it takes.
+//! The session's back side: messages from the link and to it.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use super::state::{Event, Leaving, Pause, Phase, PollSlot, PushOutcome, PushSlot
 use crate::packet::{Closing, Message, Packet, Text};
 
 impl Session {
-    /// The backend sent a message; only to be read while [`wants_upstream`](Self::wants_upstream).
+    /// Handles a message of the backend. Read one only while [`wants_upstream`](Self::wants_upstream).
     pub fn handle_upstream(&mut self, message: Message, now: Instant) {
         if !self.is_linked() {
             return;
@@ -21,7 +21,7 @@ impl Session {
         self.note_pressure(now);
     }
 
-    /// The link is over: the client is told behind everything that came before.
+    /// Handles the end of the link. The client learns of it after everything that was sent before.
     pub fn handle_upstream_closed(&mut self, closing: Closing, now: Instant) {
         let leaves = self.leaving.is_some();
         match self.phase {
@@ -41,7 +41,7 @@ impl Session {
         }
     }
 
-    /// Returns a message as clients of the dialect can have it, if they can.
+    /// Converts a message to what clients of the dialect can receive; returns `None` if it cannot.
     fn fitting(&self, message: Message) -> Option<Message> {
         match (message, self.policy.binary) {
             (Message::Binary(bytes), Binary::AsText) => Text::new(bytes).ok().map(Message::Text),
@@ -49,13 +49,13 @@ impl Session {
         }
     }
 
-    /// The backend says what the client can't hear.
+    /// Ends a session whose backend sent a message that the client cannot receive.
     fn refuse_upstream(&mut self, now: Instant) {
         self.events.push_back(Event::CloseLink(NOT_TEXT));
         self.handle_upstream_closed(NOT_TEXT, now);
     }
 
-    /// The link took no more: what it was given last did not go. Its end follows by
+    /// Handles a failure to send on the link: what it was given last was not sent. Its end follows through
     /// [`handle_upstream_closed`](Self::handle_upstream_closed).
     pub fn handle_link_broken(&mut self, now: Instant) {
         for event in &mut self.events {
@@ -66,7 +66,7 @@ impl Session {
         self.drop_inbox(now);
     }
 
-    /// Returns the next message for the link; only to be asked when there is room for it.
+    /// Returns the next message for the link. Call it only when the link has room.
     pub fn next_for_link(&mut self, now: Instant) -> Option<Message> {
         let message = self.inbox.ahead.take()?;
         if !self.policy.echoes.is_zero() {
@@ -77,8 +77,8 @@ impl Session {
         Some(message)
     }
 
-    /// The proxy is being stopped: both sides say what they have to say, and the client is told at the first quiet moment
-    /// within `patience`.
+    /// Drains the session before the proxy stops: both sides finish what they are sending, and the client is
+    /// disconnected at the first quiet moment within `patience`.
     pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
         self.leave(now);
         let until = now + patience;
@@ -91,7 +91,7 @@ impl Session {
                 }
             }
             Phase::Closing { end, deadline, .. } if until < *deadline => {
-                // It answers for what is left then.
+                // Reports what is left now, since it may be lost at that deadline.
                 *deadline = until;
                 *end = if self.outbox.has_waiting() { End::Drained } else { *end };
             }
@@ -99,7 +99,8 @@ impl Session {
         }
     }
 
-    /// Returns the end that a client can be told of now, which has taken all that was left for it.
+    /// Returns the end to report to a client that has received everything, if the session is ending and the client can
+    /// be told.
     pub(super) fn pending_end(&self, now: Instant) -> Option<End> {
         match self.phase {
             Phase::Closing { end, .. } => Some(end),
@@ -111,20 +112,21 @@ impl Session {
         }
     }
 
-    /// Returns whether a client can be told of a drain: nothing is on its way in either direction.
+    /// Returns whether the client can be disconnected for a drain: nothing is in flight in either direction.
     pub(super) fn may_be_told(&self) -> bool {
         let listens = self.transport == Transport::WebSocket || self.is_parked();
         let sent = self.outbox.is_empty() && self.in_flight == 0;
         listens && sent && self.inbox.is_empty() && self.push == PushSlot::Idle
     }
 
-    /// Returns when the last message of either side is an old one.
+    /// Returns when the last message of either side will be old enough to count as quiet.
     pub(super) fn quiet_at(&self) -> Option<Instant> {
         self.last_push.max(self.last_upstream).map(|at| at + QUIET)
     }
 
-    /// Returns how long the client has to fetch what is left: where it comes and goes, no less than it may be away at
-    /// other times; and no more, where what it does not fetch is gone like a client that is away.
+    /// Returns how long the client has to fetch what is left. For a client that has receivers only at times, this
+    /// depends on how long it may be absent: at least that long if it acknowledges messages itself, and at most that
+    /// long if it does not.
     fn close_patience(&self) -> Duration {
         match (self.policy.acks, self.policy.pinger) {
             (Acks::OnCursor, Pinger::Nobody(attendance)) => {
@@ -148,7 +150,7 @@ impl Session {
         }
     }
 
-    /// Reads on in the inbox until a message for the link stands ahead, or the end is reached.
+    /// Reads the inbox until there is a message for the link, or to its end.
     pub(super) fn fill_inbox(&mut self, now: Instant) {
         while self.inbox.ahead.is_none() {
             match self.inbox.rest.as_mut().and_then(Iterator::next) {
@@ -156,14 +158,14 @@ impl Session {
                     self.inbox.ahead = self.handle_client_packet(packet, Transport::Polling, now);
                 }
                 Some(Err(_)) => self.end(End::ParseError, now),
-                // The POST that says goodbye is not answered before that is judged.
+                // The POST that says goodbye is answered only once the goodbye takes effect.
                 None if self.leaving.is_some() => return,
                 None => return self.finish_inbox(now),
             }
         }
     }
 
-    /// The link has taken everything.
+    /// Finishes the inbox once the link has accepted all of it.
     fn finish_inbox(&mut self, now: Instant) {
         self.inbox.rest = None;
         self.inbox_since = None;
@@ -176,7 +178,7 @@ impl Session {
         self.close_link();
     }
 
-    /// Lets the backend go, once the client's side is over.
+    /// Closes the link once the client's side has ended.
     pub(super) fn close_link(&mut self) {
         if let Phase::Departed { closing, .. } = &mut self.phase {
             self.events.push_back(Event::CloseLink(std::mem::take(closing)));
@@ -196,8 +198,8 @@ impl Session {
         }
     }
 
-    /// Returns what a client's packet means that came on `transport`, though the client may have moved since. A message
-    /// is returned.
+    /// Handles a client's packet that arrived on `transport`, from which the client may have moved since. Returns the
+    /// message, if it is one.
     pub(super) fn handle_client_packet(
         &mut self,
         packet: Packet,
@@ -212,11 +214,11 @@ impl Session {
         }
         match packet {
             Packet::Message(message) => return Some(message),
-            // A heartbeat has one direction.
+            // Heartbeats go in one direction only.
             Packet::Ping(_) if self.policy.pinger == Pinger::Server => self.end(End::ParseError, now),
             Packet::Pong(_) if self.policy.pinger == Pinger::Client => self.end(End::ParseError, now),
             Packet::Ping(_) if self.policy.pinger == Pinger::Client => self.answer_beat(now),
-            // A WebSocket client closes the WebSocket itself; the reference ignores the packet there.
+            // A WebSocket client closes the WebSocket itself; the reference server ignores the packet there.
             Packet::Close(_) if transport == Transport::Polling => self.handle_goodbye(now),
             Packet::Close(_)
             | Packet::Open(_)
@@ -228,8 +230,8 @@ impl Session {
         None
     }
 
-    /// A polling client says goodbye. It may have sent a poll before that, which then gets its answer, as from a server
-    /// that takes one request after the other.
+    /// Handles a polling client's goodbye. A poll that the client sent before it is still answered, as by a server that
+    /// handles requests in order.
     fn handle_goodbye(&mut self, now: Instant) {
         self.inbox.rest = None;
         self.leaving = Some(Leaving { look_at: now + self.policy.crossing, looks: LOOKS });
@@ -239,14 +241,15 @@ impl Session {
         }
     }
 
-    /// The client that has said goodbye is gone.
+    /// Ends the session if its client has said goodbye.
     pub(super) fn leave(&mut self, now: Instant) {
         if self.leaving.take().is_some() {
             self.end(End::ClientClosed, now);
         }
     }
 
-    /// Answers a client's ping, whose text is echoed for a probe only. One that fetches no answers gets no more of them.
+    /// Answers a client's ping; only a probe's text is echoed. A client that does not fetch the answers gets no more of
+    /// them.
     fn answer_beat(&mut self, now: Instant) {
         if !self.is_full() {
             self.outbox.push(Packet::Pong(Text::default()));
@@ -254,14 +257,14 @@ impl Session {
         }
     }
 
-    /// Stops reading the backend while the client has all that it may keep waiting.
+    /// Stops reading the backend while the outbox is full.
     pub(super) fn note_pressure(&mut self, now: Instant) {
         if self.phase == Phase::Open && !self.wants_upstream() && self.paused.is_none() {
             self.paused = Some(Pause { since: now, keep_alive_at: now + self.keep_alive });
         }
     }
 
-    /// The client has taken something.
+    /// Records that the client has received something.
     pub(super) fn note_progress(&mut self, now: Instant) {
         if let Some(pause) = &mut self.paused {
             pause.since = now;
@@ -271,7 +274,8 @@ impl Session {
         }
     }
 
-    /// Returns what ends a poll, with the reason where the dialect says it: the backend's own, if that is why.
+    /// Returns the packets that end a poll. If the dialect sends reasons, they include the reason: the backend's own,
+    /// if it closed the session.
     pub(super) fn goodbye(&self, packets: &[Packet], end: End) -> Vec<Packet> {
         let mut packets = packets.to_vec();
         for packet in &mut packets {
@@ -284,19 +288,20 @@ impl Session {
         packets
     }
 
-    /// The client says that it is done.
+    /// Ends the session at its client's request.
     pub fn handle_leave(&mut self, now: Instant) {
         self.end(End::ClientClosed, now);
     }
 
-    /// The client's side is over, for whatever reason: says goodbye to it, and lets the backend go.
+    /// Ends the client's side, for whatever reason: says goodbye to the client and closes the link.
     pub(super) fn end(&mut self, end: End, now: Instant) {
         self.end_with(end, end.closing(), now);
     }
 
-    /// The same, with what the backend is told.
+    /// Does the same, with the code and reason to send the backend.
     pub(super) fn end_with(&mut self, end: End, to_backend: Closing, now: Instant) {
-        // What follows a goodbye or a malformed packet in the same POST is ignored, even if the session had ended before.
+        // What follows a goodbye or a malformed packet in the same POST is ignored, even if the session had already
+        // ended.
         if matches!(end, End::ClientClosed | End::ParseError) {
             self.inbox.rest = None;
         }
@@ -343,7 +348,7 @@ impl Session {
         self.close_socket(end, closing);
         self.events.push_back(Event::Ended(end));
         match before {
-            // The backend's side was over first.
+            // The backend's side had ended before.
             Phase::Closing { .. } => self.phase = Phase::Over,
             Phase::Open | Phase::Draining { .. } if self.inbox.is_empty() => self.finish_inbox(now),
             Phase::Open | Phase::Draining { .. } | Phase::Departed { .. } | Phase::Over => {}
@@ -353,8 +358,8 @@ impl Session {
 
 /// RFC 6455, section 7.4.1.
 const NOT_TEXT: Closing = Closing::new(1003, "binary data");
-/// More than a backend near by needs for its answer, and not the period of anything: what a client sends each 50 ms would
-/// come just when 50 ms of quiet are over.
+/// Longer than a nearby backend needs to respond, and not a round number: a message sent every 50 ms would arrive just
+/// after 50 ms of quiet.
 const QUIET: Duration = Duration::from_millis(70);
-/// Behind the first.
+/// After the first.
 const LOOKS: u8 = 2;

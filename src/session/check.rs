@@ -1,10 +1,10 @@
-//! What is true of a session at any time, behind whatever was told it.
+//! The invariants of a session, which hold after every call.
 
 use super::state::{Phase, PushSlot, Session};
 use crate::packet::Transport;
 
 impl Session {
-    /// Looks whether the session is one that can be; only in debug builds.
+    /// Checks the session's invariants, in debug builds only.
     pub(super) fn check(&self) {
         let (open, over) = (self.phase == Phase::Open, self.phase == Phase::Over);
         debug_assert!(self.in_flight <= 2, "a batch and the goodbye behind it");

@@ -1,4 +1,4 @@
-//! What a session that has ended goes on saying.
+//! How a session ended, for requests that arrive after its end.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::End;
 use super::state::{Phase, Session};
 use crate::packet::{Closing, Text};
 
-/// What a session that has ended goes on saying, for as long as its dialect wants it.
+/// How a session ended. Requests under its id are told so for as long as its dialect wants.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Ending {
     /// Why it ended.
     pub closing: Closing,
-    /// The number of the last message that its client has acknowledged, where clients do.
+    /// The number of the last message that its client has acknowledged, for clients that acknowledge messages.
     pub acknowledged: u64,
 }
 
@@ -44,8 +44,7 @@ mod tests {
 }
 
 impl Session {
-    /// Returns what it goes on saying, once it has ended or its backend has; nothing where its dialect wants none of
-    /// that.
+    /// Returns how the session ended, once it or its backend has. Returns `None` if its dialect reports no endings.
     pub fn ending(&self) -> Option<Ending> {
         let closing = match (&self.phase, self.farewell.as_deref()) {
             (_, Some(closing)) => closing.clone(),
@@ -55,12 +54,12 @@ impl Session {
         Some(Ending { closing, acknowledged: self.outbox.acknowledged() })
     }
 
-    /// For how long its id goes on saying it, if it does.
+    /// Returns how long the ending is remembered under the session's id, if at all.
     pub fn remembered(&self) -> Option<Duration> {
         Some(self.policy.remembered).filter(|lasts| self.is_known && !lasts.is_zero())
     }
 
-    /// Returns why it ends, where the dialect says it.
+    /// Returns the reason for an end, if the dialect reports it.
     pub(super) fn reason(&self, end: End) -> Option<Closing> {
         let why = self.policy.why?;
         Some(match &self.phase {

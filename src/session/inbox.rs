@@ -1,4 +1,4 @@
-//! What the client sent and the link has not taken yet.
+//! What the client has sent and the link has not accepted yet.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::packet::{Message, Packet};
 /// The packets of one POST, decoded one by one.
 pub type Packets = Box<dyn Iterator<Item = Result<Packet, Malformed>> + Send>;
 
-/// Never more than one POST's body, or one WebSocket message: nothing more is read before it is taken.
+/// Holds at most one POST's body or one WebSocket message: nothing more is read until the link has accepted it.
 #[derive(Default)]
 pub(super) struct Inbox {
     /// The next message for the link.

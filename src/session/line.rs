@@ -1,9 +1,10 @@
-//! The POSTs of a client that may send several at once: whole bodies, one behind the other, on their way to the link. A
-//! client may number them, so that it can repeat one whose answer it has not got.
+//! The POSTs of a client that may send several at once: complete bodies, queued on their way to the link. A client may
+//! number them, so that it can repeat one whose response it did not receive.
 
 use std::collections::VecDeque;
 
-/// POSTs whose bodies are there, in the order in which they were. `T` is a body, `W` waits for a verdict.
+/// POSTs whose bodies are complete, in the order in which they were completed. `T` is a body, `W` waits for the
+/// outcome.
 ///
 /// ```
 /// use polliwog::session::{Joined, Line};
@@ -21,32 +22,32 @@ use std::collections::VecDeque;
 /// ```
 #[derive(Debug)]
 pub struct Line<T, W> {
-    /// The number of the last that stands in the line, or has left it.
+    /// The number of the last POST that was queued.
     taken: u64,
-    /// The one that the session has.
+    /// The POST that the session is handling.
     first: Option<Place<W>>,
     rest: VecDeque<(T, Place<W>)>,
-    /// The link takes no more: nobody knows how far it has come with what it was given.
+    /// The link has failed: how much of its data was delivered is unknown.
     is_broken: bool,
 }
 
-/// A POST in the line, and all that wait for its verdict: a repetition hears what the first hears.
+/// A queued POST and everything that waits for its outcome: a repetition gets the outcome of the original.
 #[derive(Debug)]
 struct Place<W> {
     number: Option<u64>,
     waiting: Vec<W>,
 }
 
-/// What becomes of a POST that joins.
+/// The result of queueing a POST.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Joined<W> {
-    /// It waits for its verdict.
+    /// It waits for its outcome.
     Waits,
-    /// It was taken before: this is a repetition.
+    /// It was accepted before: this is a repetition.
     Taken(W),
-    /// One that comes before it is not there: the one with this number.
+    /// An earlier POST is missing: the one with this number.
     Gap(W, u64),
-    /// The link takes no more.
+    /// The link has failed.
     Broken(W),
 }
 
@@ -57,7 +58,7 @@ impl<T, W> Default for Line<T, W> {
 }
 
 impl<T, W> Line<T, W> {
-    /// A POST is whole. Its number is taken, whatever becomes of the connection that it came on.
+    /// Queues a complete POST. Its number counts as used even if its connection breaks.
     pub fn join(&mut self, number: Option<u64>, body: T, waits: W) -> Joined<W> {
         if self.is_broken {
             return Joined::Broken(waits);
@@ -80,7 +81,7 @@ impl<T, W> Line<T, W> {
         Joined::Waits
     }
 
-    /// Returns the next body for the session; nothing while it has one.
+    /// Returns the next body for the session, or `None` while the session is handling one.
     pub fn advance(&mut self) -> Option<T> {
         if self.first.is_some() {
             return None;
@@ -90,12 +91,12 @@ impl<T, W> Line<T, W> {
         Some(body)
     }
 
-    /// The session has done with the one that it had. Returns all that wait for its verdict.
+    /// Finishes the POST that the session was handling. Returns everything that waits for its outcome.
     pub fn settle(&mut self) -> Vec<W> {
         self.first.take().map(|place| place.waiting).unwrap_or_default()
     }
 
-    /// The link takes no more. Returns all that wait for a verdict.
+    /// Records that the link has failed. Returns everything that waits for an outcome.
     pub fn break_off(&mut self) -> Vec<W> {
         self.is_broken = true;
         let places = self.first.take().into_iter().chain(self.rest.drain(..).map(|(_, place)| place));
@@ -149,18 +150,18 @@ mod tests {
         assert_eq!(line.advance(), None);
     }
 
-    /// What happens to a client that numbers its messages from 1 and repeats one until it is accepted.
+    /// What happens to a client that numbers its messages from 1 and repeats each until it is accepted.
     #[derive(Clone, Copy, Debug)]
     enum Op {
-        /// The message that is due comes whole.
+        /// The next message arrives completely.
         Sends,
-        /// It was cut off on its way.
+        /// The next message is aborted on its way.
         Cut,
-        /// An old one comes again, so many before the one that is due.
+        /// An old message arrives again, this many before the next.
         Again(u64),
-        /// One comes too early.
+        /// A message arrives too early.
         Early(u64),
-        /// The answers to all that waits are forgotten.
+        /// The responses to everything that waits are lost.
         Forgets,
         LinkTakes,
         Breaks,
@@ -184,7 +185,7 @@ mod tests {
         #[test]
         fn each_message_arrives_once_and_in_order_whatever_is_repeated(ops in prop::collection::vec(op(), 0..80)) {
             let mut line = Line::default();
-            // The client's next message that it has not heard to be accepted.
+            // The client's next message that is not known to be accepted.
             let mut due = 1_u64;
             let (mut arrived, mut broke) = (Vec::new(), false);
             let mut joined = 0;
@@ -193,7 +194,7 @@ mod tests {
                     Op::Sends => Some(due),
                     Op::Again(back) => due.checked_sub(back).filter(|number| *number > 0),
                     Op::Early(ahead) => Some(joined.max(due) + ahead),
-                    // Neither is seen here: nothing has joined, and what has goes on.
+                    // Neither is visible here: nothing was queued, and what was queued continues.
                     Op::Cut | Op::Forgets => None,
                     Op::LinkTakes => {
                         arrived.extend(line.advance());

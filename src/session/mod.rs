@@ -1,9 +1,9 @@
-//! What becomes of each packet: a state machine without I/O, clock or randomness.
+//! Decides what happens to each packet: a state machine without I/O, clock or randomness.
 //!
-//! [`Session`] is the type to read first. It knows one client: what waits for it, whether it lives, on which transport
-//! it is, whether it is moving to another, and how everything ends. Its driver calls a `handle_*` method for whatever
-//! happens, then empties [`Session::poll`], lets [`Session::next_for_link`] and [`Session::next_for_socket`] fill what
-//! has room, and comes back at [`Session::poll_timeout`]. Time is always passed in.
+//! [`Session`] is the type to read first. It models one client: the packets that wait for it, whether it is alive, its
+//! transport and any upgrade in progress, and how everything ends. Its driver calls a `handle_*` method for each input,
+//! then empties [`Session::poll`], sends what [`Session::next_for_link`] and [`Session::next_for_socket`] return while
+//! there is room, and calls again at [`Session::poll_timeout`]. Time is always passed in.
 
 mod backend;
 mod check;

@@ -1,4 +1,4 @@
-//! The client's WebSocket: a candidate that probes, or the transport itself.
+//! The client's WebSocket: a candidate for an upgrade, or the transport itself.
 
 use std::time::Instant;
 
@@ -9,10 +9,11 @@ use super::upgrade::Upgrade;
 use crate::packet::{Closing, Packet};
 
 impl Session {
-    /// A second WebSocket came with this session's id.
+    /// Handles a WebSocket that was opened with this session's id, as a candidate for an upgrade.
     ///
     /// # Errors
-    /// It is to be closed: another one probes already, or the client is on a WebSocket, or the session is over.
+    /// Returns [`ProbeRefused`] if the WebSocket is to be closed: there is a candidate already, the client is on a
+    /// WebSocket, or the session has ended.
     pub fn handle_probe_opened(&mut self, now: Instant) -> Result<(), ProbeRefused> {
         self.leave(now);
         self.handle_timeout(now);
@@ -23,7 +24,7 @@ impl Session {
         Ok(())
     }
 
-    /// A packet came on the candidate.
+    /// Handles a packet that arrived on the candidate.
     pub fn handle_probe_packet(&mut self, packet: &Packet, now: Instant) {
         let Some(upgrade) = &mut self.upgrade else { return };
         match packet {
@@ -41,7 +42,8 @@ impl Session {
         }
     }
 
-    /// The candidate is gone, or spoke nonsense: the session stays on polling, and another may try.
+    /// Handles a candidate that disconnected or violated the protocol: the session stays on polling, and another may
+    /// try.
     pub fn handle_probe_gone(&mut self) {
         if self.upgrade.take().is_some() {
             self.events.push_back(Event::CloseProbe);
@@ -51,7 +53,7 @@ impl Session {
     fn adopt(&mut self, now: Instant) {
         self.upgrade = None;
         if self.is_parked() {
-            // A correct client has none; the reference says goodbye to it.
+            // A correct client has no poll parked here; the reference server says goodbye to it.
             self.answer(self.policy.goodbye_waiting.to_vec(), now);
         }
         if self.push == PushSlot::Reading {
@@ -63,7 +65,7 @@ impl Session {
         self.events.push_back(Event::Adopt);
     }
 
-    /// A packet came on the client's WebSocket; only to be read while [`wants_client`](Self::wants_client).
+    /// Handles a packet on the client's WebSocket. Read one only while [`wants_client`](Self::wants_client).
     pub fn handle_packet(&mut self, packet: Packet, now: Instant) {
         if !self.is_linked() {
             return;
@@ -78,12 +80,13 @@ impl Session {
         }
     }
 
-    /// The client's WebSocket is gone, or what came on it must not come; `closing` is what the client said of it.
+    /// Handles the end of the client's WebSocket, or a violation of the protocol on it; `closing` holds the client's
+    /// code and reason.
     pub fn handle_socket_end(&mut self, end: End, closing: Option<Closing>, now: Instant) {
         self.end_with(end, closing.unwrap_or_else(|| end.closing()), now);
     }
 
-    /// Closes the WebSocket of a session that is closing once everything has been handed to it.
+    /// Closes the WebSocket of a session that is closing, once everything was handed to it.
     pub(super) fn finish_socket(&mut self, now: Instant) {
         if self.transport != Transport::WebSocket || self.in_flight > 0 || !self.outbox.is_empty() {
             return;
@@ -103,7 +106,7 @@ impl Session {
     }
 }
 
-/// The session takes no candidate now.
+/// The session accepts no candidate at present.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProbeRefused;
 

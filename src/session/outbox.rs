@@ -1,4 +1,4 @@
-//! What waits for the client, in order, counted in bytes.
+//! The queue of packets for the client, limited by size.
 
 use std::time::Instant;
 
@@ -8,35 +8,36 @@ use crate::window::Window;
 
 /// Packets on their way to the client.
 ///
-/// Each costs its payload and a fixed sum for its place in the queue, so that a flood of empty messages is bounded too.
+/// Each costs its payload plus a fixed sum for its place in the queue, so that a flood of empty messages is limited
+/// too.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     packets: Window<Waiting>,
     cost: usize,
     acks: Acks,
-    /// The number of the last that ever was handed out.
+    /// The highest number that was ever handed out.
     sent: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     packet: Packet,
-    /// When it came from the backend, if it did.
+    /// When it arrived from the backend, if it did.
     since: Option<Instant>,
 }
 
 impl Outbox {
     pub(crate) fn new(acks: Acks) -> Self {
-        // Mostly one at a time: the first push would make room for four.
+        // Usually there is one at a time; the first push would reserve space for four.
         Self { packets: Window::with_capacity(1), cost: 0, acks, sent: 0 }
     }
 
-    /// Takes a packet of ours.
+    /// Adds a packet of the proxy's own.
     pub(crate) fn push(&mut self, packet: Packet) {
         self.put(Waiting { packet, since: None });
     }
 
-    /// Takes a packet of the backend's.
+    /// Adds a packet from the backend.
     pub(crate) fn push_from_upstream(&mut self, packet: Packet, now: Instant) {
         self.put(Waiting { packet, since: Some(now) });
     }
@@ -46,12 +47,12 @@ impl Outbox {
         self.packets.push(waiting);
     }
 
-    /// Returns when the oldest packet of the backend's came.
+    /// Returns when the oldest packet from the backend arrived.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         self.packets.waiting().find_map(|waiting| waiting.since)
     }
 
-    /// Puts a batch that was not delivered back where it came from.
+    /// Puts a batch that was not delivered back at the front.
     pub(crate) fn restore(&mut self, batch: Vec<Packet>) {
         for packet in batch.into_iter().rev() {
             self.cost += cost(&packet);
@@ -66,8 +67,8 @@ impl Outbox {
         Some(packet)
     }
 
-    /// Takes packets from the front until they are `count_max`, or the next one would make the batch longer than
-    /// `encoded_max` bytes; at least one, so that a message that is larger alone is never stuck.
+    /// Takes packets from the front, at most `count_max` of them and `encoded_max` bytes; at least one, so that a
+    /// message that alone exceeds the limit is not stuck.
     pub(crate) fn take_batch(
         &mut self,
         encoded_max: usize,
@@ -76,14 +77,14 @@ impl Outbox {
     ) -> Vec<Packet> {
         let mut encoded = 0;
         let fitting = self.packets.waiting().take(count_max).take_while(|Waiting { packet, .. }| {
-            // One byte a packet for what stands between two.
+            // One byte per packet for the separator.
             encoded += encoded_len(packet) + 1;
             encoded <= encoded_max.saturating_add(1)
         });
         let count = fitting.count().max(1);
         let mut batch = Vec::with_capacity(count);
         if self.acks == Acks::OnCursor {
-            // Kept until the client says that it has them.
+            // The packets are kept until the client acknowledges them.
             batch.extend((0..count).filter_map(|_| Some(self.packets.hand_out()?.1.packet.clone())));
             self.sent = self.sent.max(self.packets.handed_out());
             return batch;
@@ -100,7 +101,7 @@ impl Outbox {
         matches!(self.packets.waiting().next(), Some(Waiting { packet: Packet::Open(_), .. }))
     }
 
-    /// Takes the open packet, and its companion where that stands right behind it.
+    /// Takes the open packet, and its companion if that follows directly.
     pub(crate) fn take_greeting(&mut self, companion: Option<fn(&Packet) -> bool>) -> Vec<Packet> {
         let mut greeting = Vec::from_iter(self.pop());
         let is_companion = |is_it: fn(&Packet) -> bool| {
@@ -112,10 +113,11 @@ impl Outbox {
         greeting
     }
 
-    /// The client has come so far: what is behind that is handed out again, and what is not is forgotten.
+    /// Handles the client's acknowledgement: forgets the messages up to this number, and hands out again what follows
+    /// it.
     ///
     /// # Errors
-    /// It can't have.
+    /// Returns an error if the client cannot have received as much, or had acknowledged more before.
     pub(crate) fn acknowledge(&mut self, through: u64) -> Result<(), CursorRefused> {
         let acknowledged = self.packets.forgotten();
         if through < acknowledged || through > self.sent {
@@ -129,32 +131,32 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes back everything after this number, which did not arrive.
+    /// Hands out again everything after this number, which was not delivered.
     pub(crate) fn rewind_to(&mut self, number: u64) {
         self.packets.rewind(number);
     }
 
-    /// The client does not say how far it has come: all that is kept is handed out again.
+    /// Hands out again everything that is kept, because the client does not say what it has received.
     pub(crate) fn rewind(&mut self) {
         self.packets.rewind(self.packets.forgotten());
     }
 
-    /// Returns the number of the last that the client has acknowledged.
+    /// Returns the number of the last message that the client has acknowledged.
     pub(crate) const fn acknowledged(&self) -> u64 {
         self.packets.forgotten()
     }
 
-    /// Returns the number of the last that was handed out.
+    /// Returns the number of the last message that was handed out.
     pub(crate) const fn handed_out(&self) -> u64 {
         self.packets.handed_out()
     }
 
-    /// Returns whether there is anything for the client that it was not given.
+    /// Returns whether there are packets that were not handed out.
     pub(crate) fn has_waiting(&self) -> bool {
         self.packets.has_waiting()
     }
 
-    /// Returns whether the client has all there is.
+    /// Returns whether the client has received everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.len() == 0
     }
@@ -163,7 +165,7 @@ impl Outbox {
         self.packets.len()
     }
 
-    /// Bytes that count against `outbox_max`.
+    /// Returns the number of bytes that count against `outbox_max`.
     pub(crate) fn cost(&self) -> usize {
         self.cost
     }
@@ -178,12 +180,12 @@ impl Outbox {
     }
 }
 
-/// A client says that it has come where it can't have: behind what it has acknowledged, or ahead of what it was sent.
+/// A client acknowledged a number that is impossible: before its last acknowledgement, or after what it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CursorRefused {
     /// The number of the last message that it has acknowledged.
     pub acknowledged: u64,
-    /// The number of the last that it was sent.
+    /// The number of the last message that it was sent.
     pub sent: u64,
 }
 
@@ -191,9 +193,9 @@ fn cost(packet: &Packet) -> usize {
     packet.len() + PACKET_COST
 }
 
-/// What a packet's place in the queue costs, in bytes: about the size of [`Packet`] and the head of a shared buffer.
+/// The cost of a packet's place in the queue, in bytes: about the size of [`Packet`] and the header of a shared buffer.
 const PACKET_COST: usize = 64;
-/// An idle session keeps no room for a burst that is over.
+/// An idle session keeps no room from an earlier burst.
 const ROOM_KEPT: usize = 8;
 
 #[cfg(test)]

@@ -1,125 +1,130 @@
-//! What differs between dialects, as data.
+//! The differences between dialects, as data.
 
 use std::time::Duration;
 
 use crate::end::End;
 use crate::packet::{Closing, Packet};
 
-/// How a dialect wants its sessions treated.
+/// How sessions of a dialect behave.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// What a poll means whose client is gone before its answer was written.
+    /// What happens if a poll's client disconnects before the response is written.
     pub hang_up: HangUp,
-    /// What a second receiver means while one is there.
+    /// What happens if a second receiver arrives while there is one.
     pub second: Second,
-    /// When a message is known to have arrived.
+    /// When a message counts as delivered.
     pub acks: Acks,
-    /// What a second POST means while one is under way.
+    /// What happens if a second POST arrives during one.
     pub pushes: Pushes,
-    /// Who asks whether the other lives.
+    /// Which side sends heartbeats.
     pub pinger: Pinger,
-    /// How long a client's goodbye waits, a few times, for the poll that it sent before it: two requests on two connections may
-    /// be taken in the other order. Where it is not zero, a poll waits for what a candidate brought before it, too.
+    /// How long a client's goodbye waits, a few times over, for a poll that the client sent before it: two requests on
+    /// two connections may be handled in the other order. If it is not zero, packets of an upgrade candidate are also
+    /// read before a poll is handled.
     pub crossing: Duration,
-    /// How long a poll right behind POSTs is held at most, while the backend has sent fewer messages than they brought: an
-    /// application that answers each of them is a round trip away. Zero: no longer than the linger.
+    /// How long a poll after POSTs is held at most, while the backend has sent fewer messages than they contained: an
+    /// application that answers each of them is a round trip away. Zero means no longer than the linger.
     pub echoes: Duration,
-    /// What may stand behind the open packet in a handshake's answer; nothing else does.
+    /// The only packet that may follow the open packet in a handshake's response.
     pub companion: Option<Companion>,
-    /// What ends a poll when the session ends and the poll was waiting for it.
+    /// The packets that end a poll that is parked when the session ends.
     pub goodbye_waiting: &'static [Packet],
-    /// What ends a poll that comes after the session's end.
+    /// The packets that end a poll that arrives after the session's end.
     pub goodbye_late: &'static [Packet],
-    /// Returns the code and reason that a client is told when its session has ended so, its backend having said this, if
-    /// what ends a poll says them.
+    /// Returns the code and reason that a client is sent for this end, given those of its backend; `None` if the
+    /// packets that end a poll contain neither.
     pub why: Option<fn(End, &Closing) -> Closing>,
-    /// For how long a session that has ended says so, by its id; zero: it is unknown at once. So is one whose client has not
-    /// been told that there is a session: it may come again under the same id.
+    /// How long an ended session's id keeps reporting the end; zero means that the id is unknown at once. It is also
+    /// unknown at once if the client has not been told of the session: the client may then try again under the same id.
     pub remembered: Duration,
-    /// What becomes of the backend's binary messages.
+    /// What happens to the backend's binary messages.
     pub binary: Binary,
-    /// What ends a receiver that a newer one replaces.
+    /// The packets that end a receiver which a newer one replaces.
     pub replaced: &'static [Packet],
-    /// A packet's length on the wire, in bytes, for cutting batches.
+    /// Returns a packet's length on the wire, in bytes, for splitting batches.
     pub encoded_len: fn(&Packet) -> usize,
 }
 
-/// What a server says with its open packet, in one answer.
+/// What a server sends together with its open packet, in one response.
 #[derive(Clone, Copy, Debug)]
 pub struct Companion {
-    /// Returns whether this is it.
+    /// Returns whether a packet is the companion.
     pub is_it: fn(&Packet) -> bool,
-    /// How long the handshake waits for it: until the backend has said anything, and not at all where `linger` is off.
+    /// How long the handshake waits for it; the wait ends with the backend's first message, and there is none if
+    /// `linger` is off.
     pub patience: Duration,
 }
 
-/// What a poll means whose client is gone before its answer was written.
+/// What happens if a poll's client disconnects before the response is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HangUp {
-    /// The session is over (Engine.IO's reference server: "poll connection closed prematurely").
+    /// The session ends (Engine.IO's reference server: "poll connection closed prematurely").
     Ends,
-    /// The batch goes back to the front of the outbox, and the next poll gets it.
+    /// The batch returns to the front of the outbox, and the next poll gets it.
     Returns,
 }
 
-/// What a second receiver means while one is there.
+/// What happens if a second receiver arrives while there is one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Second {
-    /// The session is over (Engine.IO's reference server: "overlap from client").
+    /// The session ends (Engine.IO's reference server: "overlap from client").
     Ends,
-    /// The second is refused, and the first is not disturbed.
+    /// The second is refused, and the first continues.
     Refused,
-    /// The first is ended, and the second takes its place.
+    /// The first is ended, and the second replaces it.
     Replaces,
 }
 
-/// When a message is known to have arrived.
+/// When a message counts as delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acks {
-    /// When the client's connection has taken it.
+    /// When the client's connection has accepted it.
     OnWrite,
-    /// When the client says so: until then it is kept, counts against `outbox_max`, and can be handed out again.
+    /// When the client acknowledges it: until then it is kept, counts against `outbox_max`, and can be handed out
+    /// again.
     OnCursor,
 }
 
-/// What a second POST means while one is under way.
+/// What happens if a second POST arrives during one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pushes {
-    /// The session is over (Engine.IO's reference server: "overlap from client"), and so it is where the body of one breaks
-    /// off.
+    /// The session ends (Engine.IO's reference server: "overlap from client"). It also ends if a POST's body is
+    /// aborted.
     One,
-    /// It stands behind it in a line. One whose body breaks off, is too large or can't be read was never there.
+    /// It is queued behind the first. A POST whose body is aborted, too large or malformed has no effect.
     Queued,
 }
 
-/// What becomes of a backend's binary messages.
+/// What happens to a backend's binary messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Binary {
-    /// They cross as they are.
+    /// They are passed on unchanged.
     Crosses,
-    /// Clients have text alone: what is valid UTF-8 becomes text, and anything else is the backend's end, which hears 1003
-    /// (RFC 6455, section 7.4.1: "data it cannot accept"). What it said before that still reaches the client.
+    /// Clients can receive text only: valid UTF-8 is sent as text, and anything else ends the session towards the
+    /// backend with 1003 (RFC 6455, section 7.4.1: "data it cannot accept"). What the backend sent before that still
+    /// reaches the client.
     AsText,
 }
 
-/// Who asks whether the other lives.
+/// Which side sends heartbeats.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pinger {
-    /// The server pings, the client's pong is due in time (protocol 4, "Heartbeat").
+    /// The server pings, and the client must send its pong in time (protocol 4, "Heartbeat").
     Server,
-    /// The client pings, its next ping is due in time (protocol 3).
+    /// The client pings, and must send its next ping in time (protocol 3).
     Client,
-    /// Neither: the client lives as long as it has a receiver, or comes back with one in time.
+    /// Neither pings: the client counts as alive while it has a receiver, or opens another in time.
     Nobody(Attendance),
 }
 
-/// How a client lives that nobody pings.
+/// How the liveness of a client without heartbeats is judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attendance {
-    /// How often a receiver is given a ping that nobody answers, so that neither the client nor a proxy gives it up; zero: never.
+    /// How often a receiver is sent a ping that needs no answer, so that neither the client nor a proxy closes it as
+    /// idle; zero means never.
     pub beat: Duration,
     /// How long the client may have no receiver.
     pub absence: Duration,
-    /// Whether what it says shows that it lives, too.
+    /// Whether anything that the client sends also shows that it is alive.
     pub is_heard: bool,
 }

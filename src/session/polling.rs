@@ -12,21 +12,22 @@ use super::state::{Event, Phase, PollRefused, PollSlot, PushOutcome, PushRefused
 use crate::packet::{Packet, Text};
 
 impl Session {
-    /// A poll came in.
+    /// Handles a poll.
     ///
     /// # Errors
-    /// It is not parked; after an overlap the session is over.
+    /// Returns why the poll is not parked. After an overlap, the session has ended if the dialect demands that.
     pub fn handle_poll(&mut self, now: Instant) -> Result<(), PollRefused> {
         self.handle_poll_on(Terms::default(), now)
     }
 
-    /// A poll came in that wants no more than this.
+    /// Handles a poll with these terms.
     ///
     /// # Errors
-    /// As for any poll.
+    /// As for [`handle_poll`](Self::handle_poll).
     pub fn handle_poll_on(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
         self.admit_receiver(terms, now)?;
-        // Through a proxy an echo is a round trip away; on the reference it is there when the POST's answer is.
+        // Behind a proxy an echo takes a further round trip; on the reference server it is ready when the POST is
+        // answered.
         let linger = match self.settings.linger {
             linger if self.unanswered > 0 && !linger.is_zero() => linger.max(self.policy.echoes),
             linger => linger,
@@ -40,10 +41,10 @@ impl Session {
         Ok(())
     }
 
-    /// A stream came in, which takes batches until it has had as much of them as it wants.
+    /// Handles a stream, which accepts batches until its budget is used up.
     ///
     /// # Errors
-    /// As for a poll.
+    /// As for [`handle_poll`](Self::handle_poll).
     pub fn handle_stream(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
         let unset = match self.policy.acks {
             Acks::OnWrite => usize::MAX,
@@ -56,11 +57,11 @@ impl Session {
         Ok(())
     }
 
-    /// Handles the number that a client acknowledges with its next receiver; `None` if it does not. Called before its
-    /// receiver.
+    /// Handles the number that a client acknowledges with its next receiver; `None` if it acknowledges none. Call it
+    /// before handling the receiver.
     ///
     /// # Errors
-    /// It can't have, and nothing has changed.
+    /// Returns an error if the number is impossible; nothing has changed then.
     pub fn handle_cursor(&mut self, after: Option<u64>, now: Instant) -> Result<(), CursorRefused> {
         let Some(after) = after else {
             self.outbox.rewind();
@@ -71,7 +72,7 @@ impl Session {
         Ok(())
     }
 
-    /// Makes room for a receiver, as the dialect wants it.
+    /// Admits a receiver, and handles an earlier one as the dialect demands.
     fn admit_receiver(&mut self, terms: Terms, now: Instant) -> Result<(), PollRefused> {
         self.admit(now)?;
         if self.is_parked() {
@@ -87,19 +88,19 @@ impl Session {
         self.appetite = terms.into();
         self.waits_until = terms.wait.map(|wait| now + wait);
         if self.policy.acks == Acks::OnCursor {
-            // Its client shows that it lives, whatever becomes of the one before.
+            // The client shows that it is alive, whatever happens to its previous receiver.
             self.pulse.handle_taken();
         }
         self.pulse.handle_receiver(now);
         Ok(())
     }
 
-    /// The receiver takes no more; its client comes with another.
+    /// Handles a receiver whose budget is used up; its client will open another.
     pub fn handle_receiver_done(&mut self) {
         self.poll = PollSlot::Absent;
     }
 
-    /// The parked poll's connection is gone.
+    /// Handles the disconnect of a parked poll.
     pub fn handle_poll_gone(&mut self, now: Instant) {
         if self.is_parked() {
             self.poll = PollSlot::Absent;
@@ -109,20 +110,20 @@ impl Session {
         }
     }
 
-    /// A batch was handed to the client's connection.
+    /// Handles a batch that was handed to the client's connection.
     pub fn handle_delivered(&mut self) {
         self.is_known = true;
         self.note_settled();
     }
 
-    /// A batch could not be handed to the client's connection.
+    /// Handles a batch that could not be handed to the client's connection.
     pub fn handle_lost(&mut self, batch: Vec<Packet>, now: Instant) {
         self.note_settled();
-        // A client that says how far it has come asks for it again.
+        // A client that acknowledges messages asks for them again.
         if self.is_ended() || self.policy.acks == Acks::OnCursor {
             return;
         }
-        // A client that has moved needs its last poll no more; what only ended that poll is no loss.
+        // A client that has moved no longer needs its last poll; packets that only end that poll are no loss.
         let moved = self.transport == Transport::WebSocket;
         if moved && batch.iter().all(|packet| matches!(packet, Packet::Close(_) | Packet::Noop)) {
             return;
@@ -136,18 +137,18 @@ impl Session {
         }
     }
 
-    /// Nothing behind this number is known to have reached a client that says how far it has come: unless that has asked
-    /// again by now, it is still to be fetched.
+    /// Hands out again what follows this number, because it is not known to have reached a client that acknowledges
+    /// messages, unless that client has opened another receiver since.
     pub fn handle_unread(&mut self, number: u64) {
         if self.policy.acks == Acks::OnCursor && !self.is_parked() && !self.is_ended() {
             self.outbox.rewind_to(number);
         }
     }
 
-    /// A POST's head came in; its body follows.
+    /// Handles the head of a POST, whose body follows.
     ///
     /// # Errors
-    /// It is not read; after an overlap the session is over.
+    /// Returns why the POST is not read; after an overlap the session has ended.
     pub fn handle_push_begun(&mut self, now: Instant) -> Result<(), PushRefused> {
         self.leave(now);
         self.admit(now)?;
@@ -159,7 +160,7 @@ impl Session {
         Ok(())
     }
 
-    /// A POST's body is complete. [`Event::PushDone`] follows when the link has taken its messages.
+    /// Handles a POST's complete body. [`Event::PushDone`] follows once the link has accepted its messages.
     pub fn handle_push(&mut self, packets: Packets, now: Instant) {
         if self.push != PushSlot::Reading {
             return;
@@ -167,7 +168,7 @@ impl Session {
         if !self.is_linked() {
             return self.handle_late_push(packets, now);
         }
-        // What the backend left unanswered for so long it will not answer.
+        // The backend will no longer answer what it has left unanswered for so long.
         if self.last_push.is_none_or(|pushed| now >= pushed + self.policy.echoes) {
             self.unanswered = 0;
         }
@@ -178,21 +179,21 @@ impl Session {
         self.fill_inbox(now);
     }
 
-    /// A POST to a session whose backend is gone. As in the reference it is answered and ignored, but only where that
-    /// loses no message.
+    /// Handles a POST to a session whose backend is gone. As on the reference server it is accepted and ignored, but
+    /// only if that loses no message.
     fn handle_late_push(&mut self, mut packets: Packets, now: Instant) {
         if !packets.any(|packet| matches!(packet, Ok(Packet::Message(_)))) {
             self.push = PushSlot::Idle;
             self.events.push_back(Event::PushDone(PushOutcome::Accepted));
             return;
         }
-        // A client whose POSTs stand in a line does not leave because one is refused.
+        // A client whose POSTs are queued does not leave because one is refused.
         let is_left = self.policy.pushes == Pushes::One && (!self.outbox.is_empty() || self.in_flight > 0);
         self.push = PushSlot::Late { at: if is_left { now + LATE } else { now } };
         self.refuse_late_push(now);
     }
 
-    /// Refuses a POST whose messages nobody takes, where that has waited for long enough.
+    /// Refuses a POST whose messages cannot be delivered, once it has waited long enough.
     pub(super) fn refuse_late_push(&mut self, now: Instant) {
         if matches!(self.push, PushSlot::Late { at } if now >= at) {
             self.push = PushSlot::Idle;
@@ -200,17 +201,17 @@ impl Session {
         }
     }
 
-    /// The client said something that is not handed on, such as what it has said before.
+    /// Records a sign of life that is not passed on, for example a repeated POST.
     pub fn handle_heard(&mut self, now: Instant) {
         self.pulse.handle_packet(now);
     }
 
-    /// A POST was too large: it is refused, and the session goes on.
+    /// Handles a POST that was too large: it is refused, and the session continues.
     pub fn handle_push_too_large(&mut self) {
         self.push = PushSlot::Idle;
     }
 
-    /// A POST's body broke off.
+    /// Handles a POST whose body was aborted.
     pub fn handle_push_broken(&mut self, now: Instant) {
         if self.push == PushSlot::Reading {
             self.push = PushSlot::Idle;
@@ -218,7 +219,7 @@ impl Session {
         }
     }
 
-    /// A POST was of a kind that the dialect does not know.
+    /// Handles a POST of a kind that the dialect does not know.
     pub fn handle_push_invalid(&mut self, now: Instant) {
         if self.push == PushSlot::Reading {
             self.push = PushSlot::Idle;
@@ -226,7 +227,7 @@ impl Session {
         }
     }
 
-    /// Hands the parked poll what there is for it.
+    /// Gives the parked receiver what is waiting for it.
     pub(super) fn answer_poll(&mut self, now: Instant) {
         if !self.is_parked() || self.in_flight > 0 || self.is_ended() {
             return;
@@ -237,7 +238,7 @@ impl Session {
         if self.outbox.has_waiting() {
             self.answered_since = self.outbox.oldest();
             let batch = if self.outbox.greets() {
-                // A client may read no further than the first packet of a handshake's answer.
+                // A client may read no further than the first packet in a handshake's response.
                 self.pulse.handle_greeted(now);
                 self.outbox.take_greeting(self.policy.companion.map(|companion| companion.is_it))
             } else {
@@ -247,8 +248,8 @@ impl Session {
             self.give(batch, now);
             self.note_progress(now);
         } else if !self.outbox.is_empty() && (self.pending_end(now).is_some() || self.is_full()) {
-            // What a stream has brought is not known to have arrived before its client comes back and says so: until
-            // then the session can't end, and a full one stands still.
+            // What a stream has sent counts as delivered only once its client comes back and acknowledges it. Until
+            // then the session cannot end, and a full one makes no progress, so the receiver is ended.
             self.answer(Vec::new(), now);
         } else if let Some(end) = self.pending_end(now) {
             self.answer(self.goodbye(self.policy.goodbye_late, end), now);
@@ -258,19 +259,19 @@ impl Session {
         }
     }
 
-    /// Returns whether the receiver has waited for as long as it wants to.
+    /// Returns whether the receiver's wait is over.
     fn has_waited(&self, now: Instant) -> bool {
         self.waits_until.is_some_and(|until| now >= until)
     }
 
-    /// Gives the receiver a ping that nobody answers. One that is just being given something needs none.
+    /// Sends the receiver a ping that needs no answer, unless a batch is in flight.
     pub(super) fn beat_receiver(&mut self, now: Instant) {
         if self.is_parked() && self.in_flight == 0 && self.appetite.beats {
             self.give(vec![Packet::Ping(Text::default())], now);
         }
     }
 
-    /// Gives the receiver a batch, which is the last that it takes unless it is a stream that wants more.
+    /// Gives the receiver a batch, which is its last unless it is a stream with some budget left.
     fn give(&mut self, batch: Vec<Packet>, now: Instant) {
         if self.poll == PollSlot::Stream && self.appetite.take(&batch, self.policy.encoded_len) {
             self.note_given(now);
@@ -287,8 +288,8 @@ impl Session {
         self.events.push_back(Event::Answer(batch));
     }
 
-    /// Notes that a batch was handed out. The next one waits until it is written, unless the client acknowledges
-    /// messages itself: then it may fetch them again, but until it does, its stream must take them.
+    /// Records that a batch was handed out. The next one waits until it is written, unless the client acknowledges
+    /// messages itself: it may then fetch them again, but its stream must accept them in time.
     fn note_given(&mut self, now: Instant) {
         let is_awaited = self.policy.acks == Acks::OnWrite;
         self.in_flight += usize::from(is_awaited);
@@ -297,7 +298,7 @@ impl Session {
         }
     }
 
-    /// A batch is no longer on its way.
+    /// Records that a batch is no longer in flight.
     fn note_settled(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
@@ -305,8 +306,9 @@ impl Session {
         }
     }
 
-    /// Until when the parked poll is held: the end of its window, or earlier when the backend has spoken and fallen
-    /// quiet; a handshake, until it has spoken. Nobody waits once the session is closing.
+    /// Returns until when the parked poll is held: the end of its window, or earlier if the backend has sent something
+    /// and become quiet; for a handshake, until the backend has sent something. No poll is held once the session is
+    /// closing.
     pub(super) fn held_until(&self) -> Option<Instant> {
         let PollSlot::Parked { held_until: Some(until) } = self.poll else { return None };
         if self.phase != Phase::Open {
@@ -321,7 +323,7 @@ impl Session {
     }
 
     fn admit(&mut self, now: Instant) -> Result<(), PollRefused> {
-        // What was due before this request came counts first, however late the driver's timer is.
+        // Deadlines that passed before this request are handled first, however late the driver's timer is.
         self.handle_timeout(now);
         if self.is_ended() {
             return Err(PollRefused::Over);
@@ -333,5 +335,5 @@ impl Session {
     }
 }
 
-/// A round trip for a client that fetches what is left, and not long for one that waits with that for its POST.
+/// Time for a client to fetch what is left in a round trip, but short for a client that does so only after its POST.
 const LATE: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! Whether the client lives: the server pings, and the client's pong is due in time (protocol 4, "Heartbeat"); or the client
-//! pings, and anything it says will do (protocol 3); or nobody pings, and the client lives as long as it comes for what there is
-//! and takes it.
+//! Judges whether the client is alive. If the server pings, the client must send its pong in time (protocol 4,
+//! "Heartbeat"). If the client pings, any packet of its counts (protocol 3). If neither pings, the client must open
+//! receivers and read them.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub(crate) struct Pulse {
     pace: Heartbeat,
     pinger: Pinger,
     beat: Beat,
-    /// Since when the client can't be heard, because what it said before has no room yet.
+    /// The time since which the client is not read, because its earlier packets are still in the inbox.
     held: Option<Instant>,
 }
 
@@ -21,12 +21,13 @@ pub(crate) struct Pulse {
 enum Beat {
     /// Between a pong and the next ping.
     Resting { ping_at: Instant },
-    /// A ping is out. As the reference does, the first other packet that comes meanwhile grants one more timeout.
+    /// A ping was sent. As on the reference server, the first other packet that arrives meanwhile extends the deadline
+    /// by one timeout.
     Awaiting { deadline: Instant, extended: bool },
-    /// The client has a receiver, which is given the next ping then, if at all. What it is being given it must have taken by
-    /// then.
+    /// The client has a receiver. `beat_at` is the time of its next ping, if any; `take_by` is when it must have
+    /// accepted what it is being sent.
     Attended { beat_at: Option<Instant>, take_by: Option<Instant> },
-    /// It has none.
+    /// The client has no receiver.
     Absent { deadline: Instant },
 }
 
@@ -35,9 +36,9 @@ enum Beat {
 pub(crate) enum Due {
     Nothing,
     Ping,
-    /// It was silent for too long, or away.
+    /// The client was silent or absent for too long.
     Death,
-    /// It took nothing for too long.
+    /// The client accepted nothing for too long.
     Stall,
 }
 
@@ -52,7 +53,7 @@ impl Pulse {
         pulse
     }
 
-    /// The client has just shown that it lives.
+    /// Restarts the clock, because the client has just shown that it is alive.
     fn rest(&mut self, now: Instant) {
         self.beat = match self.pinger {
             Pinger::Server => Beat::Resting { ping_at: now + self.pace.interval },
@@ -70,18 +71,19 @@ impl Pulse {
         };
     }
 
-    /// The client is being told of the heartbeat: its clock starts now, however long the open packet had to wait.
+    /// Handles the open packet, which announces the heartbeat: the clock starts now, however long the packet had to
+    /// wait.
     pub(crate) fn handle_greeted(&mut self, now: Instant) {
         self.rest(now);
     }
 
-    /// The client's half of the heartbeat came.
+    /// Handles the client's half of the heartbeat.
     pub(crate) fn handle_beat(&mut self, now: Instant) {
         self.restart_hold(now);
         self.rest(now);
     }
 
-    /// Any other packet.
+    /// Handles any other packet.
     pub(crate) fn handle_packet(&mut self, now: Instant) {
         self.restart_hold(now);
         match (self.pinger, &mut self.beat) {
@@ -94,29 +96,29 @@ impl Pulse {
         }
     }
 
-    /// A receiver came.
+    /// Handles a new receiver.
     pub(crate) fn handle_receiver(&mut self, now: Instant) {
         let Pinger::Nobody(Attendance { beat, .. }) = self.pinger else { return };
         let take_by = if let Beat::Attended { take_by, .. } = self.beat { take_by } else { None };
         self.beat = Beat::Attended { beat_at: (!beat.is_zero()).then(|| now + beat), take_by };
     }
 
-    /// The client is being given something, and has so long to take it.
+    /// Records that the client is being sent something, which it must accept within `patience`.
     pub(crate) fn handle_given(&mut self, patience: Duration, now: Instant) {
         if let Beat::Attended { take_by, .. } = &mut self.beat {
-            // It counts from what it has not taken.
+            // The time counts from the oldest batch that was not accepted.
             take_by.get_or_insert(now + patience);
         }
     }
 
-    /// The client has taken, or lost, all that it was given.
+    /// Records that the client has accepted, or lost, everything that it was sent.
     pub(crate) fn handle_taken(&mut self) {
         if let Beat::Attended { take_by, .. } = &mut self.beat {
             *take_by = None;
         }
     }
 
-    /// The client's last receiver is gone, or has all that it takes.
+    /// Records that the client's last receiver is gone or has used up its budget.
     pub(crate) fn handle_absence(&mut self, now: Instant) {
         if let (Pinger::Nobody(Attendance { absence, .. }), Beat::Attended { .. }) = (self.pinger, &self.beat)
         {
@@ -124,19 +126,20 @@ impl Pulse {
         }
     }
 
-    /// The client moved to another transport: a pong that crossed with the move gets time to arrive.
+    /// Handles a move to another transport: a pong that crossed with the move gets time to arrive.
     pub(crate) fn handle_move(&mut self, now: Instant) {
         if let (Pinger::Server, Beat::Awaiting { deadline, .. }) = (self.pinger, &mut self.beat) {
             *deadline = now + self.pace.timeout;
         }
     }
 
-    /// Stops the clock: the client may be speaking, but is not being listened to.
+    /// Stops the clock, because the client may be sending but is not being read.
     pub(crate) fn hold(&mut self, now: Instant) {
         self.held.get_or_insert(now);
     }
 
-    /// A beat that is set while the clock stands must not be moved by what it stood before.
+    /// Restarts a hold, so that a deadline that was set while the clock stood is not moved by the time before it was
+    /// set.
     fn restart_hold(&mut self, now: Instant) {
         if self.held.is_some() {
             self.release(now);
@@ -144,7 +147,7 @@ impl Pulse {
         }
     }
 
-    /// Lets the clock go on from where it stood.
+    /// Resumes the clock from where it stood.
     pub(crate) fn release(&mut self, now: Instant) {
         let Some(since) = self.held.take() else { return };
         let stood = now.saturating_duration_since(since);
@@ -164,14 +167,14 @@ impl Pulse {
         match self.beat {
             _ if self.held.is_some() => Due::Nothing,
             Beat::Resting { ping_at } if now >= ping_at => {
-                // Measured from when the ping was due, not from a late look at the clock: a client that is silent for
-                // interval and timeout is dead at that moment.
+                // The timeout counts from when the ping was due, not from a late call: a client that is silent for
+                // interval plus timeout is dead at that moment.
                 self.beat = Beat::Awaiting { deadline: ping_at + self.pace.timeout, extended: false };
                 Due::Ping
             }
             Beat::Attended { take_by: Some(take_by), .. } if now >= take_by => Due::Stall,
             Beat::Attended { beat_at: Some(beat_at), .. } if now >= beat_at => {
-                // Behind a long sleep there is one, not one for each that was slept through.
+                // After a long sleep one ping is due, not one for each interval.
                 self.handle_receiver(now);
                 Due::Ping
             }

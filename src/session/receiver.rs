@@ -1,35 +1,35 @@
-//! What a receiver wants: a poll, whose budget is one answer, or a stream, which takes one batch after another.
+//! The terms of a receiver: a poll, whose budget is one batch, or a stream, which takes one batch after another.
 
 use std::time::Duration;
 
 use crate::packet::Packet;
 
-/// What a receiver wants.
+/// The terms of a receiver.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Terms {
-    /// Up to which message its client has everything, where it says so.
+    /// The number up to which its client has received all messages, if it says so.
     pub after: Option<u64>,
-    /// How long it waits, where it does not wait until there is something.
+    /// How long it waits at most; `None` means until there is something.
     pub wait: Option<Duration>,
-    /// The most messages that it takes.
+    /// The most messages that it accepts.
     pub messages: usize,
-    /// The most bytes that it takes; one message that is longer it takes all the same.
+    /// The most bytes that it accepts; a single longer message is accepted too.
     pub bytes: usize,
-    /// After how many bytes a stream ends. Unset, it goes on where what is written has arrived; where its client has to come
-    /// back to say so, it ends with a quarter of `outbox_max`.
+    /// The number of bytes after which a stream ends. If unset, the stream has no limit if messages count as delivered
+    /// once written; if its client acknowledges them with the next receiver, the limit is a quarter of `outbox_max`.
     pub budget: Option<usize>,
-    /// Whether it is given a ping where there is nothing else for it.
+    /// Whether it is sent pings while there is nothing else for it.
     pub beats: bool,
 }
 
 impl Default for Terms {
-    /// It waits until there is something, and takes it.
+    /// Waits until there is something, and accepts all of it.
     fn default() -> Self {
         Self { after: None, wait: None, messages: usize::MAX, bytes: usize::MAX, budget: None, beats: true }
     }
 }
 
-/// What a receiver that waits takes yet: all that a session keeps of its terms.
+/// What a parked receiver still accepts: the part of its terms that a session keeps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Appetite {
     pub(super) messages: usize,
@@ -44,7 +44,7 @@ impl From<Terms> for Appetite {
 }
 
 impl Appetite {
-    /// Takes a batch. Returns whether it takes more.
+    /// Counts a batch. Returns whether the receiver accepts more.
     pub(super) fn take(&mut self, batch: &[Packet], encoded_len: fn(&Packet) -> usize) -> bool {
         let messages = batch.iter().filter(|packet| matches!(packet, Packet::Message(_))).count();
         self.messages = self.messages.saturating_sub(messages);

@@ -1,34 +1,35 @@
-//! What a route decides about its sessions, taken once when a session begins.
+//! A route's settings for its sessions, fixed when a session begins.
 
 use std::time::Duration;
 
-/// The part of `[defaults]` and of a route that a session lives by. Sizes are bytes.
+/// The part of `[defaults]` and of a route that concerns sessions. Sizes are in bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// From a pong to the next ping; the backend's own where it announces one, else 25 s.
+    /// The time from a pong to the next ping; if unset, the value that the backend announces, or else 25 s.
     pub ping_interval: Option<Duration>,
-    /// From a ping to the moment when its pong is overdue; the backend's own where it announces one, else 20 s.
+    /// The time from a ping until its pong is overdue; if unset, the value that the backend announces, or else 20 s.
     pub ping_timeout: Option<Duration>,
-    /// The largest POST body and WebSocket message of a client; the backend's own where it announces one, else 1 MB. A
-    /// relayed WebSocket, of which nothing is kept, has no limit where neither sets one.
+    /// The largest POST body and WebSocket message of a client; if unset, the value that the backend announces, or else
+    /// 1 MB. A relayed WebSocket, which is not buffered, has no limit if neither sets one.
     pub max_payload: Option<usize>,
     /// How much may wait for a client before its backend is no longer read.
     pub outbox_max: usize,
-    /// Where the answer to one poll is cut; a larger single message goes alone.
+    /// The largest response to one poll; a larger single message is sent alone.
     pub batch_max: usize,
-    /// How long a poll that follows a POST is held, so that it brings back all the echoes; zero turns it off.
+    /// How long a poll after a POST is held, so that it returns all the echoes; zero disables this.
     pub linger: Duration,
-    /// How long a client or a backend that takes nothing may hold up the other, in a session and in whatever else is
+    /// How long a client or a backend may stop reading before it is disconnected, in a session and in everything
     /// relayed, tunnelled or forwarded.
     pub stall_timeout: Duration,
-    /// From a probe's connection to its `upgrade` packet.
+    /// The time from a probe's connection to its `upgrade` packet.
     pub upgrade_timeout: Duration,
-    /// How long a closed session waits for its client to fetch what is left, and a relayed one for its other end.
+    /// How long a closed session waits for its client to fetch what is left, and a relayed one for its other side to
+    /// end.
     pub close_timeout: Duration,
     /// Whether polling clients are offered WebSocket.
     pub allow_upgrades: bool,
-    /// Whether a WebSocket is left to its two ends where both speak the same; else its packets pass through a session,
-    /// and its heartbeat is the proxy's.
+    /// Whether a WebSocket is relayed if both sides speak the same protocol; otherwise its packets pass through a
+    /// session, and its heartbeat is the proxy's.
     pub relay: bool,
     /// Who may use a session besides who began it.
     pub bind: Bind,

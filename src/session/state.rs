@@ -1,4 +1,4 @@
-//! The session itself: its state, what comes out of it, and when it wants to be called again.
+//! The session itself: its state, its output, and its next deadline.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -32,29 +32,29 @@ pub struct Session {
     pub(super) inbox: Inbox,
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
-    /// What the last receiver takes yet.
+    /// What the last receiver still accepts.
     pub(super) appetite: Appetite,
-    /// Until when it waits, where it has an end of its own.
+    /// Until when it waits, if its wait is limited.
     pub(super) waits_until: Option<Instant>,
     pub(super) push: PushSlot,
-    /// How many answers were handed out and are neither written nor lost yet; what follows them must wait. More than
-    /// one only where the last is a goodbye.
+    /// How many batches were handed out and are neither written nor lost yet; what follows them must wait. More than
+    /// one only if the last is a goodbye.
     pub(super) in_flight: usize,
-    /// Since when the oldest message of the last answer had waited.
+    /// When the oldest message of the last batch arrived from the backend.
     pub(super) answered_since: Option<Instant>,
     pub(super) upgrade: Option<Upgrade>,
     pub(super) paused: Option<Pause>,
-    /// Since when the inbox waits for the link.
+    /// The time since which the inbox waits for the link.
     pub(super) inbox_since: Option<Instant>,
-    /// Until when the handshake is held, unless the backend speaks before.
+    /// Until when the handshake is held, unless the backend sends something before.
     pub(super) greets_by: Option<Instant>,
-    /// The client has said goodbye, and is gone unless a poll comes before.
+    /// Set once the client has said goodbye; it leaves unless a poll arrives before.
     pub(super) leaving: Option<Leaving>,
-    /// Its client knows of it: it has been told so, or there is nothing to tell.
+    /// Whether the client knows of the session: it has been told, or there is nothing to tell.
     pub(super) is_known: bool,
-    /// Why it ended, where it goes on saying so.
+    /// Why the session ended, if its dialect reports that.
     pub(super) farewell: Option<Box<Closing>>,
-    /// How many more messages the POSTs of late have brought than the backend has sent since, where that is counted.
+    /// How many more messages recent POSTs contained than the backend has sent since, if that is counted.
     pub(super) unanswered: usize,
     pub(super) last_push: Option<Instant>,
     pub(super) last_upstream: Option<Instant>,
@@ -63,51 +63,51 @@ pub struct Session {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
-    /// Both sides are there.
+    /// Both sides are connected.
     Open,
-    /// The proxy is being stopped. Both sides are there until a quiet moment in which the client can be told, so that
-    /// what either has said arrives. Once `calm_until` is over, the backend is not read any more and no quiet is waited
-    /// for.
+    /// The proxy is stopping. Both sides stay connected until a quiet moment in which the client can be disconnected,
+    /// so that what either has sent is delivered. Once `calm_until` has passed, the backend is no longer read, and the
+    /// session no longer waits for quiet.
     Draining { calm_until: Option<Instant>, deadline: Instant },
-    /// The backend's side is over, and the client has not taken what is left, or does not know of the end.
+    /// The backend's side has ended, but the client has not received everything yet, or does not know of the end.
     Closing { end: End, closing: Closing, deadline: Instant },
-    /// The client is gone, and some of what was accepted from it has not gone to the backend yet.
+    /// The client is gone, but some of its accepted messages have not been sent to the backend yet.
     Departed { closing: Closing, deadline: Instant },
     /// Nothing is left to do.
     Over,
 }
 
-/// The one receiver that may wait: a poll, whose budget is one answer, or a stream, whose budget is bytes. (A WebSocket
-/// has none, and is the transport itself.)
+/// The one receiver that may be parked: a poll, whose budget is one batch, or a stream, whose budget is in bytes. A
+/// WebSocket has no receiver; it is the transport itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PollSlot {
     Absent,
-    /// Waiting; not answered before `held_until`, so that one answer carries all the echoes of a POST.
+    /// A parked poll, which is not answered before `held_until`, so that one response carries all the echoes of a POST.
     Parked {
         held_until: Option<Instant>,
     },
-    /// A stream, which takes one batch after another until it has had what it wants.
+    /// A stream, which takes one batch after another until its budget is used up.
     Stream,
 }
 
-/// The one POST that may be under way.
+/// The one POST that may be in progress.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum PushSlot {
     Idle,
-    /// Its body is still coming in.
+    /// Its body is still being read.
     Reading,
     /// Its packets are in the inbox.
     Waiting,
-    /// Nobody takes its messages any more: it is refused when the client has been told of the end, since a refusal
-    /// before that makes the client leave without what is left for it. A client that fetches nothing meanwhile is
-    /// refused at `at`.
+    /// Its messages can no longer be delivered. It is refused once the client has been told of the end, because a
+    /// client that is refused before that leaves without fetching what is left for it. A client that fetches nothing
+    /// meanwhile is refused at `at`.
     Late {
         at: Instant,
     },
 }
 
-/// A goodbye that has not been judged. It is looked at several times, not once when all that time is over: a process
-/// that was put aside for so long wakes up to the end of the wait and to the poll together.
+/// A goodbye that has not taken effect. The wait is divided into several looks: a process that was suspended for the
+/// whole wait would otherwise see its end and the poll at the same time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leaving {
     pub(super) look_at: Instant,
@@ -118,59 +118,59 @@ pub(super) struct Leaving {
 /// The backend is not being read, because the client is slower than the backend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pause {
-    /// Since when the client has taken nothing.
+    /// The time since which the client has accepted nothing.
     pub(super) since: Instant,
-    /// When the backend is told next that its peer lives.
+    /// When the backend next receives a sign that its peer is alive.
     pub(super) keep_alive_at: Instant,
 }
 
 /// What the driver has to do.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Event {
-    /// Answer the parked poll with these packets, or end the stream that waits with them, and report what became of
-    /// them with [`handle_delivered`](Session::handle_delivered) or [`handle_lost`](Session::handle_lost).
+    /// Answer the parked poll with these packets, or end the open stream with them. Report the outcome with
+    /// [`handle_delivered`](Session::handle_delivered) or [`handle_lost`](Session::handle_lost).
     Answer(Vec<Packet>),
-    /// Write these packets to the stream that waits, which goes on; report as for an answer.
+    /// Write these packets to the open stream, which continues. Report the outcome as for [`Answer`](Self::Answer).
     Part(Vec<Packet>),
-    /// Settle the POST that is under way.
+    /// Settle the POST in progress.
     PushDone(PushOutcome),
     /// Write to the candidate WebSocket.
     Probe(Packet),
     /// Close the candidate; the session stays on polling.
     CloseProbe,
-    /// The candidate is the client's socket from now on.
+    /// Make the candidate the client's socket.
     Adopt,
-    /// Close the client's WebSocket, behind what it was given.
+    /// Close the client's WebSocket after what it was given.
     CloseSocket(End, Closing),
-    /// Show the backend that its peer lives although nothing is read from it.
+    /// Show the backend that its peer is alive although nothing is read from it.
     KeepAlive,
-    /// Close the link, behind what it was given.
+    /// Close the link after what it was given.
     CloseLink(Closing),
-    /// The client's side is over: its id is unknown from now on.
+    /// The client's side has ended: forget its id.
     Ended(End),
 }
 
-/// What becomes of a POST.
+/// The outcome of a POST.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PushOutcome {
-    /// The link has taken all its messages.
+    /// The link has accepted all its messages.
     Accepted,
-    /// The link can't take them: the session is over.
+    /// The link cannot accept them: the session has ended.
     Refused,
-    /// The client broke the rules: its connection is dropped without an answer.
+    /// The client violated the protocol: its connection is dropped without a response.
     Destroyed,
 }
 
 /// Why a poll is not parked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PollRefused {
-    /// Another poll was parked; the session is over.
+    /// Another receiver was parked; the session has ended.
     Overlap,
-    /// Another receiver waits, and is not disturbed.
+    /// Another receiver is parked, and continues.
     Occupied,
     /// The client is on a WebSocket.
     WrongTransport,
-    /// The session is over.
+    /// The session has ended.
     Over,
 }
 
@@ -178,9 +178,9 @@ pub enum PollRefused {
 pub type PushRefused = PollRefused;
 
 impl Session {
-    /// Begins a session whose client is told `open` first, if anything.
+    /// Begins a session. `open` is the first packet for the client, if there is one.
     ///
-    /// `keep_alive` is how often a backend that isn't read is told that its peer lives.
+    /// `keep_alive` is how often a backend that is not being read gets a sign that its peer is alive.
     pub fn new(
         policy: Policy,
         settings: Arc<Settings>,
@@ -224,12 +224,12 @@ impl Session {
             unanswered: 0,
             last_push: None,
             last_upstream: None,
-            // Mostly one at a time: the first push would make room for four.
+            // Usually there is one at a time; the first push would reserve space for four.
             events: VecDeque::with_capacity(1),
         }
     }
 
-    /// Ends a session that is in no state to be ended in good order: nobody is told anything.
+    /// Ends a session that cannot be ended properly: neither side is told.
     pub fn abandon(&mut self) {
         self.phase = Phase::Over;
         (self.poll, self.push, self.upgrade, self.leaving) = (PollSlot::Absent, PushSlot::Idle, None, None);
@@ -239,12 +239,12 @@ impl Session {
         self.events.clear();
     }
 
-    /// Returns the transport that the client is on.
+    /// Returns the client's current transport.
     pub const fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Returns whether the backend should be read: there is room for what it sends.
+    /// Returns whether the backend should be read: there is room for its messages.
     pub fn wants_upstream(&self) -> bool {
         let reads = match self.phase {
             Phase::Open => true,
@@ -254,12 +254,12 @@ impl Session {
         reads && !self.is_full()
     }
 
-    /// Returns whether there is as much for the client as may be kept.
+    /// Returns whether the outbox is full.
     pub(super) fn is_full(&self) -> bool {
         self.outbox.cost() >= self.settings.outbox_max
     }
 
-    /// Returns whether the client's WebSocket should be read: what came before has been taken.
+    /// Returns whether the client's WebSocket should be read: everything before was accepted.
     pub fn wants_client(&self) -> bool {
         self.transport == Transport::WebSocket && self.phase != Phase::Over && self.inbox.is_empty()
     }
@@ -277,37 +277,38 @@ impl Session {
             && self.outbox.has_waiting()
     }
 
-    /// Returns when the oldest message that waits for the client came from the backend.
+    /// Returns when the oldest message that waits for the client arrived from the backend.
     pub fn oldest_message(&self) -> Option<Instant> {
         self.outbox.oldest()
     }
 
-    /// Returns the number of the last message that was handed out, for a client that says how far it has come.
+    /// Returns the number of the last message that was handed out, for a client that acknowledges messages.
     pub const fn last_handed_out(&self) -> u64 {
         self.outbox.handed_out()
     }
 
-    /// Returns when the oldest message of the last [`Event::Answer`] came from the backend.
+    /// Returns when the oldest message of the last [`Event::Answer`] arrived from the backend.
     pub const fn oldest_answered(&self) -> Option<Instant> {
         self.answered_since
     }
 
-    /// Returns whether what the candidate brought is to be read before a poll is judged: it may have come before it.
+    /// Returns whether the candidate's packets are to be read before a poll is handled, since they may have been sent
+    /// before it.
     pub fn reads_probe_first(&self) -> bool {
         self.upgrade.is_some() && !self.policy.crossing.is_zero()
     }
 
-    /// Returns whether a poll is parked, or a stream waits.
+    /// Returns whether a poll is parked or a stream is open.
     pub fn is_parked(&self) -> bool {
         self.poll != PollSlot::Absent
     }
 
-    /// Returns whether there is a link that takes what the client says.
+    /// Returns whether there is a link for the client's messages.
     pub(super) const fn is_linked(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Draining { .. })
     }
 
-    /// Returns whether the client's side is over.
+    /// Returns whether the client's side has ended.
     pub const fn is_ended(&self) -> bool {
         matches!(self.phase, Phase::Departed { .. } | Phase::Over)
     }
@@ -317,7 +318,7 @@ impl Session {
         self.phase == Phase::Over && self.events.is_empty()
     }
 
-    /// The next thing to do. To be emptied after every `handle_*`, or after a run of them.
+    /// Returns the next event. Call it until it returns `None`, after each `handle_*` or after several of them.
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
         self.check();
         if self.events.is_empty() {
@@ -330,7 +331,7 @@ impl Session {
         self.events.pop_front()
     }
 
-    /// Returns the next packet for the client's WebSocket; only to be asked when there is room for it.
+    /// Returns the next packet for the client's WebSocket. Call it only when the socket has room.
     pub fn next_for_socket(&mut self, now: Instant) -> Option<Packet> {
         if !self.has_for_socket() {
             return None;
@@ -343,7 +344,7 @@ impl Session {
         Some(packet)
     }
 
-    /// Returns when [`handle_timeout`](Self::handle_timeout) wants to be called.
+    /// Returns when [`handle_timeout`](Self::handle_timeout) is to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::Open => self.pulse.poll_timeout(),
@@ -361,16 +362,16 @@ impl Session {
             self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
         let stall = self.settings.stall_timeout;
         let paused = self.paused.map(|pause| pause.keep_alive_at.min(pause.since + stall));
-        // A client that is gone has a deadline of its own for what it left.
+        // A client that is gone has a separate deadline for its remaining messages.
         let inbox = self.inbox_since.filter(|_| self.phase == Phase::Open).map(|since| since + stall);
-        // Most of them are not there, in each of a push's four turns: as an array they would be written and read all
-        // the same.
+        // Most of the deadlines are unset, in each of a push's four turns. An array of them would be written and read
+        // nevertheless.
         let next = earlier(earlier(phase, late), earlier(leaving, upgrade));
         earlier(next, earlier(linger, earlier(paused, inbox)))
     }
 }
 
-/// Returns the earlier of two deadlines that may not be there.
+/// Returns the earlier of two deadlines that may be unset.
 fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

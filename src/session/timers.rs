@@ -1,4 +1,4 @@
-//! What time brings: pings, overdue pongs, released polls, and the end of every wait.
+//! Timeouts: pings, overdue pongs, held polls, and the limit of every wait.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::state::{Event, Phase, PollSlot, Session};
 use crate::packet::{Packet, Text};
 
 impl Session {
-    /// Does what is due at `now`; harmless when nothing is.
+    /// Handles the deadlines that have passed at `now`; does nothing if none has.
     pub fn handle_timeout(&mut self, now: Instant) {
         match &mut self.leaving {
             Some(leaving) if now >= leaving.look_at && leaving.looks > 0 => {
@@ -44,7 +44,7 @@ impl Session {
         self.keep_upgrade_time(now);
     }
 
-    /// A poll whose window is over waits like any other.
+    /// Turns a held poll whose window is over into an ordinary one.
     pub(super) fn release_held(&mut self, now: Instant) {
         if self.held_until().is_some_and(|until| now >= until) {
             self.poll = PollSlot::Parked { held_until: None };
@@ -91,7 +91,7 @@ impl Session {
         if !upgrade.handle_timeout(now) {
             return;
         }
-        // Every poll of the window is released, not only the first: a client may send several.
+        // Every poll in the window is released, not only the first: a client may send several.
         if let PollSlot::Parked { held_until } = &mut self.poll {
             *held_until = None;
             self.answer_poll(now);

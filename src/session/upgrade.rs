@@ -1,13 +1,13 @@
-//! The move from polling to a WebSocket: a candidate connects, probes, and is adopted or let go ("Upgrade").
+//! The move from polling to a WebSocket: a candidate connects, probes, and is adopted or closed ("Upgrade").
 
 use std::time::{Duration, Instant};
 
 /// A candidate WebSocket that has not been adopted yet.
 #[derive(Debug)]
 pub(super) struct Upgrade {
-    /// When the candidate is let go.
+    /// When the candidate is closed.
     pub(super) deadline: Instant,
-    /// When a parked poll is released next; nothing is released before the probe.
+    /// When a parked poll is released next; none is released before the probe.
     pub(super) release_at: Option<Instant>,
 }
 
@@ -16,7 +16,7 @@ impl Upgrade {
         Self { deadline: now + timeout, release_at: None }
     }
 
-    /// The probe came: from now on polls are released, every one of them, until the client has moved.
+    /// Handles the probe: from now on every poll is released, until the client has moved.
     pub(super) fn handle_probe(&mut self, now: Instant) {
         self.release_at = Some(now + RELEASE_INTERVAL);
     }
@@ -37,5 +37,5 @@ impl Upgrade {
     }
 }
 
-/// The reference's own interval, hard-coded there too.
+/// The reference server's own interval, which is hard-coded there too.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,5 +1,5 @@
-//! From a request to what serves it: its dialect reads it, the index knows where its session is, the dialect judges what
-//! it means there, and the gateway does that.
+//! Routes a request: its dialect reads it, the index finds its session, the dialect decides what the request does
+//! there, and the gateway carries that out.
 
 mod receivers;
 
@@ -35,9 +35,9 @@ pub struct Gateway {
     cors: Arc<CorsLayer>,
 }
 
-/// An [`Act`] with the session that it is for.
+/// An [`Act`] together with its session.
 enum Task {
-    /// With the id that its client made for it, if it did.
+    /// With the id that the client chose for the session, if it did.
     Begin(Box<Beginning>, Option<String>),
     Poll(Arc<Bridge>, Arc<dyn Framing>, Terms),
     Stream(Arc<Bridge>, Arc<dyn Framing>, Terms),
@@ -104,7 +104,8 @@ impl Gateway {
         Handshake { dialect: &*self.dialect, route: &self.route }
     }
 
-    /// Leads a request to its session. Its head is gone before a poll waits: one that kept it would cost 7 kB more.
+    /// Routes a request to its session. The request's head is dropped before a poll is parked: keeping it would cost 7
+    /// kB more per poll.
     fn route(
         self: Arc<Self>,
         mut head: Parts,
@@ -176,7 +177,7 @@ impl Gateway {
             }),
             Task::Begin(beginning, named) => {
                 polling::discard(body, &self.route.tracker);
-                // Its headers are what the backend gets to see.
+                // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.heads.request()));
                 let client = connection.client;
                 Serving::other(async move {
@@ -190,8 +191,8 @@ impl Gateway {
         }
     }
 
-    /// Serves a receiver that came while another one is there. The other's client may have hung up just before, on a
-    /// connection whose end nobody has looked at yet; nobody waits for the word that there is another one.
+    /// Serves a receiver that arrived while another one is parked. The other's client may have just disconnected on a
+    /// connection whose end was not read yet, and nothing depends on a quick refusal.
     fn serve_later(
         self: Arc<Self>,
         bridge: Arc<Bridge>,
@@ -208,7 +209,7 @@ impl Gateway {
         })
     }
 
-    /// Reads a request, finds its session, and judges what it means there.
+    /// Reads a request, finds its session, and decides what the request does there.
     fn decide(&self, head: &Parts, road: Road, client: Client) -> Result<Task, Box<Answered>> {
         let path = inner_path(head, &self.route.settings.path);
         let request = Request { head, path, road, world: &Outside(&self.route) };
@@ -218,7 +219,7 @@ impl Gateway {
             Ask::Session(sid, want) => (sid, want),
         };
         let mut located = self.route.registry.find(&self.route.id, &sid);
-        // Of another's session a request hears no more than of one that there never was.
+        // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located
             && let Some(owner) = &bridge.info().owner
             && !owner.sent(|| self.route.address_of(&head.headers, client), &head.headers)
@@ -249,7 +250,7 @@ impl Gateway {
             (Act::Upgrade(framing), Located::Here(Entry::Bridge(bridge))) => {
                 Ok(Task::Upgrade(bridge, framing))
             }
-            // Nothing here takes it.
+            // No session here can take it.
             (
                 Act::Poll(framing, _)
                 | Act::Stream(framing, _)
@@ -261,7 +262,7 @@ impl Gateway {
         }
     }
 
-    /// Returns the answer to a request that needs no session.
+    /// Returns the response to a request that needs no session.
     fn answer(&self, head: &Parts, answered: Answered) -> Response {
         let Answered { reply, note, hold: _ } = answered;
         self.route.meter.request(meter::Op::Other, reply.status.as_u16());
@@ -308,7 +309,7 @@ impl Gateway {
         polling::take_push(push, form, body, asker, framing).await
     }
 
-    /// Makes a request's connection a WebSocket, and hands it on.
+    /// Upgrades a request's connection to a WebSocket, and passes that on to `then`.
     fn take_socket<T: Future<Output = ()> + Send>(
         &self,
         ask: Option<WebSocketAsk>,
@@ -333,12 +334,12 @@ impl Gateway {
     }
 }
 
-/// Returns a request's path behind its route's prefix, with the slash in which the prefix ends.
+/// Returns a request's path after its route's prefix, starting with the prefix's final slash.
 fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {
     head.uri.path().strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix)).unwrap_or_default()
 }
 
-/// What dialects ask of the world.
+/// What dialects need from outside.
 #[derive(Debug)]
 struct Outside<'r>(&'r SessionRoute);
 
@@ -348,7 +349,7 @@ impl World for Outside<'_> {
     }
 
     fn random(&self) -> u32 {
-        // Where the system gives none, what needs it has nothing to hide.
+        // The random number is not a secret, so 0 will do if the system provides none.
         getrandom::u32().unwrap_or_default()
     }
 

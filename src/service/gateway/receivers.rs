@@ -1,4 +1,4 @@
-//! A receiver that is not let in at once: one of a session that has one, or that has ended.
+//! Receivers that are not parked at once, because their session has another or has ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::service::Response;
 use crate::session::{PollRefused, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 
-/// Looks again and again whether a receiver is the only one, and answers it when it is, or has waited long enough.
+/// Retries until a receiver is the only one, and answers it then; refuses it after the last attempt.
 pub(super) async fn once_alone(
     bridge: &Arc<Bridge>,
     framing: Arc<dyn Framing>,
@@ -36,9 +36,9 @@ pub(super) async fn once_alone(
     polling::refuse(&*framing, Refusal::Overlap)
 }
 
-/// Another receiver is there.
+/// The refusal of a receiver because another is parked.
 pub(super) const OCCUPIED: ReceiverRefused = ReceiverRefused::Poll(PollRefused::Occupied);
-/// The other's end is seen in one of these, however busy the machine is.
+/// Enough attempts to see the other's end even on a busy machine.
 const LOOKS: usize = 25;
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -50,10 +50,10 @@ pub(super) fn refuse(framing: &dyn Framing, refused: ReceiverRefused, bridge: &B
     }
 }
 
-/// Refuses a request of a session's.
+/// Refuses a request for a session.
 pub(super) fn refuse_poll(framing: &dyn Framing, refused: PollRefused, bridge: &Bridge) -> Response {
     let (refusal, ending) = match refused {
-        // The dialect says what a second one hears: its policy has judged it.
+        // The dialect decides what a second receiver is sent; its policy has already refused it.
         PollRefused::Overlap | PollRefused::Occupied => (Refusal::Overlap, None),
         PollRefused::WrongTransport => (Refusal::WrongTransport, None),
         PollRefused::Over => (Refusal::Over, bridge.ending()),

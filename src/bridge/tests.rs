@@ -1,7 +1,7 @@
-//! What the bridge promises: wake-ups, hang-ups and ends one by one, then thousands of random ones.
+//! The bridge's promises: wake-ups, disconnects and ends one by one, then thousands of random ones.
 //!
-//! The clock is paused: it jumps to the next timer when nobody has anything to do. A lost wake-up therefore shows as
-//! time that has passed, and a bridge that spins as a test that never ends.
+//! The clock is paused: it jumps to the next timer when no task can run. A lost wake-up therefore shows as time that
+//! has passed, and a bridge that spins as a test that never ends.
 
 mod actors;
 mod candidates;
@@ -35,7 +35,7 @@ use crate::sid::Sid;
 use crate::upstream::LinkEvent;
 use wire::{LinkWire, SocketWire, wire};
 
-/// Returns the route of every session here.
+/// Returns the route of all sessions in these tests.
 fn route() -> RouteId {
     RouteId::new(None, "/test/")
 }
@@ -43,7 +43,7 @@ fn route() -> RouteId {
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Where sessions are begun, and where it shows what they leave behind.
+/// Begins sessions, and shows what they leave behind.
 struct Stage {
     registry: Registry,
     tracker: TaskTracker,
@@ -90,7 +90,7 @@ impl Stage {
             timeout: self.settings.ping_timeout.unwrap_or(20 * SECOND),
         };
         let now = Instant::now().into_std();
-        // A client that counts its messages is told of the session by other means.
+        // A client with a cursor learns of the session by other means.
         let open = (self.policy.acks == Acks::OnWrite).then(open);
         let settings = Arc::clone(&self.settings);
         let session = Session::new(self.policy, settings, transport, pace, 10 * SECOND, open, now);
@@ -114,7 +114,7 @@ impl Stage {
         (reservation.begin(session, info, near, front, admission), link)
     }
 
-    /// Changes a wire's weather for as long as the session needs it.
+    /// Changes a wire's readiness for as long as the session needs it.
     fn blow<I, O>(&self, wire: &wire::Far<I, O>, dice: dice::Dice)
     where
         I: Send + 'static,
@@ -124,7 +124,7 @@ impl Stage {
         self.tracker.spawn(async move { wire.blow(dice).await });
     }
 
-    /// Waits until nothing of the session is left, but no longer than `patience`.
+    /// Waits until nothing is left of the session, at most for `patience`.
     async fn clear(&self, bridge: &Bridge, patience: Duration) {
         self.tracker.close();
         let ended = tokio::time::timeout(patience, self.tracker.wait()).await;
@@ -143,7 +143,7 @@ impl Stage {
     }
 }
 
-/// As the dialect `engine.io` has it.
+/// The policy of the dialect `engine.io`.
 fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
@@ -176,7 +176,7 @@ fn says(text: &str) -> LinkEvent {
     LinkEvent::Message(Message::text(text))
 }
 
-/// Returns a poll whose answer is there, and is written.
+/// Polls, reports the response as written, and returns its packets.
 async fn fetch(bridge: &Arc<Bridge>) -> Vec<Packet> {
     let delivery = bridge.poll().unwrap().await.unwrap();
     let packets = delivery.packets().to_vec();
@@ -184,12 +184,12 @@ async fn fetch(bridge: &Arc<Bridge>) -> Vec<Packet> {
     packets
 }
 
-/// Returns a whole POST.
+/// Sends a complete POST.
 async fn post(bridge: &Arc<Bridge>, packets: Vec<Packet>) -> PushOutcome {
     bridge.push().unwrap().send(Box::new(packets.into_iter().map(Ok)), 0).await
 }
 
-/// Time passes, and no timer has been served yet.
+/// Lets time pass without serving any timer.
 async fn late(time: Duration) {
     let mut passes = std::pin::pin!(tokio::time::advance(time));
     std::future::poll_fn(|cx| {

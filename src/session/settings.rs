@@ -31,7 +31,7 @@ pub struct Settings {
     /// Whether a WebSocket is relayed if both sides speak the same protocol; otherwise its packets pass through a
     /// session, and its heartbeat is the proxy's.
     pub relay: bool,
-    /// Who may use a session besides who began it.
+    /// Which clients may use a session, besides knowing its id.
     pub bind: Bind,
 }
 
@@ -54,7 +54,7 @@ impl Default for Settings {
     }
 }
 
-/// What binds a session to who began it.
+/// What binds a session to the client that began it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bind {
     /// Its id alone.

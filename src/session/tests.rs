@@ -1,4 +1,4 @@
-//! What the session promises, rule by rule; `model` then throws random scripts at all of them together.
+//! The session's promises, rule by rule; `model` then runs random scripts against all of them together.
 
 mod closing;
 mod ending;
@@ -20,7 +20,7 @@ use crate::packet::{Closing, Heartbeat, Message, Packet, Text};
 
 const MS: Duration = Duration::from_millis(1);
 
-/// As the dialect `engine.io` has it.
+/// The policy of the dialect `engine.io`.
 fn policy(hang_up: HangUp) -> Policy {
     Policy {
         hang_up,
@@ -61,7 +61,7 @@ fn pong() -> Packet {
     Packet::Pong(Text::default())
 }
 
-/// A session and the hand that turns its clock.
+/// A session together with its clock.
 struct Rig {
     session: Session,
     start: Instant,
@@ -69,7 +69,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// Returns a polling client that has fetched its open packet.
+    /// Returns a session whose polling client has fetched its open packet.
     fn polling() -> Self {
         Self::polling_with(HangUp::Ends, Settings::default())
     }
@@ -80,7 +80,7 @@ impl Rig {
         rig
     }
 
-    /// Returns a WebSocket client that has been given its open packet.
+    /// Returns a session whose WebSocket client has received its open packet.
     fn web_socket() -> Self {
         Self::web_socket_with(Settings::default())
     }
@@ -106,7 +106,7 @@ impl Rig {
         Self { session, start, now: start }
     }
 
-    /// Returns a time of this session, in milliseconds since it began.
+    /// Returns a time in milliseconds since the session began.
     fn time(&self, ms: u32) -> Instant {
         self.start + ms * MS
     }
@@ -115,7 +115,7 @@ impl Rig {
         std::iter::from_fn(|| self.session.poll(self.now)).collect()
     }
 
-    /// Lets time pass as a driver does, which comes back at every deadline.
+    /// Lets time pass as a driver does, which calls at every deadline.
     fn pass(&mut self, time: Duration) -> Vec<Event> {
         let until = self.now + time;
         let mut events = Vec::new();
@@ -131,13 +131,13 @@ impl Rig {
         events
     }
 
-    /// A poll is parked, or answered at once.
+    /// Sends a poll, which is parked or answered at once.
     fn poll(&mut self) -> Vec<Event> {
         assert_eq!(self.session.handle_poll(self.now), Ok(()));
         self.events()
     }
 
-    /// Returns a poll that is answered at once, and whose answer is written.
+    /// Sends a poll that is answered at once, and reports the response as written.
     fn fetch(&mut self) -> Vec<Packet> {
         let mut events = self.poll();
         self.session.handle_delivered();
@@ -145,7 +145,7 @@ impl Rig {
         batch
     }
 
-    /// Returns a whole POST.
+    /// Sends a complete POST.
     fn push(&mut self, packets: Vec<Packet>) -> Vec<Event> {
         self.push_raw(Box::new(packets.into_iter().map(Ok)))
     }
@@ -156,24 +156,24 @@ impl Rig {
         self.events()
     }
 
-    /// The backend says something.
+    /// Sends a message from the backend.
     fn say(&mut self, text: &str) -> Vec<Event> {
         assert!(self.session.wants_upstream());
         self.session.handle_upstream(Message::text(text), self.now);
         self.events()
     }
 
-    /// The link takes all there is for it.
+    /// Takes everything that the link may take.
     fn taken(&mut self) -> Vec<Packet> {
         std::iter::from_fn(|| self.session.next_for_link(self.now)).map(Packet::Message).collect()
     }
 
-    /// The client's socket takes all there is for it.
+    /// Takes everything that the client's socket may take.
     fn written(&mut self) -> Vec<Packet> {
         std::iter::from_fn(|| self.session.next_for_socket(self.now)).collect()
     }
 
-    /// A candidate connects and probes.
+    /// Connects a candidate, which probes.
     fn probe(&mut self) {
         assert_eq!(self.session.handle_probe_opened(self.now), Ok(()));
         self.session.handle_probe_packet(&Packet::Ping("probe".into()), self.now);

@@ -1,4 +1,4 @@
-//! A backend and clients of several characters, for [`random`](super::random), by its paused clock.
+//! A backend and clients with different habits, for [`random`](super::random), on its paused clock.
 
 use std::cell::{Cell, RefCell};
 
@@ -7,22 +7,22 @@ use tokio::time::{sleep, timeout};
 use super::dice::Dice;
 use super::*;
 
-/// How somebody behaves, in percent of the occasions.
+/// How a client misbehaves, each in percent of the occasions.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Habits {
     /// A parked poll is dropped.
     pub(super) hangs_up: u64,
-    /// An answer is dropped instead of written.
+    /// A batch is dropped instead of written.
     pub(super) loses: u64,
-    /// A POST breaks off before its body is complete.
+    /// A POST is aborted before its body is complete.
     pub(super) breaks_off: u64,
-    /// A POST whose body is complete is dropped before its answer.
+    /// A POST whose body is complete is dropped before its response.
     pub(super) gives_up: u64,
     /// The client moves without waiting for its poll and its POST.
     pub(super) barges_in: u64,
 }
 
-/// Returns a message that tells its number, of a random length.
+/// Returns a message of random length that contains its number.
 fn numbered(number: u32, dice: &mut Dice) -> Message {
     let len = usize::try_from(dice.below(200)).unwrap();
     Message::text(format!("{number:<len$}"))
@@ -35,7 +35,7 @@ pub(super) fn number(message: &Message) -> u32 {
     }
 }
 
-/// Says its messages, hears the client's, and closes when it has heard enough.
+/// Sends its messages, receives the client's, and closes when it has received enough.
 pub(super) async fn backend(link: &LinkWire, says: u32, awaits: u32, mut dice: Dice) -> Vec<u32> {
     let speak = async {
         let mut dice = dice.split();
@@ -63,17 +63,17 @@ pub(super) async fn backend(link: &LinkWire, says: u32, awaits: u32, mut dice: D
     taken
 }
 
-/// What a client has said and got.
+/// What a client has sent and received.
 #[derive(Debug)]
 pub(super) struct Client {
     bridge: Arc<Bridge>,
     habits: Habits,
     pub(super) got: RefCell<Vec<u32>>,
-    /// The last number that it said, or may have said.
+    /// The last number that it sent, or may have sent.
     pub(super) said: Cell<u32>,
     /// The last number of a POST that was accepted.
     pub(super) accepted: Cell<u32>,
-    /// It wants to move: no further poll and POST.
+    /// Whether it is about to move: then it starts no further poll or POST.
     moves: Cell<bool>,
 }
 
@@ -100,7 +100,7 @@ impl Client {
             sleep(dice.up_to_ms(2)).await;
             let Ok(parked) = self.bridge.poll() else { return };
             let answer = if dice.chance(self.habits.hangs_up) {
-                // Biased, so that a poll may be dropped with its answer in it.
+                // Biased, so that a poll may be dropped with its batch inside.
                 tokio::select! {
                     biased;
                     () = sleep(dice.up_to_ms(3)) => continue,
@@ -113,7 +113,7 @@ impl Client {
             sleep(dice.up_to_ms(2)).await;
             if dice.chance(self.habits.loses) {
                 if dice.chance(50) {
-                    // What rides on the bytes is lost with them.
+                    // A receipt is lost with its bytes.
                     let receipt = delivery.into_receipt();
                     sleep(dice.up_to_ms(2)).await;
                     drop(receipt);
@@ -158,14 +158,14 @@ impl Client {
             };
             match outcome {
                 Some(PushOutcome::Accepted) => self.accepted.set(last),
-                // Destroyed by the move before it was heard.
+                // Destroyed by the move before its outcome was received.
                 Some(PushOutcome::Destroyed) => return self.said.set(before),
                 Some(PushOutcome::Refused) | None => return,
             }
         }
     }
 
-    /// Moves from polling to `socket` at some time, then talks there until the session is over.
+    /// Moves from polling to `socket` at some time, then uses that until the session is over.
     pub(super) async fn move_to(
         &self,
         near: Box<dyn ClientSocket>,
@@ -194,7 +194,7 @@ impl Client {
         self.talk(socket, says, dice).await;
     }
 
-    /// Talks on a WebSocket until the session is over.
+    /// Sends and receives on a WebSocket until the session is over.
     pub(super) async fn talk(&self, socket: &SocketWire, says: u32, mut dice: Dice) {
         let speak = async {
             while self.said.get() < says {

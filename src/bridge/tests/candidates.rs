@@ -1,4 +1,4 @@
-//! A WebSocket that wants to take over from polling.
+//! A WebSocket that is a candidate to replace polling.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn probed() -> Packet {
     Packet::Pong("probe".into())
 }
 
-/// Returns a session whose client polls, and a candidate that has not spoken.
+/// Returns a session whose client polls, and a candidate that has sent nothing.
 async fn candidate(stage: &mut Stage) -> (Arc<Bridge>, LinkWire, SocketWire) {
     let (bridge, link) = stage.polling();
     assert_eq!(fetch(&bridge).await, [open()]);

@@ -1,4 +1,4 @@
-//! Chance that can be had again: the same seed rolls the same.
+//! Reproducible random numbers: the same seed gives the same sequence.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// Dice of its own for somebody else.
+    /// Returns independent dice for another actor.
     pub(super) fn split(&mut self) -> Self {
         Self(self.roll())
     }
@@ -31,7 +31,7 @@ impl Dice {
         self.below(100) < percent
     }
 
-    /// Whole milliseconds, so that things often happen in the same moment.
+    /// Whole milliseconds, so that events often happen at the same time.
     pub(super) fn up_to_ms(&mut self, most: u64) -> Duration {
         Duration::from_millis(self.below(most + 1))
     }

@@ -1,4 +1,4 @@
-//! However a session ends, nothing of it is left.
+//! However a session ends, nothing is left of it.
 
 use super::*;
 
@@ -210,7 +210,7 @@ async fn a_web_socket_that_is_gone_lets_the_backend_go() {
         link.gone().await;
         assert_eq!(link.arrived(), [Message::text("a")]);
         assert_eq!(link.goodbye(), closing);
-        // A client that does not answer the goodbye is waited for as long as it takes to give it up.
+        // A client that does not answer the goodbye is waited for until it is given up.
         stage.clear(&bridge, 6 * SECOND).await;
     }
 }

@@ -1,4 +1,4 @@
-//! POSTs of a client that sends several at once, none of which has a number.
+//! POSTs of a client that sends several at once, without numbers.
 
 use std::cell::{Cell, RefCell};
 
@@ -10,16 +10,16 @@ use super::dice::Dice;
 use super::random::{PATIENCE, SLOW, first, seeds, settings};
 use super::*;
 
-/// What several POSTs have said.
+/// What several POSTs have sent.
 #[derive(Debug, Default)]
 struct Said {
-    /// The last number in the line.
+    /// The last number that was queued.
     joined: Cell<u32>,
-    /// Those that were answered so.
+    /// The numbers whose POSTs were accepted.
     accepted: RefCell<Vec<u32>>,
 }
 
-/// One POST, whose body takes its time, may break off, and whose client may not wait for the answer.
+/// Sends one POST, whose body takes time and may be aborted, and whose client may not wait for the response.
 async fn post(bridge: &Bridge, said: &Said, mut dice: Dice) {
     sleep(dice.up_to_ms(20)).await;
     let place = bridge.push_place().await;
@@ -50,7 +50,7 @@ async fn posts_at_once_arrive_whole_and_in_the_order_in_which_they_came_whole() 
         stage.blow(&link, dice.split());
         assert_eq!(fetch(&bridge).await, [open()]);
         let said = Said::default();
-        // More than may be there at once.
+        // More than may be in progress at once.
         let posts = join_all((0..20).map(|_| post(&bridge, &said, dice.split())));
         let heard = RefCell::new(Vec::new());
         let hear = async {
@@ -63,7 +63,7 @@ async fn posts_at_once_arrive_whole_and_in_the_order_in_which_they_came_whole() 
                 () = hear => panic!("the session goes on"),
                 _ = posts => {}
             }
-            // What has joined goes to the link, whether its client waits or not.
+            // What was queued goes to the link, whether its client waits or not.
             while heard.borrow().len() < said.joined.get() as usize {
                 let message = link.next().await.expect("the session goes on");
                 heard.borrow_mut().push(number(&message));

@@ -1,21 +1,22 @@
-//! Thousands of sessions in changing weather: nothing is lost, duplicated or out of order, and nobody waits for ever.
+//! Thousands of sessions under changing conditions: nothing is lost, duplicated or reordered, and nothing waits for
+//! ever.
 
 use super::actors::{Client, Habits, backend};
 use super::dice::Dice;
 use super::*;
 
-/// Where the client is.
+/// The transport that the client uses.
 #[derive(Clone, Copy, Debug)]
 enum Road {
     Polling,
     WebSocket,
-    /// First on the one, then on the other.
+    /// First polling, then a WebSocket.
     Both,
 }
 
 /// What has become of a session.
 struct Outcome {
-    /// How many messages the backend and the client wanted to say.
+    /// How many messages the backend and the client were to send.
     says: (u32, u32),
     got: Vec<u32>,
     heard: Vec<u32>,
@@ -25,7 +26,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Each side has a beginning of what the other said, and the backend all that was accepted.
+    /// Checks that each side has received a prefix of what the other sent, and the backend everything that was
+    /// accepted.
     fn check(&self) {
         assert_eq!(self.got, first(self.got.len()), "the client");
         assert_eq!(self.heard, first(self.heard.len()), "the backend");
@@ -33,7 +35,7 @@ impl Outcome {
         assert!(self.heard.len() >= self.accepted as usize, "a POST was accepted and not heard");
     }
 
-    /// Everything has come, and no timer had to help.
+    /// Checks that everything was received, and that no timer was needed for it.
     fn check_whole(&self) {
         self.check();
         assert_eq!((self.got.len(), self.heard.len()), (self.says.0 as usize, self.says.1 as usize));
@@ -45,7 +47,7 @@ pub(super) fn first(count: usize) -> Vec<u32> {
     (1..=u32::try_from(count).unwrap()).collect()
 }
 
-/// Small bounds, so that they are met, and one time for every wait.
+/// Returns settings with small limits, so that they are reached, and one timeout for every wait.
 pub(super) fn settings(timers: Duration, dice: &mut Dice) -> Settings {
     Settings {
         outbox_max: 600,
@@ -107,7 +109,7 @@ async fn play(seed: u64, hang_up: HangUp, road: Road, habits: Habits, timers: Du
     }
 }
 
-/// Says which seed it was when a test fails.
+/// Prints the seed when a test fails.
 pub(super) struct Seed(pub(super) u64);
 
 impl Drop for Seed {
@@ -167,8 +169,8 @@ async fn impatience_ends_the_session_elsewhere() {
 }
 
 const SEEDS: u64 = 200;
-/// Timers that no session may need.
+/// Timeouts that no session may need.
 pub(super) const SLOW: Duration = Duration::from_secs(20);
-/// Timers that end a session whose client has given up.
+/// Timeouts that end a session whose client has given up.
 const QUICK: Duration = Duration::from_millis(200);
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);

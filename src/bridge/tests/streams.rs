@@ -1,5 +1,5 @@
-//! Receivers of other habits than Engine.IO's polls: streams, a second one that is refused or replaces the first, and a
-//! client that says how far it has come.
+//! Receivers with habits other than those of Engine.IO's polls: streams, a second one that is refused or replaces the
+//! first, and a client that acknowledges messages.
 
 use std::future::poll_fn;
 
@@ -12,7 +12,7 @@ use super::*;
 use crate::bridge::{ParkedStream, ReceiverRefused};
 use crate::session::{Attendance, CursorRefused, Joined, Terms};
 
-/// Returns a browser that falls back to streams, or, with a cursor, `curl` in a loop.
+/// Returns the policy of a browser that falls back to streams, or, with a cursor, of `curl` in a loop.
 fn streaming(has_cursor: bool) -> Policy {
     let attendance = Attendance { beat: 25 * SECOND, absence: 5 * SECOND, is_heard: has_cursor };
     let own = Policy {
@@ -37,12 +37,12 @@ fn quick() -> Settings {
     Settings { linger: Duration::ZERO, ..Settings::default() }
 }
 
-/// So many bytes, for a client that has come so far.
+/// Returns terms of this many bytes, for a client that has received this much.
 fn up_to(bytes: usize, after: Option<u64>) -> Terms {
     Terms { after, bytes, ..Terms::default() }
 }
 
-/// Returns what a stream brings next.
+/// Returns the next batch of a stream.
 async fn part(stream: &mut ParkedStream) -> Option<Vec<Packet>> {
     let delivery = poll_fn(|cx| stream.poll_next(cx)).await?;
     let packets = delivery.packets().to_vec();
@@ -135,7 +135,7 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
             Err(refused @ ReceiverRefused::Cursor(_)) => panic!("what was got was sent: {refused:?}"),
         };
         if dice.chance(habits.barges_in) {
-            // Only where the newer one is let in.
+            // Only if the newer one is admitted.
             let Ok(newer) = bridge.stream(up_to(200, after)) else { return };
             drop(std::mem::replace(&mut stream, newer));
         }
@@ -166,7 +166,7 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
     }
 }
 
-/// Sends each message until it hears that it was accepted, which it may forget.
+/// Sends each message until it receives the acceptance, which it may forget.
 async fn send_again(bridge: &Bridge, says: u32, mut dice: Dice) {
     for number in 1..=says {
         loop {

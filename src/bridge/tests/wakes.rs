@@ -25,7 +25,7 @@ async fn a_message_answers_the_parked_poll_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_came_before_the_first_poll_of_the_task_is_not_forgotten() {
     let (bridge, link) = Stage::new(HangUp::Ends).polling();
-    // Parked before the session's task ran for the first time: what is polled now has no waker yet.
+    // Parked before the session's task first ran: what is polled now has no waker yet.
     let poll = bridge.poll().unwrap();
     link.send(says("a"));
     poll.await.unwrap().settle();
@@ -155,7 +155,7 @@ async fn a_batch_whose_poll_was_dropped_before_it_looked_comes_home() {
     let parked = bridge.poll().unwrap();
     link.send(says("a"));
     tokio::time::sleep(MS).await;
-    // Its own answer lies in it unseen, and another poll is parked.
+    // Its own batch is in it, not yet taken, and another poll is parked.
     drop(answered);
     assert_eq!(parked.await.unwrap().packets(), [open()]);
 }
@@ -185,7 +185,7 @@ async fn a_poll_that_is_held_comes_back_with_its_echoes() {
     let delivery = poll.await.unwrap();
     assert_eq!(delivery.packets(), [message("a"), message("b")]);
     delivery.settle();
-    // Held, and nothing comes in its window: it waits for the ping like any other.
+    // Held, and nothing arrives in its window: it waits for the ping like any other.
     assert_eq!(post(&bridge, vec![message("hello")]).await, PushOutcome::Accepted);
     assert_eq!(fetch(&bridge).await, [Packet::Ping(Text::default())]);
 }

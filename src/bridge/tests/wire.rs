@@ -1,4 +1,4 @@
-//! A link and a client's socket in memory, whose weather the test makes, by its paused clock.
+//! A link and a client's socket in memory, whose readiness the test controls, on its paused clock.
 
 use std::collections::VecDeque;
 use std::mem::take;
@@ -41,20 +41,20 @@ struct State<I, O> {
     writable: bool,
     /// Nothing can be written any more.
     broken: bool,
-    /// Whether `poll_ready` has said yes to the next item.
+    /// Whether `poll_ready` has been ready for the next item.
     ready: bool,
     /// Whether the last item was read.
     read_to_end: bool,
-    /// With what the near end said goodbye.
+    /// The code and reason with which the near end closed.
     goodbye: Option<Closing>,
     gone: bool,
-    /// The next item finds a bug.
+    /// The next item causes a panic.
     panics: bool,
-    /// Now and then it is not ready without a reason.
+    /// Makes it pending now and then without a reason.
     moods: Option<Dice>,
 }
 
-/// Both ends of a wire in fair weather.
+/// Creates both ends of a wire that is always ready.
 pub(super) fn wire<I, O>() -> (Far<I, O>, Box<Near<I, O>>) {
     let state = State {
         inbound: VecDeque::new(),
@@ -93,7 +93,7 @@ impl<I, O> State<I, O> {
         }
     }
 
-    /// Says "not now" for no reason, and comes back at once.
+    /// Returns whether to be pending without a reason; wakes the task at once if so.
     fn sulks(&mut self, cx: &Context<'_>) -> bool {
         let sulks = self.moods.as_mut().is_some_and(|moods| moods.chance(20));
         if sulks {
@@ -118,12 +118,12 @@ impl<I, O> Far<I, O> {
         }
     }
 
-    /// Returns how much the near end has not read.
+    /// Returns how many items the near end has not read.
     pub(super) fn unread(&self) -> usize {
         self.0.lock().inbound.len()
     }
 
-    /// Returns the next item that the near end wrote and flushed; `None` when nothing more will come.
+    /// Returns the next item that the near end wrote and flushed, or `None` if none will follow.
     pub(super) async fn next(&self) -> Option<O> {
         loop {
             let news = self.0.news.notified();
@@ -140,12 +140,12 @@ impl<I, O> Far<I, O> {
         }
     }
 
-    /// Returns all that has arrived.
+    /// Returns everything that has arrived.
     pub(super) fn arrived(&self) -> Vec<O> {
         self.0.lock().arrived.drain(..).collect()
     }
 
-    /// Waits until the near end is let go.
+    /// Waits until the near end is dropped.
     pub(super) async fn gone(&self) {
         loop {
             let news = self.0.news.notified();
@@ -168,7 +168,7 @@ impl<I, O> Far<I, O> {
         self.0.lock().set_weather(false, false);
     }
 
-    /// The far end still speaks, but takes nothing.
+    /// Makes the far end stop reading, though it still sends.
     pub(super) fn jam(&self) {
         self.0.lock().set_weather(true, false);
     }
@@ -177,7 +177,7 @@ impl<I, O> Far<I, O> {
         self.0.lock().set_weather(true, true);
     }
 
-    /// Nothing can be written from now on.
+    /// Makes all further writes fail.
     pub(super) fn break_off(&self) {
         let mut state = self.0.lock();
         state.broken = true;
@@ -186,12 +186,12 @@ impl<I, O> Far<I, O> {
         }
     }
 
-    /// The next item that is written finds a bug.
+    /// Makes the next item that is written cause a panic.
     pub(super) fn panic_next(&self) {
         self.0.lock().panics = true;
     }
 
-    /// Changes the weather until the near end is gone.
+    /// Changes the readiness until the near end is dropped.
     pub(super) async fn blow(&self, mut dice: Dice) {
         self.0.lock().moods = Some(dice.split());
         while !self.is_gone() {
@@ -325,5 +325,5 @@ impl ClientSocket for Near<Result<Packet, SocketEnd>, Packet> {
     }
 }
 
-/// How much a wire takes before its first flush.
+/// How much a wire accepts before its first flush.
 const BUFFERED_MAX: usize = 2;

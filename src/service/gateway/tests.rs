@@ -1,4 +1,4 @@
-//! A dialect's requests through the front door: bytes in, bytes out.
+//! A dialect's requests, from the bytes that arrive to the bytes that are sent.
 
 mod lines;
 
@@ -20,7 +20,7 @@ use crate::meter::Metrics;
 use crate::service::{Client, Refusals, Route, Via};
 use crate::upstream::{self, InUse, Kind, Pinned};
 
-/// Returns the gateway of a route whose backend nobody can reach.
+/// Returns the gateway of a route whose backend is unreachable.
 fn gateway(dialect: &str, settings: &dialect::Settings, path: &str) -> Arc<Gateway> {
     let urls = vec!["ws://127.0.0.1:1/".parse().unwrap()];
     let nowhere = upstream::Settings { kind: Kind::EngineIo, urls, ..upstream::Settings::default() };
@@ -54,12 +54,12 @@ fn before(
     Arc::new(Gateway::new(build(settings, backend), route))
 }
 
-/// Returns what a client reads that sends this beginning of a header.
+/// Returns what a client receives that sends a head with this beginning.
 async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
     exchange(gateway, request, "").await
 }
 
-/// Returns what a client reads that sends this beginning of a header and this body.
+/// Returns what a client receives that sends a head with this beginning and this body.
 async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
     let connection = Connection {
@@ -103,7 +103,7 @@ async fn sockjs_is_answered_without_a_session_and_without_its_backend() {
         assert!(
             info.contains("{\"websocket\":true,\"origins\":[\"*:*\"],\"cookie_needed\":false,\"entropy\":")
         );
-        // A preflight of Engine.IO would be its backend's to answer, and a 502 here.
+        // A preflight of Engine.IO would be passed to its backend, and be a 502 here.
         let preflight =
             format!("OPTIONS {base}/info HTTP/1.1\r\nOrigin: null\r\nAccess-Control-Request-Method: GET\r\n");
         let allowed = answer(&gateway, &preflight).await;

@@ -1,4 +1,4 @@
-//! Every way to an end, and what each side hears of it.
+//! Every way in which a session ends, and what each side learns of it.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn a_goodbye_that_overtook_its_clients_poll_is_judged_behind_it() {
         [answer(&[Packet::Noop]), Event::Ended(End::ClientClosed), ACCEPTED, closes_link(End::ClientClosed)];
     assert_eq!(rig.poll(), gone, "as if the poll had come first");
     assert!(rig.session.is_over());
-    // However late the look at the clock is: the process may have slept.
+    // This holds however late the clock is read: the process may have been suspended.
     let mut rig = Rig::polling();
     rig.push(vec![Packet::Close(None)]);
     rig.now += 1000 * MS;
@@ -176,7 +176,8 @@ fn a_message_that_nobody_takes_is_refused_when_the_client_knows_of_the_end() {
     let late = answer(&[Packet::Noop, Packet::Close(None)]);
     assert_eq!(rig.poll(), [late, REFUSED, Event::Ended(End::UpstreamClosed)]);
     assert!(!rig.session.has_for_link());
-    // One that fetches nothing before its POST is answered does not wait for long, and one that has nothing to fetch not at all.
+    // A client that fetches nothing before its POST is answered does not wait for long, and one that has nothing to
+    // fetch does not wait at all.
     let mut rig = Rig::polling();
     rig.say("a");
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
@@ -235,7 +236,7 @@ fn a_gone_clients_messages_are_given_up_after_stall_timeout() {
     rig.poll();
     rig.session.handle_poll_gone(rig.now);
     assert_eq!(rig.events(), [Event::Ended(End::ClientGone)]);
-    // Passing over the moment when the POST has waited for `stall_timeout` must not spin.
+    // Passing the time at which the POST has waited for `stall_timeout` must not spin.
     assert_eq!(rig.pass(60_000 * MS), [REFUSED, closes_link(End::ClientGone)]);
     assert!(rig.session.is_over());
 }
@@ -274,7 +275,7 @@ fn a_drain_passes_on_what_either_side_says_until_both_are_quiet() {
     assert_eq!(rig.pass(20 * MS), []);
     assert_eq!(rig.say("echo"), [answer(&messages(&["echo"]))]);
     rig.session.handle_delivered();
-    // Accepted in the drain, and taken.
+    // Accepted during the drain, and delivered.
     assert_eq!(rig.push(messages(&["b"])), []);
     assert_eq!(rig.taken(), messages(&["b"]));
     assert_eq!(rig.events(), [ACCEPTED]);
@@ -321,13 +322,13 @@ fn what_a_drain_drops_in_either_direction_is_cut() {
     rig.say("never fetched");
     rig.session.handle_drain(5000 * MS, rig.now);
     assert_eq!(rig.pass(5000 * MS), [Event::Ended(End::Cut), closes_link(End::Cut)]);
-    // The backend was gone before, and the drain leaves less time for its last words.
+    // The backend was gone before, and the drain leaves less time to fetch its last messages.
     let mut rig = Rig::polling();
     rig.say("never fetched");
     rig.session.handle_upstream_closed(Closing::default(), rig.now);
     rig.session.handle_drain(5000 * MS, rig.now);
     assert_eq!(rig.pass(5000 * MS), [Event::Ended(End::Cut)]);
-    // The backend takes nothing.
+    // The backend accepts nothing.
     let mut rig = Rig::web_socket();
     rig.session.handle_packet(message("never taken"), rig.now);
     rig.session.handle_drain(5000 * MS, rig.now);

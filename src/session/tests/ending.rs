@@ -1,4 +1,4 @@
-//! What a session says of its end, to the client and behind it.
+//! How a session reports its end to its client, and afterwards.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whether the client lives (protocol 4, "Heartbeat").
+//! Whether the client is alive (protocol 4, "Heartbeat").
 
 use super::*;
 
@@ -34,7 +34,7 @@ fn the_interval_restarts_when_the_pong_comes() {
 fn a_client_that_sleeps_exactly_as_long_as_it_may_is_dead() {
     let mut rig = beating();
     rig.now += 500 * MS;
-    // No timer has fired yet: the request alone must find out.
+    // No timer has fired yet: the request alone must notice the deadline.
     assert_eq!(rig.session.handle_poll(rig.now), Err(PollRefused::Over));
     assert_eq!(rig.events(), [Event::Ended(End::PingTimeout), closes_link(End::PingTimeout)]);
 }
@@ -73,7 +73,7 @@ fn the_clients_clock_stands_still_while_its_post_waits_for_the_backend() {
     rig.pass(300 * MS);
     assert_eq!(rig.fetch(), [ping()]);
     rig.pass(50 * MS);
-    // The first other packet behind a ping grants the whole timeout again.
+    // The first other packet after a ping extends the deadline by the whole timeout.
     assert_eq!(rig.push(vec![message("a"), pong()]), []);
     assert_eq!(rig.pass(10_000 * MS), []);
     assert_eq!(rig.taken(), messages(&["a"]));

@@ -1,8 +1,8 @@
-//! A poll that follows a POST waits a little, so that it brings back all the echoes.
+//! A poll after a POST is held for a moment, so that it returns all the echoes.
 
 use super::*;
 
-/// A POST was taken by the link, and a poll came right behind it.
+/// Returns a session whose link has accepted a POST, and whose client polled right after it.
 fn held() -> Rig {
     let mut rig = Rig::polling();
     assert_eq!(rig.push(messages(&["hello"])), []);
@@ -188,7 +188,7 @@ fn a_poll_waits_longer_for_the_echoes_of_a_busy_backend_where_the_dialect_wants_
     assert_eq!(rig.say("b"), []);
     assert_eq!(rig.pass(MS), [answer(&messages(&["a", "b"]))], "and then it need not wait");
     rig.session.handle_delivered();
-    // One that answers less is waited for no longer than that.
+    // A backend that answers fewer messages is waited for no longer than that.
     rig.push(messages(&["3", "4"]));
     rig.taken();
     rig.events();

@@ -1,7 +1,7 @@
 //! Random scripts against a reference model, which is two lists for each direction (see [`ledger`]).
 //!
-//! [`World`](world::World) stands for everything around a session: a backend, a link, a client, and the driver between.
-//! It checks the session's promises after each step, and at the end that nobody waits for ever.
+//! [`World`](world::World) simulates everything around a session: a backend, a link, a client, and the driver. It
+//! checks the session's promises after each step, and at the end that nothing waits for ever.
 
 mod ledger;
 mod script;
@@ -17,22 +17,22 @@ use world::World;
 /// How a script ends.
 #[derive(Clone, Copy, Debug)]
 enum Finale {
-    /// The client does nothing any more, and neither does the backend.
+    /// Client and backend do nothing any more.
     Silence,
-    /// The backend closes, and the client fetches all there is.
+    /// The backend closes, and the client fetches everything that is left.
     Goodbye,
 }
 
-/// What kind of dialect its client speaks.
+/// The kind of dialect that the client speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
-    /// Engine.IO's reference: a hang-up ends the session.
+    /// As Engine.IO's reference server: a disconnected poll ends the session.
     Ends,
-    /// The same, but what was lost comes home.
+    /// The same, but a lost batch is delivered again.
     Returns,
-    /// Polls and streams, a second receiver is refused, nobody pings.
+    /// Polls and streams; a second receiver is refused, and neither side pings.
     Refuses,
-    /// Polls and streams of a client that says how far it has come; the newest replaces the one before.
+    /// Polls and streams of a client that acknowledges messages; a new receiver replaces the one before.
     Cursor,
 }
 
@@ -70,7 +70,7 @@ impl Kind {
 }
 
 fn keeps_its_promises(kind: Kind) {
-    // Only the macro says by itself which file's failures these are.
+    // Only the macro knows by itself which file the failures belong to.
     let source_file = Some(file!());
     let config = ProptestConfig { cases: CASES, source_file, ..ProptestConfig::default() };
     let sockets = u32::from(!kind.streams());

@@ -1,4 +1,4 @@
-//! Polls and POSTs: one of each, answered in order, lost as the policy says.
+//! Polls and POSTs: one of each, answered in order, and lost as the policy says.
 
 use super::*;
 

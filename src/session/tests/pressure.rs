@@ -1,4 +1,4 @@
-//! A side that takes nothing stops the other, and nobody waits for ever.
+//! A side that stops reading stops the other, and nothing waits for ever.
 
 use super::*;
 
@@ -128,7 +128,7 @@ fn a_batch_that_comes_home_counts_again() {
 }
 
 impl Rig {
-    /// The backend says what there is room for.
+    /// Sends as many messages from the backend as there is room for.
     fn say_more(&mut self, len: usize) {
         while self.session.wants_upstream() {
             self.session.handle_upstream(Message::text("x".repeat(len)), self.now);

@@ -1,8 +1,8 @@
-//! Receivers that want no more than so much: how long they wait, and what they take.
+//! Receivers with limits on how long they wait and how much they accept.
 
 use super::*;
 
-/// As a client has it that says how far it has come.
+/// The policy for a client that acknowledges messages.
 fn rig() -> Rig {
     let attendance = Attendance { beat: 15_000 * MS, absence: 60_000 * MS, is_heard: true };
     let policy = Policy {
@@ -82,7 +82,7 @@ fn a_stream_ends_when_it_has_had_the_messages_that_it_wants_or_has_waited_long_e
     assert_eq!(rig.pass(20_000 * MS), [answer(&[])]);
 }
 
-/// As a client has it that nobody pings, and that takes what it is given before it gets more.
+/// The policy for a client without heartbeats, which must accept a batch before it gets the next.
 fn unpinged(beat: Duration) -> Rig {
     let attendance = Attendance { beat, absence: 5_000 * MS, is_heard: false };
     let policy = Policy {

@@ -1,4 +1,4 @@
-//! From polling to a WebSocket (protocol 4, "Upgrade"), and what happens when that fails.
+//! The move from polling to a WebSocket (protocol 4, "Upgrade"), and what happens if it fails.
 
 use super::*;
 

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::dialect::lines;
 
-/// Returns a gateway whose clients speak `lines`, before a backend that returns every message.
+/// Returns a gateway whose clients speak `lines`, in front of a backend that echoes every message.
 async fn echo() -> Arc<Gateway> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let urls = vec![format!("ws://{}/", listener.local_addr().unwrap()).parse().unwrap()];
@@ -23,7 +23,7 @@ async fn echo() -> Arc<Gateway> {
     before(&backend, lines::KIND.build, &dialect::Settings::default(), "/x")
 }
 
-/// Returns the status and the body of what a request is answered.
+/// Returns the status and the body of the response to a request.
 async fn ask(gateway: &Arc<Gateway>, request: &str, body: &str) -> (u16, String) {
     let head = format!("{request} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
     let answer = exchange(gateway, &head, body).await;

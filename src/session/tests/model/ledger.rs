@@ -1,22 +1,22 @@
-//! The reference model: what went in and what came out, in each direction.
+//! The reference model: what was sent and what was received, in each direction.
 
 use super::super::*;
 
-/// Numbers of messages, in the order in which they passed.
+/// The numbers of messages, in the order in which they passed.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// What the session was given for the client.
     pub(super) fed: Vec<u32>,
-    /// What the client's connection took.
+    /// What the client's connection received.
     pub(super) got: Vec<u32>,
-    /// What the client said, where the session had to listen.
+    /// What the client sent while the session had to read it.
     pub(super) said: Vec<u32>,
-    /// What the link took.
+    /// What the link accepted.
     pub(super) taken: Vec<u32>,
 }
 
 impl Ledger {
-    /// Nothing is lost, duplicated or out of order: each side has a beginning of what the other sent.
+    /// Checks that nothing is lost, duplicated or reordered: each side has received a prefix of what the other sent.
     pub(super) fn check(&self) {
         assert!(self.fed.starts_with(&self.got), "sent {:?}, but the client got {:?}", self.fed, self.got);
         assert!(
@@ -28,7 +28,7 @@ impl Ledger {
     }
 }
 
-/// Returns a message that tells its number and has about this length.
+/// Returns a message that contains its number and has about this length.
 pub(super) fn numbered(number: u32, len: usize) -> Message {
     Message::text(format!("{number:<len$}"))
 }
@@ -40,7 +40,7 @@ pub(super) fn number(message: &Message) -> u32 {
     }
 }
 
-/// Returns the same as bytes, as a backend sends it that does not care.
+/// Returns the same message as bytes, as some backends send text.
 pub(super) fn binary(message: Message) -> Message {
     match message {
         Message::Text(text) => Message::Binary(text.into_bytes()),
@@ -48,7 +48,7 @@ pub(super) fn binary(message: Message) -> Message {
     }
 }
 
-/// Returns the number of a message of the backend; none of one that can't be text.
+/// Returns the number of a message from the backend, or `None` if it cannot be text.
 pub(super) fn number_of_any(message: &Message) -> Option<u32> {
     match message {
         Message::Text(_) => Some(number(message)),

@@ -1,30 +1,30 @@
-//! What may happen around a session, and how a number becomes such an event.
+//! The events that may happen around a session, and how a number becomes such an event.
 
 use super::super::*;
 use super::Kind;
 
-/// What may happen next. What makes no sense at that moment does not happen.
+/// The next event. An event that is impossible at present is skipped.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    /// The backend sends as many messages of this length.
+    /// The backend sends this many messages of this length.
     Upstream(usize, usize),
     UpstreamCloses,
-    /// The backend sends a binary message, which is text or can't be any.
+    /// The backend sends a binary message, which is text of this length or cannot be text.
     Binary(Option<usize>),
-    /// How many more messages the link takes.
+    /// How many more messages the link accepts.
     LinkRoom(usize),
     LinkBreaks,
-    /// The link breaks over the next message that it is given.
+    /// The link breaks when it is given the next message.
     LinkChokes,
-    /// How many more packets the client's socket takes.
+    /// How many more packets the client's socket accepts.
     SocketRoom(usize),
     Poll(Manners),
     /// A stream with this budget.
     Stream(Manners, usize),
-    /// Whether the client says how far it has come with its next receiver, and truly.
+    /// What the client acknowledges with its next receiver, truthfully or not.
     Cursor(Cursor),
     HangUp,
-    /// The oldest answer, or the newest, was written.
+    /// The oldest batch, or the newest, was written.
     Settle(Which),
     Lose(Which),
     PushBegins(Manners),
@@ -45,18 +45,18 @@ pub(super) enum Op {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Manners {
-    /// Not while another one is under way.
+    /// Not while another one is in progress.
     Polite,
     Rude,
 }
 
-/// What a client says of how far it has come, which then is there.
+/// What a client acknowledges, which becomes its new position.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Cursor {
     Silent,
-    /// It has forgotten so many.
+    /// It has forgotten this many messages.
     Back(usize),
-    /// Nonsense.
+    /// A number that is impossible.
     Ahead,
 }
 
@@ -66,7 +66,7 @@ pub(super) enum Which {
     Newest,
 }
 
-/// What a client says.
+/// What a client sends.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     /// A message of this length; the world numbers it.
@@ -76,14 +76,13 @@ pub(super) enum Said {
 }
 
 impl Op {
-    /// Returns the event for a random number. Where `HangUp::Ends`, a loss ends the session and must be
-    /// rare.
+    /// Returns the event for a random number. With `HangUp::Ends`, a loss ends the session and must be rare.
     pub(super) fn from_random(number: u64, kind: Kind) -> Self {
         let mut dice = Dice(number);
         let loss = if kind.policy().hang_up == HangUp::Ends { 1 } else { 15 };
         let (streams, cursors) = (25 * u32::from(kind.streams()), 10 * u32::from(kind == Kind::Cursor));
         let rude = if kind.streams() { 15 } else { 1 };
-        // Where there are streams nobody moves to a WebSocket.
+        // Clients with streams do not move to a WebSocket.
         let (candidates, sockets) = if kind.streams() { (0, 0) } else { (2, 4) };
         match dice.pick(&[6, 8, 8, candidates, sockets, 3]) {
             0 => dice.back(kind),
@@ -126,7 +125,7 @@ impl Op {
     }
 }
 
-/// A number, used up in parts. One that is used up gives zeros.
+/// A number that is consumed in parts. One that is used up yields zeros.
 struct Dice(u64);
 
 impl Dice {
@@ -140,7 +139,7 @@ impl Dice {
         self.below_u32(sides) as usize
     }
 
-    /// Returns an index, as likely as its weight.
+    /// Returns an index with a probability proportional to its weight.
     fn pick(&mut self, weights: &[u32]) -> usize {
         let mut rolled = self.below_u32(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {

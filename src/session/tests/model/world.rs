@@ -1,4 +1,4 @@
-//! Everything around a session, and what must be true of it at any time.
+//! Everything around a session, and what must hold at any time.
 
 mod backend;
 mod client;
@@ -22,43 +22,43 @@ pub(super) struct World {
     kind: Kind,
     settings: Arc<Settings>,
     ledger: Ledger,
-    /// The last number that was given to a message.
+    /// The number of the last message.
     last: u32,
     backend: VecDeque<Message>,
     backend_closed: bool,
-    /// What the backend's side is known to have ended with.
+    /// How the backend's side is known to have ended.
     closing: Closing,
-    /// The backend has said what its client can't hear, and is let go for it.
+    /// The backend has sent what its client cannot receive, and is disconnected for it.
     refuses: bool,
     link: LinkState,
     link_room: usize,
-    /// The link broke, and was read to its end whatever waited for the client.
+    /// The link broke, and was read to its end even while messages waited for the client.
     broke: bool,
     parked: bool,
-    /// What is parked is a stream.
+    /// The parked receiver is a stream.
     streams: bool,
-    /// When the last poll came.
+    /// The time of the last poll.
     polled: Instant,
-    /// A newer receiver has come, and the one before has not heard of it.
+    /// A newer receiver has arrived, and the one before has not been told.
     replaced: bool,
-    /// What the client says next of how far it has come, unless it says the truth.
+    /// What the client acknowledges next, unless it is the truth.
     cursor: Option<Cursor>,
-    /// How far it has said that it has come.
+    /// What it has acknowledged.
     acknowledged: usize,
-    /// Answers that are neither written nor lost.
+    /// Batches that are neither written nor lost.
     deliveries: VecDeque<Vec<Packet>>,
     push: Push,
     candidate: bool,
     socket: bool,
     socket_room: usize,
-    /// What the client said on its socket and nobody has read.
+    /// What the client sent on its socket and the session has not read.
     inbound: VecDeque<Result<Packet, End>>,
-    /// Until when a closing session has time.
+    /// The deadline of a closing session.
     deadline: Option<Instant>,
-    /// The proxy is being stopped, and the link still serves the client.
+    /// The proxy is stopping, and the link still serves the client.
     draining: bool,
     ended: Option<(End, Instant)>,
-    /// The client has been told that there is a session, or needs not be.
+    /// The client has been told of the session, or need not be.
     known: bool,
 }
 
@@ -75,7 +75,7 @@ enum LinkState {
 enum Push {
     None,
     Reading,
-    /// Accepted when the link has taken as many messages in all.
+    /// Accepted once the link has accepted this many messages in total.
     Waiting(usize),
 }
 
@@ -132,7 +132,7 @@ impl World {
 
     pub(super) fn happen(&mut self, op: Op) {
         match op {
-            // A link that is broken brings what was on its way, and no more.
+            // A broken link delivers what was on its way, and no more.
             Op::Upstream(..) | Op::Binary(_) if self.link == LinkState::Broken => {}
             Op::Upstream(count, len) => {
                 for _ in 0..count {
@@ -169,7 +169,7 @@ impl World {
             Op::SocketBreaks if self.socket => {
                 self.session.handle_socket_end(End::ClientGone, None, self.now);
             }
-            // What is not there can't end.
+            // A link or socket that is not there cannot end.
             Op::LinkBreaks | Op::LinkChokes | Op::SocketEnds(_) | Op::SocketBreaks => {}
             Op::Wait(ms) => self.now += ms * MS,
             Op::WaitForDeadline => self.now = self.session.poll_timeout().unwrap_or(self.now),
@@ -178,17 +178,17 @@ impl World {
         self.drive();
     }
 
-    /// The client does nothing any more, and neither does the backend: every wait must come to an end.
+    /// Stops client and backend: every wait must come to an end.
     pub(super) fn fall_silent(mut self) {
         if self.kind == Kind::Cursor {
-            // What it is given it may ask for again, so nobody waits for a connection that takes nothing.
+            // The client may ask for a batch again, so the session does not wait for a connection that accepts nothing.
             while !self.deliveries.is_empty() {
                 self.lose(Which::Oldest);
                 self.drive();
             }
         }
         if self.kind.streams() && self.deliveries.is_empty() {
-            // Nobody pings: only its connection shows that it lives.
+            // Neither side pings: only its connection shows whether the client is alive.
             self.hang_up();
             self.drive();
         }
@@ -255,7 +255,7 @@ impl World {
                 self.socket = true;
             }
             Event::CloseSocket(..) => assert!(std::mem::take(&mut self.socket), "there was no socket"),
-            // Asked for in the moment when the link ended, it finds nobody.
+            // If it was requested just as the link ended, there is no link for it.
             Event::KeepAlive => {}
             Event::CloseLink(_) => self.close_link(),
             Event::Ended(end) => self.end(end),
@@ -285,7 +285,7 @@ impl World {
         numbered(self.last, len)
     }
 
-    /// Checks what its id says after its end.
+    /// Checks what the session's id reports after its end.
     fn check_ending(&self) {
         let policy = self.kind.policy();
         let said = self.session.ending().map(|ending| ending.closing);
@@ -314,7 +314,7 @@ impl World {
     }
 }
 
-/// The largest message, and the pings that a stalled client may still be due.
+/// The largest message, and the pings that may still be due to a stalled client.
 const COST_MAX: usize = 300 + 64 + 8 * 64;
 /// How long a poll with a cursor waits.
 const WAIT: Duration = Duration::from_millis(40);

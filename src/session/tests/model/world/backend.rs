@@ -1,4 +1,4 @@
-//! The backend's part of the world, and its link's.
+//! The part of the world that simulates the backend and its link.
 
 use super::*;
 
@@ -30,11 +30,11 @@ impl World {
         moved
     }
 
-    /// The backend's side is over: how long the client has to fetch what is left.
+    /// Handles the end of the backend's side, which limits the time that the client has to fetch what is left.
     fn lose_backend(&mut self) {
         self.draining = false;
         if self.ended.is_none() && !self.session.is_ended() {
-            // A client with a cursor may be away for longer than that.
+            // A client with a cursor may be absent for longer than that.
             let patience = if self.kind == Kind::Cursor { 500 * MS } else { self.settings.close_timeout };
             self.deadline.get_or_insert(self.now + patience);
         }
@@ -92,7 +92,7 @@ impl World {
         *deadline = (*deadline).min(self.now + patience);
     }
 
-    /// Returns whether what each side says is passed on.
+    /// Returns whether what each side sends is passed on.
     pub(super) fn is_linked(&self) -> bool {
         self.ended.is_none() && (self.deadline.is_none() || self.draining)
     }

@@ -1,4 +1,4 @@
-//! The client's part of the world.
+//! The part of the world that simulates the client.
 
 use super::super::script::Manners;
 use super::*;
@@ -32,7 +32,7 @@ impl World {
         match came {
             Ok(()) => {
                 let replaces = self.kind.policy().second == Second::Replaces;
-                // What is due before it came may have ended the one before.
+                // Deadlines that passed before it arrived may have ended the one before.
                 assert!(!self.parked || replaces, "two polls are parked");
                 self.replaced = self.parked;
                 (self.parked, self.streams) = (true, streams);
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// A client with a cursor says where it is. Returns whether its receiver is let in.
+    /// Acknowledges messages, for a client with a cursor. Returns whether its receiver is admitted.
     fn say_how_far(&mut self) -> bool {
         if self.kind != Kind::Cursor {
             return true;
@@ -63,7 +63,7 @@ impl World {
             (Ok(()), None) => {}
             (Ok(()), Some(after)) => {
                 assert!(after >= self.acknowledged && after <= self.ledger.fed.len());
-                // What was acknowledged is gone, and what the client has forgotten it may have again.
+                // What was acknowledged is gone; what the client has forgotten may be delivered again.
                 self.acknowledged = after;
                 self.ledger.got.truncate(after);
             }
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// A client with a cursor knows what it has, and what comes too early for it.
+    /// Takes a batch for a client with a cursor, which ignores what it has and what arrives too early.
     fn take_numbered(&mut self, batch: &[Packet]) {
         for number in numbers(batch) {
             let at = self.ledger.fed.iter().position(|fed| *fed == number).expect("it was sent");
@@ -190,7 +190,7 @@ impl World {
         let lost = || packets.iter().flatten().any(|packet| matches!(packet, Packet::Message(_)));
         self.push = match () {
             () if count > before => Push::Waiting(count),
-            // Nobody takes what is said to a closing session.
+            // What is sent to a closing session is not delivered.
             () if !self.is_linked() && lost() => Push::Waiting(usize::MAX),
             () => Push::Waiting(0),
         };
@@ -237,7 +237,7 @@ impl World {
         }
     }
 
-    /// The client speaks on its socket, but is heard when the session listens.
+    /// Sends on the client's socket, which the session reads later.
     pub(super) fn say(&mut self, says: Vec<Said>) {
         if self.socket && self.inbound.len() < 10 {
             let packets: Vec<_> = says.into_iter().map(|said| self.packet(said)).collect();
@@ -273,7 +273,7 @@ impl World {
         }
     }
 
-    /// The backend closes, and the client fetches all there is: then it must have all there was.
+    /// Closes the backend and lets the client fetch everything: it must then have received everything.
     pub(in super::super) fn say_goodbye(mut self) {
         let is_text = self.backend.iter().all(|message| number_of_any(message).is_some());
         let good = self.ended.is_none() && self.deadline.is_none() && is_text;
@@ -285,7 +285,7 @@ impl World {
                 break;
             }
             self.settle(Which::Oldest);
-            // A client that asks again before it has read what is on its way is given that again, for ever.
+            // A client that asks again before it has read what is on its way is sent that again, without end.
             while self.kind == Kind::Cursor && !self.deliveries.is_empty() {
                 self.settle(Which::Oldest);
             }

@@ -13,7 +13,7 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
     Key {
         name: "jsonp",
         default: "true",
-        doc: "whether they may use script tags and forms (JSONP)",
+        doc: "whether SockJS clients may use script tags and forms (JSONP)",
         value: Value::Flag(|settings, on| settings.sockjs.jsonp = on),
     },
     Key {
@@ -49,7 +49,7 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
     Key {
         name: "base_url",
         default: "\"\"",
-        doc: "base URL that /info announces; \"\": this one",
+        doc: "base URL that SockJS's /info announces; \"\": none",
         value: Value::Text(|settings, url| settings.sockjs.base_url = (!url.is_empty()).then_some(url)),
     },
 ];

@@ -43,7 +43,7 @@ pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> String {
 
 fn what(options: &Options, took: Duration) -> String {
     let pace = match options.rate {
-        None => "each message once all before it are answered".to_owned(),
+        None => "next message when all earlier ones are answered".to_owned(),
         Some(0.0) => "idle".to_owned(),
         Some(rate) => format!("{rate} messages/s each"),
     };
@@ -71,7 +71,7 @@ fn rows(took: Duration) -> Vec<Row> {
         counted("  lost", |tally| tally.lost),
         counted("  duplicated", |tally| tally.duplicated),
         counted("  reordered", |tally| tally.reordered),
-        counted("  strange answers", |tally| tally.strange),
+        counted("  unexpected answers", |tally| tally.strange),
         (
             "  answered per second",
             Box::new(move |tally| {

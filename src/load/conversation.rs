@@ -23,26 +23,26 @@ pub(super) struct Conversation {
     payloads: Payloads,
     heart: Heart,
     phase: Phase,
-    /// Which part of a period its first message waits, so that sessions don't speak in step.
+    /// The fraction of a period that its first message waits, so that sessions don't send in step.
     offset: Duration,
-    /// When message 0 is, or was, meant to go.
+    /// When message 0 is, or was, due.
     first: Option<Instant>,
     /// The first number of the latest burst and when it was queued, where answers set the pace.
     burst: Option<(u64, Instant)>,
-    /// When the first burst was queued of which something was given up.
+    /// When the first burst with abandoned messages was queued.
     stalled: Option<Instant>,
-    /// Messages of earlier bursts that are no longer waited for.
+    /// The number of abandoned messages in earlier bursts.
     given_up: u64,
-    /// Packets that are no numbered messages.
+    /// Packets other than numbered messages.
     control: Vec<Packet>,
-    /// Messages whose time has come.
+    /// The number of messages that were due.
     queued: u64,
     /// Messages that a transport has taken; never more than are queued.
     written: u64,
     /// How many of them the server has accepted.
     accepted: u64,
     order: Order,
-    /// The most that one request may hold.
+    /// The maximum length of one request.
     payload_max: usize,
 }
 
@@ -66,18 +66,18 @@ enum Phase {
     Stopping(Instant),
 }
 
-/// Who asks whether the other lives.
+/// Which side sends the heartbeat's pings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Heart {
     /// Nobody.
     Still,
-    /// Protocol 4: the server, before this.
+    /// Protocol 4: the server, before this deadline.
     Server { interval: Duration, timeout: Duration, deadline: Instant },
     /// Protocol 3: the client, at the first; an answer is due at the second.
     Client { interval: Duration, timeout: Duration, ping: Instant, deadline: Option<Instant> },
 }
 
-/// What a packet meant.
+/// The meaning of a received packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Received {
     /// Nothing that is counted.
@@ -86,7 +86,7 @@ pub(super) enum Received {
     Greeting,
     /// The answer to a message, so long after it was meant to be sent.
     Answer(Duration, Arrival),
-    /// What nobody has asked for.
+    /// An unexpected message.
     Unexpected,
 }
 
@@ -170,7 +170,7 @@ impl Conversation {
         }
     }
 
-    /// Queues what is due, and keeps the heartbeat.
+    /// Queues the messages that are due, and drives the heartbeat.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Result<(), Fault> {
         match &mut self.heart {
             Heart::Still => {}
@@ -241,7 +241,7 @@ impl Conversation {
         count
     }
 
-    /// Returns whether nothing is left to do but to say goodbye.
+    /// Returns whether only the goodbye is left.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let Phase::Stopping(deadline) = self.phase else { return false };
         let all_done = self.written == self.queued && self.order.come() == self.written;
@@ -314,7 +314,7 @@ impl Conversation {
 
 /// What a request may hold where the server doesn't say: the reference's default.
 const PAYLOAD_MAX: usize = 1_000_000;
-/// A type, a separator, a length.
+/// A type, a separator and a length.
 const PACKET_EXTRA: usize = 16;
 /// The most that is written at once; real clients have no bound but the payload's.
 const BATCH_MAX: usize = 4096;

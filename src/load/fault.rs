@@ -1,4 +1,4 @@
-//! Why a session could not begin or go on, in words that lead to what can be done about it.
+//! Why a session failed to begin or to continue, in words that help a user to fix it.
 
 use std::borrow::Cow;
 use std::io;
@@ -8,19 +8,19 @@ use http::StatusCode;
 
 use crate::packet::Closing;
 
-/// What ended a session that should have gone on.
+/// What ended a session early.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
-    /// There is no connection to be had.
+    /// The connection could not be set up.
     #[error("cannot connect")]
     Connect(#[source] io::Error),
-    /// The server could not prove who it is.
+    /// The TLS handshake failed.
     #[error("TLS failed")]
     Tls(#[source] io::Error),
-    /// Something took longer than anybody waits.
+    /// A timeout.
     #[error("{0} took longer than {1:?}")]
     Slow(&'static str, Duration),
-    /// A request had another answer than it should.
+    /// A request got an unexpected status.
     #[error("{what} was answered {status} \"{body}\"")]
     Status {
         /// Which request.
@@ -30,7 +30,7 @@ pub(super) enum Fault {
         /// The beginning of its body, with escapes.
         body: String,
     },
-    /// A connection broke under a request, or under a WebSocket.
+    /// The connection of a request or of a WebSocket was lost.
     #[error("the connection broke")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server ended the session.
@@ -39,36 +39,36 @@ pub(super) enum Fault {
     /// No heartbeat came in time.
     #[error("no heartbeat for {0:?}")]
     Silent(Duration),
-    /// The server speaks something else.
+    /// The server violated the protocol.
     #[error("the response is not Engine.IO: {0}")]
     Malformed(String),
-    /// The server speaks another dialect than it should.
+    /// The server speaks a different dialect.
     #[error("the response is not {dialect}: {text}")]
     Foreign {
-        /// What it should speak.
+        /// The expected dialect.
         dialect: &'static str,
-        /// The beginning of what came, with escapes.
+        /// The beginning of the received data, with escapes.
         text: String,
     },
-    /// The Socket.IO server does not let the client in.
+    /// The Socket.IO server refused the client.
     #[error("the Socket.IO server refused the namespace, or left it")]
     Refused,
     /// No message of this size may be sent.
     #[error("the messages are too long: the server accepts at most {payload_max} bytes")]
     TooLarge {
-        /// What the server takes.
+        /// The server's limit.
         payload_max: usize,
     },
     /// The server offers no WebSocket.
     #[error("the server offers no upgrade")]
     NoUpgrade,
-    /// The WebSocket beside the polling did not come to be.
+    /// The upgrade to WebSocket failed.
     #[error("the upgrade failed")]
     Upgrade(#[source] Box<Self>),
 }
 
 impl Fault {
-    /// Under which words it is counted.
+    /// Returns the words under which the fault is counted.
     pub(super) fn kind(&self) -> Cow<'static, str> {
         match self {
             Self::Connect(error) => connect_kind(error).into(),
@@ -87,7 +87,7 @@ impl Fault {
         }
     }
 
-    /// Returns what a user may do about it, where that is not plain.
+    /// Returns what a user may do about the fault, if that is not obvious.
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) if is_out_of_files(error) => {

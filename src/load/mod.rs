@@ -56,13 +56,13 @@ use self::report::units::count;
 use self::stats::Stats;
 use crate::chain::Chain;
 
-/// Loads a server, and prints what came of it.
+/// Loads a server and prints the results.
 pub fn run(options: Options) -> ExitCode {
     if let Some(fault) = options.fault() {
         return fail(USAGE, fault);
     }
     let threads = usize::from(options.threads);
-    // One thread needs no locks and no neighbours: that leaves more of the machine to the server.
+    // A single thread needs no locks and no other workers, which leaves more of the machine to the server.
     let mut builder = if threads == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     if threads > 1 {
         builder.worker_threads(threads);
@@ -72,7 +72,7 @@ pub fn run(options: Options) -> ExitCode {
         Err(error) => return fail(FAILED, error),
     };
     let code = runtime.block_on(load(options));
-    // A name that is still being looked up would hold up the end.
+    // A pending name look-up would delay the exit.
     runtime.shutdown_background();
     code
 }
@@ -125,7 +125,7 @@ enum Ended {
     Cut,
 }
 
-/// Waits until all sessions have ended, and stops them when it is time or when a signal asks for it.
+/// Waits until all sessions have ended, and stops them at the end of the run or on a signal.
 async fn watch(
     tracker: &TaskTracker,
     stop: &CancellationToken,
@@ -137,7 +137,7 @@ async fn watch(
         tokio::select! {
             () = tracker.wait() => return Ended::Orderly,
             () = sleep_until(end), if !stop.is_cancelled() => stop.cancel(),
-            // Where no signal can be heard, the first one ends the process anyway.
+            // If no signal handler can be installed, the first signal ends the process anyway.
             Ok(()) = tokio::signal::ctrl_c() => {
                 if stop.is_cancelled() {
                     return Ended::Cut;
@@ -150,7 +150,7 @@ async fn watch(
 }
 
 fn fail(code: u8, why: impl std::fmt::Display) -> ExitCode {
-    // The code says enough where nobody reads the standard error.
+    // If the standard error is closed, the exit code is enough.
     let _unread = writeln!(io::stderr(), "polliwog: {why}");
     ExitCode::from(code)
 }

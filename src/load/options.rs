@@ -1,4 +1,4 @@
-//! The options of `polliwog load`, and what is said about those that don't fit together.
+//! The options of `polliwog load`, and the errors for those that contradict each other.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,29 +1,29 @@
-//! Whether numbered messages come back all, once and in order. Pure: it is told numbers, and judges.
+//! Checks that all numbered messages come back once and in order. Pure: it receives numbers and classifies them.
 
 use std::ops::Range;
 
-/// What came of the messages that one session has numbered.
+/// The received numbers of one session.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Order {
-    /// One more than the highest number that has come.
+    /// One more than the highest number received.
     next: u64,
-    /// What lies below it and has not come, in ascending order.
+    /// The missing numbers below it, in ascending order.
     missing: Vec<Range<u64>>,
 }
 
-/// What one number is, among those before it.
+/// How a number relates to those received before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Arrival {
-    /// It is higher than any before it; so many between them have not come.
+    /// It is higher than any before it; this many in between are missing.
     InOrder(u64),
     /// A higher one came before it.
     Reordered,
-    /// It has come before.
+    /// It was received before.
     Duplicated,
 }
 
 impl Order {
-    /// Notes that `number` has come.
+    /// Records that `number` was received.
     pub(super) fn handle(&mut self, number: u64) -> Arrival {
         if number >= self.next {
             let skipped = number - self.next;
@@ -46,12 +46,12 @@ impl Order {
         Arrival::Reordered
     }
 
-    /// Returns one more than the highest number that has come.
+    /// Returns one more than the highest number received.
     pub(super) const fn next(&self) -> u64 {
         self.next
     }
 
-    /// Returns how many different numbers have come.
+    /// Returns how many different numbers were received.
     pub(super) fn come(&self) -> u64 {
         self.next - self.missing.iter().map(|gap| gap.end - gap.start).sum::<u64>()
     }

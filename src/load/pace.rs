@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How fast a session talks.
+/// How fast a session sends.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Pace {
     tempo: Tempo,
@@ -11,9 +11,9 @@ pub(super) struct Pace {
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Tempo {
-    /// As soon as all before it are answered.
+    /// Once all earlier messages are answered.
     OnAnswer,
-    /// So many a second, answered or not.
+    /// This many per second, answered or not.
     PerSecond(f64),
     /// Nothing is sent.
     Idle,

@@ -1,4 +1,4 @@
-//! What the application says: numbered messages that are echoed, or Socket.IO events that are acknowledged. Pure.
+//! The application's messages: numbered messages that are echoed, or Socket.IO events that are acknowledged. Pure.
 
 use std::io::Write as _;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 
 use crate::packet::{Message, Packet, Text};
 
-/// How a session's messages look.
+/// The format of a session's messages.
 #[derive(Clone, Debug)]
 pub(super) struct Payloads {
     language: Language,
@@ -17,10 +17,10 @@ pub(super) struct Payloads {
     buffer: BytesMut,
 }
 
-/// What the application understands.
+/// The format that the application understands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Language {
-    /// Every message comes back as it is: `7:xxxx`.
+    /// Every message is echoed unchanged: `7:xxxx`.
     Echo,
     /// Socket.IO events of one argument, each acknowledged with it; the number is the acknowledgement's.
     SocketIo {
@@ -48,7 +48,7 @@ impl Payloads {
         Self { language, size, buffer: BytesMut::new() }
     }
 
-    /// Returns the most that a message is long.
+    /// Returns the maximum length of a message.
     pub(super) fn len(&self) -> usize {
         match self.language {
             Language::Echo => self.size.max(NUMBER_LEN_MAX + 1),
@@ -56,17 +56,17 @@ impl Payloads {
         }
     }
 
-    /// Returns what a client says before it may say anything else.
+    /// Returns the packet that a client must send first.
     pub(super) fn greeting(&self) -> Option<Packet> {
         (self.language == Language::SocketIo { asks: true }).then(|| packet(Text::from_static("0")))
     }
 
-    /// Returns whether the application greets, too.
+    /// Returns whether the application sends a greeting.
     pub(super) fn wait_for_greeting(&self) -> bool {
         self.language != Language::Echo
     }
 
-    /// Returns what a client says last.
+    /// Returns the last packets of a client.
     pub(super) fn goodbye(&self) -> impl Iterator<Item = Packet> {
         let leave = (self.language != Language::Echo).then(|| packet(Text::from_static("1")));
         leave.into_iter().chain([Packet::Close(None)])
@@ -169,7 +169,7 @@ static LETTERS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     (0..LETTERS_LEN).map(letter).collect()
 });
 
-/// Returns the digits that a text begins with, and what is behind them.
+/// Returns the digits at the beginning of a text, and the rest of the text.
 fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let len = text.iter().take(NUMBER_LEN_MAX).take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(len);
@@ -184,10 +184,10 @@ fn packet(text: Text) -> Packet {
     Packet::Message(Message::Text(text))
 }
 
-/// The demo backend's event; it answers with what it was told.
+/// The demo backend's event, which it acknowledges with the event's argument.
 const EVENT: &str = "[\"echo\",\"";
 const END: &[u8] = b"\"]";
-/// Letters that stand for themselves in JSON.
+/// Characters that need no escape in JSON.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Twice as far as a compressor looks back.
 const LETTERS_LEN: usize = 64 << 10;

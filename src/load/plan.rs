@@ -1,4 +1,4 @@
-//! What a run will do: made of the options, once, before the first connection.
+//! What a run will do: created from the options, once, before the first connection.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -32,15 +32,15 @@ pub(super) struct Plan {
 /// Why a run can't begin.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlanError {
-    /// The URL's host can't be asked for.
+    /// The URL's host is not a valid header value.
     #[error("{0} has no host")]
     Host(String),
-    /// Nobody knows the host.
+    /// The host could not be resolved.
     #[error("cannot resolve {host}")]
     Lookup {
         /// The host's name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
     /// None of the server's addresses can be reached from one of the sources.
@@ -51,7 +51,7 @@ pub(super) enum PlanError {
         /// The source.
         from: IpAddr,
     },
-    /// TLS can't be spoken.
+    /// TLS could not be set up.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 }
@@ -127,7 +127,7 @@ impl Plan {
                 source: self.sources.get(number as usize % self.sources.len().max(1)).copied(),
                 // Neighbours are far apart, and any number of sessions is spread evenly.
                 share: (f64::from(number) * GOLDEN).fract(),
-                // A ramp that has no end on this clock is cut by the run's own.
+                // A ramp whose end exceeds the clock ends with the run.
                 begin: due.unwrap_or_else(|| self.end(began)),
             }
         })
@@ -152,5 +152,5 @@ impl PlanError {
 
 /// The fraction whose multiples fill the span from 0 to 1 most evenly.
 const GOLDEN: f64 = 0.618_033_988_749_895;
-/// Longer than anybody waits.
+/// Longer than any run.
 const YEAR: Duration = Duration::from_hours(365 * 24);

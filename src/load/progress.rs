@@ -1,4 +1,4 @@
-//! One line on the terminal while a run goes on: how far it is, and live rates.
+//! One line on the terminal during a run: its progress and live rates.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::report::units::{bytes, count, latency};
 use super::stats::Stats;
 
-/// Draws where somebody looks.
+/// Draws the progress line, if there is a terminal.
 #[derive(Debug)]
 pub(super) struct Progress {
     is_shown: bool,
@@ -19,7 +19,7 @@ pub(super) struct Progress {
     last: Last,
 }
 
-/// What the line before this one has shown.
+/// The figures of the previous line.
 #[derive(Clone, Copy, Debug)]
 struct Last {
     at: Instant,
@@ -50,7 +50,7 @@ impl Progress {
 
     /// Draws the line.
     pub(super) fn show(&mut self, stats: &Stats, now: Instant) {
-        // A terminal that is gone shows nothing, and that is no fault.
+        // It is no fault if the terminal has been closed.
         let _ = write!(io::stderr(), "{}", self.drawing(stats, now));
     }
 

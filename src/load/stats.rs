@@ -1,4 +1,4 @@
-//! What a run is measured by: counts and histograms for each kind of session. Pure: time is passed in.
+//! The measurements of a run: counts and histograms for each kind of session. Pure: time is passed in.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,27 +24,27 @@ pub(super) struct Stats {
 pub(super) struct Tally {
     /// Sessions that began to connect.
     pub(super) begun: u64,
-    /// Those that an application has listened to.
+    /// Sessions that connected to their application.
     pub(super) connected: u64,
-    /// Those that never came to that.
+    /// Sessions that failed to connect.
     pub(super) failed: u64,
-    /// Those that connected and could not go on to the end.
+    /// Sessions that connected and ended early.
     pub(super) disconnected: u64,
-    /// From the beginning of a connect to its end.
+    /// The duration of connecting.
     pub(super) connects: Histogram<u64>,
-    /// Messages that went out.
+    /// Messages that were sent.
     pub(super) sent: u64,
     /// Different messages that were answered.
     pub(super) answered: u64,
-    /// Messages that nobody answered: of living sessions those before one that was answered, of others all.
+    /// Messages without an answer: in live sessions, those before an answered one; in ended sessions, all of them.
     pub(super) lost: u64,
-    /// Answers that came once more.
+    /// Answers that were received again.
     pub(super) duplicated: u64,
-    /// Answers that came behind a later one.
+    /// Answers that were received after a later one.
     pub(super) reordered: u64,
-    /// What came and was no answer.
+    /// Messages that were not answers.
     pub(super) strange: u64,
-    /// Microseconds from when a message was meant to go to its answer.
+    /// Microseconds from the time when a message was due until its answer.
     pub(super) latency: Histogram<u64>,
     /// HTTP requests and bytes on the wire, from the connect on.
     pub(super) requests: u64,
@@ -52,9 +52,9 @@ pub(super) struct Tally {
     /// The same up to there.
     pub(super) connect_requests: u64,
     pub(super) connect_bytes: u64,
-    /// GETs by how many messages each has brought.
+    /// GETs by the number of messages in the response.
     pub(super) polls: Batches,
-    /// POSTs by how many messages each has taken.
+    /// POSTs by the number of messages in the request.
     pub(super) posts: Batches,
     pub(super) errors: BTreeMap<Cow<'static, str>, Trouble>,
     /// By seconds from the beginning.
@@ -88,7 +88,7 @@ pub(super) struct Second {
     pub(super) bytes: u64,
 }
 
-/// What something took on the wire.
+/// The cost of an operation on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Cost {
     way: Way,
@@ -106,22 +106,22 @@ enum Way {
 }
 
 impl Cost {
-    /// Returns a poll that brought so many answers.
+    /// Returns the cost of a poll with this many answers.
     pub(super) const fn get(messages: u64, bytes: u64) -> Self {
         Self { way: Way::Get, messages, bytes }
     }
 
-    /// Returns a POST of so many messages.
+    /// Returns the cost of a POST of this many messages.
     pub(super) const fn post(messages: u64, bytes: u64) -> Self {
         Self { way: Way::Post, messages, bytes }
     }
 
-    /// Returns a request for a WebSocket.
+    /// Returns the cost of a WebSocket handshake.
     pub(super) const fn upgrade(bytes: u64) -> Self {
         Self { way: Way::Upgrade, messages: 0, bytes }
     }
 
-    /// Returns the same with so many messages in it.
+    /// Returns the same cost with this many messages.
     pub(super) const fn of(self, messages: u64) -> Self {
         Self { messages, ..self }
     }
@@ -333,13 +333,13 @@ impl Tally {
         ratio(self.bytes, self.answered)
     }
 
-    /// Returns whether anything is wrong with what came.
+    /// Returns whether messages were lost, duplicated or reordered.
     pub(super) const fn has_disorder(&self) -> bool {
         self.lost > 0 || self.duplicated > 0 || self.reordered > 0
     }
 }
 
-/// Returns the quotient, where there is one.
+/// Returns the quotient, or `None` if there is none.
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

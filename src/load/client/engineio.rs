@@ -82,7 +82,7 @@ impl Requests for EngineIo {
     }
 }
 
-/// Returns the packets of a poll's answer.
+/// Returns the packets in the response to a poll.
 fn read(revision: Revision, answer: Answer) -> Box<dyn Iterator<Item = Result<Packet, Fault>> + Send> {
     let start = shown(&answer.body);
     let judge = move |packet: Result<Packet, Malformed>| packet.map_err(|_| Fault::Malformed(start.clone()));

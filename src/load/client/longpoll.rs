@@ -16,14 +16,14 @@ use crate::packet::{Closing, Message, Packet, Text};
 /// One session's requests.
 #[derive(Debug)]
 pub(super) struct LongPoll {
-    /// Where the session is, behind the route's path.
+    /// The session's path below the route's path.
     place: String,
     streams: bool,
-    /// The last message that has come.
+    /// The last message that was received.
     after: u64,
     /// The last message that was sent.
     sent: u64,
-    /// The beginning of an event whose end has not come.
+    /// The beginning of an incomplete event.
     rest: BytesMut,
 }
 
@@ -43,7 +43,7 @@ impl LongPoll {
         answer["messages"].as_array()?.iter().map(read).collect()
     }
 
-    /// Returns the events that have come whole; an empty line ends each (WHATWG HTML, section 9.2.6).
+    /// Returns the complete events; an empty line ends each (WHATWG HTML, section 9.2.6).
     fn read_events(&mut self, part: &[u8]) -> Vec<Result<Packet, Fault>> {
         self.rest.extend_from_slice(part);
         let mut packets = Vec::new();
@@ -54,7 +54,7 @@ impl LongPoll {
         packets
     }
 
-    /// Returns the packet in an event, if there is one: nothing in a comment, or in a word on when to come back.
+    /// Returns the packet in an event. A comment and a `retry` field have none.
     fn read_event(&mut self, event: &[u8]) -> Result<Option<Packet>, Fault> {
         let (mut kind, mut data) = ("", None::<String>);
         for line in std::str::from_utf8(event).map_err(|_| foreign(event))?.lines() {
@@ -120,7 +120,8 @@ impl Requests for LongPoll {
         self.read_poll(&answer.body).ok_or_else(|| foreign(&answer.body))
     }
 
-    /// Returns whether the first request streams. A session begins by a request of its own: only what receives streams.
+    /// Returns whether the first request streams. It does not: a session begins with a request of its own, and only
+    /// receivers stream.
     fn streams(&self) -> bool {
         self.streams && !self.place.is_empty()
     }

@@ -1,4 +1,4 @@
-//! One session: what its transport does with what it says and hears.
+//! One session: its transport carries what its conversation sends and receives.
 
 mod engineio;
 mod longpoll;
@@ -34,17 +34,17 @@ pub(super) struct Common {
     pub(super) protocol: Protocol,
     pub(super) terms: Arc<Terms>,
     pub(super) stats: Arc<Mutex<Stats>>,
-    /// When nothing more is to be sent.
+    /// Cancelled when nothing more is to be sent.
     pub(super) stop: CancellationToken,
 }
 
-/// What is one session's own.
+/// The parameters of one session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
     pub(super) kind: Kind,
-    /// Where it connects from; `None` leaves that to the system.
+    /// The source address; `None` leaves it to the system.
     pub(super) source: Option<IpAddr>,
-    /// Which part of a period it lets pass before its first message.
+    /// The fraction of a period that it waits before its first message.
     pub(super) share: f64,
     pub(super) begin: Instant,
 }
@@ -61,7 +61,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Tells what has come, in the order in which it came.
+    /// Handles received packets in their order.
     fn handle(&mut self, packets: impl IntoIterator<Item = Result<Packet, Fault>>) -> Result<u64, Fault> {
         let now = Instant::now();
         let (mut answers, mut greeted) = (0, false);
@@ -100,7 +100,7 @@ impl Session {
         self.stats().handle_connect(self.kind, took);
     }
 
-    /// Counts what a request, or a turn on a WebSocket, took.
+    /// Counts the cost of a request or of a turn on a WebSocket.
     fn note(&self, cost: Cost) {
         self.stats().handle_cost(self.kind, Instant::now(), self.greeted, cost);
     }
@@ -121,7 +121,7 @@ impl Session {
         })
     }
 
-    /// Waits for the time at which the conversation wants to be called again, or for the end of all conversations.
+    /// Waits for the conversation's next deadline, or for the end of all conversations.
     async fn wait(deadline: Option<Instant>, stop: Option<&CancellationToken>) -> Woken {
         let due = async {
             match deadline {
@@ -149,12 +149,12 @@ enum Woken {
     Stop,
 }
 
-/// Nobody panics while holding it, and if somebody did, figures would still be figures.
+/// No code panics while it holds the lock, and if it did, the figures would still be valid.
 pub(super) fn lock(stats: &Mutex<Stats>) -> MutexGuard<'_, Stats> {
     stats.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a request may take that the server has no reason to hold.
+/// The timeout of a request that the server has no reason to hold.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a goodbye may take.
+/// The timeout of a goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

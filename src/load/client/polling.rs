@@ -1,4 +1,4 @@
-//! HTTP: always one request that receives, and another whenever there is something to say and none is under way.
+//! HTTP: one request always receives, and another is sent whenever there are messages and none is pending.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,9 +21,9 @@ pub(super) struct Polling {
     get: Line,
     /// For what is sent.
     post: Line,
-    /// Whether the answer under way was counted as a request: the parts that follow are not.
+    /// Whether the current response was already counted as a request: its further parts are not.
     is_counted: bool,
-    /// Messages in the POST that is under way.
+    /// The number of messages in the pending POST.
     posted: u64,
     /// Reused from POST to POST.
     packets: Vec<Packet>,
@@ -41,7 +41,7 @@ pub(super) async fn run(session: &mut Session, requests: Box<dyn Requests>) -> R
 }
 
 impl Polling {
-    /// Asks for a session.
+    /// Requests a session.
     pub(super) async fn open(session: &mut Session, requests: Box<dyn Requests>) -> Result<Self, Fault> {
         let line = |session: &Session| Line::new(&session.common.connector, session.source);
         let (get, post) = (line(session), line(session));
@@ -64,7 +64,8 @@ impl Polling {
         Ok(polling)
     }
 
-    /// Converses until the session is over, or until a probe has become its WebSocket and both lines have come to rest.
+    /// Runs the conversation until the session is over, or until a probe has become its WebSocket and both lines are
+    /// idle.
     pub(super) async fn converse(
         &mut self,
         session: &mut Session,
@@ -103,7 +104,7 @@ impl Polling {
         }
     }
 
-    /// Says goodbye; a server that has gone before is no fault.
+    /// Says goodbye. It is no fault if the server has disconnected first.
     pub(super) async fn close(&mut self, session: &Session) {
         let goodbye: Vec<Packet> = session.conversation.goodbye().collect();
         let _ = timeout(GOODBYE_TIMEOUT, async {
@@ -113,7 +114,7 @@ impl Polling {
             let Some(request) = self.requests.end(&session.common.head, &goodbye) else { return Ok(()) };
             self.post.ask(request);
             self.post.answer().await?;
-            // The server answers the request that waits.
+            // The server responds to the pending request.
             while self.get.is_busy() {
                 self.get.answer().await?;
             }
@@ -156,7 +157,8 @@ impl Polling {
         Ok(())
     }
 
-    /// Returns what an answer took, or its first part with the request; further parts are no requests.
+    /// Returns the cost of a response, or of a part of it. The first part includes the request; further parts count no
+    /// request.
     fn cost(&mut self, answer: &Answer) -> Cost {
         if std::mem::replace(&mut self.is_counted, answer.goes_on) {
             Cost::frames(answer.bytes)
@@ -166,7 +168,7 @@ impl Polling {
     }
 }
 
-/// Waits for a probe; for ever where there is none.
+/// Waits for a probe, or forever if there is none.
 async fn ready(probe: &mut Option<Probe>) -> Result<Frames, Fault> {
     match probe {
         Some(probe) => probe.await,

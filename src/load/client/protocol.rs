@@ -1,4 +1,4 @@
-//! What is spoken, and what it looks like on a WebSocket.
+//! The protocols, and their messages on a WebSocket.
 
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::{Message as WsMessage, Utf8Bytes};
@@ -16,12 +16,12 @@ use crate::load::mix::Kind;
 use crate::packet::{Message, Packet, Text};
 use crate::revision::Revision;
 
-/// What is spoken on the wire.
+/// The protocol on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::load) enum Protocol {
     /// Engine.IO.
     EngineIo(Revision),
-    /// Each message is one WebSocket message, and there is nothing else.
+    /// Each message is one WebSocket message, without framing.
     Plain,
     /// SockJS.
     SockJs,
@@ -30,7 +30,7 @@ pub(in crate::load) enum Protocol {
 }
 
 impl Protocol {
-    /// Returns what a session of this kind asks over HTTP.
+    /// Returns the HTTP requests of a session of this kind.
     ///
     /// # Errors
     /// The system gives no randomness for an id.
@@ -39,7 +39,7 @@ impl Protocol {
         Ok(match self {
             Self::EngineIo(revision) => Box::new(EngineIo::new(revision)),
             Self::SockJs => Box::new(SockJs::new(streams)?),
-            // A plain WebSocket is asked for in another way; the options see to that.
+            // A plain WebSocket never gets here; the options rule it out.
             Self::LongPoll | Self::Plain => Box::new(LongPoll::new(streams)),
         })
     }
@@ -53,7 +53,7 @@ impl Protocol {
         }
     }
 
-    /// Returns a packet as a WebSocket message. Outside Engine.IO there is no way to write any but a message.
+    /// Returns a packet as a WebSocket message. Outside Engine.IO only messages can be written.
     pub(super) fn frame(self, packet: Packet) -> Option<WsMessage> {
         let frame = match (self, packet) {
             (Self::EngineIo(Revision::V4), packet) => engineio::encode_frame(&packet),
@@ -69,7 +69,7 @@ impl Protocol {
         })
     }
 
-    /// Returns what a WebSocket message says; nothing, if it is about the WebSocket itself.
+    /// Returns the packets in a WebSocket message; none in a control frame.
     pub(super) fn read(self, frame: WsMessage) -> Result<impl Iterator<Item = Packet>, Fault> {
         let mut many = Vec::new();
         let one = match (self, frame) {

@@ -1,5 +1,5 @@
-//! What a session asks over HTTP in one dialect, and how it reads what comes back. Pure:
-//! [`Polling`](super::polling::Polling) carries it.
+//! The HTTP requests of a session in one dialect, and how it reads their responses. Pure:
+//! [`Polling`](super::polling::Polling) sends them.
 
 use std::fmt;
 
@@ -14,19 +14,19 @@ use crate::packet::{Message, Packet, Text};
 
 /// One session's requests.
 pub(super) trait Requests: Send + fmt::Debug {
-    /// Returns the request that leads to a session, or the next of several.
+    /// Returns the request that begins a session, or the next of several.
     fn begin(&mut self, head: &Head) -> Request<Full<Bytes>>;
 
-    /// Reads the answer to it, or a part of that. `None` where the session has not begun yet.
+    /// Reads the response to it, or a part of the response. `None` if the session has not begun yet.
     fn handle_begun(&mut self, answer: Answer) -> Result<Option<Begun>, Fault>;
 
-    /// Asks for what the server has to say. Where the session [streams](Self::streams), the answer goes on.
+    /// Returns the request that receives. If the session [streams](Self::streams), its response continues.
     fn receive(&mut self, head: &Head) -> Request<Full<Bytes>>;
 
-    /// Reads what came, or a part of it.
+    /// Reads the response to it, or a part of the response.
     fn handle_received(&mut self, answer: Answer) -> Result<Vec<Result<Packet, Fault>>, Fault>;
 
-    /// Returns whether the answers to requests that receive, the first included, are read as they come.
+    /// Returns whether responses to receiving requests, the first included, are read as they arrive.
     fn streams(&self) -> bool {
         false
     }
@@ -39,10 +39,10 @@ pub(super) trait Requests: Send + fmt::Debug {
     /// Sends packets.
     fn send(&mut self, head: &Head, packets: &[Packet]) -> Request<Full<Bytes>>;
 
-    /// Reads the answer to that.
+    /// Reads the response to it.
     fn handle_sent(&mut self, answer: &Answer) -> Result<(), Fault>;
 
-    /// Says goodbye, behind these packets. `None` where a client only goes away.
+    /// Returns the request that says goodbye after these packets. `None` if a client just disconnects.
     fn end(&mut self, head: &Head, goodbye: &[Packet]) -> Option<Request<Full<Bytes>>>;
 
     /// Returns the open packet's part in an upgrade: whether one is offered, and the session's id.
@@ -51,12 +51,12 @@ pub(super) trait Requests: Send + fmt::Debug {
     }
 }
 
-/// A session has begun.
+/// A session that has begun.
 #[derive(Debug)]
 pub(super) struct Begun {
-    /// What its server announced.
+    /// The server's open packet.
     pub(super) open: Option<OpenPacket>,
-    /// What came behind that.
+    /// The packets that followed it.
     pub(super) packets: Vec<Result<Packet, Fault>>,
 }
 
@@ -73,7 +73,7 @@ pub(super) const fn text_of(packet: &Packet) -> Option<&Text> {
     if let Packet::Message(Message::Text(text)) = packet { Some(text) } else { None }
 }
 
-/// Returns the beginning of what came in the place of something else.
+/// Returns the beginning of an unexpected body.
 pub(super) fn shown(body: &[u8]) -> String {
     let start = &body[..body.len().min(SHOWN_MAX)];
     String::from_utf8_lossy(start).escape_debug().to_string()

@@ -1,4 +1,4 @@
-//! One session from its beginning to its end, on the transport that it is of.
+//! One session from its beginning to its end, on its transport.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::load::conversation::Conversation;
 use crate::load::mix::Kind;
 
 impl Session {
-    /// Waits for its time, and then talks until it is told to stop or cannot go on.
+    /// Waits for the session's start time, then runs the session until it is stopped or fails.
     pub(in crate::load) async fn run(common: Arc<Common>, start: Start) {
         let Start { kind, source, share, begin } = start;
         let stop = common.stop.clone();

@@ -12,12 +12,12 @@ use crate::packet::{Closing, Message, Packet, Text};
 /// One session's requests.
 #[derive(Debug)]
 pub(super) struct SockJs {
-    /// Server and session, behind the base URL.
+    /// Server and session, below the base URL.
     place: String,
     streams: bool,
     /// Whether `/info` was answered.
     is_informed: bool,
-    /// The beginning of a frame whose end has not come.
+    /// The beginning of an incomplete frame.
     rest: BytesMut,
     stamp: u64,
 }
@@ -37,7 +37,7 @@ impl SockJs {
         head.request_at(Method::POST, &format!("{}/{what}", self.place), &stamp, body)
     }
 
-    /// Returns the frames that have come whole; each ends with a line feed.
+    /// Returns the complete frames; each ends with a line feed.
     fn frames(&mut self, body: &[u8]) -> Result<Vec<Result<Packet, Fault>>, Fault> {
         self.rest.extend_from_slice(body);
         let mut packets = Vec::new();
@@ -102,7 +102,7 @@ impl Requests for SockJs {
     }
 }
 
-/// Returns where a session of its own is, behind the base URL.
+/// Returns a new session's path below the base URL.
 ///
 /// # Errors
 /// The system gives no randomness.
@@ -111,7 +111,7 @@ pub(super) fn place() -> Result<String, Fault> {
     Ok(format!("/{:03}/{random:016x}", random % 1000))
 }
 
-/// Reads one frame: nothing of a heartbeat or of a stream's prelude, and all messages of an array.
+/// Reads one frame: no packet from a heartbeat or a stream's prelude, all messages from an array.
 pub(super) fn read_frame(frame: &[u8]) -> Result<Vec<Packet>, Fault> {
     let message = |text: String| Packet::Message(Message::Text(Text::from(text)));
     Ok(match frame {

@@ -1,7 +1,7 @@
 //! Long-polling that moves to a WebSocket, as the stock client does it.
 //!
-//! The WebSocket is opened beside the polling and probed. Then polling is paused: the poll that waits comes back, and a POST
-//! that is under way. Only then `5` says that the session has moved.
+//! The WebSocket is opened and probed while polling continues. Then polling is paused: the pending poll and POST
+//! complete. Only then does the client send `5`, which moves the session.
 
 use super::Session;
 use super::polling::{Polling, Probe};
@@ -10,7 +10,7 @@ use crate::load::fault::Fault;
 use crate::load::stats::Cost;
 use crate::packet::{Packet, Text};
 
-/// Polls, upgrades and goes on.
+/// Polls, upgrades and continues on the WebSocket.
 pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
     let requests = session.common.protocol.requests(session.kind)?;
     let mut polling = Polling::open(session, requests).await?;
@@ -28,7 +28,7 @@ pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
     frames.converse(session).await
 }
 
-/// Opens a WebSocket for the session and asks whether it carries.
+/// Opens a WebSocket for the session and probes it.
 fn probe(session: &Session, sid: &str) -> Probe {
     let request = session.web_socket(Some(sid));
     let (connector, source, protocol) =

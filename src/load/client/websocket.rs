@@ -1,4 +1,4 @@
-//! A WebSocket from the beginning, or behind an upgrade.
+//! A WebSocket from the beginning, or after an upgrade.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,7 +18,7 @@ use crate::load::net::{Connector, Count, Socket};
 use crate::load::stats::Cost;
 use crate::packet::Packet;
 
-/// A WebSocket's frames, and what they take on the wire.
+/// A WebSocket's frames, and their size on the wire.
 #[derive(Debug)]
 pub(super) struct Frames {
     stream: WebSocketStream<Socket>,
@@ -28,14 +28,14 @@ pub(super) struct Frames {
     is_flushed: bool,
 }
 
-/// What a wait for a WebSocket has brought.
+/// The result of waiting for a WebSocket.
 enum Turn {
     Frame(WsMessage),
-    /// Everything is out: there is room for more.
+    /// Everything was written: there is room for more.
     Room,
 }
 
-/// Talks on a WebSocket from the beginning to the end.
+/// Runs a session on a WebSocket from the beginning to the end.
 pub(super) async fn run(session: &mut Session) -> Result<(), Fault> {
     let request = session.web_socket(None)?;
     let (connector, source) = (session.common.connector.clone(), session.source);
@@ -85,7 +85,7 @@ impl Frames {
         timeout(REQUEST_TIMEOUT, first).await.map_err(|_| Fault::Slow("the first packet", REQUEST_TIMEOUT))?
     }
 
-    /// Talks until the session is over.
+    /// Runs the conversation until the session is over.
     pub(super) async fn converse(&mut self, session: &mut Session) -> Result<(), Fault> {
         let (stop, protocol) = (session.common.stop.clone(), session.common.protocol);
         let (mut stopping, mut packets) = (false, Vec::new());
@@ -96,7 +96,7 @@ impl Frames {
                 self.close(session).await;
                 return Ok(());
             }
-            // One batch at a time: what can't be written yet waits as numbers and not as frames.
+            // One batch at a time: messages that can't be written yet wait as numbers, not as frames.
             if self.is_flushed && session.conversation.wants_to_write() {
                 session.conversation.write(&mut packets, usize::MAX);
                 session.conversation.handle_accepted();
@@ -131,13 +131,13 @@ impl Frames {
         Ok(())
     }
 
-    /// Returns what has gone over the wire since this was last asked.
+    /// Returns the bytes on the wire since the last call.
     pub(super) fn take_bytes(&mut self) -> u64 {
         let bytes = self.count.bytes();
         bytes - std::mem::replace(&mut self.noted, bytes)
     }
 
-    /// Waits for a frame, and writes meanwhile: a server may read nothing until it has been read.
+    /// Waits for a frame, and writes meanwhile: a server may stop reading until its own frames are read.
     async fn turn(&mut self) -> Result<Turn, Fault> {
         std::future::poll_fn(|cx| self.poll_turn(cx)).await
     }
@@ -183,7 +183,7 @@ fn broken(error: Error) -> Fault {
     Fault::Broken(Box::new(error))
 }
 
-/// Returns the server's answer, where it has one.
+/// Returns the server's response, if there is one.
 fn refused(error: Error) -> Fault {
     if let Error::Http(response) = error {
         let (parts, body) = Response::into_parts(*response);

@@ -1,4 +1,4 @@
-//! Where the server is, and how a connection to it is made.
+//! Where the server is, and how to connect to it.
 
 use std::fmt;
 use std::io;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsConnector;
 use super::socket::{Counted, Socket};
 use crate::load::fault::Fault;
 
-/// The server's addresses, and how it is spoken to.
+/// The server's addresses, and its TLS settings.
 pub(in crate::load) struct Connector {
     /// Tried in turn.
     pub(in crate::load) addresses: Vec<SocketAddr>,

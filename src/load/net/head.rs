@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use crate::packet::Transport;
 use crate::revision::Revision;
 
-/// What is asked for, and the headers that go with it.
+/// The target of requests, and their headers.
 #[derive(Clone, Debug)]
 pub(in crate::load) struct Head {
     path: String,
@@ -30,14 +30,14 @@ pub(in crate::load) struct Query<'a> {
     pub(in crate::load) revision: Revision,
     pub(in crate::load) transport: Transport,
     pub(in crate::load) sid: Option<&'a str>,
-    /// Makes each URL another one, so that nothing on the way answers from its store.
+    /// Makes each URL unique, so that no cache responds to it.
     pub(in crate::load) stamp: u64,
 }
 
 impl Head {
-    /// `own` are headers that the user wants; they stand in the place of a browser's.
+    /// Creates the head of requests. The user's headers in `own` replace a browser's.
     ///
-    /// `None` where the URL's host is no header.
+    /// Returns `None` if the URL's host is not a valid header value.
     pub(in crate::load) fn new(url: &Uri, path: &str, secure: bool, own: HeaderMap) -> Option<Self> {
         let host = url.host()?;
         // Not the URL's own: where its port is empty, a browser leaves the colon out.
@@ -66,8 +66,7 @@ impl Head {
         self.request(Method::POST, self.uri(Some(query)), body)
     }
 
-    /// Returns a request for what lies behind the URL's path (`tail` begins with a slash), with a query behind the
-    /// user's own.
+    /// Returns a request for a path below the URL's (`tail` begins with a slash), with a query after the user's own.
     pub(in crate::load) fn request_at(
         &self,
         method: Method,
@@ -81,12 +80,12 @@ impl Head {
         self.request(method, as_uri(path, &query), body)
     }
 
-    /// Asks for a WebSocket that lies behind the URL's path.
+    /// Returns the handshake of a WebSocket below the URL's path.
     pub(in crate::load) fn web_socket_at(&self, tail: &str) -> Request<()> {
         self.upgrade(self.request_at(Method::GET, tail, "", Bytes::new()))
     }
 
-    /// Asks for a WebSocket; without a query for a plain one.
+    /// Returns the handshake of a WebSocket; a plain one if there is no query.
     pub(in crate::load) fn web_socket(&self, query: Option<Query<'_>>) -> Request<()> {
         self.upgrade(self.request(Method::GET, self.uri(query), Bytes::new()))
     }
@@ -106,7 +105,7 @@ impl Head {
         if let Ok(key) = HeaderValue::try_from(generate_key()) {
             headers.insert(SEC_WEBSOCKET_KEY, key);
         }
-        // The library wants a whole URL; it writes its path alone.
+        // The library requires a complete URL, but writes only its path.
         let mut whole = parts.uri.into_parts();
         (whole.scheme, whole.authority) = ("ws".parse().ok(), Some(self.authority.clone()));
         parts.uri = Uri::from_parts(whole).unwrap_or_default();
@@ -151,7 +150,7 @@ fn as_uri(mut path: String, query: &str) -> Uri {
         path.push('?');
         path.push_str(query);
     }
-    // The path was taken from a URL, and a sid with anything strange in it ends at the server's own answer.
+    // The path was taken from a URL, and the server itself rejects a sid with invalid characters.
     Uri::try_from(path).unwrap_or_else(|_| Uri::from_static("/"))
 }
 

@@ -35,18 +35,18 @@ pub(in crate::load) struct Line {
 
 /// What a connection does.
 enum Busy {
-    /// A request and its whole answer.
+    /// A request and its complete response.
     Whole(Exchange<Answer>),
-    /// A request whose answer is read as it comes, up to the answer's head.
+    /// A request whose response is read in parts, up to the response's headers.
     Begun(Exchange<(Response<Incoming>, u64)>),
-    /// The rest of that answer.
+    /// The rest of that response.
     Parts(Box<Parts>),
 }
 
-/// A request, what came of it (with the connection's bytes before it), and the connection for the next one.
+/// A request, its result (with the connection's bytes before it), and the connection for the next one.
 type Exchange<T> = Pin<Box<dyn Future<Output = Result<(Connection, T), Fault>> + Send>>;
 
-/// An answer that goes on.
+/// A response that continues.
 struct Parts {
     connection: Connection,
     status: StatusCode,
@@ -63,9 +63,9 @@ pub(in crate::load) struct Answer {
     /// Whether the body is binary (protocol 3).
     pub(in crate::load) binary: bool,
     pub(in crate::load) body: Bytes,
-    /// What the request and its answer took on the wire, and a new connection's handshake of TLS.
+    /// The bytes of the request and its response on the wire, including the TLS handshake of a new connection.
     pub(in crate::load) bytes: u64,
-    /// Whether more of the same answer comes.
+    /// Whether more of the same response follows.
     pub(in crate::load) goes_on: bool,
 }
 
@@ -75,12 +75,12 @@ impl Line {
         Self { connector: Arc::clone(connector), source, idle: None, busy: None }
     }
 
-    /// Returns whether an answer is awaited.
+    /// Returns whether a response is pending.
     pub(in crate::load) const fn is_busy(&self) -> bool {
         self.busy.is_some()
     }
 
-    /// Sends a request, in place of one that is under way.
+    /// Sends a request, which replaces a pending one.
     pub(in crate::load) fn ask(&mut self, request: Request<Full<Bytes>>) {
         let asked = ask(Arc::clone(&self.connector), self.source, self.idle.take(), request);
         self.busy = Some(Busy::Whole(Box::pin(async move {
@@ -98,7 +98,7 @@ impl Line {
         self.busy = Some(Busy::Begun(Box::pin(asked)));
     }
 
-    /// Waits for the answer, or its next part; for ever where nothing was asked. May be dropped and called again.
+    /// Waits for the response or its next part, or forever if no request is pending. May be dropped and called again.
     pub(in crate::load) async fn answer(&mut self) -> Result<Answer, Fault> {
         poll_fn(|cx| self.poll_answer(cx)).await
     }
@@ -120,7 +120,7 @@ impl Line {
             Some(Busy::Parts(parts)) => return self.poll_part(parts, cx),
             None => {}
         }
-        // A server closes what is idle for too long; who isn't told would write into the void.
+        // A server closes idle connections. A client that does not notice would send its request in vain.
         if self.idle.as_mut().is_some_and(|connection| poll_driver(&mut connection.driver, cx).is_ready()) {
             self.idle = None;
         }
@@ -193,7 +193,7 @@ impl Connection {
     }
 }
 
-/// Lets a connection work; ready when it is over.
+/// Drives a connection; ready when it has ended.
 fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> Poll<()> {
     let Some(living) = driver else { return Poll::Ready(()) };
     if living.as_mut().poll(cx).is_pending() {
@@ -203,7 +203,7 @@ fn poll_driver(driver: &mut Option<Driver>, cx: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// Lets a connection work until `work` is done, which asks something of it.
+/// Drives a connection until `work`, which uses it, is done.
 async fn drive<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     poll_fn(|cx| {
@@ -217,7 +217,7 @@ async fn drive<T>(driver: &mut Option<Driver>, work: impl Future<Output = T>) ->
     .await
 }
 
-/// Sends a request, and reads the head of its answer. With it come the connection's bytes before the request.
+/// Sends a request and reads the headers of its response. Also returns the connection's byte count before the request.
 async fn ask(
     connector: Arc<Connector>,
     source: Option<IpAddr>,
@@ -240,7 +240,8 @@ async fn ask(
         match drive(driver, sent).await {
             Ok(response) => return Ok((connection, (response, noted))),
             Err(mut error) => match error.take_message() {
-                // The server has closed an idle connection and has not read this: a browser asks again on another.
+                // The server has closed an idle connection and has not read this request: a browser repeats it on a new
+                // one.
                 Some(unsent) if is_kept => request = unsent,
                 _ => return Err(broken(error.into_error())),
             },

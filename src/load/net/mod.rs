@@ -1,4 +1,4 @@
-//! Connections as a browser has them, and every byte on them counted.
+//! Connections like a browser's, on which every byte is counted.
 
 mod connector;
 mod head;

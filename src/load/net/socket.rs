@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// What a client talks through.
+/// A client's connection.
 #[derive(Debug)]
 pub(in crate::load) enum Socket {
-    /// As it is.
+    /// Unencrypted.
     Plain(Counted),
-    /// Encrypted; counted are the bytes on the wire.
+    /// Encrypted; the bytes on the wire are counted.
     Secure(Box<TlsStream<Counted>>),
 }
 

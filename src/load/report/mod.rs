@@ -1,4 +1,4 @@
-//! What a run has met: as a table, as JSON, and as a page with charts.
+//! The results of a run: as a table, as JSON, and as a page with charts.
 
 mod json;
 mod table;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::options::Options;
 use super::stats::Stats;
 
-/// Where the reports go. Files are made before the run, so that it isn't in vain.
+/// Where the reports go. Files are created before the run, so that it isn't wasted.
 #[derive(Debug)]
 pub(super) struct Report {
     json: Option<Place>,

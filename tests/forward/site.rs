@@ -1,4 +1,4 @@
-//! The binary before a backend that a test plays itself: it takes each connection and each request by hand.
+//! The binary in front of a backend that the test plays itself: it accepts each connection and each request by hand.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -18,7 +18,7 @@ pub(crate) struct Site {
     connections: Receiver<Wire>,
 }
 
-/// What a test wants of its site: lines for sections of config.toml.
+/// What a test needs of its site: lines for sections of config.toml.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) server: String,
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Everything is forwarded.
+    /// Creates a plan that forwards everything.
     pub(crate) fn new() -> Self {
         Self {
             server: String::new(),
@@ -45,19 +45,19 @@ impl Plan {
         }
     }
 
-    /// Returns a line of `[server]`.
+    /// Adds a line to `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         writeln!(self.server, "{line}").unwrap();
         self
     }
 
-    /// Returns a line of the route.
+    /// Adds a line to the route.
     pub(crate) fn route(mut self, line: &str) -> Self {
         writeln!(self.route, "{line}").unwrap();
         self
     }
 
-    /// Returns a line of the upstream.
+    /// Adds a line to the upstream.
     pub(crate) fn upstream(mut self, line: &str) -> Self {
         writeln!(self.upstream, "{line}").unwrap();
         self
@@ -75,7 +75,7 @@ impl Plan {
 }
 
 impl Site {
-    /// Everything is forwarded.
+    /// Creates a plan that forwards everything.
     pub(crate) fn new() -> Self {
         Self::with(&Plan::new())
     }
@@ -85,7 +85,7 @@ impl Site {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let backend = listener.local_addr().unwrap();
         let (sender, connections) = channel();
-        // It ends with the test's process; a test has but a few.
+        // It ends with the test's process; a test has only a few.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if sender.send(Wire::new(stream)).is_err() {
@@ -118,7 +118,7 @@ impl Site {
         assert!(self.accept_within(QUIET).is_none(), "nothing more reaches the backend");
     }
 
-    /// Returns what the route has counted under this status.
+    /// Returns whether the route has counted this status.
     pub(crate) fn counted(&self, status: u16) -> bool {
         let text = Client::connect(self.target.admin).get("/metrics");
         text.text().lines().any(|line| {
@@ -184,7 +184,7 @@ impl Line {
         Some(Request(request))
     }
 
-    /// So many bytes of a body.
+    /// Returns this many bytes of a body.
     #[track_caller]
     pub(crate) fn body(&mut self, length: usize) -> Vec<u8> {
         self.wire.take_exact(length, Instant::now() + SOON).expect("the body reaches the backend")
@@ -197,12 +197,12 @@ impl Line {
         String::from_utf8(bytes.expect("it reaches the backend")).unwrap()
     }
 
-    /// Answers.
+    /// Sends a response.
     pub(crate) fn reply(&mut self, bytes: &str) {
         self.wire.send(bytes.as_bytes());
     }
 
-    /// Fails if something comes from the proxy now, its end included.
+    /// Fails if the proxy sends anything or closes now.
     #[track_caller]
     pub(crate) fn assert_quiet(&mut self) {
         let came = self.wire.fill(Instant::now() + QUIET);
@@ -238,7 +238,7 @@ impl Request {
     }
 }
 
-/// Returns the head of an answer with this body.
+/// Returns a complete response with this body.
 pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }

@@ -1,4 +1,4 @@
-//! The moments at which somebody may hang up: each is brought about by hand, byte by byte, on both sides of the proxy.
+//! The moments at which a side may disconnect: each is produced by hand, byte by byte, on both sides of the proxy.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -13,48 +13,48 @@ use crate::support::wire::{Fill, Wire};
 use crate::support::world::{POLLING, WEBSOCKET};
 use crate::support::{QUIET, SOON, Script, Setup, metrics, ms};
 
-/// What the client speaks, and how it is served.
+/// The client's transport, and how it is served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Front {
     /// Long-polling.
     Polling,
     /// A WebSocket that ends at the proxy.
     Socket,
-    /// A WebSocket that is left to its two ends.
+    /// A WebSocket that is relayed.
     Relay,
 }
 
-/// Who hangs up.
+/// The side that disconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Who {
     Client,
     Backend,
 }
 
-/// When.
+/// When it disconnects.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Step {
-    /// The client has connected, and said nothing.
+    /// The client has connected and sent nothing.
     Connected,
     /// The client has sent half of its request's head.
     MidRequestHead,
-    /// The backend has the handshake, and has not answered.
+    /// The backend has the handshake and has not responded.
     Asked,
-    /// The backend has sent half of its answer's head.
+    /// The backend has sent half of its response's headers.
     MidResponseHead,
     /// The backend has sent its 101, and no open packet.
     Accepted,
     /// The backend has sent half of its open packet.
     MidOpenPacket,
-    /// A poll waits.
+    /// A poll is parked.
     Parked,
-    /// The client has read the beginning of a poll's long answer.
+    /// The client has read the beginning of the long response to a poll.
     MidAnswer,
     /// The client has sent half of a POST's head.
     MidPostHead,
     /// The client has sent half of a POST's body.
     MidPostBody,
-    /// The POST is complete, and its backend takes nothing.
+    /// The POST is complete, and the backend has stopped reading.
     Unanswered,
     /// The second WebSocket is accepted, and has not been probed.
     Unprobed,
@@ -75,17 +75,17 @@ pub(crate) enum Step {
 /// Both sides of the proxy at such a moment.
 pub(crate) struct Scene {
     pub(crate) target: Target,
-    /// The connection that hangs up, or that is looked at, on the client's side.
+    /// The connection that disconnects, or that is observed, on the client's side.
     pub(crate) client: Option<Client>,
     /// The same on the backend's side, once there is one.
     pub(crate) backend: Option<Wire>,
-    /// What else the client has open.
+    /// The client's other connections.
     pub(crate) others: Vec<Client>,
     /// How many descriptors the proxy had before.
     pub(crate) descriptors: usize,
     /// How many messages the client has sent in POSTs.
     pub(crate) posted: usize,
-    /// Of what somebody has begun to say, what is left.
+    /// The rest of what a side has begun to send.
     rest: Option<(Who, Vec<u8>)>,
     listener: TcpListener,
     front: Front,
@@ -93,7 +93,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Brings it about.
+    /// Produces the scene.
     pub(crate) fn new(front: Front, who: Who, step: Step) -> Self {
         // The side that does not hang up never pings nor pongs here, and so must not be taken for dead.
         let (client, backend) = match who {
@@ -286,7 +286,7 @@ impl Scene {
         Frame::new(Op::TEXT, &self.open).encode(Masked::No)
     }
 
-    /// A session is open, and the client knows it; the target of its requests.
+    /// Opens a session and returns the target of its requests.
     fn begin(&mut self) -> String {
         let open = self.open_frame();
         self.accept(&open);
@@ -301,7 +301,7 @@ impl Scene {
         WEBSOCKET.to_owned()
     }
 
-    /// A message each way.
+    /// Passes a message each way.
     fn cross(&mut self) {
         let deadline = Instant::now() + SOON;
         self.client().wire.send(&Frame::new(Op::TEXT, "4up").encode(Masked::Yes));

@@ -1,4 +1,4 @@
-//! The application behind the proxy, in this process: an Engine.IO or plain WebSocket server that does as it is told.
+//! The application behind the proxy, in this process: a scripted Engine.IO or plain WebSocket server.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -23,7 +23,7 @@ pub(crate) struct Backend {
     pub(crate) addr: SocketAddr,
     /// Sessions that were accepted.
     pub(crate) peers: Receiver<Peer>,
-    /// Requests that came, accepted or not.
+    /// Received requests, accepted or not.
     pub(crate) openings: Receiver<Opening>,
     script: Arc<Mutex<Script>>,
     over: Arc<AtomicBool>,
@@ -61,13 +61,13 @@ impl Backend {
         Self { addr, peers, openings, script, over }
     }
 
-    /// Changes what becomes of the next requests.
+    /// Changes the script for further requests.
     pub(crate) fn script(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.script.lock().unwrap());
     }
 }
 
-/// The listener ends, living sessions do not.
+/// Closes the listener, but no open session.
 impl Drop for Backend {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);

@@ -1,6 +1,6 @@
-//! What the application sees of its sessions.
+//! The events that the application sees of its sessions.
 
-/// What reaches the application.
+/// An event of the application's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Event {
     /// A text message.
@@ -9,8 +9,8 @@ pub(crate) enum Event {
     Binary(Vec<u8>),
     /// An Engine.IO pong, or a WebSocket one from a plain client.
     Pong,
-    /// The reference server's application sends messages back from now on.
+    /// The reference server's application echoes messages from now on.
     Echoing,
-    /// The session's end; the code of the close frame, 1006 where there was none.
+    /// The session's end, with the code of the close frame, or 1006 without one.
     Closed(u16),
 }

@@ -1,4 +1,4 @@
-//! A client of longpoll: `curl`, as it were, with one connection for its GETs and one for its POSTs.
+//! A longpoll client, like `curl`, with one connection for its GETs and one for its POSTs.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Feed {
         Self { addr, url, gets, posts }
     }
 
-    /// Returns where the proxy is.
+    /// Returns the proxy's address.
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -42,14 +42,14 @@ impl Feed {
         if query.is_empty() { self.url.clone() } else { format!("{}?{query}", self.url) }
     }
 
-    /// GET and its answer.
+    /// Sends a GET and returns its response.
     #[track_caller]
     pub(crate) fn get(&mut self, query: &str) -> Response {
         let target = self.target(query);
         self.gets.get(&target)
     }
 
-    /// GET, which finds nothing and waits.
+    /// Sends a GET that finds no message and is parked.
     #[track_caller]
     pub(crate) fn park(&mut self, query: &str) {
         let target = self.target(query);
@@ -57,14 +57,14 @@ impl Feed {
         self.gets.assert_parked();
     }
 
-    /// POST and its answer.
+    /// Sends a POST and returns its response.
     #[track_caller]
     pub(crate) fn post(&mut self, query: &str, body: &[u8]) -> Response {
         let target = self.target(query);
         self.posts.request("POST", &target, &[("Content-Type", "text/plain")], body)
     }
 
-    /// Returns any request, on a connection of its own.
+    /// Sends any request on a new connection and returns its response.
     #[track_caller]
     pub(crate) fn request(
         &self,
@@ -76,7 +76,7 @@ impl Feed {
         Client::connect(self.addr).request(method, &self.target(query), headers, body)
     }
 
-    /// Returns a GET whose answer is a stream.
+    /// Sends a GET and returns its streaming response.
     #[track_caller]
     pub(crate) fn stream(&self, query: &str, accept: &str, last: Option<u64>) -> Stream {
         let last = last.map(|last| last.to_string());
@@ -95,13 +95,13 @@ impl Feed {
     }
 }
 
-/// An answer that goes on.
+/// A streaming response.
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// Its head.
     pub(crate) head: Response,
     pub(crate) wire: Wire,
-    /// What has come and was not taken.
+    /// Received text that was not taken yet.
     text: String,
 }
 
@@ -118,7 +118,7 @@ impl Stream {
         Ok(chunk)
     }
 
-    /// Fails unless these bytes come next, in as many chunks as they like.
+    /// Fails unless these bytes come next, in any number of chunks.
     #[track_caller]
     pub(crate) fn assert(&mut self, expected: &str) {
         while self.text.len() < expected.len() {
@@ -130,7 +130,7 @@ impl Stream {
         self.text.drain(..expected.len());
     }
 
-    /// Fails unless the stream ends now, as it should.
+    /// Fails unless the stream ends properly now.
     #[track_caller]
     pub(crate) fn assert_end(&mut self) {
         let next = self.chunk_within(SOON);
@@ -144,7 +144,7 @@ impl Stream {
         assert_eq!((self.text.as_str(), next), ("", Err(Fill::Quiet)));
     }
 
-    /// Returns the next line, without its end; nothing where the stream has ended.
+    /// Returns the next line without its end, or `None` if the stream has ended.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
         loop {

@@ -1,4 +1,4 @@
-//! Raw WebSocket frames (RFC 6455), for both ends: a test may send what no library would.
+//! Raw WebSocket frames (RFC 6455), for both ends: a test may send frames that no library would send.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::sha1::sha1;
 use super::wire::{Fill, Wire};
 use super::{QUIET, SOON};
 
-/// The four bits that say what a frame is.
+/// A frame's opcode, of four bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Op(pub(crate) u8);
 
@@ -122,7 +122,7 @@ fn pull(wire: &mut Wire, deadline: Instant) -> Result<(), Fill> {
     }
 }
 
-/// Returns the answer to a key (RFC 6455, section 4.2.2).
+/// Returns the `Sec-WebSocket-Accept` of a key (RFC 6455, section 4.2.2).
 pub(crate) fn accept(key: &str) -> String {
     STANDARD.encode(sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes()))
 }
@@ -150,7 +150,7 @@ impl Socket {
         Self::try_connect(addr, target, &[]).unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
     }
 
-    /// Opens a WebSocket with more headers, or gives the refusal.
+    /// Opens a WebSocket with additional headers, or returns the refusal.
     pub(crate) fn try_connect(
         addr: SocketAddr,
         target: &str,

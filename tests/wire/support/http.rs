@@ -1,4 +1,4 @@
-//! A raw HTTP/1.1 client: it sends the bytes it is given and reads answers without interpreting them.
+//! A raw HTTP/1.1 client: it sends the given bytes and reads responses without interpreting them.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ pub(crate) struct Client {
     pub(crate) wire: Wire,
 }
 
-/// One answer.
+/// One response.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     /// The status line, without its end.
     pub(crate) line: String,
     /// The status line's code.
     pub(crate) status: u16,
-    /// Names as they came, and values.
+    /// Names as received, and values.
     pub(crate) headers: Vec<(String, String)>,
     /// The body, chunks already joined.
     pub(crate) body: Vec<u8>,
@@ -33,17 +33,17 @@ impl Client {
         Self { wire: Wire::connect(addr) }
     }
 
-    /// Sends a GET without waiting for its answer.
+    /// Sends a GET without waiting for its response.
     pub(crate) fn send_get(&mut self, target: &str) {
         self.send("GET", target, &[], b"");
     }
 
-    /// Sends a POST, as a browser would, without waiting for its answer.
+    /// Sends a POST, as a browser would, without waiting for its response.
     pub(crate) fn send_post(&mut self, target: &str, body: &[u8]) {
         self.send("POST", target, &[("Content-Type", "text/plain;charset=UTF-8")], body);
     }
 
-    /// Sends any request with a counted body.
+    /// Sends any request with a body of known length.
     pub(crate) fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut bytes = head(method, target, headers);
         if !body.is_empty() || method == "POST" {
@@ -55,21 +55,21 @@ impl Client {
         self.wire.send(&bytes);
     }
 
-    /// GET and its answer.
+    /// Sends a GET and returns its response.
     #[track_caller]
     pub(crate) fn get(&mut self, target: &str) -> Response {
         self.send_get(target);
         self.answer()
     }
 
-    /// POST and its answer.
+    /// Sends a POST and returns its response.
     #[track_caller]
     pub(crate) fn post(&mut self, target: &str, body: impl AsRef<[u8]>) -> Response {
         self.send_post(target, body.as_ref());
         self.answer()
     }
 
-    /// Returns any request and its answer.
+    /// Sends any request and returns its response.
     #[track_caller]
     pub(crate) fn request(
         &mut self,
@@ -83,25 +83,25 @@ impl Client {
             .expect("an answer comes")
     }
 
-    /// Returns the next answer.
+    /// Returns the next response.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Response {
         self.read(SOON, Body::Framed).expect("an answer comes")
     }
 
-    /// Returns the next answer, if it comes in time; `Err` says whether the connection ended instead.
+    /// Returns the next response, if it arrives in time; `Err` tells whether the connection ended instead.
     pub(crate) fn answer_within(&mut self, wait: Duration) -> Result<Response, Fill> {
         self.read(wait, Body::Framed)
     }
 
-    /// Fails if an answer or the connection's end comes now: the request is parked.
+    /// Fails if a response arrives or the connection ends now: the request must be parked.
     #[track_caller]
     pub(crate) fn assert_parked(&mut self) {
         let came = self.answer_within(QUIET);
         assert!(matches!(came, Err(Fill::Quiet)), "expected a parked request, got {came:?}");
     }
 
-    /// Returns whether the target ends the connection, having answered nothing more.
+    /// Returns whether the target closes the connection without another response.
     pub(crate) fn ends_within(&mut self, wait: Duration) -> bool {
         self.wire.ends_within(wait)
     }
@@ -154,7 +154,7 @@ impl Client {
     }
 }
 
-/// Whether an answer has a body: one to HEAD has none, whatever its headers say.
+/// Whether a response has a body: a response to HEAD has none, whatever its headers say.
 #[derive(Clone, Copy)]
 enum Body {
     None,

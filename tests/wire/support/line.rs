@@ -1,4 +1,4 @@
-//! The backend's end of one session: it sends, floods, stops reading and dies as it is told.
+//! The backend's end of one session: it sends, floods, stops reading and dies on demand.
 
 use std::io::{self, Write as _};
 use std::net::{Shutdown, TcpStream};
@@ -31,7 +31,7 @@ struct Writer {
     stream: TcpStream,
     /// What a flood left unwritten: the next bytes must follow it.
     left: Vec<u8>,
-    /// Whether the other end of the connection has.
+    /// Whether the other end of the connection has closed.
     gone: bool,
 }
 
@@ -63,7 +63,7 @@ impl Line {
         self.send_frame(&Frame::new(Op::BINARY, bytes));
     }
 
-    /// Asks for the pong that tells as an [`Event::Pong`] that all before it has been read.
+    /// Sends a ping. Its pong, an [`Event::Pong`], shows that everything before it has been read.
     pub(super) fn ping(&self) {
         self.send_frame(&match self.0.kind {
             Kind::EngineIo => Frame::new(Op::TEXT, "2"),
@@ -116,7 +116,7 @@ impl Line {
         self.send_frame(&Frame::close(code));
     }
 
-    /// Ends the connection without a word.
+    /// Ends the connection without a close frame.
     pub(crate) fn kill(&self) {
         let _ = self.0.writer.lock().unwrap().stream.shutdown(Shutdown::Both);
     }
@@ -132,7 +132,7 @@ impl Line {
         self.0.changed.notify_all();
     }
 
-    /// Reads frames and tells of them, until the session is over.
+    /// Reads frames and reports them as events, until the session is over.
     pub(super) fn read(&self, wire: &mut Wire, events: &Sender<Event>) {
         let mut parts: Option<Frame> = None;
         loop {
@@ -205,7 +205,7 @@ impl Line {
     }
 }
 
-/// What a flood came to.
+/// The result of a flood.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Flood {
     /// The number of the next message.

@@ -65,7 +65,7 @@ pub(crate) fn assert_shown(admin: SocketAddr, expected: &[(&str, &[&str], usize)
     }
 }
 
-/// Returns what the one series shows that has this name and all these labels.
+/// Returns the value of the only series with this name and all these labels.
 #[track_caller]
 pub(crate) fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> &'a str {
     let series = |line: &&str| {
@@ -77,18 +77,18 @@ pub(crate) fn value<'a>(text: &'a str, name: &str, labels: &[&str]) -> &'a str {
     found[0].rsplit(' ').next().unwrap()
 }
 
-/// Returns whether new sessions are welcome.
+/// Returns the response of `/readyz`.
 pub(crate) fn readyz(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/readyz")
 }
 
-/// Waits until `/readyz` answers with this status.
+/// Waits until `/readyz` returns this status.
 #[track_caller]
 pub(crate) fn assert_readiness(admin: SocketAddr, status: u16) {
     eventually(|| readyz(admin).status == status, || format!("{status}, but {:?}", readyz(admin)));
 }
 
-/// Returns whether the process lives.
+/// Returns the response of `/livez`.
 pub(crate) fn livez(admin: SocketAddr) -> Response {
     Client::connect(admin).get("/livez")
 }

@@ -1,4 +1,4 @@
-//! What the tests stand on: a target to talk to, an application behind it, and clients that know only bytes.
+//! The support of the tests: a target, an application behind it, and clients that know only bytes.
 
 pub(crate) mod backend;
 pub(crate) mod event;
@@ -32,9 +32,9 @@ pub(crate) use world::World;
 
 /// How long something that should happen may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
-/// How long nothing must happen before a test believes that nothing will.
+/// How long nothing must happen before a test concludes that nothing will.
 pub(crate) const QUIET: Duration = Duration::from_millis(60);
-/// What "at once" means for the backend to hear of its client's end, a busy machine included.
+/// The meaning of "at once" when a backend learns of its client's end, on a busy machine.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// Milliseconds.

@@ -61,7 +61,7 @@ pub(crate) struct Peer {
     pub(crate) side: Side,
 }
 
-/// How the application is reached.
+/// Where the application is.
 #[derive(Debug)]
 pub(crate) enum Side {
     /// It is in this process, behind the proxy.

@@ -15,9 +15,9 @@ use super::wire::Fill;
 pub(crate) struct Poller {
     addr: SocketAddr,
     pub(crate) sid: String,
-    /// The handshake's answer.
+    /// The response to the handshake.
     pub(crate) handshake: Response,
-    /// When that answer came.
+    /// When that response arrived.
     pub(crate) since: Instant,
     pub(crate) gets: Client,
     pub(crate) posts: Client,
@@ -46,14 +46,14 @@ impl Poller {
         format!("{POLLING}&sid={}", self.sid)
     }
 
-    /// GET and its answer.
+    /// Sends a GET and returns its response.
     #[track_caller]
     pub(crate) fn get(&mut self) -> Response {
         let target = self.target();
         self.gets.get(&target)
     }
 
-    /// GET and the body of its answer, which is a 200.
+    /// Sends a GET and returns the body of its response, which must be a 200.
     #[track_caller]
     pub(crate) fn poll(&mut self) -> String {
         let answer = self.get();
@@ -69,7 +69,7 @@ impl Poller {
         self.gets.assert_parked();
     }
 
-    /// Returns the answer to a parked GET.
+    /// Returns the response to a parked GET.
     #[track_caller]
     pub(crate) fn parked(&mut self) -> Response {
         self.gets.answer()
@@ -96,27 +96,27 @@ impl Poller {
         }
     }
 
-    /// POST and its answer.
+    /// Sends a POST and returns its response.
     #[track_caller]
     pub(crate) fn post(&mut self, body: impl AsRef<[u8]>) -> Response {
         let target = self.target();
         self.posts.post(&target, body)
     }
 
-    /// POST, which must be taken.
+    /// Sends a POST, which must be accepted.
     #[track_caller]
     pub(crate) fn post_ok(&mut self, body: impl AsRef<[u8]>) {
         self.post(body).assert(200, "ok");
     }
 
-    /// POST, and whether an answer comes in time.
+    /// Sends a POST and returns its response, if it arrives in time.
     pub(crate) fn post_within(&mut self, body: impl AsRef<[u8]>, wait: Duration) -> Result<Response, Fill> {
         let target = self.target();
         self.posts.send_post(&target, body.as_ref());
         self.posts.answer_within(wait)
     }
 
-    /// Returns any request of this session, on a connection of its own.
+    /// Sends any request of this session on a new connection and returns its response.
     #[track_caller]
     pub(crate) fn request(&self, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         Client::connect(self.addr).request(method, &self.target(), headers, body)
@@ -134,7 +134,7 @@ impl Poller {
         Socket::connect(self.addr, &self.upgrade_target())
     }
 
-    /// Returns where that WebSocket is.
+    /// Returns the target of that WebSocket.
     pub(crate) fn upgrade_target(&self) -> String {
         format!("{WEBSOCKET}&sid={}", self.sid)
     }

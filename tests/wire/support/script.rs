@@ -1,8 +1,8 @@
-//! What the application behind the proxy speaks, and what it does when a session is opened.
+//! The protocol of the application behind the proxy, and how it handles a new session.
 
 use std::time::Duration;
 
-/// What the application behind the target speaks.
+/// The protocol of the application behind the target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
     EngineIo,
@@ -12,21 +12,21 @@ pub(crate) enum Kind {
 /// What the backend does with a request to open a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
-    /// How long it thinks before it answers.
+    /// How long it waits before it responds.
     pub(crate) delay: Duration,
     /// Bytes that it sends before it has read anything; then it closes.
     pub(crate) hasty: Option<Vec<u8>>,
-    /// Bytes with which it answers before it closes, instead of accepting.
+    /// The response that it sends before it closes, instead of accepting.
     pub(crate) refusal: Option<Vec<u8>>,
-    /// Whether it holds the connection after those instead of closing it.
+    /// Whether it keeps the connection open after that response.
     pub(crate) held: bool,
-    /// Bytes with which it answers OPTIONS before it closes.
+    /// The response to OPTIONS, after which it closes.
     pub(crate) options: Vec<u8>,
-    /// More header lines of its 101.
+    /// Additional header lines of its 101.
     pub(crate) headers: String,
-    /// What it says first: an Engine.IO server's open packet.
+    /// Its first message: an Engine.IO server's open packet.
     pub(crate) open: Option<String>,
-    /// Bytes behind its 101 instead of all that.
+    /// Bytes after its 101, instead of the above.
     pub(crate) after: Option<Vec<u8>>,
     /// Text messages that leave together with the open packet.
     pub(crate) first: Vec<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Accepts everybody.
+    /// Accepts every client.
     pub(crate) fn new(kind: Kind) -> Self {
         Self {
             delay: Duration::ZERO,
@@ -59,10 +59,10 @@ impl Script {
     }
 }
 
-/// Returns a whole answer in plain HTTP.
+/// Returns a complete HTTP response.
 pub(crate) fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// What an Engine.IO server without CORS says to a preflight.
+/// The response of an Engine.IO server without CORS to a preflight.
 const BAD_METHOD: &str = r#"{"code":2,"message":"Bad handshake method"}"#;

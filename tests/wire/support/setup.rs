@@ -1,4 +1,4 @@
-//! What a test wants of its target, in words that fit the proxy and the reference server alike.
+//! The settings that a test needs of its target, for the proxy and the reference server alike.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -13,24 +13,24 @@ use super::script::{Kind, Script};
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     pub(crate) kind: Kind,
-    /// What the route's clients speak.
+    /// The dialect of the route's clients.
     pub(crate) dialect: &'static str,
-    /// Whether a WebSocket is left to its two ends where both speak the same. Most tests look at the proxy's own
-    /// sessions, so it is off unless asked for.
+    /// Whether a WebSocket is relayed if both ends speak the same protocol. Most tests check the proxy's own sessions,
+    /// so it is off by default.
     pub(crate) relay: bool,
     pub(crate) script: Script,
     pub(crate) server: String,
     pub(crate) route: String,
     pub(crate) upstream: String,
     pub(crate) log: &'static str,
-    /// The upstream's URLs, as TOML, where they are not the scripted backend's.
+    /// The upstream's URLs as TOML, if they are not the scripted backend's.
     pub(crate) url: Option<String>,
     pub(crate) path: &'static str,
     pub(crate) reference: Value,
 }
 
 impl Setup {
-    /// Creates the defaults of both.
+    /// Creates a setup with the defaults of both targets.
     pub(crate) fn new() -> Self {
         Self {
             kind: Kind::EngineIo,
@@ -47,91 +47,91 @@ impl Setup {
         }
     }
 
-    /// Returns a plain WebSocket application.
+    /// Returns a setup with a plain WebSocket application.
     pub(crate) fn plain() -> Self {
         Self { kind: Kind::WebSocket, script: Script::new(Kind::WebSocket), ..Self::new() }
     }
 
-    /// Every WebSocket is relayed.
+    /// Relays every WebSocket.
     pub(crate) fn relayed(mut self) -> Self {
         self.relay = true;
         self
     }
 
-    /// Plain WebSocket clients before a plain WebSocket application, relayed.
+    /// Returns a setup with plain WebSocket clients and a plain WebSocket application, relayed.
     pub(crate) fn sockets() -> Self {
         Self { dialect: "websocket", ..Self::plain().relayed() }
     }
 
-    /// Heartbeat towards the client, in milliseconds.
+    /// Sets the heartbeat towards the client, in milliseconds.
     pub(crate) fn heartbeat(mut self, interval: u64, timeout: u64) -> Self {
         self.reference["pingInterval"] = json!(interval);
         self.reference["pingTimeout"] = json!(timeout);
         self.route(&format!("ping_interval = \"{interval}ms\"\nping_timeout = \"{timeout}ms\""))
     }
 
-    /// Returns the largest POST body and WebSocket message.
+    /// Sets the maximum length of a POST body and of a WebSocket message.
     pub(crate) fn max_payload(mut self, bytes: usize) -> Self {
         self.reference["maxHttpBufferSize"] = json!(bytes);
         self.route(&format!("max_payload = {bytes}"))
     }
 
-    /// Returns how long an upgrade may take.
+    /// Sets the timeout of an upgrade.
     pub(crate) fn upgrade_timeout(mut self, timeout: Duration) -> Self {
         self.reference["upgradeTimeout"] = json!(timeout.as_millis());
         self.route(&format!("upgrade_timeout = \"{}ms\"", timeout.as_millis()))
     }
 
-    /// No upgrades are offered.
+    /// Turns upgrades off.
     pub(crate) fn no_upgrades(mut self) -> Self {
         self.reference["allowUpgrades"] = json!(false);
         self.route("allow_upgrades = false")
     }
 
-    /// Returns the application refuses everybody with this text, `Forbidden` being its default.
+    /// Makes the application refuse every client with this text; its default is `Forbidden`.
     pub(crate) fn refusing(mut self, text: &str) -> Self {
         self.reference["refuse"] = json!(text);
         self.script.refusal = Some(bare_refusal(text));
         self
     }
 
-    /// CORS headers of the target's own: its config as TOML, and the same as the reference's option.
+    /// Sets the target's own CORS headers: as TOML for the proxy, and as the reference's option.
     pub(crate) fn cors(mut self, toml: &str, reference: Value) -> Self {
         self.reference["cors"] = reference;
         self.route(&format!("cors = {toml}"))
     }
 
-    /// Returns a line of the route.
+    /// Adds a line to the route.
     pub(crate) fn route(mut self, line: &str) -> Self {
         writeln!(self.route, "{line}").unwrap();
         self
     }
 
-    /// Returns a line of `[server]`.
+    /// Adds a line to `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         writeln!(self.server, "{line}").unwrap();
         self
     }
 
-    /// Returns a line of the upstream.
+    /// Adds a line to the upstream.
     pub(crate) fn upstream(mut self, line: &str) -> Self {
         writeln!(self.upstream, "{line}").unwrap();
         self
     }
 
-    /// Returns what the backend does.
+    /// Changes the backend's script.
     pub(crate) fn script(mut self, change: impl FnOnce(&mut Script)) -> Self {
         change(&mut self.script);
         self
     }
 
-    /// Returns an upstream elsewhere.
+    /// Sets the upstream's URL.
     pub(crate) fn url(mut self, url: &str) -> Self {
         self.url = Some(format!("{url:?}"));
         self
     }
 
-    /// Returns an upstream at several addresses.
+    /// Sets the upstream's URLs.
     pub(crate) fn urls(mut self, urls: &[&str]) -> Self {
         self.url = Some(format!("{urls:?}"));
         self
@@ -145,7 +145,7 @@ impl Setup {
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
         let Self { server, route, upstream, log, path, dialect, relay, .. } = self;
-        // A key that means nothing beside a dialect is a fault.
+        // A key without meaning for a dialect is a configuration error.
         let relay = if *dialect == "longpoll" { String::new() } else { format!("relay = {relay}") };
         format!(
             r#"[server]

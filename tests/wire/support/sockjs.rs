@@ -25,18 +25,18 @@ pub(crate) fn setup(lines: &str) -> Setup {
     Setup { dialect: "sockjs", path: "/echo/", ..Setup::plain() }.route(lines)
 }
 
-/// Returns something of a session's.
+/// Returns the target of a request of this session.
 pub(crate) fn target(sid: &str, what: &str) -> String {
     format!("{BASE}/000/{sid}/{what}")
 }
 
-/// Returns a poll on a connection of its own.
+/// Sends a poll on a new connection and returns its response.
 #[track_caller]
 pub(crate) fn poll(world: &World, sid: &str) -> Response {
     world.http().request("POST", &target(sid, "xhr"), &[], b"")
 }
 
-/// Returns a poll that waits.
+/// Parks a poll and returns its connection.
 #[track_caller]
 pub(crate) fn park(world: &World, sid: &str) -> Client {
     let mut client = world.http();
@@ -52,13 +52,13 @@ pub(crate) fn begin(world: &World, sid: &str) -> super::Peer {
     world.accept()
 }
 
-/// A POST that is taken.
+/// Sends a POST, which must be accepted.
 #[track_caller]
 pub(crate) fn send(world: &World, sid: &str, body: &str) {
     world.http().request("POST", &target(sid, "xhr_send"), &[], body.as_bytes()).assert(204, "");
 }
 
-/// An answer that goes on, chunk by chunk.
+/// A streaming response, read chunk by chunk.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) client: Client,
@@ -66,7 +66,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Asks for one, and reads its head.
+    /// Requests a stream and reads its headers.
     #[track_caller]
     pub(crate) fn open(world: &World, method: &str, target: &str) -> Self {
         let mut client = world.http();
@@ -99,7 +99,7 @@ impl Stream {
         assert_eq!(self.chunk(), chunk);
     }
 
-    /// Fails unless the answer ends here.
+    /// Fails unless the response ends here.
     #[track_caller]
     pub(crate) fn assert_over(&mut self) {
         self.assert("");

@@ -35,8 +35,7 @@ impl Target {
         Self::proxy_in(|_| {}, "", toml)
     }
 
-    /// Returns the same in an environment of its own: `surround` changes the command, and `before` is what a shell does
-    /// first.
+    /// Starts the proxy in a special environment: `surround` changes the command, and a shell runs `before` first.
     pub(crate) fn proxy_in(
         surround: impl Fn(&mut Command),
         before: &str,
@@ -106,7 +105,7 @@ impl Target {
         true
     }
 
-    /// Returns what it wrote to its standard error.
+    /// Returns its standard error.
     pub(crate) fn log(&self) -> String {
         read(&self.folder)
     }
@@ -173,8 +172,7 @@ fn folder(port: u16) -> PathBuf {
     folder
 }
 
-/// Returns a port below the range from which the system gives ports to outgoing connections: nobody takes it by
-/// accident.
+/// Returns a port below the range of ephemeral ports, so that no outgoing connection takes it by accident.
 fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {

@@ -13,7 +13,7 @@ pub(crate) struct Wire {
     buffer: Vec<u8>,
 }
 
-/// What came of waiting for bytes.
+/// The result of waiting for bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fill {
     /// More bytes than before.
@@ -49,7 +49,7 @@ impl Wire {
         self.stream.try_clone().unwrap()
     }
 
-    /// Sends all of `bytes`; an error only means that the peer has gone, which the next read will tell.
+    /// Sends all of `bytes`. An error only means that the peer has disconnected, which the next read reports.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.try_send(bytes);
     }
@@ -131,7 +131,7 @@ impl Wire {
         }
     }
 
-    /// Says that nothing more will be sent, and goes on reading.
+    /// Closes the sending direction and continues to read.
     pub(crate) fn half_close(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }

@@ -1,4 +1,4 @@
-//! A target and the application behind it: what every test begins with.
+//! A target and the application behind it, with which every test begins.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,7 +29,7 @@ enum App {
 }
 
 impl World {
-    /// Creates the proxy before a scripted backend; or the reference server, where the tests are tested.
+    /// Starts the proxy in front of a scripted backend, or the reference server if the tests themselves are tested.
     #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn new(setup: Setup) -> Self {
         if oracle() {
@@ -40,7 +40,7 @@ impl World {
         Self::start(&setup)
     }
 
-    /// Returns the same, for what the reference server is not asked; the reason says why.
+    /// Starts the proxy for a test that the reference server does not run; the reason says why.
     #[expect(clippy::needless_pass_by_value, reason = "a setup is made for one world, where the test begins")]
     pub(crate) fn proxy_only(setup: Setup, reason: Excluded) -> Option<Self> {
         proxy_is_asked(reason).then(|| Self::start(&setup))
@@ -85,7 +85,7 @@ impl World {
         Client::connect(self.addr)
     }
 
-    /// Returns one GET on a connection of its own.
+    /// Sends a GET on a new connection and returns its response.
     #[track_caller]
     pub(crate) fn get(&self, target: &str) -> Response {
         self.http().get(target)
@@ -104,7 +104,7 @@ impl World {
         self.websocket_with("", &[])
     }
 
-    /// Returns the same with more of a query, and more headers.
+    /// Returns the same with more query parameters and headers.
     #[track_caller]
     pub(crate) fn websocket_with(&self, query: &str, headers: &[(&str, &str)]) -> (Socket, Peer) {
         let target = format!("{WEBSOCKET}{query}");
@@ -122,13 +122,13 @@ impl World {
         }
     }
 
-    /// Fails unless there are, soon, so many sessions.
+    /// Fails unless there are soon this many sessions.
     #[track_caller]
     pub(crate) fn assert_sessions(&self, count: u64) {
         eventually(|| self.sessions() == count, || format!("{count} sessions, but {}", self.sessions()));
     }
 
-    /// Fails unless new sessions still work: whatever came before has harmed nobody else.
+    /// Fails unless new sessions still work: earlier events have harmed no other session.
     #[track_caller]
     pub(crate) fn assert_healthy(&self) {
         let mut poller = Poller::handshake_at(self.addr, &format!("{POLLING}&healthy"));
@@ -146,16 +146,16 @@ impl World {
     }
 }
 
-/// Why a test is not asked of the reference server.
+/// Why a test does not run against the reference server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Excluded {
-    /// Only something that stands between two parties has it.
+    /// Only an intermediary has the behaviour.
     OnlyAProxyHasThis,
     /// The reference has a fault there; ENGINEIO.md names it.
     FaultOfTheReference,
 }
 
-/// Returns whether it is the proxy that is asked; else the reason is told why the reference server is not.
+/// Returns whether the target is the proxy; if not, prints the reason for skipping the reference server.
 pub(crate) fn proxy_is_asked(reason: Excluded) -> bool {
     if oracle() {
         eprintln!("not asked of the reference server: {reason:?}");

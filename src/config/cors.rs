@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keys::Section;
+use super::key::Section;
 use super::table::Table;
 use super::tree::Node;
 use super::values::{Wrong, duration, flag, origin, text, word};

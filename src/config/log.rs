@@ -2,6 +2,8 @@
 
 use tracing::Level;
 
+use super::key::{Section, Shown, Type};
+use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::values::word;
 
@@ -20,11 +22,19 @@ impl Default for Log {
     }
 }
 
+/// The keys of `[log]`.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const LOG: &[Row<Log>] = &[
+    row(Section::Log, "level", Type::Word, Shown::Default("\"info\""), "error, warn, info, debug or trace",
+        |table, key, log| table.set(key, &mut log.level, word(&LEVELS, &[]))),
+    row(Section::Log, "format", Type::Word, Shown::Default("\"text\""), "text, or json: one object per line",
+        |table, key, log| table.set(key, &mut log.json, word(&[("text", false), ("json", true)], &[]))),
+];
+
 /// Reads `[log]`.
 pub(super) fn read(table: &Table<'_>) -> Log {
     let mut log = Log::default();
-    table.set("level", &mut log.level, word(&LEVELS, &[]));
-    table.set("format", &mut log.json, word(&[("text", false), ("json", true)], &[]));
+    read_rows(LOG, table, &mut log);
     log
 }
 

@@ -40,12 +40,15 @@ mod env;
 mod fault;
 mod files;
 mod header_rules;
+mod key;
 pub mod keys;
 mod listeners;
 mod load;
 mod log;
 mod mux;
 mod routes;
+mod row;
+mod served;
 mod sessions;
 #[cfg(test)]
 mod shipped;
@@ -66,7 +69,7 @@ pub use load::{LoadError, Source};
 pub use log::Log;
 
 use fault::Sink;
-use keys::Section;
+use key::Section;
 use table::Table;
 use tree::{Lines, Node};
 
@@ -121,20 +124,20 @@ impl Config {
 
     /// Reads every section; what is wrong goes to the sink.
     fn read(tree: &Node, sink: &Sink) -> Self {
-        let root = Table::open(Some(tree), String::new(), Section::Root, sink);
-        let server = listeners::read(&root.section("server", Section::Server), sink);
+        let root = Table::root(tree, &keys::KEYS, sink);
+        let server = listeners::read(&root.section("server", Section::Server));
         let admin = listeners::read_admin(&root.section("admin", Section::Admin), &server.listen);
         let log = log::read(&root.section("log", Section::Log));
         let defaults = sessions::Defaults::default();
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
         let entries = upstreams::entries(root.get("upstreams"), sink);
-        let upstreams = upstreams::read(entries, sink);
+        let upstreams = upstreams::read(&root, entries, sink);
         let public = server.listen.iter().map(|address| ("server.listen", *address));
         let listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
         circle::check(entries, &upstreams, &listeners, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
-        let routes = routes::read(root.get("routes"), &defaults, &in_order, sink);
+        let routes = routes::read(&root, &defaults, &in_order, sink);
         Self { server, admin, log, routes, upstreams }
     }
 }

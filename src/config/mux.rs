@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::keys::Section;
+use super::key::Section;
 use super::table::Table;
 use super::tree::Node;
 use super::values::{GB, HOUR, Wrong, count, duration, size, text};

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::fault::{Place, Problem, Sink};
-use super::keys::{Section, dialects};
+use super::key::Section;
 use super::mux;
+use super::served::dialects;
 use super::sessions::Defaults;
 use super::speech;
 use super::suggestion::nearest;
@@ -15,19 +16,19 @@ use crate::dialect::{self, Backend, Settings as Speech};
 use crate::service::Route;
 use crate::upstream::{Kind, Settings};
 
-/// Reads all routes; `upstreams` are those that they may use, in the order of the file.
+/// Reads all routes of the file; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
-    node: Option<&Node>,
+    root: &Table<'_>,
     defaults: &Defaults,
     upstreams: &[(&String, &Settings)],
     sink: &Sink,
 ) -> Vec<Route> {
-    let items = items(node, sink);
+    let items = items(root.get("routes"), sink);
     let names: Vec<_> = upstreams.iter().map(|(name, _)| name.as_str()).collect();
     let mut seen: Vec<(usize, String, Option<String>)> = Vec::new();
     let mut routes = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let table = Table::open(Some(item), format!("routes[{index}]"), Section::Route, sink);
+        let table = root.within(item, format!("routes[{index}]"), Section::Route);
         let path = table.required("path", prefix);
         let host = table.value("host", host);
         let dialect = table.required("dialect", dialect);

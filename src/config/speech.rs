@@ -1,6 +1,6 @@
 //! The keys that are a dialect's own: each dialect has its rows, and here they are read.
 
-use super::keys::means_nothing;
+use super::served::means_nothing;
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{GB, HOUR, MS, duration, flag, size, text, word};

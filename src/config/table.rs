@@ -1,7 +1,7 @@
 //! Reads one table: takes its keys by name, reports what is unknown, missing or wrong.
 
 use super::fault::{Place, Problem, Sink};
-use super::keys::{self, Section};
+use super::key::{Key, SECTIONS, Section};
 use super::suggestion::nearest;
 use super::tree::{Entry, Node, Value};
 use super::values::Wrong;
@@ -13,20 +13,27 @@ pub(super) struct Table<'t> {
     key: String,
     place: Place,
     section: Section,
+    /// Those of all sections.
+    keys: &'t [Key],
     /// Nothing where something else than a table was written.
     entries: Option<&'t [Entry]>,
     sink: &'t Sink,
 }
 
 impl<'t> Table<'t> {
+    /// Begins to read the whole file, which may hold these keys.
+    pub(super) fn root(tree: &'t Node, keys: &'t [Key], sink: &'t Sink) -> Self {
+        Self::open(Some(tree), String::new(), Section::Root, keys, sink)
+    }
+
     /// Begins to read; reports at once each key that is unknown. `None` is a section that nobody wrote.
-    pub(super) fn open(node: Option<&'t Node>, key: String, section: Section, sink: &'t Sink) -> Self {
+    fn open(node: Option<&'t Node>, key: String, section: Section, keys: &'t [Key], sink: &'t Sink) -> Self {
         let place = node.map_or(Place::File { line: 1, column: 1 }, |node| node.place.clone());
         let entries = node.map_or(Some(&[][..]), Node::entries);
         if let (Some(node), None) = (node, entries) {
             sink.push(&place, &*key, wrong(node.show(), &format!("a table, {}", section.header())));
         }
-        let table = Self { key, place, section, entries, sink };
+        let table = Self { key, place, section, keys, entries, sink };
         table.report_unknown();
         table
     }
@@ -43,7 +50,12 @@ impl<'t> Table<'t> {
 
     /// Begins to read a table in this one.
     pub(super) fn section(&self, name: &'static str, section: Section) -> Self {
-        Self::open(self.get(name), self.key_of(name), section, self.sink)
+        Self::open(self.get(name), self.key_of(name), section, self.keys, self.sink)
+    }
+
+    /// Begins to read a table that stands somewhere in this one, at the whole key.
+    pub(super) fn within(&self, node: &'t Node, key: String, section: Section) -> Self {
+        Self::open(Some(node), key, section, self.keys, self.sink)
     }
 
     /// Reads an optional key.
@@ -99,7 +111,7 @@ impl<'t> Table<'t> {
         // What is no table at all is told once, and a misspelt key is told as such.
         let misspelt = || self.unknown().any(|entry| self.meant(&entry.name) == Some(name));
         if self.entries.is_some() && !misspelt() {
-            let example = keys::key(self.section, name).map_or("...", |key| key.shown.value());
+            let example = self.key(name).map_or("...", |key| key.shown.value());
             let expected = format!("a line such as {name} = {example}");
             self.sink.push(&self.place, self.key_of(name), Problem::Missing(expected));
         }
@@ -109,6 +121,16 @@ impl<'t> Table<'t> {
     pub(super) fn report(&self, name: &str, found: String, expected: &str) {
         let place = self.get(name).map_or(&self.place, |node| &node.place);
         self.sink.push(place, self.key_of(name), wrong(found, expected));
+    }
+
+    /// Reports an element of a list that is right by itself and wrong beside others.
+    pub(super) fn report_item(&self, name: &str, index: usize, place: &Place, found: String, expected: &str) {
+        self.sink.push(place, format!("{}[{index}]", self.key_of(name)), wrong(found, expected));
+    }
+
+    /// Returns what the table of all keys has for a key that stands in this very section.
+    pub(super) fn key(&self, name: &str) -> Option<&'t Key> {
+        self.keys.iter().find(|key| key.section == self.section && key.name == name)
     }
 
     /// Returns the whole key of one of its keys.
@@ -127,14 +149,24 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// Returns the names of all keys that may stand in it.
+    fn known(&self) -> Vec<&'static str> {
+        if self.section == Section::Root {
+            return SECTIONS.to_vec();
+        }
+        let is_route = self.section == Section::Route;
+        let fits = |key: &&Key| key.section == self.section || is_route && key.section == Section::Defaults;
+        self.keys.iter().filter(fits).map(|key| key.name).collect()
+    }
+
     fn unknown(&self) -> impl Iterator<Item = &'t Entry> {
-        let known = self.section.names();
+        let known = self.known();
         self.entries.into_iter().flatten().filter(move |entry| !known.contains(&entry.name.as_str()))
     }
 
     /// Returns the key that was probably meant by an unknown one.
     fn meant(&self, name: &str) -> Option<&'static str> {
-        nearest(name, self.section.names())
+        nearest(name, self.known())
     }
 
     fn report_unknown(&self) {
@@ -152,9 +184,9 @@ impl<'t> Table<'t> {
         if let Some(word) = self.meant(name) {
             return format!("; did you mean {word:?}?");
         }
-        match keys::KEYS.iter().find(|key| key.name == name && key.section != Section::Tls) {
+        match self.keys.iter().find(|key| key.name == name && key.section != Section::Tls) {
             Some(key) => format!("; it belongs in {}", key.section.header()),
-            None => format!(", expected one of {}", self.section.names().join(", ")),
+            None => format!(", expected one of {}", self.known().join(", ")),
         }
     }
 
@@ -169,7 +201,7 @@ impl<'t> Table<'t> {
             });
             return format!("; did you mean {}?", levels.collect::<Vec<_>>().join("__"));
         }
-        let fixed = static_variables();
+        let fixed = static_variables(self.keys);
         match nearest(variable, fixed.iter().map(String::as_str)) {
             Some(word) if self.section == Section::Root => format!("; did you mean {word}?"),
             Some(_) | None => self.instead(name),
@@ -178,10 +210,10 @@ impl<'t> Table<'t> {
 }
 
 /// Returns the variables whose names need no index and no name of an operator's.
-fn static_variables() -> Vec<String> {
+fn static_variables(keys: &[Key]) -> Vec<String> {
     let sections = [Section::Server, Section::Admin, Section::Log, Section::Defaults];
-    let keys = keys::KEYS.iter().filter(|key| sections.contains(&key.section));
-    let name = |key: &keys::Key| format!("{}__{}", key.section.header().trim_matches(['[', ']']), key.name);
+    let keys = keys.iter().filter(|key| sections.contains(&key.section));
+    let name = |key: &Key| format!("{}__{}", key.section.header().trim_matches(['[', ']']), key.name);
     keys.map(|key| format!("POLLIWOG_{}", name(key).to_uppercase())).collect()
 }
 

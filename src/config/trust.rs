@@ -1,6 +1,6 @@
 //! `[upstreams.NAME.tls]`: how a backend proves who it is.
 
-use super::keys::Section;
+use super::key::Section;
 use super::table::Table;
 use super::tree::show_text;
 use super::values::{file, server_name, word};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::{Problem, Sink};
-use super::keys::{self, Section};
+use super::key::Section;
 use super::mux;
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
@@ -39,13 +39,13 @@ pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
     entries.unwrap_or_default()
 }
 
-/// Reads every upstream.
-pub(super) fn read(entries: &[Entry], sink: &Sink) -> BTreeMap<String, Settings> {
+/// Reads every upstream of the file.
+pub(super) fn read<'t>(root: &Table<'t>, entries: &'t [Entry], sink: &Sink) -> BTreeMap<String, Settings> {
     let one = |entry: &Entry| {
         check_name(entry, sink);
         // A point would look like another level.
         let name = if entry.name.contains('.') { show_text(&entry.name) } else { entry.name.clone() };
-        let table = Table::open(Some(&entry.node), format!("upstreams.{name}"), Section::Upstream, sink);
+        let table = root.within(&entry.node, format!("upstreams.{name}"), Section::Upstream);
         (entry.name.clone(), read_one(&table, entries.len() == 1))
     };
     entries.iter().map(one).collect()
@@ -102,7 +102,7 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
 /// Reports each key that means nothing beside the upstream's kind.
 fn report_idle(table: &Table<'_>, kind: &str) {
     for name in table.names() {
-        let only = keys::key(Section::Upstream, name).and_then(|key| key.only);
+        let only = table.key(name).and_then(|key| key.only);
         if let (Some(only), Some(node)) = (only.filter(|only| !only.kinds.contains(&kind)), table.get(name)) {
             let found = if name == "url" { "a URL".to_owned() } else { node.show() };
             table.report(name, found, only.instead);

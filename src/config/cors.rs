@@ -3,39 +3,55 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::key::Section;
+use super::key::{Section, Shown, Type};
+use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::Node;
 use super::values::{Wrong, duration, flag, origin, text, word};
 use crate::service::{Cors, OwnCors};
 
+/// The keys of the table.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const CORS: &[Row<OwnCors>] = &[
+    row(Section::Cors, "origins", Type::Texts, Shown::Example("[\"https://chat.example.org\"]"), "origins that may read responses; \"*\" is all",
+        origins),
+    row(Section::Cors, "credentials", Type::Flag, Shown::Default("false"), "whether to allow cookies; \"*\" then echoes the origin",
+        |table, key, cors| table.set(key, &mut cors.credentials, flag)),
+    row(Section::Cors, "headers", Type::Texts, Shown::Example("[\"x-token\"]"), "request headers to allow; unset: those requested",
+        |table, key, cors| cors.headers = list(table, key, token)),
+    row(Section::Cors, "methods", Type::Texts, Shown::Default("[\"GET\", \"HEAD\", \"PUT\", \"PATCH\", \"POST\", \"DELETE\"]"), "methods to allow",
+        |table, key, cors| if let Some(methods) = list(table, key, token) { cors.methods = methods; }),
+    row(Section::Cors, "max_age", Type::Duration, Shown::Example("\"2h\""), "how long browsers may cache a preflight",
+        max_age),
+];
+
 /// Reads the key of a route or of `[defaults]` over what holds without it.
-pub(super) fn read(table: &Table<'_>, cors: &mut Cors) {
-    let Some(node) = table.get("cors") else { return };
+pub(super) fn read(table: &Table<'_>, key: &'static str, cors: &mut Cors) {
+    let Some(node) = table.get(key) else { return };
     if node.entries().is_some() {
-        *cors = Cors::Own(Arc::new(read_own(&table.section("cors", Section::Cors))));
+        let mut own = OwnCors::default();
+        read_rows(CORS, &table.section(key, Section::Cors), &mut own);
+        *cors = Cors::Own(Arc::new(own));
     } else {
-        table.set("cors", cors, mode);
+        table.set(key, cors, mode);
     }
 }
 
-fn read_own(table: &Table<'_>) -> OwnCors {
-    let mut own = OwnCors::default();
-    if table.get("origins").is_none() {
-        table.report_missing("origins");
+fn origins(table: &Table<'_>, key: &'static str, own: &mut OwnCors) {
+    if table.get(key).is_none() {
+        table.report_missing(key);
     }
-    if let Some(origins) = list(table, "origins", origin_or_all) {
+    if let Some(origins) = list(table, key, origin_or_all) {
         own.origins = origins;
     }
-    table.set("credentials", &mut own.credentials, flag);
-    own.headers = list(table, "headers", token);
-    own.methods = list(table, "methods", token).unwrap_or(own.methods);
-    own.max_age = table.value("max_age", duration(Duration::ZERO..=MAX_AGE_MAX));
+}
+
+fn max_age(table: &Table<'_>, key: &'static str, own: &mut OwnCors) {
+    own.max_age = table.value(key, duration(Duration::ZERO..=MAX_AGE_MAX));
     if own.max_age.is_some_and(|age| age.subsec_nanos() != 0) {
-        let shown = table.get("max_age").map_or_else(String::new, Node::show);
-        table.report("max_age", shown, "whole seconds");
+        let shown = table.get(key).map_or_else(String::new, Node::show);
+        table.report(key, shown, "whole seconds");
     }
-    own
 }
 
 fn list(table: &Table<'_>, name: &str, read: impl Fn(&Node) -> Result<String, Wrong>) -> Option<Vec<String>> {

@@ -161,10 +161,6 @@ impl Section {
 pub const SECTIONS: [&str; 6] = ["server", "admin", "log", "defaults", "routes", "upstreams"];
 
 impl Key {
-    pub(super) const fn only(self, kinds: &'static [&'static str], instead: &'static str) -> Self {
-        Self { only: Some(Only { kinds, instead }), ..self }
-    }
-
     /// Returns the dialects beside which a route may hold it, by what they are called in the configuration; `None` is all
     /// of them, and each key of another table.
     pub fn dialects(&self) -> Option<Vec<&'static str>> {

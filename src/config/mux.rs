@@ -4,37 +4,48 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::key::Section;
+use super::key::{Section, Shown, Type};
+use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::Node;
 use super::values::{GB, HOUR, Wrong, count, duration, size, text};
 use crate::service::DemuxSettings;
 use crate::upstream::MuxSettings;
 
+/// The keys of the table in an upstream.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const UPSTREAM: &[Row<MuxSettings>] = &[
+    row(Section::UpstreamMux, "connections", Type::Count, Shown::Default("1"), "number of WebSockets that share the sessions",
+        |table, key, mux| table.set(key, &mut mux.connections, count(1..=CONNECTIONS_MAX))),
+    row(Section::UpstreamMux, "credit", Type::Size, Shown::Default("\"256KiB\""), "bytes that may wait per session, in each direction",
+        |table, key, mux| table.set(key, &mut mux.credit, size(CREDIT_MIN..=GB))),
+    row(Section::UpstreamMux, "resume_timeout", Type::Duration, Shown::Default("\"30s\""), "how long sessions survive a broken connection; 0: off",
+        |table, key, mux| table.set(key, &mut mux.resume_timeout, duration(Duration::ZERO..=HOUR))),
+    row(Section::UpstreamMux, "token", Type::Text, Shown::Example("\"a-long-secret\""), "bearer token for the backend",
+        |table, key, mux| mux.token = table.value(key, bearer)),
+];
+
+/// The keys of the table in a route.
+#[rustfmt::skip]
+pub(super) const ROUTE: &[Row<DemuxSettings>] = &[
+    row(Section::RouteMux, "token", Type::Text, Shown::Example("\"a-long-secret\""), "required of clients; unset accepts anyone",
+        |table, key, mux| mux.token = table.value(key, bearer)),
+    row(Section::RouteMux, "credit", Type::Size, Shown::Default("\"256KiB\""), "bytes that may wait per session, in each direction",
+        |table, key, mux| table.set(key, &mut mux.credit, size(CREDIT_MIN..=GB))),
+];
+
 /// Reads the table in an upstream.
-pub(super) fn upstream(upstream: &Table<'_>) -> MuxSettings {
-    let mut settings = MuxSettings::default();
-    if upstream.get("mux").is_none() {
-        return settings;
+pub(super) fn upstream(upstream: &Table<'_>, key: &'static str, settings: &mut MuxSettings) {
+    if upstream.get(key).is_some() {
+        read_rows(UPSTREAM, &upstream.section(key, Section::UpstreamMux), settings);
     }
-    let table = upstream.section("mux", Section::UpstreamMux);
-    table.set("connections", &mut settings.connections, count(1..=CONNECTIONS_MAX));
-    table.set("credit", &mut settings.credit, size(CREDIT_MIN..=GB));
-    table.set("resume_timeout", &mut settings.resume_timeout, duration(Duration::ZERO..=HOUR));
-    settings.token = table.value("token", bearer);
-    settings
 }
 
 /// Reads the table in a route.
-pub(super) fn route(route: &Table<'_>) -> DemuxSettings {
-    let mut settings = DemuxSettings::default();
-    if route.get("mux").is_none() {
-        return settings;
+pub(super) fn route(route: &Table<'_>, key: &'static str, settings: &mut DemuxSettings) {
+    if route.get(key).is_some() {
+        read_rows(ROUTE, &route.section(key, Section::RouteMux), settings);
     }
-    let table = route.section("mux", Section::RouteMux);
-    table.set("credit", &mut settings.credit, size(CREDIT_MIN..=GB));
-    settings.token = table.value("token", bearer);
-    settings
 }
 
 /// Returns a token as the value of `Authorization` (RFC 6750, section 2.1).

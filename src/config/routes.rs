@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::fault::{Place, Problem, Sink};
-use super::key::Section;
+use super::key::{Section, Shown, Type};
 use super::mux;
+use super::row::{Row, read_rows, row};
 use super::served::dialects;
 use super::sessions::Defaults;
 use super::speech;
@@ -13,8 +14,35 @@ use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
 use crate::dialect::{self, Backend, Settings as Speech};
-use crate::service::Route;
+use crate::service::{DemuxSettings, Route};
 use crate::upstream::{Kind, Settings};
+
+/// The keys of a route, beside those of `[defaults]`.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const ROUTE: &[Row<Written>] = &[
+    row(Section::Route, "path", Type::Text, Shown::Example("\"/socket.io/\""), "path prefix of the requests; the longest match wins",
+        |table, key, route| route.path = table.required(key, prefix)),
+    row(Section::Route, "host", Type::Text, Shown::Example("\"chat.example.org\""), "only requests for this host, on any port",
+        |table, key, route| route.host = table.value(key, host)),
+    row(Section::Route, "dialect", Type::Word, Shown::Example("\"engine.io\""), "engine.io (Socket.IO), sockjs, longpoll, websocket, mux, http",
+        |table, key, route| route.dialect = table.required(key, dialect)),
+    row(Section::Route, "upstream", Type::Text, Shown::Example("\"demo\""), "name of an upstream below",
+        |table, key, route| route.upstream = table.required(key, |node| one_of(node, &route.names))),
+    row(Section::Route, "mux", Type::Table, Shown::Example("{ token = \"a-long-secret\" }"), "settings of dialect mux only",
+        |table, key, route| mux::route(table, key, &mut route.mux)),
+];
+
+/// What a route says beside the keys of `[defaults]`.
+#[derive(Default, Debug)]
+pub(super) struct Written {
+    /// The names of all upstreams.
+    names: Vec<String>,
+    path: Option<String>,
+    host: Option<String>,
+    dialect: Option<&'static str>,
+    upstream: Option<String>,
+    mux: DemuxSettings,
+}
 
 /// Reads all routes of the file; `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
@@ -24,16 +52,14 @@ pub(super) fn read(
     sink: &Sink,
 ) -> Vec<Route> {
     let items = items(root.get("routes"), sink);
-    let names: Vec<_> = upstreams.iter().map(|(name, _)| name.as_str()).collect();
     let mut seen: Vec<(usize, String, Option<String>)> = Vec::new();
     let mut routes = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let table = root.within(item, format!("routes[{index}]"), Section::Route);
-        let path = table.required("path", prefix);
-        let host = table.value("host", host);
-        let dialect = table.required("dialect", dialect);
-        let upstream = table.required("upstream", |node| one_of(node, &names));
-        let mux = mux::route(&table);
+        let names = upstreams.iter().map(|(name, _)| (*name).clone()).collect();
+        let mut written = Written { names, ..Written::default() };
+        read_rows(ROUTE, &table, &mut written);
+        let Written { names: _, path, host, dialect, upstream, mux } = written;
         let Defaults {
             session,
             speech,
@@ -122,7 +148,7 @@ fn items<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Node] {
     &[]
 }
 
-fn one_of(node: &Node, upstreams: &[&str]) -> Result<String, Wrong> {
+fn one_of(node: &Node, upstreams: &[String]) -> Result<String, Wrong> {
     let expected = if upstreams.is_empty() {
         "the name of an upstream, and there is no [upstreams.NAME]".to_owned()
     } else {
@@ -130,10 +156,10 @@ fn one_of(node: &Node, upstreams: &[&str]) -> Result<String, Wrong> {
     };
     let wrong = Wrong::expected(expected);
     let Ok(name) = text(node) else { return Err(wrong) };
-    if upstreams.contains(&name.as_str()) {
+    if upstreams.contains(&name) {
         return Ok(name);
     }
-    Err(wrong.or(nearest(&name, upstreams.iter().copied())))
+    Err(wrong.or(nearest(&name, upstreams.iter().map(String::as_str))))
 }
 
 /// The dialect of requests that are forwarded.

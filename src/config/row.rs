@@ -1,6 +1,6 @@
 //! A key and its setter, side by side: what is declared is read.
 
-use super::key::{Key, Section, Shown, Type};
+use super::key::{Key, Only, Section, Shown, Type};
 use super::table::Table;
 
 /// A key, with what puts its value into the settings.
@@ -23,6 +23,15 @@ pub(super) const fn row<S>(
     read: Read<S>,
 ) -> Row<S> {
     Row { key: Key { section, name, takes, shown, doc, only: None }, read }
+}
+
+/// Returns the row of a key that means something only to upstreams of these kinds.
+pub(super) const fn only<S>(
+    kinds: &'static [&'static str],
+    instead: &'static str,
+    Row { key, read }: Row<S>,
+) -> Row<S> {
+    Row { key: Key { only: Some(Only { kinds, instead }), ..key }, read }
 }
 
 /// Reads all keys of a section, in the order of its rows.

@@ -4,12 +4,57 @@ use std::time::Duration;
 
 use super::cors;
 use super::header_rules;
+use super::key::{Section, Shown, Type};
+use super::row::{Row, read_rows, row};
 use super::speech;
 use super::table::Table;
 use super::values::{GB, HOUR, MS, duration, flag, origin, size, word};
 use crate::dialect;
 use crate::service::{Cors, HeaderRules};
 use crate::session::{Bind, Settings};
+
+/// The keys of `[defaults]` that are no dialect's own; a route may hold them as well.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const DEFAULTS: &[Row<Defaults>] = &[
+    row(Section::Defaults, "ping_interval", Type::Duration, Shown::Mirrored("\"25s\""), "interval between a pong and the next ping; unset: the backend's",
+        |table, key, defaults| if let Some(value) = table.value(key, duration(MS..=HOUR)) { defaults.session.ping_interval = Some(value); }),
+    row(Section::Defaults, "ping_timeout", Type::Duration, Shown::Mirrored("\"20s\""), "timeout of a pong; unset: the backend's",
+        |table, key, defaults| if let Some(value) = table.value(key, duration(MS..=HOUR)) { defaults.session.ping_timeout = Some(value); }),
+    row(Section::Defaults, "max_payload", Type::Size, Shown::Mirrored("\"1MB\""), "largest POST or message of a client; unset: the backend's",
+        |table, key, defaults| if let Some(value) = table.value(key, size(PAYLOAD_MIN..=GB)) { defaults.session.max_payload = Some(value); }),
+    row(Section::Defaults, "outbox_max", Type::Size, Shown::Default("\"1MB\""), "queue limit per client; above it its backend is not read",
+        |table, key, defaults| table.set(key, &mut defaults.session.outbox_max, size(1..=GB))),
+    row(Section::Defaults, "batch_max", Type::Size, Shown::Default("\"1MB\""), "largest response to a poll; a larger message is sent alone",
+        |table, key, defaults| table.set(key, &mut defaults.session.batch_max, size(1..=GB))),
+    row(Section::Defaults, "linger", Type::Duration, Shown::Default("\"3ms\""), "how long a poll after a POST waits for its echoes; 0: off",
+        |table, key, defaults| table.set(key, &mut defaults.session.linger, duration(Duration::ZERO..=LINGER_MAX))),
+    row(Section::Defaults, "stall_timeout", Type::Duration, Shown::Default("\"60s\""), "how long a side may stop reading before it is disconnected",
+        |table, key, defaults| table.set(key, &mut defaults.session.stall_timeout, duration(MS..=HOUR))),
+    row(Section::Defaults, "upgrade_timeout", Type::Duration, Shown::Default("\"10s\""), "timeout of an upgrade to WebSocket",
+        |table, key, defaults| table.set(key, &mut defaults.session.upgrade_timeout, duration(MS..=HOUR))),
+    row(Section::Defaults, "close_timeout", Type::Duration, Shown::Default("\"30s\""), "timeout for what is left of an ended session",
+        |table, key, defaults| table.set(key, &mut defaults.session.close_timeout, duration(MS..=HOUR))),
+    row(Section::Defaults, "allow_upgrades", Type::Flag, Shown::Default("true"), "whether polling clients are offered an upgrade",
+        |table, key, defaults| table.set(key, &mut defaults.session.allow_upgrades, flag)),
+    row(Section::Defaults, "relay", Type::Flag, Shown::Default("true"), "relay WebSockets whose two ends speak the same protocol",
+        |table, key, defaults| table.set(key, &mut defaults.session.relay, flag)),
+    row(Section::Defaults, "bind", Type::Word, Shown::Default("\"none\""), "only who began a session may use it: by address, or cookie",
+        |table, key, defaults| table.set(key, &mut defaults.session.bind, word(&BINDS, &[]))),
+    row(Section::Defaults, "allowed_origins", Type::Texts, Shown::Default("[]"), "origins that may connect; empty: all",
+        |table, key, defaults| if let Some(origins) = table.list(key, origin) {
+            defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
+        }),
+    row(Section::Defaults, "cors", Type::WordOrTable, Shown::Default("\"mirror\""), "CORS: \"mirror\" the backend's, \"off\", or your own table:",
+        |table, key, defaults| cors::read(table, key, &mut defaults.cors)),
+    row(Section::Defaults, "compression", Type::Flag, Shown::Default("true"), "compress responses to polls from 1024 bytes",
+        |table, key, defaults| table.set(key, &mut defaults.compression, flag)),
+    row(Section::Defaults, "request_headers", Type::Table, Shown::Example("{ X-Tenant = \"7\", X-Debug = \"\" }"), "headers to set on requests; \"\" removes",
+        |table, key, defaults| table.set(key, &mut defaults.request_headers, header_rules::rules)),
+    row(Section::Defaults, "response_headers", Type::Table, Shown::Example("{ Server = \"\" }"), "headers to set on responses; \"\" removes",
+        |table, key, defaults| table.set(key, &mut defaults.response_headers, header_rules::rules)),
+    row(Section::Defaults, "via", Type::Flag, Shown::Default("true"), "add Via to requests; some backends then do not compress",
+        |table, key, defaults| table.set(key, &mut defaults.via, flag)),
+];
 
 /// What holds for every route that does not say otherwise.
 #[derive(Clone, Debug)]
@@ -43,29 +88,8 @@ impl Defaults {
     /// Returns what the table says, and `self` where it says nothing.
     pub(super) fn overridden_by(&self, table: &Table<'_>) -> Self {
         let mut defaults = self.clone();
-        let session = &mut defaults.session;
-        let timeout = || duration(MS..=HOUR);
-        session.ping_interval = table.value("ping_interval", timeout()).or(session.ping_interval);
-        session.ping_timeout = table.value("ping_timeout", timeout()).or(session.ping_timeout);
-        session.max_payload = table.value("max_payload", size(PAYLOAD_MIN..=GB)).or(session.max_payload);
-        table.set("outbox_max", &mut session.outbox_max, size(1..=GB));
-        table.set("batch_max", &mut session.batch_max, size(1..=GB));
-        table.set("linger", &mut session.linger, duration(Duration::ZERO..=LINGER_MAX));
-        table.set("stall_timeout", &mut session.stall_timeout, timeout());
-        table.set("upgrade_timeout", &mut session.upgrade_timeout, timeout());
-        table.set("close_timeout", &mut session.close_timeout, timeout());
-        table.set("allow_upgrades", &mut session.allow_upgrades, flag);
-        table.set("relay", &mut session.relay, flag);
-        table.set("bind", &mut session.bind, word(&BINDS, &[]));
+        read_rows(DEFAULTS, table, &mut defaults);
         speech::read(table, &mut defaults.speech);
-        if let Some(origins) = table.list("allowed_origins", origin) {
-            defaults.allowed_origins = origins.into_iter().map(|(_, origin)| origin).collect();
-        }
-        cors::read(table, &mut defaults.cors);
-        table.set("compression", &mut defaults.compression, flag);
-        table.set("request_headers", &mut defaults.request_headers, header_rules::rules);
-        table.set("response_headers", &mut defaults.response_headers, header_rules::rules);
-        table.set("via", &mut defaults.via, flag);
         defaults
     }
 }

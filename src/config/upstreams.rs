@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::fault::{Problem, Sink};
-use super::key::Section;
+use super::key::{Section, Shown, Type};
 use super::mux;
+use super::row::{Row, only, read_rows, row};
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
@@ -24,6 +25,66 @@ const KINDS: [(&str, Kind); 5] = [
 /// What messages may be.
 const PROTOCOLS: [(&str, Option<Embedding>); 3] =
     [("opaque", None), ("socket.io", Some(Embedding::SocketIo)), ("websocket", Some(Embedding::WebSocket))];
+
+/// Which `Host` backends may see.
+const HOSTS: [(&str, Host); 2] = [("client", Host::Client), ("upstream", Host::Upstream)];
+
+/// The kinds that speak Engine.IO.
+const SPEAKS: &[&str] = &["engine.io", "mux", "demo"];
+/// The kinds that run elsewhere.
+const REMOTE: &[&str] = &["engine.io", "websocket", "mux", "http"];
+const NO_ENGINE_IO: &str = "nothing, no Engine.IO is spoken with such an upstream";
+
+/// The keys of an upstream. Its URLs are read as its kind has them, and its TLS as its URLs.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const UPSTREAM: &[Row<Written>] = &[
+    row(Section::Upstream, "kind", Type::Word, Shown::Example("\"demo\""), "protocol of the backend: engine.io, websocket, mux, http, demo",
+        |table, key, upstream| {
+            upstream.kind = table.required(key, kind);
+            upstream.settings.kind = upstream.kind.unwrap_or(upstream.settings.kind);
+        }),
+    only(REMOTE, "none, kind \"demo\" runs inside this binary",
+        row(Section::Upstream, "url", Type::Texts, Shown::Example("\"ws://127.0.0.1:3000/socket.io/\""), "its URL; a list is used in turn, skipping what is down",
+            urls)),
+    only(REMOTE, "none, kind \"demo\" runs inside this binary",
+        row(Section::Upstream, "tls", Type::Table, Shown::Example("{ ca = \"ca.pem\" }"), "how a wss or https backend is authenticated",
+            |table, key, upstream| trust::read(table, key, &mut upstream.settings))),
+    row(Section::Upstream, "host", Type::Word, Shown::Default("\"client\""), "the Host it sees: client (the client's) or upstream (the URL's)",
+        |table, key, upstream| table.set(key, &mut upstream.settings.host, word(&HOSTS, &[]))),
+    only(REMOTE, "nothing, kind \"demo\" runs inside this binary",
+        row(Section::Upstream, "connect_timeout", Type::Duration, Shown::Default("\"5s\""), "timeout of a connection attempt to one address",
+            |table, key, upstream| table.set(key, &mut upstream.settings.connect_timeout, duration(MS..=HOUR)))),
+    row(Section::Upstream, "handshake_timeout", Type::Duration, Shown::Default("\"10s\""), "timeout of opening a session, including the connection",
+        |table, key, upstream| table.set(key, &mut upstream.settings.handshake_timeout, duration(MS..=HOUR))),
+    row(Section::Upstream, "response_timeout", Type::Duration, Shown::Default("\"2m\""), "timeout until the response to a forwarded request begins",
+        |table, key, upstream| table.set(key, &mut upstream.settings.response_timeout, duration(MS..=HOUR))),
+    only(SPEAKS, NO_ENGINE_IO,
+        row(Section::Upstream, "versions", Type::Numbers, Shown::Default("[4]"), "its Engine.IO versions: [3, 4] with allowEIO3, [3] is 2.x",
+            |table, key, upstream| if let Some(versions) = versions(table, key) { upstream.settings.versions = versions; })),
+    only(SPEAKS, NO_ENGINE_IO,
+        row(Section::Upstream, "protocol", Type::Word, Shown::Default("\"opaque\""), "socket.io enables translation; websocket: for the demo",
+            |table, key, upstream| upstream.protocol = table.value(key, word(&PROTOCOLS, &[])))),
+    only(SPEAKS, NO_ENGINE_IO,
+        row(Section::Upstream, "translate", Type::Flag, Shown::Default("true"), "translate clients of other versions; otherwise refuse them",
+            |table, key, upstream| table.set(key, &mut upstream.settings.translate, flag))),
+    only(&["engine.io", "websocket", "mux", "demo"], "nothing, such an upstream has no messages",
+        row(Section::Upstream, "max_message", Type::Size, Shown::Default("\"16MiB\""), "largest message of the backend; a larger one closes with 1009",
+            |table, key, upstream| table.set(key, &mut upstream.settings.max_message, size(1..=GB)))),
+    row(Section::Upstream, "required", Type::Flag, Shown::Default("true"), "its outage makes /readyz 503; false if there are others",
+        |table, key, upstream| table.set(key, &mut upstream.settings.required, flag)),
+    only(&["mux"], "it only beside kind \"mux\"",
+        row(Section::Upstream, "mux", Type::Table, Shown::Example("{ connections = 2 }"), "settings of kind mux only",
+            |table, key, upstream| mux::upstream(table, key, &mut upstream.settings.mux))),
+];
+
+/// What an upstream's table says.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// `None` where that is missing or wrong.
+    kind: Option<Kind>,
+    protocol: Option<Option<Embedding>>,
+    settings: Settings,
+}
 
 /// Returns the upstreams as they are written, before any is judged.
 pub(super) fn entries<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Entry] {
@@ -52,35 +113,10 @@ pub(super) fn read<'t>(root: &Table<'t>, entries: &'t [Entry], sink: &Sink) -> B
 }
 
 fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
-    let mut settings = Settings { required: is_only_one, ..Settings::default() };
-    let kind = table.required("kind", kind);
-    let urls = table.list("url", url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
-    match (kind, table.get("url")) {
-        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), None) => {
-            table.report_missing("url");
-        }
-        // A list of faulty URLs has had its faults.
-        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), Some(node))
-            if urls.as_ref().is_some_and(Vec::is_empty) && node.items().is_none_or(<[_]>::is_empty) =>
-        {
-            table.report("url", "an empty list".to_owned(), "at least one URL");
-        }
-        (Some(Kind::Demo(_) | Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http) | None, _) => {}
-    }
-    settings.kind = kind.unwrap_or(settings.kind);
-    settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
-    settings.tls = trust::read(table, &settings);
-    settings.mux = mux::upstream(table);
-    table.set(
-        "host",
-        &mut settings.host,
-        word(&[("client", Host::Client), ("upstream", Host::Upstream)], &[]),
-    );
-    table.set("connect_timeout", &mut settings.connect_timeout, duration(MS..=HOUR));
-    table.set("handshake_timeout", &mut settings.handshake_timeout, duration(MS..=HOUR));
-    table.set("response_timeout", &mut settings.response_timeout, duration(MS..=HOUR));
-    settings.versions = versions(table).unwrap_or(settings.versions);
-    let protocol = table.value("protocol", word(&PROTOCOLS, &[]));
+    let settings = Settings { required: is_only_one, ..Settings::default() };
+    let mut written = Written { kind: None, protocol: None, settings };
+    read_rows(UPSTREAM, table, &mut written);
+    let Written { kind, protocol, mut settings } = written;
     settings.socket_io = protocol == Some(Some(Embedding::SocketIo));
     match (&mut settings.kind, protocol) {
         (Kind::Demo(speaks), Some(Some(protocol))) => *speaks = protocol,
@@ -90,13 +126,29 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
         }
         (_, Some(None | Some(Embedding::SocketIo)) | None) => {}
     }
-    table.set("translate", &mut settings.translate, flag);
-    table.set("max_message", &mut settings.max_message, size(1..=GB));
-    table.set("required", &mut settings.required, flag);
     if let Some((name, _)) = KINDS.iter().find(|(_, one)| Some(*one) == kind) {
         report_idle(table, name);
     }
     settings
+}
+
+/// Reads the URLs of an upstream whose kind is known.
+fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+    let kind = upstream.kind;
+    let urls = table.list(key, url(if kind == Some(Kind::Http) { "http" } else { "ws" }));
+    match (kind, table.get(key)) {
+        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), None) => {
+            table.report_missing(key);
+        }
+        // A list of faulty URLs has had its faults.
+        (Some(Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http), Some(node))
+            if urls.as_ref().is_some_and(Vec::is_empty) && node.items().is_none_or(<[_]>::is_empty) =>
+        {
+            table.report(key, "an empty list".to_owned(), "at least one URL");
+        }
+        (Some(Kind::Demo(_) | Kind::EngineIo | Kind::WebSocket | Kind::Mux | Kind::Http) | None, _) => {}
+    }
+    upstream.settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
 }
 
 /// Reports each key that means nothing beside the upstream's kind.

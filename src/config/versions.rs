@@ -6,8 +6,8 @@ use super::values::Wrong;
 use crate::revision::Versions;
 
 /// Returns the versions of Engine.IO in the table, at least one; `None` where it says nothing, or nothing sound.
-pub(super) fn versions(table: &Table<'_>) -> Option<Versions> {
-    let numbers = numbers(table, "versions", &[3, 4])?;
+pub(super) fn versions(table: &Table<'_>, key: &str) -> Option<Versions> {
+    let numbers = numbers(table, key, &[3, 4])?;
     Some(Versions { v3: numbers.contains(&3), v4: numbers.contains(&4) })
 }
 

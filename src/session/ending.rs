@@ -6,7 +6,7 @@ use super::End;
 use super::state::{Phase, Session};
 use crate::packet::{Closing, Text};
 
-/// How a session ended. Requests under its id are told so for as long as its dialect wants.
+/// How a session ended, which requests for its id are told for as long as its dialect wants.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Ending {
     /// Why it ended.
@@ -16,7 +16,7 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Returns the same in memory of its own: a reason shares the buffer that it was read into, which may be much longer.
+    /// Returns a copy in memory of its own: a reason shares the buffer that it was read into, which may be much longer.
     #[must_use]
     pub fn detached(&self) -> Self {
         let reason = Text::from(self.closing.reason.as_str());

@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 ///
 /// let mut line = Line::default();
 /// assert_eq!(line.join(Some(1), "first", 'a'), Joined::Waits);
-/// // The client lost the answer and repeats the POST: it waits for the same verdict, and its body goes nowhere.
+/// // The client lost the response and repeats the POST: it waits for the same outcome, and its body is discarded.
 /// assert_eq!(line.join(Some(1), "first", 'b'), Joined::Waits);
-/// // The third can't be taken before the second.
+/// // The third cannot be queued before the second.
 /// assert_eq!(line.join(Some(3), "third", 'c'), Joined::Gap('c', 2));
 ///
 /// assert_eq!((line.advance(), line.advance()), (Some("first"), None));

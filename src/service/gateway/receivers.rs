@@ -9,7 +9,7 @@ use crate::service::Response;
 use crate::session::{PollRefused, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 
-/// Retries until a receiver is the only one, and answers it then; refuses it after the last attempt.
+/// Retries until the receiver is the only one, then answers it; refuses it after the last attempt.
 pub(super) async fn once_alone(
     bridge: &Arc<Bridge>,
     framing: Arc<dyn Framing>,

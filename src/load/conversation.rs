@@ -1,8 +1,8 @@
-//! What one session says and hears: numbered messages, their answers, and the heartbeat. Pure: time is passed in.
+//! The conversation of one session: numbered messages, their answers, and the heartbeat. Pure: time is passed in.
 //!
-//! A transport tells it of packets that came ([`Conversation::handle_packet`]) and of time
-//! ([`Conversation::handle_timeout`]), and writes what it wants to say ([`Conversation::write`]). Messages are numbers
-//! until they are written, so that one that waits takes no memory.
+//! A transport passes it received packets ([`Conversation::handle_packet`]) and the time
+//! ([`Conversation::handle_timeout`]), and sends the packets that it writes ([`Conversation::write`]). Messages are
+//! numbers until they are written, so that a waiting message takes no memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) struct Conversation {
     offset: Duration,
     /// When message 0 is, or was, due.
     first: Option<Instant>,
-    /// The first number of the latest burst and when it was queued, where answers set the pace.
+    /// The first number of the latest burst and when it was queued, if answers set the pace.
     burst: Option<(u64, Instant)>,
     /// When the first burst with abandoned messages was queued.
     stalled: Option<Instant>,
@@ -53,16 +53,16 @@ pub(super) struct Terms {
     pub(super) pace: Pace,
     /// What they say.
     pub(super) payloads: Payloads,
-    /// How long the last answers may take, and in a closed loop each.
+    /// How long the last answers may take, and each answer in a closed loop.
     pub(super) patience: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// The application has not said yet that it listens.
+    /// The application has not sent its greeting yet.
     Greeting,
     Talking,
-    /// Nothing more is queued; what is outstanding may come until then.
+    /// Nothing more is queued; pending answers may arrive until then.
     Stopping(Instant),
 }
 
@@ -84,7 +84,7 @@ pub(super) enum Received {
     Nothing,
     /// The application listens: messages may go.
     Greeting,
-    /// The answer to a message, so long after it was meant to be sent.
+    /// The answer to a message, and the time since that message was due.
     Answer(Duration, Arrival),
     /// An unexpected message.
     Unexpected,
@@ -100,7 +100,7 @@ pub(super) enum Beat {
 }
 
 impl Conversation {
-    /// Creates a session that is not open yet; its first message waits for `share` of a period.
+    /// Creates a session that is not open yet; its first message waits for the fraction `share` of a period.
     pub(super) fn new(terms: &Arc<Terms>, share: f64) -> Self {
         Self {
             payloads: terms.payloads.clone(),
@@ -121,7 +121,7 @@ impl Conversation {
         }
     }
 
-    /// The transport is there; an Engine.IO server has sent its open packet.
+    /// Handles an open transport, on which an Engine.IO server has sent its open packet.
     pub(super) fn handle_open(
         &mut self,
         open: Option<(&OpenPacket, Beat)>,
@@ -196,7 +196,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// No further message is begun; what is outstanding is waited for.
+    /// Stops queueing messages, and waits for the pending answers.
     pub(super) fn handle_stop(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Stopping(_)) {
             let patience = if self.first.is_some() { self.terms.patience } else { Duration::ZERO };
@@ -229,8 +229,8 @@ impl Conversation {
         !self.control.is_empty() || self.written < self.queued
     }
 
-    /// Hands out what is to be written, as much as one request may hold and at most `max` messages; returns how many
-    /// are messages.
+    /// Writes pending packets, up to the length of one request and at most `max` messages. Returns the number of
+    /// messages.
     pub(super) fn write(&mut self, packets: &mut Vec<Packet>, max: usize) -> u64 {
         packets.append(&mut self.control);
         let each = self.payloads.len() + PACKET_EXTRA;
@@ -258,13 +258,13 @@ impl Conversation {
         self.written
     }
 
-    /// The server has accepted all that was written: a WebSocket took it, or a POST was answered `ok`.
+    /// Marks everything written as accepted by the server: a WebSocket took it, or its POST succeeded.
     pub(super) fn handle_accepted(&mut self) {
         self.accepted = self.written;
     }
 
-    /// Returns how many of those that the server has accepted came behind the last that was answered. Those between
-    /// have been counted as they were skipped; one in a POST that was refused is not lost, since its sender knows.
+    /// Returns how many accepted messages follow the last answered one. Unanswered messages before that one were
+    /// counted when they were skipped. A message in a refused POST is not lost, because its sender knows.
     pub(super) fn unanswered(&self) -> u64 {
         self.accepted.saturating_sub(self.order.next())
     }
@@ -282,7 +282,7 @@ impl Conversation {
             let unanswered = self.queued - self.order.come();
             let late = self.burst.filter(|(_, at)| *at + self.terms.patience <= now);
             if unanswered <= self.given_up || late.is_some() {
-                // Messages that were lost would end the loop: after a while it goes on without them.
+                // Lost messages would end the loop, so after a timeout it continues without them.
                 self.given_up = unanswered;
                 self.stalled = self.stalled.or(late.map(|(_, at)| at));
                 self.burst = Some((self.queued, now));
@@ -297,8 +297,8 @@ impl Conversation {
 
     fn answered(&mut self, number: u64, now: Instant) -> Received {
         let arrival = self.order.handle(number);
-        // Where a rate is set it counts from when the message should have gone, however late it went: otherwise a stall
-        // would hide all those that it kept from being sent (coordinated omission).
+        // With a rate, latency counts from the time when the message was due, however late it was sent. Otherwise a
+        // stall would hide the messages that it delayed (coordinated omission).
         let queued = self.burst.and_then(|(first, at)| if number < first { self.stalled } else { Some(at) });
         let since = self.intended(number).or(queued).unwrap_or(now);
         if self.phase == Phase::Talking && self.terms.pace.goes_on_answer() {
@@ -312,11 +312,11 @@ impl Conversation {
     }
 }
 
-/// What a request may hold where the server doesn't say: the reference's default.
+/// The maximum length of a request if the server announces none: the reference's default.
 const PAYLOAD_MAX: usize = 1_000_000;
 /// A type, a separator and a length.
 const PACKET_EXTRA: usize = 16;
-/// The most that is written at once; real clients have no bound but the payload's.
+/// The maximum number of messages written at once; real clients are bounded only by the payload's length.
 const BATCH_MAX: usize = 4096;
 
 #[cfg(test)]

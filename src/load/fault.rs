@@ -140,6 +140,6 @@ fn is_out_of_files(error: &io::Error) -> bool {
 
 /// Returns whether a bind or a connect found no free port.
 fn is_out_of_ports(error: &io::Error) -> bool {
-    // An address that this machine doesn't have is `AddrNotAvailable` as well, and nothing tells the two apart.
+    // An address that this machine doesn't have is `AddrNotAvailable` as well, and the two cannot be distinguished.
     matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
 }

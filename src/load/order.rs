@@ -16,7 +16,7 @@ pub(super) struct Order {
 pub(super) enum Arrival {
     /// It is higher than any before it; this many in between are missing.
     InOrder(u64),
-    /// A higher one came before it.
+    /// A higher one was received before it.
     Reordered,
     /// It was received before.
     Duplicated,

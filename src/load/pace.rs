@@ -22,7 +22,7 @@ enum Tempo {
 /// How many messages are sent at once: each number in turn, over and over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Bursts {
-    /// Where each begins, counted from the first message; at the end, where the first begins again.
+    /// The message at which each burst begins; at the end, where the first one begins again.
     starts: Vec<u64>,
 }
 
@@ -37,8 +37,7 @@ impl Pace {
         Self { tempo, bursts }
     }
 
-    /// Returns when message `number` is meant to go, counted from a session's first; `None` where its time is not known
-    /// before.
+    /// Returns when message `number` is due, relative to a session's first; `None` if its time is not known in advance.
     pub(super) fn due(&self, number: u64) -> Option<Duration> {
         match self.tempo {
             Tempo::OnAnswer | Tempo::Idle => None,
@@ -51,7 +50,7 @@ impl Pace {
         self.bursts.around(number).1
     }
 
-    /// Returns whether an answer is what the next message waits for.
+    /// Returns whether the next message waits for an answer.
     pub(super) fn goes_on_answer(&self) -> bool {
         self.tempo == Tempo::OnAnswer
     }
@@ -66,7 +65,7 @@ impl Pace {
 }
 
 impl Bursts {
-    /// `None` where there is no number, or one is zero.
+    /// Returns `None` if there is no size, or one is zero.
     pub(super) fn new(sizes: &[u32]) -> Option<Self> {
         if sizes.is_empty() || sizes.contains(&0) {
             return None;

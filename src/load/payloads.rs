@@ -43,7 +43,7 @@ pub(super) enum Meaning {
 }
 
 impl Payloads {
-    /// Messages of `size` bytes, or a little longer where a number needs it.
+    /// Creates messages of `size` bytes, or slightly longer if the number needs it.
     pub(super) fn new(language: Language, size: usize) -> Self {
         Self { language, size, buffer: BytesMut::new() }
     }
@@ -96,7 +96,7 @@ impl Payloads {
         }
     }
 
-    /// Reads what the server says.
+    /// Reads a message of the server's.
     pub(super) fn read(&self, message: &Message) -> Meaning {
         let Message::Text(text) = message else { return Meaning::Unexpected };
         match self.language {

@@ -82,7 +82,7 @@ impl Progress {
                 .filter(|(number, _)| *number > 0)
                 .map(|(number, what)| format!("  {} {what}", count(number)))
                 .collect();
-        // What matters most stands first, where a narrow terminal shows it.
+        // The most important figures come first, so that a narrow terminal shows them.
         format!(
             "[{:BAR_LEN$}] {}/{} s  {}/{} sessions  {} lost{}  {} messages/s  {}/s  p99 {}",
             "=".repeat(filled),

@@ -323,12 +323,12 @@ impl Tally {
         }
     }
 
-    /// HTTP requests for each answered message.
+    /// Returns the HTTP requests per answered message.
     pub(super) fn requests_per_message(&self) -> Option<f64> {
         ratio(self.requests, self.answered)
     }
 
-    /// Bytes on the wire for each answered message, its answer and all overhead included.
+    /// Returns the bytes on the wire per answered message, including its answer and all overhead.
     pub(super) fn bytes_per_message(&self) -> Option<f64> {
         ratio(self.bytes, self.answered)
     }
@@ -345,7 +345,7 @@ pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// Returns where requests of so many messages are counted; `None` for those without.
+/// Returns the index under which requests with this many messages are counted; `None` for those without messages.
 fn batch_of(messages: u64) -> Option<usize> {
     let bits = u64::BITS - messages.checked_sub(1)?.leading_zeros();
     Some((bits as usize).min(BATCHES - 1))
@@ -360,7 +360,7 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("these bounds are the library's own example's")
 }
 
-/// Up to 4096 messages, which is the most that is written at once.
+/// Up to 4096 messages, the maximum that is written at once.
 const BATCHES: usize = 13;
 const SECONDS_MAX: usize = 7 * 24 * 3600;
 

@@ -40,7 +40,7 @@ impl Head {
     /// Returns `None` if the URL's host is not a valid header value.
     pub(in crate::load) fn new(url: &Uri, path: &str, secure: bool, own: HeaderMap) -> Option<Self> {
         let host = url.host()?;
-        // Not the URL's own: where its port is empty, a browser leaves the colon out.
+        // Not the URL's own authority: if its port is empty, a browser leaves out the colon.
         let authority = url.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let origin = format!("{}://{authority}", if secure { "https" } else { "http" });
         let mut common = HeaderMap::new();

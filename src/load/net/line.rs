@@ -56,7 +56,7 @@ struct Parts {
     noted: u64,
 }
 
-/// What came back.
+/// A response, or a part of one.
 #[derive(Debug)]
 pub(in crate::load) struct Answer {
     pub(in crate::load) status: StatusCode,

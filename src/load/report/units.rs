@@ -25,7 +25,7 @@ pub(in crate::load) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Returns a percentile in milliseconds; a dash where there is nothing.
+/// Returns a percentile in milliseconds, or a dash without data.
 pub(in crate::load) fn latency(histogram: &Histogram<u64>, percentile: f64) -> String {
     if histogram.is_empty() {
         return NONE.to_owned();
@@ -43,7 +43,7 @@ pub(in crate::load) fn millis(micros: u64) -> String {
     }
 }
 
-/// Returns two digits behind the point; a dash where there is nothing.
+/// Returns a figure with two decimals, or a dash without data.
 pub(in crate::load) fn figure(figure: Option<f64>) -> String {
     figure.map_or_else(|| NONE.to_owned(), |figure| format!("{figure:.2}"))
 }

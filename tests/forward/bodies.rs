@@ -9,12 +9,12 @@ use crate::site::{Site, ok};
 use crate::support::wire::{Fill, Wire};
 use crate::support::{QUIET, SOON, ms};
 
-/// So much goes through.
+/// The size of a large body.
 const LARGE: usize = 100 << 20;
-/// So much more memory a proxy may have in use meanwhile: buffers, and what the allocator keeps of them.
+/// How much additional memory a proxy may use meanwhile: buffers, and what the allocator retains.
 const FLAT: usize = 16 << 20;
 
-/// Bytes that tell their place.
+/// Returns bytes that show their position.
 fn pattern(from: usize, length: usize) -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     let byte = |place| u8::try_from(place / 7 % 251).unwrap();
@@ -119,7 +119,7 @@ fn a_hundred_megabytes_stream_to_the_client_in_little_memory() {
     }
 }
 
-/// Writes until nobody has read for a while; how much went out.
+/// Writes until nobody has read for a while. Returns how much was written.
 fn flood(wire: &Wire) -> usize {
     let mut writer = wire.writer();
     writer.set_write_timeout(Some(ms(500))).unwrap();

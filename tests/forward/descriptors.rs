@@ -22,7 +22,7 @@ fn target(limit: &str, dialect: &str, kind: &str, backend: SocketAddr) -> Target
     )
 }
 
-/// Returns how many the process allows itself.
+/// Returns the process's limit on descriptors.
 fn allowed(target: &Target) -> usize {
     let metrics = Client::connect(target.admin).get("/metrics");
     let line = metrics.text().lines().find_map(|line| line.strip_prefix("process_max_fds "));

@@ -1,4 +1,4 @@
-//! What a client is told when the backend fails, and what the backend is spared when the client is gone.
+//! The client's response when the backend fails, and the end of a request when its client disconnects.
 
 use std::net::TcpListener;
 use std::thread;

@@ -1,5 +1,5 @@
-//! A client that is gone takes its request with it, whatever it left behind that; one that has only ended its side is
-//! answered.
+//! When a client disconnects, its request ends, whatever bytes follow it. A client that has only closed its own side
+//! gets its response.
 
 use std::net::TcpListener;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::support::target::Target;
 use crate::support::wire::{Fill, Wire};
 use crate::support::{SOON, eventually, ms};
 
-/// How a client goes.
+/// How a client disconnects.
 #[derive(Clone, Copy, Debug)]
 enum Leave {
     HalfClose,
@@ -152,7 +152,7 @@ pub(crate) fn backend() -> std::net::SocketAddr {
     addr
 }
 
-/// Returns a proxy that may have a few descriptors.
+/// Starts a proxy with a low limit on descriptors.
 fn confined(descriptors: usize) -> Target {
     let backend = backend();
     Target::proxy_in(

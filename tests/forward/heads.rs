@@ -6,7 +6,7 @@ use crate::site::{Plan, Site, ok};
 use crate::support::QUIET;
 use crate::support::http::Response;
 
-/// Sends a request's bytes, answers it, and gives what the backend and the client got.
+/// Sends a request's bytes, responds to it, and returns what the backend and the client received.
 pub(crate) fn cross(site: &Site, bytes: &str, answer: &str) -> (crate::site::Request, Response) {
     let mut client = site.client();
     client.wire.send(bytes.as_bytes());

@@ -7,7 +7,7 @@ use crate::site::{Line, Plan, Site, ok};
 use crate::support::http::{Client, head};
 use crate::support::{QUIET, SOON, ms};
 
-/// Returns a site with one connection to its backend, which has served and lies idle.
+/// Leaves one idle connection to the backend, which has served a request.
 fn idle(site: &Site) -> Line {
     let mut client = site.client();
     client.send_get("/first");
@@ -66,7 +66,7 @@ fn a_connection_survives_the_backends_errors() {
     site.assert_quiet();
 }
 
-/// One request with this header, and its response.
+/// Sends one request with this header and returns its response.
 fn asks(client: &mut Client, line: &mut Line, header: &str, answer: &str) {
     client.wire.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{header}\r\n").as_bytes());
     line.request();

@@ -13,7 +13,7 @@ fn head_of_answer(client: &mut Client) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// Fails unless each of `lines` stands in the head as it is.
+/// Fails unless each of `lines` is in the head, unchanged.
 #[track_caller]
 fn assert_lines(head: &str, lines: &[&str]) {
     for line in lines {

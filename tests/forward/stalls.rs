@@ -28,7 +28,7 @@ fn begun(site: &Site, request: &[u8], head: &str) -> (Client, Line) {
     (client, line)
 }
 
-/// Writes until the proxy ends the connection; how long that took.
+/// Writes until the proxy closes the connection. Returns how long that took.
 #[track_caller]
 fn pour_until_cut(wire: &Wire) -> Duration {
     let mut writer = wire.writer();

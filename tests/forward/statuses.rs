@@ -13,7 +13,7 @@ fn an_answer_without_a_body_keeps_the_length_that_it_tells() {
     for (method, answer, length) in [
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", Some("1234")),
         ("HEAD", "HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\n", Some("7")),
-        // A length that is none is better not told.
+        // An invalid length is not passed on.
         ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", None),
         ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", None),
         ("HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", None),
@@ -22,7 +22,7 @@ fn an_answer_without_a_body_keeps_the_length_that_it_tells() {
         ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 0\r\n\r\n", Some("0")),
         ("GET", "HTTP/1.1 304 Not Modified\r\n\r\n", None),
         ("DELETE", "HTTP/1.1 204 No Content\r\n\r\n", None),
-        // RFC 9110, section 8.6: a 204 tells no length, whatever the backend thinks.
+        // RFC 9110, section 8.6: a 204 has no `Content-Length`, whatever the backend sends.
         ("DELETE", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", None),
         ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Some("0")),
         ("GET", "HTTP/1.1 599 Mine\r\nContent-Length: 0\r\n\r\n", Some("0")),

@@ -13,7 +13,7 @@ const ASK: [(&str, &str); 3] =
 const SWITCH: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: mine/1\r\nX-Own: 1\r\n\r\n";
 
-/// A tunnel and its two ends; both have spoken together with their part of the handshake.
+/// Opens a tunnel and returns its two ends; both have sent data together with their part of the handshake.
 pub(crate) fn tunnel(site: &Site) -> (Client, Line) {
     let mut client = site.client();
     client.wire.send(head("GET", "/up", &ASK).as_bytes());
@@ -37,7 +37,7 @@ fn bytes_cross_both_ways_whatever_they_mean() {
     assert_eq!(line.until("\r\n\r\n"), "GET / HTTP/1.1\r\n\r\n");
     line.wire.send(&[0, 255, b'\r', b'\n']);
     assert_eq!(client.wire.take_exact(4, Instant::now() + SOON).unwrap(), [0, 255, b'\r', b'\n']);
-    // Neither end minds a long silence or a large piece.
+    // A long silence and a large piece both pass.
     let large = vec![7; 4 << 20];
     let (mut writer, sent) = (client.wire.writer(), large.clone());
     let writing = thread::spawn(move || std::io::Write::write_all(&mut writer, &sent).unwrap());
@@ -137,7 +137,7 @@ fn an_upgrade_in_http_1_0_is_ignored() {
 fn an_upgrade_that_must_not_be_heard_is_not_passed_on() {
     let site = Site::new();
     for headers in [
-        // It would carry requests that nobody looks at.
+        // It would carry requests that nobody inspects.
         &[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "x")][..],
         &[("Connection", "Upgrade"), ("Upgrade", "websocket, h2c")],
         &[("Upgrade", "mine/1")],

@@ -63,7 +63,7 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
             |table, key, upstream| if let Some(versions) = versions(table, key) { upstream.settings.versions = versions; })),
     only(SPEAKS, NO_ENGINE_IO,
         row(Section::Upstream, "protocol", Type::Word, Shown::Default("\"opaque\""), "socket.io enables translation; websocket: for the demo",
-            |table, key, upstream| upstream.protocol = table.value(key, word(&PROTOCOLS, &[])))),
+            |table, key, upstream| upstream.protocol = table.value(key, word(&PROTOCOLS, &[])).flatten())),
     only(SPEAKS, NO_ENGINE_IO,
         row(Section::Upstream, "translate", Type::Flag, Shown::Default("true"), "translate clients of other versions; otherwise refuse them",
             |table, key, upstream| table.set(key, &mut upstream.settings.translate, flag))),
@@ -82,7 +82,7 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
 pub(super) struct Written {
     /// `None` where that is missing or wrong.
     kind: Option<Kind>,
-    protocol: Option<Option<Embedding>>,
+    protocol: Option<Embedding>,
     settings: Settings,
 }
 
@@ -117,14 +117,14 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     let mut written = Written { kind: None, protocol: None, settings };
     read_rows(UPSTREAM, table, &mut written);
     let Written { kind, protocol, mut settings } = written;
-    settings.socket_io = protocol == Some(Some(Embedding::SocketIo));
+    settings.socket_io = protocol == Some(Embedding::SocketIo);
     match (&mut settings.kind, protocol) {
-        (Kind::Demo(speaks), Some(Some(protocol))) => *speaks = protocol,
-        (_, Some(Some(Embedding::WebSocket))) => {
+        (Kind::Demo(speaks), Some(protocol)) => *speaks = protocol,
+        (_, Some(Embedding::WebSocket)) => {
             let expected = "it only with kind \"demo\"; your own WebSocket server is of kind \"websocket\"";
             table.report("protocol", "\"websocket\"".to_owned(), expected);
         }
-        (_, Some(None | Some(Embedding::SocketIo)) | None) => {}
+        (_, Some(Embedding::SocketIo) | None) => {}
     }
     if let Some((name, _)) = KINDS.iter().find(|(_, one)| Some(*one) == kind) {
         report_idle(table, name);

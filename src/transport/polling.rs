@@ -274,7 +274,8 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
 /// Returns the response to a request whose session has ended.
 pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
     // A link that broke may have recorded no ending.
-    let lost = || Ending { closing: Closing { code: Some(1006), ..Closing::default() }, acknowledged: 0 };
+    let closing = || Closing { code: Some(1006), ..Closing::default() };
+    let lost = || Ending { closing: closing(), ..Ending::default() };
     respond(framing.refuse_ended(&bridge.ending().unwrap_or_else(lost)))
 }
 

@@ -150,7 +150,7 @@ impl Dialect for LongPoll {
         match place {
             Place::Here(_) => {}
             Place::Gone(ending) => {
-                return Err(reply::ended(ending, query.ok().and_then(|query| query.after)).into());
+                return Err(reply::gone(ending, query.ok().and_then(|query| query.after)).into());
             }
             // Nobody knows an id before its session has begun.
             Place::Opening | Place::Nowhere => return Err(reply::not_found().into()),

@@ -53,6 +53,17 @@ pub(super) fn ended(ending: &Ending, after: Option<u64>) -> Reply {
     reply(StatusCode::GONE, json::closed(&ending.closing, after.unwrap_or(ending.acknowledged)))
 }
 
+/// Returns the response for a session that has left. Its client learns of the messages that were kept for it and are dropped.
+pub(super) fn gone(ending: &Ending, after: Option<u64>) -> Reply {
+    let mut reply = ended(ending, after);
+    if ending.unacknowledged > 0 {
+        let closed = json::closed(&ending.closing, after.unwrap_or(ending.acknowledged));
+        let object = closed.strip_suffix('}').unwrap_or(&closed);
+        reply.body = format!(r#"{object},"unacknowledged":{}}}"#, ending.unacknowledged).into();
+    }
+    reply
+}
+
 fn reply(status: StatusCode, body: String) -> Reply {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));

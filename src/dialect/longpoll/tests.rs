@@ -196,13 +196,16 @@ fn a_request_that_makes_no_sense_says_why_it_does_not() {
 
 #[test]
 fn a_session_that_has_ended_says_why_and_how_far_its_client_came() {
-    let ending = Ending { closing: Closing::new(4001, "enough"), acknowledged: 7 };
+    let ending = Ending { closing: Closing::new(4001, "enough"), acknowledged: 7, unacknowledged: 0 };
     let body = |after| format!(r#"{{"closed":{{"code":4001,"reason":"enough"}},"after":{after}}}"#);
     let place = Place::Gone(&ending);
     assert_eq!(refused(at(&place, "GET", "/feed/SID?after=9", &[])), (410, body(9)));
     assert_eq!(refused(at(&place, "GET", "/feed/SID?after=x", &[])), (410, body(7)));
     assert_eq!(refused(at(&place, "POST", "/feed/SID", &[])), (410, body(7)));
     assert_eq!(refused(at(&place, "DELETE", "/feed/SID", &[])), (410, body(7)));
+    let dropped = Ending { unacknowledged: 2, ..ending.clone() };
+    let told = r#"{"closed":{"code":4001,"reason":"enough"},"after":7,"unacknowledged":2}"#;
+    assert_eq!(refused(at(&Place::Gone(&dropped), "GET", "/feed/SID?after=7", &[])), (410, told.to_owned()));
     let framing = plain(Query { after: Some(3), ..Query::default() });
     assert_eq!(shown(&framing.refuse_ended(&ending)), (410, &body(3)[..]));
     let last = framing.encode_numbered(&[Packet::Close(Some(Box::new(ending.closing.clone())))], 7);

@@ -26,25 +26,6 @@ impl Ending {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-
-    #[test]
-    fn what_is_remembered_keeps_no_buffer_alive() {
-        let buffer = Bytes::from(vec![b'x'; 4096]);
-        let reason = Text::new(buffer.slice(..6)).unwrap();
-        let closing = Closing { code: Some(1000), reason, by_packet: false };
-        let ending = Ending { closing, acknowledged: 7, unacknowledged: 1 };
-        let kept = ending.detached();
-        assert_eq!(kept, ending);
-        drop(ending);
-        assert!(buffer.is_unique());
-    }
-}
-
 impl Session {
     /// Returns how the session ended, once it or its backend has. Returns `None` if its dialect reports no endings.
     pub fn ending(&self) -> Option<Ending> {
@@ -71,5 +52,24 @@ impl Session {
                 why(end, &Closing::default())
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_keeps_no_buffer_alive() {
+        let buffer = Bytes::from(vec![b'x'; 4096]);
+        let reason = Text::new(buffer.slice(..6)).unwrap();
+        let closing = Closing { code: Some(1000), reason, by_packet: false };
+        let ending = Ending { closing, acknowledged: 7, unacknowledged: 1 };
+        let kept = ending.detached();
+        assert_eq!(kept, ending);
+        drop(ending);
+        assert!(buffer.is_unique());
     }
 }

@@ -90,6 +90,7 @@ fn what_is_typed_by_hand_is_answered_as_shown() {
 }
 
 /// Returns a text with each session id of its own replaced.
+#[cfg(feature = "demo")]
 fn without_ids(text: &str) -> String {
     let mut parts = text.split("\"sid\":\"");
     let first = parts.next().unwrap().to_owned();

@@ -7,7 +7,6 @@ use crate::tree::{files, is_rust, is_test};
 fn a_sleep_in_a_test_says_why() {
     let all = ["src", "tests"].into_iter().flat_map(files);
     let tests = all.filter(|(file, _)| is_rust(file) && (is_test(file) || file.starts_with("tests/")));
-    let tests = tests.filter(|(file, _)| !UNSAID.iter().any(|start| file.starts_with(start)));
     assert_none(tests.flat_map(|(file, text)| sleep_faults(&file, &text)));
 }
 
@@ -26,8 +25,6 @@ fn sleep_faults(file: &str, text: &str) -> Vec<String> {
     unsaid.map(|(at, _)| format!("{file}:{}: sleeps, and no comment says what for", at + 1)).collect()
 }
 
-/// Tests that have not given their reasons yet.
-const UNSAID: [&str; 2] = ["tests/wire/longpoll", "tests/wire/sockjs"];
 // Both are written so that this file does not find itself.
 /// How a test sleeps, and an asynchronous one.
 const SLEEPS: [&str; 2] = [concat!("sle", "ep("), concat!("sle", "ep_until(")];

@@ -109,7 +109,7 @@ fn a_get_waits_for_a_message_and_brings_it_with_its_number() {
     assert_eq!(first.header("cache-control"), Some("no-store"));
     peer.send_binary(&[1, 2, 3, 4]);
     peer.send("");
-    thread::sleep(ms(50));
+    peer.settle();
     feed.get("after=1")
         .assert(200, r#"{"after":3,"messages":[{"id":2,"base64":"AQIDBA=="},{"id":3,"text":""}]}"#);
 }
@@ -142,7 +142,7 @@ fn what_is_not_acknowledged_is_fetched_again() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     peer.send_all(&["a", "b", "c"]);
-    thread::sleep(ms(50));
+    peer.settle();
     for query in ["", "after=0", "wait=0"] {
         feed.get(query).assert(200, &answer(1, &["a", "b", "c"]));
     }
@@ -192,7 +192,7 @@ fn an_answer_is_cut_at_max_and_bytes() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     peer.send_all(&["a", "b", "c"]);
-    thread::sleep(ms(50));
+    peer.settle();
     feed.get("after=0&max=2").assert(200, &answer(1, &["a", "b"]));
     feed.get("after=0&bytes=1").assert(200, &answer(1, &["a"]));
     feed.get("after=0&max=100&bytes=100000").assert(200, &answer(1, &["a", "b", "c"]));
@@ -256,7 +256,7 @@ fn an_answer_that_is_cut_at_any_byte_is_fetched_again() {
     let texts: Vec<String> = (1..=20).map(|number| format!("m{number}")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     peer.send_all(&texts);
-    thread::sleep(ms(50));
+    peer.settle();
     let whole = answer(1, &texts);
     let request = head("GET", &feed.target("after=0"), &[]);
     for cut in (0..request.len()).step_by(9) {

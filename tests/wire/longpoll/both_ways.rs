@@ -113,6 +113,7 @@ fn several_posts_at_once_stand_in_a_line_behind_a_backend_that_reads_nothing() {
             let _ = std::io::Write::write_all(&mut client, &request);
         });
     }
+    // A duplicate would come late: the backend must stay silent for a while.
     thread::sleep(ms(200));
     peer.line().resume();
     for client in &mut clients {
@@ -185,6 +186,7 @@ fn a_client_with_a_bad_memory_loses_nothing_and_gets_nothing_twice() {
         scope.spawn(move || {
             for text in texts {
                 peer.send(text);
+                // The messages are to come one by one, while the client comes and goes.
                 thread::sleep(ms(2));
             }
             for text in texts {

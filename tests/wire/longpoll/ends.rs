@@ -16,6 +16,7 @@ fn what_is_left_comes_first_and_then_why_it_ended() {
     let (mut feed, peer) = session(&world);
     peer.send_all(&["a", "b"]);
     close(&peer, 4001, "enough");
+    // The close must have come before the client asks.
     thread::sleep(ms(50));
     feed.get("after=0").assert(200, &answer(1, &["a", "b"]));
     // What the client has not acknowledged may be lost yet.
@@ -31,6 +32,7 @@ fn what_is_left_comes_first_and_then_why_it_ended() {
         let after = query.strip_prefix("after=").map_or(2, |after| after.parse().unwrap());
         feed.request(method, query, &[], b"").assert(410, &closed(4001, "enough", after));
     }
+    // Longer than the ending is remembered.
     thread::sleep(ms(1100));
     feed.get("after=2").assert(404, r#"{"error":"no such session"}"#);
     assert_eq!(world.sessions(), 0);
@@ -85,11 +87,13 @@ fn a_session_without_requests_ends_and_waiting_is_none() {
         let Some(world) = world_of(setup().route("grace = \"400ms\"")) else { return };
         let (mut feed, peer) = session(&world);
         for _ in 0..3 {
+            // Shorter than `grace` each, longer than it in all.
             thread::sleep(ms(250));
             feed.post("", b"x");
             peer.assert_text("x");
         }
         feed.park("after=0&wait=1");
+        // Longer than `grace`, while a request waits.
         thread::sleep(ms(600));
         feed.gets.answer().assert(200, r#"{"after":0,"messages":[]}"#);
         let start = Instant::now();
@@ -119,10 +123,12 @@ fn a_drain_lets_clients_fetch_what_is_left_and_tells_them() {
     let (mut away, second) = session(&world);
     waiting.park("after=0");
     second.send("last words");
+    // Nothing shows when both requests and the message have arrived.
     thread::sleep(QUIET);
     world.target.signal("TERM");
     waiting.gets.answer().assert(410, &closed(1001, "proxy is stopping", 0));
     assert_eq!(first.event(), Event::Closed(1001));
+    // The ending is remembered only after the session has left, which nothing shows.
     thread::sleep(ms(200));
     assert_eq!(world.http().request("POST", "/feed/", &[], b"").status, 503);
     away.get("after=0").assert(200, &answer(1, &["last words"]));
@@ -137,6 +143,7 @@ fn a_drain_counts_what_a_connection_took_as_delivered_and_what_nobody_fetched_as
         let Some(mut world) = world_of(setup().server("drain_timeout = \"1s\"")) else { return };
         let (mut feed, peer) = session(&world);
         peer.send("a");
+        // Nothing shows when the message is in the outbox.
         thread::sleep(QUIET);
         if fetches {
             feed.get("after=0").assert(200, &answer(1, &["a"]));

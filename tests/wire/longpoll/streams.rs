@@ -115,7 +115,7 @@ fn a_budget_of_its_own_ends_a_stream_sooner() {
     let (feed, peer) = session(&world);
     let text = "x".repeat(600);
     peer.send_all(&[&text, &text, &text]);
-    thread::sleep(ms(50));
+    peer.settle();
     let mut events = feed.events(None);
     events.assert(&format!("retry: 0\n\nid: 1\ndata: {text}\n\n"));
     events.assert(&format!("id: 2\ndata: {text}\n\n"));
@@ -149,7 +149,7 @@ fn a_stream_whose_client_is_cut_off_is_fetched_again_at_any_byte() {
     for text in &texts {
         peer.send(text);
     }
-    thread::sleep(ms(50));
+    peer.settle();
     let mut last = None;
     let mut got = 0;
     let mut cut = 9;

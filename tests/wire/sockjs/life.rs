@@ -28,6 +28,7 @@ fn the_backends_close_is_told_behind_what_came_before_and_then_again_and_again()
     let peer = begin(&world, "a");
     peer.send("last");
     peer.line().send_frame(&close(3000, "Go away!"));
+    // The close must have come before the client asks.
     thread::sleep(ms(100));
     poll(&world, "a").assert(200, "a[\"last\"]\n");
     for _ in 0..4 {
@@ -64,12 +65,15 @@ fn what_is_told_is_forgotten_a_while_after_it_was_told_last() {
     let Some(world) = world("disconnect_delay = \"600ms\"") else { return };
     let peer = begin(&world, "a");
     peer.line().send_frame(&close(3000, "x"));
+    // The close must have come before the client asks.
     thread::sleep(ms(100));
     // Each that hears it starts the time again.
     for _ in 0..4 {
         poll(&world, "a").assert(200, "c[3000,\"x\"]\n");
+        // Shorter than `disconnect_delay` each, longer than it in all.
         thread::sleep(ms(300));
     }
+    // Longer than `disconnect_delay`.
     thread::sleep(ms(900));
     poll(&world, "a").assert(200, "o\n");
 }
@@ -104,6 +108,7 @@ fn an_idle_connection_that_closes_between_polls_means_nothing() {
     peer.send("x");
     client.request("POST", &target("a", "xhr"), &[], b"").assert(200, "a[\"x\"]\n");
     drop(client);
+    // A connection that closes between polls must change nothing.
     thread::sleep(ms(100));
     peer.send("y");
     poll(&world, "a").assert(200, "a[\"y\"]\n");
@@ -113,11 +118,13 @@ fn an_idle_connection_that_closes_between_polls_means_nothing() {
 fn a_client_without_a_receiver_is_gone_after_a_while() {
     let Some(world) = world("disconnect_delay = \"500ms\"") else { return };
     let peer = begin(&world, "a");
+    // Part of `disconnect_delay` passes without a receiver.
     thread::sleep(ms(200));
     peer.send("x");
     poll(&world, "a").assert(200, "a[\"x\"]\n");
     // What it sends shows nothing of whether it receives.
     let start = Instant::now();
+    // Another part of it passes: what is sent does not restart it.
     thread::sleep(ms(250));
     send(&world, "a", "[\"y\"]");
     peer.assert_text("y");
@@ -133,8 +140,10 @@ fn a_client_that_hangs_up_while_the_backend_is_asked_leaves_nothing_behind() {
     let Some(world) = world_of(setup("").script(|script| script.delay = ms(300))) else { return };
     let mut client = world.http();
     client.send("POST", &target("a", "xhr"), &[], b"");
+    // Nothing shows when the poll has arrived.
     thread::sleep(ms(100));
     drop(client);
+    // Longer than the backend takes to accept.
     thread::sleep(ms(500));
     // The same id tries its next transport.
     poll(&world, "a").assert(200, "o\n");

@@ -42,7 +42,7 @@ fn a_poll_brings_all_that_waits_in_one_frame_with_the_references_escapes() {
     let peer = begin(&world, "a");
     peer.send_all(&["a\"\\\n/", "", "\u{200b}\u{200c}\u{feff}\u{2028}é😀\u{ffff}"]);
     let parts = ["a[\"a\\\"\\\\\\n/\",\"\",\"\u{200b}\\u200c\u{feff}\\u2028é\\ud83d\\ude00\\uffff\"]\n"];
-    std::thread::sleep(ms(50));
+    peer.settle();
     poll(&world, "a").assert(200, parts[0]);
     let mut parked = park(&world, "a");
     peer.send("late");
@@ -57,6 +57,7 @@ fn a_script_is_called_with_a_frame_that_is_escaped_twice() {
     peer.send("\"\n😀</script>");
     assert_eq!(jsonp(&world, "a"), "/**/x.y(\"a[\\\"\\\\\\\"\\\\n\\\\ud83d\\\\ude00</script>\\\"]\");\r\n");
     peer.line().close(Some(3000));
+    // The close must have come before the client asks.
     std::thread::sleep(ms(50));
     assert_eq!(jsonp(&world, "a"), "/**/x.y(\"c[3000,\\\"\\\"]\");\r\n");
 }
@@ -94,6 +95,7 @@ fn a_receiver_whose_first_request_still_asks_the_backend_is_a_second_one() {
     world.backend().script(|script| script.delay = ms(400));
     let mut first = world.http();
     first.send("POST", &target("a", "xhr"), &[], b"");
+    // Nothing shows when the first poll has arrived.
     std::thread::sleep(ms(100));
     poll(&world, "a").assert(200, "c[2010,\"Another connection still open\"]\n");
     first.answer().assert(200, "o\n");
@@ -119,6 +121,7 @@ fn one_poll_behind_many_posts_brings_all_their_echoes() {
 fn a_receiver_is_shown_that_it_lives_at_its_own_pace() {
     let Some(world) = world("heartbeat = \"300ms\"") else { return };
     let _peer = begin(&world, "a");
+    // The heartbeat is due by the age of the receiver, which comes only now.
     std::thread::sleep(ms(200));
     let start = std::time::Instant::now();
     let mut parked = park(&world, "a");

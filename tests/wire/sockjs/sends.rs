@@ -73,8 +73,10 @@ fn a_send_that_breaks_off_does_nothing_and_the_session_lives() {
     let peer = begin(&world, "a");
     let mut client = world.http();
     client.wire.send(b"POST /echo/0/a/xhr_send HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n[\"lost\"");
+    // Nothing shows when the part has arrived.
     thread::sleep(ms(100));
     drop(client);
+    // A lost part must reach nobody: the backend must stay silent for a while.
     thread::sleep(ms(200));
     send(&world, "a", "[\"x\"]");
     peer.assert_text("x");
@@ -88,6 +90,7 @@ fn several_sends_at_once_are_all_taken() {
     let peer = begin(&world, "a");
     let mut slow = world.http();
     slow.wire.send(b"POST /echo/0/a/xhr_send HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n[\"sl");
+    // Nothing shows when the part has arrived.
     thread::sleep(ms(100));
     let mut clients: Vec<_> = (0..4).map(|_| world.http()).collect();
     for (at, client) in clients.iter_mut().enumerate() {

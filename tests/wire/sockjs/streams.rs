@@ -219,6 +219,7 @@ fn a_stream_is_shown_that_it_lives_whatever_is_sent() {
         let mut stream = way.open(&world, way.name);
         stream.assert(&way.frame("o"));
         let peer = world.accept();
+        // A message in between must not put the heartbeat off.
         thread::sleep(ms(200));
         peer.send("x");
         stream.assert(&way.frame("a[\"x\"]"));

@@ -96,7 +96,7 @@ const cases = [
       t.assert.ok((await demo.figure(POLLING, 'requests')) > 5);
       t.assert.equal(await demo.figure(WEBSOCKET, 'requests'), 1);
       for (const name of [POLLING, WEBSOCKET]) t.assert.ok((await demo.figure(name, 'chat')) > 0);
-      await demo.page.getByText(/^So far a message took .* B by polling and .* B by WebSocket/).waitFor();
+      await demo.page.getByText(/^So far, a message costs .* B by polling and .* B by WebSocket/).waitFor();
     },
   },
   {

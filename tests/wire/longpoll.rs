@@ -13,7 +13,7 @@ use crate::support::feed::Feed;
 use crate::support::http::{Client, head};
 use crate::support::script::Kind;
 use crate::support::world::Excluded;
-use crate::support::{Peer, SOON, Script, Setup, World, assert_took, ms, patiently};
+use crate::support::{Peer, SOON, Script, Setup, World, assert_took, patiently};
 
 fn setup() -> Setup {
     Setup {

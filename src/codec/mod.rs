@@ -21,3 +21,4 @@
 pub(crate) mod base64;
 pub mod engineio;
 pub mod frames;
+pub(crate) mod urlencoded;

@@ -3,6 +3,8 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::Value;
 
+use crate::codec::urlencoded::decode;
+
 /// Returns a payload as a script that passes it to the client's function with this number.
 ///
 /// The two line separators that JSON allows and old JavaScript does not are escaped.
@@ -25,32 +27,6 @@ pub fn wrap(index: &str, payload: &Bytes) -> Bytes {
 pub fn form_payload(body: &[u8]) -> Option<Bytes> {
     let field = body.split(|&byte| byte == b'&').find_map(|pair| pair.strip_prefix(b"d="))?;
     Some(unescape(&decode(field)).into())
-}
-
-/// Decodes `+` and `%XX`; anything else stays unchanged.
-fn decode(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let [first, behind @ ..] = rest {
-        rest = behind;
-        let byte = match (first, behind) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = &behind[2..];
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            _ => *first,
-        };
-        out.push(byte);
-    }
-    out
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// `\n` is a line break, and `\\n` is `\n`.

@@ -55,13 +55,12 @@ pub(super) fn ended(ending: &Ending, after: Option<u64>) -> Reply {
 
 /// Returns the response for a session that has left. Its client learns of the messages that were kept for it and are dropped.
 pub(super) fn gone(ending: &Ending, after: Option<u64>) -> Reply {
-    let mut reply = ended(ending, after);
+    let mut body = json::closed(&ending.closing, after.unwrap_or(ending.acknowledged));
     if ending.unacknowledged > 0 {
-        let closed = json::closed(&ending.closing, after.unwrap_or(ending.acknowledged));
-        let object = closed.strip_suffix('}').unwrap_or(&closed);
-        reply.body = format!(r#"{object},"unacknowledged":{}}}"#, ending.unacknowledged).into();
+        body.pop();
+        body.extend([r#","unacknowledged":"#, &ending.unacknowledged.to_string(), "}"]);
     }
-    reply
+    reply(StatusCode::GONE, body)
 }
 
 fn reply(status: StatusCode, body: String) -> Reply {

@@ -146,7 +146,7 @@ impl Requests for LongPoll {
 }
 
 fn text_packet(text: String) -> Packet {
-    Packet::Message(Message::Text(Text::from(text)))
+    Packet::Message(Message::text(text))
 }
 
 fn binary_packet(text: &str) -> Option<Packet> {

@@ -113,7 +113,7 @@ pub(super) fn place() -> Result<String, Fault> {
 
 /// Reads one frame: no packet from a heartbeat or a stream's prelude, all messages from an array.
 pub(super) fn read_frame(frame: &[u8]) -> Result<Vec<Packet>, Fault> {
-    let message = |text: String| Packet::Message(Message::Text(Text::from(text)));
+    let message = |text: String| Packet::Message(Message::text(text));
     Ok(match frame {
         b"o" => vec![Packet::Open(Text::default())],
         [b'h', ..] | b"" => Vec::new(),

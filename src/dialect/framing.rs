@@ -48,12 +48,12 @@ pub trait Framing: Send + Sync + fmt::Debug {
 
     /// Answers a client that has skipped a POST: the one with this number was expected.
     fn refuse_gap(&self, _expected: u64) -> Reply {
-        self.refuse(Refusal::Unreadable, Road::Http)
+        self.refuse(Refusal::Unreadable, RequestKind::Http)
     }
 
     /// Answers a request whose session has ended.
     fn refuse_ended(&self, _ending: &Ending) -> Reply {
-        self.refuse(Refusal::Over, Road::Http)
+        self.refuse(Refusal::Over, RequestKind::Http)
     }
 
     /// Returns the response to a POST whose packets were accepted.
@@ -97,7 +97,7 @@ pub trait Framing: Send + Sync + fmt::Debug {
 
     /// Answers a client that acknowledges an impossible number.
     fn refuse_cursor(&self, _refused: CursorRefused) -> Reply {
-        self.refuse(Refusal::Unreadable, Road::Http)
+        self.refuse(Refusal::Unreadable, RequestKind::Http)
     }
 
     /// Adds the headers that every response to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`)
@@ -142,10 +142,10 @@ pub trait Framing: Send + Sync + fmt::Debug {
     }
 
     /// Returns the response to a refused request.
-    fn refuse(&self, refusal: Refusal, road: Road) -> Reply;
+    fn refuse(&self, refusal: Refusal, kind: RequestKind) -> Reply;
 
     /// Returns a backend's refusal in the form of this dialect.
-    fn translate_refusal(&self, refused: Refused, road: Road) -> Reply;
+    fn translate_refusal(&self, refused: Refused, kind: RequestKind) -> Reply;
 }
 
 /// What a client may be told when its session begins.
@@ -258,11 +258,11 @@ pub enum Refusal {
     BadWebSocket(&'static str),
 }
 
-/// How a request came.
+/// Whether a request is a WebSocket handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Road {
-    /// As plain HTTP.
+pub enum RequestKind {
+    /// It is not: it gets a plain response.
     Http,
-    /// As a WebSocket handshake.
+    /// It is.
     WebSocket,
 }

@@ -19,8 +19,8 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::table::Kind;
 use super::{
-    Act, Answered, Ask, Beginning, Dialect, Framing, Greeting, Identity, Place, PollBody, PushForm, Read,
-    Refusal, Request, Road, Want, Wish, Written,
+    Act, Answered, Ask, Beginning, Dialect, Framing, Greeting, Identity, Intent, Operation, Place, PollBody,
+    PushForm, Read, Refusal, Request, RequestKind, Written,
 };
 use crate::frame::Malformed;
 use crate::packet::{Message, Packet, Text, Transport};
@@ -48,23 +48,23 @@ impl Dialect for Lines {
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
         let &Request { head, path, .. } = request;
         let id = path.strip_prefix('/').unwrap_or(path);
-        let wish = match (&head.method, id.is_empty()) {
+        let operation = match (&head.method, id.is_empty()) {
             (&Method::POST, true) => return Ok(Ask::Begin(Box::new(beginning("")))),
-            (&Method::GET, false) => Wish::Poll,
-            (&Method::POST, false) => Wish::Push,
-            (&Method::DELETE, false) => Wish::Leave,
+            (&Method::GET, false) => Operation::Poll,
+            (&Method::POST, false) => Operation::Push,
+            (&Method::DELETE, false) => Operation::Leave,
             _ => return Err(reply(StatusCode::METHOD_NOT_ALLOWED, "not for this method\n").into()),
         };
-        Ok(Ask::Session(Cow::Borrowed(id), Want { wish, transport: Transport::Polling, version: 0 }))
+        Ok(Ask::Session(Cow::Borrowed(id), Intent { operation, transport: Transport::Polling, version: 0 }))
     }
 
-    fn judge(&self, want: Want, place: &Place<'_>, _: &Request<'_>) -> Result<Act, Box<Answered>> {
+    fn judge(&self, intent: Intent, place: &Place<'_>, _: &Request<'_>) -> Result<Act, Box<Answered>> {
         let framing = Arc::new(LineFraming);
-        match (place, want.wish) {
-            (Place::Here(_), Wish::Poll) => Ok(Act::Poll(framing, Terms::default())),
-            (Place::Here(_), Wish::Push) => Ok(Act::Push(framing)),
-            (Place::Here(_), Wish::Leave) => Ok(Act::Leave(framing)),
-            _ => Err(framing.refuse(Refusal::Over, Road::Http).into()),
+        match (place, intent.operation) {
+            (Place::Here(_), Operation::Poll) => Ok(Act::Poll(framing, Terms::default())),
+            (Place::Here(_), Operation::Push) => Ok(Act::Push(framing)),
+            (Place::Here(_), Operation::Leave) => Ok(Act::Leave(framing)),
+            _ => Err(framing.refuse(Refusal::Over, RequestKind::Http).into()),
         }
     }
 
@@ -174,7 +174,7 @@ impl Framing for LineFraming {
         Written::Nothing
     }
 
-    fn refuse(&self, refusal: Refusal, _road: Road) -> Reply {
+    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
         match refusal {
             Refusal::Over | Refusal::WrongTransport => reply(StatusCode::NOT_FOUND, "no such session\n"),
             Refusal::Overlap => reply(StatusCode::CONFLICT, "another is pending\n"),
@@ -185,7 +185,7 @@ impl Framing for LineFraming {
         }
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
         refused.reply
     }
 }

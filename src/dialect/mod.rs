@@ -26,7 +26,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 pub use self::framing::{
-    Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, Road, StreamHead, Written,
+    Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, RequestKind, StreamHead, Written,
 };
 pub use self::keys::Clash;
 pub use self::settings::Settings;
@@ -52,7 +52,7 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The response to a request that has no effect there.
-    fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
+    fn judge(&self, intent: Intent, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
 
     /// Returns whether the dialect sets CORS headers itself, unless the route sets a rule.
     fn speaks_cors(&self) -> bool {
@@ -77,14 +77,14 @@ pub struct Request<'h> {
     pub head: &'h Parts,
     /// Its path after the route's prefix, as the client wrote it, including a slash that ends the prefix.
     pub path: &'h str,
-    /// How it came.
-    pub road: Road,
-    /// Answers what the request itself does not say.
-    pub world: &'h dyn World,
+    /// Whether it is a WebSocket handshake.
+    pub kind: RequestKind,
+    /// What the request itself does not say.
+    pub environment: &'h dyn Environment,
 }
 
-/// What a dialect may ask when it reads a request.
-pub trait World: fmt::Debug {
+/// What a dialect may use besides the request: the time, random numbers, and some properties of its route.
+pub trait Environment: fmt::Debug {
     /// Returns the seconds since the beginning of 1970.
     fn unix_time(&self) -> u64;
 
@@ -107,16 +107,16 @@ pub enum Ask<'h> {
     /// A new session.
     Begin(Box<Beginning>),
     /// An operation on the session with this id.
-    Session(Cow<'h, str>, Want),
+    Session(Cow<'h, str>, Intent),
     /// Something unknown, by a WebSocket, which is accepted and closed at once, as by the reference.
     TurnAway(Arc<dyn Framing>),
 }
 
 /// What a request asks of a session.
 #[derive(Debug)]
-pub struct Want {
+pub struct Intent {
     /// The operation.
-    pub wish: Wish,
+    pub operation: Operation,
     /// The transport that it names.
     pub transport: Transport,
     /// The version of the dialect that it names.
@@ -125,7 +125,7 @@ pub struct Want {
 
 /// The operations that a request can ask for.
 #[derive(Debug)]
-pub enum Wish {
+pub enum Operation {
     /// The client's next packets.
     Poll,
     /// To deliver packets of the client.

@@ -10,8 +10,8 @@ use http::header::{CONTENT_TYPE, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
-    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Greeting, Identity, Place, Read, Refusal,
-    Request, Road, Want, Written,
+    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Greeting, Identity, Intent, Place, Read,
+    Refusal, Request, RequestKind, Written,
 };
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
@@ -58,19 +58,19 @@ impl Dialect for WebSocket {
     }
 
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
-        match request.road {
-            Road::WebSocket => {
+        match request.kind {
+            RequestKind::WebSocket => {
                 Ok(Ask::Begin(Box::new(self.beginning(request.head.uri.query().unwrap_or_default()))))
             }
-            Road::Http => {
+            RequestKind::Http => {
                 Err(reply(StatusCode::UPGRADE_REQUIRED, "this path accepts only WebSocket\n").into())
             }
         }
     }
 
     /// No request of such a client names a session.
-    fn judge(&self, _want: Want, _place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
-        Err(PlainFraming.refuse(Refusal::Over, Road::Http).into())
+    fn judge(&self, _want: Intent, _place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
+        Err(PlainFraming.refuse(Refusal::Over, RequestKind::Http).into())
     }
 
     fn begin(&self, query: &str) -> Option<Beginning> {
@@ -133,7 +133,7 @@ impl Framing for PlainFraming {
         if closing.code.is_some() || end == End::UpstreamClosed { closing.clone() } else { end.closing() }
     }
 
-    fn refuse(&self, refusal: Refusal, _road: Road) -> Reply {
+    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
         match refusal {
             Refusal::Forbidden => reply(StatusCode::FORBIDDEN, "forbidden origin\n"),
             Refusal::BadWebSocket(why) => reply(StatusCode::BAD_REQUEST, why),
@@ -146,7 +146,7 @@ impl Framing for PlainFraming {
         }
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
         refused.reply
     }
 }

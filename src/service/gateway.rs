@@ -17,7 +17,7 @@ use super::session_route::SessionRoute;
 use super::{Client, Connection, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
-    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, Road, World,
+    Act, Answered, Ask, Beginning, Dialect, Environment, Framing, Note, Place, Refusal, Request, RequestKind,
 };
 use crate::meter;
 use crate::packet::{Closing, Transport};
@@ -114,8 +114,8 @@ impl Gateway {
         origin: Asked,
     ) -> Serving {
         let ask = WebSocketAsk::take(&mut head);
-        let road = ask.as_ref().map_or(Road::Http, |_| Road::WebSocket);
-        let task = match self.decide(&head, road, connection.client) {
+        let kind = ask.as_ref().map_or(RequestKind::Http, |_| RequestKind::WebSocket);
+        let task = match self.decide(&head, kind, connection.client) {
             Ok(task) => task,
             Err(answered) => {
                 polling::discard(body, &self.route.tracker);
@@ -210,13 +210,13 @@ impl Gateway {
     }
 
     /// Reads a request, finds its session, and decides what the request does there.
-    fn decide(&self, head: &Parts, road: Road, client: Client) -> Result<Task, Box<Answered>> {
+    fn decide(&self, head: &Parts, kind: RequestKind, client: Client) -> Result<Task, Box<Answered>> {
         let path = inner_path(head, &self.route.settings.path);
-        let request = Request { head, path, road, world: &Outside(&self.route) };
-        let (sid, want) = match self.dialect.read(&request)? {
+        let request = Request { head, path, kind, environment: &RouteEnvironment(&self.route) };
+        let (sid, intent) = match self.dialect.read(&request)? {
             Ask::Begin(beginning) => return Ok(Task::Begin(beginning, None)),
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
-            Ask::Session(sid, want) => (sid, want),
+            Ask::Session(sid, intent) => (sid, intent),
         };
         let mut located = self.route.registry.find(&self.route.id, &sid);
         // A request for another client's session gets the same response as one for an unknown session.
@@ -232,7 +232,7 @@ impl Gateway {
             Located::Gone(ending) => Place::Gone(ending),
             Located::Nowhere => Place::Nowhere,
         };
-        match (self.dialect.judge(want, &place, &request)?, located) {
+        match (self.dialect.judge(intent, &place, &request)?, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
             (Act::Tell(framing, closing), _) => {
@@ -258,7 +258,7 @@ impl Gateway {
                 | Act::Leave(framing)
                 | Act::Upgrade(framing),
                 Located::Here(Entry::Relay(_)) | Located::Opening | Located::Gone(_) | Located::Nowhere,
-            ) => Err(framing.refuse(Refusal::WrongTransport, road).into()),
+            ) => Err(framing.refuse(Refusal::WrongTransport, kind).into()),
         }
     }
 
@@ -318,7 +318,7 @@ impl Gateway {
         max_payload: usize,
         then: impl FnOnce(Box<dyn ClientSocket>) -> T + Send + 'static,
     ) -> Response {
-        let refuse = |refusal| polling::respond(framing.refuse(refusal, Road::WebSocket));
+        let refuse = |refusal| polling::respond(framing.refuse(refusal, RequestKind::WebSocket));
         let Some(ask) = ask else { return refuse(Refusal::WrongTransport) };
         let (response, upgrading) = match ask.accept(first_protocol(&head.headers)) {
             Ok(accepted) => accepted,
@@ -339,11 +339,11 @@ fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {
     head.uri.path().strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix)).unwrap_or_default()
 }
 
-/// What dialects need from outside.
+/// What a route tells its dialect.
 #[derive(Debug)]
-struct Outside<'r>(&'r SessionRoute);
+struct RouteEnvironment<'r>(&'r SessionRoute);
 
-impl World for Outside<'_> {
+impl Environment for RouteEnvironment<'_> {
     fn unix_time(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }

@@ -11,7 +11,7 @@ use super::new_session::NewSession;
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
-use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, Road};
+use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
 use crate::spelling::Spelling;
 use crate::transport::polling::{self, Asker};
@@ -48,19 +48,19 @@ impl Handshake<'_> {
             return response;
         }
         let framing = &beginning.framing;
-        let road = ask.as_ref().map_or(Road::Http, |_| Road::WebSocket);
+        let kind = ask.as_ref().map_or(RequestKind::Http, |_| RequestKind::WebSocket);
         let refused = |outcome, response| {
             route.meter.handshake(outcome);
             response
         };
         let failed = |error| {
-            let (outcome, response) = self.explain(&**framing, error, road);
+            let (outcome, response) = self.explain(&**framing, error, kind);
             refused(outcome, response)
         };
         let admission = match route.admit(&head.headers) {
             Ok(admission) => admission,
             Err(Unavailable::Forbidden) => {
-                let reply = framing.refuse(Refusal::Forbidden, road);
+                let reply = framing.refuse(Refusal::Forbidden, kind);
                 return refused(Outcome::Forbidden, polling::respond(reply));
             }
             Err(Unavailable::Busy(outcome, mut response)) => {
@@ -70,7 +70,7 @@ impl Handshake<'_> {
         };
         // Checked before the backend is asked, so that no session is opened there for a client that can't have it.
         if let Some(Err(why)) = ask.as_ref().map(WebSocketAsk::check) {
-            return polling::respond(framing.refuse(Refusal::BadWebSocket(why), road));
+            return polling::respond(framing.refuse(Refusal::BadWebSocket(why), kind));
         }
         if let Some(ask) = ask.take_if(|_| route.settings.session.relay && beginning.may_relay) {
             let path = self.path(&head, &beginning).to_owned();
@@ -92,7 +92,7 @@ impl Handshake<'_> {
                 let Some(named) = route.registry.reserve_named(&route.id, &name) else {
                     // Another of its requests was faster.
                     let told = framing.turn_down(Refusal::Overlap, None);
-                    let refuse = || polling::respond(framing.refuse(Refusal::Overlap, road));
+                    let refuse = || polling::respond(framing.refuse(Refusal::Overlap, kind));
                     return told.map_or_else(refuse, |closing| polling::tell(&**framing, closing));
                 };
                 named
@@ -159,12 +159,17 @@ impl Handshake<'_> {
     }
 
     /// Returns the response to a client whose backend did not accept, and the outcome to count.
-    pub(super) fn explain(&self, framing: &dyn Framing, error: OpenError, road: Road) -> (Outcome, Response) {
+    pub(super) fn explain(
+        &self,
+        framing: &dyn Framing,
+        error: OpenError,
+        kind: RequestKind,
+    ) -> (Outcome, Response) {
         self.route.refusals.note_upstream(&error);
         let unreached = Unreached::new(&error);
         let response = match error {
             OpenError::Refused(refused) => {
-                let mut response = polling::respond(framing.translate_refusal(*refused, road));
+                let mut response = polling::respond(framing.translate_refusal(*refused, kind));
                 response.extensions_mut().insert(FromBackend::Other);
                 response
             }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use super::Response;
 use super::session_route::SessionRoute;
 use crate::bridge::{Admission, BridgeInfo, Front, Owner, Reservation};
-use crate::dialect::{Beginning, Greeting, Refusal, Road};
+use crate::dialect::{Beginning, Greeting, Refusal, RequestKind};
 use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::session::{Session, Settings, Terms};
@@ -124,7 +124,7 @@ impl<'r> NewSession<'r> {
             Ok(accepted) => accepted,
             Err(why) => {
                 let refusal = Refusal::BadWebSocket(why);
-                return polling::respond(self.info.framing.refuse(refusal, Road::WebSocket));
+                return polling::respond(self.info.framing.refuse(refusal, RequestKind::WebSocket));
             }
         };
         for (name, value) in &self.headers {

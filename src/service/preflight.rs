@@ -7,7 +7,7 @@ use super::handshake::Handshake;
 use super::refusals::Reason;
 use super::replies::unavailable;
 use super::{Client, Response};
-use crate::dialect::{Refusal, Road};
+use crate::dialect::{Refusal, RequestKind};
 use crate::transport::polling;
 
 /// Returns the backend's response to `OPTIONS`; `None` if its kind can't be asked, or its response is no better than
@@ -40,7 +40,7 @@ pub(super) async fn ask(
     };
     let mut response = match asking.await {
         Ok(reply) => polling::respond(reply),
-        Err(error) => return Some(handshake.explain(framing, error, Road::Http).1).filter(worth),
+        Err(error) => return Some(handshake.explain(framing, error, RequestKind::Http).1).filter(worth),
     };
     response.extensions_mut().insert(FromBackend::Other);
     Some(response).filter(worth)

@@ -19,7 +19,7 @@ use super::compress::{self, Coding};
 use super::stream::Stream;
 use super::{Abort, Body, Response};
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
-use crate::dialect::{Framing, PollBody, PushForm, Refusal, Road, StreamHead};
+use crate::dialect::{Framing, PollBody, PushForm, Refusal, RequestKind, StreamHead};
 use crate::meter::{Direction, Meter};
 use crate::packet::{Closing, Packet, Transport};
 use crate::reply::Reply;
@@ -281,7 +281,7 @@ pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
 
 /// Returns a refusal over plain HTTP.
 pub fn refuse(framing: &dyn Framing, refusal: Refusal) -> Response {
-    respond(framing.refuse(refusal, Road::Http))
+    respond(framing.refuse(refusal, RequestKind::Http))
 }
 
 /// Returns a response that belongs to no session.

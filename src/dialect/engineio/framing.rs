@@ -9,7 +9,7 @@ use crate::codec::engineio::v3::{self, Strings};
 use crate::codec::engineio::{
     OpenPacket, Payload, decode_text, encode_frame, encode_payload, encode_text, encoded_len,
 };
-use crate::dialect::{Framing, Greeting, PollBody, PushForm, Read, Refusal, Road, Written};
+use crate::dialect::{Framing, Greeting, PollBody, PushForm, Read, Refusal, RequestKind, Written};
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Message, Packet, Text};
 use crate::reply::{Refused, Reply};
@@ -111,12 +111,12 @@ impl Framing for EngineIoFraming {
         Written::Frame(frame)
     }
 
-    fn refuse(&self, refusal: Refusal, road: Road) -> Reply {
-        reply::refuse(refusal, road)
+    fn refuse(&self, refusal: Refusal, kind: RequestKind) -> Reply {
+        reply::refuse(refusal, kind)
     }
 
-    fn translate_refusal(&self, refused: Refused, road: Road) -> Reply {
-        reply::translate_refusal(refused, road)
+    fn translate_refusal(&self, refused: Refused, kind: RequestKind) -> Reply {
+        reply::translate_refusal(refused, kind)
     }
 }
 

@@ -13,8 +13,8 @@ use super::reply::{Fault, empty};
 use super::settings::{Cookie, Settings};
 use crate::codec::engineio::{encoded_len, v3};
 use crate::dialect::{
-    Act, Answered, Ask, Backend, Beginning, Clash, Dialect, Identity, Note, Place, Request, Road,
-    SessionCookie, Want, Wish,
+    Act, Answered, Ask, Backend, Beginning, Clash, Dialect, Identity, Intent, Note, Operation, Place,
+    Request, RequestKind, SessionCookie,
 };
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
@@ -110,46 +110,50 @@ impl Dialect for EngineIo {
     }
 
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
-        let &Request { head, road, .. } = request;
+        let &Request { head, kind, .. } = request;
         let written = head.uri.query().unwrap_or_default();
         let query = Query::parse(written);
         let transport = match query.transport.as_deref() {
             Some("polling") => Transport::Polling,
             Some("websocket") => Transport::WebSocket,
-            _ => return Err(Fault::UnknownTransport.answer(road)),
+            _ => return Err(Fault::UnknownTransport.answer(kind)),
         };
         if head.headers.get(ORIGIN).is_some_and(|origin| !is_plain(origin.as_bytes())) {
-            return Err(Fault::BadRequest.answer(road));
+            return Err(Fault::BadRequest.answer(kind));
         }
         // Exactly "4" is revision 4; any other value, or none, is revision 3.
         let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
         if let Some(sid) = query.sid.filter(|sid| !sid.is_empty()) {
-            let wish = match (road, transport, &head.method) {
-                (Road::WebSocket, Transport::Polling | Transport::Streaming, _) => Wish::TurnAway,
-                (Road::WebSocket, Transport::WebSocket, _) => Wish::Upgrade,
+            let operation = match (kind, transport, &head.method) {
+                (RequestKind::WebSocket, Transport::Polling | Transport::Streaming, _) => Operation::TurnAway,
+                (RequestKind::WebSocket, Transport::WebSocket, _) => Operation::Upgrade,
                 // A GET with a WebSocket's transport and sid, but without an upgrade: the session is on a WebSocket.
-                (Road::Http, Transport::WebSocket, _) => Wish::Nothing(Fault::BadRequest.answer(road)),
-                (Road::Http, Transport::Polling, &Method::GET) => Wish::Poll,
-                (Road::Http, Transport::Polling, &Method::POST) => Wish::Push,
-                (Road::Http, Transport::Polling | Transport::Streaming, _) => Wish::Nothing(useless_method()),
+                (RequestKind::Http, Transport::WebSocket, _) => {
+                    Operation::Nothing(Fault::BadRequest.answer(kind))
+                }
+                (RequestKind::Http, Transport::Polling, &Method::GET) => Operation::Poll,
+                (RequestKind::Http, Transport::Polling, &Method::POST) => Operation::Push,
+                (RequestKind::Http, Transport::Polling | Transport::Streaming, _) => {
+                    Operation::Nothing(useless_method())
+                }
             };
-            return Ok(Ask::Session(sid, Want { wish, transport, version: number(revision) }));
+            return Ok(Ask::Session(sid, Intent { operation, transport, version: number(revision) }));
         }
         if head.method != Method::GET {
-            return Err(Fault::BadHandshakeMethod.answer(road));
+            return Err(Fault::BadHandshakeMethod.answer(kind));
         }
-        match (transport, road) {
-            (Transport::WebSocket, Road::Http) => return Err(Fault::BadRequest.answer(road)),
-            (Transport::Polling | Transport::Streaming, Road::WebSocket) => {
+        match (transport, kind) {
+            (Transport::WebSocket, RequestKind::Http) => return Err(Fault::BadRequest.answer(kind)),
+            (Transport::Polling | Transport::Streaming, RequestKind::WebSocket) => {
                 return Ok(Ask::TurnAway(turned_away()));
             }
-            (Transport::Polling | Transport::Streaming, Road::Http)
-            | (Transport::WebSocket, Road::WebSocket) => {}
+            (Transport::Polling | Transport::Streaming, RequestKind::Http)
+            | (Transport::WebSocket, RequestKind::WebSocket) => {}
         }
         if !self.settings.versions.has(revision) {
             // Nothing else of a query may be logged.
             let version = written.split('&').find(|pair| pair.starts_with("EIO=")).unwrap_or("no EIO");
-            let mut answer = Fault::UnsupportedVersion.answer(road);
+            let mut answer = Fault::UnsupportedVersion.answer(kind);
             answer.note = Note::Version(version.to_owned());
             return Err(answer);
         }
@@ -165,8 +169,8 @@ impl Dialect for EngineIo {
         Ok(Ask::Begin(Box::new(self.beginning(framing, transport, written))))
     }
 
-    fn judge(&self, want: Want, place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
-        judge(want, place)
+    fn judge(&self, intent: Intent, place: &Place<'_>, _request: &Request<'_>) -> Result<Act, Box<Answered>> {
+        judge(intent, place)
     }
 
     fn clash(&self) -> Option<Clash> {
@@ -187,29 +191,32 @@ impl Dialect for EngineIo {
 }
 
 /// Decides what a request does with its session.
-fn judge(want: Want, place: &Place<'_>) -> Result<Act, Box<Answered>> {
-    let Want { wish, transport, version } = want;
-    let road = match wish {
-        Wish::Upgrade | Wish::TurnAway => Road::WebSocket,
-        Wish::Poll | Wish::Push | Wish::Leave | Wish::Receive(_) | Wish::Send(_) | Wish::Nothing(_) => {
-            Road::Http
-        }
+fn judge(intent: Intent, place: &Place<'_>) -> Result<Act, Box<Answered>> {
+    let Intent { operation, transport, version } = intent;
+    let kind = match operation {
+        Operation::Upgrade | Operation::TurnAway => RequestKind::WebSocket,
+        Operation::Poll
+        | Operation::Push
+        | Operation::Leave
+        | Operation::Receive(_)
+        | Operation::Send(_)
+        | Operation::Nothing(_) => RequestKind::Http,
     };
-    let Place::Here(known) = place else { return Err(Fault::UnknownSid.answer(road)) };
-    let is_elsewhere = road == Road::Http && known.transport != transport;
+    let Place::Here(known) = place else { return Err(Fault::UnknownSid.answer(kind)) };
+    let is_elsewhere = kind == RequestKind::Http && known.transport != transport;
     if is_elsewhere || known.framing.version() != version {
-        return Err(Fault::BadRequest.answer(road));
+        return Err(Fault::BadRequest.answer(kind));
     }
     let framing = Arc::clone(known.framing);
-    match wish {
-        Wish::Poll => Ok(Act::Poll(framing, Terms::default())),
-        Wish::Push => Ok(Act::Push(framing)),
-        Wish::Upgrade if !known.is_relayed => Ok(Act::Upgrade(framing)),
+    match operation {
+        Operation::Poll => Ok(Act::Poll(framing, Terms::default())),
+        Operation::Push => Ok(Act::Push(framing)),
+        Operation::Upgrade if !known.is_relayed => Ok(Act::Upgrade(framing)),
         // A session that began with a WebSocket keeps that one.
-        Wish::Upgrade | Wish::TurnAway => Ok(Act::TurnAway(turned_away())),
-        Wish::Nothing(answer) => Err(answer),
+        Operation::Upgrade | Operation::TurnAway => Ok(Act::TurnAway(turned_away())),
+        Operation::Nothing(answer) => Err(answer),
         // Such a client never asks for that.
-        Wish::Leave | Wish::Receive(_) | Wish::Send(_) => Err(Fault::BadRequest.answer(road)),
+        Operation::Leave | Operation::Receive(_) | Operation::Send(_) => Err(Fault::BadRequest.answer(kind)),
     }
 }
 

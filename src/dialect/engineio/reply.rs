@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HeaderName, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
-use crate::dialect::{Answered, Refusal, Road};
+use crate::dialect::{Answered, Refusal, RequestKind};
 use crate::reply::{Refused, Refuser, Reply};
 
 /// One of the protocol's errors.
@@ -48,12 +48,12 @@ impl Fault {
     ];
 
     /// Returns the response with this error.
-    pub(super) fn reply(self, road: Road) -> Reply {
+    pub(super) fn reply(self, kind: RequestKind) -> Reply {
         let (code, message) = self.words();
-        match road {
-            Road::Http => coded(code, message),
+        match kind {
+            RequestKind::Http => coded(code, message),
             // Every refusal of an upgrade, even a forbidden one, is a 400 with the bare text as its body.
-            Road::WebSocket => Reply {
+            RequestKind::WebSocket => Reply {
                 status: StatusCode::BAD_REQUEST,
                 headers: headers([(CONNECTION, "close"), (CONTENT_TYPE, "text/html")]),
                 body: Bytes::from_static(message.as_bytes()),
@@ -62,17 +62,17 @@ impl Fault {
     }
 
     /// Returns the response with this error, which ends the request.
-    pub(super) fn answer(self, road: Road) -> Box<Answered> {
-        self.reply(road).into()
+    pub(super) fn answer(self, kind: RequestKind) -> Box<Answered> {
+        self.reply(kind).into()
     }
 }
 
 /// Returns the proxy's own refusals in this protocol.
-pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
+pub(super) fn refuse(refusal: Refusal, kind: RequestKind) -> Reply {
     match refusal {
-        Refusal::Over => Fault::UnknownSid.reply(road),
-        Refusal::WrongTransport => Fault::BadRequest.reply(road),
-        Refusal::Forbidden => Fault::Forbidden.reply(road),
+        Refusal::Over => Fault::UnknownSid.reply(kind),
+        Refusal::WrongTransport => Fault::BadRequest.reply(kind),
+        Refusal::Forbidden => Fault::Forbidden.reply(kind),
         Refusal::Overlap | Refusal::Unreadable => empty(StatusCode::BAD_REQUEST),
         Refusal::TooLarge => empty(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::BadWebSocket(message) => bad_web_socket(message),
@@ -81,24 +81,24 @@ pub(super) fn refuse(refusal: Refusal, road: Road) -> Reply {
 
 /// Returns the backend's refusal for a client: unchanged for a WebSocket client. A polling client gets the JSON that the
 /// backend would have sent it: asked for a WebSocket, the backend says the same in bare text.
-pub(super) fn translate_refusal(refused: Refused, road: Road) -> Reply {
+pub(super) fn translate_refusal(refused: Refused, kind: RequestKind) -> Reply {
     let Refused { reply: Reply { status, mut headers, body }, by } = refused;
-    if road == Road::WebSocket {
+    if kind == RequestKind::WebSocket {
         // The header is hop-by-hop, so the backend's own is gone; the reference closes after every such refusal.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if road == Road::WebSocket || by == Refuser::Other || status != StatusCode::BAD_REQUEST {
+    if kind == RequestKind::WebSocket || by == Refuser::Other || status != StatusCode::BAD_REQUEST {
         return Reply { status, headers, body };
     }
     let text = String::from_utf8_lossy(&body);
     let text = text.trim();
     let reply = match Fault::ALL.iter().find(|fault| fault.words().1 == text) {
-        Some(fault) => fault.reply(Road::Http),
+        Some(fault) => fault.reply(RequestKind::Http),
         None if !text.is_empty() => coded(4, text),
         // Engine.IO 3 sends no text if its application forbids (Socket.IO 2: an origin).
-        None if by == Refuser::EngineIo3 => Fault::Forbidden.reply(Road::Http),
+        None if by == Refuser::EngineIo3 => Fault::Forbidden.reply(RequestKind::Http),
         // Without a text from the application, the server itself rejected the request.
-        None => Fault::BadRequest.reply(Road::Http),
+        None => Fault::BadRequest.reply(RequestKind::Http),
     };
     headers.extend(reply.headers);
     Reply { headers, ..reply }
@@ -131,18 +131,18 @@ mod tests {
 
     #[test]
     fn an_error_is_json_over_http_and_bare_text_over_an_upgrade() {
-        let http = Fault::UnknownSid.reply(Road::Http);
+        let http = Fault::UnknownSid.reply(RequestKind::Http);
         assert_eq!(
             (http.status.as_u16(), &http.body[..]),
             (400, &br#"{"code":1,"message":"Session ID unknown"}"#[..])
         );
         assert_eq!(http.headers[CONTENT_TYPE], "application/json");
-        let forbidden = refuse(Refusal::Forbidden, Road::Http);
+        let forbidden = refuse(Refusal::Forbidden, RequestKind::Http);
         assert_eq!(
             (forbidden.status.as_u16(), &forbidden.body[..]),
             (403, &br#"{"code":4,"message":"Forbidden"}"#[..])
         );
-        let upgrade = refuse(Refusal::Forbidden, Road::WebSocket);
+        let upgrade = refuse(Refusal::Forbidden, RequestKind::WebSocket);
         assert_eq!((upgrade.status.as_u16(), &upgrade.body[..]), (400, &b"Forbidden"[..]));
         assert_eq!(upgrade.headers[CONNECTION], "close");
     }
@@ -170,16 +170,19 @@ mod tests {
             (refused(503, ""), 503, ""),
         ];
         for (refusal, status, body) in cases {
-            let reply = translate_refusal(refusal, Road::Http);
+            let reply = translate_refusal(refusal, RequestKind::Http);
             assert_eq!((reply.status.as_u16(), &reply.body[..]), (status, body.as_bytes()));
             assert_eq!(reply.headers[http::header::SET_COOKIE], "a=b");
         }
-        let old = translate_refusal(Refused { by: Refuser::EngineIo3, ..refused(400, "") }, Road::Http);
+        let old =
+            translate_refusal(Refused { by: Refuser::EngineIo3, ..refused(400, "") }, RequestKind::Http);
         assert_eq!((old.status.as_u16(), &old.body[..]), (403, &br#"{"code":4,"message":"Forbidden"}"#[..]));
-        let plain =
-            translate_refusal(Refused { by: Refuser::Other, ..refused(400, "Bad request") }, Road::Http);
+        let plain = translate_refusal(
+            Refused { by: Refuser::Other, ..refused(400, "Bad request") },
+            RequestKind::Http,
+        );
         assert_eq!(&plain.body[..], b"Bad request", "a plain WebSocket server's words are not Engine.IO's");
-        let reply = translate_refusal(refused(400, "Forbidden"), Road::WebSocket);
+        let reply = translate_refusal(refused(400, "Forbidden"), RequestKind::WebSocket);
         assert_eq!((reply.status.as_u16(), &reply.body[..]), (400, &b"Forbidden"[..]));
         assert_eq!(reply.headers[CONNECTION], "close");
     }

@@ -7,7 +7,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use super::form::{self, Form};
 use super::query::Query;
 use super::{json, reply, sse};
-use crate::dialect::{Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, Road, StreamHead, Written};
+use crate::dialect::{
+    Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, RequestKind, StreamHead, Written,
+};
 use crate::frame::Malformed;
 use crate::packet::{Message, Packet, Text};
 use crate::reply::{Refused, Reply};
@@ -121,7 +123,7 @@ impl Framing for LongPollFraming {
         Written::Nothing
     }
 
-    fn refuse(&self, refusal: Refusal, _road: Road) -> Reply {
+    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
         match refusal {
             Refusal::Over | Refusal::WrongTransport => reply::not_found(),
             // The newer one replaces the one before, so there is none.
@@ -147,7 +149,7 @@ impl Framing for LongPollFraming {
         reply::ended(ending, self.query.after)
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
         refused.reply
     }
 }

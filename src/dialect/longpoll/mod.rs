@@ -27,7 +27,7 @@ use self::framing::LongPollFraming;
 pub(super) use self::keys::KEYS;
 use self::query::Query;
 pub use self::settings::Settings;
-use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Place, Request, Want, Wish};
+use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Intent, Operation, Place, Request};
 use crate::end::End;
 use crate::packet::{Packet, Transport};
 use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second, Terms};
@@ -135,15 +135,15 @@ impl Dialect for LongPoll {
         if ![Method::GET, Method::POST, Method::DELETE].contains(&head.method) {
             return Err(reply::bad_method("GET, POST, DELETE").into());
         }
-        let wish = match head.method {
-            Method::POST => Wish::Push,
-            Method::DELETE => Wish::Leave,
-            _ => Wish::Poll,
+        let operation = match head.method {
+            Method::POST => Operation::Push,
+            Method::DELETE => Operation::Leave,
+            _ => Operation::Poll,
         };
-        Ok(Ask::Session(Cow::Borrowed(path), Want { wish, transport: Transport::Polling, version: 0 }))
+        Ok(Ask::Session(Cow::Borrowed(path), Intent { operation, transport: Transport::Polling, version: 0 }))
     }
 
-    fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
+    fn judge(&self, intent: Intent, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
         let headers = &request.head.headers;
         let written = request.head.uri.query().unwrap_or_default();
         let query = Query::parse(written).and_then(|query| query.resumed(headers));
@@ -157,12 +157,16 @@ impl Dialect for LongPoll {
         }
         let query = query.map_err(|why| reply::wrong(StatusCode::BAD_REQUEST, why))?;
         let framing = LongPollFraming { form: Form::of(headers), query, base: String::new() };
-        Ok(match want.wish {
-            Wish::Push => Act::Push(Arc::new(framing)),
-            Wish::Leave => Act::Leave(Arc::new(framing)),
-            Wish::Poll => self.receive(framing),
+        Ok(match intent.operation {
+            Operation::Push => Act::Push(Arc::new(framing)),
+            Operation::Leave => Act::Leave(Arc::new(framing)),
+            Operation::Poll => self.receive(framing),
             // It never asks so.
-            Wish::Upgrade | Wish::TurnAway | Wish::Receive(_) | Wish::Send(_) | Wish::Nothing(_) => {
+            Operation::Upgrade
+            | Operation::TurnAway
+            | Operation::Receive(_)
+            | Operation::Send(_)
+            | Operation::Nothing(_) => {
                 return Err(reply::not_found().into());
             }
         })

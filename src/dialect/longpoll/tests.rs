@@ -5,15 +5,15 @@ use http::Request as HttpRequest;
 use http::request::Parts;
 
 use super::*;
-use crate::dialect::{Framing, Greeting, Known, PushForm, Refusal, Road, World};
+use crate::dialect::{Environment, Framing, Greeting, Known, PushForm, Refusal, RequestKind};
 use crate::packet::{Closing, Heartbeat, Message, Text};
 use crate::reply::Reply;
 use crate::session::{CursorRefused, Ending};
 
 #[derive(Debug)]
-struct Nowhere;
+struct FixedEnvironment;
 
-impl World for Nowhere {
+impl Environment for FixedEnvironment {
     fn unix_time(&self) -> u64 {
         0
     }
@@ -45,7 +45,7 @@ fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
 
 fn request(head: &Parts) -> Request<'_> {
     let path = head.uri.path().strip_prefix("/feed").unwrap();
-    Request { head, path, road: Road::Http, world: &Nowhere }
+    Request { head, path, kind: RequestKind::Http, environment: &FixedEnvironment }
 }
 
 fn dialect() -> LongPoll {
@@ -63,9 +63,9 @@ fn at(place: &Place<'_>, method: &str, target: &str, headers: &[(&str, &str)]) -
     let head = head(method, target, headers);
     let dialect = dialect();
     match dialect.read(&request(&head))? {
-        Ask::Session(sid, want) => {
+        Ask::Session(sid, intent) => {
             assert_eq!(sid, "SID");
-            dialect.judge(want, place, &request(&head))
+            dialect.judge(intent, place, &request(&head))
         }
         other @ (Ask::Begin(_) | Ask::TurnAway(_)) => panic!("expected a session's request: {other:?}"),
     }
@@ -273,8 +273,8 @@ fn a_body_is_one_message_and_text_must_be_utf_8() {
     );
     let binary = Packet::Message(Message::Binary(Bytes::from_static(b"\xff")));
     assert_eq!(decode(PushForm::Binary, b"\xff").unwrap(), [binary]);
-    assert_eq!(plain(Query::default()).refuse(Refusal::TooLarge, Road::Http).status, 413);
-    assert_eq!(plain(Query::default()).refuse(Refusal::Unreadable, Road::Http).status, 415);
+    assert_eq!(plain(Query::default()).refuse(Refusal::TooLarge, RequestKind::Http).status, 413);
+    assert_eq!(plain(Query::default()).refuse(Refusal::Unreadable, RequestKind::Http).status, 415);
     let taken = plain(Query::default()).encode_taken();
     assert_eq!((taken.status.as_u16(), taken.content_type, &taken.bytes[..]), (204, "", &b""[..]));
 }

@@ -9,7 +9,9 @@ use super::json::{Unreadable, read_array, read_frame};
 use super::marks::Marks;
 use super::path::{Receiver, Sender};
 use super::query::{BodyType, Callback, form_field};
-use crate::dialect::{Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, Road, StreamHead, Written};
+use crate::dialect::{
+    Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, RequestKind, StreamHead, Written,
+};
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
 use crate::packet::{Closing, Message, Packet, Text};
@@ -193,7 +195,7 @@ impl Framing for SockJsFraming {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, _road: Road) -> Reply {
+    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
         match refusal {
             Refusal::Over | Refusal::WrongTransport | Refusal::Overlap => self.marked(not_found()),
             Refusal::Unreadable => self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected."),
@@ -208,7 +210,7 @@ impl Framing for SockJsFraming {
         }
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: Road) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
         self.marked(refused.reply)
     }
 }

@@ -17,13 +17,13 @@ use crate::reply::Reply;
 
 /// Returns the response to a GET.
 pub(super) fn answer(settings: &Settings, request: &Request<'_>) -> Box<Answered> {
-    let hold = hold(request.world.handshakes_take());
+    let hold = hold(request.environment.handshakes_take());
     Box::new(Answered { reply: body(settings, request), note: Note::Nothing, hold })
 }
 
 fn body(settings: &Settings, request: &Request<'_>) -> Reply {
     let Settings { websocket, cookie_needed, base_url, .. } = settings;
-    let entropy = request.world.random();
+    let entropy = request.environment.random();
     // In the reference's order, for clients that look for text.
     let mut body = format!(
         r#"{{"websocket":{websocket},"origins":["*:*"],"cookie_needed":{cookie_needed},"entropy":{entropy}"#

@@ -34,7 +34,8 @@ use self::path::{Receiver, Sender, Target};
 use self::query::{BadCallback, Callback};
 pub use self::settings::Settings;
 use super::{
-    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Place, Refusal, Request, Road, Want, Wish,
+    Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Intent, Operation, Place, Refusal, Request,
+    RequestKind,
 };
 use crate::packet::Transport;
 use crate::session::Terms;
@@ -83,9 +84,9 @@ impl SockJs {
             }
             Target::RawWebSocket | Target::WebSocket | Target::Receive(..) | Target::Send(..) => {}
         }
-        if !request.world.allows_origin(&request.head.headers) {
+        if !request.environment.allows_origin(&request.head.headers) {
             let framing = self.framing(request, Role::WebSocket);
-            return Err(framing.refuse(Refusal::Forbidden, request.road).into());
+            return Err(framing.refuse(Refusal::Forbidden, request.kind).into());
         }
         match target {
             Target::Receive(..) | Target::Send(..) if method == "OPTIONS" => {
@@ -94,11 +95,11 @@ impl SockJs {
             Target::Receive(sid, receiver) => {
                 let callback = self.callback(request, receiver)?;
                 let framing = self.framing(request, Role::Receive(receiver, callback));
-                Ok(Ask::Session(Cow::Borrowed(sid), want(Wish::Receive(framing))))
+                Ok(Ask::Session(Cow::Borrowed(sid), intent(Operation::Receive(framing))))
             }
             Target::Send(sid, sender) => {
                 let framing = self.framing(request, Role::Send(sender));
-                Ok(Ask::Session(Cow::Borrowed(sid), want(Wish::Send(framing))))
+                Ok(Ask::Session(Cow::Borrowed(sid), intent(Operation::Send(framing))))
             }
             Target::WebSocket => {
                 check_handshake(request)?;
@@ -119,13 +120,13 @@ impl SockJs {
         let settings = &self.settings;
         match target {
             Target::Greeting | Target::Info => true,
-            Target::Iframe => !request.world.is_restricted(),
+            Target::Iframe => !request.environment.is_restricted(),
             Target::RawWebSocket | Target::WebSocket => settings.websocket,
             Target::Receive(sid, Receiver::Jsonp) | Target::Send(sid, Sender::Jsonp) => {
-                sid.len() <= SID_LEN_MAX && settings.jsonp && !request.world.is_restricted()
+                sid.len() <= SID_LEN_MAX && settings.jsonp && !request.environment.is_restricted()
             }
             Target::Receive(sid, Receiver::HtmlFile) => {
-                sid.len() <= SID_LEN_MAX && !request.world.is_restricted()
+                sid.len() <= SID_LEN_MAX && !request.environment.is_restricted()
             }
             Target::Receive(sid, Receiver::Xhr | Receiver::XhrStreaming | Receiver::EventSource)
             | Target::Send(sid, Sender::Xhr) => sid.len() <= SID_LEN_MAX,
@@ -193,13 +194,17 @@ impl Dialect for SockJs {
         self.read_target(request)
     }
 
-    fn judge(&self, want: Want, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
-        let (framing, receives) = match want.wish {
-            Wish::Receive(framing) => (framing, true),
-            Wish::Send(framing) => (framing, false),
-            Wish::Nothing(answer) => return Err(answer),
+    fn judge(&self, intent: Intent, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
+        let (framing, receives) = match intent.operation {
+            Operation::Receive(framing) => (framing, true),
+            Operation::Send(framing) => (framing, false),
+            Operation::Nothing(answer) => return Err(answer),
             // It never asks so.
-            Wish::Poll | Wish::Push | Wish::Leave | Wish::Upgrade | Wish::TurnAway => {
+            Operation::Poll
+            | Operation::Push
+            | Operation::Leave
+            | Operation::Upgrade
+            | Operation::TurnAway => {
                 return Err(not_found().into());
             }
         };
@@ -213,7 +218,7 @@ impl Dialect for SockJs {
             Place::Gone(ending) if receives => Ok(Act::Tell(framing, ending.closing.clone())),
             Place::Nowhere if receives => Ok(Act::Begin(Box::new(self.begin_http(framing, request)))),
             Place::Here(_) | Place::Opening | Place::Gone(_) | Place::Nowhere => {
-                Err(framing.refuse(Refusal::Over, request.road).into())
+                Err(framing.refuse(Refusal::Over, request.kind).into())
             }
         }
     }
@@ -228,13 +233,13 @@ impl Dialect for SockJs {
     }
 }
 
-const fn want(wish: Wish) -> Want {
-    Want { wish, transport: Transport::Polling, version: 0 }
+const fn intent(operation: Operation) -> Intent {
+    Intent { operation, transport: Transport::Polling, version: 0 }
 }
 
 /// Checks a handshake for the reference's own errors, in its order.
 fn check_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
-    if request.road == Road::Http {
+    if request.kind == RequestKind::Http {
         return Err(reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request").into());
     }
     let header = |name| request.head.headers.get(name).map(HeaderValue::as_bytes);
@@ -252,7 +257,7 @@ fn check_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
 
 /// Returns the same for a WebSocket without frames, which may be of an older draft that is no different.
 fn check_raw_handshake(request: &Request<'_>) -> Result<(), Box<Answered>> {
-    if request.road == Road::Http {
+    if request.kind == RequestKind::Http {
         return Err(reply(StatusCode::BAD_REQUEST, [], "Not a valid websocket request").into());
     }
     let version = request.head.headers.get(SEC_WEBSOCKET_VERSION);

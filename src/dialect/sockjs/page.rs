@@ -28,7 +28,7 @@ pub(super) fn answer(url: &str, request: &Request<'_>) -> Reply {
 
 /// Returns a year from now.
 pub(super) fn expires(request: &Request<'_>) -> HeaderValue {
-    let then = UNIX_EPOCH + Duration::from_secs(request.world.unix_time() + YEAR);
+    let then = UNIX_EPOCH + Duration::from_secs(request.environment.unix_time() + YEAR);
     HeaderValue::try_from(httpdate::fmt_http_date(then)).unwrap_or(HeaderValue::from_static("0"))
 }
 

@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{HeaderMap, Request as HttpRequest};
 
 use super::*;
-use crate::dialect::World;
+use crate::dialect::Environment;
 use crate::reply::Reply;
 use crate::revision::{Protocol, Versions};
 
@@ -17,9 +17,9 @@ const BACKEND: Backend = Backend { protocol: Protocol::WebSocket, versions: Vers
 
 /// Whether it lets in pages of one origin alone.
 #[derive(Debug)]
-struct Still(bool);
+struct FixedEnvironment(bool);
 
-impl World for Still {
+impl Environment for FixedEnvironment {
     fn unix_time(&self) -> u64 {
         784_111_777
     }
@@ -54,7 +54,8 @@ fn settings() -> Settings {
 
 fn ask_with(settings: Settings, method: &str, path: &str, headers: &[(&str, &str)]) -> Reply {
     let head = head(method, headers);
-    let request = Request { head: &head, path, road: Road::Http, world: &Still(false) };
+    let request =
+        Request { head: &head, path, kind: RequestKind::Http, environment: &FixedEnvironment(false) };
     SockJs::new(settings, BACKEND).read(&request).unwrap_err().reply
 }
 

@@ -4,7 +4,7 @@ use http::{HeaderMap, Request as HttpRequest};
 
 use super::*;
 use crate::dialect::engineio::EngineIo;
-use crate::dialect::{Backend, Framing, Known, World};
+use crate::dialect::{Backend, Environment, Framing, Known};
 use crate::revision::{Protocol, Versions};
 
 fn engine_io(settings: Settings) -> EngineIo {
@@ -13,9 +13,9 @@ fn engine_io(settings: Settings) -> EngineIo {
 }
 
 #[derive(Debug)]
-struct Nowhere;
+struct FixedEnvironment;
 
-impl World for Nowhere {
+impl Environment for FixedEnvironment {
     fn unix_time(&self) -> u64 {
         0
     }
@@ -54,8 +54,8 @@ fn handshake(transport: Transport, framing: EngineIoFraming) -> Op {
 }
 
 fn refused(fault: Fault, upgrade: bool) -> Op {
-    let road = if upgrade { Road::WebSocket } else { Road::Http };
-    Op::Refused(format!("{:?}", fault.answer(road).reply))
+    let kind = if upgrade { RequestKind::WebSocket } else { RequestKind::Http };
+    Op::Refused(format!("{:?}", fault.answer(kind).reply))
 }
 
 fn decided(done: Result<Act, Box<Answered>>) -> Op {
@@ -79,20 +79,20 @@ fn through(
 ) -> Op {
     let request = HttpRequest::builder().method(method).uri(format!("/engine.io/?{query}"));
     let (head, ()) = request.body(()).unwrap().into_parts();
-    let road = if upgrade { Road::WebSocket } else { Road::Http };
-    let ask = dialect.read(&Request { head: &head, path: "", road, world: &Nowhere });
+    let kind = if upgrade { RequestKind::WebSocket } else { RequestKind::Http };
+    let ask = dialect.read(&Request { head: &head, path: "", kind, environment: &FixedEnvironment });
     let acts = match ask {
         Err(answer) => Err(answer),
         Ok(Ask::Begin(new)) => return Op::Handshake(new.transport, format!("{:?}", new.framing)),
         Ok(Ask::TurnAway(framing)) => Ok(Act::TurnAway(framing)),
-        Ok(Ask::Session(sid, want)) => {
+        Ok(Ask::Session(sid, intent)) => {
             let session: Option<(Transport, Arc<dyn Framing>)> = known
                 .filter(|_| sid == "abc")
                 .map(|(transport, revision)| (transport, Arc::new(EngineIoFraming::new(revision)) as _));
             let place = session.as_ref().map_or(Place::Nowhere, |(transport, framing)| {
                 Place::Here(Known { transport: *transport, framing, is_relayed: false })
             });
-            judge(want, &place)
+            judge(intent, &place)
         }
     };
     decided(acts)

@@ -8,7 +8,7 @@ use crate::packet::{Closing, Message, Packet, Text};
 use crate::reply::{Refused, Refuser};
 use crate::session::Packets;
 
-/// Returns what the request asks for, in a world that may allow only one origin.
+/// Returns what the request asks for, on a route that may allow only one origin.
 fn read(
     settings: Settings,
     restricted: bool,
@@ -18,11 +18,18 @@ fn read(
 ) -> Result<Arc<dyn Framing>, Box<Reply>> {
     let mut head = head(method, headers);
     head.uri = target.parse().unwrap();
-    let road = if headers.iter().any(|(name, _)| *name == "upgrade") { Road::WebSocket } else { Road::Http };
+    let kind = if headers.iter().any(|(name, _)| *name == "upgrade") {
+        RequestKind::WebSocket
+    } else {
+        RequestKind::Http
+    };
     let path = head.uri.path().to_owned();
-    let request = Request { head: &head, path: &path, road, world: &Still(restricted) };
+    let request = Request { head: &head, path: &path, kind, environment: &FixedEnvironment(restricted) };
     match SockJs::new(settings, BACKEND).read(&request) {
-        Ok(Ask::Session(_, Want { wish: Wish::Receive(framing) | Wish::Send(framing), .. })) => Ok(framing),
+        Ok(Ask::Session(
+            _,
+            Intent { operation: Operation::Receive(framing) | Operation::Send(framing), .. },
+        )) => Ok(framing),
         Ok(Ask::Begin(beginning)) => Ok(beginning.framing),
         Ok(other) => panic!("{other:?}"),
         Err(answered) => Err(Box::new(answered.reply)),
@@ -115,7 +122,7 @@ fn messages_are_taken_whatever_the_type_says_that_can_hold_text() {
 fn every_answer_of_a_transport_says_what_its_pages_may_read() {
     let says = |method, target, origin: &str| {
         let framing = framing(method, target, &[("origin", origin)]);
-        let reply = framing.refuse(Refusal::Over, Road::Http);
+        let reply = framing.refuse(Refusal::Over, RequestKind::Http);
         let of = |name: &str| reply.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(&reply.body[..], b"404 Error: Page not found\n");
         assert_eq!(of("cache-control").as_deref(), Some(FRESH.1));
@@ -150,7 +157,7 @@ fn a_cookie_for_balancers_is_on_every_answer_of_a_transport() {
         let mut headers = HeaderMap::new();
         framing.add_headers(false, &mut headers);
         assert_eq!(headers["set-cookie"], "JSESSIONID=mine; path=/", "{target}");
-        let refused = framing.refuse(Refusal::Over, Road::Http);
+        let refused = framing.refuse(Refusal::Over, RequestKind::Http);
         assert_eq!(refused.headers["set-cookie"], "JSESSIONID=mine; path=/", "{target}");
     }
     let refused = read(settings, false, "GET", "/a/b/jsonp", &[]).unwrap_err();
@@ -246,7 +253,7 @@ fn a_backends_refusal_passes_with_what_lets_a_page_read_it() {
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"who?"),
     };
-    let told = framing.translate_refusal(Refused { reply, by: Refuser::Other }, Road::Http);
+    let told = framing.translate_refusal(Refused { reply, by: Refuser::Other }, RequestKind::Http);
     assert_eq!((told.status.as_u16(), &told.body[..]), (401, &b"who?"[..]));
     assert_eq!(told.headers["access-control-allow-origin"], "http://a.example");
 }

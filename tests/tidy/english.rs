@@ -102,10 +102,33 @@ mod tests {
             ("src/a.rs", "\nfn f() { warn!(\"a 'stranger' connected\") }"),
             ("src/a.rs", "\n// An answer was broken\n    // off here."),
             ("tests/a.mjs", "\n// The connection of the moment."),
+            ("tests/a.js", "\n/* Nothing is doubled. */"),
+            ("tests/a.py", "\n\"\"\"Whoever listens.\"\"\""),
+            ("tests/run", "\n# whom to ask"),
+            ("benches/a.md", "\n| has yet to | start |"),
+            ("deploy/a.toml", "\n# a stranger's address"),
+            ("docs/a.html", "\n<p>In its midst</p>"),
         ] {
             let faults = english_faults(file, text);
             assert_eq!(faults.len(), 1, "{text}");
             assert!(faults[0].starts_with(&format!("{file}:2: says")), "{faults:?}");
+        }
+    }
+
+    #[test]
+    fn texts_of_every_kind_are_read_in_every_folder() {
+        let all = files("");
+        for (folder, ends) in [
+            ("tests/", &[".mjs", ".py", ".rs", ".md", ".toml", "/run"][..]),
+            ("benches/", &[".mjs", ".rs", ".md", "/compare"]),
+            ("deploy/", &[".js", ".mjs", ".toml", ".service"]),
+            ("docs/", &[".md"]),
+            ("src/", &[".rs", ".md", ".html", ".js"]),
+        ] {
+            for end in ends {
+                let is_read = |(file, _): &(String, String)| file.starts_with(folder) && file.ends_with(end);
+                assert!(all.iter().any(is_read), "expected a file *{end} in {folder}, found none");
+            }
         }
     }
 

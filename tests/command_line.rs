@@ -50,7 +50,7 @@ fn code(output: &Output) -> i32 {
 }
 
 #[test]
-fn check_says_what_a_good_file_holds() {
+fn check_summarizes_a_good_file() {
     let place = Place::new("good").write("config.toml", GOOD);
     let output = place.polliwog(&["check"], &[]);
     assert_eq!((code(&output), out(&output)), (0, "config.toml: ok (1 listener, 1 route, 1 upstream)\n"));
@@ -58,7 +58,7 @@ fn check_says_what_a_good_file_holds() {
 }
 
 #[test]
-fn check_takes_the_file_that_is_named_on_either_side_of_the_command() {
+fn check_accepts_the_file_on_either_side_of_the_command() {
     let two = format!("{GOOD}[server]\nlisten = ['127.0.0.1:1', '127.0.0.1:2']\n");
     let place = Place::new("named").write("other.toml", two).write("config.toml", "not this one");
     for args in [["check", "--config", "other.toml"], ["--config", "other.toml", "check"]] {
@@ -69,7 +69,7 @@ fn check_takes_the_file_that_is_named_on_either_side_of_the_command() {
 
 #[cfg(feature = "demo")]
 #[test]
-fn without_any_file_the_built_in_one_holds() {
+fn without_any_file_the_built_in_one_applies() {
     let output = Place::new("built_in").polliwog(&["check"], &[]);
     assert_eq!(
         (code(&output), out(&output)),
@@ -79,7 +79,7 @@ fn without_any_file_the_built_in_one_holds() {
 
 #[cfg(not(feature = "demo"))]
 #[test]
-fn without_the_demo_the_built_in_file_is_refused_with_a_word_about_it() {
+fn without_the_demo_the_built_in_file_is_refused_with_an_explanation() {
     let output = Place::new("built_in").polliwog(&[], &[]);
     assert_eq!(code(&output), 78);
     assert!(err(&output).contains("built without the feature demo"), "{}", err(&output));

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_is_continued() {
+    fn a_trusted_proxys_forwarding_headers_are_continued() {
         let sent =
             sent(&[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "http"), ("host", "a.example")]);
         let got = kept(&sent, client(), &["192.0.2.0/24"]);

@@ -169,7 +169,7 @@ fn a_backend_that_does_not_read_stops_the_client() {
 }
 
 #[test]
-fn each_piece_crosses_as_it_comes() {
+fn each_piece_of_a_body_passes_as_soon_as_it_arrives() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -238,7 +238,7 @@ fn trailers_cross_both_ways() {
 }
 
 #[test]
-fn a_get_that_waits_brings_trailers_too() {
+fn a_get_that_waits_gets_trailers_too() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: te\r\n\r\n");
@@ -254,7 +254,7 @@ fn a_get_that_waits_brings_trailers_too() {
 }
 
 #[test]
-fn trailers_are_kept_from_a_client_that_did_not_ask_for_them() {
+fn a_client_that_did_not_ask_for_trailers_gets_none() {
     let site = Site::new();
     let mut client = site.client();
     client.send_get("/");
@@ -269,7 +269,7 @@ fn trailers_are_kept_from_a_client_that_did_not_ask_for_them() {
 }
 
 #[test]
-fn an_answer_that_breaks_off_never_seems_complete() {
+fn a_response_that_is_cut_off_never_seems_complete() {
     for (head, part) in [
         ("Content-Length: 10", "half"),
         ("Transfer-Encoding: chunked", "4\r\nhalf\r\n"),
@@ -299,7 +299,7 @@ fn an_answer_that_breaks_off_never_seems_complete() {
 }
 
 #[test]
-fn a_request_that_breaks_off_ends_at_the_backend_too() {
+fn a_request_that_is_cut_off_ends_at_the_backend_too() {
     for (framing, part) in [("Content-Length: 10", "half"), ("Transfer-Encoding: chunked", "4\r\nhalf\r\n")] {
         let site = Site::new();
         let mut client = site.client();
@@ -317,7 +317,7 @@ fn a_request_that_breaks_off_ends_at_the_backend_too() {
 }
 
 #[test]
-fn a_body_that_is_none_is_refused() {
+fn a_body_with_invalid_chunks_is_refused() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n");
@@ -329,7 +329,7 @@ fn a_body_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_answer_may_come_before_the_body_is_over() {
+fn a_response_may_come_before_the_end_of_the_body() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\nhalf");

@@ -30,14 +30,14 @@ fn allowed(target: &Target) -> usize {
 }
 
 #[test]
-fn the_soft_limit_of_descriptors_is_raised_and_one_that_is_too_low_is_told() {
+fn the_soft_limit_of_descriptors_is_raised_and_one_that_is_too_low_is_reported() {
     let raised = target("ulimit -Sn 90; ulimit -Hn 250;", "http", "http", backend());
     assert_eq!(allowed(&raised), 250);
     assert!(raised.log().contains("WARN") && raised.log().contains("max_sessions=10000"), "{}", raised.log());
 }
 
 #[test]
-fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
+fn without_descriptors_clients_get_a_503_and_the_admin_listener_still_serves() {
     let upgrade = [
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
@@ -103,7 +103,7 @@ fn out_of_descriptors_is_a_503_of_ours_and_the_operator_is_answered() {
 }
 
 #[test]
-fn a_client_that_there_is_no_descriptor_for_is_told_so() {
+fn a_client_without_a_descriptor_gets_a_503() {
     let target = target("ulimit -n 100;", "http", "http", backend());
     let mut idle: Vec<_> = (0..84).map(|_| Client::connect(target.public)).collect();
     eventually(|| target.descriptors() >= 88, || format!("{} descriptors", target.descriptors()));

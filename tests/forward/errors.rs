@@ -31,7 +31,7 @@ fn a_backend_that_is_down_is_a_502_and_comes_back() {
 }
 
 #[test]
-fn the_next_of_several_urls_is_asked_where_one_is_down() {
+fn the_next_of_several_urls_is_asked_if_one_is_down() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let down = listener.local_addr().unwrap();
     drop(listener);
@@ -87,7 +87,7 @@ fn a_backend_that_speaks_something_else_is_a_502() {
 }
 
 #[test]
-fn a_backend_that_closes_without_a_word_is_a_502() {
+fn a_backend_that_closes_without_a_response_is_a_502() {
     let site = Site::new();
     for part in ["", "HTTP/1.1 200 OK\r\nContent-"] {
         let mut client = site.client();
@@ -117,7 +117,7 @@ fn a_backend_that_does_not_answer_in_time_is_a_504() {
 }
 
 #[test]
-fn a_body_under_way_puts_the_time_limit_off() {
+fn a_body_under_way_extends_the_timeout() {
     patiently(|| {
         let site = Site::with(&Plan::new().upstream("response_timeout = \"400ms\""));
         let mut client = site.client();
@@ -174,7 +174,7 @@ fn a_backend_that_cannot_be_reached_in_time_is_a_504() {
 }
 
 #[test]
-fn a_client_that_hangs_up_takes_its_request_with_it() {
+fn a_client_that_hangs_up_cancels_its_request() {
     // An orderly end may be of the client's own side alone, and is answered for a while.
     let site = Site::with(&Plan::new().server("half_close_timeout = \"300ms\""));
     // While it waits for an answer, in an orderly way and by a reset.
@@ -228,7 +228,7 @@ fn a_draining_proxy_finishes_what_is_under_way() {
 }
 
 #[test]
-fn a_drain_that_has_to_cut_an_answer_is_no_clean_end() {
+fn a_drain_that_has_to_cut_a_response_is_no_clean_end() {
     let mut site = Site::with(&Plan::new().server("drain_timeout = \"300ms\""));
     let mut client = site.client();
     client.send_get("/stream");

@@ -46,7 +46,7 @@ fn assert_ends(line: &mut Line, within: Duration, case: &str) {
 }
 
 #[test]
-fn a_byte_behind_a_request_does_not_hide_that_its_client_is_gone() {
+fn a_byte_after_a_request_does_not_hide_that_its_client_is_gone() {
     let site = Site::with(&Plan::new().server("half_close_timeout = \"300ms\""));
     for leave in Leave::ALL {
         for (method, body) in [("GET", ""), ("POST", "body")] {
@@ -64,7 +64,7 @@ fn a_byte_behind_a_request_does_not_hide_that_its_client_is_gone() {
 }
 
 #[test]
-fn a_byte_behind_the_request_for_a_stream_of_events_does_not_hide_that_its_client_is_gone() {
+fn a_byte_after_the_request_for_a_stream_of_events_does_not_hide_that_its_client_is_gone() {
     let site = Site::with(&Plan::new().server("half_close_timeout = \"300ms\""));
     for leave in Leave::ALL {
         for behind in ["", "G"] {
@@ -104,7 +104,7 @@ fn more_than_is_read_ahead_of_a_response_does_not_hide_that_its_client_is_gone()
 }
 
 #[test]
-fn a_client_that_has_only_finished_speaking_is_answered() {
+fn a_client_that_has_only_closed_its_side_gets_its_response() {
     let site = Site::new();
     for (method, body) in [("GET", ""), ("POST", "body")] {
         let mut wire = Wire::connect(site.target.public);
@@ -120,7 +120,7 @@ fn a_client_that_has_only_finished_speaking_is_answered() {
 }
 
 #[test]
-fn with_no_time_for_it_the_end_of_a_clients_side_is_its_own() {
+fn without_half_close_timeout_a_client_that_closes_its_side_is_gone() {
     let site = Site::with(&Plan::new().server("half_close_timeout = 0"));
     for (method, body) in [("GET", ""), ("POST", "body")] {
         let mut wire = Wire::connect(site.target.public);
@@ -169,7 +169,7 @@ fn confined(descriptors: usize) -> Target {
 }
 
 #[test]
-fn a_crowd_that_leaves_a_byte_each_behind_locks_nobody_out() {
+fn many_clients_that_leave_after_an_extra_byte_lock_nobody_out() {
     for leave in Leave::ALL {
         let target = confined(200);
         let (before, mut half_closed) = (target.descriptors(), Vec::new());

@@ -92,7 +92,7 @@ fn an_absolute_target_names_the_host() {
 }
 
 #[test]
-fn the_url_stands_in_the_place_of_the_prefix() {
+fn the_upstreams_url_replaces_the_prefix() {
     let site = Site::with(&Plan { path: "/api/", base: "/v1/", ..Plan::new() });
     let (request, _) = cross(&site, "GET /api//users/../?q HTTP/1.1\r\nHost: h\r\n\r\n", &ok(""));
     assert_eq!(request.target(), "/v1//users/../?q");
@@ -115,7 +115,7 @@ fn a_path_whose_dots_leave_the_route_is_refused() {
 }
 
 #[test]
-fn before_a_backend_with_sessions_other_paths_stay_as_they_are() {
+fn before_a_backend_with_sessions_other_paths_stay_unchanged() {
     for kind in ["engine.io", "websocket"] {
         let site = Site::with(&Plan { kind, base: "/socket.io/", ..Plan::new() });
         let (request, answer) = cross(&site, "GET /index.html HTTP/1.1\r\nHost: h\r\n\r\n", &ok("page"));
@@ -144,7 +144,7 @@ fn any_method_is_forwarded_and_connect_is_not() {
 }
 
 #[test]
-fn what_is_about_the_hop_stays_on_its_hop() {
+fn hop_by_hop_headers_are_not_forwarded() {
     let site = Site::new();
     let (request, answer) = cross(
         &site,
@@ -175,7 +175,7 @@ fn what_is_about_the_hop_stays_on_its_hop() {
 }
 
 #[test]
-fn a_stranger_is_named_and_not_believed() {
+fn an_untrusted_clients_forwarding_headers_are_replaced() {
     let site = Site::new();
     let (request, _) = cross(
         &site,
@@ -191,7 +191,7 @@ fn a_stranger_is_named_and_not_believed() {
 }
 
 #[test]
-fn a_trusted_proxy_is_continued() {
+fn a_trusted_proxys_forwarding_headers_are_continued() {
     let site = Site::with(&Plan::new().server("trusted_proxies = [\"127.0.0.0/8\"]"));
     let (request, _) = cross(
         &site,
@@ -226,7 +226,7 @@ fn a_request_names_exactly_one_host() {
 }
 
 #[test]
-fn a_client_of_http_1_0_is_served_in_its_own_way() {
+fn a_client_of_http_1_0_gets_a_response_of_http_1_0() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(b"GET /old HTTP/1.0\r\n\r\n");
@@ -269,7 +269,7 @@ fn a_backend_of_http_1_0_is_translated() {
 }
 
 #[test]
-fn heads_have_limits_on_both_sides() {
+fn headers_have_limits_on_both_sides() {
     let site = Site::new();
     let long = "x".repeat(60 << 10);
     let (request, answer) = cross(
@@ -296,7 +296,7 @@ fn heads_have_limits_on_both_sides() {
 }
 
 #[test]
-fn many_header_lines_cross_both_ways_and_too_many_are_told_so() {
+fn many_header_lines_pass_both_ways_and_too_many_are_431() {
     let lines = |count: usize| -> String {
         let lines: Vec<String> = (0..count).map(|line| format!("X-Line-{line}: {line}\r\n")).collect();
         lines.concat()
@@ -376,7 +376,7 @@ fn nothing_can_be_smuggled() {
 }
 
 #[test]
-fn an_answer_with_two_lengths_has_one_for_the_client() {
+fn a_response_with_two_lengths_has_one_for_the_client() {
     let site = Site::new();
     let (_, answer) = cross(
         &site,

@@ -30,14 +30,14 @@ fn assert_unharmed(format: &str, stderr: impl Fn() -> Stdio) {
 }
 
 #[test]
-fn a_log_on_a_full_disk_harms_nobody() {
+fn a_full_disk_for_the_log_fails_no_request() {
     for format in ["text", "json"] {
         assert_unharmed(format, || File::options().write(true).open("/dev/full").unwrap().into());
     }
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_harms_nobody() {
+fn a_log_pipe_without_a_reader_fails_no_request() {
     for format in ["text", "json"] {
         assert_unharmed(format, || pipe().unwrap().1.into());
     }

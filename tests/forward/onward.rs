@@ -23,7 +23,7 @@ fn a_route_sets_and_removes_headers_both_ways() {
 }
 
 #[test]
-fn a_client_cannot_say_who_it_is_in_any_other_header() {
+fn a_client_cannot_forge_its_address_in_any_other_header() {
     let lies = "X-Real-IP: 1\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Ssl: on\r\nX-Forwarded-Scheme: https\r\n\
         X-Forwarded-Prefix: /a\r\nX-Forwarded-Server: a\r\nTrue-Client-IP: 1\r\nX-Original-URL: /a\r\n\
         X-Rewrite-URL: /a\r\nX_Forwarded_For: 1\r\nmy_own: 1\r\n";
@@ -42,7 +42,7 @@ fn a_client_cannot_say_who_it_is_in_any_other_header() {
 }
 
 #[test]
-fn a_request_that_has_been_here_before_goes_no_further() {
+fn a_request_that_has_passed_the_proxy_before_is_refused() {
     let site = Site::new();
     let (request, _) = cross(&site, "GET / HTTP/1.1\r\nHost: h\r\nVia: 1.0 fred\r\n\r\n", &ok(""));
     let via = request.headers_named("via").join(", ");

@@ -201,7 +201,7 @@ fn a_connection_that_the_backend_closes_is_not_used_again() {
 }
 
 #[test]
-fn a_connection_that_was_closed_while_idle_costs_nobody_a_request() {
+fn a_connection_that_was_closed_while_idle_fails_no_request() {
     let site = Site::new();
     for method in ["GET", "POST"] {
         let line = idle(&site);
@@ -268,7 +268,7 @@ fn a_post_that_the_backend_has_seen_is_not_sent_again() {
 }
 
 #[test]
-fn nor_is_any_other_that_could_do_harm() {
+fn a_request_that_is_not_safe_is_not_sent_again() {
     for (method, headers, body) in [
         ("POST", &[("Content-Length", "0")][..], ""),
         ("PUT", &[], ""),
@@ -289,7 +289,7 @@ fn nor_is_any_other_that_could_do_harm() {
 }
 
 #[test]
-fn a_safe_request_is_asked_once_more_where_an_idle_connection_breaks() {
+fn a_safe_request_is_sent_again_if_an_idle_connection_breaks() {
     let site = Site::new();
     let mut line = idle(&site);
     for method in ["GET", "HEAD", "OPTIONS"] {
@@ -342,7 +342,7 @@ fn an_idle_connection_is_closed_before_common_backends_would() {
 }
 
 #[test]
-fn a_connection_on_which_the_backend_talks_unasked_is_closed() {
+fn an_idle_connection_on_which_the_backend_sends_is_closed() {
     let site = Site::new();
     let mut line = idle(&site);
     line.reply("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");

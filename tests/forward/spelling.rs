@@ -27,7 +27,7 @@ const ANSWER: &str = "HTTP/1.1 200 Fine By Me\r\nETag: \"1\"\r\nx-lower: 1\r\nX-
      WWW-AUTHENTICATE: Basic\r\nCONTENT-LENGTH: 0\r\n\r\n";
 
 #[test]
-fn a_forwarded_request_and_its_answer_keep_their_spelling() {
+fn a_forwarded_request_and_its_response_keep_their_spelling() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(REQUEST.as_bytes());
@@ -53,7 +53,7 @@ fn a_forwarded_request_and_its_answer_keep_their_spelling() {
 }
 
 #[test]
-fn what_is_added_to_a_backends_answer_is_spelled_as_its_rfc_spells_it() {
+fn headers_added_to_a_backends_response_are_spelled_as_in_their_rfc() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(REQUEST.as_bytes());
@@ -83,7 +83,7 @@ fn a_request_with_a_body_keeps_its_spelling() {
 }
 
 #[test]
-fn what_is_made_here_is_spelled_as_its_rfc_spells_it() {
+fn the_proxys_own_headers_are_spelled_as_in_their_rfc() {
     let site = Site::with(&Plan {
         dialect: "engine.io",
         path: "/socket.io/",
@@ -104,7 +104,7 @@ fn what_is_made_here_is_spelled_as_its_rfc_spells_it() {
 }
 
 #[test]
-fn a_relayed_handshake_keeps_the_spelling_of_both_ends() {
+fn a_relayed_handshake_keeps_the_spelling_of_both_sides() {
     let site = Site::with(&Plan { dialect: "websocket", kind: "websocket", ..Plan::new() });
     let mut client = site.client();
     client.wire.send(
@@ -151,7 +151,7 @@ fn a_framed_handshake_is_answered_as_rfc_6455_spells_it() {
 }
 
 #[test]
-fn the_refusal_of_what_is_no_request_is_spelled_as_well() {
+fn the_refusal_of_an_invalid_request_is_spelled_so_too() {
     let site = Site::new();
     let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: 1\r\n".repeat(600));
     for (request, status) in

@@ -53,7 +53,7 @@ fn assert_stalled(took: Duration) {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
+fn a_client_that_does_not_read_its_response_is_disconnected() {
     patiently(|| {
         let site = site();
         for framing in ["Content-Length: 1000000000", "Connection: close"] {
@@ -72,7 +72,7 @@ fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
 }
 
 #[test]
-fn a_backend_that_takes_nothing_of_a_body_is_let_go_whether_its_answer_has_begun_or_not() {
+fn a_backend_that_does_not_read_a_body_is_disconnected_whether_or_not_its_response_has_begun() {
     patiently(|| {
         let site = site();
         let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000000\r\n\r\n".as_bytes();
@@ -95,7 +95,7 @@ fn a_backend_that_takes_nothing_of_a_body_is_let_go_whether_its_answer_has_begun
 }
 
 #[test]
-fn a_backend_that_stops_in_the_middle_of_a_counted_answer_is_let_go() {
+fn a_backend_that_stops_in_the_middle_of_a_response_with_a_length_is_disconnected() {
     patiently(|| {
         let site = site();
         let (mut client, mut line) = begun(&site, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "Content-Length: 10");
@@ -115,7 +115,7 @@ fn a_backend_that_stops_in_the_middle_of_a_counted_answer_is_let_go() {
 }
 
 #[test]
-fn a_client_that_owes_its_body_after_the_answer_is_let_go() {
+fn a_client_that_never_finishes_its_body_after_the_response_is_disconnected() {
     patiently(|| {
         let site = site();
         let request = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf";
@@ -129,7 +129,7 @@ fn a_client_that_owes_its_body_after_the_answer_is_let_go() {
 }
 
 #[test]
-fn an_end_of_a_tunnel_that_takes_nothing_is_let_go() {
+fn a_side_of_a_tunnel_that_reads_nothing_is_disconnected() {
     patiently(|| {
         for client_pours in [true, false] {
             let site = site();

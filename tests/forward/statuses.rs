@@ -6,7 +6,7 @@ use crate::site::{Site, ok};
 use crate::support::{QUIET, ms};
 
 #[test]
-fn an_answer_without_a_body_keeps_the_length_that_it_tells() {
+fn a_response_without_a_body_keeps_its_content_length() {
     let site = Site::new();
     let mut client = site.client();
     let mut line = None;
@@ -84,7 +84,7 @@ fn a_body_that_the_backend_does_not_want_is_not_asked_for() {
 }
 
 #[test]
-fn a_backend_that_knows_nothing_of_100_gets_the_body_all_the_same() {
+fn a_backend_that_knows_no_100_gets_the_body_too() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(
@@ -98,7 +98,7 @@ fn a_backend_that_knows_nothing_of_100_gets_the_body_all_the_same() {
 }
 
 #[test]
-fn hints_before_the_answer_end_here() {
+fn interim_responses_are_not_passed_on() {
     let site = Site::new();
     let mut client = site.client();
     client.send_get("/");

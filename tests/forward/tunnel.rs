@@ -64,7 +64,7 @@ fn nothing_in_a_tunnel_is_taken_for_http() {
 }
 
 #[test]
-fn each_end_may_end_its_own_way_first() {
+fn each_side_may_close_its_direction_first() {
     let site = Site::new();
     let (mut client, mut line) = tunnel(&site);
     client.wire.half_close();
@@ -105,7 +105,7 @@ fn a_websocket_is_tunnelled_like_any_other() {
 }
 
 #[test]
-fn an_upgrade_that_is_refused_is_an_answer_like_any_other() {
+fn an_upgrade_that_is_refused_gets_an_ordinary_response() {
     let site = Site::new();
     let mut client = site.client();
     client.wire.send(head("GET", "/up", &ASK).as_bytes());
@@ -134,7 +134,7 @@ fn an_upgrade_in_http_1_0_is_ignored() {
 }
 
 #[test]
-fn an_upgrade_that_must_not_be_heard_is_not_passed_on() {
+fn an_upgrade_to_http_2_or_without_connection_is_not_passed_on() {
     let site = Site::new();
     for headers in [
         // It would carry requests that nobody inspects.
@@ -159,7 +159,7 @@ fn an_upgrade_that_must_not_be_heard_is_not_passed_on() {
 }
 
 #[test]
-fn a_drain_leaves_a_tunnel_its_time_and_cuts_it_then() {
+fn a_drain_gives_a_tunnel_its_time_and_then_closes_it() {
     let mut site = Site::with(&Plan::new().server("drain_timeout = \"1s\""));
     let (mut client, mut line) = tunnel(&site);
     site.target.signal("TERM");

@@ -6,7 +6,7 @@ use crate::support::{http::Client, target::Target};
 
 #[cfg(feature = "demo")]
 #[test]
-fn the_shipped_configuration_answers_with_a_page() {
+fn the_shipped_configuration_serves_a_page() {
     const SHIPPED: &str = include_str!("../../config.toml");
     let target = Target::proxy_with(|public, admin| {
         SHIPPED.replace("127.0.0.1:8080", &public.to_string()).replace("127.0.0.1:9090", &admin.to_string())

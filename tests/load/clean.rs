@@ -134,7 +134,7 @@ fn both_versions_of_engine_io_are_spoken_on_every_transport() {
 }
 
 #[test]
-fn plain_web_sockets_are_spoken_without_any_engine_io() {
+fn plain_websockets_are_spoken_without_engine_io() {
     let url = format!("ws://{}/", echo(faithful));
     let figures = assert_clean(&load(&[&url, "--plain", "-n", "3", "-d", "2s", "--json", "-"]), 3);
     assert_eq!(figures["eio"], Value::Null);
@@ -169,7 +169,7 @@ fn several_threads_count_together() {
 }
 
 #[test]
-fn over_tls_the_same_is_met_by_those_who_trust_the_certificate() {
+fn a_run_over_tls_needs_trust_in_the_certificate() {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (place("cert.pem"), place("key.pem"));
     fs::write(&certificate, pair.cert.pem()).unwrap();

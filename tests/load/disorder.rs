@@ -53,7 +53,7 @@ fn messages_out_of_order_are_caught() {
 }
 
 #[test]
-fn a_changed_message_is_lost_and_a_stranger_came_instead() {
+fn a_changed_message_counts_as_lost_and_as_strange() {
     let change = |message: &str, _: Option<&str>| {
         vec![if number(message) == 5 { format!("{message}!") } else { message.to_owned() }]
     };
@@ -69,7 +69,7 @@ fn a_changed_message_is_lost_and_a_stranger_came_instead() {
 }
 
 #[test]
-fn the_table_says_so_too() {
+fn the_table_reports_losses_too() {
     let backend = echo(|_, _| vec![]);
     let url = format!("ws://{backend}/");
     let run = load(&[&url, "--plain", "-n", "1", "--rate", "10", "-d", "300ms", "--drain", "100ms"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::{Proxy, command, echo, faithful, free_port, load, read};
 
 #[test]
-fn a_dead_server_is_told_of_and_the_code_is_1() {
+fn a_dead_server_is_reported_and_the_code_is_1() {
     let url = format!("http://{}/socket.io/", free_port());
     for transport in ["polling", "websocket", "upgrade"] {
         let run = load(&[&url, "--socketio", "-n", "3", "-d", "100ms", "--transport", transport]);
@@ -21,7 +21,7 @@ fn a_dead_server_is_told_of_and_the_code_is_1() {
 }
 
 #[test]
-fn a_host_that_nobody_knows_is_told_of() {
+fn an_unknown_host_is_reported() {
     let run = load(&["http://nowhere.test/", "-d", "100ms"]);
     assert_eq!((run.code, run.out.as_str()), (1, ""));
     assert!(run.err.starts_with("polliwog: cannot resolve nowhere.test: "), "{}", run.err);
@@ -45,7 +45,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2() {
 }
 
 #[test]
-fn a_wrong_path_is_guessed_at() {
+fn a_wrong_path_gets_a_hint() {
     let proxy = Proxy::demo();
     let run = load(&[&format!("{}/wrong/", proxy.url()), "--socketio", "-n", "2", "-d", "100ms"]);
     assert_eq!(run.code, 1);
@@ -112,7 +112,7 @@ fn sessions_that_were_disconnected_without_a_loss_make_the_code_1() {
 }
 
 #[test]
-fn what_a_server_answers_is_escaped_once() {
+fn a_servers_response_is_escaped_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/engine.io/", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -144,7 +144,7 @@ fn a_server_that_speaks_something_else_is_named() {
 }
 
 #[test]
-fn socket_io_that_is_spoken_to_in_echoes_is_guessed_at() {
+fn a_socket_io_server_without_its_option_gets_a_hint() {
     let proxy = Proxy::demo();
     let url = format!("{}/socket.io/", proxy.url());
     let run = load(&[&url, "--events", "echo", "-n", "1", "--rate", "5", "-d", "2s", "--drain", "100ms"]);
@@ -152,7 +152,7 @@ fn socket_io_that_is_spoken_to_in_echoes_is_guessed_at() {
 }
 
 #[test]
-fn too_few_files_are_hinted_at() {
+fn too_few_descriptors_get_a_hint() {
     let url = format!("ws://{}/", echo(faithful));
     let script =
         format!("ulimit -n 24; exec {} load {url} --plain -n 40 -d 300ms", env!("CARGO_BIN_EXE_polliwog"));
@@ -162,7 +162,7 @@ fn too_few_files_are_hinted_at() {
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_of_before_the_run() {
+fn a_report_that_cannot_be_written_is_a_fault_before_the_run() {
     let run = load(&["http://127.0.0.1:1/", "--html", "/nowhere/x.html", "-d", "1h"]);
     assert_eq!((run.code, run.out.as_str()), (1, ""));
     assert!(run.err.contains("/nowhere/x.html"), "{}", run.err);

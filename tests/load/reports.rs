@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{Proxy, load, place};
 
 #[test]
-fn a_run_is_told_as_a_table_as_json_and_as_a_page() {
+fn a_run_is_reported_as_a_table_as_json_and_as_a_page() {
     let proxy = Proxy::demo();
     let (json, html) = (place("run.json"), place("run.html"));
     let args =
@@ -60,7 +60,7 @@ fn the_table_fits_a_terminal_of_less_than_80_columns() {
 }
 
 #[test]
-fn json_on_the_standard_output_is_alone_there() {
+fn json_on_standard_output_comes_without_the_table() {
     let proxy = Proxy::demo();
     let run = load(&[&proxy.url(), "--socketio", "-n", "1", "-d", "2s", "--json", "-"]);
     assert_eq!(run.json()["sessions"], 1);

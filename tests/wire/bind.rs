@@ -30,7 +30,7 @@ fn a_session_is_bound_to_the_cookies_that_began_it_and_not_to_those_that_came_la
 }
 
 #[test]
-fn a_session_is_bound_to_its_clients_address_as_trusted_proxies_tell_it() {
+fn a_session_is_bound_to_its_clients_address_as_trusted_proxies_report_it() {
     let setup = Setup::new().route("bind = \"address\"").server("trusted_proxies = [\"127.0.0.0/8\"]");
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let ask =

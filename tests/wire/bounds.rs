@@ -130,7 +130,7 @@ fn a_backend_that_is_read_gets_an_answer_to_each_ping() {
 }
 
 #[test]
-fn a_slow_backend_holds_the_posts_ok_and_the_clients_heartbeat() {
+fn a_slow_backend_delays_the_ok_to_a_post_and_suspends_the_clients_heartbeat() {
     patiently(|| {
         let setup = Setup::new().heartbeat(200, 200).script(|script| script.narrow = true);
         let Some(world) = world(setup) else { return };
@@ -204,7 +204,7 @@ fn a_client_that_is_slow_but_not_stalled_keeps_its_session() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
+fn a_client_that_reads_nothing_of_a_response_loses_its_connection() {
     patiently(|| {
         let Some(world) = world(Setup::new().route("stall_timeout = \"400ms\"")) else { return };
         let (poller, peer) = world.poller();
@@ -221,7 +221,7 @@ fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
 }
 
 #[test]
-fn a_full_proxy_says_503_and_when_to_come_back() {
+fn a_full_proxy_responds_with_503_and_retry_after() {
     let Some(world) = world(Setup::new().server("max_sessions = 2")) else { return };
     let (mut first, first_peer) = world.poller();
     let (_second, _second_peer) = world.websocket();
@@ -240,7 +240,7 @@ fn a_full_proxy_says_503_and_when_to_come_back() {
 }
 
 #[test]
-fn failed_handshakes_use_up_no_places() {
+fn failed_handshakes_do_not_count_towards_max_sessions() {
     let setup = Setup::new().server("max_sessions = 1").refusing("Forbidden");
     let Some(world) = world(setup) else { return };
     for _ in 0..3 {
@@ -292,7 +292,7 @@ fn a_silent_connection_is_closed_and_a_parked_poll_is_not() {
 }
 
 #[test]
-fn a_header_that_drips_is_not_waited_for() {
+fn a_request_header_that_trickles_in_times_out() {
     let Some(world) = world(Setup::new().server("idle_timeout = \"400ms\"")) else { return };
     let mut client = world.http();
     let start = Instant::now();

@@ -30,7 +30,7 @@ fn poll(poller: &Poller, accepted: &str) -> Response {
 }
 
 #[test]
-fn an_answer_is_compressed_from_1024_bytes() {
+fn a_response_is_compressed_from_1024_bytes() {
     let world = World::new(Setup::new());
     let (poller, peer) = world.poller();
     for (len, coding) in [(1022, None), (1023, Some("gzip")), (100_000, Some("gzip"))] {
@@ -55,7 +55,7 @@ fn bytes_count_and_not_characters() {
 }
 
 #[test]
-fn a_client_gets_the_coding_that_it_likes_best_and_never_another() {
+fn a_client_gets_the_coding_that_it_prefers_and_no_other() {
     let world = World::new(Setup::new());
     let (poller, peer) = world.poller();
     let text = "abcdefghij".repeat(200);
@@ -83,7 +83,7 @@ fn a_client_gets_the_coding_that_it_likes_best_and_never_another() {
 }
 
 #[test]
-fn a_client_that_says_nothing_gets_plain_text_with_its_length() {
+fn a_client_without_accept_encoding_gets_plain_text_with_its_length() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     peer.send(&"x".repeat(5000));
@@ -128,7 +128,7 @@ fn many_messages_stay_whole_and_in_order() {
 }
 
 #[test]
-fn what_the_transport_says_by_itself_is_not_compressed() {
+fn the_transports_own_responses_are_not_compressed() {
     let world = World::new(Setup::new());
     let takes = [("Accept-Encoding", "gzip")];
     let handshake = world.http().request("GET", POLLING, &takes, b"");

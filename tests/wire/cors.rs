@@ -40,7 +40,7 @@ fn list() -> Setup {
 }
 
 #[test]
-fn an_origin_of_the_list_is_named_on_every_answer() {
+fn an_origin_of_the_list_is_named_on_every_response() {
     let world = World::new(list());
     let handshake = world.http().request("GET", POLLING, &[A], b"");
     assert_eq!(handshake.status, 200);
@@ -67,7 +67,7 @@ fn an_origin_of_the_list_is_named_on_every_answer() {
 }
 
 #[test]
-fn too_large_a_post_is_told_to_the_page_as_well() {
+fn a_page_may_read_that_its_post_was_too_large() {
     let world = World::new(list().max_payload(100));
     let (poller, _peer) = world.poller();
     let large = poller.request("POST", &[A], "x".repeat(101).as_bytes());
@@ -86,7 +86,7 @@ fn a_websocket_is_accepted_with_the_lists_headers() {
 }
 
 #[test]
-fn another_origin_is_served_without_a_name() {
+fn an_origin_outside_the_list_is_served_and_not_named() {
     let world = World::new(list());
     let unnamed = [None, Some("true"), Some("Origin")];
     let handshake = world.http().request("GET", POLLING, &[B], b"");
@@ -98,7 +98,7 @@ fn another_origin_is_served_without_a_name() {
 }
 
 #[test]
-fn everybody_is_a_star_that_varies_with_nothing() {
+fn any_origin_is_a_star_without_vary() {
     let world = World::new(Setup::new().cors(r#"{ origins = "*" }"#, json!({"origin": "*"})));
     let star = [Some("*"), None, None];
     let handshake = world.http().request("GET", POLLING, &[A], b"");
@@ -142,7 +142,7 @@ fn a_connection_goes_on_after_a_preflight() {
 }
 
 #[test]
-fn a_preflight_hears_the_lists_headers_methods_and_age() {
+fn a_preflight_gets_the_lists_headers_methods_and_age() {
     let world = World::new(Setup::new().cors(
         r#"{ origins = "*", headers = ["X-Token", "X-Other"], methods = ["GET", "POST"], max_age = "10m" }"#,
         json!({"origin": "*", "allowedHeaders": ["X-Token", "X-Other"], "methods": ["GET", "POST"], "maxAge": 600}),
@@ -164,7 +164,7 @@ fn a_refusal_by_the_application_can_be_read() {
 }
 
 #[test]
-fn everybody_with_credentials_is_named_since_browsers_refuse_a_star() {
+fn any_origin_with_credentials_is_named_since_browsers_refuse_a_star() {
     let setup = Setup::new().route(r#"cors = { origins = "*", credentials = true }"#);
     let Some(world) = World::proxy_only(setup, Excluded::FaultOfTheReference) else { return };
     assert_eq!(cors(&world.http().request("GET", POLLING, &[A], b"")), named(A));
@@ -180,7 +180,7 @@ fn proxy(route: &str, headers: &str) -> Option<World> {
 const BACKENDS: &str = "Access-Control-Allow-Origin: https://a.example\r\nAccess-Control-Allow-Credentials: true\r\nVary: Origin\r\n";
 
 #[test]
-fn a_list_of_our_own_takes_the_place_of_the_backends() {
+fn the_routes_list_replaces_the_backends_headers() {
     let Some(world) = proxy(r#"cors = { origins = "https://b.example" }"#, BACKENDS) else { return };
     let own = [Some(B.1), None, Some("Origin")];
     assert_eq!(cors(&world.http().request("GET", POLLING, &[B], b"")), own);
@@ -193,7 +193,7 @@ fn a_list_of_our_own_takes_the_place_of_the_backends() {
 }
 
 #[test]
-fn off_hands_on_none_of_the_backends() {
+fn off_removes_the_backends_headers() {
     let Some(world) = proxy(r#"cors = "off""#, BACKENDS) else { return };
     let (poller, peer) = world.poller();
     assert_eq!(cors(&poller.handshake), [None; 3]);
@@ -212,7 +212,7 @@ fn off_hands_on_none_of_the_backends() {
 }
 
 #[test]
-fn a_mirror_says_what_the_backend_said_on_all_of_a_sessions_answers() {
+fn a_mirror_repeats_the_backends_headers_on_every_response_of_a_session() {
     let Some(world) = proxy("", BACKENDS) else { return };
     let (poller, peer) = world.poller();
     assert_eq!(cors(&poller.handshake), named(A), "handshake");
@@ -224,7 +224,7 @@ fn a_mirror_says_what_the_backend_said_on_all_of_a_sessions_answers() {
 }
 
 #[test]
-fn a_mirror_remembers_for_the_answers_that_never_reach_the_backend() {
+fn a_mirror_repeats_the_headers_where_the_backend_is_not_asked() {
     let Some(world) = proxy("", BACKENDS) else { return };
     let unknown = |origin| world.http().request("GET", &format!("{POLLING}&sid=nobody"), &[origin], b"");
     assert_eq!(cors(&unknown(A)), [None; 3], "nothing was heard yet");
@@ -245,7 +245,7 @@ fn a_mirror_remembers_for_the_answers_that_never_reach_the_backend() {
 }
 
 #[test]
-fn a_mirror_hands_on_a_refusals_own_headers() {
+fn a_mirror_passes_on_the_headers_of_a_refusal() {
     let Some(world) = proxy("", "") else { return };
     let headers = format!("{BACKENDS}Content-Type: text/plain\r\n");
     world.backend().script(|script| script.refusal = Some(answer("401 Unauthorized", &headers, "who?")));
@@ -255,7 +255,7 @@ fn a_mirror_hands_on_a_refusals_own_headers() {
 }
 
 #[test]
-fn a_preflight_is_asked_of_the_backend_and_its_answer_handed_on() {
+fn a_preflight_goes_to_the_backend_and_its_response_to_the_client() {
     let Some(world) = proxy("", "") else { return };
     let allows = "Access-Control-Allow-Headers: x-token\r\nAccess-Control-Allow-Methods: POST\r\n\
                   Access-Control-Max-Age: 60\r\nConnection: close\r\nX-Hop: 1\r\n";
@@ -291,7 +291,7 @@ fn a_preflight_is_asked_of_the_backend_and_its_answer_handed_on() {
 }
 
 #[test]
-fn a_backends_body_comes_with_its_answer_to_a_preflight() {
+fn a_backends_response_to_a_preflight_keeps_its_body() {
     let Some(world) = proxy("", "") else { return };
     let asked = world.http().request("OPTIONS", POLLING, &[A, ASKS_METHOD], b"");
     asked.assert_error(400, 2, "Bad handshake method");
@@ -338,7 +338,7 @@ fn options_that_no_middleware_answers_is_answered_as_the_reference_does_without_
 }
 
 #[test]
-fn a_preflight_that_cannot_be_asked_is_502_and_504() {
+fn a_preflight_whose_backend_is_down_is_502_and_slow_504() {
     let setup = Setup::new().upstream("handshake_timeout = \"200ms\"");
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let ask = || world.http().request("OPTIONS", POLLING, &[A, ASKS_METHOD], b"").status;
@@ -356,7 +356,7 @@ fn a_preflight_that_cannot_be_asked_is_502_and_504() {
 }
 
 #[test]
-fn an_origin_that_may_not_connect_may_not_ask_either() {
+fn a_preflight_of_an_origin_that_may_not_connect_is_refused() {
     let Some(world) = proxy(r#"allowed_origins = ["https://b.example"]"#, BACKENDS) else { return };
     let asked = world.http().request("OPTIONS", POLLING, &[A, ASKS_METHOD], b"");
     asked.assert_error(403, 4, "Forbidden");
@@ -366,7 +366,7 @@ fn an_origin_that_may_not_connect_may_not_ask_either() {
 }
 
 #[test]
-fn a_list_of_our_own_and_the_allowed_origins_are_two_things() {
+fn the_cors_list_and_allowed_origins_are_independent() {
     let route = "cors = { origins = \"*\" }\nallowed_origins = [\"https://b.example\"]";
     let Some(world) = proxy(route, "") else { return };
     let refused = world.http().request("GET", POLLING, &[A], b"");
@@ -383,7 +383,7 @@ fn a_plain_backend_is_not_asked() {
 }
 
 #[test]
-fn a_client_that_leaves_during_a_preflight_takes_the_question_with_it() {
+fn a_client_that_leaves_during_a_preflight_cancels_it() {
     let Some(world) = proxy("", "") else { return };
     world.backend().script(|script| script.delay = ms(300));
     for _ in 0..20 {

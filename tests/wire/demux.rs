@@ -72,7 +72,7 @@ fn because(reason: &str) -> (Option<u16>, String) {
 }
 
 #[test]
-fn a_first_frame_that_is_no_hello_is_told_so() {
+fn a_first_frame_that_is_no_hello_is_refused_with_a_reason() {
     let Some(world) = world(Setup::plain()) else { return };
     let long = hello(&"e".repeat(129)).to_string();
     let no_hello = "the first frame is no hello with an epoch";
@@ -91,7 +91,7 @@ fn a_first_frame_that_is_no_hello_is_told_so() {
 }
 
 #[test]
-fn a_proxy_in_the_middle_of_too_much_hears_why_and_its_sessions_end_meanwhile() {
+fn a_proxy_that_is_sending_too_large_a_frame_learns_why_and_its_sessions_end_at_once() {
     let Some(world) = world(Setup::plain().upstream("max_message = 1000")) else { return };
     // More than the kernel takes without a reader.
     let too_much = "x".repeat(16 << 20);
@@ -110,7 +110,7 @@ fn a_proxy_in_the_middle_of_too_much_hears_why_and_its_sessions_end_meanwhile() 
 }
 
 #[test]
-fn a_newer_connection_takes_the_sessions_and_the_older_is_told() {
+fn a_newer_connection_takes_over_the_sessions_and_the_older_is_closed_with_a_reason() {
     let Some(world) = world(Setup::plain()) else { return };
     for turn in 0..20 {
         let epoch = format!("epoch {turn}");
@@ -129,7 +129,7 @@ fn a_newer_connection_takes_the_sessions_and_the_older_is_told() {
 }
 
 #[test]
-fn a_client_that_gives_up_before_its_answer_gets_none() {
+fn a_session_that_is_given_up_before_its_ok_gets_none() {
     let Some(world) = world(Setup::plain().script(|script| script.delay = ms(300))) else { return };
     let mut edge = Edge::dial(&world).greet("epoch");
     edge.say(&open("s1"));
@@ -142,7 +142,7 @@ fn a_client_that_gives_up_before_its_answer_gets_none() {
 }
 
 #[test]
-fn what_a_proxy_says_of_a_hop_or_a_body_does_not_reach_the_backend() {
+fn a_proxys_hop_by_hop_and_body_headers_do_not_reach_the_backend() {
     let Some(world) = world(Setup::plain()) else { return };
     let mut edge = Edge::dial(&world).greet("epoch");
     let mut question = open("s1");
@@ -159,7 +159,7 @@ fn what_a_proxy_says_of_a_hop_or_a_body_does_not_reach_the_backend() {
 }
 
 #[test]
-fn a_path_that_leads_above_its_top_begins_no_session() {
+fn a_path_that_climbs_above_its_root_begins_no_session() {
     let Some(world) = world(Setup::plain()) else { return };
     let mut edge = Edge::dial(&world).greet("epoch");
     for (index, path) in
@@ -200,7 +200,7 @@ fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
 }
 
 #[test]
-fn a_proxy_that_reads_no_answers_is_not_heard_on_and_on() {
+fn a_proxy_that_reads_no_responses_is_not_read_without_end() {
     let Some(world) = world(Setup::plain().server("max_sessions = 10")) else { return };
     let text = |frame: Value| Frame::new(Op::TEXT, frame.to_string()).encode(Masked::Yes);
     let arrivals: Vec<u8> = (1..2000).flat_map(|n| text(open(&format!("s{n}")))).collect();

@@ -13,7 +13,7 @@ fn world(setup: Setup) -> Option<World> {
 }
 
 #[test]
-fn an_idle_proxy_ends_clean_at_once() {
+fn an_idle_proxy_ends_cleanly_at_once() {
     for signal in ["TERM", "INT", "QUIT"] {
         let Some(mut world) = world(Setup::new()) else { return };
         assert_eq!(metrics::readyz(world.target.admin).status, 200);
@@ -81,7 +81,7 @@ fn a_poller_fetches_its_last_batch_from_a_draining_proxy() {
 }
 
 #[test]
-fn a_parked_poll_is_told_of_the_drain() {
+fn a_parked_poll_gets_the_close_of_a_drain() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (mut poller, peer) = world.poller();
     poller.park();
@@ -154,7 +154,7 @@ fn a_message_that_is_posted_in_the_drain_reaches_the_backend() {
 }
 
 #[test]
-fn a_second_signal_cuts() {
+fn a_second_signal_disconnects_everyone() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (_poller, peer) = world.poller();
     peer.send("never fetched");
@@ -170,7 +170,7 @@ fn a_second_signal_cuts() {
 }
 
 #[test]
-fn a_drain_that_takes_too_long_cuts() {
+fn a_drain_that_takes_too_long_disconnects_the_rest() {
     patiently(|| {
         let Some(mut world) = world(Setup::new().server("drain_timeout = \"600ms\"")) else { return };
         let (_poller, peer) = world.poller();
@@ -299,7 +299,7 @@ fn a_backends_message_that_crosses_the_close_of_a_drain_is_counted() {
 }
 
 #[test]
-fn an_answer_that_a_drain_cuts_half_way_is_no_clean_end() {
+fn a_response_that_a_drain_cuts_is_no_clean_end() {
     let setup = Setup::new().server("drain_timeout = \"1s\"").upstream("max_message = \"20MB\"");
     let Some(mut world) = world(setup) else { return };
     let (poller, peer) = world.poller();

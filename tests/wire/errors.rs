@@ -66,7 +66,7 @@ fn another_protocol_than_the_sessions_is_code_3_and_the_session_lives() {
 }
 
 #[test]
-fn an_application_that_refuses_is_code_4_with_its_own_words() {
+fn an_application_that_refuses_is_code_4_with_its_own_message() {
     let world = World::new(Setup::new().refusing("Forbidden"));
     world.get(POLLING).assert_error(403, 4, "Forbidden");
     let world = World::new(Setup::new().refusing("no such room"));
@@ -148,7 +148,7 @@ fn an_error_leaves_the_connection_open() {
 }
 
 #[test]
-fn a_refused_body_is_taken_to_its_end_so_that_the_answer_arrives() {
+fn a_refused_body_is_read_to_its_end_so_that_the_response_arrives() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     let body = format!("4{}", "x".repeat(8 << 20));

@@ -60,7 +60,7 @@ fn close_codes_cross_both_ways() {
 }
 
 #[test]
-fn a_client_that_answers_pings_lives_and_a_silent_one_is_told_why_it_ends() {
+fn a_client_that_answers_pings_lives_and_a_silent_one_is_closed_with_a_reason() {
     let Some(world) = world(Setup::sockets().heartbeat(200, 200)) else { return };
     let (mut socket, peer) = pair(&world, &[]);
     for _ in 0..3 {
@@ -94,7 +94,7 @@ fn a_message_over_the_limit_ends_both_ends() {
 }
 
 #[test]
-fn an_end_without_a_word_ends_the_backends_side_at_once() {
+fn an_end_without_a_close_frame_ends_the_backends_side_at_once() {
     let Some(world) = world(Setup::sockets()) else { return };
     let (socket, peer) = pair(&world, &[]);
     socket.wire.reset();

@@ -10,7 +10,7 @@ use crate::support::{AT_ONCE, Event, QUIET, SOON, Setup, World, patiently};
 
 /// Does `leave` up to three times, on a busy machine, until the application hears of it at once.
 #[track_caller]
-fn assert_missed_at_once(leave: impl Fn(&World) -> (Peer, Instant)) {
+fn assert_noticed_at_once(leave: impl Fn(&World) -> (Peer, Instant)) {
     let world = World::new(Setup::new());
     let mut took = Duration::MAX;
     for _ in 0..3 {
@@ -26,8 +26,8 @@ fn assert_missed_at_once(leave: impl Fn(&World) -> (Peer, Instant)) {
 }
 
 #[test]
-fn a_poll_that_hangs_up_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn a_poll_that_hangs_up_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (mut poller, peer) = world.poller();
         poller.park();
         poller.gets.wire.close();
@@ -36,8 +36,8 @@ fn a_poll_that_hangs_up_is_missed_at_once() {
 }
 
 #[test]
-fn a_poll_that_is_reset_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn a_poll_that_is_reset_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (mut poller, peer) = world.poller();
         poller.park();
         poller.gets.wire.reset();
@@ -50,7 +50,7 @@ fn a_poll_that_leaves_bytes_behind_is_noticed_at_once() {
     for behind in ["G", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {
         for (at_once, later) in [(behind, ""), ("", behind)] {
             for resets in [false, true] {
-                assert_missed_at_once(|world| {
+                assert_noticed_at_once(|world| {
                     let (poller, peer) = world.poller();
                     let mut wire = Wire::connect(world.addr);
                     let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", poller.target());
@@ -73,8 +73,8 @@ fn a_poll_that_leaves_bytes_behind_is_noticed_at_once() {
 }
 
 #[test]
-fn a_polling_client_that_says_goodbye_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn a_polling_client_that_says_goodbye_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (mut poller, peer) = world.poller();
         let left = Instant::now();
         poller.post_ok("1");
@@ -83,8 +83,8 @@ fn a_polling_client_that_says_goodbye_is_missed_at_once() {
 }
 
 #[test]
-fn a_websocket_that_closes_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn a_websocket_that_closes_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (mut socket, peer) = world.websocket();
         let left = Instant::now();
         socket.send_frame(&Frame::close(Some(1000)));
@@ -94,8 +94,8 @@ fn a_websocket_that_closes_is_missed_at_once() {
 }
 
 #[test]
-fn a_websocket_that_ends_without_a_word_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn a_websocket_that_ends_without_a_close_frame_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (socket, peer) = world.websocket();
         socket.wire.close();
         (peer, Instant::now())
@@ -103,8 +103,8 @@ fn a_websocket_that_ends_without_a_word_is_missed_at_once() {
 }
 
 #[test]
-fn a_websocket_that_is_reset_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn a_websocket_that_is_reset_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (socket, peer) = world.websocket();
         socket.wire.reset();
         (peer, Instant::now())
@@ -112,8 +112,8 @@ fn a_websocket_that_is_reset_is_missed_at_once() {
 }
 
 #[test]
-fn an_upgraded_websocket_that_is_reset_is_missed_at_once() {
-    assert_missed_at_once(|world| {
+fn an_upgraded_websocket_that_is_reset_is_noticed_at_once() {
+    assert_noticed_at_once(|world| {
         let (poller, peer) = world.poller();
         let mut socket = poller.upgraded();
         socket.send("4moved");
@@ -124,7 +124,7 @@ fn an_upgraded_websocket_that_is_reset_is_missed_at_once() {
 }
 
 #[test]
-fn a_backend_that_dies_is_missed_at_once_by_a_poll() {
+fn a_backend_that_dies_ends_a_poll_at_once() {
     patiently(|| {
         let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
         let (mut poller, peer) = world.poller();
@@ -138,7 +138,7 @@ fn a_backend_that_dies_is_missed_at_once_by_a_poll() {
 }
 
 #[test]
-fn a_backend_that_dies_is_missed_at_once_by_a_websocket() {
+fn a_backend_that_dies_ends_a_websocket_at_once() {
     patiently(|| {
         let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
         let (mut socket, peer) = world.websocket();
@@ -150,7 +150,7 @@ fn a_backend_that_dies_is_missed_at_once_by_a_websocket() {
 }
 
 #[test]
-fn a_host_that_vanishes_without_a_word_is_looked_for_on_both_sides() {
+fn a_host_that_vanishes_silently_is_probed_for_on_both_sides() {
     let setup = Setup::new().relayed();
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let (_socket, _peer) = world.websocket();

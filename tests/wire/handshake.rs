@@ -57,7 +57,7 @@ fn the_backends_heartbeat_and_limit_are_mirrored() {
 
 /// A client that reads only the first packet of the answer loses nothing by it.
 #[test]
-fn a_backend_that_speaks_at_once_is_not_heard_in_the_polling_handshake() {
+fn messages_that_a_backend_sends_at_once_do_not_come_with_the_polling_handshake() {
     let setup = || Setup::new().script(|script| script.first = vec!["0".into(), "2[1]".into()]);
     let Some(world) = World::proxy_only(setup(), Excluded::OnlyAProxyHasThis) else { return };
     for _ in 0..20 {

@@ -127,7 +127,7 @@ fn a_client_that_polls_just_before_its_deadline_lives() {
 }
 
 #[test]
-fn a_ping_from_a_client_goes_the_wrong_way_and_ends_the_session() {
+fn a_ping_from_a_client_ends_the_session() {
     patiently(|| {
         let world = World::new(Setup::new());
         let (mut poller, peer) = world.poller();
@@ -146,7 +146,7 @@ fn a_ping_from_a_client_goes_the_wrong_way_and_ends_the_session() {
 }
 
 #[test]
-fn an_unasked_pong_is_tolerated_and_puts_the_next_ping_off() {
+fn an_unsolicited_pong_is_tolerated_and_delays_the_next_ping() {
     patiently(|| {
         let world = world();
         let (mut socket, peer) = world.websocket();
@@ -164,7 +164,7 @@ fn an_unasked_pong_is_tolerated_and_puts_the_next_ping_off() {
 }
 
 #[test]
-fn another_packet_puts_the_deadline_off_once_for_each_ping() {
+fn another_packet_extends_the_deadline_once_for_each_ping() {
     patiently(|| {
         let world = world();
         let (mut socket, peer) = world.websocket();
@@ -201,7 +201,7 @@ fn a_message_is_no_pong() {
 }
 
 #[test]
-fn a_busy_client_is_pinged_all_the_same() {
+fn a_busy_client_is_pinged_too() {
     patiently(|| {
         let world = world();
         let (mut socket, peer) = world.websocket();
@@ -241,7 +241,7 @@ fn a_ping_that_waits_for_a_poll_counts_from_when_it_was_due() {
 }
 
 #[test]
-fn pings_and_messages_share_an_answer() {
+fn pings_and_messages_share_a_response() {
     patiently(|| {
         let world = world();
         let (mut poller, peer) = world.poller();

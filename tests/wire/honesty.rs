@@ -50,7 +50,7 @@ fn a_backend_that_is_down_is_502() {
 }
 
 #[test]
-fn a_backend_that_hangs_up_unanswered_is_502() {
+fn a_backend_that_hangs_up_without_a_response_is_502() {
     let Some(world) = world(Setup::new().script(|script| script.refusal = Some(Vec::new()))) else { return };
     for answer in both(&world) {
         assert_eq!(answer.status, 502);
@@ -224,7 +224,7 @@ fn the_backends_cookies_reach_the_client_once() {
 }
 
 #[test]
-fn what_the_client_says_of_itself_reaches_the_backend() {
+fn the_clients_headers_reach_the_backend() {
     let Some(world) = world(Setup::new()) else { return };
     let said = [
         ("Cookie", "session=1; theme=dark"),
@@ -248,7 +248,7 @@ fn what_the_client_says_of_itself_reaches_the_backend() {
 }
 
 #[test]
-fn what_concerns_the_hop_alone_does_not_reach_the_backend() {
+fn hop_by_hop_headers_do_not_reach_the_backend() {
     let Some(world) = world(Setup::new()) else { return };
     let hop = [
         ("Connection", "keep-alive, X-Listed"),
@@ -278,7 +278,7 @@ fn what_concerns_the_hop_alone_does_not_reach_the_backend() {
 }
 
 #[test]
-fn forwarding_headers_of_strangers_are_replaced() {
+fn forwarding_headers_of_untrusted_clients_are_replaced() {
     let Some(world) = world(Setup::new()) else { return };
     let claimed = [
         ("X-Forwarded-For", "6.6.6.6"),
@@ -313,7 +313,7 @@ fn the_backends_own_host_is_named_where_the_route_says_so() {
 }
 
 #[test]
-fn a_strange_origin_is_refused_before_the_backend_is_asked() {
+fn a_foreign_origin_is_refused_before_the_backend_is_asked() {
     let Some(world) = world(Setup::new().route("allowed_origins = [\"https://app.test\"]")) else { return };
     let ask = |origin: &str| world.http().request("GET", POLLING, &[("Origin", origin)], b"").status;
     for origin in ["https://evil.test", "http://app.test", "https://app.test.evil.test", "null"] {

@@ -53,7 +53,7 @@ fn ignored_packets_cost_nothing() {
 }
 
 #[test]
-fn strange_sids_are_unknown() {
+fn malformed_sids_are_unknown() {
     let world = World::new(Setup::new());
     let long = "x".repeat(5000);
     for sid in ["%00", "%F0%9F%98%80", "%ff", "..%2f", "%25", "a+b", "'", "1%0d%0aX-Evil:%201", long.as_str()]
@@ -84,7 +84,7 @@ fn a_great_many_keys_get_an_answer() {
 }
 
 #[test]
-fn bytes_that_are_no_http_are_answered_400_or_cut() {
+fn bytes_that_are_no_http_get_a_400_or_a_close() {
     let world = World::new(Setup::new());
     let nonsense: [&[u8]; 9] = [
         b"nonsense\r\n\r\n",
@@ -122,7 +122,7 @@ fn too_many_headers_get_an_answer() {
 }
 
 #[test]
-fn a_bad_chunk_ends_the_session_alone() {
+fn a_bad_chunk_ends_only_its_own_session() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     let head =

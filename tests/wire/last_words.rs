@@ -80,17 +80,17 @@ fn a_backend_that_closes_without_a_close_packet_has_none_added() {
 }
 
 #[test]
-fn an_engine_io_client_hears_that_it_said_too_much() {
+fn an_engine_io_client_learns_that_its_message_was_too_large() {
     assert_told(Setup::new(), WEBSOCKET);
 }
 
 #[test]
-fn a_plain_client_hears_that_it_said_too_much() {
+fn a_plain_client_learns_that_its_message_was_too_large() {
     assert_told(Setup { relay: false, ..Setup::sockets() }, "/engine.io/");
 }
 
 #[test]
-fn a_relayed_client_hears_that_it_said_too_much() {
+fn a_relayed_client_learns_that_its_message_was_too_large() {
     // Without a limit of the route's, only the backend's own would hold.
     assert_told(Setup::sockets().max_payload(TOO_MUCH - 1), "/engine.io/");
 }

@@ -79,7 +79,7 @@ fn a_routes_max_payload_holds_for_a_relayed_websocket() {
 }
 
 #[test]
-fn what_the_backends_open_packet_says_holds_for_a_relayed_websocket() {
+fn the_limit_of_the_backends_open_packet_holds_for_a_relayed_websocket() {
     let open = Script::open_packet(25_000, 20_000, 5000);
     let setup = Setup::new().relayed().script(|script| script.open = Some(open));
     let Some(world) = world(setup) else { return };
@@ -227,7 +227,7 @@ fn a_backend_that_compresses_its_open_packet_is_understood_all_the_same() {
 }
 
 #[test]
-fn an_old_client_that_polls_is_bounded_alike() {
+fn an_old_client_that_polls_is_bounded_too() {
     let open = r#"0{"sid":"backendbackendback01","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
     let setup = Setup::new().upstream("versions = [3]").script(|script| script.open = Some(open.to_owned()));
     let Some(world) = world(setup) else { return };

@@ -79,7 +79,7 @@ fn a_backends_refusal_passes_unchanged_and_one_that_is_down_is_a_502() {
 }
 
 #[test]
-fn a_request_that_names_nothing_is_told_so() {
+fn a_request_that_cannot_be_served_says_why() {
     let Some(world) = world_of(setup()) else { return };
     let (feed, peer) = session(&world);
     world.get("/feed/nobody").assert(404, r#"{"error":"no such session"}"#);
@@ -98,7 +98,7 @@ fn a_request_that_names_nothing_is_told_so() {
 }
 
 #[test]
-fn a_get_waits_for_a_message_and_brings_it_with_its_number() {
+fn a_get_waits_for_a_message_and_returns_it_with_its_number() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     feed.park("after=0");
@@ -115,7 +115,7 @@ fn a_get_waits_for_a_message_and_brings_it_with_its_number() {
 }
 
 #[test]
-fn a_get_that_finds_nothing_says_its_own_number_when_it_has_waited() {
+fn a_get_that_finds_nothing_repeats_its_cursor_when_it_has_waited() {
     patiently(|| {
         let Some(world) = world_of(setup().route("wait = \"300ms\"")) else { return };
         let (mut feed, peer) = session(&world);
@@ -158,7 +158,7 @@ fn what_is_not_acknowledged_is_fetched_again() {
 }
 
 #[test]
-fn a_cursor_that_cannot_be_is_refused_before_anything_is_replaced() {
+fn an_impossible_cursor_is_refused_before_anything_is_replaced() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     peer.send_all(&["a", "b", "c"]);
@@ -188,7 +188,7 @@ fn a_newer_get_replaces_the_one_that_waits() {
 }
 
 #[test]
-fn an_answer_is_cut_at_max_and_bytes() {
+fn a_response_is_limited_by_max_and_bytes() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     peer.send_all(&["a", "b", "c"]);
@@ -250,7 +250,7 @@ fn a_foreign_origin_begins_no_session() {
 }
 
 #[test]
-fn an_answer_that_is_cut_at_any_byte_is_fetched_again() {
+fn a_response_that_is_cut_at_any_byte_is_fetched_again() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     let texts: Vec<String> = (1..=20).map(|number| format!("m{number}")).collect();

@@ -249,7 +249,7 @@ fn a_post_of_exactly_the_limit_crosses() {
 }
 
 #[test]
-fn a_flood_through_a_slow_poller_loses_and_doubles_nothing() {
+fn a_flood_through_a_slow_poller_loses_and_duplicates_nothing() {
     let setup = Setup::new().route("outbox_max = 65536\nbatch_max = 16384");
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let (mut poller, peer) = world.poller();
@@ -275,7 +275,7 @@ fn a_flood_through_a_slow_poller_loses_and_doubles_nothing() {
 }
 
 #[test]
-fn a_flood_through_a_slow_websocket_loses_and_doubles_nothing() {
+fn a_flood_through_a_slow_websocket_loses_and_duplicates_nothing() {
     let setup = Setup::new().route("outbox_max = 65536");
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
     let mut socket = Socket::over(Wire::connect_narrow(world.addr), WEBSOCKET, &[]).unwrap();

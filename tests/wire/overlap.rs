@@ -18,7 +18,7 @@ fn a_second_get_ends_the_session_and_frees_the_first() {
 }
 
 #[test]
-fn a_second_post_ends_the_session_and_cuts_the_first() {
+fn a_second_post_ends_the_session_and_the_firsts_connection() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n4lo", poller.target());
@@ -95,7 +95,7 @@ fn a_connection_that_ends_between_polls_ends_nothing() {
 }
 
 #[test]
-fn a_post_that_breaks_off_ends_the_session() {
+fn a_post_that_is_cut_off_ends_the_session() {
     let world = World::new(Setup::new());
     for reset in [false, true] {
         let (mut poller, peer) = world.poller();
@@ -214,7 +214,7 @@ fn no_message_is_answered_ok_when_the_application_has_closed() {
 }
 
 #[test]
-fn a_closed_session_that_nobody_fetches_is_given_up() {
+fn a_closed_session_that_is_never_fetched_is_removed() {
     patiently(|| {
         let setup = Setup::new().route("close_timeout = \"300ms\"");
         let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
@@ -233,7 +233,7 @@ fn a_closed_session_that_nobody_fetches_is_given_up() {
 
 /// Without a pause between them, on two connections, they often meet in the other order inside a proxy.
 #[test]
-fn a_goodbye_is_judged_behind_the_poll_that_was_sent_before_it() {
+fn a_goodbye_is_handled_after_the_poll_that_was_sent_before_it() {
     let world = World::new(Setup::new());
     for fresh in [false, true] {
         for _ in 0..100 {
@@ -252,7 +252,7 @@ fn a_goodbye_is_judged_behind_the_poll_that_was_sent_before_it() {
 }
 
 #[test]
-fn a_poll_is_judged_behind_the_upgrade_that_was_sent_before_it() {
+fn a_poll_is_handled_after_the_upgrade_that_was_sent_before_it() {
     let world = World::new(Setup::new());
     for _ in 0..100 {
         let (mut poller, _peer) = world.poller();

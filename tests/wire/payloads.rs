@@ -16,7 +16,7 @@ fn the_packets_of_a_post_arrive_in_order() {
 }
 
 #[test]
-fn messages_of_one_turn_share_an_answer() {
+fn messages_of_one_turn_share_a_response() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     peer.send_all(&["one", "two", "three"]);
@@ -124,7 +124,7 @@ fn ill_formed_utf8_becomes_replacement_characters() {
 }
 
 #[test]
-fn a_character_may_be_cut_between_tcp_segments() {
+fn a_character_may_be_split_between_tcp_segments() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     let (target, body) = (poller.target(), "4😀".as_bytes());
@@ -223,7 +223,7 @@ fn a_compressed_post_is_not_decompressed() {
 }
 
 #[test]
-fn the_type_of_a_post_is_not_asked() {
+fn the_content_type_of_a_post_does_not_matter() {
     let world = World::new(Setup::new());
     let (poller, peer) = world.poller();
     for kind in ["text/plain", "application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
@@ -239,7 +239,7 @@ fn the_type_of_a_post_is_not_asked() {
 const CODED: &str = "Transfer-Encoding: gzip, chunked\r\n\r\n3\r\n4no\r\n0\r\n\r\n";
 
 #[test]
-fn a_body_in_a_coding_that_is_not_known_is_not_taken_as_plain() {
+fn a_body_in_an_unknown_coding_is_not_read_as_plain_text() {
     let Some(world) = World::proxy_only(Setup::new(), Excluded::FaultOfTheReference) else { return };
     let (mut poller, peer) = world.poller();
     for (method, target) in [("POST", poller.target()), ("GET", poller.target()), ("GET", POLLING.to_owned())]
@@ -253,7 +253,7 @@ fn a_body_in_a_coding_that_is_not_known_is_not_taken_as_plain() {
 }
 
 #[test]
-fn a_websocket_is_not_begun_with_a_body_in_a_coding_that_is_not_known() {
+fn a_websocket_handshake_with_a_body_in_an_unknown_coding_is_refused() {
     for setup in [Setup::new(), Setup::new().relayed(), Setup::sockets()] {
         let Some(world) = World::proxy_only(setup, Excluded::FaultOfTheReference) else { return };
         let mut client = world.http();
@@ -266,7 +266,7 @@ fn a_websocket_is_not_begun_with_a_body_in_a_coding_that_is_not_known() {
 }
 
 #[test]
-fn a_refusal_in_a_coding_that_is_not_known_is_passed_on_without_its_body() {
+fn a_refusal_in_an_unknown_coding_is_passed_on_without_its_body() {
     let refusal = format!("HTTP/1.1 403 Forbidden\r\nConnection: close\r\n{CODED}").into_bytes();
     let setup = Setup::plain().script(|script| script.refusal = Some(refusal));
     let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };

@@ -25,7 +25,7 @@ fn the_proxy_is_not_ready_while_its_backend_is_known_down_and_ready_again_when_i
 }
 
 #[test]
-fn a_backend_that_says_nothing_of_itself_is_unknown_and_not_ready() {
+fn a_backend_that_does_not_respond_is_unknown_and_not_ready() {
     let (_listener, addr, _queue) = black_hole();
     let setup = Setup::new().url(&format!("ws://{addr}/"));
     let Some(world) = world(setup) else { return };

@@ -119,7 +119,7 @@ fn a_handshake_that_is_no_websockets_is_400() {
 }
 
 #[test]
-fn connection_and_upgrade_headers_are_read_without_regard_to_case_or_company() {
+fn connection_and_upgrade_headers_are_read_in_any_case_and_among_other_tokens() {
     let world = World::new(Setup::new());
     let headers = [
         ("connection", "keep-alive, upgrade"),

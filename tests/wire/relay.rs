@@ -18,7 +18,7 @@ fn pair(world: &World, target: &str, headers: &[(&str, &str)]) -> (Socket, Peer)
 }
 
 #[test]
-fn the_handshake_crosses_in_the_clients_own_words() {
+fn the_handshake_reaches_the_backend_as_the_client_wrote_it() {
     let Some(world) = world(Setup::sockets().script(|script| {
         script.headers = "Sec-WebSocket-Protocol: superchat\r\nSec-WebSocket-Extensions: x-anything; a=1\r\n\
             Set-Cookie: a=b\r\nX-Backend: tea\r\n"
@@ -47,7 +47,7 @@ fn the_handshake_crosses_in_the_clients_own_words() {
 }
 
 #[test]
-fn frames_cross_as_they_are() {
+fn frames_pass_unchanged() {
     let Some(world) = world(Setup::sockets()) else { return };
     let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
     peer.echo();
@@ -74,7 +74,7 @@ fn a_frame_that_no_library_would_send_reaches_the_other_end() {
 }
 
 #[test]
-fn bytes_that_come_one_by_one_cross_all_the_same() {
+fn bytes_that_arrive_one_by_one_pass_too() {
     let Some(world) = world(Setup::sockets()) else { return };
     let (mut socket, peer) = pair(&world, "/engine.io/", &[]);
     for byte in Frame::new(Op::TEXT, "x".repeat(200)).encode(Masked::Yes) {
@@ -98,7 +98,7 @@ fn close_codes_cross_both_ways() {
 }
 
 #[test]
-fn an_end_without_a_word_reaches_the_other_end_at_once() {
+fn an_end_without_a_close_frame_reaches_the_other_side_at_once() {
     let Some(world) = world(Setup::sockets()) else { return };
     let (socket, peer) = pair(&world, "/engine.io/", &[]);
     socket.wire.close();
@@ -110,7 +110,7 @@ fn an_end_without_a_word_reaches_the_other_end_at_once() {
 }
 
 #[test]
-fn a_refusal_crosses_as_it_is() {
+fn a_refusal_passes_unchanged() {
     let refusal = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 4\r\n\r\nwho?";
     let Some(world) = world(Setup::sockets().script(|script| script.refusal = Some(refusal.to_vec()))) else {
         return;
@@ -142,7 +142,7 @@ fn what_is_neither_a_websocket_nor_a_refusal_is_502() {
 }
 
 #[test]
-fn a_path_that_speaks_websocket_says_so() {
+fn a_plain_request_to_a_websocket_path_is_426() {
     let Some(world) = world(Setup::sockets()) else { return };
     let answer = world.get("/engine.io/");
     assert_eq!(answer.status, 426);
@@ -212,7 +212,7 @@ fn assert_stalled(world: &World) {
 }
 
 #[test]
-fn a_client_that_takes_nothing_for_too_long_loses_its_session_and_its_backend_hears_why() {
+fn a_client_that_reads_nothing_for_too_long_loses_its_session_and_its_backend_learns_why() {
     patiently(|| {
         let Some(world) = world(Setup::sockets().route("stall_timeout = \"500ms\"")) else { return };
         let (socket, peer) = pair(&world, "/engine.io/", &[]);
@@ -227,7 +227,7 @@ fn a_client_that_takes_nothing_for_too_long_loses_its_session_and_its_backend_he
 }
 
 #[test]
-fn a_backend_that_takes_nothing_for_too_long_loses_its_session_and_its_client_hears_why() {
+fn a_backend_that_reads_nothing_for_too_long_loses_its_session_and_its_client_learns_why() {
     patiently(|| {
         let setup = Setup::sockets().route("stall_timeout = \"500ms\"").script(|script| script.narrow = true);
         let Some(world) = world(setup) else { return };

@@ -120,7 +120,7 @@ fn a_backends_refusal_reaches_every_client_with_its_status_headers_and_body() {
 }
 
 #[test]
-fn what_neither_accepts_nor_refuses_is_502_as_soon_as_its_head_is_there() {
+fn a_response_that_neither_accepts_nor_refuses_is_502_as_soon_as_its_headers_arrive() {
     let Some(scenes) = Scene::all() else { return };
     let statuses =
         ["200 OK", "201 Created", "204 No Content", "206 Partial Content", "299 x", "600 x", "999 x"];
@@ -148,7 +148,7 @@ fn what_neither_accepts_nor_refuses_is_502_as_soon_as_its_head_is_there() {
 }
 
 #[test]
-fn a_backend_that_refuses_before_it_is_asked_is_understood_all_the_same() {
+fn a_backend_that_refuses_before_it_is_asked_is_understood_too() {
     let Some(scenes) = Scene::all() else { return };
     let busy = answer("503 Service Unavailable", "Retry-After: 7\r\n", "busy");
     for (name, scene) in &scenes {

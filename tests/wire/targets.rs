@@ -128,7 +128,7 @@ fn a_path_whose_dots_leave_the_route_is_refused_on_every_dialect() {
 }
 
 #[test]
-fn backends_hear_of_the_proxy_and_of_no_client_that_lies_on_every_dialect() {
+fn forged_headers_are_replaced_and_loops_refused_on_every_dialect() {
     for (setup, target, handshake) in dialects() {
         let setup =
             setup.route("request_headers = { X-Tenant = \"7\" }\nresponse_headers = { X-Own = \"1\" }");
@@ -150,7 +150,7 @@ fn backends_hear_of_the_proxy_and_of_no_client_that_lies_on_every_dialect() {
 }
 
 #[test]
-fn a_room_between_two_slashes_keeps_both() {
+fn a_path_segment_between_two_slashes_keeps_both() {
     let Some(world) = world(Setup { path: "/", ..Setup::sockets() }) else { return };
     for target in ["//room", "/a//b/", "/", "///"] {
         let _socket = Socket::over(Wire::connect(world.addr), target, &[]).expect("accepted");

@@ -33,7 +33,7 @@ const SLOW: (u16, &str) = (504, "the upstream timed out\n");
 const PROTOCOL: (u16, &str) = (502, "the upstream violated its protocol\n");
 
 #[test]
-fn each_failure_is_told_and_named() {
+fn each_failure_is_reported_and_logged_with_its_reason() {
     let authority = Authority::new();
     let mut old = good("localhost");
     (old.not_before, old.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));

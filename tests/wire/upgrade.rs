@@ -302,7 +302,7 @@ fn pings_go_on_over_polling_while_upgrading() {
 }
 
 #[test]
-fn a_client_that_dies_after_the_upgrade_is_found_out() {
+fn a_client_that_dies_after_the_upgrade_is_noticed() {
     patiently(|| {
         let world = World::new(Setup::new().heartbeat(300, 200));
         let (poller, peer) = world.poller();

@@ -6,7 +6,7 @@ use crate::support::world::Excluded;
 use crate::support::{QUIET, Setup, World};
 
 #[test]
-fn text_and_binary_cross_as_they_are() {
+fn text_and_binary_pass_unchanged() {
     let world = World::new(Setup::new());
     let (mut socket, peer) = world.websocket();
     socket.send("4héllo");

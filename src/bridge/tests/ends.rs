@@ -70,7 +70,7 @@ async fn a_request_at_the_very_deadline_finds_no_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_post_that_breaks_off_ends_the_session() {
+async fn a_post_that_is_cut_off_ends_the_session() {
     let mut stage = Stage::new(HangUp::Ends);
     let (bridge, link) = begun(&mut stage).await;
     let poll = bridge.poll().unwrap();

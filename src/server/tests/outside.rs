@@ -59,7 +59,7 @@ async fn what_comes_behind_a_request_that_waits_is_answered_behind_it() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_takes_its_request_with_it() {
+async fn a_client_that_hangs_up_cancels_its_request() {
     let (server, parked) = Running::park(settings()).await;
     for _ in 0..3 {
         let mut client = server.connect().await;

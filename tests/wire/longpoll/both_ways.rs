@@ -10,7 +10,7 @@ use crate::support::target::Target;
 use crate::support::{Event, QUIET, SOON, Setup, ms};
 
 #[test]
-fn a_post_is_one_message_of_the_kind_that_its_type_says() {
+fn a_post_is_one_message_of_its_content_types_kind() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     let taken = feed.post("", "é\n".as_bytes());
@@ -61,7 +61,7 @@ fn a_repeated_post_is_not_delivered_twice() {
 }
 
 #[test]
-fn a_post_that_is_cut_off_was_never_there() {
+fn a_post_that_is_cut_off_has_no_effect() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     let whole = format!(
@@ -80,7 +80,7 @@ fn a_post_that_is_cut_off_was_never_there() {
 }
 
 #[test]
-fn a_post_whose_answer_nobody_reads_is_delivered_once() {
+fn a_post_whose_response_is_never_read_is_delivered_once() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     for number in 1..=20 {
@@ -99,7 +99,7 @@ fn a_post_whose_answer_nobody_reads_is_delivered_once() {
 }
 
 #[test]
-fn several_posts_at_once_stand_in_a_line_behind_a_backend_that_reads_nothing() {
+fn several_posts_at_once_wait_in_order_for_a_backend_that_reads_nothing() {
     let Some(world) = world_of(setup().script(|script| script.narrow = true)) else { return };
     let (feed, peer) = session(&world);
     peer.line().pause();
@@ -125,7 +125,7 @@ fn several_posts_at_once_stand_in_a_line_behind_a_backend_that_reads_nothing() {
 }
 
 #[test]
-fn a_repetition_waits_for_the_verdict_of_the_first() {
+fn a_repeated_post_waits_for_the_outcome_of_the_first() {
     let Some(world) = world_of(setup().script(|script| script.narrow = true)) else { return };
     let (feed, peer) = session(&world);
     peer.line().pause();
@@ -176,7 +176,7 @@ fn a_repetition_waits_for_the_verdict_of_the_first() {
 
 /// A client that forgets answers, repeats POSTs and jumps back: each side ends with what the other sent.
 #[test]
-fn a_client_with_a_bad_memory_loses_nothing_and_gets_nothing_twice() {
+fn a_client_that_forgets_responses_loses_nothing_and_gets_nothing_twice() {
     let Some(world) = world_of(setup()) else { return };
     let (feed, peer) = session(&world);
     let texts: Vec<String> = (1..=60).map(|number| format!("m{number}")).collect();

@@ -11,7 +11,7 @@ fn close(peer: &Peer, code: u16, reason: &str) {
 }
 
 #[test]
-fn what_is_left_comes_first_and_then_why_it_ended() {
+fn the_remaining_messages_come_first_and_then_the_reason_of_the_end() {
     let Some(world) = world_of(setup().route("grace = \"1s\"")) else { return };
     let (mut feed, peer) = session(&world);
     peer.send_all(&["a", "b"]);
@@ -39,7 +39,7 @@ fn what_is_left_comes_first_and_then_why_it_ended() {
 }
 
 #[test]
-fn a_waiting_get_hears_of_the_end_at_once() {
+fn a_waiting_get_learns_of_the_end_at_once() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     feed.park("after=0");
@@ -69,7 +69,7 @@ fn a_stream_of_an_ended_session_says_so_as_its_last_event() {
 }
 
 #[test]
-fn a_client_that_is_done_says_so() {
+fn a_delete_ends_the_session_and_its_parked_get() {
     let Some(world) = world_of(setup()) else { return };
     let (mut feed, peer) = session(&world);
     feed.park("after=0");
@@ -82,7 +82,7 @@ fn a_client_that_is_done_says_so() {
 }
 
 #[test]
-fn a_session_without_requests_ends_and_waiting_is_none() {
+fn a_session_without_requests_ends_and_a_waiting_get_is_one() {
     patiently(|| {
         let Some(world) = world_of(setup().route("grace = \"400ms\"")) else { return };
         let (mut feed, peer) = session(&world);
@@ -104,7 +104,7 @@ fn a_session_without_requests_ends_and_waiting_is_none() {
 }
 
 #[test]
-fn a_client_that_hears_nothing_of_its_session_leaves_none_behind() {
+fn a_client_that_leaves_before_it_has_its_id_leaves_no_session_behind() {
     let Some(world) = world_of(setup().route("grace = \"200ms\"")) else { return };
     let mut lost = world.http();
     lost.send("POST", "/feed/", &[], b"");
@@ -117,7 +117,7 @@ fn a_client_that_hears_nothing_of_its_session_leaves_none_behind() {
 }
 
 #[test]
-fn a_drain_lets_clients_fetch_what_is_left_and_tells_them() {
+fn a_drain_lets_clients_fetch_the_remaining_messages_and_the_reason() {
     let Some(mut world) = world_of(setup()) else { return };
     let (mut waiting, first) = session(&world);
     let (mut away, second) = session(&world);
@@ -155,7 +155,7 @@ fn a_drain_counts_what_a_connection_took_as_delivered_and_what_nobody_fetched_as
 }
 
 #[test]
-fn a_full_proxy_says_when_to_come_back() {
+fn a_full_proxy_responds_with_retry_after() {
     let Some(world) = world_of(setup().server("max_sessions = 1")) else { return };
     let (feed, peer) = session(&world);
     let full = world.http().request("POST", "/feed/", &[], b"");

@@ -53,7 +53,7 @@ fn a_stream_of_lines_ends_when_it_has_waited() {
 }
 
 #[test]
-fn a_stream_takes_no_more_messages_than_it_wants() {
+fn a_stream_returns_no_more_messages_than_it_asked_for() {
     let Some(world) = world_of(setup()) else { return };
     let (feed, peer) = session(&world);
     peer.send_all(&["a", "b", "c"]);
@@ -63,7 +63,7 @@ fn a_stream_takes_no_more_messages_than_it_wants() {
 }
 
 #[test]
-fn where_an_event_source_is_counts_more_than_its_url() {
+fn last_event_id_counts_more_than_the_url() {
     let Some(world) = world_of(setup()) else { return };
     let (feed, peer) = session(&world);
     peer.send_all(&["a", "b", "c"]);
@@ -108,7 +108,7 @@ fn an_event_source_receives_ten_times_what_may_be_kept() {
 }
 
 #[test]
-fn a_budget_of_its_own_ends_a_stream_sooner() {
+fn a_stream_with_a_smaller_budget_ends_sooner() {
     let Some(world) = world_of(setup().route("stream_budget = \"1kB\"")) else {
         return;
     };
@@ -123,7 +123,7 @@ fn a_budget_of_its_own_ends_a_stream_sooner() {
 }
 
 #[test]
-fn a_stream_that_a_newer_one_replaces_is_told_not_to_come_back() {
+fn a_stream_that_a_newer_one_replaces_is_told_not_to_reconnect() {
     let Some(world) = world_of(setup()) else { return };
     let (feed, peer) = session(&world);
     let mut first = feed.events(None);
@@ -181,7 +181,7 @@ fn a_stream_whose_client_is_cut_off_is_fetched_again_at_any_byte() {
 }
 
 #[test]
-fn a_session_whose_stream_nobody_reads_is_given_up() {
+fn a_session_whose_stream_is_never_read_ends() {
     let setup = setup()
         .route("outbox_max = \"16MB\"")
         .route("stream_budget = \"16MB\"")

@@ -24,7 +24,7 @@ fn the_base_greets_with_and_without_its_slash() {
 }
 
 #[test]
-fn what_stands_nowhere_is_404_and_a_wrong_method_405_with_those_that_there_are() {
+fn an_unknown_path_is_404_and_a_wrong_method_405_with_allow() {
     let Some(world) = world("") else { return };
     for path in ["/a", "/a/b", "//xhr", "/a./b/xhr", "/a/b./xhr", "/a//xhr", "/a/b/XHR", "/a/b/xhr/x"] {
         let answer = world.http().request("POST", &format!("/echo{path}"), &[], b"");
@@ -87,7 +87,7 @@ fn a_preflight_is_answered_here() {
 }
 
 #[test]
-fn info_waits_where_the_backends_handshakes_are_slow_and_not_otherwise() {
+fn info_waits_only_where_the_backends_handshakes_are_slow() {
     let Some(world) = world("") else { return };
     let took = || {
         let start = Instant::now();
@@ -102,7 +102,7 @@ fn info_waits_where_the_backends_handshakes_are_slow_and_not_otherwise() {
 }
 
 #[test]
-fn a_page_of_another_origin_that_may_not_connect_is_403_and_what_cannot_tell_is_off() {
+fn a_forbidden_origin_is_403_and_transports_without_an_origin_are_off() {
     let Some(world) = world("allowed_origins = [\"http://a.example\"]") else { return };
     let ask = |method: &str, path: &str, origin: &str| {
         let answer = world.http().request(method, &format!("/echo{path}"), &[("Origin", origin)], b"");
@@ -127,7 +127,7 @@ fn a_page_of_another_origin_that_may_not_connect_is_403_and_what_cannot_tell_is_
 }
 
 #[test]
-fn errors_of_the_proxys_own_can_be_read_by_the_page_that_asks() {
+fn a_page_may_read_the_proxys_own_errors() {
     let Some(world) = world("") else { return };
     world.backend().script(|script| {
         script.refusal = Some(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nwho?".to_vec());

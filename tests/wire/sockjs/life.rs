@@ -23,7 +23,7 @@ fn close(code: u16, reason: &str) -> Frame {
 }
 
 #[test]
-fn the_backends_close_is_told_behind_what_came_before_and_then_again_and_again() {
+fn the_backends_close_follows_its_messages_and_is_repeated() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     peer.send("last");
@@ -38,7 +38,7 @@ fn the_backends_close_is_told_behind_what_came_before_and_then_again_and_again()
 }
 
 #[test]
-fn the_backends_close_is_told_at_once_to_a_poll_that_waits() {
+fn the_backends_close_reaches_a_parked_poll_at_once() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     let mut parked = park(&world, "a");
@@ -48,7 +48,7 @@ fn the_backends_close_is_told_at_once_to_a_poll_that_waits() {
 }
 
 #[test]
-fn a_close_without_a_code_and_a_lost_backend_have_words() {
+fn a_close_without_a_code_and_a_lost_backend_have_codes_and_reasons() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     let mut parked = park(&world, "a");
@@ -61,7 +61,7 @@ fn a_close_without_a_code_and_a_lost_backend_have_words() {
 }
 
 #[test]
-fn what_is_told_is_forgotten_a_while_after_it_was_told_last() {
+fn a_close_is_forgotten_disconnect_delay_after_it_was_last_sent() {
     let Some(world) = world("disconnect_delay = \"600ms\"") else { return };
     let peer = begin(&world, "a");
     peer.line().send_frame(&close(3000, "x"));
@@ -79,7 +79,7 @@ fn what_is_told_is_forgotten_a_while_after_it_was_told_last() {
 }
 
 #[test]
-fn a_client_that_hangs_up_is_gone_at_once_and_no_ghost_begins_under_its_id() {
+fn a_client_that_hangs_up_is_gone_at_once_and_no_new_session_begins_under_its_id() {
     let Some(world) = world("") else { return };
     for (at, half) in [false, true].into_iter().enumerate() {
         let sid = format!("s{at}");
@@ -166,7 +166,7 @@ fn ids_are_the_routes_own() {
 }
 
 #[test]
-fn a_full_proxy_says_when_to_come_back_to_a_page_of_another_origin() {
+fn a_page_of_another_origin_may_read_when_a_full_proxy_wants_it_back() {
     let Some(world) = world_of(setup("").server("max_sessions = 1")) else { return };
     begin(&world, "a");
     let answer = world.http().request("POST", &target("b", "xhr"), &[("Origin", "http://a")], b"");

@@ -37,7 +37,7 @@ fn a_first_poll_begins_a_session_and_gets_o_alone() {
 }
 
 #[test]
-fn a_poll_brings_all_that_waits_in_one_frame_with_the_references_escapes() {
+fn a_poll_returns_all_waiting_messages_in_one_frame_with_the_references_escapes() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     peer.send_all(&["a\"\\\n/", "", "\u{200b}\u{200c}\u{feff}\u{2028}é😀\u{ffff}"]);
@@ -63,7 +63,7 @@ fn a_script_is_called_with_a_frame_that_is_escaped_twice() {
 }
 
 #[test]
-fn a_bad_callback_touches_no_session() {
+fn a_bad_callback_leaves_the_session_alone() {
     let Some(world) = world("") else { return };
     for (query, text) in [
         ("", "\"callback\" parameter required"),
@@ -78,7 +78,7 @@ fn a_bad_callback_touches_no_session() {
 }
 
 #[test]
-fn a_second_receiver_is_told_so_and_the_first_is_not_disturbed() {
+fn a_second_receiver_is_refused_and_the_first_is_not_disturbed() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     let mut first = park(&world, "a");
@@ -90,7 +90,7 @@ fn a_second_receiver_is_told_so_and_the_first_is_not_disturbed() {
 }
 
 #[test]
-fn a_receiver_whose_first_request_still_asks_the_backend_is_a_second_one() {
+fn a_receiver_that_comes_while_the_first_still_asks_the_backend_is_a_second_one() {
     let Some(world) = world("") else { return };
     world.backend().script(|script| script.delay = ms(400));
     let mut first = world.http();
@@ -104,7 +104,7 @@ fn a_receiver_whose_first_request_still_asks_the_backend_is_a_second_one() {
 }
 
 #[test]
-fn one_poll_behind_many_posts_brings_all_their_echoes() {
+fn one_poll_after_many_posts_returns_all_their_echoes() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     peer.echo();
@@ -118,7 +118,7 @@ fn one_poll_behind_many_posts_brings_all_their_echoes() {
 }
 
 #[test]
-fn a_receiver_is_shown_that_it_lives_at_its_own_pace() {
+fn a_receiver_gets_heartbeats_at_its_own_pace() {
     let Some(world) = world("heartbeat = \"300ms\"") else { return };
     let _peer = begin(&world, "a");
     // The heartbeat is due by the age of the receiver, which comes only now.
@@ -131,7 +131,7 @@ fn a_receiver_is_shown_that_it_lives_at_its_own_pace() {
 }
 
 #[test]
-fn a_cookie_for_balancers_is_on_every_answer_where_the_route_wants_it() {
+fn a_cookie_for_balancers_is_on_every_response_where_the_route_wants_it() {
     let Some(world) = world("cookie_needed = true") else { return };
     let ask = |method: &str, what: &str, body: &[u8]| {
         let cookie = [("Cookie", "x=1; JSESSIONID=abc")];
@@ -153,7 +153,7 @@ fn a_cookie_for_balancers_is_on_every_answer_where_the_route_wants_it() {
 }
 
 #[test]
-fn a_poll_that_asks_to_be_closed_and_one_of_http_1_0_are_counted() {
+fn polls_with_connection_close_and_of_http_1_0_have_a_length_and_keep_the_session() {
     let Some(world) = world("") else { return };
     let mut client = world.http();
     client.wire.send(b"POST /echo/0/a/xhr HTTP/1.0\r\nHost: a\r\nContent-Length: 0\r\n\r\n");

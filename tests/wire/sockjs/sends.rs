@@ -57,7 +57,7 @@ fn a_body_without_messages_harms_nothing() {
 }
 
 #[test]
-fn a_send_for_an_unknown_session_is_404_that_a_page_may_read() {
+fn a_send_for_an_unknown_session_is_a_404_that_a_page_may_read() {
     let Some(world) = world("") else { return };
     let answer =
         world.http().request("POST", &target("a", "xhr_send"), &[("Origin", "http://a")], b"[\"x\"]");
@@ -68,7 +68,7 @@ fn a_send_for_an_unknown_session_is_404_that_a_page_may_read() {
 }
 
 #[test]
-fn a_send_that_breaks_off_does_nothing_and_the_session_lives() {
+fn a_send_that_is_cut_off_does_nothing_and_the_session_lives() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     let mut client = world.http();
@@ -85,7 +85,7 @@ fn a_send_that_breaks_off_does_nothing_and_the_session_lives() {
 }
 
 #[test]
-fn several_sends_at_once_are_all_taken() {
+fn several_sends_at_once_all_arrive() {
     let Some(world) = world("") else { return };
     let peer = begin(&world, "a");
     let mut slow = world.http();
@@ -111,7 +111,7 @@ fn several_sends_at_once_are_all_taken() {
 }
 
 #[test]
-fn a_send_larger_than_may_be_is_413_and_the_session_lives() {
+fn a_send_over_the_limit_is_413_and_the_session_lives() {
     let Some(world) = world("max_payload = 1000") else { return };
     let peer = begin(&world, "a");
     let body = format!("[\"{}\"]", "x".repeat(2000));

@@ -29,7 +29,7 @@ fn each_frame_is_an_array_and_each_message_a_frame() {
 }
 
 #[test]
-fn two_web_sockets_of_one_id_know_nothing_of_each_other() {
+fn two_websockets_with_one_id_are_two_sessions() {
     let Some(world) = world("") else { return };
     let (mut one, first) = (connect(&world, "a"), world.accept());
     let (mut other, second) = (connect(&world, "a"), world.accept());
@@ -73,7 +73,7 @@ fn a_clients_close_reaches_the_backend_with_its_code() {
 }
 
 #[test]
-fn a_client_that_answers_no_ping_is_told_so() {
+fn a_client_that_answers_no_ping_is_closed_with_a_reason() {
     let Some(world) = world("heartbeat = \"200ms\"") else { return };
     let mut socket = connect(&world, "a");
     let ping = socket.frame();
@@ -81,7 +81,7 @@ fn a_client_that_answers_no_ping_is_told_so() {
 }
 
 #[test]
-fn a_raw_web_socket_is_the_applications_own() {
+fn a_raw_websocket_reaches_the_application_unchanged() {
     let Some(world) = world_of(setup("").relayed()) else { return };
     let mut socket = Socket::connect(world.addr, "/echo/websocket?a=1");
     let peer = world.accept();
@@ -97,7 +97,7 @@ fn a_raw_web_socket_is_the_applications_own() {
 }
 
 #[test]
-fn a_web_socket_that_the_route_has_off_is_404() {
+fn a_websocket_that_the_route_has_off_is_404() {
     let Some(world) = world("websocket = false") else { return };
     for path in ["/echo/0/a/websocket", "/echo/websocket"] {
         let answer = Socket::try_connect(world.addr, path, &[]).unwrap_err();

@@ -76,7 +76,7 @@ impl Way {
 }
 
 #[test]
-fn each_frame_is_a_chunk_behind_the_prelude_and_o() {
+fn each_frame_is_a_chunk_after_the_prelude_and_o() {
     let Some(world) = world("") else { return };
     for way in &WAYS {
         let mut stream = way.open(&world, way.name);
@@ -94,7 +94,7 @@ fn each_frame_is_a_chunk_behind_the_prelude_and_o() {
 }
 
 #[test]
-fn a_stream_ends_behind_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
+fn a_stream_ends_after_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
     let Some(world) = world("response_limit = 4096") else { return };
     // With its line end and `o`: 30 frames of 134 don't reach the limit, 31 do.
     let way = &WAYS[0];
@@ -138,7 +138,7 @@ fn a_frame_over_the_limit_ends_its_stream_at_once() {
 }
 
 #[test]
-fn a_second_receiver_gets_its_prelude_and_is_told_so() {
+fn a_second_receiver_gets_its_prelude_and_a_refusal() {
     let Some(world) = world("") else { return };
     for way in &WAYS {
         let mut first = way.open(&world, way.name);
@@ -155,7 +155,7 @@ fn a_second_receiver_gets_its_prelude_and_is_told_so() {
 }
 
 #[test]
-fn a_close_is_told_on_the_stream_and_to_every_receiver_behind_it() {
+fn a_close_comes_on_the_stream_and_to_every_later_receiver() {
     let Some(world) = world("") else { return };
     for way in &WAYS {
         let mut stream = way.open(&world, way.name);
@@ -198,7 +198,7 @@ fn a_client_that_hangs_up_a_stream_is_gone_at_once() {
 }
 
 #[test]
-fn a_receiver_that_comes_while_the_firsts_end_is_unread_is_no_second_one() {
+fn a_receiver_that_comes_before_the_firsts_end_is_read_is_no_second_one() {
     let Some(world) = world("") else { return };
     // As the reference's suite does it, many times: close, and ask at once on another connection.
     for at in 0..30 {
@@ -213,7 +213,7 @@ fn a_receiver_that_comes_while_the_firsts_end_is_unread_is_no_second_one() {
 }
 
 #[test]
-fn a_stream_is_shown_that_it_lives_whatever_is_sent() {
+fn a_stream_gets_heartbeats_whatever_is_sent() {
     let Some(world) = world("heartbeat = \"400ms\"") else { return };
     for way in &WAYS {
         let mut stream = way.open(&world, way.name);

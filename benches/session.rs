@@ -114,7 +114,7 @@ fn begun(transport: Transport, now: Instant) -> Session {
         pinger: Pinger::Server,
         crossing: Duration::from_millis(1),
         echoes: Duration::ZERO,
-        companion: None,
+        piggyback: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         why: None,

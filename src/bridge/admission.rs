@@ -15,7 +15,7 @@ use crate::session::Ending;
 pub(super) struct Places {
     free: Arc<Semaphore>,
     max: usize,
-    debts: Arc<AtomicUsize>,
+    undelivered: Arc<AtomicUsize>,
 }
 
 /// One of `max_sessions` places, released when dropped.
@@ -26,7 +26,7 @@ pub struct Admission {
 
 /// Messages that were accepted from a client that is gone, but not yet taken by its backend. Dropped once they are.
 #[derive(Debug)]
-pub(super) struct Debt(Arc<AtomicUsize>);
+pub(super) struct Undelivered(Arc<AtomicUsize>);
 
 /// How a session ended, kept under its id until it expires.
 #[derive(Clone, Debug)]
@@ -38,13 +38,13 @@ pub(super) struct Remembered {
 }
 
 /// A session's entry in the index, as seen by the session.
-pub(super) trait Leave: Send {
+pub(super) trait Membership: Send {
     /// Returns the counter for messages that the session loses after its drain.
     fn losses(&self) -> Losses;
 
     /// Removes the session, whose client is gone, and releases its place. The registry is not settled until the
-    /// returned debt is dropped. If `ending` is given, the id keeps reporting it.
-    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt;
+    /// returned value is dropped. If `ending` is given, the id keeps reporting it.
+    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Undelivered;
 }
 
 /// Counts the sessions that lost something in a drain.
@@ -67,7 +67,7 @@ impl Places {
     /// Creates places for `max` sessions.
     pub(super) fn new(max: usize) -> Self {
         let max = max.min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(max)), max, debts: Arc::default() }
+        Self { free: Arc::new(Semaphore::new(max)), max, undelivered: Arc::default() }
     }
 
     /// Returns a place for one more session, or `None` if all are taken.
@@ -76,10 +76,10 @@ impl Places {
         Some(Admission { _permit: permit })
     }
 
-    /// Records that an ended session still has messages of its client to deliver to its backend.
-    pub(super) fn owe(&self) -> Debt {
-        self.debts.fetch_add(1, Ordering::Relaxed);
-        Debt(Arc::clone(&self.debts))
+    /// Notes that an ended session still has messages of its client to deliver to its backend.
+    pub(super) fn note_undelivered(&self) -> Undelivered {
+        self.undelivered.fetch_add(1, Ordering::Relaxed);
+        Undelivered(Arc::clone(&self.undelivered))
     }
 
     /// Returns whether no session holds a place.
@@ -88,8 +88,8 @@ impl Places {
     }
 
     /// Returns whether every accepted message has been delivered to its backend.
-    pub(super) fn owes_nothing(&self) -> bool {
-        self.debts.load(Ordering::Relaxed) == 0
+    pub(super) fn all_delivered(&self) -> bool {
+        self.undelivered.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -99,7 +99,7 @@ impl fmt::Debug for Places {
     }
 }
 
-impl Drop for Debt {
+impl Drop for Undelivered {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

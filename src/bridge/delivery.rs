@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::clock::clock_now;
 use super::handle::Bridge;
-use super::polls::{Batch, Ticket};
+use super::polls::{Batch, ReceiverId};
 use crate::duplex::{Receipt, Settle};
 use crate::packet::Packet;
 
@@ -15,14 +15,14 @@ use crate::packet::Packet;
 /// are lost.
 pub struct Delivery {
     bridge: Arc<Bridge>,
-    ticket: Ticket,
+    id: ReceiverId,
     /// `None` once a receipt was issued.
     batch: Option<Batch>,
 }
 
 impl Delivery {
-    pub(super) fn new(bridge: Arc<Bridge>, ticket: Ticket, batch: Batch) -> Self {
-        Self { bridge, ticket, batch: Some(batch) }
+    pub(super) fn new(bridge: Arc<Bridge>, id: ReceiverId, batch: Batch) -> Self {
+        Self { bridge, id, batch: Some(batch) }
     }
 
     /// Returns the session that the packets belong to.
@@ -44,9 +44,9 @@ impl Delivery {
     /// or lost.
     pub fn into_receipt(mut self) -> Receipt {
         if let Some(batch) = self.batch.take() {
-            self.bridge.turn(|driver| driver.polls.keep(self.ticket, batch));
+            self.bridge.turn(|driver| driver.polls.keep(self.id, batch));
         }
-        Receipt::new(Arc::clone(&self.bridge) as Arc<dyn Settle>, self.ticket.0)
+        Receipt::new(Arc::clone(&self.bridge) as Arc<dyn Settle>, self.id.0)
     }
 
     /// Reports the packets as written to the client's connection.
@@ -70,7 +70,7 @@ impl Drop for Delivery {
 impl Settle for Bridge {
     fn settled(&self, number: u32) {
         let batch = self.turn(|driver| {
-            let batch = driver.polls.take_kept(Ticket(number));
+            let batch = driver.polls.take_kept(ReceiverId(number));
             driver.session.handle_delivered();
             driver.drive_inline();
             batch
@@ -90,7 +90,7 @@ impl Settle for Bridge {
 
     fn lost(&self, number: u32) {
         self.turn(|driver| {
-            if let Some(batch) = driver.polls.take_kept(Ticket(number)) {
+            if let Some(batch) = driver.polls.take_kept(ReceiverId(number)) {
                 driver.lose(batch, clock_now());
                 driver.drive_inline();
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::admission::{Debt, Leave, Losses};
+use super::admission::{Losses, Membership, Undelivered};
 use super::clock::{Clock, clock_now};
 use super::info::BridgeInfo;
 use super::places::Queue;
@@ -33,8 +33,8 @@ pub(super) struct Driver {
     /// The queued POSTs, if the client may send several at once.
     pub(super) queue: Option<Box<Queue>>,
     /// The session's entry in the index, until its client is gone.
-    pub(super) entry: Option<Box<dyn Leave>>,
-    pub(super) debt: Option<Debt>,
+    pub(super) entry: Option<Box<dyn Membership>>,
+    pub(super) undelivered: Option<Undelivered>,
     /// Counts what is lost after a drain has ended the session, which is reported nowhere else.
     pub(super) losses: Option<Losses>,
     clock: Clock,
@@ -58,7 +58,7 @@ impl Driver {
         info: Arc<BridgeInfo>,
         link: Box<dyn Link>,
         socket: Option<Box<dyn ClientSocket>>,
-        entry: Box<dyn Leave>,
+        entry: Box<dyn Membership>,
     ) -> Self {
         Self {
             session,
@@ -74,7 +74,7 @@ impl Driver {
             push_rest: 0,
             queue: None,
             entry: Some(entry),
-            debt: None,
+            undelivered: None,
             losses: None,
             clock: Clock::default(),
             // A request may drive the session before the task's first turn, which polls all I/O again with the task's
@@ -91,7 +91,7 @@ impl Driver {
         }
         self.drive();
         if self.session.is_over() {
-            self.debt = None;
+            self.undelivered = None;
             return Poll::Ready(());
         }
         Poll::Pending

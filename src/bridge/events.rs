@@ -102,7 +102,7 @@ impl Driver {
             lasts,
             until: clock_now() + lasts,
         });
-        let debt = entry.leave(end, remembered);
+        let undelivered = entry.leave(end, remembered);
         let info = &self.info;
         // The session reports polling for a streaming client too.
         let transport = match self.session.transport() {
@@ -116,7 +116,7 @@ impl Driver {
             info.meter.poll_released();
         }
         // The client's place is free at once, but what was accepted from it may still be on its way to the backend.
-        self.debt = (!self.session.is_over()).then_some(debt);
+        self.undelivered = (!self.session.is_over()).then_some(undelivered);
     }
 
     /// Releases everything, if the session cannot be driven to its end.
@@ -126,7 +126,7 @@ impl Driver {
         (self.link, self.socket, self.probe, self.push) = (None, None, None, None);
         self.queue = None;
         self.forget(End::Stalled);
-        self.debt = None;
+        self.undelivered = None;
     }
 
     /// Handles a batch that was not delivered.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::admission::Leave;
+use super::admission::Membership;
 use super::clock::clock_now;
 use super::driver::{Driver, Pipe};
 use super::info::BridgeInfo;
@@ -43,7 +43,7 @@ impl Bridge {
         info: BridgeInfo,
         link: Box<dyn Link>,
         front: Front,
-        entry: Box<dyn Leave>,
+        entry: Box<dyn Membership>,
     ) -> Arc<Self> {
         let info = Arc::new(info);
         let socket = match front {
@@ -134,7 +134,7 @@ impl Bridge {
     ///
     /// A panic in a turn leaves the driver in an unknown state, so the next turn first ends the session.
     pub(super) fn turn<T>(&self, act: impl FnOnce(&mut Driver) -> T) -> T {
-        let alarm = Alarm(self);
+        let wake_on_panic = WakeOnPanic(self);
         let mut driver = self.driver.lock().unwrap_or_else(|poisoned| {
             self.driver.clear_poison();
             let mut driver = poisoned.into_inner();
@@ -144,7 +144,7 @@ impl Bridge {
         let done = act(&mut driver);
         let woken = driver.polls.take_woken();
         drop(driver);
-        std::mem::forget(alarm);
+        std::mem::forget(wake_on_panic);
         // If it were woken earlier, on another thread, the poll would only wait for the lock.
         if let Some(woken) = woken {
             woken.wake();
@@ -154,9 +154,9 @@ impl Bridge {
 }
 
 /// Wakes the session's task if a turn panics, so that the session ends without waiting for another request.
-struct Alarm<'b>(&'b Bridge);
+struct WakeOnPanic<'b>(&'b Bridge);
 
-impl Drop for Alarm<'_> {
+impl Drop for WakeOnPanic<'_> {
     fn drop(&mut self) {
         let waker = match self.0.driver.lock() {
             Ok(driver) => driver.waker.clone(),

@@ -8,12 +8,12 @@ use crate::session::{Line, Packets, PushOutcome};
 
 /// The POSTs of one session that have been read, and places for those still being read.
 pub(super) struct Queue {
-    pub(super) line: Line<Whole, Waiting>,
+    pub(super) line: Line<CompletePush, Waiting>,
     pub(super) places: Arc<Semaphore>,
 }
 
 /// A POST whose body was read completely.
-pub(super) struct Whole {
+pub(super) struct CompletePush {
     pub(super) packets: Packets,
     pub(super) len: usize,
 }
@@ -22,13 +22,13 @@ pub(super) struct Whole {
 /// taken until there is one.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) verdict: oneshot::Sender<PushOutcome>,
+    pub(super) outcome: oneshot::Sender<PushOutcome>,
     _place: PushPlace,
 }
 
 impl Waiting {
-    pub(super) fn new(verdict: oneshot::Sender<PushOutcome>, place: PushPlace) -> Self {
-        Self { verdict, _place: place }
+    pub(super) fn new(outcome: oneshot::Sender<PushOutcome>, place: PushPlace) -> Self {
+        Self { outcome, _place: place }
     }
 }
 
@@ -47,7 +47,7 @@ impl PushPlace {
 }
 
 /// The outcome that a POST waits for.
-pub type Verdict = oneshot::Receiver<PushOutcome>;
+pub type PendingOutcome = oneshot::Receiver<PushOutcome>;
 
 impl Default for Queue {
     fn default() -> Self {

@@ -10,7 +10,7 @@ use super::clock::clock_now;
 use super::delivery::Delivery;
 use super::driver::Driver;
 use super::handle::Bridge;
-use super::polls::{Left, Ticket};
+use super::polls::{ReceiverId, Removed};
 use crate::session::{CursorRefused, PollRefused, Terms};
 
 impl Bridge {
@@ -31,11 +31,11 @@ impl Bridge {
     /// # Errors
     /// Returns why the poll is refused, or that the client cannot have received as much as its cursor says.
     pub fn poll_on(self: &Arc<Self>, terms: Terms) -> Result<ParkedPoll, ReceiverRefused> {
-        let ticket = self.receive(terms.after, |driver, now| {
+        let id = self.receive(terms.after, |driver, now| {
             driver.session.handle_poll_on(terms, now)?;
             Ok(driver.polls.park())
         })?;
-        Ok(ParkedPoll { bridge: Arc::clone(self), ticket, answered: false })
+        Ok(ParkedPoll { bridge: Arc::clone(self), id, answered: false })
     }
 
     /// Parks a receiver. The cursor and the new receiver are handled in one turn, so that what the cursor causes to be
@@ -43,8 +43,8 @@ impl Bridge {
     pub(super) fn receive(
         &self,
         after: Option<u64>,
-        park: impl FnOnce(&mut Driver, Instant) -> Result<Ticket, PollRefused>,
-    ) -> Result<Ticket, ReceiverRefused> {
+        park: impl FnOnce(&mut Driver, Instant) -> Result<ReceiverId, PollRefused>,
+    ) -> Result<ReceiverId, ReceiverRefused> {
         let now = clock_now();
         self.turn(|driver| {
             driver.catch_up(now);
@@ -78,7 +78,7 @@ pub enum ReceiverRefused {
 #[derive(Debug)]
 pub struct ParkedPoll {
     bridge: Arc<Bridge>,
-    ticket: Ticket,
+    id: ReceiverId,
     answered: bool,
 }
 
@@ -94,9 +94,9 @@ impl Future for ParkedPoll {
     type Output = Option<Delivery>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(self.bridge.turn(|driver| driver.polls.poll(self.ticket, cx)));
+        let answer = ready!(self.bridge.turn(|driver| driver.polls.poll(self.id, cx)));
         self.answered = true;
-        Poll::Ready(answer.map(|batch| Delivery::new(Arc::clone(&self.bridge), self.ticket, batch)))
+        Poll::Ready(answer.map(|batch| Delivery::new(Arc::clone(&self.bridge), self.id, batch)))
     }
 }
 
@@ -106,14 +106,14 @@ impl Drop for ParkedPoll {
             return;
         }
         self.bridge.turn(|driver| {
-            match driver.polls.leave(self.ticket) {
+            match driver.polls.remove(self.id) {
                 // Another poll may be parked by now.
-                Left::Answered(batch) => driver.lose(batch, clock_now()),
-                Left::Parked => {
+                Removed::Answered(batch) => driver.lose(batch, clock_now()),
+                Removed::Parked => {
                     self.bridge.info().meter.poll_released();
                     driver.session.handle_poll_gone(clock_now());
                 }
-                Left::Streaming(_) | Left::Nothing => {}
+                Removed::Streaming(_) | Removed::Nothing => {}
             }
             driver.drive_inline();
         });

@@ -17,7 +17,7 @@ pub(super) struct Polls {
 
 /// Identifies a receiver or one of its parts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Ticket(pub(super) u32);
+pub(super) struct ReceiverId(pub(super) u32);
 
 /// The packets that answer a parked poll.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) struct Batch {
 }
 
 struct Slot {
-    ticket: Ticket,
+    id: ReceiverId,
     stage: Stage,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Streaming {
 }
 
 /// The state in which a receiver is removed.
-pub(super) enum Left {
+pub(super) enum Removed {
     /// It was parked.
     Parked,
     /// It was answered.
@@ -78,24 +78,24 @@ impl Streaming {
 
 impl Polls {
     /// Parks a poll. An earlier poll that is still parked is about to be answered as replaced.
-    pub(super) fn park(&mut self) -> Ticket {
+    pub(super) fn park(&mut self) -> ReceiverId {
         self.enter(Stage::Parked(None))
     }
 
     /// Parks a stream.
-    pub(super) fn park_stream(&mut self) -> Ticket {
+    pub(super) fn park_stream(&mut self) -> ReceiverId {
         let streaming = Streaming { parts: VecDeque::new(), is_open: true, waker: None };
         self.enter(Stage::Streaming(Box::new(streaming)))
     }
 
-    fn enter(&mut self, stage: Stage) -> Ticket {
-        let ticket = Ticket(self.next);
+    fn enter(&mut self, stage: Stage) -> ReceiverId {
+        let id = ReceiverId(self.next);
         self.next = self.next.wrapping_add(1);
         if self.slots.is_empty() {
             self.slots.reserve_exact(1);
         }
-        self.slots.push(Slot { ticket, stage });
-        ticket
+        self.slots.push(Slot { id, stage });
+        id
     }
 
     /// Answers the oldest parked poll, or gives the open stream its last batch.
@@ -145,18 +145,22 @@ impl Polls {
     }
 
     /// Ends a stream after the batches that it already has. Returns whether it was still open.
-    pub(super) fn end_stream(&mut self, ticket: Ticket) -> bool {
-        let slot = self.find(ticket).map(|slot| &mut self.slots[slot].stage);
+    pub(super) fn end_stream(&mut self, id: ReceiverId) -> bool {
+        let slot = self.find(id).map(|slot| &mut self.slots[slot].stage);
         let Some(Stage::Streaming(streaming)) = slot else { return false };
         std::mem::replace(&mut streaming.is_open, false)
     }
 
-    /// Polls for a stream's next batch, which gets a ticket of its own; ready with `None` once the stream has ended.
-    pub(super) fn poll_part(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Option<(Ticket, Batch)>> {
-        let Some(slot) = self.find(ticket) else { return Poll::Ready(None) };
+    /// Polls for a stream's next batch, which gets an id of its own; ready with `None` once the stream has ended.
+    pub(super) fn poll_part(
+        &mut self,
+        id: ReceiverId,
+        cx: &Context<'_>,
+    ) -> Poll<Option<(ReceiverId, Batch)>> {
+        let Some(slot) = self.find(id) else { return Poll::Ready(None) };
         let Stage::Streaming(streaming) = &mut self.slots[slot].stage else { return Poll::Ready(None) };
         if let Some(batch) = streaming.parts.pop_front() {
-            let part = Ticket(self.next);
+            let part = ReceiverId(self.next);
             self.next = self.next.wrapping_add(1);
             return Poll::Ready(Some((part, batch)));
         }
@@ -169,8 +173,8 @@ impl Polls {
     }
 
     /// Polls for a poll's batch; ready with `None` if the poll was released.
-    pub(super) fn poll(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Option<Batch>> {
-        let Some(slot) = self.find(ticket) else { return Poll::Ready(None) };
+    pub(super) fn poll(&mut self, id: ReceiverId, cx: &Context<'_>) -> Poll<Option<Batch>> {
+        let Some(slot) = self.find(id) else { return Poll::Ready(None) };
         if let Stage::Parked(waker) = &mut self.slots[slot].stage {
             match waker {
                 Some(waker) => waker.clone_from(cx.waker()),
@@ -178,32 +182,32 @@ impl Polls {
             }
             return Poll::Pending;
         }
-        match self.leave(ticket) {
-            Left::Answered(batch) => Poll::Ready(Some(batch)),
-            Left::Parked | Left::Streaming(_) | Left::Nothing => Poll::Ready(None),
+        match self.remove(id) {
+            Removed::Answered(batch) => Poll::Ready(Some(batch)),
+            Removed::Parked | Removed::Streaming(_) | Removed::Nothing => Poll::Ready(None),
         }
     }
 
     /// Removes a receiver that disconnects or takes its batch.
-    pub(super) fn leave(&mut self, ticket: Ticket) -> Left {
-        let Some(slot) = self.find(ticket) else { return Left::Nothing };
+    pub(super) fn remove(&mut self, id: ReceiverId) -> Removed {
+        let Some(slot) = self.find(id) else { return Removed::Nothing };
         match self.slots.remove(slot).stage {
-            Stage::Parked(_) => Left::Parked,
-            Stage::Answered(batch) | Stage::Kept(batch) => Left::Answered(batch),
-            Stage::Streaming(streaming) => Left::Streaming(streaming),
+            Stage::Parked(_) => Removed::Parked,
+            Stage::Answered(batch) | Stage::Kept(batch) => Removed::Answered(batch),
+            Stage::Streaming(streaming) => Removed::Streaming(streaming),
         }
     }
 
     /// Keeps a poll's batch until it is known to be written.
-    pub(super) fn keep(&mut self, ticket: Ticket, batch: Batch) {
-        self.slots.push(Slot { ticket, stage: Stage::Kept(batch) });
+    pub(super) fn keep(&mut self, id: ReceiverId, batch: Batch) {
+        self.slots.push(Slot { id, stage: Stage::Kept(batch) });
     }
 
     /// Takes a batch that was kept.
-    pub(super) fn take_kept(&mut self, ticket: Ticket) -> Option<Batch> {
-        match self.leave(ticket) {
-            Left::Answered(batch) => Some(batch),
-            Left::Parked | Left::Streaming(_) | Left::Nothing => None,
+    pub(super) fn take_kept(&mut self, id: ReceiverId) -> Option<Batch> {
+        match self.remove(id) {
+            Removed::Answered(batch) => Some(batch),
+            Removed::Parked | Removed::Streaming(_) | Removed::Nothing => None,
         }
     }
 
@@ -228,7 +232,7 @@ impl Polls {
         })
     }
 
-    fn find(&self, ticket: Ticket) -> Option<usize> {
-        self.slots.iter().position(|slot| slot.ticket == ticket)
+    fn find(&self, id: ReceiverId) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.id == id)
     }
 }

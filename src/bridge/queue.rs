@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::clock::clock_now;
 use super::driver::Driver;
 use super::handle::Bridge;
-use super::places::{PushPlace, Queue, Verdict, Waiting, Whole};
+use super::places::{CompletePush, PendingOutcome, PushPlace, Queue, Waiting};
 use crate::session::{Joined, Packets, PushOutcome};
 
 impl Bridge {
@@ -27,14 +27,14 @@ impl Bridge {
         packets: Packets,
         len: usize,
         place: PushPlace,
-    ) -> Result<Verdict, Joined<()>> {
-        let (verdict, receiver) = oneshot::channel();
+    ) -> Result<PendingOutcome, Joined<()>> {
+        let (outcome, receiver) = oneshot::channel();
         let now = clock_now();
         self.turn(|driver| {
             driver.catch_up(now);
             driver.session.handle_heard(now);
-            let waiting = Waiting::new(verdict, place);
-            let joined = driver.queue().line.join(number, Whole { packets, len }, waiting);
+            let waiting = Waiting::new(outcome, place);
+            let joined = driver.queue().line.join(number, CompletePush { packets, len }, waiting);
             driver.feed_line();
             driver.drive_inline();
             match joined {
@@ -56,7 +56,7 @@ impl Driver {
     /// Gives the session the next POST, unless one is in progress.
     fn feed_line(&mut self) {
         let Some(queue) = &mut self.queue else { return };
-        let Some(Whole { packets, len }) = queue.line.advance() else { return };
+        let Some(CompletePush { packets, len }) = queue.line.advance() else { return };
         let now = clock_now();
         if self.session.handle_push_begun(now).is_err() {
             return self.settle_line(PushOutcome::Refused);
@@ -70,10 +70,10 @@ impl Driver {
         let Some(queue) = &mut self.queue else { return };
         let waiting = match outcome {
             PushOutcome::Accepted => queue.line.settle(),
-            PushOutcome::Refused | PushOutcome::Destroyed => queue.line.break_off(),
+            PushOutcome::Refused | PushOutcome::Destroyed => queue.line.fail_all(),
         };
         for waiting in waiting {
-            let _ = waiting.verdict.send(outcome);
+            let _ = waiting.outcome.send(outcome);
         }
         self.feed_line();
     }

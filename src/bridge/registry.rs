@@ -14,7 +14,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Debt, Leave, Losses, Places, Remembered};
+use super::admission::{Admission, Losses, Membership, Places, Remembered, Undelivered};
 use super::clock::clock_now;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
@@ -124,7 +124,7 @@ impl Registry {
             ended: Cache::builder()
                 .max_capacity(REMEMBERED_MAX)
                 .eviction_policy(EvictionPolicy::lru())
-                .expire_after(UntilToldLongEnough)
+                .expire_after(EndingExpiry)
                 .build_with_hasher(RandomState::default()),
             places: Places::new(sessions_max),
             losses: Losses::default(),
@@ -213,7 +213,7 @@ impl Registry {
     /// Returns whether nothing is left of any session: no place is taken, and all accepted messages are with the
     /// backends.
     pub fn is_settled(&self) -> bool {
-        self.0.places.is_empty() && self.0.places.owes_nothing()
+        self.0.places.is_empty() && self.0.places.all_delivered()
     }
 
     /// Runs the caches' maintenance until `stop`: they have no thread of their own, and a removed session stays in
@@ -323,9 +323,9 @@ impl Equivalent<Key> for Asked<'_> {
 }
 
 /// Expires an ended session that is no longer asked for.
-struct UntilToldLongEnough;
+struct EndingExpiry;
 
-impl Expiry<Key, Remembered> for UntilToldLongEnough {
+impl Expiry<Key, Remembered> for EndingExpiry {
     fn expire_after_create(&self, _: &Key, ended: &Remembered, _: Instant) -> Option<Duration> {
         Some(ended.lasts)
     }
@@ -347,21 +347,21 @@ struct Entered {
     _admission: Admission,
 }
 
-impl Leave for Entered {
+impl Membership for Entered {
     fn losses(&self) -> Losses {
         self.reservation.registry.0.losses.clone()
     }
 
-    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Debt {
+    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Undelivered {
         let Self { reservation, _admission } = *self;
         if let Some(ending) = ending {
             // Added before the id is free: in between, the id would be unknown.
             reservation.registry.0.ended.insert(reservation.key.clone(), ending);
         }
         // Recorded before the place is free: in between, the registry would seem settled.
-        let debt = reservation.registry.0.places.owe();
+        let undelivered = reservation.registry.0.places.note_undelivered();
         reservation.end(end);
-        debt
+        undelivered
     }
 }
 

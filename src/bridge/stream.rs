@@ -7,7 +7,7 @@ use super::clock::clock_now;
 use super::delivery::Delivery;
 use super::handle::Bridge;
 use super::poll::ReceiverRefused;
-use super::polls::{Left, Ticket};
+use super::polls::{ReceiverId, Removed};
 use crate::session::Terms;
 
 impl Bridge {
@@ -16,11 +16,11 @@ impl Bridge {
     /// # Errors
     /// Returns why the stream is refused; if it overlaps another receiver, the session may be over too.
     pub fn stream(self: &Arc<Self>, terms: Terms) -> Result<ParkedStream, ReceiverRefused> {
-        let ticket = self.receive(terms.after, |driver, now| {
+        let id = self.receive(terms.after, |driver, now| {
             driver.session.handle_stream(terms, now)?;
             Ok(driver.polls.park_stream())
         })?;
-        Ok(ParkedStream { bridge: Arc::clone(self), ticket })
+        Ok(ParkedStream { bridge: Arc::clone(self), id })
     }
 }
 
@@ -28,7 +28,7 @@ impl Bridge {
 #[derive(Debug)]
 pub struct ParkedStream {
     bridge: Arc<Bridge>,
-    ticket: Ticket,
+    id: ReceiverId,
 }
 
 impl ParkedStream {
@@ -39,14 +39,14 @@ impl ParkedStream {
 
     /// Polls for the next batch; ready with `None` once the stream has ended.
     pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Option<Delivery>> {
-        let part = self.bridge.turn(|driver| driver.polls.poll_part(self.ticket, cx));
-        part.map(|part| part.map(|(ticket, batch)| Delivery::new(Arc::clone(&self.bridge), ticket, batch)))
+        let part = self.bridge.turn(|driver| driver.polls.poll_part(self.id, cx));
+        part.map(|part| part.map(|(id, batch)| Delivery::new(Arc::clone(&self.bridge), id, batch)))
     }
 
     /// Ends the stream after the batches that it already has; its session continues.
     pub fn end(&mut self) {
         self.bridge.turn(|driver| {
-            if driver.polls.end_stream(self.ticket) {
+            if driver.polls.end_stream(self.id) {
                 self.bridge.info().meter.poll_released();
                 driver.session.handle_receiver_done();
                 driver.drive_inline();
@@ -58,7 +58,7 @@ impl ParkedStream {
 impl Drop for ParkedStream {
     fn drop(&mut self) {
         self.bridge.turn(|driver| {
-            let Left::Streaming(streaming) = driver.polls.leave(self.ticket) else { return };
+            let Removed::Streaming(streaming) = driver.polls.remove(self.id) else { return };
             // Newest first: each batch is put back in front of the ones after it.
             for batch in streaming.parts.into_iter().rev() {
                 driver.lose(batch, clock_now());

@@ -153,7 +153,7 @@ fn policy(hang_up: HangUp) -> Policy {
         pinger: Pinger::Server,
         crossing: MS,
         echoes: Duration::ZERO,
-        companion: None,
+        piggyback: None,
         goodbye_waiting: &[Packet::Close(None)],
         goodbye_late: &[Packet::Noop, Packet::Close(None)],
         why: None,

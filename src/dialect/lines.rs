@@ -25,7 +25,7 @@ use super::{
 use crate::frame::Malformed;
 use crate::packet::{Message, Packet, Text, Transport};
 use crate::reply::{Refused, Reply};
-use crate::session::{Acks, Attendance, Binary, HangUp, Packets, Pinger, Policy, Pushes, Second, Terms};
+use crate::session::{Acks, Binary, HangUp, Liveness, Packets, Pinger, Policy, Pushes, Second, Terms};
 
 /// The row for the table of dialects.
 pub const KIND: Kind = Kind {
@@ -94,14 +94,14 @@ const POLICY: Policy = Policy {
     second: Second::Replaces,
     acks: Acks::OnWrite,
     pushes: Pushes::Queued,
-    pinger: Pinger::Nobody(Attendance {
+    pinger: Pinger::Nobody(Liveness {
         beat: Duration::from_secs(25),
         absence: Duration::from_mins(1),
         is_heard: true,
     }),
     crossing: Duration::ZERO,
     echoes: Duration::ZERO,
-    companion: None,
+    piggyback: None,
     goodbye_waiting: &[Packet::Close(None)],
     goodbye_late: &[Packet::Close(None)],
     why: None,

@@ -87,7 +87,7 @@ pub const POLICY: Policy = Policy {
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
     echoes: Duration::ZERO,
-    companion: None,
+    piggyback: None,
     goodbye_waiting: &[],
     goodbye_late: &[],
     why: None,

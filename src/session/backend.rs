@@ -106,14 +106,14 @@ impl Session {
             Phase::Closing { end, .. } => Some(end),
             Phase::Draining { calm_until, .. } => {
                 let quiet = calm_until.is_none() || self.quiet_at().is_none_or(|at| now >= at);
-                (quiet && self.may_be_told()).then_some(End::Drained)
+                (quiet && self.may_disconnect()).then_some(End::Drained)
             }
             Phase::Open | Phase::Departed { .. } | Phase::Over => None,
         }
     }
 
     /// Returns whether the client can be disconnected for a drain: nothing is in flight in either direction.
-    pub(super) fn may_be_told(&self) -> bool {
+    pub(super) fn may_disconnect(&self) -> bool {
         let listens = self.transport == Transport::WebSocket || self.is_parked();
         let sent = self.outbox.is_empty() && self.in_flight == 0;
         listens && sent && self.inbox.is_empty() && self.push == PushSlot::Idle
@@ -129,12 +129,8 @@ impl Session {
     /// long if it does not.
     fn close_patience(&self) -> Duration {
         match (self.policy.acks, self.policy.pinger) {
-            (Acks::OnCursor, Pinger::Nobody(attendance)) => {
-                self.settings.close_timeout.max(attendance.absence)
-            }
-            (Acks::OnWrite, Pinger::Nobody(attendance)) => {
-                self.settings.close_timeout.min(attendance.absence)
-            }
+            (Acks::OnCursor, Pinger::Nobody(liveness)) => self.settings.close_timeout.max(liveness.absence),
+            (Acks::OnWrite, Pinger::Nobody(liveness)) => self.settings.close_timeout.min(liveness.absence),
             (_, Pinger::Server | Pinger::Client) => self.settings.close_timeout,
         }
     }

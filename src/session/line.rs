@@ -97,7 +97,7 @@ impl<T, W> Line<T, W> {
     }
 
     /// Records that the link has failed. Returns everything that waits for an outcome.
-    pub fn break_off(&mut self) -> Vec<W> {
+    pub fn fail_all(&mut self) -> Vec<W> {
         self.is_broken = true;
         let places = self.first.take().into_iter().chain(self.rest.drain(..).map(|(_, place)| place));
         places.flat_map(|place| place.waiting).collect()
@@ -144,7 +144,7 @@ mod tests {
         line.advance();
         line.settle();
         line.advance();
-        assert_eq!(line.break_off(), [2, 3]);
+        assert_eq!(line.fail_all(), [2, 3]);
         assert_eq!(line.join(Some(1), 1, 1), Joined::Broken(1));
         assert_eq!(line.join(None, 1, 1), Joined::Broken(1));
         assert_eq!(line.advance(), None);
@@ -204,7 +204,7 @@ mod tests {
                         None
                     }
                     Op::Breaks => {
-                        line.break_off();
+                        line.fail_all();
                         broke = true;
                         None
                     }

@@ -31,7 +31,7 @@ pub use inbox::Packets;
 pub use line::{Joined, Line};
 pub use moving::ProbeRefused;
 pub use outbox::CursorRefused;
-pub use policy::{Acks, Attendance, Binary, Companion, HangUp, Pinger, Policy, Pushes, Second};
+pub use policy::{Acks, Binary, HangUp, Liveness, Piggyback, Pinger, Policy, Pushes, Second};
 pub use receiver::Terms;
 pub use settings::{Bind, Settings};
 pub use state::{Event, PollRefused, PushOutcome, PushRefused, Session};

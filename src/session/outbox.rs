@@ -96,18 +96,18 @@ impl Outbox {
         batch
     }
 
-    /// Returns whether the next packet is the one that opens the session.
-    pub(crate) fn greets(&self) -> bool {
+    /// Returns whether the next packet is the open packet.
+    pub(crate) fn opens_next(&self) -> bool {
         matches!(self.packets.waiting().next(), Some(Waiting { packet: Packet::Open(_), .. }))
     }
 
-    /// Takes the open packet, and its companion if that follows directly.
-    pub(crate) fn take_greeting(&mut self, companion: Option<fn(&Packet) -> bool>) -> Vec<Packet> {
+    /// Takes the open packet, and the packet of its [`Piggyback`](super::Piggyback) if that follows directly.
+    pub(crate) fn take_greeting(&mut self, piggyback: Option<fn(&Packet) -> bool>) -> Vec<Packet> {
         let mut greeting = Vec::from_iter(self.pop());
-        let is_companion = |is_it: fn(&Packet) -> bool| {
+        let is_piggyback = |is_it: fn(&Packet) -> bool| {
             self.packets.waiting().next().is_some_and(|next| is_it(&next.packet))
         };
-        if companion.is_some_and(is_companion) {
+        if piggyback.is_some_and(is_piggyback) {
             greeting.extend(self.pop());
         }
         greeting
@@ -205,22 +205,22 @@ mod tests {
     use super::*;
     use crate::packet::Message;
 
-    fn outbox(lens: &[usize]) -> Outbox {
+    fn outbox(lengths: &[usize]) -> Outbox {
         let mut outbox = Outbox::new(Acks::OnWrite);
-        for len in lens {
+        for len in lengths {
             outbox.push(Packet::Message(Message::text("x".repeat(*len))));
         }
         outbox
     }
 
-    fn lens(batch: &[Packet]) -> Vec<usize> {
+    fn lengths(batch: &[Packet]) -> Vec<usize> {
         batch.iter().map(Packet::len).collect()
     }
 
     #[test]
     fn a_batch_is_cut_where_it_would_grow_too_long() {
         let mut outbox = outbox(&[9, 9, 9, 100, 1]);
-        let mut take = || lens(&outbox.take_batch(21, usize::MAX, |packet| packet.len() + 1));
+        let mut take = || lengths(&outbox.take_batch(21, usize::MAX, |packet| packet.len() + 1));
         assert_eq!(take(), [9, 9]);
         assert_eq!(take(), [9]);
         assert_eq!(take(), [100], "a larger single message goes alone");
@@ -233,10 +233,10 @@ mod tests {
         let mut outbox = outbox(&[1, 2, 3]);
         let before = outbox.cost();
         let batch = outbox.take_batch(7, usize::MAX, |packet| packet.len() + 1);
-        assert_eq!(lens(&batch), [1, 2]);
+        assert_eq!(lengths(&batch), [1, 2]);
         outbox.restore(batch);
         assert_eq!(outbox.cost(), before);
-        assert_eq!(lens(&outbox.take_batch(1000, usize::MAX, Packet::len)), [1, 2, 3]);
+        assert_eq!(lengths(&outbox.take_batch(1000, usize::MAX, Packet::len)), [1, 2, 3]);
     }
 
     #[test]

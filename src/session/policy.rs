@@ -26,7 +26,7 @@ pub struct Policy {
     /// application that answers each of them is a round trip away. Zero means no longer than the linger.
     pub echoes: Duration,
     /// The only packet that may follow the open packet in a handshake's response.
-    pub companion: Option<Companion>,
+    pub piggyback: Option<Piggyback>,
     /// The packets that end a poll that is parked when the session ends.
     pub goodbye_waiting: &'static [Packet],
     /// The packets that end a poll that arrives after the session's end.
@@ -45,10 +45,10 @@ pub struct Policy {
     pub encoded_len: fn(&Packet) -> usize,
 }
 
-/// What a server sends together with its open packet, in one response.
+/// A packet that a server sends in one response with its open packet, if it has one in time.
 #[derive(Clone, Copy, Debug)]
-pub struct Companion {
-    /// Returns whether a packet is the companion.
+pub struct Piggyback {
+    /// Returns whether this is the packet.
     pub is_it: fn(&Packet) -> bool,
     /// How long the handshake waits for it; the wait ends with the backend's first message, and there is none if
     /// `linger` is off.
@@ -114,12 +114,12 @@ pub enum Pinger {
     /// The client pings, and must send its next ping in time (protocol 3).
     Client,
     /// Neither pings: the client counts as alive while it has a receiver, or opens another in time.
-    Nobody(Attendance),
+    Nobody(Liveness),
 }
 
 /// How the liveness of a client without heartbeats is judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Attendance {
+pub struct Liveness {
     /// How often a receiver is sent a ping that needs no answer, so that neither the client nor a proxy closes it as
     /// idle; zero means never.
     pub beat: Duration,

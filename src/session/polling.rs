@@ -85,7 +85,7 @@ impl Session {
                 Second::Replaces => self.answer(self.policy.replaced.to_vec(), now),
             }
         }
-        self.appetite = terms.into();
+        self.receiver_room = terms.into();
         self.waits_until = terms.wait.map(|wait| now + wait);
         if self.policy.acks == Acks::OnCursor {
             // The client shows that it is alive, whatever happens to its previous receiver.
@@ -237,13 +237,13 @@ impl Session {
         }
         if self.outbox.has_waiting() {
             self.answered_since = self.outbox.oldest();
-            let batch = if self.outbox.greets() {
+            let batch = if self.outbox.opens_next() {
                 // A client may read no further than the first packet in a handshake's response.
                 self.pulse.handle_greeted(now);
-                self.outbox.take_greeting(self.policy.companion.map(|companion| companion.is_it))
+                self.outbox.take_greeting(self.policy.piggyback.map(|piggyback| piggyback.is_it))
             } else {
-                let bytes = self.settings.batch_max.min(self.appetite.bytes);
-                self.outbox.take_batch(bytes, self.appetite.messages, self.policy.encoded_len)
+                let bytes = self.settings.batch_max.min(self.receiver_room.bytes);
+                self.outbox.take_batch(bytes, self.receiver_room.messages, self.policy.encoded_len)
             };
             self.give(batch, now);
             self.note_progress(now);
@@ -266,14 +266,14 @@ impl Session {
 
     /// Sends the receiver a ping that needs no answer, unless a batch is in flight.
     pub(super) fn beat_receiver(&mut self, now: Instant) {
-        if self.is_parked() && self.in_flight == 0 && self.appetite.beats {
+        if self.is_parked() && self.in_flight == 0 && self.receiver_room.beats {
             self.give(vec![Packet::Ping(Text::default())], now);
         }
     }
 
     /// Gives the receiver a batch, which is its last unless it is a stream with some budget left.
     fn give(&mut self, batch: Vec<Packet>, now: Instant) {
-        if self.poll == PollSlot::Stream && self.appetite.take(&batch, self.policy.encoded_len) {
+        if self.poll == PollSlot::Stream && self.receiver_room.take(&batch, self.policy.encoded_len) {
             self.note_given(now);
             self.events.push_back(Event::Part(batch));
         } else {
@@ -314,7 +314,7 @@ impl Session {
         if self.phase != Phase::Open {
             return None;
         }
-        if self.outbox.greets() {
+        if self.outbox.opens_next() {
             return (self.outbox.len() == 1).then_some(until);
         }
         let spoke = self.last_upstream.filter(|at| self.last_push.is_none_or(|pushed| *at >= pushed));

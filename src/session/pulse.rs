@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::policy::{Attendance, Pinger};
+use super::policy::{Liveness, Pinger};
 use crate::packet::Heartbeat;
 
 /// One client's heartbeat.
@@ -45,7 +45,7 @@ pub(crate) enum Due {
 impl Pulse {
     pub(crate) fn new(pace: Heartbeat, pinger: Pinger, now: Instant) -> Self {
         let beat = match pinger {
-            Pinger::Nobody(attendance) => Beat::Absent { deadline: now + attendance.absence },
+            Pinger::Nobody(liveness) => Beat::Absent { deadline: now + liveness.absence },
             Pinger::Server | Pinger::Client => Beat::Resting { ping_at: now },
         };
         let mut pulse = Self { pace, pinger, beat, held: None };
@@ -60,11 +60,11 @@ impl Pulse {
             Pinger::Client => {
                 Beat::Awaiting { deadline: now + self.pace.interval + self.pace.timeout, extended: true }
             }
-            Pinger::Nobody(attendance) => {
+            Pinger::Nobody(liveness) => {
                 if let Beat::Absent { deadline } = &mut self.beat
-                    && attendance.is_heard
+                    && liveness.is_heard
                 {
-                    *deadline = now + attendance.absence;
+                    *deadline = now + liveness.absence;
                 }
                 return;
             }
@@ -98,7 +98,7 @@ impl Pulse {
 
     /// Handles a new receiver.
     pub(crate) fn handle_receiver(&mut self, now: Instant) {
-        let Pinger::Nobody(Attendance { beat, .. }) = self.pinger else { return };
+        let Pinger::Nobody(Liveness { beat, .. }) = self.pinger else { return };
         let take_by = if let Beat::Attended { take_by, .. } = self.beat { take_by } else { None };
         self.beat = Beat::Attended { beat_at: (!beat.is_zero()).then(|| now + beat), take_by };
     }
@@ -120,8 +120,7 @@ impl Pulse {
 
     /// Records that the client's last receiver is gone or has used up its budget.
     pub(crate) fn handle_absence(&mut self, now: Instant) {
-        if let (Pinger::Nobody(Attendance { absence, .. }), Beat::Attended { .. }) = (self.pinger, &self.beat)
-        {
+        if let (Pinger::Nobody(Liveness { absence, .. }), Beat::Attended { .. }) = (self.pinger, &self.beat) {
             self.beat = Beat::Absent { deadline: now + absence };
         }
     }

@@ -31,19 +31,19 @@ impl Default for Terms {
 
 /// What a parked receiver still accepts: the part of its terms that a session keeps.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Appetite {
+pub(super) struct ReceiverRoom {
     pub(super) messages: usize,
     pub(super) bytes: usize,
     pub(super) beats: bool,
 }
 
-impl From<Terms> for Appetite {
+impl From<Terms> for ReceiverRoom {
     fn from(terms: Terms) -> Self {
         Self { messages: terms.messages, bytes: terms.bytes, beats: terms.beats }
     }
 }
 
-impl Appetite {
+impl ReceiverRoom {
     /// Counts a batch. Returns whether the receiver accepts more.
     pub(super) fn take(&mut self, batch: &[Packet], encoded_len: fn(&Packet) -> usize) -> bool {
         let messages = batch.iter().filter(|packet| matches!(packet, Packet::Message(_))).count();

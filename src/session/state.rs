@@ -9,7 +9,7 @@ use super::inbox::Inbox;
 use super::outbox::Outbox;
 use super::policy::Policy;
 use super::pulse::Pulse;
-use super::receiver::{Appetite, Terms};
+use super::receiver::{ReceiverRoom, Terms};
 use super::settings::Settings;
 use super::upgrade::Upgrade;
 use super::{End, Transport};
@@ -33,7 +33,7 @@ pub struct Session {
     pub(super) pulse: Pulse,
     pub(super) poll: PollSlot,
     /// What the last receiver still accepts.
-    pub(super) appetite: Appetite,
+    pub(super) receiver_room: ReceiverRoom,
     /// Until when it waits, if its wait is limited.
     pub(super) waits_until: Option<Instant>,
     pub(super) push: PushSlot,
@@ -206,7 +206,7 @@ impl Session {
             inbox: Inbox::default(),
             pulse: Pulse::new(pace, policy.pinger, now),
             poll: PollSlot::Absent,
-            appetite: Terms::default().into(),
+            receiver_room: Terms::default().into(),
             waits_until: None,
             push: PushSlot::Idle,
             in_flight: 0,
@@ -215,9 +215,9 @@ impl Session {
             paused: None,
             inbox_since: None,
             greets_by: policy
-                .companion
+                .piggyback
                 .filter(|_| !linger.is_zero())
-                .map(|companion| now + companion.patience),
+                .map(|piggyback| now + piggyback.patience),
             leaving: None,
             is_known,
             farewell: None,
@@ -350,7 +350,7 @@ impl Session {
             Phase::Open => self.pulse.poll_timeout(),
             Phase::Draining { calm_until, deadline } => {
                 let next = calm_until.unwrap_or(*deadline);
-                Some(self.quiet_at().filter(|_| self.may_be_told()).map_or(next, |at| at.min(next)))
+                Some(self.quiet_at().filter(|_| self.may_disconnect()).map_or(next, |at| at.min(next)))
             }
             Phase::Closing { deadline, .. } | Phase::Departed { deadline, .. } => Some(*deadline),
             Phase::Over => return None,

@@ -127,7 +127,7 @@ async fn a_backend_that_closes_is_answered_and_the_client_hears_of_it() {
 async fn a_post_is_refused_when_the_link_breaks_over_it() {
     let mut stage = Stage::new(HangUp::Ends);
     let (bridge, link) = begun(&mut stage).await;
-    link.break_off();
+    link.reset();
     link.send(says("a"));
     link.send(LinkEvent::Closed(Closing::new(1006, "")));
     assert_eq!(post(&bridge, vec![message("b")]).await, PushOutcome::Refused);
@@ -220,7 +220,7 @@ async fn a_web_socket_that_breaks_under_a_write_ends_the_session() {
     let mut stage = Stage::new(HangUp::Ends);
     let (bridge, link, client) = stage.web_socket();
     assert_eq!(client.next().await, Some(open()));
-    client.break_off();
+    client.reset();
     link.send(says("a"));
     link.gone().await;
     assert_eq!(link.goodbye(), Some(End::ClientGone.closing()));

@@ -10,13 +10,13 @@ use super::dice::Dice;
 use super::random::{PATIENCE, SLOW, first, seeds, settings};
 use super::*;
 use crate::bridge::{ParkedStream, ReceiverRefused};
-use crate::session::{Attendance, CursorRefused, Joined, Terms};
+use crate::session::{CursorRefused, Joined, Liveness, Terms};
 
 /// Returns the policy of a browser that falls back to streams, or, with a cursor, of `curl` in a loop.
 fn streaming(has_cursor: bool) -> Policy {
-    let attendance = Attendance { beat: 25 * SECOND, absence: 5 * SECOND, is_heard: has_cursor };
+    let liveness = Liveness { beat: 25 * SECOND, absence: 5 * SECOND, is_heard: has_cursor };
     let own = Policy {
-        pinger: Pinger::Nobody(attendance),
+        pinger: Pinger::Nobody(liveness),
         goodbye_late: &[Packet::Close(None)],
         ..policy(HangUp::Ends)
     };

@@ -178,7 +178,7 @@ impl<I, O> Far<I, O> {
     }
 
     /// Makes all further writes fail.
-    pub(super) fn break_off(&self) {
+    pub(super) fn reset(&self) {
         let mut state = self.0.lock();
         state.broken = true;
         if let Some(writer) = state.writer.take() {

@@ -18,7 +18,7 @@ use crate::dialect::{
 };
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
-use crate::session::{Acks, Binary, Companion, HangUp, Pinger, Policy, Pushes, Second, Terms};
+use crate::session::{Acks, Binary, HangUp, Piggyback, Pinger, Policy, Pushes, Second, Terms};
 
 /// The dialect `engine.io` of one route.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl EngineIo {
             pinger: Pinger::Server,
             crossing: CROSSING,
             echoes: Duration::ZERO,
-            companion: None,
+            piggyback: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Noop, Packet::Close(None)],
             why: None,
@@ -79,7 +79,7 @@ impl EngineIo {
             Revision::V4 => v4,
             Revision::V3 => Policy {
                 pinger: Pinger::Client,
-                companion: self.backend.socket_io.then_some(CONNECTED),
+                piggyback: self.backend.socket_io.then_some(CONNECTED),
                 encoded_len: v3::encoded_len,
                 ..v4
             },
@@ -242,7 +242,7 @@ fn is_plain(value: &[u8]) -> bool {
 const CROSSING: Duration = Duration::from_millis(4);
 /// A server of Socket.IO 2 connects its client to the root in the handshake's response (`initialPacket` in its source).
 /// The timeout is longer than such a backend needs on a busy machine, and shorter than the round trip that it saves.
-const CONNECTED: Companion = Companion {
+const CONNECTED: Piggyback = Piggyback {
     is_it: |packet| matches!(packet, Packet::Message(Message::Text(text)) if text.as_bytes().as_ref() == b"0"),
     patience: Duration::from_millis(50),
 };

@@ -30,7 +30,7 @@ pub use self::settings::Settings;
 use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Intent, Operation, Place, Request};
 use crate::end::End;
 use crate::packet::{Packet, Transport};
-use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second, Terms};
+use crate::session::{Acks, Binary, HangUp, Liveness, Pinger, Policy, Pushes, Second, Terms};
 
 /// The dialect `longpoll` of one route.
 #[derive(Debug)]
@@ -70,10 +70,10 @@ impl LongPoll {
             second: Second::Replaces,
             acks: Acks::OnCursor,
             pushes: Pushes::Queued,
-            pinger: Pinger::Nobody(Attendance { beat: BEAT, absence: grace, is_heard: true }),
+            pinger: Pinger::Nobody(Liveness { beat: BEAT, absence: grace, is_heard: true }),
             crossing: Duration::ZERO,
             echoes: Duration::ZERO,
-            companion: None,
+            piggyback: None,
             goodbye_waiting: &[Packet::Close(None)],
             goodbye_late: &[Packet::Close(None)],
             why: Some(End::reason),

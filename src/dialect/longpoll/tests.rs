@@ -104,8 +104,8 @@ fn a_post_to_the_routes_path_begins_a_session_with_its_query() {
         assert_eq!(reply.headers["content-type"], "application/json");
         assert_eq!(beginning.framing.greet(&greeting), None);
         let seconds = Duration::from_secs;
-        let attendance = Attendance { beat: seconds(15), absence: seconds(60), is_heard: true };
-        assert_eq!(beginning.policy.pinger, Pinger::Nobody(attendance));
+        let liveness = Liveness { beat: seconds(15), absence: seconds(60), is_heard: true };
+        assert_eq!(beginning.policy.pinger, Pinger::Nobody(liveness));
         assert_eq!(beginning.policy.remembered, seconds(60));
     }
 }

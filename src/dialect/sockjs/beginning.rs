@@ -11,19 +11,19 @@ use crate::dialect::websocket::{self, PlainFraming};
 use crate::dialect::{Beginning, Framing, Identity, Request};
 use crate::packet::{Heartbeat, Packet, Transport};
 use crate::revision::Protocol;
-use crate::session::{Acks, Attendance, Binary, HangUp, Pinger, Policy, Pushes, Second};
+use crate::session::{Acks, Binary, HangUp, Liveness, Pinger, Policy, Pushes, Second};
 
 impl SockJs {
     /// Returns the beginning of a session with a receiver, under the id that its client chose.
     pub(super) fn begin_http(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
-        let attendance = Attendance {
+        let liveness = Liveness {
             beat: self.settings.heartbeat,
             absence: self.settings.disconnect_delay,
             is_heard: false,
         };
         let transport = if framing.streams() { Transport::Streaming } else { Transport::Polling };
-        let mut beginning = beginning(framing, request, transport, Pinger::Nobody(attendance));
-        beginning.policy.remembered = attendance.absence;
+        let mut beginning = beginning(framing, request, transport, Pinger::Nobody(liveness));
+        beginning.policy.remembered = liveness.absence;
         beginning
     }
 
@@ -80,7 +80,7 @@ const POLICY: Policy = Policy {
     pinger: Pinger::Server,
     crossing: Duration::ZERO,
     echoes: ECHOES,
-    companion: None,
+    piggyback: None,
     goodbye_waiting: &[Packet::Close(None)],
     goodbye_late: &[Packet::Close(None)],
     why: Some(why),

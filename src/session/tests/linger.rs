@@ -107,8 +107,8 @@ fn what_came_before_the_goodbye_is_not_held_either() {
 
 /// Returns a client of Socket.IO 2, whose handshake waits for the `0` that connects it.
 fn greeting(linger: Duration) -> Rig {
-    let companion = Companion { is_it: |packet| *packet == message("0"), patience: 50 * MS };
-    let policy = Policy { pinger: Pinger::Client, companion: Some(companion), ..policy(HangUp::Ends) };
+    let piggyback = Piggyback { is_it: |packet| *packet == message("0"), patience: 50 * MS };
+    let policy = Policy { pinger: Pinger::Client, piggyback: Some(piggyback), ..policy(HangUp::Ends) };
     Rig::begin_with(policy, Settings { linger, ..Settings::default() }, Transport::Polling)
 }
 

@@ -38,13 +38,13 @@ enum Kind {
 
 impl Kind {
     fn policy(self) -> Policy {
-        let attendance = Attendance { beat: 300 * MS, absence: 500 * MS, is_heard: self == Self::Cursor };
+        let liveness = Liveness { beat: 300 * MS, absence: 500 * MS, is_heard: self == Self::Cursor };
         match self {
             Self::Ends => policy(HangUp::Ends),
             Self::Returns => policy(HangUp::Returns),
             Self::Refuses => Policy {
                 second: Second::Refused,
-                pinger: Pinger::Nobody(attendance),
+                pinger: Pinger::Nobody(liveness),
                 goodbye_late: &[Packet::Close(None)],
                 binary: Binary::AsText,
                 why: Some(End::reason),
@@ -54,7 +54,7 @@ impl Kind {
             Self::Cursor => Policy {
                 second: Second::Replaces,
                 acks: Acks::OnCursor,
-                pinger: Pinger::Nobody(attendance),
+                pinger: Pinger::Nobody(liveness),
                 goodbye_late: &[Packet::Close(None)],
                 why: Some(End::reason),
                 remembered: 500 * MS,

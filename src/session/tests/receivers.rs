@@ -4,11 +4,11 @@ use super::*;
 
 /// The policy for a client that acknowledges messages.
 fn rig() -> Rig {
-    let attendance = Attendance { beat: 15_000 * MS, absence: 60_000 * MS, is_heard: true };
+    let liveness = Liveness { beat: 15_000 * MS, absence: 60_000 * MS, is_heard: true };
     let policy = Policy {
         second: Second::Replaces,
         acks: Acks::OnCursor,
-        pinger: Pinger::Nobody(attendance),
+        pinger: Pinger::Nobody(liveness),
         goodbye_late: &[Packet::Close(None)],
         ..policy(HangUp::Returns)
     };
@@ -84,10 +84,10 @@ fn a_stream_ends_when_it_has_had_the_messages_that_it_wants_or_has_waited_long_e
 
 /// The policy for a client without heartbeats, which must accept a batch before it gets the next.
 fn unpinged(beat: Duration) -> Rig {
-    let attendance = Attendance { beat, absence: 5_000 * MS, is_heard: false };
+    let liveness = Liveness { beat, absence: 5_000 * MS, is_heard: false };
     let policy = Policy {
         second: Second::Refused,
-        pinger: Pinger::Nobody(attendance),
+        pinger: Pinger::Nobody(liveness),
         goodbye_late: &[Packet::Close(None)],
         ..policy(HangUp::Ends)
     };

@@ -24,6 +24,7 @@ pub mod load;
 pub(crate) mod meter;
 pub mod mux;
 pub mod packet;
+pub mod peer;
 pub(crate) mod reply;
 pub(crate) mod revision;
 mod route_id;

@@ -54,7 +54,7 @@ const FLOORS: [&[&str]; 11] = [
         "meter",
         "background",
     ],
-    &["codec", "mux", "socketio"],
+    &["codec", "mux", "peer", "socketio"],
     &["session", "trunk"],
     &["dialect", "upstream"],
     &["bridge"],
@@ -67,8 +67,8 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 15] = [
-    "codec", "mux", "socketio", "session", "dialect", "packet", "sid", "route_id", "revision", "end",
+const PURE: [&str; 16] = [
+    "codec", "mux", "peer", "socketio", "session", "dialect", "packet", "sid", "route_id", "revision", "end",
     "frame", "reply", "window", "dots", "hop",
 ];
 

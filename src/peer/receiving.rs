@@ -1,0 +1,83 @@
+//! A body at the side that receives it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::window::{Violation, WINDOW};
+
+/// The pieces of one body that have come, until they are taken, and how many bytes the other side was told of.
+#[derive(Default, Debug)]
+pub struct Receiving {
+    pieces: VecDeque<Bytes>,
+    came: u64,
+    took: u64,
+    told: u64,
+    has_ended: bool,
+}
+
+impl Receiving {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// It comes behind the end, or exceeds the window.
+    pub fn push(&mut self, bytes: Bytes) -> Result<(), Violation> {
+        if self.has_ended {
+            return Err(Violation("a piece behind the end"));
+        }
+        self.came += bytes.len() as u64;
+        if self.came - self.told > WINDOW {
+            return Err(Violation("a piece beyond the window"));
+        }
+        if !bytes.is_empty() {
+            self.pieces.push_back(bytes);
+        }
+        Ok(())
+    }
+
+    /// Notes that the body is complete.
+    pub fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// Returns whether all of it has come.
+    pub const fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Takes the next piece, which has not gone on yet.
+    pub fn next(&mut self) -> Option<Bytes> {
+        self.pieces.pop_front()
+    }
+
+    /// Puts back what was left of a piece.
+    pub fn put_back(&mut self, rest: Bytes) {
+        if !rest.is_empty() {
+            self.pieces.push_front(rest);
+        }
+    }
+
+    /// Notes that so many more bytes have gone on.
+    pub fn take(&mut self, count: u64) {
+        self.took = self.came.min(self.took + count);
+    }
+
+    /// Returns the number for a `TOOK`, if at least `count` bytes have gone on since the last one.
+    pub fn tell(&mut self, count: u64) -> Option<u64> {
+        if self.took - self.told < count.max(1) {
+            return None;
+        }
+        self.told = self.took;
+        Some(self.told)
+    }
+
+    /// Returns whether all of it has come and was taken out of here.
+    pub fn is_read(&self) -> bool {
+        self.has_ended && self.pieces.is_empty()
+    }
+
+    /// Returns whether all of it has come and gone on.
+    pub const fn is_over(&self) -> bool {
+        self.has_ended && self.told == self.came
+    }
+}

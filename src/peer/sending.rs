@@ -1,0 +1,120 @@
+//! A body at the side that sends it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::window::{PIECE_LEN_MAX, Violation, WINDOW};
+
+/// The pieces of one body, from the moment when they are added until the other side took them. A piece may have a receipt
+/// `R`, which is returned once the other side took all of it; receipts that are dropped with the body were not.
+#[derive(Debug)]
+pub struct Sending<R> {
+    /// What has not been sent.
+    pieces: VecDeque<Bytes>,
+    /// Where each piece with a receipt ends.
+    receipts: VecDeque<(u64, R)>,
+    added: u64,
+    sent: u64,
+    took: u64,
+    end: End,
+}
+
+/// The next thing to send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// A piece, of [`PIECE_LEN_MAX`] bytes at most.
+    Piece(Bytes),
+    /// There will be none.
+    End,
+}
+
+/// Whether a body is complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Open,
+    Known,
+    Sent,
+}
+
+impl<R> Default for Sending<R> {
+    fn default() -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            receipts: VecDeque::new(),
+            added: 0,
+            sent: 0,
+            took: 0,
+            end: End::Open,
+        }
+    }
+}
+
+impl<R> Sending<R> {
+    /// Adds a piece.
+    pub fn push(&mut self, bytes: Bytes, receipt: Option<R>) {
+        self.added += bytes.len() as u64;
+        if let Some(receipt) = receipt {
+            self.receipts.push_back((self.added, receipt));
+        }
+        if !bytes.is_empty() {
+            self.pieces.push_back(bytes);
+        }
+    }
+
+    /// Notes that the body is complete.
+    pub fn end(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Known;
+        }
+    }
+
+    /// Returns whether everything that was added has been sent, so that more is wanted.
+    pub fn wants_more(&self) -> bool {
+        self.pieces.is_empty() && self.end == End::Open
+    }
+
+    /// Returns whether there is something to send now.
+    pub fn is_ready(&self) -> bool {
+        match self.pieces.front() {
+            Some(_) => self.sent - self.took < WINDOW,
+            None => self.end == End::Known,
+        }
+    }
+
+    /// Takes what is to be sent next, as far as the window is open.
+    pub fn next(&mut self) -> Option<Sent> {
+        if !self.is_ready() {
+            return None;
+        }
+        let Some(piece) = self.pieces.front_mut() else {
+            self.end = End::Sent;
+            return Some(Sent::End);
+        };
+        let room = usize::try_from(WINDOW - (self.sent - self.took)).unwrap_or(usize::MAX);
+        let bytes = piece.split_to(piece.len().min(PIECE_LEN_MAX).min(room));
+        if piece.is_empty() {
+            self.pieces.pop_front();
+        }
+        self.sent += bytes.len() as u64;
+        Some(Sent::Piece(bytes))
+    }
+
+    /// Handles a `TOOK`; returns the receipts of the pieces that the other side has now taken.
+    ///
+    /// # Errors
+    /// The other side claims more than was sent, or less than before.
+    pub fn took(&mut self, count: u64) -> Result<Vec<R>, Violation> {
+        if count > self.sent || count < self.took {
+            return Err(Violation("a TOOK that cannot be"));
+        }
+        self.took = count;
+        let settled = self.receipts.iter().take_while(|(end, _)| *end <= count).count();
+        Ok(self.receipts.drain(..settled).map(|(_, receipt)| receipt).collect())
+    }
+
+    /// Returns whether the body was sent in full, and nothing waits for a `TOOK`.
+    pub fn is_over(&self) -> bool {
+        self.end == End::Sent && self.receipts.is_empty()
+    }
+}

@@ -1,0 +1,134 @@
+//! Frames on the wire, whole, in pieces and broken; and both lists of a body under any order of events.
+
+mod lists;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+fn headers() -> impl Strategy<Value = HeaderMap> {
+    vec(("[a-z][a-z0-9-]{0,20}", "[ -~]{0,40}"), 0..8).prop_map(|lines| {
+        let line = |(name, value): (String, String)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            (name, HeaderValue::try_from(value.trim().to_owned()).expect("a value"))
+        };
+        lines.into_iter().map(line).collect()
+    })
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    let flags = any::<[bool; 3]>();
+    let flags = flags.prop_map(|[has_body, upgrades, secure]| Flags { has_body, upgrades, secure });
+    let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
+    let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];
+    (method, "/[!-~]{0,200}", headers(), address, flags)
+        .prop_map(|(method, target, headers, client, flags)| Ask { method, target, headers, client, flags })
+}
+
+fn head() -> impl Strategy<Value = Head> {
+    (100_u16..1000, headers(), any::<bool>()).prop_map(|(status, headers, has_body)| Head {
+        status: StatusCode::from_u16(status).expect("a status"),
+        headers,
+        has_body,
+    })
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let number = || any::<u32>().prop_map(Number);
+    let load = any::<(u32, u32)>().prop_map(|(sessions, asked)| Load { sessions, asked });
+    prop_oneof![
+        (number(), ask()).prop_map(|(number, ask)| Frame::Ask(number, Box::new(ask))),
+        (number(), head()).prop_map(|(number, head)| Frame::Head(number, Box::new(head))),
+        (number(), vec(any::<u8>(), 0..5000)).prop_map(|(number, body)| Frame::Body(number, body.into())),
+        number().prop_map(Frame::End),
+        (number(), any::<u64>()).prop_map(|(number, count)| Frame::Took(number, count)),
+        number().prop_map(Frame::Gone),
+        number().prop_map(Frame::Lost),
+        number().prop_map(Frame::Release),
+        Just(Frame::Ping),
+        load.prop_map(Frame::Pong),
+        Just(Frame::Leaving),
+    ]
+}
+
+fn written(frame: &Frame) -> BytesMut {
+    let mut out = BytesMut::new();
+    frame.write(&mut out);
+    out
+}
+
+proptest! {
+    #[test]
+    fn a_frame_that_was_written_is_read(frame in frame(), behind in vec(any::<u8>(), 0..20)) {
+        let mut wire = written(&frame);
+        wire.extend_from_slice(&behind);
+        prop_assert_eq!(Frame::read(&mut wire), Ok(Some(frame)));
+        prop_assert_eq!(&wire[..], &behind[..]);
+    }
+
+    #[test]
+    fn a_frame_that_has_not_come_in_full_is_waited_for(frame in frame()) {
+        let whole = written(&frame);
+        for len in 0..whole.len() {
+            let mut wire = BytesMut::from(&whole[..len]);
+            prop_assert_eq!(Frame::read(&mut wire), Ok(None), "{} of {}", len, whole.len());
+            wire.extend_from_slice(&whole[len..]);
+            prop_assert_eq!(Frame::read(&mut wire), Ok(Some(frame.clone())));
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_refused_or_read_and_never_panic(bytes in vec(any::<u8>(), 0..200)) {
+        let mut wire = BytesMut::from(&bytes[..]);
+        while let Ok(Some(_)) = Frame::read(&mut wire) {}
+    }
+
+    #[test]
+    fn a_frame_with_a_wrong_byte_is_refused_or_read_and_never_panics(
+        frame in frame(),
+        at in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+    ) {
+        let mut wire = written(&frame);
+        let at = at.index(wire.len());
+        wire[at] = byte;
+        while let Ok(Some(_)) = Frame::read(&mut wire) {}
+    }
+}
+
+#[test]
+fn a_header_that_is_too_large_is_not_written() {
+    let mut out = BytesMut::from(&b"before"[..]);
+    let large = |name: &'static str, len| {
+        HeaderMap::from_iter([(
+            HeaderName::from_static(name),
+            HeaderValue::try_from("x".repeat(len)).expect("a value"),
+        )])
+    };
+    let write = |out: &mut BytesMut, headers| write_head(out, Number(1), StatusCode::OK, &headers, true);
+    assert_eq!(write(&mut out, large("a", 17 << 10)), Err(HeadTooLarge));
+    assert_eq!(write(&mut out, large("a", 70 << 10)), Err(HeadTooLarge));
+    assert_eq!(&out[..], b"before");
+    assert_eq!(write(&mut out, large("a", 16_000)), Ok(()));
+}
+
+#[test]
+fn a_frame_that_claims_too_much_is_refused_before_it_has_come() {
+    for (bytes, why) in [
+        (&[2, 0, 0, 3, 0, 0, 0, 1][..], "a frame is too long"),
+        (&[0, 0, 0, 12, 0, 0, 0, 1], "an unknown verb"),
+        (&[0, 0, 0, 0, 0, 0, 0, 1], "an unknown verb"),
+        (&[0, 0, 1, 4, 0, 0, 0, 1, 0], "a frame of the wrong length"),
+        (&[0, 0, 1, 5, 0, 0, 0, 1, 0], "a frame of the wrong length"),
+    ] {
+        assert_eq!(Frame::read(&mut BytesMut::from(bytes)), Err(Malformed(why)));
+    }
+    let short = Bytes::from_static(b"x");
+    assert_eq!(
+        Frame::read(&mut written(&Frame::Body(Number(1), short.clone()))),
+        Ok(Some(Frame::Body(Number(1), short)))
+    );
+}

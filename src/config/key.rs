@@ -83,7 +83,7 @@ impl Type {
             Value::Flag(_) => Self::Flag,
             Value::Time(_) => Self::Duration,
             Value::Size(_) => Self::Size,
-            Value::Text(_) => Self::Text,
+            Value::Text(_) | Value::Token(..) => Self::Text,
         }
     }
 }

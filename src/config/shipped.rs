@@ -185,7 +185,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "[3, 4]" => "[4]",
             "\"none\"" => "'address'",
             "false" => "true",
-            "\"\"" => "'/x'",
+            "\"\"" => "'x'",
             "\"128KiB\"" | "\"0kB\"" => "4_000",
             table if table.starts_with('{') => table,
             text if text.ends_with("MB\"") => "4_000",

@@ -3,7 +3,7 @@
 use super::served::means_nothing;
 use super::table::Table;
 use super::tree::{Node, show_text};
-use super::values::{GB, HOUR, MS, duration, flag, size, text, word};
+use super::values::{GB, HOUR, MS, duration, flag, size, text, token, word};
 use super::versions::numbers;
 use crate::dialect::Settings;
 use crate::dialect::keys::{Key, Value};
@@ -32,6 +32,7 @@ fn read_key(table: &Table<'_>, key: &Key, settings: &mut Settings) {
         Value::Time(set) => give(table.value(key.name, duration(MS..=HOUR)), set, settings),
         Value::Size(set) => give(table.value(key.name, size(0..=GB)), set, settings),
         Value::Text(set) => give(table.value(key.name, text), set, settings),
+        Value::Token(example, set) => give(table.value(key.name, token(example)), set, settings),
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
@@ -128,6 +128,20 @@ pub(super) fn word<T: Copy>(
             return Err(Wrong { found: Some(format!("{found:?}, not in this version")), ..wrong });
         }
         Err(wrong.or(nearest(&found, names)))
+    }
+}
+
+/// Returns a token (RFC 9110, section 5.6.2) as a header's value, or nothing for an empty text.
+pub(super) fn token(example: &'static str) -> impl Fn(&Node) -> Result<Option<HeaderValue>, Wrong> {
+    move |node| {
+        let wrong = || Wrong::expected(format!("one name such as \"{example}\", or \"\" for none"));
+        let text = text(node).map_err(|_| wrong())?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        // The names of headers are tokens, too.
+        text.parse::<HeaderName>().map_err(|_| wrong())?;
+        HeaderValue::try_from(text).map(Some).map_err(|_| wrong())
     }
 }
 

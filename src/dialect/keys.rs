@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::settings::Settings;
 
 /// A key that only one dialect knows; `[defaults]` and its routes may hold it.
@@ -41,6 +43,8 @@ pub enum Value {
     Size(fn(&mut Settings, usize)),
     /// A text.
     Text(fn(&mut Settings, String)),
+    /// A token (RFC 9110, section 5.6.2) such as this one, or an empty text for none.
+    Token(&'static str, fn(&mut Settings, Option<HeaderValue>)),
 }
 
 /// Puts one value of a key into the settings.

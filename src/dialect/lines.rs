@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, StatusCode};
 use super::table::Kind;
 use super::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Greeting, Identity, Intent, Operation, Place, PollBody,
-    PushForm, Read, Refusal, Request, RequestKind, Written,
+    PushForm, Read, Refusal, Request, RequestKind, Subprotocol, Written,
 };
 use crate::frame::Malformed;
 use crate::packet::{Message, Packet, Text, Transport};
@@ -83,6 +83,7 @@ fn beginning(query: &str) -> Beginning {
         cookie: None,
         query: query.to_owned(),
         keeps_path: false,
+        subprotocol: Subprotocol::Clients,
         pace: None,
         revision: None,
         may_relay: false,

@@ -206,12 +206,23 @@ pub struct Beginning {
     pub query: String,
     /// Whether the path after the route's prefix belongs to the application, too.
     pub keeps_path: bool,
+    /// Who offers subprotocols to the backend.
+    pub subprotocol: Subprotocol,
     /// Its client's revision of Engine.IO, if it speaks Engine.IO.
     pub revision: Option<Revision>,
     /// The heartbeat of its WebSocket, if the dialect's own keys set it; otherwise the route's, or the backend's.
     pub pace: Option<Heartbeat>,
     /// Whether its WebSocket may be relayed: client and backend speak the same protocol.
     pub may_relay: bool,
+}
+
+/// Who offers subprotocols to the backend (RFC 6455, section 1.9).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Subprotocol {
+    /// The client, which learns what the backend chose.
+    Clients,
+    /// The route: this one, or none. The client has no part in it.
+    Routes(Option<HeaderValue>),
 }
 
 /// The origin of a session's id.

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{
     Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Greeting, Identity, Intent, Place, Read,
-    Refusal, Request, RequestKind, Written,
+    Refusal, Request, RequestKind, Subprotocol, Written,
 };
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
@@ -44,6 +44,7 @@ impl WebSocket {
             cookie: None,
             query: query.to_owned(),
             keeps_path: true,
+            subprotocol: Subprotocol::Clients,
             revision: None,
             // It gets the backend's WebSocket, whatever protocol runs on it.
             pace: None,

@@ -149,7 +149,7 @@ impl Handshake<'_> {
             prefix: self.route.settings.path.clone(),
             path: self.path(head, beginning).to_owned(),
             query: beginning.query.clone(),
-            headers: onward::for_upstream(head, &self.route.onward(client)),
+            headers: onward::for_upstream(head, &beginning.subprotocol, &self.route.onward(client)),
             client: client.peer,
             dialect: self.dialect.name(),
             transport: beginning.transport,

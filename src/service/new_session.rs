@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use super::Response;
 use super::session_route::SessionRoute;
 use crate::bridge::{Admission, BridgeInfo, Front, Owner, Reservation};
-use crate::dialect::{Beginning, Greeting, Refusal, RequestKind};
+use crate::dialect::{Beginning, Greeting, Refusal, RequestKind, Subprotocol};
 use crate::packet::{Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::session::{Session, Settings, Terms};
@@ -81,7 +81,9 @@ impl<'r> NewSession<'r> {
             owner,
             tracker: route.tracker.clone(),
         };
-        let (headers, subprotocol) = (opened.headers, opened.subprotocol);
+        let headers = opened.headers;
+        // A client that offered nothing must not be told of a choice.
+        let subprotocol = opened.subprotocol.filter(|_| beginning.subprotocol == Subprotocol::Clients);
         Self { route, session, info, begun, reservation, headers, subprotocol }
     }
 

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use super::Client;
 use super::settings::HeaderRules;
 use super::via::Via;
+use crate::dialect::Subprotocol;
 use crate::hop;
 
 /// What a backend is told besides the client's headers.
@@ -29,9 +30,14 @@ pub(super) struct Onward<'r> {
 
 /// Returns the headers of a session's first request for its backend.
 ///
-/// All except hop-by-hop headers, those of the body and those of the WebSocket handshake; the subprotocol offer stays.
-pub(super) fn for_upstream(head: &Parts, onward: &Onward<'_>) -> HeaderMap {
-    onward.complete(filtered(&head.headers, &|name| name == SEC_WEBSOCKET_PROTOCOL), head.version)
+/// All except hop-by-hop headers, those of the body and those of the WebSocket handshake, with an offer of subprotocols.
+pub(super) fn for_upstream(head: &Parts, offer: &Subprotocol, onward: &Onward<'_>) -> HeaderMap {
+    let is_clients = *offer == Subprotocol::Clients;
+    let mut headers = filtered(&head.headers, &|name| is_clients && name == SEC_WEBSOCKET_PROTOCOL);
+    if let Subprotocol::Routes(Some(name)) = offer {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, name.clone());
+    }
+    onward.complete(headers, head.version)
 }
 
 /// Returns the headers for a session whose client another proxy has identified: that hop's headers do not matter here.
@@ -219,7 +225,11 @@ mod tests {
     fn kept(head: &Parts, client: Client, trusted: &[&str]) -> HeaderMap {
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let rules = HeaderRules::default();
-        for_upstream(head, &Onward { client, trusted: &trusted, via: None, rules: &rules })
+        for_upstream(
+            head,
+            &Subprotocol::Clients,
+            &Onward { client, trusted: &trusted, via: None, rules: &rules },
+        )
     }
 
     #[test]

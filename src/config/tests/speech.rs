@@ -59,6 +59,17 @@ fn a_key_of_sessions_is_a_fault_where_there_are_none_or_others() {
 }
 
 #[test]
+fn a_subprotocol_is_one_name() {
+    for wrong in ["'v11.stomp, v12.stomp'", "'two words'", "'é'", "['v12.stomp']", "12"] {
+        let said = beside("sockjs", &format!("subprotocol = {wrong}"));
+        assert!(said.contains("routes[0].subprotocol: found "), "{said}");
+        let expected = "expected one name such as \"v12.stomp\", or \"\" for none";
+        assert!(said.ends_with(expected), "{said}");
+    }
+    assert_eq!(beside("sockjs", "subprotocol = 'v12.stomp'"), "none");
+}
+
+#[test]
 fn every_key_that_means_nothing_somewhere_is_one() {
     let is_key = |name: &str| KEYS.iter().any(|key| key.section == Section::Defaults && key.name == name);
     for kind in DIALECTS {

@@ -14,7 +14,7 @@ use super::settings::{Cookie, Settings};
 use crate::codec::engineio::{encoded_len, v3};
 use crate::dialect::{
     Act, Answered, Ask, Backend, Beginning, Clash, Dialect, Identity, Intent, Note, Operation, Place,
-    Request, RequestKind, SessionCookie,
+    Request, RequestKind, SessionCookie, Subprotocol,
 };
 use crate::packet::{Message, Packet, Transport};
 use crate::revision::{Protocol, Revision, Versions};
@@ -51,6 +51,7 @@ impl EngineIo {
             cookie: self.cookie(revision),
             query: query::application_query(query),
             keeps_path: true,
+            subprotocol: Subprotocol::Clients,
             revision: Some(revision),
             pace: None,
             may_relay: self.backend.protocol == Protocol::EngineIo && self.backend.versions.has(revision),

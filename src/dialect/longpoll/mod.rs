@@ -27,7 +27,9 @@ use self::framing::LongPollFraming;
 pub(super) use self::keys::KEYS;
 use self::query::Query;
 pub use self::settings::Settings;
-use super::{Act, Answered, Ask, Beginning, Dialect, Identity, Intent, Operation, Place, Request};
+use super::{
+    Act, Answered, Ask, Beginning, Dialect, Identity, Intent, Operation, Place, Request, Subprotocol,
+};
 use crate::end::End;
 use crate::packet::{Packet, Transport};
 use crate::session::{Acks, Binary, HangUp, Liveness, Pinger, Policy, Pushes, Second, Terms};
@@ -57,6 +59,7 @@ impl LongPoll {
             cookie: None,
             query: query.to_owned(),
             keeps_path: true,
+            subprotocol: Subprotocol::Clients,
             pace: None,
             revision: None,
             may_relay: false,

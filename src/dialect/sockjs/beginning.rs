@@ -8,7 +8,7 @@ use super::frames::encoded_len;
 use super::framing::why;
 use super::query::application_query;
 use crate::dialect::websocket::{self, PlainFraming};
-use crate::dialect::{Beginning, Framing, Identity, Request};
+use crate::dialect::{Beginning, Framing, Identity, Request, Subprotocol};
 use crate::packet::{Heartbeat, Packet, Transport};
 use crate::revision::Protocol;
 use crate::session::{Acks, Binary, HangUp, Liveness, Pinger, Policy, Pushes, Second};
@@ -22,7 +22,7 @@ impl SockJs {
             is_heard: false,
         };
         let transport = if framing.streams() { Transport::Streaming } else { Transport::Polling };
-        let mut beginning = beginning(framing, request, transport, Pinger::Nobody(liveness));
+        let mut beginning = self.beginning(framing, request, transport, Pinger::Nobody(liveness));
         beginning.policy.remembered = liveness.absence;
         beginning
     }
@@ -32,7 +32,7 @@ impl SockJs {
     pub(super) fn begin_web_socket(&self, framing: Arc<dyn Framing>, request: &Request<'_>) -> Beginning {
         let pace = Heartbeat { interval: self.settings.heartbeat, timeout: PONG_TIMEOUT };
         let pace = Some(pace).filter(|pace| !pace.interval.is_zero());
-        Beginning { pace, ..beginning(framing, request, Transport::WebSocket, Pinger::Server) }
+        Beginning { pace, ..self.beginning(framing, request, Transport::WebSocket, Pinger::Server) }
     }
 
     /// Returns the application's own WebSocket.
@@ -41,31 +41,35 @@ impl SockJs {
             policy: websocket::POLICY,
             may_relay: self.backend.protocol != Protocol::Mux,
             query: request.head.uri.query().unwrap_or_default().to_owned(),
-            ..beginning(Arc::new(PlainFraming), request, Transport::WebSocket, Pinger::Server)
+            subprotocol: Subprotocol::Clients,
+            ..self.beginning(Arc::new(PlainFraming), request, Transport::WebSocket, Pinger::Server)
         }
     }
-}
 
-fn beginning(
-    framing: Arc<dyn Framing>,
-    request: &Request<'_>,
-    transport: Transport,
-    pinger: Pinger,
-) -> Beginning {
-    Beginning {
-        transport,
-        framing,
-        policy: Policy { pinger, ..POLICY },
-        identity: match transport {
-            Transport::Polling | Transport::Streaming => Identity::Clients,
-            Transport::WebSocket => Identity::Ours,
-        },
-        cookie: None,
-        query: application_query(request.head.uri.query().unwrap_or_default()),
-        keeps_path: false,
-        revision: None,
-        pace: None,
-        may_relay: false,
+    fn beginning(
+        &self,
+        framing: Arc<dyn Framing>,
+        request: &Request<'_>,
+        transport: Transport,
+        pinger: Pinger,
+    ) -> Beginning {
+        Beginning {
+            transport,
+            framing,
+            policy: Policy { pinger, ..POLICY },
+            identity: match transport {
+                Transport::Polling | Transport::Streaming => Identity::Clients,
+                Transport::WebSocket => Identity::Ours,
+            },
+            cookie: None,
+            query: application_query(request.head.uri.query().unwrap_or_default()),
+            keeps_path: false,
+            // The protocol has none, so its clients neither offer one nor expect one in a 101.
+            subprotocol: Subprotocol::Routes(self.settings.subprotocol.clone()),
+            revision: None,
+            pace: None,
+            may_relay: false,
+        }
     }
 }
 

@@ -52,4 +52,10 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
         doc: "base URL that SockJS's /info announces; \"\": none",
         value: Value::Text(|settings, url| settings.sockjs.base_url = (!url.is_empty()).then_some(url)),
     },
+    Key {
+        name: "subprotocol",
+        default: "\"\"",
+        doc: "subprotocol to offer the backend of a SockJS client; \"\": none",
+        value: Value::Token("v12.stomp", |settings, name| settings.sockjs.subprotocol = name),
+    },
 ];

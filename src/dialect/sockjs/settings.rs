@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
 /// The settings of SockJS on one route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -22,6 +24,8 @@ pub struct Settings {
     pub disconnect_delay: Duration,
     /// Whether clients may poll by script tags, and send by forms.
     pub jsonp: bool,
+    /// The subprotocol that the backend of each session is offered.
+    pub subprotocol: Option<HeaderValue>,
 }
 
 impl Default for Settings {
@@ -35,6 +39,7 @@ impl Default for Settings {
             heartbeat: Duration::from_secs(25),
             disconnect_delay: Duration::from_secs(5),
             jsonp: true,
+            subprotocol: None,
         }
     }
 }

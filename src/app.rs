@@ -38,7 +38,7 @@ use crate::descriptors;
 use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
-use crate::service::admin::{Admin, Condition, Readiness, State};
+use crate::service::admin::{Admin, Readiness, State, UpstreamState};
 use crate::service::{Client, Connection, Current, Running, Stack, Via};
 use crate::upstream::{BuildError, InUse, Pinned};
 
@@ -121,8 +121,12 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let served = current.clone();
     let make = move |info: ConnectInfo| {
         let client = Client { peer: info.peer, secure: info.secure };
-        let connection =
-            Connection { client, patience: info.patience, pinned: Pinned::default(), heads: info.heads };
+        let connection = Connection {
+            client,
+            patience: info.patience,
+            pinned: Pinned::default(),
+            raw_headers: info.raw_headers,
+        };
         Stack::new(served.clone(), connection)
     };
     public.serve(make, &work.connections, vital, &endings, &metrics.connections(Listener::Public));
@@ -195,7 +199,7 @@ fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
         Box::pin(async move {
             // An upstream that was not used yet counts as down until it was reached.
             let _ = timeout(LOOK_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.look()))).await;
-            let condition = |upstream: &Arc<InUse>| Condition {
+            let condition = |upstream: &Arc<InUse>| UpstreamState {
                 name: upstream.name().to_owned(),
                 required: upstream.settings().required,
                 health: upstream.health(),

@@ -45,13 +45,13 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
-        Err(answer) => return tell(&answer),
+        Err(answer) => return print_answer(&answer),
     };
     let load_config = || Config::load(cli.config.as_deref(), env).map_err(|error| refuse(&error));
     match cli.command {
         Some(Command::Load(_)) if cli.config.is_some() => {
             let conflict = "load is a client and reads no configuration: leave out --config";
-            tell(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
+            print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
         Some(Command::Load(options)) => load(options),
         Some(Command::Check) => match load_config() {
@@ -110,7 +110,7 @@ fn check(config: &Config, source: &Source) -> ExitCode {
 }
 
 /// Prints the help, the version, or the fault in the command line.
-fn tell(answer: &clap::Error) -> ExitCode {
+fn print_answer(answer: &clap::Error) -> ExitCode {
     let printed = answer.print();
     if answer.use_stderr() { ExitCode::from(USAGE) } else { code_of(&printed) }
 }

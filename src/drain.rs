@@ -30,7 +30,9 @@ impl Drain {
     pub fn on(signals: Signals, vital: &Vital) -> Self {
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
-        listening.spawn(vital.guard("the handling of signals", obey(signals, started.clone(), cut.clone())));
+        listening.spawn(
+            vital.guard("the handling of signals", handle_signals(signals, started.clone(), cut.clone())),
+        );
         Self { started, cut, _listening: listening }
     }
 }
@@ -41,16 +43,16 @@ impl Drain {
 /// last messages. A handshake that was pending when the drain began may still create a session, so the index is walked
 /// again until it stays empty.
 pub async fn end_sessions(registry: &Registry, within: Duration) {
-    tell_all(registry, within / 2, within / 4).await;
+    end_all(registry, within / 2, within / 4).await;
     while !registry.is_settled() {
         sleep(LOOK).await;
-        // Most have been told; the walk is slow because there may be many.
-        tell_all(registry, within / 2, within / 16).await;
+        // Most are ending already; the walk is slow because there may be many.
+        end_all(registry, within / 2, within / 16).await;
     }
 }
 
-/// Tells every session that it ends, one after the other in even steps over `span`; stops when none is left.
-async fn tell_all(registry: &Registry, patience: Duration, span: Duration) {
+/// Ends every session, one after the other in even steps over `span`; stops when none is left.
+async fn end_all(registry: &Registry, patience: Duration, span: Duration) {
     let sessions = registry.all();
     let step = span / u32::try_from(sessions.len()).unwrap_or(u32::MAX).max(1);
     let mut due = Instant::now();
@@ -72,14 +74,14 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// The signals that are handled. Any of them would otherwise end the process without a drain.
 #[derive(Debug)]
-pub struct Signals([(Signal, &'static str, Asks); 6]);
+pub struct Signals([(Signal, &'static str, SignalAction); 6]);
 
-/// What a signal asks for.
+/// What the process does at a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Asks {
-    /// A drain, or its abort.
+enum SignalAction {
+    /// It drains, or aborts its drain.
     Stop,
-    /// Nothing: other servers reload, reopen their logs or start a successor.
+    /// Nothing, where other servers reload, reopen their logs or start a successor.
     Nothing,
 }
 
@@ -89,33 +91,32 @@ impl Signals {
     /// # Errors
     /// The operating system does not allow signals to be handled.
     pub fn listen() -> io::Result<Self> {
-        let listen = |kind, name, asks| Ok::<_, io::Error>((signal(kind)?, name, asks));
+        let listen = |kind, name, action| Ok::<_, io::Error>((signal(kind)?, name, action));
         Ok(Self([
-            listen(SignalKind::terminate(), "SIGTERM", Asks::Stop)?,
-            listen(SignalKind::interrupt(), "SIGINT", Asks::Stop)?,
-            listen(SignalKind::quit(), "SIGQUIT", Asks::Stop)?,
-            listen(SignalKind::hangup(), "SIGHUP", Asks::Nothing)?,
-            listen(SignalKind::user_defined1(), "SIGUSR1", Asks::Nothing)?,
-            listen(SignalKind::user_defined2(), "SIGUSR2", Asks::Nothing)?,
+            listen(SignalKind::terminate(), "SIGTERM", SignalAction::Stop)?,
+            listen(SignalKind::interrupt(), "SIGINT", SignalAction::Stop)?,
+            listen(SignalKind::quit(), "SIGQUIT", SignalAction::Stop)?,
+            listen(SignalKind::hangup(), "SIGHUP", SignalAction::Nothing)?,
+            listen(SignalKind::user_defined1(), "SIGUSR1", SignalAction::Nothing)?,
+            listen(SignalKind::user_defined2(), "SIGUSR2", SignalAction::Nothing)?,
         ]))
     }
 
-    async fn next(&mut self) -> (&'static str, Asks) {
+    async fn next(&mut self) -> (&'static str, SignalAction) {
         poll_fn(|cx| {
-            let mut came = self
-                .0
-                .iter_mut()
-                .filter_map(|(signal, name, asks)| signal.poll_recv(cx).is_ready().then_some((*name, *asks)));
+            let mut came = self.0.iter_mut().filter_map(|(signal, name, action)| {
+                signal.poll_recv(cx).is_ready().then_some((*name, *action))
+            });
             came.next().map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
 }
 
-async fn obey(mut signals: Signals, started: CancellationToken, cut: CancellationToken) {
+async fn handle_signals(mut signals: Signals, started: CancellationToken, cut: CancellationToken) {
     loop {
-        let (signal, asks) = signals.next().await;
-        if asks == Asks::Nothing {
+        let (signal, action) = signals.next().await;
+        if action == SignalAction::Nothing {
             info!(signal, "signal ignored");
             continue;
         }

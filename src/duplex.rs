@@ -2,9 +2,9 @@
 
 mod asking;
 mod farewell;
-mod heads;
 mod keepalive;
 mod patience;
+mod raw_headers;
 mod receipts;
 mod speller;
 #[cfg(test)]
@@ -31,9 +31,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 pub use self::asking::Asking;
 pub use self::farewell::Farewell;
-pub use self::heads::{Heads, Spells};
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
+pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::receipts::{Piece, Receipt, Receipted, Settle, Unflushed};
 pub use self::tracked::Tracked;
 use self::web_socket::config;
@@ -91,24 +91,24 @@ impl Duplex {
     }
 
     /// Reads ahead while the reader waits for something else. If pending, it is woken by any event of the stream.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ahead>> {
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<ReadAheadEnd>> {
         while self.ahead.len() < READ_AHEAD_LEN {
             let mut room = [const { MaybeUninit::uninit() }; READ_AHEAD_LEN];
             let mut read = ReadBuf::uninit(&mut room[self.ahead.len()..]);
             match ready!(self.poll_read_carrier(cx, &mut read)) {
-                Ok(()) if read.filled().is_empty() => return Poll::Ready(Ok(Ahead::End)),
+                Ok(()) if read.filled().is_empty() => return Poll::Ready(Ok(ReadAheadEnd::End)),
                 Ok(()) => {
                     let read = Bytes::copy_from_slice(read.filled());
                     self.ahead = joined(self.take_ahead(), read);
                 }
                 // TLS that ends without a close_notify.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Poll::Ready(Ok(Ahead::End));
+                    return Poll::Ready(Ok(ReadAheadEnd::End));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        Poll::Ready(Ok(Ahead::Full))
+        Poll::Ready(Ok(ReadAheadEnd::Full))
     }
 
     /// Returns the socket's readiness as last reported; the system is not asked.
@@ -123,12 +123,12 @@ impl Duplex {
     }
 
     /// Returns how long a stopped stream may stand still.
-    fn limit(&self, stopped: Ahead) -> Duration {
+    fn limit(&self, stopped: ReadAheadEnd) -> Duration {
         let limit = |patience: &Patience| match stopped {
-            Ahead::Full => patience.unread(),
+            ReadAheadEnd::Full => patience.unread(),
             // A client that only listens is disconnected first to make room.
-            Ahead::End if descriptors::are_scarce() => Duration::ZERO,
-            Ahead::End => patience.half_close(),
+            ReadAheadEnd::End if descriptors::are_scarce() => Duration::ZERO,
+            ReadAheadEnd::End => patience.half_close(),
         };
         self.patience.as_ref().map(limit).unwrap_or_default()
     }
@@ -188,7 +188,7 @@ impl Duplex {
 
 /// Why reading ahead has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ahead {
+enum ReadAheadEnd {
     /// The buffer is full.
     Full,
     /// The other side has closed its sending side.

@@ -77,9 +77,9 @@ pub trait Framing: Send + Sync + fmt::Debug {
         false
     }
 
-    /// Returns what a receiver is told in a packet, in place of a status, that is refused so; `ending` is how its session has
-    /// ended, if that is why.
-    fn turn_down(&self, _refusal: Refusal, _ending: Option<&Ending>) -> Option<Closing> {
+    /// Returns the close packet that refuses a receiver, if this framing does so in a packet in place of a status. `ending`
+    /// is how its session has ended, if that is why.
+    fn refuse_in_band(&self, _refusal: Refusal, _ending: Option<&Ending>) -> Option<Closing> {
         None
     }
 
@@ -131,7 +131,7 @@ pub trait Framing: Send + Sync + fmt::Debug {
 
     /// Returns what is written on a WebSocket before its Close frame, by the session's end and the backend's `closing`.
     /// The default is the close packet, if the backend has sent one: it tells a client that the close was intended.
-    fn last_word(&self, _end: End, closing: &Closing) -> Option<Packet> {
+    fn packet_before_close(&self, _end: End, closing: &Closing) -> Option<Packet> {
         closing.by_packet.then_some(Packet::Close(None))
     }
 

@@ -30,7 +30,7 @@ pub use self::framing::{
 };
 pub use self::keys::Clash;
 pub use self::settings::Settings;
-pub use self::table::{find, told_by};
+pub use self::table::{find, named_by_proxy};
 use crate::packet::{Closing, Heartbeat, Transport};
 use crate::reply::Reply;
 use crate::revision::{Protocol, Revision, Versions};
@@ -174,7 +174,7 @@ pub enum Act {
     /// Begin the session that it names.
     Begin(Box<Beginning>),
     /// Answer it with this end, as the session would that it names: that has ended, or another request receives for it.
-    Tell(Arc<dyn Framing>, Closing),
+    ReportEnd(Arc<dyn Framing>, Closing),
     /// Park it until there is something for its client.
     Poll(Arc<dyn Framing>, Terms),
     /// Answer it with a stream.

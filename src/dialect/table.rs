@@ -61,7 +61,7 @@ pub static DIALECTS: &[Kind] = &[
 
 /// Returns the dialect and the revision of a client as another proxy names them; the result is always one that backends
 /// know.
-pub fn told_by(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {
+pub fn named_by_proxy(name: &str, revision: Option<Revision>) -> (&'static str, Option<Revision>) {
     let name = find(name).map_or(WebSocket::NAME, |kind| kind.name);
     let has_revisions = name == EngineIo::NAME;
     (name, has_revisions.then(|| revision.unwrap_or(Revision::V4)))
@@ -78,11 +78,11 @@ mod tests {
 
     #[test]
     fn a_dialect_that_another_proxy_names_is_passed_on_and_an_unknown_one_is_a_web_socket() {
-        assert_eq!(told_by("engine.io", None), ("engine.io", Some(Revision::V4)));
-        assert_eq!(told_by("engine.io", Some(Revision::V3)), ("engine.io", Some(Revision::V3)));
+        assert_eq!(named_by_proxy("engine.io", None), ("engine.io", Some(Revision::V4)));
+        assert_eq!(named_by_proxy("engine.io", Some(Revision::V3)), ("engine.io", Some(Revision::V3)));
         for name in ["sockjs", "longpoll", "websocket"] {
-            assert_eq!(told_by(name, Some(Revision::V3)), (name, None));
+            assert_eq!(named_by_proxy(name, Some(Revision::V3)), (name, None));
         }
-        assert_eq!(told_by("smoke signals", None), ("websocket", None));
+        assert_eq!(named_by_proxy("smoke signals", None), ("websocket", None));
     }
 }

@@ -15,45 +15,49 @@ use super::WebSocket;
 /// before it reads would wait for us as we wait for it, if we wrote before we read. The caller sets the deadline.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Farewell {
-    said: Said,
-    heard: bool,
+    stage: Stage,
+    peer_closed: bool,
 }
 
+/// What is done next on the sending side.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-enum Said {
+enum Stage {
+    /// Write what waits, up to the Close frame.
     #[default]
-    Goodbye,
-    Everything,
-    End,
+    Flush,
+    /// Close it.
+    Shutdown,
+    /// Nothing.
+    Done,
 }
 
 impl Farewell {
     /// Ready once both sides have closed, or the connection is broken.
     pub fn poll(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) -> Poll<()> {
-        self.poll_say(cx, socket);
+        self.poll_write(cx, socket);
         let mut scrap = [0; SCRAP_LEN];
-        while !self.heard {
+        while !self.peer_closed {
             let mut scrap = ReadBuf::new(&mut scrap);
             match Pin::new(socket.get_mut()).poll_read(cx, &mut scrap) {
-                Poll::Ready(Ok(())) => self.heard = scrap.filled().is_empty(),
+                Poll::Ready(Ok(())) => self.peer_closed = scrap.filled().is_empty(),
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
         }
-        if self.said == Said::End { Poll::Ready(()) } else { Poll::Pending }
+        if self.stage == Stage::Done { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Writes what is left of the farewell; what can't be written counts as written.
-    fn poll_say(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) {
-        if self.said == Said::Goodbye {
-            self.said = match socket.poll_flush_unpin(cx) {
-                Poll::Ready(Ok(())) => Said::Everything,
-                Poll::Ready(Err(_)) => Said::End,
+    fn poll_write(&mut self, cx: &mut Context<'_>, socket: &mut WebSocket) {
+        if self.stage == Stage::Flush {
+            self.stage = match socket.poll_flush_unpin(cx) {
+                Poll::Ready(Ok(())) => Stage::Shutdown,
+                Poll::Ready(Err(_)) => Stage::Done,
                 Poll::Pending => return,
             };
         }
-        if self.said == Said::Everything && Pin::new(socket.get_mut()).poll_shutdown(cx).is_ready() {
-            self.said = Said::End;
+        if self.stage == Stage::Shutdown && Pin::new(socket.get_mut()).poll_shutdown(cx).is_ready() {
+            self.stage = Stage::Done;
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite as _;
 
 use super::Duplex;
-use super::heads::Spells;
+use super::raw_headers::SpelledNames;
 
 /// Writes to a stream, and spells the names in headers.
 #[derive(Default, Debug)]
@@ -17,12 +17,12 @@ pub(super) struct Speller {
 }
 
 impl Speller {
-    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does. `spells` says which names are spelled, if they begin
+    /// Writes `bufs`, as `AsyncWrite::poll_write_vectored` does. `spelled_names` says which names are spelled, if they begin
     /// with a response's header.
     pub(super) fn poll_write(
         &mut self,
         duplex: &mut Duplex,
-        spells: Option<Spells>,
+        spelled_names: Option<SpelledNames>,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -31,15 +31,15 @@ impl Speller {
             return self.poll_write_spelled(duplex, &rest, cx, bufs);
         }
         let first = bufs.first().map_or(&[][..], |buf| buf);
-        let Some(spells) = spells.filter(|_| first.starts_with(b"HTTP/1.")) else {
+        let Some(spelled_names) = spelled_names.filter(|_| first.starts_with(b"HTTP/1.")) else {
             return Pin::new(duplex).poll_write_vectored(cx, bufs);
         };
         let mut room = [0; ROOM_LEN];
         if let Some(head) = room.get_mut(..first.len()) {
             head.copy_from_slice(first);
-            self.poll_write_spelled(duplex, spelled(head, spells), cx, bufs)
+            self.poll_write_spelled(duplex, spelled(head, spelled_names), cx, bufs)
         } else {
-            self.poll_write_spelled(duplex, spelled(&mut first.to_vec(), spells), cx, bufs)
+            self.poll_write_spelled(duplex, spelled(&mut first.to_vec(), spelled_names), cx, bufs)
         }
     }
 
@@ -64,16 +64,16 @@ impl Speller {
 }
 
 /// Returns the header at the beginning of `bytes`, with its names spelled; empty if it is incomplete.
-fn spelled(bytes: &mut [u8], spells: Spells) -> &[u8] {
+fn spelled(bytes: &mut [u8], spelled_names: SpelledNames) -> &[u8] {
     // The first line has no name.
-    let mut at = if spells == Spells::All { spell_beginning(bytes) } else { 0 };
+    let mut at = if spelled_names == SpelledNames::All { spell_beginning(bytes) } else { 0 };
     while let Some(len) = line_len(&bytes[at..]) {
         let start = at + len;
         let line = &mut bytes[start..];
         if line.starts_with(b"\r\n") {
             return &bytes[..start + 2];
         }
-        at = start + spell(line, spells);
+        at = start + spell(line, spelled_names);
     }
     &[]
 }
@@ -109,8 +109,8 @@ fn line_len(bytes: &[u8]) -> Option<usize> {
 
 /// Spells the name in a line. Names of nearly every response are recognised without looking at each letter, as are
 /// those that `Like-This` gets wrong. Returns how many bytes of the line are done.
-fn spell(line: &mut [u8], spells: Spells) -> usize {
-    let all = spells == Spells::All;
+fn spell(line: &mut [u8], spelled_names: SpelledNames) -> usize {
+    let all = spelled_names == SpelledNames::All;
     let known = match line.first() {
         Some(b'd') => put(line, b"date:", b"Date:"),
         Some(b't') => put(line, b"transfer-encoding:", b"Transfer-Encoding:"),
@@ -179,10 +179,10 @@ mod tests {
     const BODY: &[u8] = b"a\r\nname: b\r\n\r\n";
 
     /// Returns the output of a stream that takes `room` bytes at a time.
-    async fn passed(head: &[u8], room: usize, spells: bool) -> Vec<u8> {
+    async fn passed(head: &[u8], room: usize, spelled_names: bool) -> Vec<u8> {
         let (ours, mut theirs) = duplex(room);
         let (mut stream, mut speller) = (Duplex::from(ours), Speller::default());
-        let mut spells = spells.then_some(Spells::All);
+        let mut spelled_names = spelled_names.then_some(SpelledNames::All);
         let all = [head, BODY].concat();
         let writing = async move {
             let mut at = 0;
@@ -190,7 +190,9 @@ mod tests {
                 let (head, body) = all.split_at(at.max(head.len()));
                 let bufs = [IoSlice::new(&head[at..]), IoSlice::new(body)];
                 let bufs = if at < head.len() { &bufs[..] } else { &bufs[1..] };
-                at += poll_fn(|cx| speller.poll_write(&mut stream, spells.take(), cx, bufs)).await.unwrap();
+                at += poll_fn(|cx| speller.poll_write(&mut stream, spelled_names.take(), cx, bufs))
+                    .await
+                    .unwrap();
             }
         };
         let mut read = Vec::new();
@@ -211,7 +213,7 @@ mod tests {
         let mut head = *b"HTTP/1.1 200 OK\r\nx-xss-protection: 0\r\netag: 1\r\nwww-authenticate: Basic\r\nx-xss: 1\r\n\r\n";
         let expected =
             b"HTTP/1.1 200 OK\r\nX-XSS-Protection: 0\r\nETag: 1\r\nWWW-Authenticate: Basic\r\nX-Xss: 1\r\n\r\n";
-        assert_eq!(spelled(&mut head, Spells::All), expected);
+        assert_eq!(spelled(&mut head, SpelledNames::All), expected);
     }
 
     #[test]
@@ -219,11 +221,11 @@ mod tests {
         for (lower, own) in BEGINNINGS {
             let rest = b"content-length: 2\r\nx-own: c\r\n\r\n";
             let expected = [own, b"Content-Length: 2\r\nX-Own: c\r\n\r\n"].concat();
-            assert_eq!(spelled(&mut [lower, rest].concat(), Spells::All), expected);
+            assert_eq!(spelled(&mut [lower, rest].concat(), SpelledNames::All), expected);
             // With something before it.
             let other =
                 |head: &[u8]| [b"HTTP/1.1 201 OK\r\n", &head[b"HTTP/1.1 200 OK\r\n".len()..]].concat();
-            assert_eq!(spelled(&mut other(&[lower, rest].concat()), Spells::All), other(&expected));
+            assert_eq!(spelled(&mut other(&[lower, rest].concat()), SpelledNames::All), other(&expected));
         }
     }
 
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn of_a_backends_names_only_those_that_hyper_adds_are_spelled() {
         let mut head = *b"HTTP/1.1 200 OK\r\nx-own: date: a\r\ndate: d\r\ntransfer-encoding: chunked\r\n\r\n";
-        let spelled = spelled(&mut head, Spells::Added);
+        let spelled = spelled(&mut head, SpelledNames::Added);
         assert_eq!(
             spelled,
             b"HTTP/1.1 200 OK\r\nx-own: date: a\r\nDate: d\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::heads::{Heads, Written};
+use super::raw_headers::{RawHeaders, Written};
 use super::receipts::Unflushed;
 use super::speller::Speller;
-use super::{Ahead, Duplex};
+use super::{Duplex, ReadAheadEnd};
 
 /// A [`Duplex`] as a server hands it to hyper.
 ///
@@ -25,7 +25,7 @@ use super::{Ahead, Duplex};
 pub struct Tracked {
     duplex: Duplex,
     unflushed: Unflushed,
-    heads: Heads,
+    raw_headers: RawHeaders,
     speller: Speller,
     /// Whether a refusal by hyper is withheld, after which hyper ends.
     is_refused: bool,
@@ -38,19 +38,19 @@ pub struct Tracked {
 /// Why reading ahead has stopped.
 #[derive(Debug)]
 struct Stopped {
-    why: Ahead,
+    why: ReadAheadEnd,
     since: Instant,
     /// When to check again, if the system sends no event.
     look: Pin<Box<Sleep>>,
 }
 
 impl Tracked {
-    /// Creates one. `unflushed` follows what is written, `heads` the headers in both directions.
-    pub fn new(duplex: Duplex, unflushed: Unflushed, heads: Heads) -> Self {
+    /// Creates one. `unflushed` follows what is written, `raw_headers` the headers in both directions.
+    pub fn new(duplex: Duplex, unflushed: Unflushed, raw_headers: RawHeaders) -> Self {
         Self {
             duplex,
             unflushed,
-            heads,
+            raw_headers,
             speller: Speller::default(),
             is_refused: false,
             reads: false,
@@ -89,7 +89,7 @@ impl Tracked {
             // From here on, the system sends no event: what it has reported, it does not report again.
             let signs = self.duplex.signs();
             if signs.is_read_closed() {
-                ahead = Ahead::End;
+                ahead = ReadAheadEnd::End;
                 if signs.is_write_closed() {
                     return Poll::Ready(io::ErrorKind::ConnectionReset.into());
                 }
@@ -121,7 +121,7 @@ impl AsyncRead for Tracked {
         let before = buf.filled().len();
         let mut read = Pin::new(&mut this.duplex).poll_read(cx, buf);
         while buf.filled().len() > before
-            && let Some(instead) = this.heads.note_read(&buf.filled()[before..])
+            && let Some(instead) = this.raw_headers.note_read(&buf.filled()[before..])
         {
             buf.set_filled(before);
             this.duplex.put_before(Bytes::from(instead));
@@ -147,9 +147,9 @@ impl AsyncWrite for Tracked {
         let this = self.get_mut();
         // Hyper writes a header from a buffer of its own, which comes first; the others hold bodies.
         let written = bufs.first().map_or(&[][..], |first| first);
-        let spells = match this.heads.note_written(written, !this.unflushed.get()) {
+        let spelled_names = match this.raw_headers.note_written(written, !this.unflushed.get()) {
             Written::Bytes => None,
-            Written::Head(spells) => Some(spells),
+            Written::Head(spelled_names) => Some(spelled_names),
             Written::Kept => {
                 // Hyper must think that its 431 was written: then it ends, and another hyper reads the header again.
                 this.is_refused = true;
@@ -157,7 +157,7 @@ impl AsyncWrite for Tracked {
             }
         };
         this.unflushed.set();
-        this.speller.poll_write(&mut this.duplex, spells, cx, bufs)
+        this.speller.poll_write(&mut this.duplex, spelled_names, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -216,7 +216,7 @@ mod tests {
         let patience = Patience::new(LIMIT);
         patience.set_half_close(HALF_CLOSE);
         let ours = Duplex::from(ours).with_patience(Some(patience));
-        (Tracked::new(ours, Unflushed::default(), Heads::default()), theirs)
+        (Tracked::new(ours, Unflushed::default(), RawHeaders::default()), theirs)
     }
 
     async fn gone_after(ours: &mut Tracked) -> Duration {

@@ -88,7 +88,7 @@ impl Accepting {
         let mut shortage = None;
         loop {
             let accepted = tokio::select! {
-                () = self.told_to_stop() => return,
+                () = self.stop_requested() => return,
                 Some(ended) = tasks.join_next() => {
                     report(ended, crashes);
                     continue;
@@ -120,7 +120,7 @@ impl Accepting {
                     if let Some(count) = failures.count() {
                         warn!(%error, address = %self.address, count, "cannot accept connections");
                     }
-                    if timeout(pause, self.told_to_stop()).await.is_ok() {
+                    if timeout(pause, self.stop_requested()).await.is_ok() {
                         return;
                     }
                 }
@@ -150,7 +150,7 @@ impl Accepting {
         Ok(Accepted { stream, peer, refusal })
     }
 
-    async fn told_to_stop(&self) {
+    async fn stop_requested(&self) {
         tokio::select! {
             () = self.signals.end.cancelled() => {}
             () = self.signals.cut.cancelled() => {}

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
-use crate::duplex::{Heads, Receipted, Spells, Unflushed};
+use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed};
 use crate::hop;
 use crate::spelling::Spelling;
 
@@ -70,7 +70,7 @@ pub(super) struct SharedCall<S: Serve>(Arc<Mutex<CallState<S>>>);
 
 struct CallState<S: Serve> {
     call: Option<Call<S>>,
-    heads: Heads,
+    raw_headers: RawHeaders,
     unflushed: Unflushed,
     /// The response to the next request, instead of a call.
     answer: Option<Answer<S>>,
@@ -80,7 +80,7 @@ struct CallState<S: Serve> {
 }
 
 /// What a connection must know.
-pub(super) enum Look {
+pub(super) enum CallStatus {
     /// A request asks for another protocol, and waits until the connection is ready for that. Reported once.
     WantsUpgrade,
     /// The connection only waits for the response to a request that was complete at this time.
@@ -106,9 +106,9 @@ pub(super) enum Call<S: Serve> {
 }
 
 impl<S: Serve> Caller<S> {
-    pub(super) fn new(service: S, heads: Heads, unflushed: Unflushed) -> (Self, SharedCall<S>) {
+    pub(super) fn new(service: S, raw_headers: RawHeaders, unflushed: Unflushed) -> (Self, SharedCall<S>) {
         let state = CallState {
-            heads,
+            raw_headers,
             unflushed,
             call: None,
             answer: None,
@@ -128,7 +128,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
     fn call(&self, request: Request) -> Self::Future {
         let (lines, body_len) = (request.headers().len(), request.body().size_hint().exact());
         let mut state = self.shared.open();
-        state.heads.begin_request(lines, body_len);
+        state.raw_headers.begin_request(lines, body_len);
         // If there is an answer, this request is the stand-in for one that waited outside: nothing is called.
         if state.answer.is_none() {
             let asks_upgrade = request.headers().contains_key(UPGRADE);
@@ -168,14 +168,14 @@ impl<S: Serve> CallState<S> {
     /// those that hyper adds. If something before it waits to be written, its beginning is unknown: then the names stay
     /// as hyper writes them.
     fn prepare(&self, answer: &mut Answer<S>) {
-        let Ok(response) = answer else { return self.heads.await_request(None) };
+        let Ok(response) = answer else { return self.raw_headers.await_request(None) };
         response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            self.heads.end();
+            self.raw_headers.end();
         }
         let is_backends = Spelling::is_applied(response.extensions());
-        let spells = if is_backends { Spells::Added } else { Spells::All };
-        self.heads.await_request(Some(spells).filter(|_| !self.unflushed.get()));
+        let spelled_names = if is_backends { SpelledNames::Added } else { SpelledNames::All };
+        self.raw_headers.await_request(Some(spelled_names).filter(|_| !self.unflushed.get()));
     }
 }
 
@@ -186,13 +186,13 @@ impl<S: Serve> SharedCall<S> {
     }
 
     /// Returns the state of the current call.
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn status(&self) -> CallStatus {
         let mut state = self.open();
         if state.upgrade == Upgrade::Asked {
             state.upgrade = Upgrade::Ready;
-            return Look::WantsUpgrade;
+            return CallStatus::WantsUpgrade;
         }
-        state.whole_since.filter(|_| state.call.is_some()).map_or(Look::Busy, Look::WaitsSince)
+        state.whole_since.filter(|_| state.call.is_some()).map_or(CallStatus::Busy, CallStatus::WaitsSince)
     }
 
     /// Returns the current call, whose request is complete.
@@ -253,7 +253,7 @@ impl<S: Serve> Drop for Answering<S> {
         }
         // The client is gone, or the request waits outside.
         let mut state = self.shared.open();
-        state.heads.await_request(None);
+        state.raw_headers.await_request(None);
         let call = state.call.take();
         drop(state);
         drop(call);

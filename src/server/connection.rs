@@ -1,4 +1,4 @@
-//! One connection: TLS if the listener speaks it, then HTTP/1.1 until it ends, is upgraded or is told to end.
+//! One connection: TLS if the listener speaks it, then HTTP/1.1 until it ends, is upgraded or the server ends it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::caller::Serve;
 use super::ending::Ending;
 use super::http1::Http;
 use super::settings::Settings;
-use crate::duplex::{Duplex, Heads, Patience};
+use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
 
@@ -31,7 +31,7 @@ pub struct ConnectInfo {
     /// How long the client may stop reading. A service may set another limit.
     pub patience: Patience,
     /// Shows the header of the request with which the service is called.
-    pub heads: Heads,
+    pub raw_headers: RawHeaders,
 }
 
 /// What all connections of a server share.
@@ -70,12 +70,12 @@ pub(super) async fn run<M, S>(
     S: Serve,
 {
     let _open = connections.opened();
-    let heads = Heads::default();
-    let (io, info) = match open(&connecting, stream, peer, &ending, &connections, &heads).await {
+    let raw_headers = RawHeaders::default();
+    let (io, info) = match open(&connecting, stream, peer, &ending, &connections, &raw_headers).await {
         Ok(opened) => opened,
         Err(error) => return debug!(%peer, %error, "connection setup failed"),
     };
-    let mut http = Http::new(connecting.http.clone(), connecting.rest_after, io, make(info), heads);
+    let mut http = Http::new(connecting.http.clone(), connecting.rest_after, io, make(info), raw_headers);
     // Not needed any more, and a connection may stay open for days.
     drop((connecting, make));
 
@@ -91,7 +91,7 @@ async fn open(
     peer: SocketAddr,
     ending: &Ending,
     connections: &Connections,
-    heads: &Heads,
+    raw_headers: &RawHeaders,
 ) -> io::Result<(Duplex, ConnectInfo)> {
     // Responses to polls are short, and somebody waits for them.
     stream.set_nodelay(true)?;
@@ -101,7 +101,7 @@ async fn open(
         peer,
         secure: connecting.tls.is_some(),
         patience: patience.clone(),
-        heads: heads.clone(),
+        raw_headers: raw_headers.clone(),
     };
     let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
     let Some(tls) = &connecting.tls else { return Ok((with_patience(stream.into()), info)) };
@@ -109,7 +109,7 @@ async fn open(
     let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)));
     let shaken = tokio::select! {
         shaken = handshake => shaken.map_err(io::Error::from).flatten(),
-        () = ending.told() => return Err(io::Error::other("the server ends")),
+        () = ending.signalled() => return Err(io::Error::other("the server ends")),
     };
     match shaken {
         Ok(stream) => Ok((with_patience(TlsStream::from(stream).into()), info)),

@@ -14,14 +14,14 @@ pub(super) struct Ending(Arc<EndingInner>);
 #[derive(Default, Debug)]
 struct EndingInner {
     begun: AtomicBool,
-    told: Notify,
+    signalled: Notify,
 }
 
 impl Ending {
     /// Signals every connection.
     pub(super) fn begin(&self) {
         self.0.begun.store(true, Ordering::SeqCst);
-        self.0.told.notify_waiters();
+        self.0.signalled.notify_waiters();
     }
 
     fn has_begun(&self) -> bool {
@@ -29,24 +29,24 @@ impl Ending {
     }
 
     /// Waits for the signal.
-    pub(super) async fn told(&self) {
-        let told = self.0.told.notified();
+    pub(super) async fn signalled(&self) {
+        let signalled = self.0.signalled.notified();
         if !self.has_begun() {
-            told.await;
+            signalled.await;
         }
     }
 
     /// Runs `work` to completion, and calls `end` on it once the server ends.
     ///
-    /// Not a select: polling [`told`](Self::told) takes a lock that all connections share, and a connection is polled
+    /// Not a select: polling [`signalled`](Self::signalled) takes a lock that all connections share, and a connection is polled
     /// twice per request. Registering the waker once is enough, as a task's waker stays the same.
     pub(super) async fn around<F: Future + Unpin>(&self, work: &mut F, end: impl Fn(&mut F)) -> F::Output {
-        let mut told = pin!(self.told());
+        let mut signalled = pin!(self.signalled());
         let (mut is_listening, mut is_ending) = (false, false);
         poll_fn(|cx| {
             if !is_listening {
                 is_listening = true;
-                let _ = told.as_mut().poll(cx);
+                let _ = signalled.as_mut().poll(cx);
             }
             if !is_ending && self.has_begun() {
                 is_ending = true;

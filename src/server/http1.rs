@@ -15,8 +15,8 @@ use hyper::server::conn::http1::{Builder, Connection, Parts, UpgradeableConnecti
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::caller::{BoxError, Call, Caller, Look, Serve, SharedCall};
-use crate::duplex::{Duplex, Heads, Tracked, Unflushed};
+use super::caller::{BoxError, Call, CallStatus, Caller, Serve, SharedCall};
+use crate::duplex::{Duplex, RawHeaders, Tracked, Unflushed};
 use crate::hop;
 
 /// Serves HTTP/1.1 over one connection, until it ends or switches to another protocol.
@@ -25,7 +25,7 @@ pub(super) struct Http<S: Serve> {
     /// How long a request waits until it is parked: for one that is answered sooner, parking costs more than it saves.
     rest_after: Duration,
     shared: SharedCall<S>,
-    heads: Heads,
+    raw_headers: RawHeaders,
     unflushed: Unflushed,
     stage: Stage<S>,
     /// Fires when a request may have waited long enough; not reset by requests that are answered earlier.
@@ -51,20 +51,20 @@ struct Outside<S: Serve> {
 }
 
 impl<S: Serve> Http<S> {
-    /// Creates the protocol of a connection. A request that has waited for `rest_after` is parked outside; `heads`
+    /// Creates the protocol of a connection. A request that has waited for `rest_after` is parked outside; `raw_headers`
     /// shows the service each request's header.
     pub(super) fn new(
         builder: Builder,
         rest_after: Duration,
         duplex: Duplex,
         service: S,
-        heads: Heads,
+        raw_headers: RawHeaders,
     ) -> Self {
         let unflushed = Unflushed::default();
-        let (caller, shared) = Caller::new(service, heads.clone(), unflushed.clone());
-        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), heads.clone()));
+        let (caller, shared) = Caller::new(service, raw_headers.clone(), unflushed.clone());
+        let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), raw_headers.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
-        Self { builder, rest_after, shared, heads, unflushed, stage, rest_timer: None, is_last: false }
+        Self { builder, rest_after, shared, raw_headers, unflushed, stage, rest_timer: None, is_last: false }
     }
 
     /// Ends after the current request, or at once if there is none.
@@ -73,7 +73,7 @@ impl<S: Serve> Http<S> {
         match &mut self.stage {
             Stage::Inside(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             Stage::Upgradeable(connection) => Pin::new(&mut **connection).graceful_shutdown(),
-            // A request that waits is answered first; `come_back` then closes the connection behind it.
+            // A request that waits is answered first; `reattach_hyper` then closes the connection behind it.
             Stage::Outside(_) | Stage::Over => {}
         }
     }
@@ -93,11 +93,11 @@ impl<S: Serve> Http<S> {
     }
 
     /// Takes hyper's connection apart around the one request that it waits for.
-    fn go_outside(&mut self) {
+    fn detach_hyper(&mut self) {
         let Some(call) = self.shared.take() else { return };
         let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let parts = connection.into_parts();
-        self.heads.rest();
+        self.raw_headers.rest();
         // Copied, because the buffer is hyper's.
         let io = parts.io.into_inner().behind(Bytes::copy_from_slice(&parts.read_buf));
         self.stage = Stage::Outside(Outside { call, caller: parts.service, io });
@@ -110,13 +110,13 @@ impl<S: Serve> Http<S> {
     }
 
     /// Returns whether a connection ended because of a header that a higher maximum may fit.
-    fn wants_room(&self, ended: &hyper::Result<()>) -> bool {
-        ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.heads.take_refused()
+    fn wants_reread(&self, ended: &hyper::Result<()>) -> bool {
+        ended.as_ref().is_err_and(hyper::Error::is_parse_too_large) && self.raw_headers.take_refused()
     }
 
     /// Has the header that hyper refused read again, with the highest maximum. It costs each request some 5,000
     /// instructions, so it is only for connections with such a request.
-    fn give_room(&mut self) {
+    fn reread_header(&mut self) {
         self.builder.max_headers(hop::LINES_MAX);
         let again = |parts: Parts<TokioIo<Tracked>, Caller<S>>| {
             let io = parts.io.into_inner().again(Bytes::copy_from_slice(&parts.read_buf));
@@ -133,7 +133,7 @@ impl<S: Serve> Http<S> {
     }
 
     /// Gives hyper the response to a request that waited outside.
-    fn come_back(&mut self, caller: Caller<S>, io: Tracked) {
+    fn reattach_hyper(&mut self, caller: Caller<S>, io: Tracked) {
         let stand_in = Bytes::from_static(if self.is_last { LAST_STAND_IN } else { STAND_IN });
         let io = TokioIo::new(io.behind(stand_in));
         self.stage = Stage::Inside(Box::new(self.builder.serve_connection(io, caller)));
@@ -149,26 +149,26 @@ impl<S: Serve> Future for Http<S> {
             match &mut this.stage {
                 Stage::Inside(connection) => {
                     if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
-                        if this.wants_room(&ended) {
-                            this.give_room();
+                        if this.wants_reread(&ended) {
+                            this.reread_header();
                             continue;
                         }
                         return Poll::Ready(ended.map_err(Into::into));
                     }
-                    match this.shared.look() {
-                        Look::WantsUpgrade => this.allow_upgrade(),
+                    match this.shared.status() {
+                        CallStatus::WantsUpgrade => this.allow_upgrade(),
                         // What is not written yet would be lost.
-                        Look::WaitsSince(since) if !this.unflushed.get() => {
+                        CallStatus::WaitsSince(since) if !this.unflushed.get() => {
                             ready!(this.poll_rest(cx, since));
-                            this.go_outside();
+                            this.detach_hyper();
                         }
-                        Look::WaitsSince(_) | Look::Busy => return Poll::Pending,
+                        CallStatus::WaitsSince(_) | CallStatus::Busy => return Poll::Pending,
                     }
                 }
                 Stage::Upgradeable(connection) => {
                     let ended = ready!(Pin::new(&mut **connection).poll(cx));
-                    if this.wants_room(&ended) {
-                        this.give_room();
+                    if this.wants_reread(&ended) {
+                        this.reread_header();
                         continue;
                     }
                     return Poll::Ready(ended.map_err(Into::into));
@@ -185,7 +185,7 @@ impl<S: Serve> Future for Http<S> {
                         return Poll::Ready(Ok(()));
                     };
                     this.shared.answer_next(answer);
-                    this.come_back(caller, io);
+                    this.reattach_hyper(caller, io);
                 }
                 Stage::Over => return Poll::Ready(Ok(())),
             }
@@ -230,7 +230,7 @@ mod tests {
                 })
             });
             let mut http =
-                Http::new(Builder::new(), rest_after, Duplex::from(ours), service, Heads::default());
+                Http::new(Builder::new(), rest_after, Duplex::from(ours), service, RawHeaders::default());
             theirs.write_all(request.as_bytes()).await.unwrap();
             let start = Instant::now();
             poll_fn(|cx| {

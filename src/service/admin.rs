@@ -16,7 +16,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower::Service;
 
-pub use super::readiness::{Condition, State};
+pub use super::readiness::{State, UpstreamState};
 use crate::meter::Metrics;
 
 /// Determines the readiness, within the time that a probe waits.
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn admin() -> Admin {
-        let upstream = |name: &str, health| Condition { name: name.to_owned(), required: false, health };
+        let upstream = |name: &str, health| UpstreamState { name: name.to_owned(), required: false, health };
         let upstreams = vec![upstream("a", Health::Up), upstream("b", Health::Down)];
         let state = State { draining: false, upstreams };
         Admin::new(Metrics::new(), Arc::new(move || Box::pin(ready(state.clone()))))

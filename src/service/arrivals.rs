@@ -61,19 +61,19 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     };
     if route.draining.is_cancelled() {
         route.refusals.note(Reason::Draining);
-        return deny(Outcome::Draining, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
+        return deny(Outcome::Draining, denied(StatusCode::SERVICE_UNAVAILABLE, "the proxy is stopping\n"));
     }
     let Some(admission) = route.registry.admit() else {
         route.refusals.note(Reason::Full);
-        return deny(Outcome::Full, say(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
+        return deny(Outcome::Full, denied(StatusCode::SERVICE_UNAVAILABLE, "the proxy is full\n"));
     };
     // The other proxy's prefix is not known here; there is none above the root.
     if dots::climbs(open.path.split('?').next().unwrap_or_default()) {
-        return deny(Outcome::Refused, say(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
+        return deny(Outcome::Refused, denied(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
     }
     if route.via.is_circle(&open.headers) {
         route.refusals.note(Reason::Circle);
-        return deny(Outcome::Refused, say(StatusCode::LOOP_DETECTED, CIRCLE));
+        return deny(Outcome::Refused, denied(StatusCode::LOOP_DETECTED, CIRCLE));
     }
     // Made first, so that the session is released however this ends.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);
@@ -125,7 +125,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
 fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = onward::for_demuxed(&headers);
-    let (dialect, revision) = dialect::told_by(&dialect, revision);
+    let (dialect, revision) = dialect::named_by_proxy(&dialect, revision);
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     if let Ok(offer) = HeaderValue::try_from(protocols.join(", "))
         && !offer.is_empty()
@@ -180,12 +180,12 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
         | OpenError::Protocol(_)
         | OpenError::HeaderTooLarge
         | OpenError::NoDescriptor(_)
-        | OpenError::NoRandomness(_) => say(unreached.status, unreached.text),
+        | OpenError::NoRandomness(_) => denied(unreached.status, unreached.text),
     };
     (unreached.outcome, denied)
 }
 
-fn say(status: StatusCode, reason: &str) -> Denied {
+fn denied(status: StatusCode, reason: &str) -> Denied {
     Denied { status, reason: reason.to_owned(), headers: HeaderMap::new(), engine_io: false }
 }
 

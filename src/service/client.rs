@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use crate::duplex::{Heads, Patience};
+use crate::duplex::{Patience, RawHeaders};
 use crate::upstream::Pinned;
 
 /// A client's connection and what belongs to it.
@@ -17,7 +17,7 @@ pub struct Connection {
     /// The backend connections on which this client has logged in.
     pub pinned: Pinned,
     /// Shows the header of the current request.
-    pub heads: Heads,
+    pub raw_headers: RawHeaders,
 }
 
 /// The client of a connection's requests.

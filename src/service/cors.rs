@@ -44,7 +44,7 @@ enum Rule {
     Off,
     /// The dialect's own rule, whose headers are already on its responses.
     Dialect,
-    Mirror(Box<Memory>),
+    Mirror(Box<RecentHeaders>),
     /// The rule of a server of Engine.IO 3, which allows every origin, and says so only on polling.
     Old,
     Own(Box<Own>),
@@ -122,7 +122,7 @@ impl CorsLayer {
     /// Admits a preflight to the backend; `None` if there are too many.
     pub(super) fn admit_preflight(&self) -> Option<SemaphorePermit<'_>> {
         match &self.rule {
-            Rule::Mirror(memory) => memory.preflights.try_acquire().ok(),
+            Rule::Mirror(recent) => recent.preflights.try_acquire().ok(),
             Rule::Off | Rule::Dialect | Rule::Old | Rule::Own(_) => None,
         }
     }
@@ -140,7 +140,7 @@ impl CorsLayer {
         match &self.rule {
             Rule::Off => strip(headers),
             Rule::Dialect => {}
-            Rule::Mirror(memory) => memory.apply(asked, from_backend, headers),
+            Rule::Mirror(recent) => recent.apply(asked, from_backend, headers),
             // An old server adds no headers to a refusal.
             Rule::Old if matches!(status, StatusCode::SWITCHING_PROTOCOLS | StatusCode::FORBIDDEN) => {}
             Rule::Old => {
@@ -163,21 +163,21 @@ impl CorsLayer {
 /// The backend's last CORS headers for each origin. Responses that did not come from the backend get them too;
 /// otherwise a browser would report a network error to its page instead of a 502.
 #[derive(Debug)]
-struct Memory {
+struct RecentHeaders {
     heard: Cache<Box<[u8]>, Arc<HeaderMap>>,
     /// Whether there is anything to remember. Most backends set no CORS headers; then no response waits for a look-up.
     has_heard: AtomicBool,
     preflights: Semaphore,
 }
 
-impl Default for Memory {
+impl Default for RecentHeaders {
     fn default() -> Self {
         let heard = Cache::builder().max_capacity(ORIGINS_MAX).time_to_live(MEMORY).build();
         Self { heard, has_heard: AtomicBool::new(false), preflights: Semaphore::new(PREFLIGHTS_MAX) }
     }
 }
 
-impl Memory {
+impl RecentHeaders {
     fn apply(&self, asked: &Asked, from_backend: Option<FromBackend>, headers: &mut HeaderMap) {
         let Some(origin) = &asked.0 else { return };
         match (from_backend, headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)) {

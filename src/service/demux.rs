@@ -92,7 +92,10 @@ impl Demux {
             return Err(Box::new(response));
         };
         if let Some(token) = &self.route.settings.mux.token
-            && !head.headers.get(AUTHORIZATION).is_some_and(|sent| same(sent.as_bytes(), token.as_bytes()))
+            && !head
+                .headers
+                .get(AUTHORIZATION)
+                .is_some_and(|sent| is_same_secret(sent.as_bytes(), token.as_bytes()))
         {
             self.route.refusals.note_with(Reason::Token, Some(&format_args!("peer={peer}")));
             let mut response = plain(StatusCode::UNAUTHORIZED, "a valid token is required\n");
@@ -209,7 +212,7 @@ fn offered(headers: &HeaderMap) -> Option<Profile> {
 }
 
 /// Compares secrets in constant time.
-fn same(sent: &[u8], ours: &[u8]) -> bool {
+fn is_same_secret(sent: &[u8], ours: &[u8]) -> bool {
     // Not `==`, which ends at the first difference; a loop of our own the compiler may turn into one.
     sent.ct_eq(ours).into()
 }
@@ -233,9 +236,17 @@ mod tests {
 
     #[test]
     fn only_the_same_secret_is_the_same() {
-        assert!(same(b"abc", b"abc"));
+        assert!(is_same_secret(b"abc", b"abc"));
         // Differences that would cancel out if they were added up, a single bit of the last byte, and no difference.
-        assert!(!same(b"bac", b"abc") && !same(b"abb", b"abc") && !same(b"", b"abc"));
-        assert!(!same(b"abd", b"abc") && !same(b"ab", b"abc") && !same(b"abcd", b"abc"));
+        assert!(
+            !is_same_secret(b"bac", b"abc")
+                && !is_same_secret(b"abb", b"abc")
+                && !is_same_secret(b"", b"abc")
+        );
+        assert!(
+            !is_same_secret(b"abd", b"abc")
+                && !is_same_secret(b"ab", b"abc")
+                && !is_same_secret(b"abcd", b"abc")
+        );
     }
 }

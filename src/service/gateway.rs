@@ -45,7 +45,7 @@ enum Task {
     Leave(Arc<Bridge>, Arc<dyn Framing>),
     Upgrade(Arc<Bridge>, Arc<dyn Framing>),
     TurnAway(Arc<dyn Framing>),
-    Tell(Arc<dyn Framing>, Closing),
+    ReportEnd(Arc<dyn Framing>, Closing),
 }
 
 impl Task {
@@ -56,7 +56,7 @@ impl Task {
                 Transport::Streaming => meter::Op::StreamHandshake,
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
-            Self::Poll(..) | Self::Tell(..) => meter::Op::Poll,
+            Self::Poll(..) | Self::ReportEnd(..) => meter::Op::Poll,
             Self::Stream(..) => meter::Op::Stream,
             Self::Push(..) | Self::Leave(..) => meter::Op::Push,
             Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
@@ -126,7 +126,7 @@ impl Gateway {
             }
         };
         let op = task.op();
-        count_request(&self.route.meter, op, &head, &connection.heads);
+        count_request(&self.route.meter, op, &head, &connection.raw_headers);
         let answered = |mut response| {
             self.cors.apply(&origin, &mut response);
             count_answer(&self.route.meter, op, &response);
@@ -164,9 +164,9 @@ impl Gateway {
                 };
                 answered(self.take_socket(ask, &head, framing, max_payload, probe))
             }
-            Task::Tell(framing, closing) => {
+            Task::ReportEnd(framing, closing) => {
                 polling::discard(body, &self.route.tracker);
-                answered(polling::tell(&*framing, closing))
+                answered(polling::report_end(&*framing, closing))
             }
             Task::TurnAway(framing) => answered(self.take_socket(ask, &head, framing, 0, turn_away)),
             Task::Push(bridge, framing) => Serving::other(async move {
@@ -178,7 +178,7 @@ impl Gateway {
             Task::Begin(beginning, named) => {
                 polling::discard(body, &self.route.tracker);
                 // The backend receives these headers.
-                head.extensions.insert(HeadBytes(connection.heads.request()));
+                head.extensions.insert(HeadBytes(connection.raw_headers.request()));
                 let client = connection.client;
                 Serving::other(async move {
                     let arrival = Arrival { head, ask, client, beginning, named, asker };
@@ -202,7 +202,7 @@ impl Gateway {
         origin: Asked,
     ) -> Serving {
         Serving::other(async move {
-            let mut response = receivers::once_alone(&bridge, framing, terms, asker).await;
+            let mut response = receivers::retry_until_alone(&bridge, framing, terms, asker).await;
             self.cors.apply(&origin, &mut response);
             count_answer(&self.route.meter, meter::Op::Poll, &response);
             Ok(response)
@@ -235,9 +235,9 @@ impl Gateway {
         match (self.dialect.judge(intent, &place, &request)?, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
-            (Act::Tell(framing, closing), _) => {
+            (Act::ReportEnd(framing, closing), _) => {
                 self.route.registry.renew(&self.route.id, &sid);
-                Ok(Task::Tell(framing, closing))
+                Ok(Task::ReportEnd(framing, closing))
             }
             (Act::Poll(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
                 Ok(Task::Poll(bridge, framing, terms))

@@ -91,9 +91,9 @@ impl Handshake<'_> {
             Some(name) => {
                 let Some(named) = route.registry.reserve_named(&route.id, &name) else {
                     // Another of its requests was faster.
-                    let told = framing.turn_down(Refusal::Overlap, None);
+                    let told = framing.refuse_in_band(Refusal::Overlap, None);
                     let refuse = || polling::respond(framing.refuse(Refusal::Overlap, kind));
-                    return told.map_or_else(refuse, |closing| polling::tell(&**framing, closing));
+                    return told.map_or_else(refuse, |closing| polling::report_end(&**framing, closing));
                 };
                 named
             }

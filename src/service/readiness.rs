@@ -10,12 +10,12 @@ pub struct State {
     /// The proxy drains.
     pub draining: bool,
     /// Every upstream.
-    pub upstreams: Vec<Condition>,
+    pub upstreams: Vec<UpstreamState>,
 }
 
 /// The current state of one upstream.
 #[derive(Clone, Debug)]
-pub struct Condition {
+pub struct UpstreamState {
     /// Its name.
     pub name: String,
     /// Whether the proxy is not ready without it.
@@ -57,7 +57,7 @@ impl State {
     }
 
     fn list(&self) -> String {
-        let line = |upstream: &Condition| {
+        let line = |upstream: &UpstreamState| {
             let state = match upstream.health {
                 Health::Unknown => "unknown",
                 Health::Up => "up",
@@ -76,7 +76,7 @@ mod tests {
 
     /// Upstreams by name: `!` is required, `-` is down, `?` is unknown.
     fn state(upstreams: &[&str]) -> State {
-        let condition = |text: &&str| Condition {
+        let condition = |text: &&str| UpstreamState {
             name: text.trim_matches(['!', '-', '?']).to_owned(),
             required: text.contains('!'),
             health: match text {

@@ -12,7 +12,7 @@ use crate::dialect::Framing;
 use crate::duplex::Patience;
 use crate::packet::Transport;
 use crate::spelling::Spelling;
-use crate::transport::relay::{Place, Relay};
+use crate::transport::relay::{Relay, RelayedSession};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::upstream::{OpenError, OpenRequest, Relayed};
 
@@ -44,7 +44,7 @@ pub(super) async fn begin(
     let reservation = route.reserve()?;
     let Relayed { stream, read_ahead, headers, spelling } = route.upstream.relay(request).await?;
     let (response, upgrading) = ask.accept_as(headers, &spelling);
-    let place = Place {
+    let session = RelayedSession {
         route: route.id.clone(),
         upstream: Arc::clone(&route.upstream),
         meter: route.meter.clone(),
@@ -60,7 +60,7 @@ pub(super) async fn begin(
     route.tracker.spawn(async move {
         // If the client is gone by now, the backend's stream is dropped with it.
         if let Some(client) = upgrading.stream().await {
-            Relay::new(client, (stream, read_ahead), place).run().await;
+            Relay::new(client, (stream, read_ahead), session).run().await;
         }
     });
     Ok(response)

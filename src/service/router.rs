@@ -10,7 +10,7 @@ use crate::dots::{self, Slashes};
 
 /// A path's dot segments leave its route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Leaves;
+pub(super) struct LeavesRoute;
 
 /// The routes, in the order in which they are tried.
 #[derive(Default, Debug)]
@@ -54,13 +54,13 @@ impl Router {
     ///
     /// # Errors
     /// The path leaves its route.
-    pub(super) fn find(&self, head: &Parts) -> Result<Option<usize>, Leaves> {
+    pub(super) fn find(&self, head: &Parts) -> Result<Option<usize>, LeavesRoute> {
         // `OPTIONS *` asks about the server as a whole.
         let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };
         let index = self.find_path(path, head);
         let strays = |slashes| self.find_path(&dots::resolve(path, slashes), head) != index;
         if dots::may_have(path) && [Slashes::Kept, Slashes::Merged].into_iter().any(strays) {
-            return Err(Leaves);
+            return Err(LeavesRoute);
         }
         Ok(index)
     }
@@ -88,10 +88,10 @@ mod tests {
     use super::*;
 
     fn find(routes: &[Route], uri: &str, host: &str) -> Option<usize> {
-        look(routes, uri, host).unwrap()
+        try_find(routes, uri, host).unwrap()
     }
 
-    fn look(routes: &[Route], uri: &str, host: &str) -> Result<Option<usize>, Leaves> {
+    fn try_find(routes: &[Route], uri: &str, host: &str) -> Result<Option<usize>, LeavesRoute> {
         let (mut head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
         target::settle(&mut head).unwrap();
         Router::new(routes).find(&head)
@@ -120,7 +120,7 @@ mod tests {
             "/other/../api/x",
             "/v1/../x",
         ] {
-            assert_eq!(look(&routes, path, "a"), Err(Leaves), "{path}");
+            assert_eq!(try_find(&routes, path, "a"), Err(LeavesRoute), "{path}");
         }
         for (path, index) in [
             ("/api/./x", 1),
@@ -135,10 +135,10 @@ mod tests {
             ("/socket.io/x.y..z", 2),
             ("/v1x/./y", 3),
         ] {
-            assert_eq!(look(&routes, path, "a"), Ok(Some(index)), "{path}");
+            assert_eq!(try_find(&routes, path, "a"), Ok(Some(index)), "{path}");
         }
-        assert_eq!(look(&routes[1..2], "/api/../admin", "a"), Err(Leaves));
-        assert_eq!(look(&routes[1..2], "/x/../admin", "a"), Ok(None));
+        assert_eq!(try_find(&routes[1..2], "/api/../admin", "a"), Err(LeavesRoute));
+        assert_eq!(try_find(&routes[1..2], "/x/../admin", "a"), Ok(None));
     }
 
     #[test]

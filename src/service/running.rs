@@ -11,7 +11,7 @@ use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
 use super::refusals::Refusals;
-use super::router::{Leaves, Router};
+use super::router::{LeavesRoute, Router};
 use super::settings::Route;
 use crate::duplex::Patience;
 use crate::route_id::RouteId;
@@ -115,7 +115,7 @@ impl Running {
     ///
     /// # Errors
     /// The path leaves its route.
-    pub(super) fn find(&self, head: &Parts) -> Result<Option<&Served>, Leaves> {
+    pub(super) fn find(&self, head: &Parts) -> Result<Option<&Served>, LeavesRoute> {
         Ok(self.router.find(head)?.and_then(|place| self.routes.get(place)))
     }
 

@@ -14,7 +14,7 @@ use http_body::Body as _;
 
 use super::Response;
 use super::cors::{Asked, CorsLayer};
-use crate::duplex::Heads;
+use crate::duplex::RawHeaders;
 use crate::meter::{Direction, Meter, Op};
 use crate::transport::Abort;
 use crate::transport::polling::AnswerPoll;
@@ -95,7 +95,7 @@ impl fmt::Debug for Serving {
 }
 
 /// Counts a request; `read` shows how its header came.
-pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &Heads) {
+pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &RawHeaders) {
     if let Some(transport) = op.transport() {
         let len = read.request_len().unwrap_or_else(|| of_request(head));
         meter.head(Direction::FromClient, transport, len);

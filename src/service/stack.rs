@@ -84,7 +84,7 @@ impl Service<Request<Incoming>> for Stack {
             }
         };
         running.await_response(patience, grace);
-        head.extensions.insert(HeadBytes(self.connection.heads.request()));
+        head.extensions.insert(HeadBytes(self.connection.raw_headers.request()));
         let connection = Connection::clone(&self.connection);
         Serving::other(Arc::clone(forward).serve(head, body, connection, Arc::clone(route)).map(Ok))
     }

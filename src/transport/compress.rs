@@ -72,7 +72,7 @@ impl Coding {
 
 /// Returns whether a response with this batch is compressed for clients that accept it: only if it is long enough and
 /// contains a packet that does not come from the transport alone.
-pub fn is_worth_it(batch: &[Packet], len: usize) -> bool {
+pub fn is_compressible(batch: &[Packet], len: usize) -> bool {
     let from_session = |packet: &Packet| match packet {
         Packet::Open(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Message(_) => true,
         Packet::Close(_) | Packet::Upgrade | Packet::Noop => false,
@@ -216,9 +216,9 @@ mod tests {
             (&[Packet::Noop, Packet::Close(None)], false),
             (&[], false),
         ];
-        for (batch, worth_it) in batches {
-            assert_eq!(is_worth_it(batch, 1024), worth_it, "{batch:?}");
-            assert!(!is_worth_it(batch, 1023), "{batch:?}");
+        for (batch, compressible) in batches {
+            assert_eq!(is_compressible(batch, 1024), compressible, "{batch:?}");
+            assert!(!is_compressible(batch, 1023), "{batch:?}");
         }
     }
 

@@ -105,7 +105,7 @@ impl Future for AnswerPoll {
             this.meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
             let mut headers = HeaderMap::with_capacity(HEADERS);
             this.asker.headers(&*this.framing, body.content_type, info, &mut headers);
-            let worth = compress::is_worth_it(delivery.packets(), body.bytes.len());
+            let worth = compress::is_compressible(delivery.packets(), body.bytes.len());
             let Some(coding) = this.asker.coding.filter(|_| worth) else {
                 return Poll::Ready(deliver(body.status, headers, body.bytes, delivery));
             };
@@ -164,7 +164,7 @@ pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framin
 }
 
 /// Answers a receiver with an end alone, in the form in which a session of this framing reports its end.
-pub fn tell(framing: &dyn Framing, closing: Closing) -> Response {
+pub fn report_end(framing: &dyn Framing, closing: Closing) -> Response {
     let packets = [Packet::Close(Some(Box::new(closing)))];
     let (content_type, body) = if framing.streams() {
         let StreamHead { content_type, prelude, budget: _ } = framing.begin_stream();

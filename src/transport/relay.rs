@@ -39,10 +39,10 @@ pub struct Relay {
     down: Direction,
     /// The backend's first message, if it describes the session.
     opening: Option<Opening>,
-    place: Place,
+    session: RelayedSession,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// The end that the proxy announces to both sides, once it has decided on one.
-    verdict: Option<End>,
+    decided: Option<End>,
     /// The side that ended the session first.
     first: Option<End>,
     /// The time until which the backend is not told of a drain. It normally learns of the drain when the client's own
@@ -52,9 +52,9 @@ pub struct Relay {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-/// What identifies and accounts for a relayed session.
+/// The session that a relay serves: what identifies it, and what accounts for it.
 #[derive(Debug)]
-pub struct Place {
+pub struct RelayedSession {
     /// The session's route, for the log.
     pub route: RouteId,
     /// The session's upstream, which is not retired before the session has ended.
@@ -80,19 +80,19 @@ pub struct Place {
 
 impl Relay {
     /// Joins two streams, each with the bytes already read from it.
-    pub fn new(client: (Duplex, Bytes), upstream: (Duplex, Bytes), place: Place) -> Self {
-        let max_payload = place.max_payload.map_or(u64::MAX, |max| max as u64);
-        place.meter.session_opened(Transport::WebSocket);
-        place.reservation.enter(Entry::Relay(Arc::clone(&place.handle)));
+    pub fn new(client: (Duplex, Bytes), upstream: (Duplex, Bytes), session: RelayedSession) -> Self {
+        let max_payload = session.max_payload.map_or(u64::MAX, |max| max as u64);
+        session.meter.session_opened(Transport::WebSocket);
+        session.reservation.enter(Entry::Relay(Arc::clone(&session.handle)));
         Self {
             client: client.0,
             upstream: upstream.0,
             up: Direction::new(max_payload, client.1),
-            down: Direction::new(place.message_max as u64, upstream.1),
-            opening: place.introduction.map(Opening::new),
-            drain: Some(Box::pin(place.handle.drain.clone().cancelled_owned())),
-            place,
-            verdict: None,
+            down: Direction::new(session.message_max as u64, upstream.1),
+            opening: session.introduction.map(Opening::new),
+            drain: Some(Box::pin(session.handle.drain.clone().cancelled_owned())),
+            session,
+            decided: None,
             first: None,
             crossing: None,
             deadline: None,
@@ -103,7 +103,7 @@ impl Relay {
     pub async fn run(mut self) {
         let end = std::future::poll_fn(|cx| self.poll_end(cx)).await;
         self.count();
-        let Place { reservation, meter, route, admission, .. } = self.place;
+        let RelayedSession { reservation, meter, route, admission, .. } = self.session;
         // The session leaves the index before its place is free.
         reservation.end(end);
         drop(admission);
@@ -114,14 +114,14 @@ impl Relay {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
             self.drain = None;
-            self.verdict.get_or_insert(End::Drained);
+            self.decided.get_or_insert(End::Drained);
         }
-        let Self { client, upstream, up, down, opening, place, .. } = self;
+        let Self { client, upstream, up, down, opening, session, .. } = self;
         // The first message is read before the client can use the id or exceed the limit that it contains.
         let down = down.poll(cx, upstream, client, &mut |bytes| {
             let Some(reading) = opening else { return true };
             let Poll::Ready(opened) = reading.read(bytes) else { return false };
-            if let Some(max) = opened.and_then(|opened| place.learn(opened)) {
+            if let Some(max) = opened.and_then(|opened| session.register(opened)) {
                 up.set_message_max(max as u64);
             }
             true
@@ -135,7 +135,7 @@ impl Relay {
             return Poll::Ready(self.end());
         }
         if up == Flow::Stalled || down == Flow::Stalled {
-            self.verdict.get_or_insert(End::Stalled);
+            self.decided.get_or_insert(End::Stalled);
             // The side that was waiting is sent the reason, unless a frame is half-written there.
             let back = if up == Flow::Stalled { &self.down } else { &self.up };
             if !back.may_close() {
@@ -143,9 +143,9 @@ impl Relay {
             }
         }
         if up == Flow::TooLarge || down == Flow::TooLarge {
-            self.verdict.get_or_insert(End::TooLarge);
+            self.decided.get_or_insert(End::TooLarge);
         }
-        if self.tell(cx) {
+        if self.announce(cx) {
             // What was just added must be written in another round, and nothing else may trigger one.
             cx.waker().wake_by_ref();
         }
@@ -154,11 +154,11 @@ impl Relay {
         }
         let patience = if up == Flow::Ended || down == Flow::Ended {
             Some(END_TIMEOUT)
-        } else if self.verdict.is_some() {
+        } else if self.decided.is_some() {
             Some(ANSWER_TIMEOUT)
         } else if self.up.is_ended() || self.down.is_ended() || self.up.is_closed() || self.down.is_closed() {
             // A side that receives a Close may finish the message that it has begun; then it closes too.
-            Some(self.place.close_timeout)
+            Some(self.session.close_timeout)
         } else {
             None
         };
@@ -192,14 +192,14 @@ impl Relay {
     }
 
     fn end(&self) -> End {
-        self.verdict.or(self.first).unwrap_or(End::UpstreamClosed)
+        self.decided.or(self.first).unwrap_or(End::UpstreamClosed)
     }
 
     /// Announces the proxy's decision to each side as soon as a Close frame may be sent there. Returns whether it
     /// announced it to a side in this call.
-    fn tell(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(end) = self.verdict else { return false };
-        let mut told = false;
+    fn announce(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(end) = self.decided else { return false };
+        let mut announced = false;
         // A side that learns of the drain now would close in the middle of a message that it is sending or receiving.
         if end == End::Drained && (self.up.is_inside_message() || self.down.is_inside_message()) {
             return false;
@@ -207,20 +207,20 @@ impl Relay {
         // The rest of a message that is too large will never be sent, so both sides are closed.
         if self.down.may_close() {
             // To the client the proxy is the server, which ends the stream.
-            self.down.say(&close_frame(&end.closing(), None), Then::End);
-            told = true;
+            self.down.queue_close(&close_frame(&end.closing(), None), Then::End);
+            announced = true;
             self.crossing = (end == End::Drained).then(|| Box::pin(tokio::time::sleep(CROSSING_TIMEOUT)));
         }
         let has_crossed = self.crossing.as_mut().is_none_or(|crossing| crossing.as_mut().poll(cx).is_ready());
         if has_crossed && self.up.may_close() {
-            self.up.say(&close_frame(&end.closing(), Some(random_mask())), Then::Wait);
-            told = true;
+            self.up.queue_close(&close_frame(&end.closing(), Some(random_mask())), Then::Wait);
+            announced = true;
         }
-        told
+        announced
     }
 
     fn count(&mut self) {
-        let meter = &self.place.meter;
+        let meter = &self.session.meter;
         let up = self.up.take_counted();
         if up != Counted::default() {
             meter.from_client(Transport::WebSocket, up.messages, up.bytes);
@@ -234,10 +234,10 @@ impl Relay {
     }
 }
 
-impl Place {
+impl RelayedSession {
     /// Registers the session under the id that the backend sends its client. Returns the backend's limit for the
     /// client's messages, if it has one and the configuration sets none.
-    fn learn(&mut self, opened: Opened) -> Option<usize> {
+    fn register(&mut self, opened: Opened) -> Option<usize> {
         if let Some(theirs) = opened.sid.and_then(|sid| self.reservation.rename(sid)) {
             theirs.enter(Entry::Relay(Arc::clone(&self.handle)));
             self.reservation = theirs;

@@ -131,7 +131,7 @@ impl FramedSocket {
         // A malformed frame is reported in any dialect.
         let fault = self.fault.map(|code| CloseFrame { code, reason: "".into() });
         if fault.is_none()
-            && let Some(packet) = self.framing.last_word(end, closing)
+            && let Some(packet) = self.framing.packet_before_close(end, closing)
         {
             let _ = self.start_send(packet);
         }

@@ -12,7 +12,7 @@ mod bodies;
 mod descriptors;
 mod errors;
 mod gone;
-mod heads;
+mod headers;
 mod log;
 mod onward;
 mod pool;

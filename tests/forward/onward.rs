@@ -1,6 +1,6 @@
 //! What the proxy adds to a request and takes from it: who the client is, who passes it on, and what the route wants said.
 
-use crate::heads::cross;
+use crate::headers::cross;
 use crate::site::{Plan, Site, ok};
 
 #[test]

@@ -1,4 +1,4 @@
-//! Hosts, paths and origins of requests, on every dialect with sessions; `tests/forward/heads.rs` has the same for what
+//! Hosts, paths and origins of requests, on every dialect with sessions; `tests/forward/headers.rs` has the same for what
 //! is forwarded.
 
 use crate::support::frames::Socket;

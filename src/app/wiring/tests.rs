@@ -51,8 +51,12 @@ impl Proxy {
         let now = current.clone();
         let make = move |info: ConnectInfo| {
             let client = Peer { peer: info.peer, secure: info.secure };
-            let connection =
-                Connection { client, patience: info.patience, pinned: Pinned::default(), heads: info.heads };
+            let connection = Connection {
+                client,
+                patience: info.patience,
+                pinned: Pinned::default(),
+                raw_headers: info.raw_headers,
+            };
             Stack::new(now.clone(), connection)
         };
         let meter = wiring.metrics.connections(Listener::Public);

@@ -142,7 +142,7 @@ impl Framing for SockJsFraming {
         Part { units: frames::units(&bytes), bytes }
     }
 
-    fn turn_down(&self, refusal: Refusal, ending: Option<&Ending>) -> Option<Closing> {
+    fn refuse_in_band(&self, refusal: Refusal, ending: Option<&Ending>) -> Option<Closing> {
         match (&self.role, refusal) {
             (Role::Receive(..), Refusal::Overlap) => Some(OCCUPIED),
             (Role::Receive(..), Refusal::Over) => {
@@ -176,7 +176,7 @@ impl Framing for SockJsFraming {
         frames::frame(packet).map_or(Written::Nothing, |text| Written::Frame(Frame::Text(text)))
     }
 
-    fn last_word(&self, end: End, closing: &Closing) -> Option<Packet> {
+    fn packet_before_close(&self, end: End, closing: &Closing) -> Option<Packet> {
         why_on_web_socket(end, closing).map(|why| Packet::Close(Some(Box::new(why))))
     }
 

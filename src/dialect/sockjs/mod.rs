@@ -214,8 +214,8 @@ impl Dialect for SockJs {
                 true => Act::Poll(framing, Terms::default()),
                 false => Act::Push(framing),
             }),
-            Place::Opening if receives => Ok(Act::Tell(framing, OCCUPIED)),
-            Place::Gone(ending) if receives => Ok(Act::Tell(framing, ending.closing.clone())),
+            Place::Opening if receives => Ok(Act::ReportEnd(framing, OCCUPIED)),
+            Place::Gone(ending) if receives => Ok(Act::ReportEnd(framing, ending.closing.clone())),
             Place::Nowhere if receives => Ok(Act::Begin(Box::new(self.begin_http(framing, request)))),
             Place::Here(_) | Place::Opening | Place::Gone(_) | Place::Nowhere => {
                 Err(framing.refuse(Refusal::Over, request.kind).into())

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::duplex::{Heads, Receipt, Settle};
+use crate::duplex::{RawHeaders, Receipt, Settle};
 use crate::server::http1::Http;
 use crate::transport::Body;
 
@@ -86,7 +86,7 @@ async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>
 /// Serves one connection, whose requests wait outside hyper at once.
 pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
     let builder = hyper::server::conn::http1::Builder::new();
-    TaskTracker::new().spawn(Http::new(builder, Duration::ZERO, duplex, service, Heads::default()));
+    TaskTracker::new().spawn(Http::new(builder, Duration::ZERO, duplex, service, RawHeaders::default()));
 }
 
 pub(super) async fn connect(way: Way) -> (Pin<Box<dyn Stream>>, Duplex) {

@@ -10,14 +10,14 @@ use crate::session::{PollRefused, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 
 /// Retries until the receiver is the only one, then answers it; refuses it after the last attempt.
-pub(super) async fn once_alone(
+pub(super) async fn retry_until_alone(
     bridge: &Arc<Bridge>,
     framing: Arc<dyn Framing>,
     terms: Terms,
     asker: Asker,
 ) -> Response {
-    for look in 1.. {
-        tokio::time::sleep(LOOK).await;
+    for attempt in 1.. {
+        tokio::time::sleep(PAUSE).await;
         let refused = if framing.streams() {
             match bridge.stream(terms) {
                 Ok(parked) => return polling::answer_stream(parked, asker, framing),
@@ -29,7 +29,7 @@ pub(super) async fn once_alone(
                 Err(refused) => refused,
             }
         };
-        if refused != OCCUPIED || look == LOOKS {
+        if refused != OCCUPIED || attempt == ATTEMPTS {
             return refuse(&*framing, refused, bridge);
         }
     }
@@ -39,8 +39,8 @@ pub(super) async fn once_alone(
 /// The refusal of a receiver because another is parked.
 pub(super) const OCCUPIED: ReceiverRefused = ReceiverRefused::Poll(PollRefused::Occupied);
 /// Enough attempts to see the other's end even on a busy machine.
-const LOOKS: usize = 25;
-const LOOK: Duration = Duration::from_millis(1);
+const ATTEMPTS: usize = 25;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Refuses a receiver.
 pub(super) fn refuse(framing: &dyn Framing, refused: ReceiverRefused, bridge: &Bridge) -> Response {
@@ -58,8 +58,8 @@ pub(super) fn refuse_poll(framing: &dyn Framing, refused: PollRefused, bridge: &
         PollRefused::WrongTransport => (Refusal::WrongTransport, None),
         PollRefused::Over => (Refusal::Over, bridge.ending()),
     };
-    if let Some(closing) = framing.turn_down(refusal, ending.as_ref()) {
-        return polling::tell(framing, closing);
+    if let Some(closing) = framing.refuse_in_band(refusal, ending.as_ref()) {
+        return polling::report_end(framing, closing);
     }
     if refusal == Refusal::Over {
         return polling::refuse_ended(framing, bridge);

@@ -15,7 +15,7 @@ use super::*;
 use crate::background::Background;
 use crate::bridge::Registry;
 use crate::dialect::{self, Backend};
-use crate::duplex::{Heads, Patience};
+use crate::duplex::{Patience, RawHeaders};
 use crate::meter::Metrics;
 use crate::service::{Client, Refusals, Route, Via};
 use crate::upstream::{self, InUse, Kind, Pinned};
@@ -66,7 +66,7 @@ async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
         client: Client { peer: ([127, 0, 0, 1], 1).into(), secure: false },
         patience: Patience::new(Duration::from_mins(1)),
         pinned: Pinned::default(),
-        heads: Heads::default(),
+        raw_headers: RawHeaders::default(),
     };
     let service = service_fn(|request: http::Request<Incoming>| {
         let (head, body) = request.into_parts();

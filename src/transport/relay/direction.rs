@@ -108,7 +108,7 @@ impl Direction {
             Err(error) if Stalled::among(&error).is_some() => {
                 self.pending = Pending::default();
                 self.unflushed = false;
-                self.say(&[], Then::Wait);
+                self.queue_close(&[], Then::Wait);
                 Ok(Flow::Stalled)
             }
             flow => flow,
@@ -250,7 +250,7 @@ impl Direction {
 
     /// Adds a Close frame of the proxy's own after what is pending. What the source still sends is read and discarded:
     /// nothing may follow a Close frame, and unread bytes would reset the connection.
-    pub(super) fn say(&mut self, close: &[u8], then: Then) {
+    pub(super) fn queue_close(&mut self, close: &[u8], then: Then) {
         self.pending.bytes.extend_from_slice(close);
         self.held = Vec::new();
         self.state = State::Closed(then);

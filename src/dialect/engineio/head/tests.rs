@@ -64,7 +64,9 @@ fn decided(done: Result<Act, Box<Answered>>) -> Op {
         Ok(Act::Push(_)) => Op::Push,
         Ok(Act::Upgrade(_)) => Op::Upgrade,
         Ok(Act::TurnAway(_)) => Op::CloseAtOnce,
-        Ok(Act::Begin(_) | Act::Tell(..) | Act::Leave(_)) => Op::Refused("it begins elsewhere".to_owned()),
+        Ok(Act::Begin(_) | Act::ReportEnd(..) | Act::Leave(_)) => {
+            Op::Refused("it begins elsewhere".to_owned())
+        }
         Err(answer) if answer.note == Note::Method => Op::BadMethod,
         Err(answer) => Op::Refused(format!("{:?}", answer.reply)),
     }

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memchr::{memchr, memchr_iter, memchr3, memrchr};
 
-/// What a server and the stream below hyper exchange about headers.
+/// The headers of a connection as bytes: what its server and the stream below hyper exchange about them.
 #[derive(Clone, Default, Debug)]
-pub struct Heads(Arc<Shared>);
+pub struct RawHeaders(Arc<Shared>);
 
 #[derive(Default, Debug)]
 struct Shared {
@@ -35,7 +35,7 @@ struct State {
     /// The length of the request with its body.
     len: u64,
     /// The next write begins with a response's header; these names in it are spelled.
-    spells: Option<Spells>,
+    spelled: Option<SpelledNames>,
     /// The state of hyper's refusal of a header with too many lines.
     refusal: Refusal,
 }
@@ -60,7 +60,7 @@ enum Place {
 
 /// Which names of a response's header are spelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Spells {
+pub enum SpelledNames {
     /// All: the response is our own.
     All,
     /// Those that hyper adds to a backend's response.
@@ -73,7 +73,7 @@ pub(super) enum Written {
     /// It is written unchanged.
     Bytes,
     /// It begins with a response's header, whose names are spelled.
-    Head(Spells),
+    Head(SpelledNames),
     /// It is withheld from the client: a refusal of a header that will be read again.
     Kept,
 }
@@ -90,7 +90,7 @@ enum Refusal {
     Final,
 }
 
-impl Heads {
+impl RawHeaders {
     /// Notes that a request was read. Hyper found `lines` header lines in it, and its body has this length, if known.
     /// What comes next is not a header.
     pub fn begin_request(&self, lines: usize, body_len: Option<u64>) {
@@ -118,10 +118,10 @@ impl Heads {
     ///
     /// A response brings the names to spell in its header, which is written next. Nothing else may wait to be written
     /// before it.
-    pub fn await_request(&self, spells: Option<Spells>) {
+    pub fn await_request(&self, spelled: Option<SpelledNames>) {
         let mut state = self.state();
-        if spells.is_some() {
-            state.spells = spells;
+        if spelled.is_some() {
+            state.spelled = spelled;
         }
         state.request.clear();
         state.request.shrink_to(KEPT_LEN_MAX);
@@ -165,8 +165,8 @@ impl Heads {
     /// then.
     pub(super) fn note_written(&self, written: &[u8], was_flushed: bool) -> Written {
         let mut state = self.state();
-        if let Some(spells) = state.spells.take() {
-            return Written::Head(spells);
+        if let Some(spelled) = state.spelled.take() {
+            return Written::Head(spelled);
         }
         if !state.place.is_head() || state.request.is_empty() || !written.starts_with(b"HTTP/1.1 4") {
             return Written::Bytes;
@@ -176,7 +176,7 @@ impl Heads {
             state.refusal = Refusal::Kept;
             return Written::Kept;
         }
-        if was_flushed { Written::Head(Spells::All) } else { Written::Bytes }
+        if was_flushed { Written::Head(SpelledNames::All) } else { Written::Bytes }
     }
 
     /// Notes what was read; returns a replacement for it, if it needs one.
@@ -276,61 +276,61 @@ mod tests {
 
     #[test]
     fn a_requests_head_is_kept_until_it_is_answered() {
-        let heads = Heads::default();
-        heads.note_read(b"GET / HTTP/1.1\r\n");
-        heads.note_read(b"\r\n");
-        assert_eq!(heads.request(), b"GET / HTTP/1.1\r\n\r\n");
-        heads.begin_request(0, Some(4));
-        heads.note_read(b"body");
-        assert_eq!((heads.request(), heads.request_len()), (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Some(18)));
-        heads.await_request(None);
-        assert_eq!(heads.request(), b"");
-        heads.note_read(b"GET");
-        assert_eq!(heads.request(), b"GET");
-        heads.end();
-        heads.await_request(None);
-        heads.note_read(b"GET");
-        assert_eq!(heads.request(), b"", "another protocol has no heads");
+        let raw = RawHeaders::default();
+        raw.note_read(b"GET / HTTP/1.1\r\n");
+        raw.note_read(b"\r\n");
+        assert_eq!(raw.request(), b"GET / HTTP/1.1\r\n\r\n");
+        raw.begin_request(0, Some(4));
+        raw.note_read(b"body");
+        assert_eq!((raw.request(), raw.request_len()), (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Some(18)));
+        raw.await_request(None);
+        assert_eq!(raw.request(), b"");
+        raw.note_read(b"GET");
+        assert_eq!(raw.request(), b"GET");
+        raw.end();
+        raw.await_request(None);
+        raw.note_read(b"GET");
+        assert_eq!(raw.request(), b"", "another protocol has no headers");
     }
 
     #[test]
     fn only_what_is_written_while_a_head_is_read_is_a_refusal() {
         const REFUSED: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n";
-        let heads = Heads::default();
-        let written = |bytes| heads.note_written(bytes, true);
+        let raw = RawHeaders::default();
+        let written = |bytes| raw.note_written(bytes, true);
         assert_eq!(written(REFUSED), Written::Bytes, "no head has come");
-        heads.note_read(b"GET");
-        assert_eq!(written(REFUSED), Written::Head(Spells::All));
+        raw.note_read(b"GET");
+        assert_eq!(written(REFUSED), Written::Head(SpelledNames::All));
         assert_eq!(written(b"HTTP/1.1 200 OK\r\n\r\n"), Written::Bytes);
-        assert_eq!(heads.note_written(REFUSED, false), Written::Bytes, "it may be a piece of a body");
-        heads.begin_request(0, Some(0));
+        assert_eq!(raw.note_written(REFUSED, false), Written::Bytes, "it may be a piece of a body");
+        raw.begin_request(0, Some(0));
         assert_eq!(written(REFUSED), Written::Bytes, "a backend's");
-        heads.end();
-        heads.note_read(b"GET");
+        raw.end();
+        raw.note_read(b"GET");
         assert_eq!(written(REFUSED), Written::Bytes, "another protocol's");
     }
 
     /// Returns what is read in place of these bytes.
-    fn read(heads: &Heads, bytes: &[u8]) -> String {
-        let instead = heads.note_read(bytes);
+    fn read(raw: &RawHeaders, bytes: &[u8]) -> String {
+        let instead = raw.note_read(bytes);
         if let Some(instead) = &instead {
-            assert_eq!(heads.note_read(instead), None, "it is escaped once");
+            assert_eq!(raw.note_read(instead), None, "it is escaped once");
         }
         String::from_utf8(instead.unwrap_or(bytes.to_vec())).unwrap()
     }
 
     #[test]
     fn what_no_target_may_have_is_escaped_there_and_nowhere_else() {
-        let heads = Heads::default();
+        let raw = RawHeaders::default();
         let head = "GET /<\"?a=<b>&c=\"d\" HTTP/1.1\r\nX: <>\"\r\n";
         let escaped = "GET /%3C\"?a=%3Cb%3E&c=%22d%22 HTTP/1.1\r\nX: <>\"\r\n";
-        assert_eq!(read(&heads, head.as_bytes()), escaped);
-        assert_eq!(read(&heads, b"Y: <>\"\r\n\r\n"), "Y: <>\"\r\n\r\n");
+        assert_eq!(read(&raw, head.as_bytes()), escaped);
+        assert_eq!(read(&raw, b"Y: <>\"\r\n\r\n"), "Y: <>\"\r\n\r\n");
         // After requests without and with a body, part of which may come with the header; and in pieces.
         for (lines, body_len, body) in [(2, 0, &b""[..]), (1, 3, b"<>\""), (1, 5, b"<>\"")] {
-            heads.begin_request(lines, Some(body_len));
-            read(&heads, body);
-            heads.await_request(None);
+            raw.begin_request(lines, Some(body_len));
+            read(&raw, body);
+            raw.await_request(None);
             let pieces = [
                 "G",
                 "ET /",
@@ -341,21 +341,21 @@ mod tests {
                 "\r\n\r\n",
                 if body_len == 0 { "" } else { "<>" },
             ];
-            let escaped: String = pieces.iter().map(|piece| read(&heads, piece.as_bytes())).collect();
+            let escaped: String = pieces.iter().map(|piece| read(&raw, piece.as_bytes())).collect();
             assert!(escaped.starts_with("GET /%3C\"?%3C%22 HTTP/1.1\r\nX: <\r\n\r\n"), "{escaped}");
         }
-        let heads = Heads::default();
-        assert_eq!(read(&heads, b"G<T / HTTP/1.1\r\n"), "G<T / HTTP/1.1\r\n");
+        let raw = RawHeaders::default();
+        assert_eq!(read(&raw, b"G<T / HTTP/1.1\r\n"), "G<T / HTTP/1.1\r\n");
     }
 
     #[test]
     fn the_next_request_begins_behind_a_body_that_came_with_its_head() {
         for body in ["ab", "\r\n\r\n", "a\n\nGET / HTTP/1.1\r\n\r\n"] {
-            let heads = Heads::default();
-            read(&heads, format!("POST / HTTP/1.1\r\nA: <\r\nB: >\r\n\r\n{body}").as_bytes());
-            heads.begin_request(2, Some(body.len() as u64));
-            heads.await_request(None);
-            assert_eq!(read(&heads, b"GET /<"), "GET /%3C", "{body:?}");
+            let raw = RawHeaders::default();
+            read(&raw, format!("POST / HTTP/1.1\r\nA: <\r\nB: >\r\n\r\n{body}").as_bytes());
+            raw.begin_request(2, Some(body.len() as u64));
+            raw.await_request(None);
+            assert_eq!(read(&raw, b"GET /<"), "GET /%3C", "{body:?}");
         }
     }
 
@@ -380,20 +380,20 @@ mod tests {
             ),
         ];
         for (name, bytes, body_len, served) in cases {
-            let heads = Heads::default();
-            read(&heads, &bytes);
-            heads.begin_request(0, body_len);
-            read(&heads, served);
-            heads.await_request(None);
-            assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
+            let raw = RawHeaders::default();
+            read(&raw, &bytes);
+            raw.begin_request(0, body_len);
+            read(&raw, served);
+            raw.await_request(None);
+            assert_eq!(read(&raw, b"GET /<"), "GET /<", "{name}");
             // And never again.
-            read(&heads, b" HTTP/1.1\r\n\r\n");
-            heads.begin_request(0, Some(0));
-            heads.await_request(None);
-            assert_eq!(read(&heads, b"GET /<"), "GET /<", "{name}");
+            read(&raw, b" HTTP/1.1\r\n\r\n");
+            raw.begin_request(0, Some(0));
+            raw.await_request(None);
+            assert_eq!(read(&raw, b"GET /<"), "GET /<", "{name}");
         }
-        let heads = Heads::default();
-        heads.end();
-        assert_eq!(read(&heads, b"GET /<"), "GET /<", "another protocol");
+        let raw = RawHeaders::default();
+        raw.end();
+        assert_eq!(read(&raw, b"GET /<"), "GET /<", "another protocol");
     }
 }

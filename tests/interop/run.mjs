@@ -43,6 +43,7 @@ const FILES = [
   'browser',
   'browser-old',
   'browser-sockjs',
+  'dev-server',
   'demo',
   'demux',
   'versions',

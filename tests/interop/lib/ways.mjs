@@ -12,7 +12,9 @@ export const WAYS = {
   async proxy(binary, profile, backendPort) {
     if (profile.shipped) return new Way({ proxy: await Proxy.shipped(binary) });
     const upstream = { kind: profile.kind, url: urlOf(profile, backendPort), ...profile.upstream };
-    return new Way({ proxy: await Proxy.start(binary, (port) => config(port, [sessions(profile)], upstream)) });
+    const forwarded = (profile.forwarded ?? []).map((path) => ({ path, dialect: 'http' }));
+    const routes = [sessions(profile), ...forwarded];
+    return new Way({ proxy: await Proxy.start(binary, (port) => config(port, routes, upstream)) });
   },
 
   async demux(binary, profile, backendPort) {
@@ -71,7 +73,9 @@ class Way {
 
 const sessions = ({ path, route }) => ({ path, dialect: 'engine.io', close_timeout: '2s', ...route });
 
-const urlOf = ({ kind, path }, port) => `ws://127.0.0.1:${port}${kind === 'websocket' ? '/' : path}`;
+function urlOf({ kind, path, backendPath = kind === 'websocket' ? '/' : path }, port) {
+  return `ws://127.0.0.1:${port}${backendPath}`;
+}
 
 function config(port, routes, upstream) {
   const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);

@@ -198,7 +198,9 @@ fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
         let draining = draining.clone();
         Box::pin(async move {
             // An upstream that was not used yet counts as down until it was reached.
-            let _ = timeout(LOOK_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.look()))).await;
+            let _ =
+                timeout(HEALTH_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.check_health())))
+                    .await;
             let condition = |upstream: &Arc<InUse>| UpstreamState {
                 name: upstream.name().to_owned(),
                 required: upstream.settings().required,
@@ -253,7 +255,7 @@ const DESCRIPTORS_EACH: u64 = 4;
 /// An idle connection ends at once; one that is writing a response gets this long after the drain.
 const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 /// Shorter than the timeout of a load balancer's or an orchestrator's probe (a second).
-const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

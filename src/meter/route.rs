@@ -114,7 +114,7 @@ impl Meter {
 }
 
 /// A counter for each direction of each transport.
-type Ways = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
+type PerTransport = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
 
 /// A route's counters, each at the index of its word.
 #[derive(Debug)]
@@ -129,10 +129,10 @@ struct Counters {
     /// Created on first use, since most pairs of an operation and a status never occur.
     requests: [[OnceLock<Counter>; Status::COUNT]; Op::ALL.len()],
     broken: [Counter; Broken::ALL.len()],
-    messages: Ways,
-    message_bytes: Ways,
-    overhead: Ways,
-    heads: Ways,
+    messages: PerTransport,
+    message_bytes: PerTransport,
+    overhead: PerTransport,
+    heads: PerTransport,
     saved: Counter,
     waits: [Waits; Transport::ALL.len()],
     polls_parked: Gauge,
@@ -146,7 +146,7 @@ impl Counters {
         let with = |more: &[(&'static str, &'static str)]| with(&labels, more);
         let transport = |index: usize| ("transport", Transport::ALL[index].word());
         let direction = |index: usize| ("direction", Direction::ALL[index].word());
-        let ways = |family: &Family<Counter>| -> Ways {
+        let per_transport = |family: &Family<Counter>| -> PerTransport {
             from_fn(|i| from_fn(|j| family.series(with(&[direction(i), transport(j)]))))
         };
         Self {
@@ -164,10 +164,10 @@ impl Counters {
             }),
             requests: from_fn(|_| from_fn(|_| OnceLock::new())),
             broken: from_fn(|i| families.broken.series(with(&[("reason", Broken::ALL[i].word())]))),
-            messages: ways(&families.messages),
-            message_bytes: ways(&families.message_bytes),
-            overhead: ways(&families.overhead),
-            heads: ways(&families.heads),
+            messages: per_transport(&families.messages),
+            message_bytes: per_transport(&families.message_bytes),
+            overhead: per_transport(&families.overhead),
+            heads: per_transport(&families.heads),
             saved: families.saved.series(with(&[])),
             waits: from_fn(|i| families.waits.series(with(&[transport(i)]))),
             polls_parked: families.polls_parked.series(with(&[])),

@@ -66,7 +66,7 @@ impl Line {
     }
 
     /// Ends a session from the middle: both sides are told why.
-    pub(super) fn sever(&mut self, id: Id, closing: &Closing) {
+    pub(super) fn close_both(&mut self, id: Id, closing: &Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
         stream.end = Some(closing.clone());
         if stream.closing.is_none() {
@@ -83,7 +83,7 @@ impl Line {
         if matches!(stream.stage, Stage::Asking(_)) {
             self.events.push_back(Event::Unanswered(id, closing.clone()));
         }
-        stream.hear_end(closing.clone());
+        stream.handle_end(closing.clone());
         stream.closing.get_or_insert(closing);
         stream.close_written = true;
         self.events.push_back(Event::Readable(id));

@@ -34,8 +34,8 @@ pub struct Line {
     /// Sessions that have something to write, in turn.
     ready: VecDeque<Id>,
     /// Sessions with acknowledgements for the other side.
-    news: Vec<Id>,
-    news_urgent: bool,
+    pending_acks: Vec<Id>,
+    acks_urgent: bool,
     pub(super) events: VecDeque<Event>,
     /// The parts of a `sync` received so far, while one may come.
     pub(super) sync: Option<Vec<Held>>,
@@ -92,8 +92,8 @@ impl Line {
             greeting: VecDeque::new(),
             urgent: VecDeque::new(),
             ready: VecDeque::new(),
-            news: Vec::new(),
-            news_urgent: false,
+            pending_acks: Vec::new(),
+            acks_urgent: false,
             events: VecDeque::new(),
             sync: None,
             greeted: false,
@@ -183,7 +183,7 @@ impl Line {
     pub fn send(&mut self, id: Id, message: Message) {
         let max = self.theirs.as_ref().and_then(|theirs| theirs.max_message).or(self.hello.max_message);
         if max.is_some_and(|max| message.len() as u64 > max) {
-            self.sever(id, &TOO_LARGE);
+            self.close_both(id, &TOO_LARGE);
         } else if let Some(stream) = self.sessions.get_mut(&id) {
             stream.send(message);
             self.queue(id);
@@ -202,7 +202,7 @@ impl Line {
     pub fn take(&mut self, id: Id) -> Option<Notice> {
         let stream = self.sessions.get_mut(&id)?;
         if let Some(message) = stream.take() {
-            self.note_news(id);
+            self.note_pending_ack(id);
             return Some(Notice::Message(message));
         }
         stream.end.clone().map(Notice::Closed)
@@ -252,18 +252,19 @@ impl Line {
 
     /// Returns whether acknowledgements wait; `Some(true)` if the other side may be waiting for them.
     pub fn wants_acks(&self) -> Option<bool> {
-        (self.flowing && self.greeting.is_empty() && !self.news.is_empty()).then_some(self.news_urgent)
+        (self.flowing && self.greeting.is_empty() && !self.pending_acks.is_empty())
+            .then_some(self.acks_urgent)
     }
 
     /// Returns all acknowledgements, in one frame.
     pub fn acks(&mut self) -> Option<Frame> {
         self.wants_acks()?;
-        self.news_urgent = false;
-        let mut acks = Vec::with_capacity(self.news.len());
-        for id in std::mem::take(&mut self.news) {
+        self.acks_urgent = false;
+        let mut acks = Vec::with_capacity(self.pending_acks.len());
+        for id in std::mem::take(&mut self.pending_acks) {
             let Some(stream) = self.sessions.get_mut(&id) else { continue };
             stream.noted = false;
-            if stream.news(&self.terms).is_some() {
+            if stream.pending_ack(&self.terms).is_some() {
                 acks.push(stream.ack(id, &self.terms));
             }
         }
@@ -299,12 +300,12 @@ impl Line {
         }
     }
 
-    pub(super) fn note_news(&mut self, id: Id) {
+    pub(super) fn note_pending_ack(&mut self, id: Id) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
-        if let Some(urgent) = stream.news(&self.terms) {
-            self.news_urgent |= urgent;
+        if let Some(urgent) = stream.pending_ack(&self.terms) {
+            self.acks_urgent |= urgent;
             if !std::mem::replace(&mut stream.noted, true) {
-                self.news.push(id);
+                self.pending_acks.push(id);
             }
         }
     }

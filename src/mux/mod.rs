@@ -23,11 +23,11 @@
 mod binary;
 mod ends;
 mod frame;
-mod hear;
 mod json;
 mod line;
 mod parts;
 mod profile;
+mod receive;
 mod stream;
 mod sync;
 #[cfg(test)]

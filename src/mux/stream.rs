@@ -151,7 +151,7 @@ impl Stream {
     }
 
     /// Handles the other side's end: it sends and takes nothing more, so what is left for it is dropped.
-    pub(super) fn hear_end(&mut self, end: Closing) {
+    pub(super) fn handle_end(&mut self, end: Closing) {
         self.end.get_or_insert(end);
         self.heard_end = true;
         self.outgoing.window.drop_waiting();
@@ -192,7 +192,7 @@ impl Stream {
     }
 
     /// Handles a received message. Returns why it closes the session, if it does and the session is still wanted.
-    pub(super) fn hear(
+    pub(super) fn handle_message(
         &mut self,
         seq: u64,
         message: Message,
@@ -236,12 +236,12 @@ impl Stream {
     }
 
     /// Returns the last `seq` that came.
-    pub(super) const fn got(&self) -> u64 {
+    pub(super) const fn last_received(&self) -> u64 {
         self.incoming.got
     }
 
     /// Returns whether an acknowledgement waits; `Some(true)` if the other side may be waiting for it.
-    pub(super) const fn news(&self, terms: &Terms) -> Option<bool> {
+    pub(super) const fn pending_ack(&self, terms: &Terms) -> Option<bool> {
         let incoming = &self.incoming;
         let raise = incoming.taken + terms.window - incoming.granted;
         if terms.credit && raise >= terms.window.div_ceil(2) {

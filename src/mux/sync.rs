@@ -23,7 +23,7 @@ impl Line {
     }
 
     /// Handles the other side's list, or a part of it.
-    pub(super) fn hear_sync(
+    pub(super) fn handle_sync(
         &mut self,
         mut parts: Vec<Held>,
         sessions: Vec<Held>,

@@ -44,7 +44,7 @@ impl NewClient {
         self.root.held.push(message);
     }
 
-    pub(super) fn hear_client(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
+    pub(super) fn handle_client(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
         let name = head.namespace;
         let is_connected = match head.kind {
             Kind::Connect => return self.connect(head, wires).map(|()| Fate::Drop),
@@ -77,7 +77,7 @@ impl NewClient {
         }
         // The backend would read these as a query or a fragment, and grant another namespace.
         if name.contains(['?', '#']) {
-            return wires.tell(Peer::Client, write(Kind::Error, name, INVALID_NAMESPACE));
+            return wires.send(Peer::Client, write(Kind::Error, name, INVALID_NAMESPACE));
         }
         if name == ROOT {
             return self.connect_root(query, wires);
@@ -95,11 +95,11 @@ impl NewClient {
             }
             Backend::Granted => {
                 self.namespaces.ask(name)?;
-                wires.tell(Peer::Backend, packet)
+                wires.send(Peer::Backend, packet)
             }
             // It would never answer.
             Backend::Refused | Backend::Withdrawn => {
-                wires.tell(Peer::Client, write(Kind::Error, name, WITHOUT_ROOT))
+                wires.send(Peer::Client, write(Kind::Error, name, WITHOUT_ROOT))
             }
             Backend::Left => Err(Fault::RootLeft),
         }
@@ -127,24 +127,24 @@ impl NewClient {
     fn ask_again(&mut self, query: &str, wires: &mut Wires) -> Result<(), Fault> {
         self.root.backend = Backend::Silent;
         self.root.client = Client::Asking { untried: String::new() };
-        wires.tell(Peer::Backend, write(Kind::Connect, &query::attach(ROOT, query), ""))
+        wires.send(Peer::Backend, write(Kind::Connect, &query::attach(ROOT, query), ""))
     }
 
-    pub(super) fn hear_backend(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
+    pub(super) fn handle_backend(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
         let name = head.namespace;
         match head.kind {
             Kind::Connect if name == ROOT => self.root_granted(wires)?,
             Kind::Connect => {
                 if self.namespaces.grant(name) {
-                    wires.tell(Peer::Client, self.grant(name))?;
+                    wires.send(Peer::Client, self.grant(name))?;
                 }
             }
             Kind::Error if name == ROOT => self.root_refused(head.data, wires)?,
             Kind::Error => {
                 if self.namespaces.is_connected(name) {
-                    wires.tell(Peer::Client, write(Kind::Event, name, &refusal::to_event(head.data)))?;
+                    wires.send(Peer::Client, write(Kind::Event, name, &refusal::to_event(head.data)))?;
                 } else if self.namespaces.refuse(name) {
-                    wires.tell(Peer::Client, write(Kind::Error, name, &refusal::to_new(head.data)))?;
+                    wires.send(Peer::Client, write(Kind::Error, name, &refusal::to_new(head.data)))?;
                 }
             }
             Kind::Disconnect if name == ROOT => return Ok(self.root.withdraw()),
@@ -167,7 +167,7 @@ impl NewClient {
         }
         self.root.backend = Backend::Granted;
         for packet in self.knocking.take() {
-            wires.tell(Peer::Backend, packet)?;
+            wires.send(Peer::Backend, packet)?;
         }
         if self.root.client == Client::Away { Ok(()) } else { self.welcome(wires) }
     }
@@ -180,17 +180,17 @@ impl NewClient {
             }
             (Backend::Silent, asking) => {
                 if *asking != Client::Away {
-                    wires.tell(Peer::Client, write(Kind::Error, ROOT, &refusal::to_new(data)))?;
+                    wires.send(Peer::Client, write(Kind::Error, ROOT, &refusal::to_new(data)))?;
                 }
                 (self.root.backend, self.root.client) = (Backend::Refused, Client::Away);
                 self.knocking.take();
                 for name in self.namespaces.refuse_pending() {
-                    wires.tell(Peer::Client, write(Kind::Error, &name, WITHOUT_ROOT))?;
+                    wires.send(Peer::Client, write(Kind::Error, &name, WITHOUT_ROOT))?;
                 }
                 Ok(())
             }
             (_, Client::Connected) => {
-                wires.tell(Peer::Client, write(Kind::Event, ROOT, &refusal::to_event(data)))
+                wires.send(Peer::Client, write(Kind::Event, ROOT, &refusal::to_event(data)))
             }
             (_, Client::Away | Client::Asking { .. }) => Ok(()),
         }
@@ -198,15 +198,15 @@ impl NewClient {
 
     /// Grants the client the root, and sends it what came for it before.
     fn welcome(&mut self, wires: &mut Wires) -> Result<(), Fault> {
-        wires.tell(Peer::Client, self.grant(ROOT))?;
+        wires.send(Peer::Client, self.grant(ROOT))?;
         let (held, rest) = self.root.held.take();
         for message in held {
-            wires.tell(Peer::Client, message)?;
+            wires.send(Peer::Client, message)?;
         }
         wires.release(Peer::Backend, rest);
         if self.root.backend == Backend::Withdrawn {
             (self.root.backend, self.root.client) = (Backend::Left, Client::Away);
-            return wires.tell(Peer::Client, write(Kind::Disconnect, ROOT, ""));
+            return wires.send(Peer::Client, write(Kind::Disconnect, ROOT, ""));
         }
         self.root.client = Client::Connected;
         Ok(())

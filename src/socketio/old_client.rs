@@ -31,7 +31,7 @@ impl OldClient {
         Self { namespaces, handshaking: true }
     }
 
-    pub(super) fn hear_client(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
+    pub(super) fn handle_client(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
         match head.kind {
             Kind::Connect => self.connect(head, wires).map(|()| Fate::Drop),
             Kind::Disconnect => Ok(pass_if(self.namespaces.leave(head.namespace))),
@@ -47,33 +47,33 @@ impl OldClient {
         match self.namespaces.stage(name) {
             None => {
                 self.namespaces.ask(name)?;
-                wires.tell(Peer::Backend, write(Kind::Connect, name, &query::to_auth(query)))
+                wires.send(Peer::Backend, write(Kind::Connect, name, &query::to_auth(query)))
             }
             // The backend's one answer serves both requests.
             Some(Stage::Pending) => Ok(()),
             // The root was granted automatically; a second grant would be a second `connect` for the client.
             Some(Stage::Connected) if name == ROOT => Ok(()),
-            Some(Stage::Connected) => wires.tell(Peer::Client, write(Kind::Connect, name, "")),
+            Some(Stage::Connected) => wires.send(Peer::Client, write(Kind::Connect, name, "")),
         }
     }
 
-    pub(super) fn hear_backend(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
+    pub(super) fn handle_backend(&mut self, head: &Head<'_>, wires: &mut Wires) -> Result<Fate, Fault> {
         let name = head.namespace;
         match head.kind {
             Kind::Connect => {
                 if self.namespaces.grant(name) {
                     let sid = sid(head.data).ok_or(Fault::OldBackend)?;
-                    self.tell_root(name, Ok(Text::from(sid)), wires);
-                    wires.tell(Peer::Client, write(Kind::Connect, name, ""))?;
+                    self.send_root(name, Ok(Text::from(sid)), wires);
+                    wires.send(Peer::Client, write(Kind::Connect, name, ""))?;
                 }
                 Ok(Fate::Drop)
             }
             Kind::Error => {
                 let data = refusal::to_old(head.data);
                 if self.namespaces.refuse(name) {
-                    self.tell_root(name, Err(Text::from(data.as_str())), wires);
+                    self.send_root(name, Err(Text::from(data.as_str())), wires);
                 }
-                wires.tell(Peer::Client, write(Kind::Error, name, &data))?;
+                wires.send(Peer::Client, write(Kind::Error, name, &data))?;
                 Ok(Fate::Drop)
             }
             Kind::Disconnect => Ok(pass_if(self.namespaces.leave(name))),
@@ -81,7 +81,7 @@ impl OldClient {
         }
     }
 
-    fn tell_root(&mut self, name: &str, answer: Result<Text, Text>, wires: &mut Wires) {
+    fn send_root(&mut self, name: &str, answer: Result<Text, Text>, wires: &mut Wires) {
         if name == ROOT && std::mem::take(&mut self.handshaking) {
             wires.push(Out::Root(answer));
         }

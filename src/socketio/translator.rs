@@ -85,10 +85,10 @@ impl Translator {
         let head = head.ok_or(Fault::Malformed(from))?;
         let wires = &mut self.wires;
         let fate = match (&mut self.role, from) {
-            (Role::OldClient(role), Peer::Client) => role.hear_client(&head, wires),
-            (Role::OldClient(role), Peer::Backend) => role.hear_backend(&head, wires),
-            (Role::NewClient(role), Peer::Client) => role.hear_client(&head, wires),
-            (Role::NewClient(role), Peer::Backend) => role.hear_backend(&head, wires),
+            (Role::OldClient(role), Peer::Client) => role.handle_client(&head, wires),
+            (Role::OldClient(role), Peer::Backend) => role.handle_backend(&head, wires),
+            (Role::NewClient(role), Peer::Client) => role.handle_client(&head, wires),
+            (Role::NewClient(role), Peer::Backend) => role.handle_backend(&head, wires),
         }?;
         wires.expect_attachments(from, head.attachments, fate);
         Ok(fate)

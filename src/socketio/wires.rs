@@ -22,13 +22,13 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Wires {
     out: VecDeque<Out>,
-    from_client: Lane,
-    from_backend: Lane,
+    from_client: Direction,
+    from_backend: Direction,
 }
 
 /// One direction.
 #[derive(Debug)]
-struct Lane {
+struct Direction {
     /// Attachments that are still to come, and what becomes of them.
     owed: u32,
     fate: Fate,
@@ -38,14 +38,14 @@ struct Lane {
 
 impl Wires {
     pub(super) const fn new() -> Self {
-        Self { out: VecDeque::new(), from_client: Lane::new(), from_backend: Lane::new() }
+        Self { out: VecDeque::new(), from_client: Direction::new(), from_backend: Direction::new() }
     }
 
     /// Sends a packet of ours as soon as no attachment is outstanding.
-    pub(super) fn tell(&mut self, to: Peer, message: Message) -> Result<(), Fault> {
-        let lane = self.lane(to.other());
-        if lane.owed > 0 && lane.fate == Fate::Pass {
-            return if lane.waiting.push(message) { Ok(()) } else { Err(Fault::TooMuch) };
+    pub(super) fn send(&mut self, to: Peer, message: Message) -> Result<(), Fault> {
+        let direction = self.direction(to.other());
+        if direction.owed > 0 && direction.fate == Fate::Pass {
+            return if direction.waiting.push(message) { Ok(()) } else { Err(Fault::TooMuch) };
         }
         self.push(to.out(message));
         Ok(())
@@ -62,40 +62,40 @@ impl Wires {
 
     /// Returns whether attachments of this side are outstanding.
     pub(super) fn expects_attachments(&mut self, from: Peer) -> bool {
-        self.lane(from).owed > 0
+        self.direction(from).owed > 0
     }
 
     /// Notes a packet's header, and what becomes of its attachments.
     pub(super) fn expect_attachments(&mut self, from: Peer, attachments: u32, fate: Fate) {
-        let lane = self.lane(from);
-        (lane.owed, lane.fate) = (attachments, fate);
+        let direction = self.direction(from);
+        (direction.owed, direction.fate) = (attachments, fate);
     }
 
     /// Handles an attachment; returns what becomes of it, if it was owed.
     pub(super) fn take_attachment(&mut self, from: Peer) -> Option<Fate> {
-        let lane = self.lane(from);
-        lane.owed = lane.owed.checked_sub(1)?;
-        Some(lane.fate)
+        let direction = self.direction(from);
+        direction.owed = direction.owed.checked_sub(1)?;
+        Some(direction.fate)
     }
 
     /// Releases what was held: attachments that are still to come follow their header.
     pub(super) fn release(&mut self, from: Peer, fate: Fate) {
-        let lane = self.lane(from);
-        if lane.fate == Fate::Hold {
-            lane.fate = fate;
+        let direction = self.direction(from);
+        if direction.fate == Fate::Hold {
+            direction.fate = fate;
         }
     }
 
     /// Sends what waited, if no attachment is outstanding any more.
     pub(super) fn settle(&mut self, from: Peer) {
-        let lane = self.lane(from);
-        if lane.owed == 0 {
-            let waiting = lane.waiting.take();
+        let direction = self.direction(from);
+        if direction.owed == 0 {
+            let waiting = direction.waiting.take();
             self.out.extend(waiting.into_iter().map(|message| from.other().out(message)));
         }
     }
 
-    const fn lane(&mut self, from: Peer) -> &mut Lane {
+    const fn direction(&mut self, from: Peer) -> &mut Direction {
         match from {
             Peer::Client => &mut self.from_client,
             Peer::Backend => &mut self.from_backend,
@@ -103,7 +103,7 @@ impl Wires {
     }
 }
 
-impl Lane {
+impl Direction {
     const fn new() -> Self {
         Self { owed: 0, fate: Fate::Pass, waiting: BoundedQueue::new(WAITING_BYTES_MAX) }
     }

@@ -118,7 +118,7 @@ impl<'t> Pump<'t> {
     /// runnable has run.
     fn flush(&mut self, cx: &mut Context<'_>, is_due: bool) -> Result<(), Stop> {
         if self.dirty && !is_due {
-            self.trunk.hush(self.connection);
+            self.trunk.suppress_wakes(self.connection);
             self.gathering.hold(cx);
         } else if self.dirty {
             match self.socket.poll_flush_unpin(cx) {

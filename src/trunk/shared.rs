@@ -252,7 +252,7 @@ impl Trunk {
     }
 
     /// Lets sessions add frames without waking the pump, which will look by itself.
-    pub(super) fn hush(&self, connection: Connection) {
+    pub(super) fn suppress_wakes(&self, connection: Connection) {
         if let Some(mut state) = self.lock_for(connection) {
             state.waker.clone_from(Waker::noop());
         }

@@ -32,7 +32,7 @@ pub struct Forwarded {
 
 /// What a request asks for, which decides how its response is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asks {
+pub(super) enum Requested {
     /// The header of a GET's response, without its body.
     Head,
     /// Another protocol, if the backend agrees.
@@ -47,7 +47,7 @@ impl Forwarded {
         mut response: Response<Incoming>,
         lease: Lease,
         watch: &Arc<Watch>,
-        asks: Asks,
+        requested: Requested,
         stall_timeout: Duration,
     ) -> Self {
         let refused_body = watch.answered();
@@ -60,7 +60,7 @@ impl Forwarded {
         let length = if coded {
             // RFC 9112, section 6.3: if a body is chunked, any other length is void.
             None
-        } else if asks == Asks::Head {
+        } else if requested == Requested::Head {
             of_get()
         } else if status == StatusCode::NOT_MODIFIED {
             declared = of_get();
@@ -86,8 +86,8 @@ impl Forwarded {
 }
 
 /// Finds what cannot be passed on. The connection is not used again in that case.
-pub(super) fn check(response: &Response<Incoming>, asks: Asks) -> Result<(), OpenError> {
-    let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && asks != Asks::Upgrade {
+pub(super) fn check(response: &Response<Incoming>, requested: Requested) -> Result<(), OpenError> {
+    let fault = if response.status() == StatusCode::SWITCHING_PROTOCOLS && requested != Requested::Upgrade {
         "it switches protocols unasked"
     } else if hop::is_coded(response.headers()) {
         "its answer has a transfer coding that is not known"

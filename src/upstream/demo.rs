@@ -70,12 +70,12 @@ impl Demo {
         if self.speaks == Embedding::WebSocket {
             let terms = websocket::terms(&self.settings);
             let (stream, target) = (self.embedded.connect(), &self.embedded.target);
-            let accepted = handshake::shake(stream, target, request, &terms);
+            let accepted = handshake::perform(stream, target, request, &terms);
             return Ok(websocket::opened(deadline.bound(accepted).await.flatten()?));
         }
-        let revision = engineio::agree(VERSIONS, request.revision)?;
+        let revision = engineio::negotiate(VERSIONS, request.revision)?;
         let terms = engineio::terms(revision, self.settings.host, self.settings.max_message);
-        let accepted = handshake::shake(self.embedded.connect(), &self.embedded.target, request, &terms);
+        let accepted = handshake::perform(self.embedded.connect(), &self.embedded.target, request, &terms);
         let accepted = deadline.bound(accepted).await.flatten()?;
         deadline.bound(engineio::begin(accepted, revision, self.settings.max_message)).await.flatten()
     }
@@ -107,8 +107,12 @@ impl Upstream for Demo {
 
     fn relay(&self, request: OpenRequest) -> Relaying<'_> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let shaken =
-            handshake::shake_for(self.embedded.connect(), &self.embedded.target, request, self.settings.host);
+        let shaken = handshake::perform_for(
+            self.embedded.connect(),
+            &self.embedded.target,
+            request,
+            self.settings.host,
+        );
         Box::pin(async move { deadline.bound(shaken).await.flatten() })
     }
 

@@ -1,7 +1,7 @@
 //! Connects to a backend over TCP or TLS: its URLs in turn, and all addresses behind each. An address that fails is
 //! tried after the others, and probed in the background.
 
-mod place;
+mod server;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use self::place::Place;
+use self::server::Server;
 use crate::background::Background;
 use crate::chain::Chain;
 use crate::descriptors;
@@ -24,7 +24,7 @@ use crate::throttle::Outage;
 use crate::tls::client_config;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
-use crate::upstream::failed::{Failed, Way};
+use crate::upstream::failed::{Endpoint, Failed};
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
 use crate::upstream::{BuildError, Health, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
@@ -32,9 +32,9 @@ use crate::upstream::{BuildError, Health, Host, OpenError, OpenRequest, Relayed,
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    places: Vec<Place>,
+    servers: Vec<Server>,
     connect_timeout: Duration,
-    /// The place that the next dial starts with.
+    /// The server that the next dial starts with.
     next: AtomicUsize,
     failed: Failed,
     watch: Mutex<Watch>,
@@ -52,10 +52,10 @@ struct Watch {
 
 /// One search for an address that can be reached.
 struct Search {
-    /// The place to start with.
+    /// The server to start with.
     first: usize,
     /// The address being tried.
-    trying: Option<Way>,
+    trying: Option<Endpoint>,
     /// Whether there are several addresses to try.
     has_choice: bool,
     /// Whether one was tried without success.
@@ -84,13 +84,13 @@ impl Dialer {
         } else {
             None
         };
-        let place = |url| Place::new(url, tls.as_ref(), settings.tls.server_name.as_ref());
-        let places = settings.urls.iter().map(place).collect::<Result<Vec<_>, _>>()?;
-        if places.is_empty() {
+        let server = |url| Server::new(url, tls.as_ref(), settings.tls.server_name.as_ref());
+        let servers = settings.urls.iter().map(server).collect::<Result<Vec<_>, _>>()?;
+        if servers.is_empty() {
             return Err(BuildError::NoUrl);
         }
         Ok(Arc::new(Self {
-            places,
+            servers,
             connect_timeout: settings.connect_timeout,
             next: AtomicUsize::new(0),
             failed: Failed::new(dials),
@@ -110,7 +110,7 @@ impl Dialer {
     }
 
     /// Tries to reach one address if none was tried before.
-    pub(super) async fn look(self: &Arc<Self>) {
+    pub(super) async fn check_health(self: &Arc<Self>) {
         if self.health() == Health::Unknown {
             let _ = self.dial(Deadline::after(self.connect_timeout)).await;
         }
@@ -128,7 +128,7 @@ impl Dialer {
         deadline: Deadline,
     ) -> Result<Accepted, OpenError> {
         let (stream, target) = self.dial(deadline).await?;
-        deadline.bound(handshake::shake(stream, target, request, terms)).await.flatten()
+        deadline.bound(handshake::perform(stream, target, request, terms)).await.flatten()
     }
 
     /// Does the same with the client's own handshake headers.
@@ -139,10 +139,10 @@ impl Dialer {
         deadline: Deadline,
     ) -> Result<Relayed, OpenError> {
         let (stream, target) = self.dial(deadline).await?;
-        deadline.bound(handshake::shake_for(stream, target, request, host)).await.flatten()
+        deadline.bound(handshake::perform_for(stream, target, request, host)).await.flatten()
     }
 
-    /// Connects to the first address that can be reached, starting with another place each time.
+    /// Connects to the first address that can be reached, starting with another server each time.
     ///
     /// Without a free descriptor it waits for a moment, in which half-closed clients may release some.
     pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<(Duplex, &Target), OpenError> {
@@ -159,13 +159,13 @@ impl Dialer {
         let mut search = Search {
             first: self.next.fetch_add(1, Ordering::Relaxed),
             trying: None,
-            has_choice: self.places.len() > 1,
+            has_choice: self.servers.len() > 1,
             has_failed: false,
             is_last_resort: false,
             refusal: None,
         };
         let error = match deadline.bound(self.connect(&mut search)).await {
-            Ok(Some((stream, place))) => return Ok((stream, &place.target)),
+            Ok(Some((stream, server))) => return Ok((stream, &server.target)),
             // It is a timeout only if no address gave any answer.
             Ok(None) => match search.refusal {
                 // That says nothing about the backend.
@@ -177,8 +177,8 @@ impl Dialer {
             },
             Err(error) => {
                 // The interrupted attempt is to blame if it had all the time.
-                if let Some(way) = search.trying.filter(|_| !search.has_failed) {
-                    self.note_failed(way, &io::ErrorKind::TimedOut.into(), search.has_choice);
+                if let Some(endpoint) = search.trying.filter(|_| !search.has_failed) {
+                    self.note_failed(endpoint, &io::ErrorKind::TimedOut.into(), search.has_choice);
                 }
                 // Another address may work that was not tried yet.
                 if search.has_choice && !search.is_last_resort {
@@ -191,31 +191,35 @@ impl Dialer {
         Err(error)
     }
 
-    async fn connect(self: &Arc<Self>, search: &mut Search) -> Option<(Duplex, &Place)> {
-        let (first, count) = (search.first, self.places.len());
+    async fn connect(self: &Arc<Self>, search: &mut Search) -> Option<(Duplex, &Server)> {
+        let (first, count) = (search.first, self.servers.len());
         let mut later = Vec::new();
-        for place in (0..count).cycle().skip(first % count).take(count) {
-            let name = Way { place, address: None };
+        for server in (0..count).cycle().skip(first % count).take(count) {
+            let name = Endpoint { server, address: None };
             if self.failed.rank(name).is_some() {
                 later.push(name);
                 continue;
             }
-            for way in self.resolve(name, search).await {
-                if self.failed.rank(way).is_some() {
-                    later.push(way);
-                } else if let Some(stream) = self.attempt(way, search).await {
-                    return Some((stream, &self.places[place]));
+            for endpoint in self.resolve(name, search).await {
+                if self.failed.rank(endpoint).is_some() {
+                    later.push(endpoint);
+                } else if let Some(stream) = self.attempt(endpoint, search).await {
+                    return Some((stream, &self.servers[server]));
                 }
             }
         }
         // None is given up: an address may be reachable again by now.
         search.is_last_resort = true;
-        later.sort_by_key(|way| self.failed.rank(*way));
-        for way in later {
-            let ways = if way.address.is_none() { self.resolve(way, search).await } else { vec![way] };
-            for way in ways {
-                if let Some(stream) = self.attempt(way, search).await {
-                    return Some((stream, &self.places[way.place]));
+        later.sort_by_key(|endpoint| self.failed.rank(*endpoint));
+        for endpoint in later {
+            let endpoints = if endpoint.address.is_none() {
+                self.resolve(endpoint, search).await
+            } else {
+                vec![endpoint]
+            };
+            for endpoint in endpoints {
+                if let Some(stream) = self.attempt(endpoint, search).await {
+                    return Some((stream, &self.servers[endpoint.server]));
                 }
             }
         }
@@ -223,13 +227,13 @@ impl Dialer {
     }
 
     /// Resolves a host's name to its addresses.
-    async fn resolve(self: &Arc<Self>, name: Way, search: &mut Search) -> Vec<Way> {
+    async fn resolve(self: &Arc<Self>, name: Endpoint, search: &mut Search) -> Vec<Endpoint> {
         search.trying = Some(name);
-        match self.addresses(name.place).await {
+        match self.addresses(name.server).await {
             Ok(addresses) => {
                 self.forget(name);
                 search.has_choice |= addresses.len() > 1;
-                addresses.into_iter().map(|address| Way { address: Some(address), ..name }).collect()
+                addresses.into_iter().map(|address| Endpoint { address: Some(address), ..name }).collect()
             }
             Err(error) => {
                 self.give_up(name, error, search);
@@ -238,24 +242,24 @@ impl Dialer {
         }
     }
 
-    async fn attempt(self: &Arc<Self>, way: Way, search: &mut Search) -> Option<Duplex> {
-        search.trying = Some(way);
-        match self.reach(way).await {
+    async fn attempt(self: &Arc<Self>, endpoint: Endpoint, search: &mut Search) -> Option<Duplex> {
+        search.trying = Some(endpoint);
+        match self.reach(endpoint).await {
             Ok(stream) => {
-                self.note_up(way);
+                self.note_up(endpoint);
                 Some(stream)
             }
             Err(error) => {
-                self.give_up(way, error, search);
+                self.give_up(endpoint, error, search);
                 None
             }
         }
     }
 
-    fn give_up(self: &Arc<Self>, way: Way, error: io::Error, search: &mut Search) {
+    fn give_up(self: &Arc<Self>, endpoint: Endpoint, error: io::Error, search: &mut Search) {
         debug!(upstream = %self, error = %Chain(&error), "an address cannot be reached");
         if !descriptors::is_shortage(&error) {
-            self.note_failed(way, &error, search.has_choice);
+            self.note_failed(endpoint, &error, search.has_choice);
         }
         search.has_failed = true;
         if error.kind() != io::ErrorKind::TimedOut {
@@ -263,23 +267,23 @@ impl Dialer {
         }
     }
 
-    async fn addresses(&self, place: usize) -> io::Result<Vec<SocketAddr>> {
+    async fn addresses(&self, server: usize) -> io::Result<Vec<SocketAddr>> {
         // Without a free descriptor, a resolver reports the name as unknown.
         descriptors::check()?;
-        let addresses = timeout(self.connect_timeout, self.places[place].resolve()).await??;
+        let addresses = timeout(self.connect_timeout, self.servers[server].resolve()).await??;
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the host's name has no address"));
         }
         Ok(addresses)
     }
 
-    async fn reach(&self, way: Way) -> io::Result<Duplex> {
-        let address = way.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-        self.places[way.place].reach(address, self.connect_timeout).await
+    async fn reach(&self, endpoint: Endpoint) -> io::Result<Duplex> {
+        let address = endpoint.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        self.servers[endpoint.server].reach(address, self.connect_timeout).await
     }
 
-    fn note_up(&self, way: Way) {
-        self.forget(way);
+    fn note_up(&self, endpoint: Endpoint) {
+        self.forget(endpoint);
         let mut watch = self.watch();
         self.end_outage(&mut watch);
         self.settle(watch);
@@ -292,9 +296,9 @@ impl Dialer {
         }
     }
 
-    fn forget(&self, way: Way) {
-        if self.failed.forget(way) {
-            info!(upstream = %self, address = %self.name(way), "the address can be reached again");
+    fn forget(&self, endpoint: Endpoint) {
+        if self.failed.forget(endpoint) {
+            info!(upstream = %self, address = %self.name(endpoint), "the address can be reached again");
         }
     }
 
@@ -310,9 +314,9 @@ impl Dialer {
         }
     }
 
-    fn note_failed(self: &Arc<Self>, way: Way, error: &io::Error, has_choice: bool) {
-        if let Some(count) = self.failed.note(way, error.kind() == io::ErrorKind::TimedOut, has_choice) {
-            let address = self.name(way);
+    fn note_failed(self: &Arc<Self>, endpoint: Endpoint, error: &io::Error, has_choice: bool) {
+        if let Some(count) = self.failed.note(endpoint, error.kind() == io::ErrorKind::TimedOut, has_choice) {
+            let address = self.name(endpoint);
             warn!(upstream = %self, %address, error = %Chain(error), count, "the address cannot be reached; other addresses are tried first");
         }
         let mut watch = self.watch();
@@ -341,45 +345,45 @@ impl Dialer {
         loop {
             sleep(PROBE_INTERVAL).await;
             let due = self.failed.due(self.is_down());
-            join_all(due.into_iter().map(|way| self.probe_way(way))).await;
+            join_all(due.into_iter().map(|endpoint| self.probe_endpoint(endpoint))).await;
             self.settle(self.watch());
         }
     }
 
-    async fn probe_way(self: &Arc<Self>, way: Way) {
-        match (self.addresses(way.place).await, way.address) {
+    async fn probe_endpoint(self: &Arc<Self>, endpoint: Endpoint) {
+        match (self.addresses(endpoint.server).await, endpoint.address) {
             // The name now resolves to other addresses.
-            (Ok(addresses), Some(address)) if !addresses.contains(&address) => self.forget(way),
-            (Ok(_) | Err(_), Some(_)) => match self.reach(way).await {
-                Ok(_) => self.note_up(way),
-                Err(_) => self.failed.postpone(way),
+            (Ok(addresses), Some(address)) if !addresses.contains(&address) => self.forget(endpoint),
+            (Ok(_) | Err(_), Some(_)) => match self.reach(endpoint).await {
+                Ok(_) => self.note_up(endpoint),
+                Err(_) => self.failed.postpone(endpoint),
             },
             (Ok(addresses), None) => {
-                self.forget(way);
+                self.forget(endpoint);
                 for address in addresses {
-                    let way = Way { address: Some(address), ..way };
-                    match self.reach(way).await {
-                        Ok(_) => return self.note_up(way),
+                    let endpoint = Endpoint { address: Some(address), ..endpoint };
+                    match self.reach(endpoint).await {
+                        Ok(_) => return self.note_up(endpoint),
                         Err(error) if descriptors::is_shortage(&error) => {}
-                        Err(error) => self.note_failed(way, &error, false),
+                        Err(error) => self.note_failed(endpoint, &error, false),
                     }
                 }
             }
-            (Err(_), None) => self.failed.postpone(way),
+            (Err(_), None) => self.failed.postpone(endpoint),
         }
     }
 
-    fn name(&self, way: Way) -> String {
-        way.address.map_or_else(|| self.places[way.place].to_string(), |address| address.to_string())
+    fn name(&self, Endpoint { server, address }: Endpoint) -> String {
+        address.map_or_else(|| self.servers[server].to_string(), |address| address.to_string())
     }
 }
 
 /// Only hosts and ports: what an operator needs to identify it.
 impl std::fmt::Display for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, place) in self.places.iter().enumerate() {
+        for (index, server) in self.servers.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma}{place}")?;
+            write!(f, "{comma}{server}")?;
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::background::Background;
 use crate::duplex::{Asking, Patience};
 use crate::spelling::Spelling;
-use crate::upstream::answer::{self, Asks, Forwarded};
+use crate::upstream::answer::{self, Forwarded, Requested};
 use crate::upstream::connector::Connector;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::handshake;
@@ -186,11 +186,11 @@ impl Forwarder {
         };
         match response {
             Ok(response) => {
-                answer::check(&response, asked.asks).map_err(Failure::Broken)?;
+                answer::check(&response, asked.requested).map_err(Failure::Broken)?;
                 let stall_timeout = connection.patience.limit();
                 connection.is_personal |= pinned::is_login(response.headers());
                 let lease = Lease::new(&self.pool, pinned.clone(), connection);
-                Ok(Forwarded::new(response, lease, watch, asked.asks, stall_timeout))
+                Ok(Forwarded::new(response, lease, watch, asked.requested, stall_timeout))
             }
             Err(mut error) => Err(match error.take_message() {
                 Some(request) => Failure::Unwritten(Box::new(request)),
@@ -281,7 +281,7 @@ struct Asked {
     uri: Uri,
     prefix: Option<String>,
     spelling: Spelling,
-    asks: Asks,
+    requested: Requested,
 }
 
 impl Asked {
@@ -290,10 +290,10 @@ impl Asked {
             uri: head.uri.clone(),
             prefix: head.prefix.clone(),
             spelling: head.spelling.clone(),
-            asks: match head.method {
-                Method::HEAD => Asks::Head,
-                _ if head.headers.contains_key(UPGRADE) => Asks::Upgrade,
-                _ => Asks::Body,
+            requested: match head.method {
+                Method::HEAD => Requested::Head,
+                _ if head.headers.contains_key(UPGRADE) => Requested::Upgrade,
+                _ => Requested::Body,
             },
         }
     }

@@ -71,7 +71,7 @@ pub(super) struct Accepted {
 
 /// Requests a WebSocket with the client's own handshake: key, version, subprotocols and extensions are in the request's
 /// headers, and the client checks the response.
-pub(super) async fn shake_for(
+pub(super) async fn perform_for(
     stream: Duplex,
     target: &Target,
     request: OpenRequest,
@@ -110,7 +110,7 @@ pub(super) async fn connect(stream: Duplex) -> Result<Connection, OpenError> {
 }
 
 /// Requests a WebSocket from the backend behind `stream`.
-pub(super) async fn shake(
+pub(super) async fn perform(
     stream: Duplex,
     target: &Target,
     request: OpenRequest,

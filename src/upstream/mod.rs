@@ -121,7 +121,7 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     fn health(&self) -> Health;
 
     /// Finds out whether it can be reached, if that is unknown; the caller bounds the wait.
-    fn look(&self) -> Looking<'_> {
+    fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(std::future::ready(()))
     }
 
@@ -153,8 +153,8 @@ pub enum Health {
     Down,
 }
 
-/// The future of [`Upstream::look`].
-pub type Looking<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+/// The future of [`Upstream::check_health`].
+pub type HealthCheck<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// The future of [`Upstream::relay`].
 pub type Relaying<'a> = Pin<Box<dyn Future<Output = Result<Relayed, OpenError>> + Send + 'a>>;

@@ -7,7 +7,7 @@ use crate::meter::Dials;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    BuildError, Health, Looking, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream,
+    BuildError, Health, HealthCheck, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream,
 };
 
 /// A plain HTTP server.
@@ -47,8 +47,8 @@ impl Upstream for Plain {
         self.dialer.health()
     }
 
-    fn look(&self) -> Looking<'_> {
-        Box::pin(self.dialer.look())
+    fn check_health(&self) -> HealthCheck<'_> {
+        Box::pin(self.dialer.check_health())
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct RequestBody {
     /// `None` if the request has no body, or the backend does not want it.
     incoming: Option<Incoming>,
     watch: Option<Arc<Watch>>,
-    gate: Option<Pin<Box<dyn Future<Output = Verdict> + Send>>>,
+    gate: Option<Pin<Box<dyn Future<Output = Permission> + Send>>>,
 }
 
 impl RequestBody {
@@ -31,16 +31,16 @@ impl RequestBody {
     /// Creates a body that flows as soon as the backend reads it or, if the client expects a 100, once the backend
     /// allows it.
     pub(super) fn new(incoming: Incoming, expectation: Expectation) -> (Self, Arc<Watch>) {
-        let verdict = match expectation {
+        let permission = match expectation {
             Expectation::None => None,
-            Expectation::Continue => Some(watch::channel(Verdict::None).0),
+            Expectation::Continue => Some(watch::channel(Permission::None).0),
         };
-        let expects = verdict.is_some();
+        let expects = permission.is_some();
         let watch = Arc::new(Watch {
             began: Instant::now(),
             moved_ms: AtomicU64::new(0),
             asks_client: AtomicBool::new(false),
-            verdict,
+            permission,
         });
         let decided = Arc::clone(&watch);
         let gate = expects.then(|| Box::pin(async move { decided.decided().await }) as _);
@@ -58,14 +58,14 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while let Some(gate) = &mut self.gate {
             match ready!(gate.as_mut().poll(cx)) {
-                Verdict::None | Verdict::Continue => self.gate = None,
-                Verdict::Refused => {
+                Permission::None | Permission::Continue => self.gate = None,
+                Permission::Refused => {
                     // From now on the client's connection knows that its body will not be read.
                     self.incoming = None;
                     let watch = self.watch.clone();
                     self.gate = Some(Box::pin(async move { Watch::over(watch).await }));
                 }
-                Verdict::Over => return Poll::Ready(Some(Err(BodyError::Refused))),
+                Permission::Over => return Poll::Ready(Some(Err(BodyError::Refused))),
             }
         }
         let this = &mut *self;
@@ -112,7 +112,7 @@ pub(super) enum Expectation {
 
 /// The backend's answer to a client that asks first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Verdict {
+enum Permission {
     /// None yet.
     None,
     /// The body may be sent.
@@ -132,7 +132,7 @@ pub(super) struct Watch {
     /// Whether the client's next piece is awaited.
     asks_client: AtomicBool,
     /// Only if the client asks first.
-    verdict: Option<watch::Sender<Verdict>>,
+    permission: Option<watch::Sender<Permission>>,
 }
 
 impl Watch {
@@ -148,18 +148,18 @@ impl Watch {
 
     /// Handles the backend's 100.
     pub(super) fn allow(&self) {
-        self.decide(Verdict::Continue);
+        self.decide(Permission::Continue);
     }
 
     /// Handles the backend's final response; returns whether it came instead of a 100.
     pub(super) fn answered(&self) -> bool {
-        self.decide(Verdict::Refused)
+        self.decide(Permission::Refused)
     }
 
     /// Notes that the backend's response was read, or given up.
     pub(super) fn finish(&self) {
-        if let Some(verdict) = &self.verdict {
-            verdict.send_replace(Verdict::Over);
+        if let Some(permission) = &self.permission {
+            permission.send_replace(Permission::Over);
         }
     }
 
@@ -171,33 +171,33 @@ impl Watch {
         }
     }
 
-    /// Sets the verdict; only the first one counts.
-    fn decide(&self, verdict: Verdict) -> bool {
-        self.verdict.as_ref().is_some_and(|decided| {
-            decided.send_if_modified(|said| {
-                let first = *said == Verdict::None;
+    /// Sets the permission; only the first one counts.
+    fn decide(&self, permission: Permission) -> bool {
+        self.permission.as_ref().is_some_and(|decided| {
+            decided.send_if_modified(|current| {
+                let first = *current == Permission::None;
                 if first {
-                    *said = verdict;
+                    *current = permission;
                 }
                 first
             })
         })
     }
 
-    async fn decided(&self) -> Verdict {
-        let Some(verdict) = &self.verdict else { return Verdict::Continue };
-        let mut said = verdict.subscribe();
-        if timeout(PATIENCE, said.wait_for(|verdict| *verdict != Verdict::None)).await.is_err() {
+    async fn decided(&self) -> Permission {
+        let Some(permission) = &self.permission else { return Permission::Continue };
+        let mut current = permission.subscribe();
+        if timeout(PATIENCE, current.wait_for(|permission| *permission != Permission::None)).await.is_err() {
             self.allow();
         }
-        *said.borrow_and_update()
+        *current.borrow_and_update()
     }
 
-    async fn over(watch: Option<Arc<Self>>) -> Verdict {
-        if let Some(verdict) = watch.as_ref().and_then(|watch| watch.verdict.as_ref()) {
-            let _ = verdict.subscribe().wait_for(|verdict| *verdict == Verdict::Over).await;
+    async fn over(watch: Option<Arc<Self>>) -> Permission {
+        if let Some(permission) = watch.as_ref().and_then(|watch| watch.permission.as_ref()) {
+            let _ = permission.subscribe().wait_for(|permission| *permission == Permission::Over).await;
         }
-        Verdict::Over
+        Permission::Over
     }
 }
 

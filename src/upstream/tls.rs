@@ -26,7 +26,7 @@ impl Tls {
     }
 
     /// Runs the TLS handshake on a stream.
-    pub(super) async fn shake(&self, stream: TcpStream) -> io::Result<Duplex> {
+    pub(super) async fn handshake(&self, stream: TcpStream) -> io::Result<Duplex> {
         // Boxed, so that an opening does not keep the room that its handshake needed.
         match Box::pin(self.connector.connect(self.name.clone(), stream)).await {
             Ok(stream) => Ok(tokio_rustls::TlsStream::from(stream).into()),

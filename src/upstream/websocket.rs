@@ -17,7 +17,7 @@ use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{Incoming, Socket};
 use crate::upstream::{
-    BuildError, Health, Link, LinkError, LinkEvent, Looking, OpenError, OpenRequest, Opened, Opening,
+    BuildError, Health, HealthCheck, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
     Protocol, Relaying, Settings, Upstream,
 };
 
@@ -81,8 +81,8 @@ impl Upstream for WebSocket {
         self.dialer.health()
     }
 
-    fn look(&self) -> Looking<'_> {
-        Box::pin(self.dialer.look())
+    fn check_health(&self) -> HealthCheck<'_> {
+        Box::pin(self.dialer.check_health())
     }
 }
 

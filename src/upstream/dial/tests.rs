@@ -60,7 +60,7 @@ fn dialer(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
 /// Returns a dialer for one URL whose host has these addresses.
 fn named(addresses: &[SocketAddr]) -> (Arc<Dialer>, Metrics) {
     let (mut dialer, metrics) = dialer(&addresses[..1]);
-    Arc::get_mut(&mut dialer).unwrap().places[0].known = addresses.to_vec();
+    Arc::get_mut(&mut dialer).unwrap().servers[0].known = addresses.to_vec();
     (dialer, metrics)
 }
 

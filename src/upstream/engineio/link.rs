@@ -102,7 +102,7 @@ impl Link for EngineIoLink {
                 self.socket.give_up(cx);
                 return Poll::Ready(LinkEvent::Closed(Closing::new(1006, "upstream ping timeout")));
             };
-            self.pulse.hear();
+            self.pulse.note_heard();
             if let Some(event) = self.handle_incoming(cx, incoming) {
                 return Poll::Ready(event);
             }
@@ -116,7 +116,7 @@ impl Link for EngineIoLink {
         };
         self.queue(&beat);
         // It delays the backend's next ping, so that one must not be counted as overdue.
-        self.pulse.hear();
+        self.pulse.note_heard();
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _closing: &Closing) -> Poll<usize> {

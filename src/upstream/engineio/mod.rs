@@ -25,8 +25,8 @@ use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::short_request::{ShortRequest, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
-    Asking, BuildError, Health, Heartbeat, Host, Introduction, Link, Looking, OpenError, OpenRequest, Opened,
-    Opening, Protocol, Relaying, Settings, Upstream,
+    Asking, BuildError, Health, HealthCheck, Heartbeat, Host, Introduction, Link, OpenError, OpenRequest,
+    Opened, Opening, Protocol, Relaying, Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -46,7 +46,7 @@ impl EngineIo {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let revision = agree(self.settings.versions, request.revision)?;
+        let revision = negotiate(self.settings.versions, request.revision)?;
         let terms = terms(revision, self.settings.host, self.settings.max_message);
         let opened = match self.dialer.open(request, &terms, deadline).await {
             Ok(accepted) => {
@@ -110,14 +110,14 @@ impl Upstream for EngineIo {
         self.dialer.health()
     }
 
-    fn look(&self) -> Looking<'_> {
-        Box::pin(self.dialer.look())
+    fn check_health(&self) -> HealthCheck<'_> {
+        Box::pin(self.dialer.check_health())
     }
 }
 
 /// Returns the revision to ask for. If the backend does not speak the client's revision, returns the backend's own
 /// refusal.
-pub(super) fn agree(versions: Versions, client: Option<Revision>) -> Result<Revision, OpenError> {
+pub(super) fn negotiate(versions: Versions, client: Option<Revision>) -> Result<Revision, OpenError> {
     match client {
         Some(revision) if !versions.has(revision) => {
             let reply = Reply {

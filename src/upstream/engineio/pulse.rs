@@ -26,7 +26,7 @@ impl Pulse {
         Self { period, heard, alarm: Box::pin(sleep_until(heard + period)) }
     }
 
-    pub(super) fn hear(&mut self) {
+    pub(super) fn note_heard(&mut self) {
         self.heard = Instant::now();
     }
 

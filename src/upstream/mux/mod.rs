@@ -27,7 +27,7 @@ use crate::upstream::dial::Dialer;
 use crate::upstream::engineio;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    BuildError, Health, Heartbeat, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol,
+    BuildError, Health, HealthCheck, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol,
     Relaying, Settings, Upstream, kept_headers,
 };
 
@@ -54,11 +54,11 @@ impl Mux {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        engineio::agree(self.settings.versions, request.revision)?;
+        engineio::negotiate(self.settings.versions, request.revision)?;
         let slot = self.slot();
         let trunk = slot.trunk();
         let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;
-        slot.hurry();
+        slot.retry_soon();
         // If it is dropped, the session is withdrawn.
         let link = MuxLink::new(trunk, id);
         match deadline.bound(answer).await?.unwrap_or(Err(Unopened::Lost(Closing::default()))) {
@@ -112,7 +112,7 @@ impl Upstream for Mux {
         }
     }
 
-    fn look(&self) -> Looking<'_> {
+    fn check_health(&self) -> HealthCheck<'_> {
         // Each slot dials by itself.
         Box::pin(async { drop(select_all(self.slots.iter().map(|slot| Box::pin(slot.known()))).await) })
     }

@@ -83,7 +83,7 @@ impl Slot {
     }
 
     /// Reports that a session is wanted: without a connection, the next attempt is made soon.
-    pub(super) fn hurry(&self) {
+    pub(super) fn retry_soon(&self) {
         self.asked.notify_one();
     }
 

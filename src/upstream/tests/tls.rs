@@ -60,7 +60,7 @@ async fn a_relayed_web_socket_crosses_tls_too() {
     let (listener, settings) = listen_at("localhost", &authority).await;
     let front = Front::new(&settings);
     let backend = async {
-        let mut stream = shake(&listener, authority.server("localhost")).await.unwrap();
+        let mut stream = accept_handshake(&listener, authority.server("localhost")).await.unwrap();
         while stream.read_u8().await.unwrap() != b'\n' {}
         let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
         stream.write_all(answer.as_bytes()).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_backend_that_wants_a_certificate_of_ours_is_told() {
             .unwrap()
             .with_client_cert_verifier(Arc::clone(&verifier));
         let server = authority.certify(server, &good("localhost"));
-        let (error, _) = front.fail_with(shake(&listener, server)).await;
+        let (error, _) = front.fail_with(accept_handshake(&listener, server)).await;
         let told = Chain(&error).to_string();
         assert!(told.contains("TLS with") && told.contains("fatal alert"), "{told}");
     }
@@ -216,7 +216,7 @@ async fn the_next_url_is_tried_where_one_is_not_believed() {
     settings.urls.extend(other.urls);
     let front = Front::new(&settings);
     let backends = async {
-        assert!(shake(&bad, Authority::new().server("localhost")).await.is_err());
+        assert!(accept_handshake(&bad, Authority::new().server("localhost")).await.is_err());
         accept_tls(&listener, authority.server("localhost")).await
     };
     front.open_with(backends).await;
@@ -229,9 +229,9 @@ async fn a_prober_takes_nobody_back_who_is_not_believed() {
     let (listener, settings) = listen_at("localhost", &authority).await;
     let front = Front::new(&settings);
     failure(&front, &listener, Authority::new().server("localhost")).await;
-    assert!(within(shake(&listener, Authority::new().server("localhost"))).await.is_err());
+    assert!(within(accept_handshake(&listener, Authority::new().server("localhost"))).await.is_err());
     assert!(front.upstream.is_down());
-    within(shake(&listener, authority.server("localhost"))).await.unwrap();
+    within(accept_handshake(&listener, authority.server("localhost"))).await.unwrap();
     front.tracker.close();
     within(front.tracker.wait()).await;
     assert!(!front.upstream.is_down());
@@ -311,7 +311,10 @@ fn port(listener: &TcpListener) -> u16 {
 }
 
 /// Runs a backend's side of the TLS handshake.
-async fn shake(listener: &TcpListener, server: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+async fn accept_handshake(
+    listener: &TcpListener,
+    server: Arc<ServerConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
     let stream = listener.accept().await.unwrap().0;
     Box::pin(TlsAcceptor::from(server).accept(stream)).await
 }
@@ -320,14 +323,14 @@ async fn accept_tls(
     listener: &TcpListener,
     server: Arc<ServerConfig>,
 ) -> WebSocketStream<TlsStream<TcpStream>> {
-    let stream = shake(listener, server).await.unwrap();
+    let stream = accept_handshake(listener, server).await.unwrap();
     Box::pin(tokio_tungstenite::accept_async(stream)).await.unwrap()
 }
 
 /// Returns the error for a backend with this certificate.
 async fn failure(front: &Front, listener: &TcpListener, server: Arc<ServerConfig>) -> String {
-    let (error, shaken) = front.fail_with(shake(listener, server)).await;
-    assert!(shaken.is_err());
+    let (error, accepted) = front.fail_with(accept_handshake(listener, server)).await;
+    assert!(accepted.is_err());
     assert!(front.upstream.is_down());
     down(&error)
 }

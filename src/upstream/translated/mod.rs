@@ -15,8 +15,8 @@ use crate::throttle::Throttle;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    Asking, Health, Introduction, Link, Looking, OpenError, OpenRequest, Opened, Opening, Protocol, Relaying,
-    Upstream,
+    Asking, Health, HealthCheck, Introduction, Link, OpenError, OpenRequest, Opened, Opening, Protocol,
+    Relaying, Upstream,
 };
 
 /// An upstream that is known to speak Socket.IO.
@@ -92,8 +92,8 @@ impl Upstream for Translated {
         self.inner.health()
     }
 
-    fn look(&self) -> Looking<'_> {
-        self.inner.look()
+    fn check_health(&self) -> HealthCheck<'_> {
+        self.inner.check_health()
     }
 
     fn drain(&self, patience: Duration) {

@@ -17,9 +17,9 @@ use crate::upstream::target::Target;
 use crate::upstream::tls::Tls;
 use crate::upstream::{BuildError, is_secure};
 
-/// One URL of an upstream.
+/// One server of an upstream: one of its URLs.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Server {
     host: String,
     port: u16,
     /// Its addresses, if the host is an address and not a name.
@@ -28,7 +28,7 @@ pub(super) struct Place {
     tls: Option<Tls>,
 }
 
-impl Place {
+impl Server {
     pub(super) fn new(
         url: &Uri,
         tls: Option<&Arc<ClientConfig>>,
@@ -44,13 +44,13 @@ impl Place {
         let target = Target::new(url).ok_or_else(fault)?;
         let known =
             host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)).into_iter().collect();
-        let mut place = Self { host, port, known, target, tls: None };
+        let mut server = Self { host, port, known, target, tls: None };
         if let Some(config) = tls.filter(|_| is_secure(url)) {
-            let own_name = || ServerName::try_from(place.host.clone()).map_err(|_| fault());
+            let own_name = || ServerName::try_from(server.host.clone()).map_err(|_| fault());
             let name = server_name.cloned().map_or_else(own_name, Ok)?;
-            place.tls = Some(Tls::new(config, name, place.to_string()));
+            server.tls = Some(Tls::new(config, name, server.to_string()));
         }
-        Ok(place)
+        Ok(server)
     }
 
     /// Connects to an address. A TLS handshake may take as long again: a silent address must not keep the next one from
@@ -63,7 +63,7 @@ impl Place {
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;
         match &self.tls {
-            Some(tls) => timeout(connect_timeout, tls.shake(stream)).await?,
+            Some(tls) => timeout(connect_timeout, tls.handshake(stream)).await?,
             None => Ok(stream.into()),
         }
     }
@@ -76,7 +76,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.host, self.port)
     }

@@ -13,22 +13,22 @@ impl Line {
     pub fn handle(&mut self, frame: Frame) -> Result<(), Violation> {
         let parts = self.sync.take();
         match (frame, self.side()) {
-            (Frame::Hello(hello), _) => self.hear_hello(hello)?,
+            (Frame::Hello(hello), _) => self.handle_hello(hello)?,
             _ if !self.greeted => return Err(Violation("the first frame is no hello")),
             (Frame::Sync { epoch, .. }, side) if epoch.as_deref() != self.their_epoch(side) => {
                 return Err(Violation("a sync of another epoch"));
             }
             (Frame::Sync { sessions, more, .. }, _) => {
                 let parts = parts.ok_or(Violation("a sync without a break"))?;
-                self.hear_sync(parts, sessions, more)?;
+                self.handle_sync(parts, sessions, more)?;
             }
             _ if !self.flowing || parts.is_some_and(|parts| !parts.is_empty()) => {
                 return Err(Violation("a frame before its sync"));
             }
-            (Frame::Open(id, open), Side::Backend) => self.hear_open(id, open),
-            (Frame::Ok(id, accepted), Side::Proxy) => self.hear_answer(id, Ok(accepted)),
-            (Frame::Deny(id, denied), Side::Proxy) => self.hear_answer(id, Err(denied)),
-            (Frame::Message(id, seq, message), _) => self.hear_message(id, seq, message)?,
+            (Frame::Open(id, open), Side::Backend) => self.handle_open(id, open),
+            (Frame::Ok(id, accepted), Side::Proxy) => self.handle_answer(id, Ok(accepted)),
+            (Frame::Deny(id, denied), Side::Proxy) => self.handle_answer(id, Err(denied)),
+            (Frame::Message(id, seq, message), _) => self.handle_message(id, seq, message)?,
             (Frame::Acks(acks), _) => {
                 for ack in acks {
                     if let Some(stream) = self.sessions.get_mut(&ack.id) {
@@ -37,7 +37,7 @@ impl Line {
                     }
                 }
             }
-            (Frame::Close(id, seq, closing), _) => self.hear_close(id, seq, closing)?,
+            (Frame::Close(id, seq, closing), _) => self.handle_close(id, seq, closing)?,
             (Frame::Transport(id, word), Side::Backend) => self.events.push_back(Event::Transport(id, word)),
             (Frame::Drain(seconds), _) => self.events.push_back(Event::Drain(seconds)),
             (Frame::Open(..) | Frame::Transport(..), Side::Proxy)
@@ -48,7 +48,7 @@ impl Line {
         Ok(())
     }
 
-    fn hear_hello(&mut self, hello: Hello) -> Result<(), Violation> {
+    fn handle_hello(&mut self, hello: Hello) -> Result<(), Violation> {
         if self.greeted {
             return Err(Violation("a second hello"));
         }
@@ -95,7 +95,7 @@ impl Line {
         self.theirs.as_ref().filter(|_| side == Side::Backend).map(|theirs| theirs.epoch.as_str())
     }
 
-    fn hear_open(&mut self, id: Id, open: Box<Open>) {
+    fn handle_open(&mut self, id: Id, open: Box<Open>) {
         match self.sessions.get_mut(&id) {
             None => {
                 self.sessions.insert(id, Stream::new(Stage::Asked, &self.terms));
@@ -108,7 +108,7 @@ impl Line {
         }
     }
 
-    fn hear_answer(&mut self, id: Id, answer: Result<Box<Accepted>, Box<Denied>>) {
+    fn handle_answer(&mut self, id: Id, answer: Result<Box<Accepted>, Box<Denied>>) {
         let Some(stream) = self.sessions.get_mut(&id) else {
             if answer.is_ok() {
                 self.refuse(id);
@@ -128,7 +128,7 @@ impl Line {
         self.events.push_back(Event::Answered(id, answer));
     }
 
-    fn hear_message(&mut self, id: Id, seq: u64, message: Message) -> Result<(), Violation> {
+    fn handle_message(&mut self, id: Id, seq: u64, message: Message) -> Result<(), Violation> {
         let Some(stream) = self.sessions.get_mut(&id) else {
             self.refuse(id);
             return Ok(());
@@ -139,23 +139,23 @@ impl Line {
         if stream.heard_end {
             return Err(Violation("a message behind its x"));
         }
-        match stream.hear(seq, message, self.hello.max_message, &self.terms)? {
-            Some(fault) => self.sever(id, &fault),
+        match stream.handle_message(seq, message, self.hello.max_message, &self.terms)? {
+            Some(fault) => self.close_both(id, &fault),
             None => self.events.push_back(Event::Readable(id)),
         }
-        self.note_news(id);
+        self.note_pending_ack(id);
         Ok(())
     }
 
-    fn hear_close(&mut self, id: Id, seq: u64, closing: Closing) -> Result<(), Violation> {
+    fn handle_close(&mut self, id: Id, seq: u64, closing: Closing) -> Result<(), Violation> {
         let Some(stream) = self.sessions.get_mut(&id) else { return Ok(()) };
-        if seq > stream.got() {
+        if seq > stream.last_received() {
             return Err(Violation("an x for messages that never came"));
         }
         if matches!(stream.stage, Stage::Asking(_)) && stream.held {
             self.events.push_back(Event::Unanswered(id, closing.clone()));
         }
-        stream.hear_end(closing);
+        stream.handle_end(closing);
         // Our sync answers theirs; no other follows.
         if stream.closing.is_none() {
             stream.closing = Some(Closing::new(1000, ""));

@@ -9,8 +9,9 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::client::{Line, Poller, open_web_socket};
+use crate::client::{Poller, open_web_socket};
 use crate::frame;
+use crate::line::Line;
 use crate::peer::Peer;
 use crate::subject::Subject;
 use crate::words::{GROUP, MESSAGE};

@@ -14,6 +14,7 @@ mod engineioxide;
 mod figures;
 mod frame;
 mod hyper;
+mod line;
 mod load;
 mod measure;
 mod memory;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::client::{Line, open_web_socket};
+use crate::client::open_web_socket;
 use crate::figures::Figure;
 use crate::frame;
+use crate::line::Line;
 use crate::load::{Load, Work};
 use crate::memory;
 use crate::operation::Operation;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::client::{Line, Poller, open_web_socket};
+use crate::client::{Poller, open_web_socket};
+use crate::line::Line;
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::subject::{Subject, Under};

@@ -1,4 +1,5 @@
-//! The backend behind a proxy: Engine.IO over WebSocket, one for each session or one for all, and nothing more.
+//! The backend behind a proxy: Engine.IO over WebSocket or plain messages, one for each session or one for all, and
+//! nothing more.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::frame;
 use crate::mux::MuxLine;
 use crate::stream::{read_some, read_up_to, send};
-use crate::words::{GROUP, MESSAGE, Manner, number_in};
+use crate::words::{GROUP, MESSAGE, Manner, PACKET, number_in};
 
 /// All its sessions, each known by the number in its query. Its connections end with its last handle.
 #[derive(Clone)]
@@ -32,7 +33,8 @@ struct Inner {
 
 /// How a session is reached.
 enum Session {
-    Own(Rc<OwnedWriteHalf>),
+    /// With how it writes a message.
+    Own(Rc<OwnedWriteHalf>, &'static str),
     Mux(Rc<MuxLine>, polliwog::mux::Id),
 }
 
@@ -60,7 +62,9 @@ impl Backend {
         for number in first..first + GROUP {
             match sessions.get(&number).context("a session has no connection to the backend")? {
                 // A message is short, and the one before it was taken: the socket has room.
-                Session::Own(writer) => write(writer, &frame::from_server(frame::TEXT, PUSHED.as_bytes()))?,
+                Session::Own(writer, message) => {
+                    write(writer, &frame::from_server(frame::TEXT, message.as_bytes()))?;
+                }
                 Session::Mux(line, id) => {
                     let (_, bytes) = shared.get_or_insert_with(|| (line, Vec::new()));
                     bytes.extend(line.message(*id, Message::text(MESSAGE)));
@@ -117,24 +121,29 @@ impl Inner {
             return self.serve_all(Rc::new(MuxLine::new(writer)), reader, bytes).await;
         }
         let number = number_in(&head).context("no number")?;
+        let is_plain = !head.contains("EIO=");
         // What its handshake needed is gone before it waits, for thousands do.
         drop(head);
-        self.serve_one(number, &writer, reader, bytes).await
+        self.serve_one(number, is_plain, &writer, reader, bytes).await
     }
 
     /// Returns a session on a connection of its own.
     async fn serve_one(
         &self,
         number: usize,
+        is_plain: bool,
         writer: &Rc<OwnedWriteHalf>,
         mut reader: OwnedReadHalf,
         mut bytes: Vec<u8>,
     ) -> anyhow::Result<()> {
-        self.sessions.borrow_mut().insert(number, Session::Own(Rc::clone(writer)));
-        let open = format!(
-            "0{{\"sid\":\"{number:020}\",\"upgrades\":[],\"pingInterval\":600000,\"pingTimeout\":600000,\"maxPayload\":1000000}}"
-        );
-        send(writer, &frame::from_server(frame::TEXT, open.as_bytes())).await?;
+        let message = if is_plain { MESSAGE } else { PACKET };
+        self.sessions.borrow_mut().insert(number, Session::Own(Rc::clone(writer), message));
+        if !is_plain {
+            let open = format!(
+                "0{{\"sid\":\"{number:020}\",\"upgrades\":[],\"pingInterval\":600000,\"pingTimeout\":600000,\"maxPayload\":1000000}}"
+            );
+            send(writer, &frame::from_server(frame::TEXT, open.as_bytes())).await?;
+        }
         bytes.shrink_to_fit();
         loop {
             let mut answer = Vec::new();
@@ -178,6 +187,3 @@ impl Inner {
 
 /// How much node and Python read at once from a socket on which all sessions are.
 const SHARED_READ_LEN: usize = 64 << 10;
-
-/// A message as Engine.IO writes it.
-const PUSHED: &str = "40123456789abcdef0123456789abcdef";

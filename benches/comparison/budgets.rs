@@ -3,6 +3,7 @@
 use crate::figures::{Figures, Spread};
 use crate::operation::{FEW, MANY, MOST, Operation};
 use crate::peer::Peer;
+use crate::receiver::Receiver;
 
 /// A goal.
 pub(crate) struct Budget {
@@ -19,6 +20,10 @@ pub(crate) struct Budget {
 pub(crate) enum Against {
     /// A peer's figure for the same.
     Peer(Peer),
+    /// The same peer's figure for what clients of Engine.IO do.
+    EngineIo,
+    /// The same, of which the difference counts.
+    BeyondEngineIo,
     /// What a peer adds to the backend's own figure.
     Added(Peer),
     /// How much a peer's figure has grown since there were few sessions.
@@ -34,6 +39,8 @@ impl Budget {
         let operation = operation.split(':').next().unwrap_or_default();
         match self.against {
             Against::Peer(other) => format!("{operation}; {peer}, beside {}", other.short()),
+            Against::EngineIo => format!("{operation}; {peer}, beside Engine.IO"),
+            Against::BeyondEngineIo => format!("{operation}, kB; {peer}, beyond Engine.IO"),
             Against::Added(other) => {
                 format!("{operation}; what {peer} adds, beside what {} adds", other.short())
             }
@@ -49,6 +56,14 @@ impl Budget {
         let Self { operation, peer, .. } = *self;
         match self.against {
             Against::Peer(other) => figures.together([(operation, peer), (operation, other)], |[a, b]| a / b),
+            Against::EngineIo => {
+                let other = operation.of_engine_io()?;
+                figures.together([(operation, peer), (other, peer)], |[a, b]| a / b)
+            }
+            Against::BeyondEngineIo => {
+                let other = operation.of_engine_io()?;
+                figures.together([(operation, peer), (other, peer)], |[a, b]| a - b)
+            }
             Against::Added(other) => {
                 let backend = (operation, Peer::Backend);
                 let compute = |[a, b, backend]: [f64; 3]| (a - backend) / (b - backend);
@@ -68,22 +83,36 @@ const fn beside(operation: Operation, peer: Peer, other: Peer, limit: f64, stret
     Budget { operation, peer, against: Against::Peer(other), limit, stretch }
 }
 
+const fn beside_engine_io(operation: Operation, peer: Peer, limit: f64) -> Budget {
+    Budget { operation, peer, against: Against::EngineIo, limit, stretch: None }
+}
+
 /// Every goal there is.
 pub(crate) const BUDGETS: &[Budget] = &[
-    beside(Operation::Push, Peer::Mux, Peer::EngineIoxide, 1.05, Some(0.95)),
-    beside(Operation::Push, Peer::Mux, Peer::Node, 0.35, None),
-    beside(Operation::Push, Peer::Own, Peer::EngineIoxide, 1.35, Some(1.2)),
-    beside(Operation::Push, Peer::Own, Peer::Node, 0.45, None),
-    beside(Operation::Post, Peer::Mux, Peer::EngineIoxide, 1.2, Some(1.05)),
-    beside(Operation::Post, Peer::Mux, Peer::Node, 0.3, None),
-    beside(Operation::Post, Peer::Own, Peer::EngineIoxide, 1.5, Some(1.3)),
-    beside(Operation::Post, Peer::Own, Peer::Node, 0.38, None),
+    beside(Operation::Push(Receiver::EngineIo), Peer::Mux, Peer::EngineIoxide, 1.05, Some(0.95)),
+    beside(Operation::Push(Receiver::EngineIo), Peer::Mux, Peer::Node, 0.35, None),
+    beside(Operation::Push(Receiver::EngineIo), Peer::Own, Peer::EngineIoxide, 1.35, Some(1.2)),
+    beside(Operation::Push(Receiver::EngineIo), Peer::Own, Peer::Node, 0.45, None),
+    beside(Operation::Post(Receiver::EngineIo), Peer::Mux, Peer::EngineIoxide, 1.2, Some(1.05)),
+    beside(Operation::Post(Receiver::EngineIo), Peer::Mux, Peer::Node, 0.3, None),
+    beside(Operation::Post(Receiver::EngineIo), Peer::Own, Peer::EngineIoxide, 1.5, Some(1.3)),
+    beside(Operation::Post(Receiver::EngineIo), Peer::Own, Peer::Node, 0.38, None),
     beside(Operation::WebSocket(1), Peer::Own, Peer::Nginx, 1.05, Some(1.0)),
     beside(Operation::WebSocket(10), Peer::Own, Peer::Nginx, 1.15, Some(1.0)),
     beside(Operation::WebSocket(1), Peer::Framed, Peer::Nginx, 1.3, Some(1.15)),
     beside(Operation::WebSocket(10), Peer::Framed, Peer::Nginx, 1.5, Some(1.15)),
     beside(Operation::WebSocket(1), Peer::Mux, Peer::Nginx, 0.95, Some(0.8)),
     beside(Operation::WebSocket(10), Peer::Mux, Peer::Nginx, 1.2, Some(0.8)),
+    beside_engine_io(PUSH_TO_POLL, Peer::Mux, 1.05),
+    beside_engine_io(PUSH_TO_POLL, Peer::Own, 1.05),
+    beside_engine_io(PUSH_TO_STREAM, Peer::Mux, 0.6),
+    beside_engine_io(PUSH_TO_STREAM, Peer::Own, 0.6),
+    beside(PUSH_TO_POLL, Peer::Mux, Peer::SockJsNode, 0.33, None),
+    beside(PUSH_TO_POLL, Peer::Own, Peer::SockJsNode, 0.33, None),
+    beside(PUSH_TO_STREAM, Peer::Mux, Peer::SockJsNode, 0.33, None),
+    beside(PUSH_TO_STREAM, Peer::Own, Peer::SockJsNode, 0.33, None),
+    beside(Operation::Post(Receiver::Xhr), Peer::Mux, Peer::SockJsNode, 0.33, None),
+    beside(Operation::Post(Receiver::Xhr), Peer::Own, Peer::SockJsNode, 0.33, None),
     Budget {
         operation: Operation::Latency,
         peer: Peer::Own,
@@ -92,18 +121,32 @@ pub(crate) const BUDGETS: &[Budget] = &[
         stretch: None,
     },
     Budget {
-        operation: Operation::Parked,
+        operation: Operation::Parked(Receiver::EngineIo),
         peer: Peer::Mux,
         against: Against::Itself,
         limit: 9.0,
         stretch: Some(7.5),
     },
     Budget {
-        operation: Operation::Parked,
+        operation: Operation::Parked(Receiver::EngineIo),
         peer: Peer::Own,
         against: Against::Itself,
         limit: 13.0,
         stretch: Some(10.0),
+    },
+    Budget {
+        operation: Operation::Parked(Receiver::Xhr),
+        peer: Peer::Mux,
+        against: Against::BeyondEngineIo,
+        limit: 1.0,
+        stretch: None,
+    },
+    Budget {
+        operation: Operation::Parked(Receiver::Xhr),
+        peer: Peer::Own,
+        against: Against::BeyondEngineIo,
+        limit: 1.0,
+        stretch: None,
     },
     Budget {
         operation: Operation::Idle,
@@ -127,3 +170,6 @@ pub(crate) const BUDGETS: &[Budget] = &[
         stretch: None,
     },
 ];
+
+const PUSH_TO_POLL: Operation = Operation::Push(Receiver::Xhr);
+const PUSH_TO_STREAM: Operation = Operation::Push(Receiver::EventSource);

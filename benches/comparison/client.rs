@@ -2,72 +2,81 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 
-use crate::line::{Line, PING, first_line};
+use crate::line::{Line, PING};
 use crate::peer::Peer;
-use crate::stream::read_some;
-use crate::words::MESSAGE;
+use crate::receiver::Receiver;
 
-/// A session over polling.
-pub(crate) struct Poller {
-    /// Carries its GETs.
+/// A session over HTTP.
+pub(crate) struct Client {
+    /// Carries its polls, or its stream.
     pub(crate) line: Line,
-    get: Vec<u8>,
+    receiver: Receiver,
+    poll: Vec<u8>,
     post: Vec<u8>,
 }
 
-impl Poller {
-    /// Begins a session. The yardstick knows of none: there a number must do.
-    pub(crate) async fn open_at(peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Self> {
+impl Client {
+    /// Begins a session.
+    pub(crate) async fn open_at(
+        peer: Peer,
+        receiver: Receiver,
+        server: SocketAddr,
+        number: usize,
+    ) -> anyhow::Result<Self> {
         let mut line = Line::connect(server).await?;
+        let (method, path) = receiver.begin(number);
         if peer == Peer::Hyper {
-            let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&n={number}");
-            let mut poller = Self::on(line, server, &path);
+            // It knows of no sessions: a number must do.
+            let mut client = Self::on(line, server, receiver, &[path.clone(), path]);
             // Its connection too has served a request before it waits.
-            poller.line.send(&poller.post).await?;
-            poller.line.body().await?;
-            return Ok(poller);
+            client.line.send(&client.post).await?;
+            client.line.body().await?;
+            return Ok(client);
         }
-        line.send(&get(server, &format!("/socket.io/?EIO=4&transport=polling&n={number}"))).await?;
-        let body = line.body().await?;
-        let body = String::from_utf8_lossy(&body);
-        let sid = body.split_once("\"sid\":\"").and_then(|(_, rest)| rest.split_once('"'));
-        let (sid, _) = sid.with_context(|| format!("no sid in {body}"))?;
-        let path = format!("/socket.io/?EIO=4&transport=polling&t=PabcDEF&sid={sid}");
-        let mut poller = Self::on(line, server, &path);
+        line.send(&request(server, method, &path, "")).await?;
+        let begun = if receiver.is_stream() {
+            line.head("200").await?;
+            // What comes before the frames.
+            line.chunk().await?;
+            line.chunk().await?
+        } else {
+            line.body().await?
+        };
+        let mut client = Self::on(line, server, receiver, &receiver.follow(number, &begun)?);
         if peer == Peer::EngineIoxide {
             // It sends a ping at once, and waits for the pong for longer than a measurement takes.
-            poller.ask().await?;
-            ensure!(poller.line.body().await? == PING, "no ping");
+            client.ask().await?;
+            ensure!(client.line.body().await? == PING, "no ping");
         }
-        Ok(poller)
+        Ok(client)
     }
 
-    fn on(line: Line, server: SocketAddr, path: &str) -> Self {
-        Self { line, get: get(server, path), post: request(server, "POST", path, &format!("4{MESSAGE}")) }
+    /// Returns a session whose polls and POSTs have these targets.
+    fn on(line: Line, server: SocketAddr, receiver: Receiver, [poll, post]: &[String; 2]) -> Self {
+        let (method, _) = receiver.begin(0);
+        let poll = request(server, method, poll, "");
+        Self { line, receiver, poll, post: request(server, "POST", post, receiver.post()) }
     }
 
-    /// Sends a GET.
-    pub(crate) async fn ask(&self) -> anyhow::Result<()> {
-        self.line.send(&self.get).await
+    /// Sends a poll; a stream needs none.
+    pub(crate) async fn ask(&mut self) -> anyhow::Result<()> {
+        if self.receiver.is_stream() { Ok(()) } else { self.line.ask(&self.poll).await }
     }
 
-    /// Waits for the answer to a GET, which must be one message and nothing else.
+    /// Waits for the response to a poll, or a stream's chunk, which must be one message and nothing else.
     pub(crate) async fn message(&mut self) -> anyhow::Result<()> {
-        let body = self.line.body().await?;
-        // hyper alone knows of no packets.
-        ensure!(
-            body.strip_prefix(b"4").unwrap_or(&body) == MESSAGE.as_bytes(),
-            "a poll was not answered with one message"
-        );
+        let line = &mut self.line;
+        let bytes = if self.receiver.is_stream() { line.chunk().await? } else { line.body().await? };
+        ensure!(bytes == self.receiver.message(), "not one message: {}", String::from_utf8_lossy(&bytes));
         Ok(())
     }
 
     /// Sends a POST of one message on a connection of its own, and waits until it is answered.
     pub(crate) async fn post(&self, line: &mut Line) -> anyhow::Result<()> {
-        line.send(&self.post).await?;
-        ensure!(line.body().await? == b"ok", "a POST was not answered ok");
+        line.ask(&self.post).await?;
+        ensure!(self.receiver.is_taken(&line.body().await?), "a POST was not taken");
         Ok(())
     }
 }
@@ -79,31 +88,21 @@ pub(crate) async fn open_web_socket(server: SocketAddr, number: usize) -> anyhow
         "GET /socket.io/?EIO=4&transport=websocket&n={number} HTTP/1.1\r\nHost: {server}\r\n{WEB_SOCKET_HEADERS}\r\n"
     );
     line.send(head.as_bytes()).await?;
-    let head_len = loop {
-        read_some(&mut line.reader, &mut line.bytes).await?;
-        if let Some(at) = memchr::memmem::find(&line.bytes, b"\r\n\r\n") {
-            break at + 4;
-        }
-    };
-    ensure!(line.bytes.starts_with(b"HTTP/1.1 101"), "not a 101: {}", first_line(&line.bytes));
-    line.bytes = line.bytes.split_off(head_len);
+    line.head("101").await?;
     if line.message().await?.first() != Some(&b'0') {
         bail!("no open packet");
     }
-    line.bytes = Vec::new();
     Ok(line)
 }
 
-/// Returns a browser's GET.
-fn get(server: SocketAddr, path: &str) -> Vec<u8> {
-    request(server, "GET", path, "")
-}
-
+/// Returns a browser's request.
 fn request(server: SocketAddr, method: &str, path: &str, body: &str) -> Vec<u8> {
-    let about_body = if method == "POST" {
-        format!("Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {}\r\n", body.len())
-    } else {
-        String::new()
+    let about_body = match (method, body.len()) {
+        ("POST", 0) => "Content-Length: 0\r\n".into(),
+        ("POST", len) => {
+            format!("Content-Type: text/plain;charset=UTF-8\r\nContent-Length: {len}\r\n")
+        }
+        _ => String::new(),
     };
     format!("{method} {path} HTTP/1.1\r\nHost: {server}\r\n{HEADERS}{about_body}\r\n{body}").into()
 }

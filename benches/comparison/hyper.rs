@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use tokio::sync::oneshot;
 
 use crate::serve::{commands, connections};
-use crate::words::{GROUP, MESSAGE, number_in};
+use crate::words::{GROUP, PACKET, number_in};
 
 /// Serves until it is killed.
 pub(crate) async fn run(address: SocketAddr, control: SocketAddr) -> anyhow::Result<()> {
@@ -84,5 +84,5 @@ impl Waiting {
 }
 
 const fn message() -> Bytes {
-    Bytes::from_static(MESSAGE.as_bytes())
+    Bytes::from_static(PACKET.as_bytes())
 }

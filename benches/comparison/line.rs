@@ -12,9 +12,12 @@ use crate::words::MESSAGE;
 
 /// One connection.
 pub(crate) struct Line {
-    pub(crate) reader: OwnedReadHalf,
+    server: SocketAddr,
+    reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Whether the server has said that it closes the connection.
+    is_closing: bool,
 }
 
 impl Line {
@@ -22,33 +25,74 @@ impl Line {
         let stream = TcpStream::connect(server).await.context("cannot connect")?;
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
-        Ok(Self { reader, writer, bytes: Vec::new() })
+        Ok(Self { server, reader, writer, bytes: Vec::new(), is_closing: false })
     }
 
     pub(crate) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
         send(&self.writer, bytes).await
     }
 
-    /// Returns the body of the next response, which must be a 200.
+    /// Sends a request, on a new connection where the server closes this one.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        if self.is_closing {
+            *self = Self::connect(self.server).await?;
+        }
+        self.send(request).await
+    }
+
+    /// Returns the body of the next response, which must be a success.
     pub(crate) async fn body(&mut self) -> anyhow::Result<Vec<u8>> {
+        let head = self.head("2").await?;
+        if header(&head, "transfer-encoding").is_none() {
+            // A 204 has no length, for it has no body.
+            return self.take(header(&head, "content-length").map_or(Ok(0), str::parse)?).await;
+        }
+        let mut body = Vec::new();
         loop {
-            read_some(&mut self.reader, &mut self.bytes).await?;
-            let Some(head_len) = memchr::memmem::find(&self.bytes, b"\r\n\r\n").map(|at| at + 4) else {
-                continue;
-            };
-            let head = &self.bytes[..head_len];
-            ensure!(head.starts_with(b"HTTP/1.1 200"), "not a 200: {}", first_line(&self.bytes));
-            // Some write it in small letters, some don't.
-            let at = memchr::memmem::find(head, b"ontent-").context("no length")?;
-            let at = at + memchr::memmem::find(&head[at..], b"ength: ").context("no length")? + 7;
-            let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
-            let len = digits.fold(0, |len, digit| len * 10 + usize::from(digit - b'0'));
-            if self.bytes.len() >= head_len + len {
-                let body = self.bytes[head_len..head_len + len].to_vec();
-                self.bytes = Vec::new();
+            let chunk = self.chunk().await?;
+            if chunk.is_empty() {
                 return Ok(body);
             }
+            body.extend(chunk);
         }
+    }
+
+    /// Returns the head of the next response, whose status must begin with `status`.
+    pub(crate) async fn head(&mut self, status: &str) -> anyhow::Result<String> {
+        let head = self.take_until(b"\r\n\r\n").await?;
+        let head = String::from_utf8(head).context("a head is not text")?;
+        let line = head.lines().next().unwrap_or_default();
+        let found = line.strip_prefix("HTTP/1.1 ").unwrap_or_default();
+        ensure!(found.starts_with(status), "not {status}..: {line}");
+        self.is_closing =
+            header(&head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+        Ok(head)
+    }
+
+    /// Returns the next chunk of a body; an empty one is its end.
+    pub(crate) async fn chunk(&mut self) -> anyhow::Result<Vec<u8>> {
+        let len = self.take_until(b"\r\n").await?;
+        let len = usize::from_str_radix(str::from_utf8(&len)?.trim_end(), 16).context("no chunk")?;
+        let mut chunk = self.take(len + 2).await?;
+        chunk.truncate(len);
+        Ok(chunk)
+    }
+
+    async fn take_until(&mut self, end: &[u8]) -> anyhow::Result<Vec<u8>> {
+        loop {
+            if let Some(at) = memchr::memmem::find(&self.bytes, end) {
+                return self.take(at + end.len()).await;
+            }
+            read_some(&mut self.reader, &mut self.bytes).await?;
+        }
+    }
+
+    async fn take(&mut self, len: usize) -> anyhow::Result<Vec<u8>> {
+        while self.bytes.len() < len {
+            read_some(&mut self.reader, &mut self.bytes).await?;
+        }
+        let rest = self.bytes.split_off(len);
+        Ok(std::mem::replace(&mut self.bytes, rest))
     }
 
     /// Returns the next message of a connection that has become a WebSocket.
@@ -83,8 +127,10 @@ impl Line {
     }
 }
 
-pub(crate) fn first_line(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).lines().next().unwrap_or_default().to_owned()
+/// Returns the value of a header: some write its name in small letters, some don't.
+fn header<'head>(head: &'head str, name: &str) -> Option<&'head str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// Engine.IO's ping.

@@ -9,20 +9,21 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::client::{Poller, open_web_socket};
+use crate::client::{Client, open_web_socket};
 use crate::frame;
 use crate::line::Line;
 use crate::peer::Peer;
+use crate::receiver::Receiver;
 use crate::subject::Subject;
 use crate::words::{GROUP, MESSAGE};
 
 /// What clients do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// A message answers a parked poll; the next parks.
-    Push,
+    /// A message answers a parked poll, and the next parks; or it goes out on a stream.
+    Push(Receiver),
     /// A POST of one message.
-    Post,
+    Post(Receiver),
     /// A POST, whose echo answers a GET.
     Echo,
     /// Messages over WebSocket, of which each client has as many under way.
@@ -45,8 +46,8 @@ impl Load {
     ) -> anyhow::Result<Self> {
         let mut load = Self { pace: Rc::new(Pace::default()), tasks: JoinSet::new() };
         match work {
-            Work::Push => load.push(peer, subject, sessions).await?,
-            Work::Post => load.post(peer, subject.address, sessions).await?,
+            Work::Push(receiver) => load.push(peer, receiver, subject, sessions).await?,
+            Work::Post(receiver) => load.post(peer, receiver, subject.address, sessions).await?,
             Work::Echo => load.echo(peer, subject.address, sessions).await?,
             Work::WebSocket(outstanding) => load.web_socket(subject.address, sessions, outstanding).await?,
         }
@@ -86,17 +87,23 @@ impl Load {
         }
     }
 
-    /// Returns two lanes of groups: while one group of a lane is answered, the lane's others wait with parked polls.
-    async fn push(&mut self, peer: Peer, subject: &Rc<Subject>, sessions: usize) -> anyhow::Result<()> {
+    /// Returns two lanes of groups: while one group of a lane is answered, the lane's others wait.
+    async fn push(
+        &mut self,
+        peer: Peer,
+        receiver: Receiver,
+        subject: &Rc<Subject>,
+        sessions: usize,
+    ) -> anyhow::Result<()> {
         let groups: Vec<_> = (0..sessions / GROUP).map(|_| Rc::new(Group::default())).collect();
         for number in 0..sessions {
-            let mut poller = Poller::open_at(peer, subject.address, number).await?;
-            poller.ask().await?;
+            let mut client = Client::open_at(peer, receiver, subject.address, number).await?;
+            client.ask().await?;
             let group = Rc::clone(&groups[number / GROUP]);
             self.tasks.spawn_local(async move {
                 loop {
-                    poller.message().await?;
-                    poller.ask().await?;
+                    client.message().await?;
+                    client.ask().await?;
                     group.answered.set(group.answered.get() + 1);
                     if group.answered.get() == GROUP {
                         group.complete.notify_one();
@@ -122,15 +129,21 @@ impl Load {
         Ok(())
     }
 
-    async fn post(&mut self, peer: Peer, server: SocketAddr, sessions: usize) -> anyhow::Result<()> {
+    async fn post(
+        &mut self,
+        peer: Peer,
+        receiver: Receiver,
+        server: SocketAddr,
+        sessions: usize,
+    ) -> anyhow::Result<()> {
         for number in 0..sessions {
-            let poller = Poller::open_at(peer, server, number).await?;
-            poller.ask().await?;
+            let mut client = Client::open_at(peer, receiver, server, number).await?;
+            client.ask().await?;
             let (pace, mut line) = (Rc::clone(&self.pace), Line::connect(server).await?);
             self.tasks.spawn_local(async move {
                 loop {
                     pace.start(1).await;
-                    poller.post(&mut line).await?;
+                    client.post(&mut line).await?;
                     pace.finish(1);
                 }
             });
@@ -140,14 +153,14 @@ impl Load {
 
     async fn echo(&mut self, peer: Peer, server: SocketAddr, sessions: usize) -> anyhow::Result<()> {
         for number in 0..sessions {
-            let mut poller = Poller::open_at(peer, server, number).await?;
+            let mut client = Client::open_at(peer, Receiver::EngineIo, server, number).await?;
             let (pace, mut line) = (Rc::clone(&self.pace), Line::connect(server).await?);
             self.tasks.spawn_local(async move {
                 loop {
                     pace.start(1).await;
-                    poller.ask().await?;
-                    poller.post(&mut line).await?;
-                    poller.message().await?;
+                    client.ask().await?;
+                    client.post(&mut line).await?;
+                    client.message().await?;
                     pace.finish(1);
                 }
             });

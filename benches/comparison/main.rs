@@ -23,6 +23,7 @@ mod operation;
 mod own_server;
 mod peer;
 mod process;
+mod receiver;
 mod report;
 mod serve;
 mod settings;

@@ -35,13 +35,15 @@ pub(crate) struct Effort {
 pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) -> anyhow::Result<Figure> {
     let figure = async {
         match operation {
-            Operation::Push | Operation::Post => cpu(operation, peer, SESSIONS, effort).await,
+            Operation::Push(_) | Operation::Post(_) => cpu(operation, peer, SESSIONS, effort).await,
             Operation::Echo | Operation::WebSocket(_) => cpu(operation, peer, SESSIONS / 2, effort).await,
             Operation::Grown(sessions) => cpu(operation, peer, sessions, effort).await,
             Operation::Latency => latency(peer, effort).await.map(alone),
-            Operation::Parked => memory::measure(memory::Kind::Parked, peer, effort.waiting).await.map(alone),
+            Operation::Parked(receiver) => {
+                memory::measure(memory::Kind::Parked(receiver), peer, effort.waiting).await.map(alone)
+            }
             Operation::Idle => memory::measure(memory::Kind::Idle, peer, effort.waiting).await.map(alone),
-            Operation::PushInstructions | Operation::PostInstructions => {
+            Operation::PushInstructions(_) | Operation::PostInstructions(_) => {
                 instructions(operation, peer, effort).await.map(alone)
             }
         }
@@ -74,7 +76,7 @@ fn spent(subject: &Subject) -> anyhow::Result<Duration> {
 
 const fn manner(work: Work) -> Manner {
     match work {
-        Work::Push | Work::Post => Manner::Silent,
+        Work::Push(_) | Work::Post(_) => Manner::Silent,
         Work::Echo | Work::WebSocket(_) => Manner::Echo,
     }
 }

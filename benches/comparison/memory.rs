@@ -1,4 +1,4 @@
-//! How much memory a session takes that waits: a poll that is parked, or a WebSocket on which nothing happens.
+//! How much memory a session takes that waits: a poll that is parked, or a stream or a WebSocket on which nothing happens.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -7,16 +7,18 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::client::{Poller, open_web_socket};
+use crate::client::{Client, open_web_socket};
 use crate::line::Line;
 use crate::peer::Peer;
 use crate::process::Process;
+use crate::receiver::Receiver;
 use crate::subject::{Subject, Under};
 use crate::words::Manner;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
-    Parked,
+    /// A parked poll, or a stream.
+    Parked(Receiver),
     Idle,
 }
 
@@ -62,10 +64,10 @@ async fn open_all(
 
 async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Line> {
     match kind {
-        Kind::Parked => {
-            let poller = Poller::open_at(peer, server, number).await?;
-            poller.ask().await?;
-            Ok(poller.line)
+        Kind::Parked(receiver) => {
+            let mut client = Client::open_at(peer, receiver, server, number).await?;
+            client.ask().await?;
+            Ok(client.line)
         }
         Kind::Idle => open_web_socket(server, number).await,
     }

@@ -4,22 +4,23 @@ use clap::ValueEnum;
 
 use crate::load::Work;
 use crate::peer::Peer;
+use crate::receiver::Receiver;
 
 /// One table of the results.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation {
-    Push,
-    Post,
+    Push(Receiver),
+    Post(Receiver),
     Echo,
     WebSocket(u32),
     /// Half of all round trips are faster.
     Latency,
-    Parked,
+    Parked(Receiver),
     Idle,
     /// A push, with so many sessions in turn.
     Grown(usize),
-    PushInstructions,
-    PostInstructions,
+    PushInstructions(Receiver),
+    PostInstructions(Receiver),
 }
 
 /// What `--only` can name.
@@ -38,19 +39,34 @@ pub(crate) enum Section {
 impl Section {
     pub(crate) const fn operations(self) -> &'static [Operation] {
         match self {
-            Self::Push => &[Operation::Push],
-            Self::Post => &[Operation::Post],
+            Self::Push => &[
+                Operation::Push(Receiver::EngineIo),
+                Operation::Push(Receiver::Xhr),
+                Operation::Push(Receiver::EventSource),
+            ],
+            Self::Post => &[Operation::Post(Receiver::EngineIo), Operation::Post(Receiver::Xhr)],
             Self::Echo => &[Operation::Echo],
             Self::Websocket => &[Operation::WebSocket(1), Operation::WebSocket(10)],
             Self::Latency => &[Operation::Latency],
-            Self::Memory => &[Operation::Parked, Operation::Idle],
+            Self::Memory => &[
+                Operation::Parked(Receiver::EngineIo),
+                Operation::Parked(Receiver::Xhr),
+                Operation::Parked(Receiver::EventSource),
+                Operation::Idle,
+            ],
             Self::Growth => &[
                 Operation::Grown(FEW),
                 Operation::Grown(2048),
                 Operation::Grown(MANY),
                 Operation::Grown(MOST),
             ],
-            Self::Instructions => &[Operation::PushInstructions, Operation::PostInstructions],
+            Self::Instructions => &[
+                Operation::PushInstructions(Receiver::EngineIo),
+                Operation::PushInstructions(Receiver::Xhr),
+                Operation::PushInstructions(Receiver::EventSource),
+                Operation::PostInstructions(Receiver::EngineIo),
+                Operation::PostInstructions(Receiver::Xhr),
+            ],
         }
     }
 }
@@ -58,41 +74,51 @@ impl Section {
 impl Operation {
     pub(crate) fn name(self) -> String {
         match self {
-            Self::Push => "push: a message answers a parked poll, the next poll parks".into(),
-            Self::Post => "POST of one message".into(),
+            Self::Push(Receiver::EngineIo) => {
+                "push: a message answers a parked poll, the next poll parks".into()
+            }
+            Self::Push(receiver) => format!("push to {}", receiver.name()),
+            Self::Post(Receiver::EngineIo) => "POST of one message".into(),
+            Self::Post(_) => "POST of one message, by SockJS's xhr_send".into(),
             Self::Echo => "POST, echo, GET".into(),
             Self::WebSocket(outstanding) => format!("WebSocket round trip, {outstanding} outstanding"),
             Self::Latency => "latency: WebSocket round trip of one client alone, p50".into(),
-            Self::Parked => "memory of a parked poll".into(),
+            Self::Parked(Receiver::EngineIo) => "memory of a parked poll".into(),
+            Self::Parked(receiver) => format!("memory of {}", receiver.name()),
             Self::Idle => "memory of an idle WebSocket".into(),
             Self::Grown(sessions) => format!("push, {sessions} sessions in turn"),
-            Self::PushInstructions => "instructions of a push".into(),
-            Self::PostInstructions => "instructions of a POST".into(),
+            Self::PushInstructions(Receiver::EngineIo) => "instructions of a push".into(),
+            Self::PushInstructions(receiver) => format!("instructions of a push to {}", receiver.name()),
+            Self::PostInstructions(Receiver::EngineIo) => "instructions of a POST".into(),
+            Self::PostInstructions(_) => "instructions of a POST by SockJS's xhr_send".into(),
         }
     }
 
     pub(crate) const fn unit(self) -> &'static str {
         match self {
-            Self::Push | Self::Post | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => "CPU, us",
+            Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => "CPU, us",
             Self::Latency => "us",
-            Self::Parked | Self::Idle => "kB",
-            Self::PushInstructions | Self::PostInstructions => "instructions",
+            Self::Parked(_) | Self::Idle => "kB",
+            Self::PushInstructions(_) | Self::PostInstructions(_) => "instructions",
         }
     }
 
     /// Returns how many digits behind the point mean anything.
     pub(crate) const fn digits(self) -> usize {
         match self {
-            Self::Push | Self::Post | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => 2,
-            Self::Latency | Self::Parked | Self::Idle => 1,
-            Self::PushInstructions | Self::PostInstructions => 0,
+            Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => 2,
+            Self::Latency | Self::Parked(_) | Self::Idle => 1,
+            Self::PushInstructions(_) | Self::PostInstructions(_) => 0,
         }
     }
 
     pub(crate) const fn work(self) -> Work {
         match self {
-            Self::Push | Self::Parked | Self::Grown(_) | Self::PushInstructions => Work::Push,
-            Self::Post | Self::PostInstructions => Work::Post,
+            Self::Push(receiver) | Self::Parked(receiver) | Self::PushInstructions(receiver) => {
+                Work::Push(receiver)
+            }
+            Self::Grown(_) => Work::Push(Receiver::EngineIo),
+            Self::Post(receiver) | Self::PostInstructions(receiver) => Work::Post(receiver),
             Self::Echo => Work::Echo,
             Self::WebSocket(outstanding) => Work::WebSocket(outstanding),
             Self::Latency | Self::Idle => Work::WebSocket(1),
@@ -101,8 +127,16 @@ impl Operation {
 
     pub(crate) const fn peers(self) -> &'static [Peer] {
         match self {
-            Self::Push | Self::Post | Self::Parked => {
+            Self::Push(Receiver::EngineIo)
+            | Self::Post(Receiver::EngineIo)
+            | Self::Parked(Receiver::EngineIo) => {
                 &[Peer::Mux, Peer::Own, Peer::Hyper, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode]
+            }
+            Self::Push(Receiver::Xhr) | Self::Post(_) | Self::Parked(Receiver::Xhr) => {
+                &[Peer::Mux, Peer::Own, Peer::SockJsNode, Peer::Pushpin]
+            }
+            Self::Push(Receiver::EventSource) | Self::Parked(Receiver::EventSource) => {
+                &[Peer::Mux, Peer::Own, Peer::SockJsNode]
             }
             Self::Echo => &[Peer::Mux, Peer::Own, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode],
             Self::WebSocket(_) | Self::Idle => &[
@@ -127,24 +161,44 @@ impl Operation {
             // With upstreams of their own there are two descriptors to a session.
             Self::Grown(MOST) => &[Peer::Mux, Peer::Hyper],
             Self::Grown(_) => &[Peer::Mux, Peer::Own, Peer::Hyper],
-            Self::PushInstructions | Self::PostInstructions => {
+            Self::PushInstructions(Receiver::EngineIo) | Self::PostInstructions(Receiver::EngineIo) => {
                 &[Peer::Mux, Peer::Own, Peer::Hyper, Peer::EngineIoxide]
             }
+            Self::PushInstructions(_) | Self::PostInstructions(_) => &[Peer::Mux, Peer::Own],
         }
     }
 
     /// Returns whose figures the others are divided by.
     pub(crate) const fn yardsticks(self) -> &'static [Peer] {
         match self {
-            Self::Push | Self::Post | Self::Echo => &[Peer::EngineIoxide, Peer::Node],
+            Self::Push(Receiver::EngineIo) | Self::Post(Receiver::EngineIo) | Self::Echo => {
+                &[Peer::EngineIoxide, Peer::Node]
+            }
+            Self::Push(_) | Self::Post(_) | Self::Parked(Receiver::Xhr | Receiver::EventSource) => {
+                &[Peer::SockJsNode]
+            }
             Self::WebSocket(_) => &[Peer::Nginx, Peer::Haproxy],
             Self::Latency => &[Peer::Nginx],
             Self::Idle => &[Peer::Nginx, Peer::EngineIoxide],
             Self::Grown(_) => &[Peer::Hyper],
-            Self::Parked | Self::PushInstructions | Self::PostInstructions => {
-                &[Peer::Hyper, Peer::EngineIoxide]
-            }
+            Self::Parked(Receiver::EngineIo)
+            | Self::PushInstructions(Receiver::EngineIo)
+            | Self::PostInstructions(Receiver::EngineIo) => &[Peer::Hyper, Peer::EngineIoxide],
+            Self::PushInstructions(_) | Self::PostInstructions(_) => &[],
         }
+    }
+
+    /// Returns the same for clients of Engine.IO, where these are of SockJS.
+    pub(crate) fn of_engine_io(self) -> Option<Self> {
+        let other = match self {
+            Self::Push(_) => Self::Push(Receiver::EngineIo),
+            Self::Post(_) => Self::Post(Receiver::EngineIo),
+            Self::Parked(_) => Self::Parked(Receiver::EngineIo),
+            Self::PushInstructions(_) => Self::PushInstructions(Receiver::EngineIo),
+            Self::PostInstructions(_) => Self::PostInstructions(Receiver::EngineIo),
+            Self::Echo | Self::WebSocket(_) | Self::Latency | Self::Idle | Self::Grown(_) => return None,
+        };
+        (other != self).then_some(other)
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) enum Peer {
     Hyper,
     EngineIoxide,
     Node,
+    SockJsNode,
     /// In front of Engine.IO on node; its own share only.
     NginxBeforeNode,
     Nginx,
@@ -34,6 +35,7 @@ impl Peer {
         Self::Hyper,
         Self::EngineIoxide,
         Self::Node,
+        Self::SockJsNode,
         Self::NginxBeforeNode,
         Self::Nginx,
         Self::Haproxy,
@@ -49,6 +51,7 @@ impl Peer {
             Self::Hyper => "hyper alone",
             Self::EngineIoxide => "engineioxide, direct",
             Self::Node => "engine.io on node, direct",
+            Self::SockJsNode => "sockjs-node, direct",
             Self::NginxBeforeNode => "nginx before node, its own share",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
@@ -66,6 +69,7 @@ impl Peer {
             Self::Hyper => "hyper",
             Self::EngineIoxide => "engineioxide",
             Self::Node | Self::NginxBeforeNode => "node",
+            Self::SockJsNode => "sockjs-node",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
             Self::Pushpin => "Pushpin",
@@ -84,8 +88,9 @@ impl Peer {
             }
             Self::Hyper => locked("hyper"),
             Self::EngineIoxide => locked("engineioxide"),
-            Self::Node => engine_io(),
-            Self::NginxBeforeNode => engine_io().and(said("nginx", "-v")),
+            Self::Node => on_node("engine.io"),
+            Self::SockJsNode => on_node("sockjs"),
+            Self::NginxBeforeNode => on_node("engine.io").and(said("nginx", "-v")),
             Self::Nginx => said("nginx", "-v"),
             Self::Haproxy => said("haproxy", "-v"),
             Self::Pushpin => {
@@ -116,11 +121,12 @@ fn locked(name: &str) -> anyhow::Result<String> {
     Ok(format!("{name} {}", start.split('"').next().unwrap_or_default()))
 }
 
-fn engine_io() -> anyhow::Result<String> {
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/node_modules/engine.io/package.json");
-    let manifest = std::fs::read_to_string(manifest)
-        .map_err(|_| anyhow::anyhow!("no engine.io here: run tests/interop/install"))?;
+/// Returns the version of a package that tests/interop has installed.
+fn on_node(name: &str) -> anyhow::Result<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/node_modules");
+    let manifest = std::fs::read_to_string(format!("{folder}/{name}/package.json"))
+        .map_err(|_| anyhow::anyhow!("no {name} here: run tests/interop/install"))?;
     let manifest: serde_json::Value = serde_json::from_str(&manifest)?;
-    let version = manifest["version"].as_str().context("engine.io has no version")?;
-    Ok(format!("engine.io {version} on node {}", said("node", "--version")?))
+    let version = manifest["version"].as_str().with_context(|| format!("{name} has no version"))?;
+    Ok(format!("{name} {version} on node {}", said("node", "--version")?))
 }

@@ -7,6 +7,7 @@ use crate::budgets::{BUDGETS, Budget};
 use crate::figures::Figures;
 use crate::operation::Operation;
 use crate::peer::Peer;
+use crate::receiver::Receiver;
 
 /// Returns all tables: the budgets first, then each operation.
 pub(crate) fn tables(figures: &Figures, operations: &[Operation]) -> String {
@@ -58,6 +59,8 @@ fn row_of_budget(figures: &Figures, budget: &Budget) -> String {
 fn table(page: &mut String, figures: &Figures, operation: Operation) {
     let yardsticks = operation.yardsticks();
     let mut heads: Vec<String> = yardsticks.iter().map(|peer| format!("beside {} |", peer.short())).collect();
+    let of_engine_io = operation.of_engine_io().filter(|other| figures.has(*other));
+    heads.extend(of_engine_io.map(|_| "beside Engine.IO |".into()));
     let of_cpu = operation.peers().iter().any(|peer| figures.busy(operation, *peer).is_some());
     if of_cpu {
         heads.push("core at work |".into());
@@ -66,8 +69,9 @@ fn table(page: &mut String, figures: &Figures, operation: Operation) {
     say(page, &format!("## {name}\n\n| | {unit} | {}", heads.join(" ")));
     say(page, &format!("|---|---|{}", "---|".repeat(heads.len())));
     for peer in operation.peers() {
-        let ratios =
-            yardsticks.iter().map(|other| ratio(figures, operation, *peer, *other)).collect::<String>();
+        let beside = yardsticks.iter().map(|other| (operation, *other));
+        let beside = beside.chain(of_engine_io.map(|other| (other, *peer)));
+        let ratios = beside.map(|other| ratio(figures, (operation, *peer), other)).collect::<String>();
         let figure = figures.spread(operation, *peer).map(|spread| spread.show(operation.digits()));
         let gap = figures.gap(operation, *peer).map(|gap| format!("gap: {}", gap.replace(['\n', '|'], " ")));
         let cell = figure.into_iter().chain(gap).collect::<Vec<_>>().join("; ");
@@ -80,23 +84,32 @@ fn table(page: &mut String, figures: &Figures, operation: Operation) {
     say(page, "");
 }
 
-fn ratio(figures: &Figures, operation: Operation, peer: Peer, other: Peer) -> String {
-    let spread = figures.together([(operation, peer), (operation, other)], |[a, b]| a / b);
+fn ratio(figures: &Figures, this: (Operation, Peer), other: (Operation, Peer)) -> String {
+    let spread = figures.together([this, other], |[a, b]| a / b);
     spread.map_or_else(|| " - |".into(), |spread| format!(" {:.2} |", spread.median))
 }
 
 /// Peers that can't do it at all.
 const fn missing(operation: Operation) -> Option<&'static str> {
     match operation {
-        Operation::Push | Operation::Post | Operation::Echo | Operation::Parked => Some(
+        Operation::Push(Receiver::EngineIo)
+        | Operation::Post(Receiver::EngineIo)
+        | Operation::Echo
+        | Operation::Parked(Receiver::EngineIo) => Some(
             "Gaps: Pushpin bridges SockJS onto WebSockets, but not Engine.IO; HAProxy is compared where it relays WebSockets.",
         ),
-        Operation::WebSocket(_)
+        Operation::Push(Receiver::EventSource) | Operation::Parked(Receiver::EventSource) => {
+            Some("Gap: of SockJS's transports over HTTP, Pushpin has only xhr.")
+        }
+        Operation::Push(Receiver::Xhr)
+        | Operation::Post(_)
+        | Operation::Parked(Receiver::Xhr)
+        | Operation::WebSocket(_)
         | Operation::Latency
         | Operation::Idle
         | Operation::Grown(_)
-        | Operation::PushInstructions
-        | Operation::PostInstructions => None,
+        | Operation::PushInstructions(_)
+        | Operation::PostInstructions(_) => None,
     }
 }
 

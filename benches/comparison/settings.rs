@@ -13,7 +13,7 @@ pub(crate) enum Way {
 }
 
 pub(crate) fn polliwog(listen: SocketAddr, admin: SocketAddr, backend: SocketAddr, way: Way) -> String {
-    let kind = if way == Way::Mux { "mux" } else { "engine.io" };
+    let (kind, plain) = if way == Way::Mux { ("mux", "mux") } else { ("engine.io", "websocket") };
     let relay = way != Way::Framed;
     format!(
         "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n\
@@ -21,7 +21,9 @@ pub(crate) fn polliwog(listen: SocketAddr, admin: SocketAddr, backend: SocketAdd
          [log]\nlevel = \"error\"\n\
          [defaults]\nping_interval = \"10m\"\nping_timeout = \"10m\"\nrelay = {relay}\n\
          [[routes]]\npath = \"/socket.io/\"\ndialect = \"engine.io\"\nupstream = \"backend\"\n\
-         [upstreams.backend]\nkind = \"{kind}\"\nurl = \"ws://{backend}/socket.io/\"\n"
+         [[routes]]\npath = \"/sockjs/\"\ndialect = \"sockjs\"\nheartbeat = \"10m\"\nresponse_limit = \"1GB\"\nupstream = \"plain\"\n\
+         [upstreams.backend]\nkind = \"{kind}\"\nurl = \"ws://{backend}/socket.io/\"\n\
+         [upstreams.plain]\nkind = \"{plain}\"\nurl = \"ws://{backend}/sockjs/\"\n"
     )
 }
 
@@ -78,6 +80,11 @@ pub(crate) fn pushpin(listen: SocketAddr, free: [SocketAddr; 4], folder: &Path) 
          push_in_http_addr={address}\npush_in_http_port={port}\n\
          stats_spec=ipc://{folder}/pushpin-stats\ncommand_spec=tcp://{command}\n"
     )
+}
+
+/// Returns Pushpin's routes: it translates SockJS and passes the rest.
+pub(crate) fn pushpin_routes(backend: SocketAddr) -> String {
+    format!("*,path_beg=/sockjs,sockjs=/sockjs,sockjs_as_path=/sockjs {backend}\n* {backend}\n")
 }
 
 /// Debian's keeps it from asking servers on this machine.

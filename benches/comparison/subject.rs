@@ -61,7 +61,8 @@ impl Subject {
             Peer::Framed => started.polliwog(Way::Framed).await,
             Peer::Hyper => started.own_server("hyper").await,
             Peer::EngineIoxide => started.own_server("engineioxide").await,
-            Peer::Node => started.node().await,
+            Peer::Node => started.node("engine.io").await,
+            Peer::SockJsNode => started.node("sockjs").await,
             Peer::NginxBeforeNode => started.nginx_before_node().await,
             Peer::Nginx => started.nginx().await,
             Peer::Haproxy => started.haproxy().await,
@@ -101,15 +102,15 @@ impl Starting {
         self.direct(vec![process], None, control).await
     }
 
-    async fn node(self) -> anyhow::Result<Subject> {
+    async fn node(self, name: &str) -> anyhow::Result<Subject> {
         let control = free_address()?;
-        let node = self.run(Core::Subject, "node".as_ref(), &self.node_arguments(control)).await?;
+        let node = self.run(Core::Subject, "node".as_ref(), &self.node_arguments(name, control)).await?;
         self.direct(vec![node], None, control).await
     }
 
     async fn nginx_before_node(mut self) -> anyhow::Result<Subject> {
         let control = free_address()?;
-        let node = self.run(Core::Load, "node".as_ref(), &self.node_arguments(control)).await?;
+        let node = self.run(Core::Load, "node".as_ref(), &self.node_arguments("engine.io", control)).await?;
         let server = std::mem::replace(&mut self.address, free_address()?);
         let nginx = self.run_nginx(server).await?;
         self.direct(vec![nginx], Some(node), control).await
@@ -135,7 +136,7 @@ impl Starting {
         let zurl = [format!("--config={}", zurl.display()).into(), "--loglevel=0".into()];
         let zurl = Process::spawn(Core::Subject, "zurl".as_ref(), &zurl)?;
         let free = [free_address()?, free_address()?, free_address()?, free_address()?];
-        self.folder.write("routes", &format!("* {}\n", backend.address()))?;
+        self.folder.write("routes", &settings::pushpin_routes(backend.address()))?;
         let settings = settings::pushpin(self.address, free, self.folder.path());
         let file = self.folder.write("pushpin.conf", &settings)?;
         let arguments = [format!("--config={}", file.display()).into(), "--loglevel=0".into()];
@@ -156,9 +157,9 @@ impl Starting {
         self.run(Core::Subject, "nginx".as_ref(), &arguments).await
     }
 
-    fn node_arguments(&self, control: SocketAddr) -> Vec<OsString> {
-        let mut arguments =
-            vec![concat!(env!("CARGO_MANIFEST_DIR"), "/benches/comparison/engine.mjs").into()];
+    fn node_arguments(&self, name: &str, control: SocketAddr) -> Vec<OsString> {
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/comparison/node.mjs");
+        let mut arguments = vec![program.into(), name.into()];
         arguments.extend(self.about_direct(control));
         arguments
     }

@@ -18,3 +18,6 @@ pub(crate) const GROUP: usize = 32;
 
 /// 32 bytes.
 pub(crate) const MESSAGE: &str = "0123456789abcdef0123456789abcdef";
+
+/// The same as Engine.IO writes it.
+pub(crate) const PACKET: &str = "40123456789abcdef0123456789abcdef";

@@ -82,6 +82,7 @@ impl Session {
     pub fn handle_drain(&mut self, patience: Duration, now: Instant) {
         self.leave(now);
         let until = now + patience;
+        self.absent_at.get_or_insert(now + ABSENT.min(patience));
         match &mut self.phase {
             Phase::Open => {
                 self.paused = None;
@@ -124,12 +125,11 @@ impl Session {
         self.last_push.max(self.last_upstream).map(|at| at + QUIET)
     }
 
-    /// Returns how long the client has to fetch what is left. For a client that has receivers only at times, this
-    /// depends on how long it may be absent: at least that long if it acknowledges messages itself, and at most that
-    /// long if it does not.
+    /// Returns how long the client has to fetch what is left. A client that has receivers only at times has as long as
+    /// it may be absent if it acknowledges messages itself, and at most that long if it does not.
     fn close_patience(&self) -> Duration {
         match (self.policy.acks, self.policy.pinger) {
-            (Acks::OnCursor, Pinger::Nobody(liveness)) => self.settings.close_timeout.max(liveness.absence),
+            (Acks::OnCursor, Pinger::Nobody(liveness)) => liveness.absence,
             (Acks::OnWrite, Pinger::Nobody(liveness)) => self.settings.close_timeout.min(liveness.absence),
             (_, Pinger::Server | Pinger::Client) => self.settings.close_timeout,
         }
@@ -144,6 +144,29 @@ impl Session {
             self.answer(self.goodbye(self.policy.goodbye_waiting, end), now);
             self.end(end, now);
         }
+    }
+
+    /// Ends a closing session that has no receiver once nothing is left for its client, if its id goes on reporting the
+    /// end: it would only hold its place.
+    pub(super) fn finish_spent(&mut self, now: Instant) {
+        if let Phase::Closing { end, .. } = self.phase
+            && self.outbox.is_empty()
+            && self.transport == Transport::Polling
+            && self.remembered().is_some()
+        {
+            self.end(end, now);
+        }
+    }
+
+    /// Returns when a drain no longer waits for the client: everything was handed to its connections, and its id goes
+    /// on reporting the end for as long as the proxy runs.
+    pub(super) fn let_go_at(&self) -> Option<Instant> {
+        let is_left = self.outbox.has_waiting() || self.in_flight > 0;
+        let is_sending = !self.inbox.is_empty() || self.push != PushSlot::Idle;
+        let is_told = self.transport == Transport::Polling && self.remembered().is_some();
+        let at = self.absent_at.filter(|_| is_told && !is_left && !is_sending)?;
+        let absent_at = self.pulse.absent_since().map(|since| since + ABSENT);
+        Some(at).max(absent_at).max(self.quiet_at())
     }
 
     /// Reads the inbox until there is a message for the link, or to its end.
@@ -357,5 +380,8 @@ const NOT_TEXT: Closing = Closing::new(1003, "binary data");
 /// Longer than a nearby backend needs to respond, and not a round number: a message sent every 50 ms would arrive just
 /// after 50 ms of quiet.
 const QUIET: Duration = Duration::from_millis(70);
+/// Longer than a client that is still there takes from one poll to the next, so that it hears of a drain from the proxy
+/// that stops.
+const ABSENT: Duration = Duration::from_secs(1);
 /// After the first.
 const LOOKS: u8 = 2;

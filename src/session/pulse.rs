@@ -125,6 +125,13 @@ impl Pulse {
         }
     }
 
+    /// Returns the time since which a client without heartbeats has shown no sign of life.
+    pub(crate) fn absent_since(&self) -> Option<Instant> {
+        let Pinger::Nobody(Liveness { absence, .. }) = self.pinger else { return None };
+        let Beat::Absent { deadline } = self.beat else { return None };
+        deadline.checked_sub(absence)
+    }
+
     /// Handles a move to another transport: a pong that crossed with the move gets time to arrive.
     pub(crate) fn handle_move(&mut self, now: Instant) {
         if let (Pinger::Server, Beat::Awaiting { deadline, .. }) = (self.pinger, &mut self.beat) {

@@ -23,8 +23,8 @@ pub struct Settings {
     pub stall_timeout: Duration,
     /// The time from a probe's connection to its `upgrade` packet.
     pub upgrade_timeout: Duration,
-    /// How long a closed session waits for its client to fetch what is left, and a relayed one for its other side to
-    /// end.
+    /// How long a closed session waits for its client to fetch what is left, unless its dialect limits its client's
+    /// absence; and a relayed one for its other side to end.
     pub close_timeout: Duration,
     /// Whether polling clients are offered WebSocket.
     pub allow_upgrades: bool,

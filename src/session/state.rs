@@ -50,6 +50,8 @@ pub struct Session {
     pub(super) greets_by: Option<Instant>,
     /// Set once the client has said goodbye; it leaves unless a poll arrives before.
     pub(super) leaving: Option<Leaving>,
+    /// When a drain stops waiting for a client that nothing is left for, unless it has been there since.
+    pub(super) absent_at: Option<Instant>,
     /// Whether the client knows of the session: it has been told, or there is nothing to tell.
     pub(super) is_known: bool,
     /// Why the session ended, if its dialect reports that.
@@ -219,6 +221,7 @@ impl Session {
                 .filter(|_| !linger.is_zero())
                 .map(|piggyback| now + piggyback.patience),
             leaving: None,
+            absent_at: None,
             is_known,
             farewell: None,
             unanswered: 0,
@@ -326,6 +329,7 @@ impl Session {
             self.finish_socket(now);
             if !self.is_parked() && self.in_flight == 0 {
                 self.pulse.handle_absence(now);
+                self.finish_spent(now);
             }
         }
         self.events.pop_front()
@@ -349,10 +353,11 @@ impl Session {
         let phase = match &self.phase {
             Phase::Open => self.pulse.poll_timeout(),
             Phase::Draining { calm_until, deadline } => {
-                let next = calm_until.unwrap_or(*deadline);
-                Some(self.quiet_at().filter(|_| self.may_disconnect()).map_or(next, |at| at.min(next)))
+                let next = earlier(Some(calm_until.unwrap_or(*deadline)), self.let_go_at());
+                earlier(next, self.quiet_at().filter(|_| self.may_disconnect()))
             }
-            Phase::Closing { deadline, .. } | Phase::Departed { deadline, .. } => Some(*deadline),
+            Phase::Closing { deadline, .. } => earlier(Some(*deadline), self.let_go_at()),
+            Phase::Departed { deadline, .. } => Some(*deadline),
             Phase::Over => return None,
         };
         let late = if let PushSlot::Late { at } = self.push { Some(at) } else { None };

@@ -32,12 +32,21 @@ impl Session {
             }
             Phase::Draining { calm_until, .. } => {
                 calm_until.take_if(|until| now >= *until);
+                if self.let_go_at().is_some_and(|at| now >= at) {
+                    self.end(End::Drained, now);
+                }
+            }
+            Phase::Closing { end, .. } => {
+                let end = *end;
+                if self.let_go_at().is_some_and(|at| now >= at) {
+                    self.end(end, now);
+                }
             }
             Phase::Departed { deadline, .. } if now >= *deadline => {
                 self.drop_inbox(now);
                 self.close_link();
             }
-            Phase::Closing { .. } | Phase::Departed { .. } | Phase::Over => {}
+            Phase::Departed { .. } | Phase::Over => {}
         }
         self.refuse_late_push(now);
         self.release_held(now);

@@ -66,3 +66,118 @@ fn where_clients_have_text_alone_what_is_binary_becomes_text_or_is_the_end() {
     assert_eq!(rig.poll(), [answer(&[Packet::Noop, why]), Event::Ended(End::UpstreamClosed)]);
     assert!(rig.session.is_over(), "its backend is not let go twice");
 }
+
+/// Returns a session whose ending is remembered, and whose client acknowledges messages if `acks` demands it.
+fn remembered(acks: Acks) -> Rig {
+    let liveness = Liveness { beat: 15_000 * MS, absence: 5_000 * MS, is_heard: true };
+    let policy = Policy {
+        acks,
+        pinger: Pinger::Nobody(liveness),
+        why: Some(End::reason),
+        remembered: 5_000 * MS,
+        goodbye_late: &[Packet::Close(None)],
+        ..policy(HangUp::Returns)
+    };
+    let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
+    if acks == Acks::OnWrite {
+        assert_eq!(rig.fetch(), [open()]);
+        assert_eq!(rig.events(), []);
+        return rig;
+    }
+    let pace = Heartbeat { interval: 25_000 * MS, timeout: 20_000 * MS };
+    let settings = Arc::new(Settings::default());
+    rig.session = Session::new(policy, settings, Transport::Polling, pace, KEEP_ALIVE, None, rig.now);
+    rig
+}
+
+#[test]
+fn a_closed_session_that_has_nothing_left_holds_no_place() {
+    for acks in [Acks::OnWrite, Acks::OnCursor] {
+        let mut rig = remembered(acks);
+        rig.session.handle_upstream_closed(Closing::new(4001, "enough"), rig.now);
+        assert_eq!(rig.events(), [Event::Ended(End::UpstreamClosed)], "{acks:?}");
+        assert!(rig.session.is_over());
+        assert_eq!(rig.session.ending().unwrap().closing, Closing::new(4001, "enough"));
+    }
+    // One that is still greeting its client is not known to it.
+    let policy = Policy { why: Some(End::reason), remembered: 5_000 * MS, ..policy(HangUp::Ends) };
+    let mut fresh = Rig::begin_with(policy, Settings::default(), Transport::Polling);
+    fresh.session.handle_upstream_closed(Closing::default(), fresh.now);
+    assert_eq!(fresh.events(), []);
+    assert_eq!(fresh.fetch(), [open()]);
+    fresh.session.handle_timeout(fresh.now);
+    assert_eq!(fresh.events(), [Event::Ended(End::UpstreamClosed)], "now it is");
+}
+
+#[test]
+fn a_closed_session_holds_its_place_until_its_last_message_was_written() {
+    let mut rig = remembered(Acks::OnWrite);
+    rig.say("a");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.events(), []);
+    assert_eq!(rig.poll(), [answer(&messages(&["a"]))]);
+    assert_eq!(rig.pass(MS), [], "it may be lost yet");
+    rig.session.handle_delivered();
+    assert_eq!(rig.pass(Duration::ZERO), [Event::Ended(End::UpstreamClosed)]);
+}
+
+#[test]
+fn a_closed_session_keeps_what_is_not_acknowledged_as_long_as_its_client_may_be_absent() {
+    let mut rig = remembered(Acks::OnCursor);
+    assert!(rig.session.settings.close_timeout > 5_000 * MS);
+    rig.say("a");
+    rig.session.handle_upstream_closed(Closing::default(), rig.now);
+    assert_eq!(rig.fetch(), messages(&["a"]));
+    assert_eq!(rig.pass(5_000 * MS - MS), []);
+    assert_eq!(rig.pass(MS), [Event::Ended(End::UpstreamClosed)]);
+    assert_eq!(rig.session.ending().unwrap().unacknowledged, 1);
+}
+
+#[test]
+fn a_drain_waits_for_what_was_not_handed_over_and_but_a_moment_for_a_client_that_has_everything() {
+    for acks in [Acks::OnWrite, Acks::OnCursor] {
+        let mut idle = remembered(acks);
+        idle.session.handle_drain(4_000 * MS, idle.now);
+        assert_eq!(idle.pass(1_000 * MS - MS), [], "{acks:?}: its client may be on its way");
+        assert_eq!(idle.pass(MS), [Event::Ended(End::Drained), closes_link(End::Drained)]);
+
+        let mut taken = remembered(acks);
+        taken.say("a");
+        assert_eq!(taken.fetch(), messages(&["a"]));
+        assert_eq!(taken.events(), []);
+        taken.session.handle_drain(4_000 * MS, taken.now);
+        assert_eq!(taken.pass(1_000 * MS), [Event::Ended(End::Drained), closes_link(End::Drained)]);
+
+        let mut left = remembered(acks);
+        left.say("a");
+        left.session.handle_drain(4_000 * MS, left.now);
+        assert_eq!(left.pass(4_000 * MS - MS), []);
+        assert_eq!(left.pass(MS), [Event::Ended(End::Cut), closes_link(End::Cut)]);
+
+        // One whose backend had closed, and whose client comes late.
+        let mut closed = remembered(acks);
+        closed.say("a");
+        closed.session.handle_upstream_closed(Closing::default(), closed.now);
+        closed.session.handle_drain(4_000 * MS, closed.now);
+        assert_eq!(closed.pass(3_000 * MS), []);
+        assert_eq!(closed.fetch(), messages(&["a"]));
+        let ends = |rig: &mut Rig| {
+            rig.session.handle_timeout(rig.now);
+            rig.events()
+        };
+        if acks == Acks::OnCursor {
+            assert_eq!(ends(&mut closed), [], "its client may come to say that it has it");
+            closed.now += 1_000 * MS;
+        }
+        assert_eq!(ends(&mut closed), [Event::Ended(End::Drained)]);
+
+        // A POST that the backend has not taken is waited for.
+        let mut sending = remembered(acks);
+        sending.push(messages(&["a"]));
+        sending.session.handle_drain(4_000 * MS, sending.now);
+        assert_eq!(sending.pass(2_000 * MS), []);
+        assert_eq!(sending.taken(), messages(&["a"]));
+        assert_eq!(sending.events(), [ACCEPTED]);
+        assert_eq!(sending.pass(1_000 * MS), [Event::Ended(End::Drained), closes_link(End::Drained)]);
+    }
+}

@@ -155,6 +155,16 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     work.connections.close();
     let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
     let clean = ended && registry.cut() == 0;
+    if !clean {
+        // Clients and backends learn that their sessions have ended, but not what was lost.
+        tracing::warn!(
+            cut_sessions = registry.cut(),
+            lost_messages = registry.lost(),
+            open_sessions = registry.taken(),
+            open_forwards = work.forwards.len(),
+            "the drain ended before everything was delivered"
+        );
+    }
     admin_endings.end.cancel();
     helpers.stop.cancel();
     helpers.tracker.close();

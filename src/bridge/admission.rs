@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::end::End;
 use crate::session::Ending;
 
 /// The places for sessions.
@@ -44,22 +43,34 @@ pub(super) trait Membership: Send {
 
     /// Removes the session, whose client is gone, and releases its place. The registry is not settled until the
     /// returned value is dropped. If `ending` is given, the id keeps reporting it.
-    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Undelivered;
+    fn leave(self: Box<Self>, ending: Option<Remembered>) -> Undelivered;
 }
 
-/// Counts the sessions that lost something in a drain.
+/// Counts the sessions that lost something in a drain, and the messages.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Losses(Arc<AtomicUsize>);
+pub(super) struct Losses(Arc<Lost>);
+
+#[derive(Default, Debug)]
+struct Lost {
+    sessions: AtomicUsize,
+    messages: AtomicUsize,
+}
 
 impl Losses {
-    /// Counts one more session.
-    pub(super) fn note(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more session, which has lost this many messages.
+    pub(super) fn note(&self, messages: usize) {
+        self.0.sessions.fetch_add(1, Ordering::Relaxed);
+        self.0.messages.fetch_add(messages, Ordering::Relaxed);
     }
 
     /// Returns the number of sessions counted.
-    pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    pub(super) fn sessions(&self) -> usize {
+        self.0.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Returns the number of messages that they have lost.
+    pub(super) fn messages(&self) -> usize {
+        self.0.messages.load(Ordering::Relaxed)
     }
 }
 
@@ -82,9 +93,9 @@ impl Places {
         Undelivered(Arc::clone(&self.undelivered))
     }
 
-    /// Returns whether no session holds a place.
-    pub(super) fn is_empty(&self) -> bool {
-        self.free.available_permits() == self.max
+    /// Returns how many are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.max - self.free.available_permits()
     }
 
     /// Returns whether every accepted message has been delivered to its backend.

@@ -102,7 +102,10 @@ impl Driver {
             lasts,
             until: clock_now() + lasts,
         });
-        let undelivered = entry.leave(end, remembered);
+        if end == End::Cut {
+            entry.losses().note(self.session.undelivered());
+        }
+        let undelivered = entry.leave(remembered);
         let info = &self.info;
         // The session reports polling for a streaming client too.
         let transport = match self.session.transport() {
@@ -166,6 +169,6 @@ impl Driver {
 fn note_losses(losses: Option<Losses>, messages: usize, what: &'static str) {
     if let Some(losses) = losses.filter(|_| messages > 0) {
         tracing::warn!(messages, "{what}");
-        losses.note();
+        losses.note(messages);
     }
 }

@@ -197,7 +197,17 @@ impl Registry {
     /// Returns how many sessions a drain has cut while something was left for their clients, or while messages of
     /// theirs were undelivered.
     pub fn cut(&self) -> usize {
-        self.0.losses.count()
+        self.0.losses.sessions()
+    }
+
+    /// Returns how many messages they have lost.
+    pub fn lost(&self) -> usize {
+        self.0.losses.messages()
+    }
+
+    /// Returns how many sessions hold a place.
+    pub fn taken(&self) -> usize {
+        self.0.places.taken()
     }
 
     /// Returns every live session, in no particular order.
@@ -207,13 +217,13 @@ impl Registry {
 
     /// Returns whether no session holds a place.
     pub fn is_empty(&self) -> bool {
-        self.0.places.is_empty()
+        self.taken() == 0
     }
 
     /// Returns whether nothing is left of any session: no place is taken, and all accepted messages are with the
     /// backends.
     pub fn is_settled(&self) -> bool {
-        self.0.places.is_empty() && self.0.places.all_delivered()
+        self.is_empty() && self.0.places.all_delivered()
     }
 
     /// Runs the caches' maintenance until `stop`: they have no thread of their own, and a removed session stays in
@@ -283,10 +293,10 @@ impl Reservation {
         bridge
     }
 
-    /// Ends the session, whose id becomes unknown.
+    /// Ends a session that keeps no messages; its id becomes unknown.
     pub fn end(self, end: End) {
         if end == End::Cut {
-            self.registry.0.losses.note();
+            self.registry.0.losses.note(0);
         }
     }
 }
@@ -352,7 +362,7 @@ impl Membership for Entered {
         self.reservation.registry.0.losses.clone()
     }
 
-    fn leave(self: Box<Self>, end: End, ending: Option<Remembered>) -> Undelivered {
+    fn leave(self: Box<Self>, ending: Option<Remembered>) -> Undelivered {
         let Self { reservation, _admission } = *self;
         if let Some(ending) = ending {
             // Added before the id is free: in between, the id would be unknown.
@@ -360,7 +370,7 @@ impl Membership for Entered {
         }
         // Recorded before the place is free: in between, the registry would seem settled.
         let undelivered = reservation.registry.0.places.note_undelivered();
-        reservation.end(end);
+        drop(reservation);
         undelivered
     }
 }

@@ -43,6 +43,12 @@ impl Session {
         Some(self.policy.remembered).filter(|lasts| self.is_known && !lasts.is_zero())
     }
 
+    /// Returns how many messages have not been handed to either side; those of a POST that is still being decoded do not
+    /// count.
+    pub fn undelivered(&self) -> usize {
+        self.outbox.messages_waiting() + usize::from(self.inbox.ahead.is_some())
+    }
+
     /// Returns the reason for an end, if the dialect reports it.
     pub(super) fn reason(&self, end: End) -> Option<Closing> {
         let why = self.policy.why?;

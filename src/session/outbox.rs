@@ -156,6 +156,11 @@ impl Outbox {
         self.packets.has_waiting()
     }
 
+    /// Returns how many messages were not handed out.
+    pub(crate) fn messages_waiting(&self) -> usize {
+        self.packets.waiting().filter(|waiting| matches!(waiting.packet, Packet::Message(_))).count()
+    }
+
     /// Returns whether the client has received everything.
     pub(crate) fn is_empty(&self) -> bool {
         self.packets.len() == 0

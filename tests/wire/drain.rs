@@ -182,6 +182,9 @@ fn a_drain_that_takes_too_long_disconnects_the_rest() {
         // Half of the time is the client's, the rest is for connections to end.
         assert!(start.elapsed() >= ms(290) && start.elapsed() < ms(3000), "{:?}", start.elapsed());
         assert_eq!(status.code(), Some(1), "a batch that was never fetched is lost: that is no clean end");
+        let log = world.target.log();
+        let told = "everything was delivered cut_sessions=1 lost_messages=1 open_sessions=0 open_forwards=0";
+        assert!(log.contains(told), "{log}");
         peer.assert_closed();
     });
 }

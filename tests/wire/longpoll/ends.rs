@@ -155,6 +155,62 @@ fn a_drain_counts_what_a_connection_took_as_delivered_and_what_nobody_fetched_as
 }
 
 #[test]
+fn a_drain_waits_neither_for_an_idle_client_nor_silently_drops_what_an_ended_session_kept() {
+    patiently(|| {
+        let Some(mut world) = world_of(setup().server("drain_timeout = \"20s\"")) else { return };
+        let (_idle, peer) = session(&world);
+        let start = Instant::now();
+        world.target.signal("TERM");
+        assert_eq!(peer.event_within(SOON), Some(Event::Closed(1001)));
+        assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+        // A second for a client that is between two requests.
+        assert_took(start.elapsed(), 900, 4000);
+    });
+    let Some(mut world) = world_of(setup().server("drain_timeout = \"1s\"")) else { return };
+    let (_feed, peer) = session(&world);
+    peer.send_all(&["a", "b"]);
+    close(&peer, 4001, "enough");
+    peer.assert_closed();
+    world.target.signal("TERM");
+    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(1));
+    let log = world.target.log();
+    assert!(log.contains("everything was delivered cut_sessions=1 lost_messages=2"), "{log}");
+}
+
+#[test]
+fn an_ended_session_that_keeps_nothing_gives_its_place_back_at_once() {
+    let Some(world) = world_of(setup().server("max_sessions = 1")) else { return };
+    let (mut feed, peer) = session(&world);
+    peer.send("a");
+    feed.get("after=0").assert(200, &answer(1, &["a"]));
+    close(&peer, 4001, "enough");
+    peer.assert_closed();
+    assert_eq!(world.http().request("POST", "/feed/", &[], b"").status, 503, "it keeps a message");
+    feed.get("after=1").assert(410, &closed(4001, "enough", 1));
+    world.assert_sessions(0);
+
+    let (mut feed, peer) = session(&world);
+    close(&peer, 4001, "enough");
+    peer.assert_closed();
+    world.assert_sessions(0);
+    feed.get("after=0").assert(410, &closed(4001, "enough", 0));
+    assert_eq!(world.http().request("POST", "/feed/", &[], b"").status, 201);
+}
+
+#[test]
+fn what_an_ended_session_keeps_is_offered_for_grace_and_not_for_close_timeout() {
+    let lines = "grace = \"1s\"\nclose_timeout = \"20s\"";
+    let Some(world) = world_of(setup().route(lines)) else { return };
+    let (mut feed, peer) = session(&world);
+    peer.send("a");
+    close(&peer, 4001, "enough");
+    peer.assert_closed();
+    world.assert_sessions(0);
+    let gone = r#"{"closed":{"code":4001,"reason":"enough"},"after":0,"unacknowledged":1}"#;
+    feed.get("after=0").assert(410, gone);
+}
+
+#[test]
 fn a_full_proxy_responds_with_retry_after() {
     let Some(world) = world_of(setup().server("max_sessions = 1")) else { return };
     let (feed, peer) = session(&world);

@@ -78,8 +78,8 @@ impl Stage {
     }
 
     fn web_socket(&mut self) -> (Arc<Bridge>, LinkWire, SocketWire) {
-        let (client, near) = wire();
-        let (bridge, link) = self.begin(Transport::WebSocket, Front::WebSocket(near));
+        let (client, bridge_end) = wire();
+        let (bridge, link) = self.begin(Transport::WebSocket, Front::WebSocket(bridge_end));
         (bridge, link, client)
     }
 
@@ -109,13 +109,13 @@ impl Stage {
             owner: None,
             tracker: self.tracker.clone(),
         };
-        let (link, near) = wire();
+        let (link, bridge_end) = wire();
         let admission = self.registry.admit().expect("one session at a time");
-        (reservation.begin(session, info, near, front, admission), link)
+        (reservation.begin(session, info, bridge_end, front, admission), link)
     }
 
     /// Changes a wire's readiness for as long as the session needs it.
-    fn blow<I, O>(&self, wire: &wire::Far<I, O>, dice: dice::Dice)
+    fn blow<I, O>(&self, wire: &wire::TestEnd<I, O>, dice: dice::Dice)
     where
         I: Send + 'static,
         O: Send + 'static,

@@ -244,7 +244,7 @@ impl Conversation {
     /// Returns whether only the goodbye is left.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let Phase::Stopping(deadline) = self.phase else { return false };
-        let all_done = self.written == self.queued && self.order.come() == self.written;
+        let all_done = self.written == self.queued && self.order.received() == self.written;
         all_done || deadline <= now
     }
 
@@ -279,7 +279,7 @@ impl Conversation {
     fn queue(&mut self, now: Instant) {
         let pace = &self.terms.pace;
         if pace.goes_on_answer() {
-            let unanswered = self.queued - self.order.come();
+            let unanswered = self.queued - self.order.received();
             let late = self.burst.filter(|(_, at)| *at + self.terms.patience <= now);
             if unanswered <= self.given_up || late.is_some() {
                 // Lost messages would end the loop, so after a timeout it continues without them.

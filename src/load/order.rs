@@ -52,7 +52,7 @@ impl Order {
     }
 
     /// Returns how many different numbers were received.
-    pub(super) fn come(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.next - self.missing.iter().map(|gap| gap.end - gap.start).sum::<u64>()
     }
 }
@@ -67,7 +67,7 @@ mod tests {
     fn judge(numbers: &[u64]) -> (Vec<Arrival>, u64) {
         let mut order = Order::default();
         let arrivals = numbers.iter().map(|&number| order.handle(number)).collect();
-        (arrivals, order.come())
+        (arrivals, order.received())
     }
 
     #[test]

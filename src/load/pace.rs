@@ -5,12 +5,12 @@ use std::time::Duration;
 /// How fast a session sends.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Pace {
-    tempo: Tempo,
+    rate: Rate,
     bursts: Bursts,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Tempo {
+enum Rate {
     /// Once all earlier messages are answered.
     OnAnswer,
     /// This many per second, answered or not.
@@ -29,19 +29,19 @@ pub(super) struct Bursts {
 impl Pace {
     /// `rate` messages a second; none is a closed loop, zero is silence.
     pub(super) fn new(rate: Option<f64>, bursts: Bursts) -> Self {
-        let tempo = match rate {
-            None => Tempo::OnAnswer,
-            Some(rate) if rate > 0.0 => Tempo::PerSecond(rate),
-            Some(_) => Tempo::Idle,
+        let rate = match rate {
+            None => Rate::OnAnswer,
+            Some(rate) if rate > 0.0 => Rate::PerSecond(rate),
+            Some(_) => Rate::Idle,
         };
-        Self { tempo, bursts }
+        Self { rate, bursts }
     }
 
     /// Returns when message `number` is due, relative to a session's first; `None` if its time is not known in advance.
     pub(super) fn due(&self, number: u64) -> Option<Duration> {
-        match self.tempo {
-            Tempo::OnAnswer | Tempo::Idle => None,
-            Tempo::PerSecond(rate) => Some(span(self.bursts.around(number).0, rate)),
+        match self.rate {
+            Rate::OnAnswer | Rate::Idle => None,
+            Rate::PerSecond(rate) => Some(span(self.bursts.around(number).0, rate)),
         }
     }
 
@@ -52,14 +52,14 @@ impl Pace {
 
     /// Returns whether the next message waits for an answer.
     pub(super) fn goes_on_answer(&self) -> bool {
-        self.tempo == Tempo::OnAnswer
+        self.rate == Rate::OnAnswer
     }
 
     /// From one burst to the next, on average; sessions are spread over it.
     pub(super) fn period(&self) -> Duration {
-        match self.tempo {
-            Tempo::OnAnswer | Tempo::Idle => Duration::ZERO,
-            Tempo::PerSecond(rate) => span(self.bursts.len(), rate) / self.bursts.count(),
+        match self.rate {
+            Rate::OnAnswer | Rate::Idle => Duration::ZERO,
+            Rate::PerSecond(rate) => span(self.bursts.len(), rate) / self.bursts.count(),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) struct Tally {
     pub(super) polls: Batches,
     /// POSTs by the number of messages in the request.
     pub(super) posts: Batches,
-    pub(super) errors: BTreeMap<Cow<'static, str>, Trouble>,
+    pub(super) errors: BTreeMap<Cow<'static, str>, ErrorCount>,
     /// By seconds from the beginning.
     pub(super) seconds: Vec<Second>,
 }
@@ -74,7 +74,7 @@ pub(super) struct Batch {
 
 /// Errors of one kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Trouble {
+pub(super) struct ErrorCount {
     pub(super) count: u64,
     /// The first of them, with its causes.
     pub(super) example: String,
@@ -91,13 +91,13 @@ pub(super) struct Second {
 /// The cost of an operation on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Cost {
-    way: Way,
+    operation: Operation,
     messages: u64,
     bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Way {
+enum Operation {
     Get,
     Post,
     /// The request for a WebSocket.
@@ -108,17 +108,17 @@ enum Way {
 impl Cost {
     /// Returns the cost of a poll with this many answers.
     pub(super) const fn get(messages: u64, bytes: u64) -> Self {
-        Self { way: Way::Get, messages, bytes }
+        Self { operation: Operation::Get, messages, bytes }
     }
 
     /// Returns the cost of a POST of this many messages.
     pub(super) const fn post(messages: u64, bytes: u64) -> Self {
-        Self { way: Way::Post, messages, bytes }
+        Self { operation: Operation::Post, messages, bytes }
     }
 
     /// Returns the cost of a WebSocket handshake.
     pub(super) const fn upgrade(bytes: u64) -> Self {
-        Self { way: Way::Upgrade, messages: 0, bytes }
+        Self { operation: Operation::Upgrade, messages: 0, bytes }
     }
 
     /// Returns the same cost with this many messages.
@@ -128,7 +128,7 @@ impl Cost {
 
     /// Frames.
     pub(super) const fn frames(bytes: u64) -> Self {
-        Self { way: Way::Frames, messages: 0, bytes }
+        Self { operation: Operation::Frames, messages: 0, bytes }
     }
 }
 
@@ -182,7 +182,7 @@ impl Stats {
     pub(super) fn handle_cost(&mut self, kind: Kind, now: Instant, connected: bool, cost: Cost) {
         self.second(kind, now).bytes += cost.bytes;
         let tally = &mut self.kinds[kind.index()];
-        let is_request = u64::from(cost.way != Way::Frames);
+        let is_request = u64::from(cost.operation != Operation::Frames);
         if !connected {
             tally.connect_requests += is_request;
             tally.connect_bytes += cost.bytes;
@@ -190,10 +190,10 @@ impl Stats {
         }
         tally.requests += is_request;
         tally.bytes += cost.bytes;
-        let batches = match cost.way {
-            Way::Get => &mut tally.polls,
-            Way::Post => &mut tally.posts,
-            Way::Upgrade | Way::Frames => return,
+        let batches = match cost.operation {
+            Operation::Get => &mut tally.polls,
+            Operation::Post => &mut tally.posts,
+            Operation::Upgrade | Operation::Frames => return,
         };
         if let Some(batch) = batch_of(cost.messages).map(|index| &mut batches[index]) {
             batch.requests += 1;
@@ -204,7 +204,7 @@ impl Stats {
 
     /// Notes a fault that does not end the session.
     pub(super) fn handle_fault(&mut self, kind: Kind, fault: &Fault) {
-        let trouble = self.kinds[kind.index()].errors.entry(fault.kind()).or_insert_with(|| Trouble {
+        let trouble = self.kinds[kind.index()].errors.entry(fault.kind()).or_insert_with(|| ErrorCount {
             count: 0,
             example: Chain(fault).to_string(),
             hint: fault.hint(),
@@ -313,7 +313,7 @@ impl Tally {
         }
         for (kind, trouble) in &other.errors {
             let own =
-                self.errors.entry(kind.clone()).or_insert_with(|| Trouble { count: 0, ..trouble.clone() });
+                self.errors.entry(kind.clone()).or_insert_with(|| ErrorCount { count: 0, ..trouble.clone() });
             own.count += trouble.count;
         }
         self.seconds.resize(self.seconds.len().max(other.seconds.len()), Second::default());

@@ -22,58 +22,58 @@ pub(crate) fn circle_faults() -> Vec<String> {
 
 /// Returns the circles among files with their texts: each a group of files of which every one reaches every other.
 fn circles(files: &[(String, String)]) -> Vec<Vec<String>> {
-    let house = House::new(files);
-    let arrows: Vec<BTreeSet<usize>> = (0..house.rooms.len()).map(|room| house.arrows_of(room)).collect();
-    let reached: Vec<BTreeSet<usize>> = (0..arrows.len()).map(|room| reached_from(room, &arrows)).collect();
+    let graph = Graph::new(files);
+    let arrows: Vec<BTreeSet<usize>> = (0..graph.nodes.len()).map(|node| graph.arrows_of(node)).collect();
+    let reached: Vec<BTreeSet<usize>> = (0..arrows.len()).map(|node| reached_from(node, &arrows)).collect();
     let mut circles = BTreeSet::new();
-    for (room, beyond) in reached.iter().enumerate() {
-        if beyond.contains(&room) {
-            let circle = beyond.iter().filter(|&&other| reached[other].contains(&room));
-            circles.insert(circle.map(|&other| house.rooms[other].file.to_owned()).collect());
+    for (node, beyond) in reached.iter().enumerate() {
+        if beyond.contains(&node) {
+            let circle = beyond.iter().filter(|&&other| reached[other].contains(&node));
+            circles.insert(circle.map(|&other| graph.nodes[other].file.to_owned()).collect());
         }
     }
     circles.into_iter().collect()
 }
 
-struct House<'f> {
-    rooms: Vec<Room<'f>>,
+struct Graph<'f> {
+    nodes: Vec<Node<'f>>,
     by_module: BTreeMap<Vec<String>, usize>,
 }
 
-struct Room<'f> {
+struct Node<'f> {
     file: &'f str,
     module: Vec<String>,
     named: Vec<Named>,
 }
 
-impl<'f> House<'f> {
+impl<'f> Graph<'f> {
     fn new(files: &'f [(String, String)]) -> Self {
-        let room = |(file, text): &'f (String, String)| {
+        let node = |(file, text): &'f (String, String)| {
             let module = module_of(file);
             let owned = module.iter().map(|&name| name.to_owned()).collect();
-            Room { file, module: owned, named: named(text, &module) }
+            Node { file, module: owned, named: named(text, &module) }
         };
-        let rooms: Vec<Room<'f>> = files.iter().filter(|(file, _)| !is_test(file)).map(room).collect();
-        let by_module = rooms.iter().enumerate().map(|(at, room)| (room.module.clone(), at)).collect();
-        Self { rooms, by_module }
+        let nodes: Vec<Node<'f>> = files.iter().filter(|(file, _)| !is_test(file)).map(node).collect();
+        let by_module = nodes.iter().enumerate().map(|(at, node)| (node.module.clone(), at)).collect();
+        Self { nodes, by_module }
     }
 
-    fn arrows_of(&self, room: usize) -> BTreeSet<usize> {
+    fn arrows_of(&self, node: usize) -> BTreeSet<usize> {
         let counted =
-            self.rooms[room].named.iter().filter(|named| !named.in_tests && named.import != Import::HandsOn);
-        let targets = counted.filter_map(|named| self.defined_in(&self.absolute(room, &named.path)?, 0));
-        targets.filter(|&target| target != room).collect()
+            self.nodes[node].named.iter().filter(|named| !named.in_tests && named.import != Import::HandsOn);
+        let targets = counted.filter_map(|named| self.defined_in(&self.absolute(node, &named.path)?, 0));
+        targets.filter(|&target| target != node).collect()
     }
 
     /// Returns the path from the crate's root, if it leads into this crate.
-    fn absolute(&self, room: usize, path: &Path) -> Option<Vec<String>> {
+    fn absolute(&self, node: usize, path: &Path) -> Option<Vec<String>> {
         match path {
             Path::Own(path) => Some(path.clone()),
             // A path may begin with a module that this one declares.
             Path::Foreign(path) => {
-                let mut child = self.rooms[room].module.clone();
+                let mut child = self.nodes[node].module.clone();
                 child.push(path[0].clone());
-                self.by_module.contains_key(&child).then(|| [&self.rooms[room].module[..], path].concat())
+                self.by_module.contains_key(&child).then(|| [&self.nodes[node].module[..], path].concat())
             }
         }
     }
@@ -81,27 +81,27 @@ impl<'f> House<'f> {
     /// Returns the file that defines what a path names, behind whatever hands it on.
     fn defined_in(&self, path: &[String], hops: usize) -> Option<usize> {
         let deepest = (1..=path.len()).rev().find(|&len| self.by_module.contains_key(&path[..len]))?;
-        let room = self.by_module[&path[..deepest]];
-        let Some(item) = path.get(deepest) else { return Some(room) };
+        let node = self.by_module[&path[..deepest]];
+        let Some(item) = path.get(deepest) else { return Some(node) };
         let mut brought =
-            self.rooms[room].named.iter().filter(|named| named.import != Import::No && !named.in_tests);
+            self.nodes[node].named.iter().filter(|named| named.import != Import::No && !named.in_tests);
         let source = brought.find_map(|named| {
-            let path = self.absolute(room, &named.path)?;
+            let path = self.absolute(node, &named.path)?;
             (path.last() == Some(item)).then_some(path)
         });
         match source {
             Some(source) if hops < HOPS_MAX => self.defined_in(&source, hops + 1),
-            Some(_) | None => Some(room),
+            Some(_) | None => Some(node),
         }
     }
 }
 
-fn reached_from(room: usize, arrows: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+fn reached_from(node: usize, arrows: &[BTreeSet<usize>]) -> BTreeSet<usize> {
     let mut reached = BTreeSet::new();
-    let mut next: Vec<usize> = arrows[room].iter().copied().collect();
-    while let Some(room) = next.pop() {
-        if reached.insert(room) {
-            next.extend(&arrows[room]);
+    let mut next: Vec<usize> = arrows[node].iter().copied().collect();
+    while let Some(node) = next.pop() {
+        if reached.insert(node) {
+            next.extend(&arrows[node]);
         }
     }
     reached

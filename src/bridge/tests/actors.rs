@@ -1,4 +1,4 @@
-//! A backend and clients with different habits, for [`random`](super::random), on its paused clock.
+//! A backend, and clients with different faults, for [`random`](super::random), on its paused clock.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,17 +9,17 @@ use super::*;
 
 /// How a client misbehaves, each in percent of the occasions.
 #[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Habits {
+pub(super) struct Faults {
     /// A parked poll is dropped.
     pub(super) hangs_up: u64,
     /// A batch is dropped instead of written.
     pub(super) loses: u64,
     /// A POST is aborted before its body is complete.
-    pub(super) breaks_off: u64,
+    pub(super) aborts: u64,
     /// A POST whose body is complete is dropped before its response.
     pub(super) gives_up: u64,
     /// The client moves without waiting for its poll and its POST.
-    pub(super) barges_in: u64,
+    pub(super) overlaps: u64,
 }
 
 /// Returns a message of random length that contains its number.
@@ -67,7 +67,7 @@ pub(super) async fn backend(link: &LinkWire, says: u32, awaits: u32, mut dice: D
 #[derive(Debug)]
 pub(super) struct Client {
     bridge: Arc<Bridge>,
-    habits: Habits,
+    faults: Faults,
     pub(super) got: RefCell<Vec<u32>>,
     /// The last number that it sent, or may have sent.
     pub(super) said: Cell<u32>,
@@ -78,10 +78,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(bridge: Arc<Bridge>, habits: Habits) -> Self {
+    pub(super) fn new(bridge: Arc<Bridge>, faults: Faults) -> Self {
         Self {
             bridge,
-            habits,
+            faults,
             got: RefCell::default(),
             said: Cell::new(0),
             accepted: Cell::new(0),
@@ -99,7 +99,7 @@ impl Client {
         while !self.moves.get() {
             sleep(dice.up_to_ms(2)).await;
             let Ok(parked) = self.bridge.poll() else { return };
-            let answer = if dice.chance(self.habits.hangs_up) {
+            let answer = if dice.chance(self.faults.hangs_up) {
                 // Biased, so that a poll may be dropped with its batch inside.
                 tokio::select! {
                     biased;
@@ -111,7 +111,7 @@ impl Client {
             };
             let Some(delivery) = answer else { return };
             sleep(dice.up_to_ms(2)).await;
-            if dice.chance(self.habits.loses) {
+            if dice.chance(self.faults.loses) {
                 if dice.chance(50) {
                     // A receipt is lost with its bytes.
                     let receipt = delivery.into_receipt();
@@ -142,7 +142,7 @@ impl Client {
             sleep(dice.up_to_ms(4)).await;
             let Ok(push) = self.bridge.push() else { return };
             sleep(dice.up_to_ms(2)).await;
-            if dice.chance(self.habits.breaks_off) {
+            if dice.chance(self.faults.aborts) {
                 return;
             }
             let before = self.said.get();
@@ -151,7 +151,7 @@ impl Client {
                 (before + 1..=last).map(|next| Ok(Packet::Message(numbered(next, &mut dice)))).collect();
             self.said.set(last);
             let sent = push.send(Box::new(packets.into_iter()), 0);
-            let outcome = if dice.chance(self.habits.gives_up) {
+            let outcome = if dice.chance(self.faults.gives_up) {
                 timeout(dice.up_to_ms(3), sent).await.ok()
             } else {
                 Some(sent.await)
@@ -168,27 +168,27 @@ impl Client {
     /// Moves from polling to `socket` at some time, then uses that until the session is over.
     pub(super) async fn move_to(
         &self,
-        near: Box<dyn ClientSocket>,
+        bridge_end: Box<dyn ClientSocket>,
         socket: &SocketWire,
         says: u32,
         mut dice: Dice,
     ) {
         let polling = self.poll_and_post(says, dice.split());
-        let barges_in = dice.chance(self.habits.barges_in);
+        let overlaps = dice.chance(self.faults.overlaps);
         let moving = async {
             sleep(dice.up_to_ms(40)).await;
-            if self.bridge.probe(near).is_err() {
+            if self.bridge.probe(bridge_end).is_err() {
                 return;
             }
             socket.send(Ok(Packet::Ping("probe".into())));
             assert!(matches!(socket.next().await, Some(Packet::Pong(_)) | None));
             self.moves.set(true);
-            if barges_in {
+            if overlaps {
                 socket.send(Ok(Packet::Upgrade));
             }
         };
         tokio::join!(polling, moving);
-        if !barges_in {
+        if !overlaps {
             socket.send(Ok(Packet::Upgrade));
         }
         self.talk(socket, says, dice).await;

@@ -19,8 +19,8 @@ async fn candidate(stage: &mut Stage) -> (Arc<Bridge>, LinkWire, SocketWire) {
 }
 
 fn offer(bridge: &Bridge) -> SocketWire {
-    let (client, near) = wire();
-    assert!(bridge.probe(near).is_ok());
+    let (client, bridge_end) = wire();
+    assert!(bridge.probe(bridge_end).is_ok());
     client
 }
 
@@ -99,8 +99,8 @@ async fn a_candidate_that_reads_no_answers_is_not_read() {
 #[tokio::test(start_paused = true)]
 async fn a_second_candidate_is_given_back() {
     let (bridge, _link, first) = candidate(&mut Stage::new(HangUp::Ends)).await;
-    let (second, near) = wire();
-    let refused = bridge.probe(near).expect_err("one candidate at a time");
+    let (second, bridge_end) = wire();
+    let refused = bridge.probe(bridge_end).expect_err("one candidate at a time");
     turn_away(refused).await;
     assert_eq!(second.goodbye(), Some(Closing::default()));
     first.send(Ok(probe()));
@@ -179,8 +179,8 @@ async fn the_end_of_a_session_takes_its_candidate_along() {
     let (bridge, _link, client) = candidate(&mut stage).await;
     drop(bridge.poll().unwrap());
     client.gone().await;
-    let (late, near) = wire();
-    let refused = bridge.probe(near).expect_err("the session is over");
+    let (late, bridge_end) = wire();
+    let refused = bridge.probe(bridge_end).expect_err("the session is over");
     turn_away(refused).await;
     assert!(late.is_gone());
     stage.clear(&bridge, MS).await;

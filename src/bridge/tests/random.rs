@@ -1,13 +1,13 @@
 //! Thousands of sessions under changing conditions: nothing is lost, duplicated or reordered, and nothing waits for
 //! ever.
 
-use super::actors::{Client, Habits, backend};
+use super::actors::{Client, Faults, backend};
 use super::dice::Dice;
 use super::*;
 
 /// The transport that the client uses.
 #[derive(Clone, Copy, Debug)]
-enum Road {
+enum Transports {
     Polling,
     WebSocket,
     /// First polling, then a WebSocket.
@@ -62,36 +62,42 @@ pub(super) fn settings(timers: Duration, dice: &mut Dice) -> Settings {
     }
 }
 
-async fn play(seed: u64, hang_up: HangUp, road: Road, habits: Habits, timers: Duration) -> Outcome {
+async fn play(
+    seed: u64,
+    hang_up: HangUp,
+    transports: Transports,
+    faults: Faults,
+    timers: Duration,
+) -> Outcome {
     let mut dice = Dice::new(seed);
     let mut stage = Stage::with(hang_up, settings(timers, &mut dice));
     let says = (u32::try_from(dice.below(30)).unwrap(), u32::try_from(dice.below(30)).unwrap());
-    let (socket, near) = wire();
+    let (socket, bridge_end) = wire();
     let began = Instant::now();
-    let (bridge, link, near) = match road {
-        Road::WebSocket => {
-            let (bridge, link) = stage.begin(Transport::WebSocket, Front::WebSocket(near));
+    let (bridge, link, bridge_end) = match transports {
+        Transports::WebSocket => {
+            let (bridge, link) = stage.begin(Transport::WebSocket, Front::WebSocket(bridge_end));
             (bridge, link, None)
         }
-        Road::Polling => {
+        Transports::Polling => {
             let (bridge, link) = stage.polling();
             (bridge, link, None)
         }
-        Road::Both => {
+        Transports::Both => {
             let (bridge, link) = stage.polling();
-            (bridge, link, Some(near))
+            (bridge, link, Some(bridge_end))
         }
     };
     stage.blow(&link, dice.split());
-    if !matches!(road, Road::Polling) {
+    if !matches!(transports, Transports::Polling) {
         stage.blow(&socket, dice.split());
     }
-    let client = Client::new(Arc::clone(&bridge), habits);
+    let client = Client::new(Arc::clone(&bridge), faults);
     let act = async {
         let dice = dice.split();
-        match (road, near) {
-            (Road::WebSocket, _) => client.talk(&socket, says.1, dice).await,
-            (_, Some(near)) => client.move_to(near, &socket, says.1, dice).await,
+        match (transports, bridge_end) {
+            (Transports::WebSocket, _) => client.talk(&socket, says.1, dice).await,
+            (_, Some(bridge_end)) => client.move_to(bridge_end, &socket, says.1, dice).await,
             (_, None) => client.poll_and_post(says.1, dice).await,
         }
     };
@@ -127,8 +133,8 @@ pub(super) fn seeds() -> impl Iterator<Item = Seed> {
 #[tokio::test(start_paused = true)]
 async fn a_patient_client_gets_and_says_everything() {
     for seed in seeds() {
-        for road in [Road::Polling, Road::WebSocket] {
-            play(seed.0, HangUp::Ends, road, Habits::default(), SLOW).await.check_whole();
+        for transports in [Transports::Polling, Transports::WebSocket] {
+            play(seed.0, HangUp::Ends, transports, Faults::default(), SLOW).await.check_whole();
         }
     }
 }
@@ -136,34 +142,34 @@ async fn a_patient_client_gets_and_says_everything() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_moves_gets_and_says_everything() {
     for seed in seeds() {
-        play(seed.0, HangUp::Ends, Road::Both, Habits::default(), SLOW).await.check_whole();
+        play(seed.0, HangUp::Ends, Transports::Both, Faults::default(), SLOW).await.check_whole();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_barges_in_gets_and_says_everything() {
-    let habits = Habits { barges_in: 100, ..Habits::default() };
+    let faults = Faults { overlaps: 100, ..Faults::default() };
     for seed in seeds() {
-        play(seed.0, HangUp::Ends, Road::Both, habits, SLOW).await.check_whole();
+        play(seed.0, HangUp::Ends, Transports::Both, faults, SLOW).await.check_whole();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn impatience_costs_nothing_where_batches_come_home() {
-    let habits = Habits { hangs_up: 40, loses: 30, ..Habits::default() };
+    let faults = Faults { hangs_up: 40, loses: 30, ..Faults::default() };
     for seed in seeds() {
-        play(seed.0, HangUp::Returns, Road::Polling, habits, SLOW).await.check_whole();
-        let habits = Habits { barges_in: 50, ..habits };
-        play(seed.0, HangUp::Returns, Road::Both, habits, SLOW).await.check_whole();
+        play(seed.0, HangUp::Returns, Transports::Polling, faults, SLOW).await.check_whole();
+        let faults = Faults { overlaps: 50, ..faults };
+        play(seed.0, HangUp::Returns, Transports::Both, faults, SLOW).await.check_whole();
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn impatience_ends_the_session_elsewhere() {
-    let habits = Habits { hangs_up: 5, loses: 5, breaks_off: 3, gives_up: 5, barges_in: 50 };
+    let faults = Faults { hangs_up: 5, loses: 5, aborts: 3, gives_up: 5, overlaps: 50 };
     for seed in seeds() {
-        for road in [Road::Polling, Road::Both] {
-            play(seed.0, HangUp::Ends, road, habits, QUICK).await.check();
+        for transports in [Transports::Polling, Transports::Both] {
+            play(seed.0, HangUp::Ends, transports, faults, QUICK).await.check();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use tokio::time::{sleep, timeout};
 
-use super::actors::{Client, Habits, backend};
+use super::actors::{Client, Faults, backend};
 use super::dice::Dice;
 use super::random::{PATIENCE, SLOW, first, seeds, settings};
 use super::*;
@@ -125,7 +125,7 @@ async fn a_receiver_is_given_a_beat_and_a_client_without_one_is_gone() {
 }
 
 /// Polls and streams in turn, until the session is over.
-async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_cursor: bool, mut dice: Dice) {
+async fn receive(client: &Client, bridge: &Arc<Bridge>, faults: Faults, has_cursor: bool, mut dice: Dice) {
     loop {
         sleep(dice.up_to_ms(2)).await;
         let after = has_cursor.then(|| client.got.borrow().len() as u64);
@@ -134,14 +134,14 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
             Err(ReceiverRefused::Poll(_)) => return,
             Err(refused @ ReceiverRefused::Cursor(_)) => panic!("what was got was sent: {refused:?}"),
         };
-        if dice.chance(habits.barges_in) {
+        if dice.chance(faults.overlaps) {
             // Only if the newer one is admitted.
             let Ok(newer) = bridge.stream(up_to(200, after)) else { return };
             drop(std::mem::replace(&mut stream, newer));
         }
         loop {
             let next = poll_fn(|cx| stream.poll_next(cx));
-            let next = if dice.chance(habits.hangs_up) {
+            let next = if dice.chance(faults.hangs_up) {
                 tokio::select! {
                     biased;
                     () = sleep(dice.up_to_ms(3)) => break,
@@ -152,7 +152,7 @@ async fn receive(client: &Client, bridge: &Arc<Bridge>, habits: Habits, has_curs
             };
             let Some(delivery) = next else { break };
             sleep(dice.up_to_ms(2)).await;
-            if dice.chance(habits.loses) {
+            if dice.chance(faults.loses) {
                 drop(delivery.into_receipt());
                 break;
             }
@@ -187,16 +187,16 @@ async fn send_again(bridge: &Bridge, says: u32, mut dice: Dice) {
     }
 }
 
-async fn play(seed: u64, has_cursor: bool, habits: Habits) {
+async fn play(seed: u64, has_cursor: bool, faults: Faults) {
     let mut dice = Dice::new(seed);
     let mut stage = Stage::of(streaming(has_cursor), settings(SLOW, &mut dice));
     let says = (u32::try_from(dice.below(30)).unwrap(), u32::try_from(dice.below(30)).unwrap());
     let (bridge, link) = stage.polling();
     stage.blow(&link, dice.split());
-    let client = Client::new(Arc::clone(&bridge), Habits::default());
+    let client = Client::new(Arc::clone(&bridge), Faults::default());
     let (receives, posts) = (dice.split(), dice.split());
     let act = async {
-        let receive = receive(&client, &bridge, habits, has_cursor, receives);
+        let receive = receive(&client, &bridge, faults, has_cursor, receives);
         if has_cursor {
             tokio::join!(receive, send_again(&bridge, says.1, posts));
         } else {
@@ -213,15 +213,15 @@ async fn play(seed: u64, has_cursor: bool, habits: Habits) {
 #[tokio::test(start_paused = true)]
 async fn a_patient_client_of_streams_gets_and_says_everything() {
     for seed in seeds() {
-        play(seed.0, false, Habits::default()).await;
-        play(seed.0, true, Habits::default()).await;
+        play(seed.0, false, Faults::default()).await;
+        play(seed.0, true, Faults::default()).await;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn impatience_costs_nothing_where_a_client_says_how_far_it_has_come() {
-    let habits = Habits { hangs_up: 40, loses: 30, barges_in: 30, ..Habits::default() };
+    let faults = Faults { hangs_up: 40, loses: 30, overlaps: 30, ..Faults::default() };
     for seed in seeds() {
-        play(seed.0, true, habits).await;
+        play(seed.0, true, faults).await;
     }
 }

@@ -15,15 +15,15 @@ use crate::packet::{Closing, Message, Packet};
 use crate::upstream::{Link, LinkError, LinkEvent};
 
 /// A wire to a backend.
-pub(super) type LinkWire = Far<LinkEvent, Message>;
+pub(super) type LinkWire = TestEnd<LinkEvent, Message>;
 /// A wire to a client.
-pub(super) type SocketWire = Far<Result<Packet, SocketEnd>, Packet>;
+pub(super) type SocketWire = TestEnd<Result<Packet, SocketEnd>, Packet>;
 
 /// The end that the test holds.
-pub(super) struct Far<I, O>(Arc<Shared<I, O>>);
+pub(super) struct TestEnd<I, O>(Arc<Shared<I, O>>);
 
 /// The end that the bridge holds.
-pub(super) struct Near<I, O>(Arc<Shared<I, O>>);
+pub(super) struct BridgeEnd<I, O>(Arc<Shared<I, O>>);
 
 struct Shared<I, O> {
     state: Mutex<State<I, O>>,
@@ -45,17 +45,17 @@ struct State<I, O> {
     ready: bool,
     /// Whether the last item was read.
     read_to_end: bool,
-    /// The code and reason with which the near end closed.
+    /// The code and reason with which the bridge's end closed.
     goodbye: Option<Closing>,
     gone: bool,
     /// The next item causes a panic.
     panics: bool,
     /// Makes it pending now and then without a reason.
-    moods: Option<Dice>,
+    stalls: Option<Dice>,
 }
 
 /// Creates both ends of a wire that is always ready.
-pub(super) fn wire<I, O>() -> (Far<I, O>, Box<Near<I, O>>) {
+pub(super) fn wire<I, O>() -> (TestEnd<I, O>, Box<BridgeEnd<I, O>>) {
     let state = State {
         inbound: VecDeque::new(),
         outbound: Vec::new(),
@@ -70,10 +70,10 @@ pub(super) fn wire<I, O>() -> (Far<I, O>, Box<Near<I, O>>) {
         goodbye: None,
         gone: false,
         panics: false,
-        moods: None,
+        stalls: None,
     };
     let shared = Arc::new(Shared { state: Mutex::new(state), news: Notify::new() });
-    (Far(Arc::clone(&shared)), Box::new(Near(shared)))
+    (TestEnd(Arc::clone(&shared)), Box::new(BridgeEnd(shared)))
 }
 
 impl<I, O> Shared<I, O> {
@@ -83,7 +83,7 @@ impl<I, O> Shared<I, O> {
 }
 
 impl<I, O> State<I, O> {
-    fn set_weather(&mut self, readable: bool, writable: bool) {
+    fn set_ready(&mut self, readable: bool, writable: bool) {
         (self.readable, self.writable) = (readable, writable);
         if readable && let Some(reader) = self.reader.take() {
             reader.wake();
@@ -94,16 +94,16 @@ impl<I, O> State<I, O> {
     }
 
     /// Returns whether to be pending without a reason; wakes the task at once if so.
-    fn sulks(&mut self, cx: &Context<'_>) -> bool {
-        let sulks = self.moods.as_mut().is_some_and(|moods| moods.chance(20));
-        if sulks {
+    fn stalls_at_random(&mut self, cx: &Context<'_>) -> bool {
+        let stalls_at_random = self.stalls.as_mut().is_some_and(|stalls| stalls.chance(20));
+        if stalls_at_random {
             cx.waker().wake_by_ref();
         }
-        sulks
+        stalls_at_random
     }
 }
 
-impl<I, O> Far<I, O> {
+impl<I, O> TestEnd<I, O> {
     pub(super) fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -118,12 +118,12 @@ impl<I, O> Far<I, O> {
         }
     }
 
-    /// Returns how many items the near end has not read.
+    /// Returns how many items the bridge's end has not read.
     pub(super) fn unread(&self) -> usize {
         self.0.lock().inbound.len()
     }
 
-    /// Returns the next item that the near end wrote and flushed, or `None` if none will follow.
+    /// Returns the next item that the bridge's end wrote and flushed, or `None` if none will follow.
     pub(super) async fn next(&self) -> Option<O> {
         loop {
             let news = self.0.news.notified();
@@ -145,7 +145,7 @@ impl<I, O> Far<I, O> {
         self.0.lock().arrived.drain(..).collect()
     }
 
-    /// Waits until the near end is dropped.
+    /// Waits until the bridge's end is dropped.
     pub(super) async fn gone(&self) {
         loop {
             let news = self.0.news.notified();
@@ -165,16 +165,16 @@ impl<I, O> Far<I, O> {
     }
 
     pub(super) fn freeze(&self) {
-        self.0.lock().set_weather(false, false);
+        self.0.lock().set_ready(false, false);
     }
 
     /// Makes the far end stop reading, though it still sends.
     pub(super) fn jam(&self) {
-        self.0.lock().set_weather(true, false);
+        self.0.lock().set_ready(true, false);
     }
 
     pub(super) fn thaw(&self) {
-        self.0.lock().set_weather(true, true);
+        self.0.lock().set_ready(true, true);
     }
 
     /// Makes all further writes fail.
@@ -191,23 +191,23 @@ impl<I, O> Far<I, O> {
         self.0.lock().panics = true;
     }
 
-    /// Changes the readiness until the near end is dropped.
+    /// Changes the readiness until the bridge's end is dropped.
     pub(super) async fn blow(&self, mut dice: Dice) {
-        self.0.lock().moods = Some(dice.split());
+        self.0.lock().stalls = Some(dice.split());
         while !self.is_gone() {
-            self.0.lock().set_weather(dice.chance(60), dice.chance(60));
+            self.0.lock().set_ready(dice.chance(60), dice.chance(60));
             tokio::time::sleep(Duration::from_millis(1) + dice.up_to_ms(4)).await;
         }
     }
 }
 
-impl<I, O> Near<I, O> {
+impl<I, O> BridgeEnd<I, O> {
     fn poll_ready(&self, cx: &Context<'_>) -> Poll<Result<(), ()>> {
         let mut state = self.0.lock();
         if state.broken {
             return Poll::Ready(Err(()));
         }
-        if state.sulks(cx) {
+        if state.stalls_at_random(cx) {
             return Poll::Pending;
         }
         if state.outbound.len() >= BUFFERED_MAX && !state.writable {
@@ -237,7 +237,7 @@ impl<I, O> Near<I, O> {
         if state.broken {
             return Poll::Ready(Err(()));
         }
-        if state.sulks(cx) {
+        if state.stalls_at_random(cx) {
             return Poll::Pending;
         }
         if !state.writable {
@@ -253,7 +253,7 @@ impl<I, O> Near<I, O> {
     fn poll_next(&self, cx: &Context<'_>, is_last: fn(&I) -> bool) -> Poll<I> {
         let mut state = self.0.lock();
         assert!(!state.read_to_end, "it was read beyond its end");
-        if state.sulks(cx) {
+        if state.stalls_at_random(cx) {
             return Poll::Pending;
         }
         if state.readable
@@ -272,14 +272,14 @@ impl<I, O> Near<I, O> {
     }
 }
 
-impl<I, O> Drop for Near<I, O> {
+impl<I, O> Drop for BridgeEnd<I, O> {
     fn drop(&mut self) {
         self.0.lock().gone = true;
         self.0.news.notify_waiters();
     }
 }
 
-impl Link for Near<LinkEvent, Message> {
+impl Link for BridgeEnd<LinkEvent, Message> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
         Self::poll_ready(self, cx).map_err(|()| LinkError)
     }
@@ -303,7 +303,7 @@ impl Link for Near<LinkEvent, Message> {
     }
 }
 
-impl ClientSocket for Near<Result<Packet, SocketEnd>, Packet> {
+impl ClientSocket for BridgeEnd<Result<Packet, SocketEnd>, Packet> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketBroken>> {
         Self::poll_ready(self, cx).map_err(|()| SocketBroken)
     }

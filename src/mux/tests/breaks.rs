@@ -46,7 +46,7 @@ struct Ledger {
     end: Option<Closing>,
 }
 
-struct World {
+struct Simulation {
     lines: [Line; 2],
     /// Frames in transit to the side with this index.
     wires: [VecDeque<Message>; 2],
@@ -64,9 +64,9 @@ const PROXY: usize = 0;
 const BACKEND: usize = 1;
 const WINDOW: u64 = 64;
 
-impl World {
+impl Simulation {
     fn new(profile: Profile) -> Self {
-        let mut world = Self {
+        let mut simulation = Self {
             lines: [proxy(WINDOW), backend(WINDOW, true)],
             wires: [VecDeque::new(), VecDeque::new()],
             ledgers: BTreeMap::new(),
@@ -77,8 +77,8 @@ impl World {
             profile,
             number: 0,
         };
-        world.lines.iter_mut().for_each(Line::connect);
-        world
+        simulation.lines.iter_mut().for_each(Line::connect);
+        simulation
     }
 
     fn happen(&mut self, op: Op) {
@@ -259,12 +259,12 @@ fn nothing_is_lost(profile: Profile) {
     let config = ProptestConfig { cases: CASES, source_file, ..ProptestConfig::default() };
     let ops = prop::collection::vec(op(), 0..200);
     let run = proptest::test_runner::TestRunner::new(config).run(&ops, |ops| {
-        let mut world = World::new(profile);
+        let mut simulation = Simulation::new(profile);
         for op in ops {
-            world.happen(op);
+            simulation.happen(op);
         }
-        world.settle();
-        world.check();
+        simulation.settle();
+        simulation.check();
         Ok(())
     });
     if let Err(failure) = run {

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use super::receipts::{ASK, Way, connect, serve_on};
+use super::receipts::{ASK, Carrier, connect, serve_on};
 use super::*;
 use crate::bridge::{BridgeInfo, Front, Registry};
 use crate::dialect;
@@ -51,7 +51,9 @@ impl Link for Backend {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session() {
-    for (way, len) in [(Way::Memory, 32), (Way::Memory, 60_000), (Way::Clear, 1 << 20), (Way::Tls, 60_000)] {
+    for (carrier, len) in
+        [(Carrier::Memory, 32), (Carrier::Memory, 60_000), (Carrier::Clear, 1 << 20), (Carrier::Tls, 60_000)]
+    {
         let (hears, closed_with) = oneshot::channel();
         let (registry, tracker, metrics) = (Registry::new(1), TaskTracker::new(), Metrics::new());
         let known =
@@ -92,14 +94,14 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
             let answer = AnswerPoll::new(polled.poll().unwrap(), asker, Arc::clone(&framing));
             Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         });
-        let (client, duplex) = connect(way).await;
+        let (client, duplex) = connect(carrier).await;
         serve_on(duplex, service);
         let mut client = Client(client);
         client.write(ASK).await;
         client.0.read_exact(&mut [0; 32]).await.unwrap();
         drop(client);
         let closing = timeout(PATIENCE, closed_with).await.expect("the backend hears of it").unwrap();
-        assert_eq!(closing, End::ClientGone.closing(), "{way:?} {len}");
+        assert_eq!(closing, End::ClientGone.closing(), "{carrier:?} {len}");
         assert_eq!(bridge.poll().unwrap_err(), PollRefused::Over, "and so does the client");
         assert!(registry.is_settled());
     }

@@ -53,7 +53,7 @@ impl Spy {
 
 /// What carries the connection.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Way {
+pub(super) enum Carrier {
     Memory,
     Clear,
     Tls,
@@ -64,7 +64,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Serves one connection with responses of `len` bytes, numbered from 0, each after a while if it should wait outside
 /// hyper. The carrier's buffers are small.
-async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>>>, Arc<Spy>) {
+async fn serve(carrier: Carrier, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>>>, Arc<Spy>) {
     let (spy, count) = (Arc::<Spy>::default(), Arc::new(AtomicU32::new(0)));
     let to = Arc::clone(&spy);
     let service = service_fn(move |_: Request| {
@@ -78,7 +78,7 @@ async fn serve(way: Way, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>
             Ok::<_, Infallible>(Response::new(body))
         })
     });
-    let (client, duplex) = connect(way).await;
+    let (client, duplex) = connect(carrier).await;
     serve_on(duplex, service);
     (Client(client), spy)
 }
@@ -89,8 +89,8 @@ pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
     TaskTracker::new().spawn(Http::new(builder, Duration::ZERO, duplex, service, RawHeaders::default()));
 }
 
-pub(super) async fn connect(way: Way) -> (Pin<Box<dyn Stream>>, Duplex) {
-    if way == Way::Memory {
+pub(super) async fn connect(carrier: Carrier) -> (Pin<Box<dyn Stream>>, Duplex) {
+    if carrier == Carrier::Memory {
         let (near, far) = tokio::io::duplex(32);
         return (Box::pin(far), near.into());
     }
@@ -101,7 +101,7 @@ pub(super) async fn connect(way: Way) -> (Pin<Box<dyn Stream>>, Duplex) {
     let (client, accepted) = tokio::join!(dialled, listener.accept());
     let (client, (accepted, _)) = (client.unwrap(), accepted.unwrap());
     SockRef::from(&accepted).set_send_buffer_size(4096).unwrap();
-    if way == Way::Clear {
+    if carrier == Carrier::Clear {
         return (Box::pin(client), accepted.into());
     }
     let (settings, _files, certificate) = tls::settings();
@@ -128,22 +128,23 @@ pub(super) const ASK: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 /// Shorter than a stream in memory buffers; as long as TLS takes at once; more than any kernel here buffers.
 const LENS: [usize; 3] = [32, 64 << 10, 1 << 20];
 
-fn ways() -> impl Iterator<Item = (Way, usize, bool)> {
-    let ways = [Way::Memory, Way::Clear, Way::Tls];
-    ways.into_iter()
-        .flat_map(|way| LENS.map(|len| (way, len)))
-        .flat_map(|(way, len)| [(way, len, false), (way, len, true)])
+fn carriers() -> impl Iterator<Item = (Carrier, usize, bool)> {
+    let carriers = [Carrier::Memory, Carrier::Clear, Carrier::Tls];
+    carriers
+        .into_iter()
+        .flat_map(|carrier| LENS.map(|len| (carrier, len)))
+        .flat_map(|(carrier, len)| [(carrier, len, false), (carrier, len, true)])
 }
 
 /// Returns whether the kernel, or the pipe, takes such a response without a reader.
-fn is_taken_unread(way: Way, len: usize) -> bool {
-    way != Way::Memory && len < 1024
+fn is_taken_unread(carrier: Carrier, len: usize) -> bool {
+    carrier != Carrier::Memory && len < 1024
 }
 
 #[tokio::test]
 async fn a_response_that_is_read_is_settled_once() {
-    for (way, len, waits) in ways() {
-        let (mut client, spy) = serve(way, len, waits).await;
+    for (carrier, len, waits) in carriers() {
+        let (mut client, spy) = serve(carrier, len, waits).await;
         for number in 0..2 {
             client.write(ASK).await;
             read(&mut client, len).await;
@@ -158,14 +159,14 @@ async fn a_response_that_is_read_is_settled_once() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_in_the_middle_of_a_response_has_lost_it() {
-    for (way, len, waits) in ways().filter(|(way, len, _)| !is_taken_unread(*way, *len)) {
-        let (mut client, spy) = serve(way, len, waits).await;
+    for (carrier, len, waits) in carriers().filter(|(carrier, len, _)| !is_taken_unread(*carrier, *len)) {
+        let (mut client, spy) = serve(carrier, len, waits).await;
         client.write(ASK).await;
         let mut part = [0; 32];
         timeout(PATIENCE, client.0.read_exact(&mut part)).await.unwrap().unwrap();
         // Nothing must be heard of it for a while.
         tokio::time::sleep(Duration::from_millis(20)).await;
-        assert_eq!(spy.seen(), [], "{way:?} {len} {waits}: nobody has taken it");
+        assert_eq!(spy.seen(), [], "{carrier:?} {len} {waits}: nobody has taken it");
         drop(client);
         spy.hears(&[(0, "lost")]).await;
     }
@@ -173,8 +174,8 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_response_has_lost_it() {
 
 #[tokio::test]
 async fn a_response_that_the_kernel_has_is_settled_unread() {
-    for (way, len, waits) in ways().filter(|(way, len, _)| is_taken_unread(*way, *len)) {
-        let (mut client, spy) = serve(way, len, waits).await;
+    for (carrier, len, waits) in carriers().filter(|(carrier, len, _)| is_taken_unread(*carrier, *len)) {
+        let (mut client, spy) = serve(carrier, len, waits).await;
         client.write(ASK).await;
         spy.hears(&[(0, "settled")]).await;
         drop(client);
@@ -183,9 +184,9 @@ async fn a_response_that_the_kernel_has_is_settled_unread() {
 
 #[tokio::test]
 async fn requests_sent_ahead_are_settled_in_order() {
-    for way in [Way::Memory, Way::Clear, Way::Tls] {
+    for carrier in [Carrier::Memory, Carrier::Clear, Carrier::Tls] {
         for waits in [false, true] {
-            let (mut client, spy) = serve(way, 5000, waits).await;
+            let (mut client, spy) = serve(carrier, 5000, waits).await;
             client.write(ASK).await;
             client.0.flush().await.unwrap();
             client.write(ASK).await;
@@ -199,8 +200,8 @@ async fn requests_sent_ahead_are_settled_in_order() {
 
 #[tokio::test]
 async fn a_response_behind_which_the_connection_ends_is_settled() {
-    for (way, len, waits) in ways() {
-        let (mut client, spy) = serve(way, len, waits).await;
+    for (carrier, len, waits) in carriers() {
+        let (mut client, spy) = serve(carrier, len, waits).await;
         client.write("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
         assert!(client.rest().await.ends_with('x'));
         spy.hears(&[(0, "settled")]).await;

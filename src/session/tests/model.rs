@@ -1,18 +1,18 @@
 //! Random scripts against a reference model, which is two lists for each direction (see [`ledger`]).
 //!
-//! [`World`](world::World) simulates everything around a session: a backend, a link, a client, and the driver. It
-//! checks the session's promises after each step, and at the end that nothing waits for ever.
+//! [`Simulation`](simulation::Simulation) has everything around a session: a backend, a link, a client, and the driver.
+//! It checks the session's promises after each step, and at the end that nothing waits for ever.
 
 mod ledger;
 mod script;
-mod world;
+mod simulation;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
 use script::Op;
-use world::World;
+use simulation::Simulation;
 
 /// How a script ends.
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +80,13 @@ fn keeps_its_promises(kind: Kind) {
     let ops = prop::collection::vec(any::<u64>(), 0..100)
         .prop_map(move |numbers| numbers.into_iter().map(op).collect::<Vec<_>>());
     let run = TestRunner::new(config).run(&(transport, ops, finale), |(transport, ops, finale)| {
-        let mut world = World::new(kind, transport);
+        let mut simulation = Simulation::new(kind, transport);
         for op in ops {
-            world.happen(op);
+            simulation.happen(op);
         }
         match finale {
-            Finale::Silence => world.fall_silent(),
-            Finale::Goodbye => world.say_goodbye(),
+            Finale::Silence => simulation.fall_silent(),
+            Finale::Goodbye => simulation.say_goodbye(),
         }
         Ok(())
     });

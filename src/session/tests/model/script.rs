@@ -18,24 +18,24 @@ pub(super) enum Op {
     LinkChokes,
     /// How many more packets the client's socket accepts.
     SocketRoom(usize),
-    Poll(Manners),
+    Poll(Overlap),
     /// A stream with this budget.
-    Stream(Manners, usize),
+    Stream(Overlap, usize),
     /// What the client acknowledges with its next receiver, truthfully or not.
     Cursor(Cursor),
     HangUp,
     /// The oldest batch, or the newest, was written.
     Settle(Which),
     Lose(Which),
-    PushBegins(Manners),
-    PushEnds(Vec<Said>),
+    PushBegins(Overlap),
+    PushEnds(Vec<Sent>),
     PushBreaks,
     PushTooLarge,
     PushInvalid,
     Candidate,
     CandidateSays(Packet),
     CandidateGone,
-    SocketSays(Vec<Said>),
+    SocketSays(Vec<Sent>),
     SocketEnds(End),
     SocketBreaks,
     Wait(u32),
@@ -44,10 +44,10 @@ pub(super) enum Op {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Manners {
+pub(super) enum Overlap {
     /// Not while another one is in progress.
-    Polite,
-    Rude,
+    Never,
+    Allowed,
 }
 
 /// What a client acknowledges, which becomes its new position.
@@ -68,8 +68,8 @@ pub(super) enum Which {
 
 /// What a client sends.
 #[derive(Clone, Debug)]
-pub(super) enum Said {
-    /// A message of this length; the world numbers it.
+pub(super) enum Sent {
+    /// A message of this length; the simulation numbers it.
     Message(usize),
     Other(Packet),
     Nonsense,
@@ -81,19 +81,19 @@ impl Op {
         let mut dice = Dice(number);
         let loss = if kind.policy().hang_up == HangUp::Ends { 1 } else { 15 };
         let (streams, cursors) = (25 * u32::from(kind.streams()), 10 * u32::from(kind == Kind::Cursor));
-        let rude = if kind.streams() { 15 } else { 1 };
+        let overlapping = if kind.streams() { 15 } else { 1 };
         // Clients with streams do not move to a WebSocket.
         let (candidates, sockets) = if kind.streams() { (0, 0) } else { (2, 4) };
         match dice.pick(&[6, 8, 8, candidates, sockets, 3]) {
             0 => dice.back(kind),
-            1 => match dice.pick(&[50, 50, rude, loss, loss, streams, streams / 2, cursors]) {
-                0 => Self::Poll(Manners::Polite),
+            1 => match dice.pick(&[50, 50, overlapping, loss, loss, streams, streams / 2, cursors]) {
+                0 => Self::Poll(Overlap::Never),
                 1 => Self::Settle(dice.which()),
-                2 => Self::Poll(Manners::Rude),
+                2 => Self::Poll(Overlap::Allowed),
                 3 => Self::HangUp,
                 4 => Self::Lose(dice.which()),
-                5 => Self::Stream(Manners::Polite, 1 + dice.below(900)),
-                6 => Self::Stream(Manners::Rude, 1 + dice.below(900)),
+                5 => Self::Stream(Overlap::Never, 1 + dice.below(900)),
+                6 => Self::Stream(Overlap::Allowed, 1 + dice.below(900)),
                 _ => Self::Cursor(match dice.pick(&[1, 3, 1]) {
                     0 => Cursor::Silent,
                     1 => Cursor::Back(dice.below(4)),
@@ -101,12 +101,12 @@ impl Op {
                 }),
             },
             2 => match dice.pick(&[50, 50, 2, 1, 1, 1]) {
-                0 => Self::PushBegins(Manners::Polite),
+                0 => Self::PushBegins(Overlap::Never),
                 1 => Self::PushEnds(dice.says()),
                 2 => Self::PushTooLarge,
                 3 => Self::PushBreaks,
                 4 => Self::PushInvalid,
-                _ => Self::PushBegins(Manners::Rude),
+                _ => Self::PushBegins(Overlap::Allowed),
             },
             3 => dice.candidate(),
             4 => match dice.pick(&[50, 50, 1, 1]) {
@@ -181,20 +181,20 @@ impl Dice {
         }
     }
 
-    fn says(&mut self) -> Vec<Said> {
+    fn says(&mut self) -> Vec<Sent> {
         (0..=self.below(4)).map(|_| self.said()).collect()
     }
 
-    fn said(&mut self) -> Said {
+    fn said(&mut self) -> Sent {
         match self.pick(&[60, 25, 3, 1, 1, 1, 1, 1]) {
-            0 => Said::Message(self.below(300)),
-            1 => Said::Other(pong()),
-            2 => Said::Other(Packet::Noop),
-            3 => Said::Other(open()),
-            4 => Said::Other(Packet::Upgrade),
-            5 => Said::Other(Packet::Close(None)),
-            6 => Said::Other(ping()),
-            _ => Said::Nonsense,
+            0 => Sent::Message(self.below(300)),
+            1 => Sent::Other(pong()),
+            2 => Sent::Other(Packet::Noop),
+            3 => Sent::Other(open()),
+            4 => Sent::Other(Packet::Upgrade),
+            5 => Sent::Other(Packet::Close(None)),
+            6 => Sent::Other(ping()),
+            _ => Sent::Nonsense,
         }
     }
 }

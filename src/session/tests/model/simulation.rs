@@ -10,13 +10,13 @@ use bytes::Bytes;
 use super::super::*;
 use super::Kind;
 use super::ledger::{Ledger, binary, number, number_of_any, numbered, numbers};
-use super::script::{Cursor, Op, Said, Which};
+use super::script::{Cursor, Op, Sent, Which};
 use crate::codec::engineio::encoded_len;
 use crate::frame::Malformed;
 
 /// A backend, a link, a client and a driver.
-#[expect(clippy::struct_excessive_bools, reason = "what is true of a world, each by itself")]
-pub(super) struct World {
+#[expect(clippy::struct_excessive_bools, reason = "what is true of a simulation, each by itself")]
+pub(super) struct Simulation {
     pub(super) session: Session,
     now: Instant,
     kind: Kind,
@@ -79,7 +79,7 @@ enum Push {
     Waiting(usize),
 }
 
-impl World {
+impl Simulation {
     pub(super) fn new(kind: Kind, transport: Transport) -> Self {
         let settings = Arc::new(Settings {
             outbox_max: 1000,
@@ -95,7 +95,7 @@ impl World {
         let open = (kind != Kind::Cursor).then(open);
         let session =
             Session::new(kind.policy(), Arc::clone(&settings), transport, pace, KEEP_ALIVE, open, now);
-        let mut world = Self {
+        let mut simulation = Self {
             session,
             now,
             kind,
@@ -126,8 +126,8 @@ impl World {
             ended: None,
             known: kind == Kind::Cursor,
         };
-        world.drive();
-        world
+        simulation.drive();
+        simulation
     }
 
     pub(super) fn happen(&mut self, op: Op) {
@@ -150,13 +150,13 @@ impl World {
             Op::LinkBreaks if self.link == LinkState::Open => self.break_link(),
             Op::LinkChokes if self.link == LinkState::Open => self.link = LinkState::Choking,
             Op::SocketRoom(room) => self.socket_room = room,
-            Op::Poll(manners) => self.poll(manners),
-            Op::Stream(manners, budget) => self.stream(manners, budget),
+            Op::Poll(overlap) => self.poll(overlap),
+            Op::Stream(overlap, budget) => self.stream(overlap, budget),
             Op::Cursor(cursor) => self.cursor = Some(cursor),
             Op::HangUp => self.hang_up(),
             Op::Settle(which) => self.settle(which),
             Op::Lose(which) => self.lose(which),
-            Op::PushBegins(manners) => self.begin_push(manners),
+            Op::PushBegins(overlap) => self.begin_push(overlap),
             Op::PushEnds(says) => self.end_push(says),
             Op::PushBreaks => self.break_push(),
             Op::PushTooLarge => self.refuse_push(),

@@ -1,11 +1,11 @@
-//! The part of the world that simulates the client.
+//! The part of the simulation that is the client.
 
-use super::super::script::Manners;
+use super::super::script::Overlap;
 use super::*;
 
-impl World {
-    pub(super) fn poll(&mut self, manners: Manners) {
-        if (manners == Manners::Polite && self.parked) || !self.say_how_far() {
+impl Simulation {
+    pub(super) fn poll(&mut self, overlap: Overlap) {
+        if (overlap == Overlap::Never && self.parked) || !self.say_how_far() {
             return;
         }
         let numbered = self.kind == Kind::Cursor;
@@ -20,8 +20,8 @@ impl World {
         self.receive(came, false);
     }
 
-    pub(super) fn stream(&mut self, manners: Manners, budget: usize) {
-        if (manners == Manners::Polite && self.parked) || !self.say_how_far() {
+    pub(super) fn stream(&mut self, overlap: Overlap, budget: usize) {
+        if (overlap == Overlap::Never && self.parked) || !self.say_how_far() {
             return;
         }
         let came = self.session.handle_stream(Terms { bytes: budget, ..Terms::default() }, self.now);
@@ -152,8 +152,8 @@ impl World {
         }
     }
 
-    pub(super) fn begin_push(&mut self, manners: Manners) {
-        if manners == Manners::Polite && self.push != Push::None {
+    pub(super) fn begin_push(&mut self, overlap: Overlap) {
+        if overlap == Overlap::Never && self.push != Push::None {
             return;
         }
         match self.session.handle_push_begun(self.now) {
@@ -169,7 +169,7 @@ impl World {
         }
     }
 
-    pub(super) fn end_push(&mut self, says: Vec<Said>) {
+    pub(super) fn end_push(&mut self, says: Vec<Sent>) {
         if self.push != Push::Reading {
             return;
         }
@@ -239,7 +239,7 @@ impl World {
     }
 
     /// Sends on the client's socket, which the session reads later.
-    pub(super) fn say(&mut self, says: Vec<Said>) {
+    pub(super) fn say(&mut self, says: Vec<Sent>) {
         if self.socket && self.inbound.len() < 10 {
             let packets: Vec<_> = says.into_iter().map(|said| self.packet(said)).collect();
             let packets = packets.into_iter().map(|packet| packet.map_err(|Malformed| End::ParseError));
@@ -266,11 +266,11 @@ impl World {
         moved
     }
 
-    fn packet(&mut self, said: Said) -> Result<Packet, Malformed> {
+    fn packet(&mut self, said: Sent) -> Result<Packet, Malformed> {
         match said {
-            Said::Message(len) => Ok(Packet::Message(self.fresh(len))),
-            Said::Other(packet) => Ok(packet),
-            Said::Nonsense => Err(Malformed),
+            Sent::Message(len) => Ok(Packet::Message(self.fresh(len))),
+            Sent::Other(packet) => Ok(packet),
+            Sent::Nonsense => Err(Malformed),
         }
     }
 
@@ -290,12 +290,12 @@ impl World {
             while self.kind == Kind::Cursor && !self.deliveries.is_empty() {
                 self.settle(Which::Oldest);
             }
-            self.poll(Manners::Polite);
+            self.poll(Overlap::Never);
             if self.push == Push::None {
-                self.begin_push(Manners::Polite);
+                self.begin_push(Overlap::Never);
             }
-            self.end_push(vec![Said::Other(pong())]);
-            self.say(vec![Said::Other(pong())]);
+            self.end_push(vec![Sent::Other(pong())]);
+            self.say(vec![Sent::Other(pong())]);
             self.drive();
             self.now += MS;
         }

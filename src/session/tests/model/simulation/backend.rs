@@ -1,8 +1,8 @@
-//! The part of the world that simulates the backend and its link.
+//! The part of the simulation that is the backend and its link.
 
 use super::*;
 
-impl World {
+impl Simulation {
     pub(super) fn read_link(&mut self) -> bool {
         let mut moved = false;
         while self.link != LinkState::Gone

@@ -145,7 +145,7 @@ fn a_signal_right_at_the_start_does_not_end_the_process() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It reads its configuration now, and waits for that.
+    // It reads its configuration now, and waits for the rest.
     let mut config = fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     for signal in ["HUP", "USR1", "USR2", "TERM"] {
         let pid = polliwog.id().to_string();
@@ -155,7 +155,7 @@ fn a_signal_right_at_the_start_does_not_end_the_process() {
     drop(config);
     let log = std::io::read_to_string(polliwog.stderr.take().unwrap()).unwrap();
     assert_eq!(polliwog.wait().unwrap().code(), Some(0), "{log}");
-    // What SIGTERM asked for is done once it can be.
+    // The process handles the SIGTERM as soon as it can.
     assert!(log.contains("draining") && log.contains("stopped"), "{log}");
 }
 
@@ -231,7 +231,7 @@ fn the_files_that_the_configuration_names_must_be_usable() {
     let place = place.write("ca.pem", &certificate).write("key.pem", &key);
     let output = place.polliwog(&["check"], &[]);
     assert_eq!((code(&output), err(&output)), (0, ""));
-    // A variable that is at fault is named, and what nobody needs is not read.
+    // A variable at fault is named, and files that no upstream uses are not read.
     let output = place.polliwog(&["check"], &[("POLLIWOG_UPSTREAMS__OTHER__TLS__CA", "absent.pem")]);
     assert_eq!(code(&output), 78);
     assert!(err(&output).contains("upstreams.other.tls: absent.pem cannot be read"), "{}", err(&output));

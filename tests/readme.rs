@@ -56,7 +56,7 @@ fn every_link_leads_to_a_file_and_a_heading() {
     assert!(leads_somewhere(&readme, "# A b\n", "#a-b"));
 }
 
-/// Runs what README says to type, against the built-in configuration on another port.
+/// Runs the README's commands against the built-in configuration on another port.
 #[cfg(feature = "demo")]
 #[test]
 fn what_is_typed_by_hand_is_answered_as_shown() {

@@ -1,4 +1,4 @@
-//! Bodies: they stream both ways, whatever their length, and never seem complete when they are not.
+//! Bodies stream both ways, whatever their length, and never seem complete when they are not.
 
 use std::io::{Read as _, Write as _};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use crate::support::{QUIET, SOON, ms};
 
 /// The size of a large body.
 const LARGE: usize = 100 << 20;
-/// How much additional memory a proxy may use meanwhile: buffers, and what the allocator retains.
+/// How much more memory the proxy may use meanwhile: buffers, and what the allocator keeps.
 const FLAT: usize = 16 << 20;
 
 /// Returns bytes that show their position.
@@ -45,7 +45,7 @@ fn pour(wire: &Wire, chunked: bool) -> thread::JoinHandle<()> {
     })
 }
 
-/// Reads `LARGE` bytes and looks at each.
+/// Reads `LARGE` bytes and checks each.
 fn drink(wire: &mut Wire, chunked: bool, mut look: impl FnMut()) {
     let deadline = Instant::now() + Duration::from_mins(1);
     let mut read = 0;
@@ -119,7 +119,7 @@ fn a_hundred_megabytes_stream_to_the_client_in_little_memory() {
     }
 }
 
-/// Writes until nobody has read for a while. Returns how much was written.
+/// Writes until nothing was read for a while. Returns how much was written.
 fn flood(wire: &Wire) -> usize {
     let mut writer = wire.writer();
     writer.set_write_timeout(Some(ms(500))).unwrap();
@@ -145,7 +145,7 @@ fn a_client_that_does_not_read_stops_the_backend() {
     let sent = flood(&line.wire);
     assert!(sent < LARGE / 2, "{sent} bytes were taken");
     assert!(site.target.resident() < before + FLAT);
-    // It goes on where it stood.
+    // The transfer goes on where it stopped.
     client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).unwrap();
     assert_eq!(client.wire.take_exact(sent, Instant::now() + SOON).unwrap().len(), sent);
     line.reply("more");
@@ -177,7 +177,7 @@ fn each_piece_of_a_body_passes_as_soon_as_it_arrives() {
     line.request();
     line.reply("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).unwrap();
-    // The answer has begun, and the question is not over: both ways at once.
+    // The response has begun and the request is not complete: bodies pass both ways at once.
     for number in 0..5 {
         client.wire.send(format!("4\r\nup {number}\r\n").as_bytes());
         assert_eq!(line.until(&format!("up {number}\r\n")), format!("4\r\nup {number}\r\n"));
@@ -282,7 +282,7 @@ fn a_response_that_is_cut_off_never_seems_complete() {
         let mut line = site.accept();
         line.request();
         line.reply(&format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{part}"));
-        // The part crosses before the end does.
+        // The part must pass before the end does.
         thread::sleep(QUIET);
         line.wire.close();
         let deadline = Instant::now() + SOON;
@@ -340,7 +340,7 @@ fn a_response_may_come_before_the_end_of_the_body() {
     client.answer().assert(200, "enough");
     client.wire.send(b"more");
     assert_eq!(line.body(4), b"more");
-    // The request is over for the proxy by then; nothing shows it.
+    // The request is over for the proxy by then; nothing shows when.
     thread::sleep(QUIET);
     client.send_get("/next");
     assert_eq!(line.request().target(), "/next");

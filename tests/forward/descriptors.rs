@@ -1,4 +1,4 @@
-//! A process that may open no more files says that this is its own trouble, and its operator can still look at it.
+//! A proxy without free descriptors says that the fault is its own, and its admin listener still serves.
 
 use std::net::SocketAddr;
 
@@ -52,7 +52,7 @@ fn without_descriptors_clients_get_a_503_and_the_admin_listener_still_serves() {
         ("websocket", "websocket", "/", &upgrade),
     ] {
         let mut refused = 0;
-        // Each request takes two descriptors: either an even number is left or an odd one.
+        // Each request takes two descriptors: an even number is left, or an odd one.
         for idle in 0..2 {
             if refused > 0 {
                 break;
@@ -68,7 +68,7 @@ fn without_descriptors_clients_get_a_503_and_the_admin_listener_still_serves() {
                 || target.descriptors() >= 86,
                 || format!("{dialect}: {} descriptors", target.descriptors()),
             );
-            // Each waits for a moment until there may be one again.
+            // Each waits for a moment, since a descriptor may get free.
             std::thread::sleep(ms(700));
             for client in &mut clients {
                 if let Ok(answer) = client.answer_within(ms(3)) {
@@ -98,7 +98,7 @@ fn without_descriptors_clients_get_a_503_and_the_admin_listener_still_serves() {
                 assert_eq!(Client::connect(target.public).get("/fast").status, 204);
             }
         }
-        assert!(refused > 0, "{dialect} before {kind}: nobody heard of it");
+        assert!(refused > 0, "{dialect} before {kind}: expected some clients to get a 503, none did");
     }
 }
 
@@ -107,7 +107,7 @@ fn a_client_without_a_descriptor_gets_a_503() {
     let target = target("ulimit -n 100;", "http", "http", backend());
     let mut idle: Vec<_> = (0..84).map(|_| Client::connect(target.public)).collect();
     eventually(|| target.descriptors() >= 88, || format!("{} descriptors", target.descriptors()));
-    // Behind those that say nothing, for each of which there is a second.
+    // The new client is accepted only after the silent ones, each of which gets a second to send.
     let mut client = Client::connect(target.public);
     client.wire.send(head("GET", "/fast", &[]).as_bytes());
     let answer = client.answer_within(SOON * 6).expect("an answer");

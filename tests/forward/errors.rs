@@ -77,7 +77,7 @@ fn a_backend_that_speaks_something_else_is_a_502() {
         assert_eq!(answer.status, 502, "{garbage:?}: {answer:?}");
         line.assert_ends();
         assert!(site.counted(502));
-        // The client's connection is as good as before.
+        // The client's connection is still usable.
         client.send_get("/again");
         let mut line = site.accept();
         line.request();
@@ -125,15 +125,15 @@ fn a_body_under_way_extends_the_timeout() {
         let mut line = site.accept();
         line.request();
         for _ in 0..8 {
-            // Slow, and never silent for as long as the timeout.
+            // The body is slow, but never silent for the timeout.
             thread::sleep(ms(150));
             client.wire.send(b"x");
         }
         line.body(8);
-        // The answer is late, and within the timeout.
+        // The response is late, but within the timeout.
         thread::sleep(ms(150));
         line.reply("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n");
-        // Once it has begun an answer may take its time.
+        // A response that has begun may be slow.
         // Longer than the timeout.
         thread::sleep(ms(600));
         line.reply("slow");
@@ -157,7 +157,7 @@ fn a_client_that_stops_in_the_middle_of_its_body_is_a_408() {
 
 #[test]
 fn a_backend_that_cannot_be_reached_in_time_is_a_504() {
-    // It listens, and its queue is full: nobody answers a SYN.
+    // It listens, and its queue is full: no SYN is answered.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     socket.listen(0).unwrap();
@@ -175,9 +175,9 @@ fn a_backend_that_cannot_be_reached_in_time_is_a_504() {
 
 #[test]
 fn a_client_that_hangs_up_cancels_its_request() {
-    // An orderly end may be of the client's own side alone, and is answered for a while.
+    // A FIN may close only the client's direction, so the response is still delivered for a while.
     let site = Site::with(&Plan::new().server("half_close_timeout = \"300ms\""));
-    // While it waits for an answer, in an orderly way and by a reset.
+    // While it waits for a response, by a FIN and by a reset.
     for orderly in [true, false] {
         let mut client = site.client();
         client.send_get("/wait");
@@ -190,7 +190,7 @@ fn a_client_that_hangs_up_cancels_its_request() {
         }
         line.assert_ends();
     }
-    // In the middle of the answer.
+    // In the middle of the response.
     let mut client = site.client();
     client.send_get("/stream");
     let mut line = site.accept();
@@ -213,7 +213,7 @@ fn a_draining_proxy_finishes_what_is_under_way() {
     let mut stream = site.accept();
     stream.request();
     stream.reply("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
-    // The half of the answer is on its way to the client.
+    // Half of the response is on its way to the client.
     thread::sleep(QUIET);
     site.target.signal("TERM");
     // Each connection learns of the drain by itself; nothing shows when it has.

@@ -89,13 +89,13 @@ fn more_than_is_read_ahead_of_a_response_does_not_hide_that_its_client_is_gone()
         let mut line = site.accept();
         line.request();
         if later {
-            // What follows comes while the request waits, and not with it.
+            // The extra bytes must come while the request waits, and not with it.
             thread::sleep(ms(200));
         }
-        // More than the system takes: the end lies behind it, and is never seen.
+        // More than the system buffers: the end comes after it, and is never read.
         let mut writer = wire.writer();
         let writing = thread::spawn(move || std::io::Write::write_all(&mut writer, &vec![b'G'; 16 << 20]));
-        // The system takes what it can, and the writer waits.
+        // The system buffers what it can, and the writer waits; nothing shows when.
         thread::sleep(ms(200));
         let _half = leave.leave(wire);
         assert_ends(&mut line, SOON, &format!("{leave:?} {later}"));
@@ -112,7 +112,7 @@ fn a_client_that_has_only_closed_its_side_gets_its_response() {
         wire.half_close();
         let mut line = site.accept();
         line.request();
-        // The end of the client's side is seen meanwhile; nothing shows it.
+        // The proxy reads the end of the client's side meanwhile; nothing shows when it has.
         thread::sleep(ms(200));
         line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
         wire.take_until(b"\r\n\r\nlate", Instant::now() + SOON).expect("an answer");
@@ -176,7 +176,7 @@ fn many_clients_that_leave_after_an_extra_byte_lock_nobody_out() {
         for count in 0..240 {
             let mut wire = Wire::connect(target.public);
             wire.send(format!("{}G", request("GET", "")).as_bytes());
-            // Not all of them in one turn of the proxy.
+            // The proxy must not read all of them in one turn.
             thread::sleep(ms(1));
             half_closed.extend(leave.leave(wire));
             if count % 80 == 79 {
@@ -184,8 +184,8 @@ fn many_clients_that_leave_after_an_extra_byte_lock_nobody_out() {
                 assert_eq!(answer.status, 204, "{leave:?}: {answer:?}");
             }
         }
-        // Those that only ended their side had some seconds.
-        // One connection to the backend is kept for the next.
+        // Clients that only closed their side are kept for half_close_timeout.
+        // One connection to the backend stays in the pool.
         let are_gone = || target.descriptors() <= before + 1;
         eventually(are_gone, || format!("{leave:?}: {} descriptors", target.descriptors()));
     }

@@ -38,7 +38,7 @@ fn a_target_reaches_the_backend_byte_for_byte() {
         client.wire.send(format!("{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n").as_bytes());
         let mut line = site.accept();
         let asked = line.until("\r\n\r\n");
-        // A fragment is not sent by anybody, and means nothing to a server (RFC 9110, section 4.2.5).
+        // No client sends a fragment, and it means nothing to a server (RFC 9110, section 4.2.5).
         assert_eq!(
             asked.lines().next().unwrap(),
             format!("{method} {} HTTP/1.1", target.trim_end_matches('#'))
@@ -54,7 +54,7 @@ fn what_old_clients_leave_unescaped_in_a_target_is_escaped_for_them() {
     let mut client = site.client();
     client.wire.send(b"GET /a\"<b>?c=<d>&e=\"f\" HTTP/1.1\r\nHost: h\r\nX-Own: <\">\r\n\r\n");
     let mut line = site.accept();
-    // Behind a request of each kind, and however it comes.
+    // After a request of each kind, in one piece or in parts.
     for body in ["", "Content-Length: 3\r\n\r\n<>\"", "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] {
         let request = line.request();
         assert_eq!(request.target(), "/a\"%3Cb%3E?c=%3Cd%3E&e=%22f%22");
@@ -69,13 +69,13 @@ fn what_old_clients_leave_unescaped_in_a_target_is_escaped_for_them() {
             client.answer().assert(200, "y");
         }
         if body.starts_with("Transfer") {
-            // It is not certain where a request begins behind a body whose length is not told: it is hyper's to refuse.
+            // After a body of unknown length it is uncertain where a request begins: hyper refuses it.
             client.wire.send(b"GET /a<b> HTTP/1.1\r\nHost: h\r\n\r\n");
             assert_eq!(client.answer().status, 400);
             break;
         }
         client.wire.send(b"GET /a\"<b>?c=<d>&e=\"");
-        // A head in two parts, of which the first is read alone.
+        // Headers in two parts, of which the first is read alone.
         thread::sleep(QUIET);
         client.wire.send(b"f\" HTTP/1.1\r\nHost: h\r\nX-Own: <\">\r\n\r\n");
     }
@@ -107,7 +107,7 @@ fn a_path_whose_dots_leave_the_route_is_refused() {
         answer.assert(400, "the path leaves its route\n");
     }
     site.assert_quiet();
-    // A prefix without a slash is one of names, too.
+    // A prefix without a slash matches whole segments, too.
     let site = Site::with(&Plan { path: "/api", base: "/v1/", ..Plan::new() });
     for path in ["/api../admin", "/api/../api/x"] {
         site.client().get(path).assert(400, "the path leaves its route\n");
@@ -242,7 +242,7 @@ fn a_client_of_http_1_0_gets_a_response_of_http_1_0() {
 
     let mut client = site.client();
     client.wire.send(b"POST /old HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi");
-    // The connection to the backend has been kept.
+    // The connection to the backend was kept.
     assert_eq!(line.request().header("content-length"), Some("2"));
     assert_eq!(line.body(2), b"hi");
     line.reply(&ok("kept"));
@@ -304,7 +304,7 @@ fn many_header_lines_pass_both_ways_and_too_many_are_431() {
     let request = |count| format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", lines(count));
     let response = |count| format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{}\r\n", lines(count));
     let site = Site::new();
-    // The proxy's own lines have room besides.
+    // There is room for the proxy's own lines.
     let (asked, answer) = cross(&site, &request(490), &response(499));
     assert_eq!((asked.header("x-line-489"), answer.header("x-line-498")), (Some("489"), Some("498")));
     // On a kept connection, after a body, in pieces, and again.
@@ -314,7 +314,7 @@ fn many_header_lines_pass_both_ways_and_too_many_are_431() {
             request(count).replace("GET", "POST").replace("\r\n\r\n", "\r\nContent-Length: 4\r\n\r\nbody");
         for piece in head.as_bytes().chunks(head.len().div_ceil(pieces)) {
             client.wire.send(piece);
-            // A head in parts, each of which is read alone.
+            // Headers in parts, each of which is read alone.
             thread::sleep(crate::support::ms(20));
         }
         let mut line = site.accept();
@@ -326,7 +326,7 @@ fn many_header_lines_pass_both_ways_and_too_many_are_431() {
     let mut client = site.client();
     client.wire.send(request(500).as_bytes());
     assert_eq!(client.answer().status, 431);
-    // What a backend refuses in the same words is its own.
+    // A backend's own 431 with the same text is passed on.
     let (_, answer) = cross(
         &Site::new(),
         &request(150),

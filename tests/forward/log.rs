@@ -1,4 +1,4 @@
-//! A log is best effort: where it can't be written, everything else goes on.
+//! A log is best effort: if it can't be written, everything else goes on.
 
 use std::fs::File;
 use std::io::pipe;
@@ -8,12 +8,12 @@ use crate::support::http::Client;
 use crate::support::target::Target;
 use crate::support::{SOON, metrics};
 
-/// Serves requests, each of which writes lines, and drains clean.
+/// Serves requests, each of which logs lines, and drains cleanly.
 fn assert_unharmed(format: &str, stderr: impl Fn() -> Stdio) {
     let surround = |command: &mut Command| {
         command.stderr(stderr());
     };
-    // Nobody listens at port 1: a WARN.
+    // Nothing listens on port 1, which is logged as a WARN.
     let mut target = Target::proxy_in(surround, "", |public, admin| {
         format!(
             "[server]\nlisten = [\"{public}\"]\n[admin]\nlisten = \"{admin}\"\n[log]\nlevel = \"trace\"\n\

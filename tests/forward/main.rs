@@ -1,5 +1,5 @@
-//! The promises of forwarded HTTP, over real sockets: raw HTTP/1.1 on both sides of the binary, which stands between a
-//! client that knows only bytes and a backend that records what it is asked and answers what it is told.
+//! What Polliwog promises to clients of forwarded HTTP. The test plays the client and the backend with raw HTTP/1.1, and
+//! the binary runs between the two.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

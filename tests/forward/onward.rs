@@ -1,4 +1,4 @@
-//! What the proxy adds to a request and takes from it: who the client is, who passes it on, and what the route wants said.
+//! What the proxy adds to a request and removes from it: the client's address, `Via`, and the route's own headers.
 
 use crate::headers::cross;
 use crate::site::{Plan, Site, ok};
@@ -54,13 +54,13 @@ fn a_request_that_has_passed_the_proxy_before_is_refused() {
     };
     asked(&via).answer().assert(508, "request loop detected\n");
     asked(&["1.1 polliwog-0123"; 9].join(", ")).answer().assert(508, "request loop detected\n");
-    // Others of the kind stand in front of it.
+    // Eight other proxies in front are allowed.
     let mut client = asked(&["1.1 polliwog-0123"; 8].join(", "));
     let mut line = site.accept();
     line.request();
     line.reply(&ok("in a row"));
     client.answer().assert(200, "in a row");
-    // Another process has another name, and a route may keep quiet.
+    // Another process has another name, and a route may turn `Via` off.
     let other = Site::with(&Plan::new().route("via = false"));
     let (request, _) = cross(&other, &format!("GET / HTTP/1.1\r\nHost: h\r\nVia: {via}\r\n\r\n"), &ok(""));
     assert_eq!(request.headers_named("via").join(", "), via);

@@ -1,4 +1,4 @@
-//! Connections to the backend: kept, never trusted, and no request is asked twice unless that is safe.
+//! Connections to the backend: kept, but never trusted. No request is sent twice unless that is safe.
 
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn idle(site: &Site) -> Line {
     line.request();
     line.reply(&ok("first"));
     client.answer().assert(200, "first");
-    // The connection goes back to the pool behind the answer; nothing shows it.
+    // The connection goes back to the pool after the response; nothing shows when.
     thread::sleep(QUIET);
     line
 }
@@ -110,7 +110,7 @@ fn a_login_that_belongs_to_the_connection_is_not_given_to_the_next_client() {
         assert_eq!(other.request().target(), "/next");
         other.reply("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         next.answer().assert(200, "ok");
-        // Hers lasts as long as the connection it came over, with or without a word about the login.
+        // The login's connection lasts as long as Alice's own, with or without the header.
         asks(&mut alice, &mut line, "", &ok("alice"));
         drop(alice);
         line.assert_ends();
@@ -126,7 +126,7 @@ fn the_three_steps_of_a_login_go_over_one_connection() {
     };
     let mut alice = site.client();
     asks(&mut alice, &mut shared, "", &challenge("NTLM"));
-    // Somebody else's requests in between do not disturb it.
+    // Requests of another client in between do not disturb it.
     for _ in 0..2 {
         let mut other = site.client();
         other.send_get("/other");
@@ -136,7 +136,7 @@ fn the_three_steps_of_a_login_go_over_one_connection() {
         other.answer().assert(200, "ok");
     }
     asks(&mut alice, &mut shared, "Authorization: NTLM one\r\n", &challenge("NTLM two"));
-    // With a body, and longer ago than a connection of nobody's would be kept.
+    // With a body, and after a longer pause than an idle connection is kept.
     thread::sleep(ms(4_500));
     let head = "POST / HTTP/1.1\r\nHost: h\r\nAuthorization: NTLM three\r\nContent-Length: 4\r\n\r\nbody";
     alice.wire.send(head.as_bytes());
@@ -144,9 +144,9 @@ fn the_three_steps_of_a_login_go_over_one_connection() {
     assert_eq!(shared.body(4), b"body");
     shared.reply(&ok("hello alice"));
     alice.answer().assert(200, "hello alice");
-    // A backend that closes it has forgotten her, and she hears so.
+    // A backend that closes the connection has lost the login, and Alice has to begin again.
     shared.wire.close();
-    // The proxy sees the end meanwhile; nothing shows it.
+    // The proxy reads the end meanwhile; nothing shows when it has.
     thread::sleep(QUIET);
     alice.send_get("/again");
     let mut fresh = site.accept();
@@ -165,7 +165,7 @@ fn a_login_that_came_through_a_proxy_in_front_is_not_given_to_its_next_client() 
     line.reply(&ok("alice"));
     front.answer().assert(200, "alice");
     line.assert_ends();
-    // Somebody else's, over the same connection of the proxy's.
+    // Another client's request comes over the same connection of the proxy in front.
     front.send_get("/next");
     let mut other = site.accept();
     assert_eq!(other.request().target(), "/next");
@@ -206,7 +206,7 @@ fn a_connection_that_was_closed_while_idle_fails_no_request() {
     for method in ["GET", "POST"] {
         let line = idle(&site);
         line.wire.close();
-        // A long moment later the proxy knows; the request has not begun.
+        // The proxy reads the end meanwhile; the request has not begun.
         thread::sleep(QUIET);
         let mut client = site.client();
         client.send(method, "/stale", &[("Content-Type", "text/plain")], b"");
@@ -225,9 +225,9 @@ fn many_requests_race_a_backend_that_closes_idle_connections() {
     for round in 0..60 {
         let mut line = idle(&site);
         let mut client = site.client();
-        // Sooner or later the close crosses the request.
+        // In some of these rounds the close and the request cross.
         let closer = thread::spawn(move || {
-            // A little later in each round.
+            // The request is sent a little later in each round.
             thread::sleep(Duration::from_micros(round * 20));
             line.wire.half_close();
             let seen = line.try_request().is_some();
@@ -246,7 +246,7 @@ fn many_requests_race_a_backend_that_closes_idle_connections() {
             client.answer().assert(200, "ok");
             again += 1;
         } else {
-            // It was written behind the backend's last look.
+            // The request was written after the backend's last read.
             assert_eq!(client.answer().status, 502, "round {round}");
             lost += 1;
         }
@@ -303,10 +303,10 @@ fn a_safe_request_is_sent_again_if_an_idle_connection_breaks() {
         line.reply("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         let soon = std::time::Instant::now() + SOON;
         assert!(client.wire.take_until(b"\r\n\r\n", soon).unwrap().starts_with(b"HTTP/1.1 200"));
-        // The connection goes back to the pool behind the answer; nothing shows it.
+        // The connection goes back to the pool after the response; nothing shows when.
         thread::sleep(QUIET);
     }
-    // Not for ever: the second connection was not an idle one.
+    // Not again and again: the second connection was not an idle one.
     let mut client = site.client();
     client.send_get("/unsafe");
     line.request();
@@ -335,7 +335,7 @@ fn a_fresh_connection_that_breaks_is_not_tried_again() {
 fn an_idle_connection_is_closed_before_common_backends_would() {
     let site = Site::new();
     let mut line = idle(&site);
-    // Nobody closes it early: it must be silent for so long.
+    // The connection must stay open for so long.
     thread::sleep(ms(2000));
     line.assert_quiet();
     assert!(line.wire.ends_within(ms(3500)), "it ends within five seconds");

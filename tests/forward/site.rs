@@ -18,7 +18,7 @@ pub(crate) struct Site {
     connections: Receiver<Wire>,
 }
 
-/// What a test needs of its site: lines for sections of config.toml.
+/// The settings of a site: lines for the sections of config.toml.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) server: String,
@@ -80,12 +80,12 @@ impl Site {
         Self::with(&Plan::new())
     }
 
-    /// Starts the proxy before a backend that listens.
+    /// Starts the proxy in front of a listening backend.
     pub(crate) fn with(plan: &Plan) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let backend = listener.local_addr().unwrap();
         let (sender, connections) = channel();
-        // It ends with the test's process; a test has only a few.
+        // The thread ends with the test's process; a test has only a few.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if sender.send(Wire::new(stream)).is_err() {
@@ -143,7 +143,7 @@ impl Site {
         assert_eq!(metrics::livez(self.target.admin).status, 200);
         let mut client = self.client();
         client.send_get("/healthy");
-        // Connections of the test itself may still be on their way.
+        // Connections of the test itself may still be in the queue.
         let mut line = self.accept();
         let deadline = Instant::now() + SOON;
         loop {
@@ -178,7 +178,7 @@ impl Line {
     /// Returns the next request's head, if one comes.
     pub(crate) fn try_request(&mut self) -> Option<Request> {
         let head = self.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).ok()?;
-        // The first line is read as a status line's, which wants a number in the second place.
+        // The first line is parsed as a status line, which needs a number in the second place.
         let mut request = Response::parse(&[b"HTTP/1.1 0 ".as_slice(), &head].concat());
         request.line = request.line["HTTP/1.1 0 ".len()..].to_owned();
         Some(Request(request))

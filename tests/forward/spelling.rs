@@ -1,4 +1,4 @@
-//! The names of headers, as each end spells them: small servers and clients compare them exactly.
+//! The spelling of header names, which must not change: small servers and clients compare them exactly.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ fn a_forwarded_request_and_its_response_keep_their_spelling() {
     let mut client = site.client();
     client.wire.send(REQUEST.as_bytes());
     let mut line = site.accept();
-    // Also on a connection that has served before, at either end.
+    // Also on connections that have served a request before, on either side.
     for round in 0..3 {
         let request = line.until("\r\n\r\n");
         let names =
@@ -74,7 +74,7 @@ fn a_request_with_a_body_keeps_its_spelling() {
     client.wire.send(b"POST /x HTTP/1.1\r\nHost: h\r\nX-ID: 1\r\ncontent-LENGTH: 3\r\n\r\nabc");
     let mut line = site.accept();
     assert_lines(&line.until("\r\n\r\nabc"), &["X-ID: 1", "content-LENGTH: 3"]);
-    // The body is no head.
+    // What looks like a header in the body stays unchanged.
     client.wire.send(b"");
     line.reply(ANSWER);
     head_of_answer(&mut client);
@@ -91,7 +91,7 @@ fn the_proxys_own_headers_are_spelled_as_in_their_rfc() {
         base: "/socket.io/",
         ..Plan::new()
     });
-    // A handshake by polling: the backend is asked for a WebSocket with headers of ours among the client's.
+    // A polling handshake: the proxy's WebSocket handshake adds its headers to the client's.
     let mut client = site.client();
     client.wire.send(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\nX-TenANT: 7\r\n\r\n");
     let mut line = site.accept();

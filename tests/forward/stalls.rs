@@ -99,9 +99,9 @@ fn a_backend_that_stops_in_the_middle_of_a_response_with_a_length_is_disconnecte
     patiently(|| {
         let site = site();
         let (mut client, mut line) = begun(&site, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "Content-Length: 10");
-        // What comes in time puts it off.
+        // Bytes that come in time extend the deadline.
         for part in ["on", "ce"] {
-            // Half of what a side may be silent.
+            // Half of the time that a side may be silent.
             thread::sleep(STALL / 2);
             line.reply(part);
         }
@@ -151,7 +151,7 @@ fn silence_alone_is_no_stall() {
     let (mut client, mut line) = tunnel(&site);
     let (mut stream, mut events) =
         begun(&site, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "Content-Type: text/event-stream");
-    // Both are silent for longer than a side may hold up the other.
+    // Both are silent for longer than a side may stop reading.
     thread::sleep(STALL * 2);
     assert_eq!(stream.wire.fill(Instant::now() + AT_ONCE), Fill::Quiet, "nobody has ended it");
     line.reply("down");

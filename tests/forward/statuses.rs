@@ -1,4 +1,4 @@
-//! Answers without a body, and those that come before the answer.
+//! Responses without a body, and interim responses.
 
 use std::thread;
 
@@ -37,7 +37,7 @@ fn a_response_without_a_body_keeps_its_content_length() {
         assert_eq!(came.header("content-length"), length, "{method} {answer:?}");
         assert_eq!(came.header("transfer-encoding"), None);
     }
-    // All that on one connection on either side: nobody waited for a body.
+    // All of that used one connection on each side: no side waited for a body.
     site.assert_quiet();
 }
 
@@ -48,7 +48,7 @@ fn the_backend_decides_whether_a_body_is_sent() {
     client.wire.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
     let mut line = site.accept();
     assert_eq!(line.request().header("expect"), Some("100-continue"));
-    // No 100 comes from the proxy itself, for a while.
+    // The proxy must send no 100 itself: the client must get nothing for a while.
     thread::sleep(ms(300));
     client.assert_parked();
     line.reply("HTTP/1.1 100 Continue\r\n\r\n");
@@ -72,7 +72,7 @@ fn a_body_that_the_backend_does_not_want_is_not_asked_for() {
     let mut line = site.accept();
     line.request();
     line.reply("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 3\r\n\r\n");
-    // The head crosses alone, and the body later.
+    // The headers pass alone, and the body later.
     thread::sleep(QUIET);
     line.reply("no!");
     let answer = client.answer();

@@ -50,7 +50,7 @@ fn bytes_cross_both_ways_whatever_they_mean() {
 fn nothing_in_a_tunnel_is_taken_for_http() {
     let site = Site::new();
     let (mut client, mut line) = tunnel(&site);
-    // What looks like a request with more lines than hyper takes at first, and hyper's own refusal of one.
+    // Bytes that look like a request with more lines than hyper accepts at first, and like hyper's refusal of one.
     let request = format!("GET /<late?\"> HTTP/1.1\r\n{}\r\n", "a: <b>\r\n".repeat(150));
     client.wire.send(request.as_bytes());
     assert_eq!(line.body(request.len()), request.as_bytes());
@@ -137,7 +137,7 @@ fn an_upgrade_in_http_1_0_is_ignored() {
 fn an_upgrade_to_http_2_or_without_connection_is_not_passed_on() {
     let site = Site::new();
     for headers in [
-        // It would carry requests that nobody inspects.
+        // HTTP/2 would carry requests that the proxy can't see.
         &[("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "x")][..],
         &[("Connection", "Upgrade"), ("Upgrade", "websocket, h2c")],
         &[("Upgrade", "mine/1")],

@@ -1,4 +1,4 @@
-//! Routes beside each other: the shipped configuration, and the client's files below a Socket.IO path.
+//! Several routes: the shipped configuration, and the client's files below a Socket.IO path.
 
 use crate::site::{Plan, Site, ok};
 #[cfg(feature = "demo")]

@@ -1,4 +1,4 @@
-//! Servers that do as they should: everything is answered once and in order, whatever the transport.
+//! Correct servers: every message is answered once and in order, whatever the transport.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Proxy, Run, command, echo, faithful, load, place, read};
 
-/// Fails unless every message was answered once and in order, and there were at least so many.
+/// Fails unless every message was answered once and in order, and there were at least `least`.
 #[track_caller]
 fn assert_clean(run: &Run, least: u64) -> Value {
     assert_eq!((run.code, run.err.as_str()), (0, ""), "{}", run.out);
@@ -88,8 +88,8 @@ fn a_drain_under_load_loses_nothing() {
         let code = proxy.terminate();
         let figures = read(&running.wait_with_output().unwrap()).json();
         assert_eq!(code, Some(0), "{transport}: {figures:#}");
-        // A WebSocket cannot be closed in one direction: what a client sends while the Close is on its way to it has no answer,
-        // one message at the most at this rate. A POST that comes too late is refused, and so none is lost.
+        // A message that a client sends while the Close is on its way to it has no echo. At this rate that is at most one
+        // message for each WebSocket. A POST that comes too late is refused, so polling loses none.
         let lost_max = if transport == "polling" { 0 } else { 20 };
         assert!(figures["lost"].as_u64().unwrap() <= lost_max, "{transport}: {figures:#}");
         assert!(figures["answered"].as_u64().unwrap() > 0, "{figures:#}");

@@ -1,10 +1,10 @@
-//! Servers that lose, double, reorder or change messages: each is caught, by polling and by WebSocket.
+//! Servers that lose, duplicate, reorder or change messages: each fault is counted, by polling and by WebSocket.
 
 use serde_json::Value;
 
 use crate::support::{Manner, Proxy, Run, echo, load, number};
 
-/// Runs against a server of this manner, once as a plain WebSocket and once by polling through the proxy.
+/// Runs against a server with this behaviour, once as a plain WebSocket and once by polling through the proxy.
 fn runs(manner: Manner) -> [Run; 2] {
     let backend = echo(manner);
     let proxy = Proxy::before(backend);

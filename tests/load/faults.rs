@@ -1,4 +1,4 @@
-//! What is wrong with a server or a command line is said so that somebody can do something about it.
+//! Faults of a server or a command line are reported so that the user can mend them.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;

@@ -11,29 +11,29 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// A running proxy, killed when the test is over.
+/// A running proxy, which is killed when the test is over.
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Proxy {
-    /// In front of the embedded Socket.IO server.
+    /// Starts a proxy in front of the embedded Socket.IO server.
     pub(crate) fn demo() -> Self {
         Self::start("/socket.io/", "kind = 'demo'", "")
     }
 
-    /// In front of a plain WebSocket server, for clients of Engine.IO.
+    /// Starts a proxy in front of a plain WebSocket server, for clients of Engine.IO.
     pub(crate) fn before(backend: SocketAddr) -> Self {
         Self::start("/engine.io/", &format!("kind = 'websocket'\nurl = 'ws://{backend}/'"), "")
     }
 
-    /// Returns the same, with more lines for the configuration's `[server]`.
+    /// Starts the demo's proxy with more lines for the configuration's `[server]`.
     pub(crate) fn demo_with(server: &str) -> Self {
         Self::start("/socket.io/", "kind = 'demo'", server)
     }
 
-    /// In front of the embedded WebSocket server, for clients of the dialects below their names.
+    /// Starts a proxy in front of the embedded WebSocket server, with a route for each of the two dialects.
     pub(crate) fn feed() -> Self {
         let upstream = "kind = 'demo'\nprotocol = 'websocket'";
         let routes = ["sockjs", "longpoll"].map(|dialect| {
@@ -69,7 +69,7 @@ impl Proxy {
                 return proxy;
             }
         }
-        panic!("no free ports");
+        panic!("expected the proxy to find free ports, but it ended in five attempts");
     }
 
     fn answers(&mut self) -> bool {
@@ -81,30 +81,30 @@ impl Proxy {
             if TcpStream::connect(self.address).is_ok() {
                 return true;
             }
-            // The pace of the looks.
+            // The interval between two checks.
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("the proxy neither listens nor ends");
+        panic!("expected the proxy to listen or to end within 10 s");
     }
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Ends it as an operator would; returns its exit code.
+    /// Ends the proxy as an operator would. Returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
         self.child.wait().unwrap().code()
     }
 
-    /// Ends it as a crash would.
+    /// Ends the proxy as a crash would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Sends it a signal, such as `-TERM`.
+    /// Sends the proxy a signal, for example `-TERM`.
     pub(crate) fn signal(&self, signal: &str) {
         let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
@@ -113,25 +113,25 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What an echo makes of a message: the messages that it says, given the one it hears and the one before.
+/// How an echo responds: the messages that it sends, given the one it received and the one before.
 pub(crate) type Manner = fn(&str, Option<&str>) -> Vec<String>;
 
-/// Says everything once.
+/// Sends everything back once.
 pub(crate) fn faithful(message: &str, _: Option<&str>) -> Vec<String> {
     vec![message.to_owned()]
 }
 
-/// Returns a plain WebSocket server that echoes in its own manner.
+/// Returns a plain WebSocket server that echoes in this manner.
 pub(crate) fn echo(manner: Manner) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // It ends with the test's process.
+    // The thread ends with the test's process.
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             thread::spawn(move || converse(stream, manner));
@@ -160,7 +160,7 @@ pub(crate) fn number(message: &str) -> u64 {
     message.split(':').next().unwrap().parse().unwrap()
 }
 
-/// What a run has left behind.
+/// The exit code and the output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -195,7 +195,7 @@ pub(crate) fn read(output: &Output) -> Run {
     Run { code, out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-/// Returns a file of this process's own.
+/// Returns the path of a file that belongs to this process.
 pub(crate) fn place(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("load-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
@@ -204,7 +204,7 @@ pub(crate) fn place(name: &str) -> PathBuf {
 
 /// Returns a port that was free a moment ago.
 pub(crate) fn free_port() -> SocketAddr {
-    // Below what the system gives to outgoing connections, and apart from what other processes of these tests try.
+    // Below the system's range for outgoing connections, and apart from the ports of other processes of these tests.
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);

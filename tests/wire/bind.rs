@@ -1,4 +1,4 @@
-//! Sessions that only who began them may use, for every dialect with ids.
+//! Sessions that only the client that began them may use, in every dialect with ids.
 
 use crate::support::http::{Client, Response};
 use crate::support::sockjs::{setup, target};
@@ -42,7 +42,7 @@ fn a_session_is_bound_to_its_clients_address_as_trusted_proxies_report_it() {
     peer.send("mine");
     ask(&poll, "203.0.113.10").assert_unknown_sid();
     ask(&poll, "203.0.113.9, 203.0.113.10").assert_unknown_sid();
-    // What a client says itself counts for nothing, and neither does the port.
+    // What a client claims itself does not count, and neither does its port.
     ask(&poll, "198.51.100.1, 203.0.113.9").assert(200, "4mine");
     let Some(untrusting) =
         World::proxy_only(Setup::new().route("bind = \"address\""), Excluded::OnlyAProxyHasThis)

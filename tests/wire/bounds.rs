@@ -1,4 +1,4 @@
-//! Promise 2: every queue has a bound and every wait a deadline, and waiting does not look like death.
+//! Promise 2: every queue has a bound and every wait a deadline, and a client that waits is not taken for dead.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
-/// Sends until nobody reads any more.
+/// Sends until the other side stops reading.
 fn flood(peer: &Peer) -> usize {
     let flood = peer.line().flood(0, |_| "f".repeat(1000), 64 << 20, ms(300));
     assert!(flood.stalled, "64 MB went into a queue of 64 kB");
@@ -26,7 +26,11 @@ fn fill(poller: &mut Poller) {
     let body = format!("4{}", "u".repeat(400_000));
     let start = Instant::now();
     while poller.post_within(&body, ms(300)).is_ok() {
-        assert!(start.elapsed() < SOON * 2, "somebody takes it all");
+        let took = start.elapsed();
+        assert!(
+            took < SOON * 2,
+            "expected a POST to wait for the backend, but all were answered for {took:?}"
+        );
     }
 }
 
@@ -39,7 +43,7 @@ fn a_client_that_fetches_nothing_stops_its_own_backend() {
     assert!(sent < 24 << 20, "{sent} bytes left the backend: more than the kernel's buffers and 64 kB");
     let grown = world.target.resident().saturating_sub(before);
     assert!(grown < 8 << 20, "the proxy keeps {grown} bytes of a stalled client");
-    // What was taken is still there, and a fetch makes room.
+    // What the proxy has read is kept, and a poll makes room for more.
     assert!(poller.poll().starts_with("4ffff"));
 }
 
@@ -70,7 +74,7 @@ fn a_backend_that_is_not_read_still_gets_its_pongs() {
         let Some(world) = world(setup) else { return };
         let (_poller, peer) = world.poller();
         flood(&peer);
-        // Its own pings cannot be read: without unasked pongs it would give up after 400 ms.
+        // Its own pings are stuck unread: without unsolicited pongs it would give up after 400 ms.
         for _ in 0..4 {
             assert_eq!(peer.event_within(ms(390)), Some(Event::Pong));
         }
@@ -138,7 +142,7 @@ fn a_slow_backend_delays_the_ok_to_a_post_and_suspends_the_clients_heartbeat() {
         peer.line().pause();
         poller.poll_later();
         fill(&mut poller);
-        // Ping and deadline pass, and no pong can be posted behind the POST that waits.
+        // A ping and its deadline pass: no pong can be posted while the first POST waits.
         let silence = poller.posts.answer_within(ms(900));
         assert!(silence.is_err(), "{silence:?}");
         peer.line().resume();
@@ -172,7 +176,7 @@ fn a_client_that_fetches_nothing_for_too_long_loses_its_session() {
         let Some(world) = world(setup) else { return };
         let (poller, peer) = world.poller();
         let start = Instant::now();
-        // What comes after the session's end is read and dropped until the backend has answered the close.
+        // Messages after the session's end are read and dropped until the backend has answered the close.
         let line = peer.line().clone();
         let sender = thread::spawn(move || line.flood(0, |_| "f".repeat(1000), 64 << 20, ms(300)));
         peer.ends_after();
@@ -212,7 +216,7 @@ fn a_client_that_reads_nothing_of_a_response_loses_its_connection() {
         let mut client = Client { wire: Wire::connect_narrow(world.addr) };
         let start = Instant::now();
         client.send_get(&poller.target());
-        // Not one byte is read before the proxy has given up.
+        // The client reads no byte until the proxy has given up.
         let gave_up = || world.target.log().contains("the other side read nothing for 400 ms");
         eventually(gave_up, || "it gave up".to_owned());
         assert_took(start.elapsed(), 380, 2000);

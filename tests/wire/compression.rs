@@ -1,4 +1,4 @@
-//! Compressed answers to polls (ENGINEIO.md, 2.4): from 1024 bytes, gzip or deflate, and only what the session sends.
+//! Compressed responses to polls (ENGINEIO.md, 2.4): from 1024 bytes on, gzip or deflate, and only a session's packets.
 
 use std::io::Read as _;
 
@@ -13,13 +13,13 @@ fn inflate(answer: &Response) -> String {
     match answer.header("content-encoding") {
         Some("gzip") => GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap(),
         Some("deflate") => ZlibDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap(),
-        Some(other) => panic!("nobody asked for {other}"),
+        Some(other) => panic!("expected gzip or deflate, got {other}"),
         None => return answer.text().to_owned(),
     };
     text
 }
 
-/// Returns a poll by a client that takes these codings.
+/// Polls as a client that accepts these codings.
 #[track_caller]
 fn poll(poller: &Poller, accepted: &str) -> Response {
     let answer = poller.request("GET", &[("Accept-Encoding", accepted)], b"");
@@ -132,7 +132,11 @@ fn the_transports_own_responses_are_not_compressed() {
     let world = World::new(Setup::new());
     let takes = [("Accept-Encoding", "gzip")];
     let handshake = world.http().request("GET", POLLING, &takes, b"");
-    assert_eq!((handshake.status, handshake.header("content-encoding")), (200, None), "it is short");
+    assert_eq!(
+        (handshake.status, handshake.header("content-encoding")),
+        (200, None),
+        "a short response is not compressed"
+    );
     let (poller, _peer) = (Poller::handshake(world.addr), world.accept());
     let long = format!("4{}", "x".repeat(5000));
     let ok = poller.request("POST", &takes, long.as_bytes());

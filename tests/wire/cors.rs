@@ -1,4 +1,4 @@
-//! CORS (ENGINEIO.md, 2.4): a list of the route's own as the reference has it, and the backend's own word, mirrored.
+//! CORS (ENGINEIO.md, 2.4): a list of the route's own, as in the reference, or the backend's headers, mirrored.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ const B: (&str, &str) = ("Origin", "https://b.example");
 const ASKS_METHOD: (&str, &str) = ("Access-Control-Request-Method", "POST");
 const ASKS_HEADERS: (&str, &str) = ("Access-Control-Request-Headers", "x-token,x-other");
 
-/// Allow-Origin, Allow-Credentials and Vary.
+/// Returns Allow-Origin, Allow-Credentials and Vary.
 fn cors(answer: &Response) -> [Option<&str>; 3] {
     ["access-control-allow-origin", "access-control-allow-credentials", "vary"]
         .map(|name| answer.header(name))
@@ -24,7 +24,7 @@ fn named<'a>(origin: (&'a str, &'a str)) -> [Option<&'a str>; 3] {
     [Some(origin.1), Some("true"), Some("Origin")]
 }
 
-/// Returns the answer to a WebSocket's handshake.
+/// Returns the response to a WebSocket's handshake.
 fn upgrade(world: &World, target: &str, origin: (&str, &str)) -> Response {
     let mut client = world.http();
     let headers: Vec<_> = HANDSHAKE.iter().copied().chain([origin]).collect();
@@ -171,7 +171,7 @@ fn any_origin_with_credentials_is_named_since_browsers_refuse_a_star() {
     assert_eq!(cors(&world.http().request("GET", POLLING, &[B], b"")), named(B));
 }
 
-/// Returns a proxy before a backend that says these header lines when it accepts.
+/// Returns a proxy in front of a backend that adds these header lines when it accepts.
 fn proxy(route: &str, headers: &str) -> Option<World> {
     let setup = Setup::new().route(route).script(|script| headers.clone_into(&mut script.headers));
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
@@ -227,11 +227,11 @@ fn a_mirror_repeats_the_backends_headers_on_every_response_of_a_session() {
 fn a_mirror_repeats_the_headers_where_the_backend_is_not_asked() {
     let Some(world) = proxy("", BACKENDS) else { return };
     let unknown = |origin| world.http().request("GET", &format!("{POLLING}&sid=nobody"), &[origin], b"");
-    assert_eq!(cors(&unknown(A)), [None; 3], "nothing was heard yet");
+    assert_eq!(cors(&unknown(A)), [None; 3], "the backend has sent no headers yet");
     assert_eq!(world.http().request("GET", POLLING, &[A], b"").status, 200);
     assert_eq!(cors(&unknown(A)), named(A));
-    assert_eq!(cors(&unknown(B)), [None; 3], "to another origin nothing was said");
-    // The backend refuses without a word about CORS, as the reference does before a 101.
+    assert_eq!(cors(&unknown(B)), [None; 3], "the backend has sent nothing for this origin");
+    // The backend refuses without CORS headers, as the reference does before a 101.
     world.backend().script(|script| script.refusal = Some(bare_refusal("Forbidden")));
     let refusal = world.http().request("GET", POLLING, &[A], b"");
     refusal.assert_error(403, 4, "Forbidden");
@@ -241,7 +241,7 @@ fn a_mirror_repeats_the_headers_where_the_backend_is_not_asked() {
     assert_eq!((down.status, cors(&down)), (502, named(A)));
     world.backend().script(|script| (script.refusal, script.headers) = (None, String::new()));
     assert_eq!(cors(&world.http().request("GET", POLLING, &[A], b"")), [None; 3]);
-    assert_eq!(cors(&unknown(A)), [None; 3], "the backend has changed its mind");
+    assert_eq!(cors(&unknown(A)), [None; 3], "the backend's last response had no CORS headers");
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_preflight_goes_to_the_backend_and_its_response_to_the_client() {
     assert_eq!(opening.header("host"), Some("wire.test"));
     assert_eq!(opening.header("upgrade"), None);
 
-    // The connection goes on, and an error says to this origin what the preflight said.
+    // The connection stays open, and an error has the headers that the preflight had for this origin.
     let error = client.request("GET", &format!("{POLLING}&sid=nobody"), &[A], b"");
     error.assert_unknown_sid();
     assert_eq!(cors(&error), named(A));

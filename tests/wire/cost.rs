@@ -1,4 +1,4 @@
-//! What an operator reads of the traffic: requests, messages, payload and all else, for each transport and to the byte.
+//! The traffic as an operator sees it: requests, messages, payload and overhead, for each transport and to the byte.
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::http::{self, Client, Response};
@@ -97,7 +97,7 @@ fn an_upgrade_is_counted_as_tried_and_as_done_or_failed_and_its_frames_to_the_by
             (REQUESTS, &["upgrade", "\"websocket", "101"], 2),
             (MESSAGES, SOCKET_UP, 1),
             (PAYLOAD, SOCKET_UP, "up".len()),
-            // What can't be read as a packet is no payload, and nobody knows what it is.
+            // What can't be read as a packet counts as no payload.
             (OVERHEAD, SOCKET_UP, up.iter().sum::<usize>() - "up".len() - frame_len("nonsense", Masked::Yes)),
             (MESSAGES, SOCKET_DOWN, 1),
             (PAYLOAD, SOCKET_DOWN, 126),
@@ -143,10 +143,10 @@ fn a_message_that_waits_for_a_poll_is_timed() {
     let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
     let (mut poller, peer) = world.poller();
     peer.send("first");
-    // What the first message waits longer than the second.
+    // The first message waits so much longer than the second.
     std::thread::sleep(ms(300));
     peer.send("second");
-    // What both wait.
+    // Both messages wait so long.
     std::thread::sleep(ms(100));
     assert_eq!(poller.poll(), "4first\u{1e}4second");
     let answer = Client::connect(world.target.admin).get("/metrics");
@@ -156,7 +156,7 @@ fn a_message_that_waits_for_a_poll_is_timed() {
     assert_eq!(metrics::value(answer.text(), "polliwog_delivery_wait_seconds_count", &["\"polling"]), "1");
 }
 
-/// Returns a response's head as it travelled.
+/// Returns a response's headers as they were on the wire.
 fn head_len(response: &Response) -> usize {
     let headers = response.headers.iter().map(|(name, value)| name.len() + value.len() + ": \r\n".len());
     response.line.len() + "\r\n\r\n".len() + headers.sum::<usize>()

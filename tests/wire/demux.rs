@@ -1,5 +1,5 @@
-//! Dialect `mux` (docs/mux.md), from the side of a proxy that need not be a Polliwog: who breaks its rules harms
-//! himself.
+//! Dialect `mux` (docs/mux.md), from the side of a proxy that need not be a Polliwog: one that breaks the rules harms
+//! only itself.
 
 use std::io::Write as _;
 
@@ -28,14 +28,14 @@ impl Edge {
         Self(Socket::over(wire, "/mux", &offer).expect("accepted"))
     }
 
-    /// Says hello and hears the answer.
+    /// Sends `hello` and reads the response.
     fn greet(mut self, epoch: &str) -> Self {
         self.say(&hello(epoch));
         assert_eq!(self.hear()[0], "hello");
         self
     }
 
-    /// Opens a session that is let in.
+    /// Opens a session that is accepted.
     fn open(&mut self, id: &str) {
         self.say(&open(id));
         assert_eq!(self.hear(), json!(["ok", id, {}]));
@@ -49,7 +49,7 @@ impl Edge {
         serde_json::from_str(&self.0.text()).expect("a frame")
     }
 
-    /// Returns the code and reason of the Close frame that ends it, whatever comes before.
+    /// Returns the code and reason of the Close frame that ends it, and skips what comes before.
     fn told(&mut self) -> (Option<u16>, String) {
         let close = std::iter::repeat_with(|| self.0.frame()).find(|frame| frame.op == Op::CLOSE).unwrap();
         let reason = close.payload.get(2..).unwrap_or_default();
@@ -93,7 +93,7 @@ fn a_first_frame_that_is_no_hello_is_refused_with_a_reason() {
 #[test]
 fn a_proxy_that_is_sending_too_large_a_frame_learns_why_and_its_sessions_end_at_once() {
     let Some(world) = world(Setup::plain().upstream("max_message = 1000")) else { return };
-    // More than the kernel takes without a reader.
+    // More than the kernel buffers without a reader.
     let too_much = "x".repeat(16 << 20);
     let mut edge = Edge::dial(&world);
     edge.0.send(&too_much);
@@ -101,7 +101,7 @@ fn a_proxy_that_is_sending_too_large_a_frame_learns_why_and_its_sessions_end_at_
     let mut edge = Edge::dial(&world).greet("epoch");
     edge.open("s1");
     let peer = world.accept();
-    // Not yet the end of it.
+    // The end of the frame is not sent yet.
     edge.0.wire.send(&Frame::new(Op::TEXT, &too_much).encode(Masked::Yes)[..1 << 20]);
     assert_eq!(peer.event_within(ms(500)), Some(Event::Closed(1002)));
     edge.0.wire.send(too_much.as_bytes());
@@ -138,7 +138,7 @@ fn a_session_that_is_given_up_before_its_ok_gets_none() {
     world.accept().assert_closed();
     world.assert_sessions(0);
     edge.say(&json!(["t", "s1", 1, "anybody?"]));
-    assert_eq!(edge.hear(), json!(["x", "s1", 0, 1001, "unknown session"]), "no ok stands between");
+    assert_eq!(edge.hear(), json!(["x", "s1", 0, 1001, "unknown session"]), "no ok comes in between");
 }
 
 #[test]
@@ -178,14 +178,14 @@ fn a_path_that_climbs_above_its_root_begins_no_session() {
     assert_eq!(edge.hear()[0], "ok");
     let peer = world.accept();
     assert!(peer.opening.path().ends_with("/a/../b"));
-    // Nor one that has been here before.
+    // A request that has passed this proxy before is refused too.
     let mut question = open("s10");
     question[2]["headers"] = json!([["via", peer.opening.header("via").unwrap()]]);
     edge.say(&question);
     assert_eq!(edge.hear(), json!(["deny", "s10", 508, "request loop detected\n"]));
 }
 
-/// Writes this again and again without reading; the memory that it costs.
+/// Writes this repeatedly without reading, and asserts that the proxy's memory stays small.
 fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
     let edge = Edge::over(Wire::connect_narrow(world.addr)).greet("epoch");
     let before = world.target.resident();
@@ -196,7 +196,7 @@ fn flood(world: &World, bytes: &[u8], rounds: usize) -> usize {
             return world.target.resident().saturating_sub(before);
         }
     }
-    panic!("it is read on and on, and nobody reads the answers");
+    panic!("expected the proxy to stop reading, but it read everything although its responses are not read");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A graceful end: handshakes are refused, pollers fetch their last batch, and a second signal cuts.
+//! A graceful end: handshakes are refused, pollers fetch their last batch, and a second signal disconnects all.
 
 use std::thread;
 use std::time::Instant;
@@ -20,7 +20,7 @@ fn an_idle_proxy_ends_cleanly_at_once() {
         assert_eq!(metrics::livez(world.target.admin).status, 200);
         let start = Instant::now();
         world.target.signal(signal);
-        let status = world.target.exit_within(SOON).expect("it ends");
+        let status = world.target.exit_within(SOON).expect("the proxy ends in time");
         assert_eq!(status.code(), Some(0), "{signal}");
         assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
     }
@@ -34,17 +34,17 @@ fn a_signal_that_means_nothing_here_ends_nothing() {
         poller.park();
         for _ in 0..2 {
             world.target.signal(signal);
-            assert!(world.target.exit_within(QUIET).is_none(), "{signal} ended it");
+            assert!(world.target.exit_within(QUIET).is_none(), "{signal} ended the proxy");
         }
         peer.send(signal);
         poller.assert_parked_gets(&format!("4{signal}"));
         assert_eq!(metrics::readyz(world.target.admin).status, 200, "{signal}");
     }
     world.target.signal("TERM");
-    // With a noop where the poll came after the end of the session.
+    // With a noop if the poll came after the end of the session.
     let last = poller.poll();
     assert!(["1", "6\u{1e}1"].contains(&last.as_str()), "{last:?}");
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -71,13 +71,13 @@ fn a_poller_fetches_its_last_batch_from_a_draining_proxy() {
     peer.send_all(&["last", "words"]);
     peer.settle();
     world.target.signal("TERM");
-    // It fetches late, though it is told nothing of the drain.
+    // It polls late, since nothing tells it of the drain.
     thread::sleep(ms(200));
     // On a new connection too: the listener is still open.
     poller.request("GET", &[], b"").assert(200, "4last\u{1e}4words");
     assert_eq!(poller.poll(), "6\u{1e}1");
     peer.assert_closed();
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_parked_poll_gets_the_close_of_a_drain() {
     world.target.signal("TERM");
     poller.assert_parked_gets("1");
     peer.assert_closed();
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn a_websocket_is_flushed_and_closed_by_a_drain() {
     drop((socket, moved));
     peer.assert_closed();
     upgraded.assert_closed();
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -121,11 +121,11 @@ fn a_message_that_was_posted_before_the_drain_reaches_the_backend() {
     poller.post_ok("4before");
     world.target.signal("TERM");
     peer.assert_text("before");
-    // Time for a drain that does not wait for the client to end the session.
+    // A drain that did not wait for the client would end the session meanwhile.
     thread::sleep(ms(200));
     assert_eq!(poller.poll(), "6\u{1e}1");
     peer.assert_closed();
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -141,16 +141,16 @@ fn a_message_that_is_posted_in_the_drain_reaches_the_backend() {
         poller.post_ok(format!("4{turn}"));
         peer.assert_text(&turn.to_string());
     }
-    // So does the echo of the last one to the client.
+    // The echo of the last one is under way to the client, too.
     peer.send("echo");
     peer.settle();
     assert_eq!(poller.poll(), "4not fetched yet\u{1e}4echo");
-    // It fetches nothing for a while; the drain waits for it.
+    // It does not poll for a while; the drain waits for it.
     thread::sleep(QUIET);
     assert_eq!(poller.poll(), "6\u{1e}1");
     poller.post("4late").assert_unknown_sid();
     peer.assert_closed();
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -160,12 +160,12 @@ fn a_second_signal_disconnects_everyone() {
     peer.send("never fetched");
     peer.settle();
     world.target.signal("TERM");
-    assert!(world.target.exit_within(ms(400)).is_none(), "it waits for the poller");
+    assert!(world.target.exit_within(ms(400)).is_none(), "the drain waits for the poller");
     world.target.signal("TERM");
     let start = Instant::now();
-    let status = world.target.exit_within(SOON).expect("it ends");
+    let status = world.target.exit_within(SOON).expect("the proxy ends in time");
     assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
-    assert_eq!(status.code(), Some(1), "a drain that had to cut sessions");
+    assert_eq!(status.code(), Some(1), "a drain that had to disconnect sessions is no clean end");
     peer.assert_closed();
 }
 
@@ -178,7 +178,7 @@ fn a_drain_that_takes_too_long_disconnects_the_rest() {
         peer.settle();
         let start = Instant::now();
         world.target.signal("TERM");
-        let status = world.target.exit_within(SOON).expect("it ends");
+        let status = world.target.exit_within(SOON).expect("the proxy ends in time");
         // Half of the time is the client's, the rest is for connections to end.
         assert!(start.elapsed() >= ms(290) && start.elapsed() < ms(3000), "{:?}", start.elapsed());
         assert_eq!(status.code(), Some(1), "a batch that was never fetched is lost: that is no clean end");
@@ -202,7 +202,7 @@ fn the_sessions_end_over_a_quarter_of_drain_timeout() {
         // The last of 20 begins to end after 0.95 s.
         assert!(start.elapsed() >= ms(900), "{:?}", start.elapsed());
         drop(sessions);
-        assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+        assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
     }
 }
 
@@ -219,8 +219,8 @@ fn a_proxy_serves_on_unready_for_its_drain_delay() {
         peer.send("welcome");
         socket.assert_text("4welcome");
         world.target.signal("TERM");
-        let status = world.target.exit_within(SOON).expect("a second signal cuts");
-        assert_eq!(status.code(), Some(1), "two sessions were cut");
+        let status = world.target.exit_within(SOON).expect("a second signal ends the proxy");
+        assert_eq!(status.code(), Some(1), "two sessions were disconnected");
     }
 }
 
@@ -234,7 +234,7 @@ fn sessions_end_after_the_drain_delay() {
     poller.assert_parked_gets("1");
     assert!(start.elapsed() >= ms(600), "{:?}", start.elapsed());
     peer.assert_closed();
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
 #[test]
@@ -242,10 +242,10 @@ fn a_second_signal_in_the_drain_delay_of_an_idle_proxy_is_a_clean_end() {
     let Some(mut world) = world(Setup::new().server("drain_delay = \"60s\"")) else { return };
     unready(&world);
     world.target.signal("INT");
-    assert_eq!(world.target.exit_within(SOON).expect("it ends").code(), Some(0));
+    assert_eq!(world.target.exit_within(SOON).expect("the proxy ends in time").code(), Some(0));
 }
 
-/// Begins a drain, and waits until it can be seen.
+/// Begins a drain, and waits until `/readyz` shows it.
 #[track_caller]
 fn unready(world: &World) {
     world.target.signal("TERM");
@@ -265,7 +265,7 @@ fn a_message_that_crosses_the_close_of_a_drain_is_passed_on_or_counted() {
         }
         world.target.signal("TERM");
         assert_eq!(socket.frame().op, crate::support::Op::CLOSE);
-        // As a client does that has not read it.
+        // As a client does that has not read the close yet.
         socket.send("4crossed");
         socket.send_frame(&crate::support::frames::Frame::close(Some(1001)));
         let expected = if relayed {
@@ -275,7 +275,7 @@ fn a_message_that_crosses_the_close_of_a_drain_is_passed_on_or_counted() {
             1
         };
         peer.assert_closed();
-        let status = world.target.exit_within(SOON).expect("it ends");
+        let status = world.target.exit_within(SOON).expect("the proxy ends in time");
         assert_eq!(status.code(), Some(expected), "{target}");
         assert_eq!(world.target.log().contains("when the drain ended its session"), !relayed);
     }
@@ -286,16 +286,16 @@ fn a_backends_message_that_crosses_the_close_of_a_drain_is_counted() {
     let Some(mut world) = world(Setup::new()) else { return };
     let (mut poller, peer) = world.poller();
     poller.park();
-    // It does not read, so it has not heard of the end when it speaks.
+    // It has not read the close when it sends.
     peer.line().pause();
-    // The poll is parked already; a paused backend takes nothing in from now on.
+    // The poll is parked already; the paused backend reads nothing from now on.
     thread::sleep(QUIET);
     world.target.signal("TERM");
     poller.assert_parked_gets("1");
     peer.send("crossed");
     peer.line().resume();
     peer.assert_closed();
-    let status = world.target.exit_within(SOON).expect("it ends");
+    let status = world.target.exit_within(SOON).expect("the proxy ends in time");
     let log = world.target.log();
     assert!(log.contains("messages of a backend were lost when the drain ended a session"), "{log}");
     assert_eq!(status.code(), Some(1));
@@ -309,10 +309,10 @@ fn a_response_that_a_drain_cuts_is_no_clean_end() {
     let mut stuck = Client::connect(world.addr);
     stuck.send_get(&poller.target());
     peer.send(&"x".repeat(15 << 20));
-    // The client's connection is full by then, and the backend's is read no more.
+    // The client's connection is full by then, and the proxy no longer reads the backend's.
     thread::sleep(QUIET);
     world.target.signal("TERM");
-    let status = world.target.exit_within(SOON).expect("it ends");
+    let status = world.target.exit_within(SOON).expect("the proxy ends in time");
     let log = world.target.log();
     assert!(log.contains("messages were still being written when the drain ended"), "{log}");
     assert_eq!(status.code(), Some(1));

@@ -1,4 +1,4 @@
-//! The exact answers to requests that cannot be served (ENGINEIO.md, 2.3, HTTP).
+//! The exact responses to requests that cannot be served (ENGINEIO.md, 2.3, HTTP).
 
 use crate::support::world::{POLLING, WEBSOCKET};
 use crate::support::{Setup, World};
@@ -32,7 +32,10 @@ fn a_handshake_that_is_no_get_is_code_2() {
     }
     let answer = world.http().request("HEAD", POLLING, &[], b"");
     assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/json")));
-    assert!(world.accept_within(crate::support::QUIET).is_none(), "the application hears of none of them");
+    assert!(
+        world.accept_within(crate::support::QUIET).is_none(),
+        "none of these requests reaches the application"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A plain WebSocket client whose messages pass through a session: nothing of a message changes, and the session judges.
+//! A plain WebSocket client whose messages pass through a session: they stay unchanged, and the session's rules hold.
 
 use crate::support::frames::{Frame, Masked, Op, Socket};
 use crate::support::world::Excluded;

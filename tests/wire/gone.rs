@@ -1,4 +1,4 @@
-//! Who leaves is missed at once: the backend hears of its client's end, and the client of its backend's.
+//! A side that disconnects is noticed at once: the backend learns of its client's end, and the client of its backend's.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::support::wire::Wire;
 use crate::support::world::Excluded;
 use crate::support::{AT_ONCE, Event, QUIET, SOON, Setup, World, patiently};
 
-/// Does `leave` up to three times, on a busy machine, until the application hears of it at once.
+/// Runs `leave` up to three times, since the machine may be busy, until the application learns of it at once.
 #[track_caller]
 fn assert_noticed_at_once(leave: impl Fn(&World) -> (Peer, Instant)) {
     let world = World::new(Setup::new());
@@ -22,7 +22,7 @@ fn assert_noticed_at_once(leave: impl Fn(&World) -> (Peer, Instant)) {
             return;
         }
     }
-    panic!("the application heard of its client's end {took:?} late");
+    panic!("expected the application to learn of its client's end within {AT_ONCE:?}, but it took {took:?}");
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn a_poll_that_leaves_bytes_behind_is_noticed_at_once() {
                     let mut wire = Wire::connect(world.addr);
                     let request = format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", poller.target());
                     wire.send(format!("{request}{at_once}").as_bytes());
-                    // The request and what is behind it are read meanwhile; nothing shows that a byte waits.
+                    // The proxy reads the request and the extra bytes meanwhile; nothing shows when it has.
                     std::thread::sleep(QUIET);
                     wire.send(later.as_bytes());
-                    // The bytes that came later are read meanwhile; nothing shows it.
+                    // The proxy reads the later bytes meanwhile; nothing shows when it has.
                     std::thread::sleep(QUIET);
                     if resets {
                         wire.reset();
@@ -132,7 +132,7 @@ fn a_backend_that_dies_ends_a_poll_at_once() {
         let start = Instant::now();
         peer.line().kill();
         poller.assert_parked_gets("1");
-        assert!(start.elapsed() < AT_ONCE * 3, "{:?}", start.elapsed());
+        assert!(start.elapsed() < AT_ONCE * 3, "expected the end at once, it took {:?}", start.elapsed());
         poller.assert_gone();
     });
 }
@@ -145,7 +145,7 @@ fn a_backend_that_dies_ends_a_websocket_at_once() {
         let start = Instant::now();
         peer.line().kill();
         socket.assert_closed(None);
-        assert!(start.elapsed() < AT_ONCE * 3, "{:?}", start.elapsed());
+        assert!(start.elapsed() < AT_ONCE * 3, "expected the end at once, it took {:?}", start.elapsed());
     });
 }
 
@@ -159,20 +159,20 @@ fn a_host_that_vanishes_silently_is_probed_for_on_both_sides() {
     let deadline = Instant::now() + SOON;
     loop {
         let table = std::fs::read_to_string("/proc/net/tcp").expect("it runs on Linux");
-        // Number, local address, remote address, state, queues, timer and when it is due.
+        // The columns: number, local address, remote address, state, queues, timer and when it is due.
         let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let ours =
             rows.filter(|row| (row[1].ends_with(&public) || row[2].ends_with(&backend)) && row[3] == "01");
         let timers: Vec<String> = ours.map(|row| row[5].to_owned()).collect();
-        // A keepalive, within a minute; another timer runs while something is unacknowledged.
+        // A keepalive is due within a minute. While bytes are unacknowledged, another timer runs instead.
         let is_asked = |timer: &String| {
             timer.strip_prefix("02:").is_some_and(|due| u32::from_str_radix(due, 16).unwrap() <= 6000)
         };
         if timers.len() == 2 && timers.iter().all(is_asked) {
             return;
         }
-        assert!(Instant::now() < deadline, "{timers:?}");
-        // The pace of the looks.
+        assert!(Instant::now() < deadline, "expected two connections with keepalive timers, got {timers:?}");
+        // The interval between two checks.
         std::thread::sleep(QUIET);
     }
 }
@@ -183,7 +183,7 @@ fn what_a_backend_said_before_it_died_is_delivered() {
     let (mut poller, peer) = world.poller();
     peer.send("last words");
     peer.line().kill();
-    // The death is read meanwhile; nothing but the next poll shows that it has been.
+    // The proxy reads the end meanwhile; only the next poll shows that it has.
     std::thread::sleep(QUIET);
     assert_eq!(poller.poll(), "4last words");
     assert_eq!(poller.poll(), "6\u{1e}1");

@@ -1,4 +1,4 @@
-//! What counts as a handshake, and what its answer says (ENGINEIO.md, 2.1 and 2.2).
+//! What counts as a handshake, and what its response says (ENGINEIO.md, 2.1 and 2.2).
 
 use std::collections::HashSet;
 
@@ -52,10 +52,10 @@ fn the_backends_heartbeat_and_limit_are_mirrored() {
     let (poller, _peer) = world.poller();
     let rest = r#""pingInterval":4321,"pingTimeout":765,"maxPayload":8888}"#;
     assert!(poller.handshake.text().ends_with(rest), "{:?}", poller.handshake.text());
-    assert!(!poller.handshake.text().contains("backendback"), "the backend's sid stays behind the proxy");
+    assert!(!poller.handshake.text().contains("backendback"), "the backend's sid must not reach the client");
 }
 
-/// A client that reads only the first packet of the answer loses nothing by it.
+/// A client that reads only the first packet of the response must lose nothing.
 #[test]
 fn messages_that_a_backend_sends_at_once_do_not_come_with_the_polling_handshake() {
     let setup = || Setup::new().script(|script| script.first = vec!["0".into(), "2[1]".into()]);
@@ -67,7 +67,7 @@ fn messages_that_a_backend_sends_at_once_do_not_come_with_the_polling_handshake(
         assert_eq!(poller.poll(), "40\u{1e}42[1]");
         drop(peer);
     }
-    // Socket.IO 2 connects its clients in the answer; a server of Engine.IO 3 alone has nothing to say there.
+    // Socket.IO 2 connects its clients in this response; a bare Engine.IO 3 server adds nothing to it.
     for (protocol, behind) in [("socket.io", "}2:40"), ("opaque", "}")] {
         let upstream = format!("versions = [3]\nprotocol = \"{protocol}\"");
         let world = World::proxy_only(setup().upstream(&upstream), Excluded::OnlyAProxyHasThis).unwrap();

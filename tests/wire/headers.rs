@@ -1,4 +1,4 @@
-//! Headers of the polling transport's answers (ENGINEIO.md, 2.4).
+//! Headers of the polling transport's responses (ENGINEIO.md, 2.4).
 
 use crate::support::http::Response;
 use crate::support::world::POLLING;

@@ -1,4 +1,4 @@
-//! Who pings when, and when silence is death (ENGINEIO.md, 2.7, EIO 4).
+//! Which side pings when, and after which silence a client is gone (ENGINEIO.md, 2.7, EIO 4).
 
 use std::thread;
 use std::time::Instant;
@@ -35,7 +35,7 @@ fn the_next_ping_is_measured_from_the_pong() {
             socket.send("3");
             let pong = Instant::now();
             // Not 200 ms, as at a fixed rate.
-            assert!(socket.frame_within(ms(260)).is_err(), "the interval begins anew with the pong");
+            assert!(socket.frame_within(ms(260)).is_err(), "the interval starts again with the pong");
             let wait = socket.frame_within(ms(200));
             assert!(wait.is_ok(), "no ping {:?} after the pong", pong.elapsed());
             socket.send("3");
@@ -103,7 +103,7 @@ fn a_client_that_never_polls_is_gone_after_exactly_interval_and_timeout() {
     patiently(|| {
         let world = world();
         let (poller, peer) = world.poller();
-        // A client may sleep so long and not a millisecond longer; its own clock starts when it has read the answer.
+        // A client may be silent so long and not a millisecond longer; its clock starts when it has read the response.
         thread::sleep(ms(500).saturating_sub(poller.since.elapsed()));
         poller.assert_gone();
         peer.assert_closed();
@@ -119,7 +119,7 @@ fn a_client_that_polls_just_before_its_deadline_lives() {
         thread::sleep(ms(400));
         assert_eq!(poller.poll(), "2");
         poller.post_ok("3");
-        // More than what was left of the first deadline.
+        // Longer than the rest of the first deadline.
         thread::sleep(ms(250));
         poller.post_ok("4still here");
         peer.assert_text("still here");
@@ -176,7 +176,7 @@ fn another_packet_extends_the_deadline_once_for_each_ping() {
         peer.assert_text("a sign of life");
         // More than half of the timeout again.
         thread::sleep(ms(120));
-        // 240 ms after the ping: alive only because the deadline was put off. This one no longer counts.
+        // 240 ms after the ping the client lives only by the extended deadline. This packet does not extend it again.
         socket.send("4another sign");
         peer.assert_text("another sign");
         socket.assert_closed(None);
@@ -217,7 +217,7 @@ fn a_busy_client_is_pinged_too() {
                 }
                 text => assert_eq!(text, "4busy"),
             }
-            // The pace at which it is busy.
+            // The pace of its messages.
             thread::sleep(ms(5));
         }
         assert!((2..=3).contains(&pings), "{pings} pings in 800 ms");

@@ -1,4 +1,4 @@
-//! Promise 3: what the backend says reaches the client, and what the proxy says is true.
+//! Promise 3: the backend's responses reach the client, and the proxy's own are true.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
@@ -15,13 +15,13 @@ pub(crate) fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
 }
 
-/// Returns the answers to both kinds of handshake.
+/// Returns the responses to both kinds of handshake.
 #[track_caller]
 fn both(world: &World) -> [Response; 2] {
     [world.get(POLLING), Socket::try_connect(world.addr, WEBSOCKET, &[]).expect_err("refused")]
 }
 
-/// Returns a URL on which nobody listens.
+/// Returns a URL without a listener.
 fn nowhere() -> String {
     let addr = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     format!("ws://{addr}/engine.io/")
@@ -116,7 +116,7 @@ fn a_backend_that_never_sends_its_open_packet_is_504() {
     }
 }
 
-/// Returns a listener, its address, and what fills its queue: the system drops further attempts to connect.
+/// Returns a listener, its address, and connections that fill its queue: the system drops further attempts.
 pub(crate) fn black_hole() -> (RawSocket, SocketAddr, Vec<std::io::Result<TcpStream>>) {
     let listener = RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -201,7 +201,11 @@ fn any_other_refusal_passes_unchanged() {
             let Some(world) = world(setup.script(|script| script.refusal = refusal)) else { return };
             for answer in both(&world) {
                 assert_eq!(answer.text(), body, "{status}");
-                assert!(status.starts_with(&answer.status.to_string()), "{status} became {}", answer.status);
+                assert!(
+                    status.starts_with(&answer.status.to_string()),
+                    "expected {status}, got {}",
+                    answer.status
+                );
                 assert_eq!(answer.header(name), Some(value), "{status}");
                 assert_eq!(answer.header("content-type"), Some("text/x-test"));
             }
@@ -322,7 +326,7 @@ fn a_foreign_origin_is_refused_before_the_backend_is_asked() {
     assert!(Socket::try_connect(world.addr, WEBSOCKET, &[("Origin", "https://evil.test")]).is_err());
     assert!(world.backend().openings.recv_timeout(QUIET).is_err());
     assert_eq!(ask("https://app.test"), 200);
-    assert_eq!(world.get(POLLING).status, 200, "a request without an origin is no browser's");
+    assert_eq!(world.get(POLLING).status, 200, "a request without an origin comes from no browser");
 }
 
 #[test]
@@ -342,7 +346,7 @@ fn a_client_that_leaves_during_the_handshake_leaves_nothing_behind() {
     client.wire.reset();
     // The slow backend has answered both by then.
     std::thread::sleep(ms(300));
-    // Either the dial was given up, or the session was closed as soon as it was there.
+    // Either the dial was given up, or the session was closed as soon as it was open.
     while let Some(peer) = world.accept_within(QUIET) {
         assert!(peer.ends_after() < ms(500));
     }
@@ -354,7 +358,7 @@ fn a_session_never_restarts_under_an_old_id() {
     let Some(world) = world(Setup::new()) else { return };
     let (poller, peer) = world.poller();
     peer.line().kill();
-    // A death is read meanwhile; asking would end the session by itself.
+    // The proxy reads the end meanwhile; a request that looked for it would end the session itself.
     std::thread::sleep(QUIET);
     while poller.request("GET", &[], b"").status == 200 {}
     poller.assert_gone();

@@ -1,4 +1,4 @@
-//! Bad input gets an answer, or the end of its own session; it harms nobody else.
+//! Bad input gets a response, or ends its own session; it harms no other.
 
 use std::thread;
 use std::time::Instant;
@@ -13,7 +13,7 @@ fn bad_base64_harms_nobody_else() {
     let world = World::new(Setup::new());
     for bad in ["b!!!!", "bA", "b====", "bYW\u{fffd}J", "bYQ==YQ==", "b\u{0}\u{0}", "b YWJj\r\n"] {
         let (mut poller, _peer) = world.poller();
-        // The reference delivers what it can read of it; the end of the session is as good.
+        // The reference delivers what it can read; ending the session is as good.
         poller.post_ok(bad);
     }
     world.assert_healthy();
@@ -140,7 +140,7 @@ fn a_length_that_is_never_sent_holds_up_one_session() {
     let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n4x", poller.target());
     poller.posts.wire.send(head.as_bytes());
     world.assert_healthy();
-    // Its heartbeat ends it, for the POST waits for the client and not for the backend.
+    // The heartbeat ends the session, since the POST waits for its client and not for the backend.
     peer.assert_closed();
     poller.assert_gone();
     world.assert_sessions(0);
@@ -210,7 +210,7 @@ fn a_half_open_websocket_handshake_is_no_session() {
     client.wire.send(
         format!("GET {WEBSOCKET} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upg").as_bytes(),
     );
-    // Nothing must come of half a head, for a while.
+    // Half a request must open no session: the backend must stay silent for a while.
     thread::sleep(ms(50));
     assert_eq!(world.sessions(), 0);
     client.wire.reset();

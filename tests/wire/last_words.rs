@@ -1,4 +1,4 @@
-//! A Close frame arrives, though its receiver writes all it has before it reads anything: a reset never overtakes it.
+//! A Close frame arrives even if its receiver writes everything before it reads: a reset never overtakes it.
 
 use std::thread;
 
@@ -7,7 +7,7 @@ use crate::support::wire::Wire;
 use crate::support::world::{Excluded, WEBSOCKET};
 use crate::support::{Peer, Setup, World, ms};
 
-/// More than the kernel takes without a reader.
+/// More than the kernel buffers without a reader.
 const TOO_MUCH: usize = 16 << 20;
 
 fn pair(setup: Setup, target: &str) -> Option<(World, Socket, Peer)> {
@@ -17,7 +17,7 @@ fn pair(setup: Setup, target: &str) -> Option<(World, Socket, Peer)> {
     Some((world, socket, peer))
 }
 
-/// A client with much under way sends too much, and starts reading only then.
+/// A client sends a message over the limit with much under way, and starts reading only then.
 #[track_caller]
 fn assert_told(setup: Setup, target: &str) {
     let Some((world, mut socket, peer)) = pair(setup, target) else { return };
@@ -25,7 +25,7 @@ fn assert_told(setup: Setup, target: &str) {
         (0..32).for_each(|_| peer.send(&"f".repeat(500_000)));
         peer
     });
-    // The sender fills all buffers meanwhile, and must not get through.
+    // The sender fills all buffers meanwhile, and must not finish.
     thread::sleep(ms(300));
     assert!(!sender.is_finished(), "16 MB wait for a client that does not read");
     socket.send(&format!("4{}", "x".repeat(TOO_MUCH)));
@@ -35,7 +35,7 @@ fn assert_told(setup: Setup, target: &str) {
     world.assert_sessions(0);
 }
 
-/// python-engineio says `1` before it closes. Its clients, like others, take an end without it for a broken connection.
+/// python-engineio sends `1` before it closes. Its clients, like others, take an end without it for a lost connection.
 #[test]
 fn a_backends_close_packet_reaches_clients_of_either_version_on_every_transport() {
     for (upstream, eio) in [("", 4), ("versions = [3]", 3)] {
@@ -91,6 +91,6 @@ fn a_plain_client_learns_that_its_message_was_too_large() {
 
 #[test]
 fn a_relayed_client_learns_that_its_message_was_too_large() {
-    // Without a limit of the route's, only the backend's own would hold.
+    // Without a limit of the route, only the backend's own would hold.
     assert_told(Setup::sockets().max_payload(TOO_MUCH - 1), "/engine.io/");
 }

@@ -1,4 +1,4 @@
-//! How large a message may be, each way: `max_payload` is the client's limit, `max_message` the backend's.
+//! How large a message may be in each direction: `max_payload` is the client's limit, `max_message` the backend's.
 
 use serde_json::json;
 
@@ -25,17 +25,17 @@ fn both_dialects() -> [(&'static str, Setup); 2] {
     [("websocket", Setup::sockets()), ("engine.io", engine_io)]
 }
 
-/// Returns a binary message, `reserved` 4 where it is compressed: what is in it is nobody's business.
+/// Returns a binary message, with `reserved` 4 if it is compressed; its content does not matter.
 fn message(reserved: u8, len: usize) -> Frame {
     Frame { reserved, ..Frame::new(Op::BINARY, vec![7; len]) }
 }
 
-/// Fails unless client and backend are told that a message is too large.
+/// Fails unless client and backend both learn that a message was too large.
 #[track_caller]
 fn assert_too_large(world: &World, mut socket: Socket, peer: &Peer) {
     socket.assert_closed(Some(1009));
     drop(socket);
-    // Engine.IO has no word for it: a link of its own closes as the stock client does.
+    // Engine.IO has no close code for it: the proxy's own link closes as the stock client does.
     let closed = peer.event();
     assert!(matches!(closed, Event::Closed(1009 | 1005)), "{closed:?}");
     world.assert_sessions(0);
@@ -63,14 +63,14 @@ fn a_routes_max_payload_holds_for_a_relayed_websocket() {
             peer.assert_binary(&[7; 1000]);
             socket.send_frame(&message(reserved, 1001));
             assert_too_large(&world, socket, &peer);
-            // The fragments count together, and those that have passed are followed by the Close.
+            // The fragments count together: the Close follows those that have passed.
             let (mut socket, peer) = connect();
             socket.send_frame(&Frame { fin: false, ..message(reserved, 600) });
             socket.send_frame(&Frame::new(Op::PING, "has it passed?"));
             assert_eq!(socket.frame().op, Op::PONG);
             socket.send_frame(&Frame { op: Op::CONTINUATION, ..message(0, 401) });
             assert_too_large(&world, socket, &peer);
-            // And however large it is, nothing of the frame reaches the backend.
+            // Nothing of the frame reaches the backend, however large it is.
             let (mut socket, peer) = connect();
             socket.send_frame(&message(reserved, 5_000_000));
             assert_too_large(&world, socket, &peer);
@@ -202,7 +202,7 @@ fn a_message_on_a_mux_is_bounded_too() {
 
 #[test]
 fn a_backend_that_compresses_its_open_packet_is_understood_all_the_same() {
-    // A server with `threshold: 0`: the packet is in a stored block, which needs no compressor here.
+    // As a server with `threshold: 0` sends it. A stored block needs no compressor here.
     let open = Script::open_packet(25_000, 20_000, 5000);
     let len = u16::try_from(open.len()).unwrap();
     let mut stored = vec![0];

@@ -1,4 +1,4 @@
-//! longpoll: a session for whatever speaks HTTP, row by row as `docs/longpoll.md` has it.
+//! longpoll: a session for every HTTP client, row by row as in `docs/longpoll.md`.
 
 mod both_ways;
 mod ends;
@@ -20,7 +20,7 @@ fn setup() -> Setup {
         kind: Kind::WebSocket,
         dialect: "longpoll",
         path: "/feed/",
-        // The key means nothing here, and each route of the tests has it.
+        // The setup's own script is an Engine.IO backend's.
         script: Script::new(Kind::WebSocket),
         ..Setup::new()
     }
@@ -37,7 +37,7 @@ fn session(world: &World) -> (Feed, Peer) {
     (feed, world.accept())
 }
 
-/// Returns the answer that brings these texts, the first of which has this number.
+/// Returns the body with these texts, the first of which has this number.
 fn answer(first: u64, texts: &[&str]) -> String {
     let messages =
         texts.iter().zip(first..).map(|(text, id)| format!(r#"{{"id":{id},"text":{}}}"#, json!(text)));
@@ -147,9 +147,9 @@ fn what_is_not_acknowledged_is_fetched_again() {
         feed.get(query).assert(200, &answer(1, &["a", "b", "c"]));
     }
     feed.get("after=2").assert(200, &answer(3, &["c"]));
-    // Without a number nothing is acknowledged, and everything that is kept comes.
+    // Without a number nothing is acknowledged, and all kept messages are returned.
     feed.get("").assert(200, &answer(3, &["c"]));
-    // An answer that nobody reads.
+    // A response that is never read.
     let mut lost = Client::connect(world.addr);
     lost.send_get(&feed.target("after=2"));
     lost.wire.reset();
@@ -169,7 +169,7 @@ fn an_impossible_cursor_is_refused_before_anything_is_replaced() {
     feed.request("GET", "after=2", &[], b"").assert(409, body);
     feed.request("GET", "after=4", &[], b"").assert(400, body);
     feed.request("GET", "after=18446744073709551615", &[], b"").assert(400, body);
-    // The one that waits has not noticed.
+    // The parked GET was not disturbed.
     peer.send("d");
     feed.gets.answer().assert(200, &answer(4, &["d"]));
 }

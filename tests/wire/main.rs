@@ -1,8 +1,8 @@
-//! The promises of Polliwog's front side, over real sockets: raw HTTP/1.1 and raw WebSocket frames against the binary.
+//! What Polliwog promises to clients of sessions: raw HTTP/1.1 and raw WebSocket frames against the binary.
 //!
-//! Each module is a section of the protocol's facts or a promise of the design. With `POLLIWOG_WIRE_ORACLE=1` the
-//! same tests run against npm's `engine.io` server, which proves what they expect; those that only make sense of a
-//! proxy say so and pass. Each test has a process, a backend and ports of its own.
+//! Each module is a section of the protocol or a promise of the design. With `POLLIWOG_WIRE_ORACLE=1` the same tests run
+//! against npm's `engine.io` server, which shows that they expect the right thing; tests that concern only a proxy say
+//! so and pass. Each test has its own process, backend and ports.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

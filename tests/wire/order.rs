@@ -1,4 +1,4 @@
-//! Promise 1: no silent loss, no duplicate, no disorder; and the linger that lets one poll bring back all echoes.
+//! Promise 1: no silent loss, no duplicate, no reordering; and the linger, by which one poll returns all echoes.
 
 use std::thread;
 use std::time::Instant;
@@ -8,13 +8,13 @@ use crate::support::wire::Wire;
 use crate::support::world::{Excluded, WEBSOCKET};
 use crate::support::{Poller, SOON, Setup, World, ms, patiently};
 
-/// Polls until `count` messages have come, and fails unless they are numbered from `from` on.
+/// Polls until `count` messages have arrived, and fails unless they are numbered from `from` on.
 #[track_caller]
 fn assert_numbered(poller: &mut Poller, from: usize, count: usize) {
     let mut next = from;
     while next < from + count {
         for packet in poller.poll().split('\u{1e}') {
-            assert_eq!(number(packet), next, "lost, duplicated or out of order");
+            assert_eq!(number(packet), next, "messages were lost, duplicated or reordered");
             next += 1;
         }
     }
@@ -146,7 +146,7 @@ fn messages_that_flow_during_an_upgrade_stay_in_order() {
     let mut next = 0;
     let mut take = |body: &str| {
         for packet in body.split('\u{1e}').filter(|packet| *packet != "6") {
-            assert_eq!(number(packet), next, "lost, duplicated or out of order");
+            assert_eq!(number(packet), next, "messages were lost, duplicated or reordered");
             next += 1;
         }
         next
@@ -232,7 +232,7 @@ fn a_message_larger_than_a_batch_goes_alone_and_is_never_refused() {
     peer.send("before");
     peer.send(&large);
     peer.send("after");
-    // The proxy stops reading at the large one, so that nothing shows when it has it.
+    // The proxy stops reading at the large message, so that nothing shows when it has read it.
     thread::sleep(crate::support::QUIET);
     assert_eq!(poller.poll(), "4before");
     assert!(poller.poll() == format!("4{large}"), "the large message comes alone");
@@ -258,11 +258,11 @@ fn a_flood_through_a_slow_poller_loses_and_duplicates_nothing() {
     let mut next = 0;
     for turn in 0.. {
         for packet in poller.poll().split('\u{1e}') {
-            assert_eq!(number(packet), next, "lost, duplicated or out of order");
+            assert_eq!(number(packet), next, "messages were lost, duplicated or reordered");
             next += 1;
         }
         if turn % 50 == 0 {
-            // It comes late now and then, so that messages pile up.
+            // It polls late now and then, so that messages pile up.
             thread::sleep(ms(10));
         }
         if sender.is_finished() {
@@ -270,7 +270,7 @@ fn a_flood_through_a_slow_poller_loses_and_duplicates_nothing() {
         }
     }
     let flood = sender.join().unwrap();
-    assert!(!flood.stalled, "the flood ends because it is over");
+    assert!(!flood.stalled, "the flood was written completely, without a stall");
     assert_numbered(&mut poller, next, flood.next - next);
 }
 
@@ -286,7 +286,7 @@ fn a_flood_through_a_slow_websocket_loses_and_duplicates_nothing() {
     let flood = sender.join().unwrap();
     assert!(flood.stalled, "a client that reads nothing stops its backend");
     for count in 0..flood.next - 1 {
-        assert_eq!(number(&socket.text()), count, "lost, duplicated or out of order");
+        assert_eq!(number(&socket.text()), count, "messages were lost, duplicated or reordered");
     }
     peer.send("999999999");
     assert_eq!(number(&socket.text()), flood.next - 1);

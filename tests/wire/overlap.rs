@@ -1,4 +1,4 @@
-//! Requests that meet, break off or come in an unexpected order (ENGINEIO.md, 2.8).
+//! Requests that overlap, are cut off or come in an unexpected order (ENGINEIO.md, 2.8).
 
 use std::thread;
 
@@ -23,7 +23,7 @@ fn a_second_post_ends_the_session_and_the_firsts_connection() {
     let (mut poller, peer) = world.poller();
     let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n4lo", poller.target());
     poller.posts.wire.send(head.as_bytes());
-    // The proxy takes in the part meanwhile; nothing shows it.
+    // The proxy reads the part meanwhile; nothing shows when it has.
     thread::sleep(QUIET);
     poller.request("POST", &[], b"4x").assert(400, "");
     assert!(poller.posts.ends_within(SOON), "the first POST's connection ends");
@@ -86,7 +86,7 @@ fn a_connection_that_ends_between_polls_ends_nothing() {
     gets.wire.close();
     let posts = std::mem::replace(&mut poller.posts, world.http());
     posts.wire.reset();
-    // The proxy sees both ends meanwhile; nothing shows it, for the session stays.
+    // The proxy reads both ends meanwhile; nothing shows it, since the session stays.
     thread::sleep(QUIET);
     peer.send("two");
     assert_eq!(poller.poll(), "4two");
@@ -102,7 +102,7 @@ fn a_post_that_is_cut_off_ends_the_session() {
         let head = format!("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n4cut", poller.target());
         let mut posts = std::mem::replace(&mut poller.posts, world.http());
         posts.wire.send(head.as_bytes());
-        // The proxy takes in the part meanwhile; nothing shows it.
+        // The proxy reads the part meanwhile; nothing shows when it has.
         thread::sleep(QUIET);
         if reset {
             posts.wire.reset();
@@ -163,7 +163,7 @@ fn the_applications_close_waits_for_the_next_poll() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     peer.close();
-    // The proxy reads the end meanwhile; nothing but the next poll shows that it has.
+    // The proxy reads the end meanwhile; only the next poll shows that it has.
     thread::sleep(QUIET);
     poller.post_ok("3");
     assert_eq!(poller.poll(), "6\u{1e}1");
@@ -178,7 +178,7 @@ fn the_applications_last_messages_come_before_its_close() {
     let (mut poller, peer) = world.poller();
     peer.send_all(&["last", "words"]);
     peer.close();
-    // The proxy reads the end meanwhile; nothing but the next poll shows that it has.
+    // The proxy reads the end meanwhile; only the next poll shows that it has.
     thread::sleep(QUIET);
     assert_eq!(poller.poll(), "4last\u{1e}4words");
     assert_eq!(poller.poll(), "6\u{1e}1");
@@ -191,22 +191,22 @@ fn no_message_is_answered_ok_when_the_application_has_closed() {
     let Some(world) = World::proxy_only(Setup::new(), Excluded::OnlyAProxyHasThis) else { return };
     let (mut poller, peer) = world.poller();
     peer.close();
-    // The proxy reads the end meanwhile; nothing but the next poll shows that it has.
+    // The proxy reads the end meanwhile; only the next poll shows that it has.
     thread::sleep(QUIET);
     for _ in 0..12 {
         poller.post("4lost").assert_unknown_sid();
     }
     assert_eq!(poller.poll(), "6\u{1e}1");
     poller.assert_gone();
-    // What is left for the client is not lost by a refusal.
+    // A refusal must not lose the messages that wait for the client.
     let (mut poller, peer) = world.poller();
     peer.send("left");
     peer.close();
-    // The proxy reads the end meanwhile; nothing but the next poll shows that it has.
+    // The proxy reads the end meanwhile; only the next poll shows that it has.
     thread::sleep(QUIET);
     let target = poller.target();
     poller.posts.send_post(&target, b"4lost");
-    // The POST must wait, and come to nothing before the poll.
+    // The POST must wait, and have no effect before the poll.
     thread::sleep(QUIET);
     assert_eq!(poller.poll(), "4left");
     assert_eq!(poller.poll(), "6\u{1e}1");
@@ -221,17 +221,17 @@ fn a_closed_session_that_is_never_fetched_is_removed() {
         let (mut poller, peer) = world.poller();
         peer.send("never fetched");
         peer.close();
-        // Half of the patience, so that the POST would put it off if it could.
+        // Half of the timeout, so that the POST would extend it if it could.
         thread::sleep(ms(150));
         poller.post_ok("3");
-        // Longer than what is left of it.
+        // Longer than the rest of it.
         thread::sleep(ms(300));
         poller.assert_gone();
         world.assert_sessions(0);
     });
 }
 
-/// Without a pause between them, on two connections, they often meet in the other order inside a proxy.
+/// Sent on two connections without a pause, they often reach a session in the other order.
 #[test]
 fn a_goodbye_is_handled_after_the_poll_that_was_sent_before_it() {
     let world = World::new(Setup::new());

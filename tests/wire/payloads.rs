@@ -116,7 +116,7 @@ fn ill_formed_utf8_becomes_replacement_characters() {
     // A lone surrogate, as old browsers sent it: three ill-formed bytes, three replacements.
     poller.post_ok(b"4\xed\xa0\x80");
     peer.assert_text("\u{fffd}\u{fffd}\u{fffd}");
-    // Cut in the middle of a character: one replacement.
+    // A character that is cut in the middle: one replacement.
     poller.post_ok(b"4\xf0\x9f\x98");
     peer.assert_text("\u{fffd}");
     poller.post_ok("4well formed");

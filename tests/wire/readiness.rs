@@ -1,4 +1,4 @@
-//! Promise 3, for balancers: what `/readyz` says of the backends.
+//! Promise 3, for balancers: what `/readyz` reports of the backends.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -14,11 +14,15 @@ fn the_proxy_is_not_ready_while_its_backend_is_known_down_and_ready_again_when_i
     let addr = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let setup = Setup::new().url(&format!("ws://{addr}/")).upstream("handshake_timeout = \"200ms\"");
     let Some(world) = world(setup) else { return };
-    assert_eq!(metrics::readyz(world.target.admin).status, 503, "it is tried when that is asked first");
+    assert_eq!(
+        metrics::readyz(world.target.admin).status,
+        503,
+        "the first request to /readyz dials the backend"
+    );
     assert_eq!(world.get(POLLING).status, 502);
     assert_eq!(metrics::readyz(world.target.admin).status, 503);
     assert_eq!(metrics::livez(world.target.admin).status, 200);
-    // It answers nobody, but it can be reached again.
+    // The backend accepts no session, but it can be reached again.
     let _backend = TcpListener::bind(addr).unwrap();
     assert_eq!(world.get(POLLING).status, 504);
     assert_eq!(metrics::readyz(world.target.admin).status, 200);
@@ -32,7 +36,11 @@ fn a_backend_that_does_not_respond_is_unknown_and_not_ready() {
     let start = Instant::now();
     let answer = metrics::readyz(world.target.admin);
     assert_eq!((answer.status, answer.text()), (503, "upstream b is unknown\n"));
-    assert!(start.elapsed() < ms(5000), "a probe waits, but not for long: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < ms(5000),
+        "expected the probe to give up within 5 s, it took {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

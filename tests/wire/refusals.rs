@@ -5,7 +5,7 @@ use crate::support::http::{Response, head};
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{SOON, Setup, World};
 
-/// Fails unless the upgrade is refused as the reference does: 400 whatever the reason, bare text, then the end.
+/// Fails unless the upgrade is refused as by the reference: 400 for every reason, bare text, then a close.
 #[track_caller]
 fn assert_refused(world: &World, method: &str, target: &str, text: &str) {
     let mut client = world.http();

@@ -1,4 +1,4 @@
-//! A WebSocket that is left to its two ends: everything crosses as it is, and the proxy still counts, limits and ends.
+//! A relayed WebSocket: everything passes unchanged, and the proxy still counts, limits and closes.
 
 use std::io::Write as _;
 use std::thread;
@@ -176,7 +176,7 @@ fn a_relayed_engine_io_session_is_known_by_the_backends_sid() {
     world.get(&target).assert(400, r#"{"code":3,"message":"Bad request"}"#);
     let mut second = Socket::connect(world.addr, &format!("{WEBSOCKET}&sid={sid}"));
     second.assert_closed(None);
-    // The heartbeat is between the two: the proxy adds nothing.
+    // The heartbeat is between client and backend: the proxy adds nothing.
     peer.line().send_raw(&Frame::new(Op::TEXT, "2").encode(Masked::No));
     socket.assert_text("2");
     socket.send("41");
@@ -193,7 +193,7 @@ fn a_slow_reader_holds_up_the_other_end_and_loses_nothing() {
     let line = peer.line().clone();
     let sender = thread::spawn(move || line.flood(0, |number| format!("{number:>1000}"), 64 << 20, ms(400)));
     let flood = sender.join().unwrap();
-    assert!(flood.stalled, "64 MB went into a socket that nobody reads");
+    assert!(flood.stalled, "expected the flood to stall, but 64 MB went into a socket that is not read");
     for number in 0..flood.next - 1 {
         socket.assert_text(&format!("{number:>1000}"));
     }

@@ -1,4 +1,4 @@
-//! What the log says of clients that are turned away: something, and not too much.
+//! What the log says of clients that are refused: something, and not too much.
 
 use crate::support::frames::Socket;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
@@ -12,7 +12,7 @@ fn world(setup: Setup) -> Option<World> {
     World::proxy_only(Setup { log: "info", ..setup }, Excluded::OnlyAProxyHasThis)
 }
 
-/// Asks again and again, and fails unless each is answered with this status.
+/// Repeats a request, and fails unless each response has this status.
 #[track_caller]
 fn refused(world: &World, target: &str, headers: &[(&str, &str)], status: u16) {
     for _ in 0..TIMES {
@@ -20,7 +20,7 @@ fn refused(world: &World, target: &str, headers: &[(&str, &str)], status: u16) {
     }
 }
 
-/// Fails unless the warnings are these, each begun by this and once there.
+/// Fails unless the warnings begin with these texts, each of which occurs once.
 #[track_caller]
 fn assert_warnings(world: &World, expected: &[&str]) {
     let log = world.target.log();
@@ -31,7 +31,7 @@ fn assert_warnings(world: &World, expected: &[&str]) {
     }
 }
 
-/// Returns all warnings but that of a system on which few files may be open.
+/// Returns all warnings but the one for a low limit of open files.
 fn warnings(log: &str) -> Vec<&str> {
     let lines = log.lines().filter(|line| !line.contains("max_sessions="));
     lines.filter_map(|line| Some(line.split_once(" WARN ")?.1)).collect()

@@ -1,4 +1,4 @@
-//! Dialect `sockjs` before a plain WebSocket application, to the byte (as measured on sockjs-node; no oracle has it here).
+//! Dialect `sockjs` in front of a plain WebSocket application, to the byte, as measured on sockjs-node (no oracle here).
 
 mod door;
 mod keys;

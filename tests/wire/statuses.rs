@@ -1,5 +1,4 @@
-//! What a backend answers to a handshake that it does not accept, and what its client reads: promise 3, status by
-//! status.
+//! How a backend refuses a handshake, and what the client gets of it: promise 3, status by status.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +11,16 @@ use crate::support::{Setup, World};
 
 const ORIGIN: (&str, &str) = ("Origin", "https://a.example");
 
-/// A backend, and what stands before it.
+/// A backend, and how it is reached.
 struct Scene {
     world: World,
-    /// A proxy before the one of the world, with a shared connection between the two.
+    /// A second proxy in front of the world's own, with a shared connection between the two.
     edge: Option<Target>,
     clients: &'static [&'static str],
 }
 
 impl Scene {
-    /// Returns the setups: every kind of upstream with every way to it.
+    /// Returns every kind of upstream with every way to it.
     fn all() -> Option<Vec<(&'static str, Self)>> {
         let cors = r#"cors = { origins = "*" }"#;
         let both = &[POLLING, WEBSOCKET][..];
@@ -153,7 +152,7 @@ fn a_backend_that_refuses_before_it_is_asked_is_understood_too() {
     let busy = answer("503 Service Unavailable", "Retry-After: 7\r\n", "busy");
     for (name, scene) in &scenes {
         scene.world.backend().script(|script| script.hasty = Some(busy.clone()));
-        // The answer may come before the request is written or after it.
+        // The response may come before the request is written or after it.
         for target in scene.clients.iter().cycle().take(20) {
             let told = scene.ask(target);
             assert_eq!((told.status, told.text()), (503, "busy"), "{name}, {target}");
@@ -193,5 +192,5 @@ fn a_bare_400_without_text_is_a_bad_request() {
     }
 }
 
-/// Less than any deadline, of which the shortest is ten seconds.
+/// Less than any timeout of the proxy; the shortest is ten seconds.
 const AT_ONCE: Duration = Duration::from_secs(4);

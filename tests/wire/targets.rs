@@ -1,5 +1,5 @@
-//! Hosts, paths and origins of requests, on every dialect with sessions; `tests/forward/headers.rs` has the same for what
-//! is forwarded.
+//! Hosts, paths and origins of requests, in every dialect with sessions; `tests/forward/headers.rs` has the same for
+//! forwarded requests.
 
 use crate::support::frames::Socket;
 use crate::support::http::{Client, Response};
@@ -11,7 +11,7 @@ const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
 
-/// Returns a setup for each dialect, with a target on its route, and what a WebSocket's handshake needs there.
+/// Returns a setup for each dialect, a target on its route, and the headers of its WebSocket handshake.
 fn dialects() -> Vec<(Setup, String, String)> {
     let handshake = format!("{UPGRADE}{KEY}{VERSION}");
     vec![
@@ -118,7 +118,7 @@ fn a_path_whose_dots_leave_the_route_is_refused_on_every_dialect() {
             assert_eq!(answer.status, 400, "{bad}");
             answer.assert(400, "the path leaves its route\n");
         }
-        // What stays inside reaches the backend as it was written.
+        // A path that stays inside reaches the backend unchanged.
         let inside = target.replacen("/engine.io/", "/engine.io/a/../%2e/b%2fc//", 1);
         let mut client = Client::connect(world.addr);
         client.wire.send(format!("GET {inside} HTTP/1.1\r\nHost: a\r\n{handshake}\r\n").as_bytes());
@@ -175,7 +175,7 @@ fn a_hundred_and_more_header_lines_are_read_on_every_dialect() {
         let Some(world) = world(setup) else { return };
         let lines: Vec<String> = (0..150).map(|line| format!("X-Line-{line}: {line}\r\n")).collect();
         let mut client = world.http();
-        // Its connection may be another protocol's from the first request on, which is refused here.
+        // A connection that may belong to another protocol after its first request is refused here.
         let refused = handshake.replace("Sec-WebSocket-Key", "Sec-WebSocket-Lock");
         client.wire.send(format!("GET {target} HTTP/1.1\r\nHost: a b\r\n{refused}\r\n").as_bytes());
         assert_eq!(client.answer().status, 400);

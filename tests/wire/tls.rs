@@ -1,5 +1,5 @@
-//! TLS to the backend, in each way that it can fail: what a client is told, the reason in the log, and whether the proxy
-//! says that it is ready.
+//! Every way in which TLS to the backend can fail: the client's response, the reason in the log, and whether the proxy
+//! reports that it is ready.
 
 #[path = "../../src/upstream/tests/tls/authority.rs"]
 #[expect(dead_code, reason = "the tests of the upstream use the rest")]
@@ -18,7 +18,7 @@ use crate::support::frames::Socket;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
 use crate::support::{Setup, World, metrics};
 
-/// What listens behind the upstream's URL.
+/// What listens at the upstream's URL.
 #[derive(Clone)]
 enum Backend {
     Tls(Arc<ServerConfig>),
@@ -75,7 +75,7 @@ fn each_failure_is_reported_and_logged_with_its_reason() {
     }
 }
 
-/// Ends with the test's process.
+/// Serves until the test's process ends.
 fn serve(listener: &TcpListener, backend: &Backend) {
     let mut silent = Vec::new();
     for stream in listener.incoming().flatten() {
@@ -87,7 +87,7 @@ fn serve(listener: &TcpListener, backend: &Backend) {
     }
 }
 
-/// A server's part of a handshake that fails.
+/// Plays the server in a handshake that fails.
 fn shake(mut stream: TcpStream, config: &Arc<ServerConfig>) {
     let mut tls = ServerConnection::new(Arc::clone(config)).unwrap();
     // The alert, if any, has been sent by then.
@@ -95,14 +95,14 @@ fn shake(mut stream: TcpStream, config: &Arc<ServerConfig>) {
     finish(stream);
 }
 
-/// Answers as a web server does that takes a handshake for a request.
+/// Responds as a web server that takes a TLS handshake for a request.
 fn refuse(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     finish(stream);
 }
 
-/// Closes without a reset, which could overtake what was said.
+/// Closes without a reset, which could overtake the last bytes.
 fn finish(mut stream: TcpStream) {
     let _ = stream.shutdown(Shutdown::Write);
     let _ = stream.read_to_end(&mut Vec::new());

@@ -1,4 +1,4 @@
-//! Symptoms that other implementations showed, or that a library brings along: each test fails where its name is true.
+//! Faults of other implementations and of libraries: each test is named for a symptom, and fails if it occurs.
 
 use std::thread;
 use std::time::Instant;
@@ -60,7 +60,7 @@ fn a_noop_ends_up_on_the_websocket() {
             socket.send("5");
             peer.send("first");
             socket.assert_text("4first");
-            // Longer than until that noop: none may follow the upgrade.
+            // Longer than the time until that noop: none may follow the upgrade.
             thread::sleep(ms(120));
             socket.assert_quiet();
         }
@@ -72,7 +72,7 @@ fn noops_go_on_after_an_upgrade_that_failed() {
     let world = World::new(Setup::new());
     let (mut poller, peer) = world.poller();
     poller.probe().wire.close();
-    // The end of the probe is seen meanwhile; nothing shows it.
+    // The proxy reads the probe's end meanwhile; nothing shows when it has.
     thread::sleep(QUIET);
     poller.poll_later();
     let answer = poller.gets.answer_within(ms(350));
@@ -127,7 +127,7 @@ fn an_abandoned_polling_session_leaks() {
         let world = World::new(Setup::new().heartbeat(300, 200));
         let crowd = crowd(&world);
         let start = Instant::now();
-        // No request comes meanwhile that could sweep up: the sessions' own timers must do it.
+        // No request comes meanwhile that could remove them: the sessions' own timers must.
         for (_client, _target, peer) in &crowd {
             peer.assert_closed();
         }
@@ -212,7 +212,7 @@ fn a_message_is_lost_when_two_things_happen_at_once() {
         for count in 0..600 {
             peer.send(&count.to_string());
             if count % 7 == 0 {
-                // The pace of the messages, which the polls must not keep up with in step.
+                // The pace of the messages, which differs from that of the polls.
                 thread::sleep(ms(1));
             }
         }
@@ -327,7 +327,7 @@ fn a_handshake_waits_for_another_ones_backend() {
     world.backend().script(|script| script.delay = ms(1500));
     let mut slow = world.http();
     slow.send_get(POLLING);
-    // The first dial is under way, with the delay that it found.
+    // The first dial is under way, with the delay that was set before.
     thread::sleep(QUIET);
     world.backend().script(|script| script.delay = ms(0));
     let start = Instant::now();

@@ -81,7 +81,7 @@ fn messages_go_out_on_a_parked_poll_while_upgrading() {
         let mut socket = poller.probe();
         let target = poller.target();
         poller.gets.send_get(&target);
-        // The poll is taken first, and well before the noop that ends it.
+        // The proxy reads the poll first, and well before the noop that ends it.
         thread::sleep(ms(20));
         peer.send("on the poll");
         poller.assert_parked_gets("4on the poll");
@@ -89,7 +89,7 @@ fn messages_go_out_on_a_parked_poll_while_upgrading() {
         peer.assert_text("by post");
         socket.assert_quiet();
         peer.send("after the poll");
-        // The message goes to the session first, and not to a poll.
+        // The message reaches the session first, and not a poll.
         thread::sleep(ms(20));
         socket.send("5");
         socket.assert_text("4after the poll");
@@ -117,7 +117,7 @@ fn a_poll_that_is_parked_at_the_upgrade_gets_a_close_at_once() {
         let mut socket = poller.probe();
         let target = poller.target();
         poller.gets.send_get(&target);
-        // The poll is taken first, and well before the noop that ends it.
+        // The proxy reads the poll first, and well before the noop that ends it.
         thread::sleep(ms(20));
         socket.send("5");
         let start = Instant::now();
@@ -292,7 +292,7 @@ fn pings_go_on_over_polling_while_upgrading() {
         }
         poller.post_ok("3");
         socket.send("5");
-        // The session moved; its heartbeat goes on where it is now.
+        // The session has moved; its heartbeat goes on over the WebSocket.
         socket.assert_text("2");
         socket.send("3");
         socket.assert_text("2");
@@ -353,7 +353,7 @@ fn the_applications_last_message_is_fetched_over_the_new_websocket() {
     let mut socket = poller.probe();
     peer.send("last words");
     peer.close();
-    // The proxy reads the end meanwhile; it is not told before the upgrade.
+    // The proxy reads the end meanwhile; the client learns of it only with the upgrade.
     thread::sleep(QUIET);
     socket.send("5");
     socket.assert_text("4last words");

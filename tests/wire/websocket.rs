@@ -147,7 +147,7 @@ fn a_message_may_come_in_fragments_with_a_ping_between() {
     socket.send_frame(&Frame { fin: false, ..Frame::new(Op::TEXT, "4fra") });
     socket.send_frame(&Frame::new(Op::PING, "are you there"));
     assert_eq!(socket.frame(), Frame::new(Op::PONG, "are you there"));
-    // Cut in the middle of a character.
+    // A character is cut in the middle.
     socket.send_frame(&Frame { fin: false, ..Frame::new(Op::CONTINUATION, b"g\xc3") });
     socket.send_frame(&Frame::new(Op::CONTINUATION, b"\xa9"));
     peer.assert_text("fragé");
@@ -263,7 +263,7 @@ fn the_backends_choice_of_a_subprotocol_is_the_clients() {
 
 #[test]
 fn frames_that_come_with_the_handshake_are_not_lost() {
-    // The reference loses them, for it makes the session's id asynchronously.
+    // The reference loses them, since it creates the session's id asynchronously.
     let reason = Excluded::FaultOfTheReference;
     let Some(world) = World::proxy_only(Setup::new(), reason) else { return };
     let mut client = world.http();

@@ -1,4 +1,4 @@
-//! What a client sends: each message once and in order, whatever is repeated or cut.
+//! Messages from the client: each arrives once and in order, whatever is repeated or cut off.
 
 use std::thread;
 use std::time::Instant;
@@ -141,7 +141,7 @@ fn a_repeated_post_waits_for_the_outcome_of_the_first() {
         client.assert_parked();
         client
     };
-    // What the kernels hold is full behind some of these.
+    // Some of these fill the kernels' buffers.
     let mut filling: Vec<_> = Vec::new();
     loop {
         let mut client = Client::connect(world.addr);
@@ -174,7 +174,7 @@ fn a_repeated_post_waits_for_the_outcome_of_the_first() {
     peer.assert_quiet();
 }
 
-/// A client that forgets answers, repeats POSTs and jumps back: each side ends with what the other sent.
+/// A client forgets responses, repeats POSTs and jumps back; in the end each side has what the other sent.
 #[test]
 fn a_client_that_forgets_responses_loses_nothing_and_gets_nothing_twice() {
     let Some(world) = world_of(setup()) else { return };
@@ -223,7 +223,7 @@ fn receive_badly(feed: &Feed, count: usize, addr: std::net::SocketAddr) -> Vec<S
         let mut client = Client::connect(addr);
         client.send_get(&feed.target(&query));
         if turn % 3 == 0 {
-            // It hangs up, or forgets what it has read.
+            // It disconnects, or forgets what it has read.
             if turn % 2 == 0 {
                 client.wire.reset();
             } else {

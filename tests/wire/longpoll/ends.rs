@@ -1,4 +1,4 @@
-//! How sessions end, and what they go on saying.
+//! How sessions end, and what their requests get afterwards.
 
 use std::thread;
 use std::time::Instant;
@@ -19,7 +19,7 @@ fn the_remaining_messages_come_first_and_then_the_reason_of_the_end() {
     // The close must have come before the client asks.
     thread::sleep(ms(50));
     feed.get("after=0").assert(200, &answer(1, &["a", "b"]));
-    // What the client has not acknowledged may be lost yet.
+    // What the client has not acknowledged may still be lost.
     feed.get("after=1").assert(200, &answer(2, &["b"]));
     feed.request("POST", "", &[], b"late").assert(410, &closed(4001, "enough", 1));
     let gone = feed.get("after=2");
@@ -59,7 +59,7 @@ fn a_stream_of_an_ended_session_says_so_as_its_last_event() {
     peer.send("a");
     events.assert("retry: 0\n\nid: 1\ndata: a\n\n");
     close(&peer, 1000, "bye");
-    // It has to come back, so that its last message is known to have arrived.
+    // It has to poll again, so that the proxy knows that the last message arrived.
     events.assert_end();
     let mut events = feed.events(Some(1));
     events.assert("retry: 0\n\nevent: close\nretry: 86400000\ndata: {\"code\":1000,\"reason\":\"bye\"}\n\n");

@@ -1,4 +1,4 @@
-//! Answers that go on: events for browsers, lines for everybody else.
+//! Streaming responses: events for browsers, lines for other clients.
 
 use std::thread;
 use std::time::Instant;
@@ -155,7 +155,7 @@ fn a_stream_whose_client_is_cut_off_is_fetched_again_at_any_byte() {
     let mut cut = 9;
     while got < texts.len() {
         let mut events = feed.events(last);
-        // So many bytes of its body are read; what is not whole has not come.
+        // The client reads so many bytes of the body; an incomplete event does not count.
         let deadline = Instant::now() + QUIET;
         while events.wire.buffered().len() < cut && events.wire.fill(deadline) == Fill::Data {}
         let body = events.wire.take(cut.min(events.wire.buffered().len()));
@@ -196,7 +196,7 @@ fn a_session_whose_stream_is_never_read_ends() {
     for _ in 0..12 {
         peer.send(&text);
     }
-    // The kernels hold some of it; what is behind that stands still.
+    // The kernels buffer some of it; the rest waits.
     assert!(matches!(peer.event_within(SOON), Some(Event::Closed(1001 | 1013))));
     assert!(start.elapsed() >= ms(300), "it had time: {:?}", start.elapsed());
     world.assert_sessions(0);

@@ -1,4 +1,4 @@
-//! What needs no session: the greeting, `/info`, errors by path and method, and whose pages may ask.
+//! Requests without a session: the greeting, `/info`, errors by path and method, and which origins are allowed.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ fn segments_are_compared_as_they_were_sent() {
         [begin(&world, "a%20"), begin(&world, "a+"), begin(&world, "b%2ec"), begin(&world, "__proto__")];
     peers[1].send("second");
     poll(&world, "a+").assert(200, "a[\"second\"]\n");
-    // The first segment is for balancers alone.
+    // The first segment only matters to balancers.
     peers[0].send("first");
     world
         .http()

@@ -1,4 +1,4 @@
-//! A session's end, and what its id goes on saying.
+//! A session's end, and what requests with its id get afterwards.
 
 use std::thread;
 use std::time::Instant;
@@ -67,7 +67,7 @@ fn a_close_is_forgotten_disconnect_delay_after_it_was_last_sent() {
     peer.line().send_frame(&close(3000, "x"));
     // The close must have come before the client asks.
     thread::sleep(ms(100));
-    // Each that hears it starts the time again.
+    // Each response with the close restarts the time.
     for _ in 0..4 {
         poll(&world, "a").assert(200, "c[3000,\"x\"]\n");
         // Shorter than `disconnect_delay` each, longer than it in all.
@@ -108,7 +108,7 @@ fn an_idle_connection_that_closes_between_polls_means_nothing() {
     peer.send("x");
     client.request("POST", &target("a", "xhr"), &[], b"").assert(200, "a[\"x\"]\n");
     drop(client);
-    // A connection that closes between polls must change nothing.
+    // The proxy reads the close meanwhile. A connection that closes between polls must change nothing.
     thread::sleep(ms(100));
     peer.send("y");
     poll(&world, "a").assert(200, "a[\"y\"]\n");
@@ -122,9 +122,9 @@ fn a_client_without_a_receiver_is_gone_after_a_while() {
     thread::sleep(ms(200));
     peer.send("x");
     poll(&world, "a").assert(200, "a[\"x\"]\n");
-    // What it sends shows nothing of whether it receives.
+    // Sending does not show whether the client receives.
     let start = Instant::now();
-    // Another part of it passes: what is sent does not restart it.
+    // Another part passes: a send does not restart the time.
     thread::sleep(ms(250));
     send(&world, "a", "[\"y\"]");
     peer.assert_text("y");

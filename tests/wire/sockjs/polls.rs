@@ -121,7 +121,7 @@ fn one_poll_after_many_posts_returns_all_their_echoes() {
 fn a_receiver_gets_heartbeats_at_its_own_pace() {
     let Some(world) = world("heartbeat = \"300ms\"") else { return };
     let _peer = begin(&world, "a");
-    // The heartbeat is due by the age of the receiver, which comes only now.
+    // The heartbeat is due by the age of the receiver, which only connects now.
     std::thread::sleep(ms(200));
     let start = std::time::Instant::now();
     let mut parked = park(&world, "a");

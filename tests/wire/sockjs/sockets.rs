@@ -1,4 +1,4 @@
-//! A session's own WebSocket, and raw ones.
+//! WebSockets of SockJS sessions, and raw ones.
 
 use crate::support::frames::{Frame, Op, Socket};
 use crate::support::sockjs::{setup, target, world, world_of};

@@ -7,7 +7,7 @@ use crate::support::metrics::assert_shown;
 use crate::support::sockjs::{Stream, begin, poll, send, setup, target, world, world_of};
 use crate::support::{Event, SOON, World, ms};
 
-/// A way to stream, and how it frames.
+/// A streaming transport, and how it frames.
 struct Way {
     name: &'static str,
     method: &'static str,
@@ -44,7 +44,7 @@ const WAYS: [Way; 3] = [
 ];
 
 impl Way {
-    /// Opens one, whose prelude is as it has to be.
+    /// Opens a stream and checks its prelude.
     #[track_caller]
     fn open(&self, world: &World, sid: &str) -> Stream {
         let target = target(sid, &format!("{}{}", self.name, self.query));
@@ -113,7 +113,7 @@ fn a_stream_ends_after_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
     peer.send("between");
     let mut next = way.open(&world, "a");
     next.assert("a[\"between\"]\n");
-    // Characters count as the units of UTF-16 that they are, not as bytes.
+    // Characters count as UTF-16 units, not as bytes.
     let wide = "é".repeat(4000);
     peer.send(&wide);
     next.assert(&format!("a[\"{wide}\"]\n"));
@@ -200,7 +200,7 @@ fn a_client_that_hangs_up_a_stream_is_gone_at_once() {
 #[test]
 fn a_receiver_that_comes_before_the_firsts_end_is_read_is_no_second_one() {
     let Some(world) = world("") else { return };
-    // As the reference's suite does it, many times: close, and ask at once on another connection.
+    // As in the reference's suite, many times: close, and request at once on another connection.
     for at in 0..30 {
         let sid = format!("s{at}");
         let mut stream = WAYS[0].open(&world, &sid);
@@ -219,7 +219,7 @@ fn a_stream_gets_heartbeats_whatever_is_sent() {
         let mut stream = way.open(&world, way.name);
         stream.assert(&way.frame("o"));
         let peer = world.accept();
-        // A message in between must not put the heartbeat off.
+        // A message in between must not delay the heartbeat.
         thread::sleep(ms(200));
         peer.send("x");
         stream.assert(&way.frame("a[\"x\"]"));

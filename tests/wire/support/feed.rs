@@ -84,7 +84,7 @@ impl Feed {
         headers.extend(last.as_deref().map(|last| ("Last-Event-ID", last)));
         let mut wire = Wire::connect(self.addr);
         wire.send(head("GET", &self.target(query), &headers).as_bytes());
-        let read = wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("an answer begins");
+        let read = wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("a response begins");
         Stream { head: Response::parse(&read), wire, text: String::new() }
     }
 
@@ -106,8 +106,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Returns the next chunk, if one comes in time; an empty one is the end. `Err` says whether the connection ended
-    /// instead.
+    /// Returns the next chunk, if one comes in time; an empty one is the end. `Err` is a closed connection or a timeout.
     pub(crate) fn chunk_within(&mut self, wait: Duration) -> Result<Vec<u8>, Fill> {
         let deadline = Instant::now() + wait;
         let line = self.wire.take_until(b"\r\n", deadline)?;
@@ -122,7 +121,7 @@ impl Stream {
     #[track_caller]
     pub(crate) fn assert(&mut self, expected: &str) {
         while self.text.len() < expected.len() {
-            let chunk = self.chunk_within(SOON).expect("more is to come");
+            let chunk = self.chunk_within(SOON).expect("the stream goes on");
             assert!(!chunk.is_empty(), "the stream ends with {:?}, expected {expected:?}", self.text);
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
@@ -134,7 +133,7 @@ impl Stream {
     #[track_caller]
     pub(crate) fn assert_end(&mut self) {
         let next = self.chunk_within(SOON);
-        assert_eq!((self.text.as_str(), next), ("", Ok(Vec::new())), "it ends in order");
+        assert_eq!((self.text.as_str(), next), ("", Ok(Vec::new())), "the stream ends with its last chunk");
     }
 
     /// Fails if anything comes.
@@ -152,9 +151,9 @@ impl Stream {
                 let line = self.text.drain(..=end).collect::<String>();
                 return Some(line.trim_end_matches('\n').to_owned());
             }
-            let chunk = self.chunk_within(SOON).expect("more is to come");
+            let chunk = self.chunk_within(SOON).expect("the stream goes on");
             if chunk.is_empty() {
-                assert_eq!(self.text, "", "it ends behind a line");
+                assert_eq!(self.text, "", "the stream ends after a complete line");
                 return None;
             }
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());

@@ -147,7 +147,9 @@ impl Socket {
     /// Opens a WebSocket.
     #[track_caller]
     pub(crate) fn connect(addr: SocketAddr, target: &str) -> Self {
-        Self::try_connect(addr, target, &[]).unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
+        Self::try_connect(addr, target, &[]).unwrap_or_else(|refusal| {
+            panic!("expected a WebSocket, but the handshake was refused: {refusal:?}")
+        })
     }
 
     /// Opens a WebSocket with additional headers, or returns the refusal.
@@ -198,7 +200,7 @@ impl Socket {
     /// Returns the next frame.
     #[track_caller]
     pub(crate) fn frame(&mut self) -> Frame {
-        self.frame_within(SOON).expect("a frame comes")
+        self.frame_within(SOON).expect("the next frame arrives")
     }
 
     /// Returns the next frame, which must be a text.
@@ -239,7 +241,7 @@ impl Socket {
     }
 }
 
-/// How long a connection may outlive its close frames: the reference takes no time at all.
+/// How long a connection may stay open after its Close frames: the reference closes at once.
 pub(crate) const ENDING: Duration = Duration::from_secs(1);
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

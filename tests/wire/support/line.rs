@@ -83,11 +83,11 @@ impl Line {
     /// Sends any bytes.
     pub(crate) fn send_raw(&self, bytes: &[u8]) {
         let left = self.0.writer.lock().unwrap().push(bytes, PATIENCE);
-        assert_eq!(left, 0, "the target reads what the backend sends");
+        assert_eq!(left, 0, "expected the target to read what the backend sends, but {left} bytes are left");
     }
 
-    /// Sends text messages, numbered from `from`, until nobody has read for `stall` or `limit` bytes are gone; the
-    /// next number. What was cut in a frame's middle leaves with the next bytes.
+    /// Sends text messages, numbered from `from`, until nothing was read for `stall` or `limit` bytes are written.
+    /// The rest of a frame that was written in part goes out before the next bytes.
     pub(crate) fn flood(
         &self,
         from: usize,
@@ -212,12 +212,12 @@ pub(crate) struct Flood {
     pub(crate) next: usize,
     /// Bytes that left this process.
     pub(crate) bytes: usize,
-    /// Whether it ended because nobody read, or nobody was there any more.
+    /// Whether it ended because the other side stopped reading, or had closed.
     pub(crate) stalled: bool,
 }
 
 impl Writer {
-    /// Writes what was left and `bytes`; gives up when nothing could be written for `stall`. How much is left.
+    /// Writes what was left and `bytes`; gives up when nothing could be written for `stall`. Returns how much is left.
     fn push(&mut self, bytes: &[u8], stall: Duration) -> usize {
         self.left.extend_from_slice(bytes);
         self.stream.set_write_timeout(Some(stall)).unwrap();
@@ -228,7 +228,7 @@ impl Writer {
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
                     break;
                 }
-                // The peer has gone: the reader tells.
+                // The peer has closed: the reader reports it.
                 Err(_) => {
                     self.gone = true;
                     self.left.clear();
@@ -245,5 +245,5 @@ fn frame_close(frame: &Frame) -> Frame {
 
 /// After this a test has failed anyway.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a reader looks whether it was paused.
+/// How often a reader checks whether it was paused.
 const STEP: Duration = Duration::from_millis(20);

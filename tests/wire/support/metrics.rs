@@ -59,8 +59,8 @@ pub(crate) fn assert_shown(admin: SocketAddr, expected: &[(&str, &[&str], usize)
         if wrong.is_empty() {
             return;
         }
-        assert!(Instant::now() < deadline, "shown, and expected: {wrong:#?}");
-        // The pace of the looks.
+        assert!(Instant::now() < deadline, "shown and expected values differ: {wrong:#?}");
+        // The interval between two checks.
         thread::sleep(ms(20));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use world::World;
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 /// How long nothing must happen before a test concludes that nothing will.
 pub(crate) const QUIET: Duration = Duration::from_millis(60);
-/// The meaning of "at once" when a backend learns of its client's end, on a busy machine.
+/// How soon a backend must learn of its client's end, on a busy machine.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// Milliseconds.
@@ -42,13 +42,13 @@ pub(crate) const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// Runs a test that measures time up to three times: a busy machine may spoil one, a fault spoils all.
+/// Runs a test that measures time up to three times: a busy machine may fail one run, a fault fails all.
 pub(crate) fn patiently(test: impl Fn()) {
     for _ in 0..2 {
         if std::panic::catch_unwind(std::panic::AssertUnwindSafe(&test)).is_ok() {
             return;
         }
-        eprintln!("once more, for the machine may have been busy");
+        eprintln!("trying again, since the machine may have been busy");
     }
     test();
 }

@@ -95,15 +95,15 @@ impl Peer {
         }
     }
 
-    /// Waits until all that was sent has been read behind the target's back. The client's side must be silent meanwhile.
+    /// Waits until the target has read all that was sent. The client's side must be silent meanwhile.
     #[track_caller]
     pub(crate) fn settle(&self) {
         match &self.side {
             Side::Backend(line) => {
                 line.ping();
-                assert_eq!(self.event(), Event::Pong, "before the answer to a ping");
+                assert_eq!(self.event(), Event::Pong, "expected the pong and nothing before it");
             }
-            // The reference server says nothing of what it has queued, and needs no connection for it.
+            // The reference server does not report what it has queued, and sends it over no connection.
             Side::Reference { .. } => thread::sleep(QUIET),
         }
     }
@@ -141,14 +141,16 @@ impl Peer {
         match self.events.recv_timeout(wait) {
             Ok(event) => Some(event),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => panic!("the session has already ended"),
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("expected an event, but the session has already ended")
+            }
         }
     }
 
     /// Returns the next event.
     #[track_caller]
     pub(crate) fn event(&self) -> Event {
-        self.event_within(SOON).expect("something reaches the application")
+        self.event_within(SOON).expect("an event reaches the application in time")
     }
 
     /// Fails unless the next event is this text.

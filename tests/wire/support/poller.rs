@@ -87,7 +87,7 @@ impl Poller {
         self.gets.send_get(&target);
     }
 
-    /// Parks anew if a noop has freed the parked GET meanwhile.
+    /// Parks again if a noop has released the parked GET meanwhile.
     #[track_caller]
     pub(crate) fn repark(&mut self) {
         if let Ok(answer) = self.gets.answer_within(ms(130)) {

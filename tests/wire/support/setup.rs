@@ -145,7 +145,7 @@ impl Setup {
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
         let Self { server, route, upstream, log, path, dialect, relay, .. } = self;
-        // A key without meaning for a dialect is a configuration error.
+        // A key that means nothing to a dialect is a configuration error.
         let relay = if *dialect == "longpoll" { String::new() } else { format!("relay = {relay}") };
         format!(
             r#"[server]

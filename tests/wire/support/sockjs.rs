@@ -10,7 +10,7 @@ use super::{QUIET, SOON, Setup, World};
 /// The base of the clients.
 pub(crate) const BASE: &str = "/echo";
 
-/// Returns the proxy with a route of SockJS before a plain WebSocket application, with these lines in the route.
+/// Returns the proxy with a route of SockJS in front of a plain WebSocket application, with these lines in the route.
 pub(crate) fn world(lines: &str) -> Option<World> {
     world_of(setup(lines))
 }
@@ -45,7 +45,7 @@ pub(crate) fn park(world: &World, sid: &str) -> Client {
     client
 }
 
-/// Returns a session that has been greeted, with its end in the application.
+/// Returns a session whose open frame was read, with its end in the application.
 #[track_caller]
 pub(crate) fn begin(world: &World, sid: &str) -> super::Peer {
     poll(world, sid).assert(200, "o\n");
@@ -72,14 +72,14 @@ impl Stream {
         let mut client = world.http();
         let length = if method == "POST" { &[("Content-Length", "0")][..] } else { &[] };
         client.wire.send(head(method, target, length).as_bytes());
-        let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("a head comes");
+        let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("a response begins");
         Self { head: Response::parse(&head), client }
     }
 
     /// Returns the next chunk.
     #[track_caller]
     pub(crate) fn chunk(&mut self) -> String {
-        self.chunk_within(SOON).expect("a chunk comes")
+        self.chunk_within(SOON).expect("the next chunk arrives")
     }
 
     /// Returns the next chunk, if it comes in time; the last is empty.
@@ -108,6 +108,6 @@ impl Stream {
     /// Fails if anything comes now.
     #[track_caller]
     pub(crate) fn assert_quiet(&mut self) {
-        assert!(matches!(self.chunk_within(QUIET), Err(Fill::Quiet)), "nothing was expected");
+        assert!(matches!(self.chunk_within(QUIET), Err(Fill::Quiet)), "expected nothing on the stream");
     }
 }

@@ -98,7 +98,7 @@ impl Target {
                 return false;
             } else {
                 assert!(Instant::now() < deadline, "the proxy does not listen:\n{}", self.log());
-                // The pace of the looks.
+                // The interval between two checks.
                 thread::sleep(ms(3));
             }
         }

@@ -18,7 +18,7 @@ pub(crate) fn is_so_within(wait: Duration, mut is_so: impl FnMut() -> bool) -> b
         if Instant::now() >= deadline {
             return false;
         }
-        // The pace of the questions.
+        // The interval between two checks.
         thread::sleep(ms(5));
     }
     true

@@ -69,7 +69,7 @@ impl World {
     /// Returns the next session of the application.
     #[track_caller]
     pub(crate) fn accept(&self) -> Peer {
-        self.accept_within(SOON).expect("a session reaches the application")
+        self.accept_within(SOON).expect("a session reaches the application in time")
     }
 
     /// Returns the next session of the application, if one comes in time.
@@ -108,7 +108,8 @@ impl World {
     #[track_caller]
     pub(crate) fn websocket_with(&self, query: &str, headers: &[(&str, &str)]) -> (Socket, Peer) {
         let target = format!("{WEBSOCKET}{query}");
-        let mut socket = Socket::try_connect(self.addr, &target, headers).expect("accepted");
+        let mut socket =
+            Socket::try_connect(self.addr, &target, headers).expect("the WebSocket handshake is accepted");
         let open = socket.text();
         assert!(open.starts_with("0{"), "{open}");
         (socket, self.accept())
@@ -132,7 +133,7 @@ impl World {
     #[track_caller]
     pub(crate) fn assert_healthy(&self) {
         let mut poller = Poller::handshake_at(self.addr, &format!("{POLLING}&healthy"));
-        // Sessions of the test itself may still be on their way.
+        // Sessions of the test itself may still be in the queue.
         let mut peer = self.accept();
         while !peer.opening.target.contains("healthy") {
             peer = self.accept();

@@ -1,17 +1,17 @@
-//! The fault matrix: who hangs up, when and how, and what the other side gets to see of it.
+//! The fault matrix: which side disconnects, when and how, and what the other side sees of it.
 //!
-//! Each row is a moment and the side that hangs up in it; its columns are the ways to do so. What stands there is what
+//! Each row is a moment and the side that disconnects in it; its columns are the ways to disconnect. A cell shows what
 //! the other side sees first: `ends` (its connection), `lives` (nothing happens), a status and a body, `close` and its
-//! code, or `-` where there is no other side. Behind a bar stands what is counted: the handshake's outcome, where it
-//! was under way, and the reason of the session's end. What lives goes on as if nothing had been. And in every case
-//! nothing is left in the proxy: no session, no place, no socket.
+//! code, or `-` if there is no other side. After a bar it shows what is counted: the outcome of a handshake that was
+//! under way, and the reason of the session's end. A session that lives must still pass messages. In every case nothing
+//! may be left in the proxy: no session and no descriptor.
 
 #[path = "faults/scene.rs"]
 mod scene;
 
 use std::fmt::Write as _;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::support::frames::{self, Op};
 use crate::support::wire::{Fill, Wire};
@@ -24,18 +24,18 @@ use Step::{
     Unprobed, Upgraded,
 };
 use Who::{Backend, Client};
-use scene::{Front, LONG, LONGER, Scene, Step, Who};
+use scene::{Front, LONG, Scene, Step, Who};
 
-/// How somebody hangs up.
+/// How a side disconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum How {
-    /// In order, as a process that ends does.
+    /// By a FIN, as a process that ends does.
     Fin,
     /// By a reset.
     Reset,
-    /// It says nothing more, and still listens.
+    /// It closes its sending direction, and still reads.
     HalfClose,
-    /// It is there, and does nothing any more.
+    /// It stays connected, and does nothing.
     Silence,
 }
 
@@ -43,13 +43,13 @@ type Row = (Step, Who, [&'static str; 4]);
 
 const HOWS: [How; 4] = [How::Fin, How::Reset, How::HalfClose, How::Silence];
 
-/// A backend that hangs up before there is a session, or says nothing.
+/// A backend that disconnects before there is a session, or sends nothing.
 const DOWN: [&str; 4] = gone("502 the upstream is down | down", "504 the upstream timed out | slow");
 
-/// A client that hangs up before there is a session; what is silent is answered all the same.
+/// A client that disconnects before there is a session; a silent one gets its response.
 const LEFT: [&str; 4] = gone("ends", "ends | slow");
 
-/// However somebody goes it is the same, but for a silence.
+/// Returns a row whose cells are the same for every way to disconnect, but for silence.
 const fn gone(then: &'static str, silent: &'static str) -> [&'static str; 4] {
     [then, then, then, silent]
 }
@@ -193,8 +193,8 @@ fn in_a_relay() {
     );
 }
 
-/// Plays every scene of these rows, many at once, since most of it is waiting; and once more what came out otherwise,
-/// for the machine may have been busy.
+/// Plays every scene of these rows, many at once, since most of the time they wait. Scenes with another outcome are
+/// played again, since the machine may have been busy.
 #[track_caller]
 fn assert_rows(front: Front, rows: &[Row]) {
     if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
@@ -232,10 +232,10 @@ fn assert_rows(front: Front, rows: &[Row]) {
     panic!("{front:?}:\n{faults}");
 }
 
-/// Returns what the other side gets to see, and what is counted.
+/// Returns what the other side sees, and what is counted.
 fn play(front: Front, step: Step, who: Who, how: How) -> String {
     let mut scene = Scene::new(front, who, step);
-    // Kept to the end, where it is: who is silent or listens hangs up no connection.
+    // A side that is silent or still reads keeps its connection until the end.
     let mut kept = Vec::new();
     if how != How::Silence {
         let wire = match who {
@@ -262,7 +262,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
         && who == Client
         && let Some(backend) = &mut scene.backend
     {
-        // The last was whole when its client left: as on the reference server, it counts.
+        // The last POST was complete when its client left: as on the reference server, it counts.
         for _ in 0..scene.posted {
             let message = frames::read(backend, Instant::now() + SOON).expect("a message arrives");
             assert_eq!(message.payload.len(), LONG + 1);
@@ -270,9 +270,11 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
     }
     let mut seen = match (who, &mut scene.client, &mut scene.backend) {
         (Client, _, None) | (Backend, None, _) => "-".to_owned(),
-        (Client, _, Some(backend)) => frame_or_end(backend),
-        (Backend, Some(client), _) if is_framed(front, step) => frame_or_end(&mut client.wire),
-        (Backend, Some(client), _) => match client.answer_within(LONGER) {
+        (Client, _, Some(backend)) => frame_or_end(backend, scene.patience),
+        (Backend, Some(client), _) if is_framed(front, step) => {
+            frame_or_end(&mut client.wire, scene.patience)
+        }
+        (Backend, Some(client), _) => match client.answer_within(scene.patience) {
             Ok(answer) if answer.body.len() > 100 => format!("{} {} bytes", answer.status, answer.body.len()),
             Ok(answer) => format!("{} {}", answer.status, answer.text().trim_end()),
             Err(end) => name(end).to_owned(),
@@ -287,7 +289,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
         scene.go_on();
         assert_eq!(metrics::sessions(admin), 1, "it lives");
     }
-    // The side that is still there hangs up now, unless its silence was to be detected.
+    // The other side disconnects now, unless the proxy must detect a silence by itself.
     let Scene { client, backend, others, target, descriptors, .. } = scene;
     match who {
         Client => drop(backend),
@@ -296,7 +298,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
     }
     let deadline = Instant::now() + SOON * 2;
     loop {
-        // What has just been asked has left by then.
+        // The connection that has just asked for metrics is gone by then.
         thread::sleep(QUIET);
         let more = target.descriptors().saturating_sub(descriptors);
         let sessions = metrics::sessions(admin);
@@ -332,9 +334,9 @@ fn is_framed(front: Front, step: Step) -> bool {
     }
 }
 
-/// Returns the first frame that says goodbye, or the end.
-fn frame_or_end(wire: &mut Wire) -> String {
-    let deadline = Instant::now() + LONGER;
+/// Returns the first Close frame, or how the connection ended.
+fn frame_or_end(wire: &mut Wire, patience: Duration) -> String {
+    let deadline = Instant::now() + patience;
     loop {
         match frames::read(wire, deadline) {
             Ok(frame) if frame.op == Op::CLOSE => {
@@ -353,5 +355,5 @@ const fn name(end: Fill) -> &'static str {
     }
 }
 
-/// So many that a small machine does not become the reason of what is seen.
+/// How many scenes are played at once: few enough that a small machine keeps their timeouts.
 const AT_ONCE: usize = 16;

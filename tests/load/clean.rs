@@ -4,7 +4,6 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -74,24 +73,31 @@ fn a_mixture_has_each_transport_in_its_share() {
 #[test]
 fn a_drain_under_load_loses_nothing() {
     for transport in ["polling", "websocket", "upgrade"] {
-        let mut proxy = Proxy::demo();
+        let mut proxy = Proxy::demo_with("drain_timeout = '8s'");
         let url = proxy.url();
         let args =
-            ["--socketio", "-n", "20", "--rate", "5", "-d", "3s", "--json", "-", "--transport", transport];
+            ["--socketio", "-n", "20", "--rate", "5", "-d", "60s", "--json", "-", "--transport", transport];
         let running = command(&[&[url.as_str()], &args[..]].concat())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // The run is in full swing when the proxy drains.
-        thread::sleep(Duration::from_millis(1500));
+        // Every session has begun, has moved where it will, and is answered when the proxy drains.
+        proxy.wait_for("polliwog_sessions{", "", 20.0);
+        if transport == "upgrade" {
+            proxy.wait_for("polliwog_upgrades_total", "outcome=\"done\"", 20.0);
+        }
+        proxy.wait_for("polliwog_messages_total", "direction=\"to_client\"", 60.0);
         let code = proxy.terminate();
         let figures = read(&running.wait_with_output().unwrap()).json();
-        assert_eq!(code, Some(0), "{transport}: {figures:#}");
         // A message that a client sends while the Close is on its way to it has no echo. At this rate that is at most one
         // message for each WebSocket. A POST that comes too late is refused, so polling loses none.
         let lost_max = if transport == "polling" { 0 } else { 20 };
-        assert!(figures["lost"].as_u64().unwrap() <= lost_max, "{transport}: {figures:#}");
+        let lost = figures["lost"].as_u64().unwrap();
+        assert!(lost <= lost_max, "{transport}: expected at most {lost_max} lost, got {figures:#}");
+        // The proxy's exit code admits a message that it read too late to pass on, and nothing else.
+        let is_true = code == Some(0) || (code == Some(1) && lost > 0);
+        assert!(is_true, "{transport}: expected exit code 0, or 1 with a loss, got {code:?} {figures:#}");
         assert!(figures["answered"].as_u64().unwrap() > 0, "{figures:#}");
     }
 }

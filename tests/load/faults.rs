@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
 
 use crate::support::{Proxy, command, echo, faithful, free_port, load, read};
 
@@ -76,7 +75,8 @@ fn a_server_that_dies_breaks_its_sessions() {
         .spawn()
         .unwrap();
     // The run is in full swing when the proxy dies.
-    thread::sleep(Duration::from_millis(700));
+    proxy.wait_for("polliwog_messages_total", "direction=\"to_client\"", 12.0);
+    proxy.wait_for("polliwog_sessions{", "", 4.0);
     proxy.kill();
     // All its sessions are over, so there is nothing to go on for.
     let run = read(&child.wait_with_output().unwrap());
@@ -96,8 +96,12 @@ fn sessions_that_were_disconnected_without_a_loss_make_the_code_1() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // The run is in full swing when the signal comes.
-        thread::sleep(Duration::from_millis(1500));
+        // All sessions are connected when the signal comes. Each has been sent a Socket.IO CONNECT.
+        proxy.wait_for("polliwog_sessions{", "", 4.0);
+        if transport == "upgrade" {
+            proxy.wait_for("polliwog_upgrades_total", "outcome=\"done\"", 4.0);
+        }
+        proxy.wait_for("polliwog_messages_total", "direction=\"to_client\"", 4.0);
         proxy.signal(signal);
         let run = read(&child.wait_with_output().unwrap());
         assert_eq!(run.code, 1, "{transport}: {run:?}");
@@ -178,7 +182,7 @@ fn an_interrupt_ends_the_run_with_its_table() {
         .spawn()
         .unwrap();
     // The run is in full swing when the signal comes.
-    thread::sleep(Duration::from_millis(700));
+    proxy.wait_for("polliwog_messages_total", "direction=\"to_client\"", 8.0);
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let run = read(&child.wait_with_output().unwrap());

@@ -1,6 +1,7 @@
 //! The proxy as a process, an echo that may misbehave, and runs of the load generator.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 pub(crate) struct Proxy {
     child: Child,
     pub(crate) address: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Proxy {
@@ -64,7 +66,7 @@ impl Proxy {
                 .stderr(Stdio::null())
                 .spawn()
                 .unwrap();
-            let mut proxy = Self { child, address };
+            let mut proxy = Self { child, address, admin };
             if proxy.answers() {
                 return proxy;
             }
@@ -89,6 +91,30 @@ impl Proxy {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Waits until the series of a metric with this label count at least `least` together.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, metric: &str, label: &str, least: f64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let shown = self.metric(metric, label);
+            if shown >= least {
+                return;
+            }
+            assert!(Instant::now() < deadline, "expected {metric} to reach {least} for {label}, got {shown}");
+            // The interval between two checks.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn metric(&self, metric: &str, label: &str) -> f64 {
+        let mut stream = TcpStream::connect(self.admin).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(metric) && line.contains(label));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
     }
 
     /// Ends the proxy as an operator would. Returns its exit code.

@@ -10,16 +10,29 @@ use super::{SOON, eventually, ms};
 /// Sessions that exist now, whatever the route.
 const SESSIONS: &str = "polliwog_sessions";
 
-/// Returns the sum of the gauge of sessions.
+/// Polls that are parked now, whatever the route.
+const PARKED: &str = "polliwog_polls_parked";
+
+/// Returns how many sessions are open.
 pub(crate) fn sessions(admin: SocketAddr) -> u64 {
+    sum(admin, SESSIONS)
+}
+
+/// Returns how many polls are parked.
+pub(crate) fn parked(admin: SocketAddr) -> u64 {
+    sum(admin, PARKED)
+}
+
+/// Returns the sum of a gauge's series.
+fn sum(admin: SocketAddr, name: &str) -> u64 {
     let answer = Client::connect(admin).get("/metrics");
     assert_eq!(answer.status, 200);
     let text = answer.text();
     let lines = text.lines().filter(|line| {
-        line.strip_prefix(SESSIONS).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
     });
     let values: Vec<f64> = lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
-    assert!(!values.is_empty(), "no gauge {SESSIONS} in:\n{text}");
+    assert!(!values.is_empty(), "no gauge {name} in:\n{text}");
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -7,13 +7,15 @@ use serde_json::Value;
 
 use super::frames::Socket;
 use super::http::{Client, Response};
-use super::ms;
 use super::wire::Fill;
+use super::{SOON, is_so_within, metrics, ms};
 
 /// One polling session.
 #[derive(Debug)]
 pub(crate) struct Poller {
     addr: SocketAddr,
+    /// The admin listener of a proxy, which shows when a poll is parked.
+    pub(crate) admin: Option<SocketAddr>,
     pub(crate) sid: String,
     /// The response to the handshake.
     pub(crate) handshake: Response,
@@ -38,7 +40,7 @@ impl Poller {
         let since = Instant::now();
         assert_eq!(handshake.status, 200, "{handshake:?}");
         let sid = open_packet(handshake.text())["sid"].as_str().unwrap().to_owned();
-        Self { addr, sid, handshake, since, gets, posts }
+        Self { addr, admin: None, sid, handshake, since, gets, posts }
     }
 
     /// Returns the target of this session's polling requests.
@@ -61,11 +63,16 @@ impl Poller {
         answer.text().to_owned()
     }
 
-    /// Sends a GET that finds nothing to fetch.
+    /// Sends a GET that finds nothing to fetch, and waits until it is parked.
     #[track_caller]
     pub(crate) fn park(&mut self) {
         let target = self.target();
+        let before = self.admin.map(metrics::parked);
         self.gets.send_get(&target);
+        if let Some((admin, before)) = self.admin.zip(before) {
+            // A poll that another client has left behind may end meanwhile, and then none more is parked than before.
+            is_so_within(SOON, || metrics::parked(admin) > before);
+        }
         self.gets.assert_parked();
     }
 

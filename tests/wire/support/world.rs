@@ -94,7 +94,8 @@ impl World {
     /// Returns a new polling session and its end in the application.
     #[track_caller]
     pub(crate) fn poller(&self) -> (Poller, Peer) {
-        let poller = Poller::handshake(self.addr);
+        let mut poller = Poller::handshake(self.addr);
+        poller.admin = (!self.is_oracle()).then_some(self.target.admin);
         (poller, self.accept())
     }
 

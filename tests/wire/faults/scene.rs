@@ -97,8 +97,8 @@ pub(crate) struct Scene {
 impl Scene {
     /// Produces the scene.
     pub(crate) fn new(front: Front, who: Who, step: Step) -> Self {
-        // To fill a backend's buffers takes a busy machine a while, in which no timeout may pass.
-        let scale = if step == Step::Unanswered { 4 } else { 1 };
+        // To fill a side's buffers takes a busy machine a while, in which no timeout may pass.
+        let scale = if matches!(step, Step::MidAnswer | Step::Unanswered) { 4 } else { 1 };
         // The side that does not disconnect sends no pings or pongs here, and must not time out.
         let (client, backend) = match who {
             Who::Client => ((900 * scale, 300 * scale), (25_000, 20_000)),

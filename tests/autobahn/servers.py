@@ -76,6 +76,7 @@ def listening(child, log):
         # The proxy says the same of its admin pages, later.
         if said := re.search(r"\blistening\b.*127\.0\.0\.1:(\d+)", log.read_text()):
             return int(said[1])
+        # The interval between two checks.
         time.sleep(0.02)
     raise RuntimeError(f"{child.args[0]} did not come to listen:\n{tail(log)}")
 

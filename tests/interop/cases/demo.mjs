@@ -31,6 +31,9 @@ async function open(t, origin = t.url) {
       const [, digits, unit] = /^(?:≈ )?([\d,.]+) ?(\w*)/.exec(text);
       return Number(digits.replaceAll(',', '')) * ({ kB: 1e3, MB: 1e6 }[unit] ?? 1);
     },
+    /** Waits until a number below a pane, which moves twice a second, is at least `least`. */
+    reaches: (name, figure, least) =>
+      t.eventually(async () => (await demo.figure(name, figure)) >= least, `${figure} of ${name}: at least ${least}`),
     /** Sends a burst; what each pane says of it. */
     async burst(count, size, pace) {
       await page.getByLabel('Burst of').selectOption(count);
@@ -90,10 +93,8 @@ const cases = [
       const newcomer = await t.connect({ transports: ['polling'] });
       newcomer.emit('chat', 'from a <stock> client', 1);
       await demo.heard('from a <stock> client 1');
-      // The numbers move twice a second.
-      await t.sleep(600);
-      t.assert.ok((await demo.figure(POLLING, 'messages')) >= before + 4);
-      t.assert.ok((await demo.figure(POLLING, 'requests')) > 5);
+      await demo.reaches(POLLING, 'messages', before + 4);
+      await demo.reaches(POLLING, 'requests', 6);
       t.assert.equal(await demo.figure(WEBSOCKET, 'requests'), 1);
       for (const name of [POLLING, WEBSOCKET]) t.assert.ok((await demo.figure(name, 'chat')) > 0);
       await demo.page.getByText(/^So far, a message costs .* B by polling and .* B by WebSocket/).waitFor();
@@ -106,8 +107,7 @@ const cases = [
       const demo = await open(t, origin);
       await demo.page.getByLabel('Echo every second').uncheck();
       const state = async () => {
-        // Until the last echo's poll is parked again, and both sides have counted it.
-        await t.sleep(1200);
+        await t.quiet(1200, "the last echo's poll is parked again, and both sides have counted it");
         const [polling, socket] = [await demo.figure(POLLING, 'bytes'), await demo.figure(WEBSOCKET, 'bytes')];
         return { polling, socket, counted: { ...counted } };
       };
@@ -130,9 +130,7 @@ const cases = [
       await demo.page.getByRole('button', { name: 'Block WebSocket' }).click();
       await demo.until(WEBSOCKET, 'polling instead');
       await demo.say(WEBSOCKET, 'still here');
-      // The numbers move twice a second.
-      await t.sleep(600);
-      t.assert.ok((await demo.figure(WEBSOCKET, 'requests')) > 1);
+      await demo.reaches(WEBSOCKET, 'requests', 2);
       await demo.page.getByRole('button', { name: 'Allow WebSocket' }).click();
       await demo.until(WEBSOCKET, 'WebSocket');
       await demo.say(WEBSOCKET, 'back again');

@@ -21,8 +21,7 @@ async function several(t) {
     socket.on('disconnect', (reason) => t.log('client', 'disconnect', reason));
     t.assert.equal(await ask(socket, 'there'), 'there');
   }
-  // A polling client's next GET stands at the edge by then.
-  await t.sleep(50);
+  await t.parked(sockets.length);
   return sockets;
 }
 
@@ -83,8 +82,7 @@ const cases = [
         t.assert.ok(took < 1000, `${took} ms`);
       }
       await unready(t);
-      // By now the edge's own attempts are far between.
-      await t.sleep(2000);
+      await t.quiet(2000, "the pauses between the edge's own attempts get long");
       await t.way.demux.start();
       await welcome(t);
     },
@@ -217,7 +215,7 @@ const cases = [
           );
           for (let n = 0; n < MESSAGES; n++) {
             socket.emit('message', n, text);
-            if (n % 10 === 0) await t.sleep(1);
+            if (n % 10 === 0) await t.quiet(1, 'the pace of the messages');
           }
           await all;
           t.log('client', 'done', socket.connected);

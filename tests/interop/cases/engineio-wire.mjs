@@ -180,7 +180,7 @@ const cases = [
     async client(t) {
       const { polling: path } = await t.raw('polling');
       const parked = t.request({ path });
-      await t.sleep(50);
+      await t.parked();
       await ask(t, 'second', { path });
       t.log('client', 'first', ...told(await parked));
       await ask(t, 'afterwards', { path });
@@ -195,7 +195,7 @@ const cases = [
     async client(t) {
       const { polling: path } = await t.raw('polling');
       const parked = t.request({ path });
-      await t.sleep(50);
+      await t.parked();
       await ask(t, 'POST', { path, method: 'POST', body: '1' });
       t.log('client', 'GET', ...told(await parked));
       await ask(t, 'afterwards', { path });
@@ -212,7 +212,7 @@ const cases = [
       const client = await t.raw('polling');
       const path = client.polling;
       const parked = t.request({ path });
-      await t.sleep(20);
+      await t.parked();
       const ws = await client.probe();
       const began = performance.now();
       t.log('client', 'freed', ...told(await parked));

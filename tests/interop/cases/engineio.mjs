@@ -195,7 +195,7 @@ const cases = [
     async client(t) {
       const socket = watch(t.engine(), t);
       await t.opened(socket);
-      await t.sleep(50);
+      await t.parked();
       socket.send('close, please');
       await Promise.all([t.until('client', 'close'), t.until('server', 'close')]);
       t.assert.deepEqual(t.transcript.of('client', 'close'), [['close', 'transport close']]);
@@ -216,7 +216,7 @@ const cases = [
       const socket = watch(t.engine(), t);
       socket.on('message', (data) => t.log('client', 'message', data));
       await t.opened(socket);
-      await t.sleep(50);
+      await t.parked();
       socket.send('close, please');
       await Promise.all([t.until('client', 'close'), t.until('server', 'close')]);
       t.assert.equal(t.transcript.of('client', 'message').length, 50);
@@ -311,6 +311,7 @@ const cases = [
       const end = performance.now() + 1200;
       await new Promise((resolve) => {
         socket.on('message', () =>
+          // The pace of the messages.
           performance.now() < end ? setTimeout(() => socket.send(`${++round}`), 5) : resolve(),
         );
         socket.send('0');

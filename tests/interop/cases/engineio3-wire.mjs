@@ -13,6 +13,9 @@ const echo = (engine, t) =>
     socket.on('close', (reason) => t.log('server', 'close', reason));
   });
 
+/** One GET must return all echoes, and nothing shows when they have reached the proxy. */
+const echoed = (t) => t.quiet(20, 'the echoes are under way to the proxy');
+
 const hear = (engine, t) =>
   engine.on('connection', (socket) => socket.on('message', (data) => t.log('server', 'message', data)));
 
@@ -157,7 +160,7 @@ const cases = [
       for (const message of [...MESSAGES.map((one) => text(one)), text(...MESSAGES)]) {
         await ask('POST', { path, method: 'POST', body: message });
         await t.until('server', 'message', message === text(...MESSAGES) ? 2 * MESSAGES.length : undefined);
-        await t.sleep(5);
+        await echoed(t);
         await ask('GET', { path });
       }
       t.assert.equal(t.transcript.of('client', 'GET').at(-1).at(-1), text(...MESSAGES));
@@ -174,14 +177,14 @@ const cases = [
       for (const packets of payloads) {
         await ask('POST', { path, method: 'POST', body: bytes(...packets), headers: OCTETS });
         await t.until('server', 'message', (count += packets.length));
-        await t.sleep(5);
+        await echoed(t);
         const answer = await ask('GET', { path });
         t.log('client', 'bytes', answer.bytes.toString('hex').slice(0, 190));
         t.assert.deepEqual(answer.bytes, bytes(...packets));
       }
       await ask('POST base64', { path, method: 'POST', body: text('b4AAEC/w==', 'b4AAEC/w') });
       await t.until('server', 'message', count + 2);
-      await t.sleep(5);
+      await echoed(t);
       t.log('client', 'bytes', (await ask('GET', { path })).bytes.toString('hex'));
     },
   },
@@ -193,11 +196,11 @@ const cases = [
       const { ask, path } = await handshake(t, '&b64=1');
       await ask('POST', { path, method: 'POST', body: text('4a', 'b4AAEC/w==', 'b4', '4c') });
       await t.until('server', 'message', 4);
-      await t.sleep(5);
+      await echoed(t);
       await ask('GET', { path });
       await ask('POST bytes', { path, method: 'POST', body: bytes([1, 2, 3]), headers: OCTETS });
       await t.until('server', 'message', 5);
-      await t.sleep(5);
+      await echoed(t);
       await ask('GET', { path: path.replace('&b64=1', '') });
       t.assert.equal(t.transcript.of('client', 'GET')[0].at(-1), text('4a', 'b4AAEC/w==', 'b4', '4c'));
     },
@@ -221,7 +224,7 @@ const cases = [
         const form = `d=${encodeURIComponent(body)}`;
         await ask('POST', { path, method: 'POST', body: form, headers: FORM });
         await t.until('server', 'message', (count += body === bodies[0] ? MESSAGES.length : 1));
-        await t.sleep(5);
+        await echoed(t);
         await ask('GET', { path: path.replace('j=3', 'j=12') });
       }
       t.assert.match(t.transcript.of('client', 'GET')[0].at(-1), /^___eio\[3\]\("6:4hello1:4.*\\u2028.*"\);$/);
@@ -252,7 +255,7 @@ const cases = [
       ]) {
         const { ask, path } = await handshake(t, '&b64=1&j=0');
         await ask(what, { path, method: 'POST', body, headers });
-        await t.sleep(5);
+        await t.quiet(20, 'the session ends after the response to a bad POST');
         await ask(`${what}, afterwards`, { path, method: 'POST', body: 'd=1:2', headers: FORM });
       }
       t.assert.equal(t.transcript.toJSON().client.length, 12);
@@ -269,7 +272,7 @@ const cases = [
       for (const [what, body] of list) {
         const { ask, path } = await handshake(t);
         await ask(what, { path, method: 'POST', body: Buffer.from(body), headers });
-        await t.sleep(10);
+        await t.quiet(20, 'the session ends after the response to a bad POST');
         await ask(`${what}, afterwards`, { path, method: 'POST', body: text('2') });
       }
       t.assert.equal(t.transcript.toJSON().client.length, 2 * list.length);

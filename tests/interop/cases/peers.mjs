@@ -1,6 +1,6 @@
 // Peers of other languages: their clients against the stock server, and python-socketio's server against all clients.
 
-import { bothSaw, connected, connecting, eitherReason, idle, tell } from '../lib/conversation.mjs';
+import { bothSaw, connected, connecting, eitherReason, tell } from '../lib/conversation.mjs';
 import { application } from '../peers/application.mjs';
 
 const SERVERS = { 'socket.io': 'socket.io server', asgi: 'python-socketio server' };
@@ -19,7 +19,7 @@ const cases = [
       const client = await connected(t);
       tell(client, 'emit', 'hello', 'ünïcode 🐸');
       await bothSaw(t, 1);
-      await idle(t);
+      await t.parked();
       if (!t.proxied && t.suite.backend === 'socket.io') t.assert.equal(t.transportSeen, t.transports.at(-1));
       client.tell({ do: 'disconnect' });
       await t.until('server /', 'disconnect');
@@ -175,7 +175,7 @@ const cases = [
     quick: ['polling'],
     async client(t) {
       const client = await connected(t);
-      await idle(t);
+      await t.parked();
       tell(client, 'emit', 'leave');
       await Promise.all([t.until('client /', 'disconnect'), t.until('server /', 'disconnect')]);
       t.assert.equal(t.transcript.of('client /', 'disconnect').length, 1);
@@ -187,7 +187,7 @@ const cases = [
     without: ['rust_socketio', 'python-socketio', 'socket.io-client'],
     async client(t) {
       const client = await connected(t);
-      await idle(t);
+      await t.parked();
       tell(client, 'emit', 'leave', 'whole');
       await Promise.all([t.until('client /', 'disconnect'), t.until('server /', 'disconnect')]);
       t.assert.equal(t.transcript.of('client /', 'disconnect').length, 1);
@@ -200,7 +200,7 @@ const cases = [
     options: (t) => HEARTBEAT[t.suite.backend],
     async client(t) {
       const client = await connected(t);
-      await t.sleep(1500);
+      await t.quiet(1500, 'the client must stay connected for several heartbeats');
       tell(client, 'ask', 'ask', 'there?');
       await t.until('client /', 'answer');
       t.assert.equal(t.transcript.of('client /', 'disconnect').length, 0);

@@ -36,9 +36,6 @@ const watchClient = (socket, t) => {
   return socket;
 };
 
-/** Waits until a polling client's next GET stands at the server: where it stands decides what the client is told. */
-const idle = (t) => t.sleep(50);
-
 async function rawSocket(t) {
   const client = await t.raw();
   await client.send('40');
@@ -56,7 +53,7 @@ const cases = [
     },
     async client(t) {
       const socket = watchClient(await t.connect(), t);
-      await idle(t);
+      await t.parked();
       socket.emit('out');
       await t.until('client', 'disconnect');
       await t.until('server', 'disconnect');
@@ -75,7 +72,7 @@ const cases = [
     async client(t) {
       const socket = watchClient(await t.connect(), t);
       const closed = new Promise((resolve) => socket.io.engine.once('close', resolve));
-      await idle(t);
+      await t.parked();
       socket.emit('out');
       await t.until('client', 'disconnect');
       await t.until('server', 'disconnect');
@@ -98,7 +95,7 @@ const cases = [
     async client(t) {
       const socket = watchClient(await t.connect(), t);
       socket.on('goodbye', (...args) => t.log('client', 'goodbye', ...args));
-      await idle(t);
+      await t.parked();
       socket.emit('out');
       await t.until('client', 'disconnect');
       t.assert.equal(t.transcript.of('client', 'goodbye').length, 20);
@@ -110,7 +107,7 @@ const cases = [
     server: watchServer,
     async client(t) {
       const socket = watchClient(await t.connect(), t);
-      await idle(t);
+      await t.parked();
       socket.disconnect();
       await t.until('server', 'disconnect');
       t.assert.deepEqual(t.transcript.of('client', 'disconnect'), [['disconnect', 'io client disconnect']]);
@@ -122,7 +119,7 @@ const cases = [
     server: watchServer,
     async client(t) {
       const socket = watchClient(await t.connect(), t);
-      await idle(t);
+      await t.parked();
       const began = performance.now();
       socket.io.engine.close();
       await t.until('server', 'disconnect');
@@ -138,7 +135,7 @@ const cases = [
     async client(t) {
       const client = await rawSocket(t);
       await client.park();
-      await idle(t);
+      await t.parked();
       const began = performance.now();
       client.die();
       await t.until('server', 'disconnect');
@@ -172,7 +169,7 @@ const cases = [
       const socket = t.io({ reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 100 });
       watchClient(await t.open(socket), t);
       const { id } = socket;
-      await idle(t);
+      await t.parked();
       await t.backend.stop();
       await t.until('client', 'disconnect');
       socket.once('connect', () => t.log('client', 'connect', socket.id === id));
@@ -202,7 +199,7 @@ const cases = [
       t.defer(() => child.kill('SIGKILL') && ended);
       const socket = watchClient(await t.connect(), t);
       t.log('client', 'echo', await socket.timeout(2000).emitWithAck('echo', 'alive'));
-      await idle(t);
+      await t.parked();
       const began = performance.now();
       child.kill('SIGKILL');
       await t.until('client', 'disconnect');

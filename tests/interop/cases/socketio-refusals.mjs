@@ -77,6 +77,7 @@ const cases = [
     name: 'allowRequest lets in by cookie and query, asynchronously',
     options: {
       allowRequest: (request, answer) =>
+        // The decision takes a moment, as one that asks a database does.
         setTimeout(() => answer(null, request.headers.cookie === 'ok=1' && request.url.includes('key=k')), 20),
     },
     async client(t) {

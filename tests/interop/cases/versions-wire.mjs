@@ -58,6 +58,7 @@ const rootConnect = (name, backend, upstream, more) => ({
     {
       name: 'what the root asks of its clients is asked before it is connected',
       ...NONE,
+      // The middleware takes a moment, as one that asks a database does.
       server: (io) => io.use((socket, next) => setTimeout(next, 50)),
       async client(t) {
         const { body } = await t.request({ path: `${t.path}?EIO=3&transport=polling` });

@@ -1,7 +1,7 @@
 // Every client against every backend, whichever version of the protocols each speaks. Where both speak the same, the
 // direct run is the oracle; where they don't, it is the same client in front of a server of its own version.
 
-import { bothSaw, connected, connecting, eitherReason, idle, tell } from '../lib/conversation.mjs';
+import { bothSaw, connected, connecting, eitherReason, tell } from '../lib/conversation.mjs';
 import { COMMON } from '../lib/context.mjs';
 import { application } from '../peers/application.mjs';
 
@@ -40,7 +40,7 @@ const cases = [
       const client = await connected(t);
       tell(client, 'emit', 'hello', ...words(t));
       await bothSaw(t, 1);
-      await idle(t);
+      await t.parked();
       client.tell({ do: 'disconnect' });
       await t.until('server /', 'disconnect');
       // This one tells only of ends that the server brought.
@@ -117,7 +117,7 @@ const cases = [
         for (let n = 0; n < 5; n++) client.tell({ do: 'emit', namespace, name: 'hello', args: [n, Buffer.from([n])] });
         await bothSaw(t, 5, namespace);
       }
-      await idle(t);
+      await t.parked();
       client.tell({ do: 'emit', namespace: '/room', name: 'leave', args: [] });
       await Promise.all(['client /room', 'server /room'].map((track) => t.until(track, 'disconnect')));
       tell(client, 'emit', 'still here');
@@ -172,7 +172,7 @@ const cases = [
     quick: ['websocket'],
     async client(t) {
       const client = await connected(t);
-      await idle(t);
+      await t.parked();
       tell(client, 'emit', 'leave');
       await Promise.all([t.until('client /', 'disconnect'), t.until('server /', 'disconnect')]);
       t.assert.equal(t.transcript.of('client /', 'disconnect').length, 1);
@@ -185,7 +185,7 @@ const cases = [
     quick: ['polling'],
     async client(t) {
       const client = await connected(t);
-      await idle(t);
+      await t.parked();
       tell(client, 'emit', 'leave', 'whole');
       await Promise.all([t.until('client /', 'disconnect'), t.until('server /', 'disconnect')]);
       t.assert.equal(t.transcript.of('client /', 'disconnect').length, 1);
@@ -197,7 +197,7 @@ const cases = [
     quick: ['polling', 'websocket'],
     async client(t) {
       const client = await connected(t, { reconnects: true, namespaces: ['/', '/room'] });
-      await idle(t);
+      await t.parked();
       await t.backend.stop();
       await Promise.all(['/', '/room'].map((namespace) => t.until(`client ${namespace}`, 'disconnect')));
       await t.backend.start();
@@ -214,7 +214,7 @@ const cases = [
     options: { pingInterval: 1000, pingTimeout: 800 },
     async client(t) {
       const client = await connected(t);
-      await t.sleep(2300);
+      await t.quiet(2300, 'the client must stay connected for several heartbeats');
       t.assert.equal(t.transcript.of('client /', 'disconnect').length, 0);
       t.assert.equal(t.transcript.of('server /', 'disconnect').length, 0);
       tell(client, 'ask', 'ask', 'there?');

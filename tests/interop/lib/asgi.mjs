@@ -27,6 +27,7 @@ export class AsgiBackend {
     while (!(await accepts(this.port))) {
       if (child.exitCode !== null) throw new Error(`the Python backend ended with ${child.exitCode}`);
       if (Date.now() > deadline) throw new Error(`the Python backend was not ready in ${READY_MS} ms`);
+      // The interval between two checks.
       await sleep(10);
     }
   }
@@ -46,5 +47,6 @@ export class AsgiBackend {
 export async function endServers() {
   if (servers.size === 0) return;
   await Promise.all([...servers.keys()].map((port) => new AsgiBackend(port).kill()));
+  // The proxies have metrics, but this file does not know them.
   await sleep(CLOSED_MS);
 }

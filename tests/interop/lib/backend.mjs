@@ -75,6 +75,7 @@ export class Backend {
     this.#running.close();
     this.#running = undefined;
     server.close();
+    // The last responses and Close frames get out first.
     setTimeout(() => server.closeAllConnections(), 50);
     // A WebSocket whose client answers no close frame stays for half a minute otherwise.
     const late = setTimeout(() => this.#sockets.forEach((socket) => socket.destroy()), 1000);

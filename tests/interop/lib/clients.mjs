@@ -23,6 +23,7 @@ for (const prototype of [io1, io2, io3].map(prototypeOf)) {
   };
 
   prototype.timeout = function (ms) {
+    // The deadline that these clients lack.
     const late = (_, reject) => setTimeout(() => reject(new Error('operation has timed out')), ms);
     return { emitWithAck: (...event) => Promise.race([this.emitWithAck(...event), new Promise(late)]) };
   };

@@ -5,11 +5,11 @@ import { Socket as EngineSocket } from 'engine.io-client';
 import connectEngine3 from 'engine.io-client-3';
 import { openPage } from './browser.mjs';
 import { CLIENTS } from './clients.mjs';
+import { quiet, until } from '../../mux/lib/until.mjs';
 import './jsonp.mjs';
 import { peer } from './peer.mjs';
 import { SOCKJS_CLIENTS } from './sockjs.mjs';
 import { RawClient, request, upgrade } from './raw.mjs';
-import { sleep } from './ports.mjs';
 import { running } from './processes.mjs';
 import { Transcript } from './transcript.mjs';
 
@@ -23,6 +23,9 @@ export const TRANSPORTS = {
 /** Those that every client has. */
 export const COMMON = ['polling', 'websocket', 'upgrade'];
 
+/** Less than a case's own deadline. */
+const WITHIN_MS = 8000;
+
 let count = 0;
 
 export class Context {
@@ -30,7 +33,7 @@ export class Context {
   passed = false;
   transcript = new Transcript();
   assert = assert;
-  sleep = sleep;
+  quiet = quiet;
   measures = new Map();
   #ends = [];
 
@@ -48,6 +51,32 @@ export class Context {
 
   until(track, label, count) {
     return this.transcript.until(track, label, count);
+  }
+
+  /** Waits until `isSo`, which is checked repeatedly; `what` is expected. */
+  eventually(isSo, what) {
+    return until(isSo, () => what, { within: WITHIN_MS });
+  }
+
+  /**
+   * Waits until the GETs of `count` polling clients are parked at the side under test: whether they are decides what the
+   * clients learn of an end. Clients on a WebSocket have none.
+   */
+  async parked(count = 1) {
+    if (this.transports.length && this.transports.at(-1) !== 'polling') return;
+    if ((await this.#parked()) === undefined) {
+      await quiet(50, 'the next GET gets parked, which this side does not show');
+      return;
+    }
+    await this.eventually(async () => (await this.#parked()) >= count, `${count} parked GETs`);
+  }
+
+  /** How many GETs are parked, or undefined where that does not show. */
+  async #parked() {
+    if (this.way) return this.way.parked();
+    const clients = this.backend?.engine?.clients;
+    const isParked = ({ transport }) => transport.name === 'polling' && transport.writable;
+    return clients && Object.values(clients).filter(isParked).length;
   }
 
   /** Runs `end` when the case is over, however it ends. */

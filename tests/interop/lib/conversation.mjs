@@ -46,9 +46,6 @@ export async function connected(t, how) {
 
 export const tell = (client, what, name, ...args) => client.tell({ do: what, namespace: '/', name, args });
 
-/** Waits until a polling client's next GET stands at the server: where it stands decides what the client is told. */
-export const idle = (t) => t.sleep(50);
-
 /** What two processes tell of one event comes in any order. */
 export const bothSaw = (t, count, namespace = '/') =>
   Promise.all(['client', 'server'].map((side) => t.until(`${side} ${namespace}`, 'event', count)));

@@ -38,6 +38,7 @@ function program(name, t) {
 async function forgets(child, tell) {
   tell({ do: 'forget' });
   const forgotten = once(child, 'forgotten').then(() => true);
+  // A deadline, not a pause.
   return Promise.race([forgotten, sleep(FORGET_MS)]);
 }
 

@@ -32,4 +32,5 @@ export function accepts(port) {
   });
 }
 
+/** For waits that lib/ itself explains; cases wait for events, or with `t.quiet` and a reason. */
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -92,13 +92,27 @@ export class Proxy {
 
   /** What its admin listener says of whether it is ready: `{ status, body }`. */
   readyz() {
-    const port = Number([...this.#stderr.matchAll(/admin listening address=127\.0\.0\.1:(\d+)/g)].at(-1)[1]);
-    return request({ port, path: '/readyz' });
+    return request({ port: this.#admin, path: '/readyz' });
+  }
+
+  /** How many polls are parked, or undefined if the bridge has no metrics. */
+  async parked() {
+    const port = this.#admin;
+    if (!port) return undefined;
+    const { body } = await request({ port, path: '/metrics' });
+    const series = [...body.matchAll(/^polliwog_polls_parked\{.*\} (\d+)$/gm)];
+    return series.reduce((sum, [, value]) => sum + Number(value), 0);
+  }
+
+  get #admin() {
+    const lines = [...this.#stderr.matchAll(/admin listening address=127\.0\.0\.1:(\d+)/g)];
+    return lines.length ? Number(lines.at(-1)[1]) : undefined;
   }
 
   /** Ends it by SIGTERM and returns its exit code; one that does not end is killed, and told as "killed". */
   async stop() {
     if (this.alive) this.#child.kill('SIGTERM');
+    // The end of a process that does not end by itself.
     const late = sleep(END_MS).then(() => 'late');
     let code = await Promise.race([this.#exit, late]);
     if (code === 'late') {
@@ -119,6 +133,7 @@ export class Proxy {
         await this.stop();
         throw new Error(`the proxy was not ready in ${READY_MS} ms:\n${this.#stderr}`);
       }
+      // The interval between two checks.
       await sleep(10);
     }
   }

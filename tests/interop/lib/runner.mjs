@@ -209,6 +209,7 @@ function backend(suite, test, context) {
 function deadline(ms, work) {
   let timer;
   const late = new Promise((_, reject) => {
+    // The deadline itself.
     timer = setTimeout(() => reject(new Error(`not done after ${ms} ms`)), ms);
   });
   return Promise.race([work, late]).finally(() => clearTimeout(timer));

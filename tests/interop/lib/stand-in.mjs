@@ -108,6 +108,7 @@ function join(socket, link, early, onMessage) {
   socket.on('message', (data = '') => link.send(engineUpstream && typeof data === 'string' ? `4${data}` : data));
   socket.on('close', () => {
     link.close();
+    // Requests that are under way still find the session.
     setTimeout(() => sessions.delete(socket.id), 1000);
   });
   if (link.readyState >= WebSocket.CLOSING) socket.close();

@@ -59,6 +59,11 @@ class Way {
     return said.flatMap(([name, text]) => (text ? [`${name}: ${text}`] : [])).join('\n');
   }
 
+  /** How many polls are parked where clients come in, or undefined if that does not show. */
+  parked() {
+    return this.#parts[0][1].parked();
+  }
+
   /** Ends all of it by SIGTERM, one after the other; every exit code but 0 is a fault. */
   async stop() {
     const faults = [];

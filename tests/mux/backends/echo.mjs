@@ -17,6 +17,7 @@ const app = {
   async open({ path, headers, protocols }) {
     const [, what, number] = /^\/(deny|wait)\/(\d+)/.exec(path) ?? [];
     if (what === 'deny') return { deny: [Number(number), 'denied'] };
+    // The path asks for this delay.
     if (what === 'wait') await sleep(Number(number));
     const met = headers.some(([name]) => name === 'cookie');
     return { headers: met ? [] : [['set-cookie', 'met=1']], protocol: protocols[0] };
@@ -58,6 +59,7 @@ export function start(connection) {
   });
   process.once('SIGTERM', () => {
     stop(STOP_S);
+    // The end for sessions that do not close in time.
     setTimeout(() => process.exit(), STOP_S * 1000).unref();
   });
 }

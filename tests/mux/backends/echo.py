@@ -26,6 +26,7 @@ async def open(request):
     if asked and asked[1] == "deny":
         return {"deny": [int(asked[2]), "denied"]}
     if asked:
+        # The path asks for this delay.
         await asyncio.sleep(int(asked[2]) / 1000)
     met = any(pair[0] == "cookie" for pair in request["headers"])
     answer = {} if met else {"headers": [["set-cookie", "met=1"]]}

@@ -135,6 +135,7 @@ class Epoch {
   note(session) {
     if (!this.hello.credit) return;
     this.noted.add(session);
+    // A short delay gathers them.
     this.noting ??= setTimeout(() => {
       this.noting = undefined;
       const heard = [...this.noted].filter(({ id, left }) => this.sessions.has(id) && !left);
@@ -171,6 +172,7 @@ class Epoch {
     this.ws = this.live = undefined;
     const { credit, resume_ms } = this.hello;
     if (code === 1002 || !credit || !resume_ms) this.end();
+    // docs/mux.md: sessions wait so long for their proxy to come back.
     else this.timer = setTimeout(() => this.end(), resume_ms).unref();
   }
 

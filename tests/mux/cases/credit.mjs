@@ -1,7 +1,7 @@
 // Credit, which only the long form has.
 
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { quiet } from '../lib/until.mjs';
 
 const CREDIT = 262_144;
 
@@ -124,7 +124,7 @@ export default [
       for (let i = 1; i <= 10; i++) await peer.next('t');
       for (let seq = 2; seq < 12; seq++) peer.send('t', 's1', seq, 'x'.repeat(100_000));
       for (let seq = 2; seq < 12; seq++) await peer.next('t');
-      await sleep(30);
+      await quiet(30, 'no further news may come');
       assert.deepEqual([...peer.news], []);
     },
   },

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { quiet } from '../lib/until.mjs';
 import { stop } from '../lib/backend.mjs';
 import { OPEN } from '../lib/peer.mjs';
 import { Proxy } from '../lib/proxy.mjs';
@@ -138,8 +139,7 @@ export default [
       assert.notEqual(code, 1002);
       again.send('t', 's1', 1, 'on');
       assert.deepEqual(await again.next(), ['t', 's1', 1, 'on']);
-      // The end of the older must not end the epoch either.
-      await sleep(50);
+      await quiet(50, 'the end of the older connection must not end the epoch either');
       assert.equal((await t.stats()).sessions, 1);
     },
   },
@@ -228,6 +228,7 @@ async function traffic(t) {
       if (!enough() && proxy.sessions.size < 20) clients.push(client(t, proxy, clients.length + 1));
       for (const each of clients) for (let i = 0; i < 3; i++) if (!each.session.over) each.turn();
       proxy.grant([...proxy.sessions.values()].filter(() => random.below(3) === 0));
+      // The pace of the turns.
       await sleep(turn % 4 ? 0 : 1);
     }
     for (const each of clients) each.check();

@@ -92,6 +92,7 @@ export class Proxy {
   async run() {
     while (!this.#stopped) {
       await this.#connection();
+      // A pause between two dials.
       await sleep(1);
     }
   }

@@ -38,6 +38,7 @@ export async function relay(port, plan) {
       losing ||= mine.pass <= 0;
       if (!losing) return;
       if (mine.pass + (mine.lose ?? 0) <= 0) cut(to);
+      // The bytes to lose are taken meanwhile.
       else setTimeout(cut, LOSING_MS, to);
     };
     near.on('data', pass(far)).on('error', end).on('close', end);

@@ -13,6 +13,7 @@ export class Report {
   async run(title, { work, end, errors }) {
     const began = performance.now();
     const late = (what) =>
+      // The deadline itself.
       sleep(TIMEOUT_MS, undefined, { ref: false }).then(() => {
         throw new Error(`${what} does not end`);
       });

@@ -1,14 +1,22 @@
-// Waits for what nobody tells.
+// Waits for what no event shows.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Asks `isSo` again and again. Throws when it has not become true in time; `what` says what was waited for. */
+/** Checks `isSo` repeatedly. Throws if it does not get true in time; `what` says what was waited for. */
 export async function until(isSo, what, { within = 20_000 } = {}) {
   const late = performance.now() + within;
   while (!(await isSo())) {
-    if (performance.now() > late) throw new Error(`in vain: ${what()}`);
+    if (performance.now() > late) throw new Error(`not within ${within} ms: ${what()}`);
+    // The interval between two checks.
     await sleep(10);
   }
+}
+
+/** Waits although nothing shows meanwhile. `why` says what must stay silent, or whose clock must run. */
+export function quiet(ms, why) {
+  if (!why) throw new Error('expected the reason of a wait');
+  // The only wait for nothing: its callers give the reason.
+  return sleep(ms);
 }
 
 /** Does something with all of a long list, some at a time. */

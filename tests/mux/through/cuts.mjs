@@ -17,6 +17,7 @@ async function talk(client, name, random, enough) {
   let sent = 0;
   const speak = async () => {
     while (!enough()) {
+      // The pace of the messages.
       await sleep(random.below(30));
       if (due.length < WAITING_MAX) say();
     }
@@ -36,6 +37,7 @@ async function talk(client, name, random, enough) {
   const speaking = speak();
   while (!enough() || due.length) {
     if (due.length) assert.deepEqual(await client.next(), due.shift(), `${name} after ${sent} messages`);
+    // The interval between two checks.
     else await sleep(5);
     if (enough()) await speaking;
   }

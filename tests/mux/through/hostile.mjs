@@ -82,6 +82,7 @@ export default [
         const polliwog = await scene.polliwog(standIn.port, { upstream: { handshake_timeout: '200ms' } });
         const client = await scene.client(Plain, polliwog).open().catch((caught) => caught);
         assert.ok(client instanceof Refused, `${name}: ${client}`);
+        // The dials are counted over this time.
         await sleep(WATCH_MS);
         const [{ at: first }] = standIn.lines;
         const dials = standIn.lines.filter(({ at }) => at < first + WATCH_MS).length;

@@ -65,6 +65,7 @@ async function flood(scene, polliwog) {
   await inTurn(clients, (client) => client.open());
   const stalled = await scene.client(Polling, polliwog).open({ stalled: true });
   const others = new Others(clients, scene.random);
+  // The flood begins while the others talk.
   await sleep(PACE_MS / 4);
   /** Waits until its memory is what it will be. */
   const calm = async () => {

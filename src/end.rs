@@ -61,7 +61,19 @@ impl End {
 
     /// Returns what a client may be told of it: what the backend said, if that is why.
     pub fn reason(self, said: &Closing) -> Closing {
-        if self == Self::UpstreamClosed { said.clone() } else { self.closing() }
+        match self {
+            Self::UpstreamClosed => said.clone(),
+            // "Try again later", which only a server says.
+            Self::Stalled => Closing::new(1013, "stalled"),
+            Self::ClientClosed
+            | Self::ClientGone
+            | Self::PingTimeout
+            | Self::ParseError
+            | Self::Overlap
+            | Self::TooLarge
+            | Self::Drained
+            | Self::Cut => self.closing(),
+        }
     }
 
     /// Returns the close frame for the backend (RFC 6455, section 7.4.1).
@@ -75,7 +87,7 @@ impl End {
             Self::ParseError => Closing::new(1002, "parse error"),
             Self::Overlap => Closing::new(1002, "overlap from client"),
             Self::TooLarge => Closing::new(1009, "message too large"),
-            Self::Stalled => Closing::new(1013, "stalled"),
+            Self::Stalled => Closing::new(1001, "stalled"),
             Self::Drained | Self::Cut => Closing::new(1001, "proxy is stopping"),
         }
     }

@@ -131,7 +131,11 @@ impl Framing for PlainFraming {
     }
 
     fn goodbye(&self, end: End, closing: &Closing) -> Closing {
-        if closing.code.is_some() || end == End::UpstreamClosed { closing.clone() } else { end.closing() }
+        if closing.code.is_some() || end == End::UpstreamClosed {
+            closing.clone()
+        } else {
+            end.reason(closing)
+        }
     }
 
     fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {

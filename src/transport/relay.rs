@@ -199,6 +199,8 @@ impl Relay {
     /// announced it to a side in this call.
     fn announce(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(end) = self.decided else { return false };
+        // Either side may be the one that reads nothing, and gets the same code.
+        let closing = end.reason(&end.closing());
         let mut announced = false;
         // A side that learns of the drain now would close in the middle of a message that it is sending or receiving.
         if end == End::Drained && (self.up.is_inside_message() || self.down.is_inside_message()) {
@@ -207,13 +209,13 @@ impl Relay {
         // The rest of a message that is too large will never be sent, so both sides are closed.
         if self.down.may_close() {
             // To the client the proxy is the server, which ends the stream.
-            self.down.queue_close(&close_frame(&end.closing(), None), Then::End);
+            self.down.queue_close(&close_frame(&closing, None), Then::End);
             announced = true;
             self.crossing = (end == End::Drained).then(|| Box::pin(tokio::time::sleep(CROSSING_TIMEOUT)));
         }
         let has_crossed = self.crossing.as_mut().is_none_or(|crossing| crossing.as_mut().poll(cx).is_ready());
         if has_crossed && self.up.may_close() {
-            self.up.queue_close(&close_frame(&end.closing(), Some(random_mask())), Then::Wait);
+            self.up.queue_close(&close_frame(&closing, Some(random_mask())), Then::Wait);
             announced = true;
         }
         announced

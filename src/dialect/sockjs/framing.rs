@@ -229,13 +229,14 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
             Some(_) => Closing { by_packet: false, ..closing.clone() },
         },
         End::Drained | End::Cut => Closing::new(1001, "Going away"),
+        // One side has stopped reading, which violates no protocol.
+        End::Stalled => Closing::new(1013, "Connection stalled"),
         End::ClientClosed
         | End::ClientGone
         | End::PingTimeout
         | End::ParseError
         | End::Overlap
-        | End::TooLarge
-        | End::Stalled => INTERRUPTED,
+        | End::TooLarge => INTERRUPTED,
     }
 }
 

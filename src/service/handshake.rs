@@ -1,6 +1,7 @@
 //! The opening of a session: the backend is asked first, and its answer decides the client's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::SET_COOKIE;
 use http::request::Parts;
@@ -11,6 +12,7 @@ use super::new_session::NewSession;
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
+use crate::bridge::Reservation;
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
 use crate::spelling::Spelling;
@@ -89,8 +91,8 @@ impl Handshake<'_> {
                 Err(error) => return failed(error),
             },
             Some(name) => {
-                let Some(named) = route.registry.reserve_named(&route.id, &name) else {
-                    // Another of its requests was faster.
+                let Some(named) = self.reserve_soon(&name).await else {
+                    // Another of its requests was faster, and is still there.
                     let told = framing.refuse_in_band(Refusal::Overlap, None);
                     let refuse = || polling::respond(framing.refuse(Refusal::Overlap, kind));
                     return told.map_or_else(refuse, |closing| polling::report_end(&**framing, closing));
@@ -136,6 +138,18 @@ impl Handshake<'_> {
         };
         response.extensions_mut().insert(FromBackend::Accepted);
         response
+    }
+
+    /// Reserves an id that a client chose, if it is free or becomes so in a moment. The client may have hung up on a
+    /// request that still asks the backend, and come again before the end of that connection was read.
+    async fn reserve_soon(&self, name: &str) -> Option<Reservation> {
+        for _ in 0..ATTEMPTS {
+            if let Some(reservation) = self.route.registry.reserve_named(&self.route.id, name) {
+                return Some(reservation);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.route.registry.reserve_named(&self.route.id, name)
     }
 
     /// Returns the part of a request's path that the backend sees.
@@ -187,3 +201,7 @@ impl Handshake<'_> {
         (unreached.outcome, response)
     }
 }
+
+/// Enough attempts to see the other's end even on a busy machine.
+pub(super) const ATTEMPTS: usize = 25;
+pub(super) const PAUSE: Duration = Duration::from_millis(1);

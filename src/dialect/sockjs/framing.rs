@@ -253,6 +253,6 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
 }
 
 /// The close frame for a receiver while another one is connected.
-pub(super) const OCCUPIED: Closing = Closing::new(2010, "Another connection still open");
+const OCCUPIED: Closing = Closing::new(2010, "Another connection still open");
 /// The protocol's own close frame for a session that ended without a reason.
 const INTERRUPTED: Closing = Closing::new(1002, "Connection interrupted");

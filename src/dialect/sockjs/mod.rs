@@ -27,7 +27,7 @@ use http::{HeaderValue, StatusCode};
 use self::answer::{bad_method, not_found, plain, reply};
 use self::cookie::cookie;
 use self::cross_site::Allowance;
-use self::framing::{OCCUPIED, Role, SockJsFraming};
+use self::framing::{Role, SockJsFraming};
 pub(super) use self::keys::KEYS;
 use self::marks::Marks;
 use self::path::{Receiver, Sender, Target};
@@ -214,9 +214,11 @@ impl Dialect for SockJs {
                 true => Act::Poll(framing, Terms::default()),
                 false => Act::Push(framing),
             }),
-            Place::Opening if receives => Ok(Act::ReportEnd(framing, OCCUPIED)),
             Place::Gone(ending) if receives => Ok(Act::ReportEnd(framing, ending.closing.clone())),
-            Place::Nowhere if receives => Ok(Act::Begin(Box::new(self.begin_http(framing, request)))),
+            // Its id may be free in a moment: the client of the first request may have hung up.
+            Place::Opening | Place::Nowhere if receives => {
+                Ok(Act::Begin(Box::new(self.begin_http(framing, request))))
+            }
             Place::Here(_) | Place::Opening | Place::Gone(_) | Place::Nowhere => {
                 Err(framing.refuse(Refusal::Over, request.kind).into())
             }

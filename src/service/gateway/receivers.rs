@@ -1,11 +1,11 @@
 //! Receivers that are not parked at once, because their session has another or has ended.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::bridge::{Bridge, ReceiverRefused};
 use crate::dialect::{Framing, Refusal};
 use crate::service::Response;
+use crate::service::handshake::{ATTEMPTS, PAUSE};
 use crate::session::{PollRefused, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 
@@ -38,9 +38,6 @@ pub(super) async fn retry_until_alone(
 
 /// The refusal of a receiver because another is parked.
 pub(super) const OCCUPIED: ReceiverRefused = ReceiverRefused::Poll(PollRefused::Occupied);
-/// Enough attempts to see the other's end even on a busy machine.
-const ATTEMPTS: usize = 25;
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// Refuses a receiver.
 pub(super) fn refuse(framing: &dyn Framing, refused: ReceiverRefused, bridge: &Bridge) -> Response {

@@ -3,9 +3,11 @@
 use std::thread;
 use std::time::Instant;
 
-use crate::support::frames::Frame;
+use crate::support::frames::{Frame, Socket};
+use crate::support::http::head;
 use crate::support::sockjs::{begin, park, poll, send, setup, target, world, world_of};
-use crate::support::{Event, World, ms};
+use crate::support::wire::Wire;
+use crate::support::{Event, SOON, World, ms};
 
 const INTERRUPTED: &str = "c[1002,\"Connection interrupted\"]\n";
 
@@ -148,6 +150,48 @@ fn a_client_that_hangs_up_while_the_backend_is_asked_leaves_nothing_behind() {
     // The same id tries its next transport.
     poll(&world, "a").assert(200, "o\n");
     world.assert_sessions(1);
+}
+
+#[test]
+fn a_client_that_hangs_up_while_the_backend_is_asked_may_come_again_at_once() {
+    let Some(world) = world_of(setup("").script(|script| script.delay = ms(300))) else { return };
+    for turn in 0..10 {
+        let sid = format!("s{turn}");
+        let mut client = world.http();
+        client.send("POST", &target(&sid, "xhr"), &[], b"");
+        // Nothing shows when the poll has arrived.
+        thread::sleep(ms(100));
+        let mut again = world.http();
+        client.wire.reset();
+        again.send("POST", &target(&sid, "xhr"), &[], b"");
+        again.answer().assert(200, "o\n");
+    }
+}
+
+#[test]
+fn a_stall_is_not_told_as_a_protocol_error() {
+    let setup = setup("stall_timeout = \"700ms\"").route("outbox_max = 20000");
+    let Some(world) = world_of(setup) else { return };
+    let mut socket = Socket::connect(world.addr, &target("ws", "websocket"));
+    socket.assert_text("o");
+    let peer = world.accept();
+    // More than the kernels hold for a client that reads nothing.
+    for _ in 0..200 {
+        peer.send(&"x".repeat(100_000));
+    }
+    assert_eq!(peer.event_within(SOON), Some(Event::Closed(1001)), "the client is lost");
+    world.assert_sessions(0);
+
+    let peer = begin(&world, "a");
+    peer.send("left");
+    let mut reads_nothing = Wire::connect_narrow(world.addr);
+    reads_nothing.send(head("POST", &target("a", "xhr_streaming"), &[("Content-Length", "0")]).as_bytes());
+    for _ in 0..200 {
+        peer.send(&"x".repeat(100_000));
+    }
+    assert_eq!(peer.event_within(SOON), Some(Event::Closed(1001)));
+    world.assert_sessions(0);
+    poll(&world, "a").assert(200, "c[1013,\"Connection stalled\"]\n");
 }
 
 #[test]

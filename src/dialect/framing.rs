@@ -27,6 +27,11 @@ pub trait Framing: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Refuses a request that begins a session and has a body, unless the body means nothing and is discarded.
+    fn refuse_body(&self) -> Option<Reply> {
+        None
+    }
+
     /// Returns how a POST with these headers is read; `None` if it can't be. A dialect without polling reads none.
     fn read_push(&self, _headers: &HeaderMap) -> Option<PushForm> {
         None

@@ -109,7 +109,7 @@ impl Gateway {
     fn route(
         self: Arc<Self>,
         mut head: Parts,
-        body: Incoming,
+        mut body: Incoming,
         connection: &Connection,
         origin: Asked,
     ) -> Serving {
@@ -176,11 +176,20 @@ impl Gateway {
                 Ok(response)
             }),
             Task::Begin(beginning, named) => {
-                polling::discard(body, &self.route.tracker);
                 // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
                 let client = connection.client;
                 Serving::other(async move {
+                    if let Some(refusal) = beginning.framing.refuse_body()
+                        && !polling::is_empty(&mut body).await
+                    {
+                        polling::discard(body, &self.route.tracker);
+                        let mut response = polling::respond(refusal);
+                        self.cors.apply(&origin, &mut response);
+                        count_answer(&self.route.meter, op, &response);
+                        return Ok(response);
+                    }
+                    polling::discard(body, &self.route.tracker);
                     let arrival = Arrival { head, ask, client, beginning, named, asker };
                     let mut response = self.handshake().begin(arrival, &self.cors).await;
                     self.cors.apply(&origin, &mut response);

@@ -13,6 +13,8 @@ pub struct Ending {
     pub closing: Closing,
     /// The number of the last message that its client has acknowledged, for clients that acknowledge messages.
     pub acknowledged: u64,
+    /// The number of the last message that it was sent.
+    pub sent: u64,
     /// How many later messages were kept for it. Nobody can fetch them once the session has left.
     pub unacknowledged: usize,
 }
@@ -35,7 +37,7 @@ impl Session {
             (_, None) => return None,
         };
         let (acknowledged, unacknowledged) = (self.outbox.acknowledged(), self.outbox.len());
-        Some(Ending { closing, acknowledged, unacknowledged })
+        Some(Ending { closing, acknowledged, sent: self.outbox.sent(), unacknowledged })
     }
 
     /// Returns how long the ending is remembered under the session's id, if at all.
@@ -72,7 +74,7 @@ mod tests {
         let buffer = Bytes::from(vec![b'x'; 4096]);
         let reason = Text::new(buffer.slice(..6)).unwrap();
         let closing = Closing { code: Some(1000), reason, by_packet: false };
-        let ending = Ending { closing, acknowledged: 7, unacknowledged: 1 };
+        let ending = Ending { closing, acknowledged: 7, sent: 8, unacknowledged: 1 };
         let kept = ending.detached();
         assert_eq!(kept, ending);
         drop(ending);

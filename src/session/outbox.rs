@@ -151,6 +151,11 @@ impl Outbox {
         self.packets.handed_out()
     }
 
+    /// Returns the highest number that was ever handed out to a client that acknowledges messages.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Returns whether there are packets that were not handed out.
     pub(crate) fn has_waiting(&self) -> bool {
         self.packets.has_waiting()

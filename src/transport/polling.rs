@@ -312,6 +312,24 @@ pub fn discard(mut body: Incoming, tracker: &TaskTracker) {
     });
 }
 
+/// Returns whether a body is empty, however it is framed. One that does not end in time is not.
+pub async fn is_empty(body: &mut Incoming) -> bool {
+    if body.size_hint().lower() > 0 {
+        // It need not be read, nor asked for with a 100.
+        return false;
+    }
+    let empty = async {
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+        true
+    };
+    tokio::time::timeout(DISCARD_TIMEOUT, empty).await.unwrap_or(false)
+}
+
 enum ReadFailed {
     TooLarge,
     Broken,

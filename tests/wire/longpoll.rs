@@ -13,7 +13,7 @@ use crate::support::feed::Feed;
 use crate::support::http::{Client, head};
 use crate::support::script::Kind;
 use crate::support::world::Excluded;
-use crate::support::{Peer, SOON, Script, Setup, World, assert_took, patiently};
+use crate::support::{Peer, SOON, Script, Setup, World, assert_took, ms, patiently};
 
 fn setup() -> Setup {
     Setup {
@@ -95,6 +95,27 @@ fn a_request_that_cannot_be_served_says_why() {
     let full = world.http().request("POST", "/feed/", &[], b"hello");
     full.assert(400, r#"{"error":"a session begins without a body"}"#);
     peer.assert_quiet();
+}
+
+#[test]
+fn an_empty_body_is_none_however_it_is_framed() {
+    let Some(world) = world_of(setup()) else { return };
+    let chunked = [("Transfer-Encoding", "chunked")];
+    // In one piece, and in two.
+    for pause in [ms(0), ms(100)] {
+        let mut client = world.http();
+        client.wire.send(head("POST", "/feed/", &chunked).as_bytes());
+        // The head must have been read alone.
+        thread::sleep(pause);
+        client.wire.send(b"0\r\n\r\n");
+        assert_eq!(client.answer().status, 201);
+        drop(world.accept());
+    }
+    for body in ["1\r\nx\r\n0\r\n\r\n", "1\r\nx\r\n"] {
+        let mut client = world.http();
+        client.wire.send([&head("POST", "/feed/", &chunked), body].concat().as_bytes());
+        client.answer().assert(400, r#"{"error":"a session begins without a body"}"#);
+    }
 }
 
 #[test]

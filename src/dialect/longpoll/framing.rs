@@ -35,6 +35,11 @@ impl Framing for LongPollFraming {
         Some(reply::begun(&self.base, greeting.sid))
     }
 
+    /// The body would be lost, and its sender may take it for a message.
+    fn refuse_body(&self) -> Option<Reply> {
+        Some(reply::wrong(StatusCode::BAD_REQUEST, "a session begins without a body"))
+    }
+
     fn read_push(&self, headers: &HeaderMap) -> Option<PushForm> {
         form::of_push(headers)
     }

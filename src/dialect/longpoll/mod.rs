@@ -19,7 +19,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{Method, StatusCode};
 
 use self::form::Form;
@@ -125,10 +124,6 @@ impl Dialect for LongPoll {
             if head.method != Method::POST {
                 return Err(reply::bad_method("POST").into());
             }
-            if has_body(request) {
-                // It would be lost, and its sender may take it for a message.
-                return Err(reply::wrong(StatusCode::BAD_REQUEST, "a session begins without a body").into());
-            }
             let base = head.uri.path();
             return Ok(Ask::Begin(Box::new(self.beginning(base.strip_suffix('/').unwrap_or(base), written))));
         }
@@ -149,16 +144,16 @@ impl Dialect for LongPoll {
     fn judge(&self, intent: Intent, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>> {
         let headers = &request.head.headers;
         let written = request.head.uri.query().unwrap_or_default();
-        let query = Query::parse(written).and_then(|query| query.resumed(headers));
-        match place {
-            Place::Here(_) => {}
-            Place::Gone(ending) => {
-                return Err(reply::gone(ending, query.ok().and_then(|query| query.after)).into());
-            }
-            // Nobody knows an id before its session has begun.
-            Place::Opening | Place::Nowhere => return Err(reply::not_found().into()),
+        // Nobody knows an id before its session has begun.
+        if matches!(place, Place::Opening | Place::Nowhere) {
+            return Err(reply::not_found().into());
         }
+        let query = Query::of(written, headers);
         let query = query.map_err(|why| reply::wrong(StatusCode::BAD_REQUEST, why))?;
+        if let Place::Gone(ending) = place {
+            let after = query.after.filter(|_| matches!(intent.operation, Operation::Poll));
+            return Err(reply::gone(ending, after).into());
+        }
         let framing = LongPollFraming { form: Form::of(headers), query, base: String::new() };
         Ok(match intent.operation {
             Operation::Push => Act::Push(Arc::new(framing)),
@@ -178,12 +173,6 @@ impl Dialect for LongPoll {
     fn begin(&self, query: &str) -> Option<Beginning> {
         Some(self.beginning("", query))
     }
-}
-
-/// Returns whether the request has a body.
-fn has_body(request: &Request<'_>) -> bool {
-    let headers = &request.head.headers;
-    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|len| len != "0")
 }
 
 /// The interval of comments on a stream, so that no intermediary takes it for dead.

@@ -24,11 +24,27 @@ impl Query {
     ///
     /// # Errors
     /// Returns what is wrong.
+    #[cfg(test)]
     pub(super) fn parse(query: &str) -> Result<Self, &'static str> {
+        Self::parse_except(None, query)
+    }
+
+    /// Reads a request: its query, and `Last-Event-ID`, besides which `after` means nothing.
+    ///
+    /// # Errors
+    /// Returns what is wrong.
+    pub(super) fn of(query: &str, headers: &HeaderMap) -> Result<Self, &'static str> {
+        let resumes = headers.get(LAST_EVENT_ID).is_some_and(|id| !id.is_empty());
+        Self::parse_except(resumes.then_some("after"), query)?.resumed(headers)
+    }
+
+    /// Reads a query without one of its keys.
+    fn parse_except(ignored: Option<&str>, query: &str) -> Result<Self, &'static str> {
         let mut found = Self::default();
         for pair in query.split('&') {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             match key {
+                _ if ignored == Some(key) => {}
                 "after" => found.after = Some(number(value).ok_or("after is not a number")?),
                 "wait" => found.wait = Some(seconds(value).ok_or("wait is not a number of seconds")?),
                 "max" => found.max = Some(limit(value).ok_or("max is not a number from 1")?),
@@ -130,5 +146,19 @@ mod tests {
         assert_eq!(resumed(""), Ok(Some(1)));
         assert_eq!(resumed("a"), Err("Last-Event-ID is not a number"));
         assert_eq!(query.resumed(&HeaderMap::new()).unwrap().after, Some(1));
+    }
+
+    #[test]
+    fn beside_a_last_event_the_cursor_of_the_url_is_not_read() {
+        let last = |id: &'static str| {
+            HeaderMap::from_iter([(
+                http::HeaderName::from_static(LAST_EVENT_ID),
+                HeaderValue::from_static(id),
+            )])
+        };
+        assert_eq!(Query::of("after=abc&max=2", &last("7")).map(|query| query.after), Ok(Some(7)));
+        assert_eq!(Query::of("after=abc", &last("")), Err("after is not a number"));
+        assert_eq!(Query::of("after=1&max=x", &last("7")), Err("max is not a number from 1"));
+        assert_eq!(Query::of("after=1", &last("x")), Err("Last-Event-ID is not a number"));
     }
 }

@@ -53,12 +53,19 @@ pub(super) fn ended(ending: &Ending, after: Option<u64>) -> Reply {
     reply(StatusCode::GONE, json::closed(&ending.closing, after.unwrap_or(ending.acknowledged)))
 }
 
-/// Returns the response for a session that has left. Its client learns of the messages that were kept for it and are dropped.
+/// Returns the response for a session that has left, unless the cursor is one that it would have refused. Its client
+/// learns of the messages after its cursor, which were kept for it and are dropped.
 pub(super) fn gone(ending: &Ending, after: Option<u64>) -> Reply {
-    let mut body = json::closed(&ending.closing, after.unwrap_or(ending.acknowledged));
-    if ending.unacknowledged > 0 {
+    let &Ending { acknowledged, sent, .. } = ending;
+    let after = after.unwrap_or(acknowledged);
+    if after < acknowledged || after > sent.max(acknowledged) {
+        return bad_cursor(after, CursorRefused { acknowledged, sent });
+    }
+    let mut body = json::closed(&ending.closing, after);
+    let dropped = (ending.unacknowledged as u64).saturating_sub(after - acknowledged);
+    if dropped > 0 {
         body.pop();
-        body.extend([r#","unacknowledged":"#, &ending.unacknowledged.to_string(), "}"]);
+        body.extend([r#","unacknowledged":"#, &dropped.to_string(), "}"]);
     }
     reply(StatusCode::GONE, body)
 }

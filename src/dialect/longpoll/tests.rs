@@ -112,10 +112,12 @@ fn a_post_to_the_routes_path_begins_a_session_with_its_query() {
 
 #[test]
 fn a_body_that_would_be_lost_begins_no_session() {
+    // Only the body itself shows whether it is empty.
     for header in [("content-length", "1"), ("transfer-encoding", "chunked")] {
         let head = head("POST", "/feed/", &[header]);
-        let answered = dialect().read(&request(&head)).unwrap_err();
-        assert_eq!(shown(&answered.reply), (400, r#"{"error":"a session begins without a body"}"#));
+        let Ok(Ask::Begin(beginning)) = dialect().read(&request(&head)) else { panic!("it begins") };
+        let refusal = beginning.framing.refuse_body().unwrap();
+        assert_eq!(shown(&refusal), (400, r#"{"error":"a session begins without a body"}"#));
     }
 }
 
@@ -196,16 +198,27 @@ fn a_request_that_makes_no_sense_says_why_it_does_not() {
 
 #[test]
 fn a_session_that_has_ended_says_why_and_how_far_its_client_came() {
-    let ending = Ending { closing: Closing::new(4001, "enough"), acknowledged: 7, unacknowledged: 0 };
+    let ending =
+        Ending { closing: Closing::new(4001, "enough"), acknowledged: 7, sent: 9, unacknowledged: 0 };
     let body = |after| format!(r#"{{"closed":{{"code":4001,"reason":"enough"}},"after":{after}}}"#);
     let place = Place::Gone(&ending);
     assert_eq!(refused(at(&place, "GET", "/feed/SID?after=9", &[])), (410, body(9)));
-    assert_eq!(refused(at(&place, "GET", "/feed/SID?after=x", &[])), (410, body(7)));
+    let number = (400, r#"{"error":"after is not a number"}"#.to_owned());
+    assert_eq!(refused(at(&place, "GET", "/feed/SID?after=x", &[])), number);
+    let bounds = r#"{"acknowledged":7,"sent":9}"#.to_owned();
+    assert_eq!(refused(at(&place, "GET", "/feed/SID?after=10", &[])), (400, bounds.clone()));
+    assert_eq!(refused(at(&place, "GET", "/feed/SID?after=6", &[])), (409, bounds));
+    assert_eq!(refused(at(&place, "GET", "/feed/SID", &[])), (410, body(7)));
+    // Only a GET acknowledges anything.
+    assert_eq!(refused(at(&place, "POST", "/feed/SID?after=10", &[])), (410, body(7)));
     assert_eq!(refused(at(&place, "POST", "/feed/SID", &[])), (410, body(7)));
     assert_eq!(refused(at(&place, "DELETE", "/feed/SID", &[])), (410, body(7)));
     let dropped = Ending { unacknowledged: 2, ..ending.clone() };
     let told = r#"{"closed":{"code":4001,"reason":"enough"},"after":7,"unacknowledged":2}"#;
     assert_eq!(refused(at(&Place::Gone(&dropped), "GET", "/feed/SID?after=7", &[])), (410, told.to_owned()));
+    let told = r#"{"closed":{"code":4001,"reason":"enough"},"after":8,"unacknowledged":1}"#;
+    let place = Place::Gone(&dropped);
+    assert_eq!(refused(at(&place, "GET", "/feed/SID?after=8", &[])), (410, told.to_owned()), "the rest");
     let framing = plain(Query { after: Some(3), ..Query::default() });
     assert_eq!(shown(&framing.refuse_ended(&ending)), (410, &body(3)[..]));
     let last = framing.encode_numbered(&[Packet::Close(Some(Box::new(ending.closing.clone())))], 7);

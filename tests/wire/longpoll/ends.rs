@@ -26,12 +26,13 @@ fn the_remaining_messages_come_first_and_then_the_reason_of_the_end() {
     gone.assert(410, &closed(4001, "enough", 2));
     assert_eq!(gone.header("content-type"), Some("application/json"));
     assert_eq!(gone.header("cache-control"), Some("no-store"));
-    for (method, query) in
-        [("GET", ""), ("GET", "after=2"), ("GET", "after=9"), ("POST", "id=7"), ("DELETE", "")]
-    {
+    for (method, query) in [("GET", ""), ("GET", "after=2"), ("POST", "id=7"), ("DELETE", "")] {
         let after = query.strip_prefix("after=").map_or(2, |after| after.parse().unwrap());
         feed.request(method, query, &[], b"").assert(410, &closed(4001, "enough", after));
     }
+    let bounds = r#"{"acknowledged":2,"sent":2}"#;
+    feed.request("GET", "after=9", &[], b"").assert(400, bounds);
+    feed.request("GET", "after=1", &[], b"").assert(409, bounds);
     // Longer than the ending is remembered.
     thread::sleep(ms(1100));
     feed.get("after=2").assert(404, r#"{"error":"no such session"}"#);

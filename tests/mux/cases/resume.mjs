@@ -70,7 +70,8 @@ export default [
     name: 'an open that was lost is sent again, and one that still waits is answered once',
     async run(t) {
       const { epoch, peer } = await begin(t);
-      peer.send('open', 's1', { ...OPEN, path: '/wait/80' });
+      // Longer than a busy machine takes to resume.
+      peer.send('open', 's1', { ...OPEN, path: '/wait/1000' });
       await peer.rest();
       peer.ws.terminate();
       const again = await t.resume(epoch, [['s1', -1, 100_000], ['s2', -1, 100_000]], RESUME);

@@ -1,4 +1,4 @@
-//! What one turn of the session's wheel costs, without the I/O that its driver does around it.
+//! What one turn of the session costs, without the I/O of its driver.
 
 #![expect(clippy::missing_docs_in_private_items, reason = "a benchmark has no reader but its own")]
 
@@ -31,7 +31,7 @@ fn polling(criterion: &mut Criterion) {
         let message = message();
         group.bench_function(format!("push of {count}"), |bencher| {
             bencher.iter(|| {
-                // The messages come one after the other; the poll is there for the last of them.
+                // The messages come one after the other; the poll is parked before the last.
                 for _ in 0..count {
                     session.handle_upstream(message.clone(), now);
                 }
@@ -95,7 +95,7 @@ fn timers(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Parks a poll, hands over what there is for it, and says that it was written.
+/// Parks a poll, takes its batch, and reports that it was written.
 fn poll(session: &mut Session, now: Instant) -> Vec<Packet> {
     assert_eq!(session.handle_poll(now), Ok(()));
     let Some(Event::Answer(batch)) = session.poll(now) else { return Vec::new() };
@@ -104,7 +104,7 @@ fn poll(session: &mut Session, now: Instant) -> Vec<Packet> {
     batch
 }
 
-/// Returns a session whose client has had the open packet.
+/// Returns a session whose client has read its open packet.
 fn begun(transport: Transport, now: Instant) -> Session {
     let policy = Policy {
         hang_up: HangUp::Ends,

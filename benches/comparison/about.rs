@@ -1,4 +1,4 @@
-//! When and on what it was measured, and how the tables are to be read.
+//! When and on which machine was measured, and how to read the tables.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::measure::Effort;
 use crate::peer::{Peer, said};
 
-/// What is known before anything is measured.
+/// What is known before the measurement.
 pub(crate) struct About {
     date: String,
     commit: String,
@@ -31,7 +31,7 @@ impl About {
         let (seconds, sessions) = (effort.time.as_secs_f64(), effort.waiting);
         let mut versions = Vec::new();
         for peer in Peer::ALL {
-            // What one has not got says the table.
+            // The table shows which peers are missing.
             let Ok(version) = peer.version() else { continue };
             if !version.is_empty() && !versions.contains(&version) {
                 versions.push(version);

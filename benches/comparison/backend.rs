@@ -18,7 +18,7 @@ use crate::mux::MuxLine;
 use crate::stream::{read_some, read_up_to, send};
 use crate::words::{GROUP, MESSAGE, Manner, PACKET, number_in};
 
-/// All its sessions, each known by the number in its query. Its connections end with its last handle.
+/// All sessions of the backend, by the number in their query. Its connections end with its last handle.
 #[derive(Clone)]
 pub(crate) struct Backend {
     inner: Rc<Inner>,
@@ -84,7 +84,7 @@ async fn accept(listener: TcpListener, inner: Rc<Inner>) {
     let mut tasks = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let inner = Rc::clone(&inner);
-        // A connection that breaks is missed by its client.
+        // The client notices a broken connection.
         tasks.spawn_local(async move { drop(inner.serve(stream).await) });
         while tasks.try_join_next().is_some() {}
     }
@@ -122,7 +122,7 @@ impl Inner {
         }
         let number = number_in(&head).context("no number")?;
         let is_plain = !head.contains("EIO=");
-        // What its handshake needed is gone before it waits, for thousands do.
+        // The handshake's memory is freed before the session waits, since thousands wait.
         drop(head);
         self.serve_one(number, is_plain, &writer, reader, bytes).await
     }
@@ -185,5 +185,5 @@ impl Inner {
     }
 }
 
-/// How much node and Python read at once from a socket on which all sessions are.
+/// How much node and Python read at once from a socket that all sessions share.
 const SHARED_READ_LEN: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! What Polliwog may cost: never in time, which differs from machine to machine, but beside a peer in the same run.
+//! What Polliwog may cost, compared with a peer in the same run: times differ from machine to machine.
 
 use crate::figures::{Figures, Spread};
 use crate::operation::{FEW, MANY, MOST, Operation};
@@ -11,11 +11,11 @@ pub(crate) struct Budget {
     pub(crate) peer: Peer,
     pub(crate) against: Against,
     pub(crate) limit: f64,
-    /// What would be better still.
+    /// The goal after this one.
     pub(crate) stretch: Option<f64>,
 }
 
-/// What a figure is set against.
+/// What a figure is compared with.
 #[derive(Clone, Copy)]
 pub(crate) enum Against {
     /// A peer's figure for the same.
@@ -24,9 +24,9 @@ pub(crate) enum Against {
     EngineIo,
     /// The same, of which the difference counts.
     BeyondEngineIo,
-    /// What a peer adds to the backend's own figure.
+    /// The difference between a peer's figure and the backend's own.
     Added(Peer),
-    /// How much a peer's figure has grown since there were few sessions.
+    /// The growth of a peer's figure since there were few sessions.
     Growth(Peer),
     /// Nothing: the figure itself.
     Itself,
@@ -87,7 +87,7 @@ const fn beside_engine_io(operation: Operation, peer: Peer, limit: f64) -> Budge
     Budget { operation, peer, against: Against::EngineIo, limit, stretch: None }
 }
 
-/// Every goal there is.
+/// All goals.
 pub(crate) const BUDGETS: &[Budget] = &[
     beside(Operation::Push(Receiver::EngineIo), Peer::Mux, Peer::EngineIoxide, 1.05, Some(0.95)),
     beside(Operation::Push(Receiver::EngineIo), Peer::Mux, Peer::Node, 0.35, None),

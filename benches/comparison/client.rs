@@ -1,4 +1,4 @@
-//! Clients that know only bytes, so that they cost little next to what is measured.
+//! Clients that work on bytes alone, so that they cost little beside the subject.
 
 use std::net::SocketAddr;
 
@@ -30,7 +30,7 @@ impl Client {
         if peer == Peer::Hyper {
             // It knows of no sessions: a number must do.
             let mut client = Self::on(line, server, receiver, &[path.clone(), path]);
-            // Its connection too has served a request before it waits.
+            // As for the others, its connection has served a request before it waits.
             client.line.send(&client.post).await?;
             client.line.body().await?;
             return Ok(client);

@@ -33,7 +33,7 @@ struct Sessions {
 impl Sessions {
     fn push(&self, group: usize) {
         for socket in self.all()[group * GROUP..(group + 1) * GROUP].iter().flatten() {
-            // A session that takes none is missed by its client.
+            // The client notices a session that gets no message.
             drop(socket.emit(MESSAGE));
         }
     }

@@ -1,4 +1,4 @@
-//! What was measured, round by round, and what follows from it.
+//! The figures of each round, and the medians and spreads that follow from them.
 
 use crate::operation::Operation;
 use crate::peer::Peer;
@@ -17,15 +17,15 @@ struct Series {
     gap: Option<String>,
 }
 
-/// What a round gave.
+/// The figure of a round.
 #[derive(Clone, Copy)]
 pub(crate) struct Figure {
     pub(crate) value: f64,
-    /// Which part of the time the core was at work for it, where CPU is measured.
+    /// The share of time in which the core worked for it, if CPU is measured.
     pub(crate) busy: Option<f64>,
 }
 
-/// A median with what is around it.
+/// A median with its spread.
 #[derive(Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -34,7 +34,7 @@ pub(crate) struct Spread {
 }
 
 impl Figures {
-    /// Notes a round's figure, or why there is none.
+    /// Records a round's figure, or why there is none.
     pub(crate) fn note(&mut self, operation: Operation, peer: Peer, figure: anyhow::Result<Figure>) {
         let at = self.0.iter().position(|series| series.operation == operation && series.peer == peer);
         let at = at.unwrap_or_else(|| {

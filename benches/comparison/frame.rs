@@ -1,4 +1,4 @@
-//! As much of WebSocket framing (RFC 6455, section 5.2) as short, whole messages need.
+//! The part of WebSocket framing (RFC 6455, section 5.2) that short, whole messages need.
 
 /// A short message, or a control frame.
 pub(crate) struct Frame {

@@ -1,4 +1,4 @@
-//! The yardstick: hyper and nothing else. A GET waits until its number's group gets a message; a POST is read and answered.
+//! The yardstick: bare hyper. A GET waits until its number's group gets a message; a POST is read and answered.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,13 +34,13 @@ async fn answer(
         return Ok(Response::new(Full::new(Bytes::from_static(b"ok"))));
     }
     let number = number_in(request.uri().query().unwrap_or_default()).unwrap_or_default();
-    // The request is gone before anybody waits, as it is in the proxy.
+    // The request is freed before the wait, as in the proxy.
     drop(request);
     let message = waiting.wait(number).await.unwrap_or_default();
     Ok(Response::new(Full::new(message)))
 }
 
-/// The requests that wait, by their number.
+/// The waiting requests, by their number.
 #[derive(Default)]
 struct Waiting(Mutex<Vec<Place>>);
 
@@ -49,7 +49,7 @@ enum Place {
     #[default]
     Empty,
     Taken(oneshot::Sender<Bytes>),
-    /// The message was here first.
+    /// The message came first.
     Owed,
 }
 
@@ -68,7 +68,7 @@ impl Waiting {
         for number in group * GROUP..(group + 1) * GROUP {
             self.with(number, |place| match std::mem::take(place) {
                 Place::Empty | Place::Owed => *place = Place::Owed,
-                // Where it has gone, its client has too.
+                // If the waiter is gone, its client is too.
                 Place::Taken(sender) => drop(sender.send(message())),
             });
         }

@@ -1,4 +1,4 @@
-//! One connection of a client: what is sent on it, and the responses and messages that come.
+//! One connection of a client: it sends requests and reads responses and messages.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ pub(crate) struct Line {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     bytes: Vec<u8>,
-    /// Whether the server has said that it closes the connection.
+    /// Whether the server has announced that it closes the connection.
     is_closing: bool,
 }
 
@@ -32,7 +32,7 @@ impl Line {
         send(&self.writer, bytes).await
     }
 
-    /// Sends a request, on a new connection where the server closes this one.
+    /// Sends a request, on a new connection if the server closes this one.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<()> {
         if self.is_closing {
             *self = Self::connect(self.server).await?;
@@ -44,7 +44,7 @@ impl Line {
     pub(crate) async fn body(&mut self) -> anyhow::Result<Vec<u8>> {
         let head = self.head("2").await?;
         if header(&head, "transfer-encoding").is_none() {
-            // A 204 has no length, for it has no body.
+            // A 204 has no length, since it has no body.
             return self.take(header(&head, "content-length").map_or(Ok(0), str::parse)?).await;
         }
         let mut body = Vec::new();
@@ -105,7 +105,7 @@ impl Line {
         }
     }
 
-    /// Waits for a message; how many are there.
+    /// Waits for messages. Returns how many there are.
     pub(crate) async fn messages(&mut self) -> anyhow::Result<u32> {
         loop {
             let mut count = 0;

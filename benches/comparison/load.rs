@@ -26,7 +26,7 @@ pub(crate) enum Work {
     Post(Receiver),
     /// A POST, whose echo answers a GET.
     Echo,
-    /// Messages over WebSocket, of which each client has as many under way.
+    /// Messages over WebSocket, of which each client keeps so many under way.
     WebSocket(u32),
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Opens as many sessions and sets them to work.
+    /// Opens so many sessions and starts their operations.
     pub(crate) async fn begin(
         work: Work,
         peer: Peer,
@@ -59,13 +59,13 @@ impl Load {
         self.pace.done.get()
     }
 
-    /// Lets everybody work for a while.
+    /// Lets the clients work for a while.
     pub(crate) async fn run_for(&mut self, time: Duration) -> anyhow::Result<()> {
         self.pace.allow(u64::MAX);
         self.wait(time).await
     }
 
-    /// Lets everybody work until as many more operations are done, and not a single one after that.
+    /// Lets the clients work until exactly so many more operations are done.
     pub(crate) async fn run_exactly(&mut self, more: u64) -> anyhow::Result<()> {
         let goal = self.count() + more;
         self.pace.allow(goal);
@@ -75,7 +75,7 @@ impl Load {
         Ok(())
     }
 
-    /// Sends everybody home.
+    /// Ends the clients.
     pub(crate) async fn end(mut self) {
         self.tasks.shutdown().await;
     }
@@ -197,7 +197,7 @@ struct Group {
     complete: Notify,
 }
 
-/// How far everybody may go.
+/// How many operations the clients may start.
 #[derive(Default)]
 struct Pace {
     started: Cell<u64>,
@@ -212,9 +212,9 @@ impl Pace {
         self.more.notify_waiters();
     }
 
-    /// Waits until as many operations may be started.
+    /// Waits until so many operations may be started.
     async fn start(&self, count: u64) {
-        // Nothing comes in between the look and the wait: everything here is on one thread.
+        // Nothing runs between the check and the wait: everything here is on one thread.
         while self.started.get() + count > self.allowed.get() {
             self.more.notified().await;
         }

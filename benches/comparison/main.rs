@@ -1,4 +1,4 @@
-//! Polliwog beside its peers, on one machine, in turns: CPU of each kind of message, latency, and memory of who waits.
+//! Polliwog beside its peers on one machine, in turns: CPU of each kind of message, latency, and memory of waiting clients.
 //!
 //! Each subject is a process of its own, whose memory and scheduler time are read from `/proc`; clients and the backend
 //! behind a proxy live in this one. Everything is printed, nothing asserted. `benches/compare` builds and runs it.
@@ -43,7 +43,7 @@ use crate::figures::Figures;
 use crate::measure::{Effort, measure};
 use crate::operation::{Operation, Section};
 
-/// Polliwog's own, for the sake of the servers that are part of this program.
+/// Polliwog's allocator, for the servers that are part of this program.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).skip(1).collect();
     let done = match words[..] {
         ["--bench", "serve", ref words @ ..] => own_server::run(words),
-        // Without it a runner of tests has called, for which there is nothing here.
+        // A test runner starts it without that flag, and there are no tests here.
         ref words if !words.contains(&"--bench") => Ok(()),
         _ => compare(&Arguments::parse()),
     };
@@ -102,7 +102,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     for section in sections {
         for round in 0..arguments.rounds(*section) {
             for operation in section.operations() {
-                // All that one round left behind goes with its tasks.
+                // Everything that a round left behind ends with its tasks.
                 let local = tokio::task::LocalSet::new();
                 local.block_on(&runtime, take_turns(*operation, round, arguments.effort(), &mut figures));
             }
@@ -123,7 +123,7 @@ fn compare(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One figure of each peer, right after one another.
+/// Measures one figure of each peer, one right after the other.
 async fn take_turns(operation: Operation, round: u32, effort: Effort, figures: &mut Figures) {
     for peer in operation.peers() {
         let figure = match peer.version() {
@@ -143,7 +143,7 @@ impl Arguments {
     fn rounds(&self, section: Section) -> u32 {
         match section {
             _ if self.quick => 1,
-            // They hardly differ from round to round.
+            // These figures hardly differ from round to round.
             Section::Instructions => self.rounds.min(2),
             Section::Memory => self.rounds.min(3),
             Section::Push

@@ -1,4 +1,4 @@
-//! One figure: an operation of one peer, which is started for it and ended after it.
+//! One figure: an operation of one peer, which is started and ended for it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,7 +20,7 @@ use crate::process::Process;
 use crate::subject::{COUNTS, Subject, Under};
 use crate::words::{MESSAGE, Manner};
 
-/// How much is done for a figure.
+/// How much work a figure takes.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
     pub(crate) warm_up: Duration,

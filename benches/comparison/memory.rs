@@ -25,7 +25,7 @@ pub(crate) enum Kind {
 /// Kilobytes of resident memory for each session.
 pub(crate) async fn measure(kind: Kind, peer: Peer, sessions: usize) -> anyhow::Result<f64> {
     let subject = Subject::start(peer, Manner::Silent, Under::Nothing).await?;
-    // What the first few touch is the program's, not a session's.
+    // Memory that the first few sessions touch belongs to the program.
     let _first = open_all(kind, peer, subject.address, 0..FIRST).await?;
     sleep(SETTLE).await;
     let before = resident(&subject)?;
@@ -39,7 +39,7 @@ fn resident(subject: &Subject) -> anyhow::Result<i64> {
     subject.processes.iter().map(Process::memory).sum()
 }
 
-/// Opens sessions, some at a time; they live for as long as what is returned.
+/// Opens sessions, some at a time; they live as long as the returned value.
 async fn open_all(
     kind: Kind,
     peer: Peer,
@@ -76,5 +76,5 @@ async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyh
 const FIRST: usize = 200;
 const AT_ONCE: usize = 32;
 const SETTLE: Duration = Duration::from_secs(2);
-/// An allocator gives pages back that nobody has used for ten seconds.
+/// The allocator returns pages that were unused for ten seconds.
 const REST: Duration = Duration::from_secs(12);

@@ -39,7 +39,7 @@ impl MuxLine {
         encode(&Frame::Message(id, *seq, message))
     }
 
-    /// Takes what the proxy said and adds what there is to say to it; the session that has begun, with its number.
+    /// Reads what the proxy sent and adds the responses. Returns the session that has begun, with its number.
     pub(crate) fn hear(
         &self,
         read: frame::Frame,

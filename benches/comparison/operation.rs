@@ -13,7 +13,7 @@ pub(crate) enum Operation {
     Post(Receiver),
     Echo,
     WebSocket(u32),
-    /// Half of all round trips are faster.
+    /// The median of round trips.
     Latency,
     Parked(Receiver),
     Idle,
@@ -103,7 +103,7 @@ impl Operation {
         }
     }
 
-    /// Returns how many digits behind the point mean anything.
+    /// Returns how many decimals are significant.
     pub(crate) const fn digits(self) -> usize {
         match self {
             Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => 2,
@@ -168,7 +168,7 @@ impl Operation {
         }
     }
 
-    /// Returns whose figures the others are divided by.
+    /// Returns the peer by whose figures the others are divided.
     pub(crate) const fn yardsticks(self) -> &'static [Peer] {
         match self {
             Self::Push(Receiver::EngineIo) | Self::Post(Receiver::EngineIo) | Self::Echo => {

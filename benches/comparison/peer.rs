@@ -1,4 +1,4 @@
-//! Who is compared: Polliwog in its ways of working, and everybody else.
+//! The peers that are compared: Polliwog in each of its modes, and the others.
 
 use std::process::Command;
 
@@ -23,7 +23,7 @@ pub(crate) enum Peer {
     Nginx,
     Haproxy,
     Pushpin,
-    /// Nobody in between: the benchmark's own backend.
+    /// No proxy: the benchmark's own backend.
     Backend,
 }
 
@@ -102,11 +102,11 @@ impl Peer {
     }
 }
 
-/// Returns what a program says of its version, the first line of it.
+/// Returns the first line of what a program prints as its version.
 pub(crate) fn said(program: &str, flag: &str) -> anyhow::Result<String> {
     let output =
         Command::new(program).arg(flag).output().map_err(|_| anyhow::anyhow!("no {program} here"))?;
-    // nginx says it on the other stream.
+    // nginx prints it on standard error.
     let text = [output.stdout, output.stderr].concat();
     let line = String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned();
     // HAProxy adds a date and its home page.

@@ -39,7 +39,7 @@ impl Process {
     pub(crate) fn spawn(core: Core, program: &OsStr, arguments: &[OsString]) -> anyhow::Result<Self> {
         let mut command = Command::new("taskset");
         command.args(["-c", core.number()]).arg(program).args(arguments);
-        // Of what it says on its output nobody needs to know; its errors are of interest.
+        // Its output does not matter; its errors do.
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let child = child.with_context(|| format!("cannot run {command:?}"))?;
         Ok(Self { child })
@@ -68,7 +68,7 @@ impl Process {
         self.family()?.into_iter().map(memory).sum()
     }
 
-    /// For how long the scheduler has had it on the core.
+    /// Returns how long the scheduler has run it.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
         self.family()?.into_iter().map(cpu).sum()
     }
@@ -80,7 +80,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Some may end by themselves meanwhile.
+        // Some may have ended by themselves.
         let family = self.family().unwrap_or_else(|_| vec![self.child.id()]);
         let ids = family.iter().map(ToString::to_string);
         let _ = Command::new("kill").arg("-KILL").args(ids).stderr(Stdio::null()).status();
@@ -97,7 +97,7 @@ fn memory(id: u32) -> anyhow::Result<i64> {
 fn cpu(id: u32) -> anyhow::Result<Duration> {
     let mut nanos = 0;
     for task in std::fs::read_dir(proc(id).join("task"))? {
-        // A thread may end between the two looks.
+        // A thread may end between the two reads.
         let Ok(line) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
         nanos += line.split(' ').next().context("no time in schedstat")?.parse::<u64>()?;
     }
@@ -110,7 +110,7 @@ fn family(id: u32) -> anyhow::Result<Vec<u32>> {
     for entry in std::fs::read_dir("/proc")? {
         let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         let Ok(stat) = std::fs::read_to_string(proc(id).join("stat")) else { continue };
-        // The name before the last bracket may hold anything.
+        // The name before the last bracket may contain anything.
         let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
         children.entry(parent.context("no parent in stat")?).or_default().push(id);
     }
@@ -136,7 +136,7 @@ pub(crate) fn step_aside() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A folder that is gone when its owner is.
+/// A folder that is removed when it is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {

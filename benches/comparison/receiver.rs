@@ -1,4 +1,4 @@
-//! By what a client gets its messages, and how the requests and responses for it look.
+//! How a client gets its messages, and what the requests and responses for that look like.
 
 use anyhow::{Context as _, ensure};
 

@@ -19,7 +19,7 @@ pub(crate) fn tables(figures: &Figures, operations: &[Operation]) -> String {
     page
 }
 
-/// Writes the page, and leaves alone what stands in the file from its notes on.
+/// Writes the page, and keeps the file's notes and everything below them.
 pub(crate) fn write(file: &Path, page: &str) -> anyhow::Result<()> {
     let before = std::fs::read_to_string(file).unwrap_or_default();
     let notes = before.find(NOTES).map_or(NOTES, |at| &before[at..]);
@@ -119,7 +119,7 @@ fn capital(text: &str) -> String {
 }
 
 fn say(page: &mut String, line: &str) {
-    // A string takes everything.
+    // Writing to a string never fails.
     let _ = writeln!(page, "{line}");
 }
 

@@ -33,7 +33,7 @@ where
             .half_close(false)
             .serve_connection(TokioIo::new(stream), service.clone())
             .with_upgrades();
-        // Whatever a client did wrong, it finds out itself.
+        // A client notices a failed connection itself.
         tasks.spawn(async move { drop(connection.await) });
     }
 }

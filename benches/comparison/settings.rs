@@ -1,5 +1,5 @@
-//! What each peer is configured with: the same job, nothing else, and nothing that ends a connection while it is
-//! measured.
+//! The configuration of each peer: the same job and nothing else, without timeouts that would end a connection during
+//! a measurement.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -87,7 +87,7 @@ pub(crate) fn pushpin_routes(backend: SocketAddr) -> String {
     format!("*,path_beg=/sockjs,sockjs=/sockjs,sockjs_as_path=/sockjs {backend}\n* {backend}\n")
 }
 
-/// Debian's keeps it from asking servers on this machine.
+/// Debian's own file forbids requests to servers on this machine.
 pub(crate) fn zurl(folder: &Path) -> String {
     let folder = folder.display();
     format!(

@@ -8,12 +8,12 @@ use std::task::{Poll, ready};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// Waits for more, with room for it only while it is read, for thousands wait.
+/// Waits for more bytes. Their buffer exists only while they are read, since thousands of connections wait.
 pub(crate) async fn read_some(reader: &mut OwnedReadHalf, bytes: &mut Vec<u8>) -> anyhow::Result<()> {
     read_up_to::<4096>(reader, bytes).await
 }
 
-/// Waits for more, `LEN` bytes at most.
+/// Waits for more bytes, `LEN` at most.
 pub(crate) async fn read_up_to<const LEN: usize>(
     reader: &mut OwnedReadHalf,
     bytes: &mut Vec<u8>,

@@ -1,4 +1,4 @@
-//! A peer at work: its processes on free ports, what stands behind it, and how it is told to send.
+//! A peer at work: its processes on free ports, its backend, and how it is made to send.
 
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -18,23 +18,23 @@ use crate::words::Manner;
 pub(crate) struct Subject {
     pub(crate) address: SocketAddr,
     pub(crate) speaker: Speaker,
-    /// What it consists of; none is the backend alone.
+    /// Its processes; none if the subject is the backend alone.
     pub(crate) processes: Vec<Process>,
-    /// What stands behind it and is not measured.
+    /// The backend behind it, which is not measured.
     _behind: Option<Process>,
-    /// Its settings, and what it puts beside them.
+    /// The folder of its settings and of what it writes.
     pub(crate) folder: Folder,
 }
 
-/// What a program runs under.
+/// The tool under which a program runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Under {
     Nothing,
-    /// It counts instructions.
+    /// callgrind, which counts instructions.
     Callgrind,
 }
 
-/// Who sends messages to sessions on command.
+/// The side that sends messages to sessions on command.
 pub(crate) enum Speaker {
     /// The benchmark's own backend, behind a proxy.
     Backend(Backend),
@@ -73,7 +73,7 @@ impl Subject {
     }
 }
 
-/// What every peer is started with.
+/// What every peer needs to start.
 struct Starting {
     folder: Folder,
     address: SocketAddr,
@@ -217,5 +217,5 @@ impl Starting {
 /// What callgrind writes.
 pub(crate) const COUNTS: &str = "callgrind.out";
 
-/// Keeps the C library from instructions that write a whole buffer: callgrind counts one for each byte.
+/// Keeps the C library from string instructions, of which callgrind counts one for each byte.
 const STORES: &str = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS";

@@ -1,4 +1,4 @@
-//! What both ends of a measurement agree on.
+//! What clients, backends and servers of a measurement agree on.
 
 /// Whether a message is sent back.
 #[derive(Clone, Copy, PartialEq, Eq)]

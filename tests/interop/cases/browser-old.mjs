@@ -1,4 +1,4 @@
-// A page of another origin whose client is of Socket.IO 2: it sends credentials unasked, and knows a way around CORS.
+// A page of another origin whose client is of Socket.IO 2: it always sends credentials, and can avoid CORS by JSONP.
 
 import { ORIGINS } from '../lib/browser.mjs';
 import { COMMON } from '../lib/context.mjs';
@@ -6,7 +6,7 @@ import { COMMON } from '../lib/context.mjs';
 const CORS = { origin: [ORIGINS.known], credentials: true };
 const ROUTE = { cors: { origins: CORS.origin, credentials: true } };
 
-/** Runs in the page: one client's life, from its connecting to its end. */
+/** Runs in the page: connects one client, and follows it to its end. */
 async function life({ url, options, last, words }) {
   const socket = globalThis.io(url, { reconnection: false, forceNew: true, ...options });
   const { log } = globalThis;
@@ -53,7 +53,7 @@ const letIn = {
   async client(t) {
     const page = await t.page(ORIGINS.known, { script: '/socket.io-2.js' });
     for (let visit = 0; visit < 2; visit++) await live(t, page);
-    // No browser asks whether a script or a form may be let in.
+    // No browser asks for permission to load a script or post a form.
     if (t.suite.answers && t.transport !== 'jsonp') t.log('page', 'answers', page.answers());
     t.assert.deepEqual(t.transcript.of('page', 'bytes'), Array(2).fill(['bytes', [0, 0x1e, 0xff]]));
   },

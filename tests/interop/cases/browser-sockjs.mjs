@@ -4,13 +4,13 @@
 import { ORIGINS } from '../lib/browser.mjs';
 import { application } from '../lib/sockjs.mjs';
 
-/** Where the iframe on the server's origin gets the client from. */
+/** The URL from which the iframe on the server's origin loads the client. */
 const LIBRARY = `${ORIGINS.known}/sockjs.js`;
 const TEXTS = ['a', '', 'ünïcode 🐸 \u2028 \u0000', '100 %', 'x'.repeat(20_000)];
-/** It ends the script that brings it, if it is not escaped. */
+/** Ends the script that contains it, unless it is escaped. */
 const SCRIPT = '</script><script>p("c[4002,\\"injected\\"]");</script>';
 
-/** Runs in the page: one client's life, from its connecting to its end. */
+/** Runs in the page: connects one client, and follows it to its end. */
 async function life({ url, transport, texts }) {
   const { log } = globalThis;
   const socket = new globalThis.SockJS(`${url}/sockjs`, null, { transports: [transport] });
@@ -62,12 +62,12 @@ const cases = [
       const seen = t.transcript.of('page', 'message').map(([, text]) => text);
       t.assert.equal(seen.length, TEXTS.length);
       t.assert.deepEqual(t.transcript.of('page', 'close'), [['close', 4001, 'enough', true]]);
-      // Which of them browsers show differs with the framing of answers that no script reads.
+      // Which of them a browser reports depends on the framing of responses that no script reads.
       if (t.transport.startsWith('xhr')) t.log('page', 'answers', page.answers());
     },
   },
   {
-    // sockjs-node's own htmlfile writes it as it is.
+    // sockjs-node's own htmlfile does not escape it.
     name: "the end of a script is a message's text",
     transports: ['iframe-htmlfile', 'jsonp-polling', 'xhr-streaming'],
     quick: ['iframe-htmlfile'],

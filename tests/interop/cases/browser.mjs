@@ -1,10 +1,10 @@
-// A page of another origin in a real browser, which asks before it sends, keeps cookies, and hides what it may not read.
+// A page of another origin in a real browser, which sends preflights, keeps cookies, and hides what a page may not read.
 
 import { ORIGINS } from '../lib/browser.mjs';
 
 const CORS = { origin: [ORIGINS.known, 'http://elsewhere.example'], credentials: true };
 
-/** Runs in the page: one client's life, from its connecting to its end. */
+/** Runs in the page: connects one client, and follows it to its end. */
 async function life({ url, options, words }) {
   const socket = globalThis.io(url, { reconnection: false, forceNew: true, ...options });
   const { log } = globalThis;
@@ -24,7 +24,7 @@ async function life({ url, options, words }) {
   socket.disconnect();
 }
 
-/** Lives once in `page`, and waits for its outcome on both sides. */
+/** Runs one client in `page`, and waits for its outcome on both sides. */
 async function live(t, page, options) {
   const before = t.transcript.of('page', 'bytes').length;
   const upgrades = t.transport === 'upgrade';
@@ -43,12 +43,12 @@ const server = (io, t) => {
   });
 };
 
-/** Each with the backend's own word on CORS, mirrored; and with the route's, where the backend says nothing. */
+/** Each with the backend's own CORS headers, mirrored, and with the route's, if the backend sends none. */
 const ways = [
   { way: "the backend's CORS", options: { cors: CORS }, config: { route: { cors: 'mirror' } } },
   {
     way: "the route's CORS",
-    // Without a proxy in front it is the backend that must say the same.
+    // Without a proxy the backend itself must send the same headers.
     options: (t) => (t.proxied ? {} : { cors: CORS }),
     config: { route: { cors: { origins: CORS.origin, credentials: true } } },
   },
@@ -96,7 +96,7 @@ const cases = ways.flatMap(({ way, ...how }) =>
         const page = await t.page(ORIGINS.unknown);
         await live(t, page, { withCredentials: true });
         t.log('page', 'answers', page.answers());
-        // No browser asks anybody about a WebSocket.
+        // Browsers send no preflight for a WebSocket.
         const outcome = t.transport === 'websocket' ? 'connect' : 'connect_error xhr poll error';
         t.assert.equal(t.transcript.of('page', 'outcome')[0][1], outcome);
       },
@@ -118,7 +118,7 @@ cases.push({
 
 export default {
   name: 'browser',
-  // Its preflights are the backend's to answer, which a shared WebSocket can't ask.
+  // The backend must answer its preflights, which can't go over a shared WebSocket.
   ways: ['proxy'],
   backend: 'socket.io',
   cases: cases.map((test) => ({ server, timeout: 20_000, ...test })),

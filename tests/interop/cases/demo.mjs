@@ -1,10 +1,10 @@
-// The page of the shipped configuration in a real browser: two clients that tell what each transport costs, and tell the truth.
+// The page of the shipped configuration in a real browser: two clients show what each transport costs, and the cases check it.
 
 import net from 'node:net';
 
 const POLLING = 'Polling';
 const WEBSOCKET = 'WebSocket';
-/** How far the estimate of heads may be off. */
+/** How far the estimate of header bytes may be off. */
 const ESTIMATE = 0.1;
 
 /** The page, once both of its clients are connected. */
@@ -34,7 +34,7 @@ async function open(t, origin = t.url) {
     /** Waits until a number below a pane, which moves twice a second, is at least `least`. */
     reaches: (name, figure, least) =>
       t.eventually(async () => (await demo.figure(name, figure)) >= least, `${figure} of ${name}: at least ${least}`),
-    /** Sends a burst; what each pane says of it. */
+    /** Sends a burst. Returns what each pane reports of it. */
     async burst(count, size, pace) {
       await page.getByLabel('Burst of').selectOption(count);
       await page.getByLabel('messages of').selectOption(size);
@@ -55,7 +55,7 @@ async function open(t, origin = t.url) {
   return demo;
 }
 
-/** A relay to the proxy that counts what crosses it, apart for connections that became a WebSocket. */
+/** A relay to the proxy that counts bytes, separately for connections that became a WebSocket. */
 async function counter(t) {
   const counted = { requests: 0, socket: 0 };
   const server = net.createServer((client) => {
@@ -115,7 +115,7 @@ const cases = [
       const said = await demo.burst('10', '16', '100');
       t.assert.deepEqual(said, Array(2).fill('10 of 10 echoes came back, in order'));
       const after = await state();
-      // Frames are counted to the byte, heads of HTTP are estimated.
+      // Frames are counted to the byte, HTTP headers are estimated.
       t.assert.equal(after.socket - before.socket, after.counted.socket - before.counted.socket);
       const [told, real] = [after.polling - before.polling, after.counted.requests - before.counted.requests];
       t.assert.ok(Math.abs(told / real - 1) < ESTIMATE, `the page says ${told} bytes, and ${real} crossed`);

@@ -1,4 +1,4 @@
-// The way through a demultiplexer: what becomes of clients when one of the two proxies, or the line between them, fails.
+// The way through a demultiplexer: what happens to clients when one of the two proxies, or the line between them, fails.
 
 import net from 'node:net';
 import { refused } from './unreachable.mjs';
@@ -14,7 +14,7 @@ const echo = (io, t) =>
     socket.on('disconnect', (reason) => t.log('server', 'disconnect', reason));
   });
 
-/** Some clients that are in the middle of something, and tell how they end. */
+/** Some connected clients, which log how they end. */
 async function several(t) {
   const sockets = await Promise.all(Array.from({ length: 5 }, () => t.connect()));
   for (const socket of sockets) {
@@ -36,7 +36,7 @@ async function ended(t, sockets) {
   }
 }
 
-/** A client comes in at once, as if nothing had been. */
+/** A new client is connected at once, as if nothing had happened. */
 async function welcome(t) {
   const began = performance.now();
   const socket = await t.connect();
@@ -47,7 +47,7 @@ async function welcome(t) {
   t.assert.equal(status, 200);
 }
 
-/** What the edge says of itself while the demultiplexer cannot be reached. */
+/** Waits until the edge reports that it can't reach the demultiplexer. */
 async function unready(t) {
   const { status, body } = await t.way.edge.readyz();
   t.assert.deepEqual([status, body], [503, 'upstream b is down\n']);
@@ -121,7 +121,7 @@ const cases = [
       for (const socket of sockets) socket.destroy();
       await closed;
       await t.way.demux.start();
-      // The first may have come while the edge did not know that anything was there.
+      // The first may have come before the edge had connected.
       t.assert.deepEqual(statuses.slice(1), [504, 504, 504]);
       await welcome(t);
     },

@@ -9,7 +9,7 @@ const echo = (engine, t) =>
     socket.on('close', (reason) => t.log('server', 'close', reason));
   });
 
-/** What a client reads of an answer; the session's id is told as SID. */
+/** What a client reads of a response, with SID in place of the session's id. */
 const told = ({ status, headers, body }, sid) => [
   status,
   headers['content-type'],
@@ -161,7 +161,7 @@ const cases = [
       await ends('a ping from the client', { method: 'POST', body: '2' });
       t.assert.equal(t.transcript.of('client', 'too large')[0][1], 413);
     },
-    // The order in which the backend sees several sessions end is no promise, nor is the word for it.
+    // The order in which the backend sees several sessions end is not promised, nor are their reasons.
     ignore: ['server'],
   },
   {

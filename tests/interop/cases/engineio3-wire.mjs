@@ -1,4 +1,4 @@
-// Engine.IO 3 on the wire: its payloads of text and of bytes, JSONP, and whatever no client would send.
+// Engine.IO 3 on the wire: its payloads of text and of bytes, JSONP, and payloads that no client would send.
 
 import { asking, bytes, handshake, text } from '../lib/raw3.mjs';
 
@@ -63,7 +63,7 @@ const hostile = [
   ['empty', ''],
 ];
 
-/** The stock servers take something from these, which nobody need do. */
+/** The stock servers read something in these, which is not required. */
 const doubtful = [
   ['a length with a sign', '+2:4x'],
   ['a length with a fraction', '2.0:4x'],
@@ -215,7 +215,7 @@ const cases = [
         text(...MESSAGES),
         text('4quote " and \\ and </script>'),
         text('b4AAEC/w=='),
-        // What a client does to a line end, so that no browser makes two of it; and to what looks like that.
+        // How a client escapes a line end, which browsers would turn into two, and what looks like that escape.
         text('4a\nb').replace('\n', '\\n'),
         text('4a\\nb').replace('\\n', '\\\n'),
       ];
@@ -242,7 +242,7 @@ const cases = [
     name: 'JSONP with a form that is none',
     ...NONE,
     server: echo,
-    // The order in which the backend sees several sessions end is no promise.
+    // The order in which the backend sees several sessions end is not promised.
     ignore: ['server'],
     async client(t) {
       for (const [what, body, headers] of [

@@ -1,4 +1,4 @@
-// Engine.IO 3: its stock client, and by hand its frames, its heartbeat and its upgrade.
+// Engine.IO 3: its stock client; its frames, heartbeat and upgrade by hand.
 
 import { COMMON, event } from '../lib/context.mjs';
 import { handshake, socket, text } from '../lib/raw3.mjs';
@@ -30,7 +30,7 @@ async function opened(t) {
   return t.opened(client);
 }
 
-/** The backend of a bridge sees a WebSocket that closes, whatever became of the client. */
+/** The backend of a bridge sees a WebSocket that closes, however the client ended. */
 const serverSeesClose = (direct) => ({
   track: 'server',
   label: 'close',
@@ -50,7 +50,7 @@ const MESSAGES = [
   Buffer.from([0, 4, 0x1e, 0xff]),
   'line\u2028and\u2029',
   Buffer.from('b4'),
-  // No carriage return: the form of JSONP brings it home as something else.
+  // No carriage return: JSONP's form changes it.
   'a\nb, a\\nb, "\\"',
   'ä'.repeat(30_000),
   Buffer.alloc(100_000, 0x80),
@@ -167,13 +167,13 @@ const cases = [
     async client(t) {
       const bytes = [[], [9, 1], [0x34, 0x78]].map((one) => Buffer.from(one));
       const frames = ['', 'x', '9', ...bytes, 'b', 'bx', `4${'x'.repeat(1000)}`];
-      // Version 3 lets a client answer pings that it never sends.
+      // Version 3 accepts pongs from a client, although the server sends no pings.
       if (t.suite.backend === 'engine.io') frames.push('3');
       for (const frame of frames) {
         const { ws, next, closed } = await socket(t);
         await next();
         ws.send(frame);
-        // Those that are let pass are told apart by an answer.
+        // A pong shows which frames were accepted.
         ws.send('2');
         t.log('client', 'then', frame, await Promise.race([closed, next()]));
       }
@@ -232,7 +232,7 @@ const cases = [
     options: HEARTBEAT,
     server: echo,
     differs: [serverSeesClose('ping timeout')],
-    // The stock servers forget their timers in an upgrade, and so keep such a session for ever.
+    // The stock servers forget their timers in an upgrade, and keep such a session forever.
     proxiedOnly: transport === 'upgrade',
     async client(t) {
       const began = performance.now();

@@ -1,4 +1,4 @@
-// The examples of docs/longpoll.md, each as it stands there but for the address, in front of a plain `ws` server.
+// The examples of docs/longpoll.md, each unchanged but for the address, in front of a plain `ws` server.
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -13,7 +13,7 @@ function example(language, url) {
   return text.replaceAll('http://127.0.0.1:8080', url);
 }
 
-/** Sends each message back, in upper case, and closes after `count`. */
+/** Sends each message back in upper case, and closes after `count`. */
 const application = (count) => (server, t) =>
   server.on('connection', (socket) => {
     let seen = 0;
@@ -25,7 +25,7 @@ const application = (count) => (server, t) =>
     socket.on('close', (code) => t.log('server', 'close', code));
   });
 
-/** Runs a script until it ends by itself; what it printed. */
+/** Runs a script to its end. Returns what it printed. */
 async function run(t, file, args, script) {
   const child = start(file, args, { stdio: ['pipe', 'pipe', 'pipe'] });
   t.defer(() => child.kill('SIGKILL'));

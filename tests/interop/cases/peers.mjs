@@ -23,7 +23,7 @@ const cases = [
       if (!t.proxied && t.suite.backend === 'socket.io') t.assert.equal(t.transportSeen, t.transports.at(-1));
       client.tell({ do: 'disconnect' });
       await t.until('server /', 'disconnect');
-      // The client of Rust tells only of ends that the server brought.
+      // The Rust client reports only ends that the server caused.
       if (t.suite.peer !== 'rust_socketio') await t.until('client /', 'disconnect');
       t.assert.deepEqual(t.transcript.of('client /', 'event')[0], ['event', 'hello', 'ünïcode 🐸']);
     },
@@ -81,7 +81,7 @@ const cases = [
     },
   },
   {
-    // The client of Rust numbers its questions by chance, which gives two the same number now and then.
+    // The Rust client numbers its acknowledgements at random, so two may get the same number.
     name: 'questions at once are answered, and hold bytes',
     without: ['rust_socketio'],
     async client(t) {
@@ -182,7 +182,7 @@ const cases = [
     },
   },
   {
-    // What python-socketio's threads tell of it is up to chance; its server leaves a stock client's WebSocket open.
+    // What python-socketio's threads report of it is random; its server leaves a stock client's WebSocket open.
     name: 'the server closes the connection',
     without: ['rust_socketio', 'python-socketio', 'socket.io-client'],
     async client(t) {

@@ -1,5 +1,5 @@
 // Socket.IO once more, with another client or parser: the cases of socketio*.mjs. Those that write packets by hand, or
-// need what came after 3.1, name `only` the clients that can; those that read the clock say no more the second time.
+// need what came after 3.1, name `only` the clients that can; those that measure time show nothing new the second time.
 
 import socketio from './socketio.mjs';
 import content from './socketio-content.mjs';

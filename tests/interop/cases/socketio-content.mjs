@@ -1,4 +1,4 @@
-// Socket.IO 4: what crosses, whole: bytes, characters, sizes, headers, and what a recovered session missed.
+// Socket.IO 4: everything passes unchanged: bytes, characters, sizes, headers, and the messages for a recovered session.
 
 const MAX = 100_000;
 const ALL = ['polling', 'websocket', 'upgrade'];

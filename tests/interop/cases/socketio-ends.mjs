@@ -8,7 +8,7 @@ const CHILD = fileURLToPath(new URL('../lib/child-backend.mjs', import.meta.url)
 const ALL = ['polling', 'websocket', 'upgrade'];
 const HEARTBEAT = { pingInterval: 300, pingTimeout: 200 };
 
-/** The backend of a bridge sees a WebSocket that closes, whatever became of the client. */
+/** The backend of a bridge sees a WebSocket that closes, however the client ended. */
 const serverSeesClose = (...direct) =>
   direct.map((reason) => ({
     track: 'server',
@@ -76,7 +76,7 @@ const cases = [
       socket.emit('out');
       await t.until('client', 'disconnect');
       await t.until('server', 'disconnect');
-      // Who closes first, the client behind the packet or the server's end behind it, is a race of the client's own.
+      // After the packet, client and server race to close; the client reports either.
       await closed;
       t.log('client', 'engine closed');
     },

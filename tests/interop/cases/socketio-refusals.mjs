@@ -1,4 +1,4 @@
-// Socket.IO 4: who is not let in, by the application or by the server, and what the client is told.
+// Socket.IO 4: clients that the application or the server refuses, and what they learn.
 
 /** Everything of a connect_error that the application can see. */
 function told(t, error) {
@@ -37,7 +37,7 @@ const refusals = [
     t.assert.equal(event[1], first);
     if (t.transport === 'websocket') return;
     t.assert.equal(event[4], 403);
-    // What came with the status is told since 4.5.
+    // Clients report the response's details since 4.5.
     if (t.suite.client !== '3.1') t.assert.deepEqual(JSON.parse(event[6]), body);
   },
 }));

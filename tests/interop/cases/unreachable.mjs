@@ -1,11 +1,11 @@
-// Backends that are down, do not answer or have no room. There is no direct run: a proxy answers for them.
+// Backends that are down, do not answer or have no room. There is no direct run, since only a proxy responds for them.
 
 import http from 'node:http';
 import net from 'node:net';
 
 const ALL = ['polling', 'websocket', 'upgrade'];
 
-/** What a stock Socket.IO client is told, and after how many milliseconds. */
+/** The error that a stock Socket.IO client gets, and after how many milliseconds. */
 export async function refused(t, count = 1) {
   const socket = t.io();
   const began = performance.now();

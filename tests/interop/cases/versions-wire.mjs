@@ -1,5 +1,5 @@
-// What the versions of a client and its backend decide before a word is said: who is refused, with what, and how many
-// answers a client of Socket.IO 2 waits for until it is connected.
+// What the versions of a client and its backend decide at the handshake: which clients are refused, with which response, and how
+// many responses a client of Socket.IO 2 needs until it is connected.
 
 import { asking, handshake, socket } from '../lib/raw3.mjs';
 
@@ -84,7 +84,7 @@ export default [
   suite('socket.io 4', 'socket.io', [
     refused('a client of version 2 without translation', 3, {}),
     refused('a client of version 2 whose translation is forbidden', 3, { upstream: { ...V4, translate: false } }),
-    // Directly it is the backend that refuses, and behind the route it would not.
+    // Directly the backend refuses; behind the route it would not.
     refused(
       'a client of version 2 on a route for version 4',
       3,
@@ -107,7 +107,7 @@ export default [
     ),
   ]),
   suite('socket.io 2', 'socket.io 2', [
-    // Directly it is let in, and can't read a word.
+    // Directly it is accepted, and can't read anything.
     ...[
       ['a client of version 4 without translation', { versions: [3] }],
       ['a client of version 4 whose translation is forbidden', { ...V2, translate: false }],

@@ -43,7 +43,7 @@ const cases = [
       await t.parked();
       client.tell({ do: 'disconnect' });
       await t.until('server /', 'disconnect');
-      // This one tells only of ends that the server brought.
+      // This client reports only ends that the server caused.
       if (t.suite.peer !== 'python-socketio 4') await t.until('client /', 'disconnect');
       t.assert.deepEqual(t.transcript.of('client /', 'event')[0], ['event', 'hello', ...words(t)]);
     },
@@ -179,7 +179,7 @@ const cases = [
     },
   },
   {
-    // What threads tell of it is up to chance.
+    // What the threads report of it is random.
     name: 'the server closes the connection',
     without: ['python-socketio', 'python-socketio 4'],
     quick: ['polling'],
@@ -223,7 +223,7 @@ const cases = [
   },
 ];
 
-/** What a translation can't give. */
+/** What a translation can't provide. */
 const LOST = [
   ...['good', 'bad'].map((token) => ({
     track: 'server /',
@@ -266,7 +266,7 @@ const suite = ({ transports = COMMON, speaks, route, ...who }, { kind, versions,
     oracle: native ? undefined : ORACLES[speaks],
     client: who.client,
     peer: who.peer ?? 'socket.io-client',
-    // Who shares a WebSocket with other sessions speaks no protocol of its backend's.
+    // A session on a shared WebSocket does not use the backend's own protocol.
     ways: ['proxy'],
     parallel: 8,
     cases: cases

@@ -1,5 +1,5 @@
 // A plain `ws` server behind Engine.IO clients. There is no direct run: the oracle is a bridge made of stock parts
-// (lib/stand-in.mjs), and each case says besides what must come out.
+// (lib/stand-in.mjs), and each case also states the expected outcome.
 
 const each = (wss, t, work) =>
   wss.on('connection', (socket, request) => {
@@ -170,7 +170,7 @@ const cases = [
       await t.until('server', 'close');
       const took = t.gone - began;
       t.assert.ok(took < 100, `${took} ms`);
-      // A proper goodbye: a code (1005 when the frame bore none), not the 1006 of a lost connection.
+      // A Close frame: its code, or 1005 without one, and not the 1006 of a lost connection.
       t.assert.notEqual(t.closing.code, 1006);
     },
   },

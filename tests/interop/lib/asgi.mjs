@@ -4,7 +4,7 @@ import { listen, PYTHON, here, start } from './processes.mjs';
 import { accepts, sleep } from './ports.mjs';
 
 const READY_MS = 20_000;
-// The close_timeout of the suite's routes, and some.
+// Longer than the close_timeout of the suite's routes.
 const CLOSED_MS = 2500;
 
 // A server takes longer to start than a case takes, so it stays for the next one on its port with the same options.
@@ -34,7 +34,7 @@ export class AsgiBackend {
 
   stop() {}
 
-  /** It and all its sessions die at once. */
+  /** Kills the server with all its sessions. */
   async kill() {
     const server = servers.get(this.port);
     servers.delete(this.port);

@@ -20,7 +20,7 @@ const FLAGS = [
   '--disable-component-update',
   '--disable-sync',
 ];
-// Without an icon of its own it would be asked for one, now and then.
+// Without an icon of the page's own the browser would request one now and then.
 const pageWith = (script) => `<!doctype html><link rel="icon" href="data:,"><script src="${script}"></script>`;
 
 const port = await freePort();
@@ -57,7 +57,7 @@ export async function closeBrowser() {
 
 /**
  * Opens a page with cookies of its own. The track "page" holds what its script says with `log`, "console" what the
- * browser says, and `answers()` gives each kind of answer that it got from the side under test, with its CORS headers.
+ * browser says, and `answers()` returns each kind of response from the side under test, with its CORS headers.
  */
 export async function openPage(t, origin, { policy = '', script = '/socket.io.js' } = {}) {
   const { browser } = await (running ??= begin());

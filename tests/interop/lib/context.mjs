@@ -1,4 +1,4 @@
-// What a case is given: where to connect, stock clients that are ended with it, and its transcript.
+// What a case gets: where to connect, stock clients that are ended with it, and its transcript.
 
 import assert from 'node:assert/strict';
 import { Socket as EngineSocket } from 'engine.io-client';
@@ -20,7 +20,7 @@ export const TRANSPORTS = {
   jsonp: ['polling'],
 };
 
-/** Those that every client has. */
+/** The transports that every client has. */
 export const COMMON = ['polling', 'websocket', 'upgrade'];
 
 /** Less than a case's own deadline. */

@@ -1,11 +1,11 @@
-// What the cases say to a client that does as it is told (peer.mjs), and what they wait for.
+// Commands of the cases to a client in another process (peer.mjs), and what they wait for.
 
 const LEFT = {
   'socket.io': ['transport close', 'client namespace disconnect'],
   asgi: ['transport close', 'client disconnect'],
 };
 
-/** A client that leaves says so twice, of its namespaces and its connection, maybe in one breath. */
+/** A client that leaves sends two goodbyes, for its namespaces and its connection, possibly in one packet. */
 export const eitherReason = ['/', '/room'].flatMap((namespace) =>
   Object.values(LEFT)
     .flatMap(([one, other]) => [
@@ -17,19 +17,19 @@ export const eitherReason = ['/', '/room'].flatMap((namespace) =>
       label: 'disconnect',
       direct: [direct],
       proxied: [proxied],
-      why: 'told both at once a server names either: chance decides in what pieces they come, proxy or not',
+      why: 'a server that reads both goodbyes at once reports either: how they are split is random, with or without a proxy',
     })),
 );
 
 export function connecting(t, { namespaces = ['/'], auth = null, query = {}, ...how } = {}) {
   const client = t.peer();
-  // Some find the path by themselves only where the URL has none.
+  // Some clients add the path only if the URL has none.
   const url = `${t.url}/?${new URLSearchParams({ id: t.id, ...query })}`;
   client.tell({ do: 'connect', url, transports: t.transports, namespaces, auth, query, ...how });
   return client;
 }
 
-/** A client that has been let in to every one of `namespaces`, and has moved to its last transport. */
+/** A client that is connected to each of `namespaces`, and has moved to its last transport. */
 export async function connected(t, how) {
   const client = connecting(t, how);
   const namespaces = how?.namespaces ?? ['/'];
@@ -46,6 +46,6 @@ export async function connected(t, how) {
 
 export const tell = (client, what, name, ...args) => client.tell({ do: what, namespace: '/', name, args });
 
-/** What two processes tell of one event comes in any order. */
+/** Two processes report one event in either order. */
 export const bothSaw = (t, count, namespace = '/') =>
   Promise.all(['client', 'server'].map((side) => t.until(`${side} ${namespace}`, 'event', count)));

@@ -8,7 +8,7 @@ class Element {
   style = {};
 
   constructor(tag) {
-    // Clients try a whole element first, which only the oldest of browsers take.
+    // Clients first pass a whole element, which only very old browsers accept.
     if (tag.includes('<')) throw new Error(`no name: ${tag}`);
     this.tag = tag;
   }

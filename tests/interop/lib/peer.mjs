@@ -1,5 +1,5 @@
-// Clients of other languages: programs that are told what to do and tell what they see in lines of JSON (README.md),
-// and the stock client behind the same few words.
+// Clients of other languages: programs that read commands and write events as lines of JSON (README.md),
+// and the stock client with the same commands.
 
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -14,7 +14,7 @@ const PROGRAMS = {
   rust_socketio: [process.env.INTEROP_RUST_CLIENT ?? 'INTEROP_RUST_CLIENT'],
 };
 
-// Python takes longer to start than a case takes, so the next case is given it.
+// Python takes longer to start than a case takes, so the next case gets the same process.
 const idle = { 'python-socketio': [], 'python-socketio 4': [], 'python-socketio asyncio': [] };
 const FORGET_MS = 300;
 
@@ -82,9 +82,9 @@ function connect(t, sockets, { namespaces: [first, ...others], auth, query, reco
   for (const [namespace, socket] of sockets) {
     const log = (...event) => t.log(`client ${namespace}`, ...event);
     socket.on('connect', () => log('connect'));
-    // How many attempts fail before one succeeds is up to chance.
+    // How many attempts fail before one succeeds is random.
     if (!reconnects) socket.on('connect_error', ({ message, data }) => log('refused', message, data));
-    // The word of Socket.IO 2 for it.
+    // The name of the event in Socket.IO 2.
     socket.on('error', (data) => log('refused', data));
     socket.on('disconnect', (reason) => log('disconnect', reason));
     socket.onAny((name, ...args) => {

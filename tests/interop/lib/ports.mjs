@@ -1,4 +1,4 @@
-// Ports that nobody else takes: below the range from which the system serves outgoing connections.
+// Ports that no other process takes: below the range from which the system serves outgoing connections.
 
 import net from 'node:net';
 

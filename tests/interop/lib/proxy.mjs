@@ -43,7 +43,7 @@ export class Proxy {
     return proxy;
   }
 
-  /** Starts `binary` as it runs when nobody says otherwise, but for its ports. */
+  /** Starts `binary` with its built-in configuration, except for the ports. */
   static async shipped(binary) {
     const port = await freePort();
     const variables = { POLLIWOG_SERVER__LISTEN: `127.0.0.1:${port}`, POLLIWOG_ADMIN__LISTEN: '127.0.0.1:0' };
@@ -90,7 +90,7 @@ export class Proxy {
     return this.#exit;
   }
 
-  /** What its admin listener says of whether it is ready: `{ status, body }`. */
+  /** The response of `/readyz`: `{ status, body }`. */
   readyz() {
     return request({ port: this.#admin, path: '/readyz' });
   }
@@ -109,10 +109,10 @@ export class Proxy {
     return lines.length ? Number(lines.at(-1)[1]) : undefined;
   }
 
-  /** Ends it by SIGTERM and returns its exit code; one that does not end is killed, and told as "killed". */
+  /** Ends it by SIGTERM and returns its exit code; one that does not end is killed, and the returned text says so. */
   async stop() {
     if (this.alive) this.#child.kill('SIGTERM');
-    // The end of a process that does not end by itself.
+    // A deadline for the process to end by itself.
     const late = sleep(END_MS).then(() => 'late');
     let code = await Promise.race([this.#exit, late]);
     if (code === 'late') {

@@ -24,7 +24,7 @@ export function request({ port, path, method = 'GET', headers = {}, body }) {
   });
 }
 
-/** Asks for a WebSocket with a bare socket; resolves with the head of the answer and what stood behind it. */
+/** Asks for a WebSocket with a bare socket; resolves with the headers of the response and what follows them. */
 export function upgrade({ port, path, headers = {} }) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(port, '127.0.0.1');
@@ -118,14 +118,14 @@ export class RawClient {
     return new Promise((resolve) => this.#poll.once('finish', resolve));
   }
 
-  /** Dies: the connection goes, without a word. */
+  /** Dies: the connection closes without a goodbye. */
   die() {
     this.closed = true;
     this.#ws?.terminate();
     this.#poll?.destroy();
   }
 
-  /** Leaves as a client should, if it still can. */
+  /** Leaves with a goodbye, if it still can. */
   async close() {
     if (this.closed) return;
     this.closed = true;

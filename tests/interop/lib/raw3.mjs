@@ -1,14 +1,14 @@
-// Sessions of Engine.IO 3 by hand: what they are asked, and what a client reads of each answer.
+// Sessions of Engine.IO 3 by hand: requests, and what a client reads of each response.
 
 import { once } from 'node:events';
 import { WebSocket } from 'ws';
 
 const EIO = '?EIO=3&transport=polling';
 
-/** A payload of text: each packet behind its length in units of UTF-16. */
+/** A payload of text: each packet after its length in UTF-16 units. */
 export const text = (...packets) => packets.map((packet) => `${packet.length}:${packet}`).join('');
 
-/** A payload of bytes: each packet behind its kind, its length in digits that are bytes, and 0xff. */
+/** A payload of bytes: each packet after its kind, its length as one byte for each digit, and 0xff. */
 export const bytes = (...packets) =>
   Buffer.concat(
     packets.flatMap((packet) => {
@@ -17,7 +17,7 @@ export const bytes = (...packets) =>
     }),
   );
 
-/** A function that asks and writes the answer down, with SID in the place of the session's id. */
+/** Returns a function that sends a request and logs the response, with SID in place of the session's id. */
 export function asking(t, sid) {
   return async (what, options) => {
     const answer = await t.request(options);
@@ -28,7 +28,7 @@ export function asking(t, sid) {
   };
 }
 
-/** Opens a session: `ask` writes down what is answered at `path`. */
+/** Opens a session: `ask` logs the responses at `path`. */
 export async function handshake(t, query = '') {
   const { body } = await t.request({ path: t.path + EIO + query });
   const [, sid] = /"sid\\?":\\?"([\w-]{20,})/.exec(body) ?? t.assert.fail(`no handshake: ${body}`);

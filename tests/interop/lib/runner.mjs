@@ -34,7 +34,7 @@ export class Runner {
 
   async run(jobs) {
     const together = jobs.filter(({ test }) => !test.alone);
-    // Those that mostly wait go together in greater number.
+    // More cases run at once if they mostly wait.
     const counts = new Set(together.map(({ suite }) => this.#beside(suite)));
     for (const count of counts) {
       const queue = together.filter(({ suite }) => this.#beside(suite) === count);
@@ -58,8 +58,8 @@ export class Runner {
     const lane = await this.#lane(job.suite, job.test);
     let outcome;
     const stalls = [];
-    // A case that reads the clock says nothing when the machine itself stood still, and none does when client and server
-    // fail without the proxy: it is tried again, and told so.
+    // A case that measures time shows nothing if the machine stalled, and no case does if client and server fail without
+    // the proxy: it is tried again, and the report says so.
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       outcome = await this.#attempt({ ...job, lane });
       const { faults, stall, isDirect } = outcome;
@@ -75,7 +75,7 @@ export class Runner {
     this.report(verdict, name, [...times, ...stalls].join(', '), faults, job);
   }
 
-  /** Both runs of a case and their comparison; `stall` is how long this process once stood still meanwhile. */
+  /** Both runs of a case and their comparison; `stall` is the longest time that this process stalled meanwhile. */
   async #attempt({ suite, test, transport, lane }) {
     const faults = [];
     const times = [];

@@ -16,7 +16,7 @@ export const SOCKJS_TRANSPORTS = ['websocket', 'xhr-streaming', 'eventsource', '
 /** Calls `work` with each client of the application: `{ send, close, onMessage, request }`. */
 export function application(handle, t, work) {
   handle.on('connection', (socket, request) => {
-    // When a server hears of the end that it has asked for itself depends on the transport: that is not noted.
+    // When a server learns of an end that it asked for depends on the transport, so it is not logged.
     let isClosing = false;
     socket.on('close', () => isClosing || t.log('server', 'close'));
     const isSockJs = typeof socket.write === 'function';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A bridge made of the stock packages only: what any bridge, however good, must change. It is the oracle of the cases
+// A bridge made of the stock packages only: it changes what every bridge must change. It is the oracle of the cases
 // that cannot run directly (a plain WebSocket backend), and lets the suite be tried without a proxy:
 // POLLIWOG_BIN=lib/stand-in.mjs. Started like the proxy; it reads the few keys that the suite writes.
 

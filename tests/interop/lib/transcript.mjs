@@ -49,7 +49,7 @@ export class Transcript {
   }
 }
 
-/** Makes a value comparable between two runs. Long text and bytes are told by length and digest. */
+/** Makes a value comparable between two runs. Long text and bytes become length and digest. */
 export function normalise(value) {
   if (typeof value === 'string') {
     return value.length > 200 ? `text:${value.length}:${digest(value)}` : value.replace(/127\.0\.0\.1:\d+/g, 'HOST');

@@ -1,4 +1,4 @@
-"""Runs Autobahn's cases three ways, holds the verdicts to what is expected, and closes with the count."""
+"""Runs Autobahn's cases three ways, compares the verdicts with the expected ones, and prints the count."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ import case12_x_x
 import servers
 import verdicts
 
-# Each case has a time of its own; this is for a runner that stands still.
+# Each case has its own timeout; this one is for a runner that hangs.
 GROUP_S = 900
 PARALLEL = 4
 ROW = "{:6} {:>5}  {:28} {:28} {:28} {:>6}"

@@ -10,7 +10,7 @@ import time
 READY_S = 10
 END_S = 10
 
-# Both paths lead to the same server: `/relayed` leaves frames to the two ends, `/session` passes messages on, one by one.
+# Both paths lead to the same server: `/relayed` relays frames, `/session` passes messages through a session.
 CONFIG = """
 [server]
 listen = ["127.0.0.1:0"]
@@ -54,8 +54,8 @@ def addresses(binary):
 
 @contextlib.contextmanager
 def running(command, log):
-    """Starts `command`, waits until it listens, and gives its port; it must live to the end, and then end well by SIGTERM."""
-    # A file, for a pipe that nobody reads would stop it.
+    """Starts `command`, waits until it listens, and yields its port; it must live to the end, and then exit with 0 on SIGTERM."""
+    # A file, since a pipe that is not read would block it.
     with log.open("wb") as output:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:

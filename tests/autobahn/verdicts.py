@@ -10,13 +10,13 @@ SIZES = {"1": 16, "2": 11, "3": 7, "4": 10, "5": 20, "6": 145, "7": 37, "9": 54,
 SIZES |= {f"12.{kind}": 18 for kind in range(1, 6)}
 SIZES |= {f"13.{offer}": 18 for offer in range(1, 8)}
 
-# What is left of the slow groups in a quick run: small and large, whole and in fragments, text and binary.
+# The cases of the slow groups that a quick run keeps: small and large, whole and in fragments, text and binary.
 QUICK = {"9": ["9.1.1", "9.2.6", "9.3.1", "9.5.6", "9.7.1"]}
 QUICK |= {group: [f"{group}.1", f"{group}.5", f"{group}.11"] for group in SIZES if group.startswith(("12.", "13."))}
 
 PASSES = {"OK", "NON-STRICT", "INFORMATIONAL"}
 
-# Where a session's verdict need not be OK: the cases, what it is or may be, and why.
+# Cases in which a session's verdict need not be OK: what it may be, and why.
 IN_A_SESSION = [
     (["12.*", "13.*"], {"UNIMPLEMENTED"}, "a session reads messages, so it negotiates no extension"),
     (
@@ -30,14 +30,14 @@ IN_A_SESSION = [
 
 
 def cases(group, quick):
-    """What the runner is to be asked for, and how many cases that must give."""
+    """Returns the patterns for the runner, and how many cases they must select."""
     if quick and group in QUICK:
         return QUICK[group], len(QUICK[group])
     return [f"{group}.*"], SIZES[group]
 
 
 def fault(way, case, verdicts, direct):
-    """What is wrong with a case's `verdicts`, if anything; `direct` are those on the echo server itself."""
+    """Returns what is wrong with a case's `verdicts`, if anything; `direct` are those on the echo server itself."""
     if way == "direct":
         return None if PASSES.issuperset(verdicts) else "does not pass on the echo server itself"
     if way == "relayed":

@@ -26,7 +26,7 @@ fn target(limit: &str, dialect: &str, kind: &str, backend: SocketAddr) -> Target
 fn allowed(target: &Target) -> usize {
     let metrics = Client::connect(target.admin).get("/metrics");
     let line = metrics.text().lines().find_map(|line| line.strip_prefix("process_max_fds "));
-    line.expect("it is told").parse().unwrap()
+    line.expect("the metrics have process_max_fds").parse().unwrap()
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_client_without_a_descriptor_gets_a_503() {
     // The new client is accepted only after the silent ones, each of which gets a second to send.
     let mut client = Client::connect(target.public);
     client.wire.send(head("GET", "/fast", &[]).as_bytes());
-    let answer = client.answer_within(SOON * 6).expect("an answer");
+    let answer = client.answer_within(SOON * 6).expect("a response arrives in time");
     answer.assert(503, "the proxy has no file descriptors left\n");
     assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
     assert!(client.wire.ends_within(SOON));

@@ -115,7 +115,7 @@ fn a_client_that_has_only_closed_its_side_gets_its_response() {
         // The proxy reads the end of the client's side meanwhile; nothing shows when it has.
         thread::sleep(ms(200));
         line.wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
-        wire.take_until(b"\r\n\r\nlate", Instant::now() + SOON).expect("an answer");
+        wire.take_until(b"\r\n\r\nlate", Instant::now() + SOON).expect("a response arrives in time");
     }
 }
 

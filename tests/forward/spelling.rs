@@ -9,7 +9,8 @@ use crate::support::http::Client;
 /// Returns the head that the client gets.
 #[track_caller]
 fn head_of_answer(client: &mut Client) -> String {
-    let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("an answer");
+    let head =
+        client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("a response arrives in time");
     String::from_utf8(head).unwrap()
 }
 

@@ -38,12 +38,16 @@ fn pour_until_cut(wire: &Wire) -> Duration {
         match writer.write(&piece) {
             Ok(count) => sent += count,
             Err(error) => {
-                assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "nobody ends it");
+                assert_ne!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock,
+                    "expected the proxy to close the connection, but it still waits"
+                );
                 return start.elapsed();
             }
         }
     }
-    panic!("256 MB went to somebody who reads nothing");
+    panic!("expected the proxy to stop reading, but it took 256 MB for a side that reads nothing");
 }
 
 /// Fails unless that took as long as a stall may.
@@ -153,7 +157,11 @@ fn silence_alone_is_no_stall() {
         begun(&site, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "Content-Type: text/event-stream");
     // Both are silent for longer than a side may stop reading.
     thread::sleep(STALL * 2);
-    assert_eq!(stream.wire.fill(Instant::now() + AT_ONCE), Fill::Quiet, "nobody has ended it");
+    assert_eq!(
+        stream.wire.fill(Instant::now() + AT_ONCE),
+        Fill::Quiet,
+        "expected the connection to stay open"
+    );
     line.reply("down");
     assert_eq!(client.wire.take_exact(4, Instant::now() + SOON).unwrap(), b"down");
     client.wire.send(b"up");

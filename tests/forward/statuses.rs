@@ -32,7 +32,7 @@ fn a_response_without_a_body_keeps_its_content_length() {
         assert_eq!(line.request().line(), format!("{method} / HTTP/1.1"));
         line.reply(answer);
         let came = client.wire.take_until(b"\r\n\r\n", std::time::Instant::now() + crate::support::SOON);
-        let came = crate::support::http::Response::parse(&came.expect("an answer comes"));
+        let came = crate::support::http::Response::parse(&came.expect("a response arrives in time"));
         assert!(answer.starts_with(&came.line), "{} for {answer:?}", came.line);
         assert_eq!(came.header("content-length"), length, "{method} {answer:?}");
         assert_eq!(came.header("transfer-encoding"), None);

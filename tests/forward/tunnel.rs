@@ -168,7 +168,7 @@ fn a_drain_gives_a_tunnel_its_time_and_then_closes_it() {
     client.wire.send(b"still");
     assert_eq!(line.body(5), b"still");
     let status = site.target.exit_within(SOON).expect("it ends");
-    assert_eq!(status.code(), Some(1), "a drain that had to cut");
+    assert_eq!(status.code(), Some(1), "a drain that had to disconnect is no clean end");
     line.assert_ends();
     assert!(client.ends_within(SOON));
 }

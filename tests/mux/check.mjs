@@ -1,4 +1,4 @@
-// Holds the reference backends to docs/mux.md, with a small P that knows what must come back and what must not; then
+// Holds the reference backends to docs/mux.md, with a small P that checks what comes back; then
 // the binary, between them and clients. --only REGEX picks by "backend: case"; SEED=… repeats the random part of a run.
 
 import { access, constants } from 'node:fs/promises';

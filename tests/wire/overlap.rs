@@ -210,7 +210,7 @@ fn no_message_is_answered_ok_when_the_application_has_closed() {
     thread::sleep(QUIET);
     assert_eq!(poller.poll(), "4left");
     assert_eq!(poller.poll(), "6\u{1e}1");
-    poller.posts.answer_within(SOON).expect("an answer comes").assert_unknown_sid();
+    poller.posts.answer_within(SOON).expect("a response arrives in time").assert_unknown_sid();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-// The oracle: npm's own `engine.io` server, whose application does what a test tells it over a control connection.
+// The oracle: npm's own `engine.io` server, whose application obeys a test's commands over a control connection.
 //
 // Found in tests/interop/node_modules or, failing that, by NODE_PATH. The first argument holds the options as JSON;
 // standard output gets one line, the two ports. It ends when its standard input does.

@@ -14,7 +14,7 @@ export function application(io, t) {
       socket.on('disconnect', (reason) => log('disconnect', reason));
       socket.use((event, next) => {
         answer(socket, log, ...event);
-        // Not logged, for behind the proxy it is another one.
+        // Not logged, since it differs behind the proxy.
         t.transportSeen = socket.conn.transport.name;
         next();
       });
@@ -22,7 +22,7 @@ export function application(io, t) {
   }
 }
 
-/** What a client says of itself: in its CONNECT, or as those of Socket.IO 2 do, in a query. */
+/** A client's own data: in its CONNECT, or from Socket.IO 2, in the query. */
 const said = ({ handshake: { auth, query } }) =>
   Object.keys(auth ?? {}).length > 0 || query.token === undefined ? (auth ?? {}) : { token: query.token };
 

@@ -1,4 +1,4 @@
-"""A python-socketio client that does what standard input says and tells what it sees, in lines of JSON: README.md.
+"""A python-socketio client that reads commands and writes events as lines of JSON: README.md.
 
 Argument: sync or asyncio.
 """
@@ -20,7 +20,7 @@ class Client(socketio.Client):
 
 
 def new_client(kind, case):
-    """A client that tells everything; its handlers are plain functions, which both kinds take."""
+    """A client that reports everything; its handlers are plain functions, which both kinds accept."""
     client = (socketio.AsyncClient if kind == "asyncio" else Client)(reconnection=False)
 
     @client.on("*", namespace="*")
@@ -38,7 +38,7 @@ def new_client(kind, case):
 
 
 async def settled(result):
-    """One of the two kinds has coroutines for methods."""
+    """Awaits a result: one of the two kinds has coroutines for methods."""
     return await result if inspect.isawaitable(result) else result
 
 
@@ -52,7 +52,7 @@ async def obey(kind):
             case "connect":
                 client = new_client(kind, id)
                 how = {name: command[name] for name in ("transports", "namespaces", "auth")}
-                # Who waits for all namespaces gives up all of them when one is refused.
+                # A client that waits for all namespaces gives up all of them when one is refused.
                 try:
                     await settled(client.connect(command["url"], wait=False, **how))
                     tell(id, "engine", "transport", client.transport())

@@ -1,4 +1,4 @@
-"""client.py once more, for python-socketio 4, which speaks Socket.IO 2: no payload in its CONNECT, no "*" for a handler."""
+"""client.py for python-socketio 4, which speaks Socket.IO 2: no payload in its CONNECT, no "*" for a handler."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ from lines import read, tell
 
 
 class Client(socketio.Client):
-    """A client that tells everything it sees."""
+    """A client that reports everything."""
 
     labels = {"connect": "connect", "connect_error": "refused", "disconnect": "disconnect"}
 
@@ -23,7 +23,7 @@ class Client(socketio.Client):
         return InOrder
 
     def _trigger_event(self, name, namespace, *args):
-        # A namespace is named with its query here and there.
+        # Some callbacks name a namespace with its query.
         namespace = namespace.partition("?")[0]
         if name in self.labels:
             tell(self.case, namespace, self.labels[name], *args)
@@ -33,7 +33,7 @@ class Client(socketio.Client):
 
 
 def connect(command):
-    """Joins the root and the other namespaces, each with what the client says of itself."""
+    """Joins the root and the other namespaces, each with the client's own data."""
     client = Client(command["id"])
     query = urllib.parse.urlencode(command.get("auth") or {})
     namespaces = [f"{name}?{query}" if query else name for name in command["namespaces"] if name != "/"]

@@ -1,15 +1,15 @@
-"""The stock client of Engine.IO, of either version, so that what it tells can be compared."""
+"""The stock client of Engine.IO, of either version, so that its events can be compared."""
 
 import concurrent.futures
 
 import engineio
 
-# A payload of more packets than 16 ends the session, unless this is set; stock servers know no such bound.
+# A payload of more packets than 16 ends the session, unless this is set; stock servers have no such limit.
 engineio.payload.Payload.max_decode_packets = 1000
 
 
 class InOrder(engineio.Client):
-    """Handles one event after another: each has a thread of its own otherwise, and may overtake the one before."""
+    """Handles events one after another. Otherwise each has its own thread, and may overtake the one before."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Lines of JSON between a peer and the suite; each bears the id of a case, and bytes are {"$bytes": base64}."""
+"""Lines of JSON between a peer and the suite; each has the id of a case, and bytes are {"$bytes": base64}."""
 
 import base64
 import json

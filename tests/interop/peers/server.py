@@ -1,4 +1,4 @@
-"""application.mjs once more, by python-socketio's ASGI server. It tells what it sees in lines of JSON.
+"""application.mjs for python-socketio's ASGI server. It writes its events as lines of JSON.
 
 Arguments: the port, and options of the server in JSON.
 """
@@ -14,15 +14,15 @@ import socketio
 import uvicorn
 from lines import tell
 
-# A payload of more packets than 16 ends the session, unless this is set; stock clients know no such bound.
+# A payload of more packets than 16 ends the session, unless this is set; stock clients have no such limit.
 engineio.payload.Payload.max_decode_packets = 1000
 
-# Handlers run one after another, so that what they tell has an order.
+# Handlers run one after another, so that their events have an order.
 server = socketio.AsyncServer(async_mode="asgi", async_handlers=False, **json.loads(sys.argv[2]))
 
 
 def tell_of(sid, namespace, *values):
-    """Clients bear the id of their case in the query."""
+    """Writes an event of the case whose id the client has in its query."""
     query = server.get_environ(sid, namespace)["QUERY_STRING"]
     tell(urllib.parse.parse_qs(query)["id"][0], namespace, *values)
 
@@ -58,7 +58,7 @@ async def on_event(name, namespace, sid, *args):
                 await emit("one of many", i)
         case "leave":
             if args == ("whole",):
-                # It waits until all is written, this handler's answer included.
+                # It waits until everything is written, including this handler's acknowledgement.
                 server.start_background_task(server.eio.disconnect, server.manager.eio_sid_from_sid(sid, namespace))
             else:
                 await server.disconnect(sid, namespace=namespace)

@@ -13,7 +13,7 @@ const count = (what, change) => {
 };
 
 const app = {
-  /** Whether a client may come in: what `ok` shall tell it, or `deny` with a status and a text. */
+  /** Decides whether a client is accepted: returns the fields of `ok`, or `deny` with a status and a text. */
   async open({ path, headers, protocols }) {
     const [, what, number] = /^\/(deny|wait)\/(\d+)/.exec(path) ?? [];
     if (what === 'deny') return { deny: [Number(number), 'denied'] };
@@ -40,7 +40,7 @@ const app = {
     for (let i = 1; i <= times; i++) session.send(`${i}`.padEnd(size, '.'));
   },
 
-  /** `byPacket` where the client said goodbye by a packet of its protocol. */
+  /** `byPacket` if the client closed with a packet of its protocol. */
   closed(session, byPacket) {
     everyone.delete(session);
     count('sessions', -1);

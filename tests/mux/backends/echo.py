@@ -21,7 +21,7 @@ def count(what, change):
 
 
 async def open(request):
-    """Whether a client may come in: what `ok` shall tell it, or `deny` with a status and a text."""
+    """Decides whether a client is accepted: returns the fields of `ok`, or `deny` with a status and a text."""
     asked = re.match(r"/(deny|wait)/(\d+)", request["path"])
     if asked and asked[1] == "deny":
         return {"deny": [int(asked[2]), "denied"]}
@@ -59,7 +59,7 @@ def message(session, data):
 
 
 def closed(session, by_packet):
-    """`by_packet` where the client said goodbye by a packet of its protocol."""
+    """`by_packet` if the client closed with a packet of its protocol."""
     everyone.discard(session)
     count("sessions", -1)
     counts["close_packets"] += by_packet

@@ -9,7 +9,7 @@ const NEWS_MS = 10;
 const SYNC_PART = 1000;
 
 class Session {
-  // Messages on their way to P: those that wait for credit, and behind `acked` those that P may ask for again.
+  // Messages to P: those that wait for credit, and those after `acked`, which P may request again.
   waiting = [];
   kept = [];
   acked = 0;
@@ -18,7 +18,7 @@ class Session {
   got = 0;
   taken = 0;
   granted = CREDIT;
-  // Set by `close`, and once its `x` is out on the WebSocket of now.
+  // Set by `close`, and when its `x` was sent on the current WebSocket.
   ending = undefined;
   left = false;
 
@@ -42,7 +42,7 @@ class Session {
     this.pump();
   }
 
-  /** Closes behind all that was sent. */
+  /** Closes after everything that was sent. */
   close(...ending) {
     this.ending ??= ending;
     this.pump();
@@ -84,7 +84,7 @@ class Session {
     this.epoch.note(this);
   }
 
-  /** The entry in `a` and `sync`. What comes back from the application and waits for P is not got rid of. */
+  /** The entry in `a` and `sync`. Messages from the application that wait for P are kept. */
   news() {
     this.granted = Math.max(this.granted, this.taken + CREDIT - this.unsent);
     return [this.id, this.got, this.granted];
@@ -97,7 +97,7 @@ class Session {
     this.limit = Math.max(this.limit, limit);
   }
 
-  /** Goes on behind `seq` on a new WebSocket; it is -1 where P has no `ok`. */
+  /** Continues after `seq` on a new WebSocket; `seq` is -1 if P has no `ok`. */
   resume(seq, limit) {
     if (seq < 0 && this.answer) this.epoch.write('ok', this.id, this.answer);
     this.acknowledge(Math.max(seq, 0), limit);
@@ -109,7 +109,7 @@ class Session {
 
 const epochs = new Map();
 
-/** The sessions of one P, over all the WebSockets that it needs. */
+/** The sessions of one P, over all its WebSockets. */
 class Epoch {
   sessions = new Map();
   noted = new Set();
@@ -131,7 +131,7 @@ class Epoch {
     this.live?.send(JSON.stringify(frame));
   }
 
-  /** Soon tells P how far a session has come; many share one frame. */
+  /** Acknowledges a session's messages to P, after a short delay; many sessions share one frame. */
   note(session) {
     if (!this.hello.credit) return;
     this.noted.add(session);
@@ -154,7 +154,7 @@ class Epoch {
     if (session.answer) this.app.closed(session, byPacket);
   }
 
-  /** All that P's list lacks has ended. The rest goes on, once P has ours. */
+  /** Sessions that P's list lacks have ended. The others go on when P has our list. */
   resume(entries) {
     const theirs = new Map(entries.map(([id, ...rest]) => [id, rest]));
     for (const session of this.sessions.values()) if (!theirs.has(session.id)) this.forget(session);
@@ -183,10 +183,10 @@ class Epoch {
   }
 }
 
-/** One WebSocket, from its hello on. */
+/** One WebSocket, beginning with its hello. */
 function connection(ws, app) {
   let epoch;
-  // What P's sync has told so far; nothing once it can't come any more.
+  // What P's sync has listed so far; nothing when no sync may come any more.
   let entries = [];
 
   const verbs = {

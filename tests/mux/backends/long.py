@@ -21,14 +21,14 @@ class Session:
     def __init__(self, epoch, id):
         self.epoch, self.id = epoch, id
         self.answer = None
-        # Messages on their way to P: those that wait for credit, and behind `acked` those that P may ask for again.
+        # Messages to P: those that wait for credit, and those after `acked`, which P may request again.
         self.waiting, self.kept = collections.deque(), collections.deque()
         self.acked = self.bytes = 0
         self.limit = epoch.credit or math.inf
         # Messages from P.
         self.got = self.taken = 0
         self.granted = CREDIT
-        # Set by `close`, and once its `x` is out on the WebSocket of now.
+        # Set by `close`, and when its `x` was sent on the current WebSocket.
         self.ending = None
         self.left = False
 
@@ -45,7 +45,7 @@ class Session:
         self.pump()
 
     def close(self, *ending):
-        """Closes behind all that was sent."""
+        """Closes after everything that was sent."""
         self.ending = self.ending or ending
         self.pump()
 
@@ -86,7 +86,7 @@ class Session:
             self.epoch.note(self)
 
     def news(self):
-        """The entry in `a` and `sync`. What comes back from the application and waits for P is not got rid of."""
+        """The entry in `a` and `sync`. Messages from the application that wait for P are kept."""
         unsent = self.bytes - self.waiting[0].at if self.waiting else 0
         self.granted = max(self.granted, self.taken + CREDIT - unsent)
         return [self.id, self.got, self.granted]
@@ -100,7 +100,7 @@ class Session:
         self.limit = max(self.limit, limit)
 
     def resume(self, seq, limit):
-        """Goes on behind `seq` on a new WebSocket; it is -1 where P has no `ok`."""
+        """Continues after `seq` on a new WebSocket; `seq` is -1 if P has no `ok`."""
         if seq < 0 and self.answer is not None:
             self.epoch.write("ok", self.id, self.answer)
         self.acknowledge(max(seq, 0), limit)
@@ -111,7 +111,7 @@ class Session:
 
 
 class Epoch:
-    """The sessions of one P, over all the WebSockets that it needs."""
+    """The sessions of one P, over all its WebSockets."""
 
     all = {}
 
@@ -139,7 +139,7 @@ class Epoch:
             self.live.write(*frame)
 
     def note(self, session):
-        """Soon tells P how far a session has come; many share one frame."""
+        """Acknowledges a session's messages to P, after a short delay; many sessions share one frame."""
         if self.credit and not self.noted:
             asyncio.get_running_loop().call_later(NEWS_S, self.tell)
         if self.credit:
@@ -180,7 +180,7 @@ class Epoch:
         self.app.opened(session, request)
 
     def resume(self, entries):
-        """All that P's list lacks has ended. The rest goes on, once P has ours."""
+        """Sessions that P's list lacks have ended. The others go on when P has our list."""
         theirs = {id: rest for id, *rest in entries}
         for session in list(self.sessions.values()):
             if session.id not in theirs:
@@ -209,12 +209,12 @@ class Epoch:
 
 
 class Connection:
-    """One WebSocket, from its hello on. A method with the name of a verb takes its frame."""
+    """One WebSocket, beginning with its hello. A method with the name of a verb takes its frame."""
 
     def __init__(self, wire, app):
         self.wire, self.app = wire, app
         self.epoch = None
-        # What P's sync has told so far; nothing once it can't come any more.
+        # What P's sync has listed so far; nothing when no sync may come any more.
         self.entries = []
 
     def take(self, verb, fields):

@@ -20,7 +20,7 @@ const isHello = (it) => isObject(it) && it.v === 1 && isText(it.epoch) && isCoun
 const isNews = (it) => Array.isArray(it) && isText(it[0]) && isCount(it[1]) && isCount(it[2]);
 const isEntry = (it) => isNews(it) || (Array.isArray(it) && it[1] === -1 && isNews([it[0], 0, it[2]]));
 
-/** What P may say: the fields behind each verb. */
+/** What P may send: the fields after each verb. */
 const FRAMES = new Map([
   ['hello', [isHello]],
   ['sync', [isText, listOf(isEntry)]],
@@ -41,7 +41,7 @@ function parse(data, isBinary) {
   try {
     frame = isBinary || JSON.parse(data);
   } catch {
-    // What is no JSON is no array either.
+    // Text that is not JSON is not an array either.
   }
   if (!Array.isArray(frame)) throw new Fault('not a JSON array in a text message');
   const [verb, ...fields] = frame;
@@ -50,7 +50,7 @@ function parse(data, isBinary) {
   return [verb, fields];
 }
 
-/** The frame of a message, a string or a Buffer. A lone surrogate, which UTF-8 can't say, would be a fault. */
+/** The frame of a message, a string or a Buffer. A lone surrogate, which UTF-8 can't encode, would be a fault. */
 export function message(id, seq, data) {
   if (typeof data === 'string') return ['t', id, seq, data.toWellFormed()];
   return ['b', id, seq, data.toString('base64')];
@@ -99,7 +99,7 @@ export function serve({ connection, app, port, token }) {
   return { server, stop };
 }
 
-/** Ends a WebSocket whose other end is silent: no hello, or no Pong. */
+/** Ends a WebSocket whose other side is silent: no hello, or no Pong. */
 function watch(ws) {
   let heard = false;
   const hear = () => (heard = true);

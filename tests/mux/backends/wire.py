@@ -19,7 +19,7 @@ class Fault(Exception):
 
 
 def is_text(it):
-    # UTF-8 can't say a lone surrogate, but json.loads reads its escape.
+    # UTF-8 can't encode a lone surrogate, but json.loads reads its escape.
     return isinstance(it, str) and it.encode(errors="ignore").decode() == it
 
 
@@ -58,7 +58,7 @@ def is_entry(it):
     return is_news(it) or isinstance(it, list) and is_news([*it[:1], 0, *it[2:]]) and is_count(it[1] + 1)
 
 
-# What P may say: the fields behind each verb. The base64 of `b` is tried by decoding it.
+# What P may send: the fields after each verb. The base64 of `b` is checked by decoding it.
 FRAMES = {
     "hello": [is_hello],
     "sync": [is_text, list_of(is_entry)],
@@ -92,7 +92,7 @@ def parse(data):
 
 
 def message(id, seq, data):
-    """The frame of a message, a str or bytes. A lone surrogate, which UTF-8 can't say, would be a fault."""
+    """The frame of a message, a str or bytes. A lone surrogate, which UTF-8 can't encode, would be a fault."""
     if isinstance(data, str):
         return "t", id, seq, data.encode(errors="replace").decode()
     return "b", id, seq, base64.b64encode(data).decode()

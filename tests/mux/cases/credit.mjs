@@ -88,7 +88,7 @@ export default [
       const send = () => peer.send('t', 's1', (seq += 1), 'x'.repeat(size));
       send();
       await peer.told('s1', (_, limit) => limit === CREDIT + size);
-      // The first came back at once, the others wait: nothing is granted for them.
+      // The first came back at once. The others wait, since they have no credit.
       for (let sent = size; sent < CREDIT + size; sent += size) send();
       await peer.told('s1', (got) => got === seq);
       assert.deepEqual(peer.news.get('s1'), [seq, CREDIT + size]);

@@ -1,4 +1,4 @@
-// Frames, right and wrong: tests/mux/vectors.json, and what the page says of their order.
+// Frames, right and wrong: tests/mux/vectors.json, and what docs/mux.md says of their order.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ export default [
       assert.equal(byName.size, frames.length, 'a name stands twice');
       for (const { name, json, hex, as } of frames) {
         const frame = JSON.parse(json);
-        // White space and escapes that need not be are for readers only.
+        // Only readers must accept optional white space and escapes.
         if (!as) assert.equal(JSON.stringify(frame), json, name);
         if (as) assert.ok(byName.has(as) && !byName.get(as).as, name);
         if (hex) assert.deepEqual(decode(Buffer.from(hex, 'hex')), frame, name);

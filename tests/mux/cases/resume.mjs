@@ -213,7 +213,7 @@ export default [
   },
 ];
 
-/** Clients come, speak, and leave in many ways, until there was enough of it and all of them are gone. */
+/** Clients connect, send, and leave in many ways, until `enough` and until all of them are gone. */
 async function traffic(t) {
   const { random } = t;
   const clients = [];
@@ -241,7 +241,7 @@ async function traffic(t) {
   if (proxy.failure) throw proxy.failure;
 }
 
-/** One client: it says some things in its own time, and goes in its own way. */
+/** One client: it sends some messages at its own pace, and leaves in its own way. */
 function client({ random }, proxy, number) {
   const way = random.pick(['leaves', 'leaves', 'asks', 'asks', 'runs', 'denied']);
   const path = way === 'denied' ? '/deny/403' : random.pick(['/', '/', '/wait/3']);

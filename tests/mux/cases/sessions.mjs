@@ -1,4 +1,4 @@
-// Sessions: how they open, speak and close, in every form.
+// Sessions: how they open, send and close, in every form.
 
 import assert from 'node:assert/strict';
 import { stop } from '../lib/backend.mjs';
@@ -205,7 +205,7 @@ export default [
     async run(t) {
       const peer = await t.peer({ max_message: 1000 });
       for (const id of ['s1', 's2', 's3']) await peer.open(id);
-      // It is bytes that count: this is 1000 of them.
+      // The limit counts bytes: this text has 1000.
       peer.send('t', 's1', 1, 'é'.repeat(500));
       await peer.next('t');
       peer.send('t', 's1', 2, `${'é'.repeat(500)}.`);

@@ -9,7 +9,7 @@ const FOLDER = fileURLToPath(new URL('../backends/', import.meta.url));
 const PYTHON = fileURLToPath(new URL('../../.cache/mux/bin/python', import.meta.url));
 
 const running = new Set();
-// None of them outlives the check, however it ends.
+// All of them end with the check, however it ends.
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
@@ -40,7 +40,7 @@ export async function start(file, { port = 0, env = {} } = {}) {
   return backend;
 }
 
-/** Ends one: `signal` is SIGTERM, which it must heed, or SIGKILL. Gives its exit code. */
+/** Ends one: `signal` is SIGTERM, which must end it, or SIGKILL. Returns its exit code. */
 export async function stop(backend, signal) {
   backend.child.kill(signal);
   const [code] = await backend.ended;

@@ -1,7 +1,7 @@
-// Reads the binary profile as docs/mux.md has it, into the frame of the JSON profile.
+// Reads the binary profile of docs/mux.md into frames of the JSON profile.
 
 const VERBS = [, 'hello', 'open', 'ok', 'deny', 't', 'b', 'a', 'x', 'transport', 'drain', 'sync', 'x'];
-// The `x` behind a close packet.
+// The `x` after a close packet.
 const BY_PACKET = 12;
 
 class Reader {

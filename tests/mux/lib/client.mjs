@@ -1,13 +1,13 @@
-// The three kinds of client, alike from outside: what was sent to one comes out of `next`, and its end out of `ended`.
+// The three kinds of client, with one interface: `next` returns its messages, and `ended` its end.
 
 import WebSocket from 'ws';
 import { Connection } from './http.mjs';
 
 const SEPARATOR = '\x1e';
-// Together below max_payload, whatever cases send.
+// Together they stay below max_payload.
 const PACKETS_MAX = 8;
 
-/** What a handshake was answered with instead of a session. */
+/** The response that refused a handshake. */
 export class Refused extends Error {
   constructor({ status, headers, body }) {
     super(`refused with ${status} ${body}`);

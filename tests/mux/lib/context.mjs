@@ -1,4 +1,4 @@
-// What a case is given: a backend, peers that are closed behind it, and what the backend counts.
+// What a case gets: a backend, peers that are closed after it, and the backend's counters.
 
 import { start, stop } from './backend.mjs';
 import { HELLO, Peer } from './peer.mjs';
@@ -32,7 +32,7 @@ export class Context {
     return peer;
   }
 
-  /** Comes back with an epoch and a list; `peer.list` is the backend's. */
+  /** Resumes with an epoch and a list; `peer.list` is the backend's. */
   async resume(epoch, list, fields = {}, backend = this.backend) {
     const peer = this.dial({}, backend);
     await peer.opened;
@@ -43,7 +43,7 @@ export class Context {
     return peer;
   }
 
-  /** How many WebSockets and sessions there are and were, without those of the question. */
+  /** How many WebSockets and sessions there are and were, without those of this request. */
   async stats(backend = this.backend) {
     const peer = await this.peer({}, backend);
     await peer.open('s1', { path: '/stats' });
@@ -53,7 +53,7 @@ export class Context {
     return { ...counts, sockets: counts.sockets - 1, sessions: counts.sessions - 1 };
   }
 
-  /** Waits until the backend has so many sessions; its own event tells nobody. */
+  /** Waits until the backend has so many sessions, which no event shows. */
   async sessions(count, backend = this.backend) {
     let now;
     const isSo = async () => (now = (await this.stats(backend)).sessions) === count;
@@ -67,9 +67,9 @@ export class Context {
     return backend;
   }
 
-  /** Clears away, and asserts that nothing stays behind in the shared backend. */
+  /** Closes everything, and asserts that nothing is left in the shared backend. */
   async end() {
-    // Behind a 1002 no session waits for P to come back.
+    // After a 1002 no session waits for P to come back.
     for (const { ws } of this.#peers) ws.close(1002);
     for (const backend of this.#backends) if (backend.child.exitCode === null) await stop(backend, 'SIGKILL');
     await this.sessions(0);

@@ -16,7 +16,7 @@ export class Connection {
     this.lines = Object.entries({ host: `127.0.0.1:${port}`, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
   }
 
-  /** Gives `{ status, headers, body }`; rejects when the connection ends first. */
+  /** Resolves with `{ status, headers, body }`; rejects if the connection ends first. */
   request(method, path, body) {
     this.#socket ??= this.#connect();
     const length = body === undefined ? '' : `content-length: ${Buffer.byteLength(body)}\r\n`;

@@ -18,7 +18,7 @@ export const OPEN = {
 export class Peer {
   #waiting = [];
   #frames = [];
-  /** The last seq and LIMIT that B told for each session. */
+  /** The last seq and LIMIT that B sent for each session. */
   news = new Map();
 
   constructor(port, { headers, protocols = [PROFILE] } = {}) {
@@ -37,7 +37,7 @@ export class Peer {
     this.ws.send(JSON.stringify(frame));
   }
 
-  /** Says hello, and takes the answer. */
+  /** Sends hello, and reads the response. */
   async hello(epoch, fields = {}) {
     await this.opened;
     this.send('hello', { ...HELLO, epoch, ...fields });
@@ -45,7 +45,7 @@ export class Peer {
     return theirs;
   }
 
-  /** Opens a session, and takes what comes: `ok` or `deny`. */
+  /** Opens a session, and reads the response: `ok` or `deny`. */
   async open(id, fields = {}) {
     this.send('open', id, { ...OPEN, ...fields });
     return this.next();
@@ -62,7 +62,7 @@ export class Peer {
     return frame;
   }
 
-  /** Waits until `a` has told of a session what `wanted` accepts. */
+  /** Waits until `a` brings an entry for a session that `wanted` accepts. */
   async told(id, wanted) {
     while (!wanted(...(this.news.get(id) ?? []))) await new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -78,7 +78,7 @@ export class Peer {
     }
   }
 
-  /** Sends what is wrong, and asserts that the WebSocket is closed for it. */
+  /** Sends an invalid frame, and asserts that the WebSocket is closed for it. */
   async refused(data) {
     this.ws.send(data);
     const { code, reason } = await this.closed;

@@ -12,7 +12,7 @@ import { Connection } from './http.mjs';
 import { until } from './until.mjs';
 
 const running = new Set();
-// None of them outlives the check, however it ends.
+// All of them end with the check, however it ends.
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
 export class Polliwog {
@@ -84,7 +84,7 @@ export class Polliwog {
     await until(isSo, () => `${now} sessions, not ${count}`);
   }
 
-  /** Ends it, and gives its exit code, or the signal's name. */
+  /** Ends it. Returns its exit code, or the signal's name. */
   stop(signal = 'SIGTERM') {
     this.stopped = true;
     if (this.lives) this.child.kill(signal);

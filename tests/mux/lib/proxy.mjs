@@ -34,7 +34,7 @@ class Session {
     this.pump();
   }
 
-  /** The client leaves: nothing that waits is sent any more. */
+  /** The client leaves: waiting messages are no longer sent. */
   close(code, reason) {
     this.closing = [code, reason];
     this.out.length = this.sent;
@@ -88,7 +88,7 @@ export class Proxy {
     Object.assign(this, { port, epoch, credit });
   }
 
-  /** Dials again and again until `stop`. */
+  /** Dials repeatedly until `stop`. */
   async run() {
     while (!this.#stopped) {
       await this.#connection();
@@ -109,7 +109,7 @@ export class Proxy {
     return session;
   }
 
-  /** Hands over what `sessions` have got, and tells B. */
+  /** Passes on what `sessions` have received, and acknowledges it to B. */
   grant(sessions) {
     const heard = sessions.filter(({ ok, left }) => ok && !left);
     if (!this.live || !heard.length) return;
@@ -127,7 +127,7 @@ export class Proxy {
     this.ws.on('error', () => {});
     this.ws.on('open', () => {
       this.#entries = [];
-      // Without B's hello nobody knows whether B could resume.
+      // Without B's hello it is unknown whether B can resume.
       if (!this.#known) this.epoch += '+';
       this.write('hello', { ...HELLO, epoch: this.epoch, credit: this.credit, resume_ms: 5000 });
       if (this.#known) this.#sync();
@@ -151,7 +151,7 @@ export class Proxy {
     });
   }
 
-  /** In parts of two sessions, to have parts at all. */
+  /** In parts of two sessions, so that there are several parts. */
   #sync() {
     const list = [...this.sessions.values()]
       .filter(({ opened }) => opened)

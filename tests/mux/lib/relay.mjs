@@ -1,13 +1,13 @@
-// A TCP relay that cuts: each connection passes so many bytes, both ways together, loses some more, and is cut then.
+// A TCP relay that cuts connections: each passes so many bytes, both ways together, loses some more, and is then cut.
 
 import net from 'node:net';
 import { once } from 'node:events';
 
-// Who has nothing to say any more can't lose it.
+// A side that sends nothing more can't lose anything.
 const LOSING_MS = 20;
 
 /**
- * Relays to `port`. `plan()` is asked once for each connection, and may be changed while it lives: `pass` bytes are
+ * Relays to `port`. `plan()` is called once for each connection, and its result may be changed meanwhile: `pass` bytes are
  * passed, `lose` more are lost (none, if left out), and the end is a FIN, or an RST if `reset`.
  */
 export async function relay(port, plan) {
@@ -17,7 +17,7 @@ export async function relay(port, plan) {
     const far = net.connect(port, '127.0.0.1');
     const both = [near, far];
     const mine = plan();
-    // What was lost can't be made up for: behind it nothing is passed, whatever the plan says by then.
+    // After lost bytes nothing may be passed, even if the plan has changed.
     let losing = false;
     let over = false;
     links.add(both);
@@ -28,7 +28,7 @@ export async function relay(port, plan) {
     const cut = (to) => {
       if (!over) cuts += 1;
       over = true;
-      // What was passed shall still arrive, unless an RST overtakes it.
+      // Bytes that were passed still arrive, unless an RST overtakes them.
       if (mine.lose || mine.reset) end();
       else to.end(end);
     };

@@ -2,14 +2,14 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
-// Whatever takes as long hangs: a busy machine may be ten times as slow.
+// A case that takes so long hangs: a busy machine may be ten times slower than usual.
 const TIMEOUT_MS = 180_000;
 
 export class Report {
   passed = 0;
   failed = 0;
 
-  /** Runs `work`, and then `end`, whatever became of it. `errors` tells more of a failure. */
+  /** Runs `work`, and then `end`, even if `work` fails. `errors` returns details of a failure. */
   async run(title, { work, end, errors }) {
     const began = performance.now();
     const late = (what) =>

@@ -1,4 +1,4 @@
-// What a case through the binary is given, and what is cleared away behind it.
+// What a case through the binary gets, and what is closed after it.
 
 import assert from 'node:assert/strict';
 import { start, stop } from './backend.mjs';
@@ -57,7 +57,7 @@ export class Scene {
     return clients;
   }
 
-  /** What a reference backend counts, without those of the question. */
+  /** What a reference backend counts, without this request. */
   async stats({ port }) {
     const peer = new Peer(port);
     await peer.hello('a question', {});
@@ -75,12 +75,12 @@ export class Scene {
     await until(isSo, () => `${now} sessions at the backend, not ${count}`);
   }
 
-  /** The last that the binaries had to say. */
+  /** The last lines of the binaries' output. */
   log() {
     return this.#polliwogs.flatMap(({ log, noise }) => [...noise, ...log.map((line) => JSON.stringify(line))]).slice(-20).join('\n');
   }
 
-  /** Clears away, whatever happened; asserts that the binary lived, and had nothing to say but its log. */
+  /** Closes everything; asserts that the binary lived, and wrote nothing but its log. */
   async end() {
     const dead = this.#polliwogs.filter((polliwog) => !polliwog.lives && !polliwog.stopped);
     for (const client of this.#clients) client.drop();

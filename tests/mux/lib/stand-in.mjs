@@ -1,10 +1,10 @@
-// A backend that a case can look into, and that does what no backend should. Left alone it is a short form's echo.
+// A backend that a case can inspect and make misbehave. By default it is an echo in the short form.
 
 import { once } from 'node:events';
 import WebSocket, { WebSocketServer } from 'ws';
 import { PROFILE } from './peer.mjs';
 
-/** One WebSocket of P's: what it said, and how it went. */
+/** One WebSocket of P: what P sent, and how it ended. */
 class Line {
   heard = [];
   closed = undefined;
@@ -20,7 +20,7 @@ class Line {
     if (this.ws.readyState === WebSocket.OPEN) this.ws.send(JSON.stringify(frame));
   }
 
-  /** All that P said with this verb. */
+  /** All frames of P with this verb. */
   of(verb) {
     return this.heard.filter((frame) => frame[0] === verb);
   }
@@ -38,7 +38,7 @@ export class StandIn {
   lines = [];
   #server;
 
-  /** `verbs` take P's frames with their line; `greet` takes a line as it begins. `protocol` is what is chosen. */
+  /** `verbs` handle P's frames with their line; `greet` handles a new line. `protocol` is the chosen subprotocol. */
   static async listen(verbs = {}, { greet = () => {}, protocol = PROFILE } = {}) {
     const standIn = new StandIn();
     const all = { ...ECHO, ...verbs };
@@ -58,7 +58,7 @@ export class StandIn {
     return standIn;
   }
 
-  /** One that listens in on the backend on `port`: all that either side says goes on to the other. */
+  /** A stand-in that records the traffic with the backend on `port`, and passes everything on. */
   static tap(port) {
     const greet = (line) => {
       const far = new WebSocket(`ws://127.0.0.1:${port}/`, PROFILE, { perMessageDeflate: false });
@@ -78,7 +78,7 @@ export class StandIn {
     return StandIn.listen(nothing, { greet });
   }
 
-  /** Frames of this verb that P said on any line. */
+  /** Frames with this verb that P sent on any line. */
   heard(verb) {
     return this.lines.flatMap((line) => line.of(verb));
   }

@@ -19,7 +19,7 @@ export function quiet(ms, why) {
   return sleep(ms);
 }
 
-/** Does something with all of a long list, some at a time. */
+/** Runs `work` on each item of a long list, some at a time. */
 export async function inTurn(list, work, { atOnce = 100 } = {}) {
   const turn = list.values();
   const worker = async () => {

@@ -1,4 +1,4 @@
-// The shared socket is cut again and again, under traffic.
+// The shared socket is cut repeatedly, under traffic.
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,10 +8,10 @@ import { until } from '../lib/until.mjs';
 const CONNECTIONS = 6;
 const CLIENTS_OF_EACH_KIND = 20;
 const CUTS = 36;
-// What each client has under way at most.
+// The most messages that each client has under way.
 const WAITING_MAX = 4;
 
-/** Sends this and that until `enough`, and asserts that just what is due comes back. */
+/** Sends messages until `enough`, and asserts that exactly the expected echoes come back. */
 async function talk(client, name, random, enough) {
   const due = [];
   let sent = 0;
@@ -21,7 +21,7 @@ async function talk(client, name, random, enough) {
       await sleep(random.below(30));
       if (due.length < WAITING_MAX) say();
     }
-    // What is cut last is answered as well.
+    // This message is answered even after the last cut.
     say();
   };
   const say = () => {

@@ -1,4 +1,4 @@
-// Either side stops in good order.
+// Either side stops cleanly.
 
 import assert from 'node:assert/strict';
 import { BACKENDS, stop } from '../lib/backend.mjs';

@@ -1,4 +1,4 @@
-// The backend vanishes silently: which sessions end with it, and what later clients are told.
+// The backend vanishes silently: which sessions end with it, and what later clients get.
 
 import assert from 'node:assert/strict';
 import { BACKENDS, stop } from '../lib/backend.mjs';
@@ -8,7 +8,7 @@ import { until } from '../lib/until.mjs';
 
 const ALL = BACKENDS.map(({ file }) => file);
 const LONG = ALL.filter((file) => file.startsWith('long'));
-// Half of what a handshake may take.
+// Half of handshake_timeout.
 const AT_ONCE_MS = 5000;
 
 const NO_CODE = { code: 1005, reason: '' };
@@ -23,7 +23,7 @@ async function ended(clients, plain = NO_CODE) {
 const ready = (polliwog, status) =>
   until(async () => (await polliwog.ask('/readyz')).status === status, () => `readyz says ${status}`);
 
-/** Asserts that clients are turned away without a wait. */
+/** Asserts that clients are refused without a wait. */
 async function refused(scene, polliwog) {
   const began = performance.now();
   for (const Kind of KINDS) {

@@ -1,4 +1,4 @@
-// A backend that does not keep to its protocol: its sessions end, the proxy lives, says why and tries again in its own time.
+// A backend that breaks the protocol: its sessions end, and the proxy lives, logs the reason and dials again after a pause.
 
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ const raw = (data, binary = false) => (line) => line.ws.send(data, { binary });
 const say = (...frame) => (line) => line.say(...frame);
 const sayOf = (frame) => (line, id) => line.say(...frame(id));
 
-/** What it says on a session that is open, and what the log says of it. */
+/** What it sends on an open session, and what is logged of it. */
 const FAULTS = [
   ['no JSON', raw('{secret'), 'not JSON'],
   ['no array', raw('{"secret":1}'), 'a frame is an array'],
@@ -35,7 +35,7 @@ const FAULTS = [
   ['a close code that is none', sayOf((id) => ['x', id, 0, 99, 'secret']), 'x: a code is from 1000 to 4999'],
 ];
 
-/** What it says instead of a hello, and what it is told. */
+/** What it sends instead of a hello, and the reason that it gets. */
 const GREETINGS = [
   ['another version', say('hello', { v: 2, secret: 1 }), 'another version of the protocol'],
   ['another first frame', say('ok', 's1', {}), 'the first frame is no hello'],

@@ -1,4 +1,4 @@
-// How sessions begin, and how they do not.
+// How sessions begin, and how handshakes are refused.
 
 import assert from 'node:assert/strict';
 import { BACKENDS } from '../lib/backend.mjs';

@@ -1,4 +1,4 @@
-// One client that fetches nothing, while its backend has much for it; all others must not notice.
+// One client that does not poll, while its backend sends much; no other client may notice.
 
 import assert from 'node:assert/strict';
 import { setMaxListeners } from 'node:events';
@@ -11,16 +11,16 @@ const OTHERS = 1999;
 const SIZE = 10_000;
 // Far more than credit and outbox_max together; without credit all of it comes over the shared WebSocket.
 const TIMES = 2000;
-// As many echoes make a quantile; what a flood delays is late again and again, what a busy machine does is not.
+// So many echoes make a quantile: a flood would delay many of them, a busy machine delays a few.
 const ECHOES = 500;
 const TRIES = 4;
 const PACE_MS = 4000;
 const ROOM_MS = { p50: 50, p99: 250 };
-// Its outbox and its credit, and room for an allocator's mood; half of the flood.
+// Its outbox and its credit, with room for the allocator; half of the flood.
 const GROWTH_MAX = 10 << 20;
 const CALM = 1 << 20;
 
-/** The others: each echoes in its own time, until `stop`. */
+/** The others: each echoes at its own pace, until `stop`. */
 class Others {
   #taken = [];
   #stopping = new AbortController();
@@ -41,7 +41,7 @@ class Others {
     return { p50: quantile(0.5), p99: quantile(0.99) };
   }
 
-  /** Throws what has failed. */
+  /** Throws the first failure. */
   async stop() {
     this.#stopping.abort();
     await this.talking;
@@ -49,7 +49,7 @@ class Others {
 
   async #talk(client, random) {
     const { signal } = this.#stopping;
-    // At first they are spread as they will be later on.
+    // At first they are spread as later on.
     const pause = (i) => sleep(random.below(i ? PACE_MS : PACE_MS / 2), undefined, { signal }).catch(() => {});
     for (let i = 0; await pause(i), !signal.aborted; i++) {
       const began = performance.now();
@@ -67,7 +67,7 @@ async function flood(scene, polliwog) {
   const others = new Others(clients, scene.random);
   // The flood begins while the others talk.
   await sleep(PACE_MS / 4);
-  /** Waits until its memory is what it will be. */
+  /** Waits until its memory no longer changes. */
   const calm = async () => {
     for (;;) {
       const memory = polliwog.memory;

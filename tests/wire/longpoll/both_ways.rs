@@ -231,7 +231,7 @@ fn receive_badly(feed: &Feed, count: usize, addr: std::net::SocketAddr) -> Vec<S
             }
             continue;
         }
-        let answer = client.answer_within(SOON).expect("an answer comes");
+        let answer = client.answer_within(SOON).expect("a response arrives in time");
         assert_eq!(answer.status, 200, "{answer:?}");
         acknowledged = acknowledged.max(after);
         let answer: serde_json::Value = serde_json::from_str(answer.text()).unwrap();

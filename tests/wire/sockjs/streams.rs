@@ -249,7 +249,7 @@ fn a_stream_over_http_1_0_has_no_chunks_and_ends_with_its_connection() {
     client.wire.send(
         b"POST /echo/0/a/xhr_streaming HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
     );
-    let answer = client.answer_within(SOON).expect("an answer comes");
+    let answer = client.answer_within(SOON).expect("a response arrives in time");
     assert_eq!(answer.header("transfer-encoding"), None);
     assert_eq!(answer.text(), format!("{}\no\n", "h".repeat(2048)));
 }

@@ -80,13 +80,13 @@ impl Client {
     ) -> Response {
         self.send(method, target, headers, body);
         if method == "HEAD" { self.read(SOON, Body::None) } else { self.read(SOON, Body::Framed) }
-            .expect("an answer comes")
+            .expect("a response arrives in time")
     }
 
     /// Returns the next response.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Response {
-        self.read(SOON, Body::Framed).expect("an answer comes")
+        self.read(SOON, Body::Framed).expect("a response arrives in time")
     }
 
     /// Returns the next response, if it arrives in time; `Err` tells whether the connection ended instead.

@@ -29,10 +29,10 @@ pub use demux::Demux;
 pub use forward::{Forward, ForwardPath};
 pub use gateway::Gateway;
 pub use refusals::Refusals;
-pub use running::{Current, Handler, Running, Served};
+pub use running::{Handler, Running, Served};
 pub use session_route::SessionRoute;
 pub use settings::{AdminSettings, Cors, DemuxSettings, HeaderRules, OwnCors, Route};
-pub use stack::Stack;
+pub use stack::{Current, Stack};
 pub use via::Via;
 
 pub(crate) use crate::transport::Response;

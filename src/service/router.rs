@@ -1,4 +1,4 @@
-//! Which route a request takes: the longest prefix, and among equal ones the one that names the host.
+//! What serves a request: the route with the longest prefix, and among equal ones the one that names the host.
 
 use http::header::HOST;
 use http::request::Parts;
@@ -12,73 +12,123 @@ use crate::dots::{self, Slashes};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct LeavesRoute;
 
-/// The routes, in the order in which they are tried.
-#[derive(Default, Debug)]
-pub(super) struct Router {
-    entries: Vec<Entry>,
+/// The routes, in the order in which they are tried, each with what serves it.
+#[derive(Debug)]
+pub(super) struct Router<T> {
+    entries: Vec<Entry<T>>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct Entry<T> {
     path: String,
-    /// Whether it matches only this path, and none below it.
-    is_exact: bool,
+    reach: Reach,
     host: Option<String>,
+    /// The place of its route in the configuration.
     index: usize,
+    server: T,
 }
 
-impl Router {
+/// Which paths of a route an entry matches. The smallest is tried first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Reach {
+    /// Those of a Socket.IO server's client files.
+    ClientFiles,
+    /// All that begin with the entry's.
+    Below,
+    /// Only the entry's own.
+    Exact,
+}
+
+/// A route, and what serves it.
+pub(super) struct Routed<'r, T> {
+    pub(super) route: &'r Route,
+    pub(super) server: T,
+    /// What serves the backend's client files, if they are not the route's own.
+    pub(super) files: Option<T>,
+}
+
+impl<T> Default for Router<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new() }
+    }
+}
+
+impl<T: Clone> Router<T> {
     /// Orders routes by how specific they are.
-    pub(super) fn new(routes: &[Route]) -> Self {
-        let mut entries: Vec<Entry> = Vec::with_capacity(routes.len());
-        for (index, route) in routes.iter().enumerate() {
+    pub(super) fn new<'r>(routes: impl Iterator<Item = Routed<'r, T>>) -> Self {
+        let mut entries = Vec::new();
+        for (index, Routed { route, server, files }) in routes.enumerate() {
             let host = route.host.as_deref().map(|host| target::name(host).to_owned());
+            let entry = |path: &str, reach, server| Entry {
+                path: path.to_owned(),
+                reach,
+                host: host.clone(),
+                index,
+                server,
+            };
             // A base may be written without the slash at the end of its route.
             if let Some(bare) = route.path.strip_suffix('/').filter(|bare| !bare.is_empty())
                 && dialect::find(route.dialect).is_some_and(|kind| kind.takes_base)
             {
-                entries.push(Entry { path: bare.to_owned(), is_exact: true, host: host.clone(), index });
+                entries.push(entry(bare, Reach::Exact, server.clone()));
             }
-            entries.push(Entry { path: route.path.clone(), is_exact: false, host, index });
+            entries.extend(files.map(|files| entry(&route.path, Reach::ClientFiles, files)));
+            entries.push(entry(&route.path, Reach::Below, server));
         }
         entries.sort_by_key(|entry| {
-            (std::cmp::Reverse(entry.path.len()), entry.is_exact, entry.host.is_none(), entry.index)
+            let is_exact = entry.reach == Reach::Exact;
+            (std::cmp::Reverse(entry.path.len()), is_exact, entry.host.is_none(), entry.index, entry.reach)
         });
         Self { entries }
     }
 
-    /// Returns the index of the route that a request takes.
+    /// Returns what serves a request.
     ///
     /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved, it must
     /// lead to the same route.
     ///
     /// # Errors
     /// The path leaves its route.
-    pub(super) fn find(&self, head: &Parts) -> Result<Option<usize>, LeavesRoute> {
+    pub(super) fn find(&self, head: &Parts) -> Result<Option<&T>, LeavesRoute> {
         // `OPTIONS *` asks about the server as a whole.
         let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };
-        let index = self.find_path(path, head);
-        let strays = |slashes| self.find_path(&dots::resolve(path, slashes), head) != index;
+        let found = self.find_path(path, head);
+        let index = |entry: Option<&Entry<T>>| entry.map(|entry| entry.index);
+        let strays = |slashes| index(self.find_path(&dots::resolve(path, slashes), head)) != index(found);
         if dots::may_have(path) && [Slashes::Kept, Slashes::Merged].into_iter().any(strays) {
             return Err(LeavesRoute);
         }
-        Ok(index)
+        Ok(found.map(|entry| &entry.server))
     }
 
-    fn find_path(&self, path: &str, head: &Parts) -> Option<usize> {
+    fn find_path(&self, path: &str, head: &Parts) -> Option<&Entry<T>> {
         let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(target::name);
-        self.entries
-            .iter()
-            .find(|entry| {
-                let rest = path.strip_prefix(&entry.path);
-                rest.is_some_and(|rest| !entry.is_exact || rest.is_empty())
-                    && entry
-                        .host
-                        .as_deref()
-                        .is_none_or(|wanted| host().is_some_and(|host| host.eq_ignore_ascii_case(wanted)))
-            })
-            .map(|entry| entry.index)
+        self.entries.iter().find(|entry| {
+            let Some(rest) = path.strip_prefix(&entry.path) else { return false };
+            let is_reached = match entry.reach {
+                Reach::ClientFiles => is_client_file(&entry.path, rest, head.uri.query().unwrap_or_default()),
+                Reach::Below => true,
+                Reach::Exact => rest.is_empty(),
+            };
+            is_reached
+                && entry
+                    .host
+                    .as_deref()
+                    .is_none_or(|wanted| host().is_some_and(|host| host.eq_ignore_ascii_case(wanted)))
+        })
     }
+}
+
+/// Returns whether a request is for a file of the client library that a Socket.IO server serves below its own path
+/// (`prefix`); `rest` is the request's path after that.
+fn is_client_file(prefix: &str, rest: &str, query: &str) -> bool {
+    let rest = if prefix.ends_with('/') { rest } else { rest.strip_prefix('/').unwrap_or_default() };
+    let Some(rest) = rest.strip_prefix("socket.io") else { return false };
+    // socket.io's own expression: (\.msgpack|\.esm)?(\.min)?\.js(\.map)?
+    let rest = rest.strip_prefix(".msgpack").or_else(|| rest.strip_prefix(".esm")).unwrap_or(rest);
+    let rest = rest.strip_prefix(".min").unwrap_or(rest);
+    let is_transport = |pair: &str| pair.split('=').next() == Some("transport");
+    matches!(rest, ".js" | ".js.map") && !query.split('&').any(is_transport)
 }
 
 #[cfg(test)]
@@ -94,7 +144,8 @@ mod tests {
     fn try_find(routes: &[Route], uri: &str, host: &str) -> Result<Option<usize>, LeavesRoute> {
         let (mut head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
         target::settle(&mut head).unwrap();
-        Router::new(routes).find(&head)
+        let routed = |(index, route)| Routed { route, server: index, files: None };
+        Router::new(routes.iter().enumerate().map(routed)).find(&head).map(Option::<&usize>::copied)
     }
 
     #[test]
@@ -190,5 +241,64 @@ mod tests {
         assert_eq!(find(&[Route::at("/", Some("[::1]"))], "/", "[::1]:80"), Some(0));
         assert_eq!(find(&[Route::at("/", Some("[::1]"))], "http://[::1]:80/", "other"), Some(0));
         assert_eq!(find(&routes, "http://example.org/a/", "chat.example.org"), Some(0));
+    }
+
+    fn is_file(uri: &str, prefix: &str) -> bool {
+        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        path.strip_prefix(prefix).is_some_and(|rest| is_client_file(prefix, rest, query))
+    }
+
+    #[test]
+    fn exactly_the_client_files_of_socket_io_are_known() {
+        for name in [
+            "socket.io.js",
+            "socket.io.js.map",
+            "socket.io.min.js",
+            "socket.io.msgpack.min.js.map",
+            "socket.io.esm.min.js",
+            "socket.io.js?v=4",
+        ] {
+            assert!(is_file(&format!("/socket.io/{name}"), "/socket.io/"), "{name}");
+            assert!(is_file(&format!("/socket.io/{name}"), "/socket.io"), "{name}");
+        }
+        for name in [
+            "",
+            "socket.io.css",
+            "socket.io.min.msgpack.js",
+            "socket.io.esm.msgpack.js",
+            "socket.io.js/",
+            "socket.io.jsx",
+            "x/socket.io.js",
+            "socketxio.js",
+            "socket.io.js?EIO=4&transport=polling",
+        ] {
+            assert!(!is_file(&format!("/socket.io/{name}"), "/socket.io/"), "{name}");
+        }
+        assert!(!is_file("/socket.iosocket.io.js", "/socket.io"));
+    }
+
+    #[test]
+    fn client_files_have_the_server_of_their_own_and_the_route_all_else() {
+        let (route, host) = (Route::at("/socket.io/", None), Route::at("/socket.io/", Some("b")));
+        let router = Router::new(
+            [
+                Routed { route: &route, server: "sessions", files: Some("files") },
+                Routed { route: &host, server: "b", files: None },
+            ]
+            .into_iter(),
+        );
+        let find = |uri: &str, host: &str| {
+            let (head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
+            router.find(&head).map(Option::<&&str>::copied)
+        };
+        assert_eq!(find("/socket.io/socket.io.js", "a"), Ok(Some("files")));
+        assert_eq!(find("/socket.io/?EIO=4&transport=polling", "a"), Ok(Some("sessions")));
+        assert_eq!(
+            find("/socket.io/x/../socket.io.js", "a"),
+            Ok(Some("sessions")),
+            "it stays below the route"
+        );
+        assert_eq!(find("/socket.io/socket.io.js", "b"), Ok(Some("b")));
+        assert_eq!(find("/socket.io/../socket.io.js", "a"), Err(LeavesRoute));
     }
 }

@@ -1,49 +1,25 @@
-//! What currently serves requests: the routes of one configuration. It can be replaced while connections live.
+//! What serves the requests of one configuration: its routes, each with its handler, and its upstreams.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
-use http::request::Parts;
 use ipnet::IpNet;
 
 use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
 use super::refusals::Refusals;
-use super::router::{LeavesRoute, Router};
+use super::router::{Routed, Router};
 use super::settings::Route;
 use crate::duplex::Patience;
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
 
-/// What currently serves requests. It is read per request, not per connection, so the next request finds its
-/// replacement.
-#[derive(Clone, Debug)]
-pub struct Current(Arc<ArcSwap<Running>>);
-
-impl Current {
-    /// Creates it with its first value.
-    pub fn new(running: Running) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(running)))
-    }
-
-    /// Returns the current value.
-    pub fn load(&self) -> Guard<Arc<Running>> {
-        self.0.load()
-    }
-
-    /// Replaces what serves requests from now on. Sessions continue: they are found by their route's identity.
-    pub fn replace(&self, running: Running) {
-        self.0.store(Arc::new(running));
-    }
-}
-
 /// The routes of one configuration with their handlers, and the upstreams that it names. The default has none, for the
 /// time before there is a configuration.
 #[derive(Default, Debug)]
 pub struct Running {
-    router: Router,
+    pub(super) router: Router<Served>,
     routes: Vec<Served>,
     upstreams: Vec<Arc<InUse>>,
     half_close_timeout: Duration,
@@ -75,6 +51,17 @@ pub enum Handler {
     Forward(Arc<Forward>),
 }
 
+impl Served {
+    fn routed(&self) -> Routed<'_, Self> {
+        let files = match &self.handler {
+            Handler::Gateway { files, .. } => files.clone().map(Handler::Forward),
+            Handler::Demux(_) | Handler::Forward(_) => None,
+        };
+        let files = files.map(|handler| Self { route: Arc::clone(&self.route), handler });
+        Routed { route: &self.route, server: self.clone(), files }
+    }
+}
+
 impl Handler {
     /// Returns whether it uses this upstream, and trusts these proxies.
     pub fn leads_to(&self, upstream: &Arc<InUse>, trusted_proxies: &[IpNet]) -> bool {
@@ -91,9 +78,8 @@ impl Running {
     /// Creates it with the routes in the order of the configuration, and its upstreams. `half_close_timeout` is how
     /// long a forwarded request is still answered after its client has closed its sending side.
     pub fn new(routes: Vec<Served>, upstreams: Vec<Arc<InUse>>, half_close_timeout: Duration) -> Self {
-        let settings: Vec<Route> = routes.iter().map(|served| (*served.route).clone()).collect();
         Self {
-            router: Router::new(&settings),
+            router: Router::new(routes.iter().map(Served::routed)),
             routes,
             upstreams,
             half_close_timeout,
@@ -109,14 +95,6 @@ impl Running {
     /// Returns the route with this name.
     pub fn route(&self, id: &RouteId) -> Option<&Served> {
         self.routes.iter().find(|served| served.route.id() == *id)
-    }
-
-    /// Returns the route that a request takes, if any.
-    ///
-    /// # Errors
-    /// The path leaves its route.
-    pub(super) fn find(&self, head: &Parts) -> Result<Option<&Served>, LeavesRoute> {
-        Ok(self.router.find(head)?.and_then(|place| self.routes.get(place)))
     }
 
     /// Sets how long a client may wait for a forwarded response after it has closed its sending side or pipelined more

@@ -1,9 +1,11 @@
-//! The complete path of a request, on one screen.
+//! The complete path of a request, on one screen, and what currently serves it, which can be replaced while connections
+//! live.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use futures_util::FutureExt as _;
 use http::header::UPGRADE;
 use http::{Method, Request, StatusCode, Version};
@@ -11,16 +13,38 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
 
-use super::forward::{is_client_file, refuse_connect};
+use super::forward::refuse_connect;
 use super::refusals::Reason;
 use super::replies::{OUT_OF_ROUTE, plain};
-use super::running::{Current, Handler, Served};
+use super::running::{Handler, Running, Served};
 use super::serving::Serving;
 use super::target;
 use super::{Connection, Response};
 use crate::hop;
 use crate::spelling::HeadBytes;
 use crate::transport::Abort;
+
+/// What currently serves requests. It is read per request, not per connection, so the next request finds its
+/// replacement.
+#[derive(Clone, Debug)]
+pub struct Current(Arc<ArcSwap<Running>>);
+
+impl Current {
+    /// Creates it with its first value.
+    pub fn new(running: Running) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(running)))
+    }
+
+    /// Returns the current value.
+    pub fn load(&self) -> Guard<Arc<Running>> {
+        self.0.load()
+    }
+
+    /// Replaces what serves requests from now on. Sessions continue: they are found by their route's identity.
+    pub fn replace(&self, running: Running) {
+        self.0.store(Arc::new(running));
+    }
+}
 
 /// The service of one connection: the router, then the route's CORS around its handler.
 #[derive(Clone, Debug)]
@@ -64,7 +88,7 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "unsupported transfer coding\n"));
         }
         let running = self.current.load();
-        let Ok(found) = running.find(&head) else {
+        let Ok(found) = running.router.find(&head) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
         let Some(Served { route, handler }) = found else {
@@ -76,12 +100,11 @@ impl Service<Request<Incoming>> for Stack {
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
         patience.set_half_close(grace);
         let forward = match handler {
-            Handler::Gateway { files: Some(files), .. } if is_client_file(&head, &route.path) => files,
-            Handler::Forward(forward) => forward,
             Handler::Gateway { gateway, .. } => return gateway.serve(head, body, &self.connection),
             Handler::Demux(demux) => {
                 return Serving::done(Arc::clone(demux).serve(head, self.connection.client));
             }
+            Handler::Forward(forward) => forward,
         };
         running.await_response(patience, grace);
         head.extensions.insert(HeadBytes(self.connection.raw_headers.request()));

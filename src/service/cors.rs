@@ -25,7 +25,8 @@ use crate::transport::Body;
 #[derive(Debug)]
 pub(super) struct CorsLayer {
     rule: Rule,
-    own: HeaderRules,
+    /// The other headers, if the route sets or removes any.
+    own: Option<HeaderRules>,
 }
 
 /// The default rule of a route.
@@ -69,7 +70,7 @@ impl CorsLayer {
     /// Creates the layer of a route, whose rule is `default` unless the route sets one.
     pub(super) fn new(settings: &Cors, default: DefaultRule, own: HeaderRules) -> Self {
         Self {
-            own,
+            own: (!own.0.is_empty()).then_some(own),
             rule: match settings {
                 Cors::Off => Rule::Off,
                 Cors::Mirror => match default {
@@ -156,7 +157,9 @@ impl CorsLayer {
                 own.apply(asked, headers);
             }
         }
-        self.own.apply(headers);
+        if let Some(own) = &self.own {
+            own.apply(headers);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::HeaderMap;
+use http::header::UPGRADE;
 use http::request::Parts;
 use hyper::body::Incoming;
 
@@ -113,7 +114,8 @@ impl Gateway {
         connection: &Connection,
         origin: Asked,
     ) -> Serving {
-        let ask = WebSocketAsk::take(&mut head);
+        let asks_upgrade = head.headers.contains_key(UPGRADE);
+        let ask = if asks_upgrade { WebSocketAsk::take(&mut head) } else { None };
         let kind = ask.as_ref().map_or(RequestKind::Http, |_| RequestKind::WebSocket);
         let task = match self.decide(&head, kind, connection.client) {
             Ok(task) => task,

@@ -102,9 +102,7 @@ pub fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// Returns whether the headers ask for a WebSocket (RFC 6455, section 4.1).
 fn is_asked_for(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
-        && hop::names(headers, &UPGRADE, "websocket")
-        && hop::names(headers, &CONNECTION, "upgrade")
+    hop::names(headers, &UPGRADE, "websocket") && hop::names(headers, &CONNECTION, "upgrade")
 }
 
 fn key<'h>(method: &Method, headers: &'h HeaderMap) -> Result<&'h HeaderValue, &'static str> {

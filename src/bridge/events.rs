@@ -86,11 +86,13 @@ impl Driver {
         if outcome == PushOutcome::Accepted {
             self.info.meter.overhead(Direction::FromClient, Transport::Polling, self.push_rest as u64);
         }
-        if let Some(push) = self.push.take() {
+        match self.push.take() {
             // A POST whose connection is gone does not receive it.
-            let _ = push.send(outcome);
+            Some(push) => {
+                let _ = push.send(outcome);
+            }
+            None => self.settle_line(outcome),
         }
-        self.settle_line(outcome);
     }
 
     fn forget(&mut self, end: End) {

@@ -142,7 +142,7 @@ impl Bridge {
             driver
         });
         let done = act(&mut driver);
-        let woken = driver.polls.take_woken();
+        let woken = driver.polls.woken.take();
         drop(driver);
         std::mem::forget(wake_on_panic);
         // If it were woken earlier, on another thread, the poll would only wait for the lock.

@@ -12,7 +12,7 @@ pub(super) struct Polls {
     slots: Vec<Slot>,
     next: u32,
     /// The request to wake once the lock is released: if it were woken earlier, it would only wait for the lock.
-    woken: Option<Waker>,
+    pub(super) woken: Option<Waker>,
 }
 
 /// Identifies a receiver or one of its parts.
@@ -209,11 +209,6 @@ impl Polls {
             Removed::Answered(batch) => Some(batch),
             Removed::Parked | Removed::Streaming(_) | Removed::Nothing => None,
         }
-    }
-
-    /// Takes the waker of the poll that was answered or released, to be woken without the lock.
-    pub(super) fn take_woken(&mut self) -> Option<Waker> {
-        self.woken.take()
     }
 
     fn wake_later(&mut self, waker: Option<Waker>) {

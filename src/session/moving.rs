@@ -88,7 +88,7 @@ impl Session {
 
     /// Closes the WebSocket of a session that is closing, once everything was handed to it.
     pub(super) fn finish_socket(&mut self, now: Instant) {
-        if self.transport != Transport::WebSocket || self.in_flight > 0 || !self.outbox.is_empty() {
+        if self.in_flight > 0 || !self.outbox.is_empty() {
             return;
         }
         if let Some(end) = self.pending_end(now) {

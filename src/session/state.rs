@@ -325,8 +325,10 @@ impl Session {
     pub fn poll(&mut self, now: Instant) -> Option<Event> {
         self.check();
         if self.events.is_empty() {
-            self.answer_poll(now);
-            self.finish_socket(now);
+            match self.transport {
+                Transport::Polling | Transport::Streaming => self.answer_poll(now),
+                Transport::WebSocket => self.finish_socket(now),
+            }
             if !self.is_parked() && self.in_flight == 0 {
                 self.pulse.handle_absence(now);
                 self.finish_spent(now);

@@ -18,7 +18,8 @@ use super::session_route::SessionRoute;
 use super::{Client, Connection, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
-    Act, Answered, Ask, Beginning, Dialect, Environment, Framing, Note, Place, Refusal, Request, RequestKind,
+    Act, Answered, Ask, Beginning, Dialect, Environment, Framing, Note, Place, PushForm, Refusal, Request,
+    RequestKind,
 };
 use crate::meter;
 use crate::packet::{Closing, Transport};
@@ -171,12 +172,16 @@ impl Gateway {
                 answered(polling::report_end(&*framing, closing))
             }
             Task::TurnAway(framing) => answered(self.take_socket(ask, &head, framing, 0, turn_away)),
-            Task::Push(bridge, framing) => Serving::other(async move {
-                let mut response = self.push(bridge, framing, head, body, asker).await?;
-                self.cors.apply(&origin, &mut response);
-                count_answer(&self.route.meter, op, &response);
-                Ok(response)
-            }),
+            Task::Push(bridge, framing) => {
+                // The head stays out of the future: it is large, and would be copied with it.
+                let form = framing.read_push(&head.headers);
+                Serving::other(async move {
+                    let mut response = self.push(bridge, framing, form, body, asker).await?;
+                    self.cors.apply(&origin, &mut response);
+                    count_answer(&self.route.meter, op, &response);
+                    Ok(response)
+                })
+            }
             Task::Begin(beginning, named) => {
                 // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
@@ -292,16 +297,15 @@ impl Gateway {
         &self,
         bridge: Arc<Bridge>,
         framing: Arc<dyn Framing>,
-        head: Parts,
+        form: Option<PushForm>,
         body: Incoming,
         asker: Asker,
     ) -> Result<Response, Abort> {
         if bridge.info().pushes == Pushes::Queued {
-            let Some(form) = framing.read_push(&head.headers) else {
+            let Some(form) = form else {
                 polling::discard(body, &self.route.tracker);
                 return Ok(polling::refuse(&*framing, Refusal::Unreadable));
             };
-            drop(head);
             return polling::take_queued_push(&bridge, form, body, asker, framing).await;
         }
         let push = match bridge.push() {
@@ -311,12 +315,11 @@ impl Gateway {
                 return Ok(receivers::refuse_poll(&*framing, refused, &bridge));
             }
         };
-        let Some(form) = framing.read_push(&head.headers) else {
+        let Some(form) = form else {
             push.refuse_invalid();
             polling::discard(body, &self.route.tracker);
             return Ok(polling::refuse(&*framing, Refusal::Unreadable));
         };
-        drop(head);
         polling::take_push(push, form, body, asker, framing).await
     }
 

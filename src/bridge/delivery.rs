@@ -43,6 +43,7 @@ impl Delivery {
     /// Returns the receipt to attach to the written bytes. The session keeps the packets until the receipt is settled
     /// or lost.
     pub fn into_receipt(mut self) -> Receipt {
+        // Kept before the receipt exists: one that is dropped at once reports a loss, which hands these packets back.
         if let Some(batch) = self.batch.take() {
             self.bridge.turn(|driver| driver.polls.keep(self.id, batch));
         }
@@ -73,6 +74,7 @@ impl Settle for Bridge {
             let batch = driver.polls.take_kept(ReceiverId(number));
             driver.session.handle_delivered();
             driver.drive_inline();
+            // Counted and freed outside the lock.
             batch
         });
         let Some(Batch { packets, since, transport, .. }) = batch else { return };

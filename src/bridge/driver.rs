@@ -132,6 +132,8 @@ impl Driver {
 
     /// Runs one round over everything that may be ready. Returns whether anything moved.
     fn turn(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        // In this order: an event may bring the socket that is fed next (`Adopt`), and one flush at the end writes what
+        // the whole round has sent.
         let mut moved = self.read_link(cx, now);
         moved |= self.feed_link(cx, now);
         moved |= self.read_socket(cx, now);
@@ -168,6 +170,7 @@ impl Driver {
         let mut moved = false;
         while self.session.has_for_link() && self.link_state != Pipe::Broken {
             let Some(link) = &mut self.link else { break };
+            // Room first: `next_for_link` may complete the POST, and its `ok` says that the link has taken the message.
             match link.poll_ready(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => self.break_link(now),

@@ -59,6 +59,7 @@ impl Driver {
         let Some(CompletePush { packets, len }) = queue.line.advance() else { return };
         let now = clock_now();
         if self.session.handle_push_begun(now).is_err() {
+            // This ends, although `settle_line` feeds the line again: a refusal fails everything that is queued.
             return self.settle_line(PushOutcome::Refused);
         }
         self.push_rest = len;

@@ -57,12 +57,15 @@ impl FrameScanner {
             at += payload;
             self.left -= payload as u64;
             let Some(header) = Header::read(&bytes[at..]) else { return Scan::Pass(at) };
+            // A control frame may stand between a message's fragments (RFC 6455, section 5.4), but is none of them.
             if header.is_control() {
                 self.closed |= header.opcode == CLOSE;
                 self.counted.overhead += header.payload_len;
             } else {
                 // A message that begins inside another is an error for its receiver to find.
                 let message_len = if header.opcode == CONTINUATION { self.message_len } else { 0 };
+                // A header may claim 2^64 - 1 bytes (eight of length, section 5.2): a plain sum could wrap around to less
+                // than the limit.
                 if message_len.saturating_add(header.payload_len) > self.message_max {
                     return Scan::TooLarge(at);
                 }
@@ -129,6 +132,7 @@ impl<'a> Beginning<'a> {
     pub fn of(bytes: &'a [u8], len_max: usize) -> Self {
         let compressed = match bytes.first() {
             None => return Self::Partial,
+            // FIN and the opcode of text; the second with RSV1, which marks a compressed message.
             Some(0x81) => false,
             Some(0xc1) => true,
             Some(_) => return Self::Other,

@@ -30,6 +30,7 @@ impl Ending {
 
     /// Waits for the signal.
     pub(super) async fn signalled(&self) {
+        // Created before the check: a signal between the check and the wait would otherwise wake nobody.
         let signalled = self.0.signalled.notified();
         if !self.has_begun() {
             signalled.await;
@@ -38,8 +39,8 @@ impl Ending {
 
     /// Runs `work` to completion, and calls `end` on it once the server ends.
     ///
-    /// Not a select: polling [`signalled`](Self::signalled) takes a lock that all connections share, and a connection is polled
-    /// twice per request. Registering the waker once is enough, as a task's waker stays the same.
+    /// Not a select: polling [`signalled`](Self::signalled) takes a lock that all connections share, and a connection is
+    /// polled twice per request. Registering the waker once is enough, as a task's waker stays the same.
     pub(super) async fn around<F: Future + Unpin>(&self, work: &mut F, end: impl Fn(&mut F)) -> F::Output {
         let mut signalled = pin!(self.signalled());
         let (mut is_listening, mut is_ending) = (false, false);

@@ -155,6 +155,8 @@ impl Demux {
                 Closing::new(1001, "proxy is stopping")
             }
         };
+        // Removed first, so that no connection joins sessions that are about to fail; and not if one has already taken
+        // over: then the sessions are its own.
         if self.epochs.leave(&name, &epoch) {
             trunk.fail(&closing);
         }

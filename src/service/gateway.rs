@@ -308,6 +308,7 @@ impl Gateway {
             };
             return polling::take_queued_push(&bridge, form, body, asker, framing).await;
         }
+        // Before the type is judged, as in the reference's `onDataRequest`: a second POST is an overlap of any type.
         let push = match bridge.push() {
             Ok(push) => push,
             Err(refused) => {

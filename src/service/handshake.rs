@@ -85,6 +85,7 @@ impl Handshake<'_> {
                 Err(error) => failed(error),
             };
         }
+        // Before the backend is asked: two requests of a client with the same id would each open a session there.
         let ours = match named {
             None => match route.reserve() {
                 Ok(ours) => ours,

@@ -176,6 +176,7 @@ impl Session {
                 Some(Ok(packet)) => {
                     self.inbox.ahead = self.handle_client_packet(packet, Transport::Polling, now);
                 }
+                // `end` drops the rest, even if the session has ended already, or this would not terminate.
                 Some(Err(_)) => self.end(End::ParseError, now),
                 // The POST that says goodbye is answered only once the goodbye takes effect.
                 None if self.leaving.is_some() => return,

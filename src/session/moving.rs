@@ -56,6 +56,8 @@ impl Session {
             // A correct client has no poll parked here; the reference server says goodbye to it.
             self.answer(self.policy.goodbye_waiting.to_vec(), now);
         }
+        // One that was read completely is still answered: its messages reach the backend first, since the WebSocket is
+        // not read before the inbox is empty.
         if self.push == PushSlot::Reading {
             self.push = PushSlot::Idle;
             self.events.push_back(Event::PushDone(PushOutcome::Destroyed));
@@ -70,6 +72,7 @@ impl Session {
         if !self.is_linked() {
             return;
         }
+        // A drain ends the session after a quiet time, which begins again with each packet.
         if self.phase != Phase::Open {
             self.last_push = Some(now);
         }

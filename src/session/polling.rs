@@ -229,6 +229,8 @@ impl Session {
 
     /// Gives the parked receiver what is waiting for it.
     pub(super) fn answer_poll(&mut self, now: Instant) {
+        // One batch at a time: the next would go out on another connection, and might overtake this one or follow it
+        // although it is lost.
         if !self.is_parked() || self.in_flight > 0 || self.is_ended() {
             return;
         }

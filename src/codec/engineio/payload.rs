@@ -30,6 +30,8 @@ impl Iterator for Payload {
         let first = match memchr::memchr(SEPARATOR, rest.as_bytes()) {
             Some(at) => {
                 let (first, others) = rest.split_around(at);
+                // Even if it is empty: after a trailing separator the reference reads an empty packet, which is
+                // malformed.
                 self.rest = Some(others);
                 first
             }

@@ -82,6 +82,7 @@ pub fn encode_text_payload(packets: &[Packet], strings: Strings) -> Bytes {
         if strings == Strings::EncodedTwice {
             one = one.iter().copied().map(char::from).collect::<String>().into_bytes();
         }
+        // Of what was encoded twice, the characters of the result count, as in the reference.
         out.extend_from_slice(units_in(&one).to_string().as_bytes());
         out.push(b':');
         out.extend_from_slice(&one);

@@ -64,8 +64,7 @@ impl FrameScanner {
             } else {
                 // A message that begins inside another is an error for its receiver to find.
                 let message_len = if header.opcode == CONTINUATION { self.message_len } else { 0 };
-                // A header may claim 2^64 - 1 bytes (eight of length, section 5.2): a plain sum could wrap around to less
-                // than the limit.
+                // A header may claim 2^64 - 1 bytes (section 5.2): a plain sum could wrap around to less than the limit.
                 if message_len.saturating_add(header.payload_len) > self.message_max {
                     return Scan::TooLarge(at);
                 }

@@ -16,6 +16,7 @@ mod bounds;
 mod compression;
 mod cors;
 mod cost;
+mod cuts;
 mod demux;
 mod discretion;
 mod drain;

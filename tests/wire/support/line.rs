@@ -46,7 +46,7 @@ impl Line {
         }))
     }
 
-    pub(super) fn encode_text(&self, text: &str) -> Vec<u8> {
+    pub(crate) fn encode_text(&self, text: &str) -> Vec<u8> {
         let text = if self.0.kind == Kind::EngineIo { format!("4{text}") } else { text.to_owned() };
         Frame::new(Op::TEXT, text).encode(Masked::No)
     }

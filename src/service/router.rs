@@ -144,8 +144,8 @@ mod tests {
     fn try_find(routes: &[Route], uri: &str, host: &str) -> Result<Option<usize>, LeavesRoute> {
         let (mut head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
         target::settle(&mut head).unwrap();
-        let routed = |(index, route)| Routed { route, server: index, files: None };
-        Router::new(routes.iter().enumerate().map(routed)).find(&head).map(Option::<&usize>::copied)
+        let numbered = |(index, route)| Routed { route, server: index, files: None };
+        Router::new(routes.iter().enumerate().map(numbered)).find(&head).map(Option::<&usize>::copied)
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod peers;
 mod wiring;
 
 use std::io::{self, Write as _};
@@ -30,6 +31,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::peers::Peers;
 use self::wiring::{Wiring, Work};
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
@@ -40,7 +42,7 @@ use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
 use crate::service::admin::{Admin, Readiness, State, UpstreamState};
 use crate::service::{Client, Connection, Current, Running, Stack, Via};
-use crate::upstream::{BuildError, InUse, Pinned};
+use crate::upstream::{BuildError, InUse};
 
 /// Prepares to run the proxy, before anything slow: from here on, signals have their meaning for a proxy. A signal that
 /// comes in the meantime takes effect as soon as the proxy runs.
@@ -97,7 +99,9 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
 
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
-    let (registry, ending) = (Registry::new(config.server.max_sessions), CancellationToken::new());
+    let peers = Peers::bind(&config).await?;
+    let node = peers.as_ref().map(|peers| peers.me);
+    let (registry, ending) = (Registry::of_node(config.server.max_sessions, node), CancellationToken::new());
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
     let wiring = Wiring {
         registry: registry.clone(),
@@ -106,6 +110,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         draining: ending.clone(),
         metrics: metrics.clone(),
         via: Arc::new(Via::new().context("no name for Via")?),
+        cluster: peers.as_ref().map(|peers| peers.cluster(&helpers)),
     };
     let current = Current::new(Running::default());
     current.replace(wiring.next(&config, &current.load())?);
@@ -121,18 +126,14 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let served = current.clone();
     let make = move |info: ConnectInfo| {
         let client = Client { peer: info.peer, secure: info.secure };
-        let connection = Connection {
-            client,
-            patience: info.patience,
-            pinned: Pinned::default(),
-            raw_headers: info.raw_headers,
-        };
-        Stack::new(served.clone(), connection)
+        Stack::new(served.clone(), Connection::of_client(client, info.patience, info.raw_headers))
     };
     public.serve(make, &work.connections, vital, &endings, &metrics.connections(Listener::Public));
     let service = Admin::new(metrics.clone(), readiness(&drain.started, current.clone()));
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
+
+    let asked = peers.map(|peers| peers.serve(&wiring, current.clone(), vital, &admin_endings));
 
     drain.started.cancelled().await;
     metrics.draining();
@@ -154,6 +155,12 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     // An aborted connection reports to its session what was lost.
     work.connections.close();
     let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
+    if let Some(asked) = asked {
+        // So does one to another node, with what its clients have not taken.
+        asked.stop.cancel();
+        asked.tracker.close();
+        let _ = timeout(CONNECTIONS_TIMEOUT, asked.tracker.wait()).await;
+    }
     let clean = ended && registry.cut() == 0;
     if !clean {
         // Clients and backends learn that their sessions have ended, but not what was lost.

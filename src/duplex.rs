@@ -61,7 +61,14 @@ enum Carrier {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Memory(DuplexStream),
+    /// Boxed, because few connections are carried so.
+    Other(Box<dyn Carries>),
 }
+
+/// A stream that another module makes.
+pub trait Carries: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Carries for S {}
 
 impl Duplex {
     const fn new(carrier: Carrier) -> Self {
@@ -116,7 +123,7 @@ impl Duplex {
         let socket = match &self.carrier {
             Carrier::Tcp(stream) => stream,
             Carrier::Tls(stream) => stream.get_ref().0,
-            Carrier::Memory(_) => return Ready::EMPTY,
+            Carrier::Memory(_) | Carrier::Other(_) => return Ready::EMPTY,
         };
         let every = Interest::READABLE | Interest::WRITABLE;
         socket.ready(every).now_or_never().and_then(Result::ok).unwrap_or(Ready::EMPTY)
@@ -138,6 +145,7 @@ impl Duplex {
             Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 
@@ -261,6 +269,13 @@ impl From<DuplexStream> for Duplex {
     }
 }
 
+/// A stream that another module makes.
+impl From<Box<dyn Carries>> for Duplex {
+    fn from(stream: Box<dyn Carries>) -> Self {
+        Self::new(Carrier::Other(stream))
+    }
+}
+
 impl AsyncRead for Duplex {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -279,7 +294,9 @@ impl AsyncRead for Duplex {
             Carrier::Tcp(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
                 poll_read_ahead(stream, cx, buf, &mut this.ahead)
             }
-            Carrier::Tcp(_) | Carrier::Tls(_) | Carrier::Memory(_) => this.poll_read_carrier(cx, buf),
+            Carrier::Tcp(_) | Carrier::Tls(_) | Carrier::Memory(_) | Carrier::Other(_) => {
+                this.poll_read_carrier(cx, buf)
+            }
         }
     }
 }
@@ -291,6 +308,7 @@ impl AsyncWrite for Duplex {
             Carrier::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
+            Carrier::Other(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         this.judge(cx, written)
     }
@@ -310,6 +328,7 @@ impl AsyncWrite for Duplex {
             },
             Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Carrier::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Carrier::Other(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         this.judge(cx, written)
     }
@@ -319,6 +338,7 @@ impl AsyncWrite for Duplex {
             Carrier::Tcp(stream) => stream.is_write_vectored(),
             Carrier::Tls(stream) => stream.is_write_vectored(),
             Carrier::Memory(stream) => stream.is_write_vectored(),
+            Carrier::Other(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -332,6 +352,7 @@ impl AsyncWrite for Duplex {
                 this.judge(cx, flushed)
             }
             Carrier::Memory(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -341,6 +362,7 @@ impl AsyncWrite for Duplex {
             Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         };
         this.judge(cx, ended)
     }

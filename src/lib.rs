@@ -9,6 +9,7 @@ pub(crate) mod bridge;
 pub(crate) mod chain;
 pub mod cli;
 pub(crate) mod close;
+pub(crate) mod cluster;
 pub mod codec;
 pub mod config;
 pub(crate) mod descriptors;

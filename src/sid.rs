@@ -11,9 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// A session's id: the proxy's own, a backend's, or its client's.
 ///
-/// The proxy's own ids have 21 characters: the format's version (`1`) and 120 random bits in URL-safe base64. A later
-/// version may name the node that owns the session. A backend's id may be 1 to 64 URL-safe characters. A client's may
-/// be 1 to 128 bytes of anything that can stand in a path, as it was written there.
+/// The proxy's own ids have 21 characters: the format's version (`1`) and 120 random bits in URL-safe base64. In a cluster
+/// they have 27: the version is `2`, and the [`Node`] that owns the session stands between the two. A backend's id may be
+/// 1 to 64 URL-safe characters. A client's may be 1 to 128 bytes of anything that can stand in a path, as it was written
+/// there.
 #[derive(Clone)]
 pub struct Sid {
     text: Arc<str>,
@@ -22,21 +23,34 @@ pub struct Sid {
 }
 
 impl Sid {
-    /// Makes a new id of 15 random bytes, which the caller has from the operating system.
-    pub fn from_random(random: [u8; 15]) -> Self {
-        let mut text = String::with_capacity(21);
-        text.push(VERSION);
+    /// Makes a new id of 15 random bytes, which the caller has from the operating system; `node` owns its session.
+    pub fn from_random(random: [u8; 15], node: Option<Node>) -> Self {
+        let mut text = String::with_capacity(NODES_LEN);
+        match node {
+            None => text.push(VERSION),
+            Some(Node { tag, generation }) => {
+                text.push(NODES_VERSION);
+                text.extend(tag.0.iter().chain(&generation).map(|&byte| char::from(byte)));
+            }
+        }
         URL_SAFE_NO_PAD.encode_string(random, &mut text);
         Self { text: text.into(), hash: None }
+    }
+
+    /// Returns the node that an id names as the owner of its session. Anybody can write such an id.
+    pub fn node(text: &str) -> Option<Node> {
+        let [version, node @ ..] = text.as_bytes() else { return None };
+        let (tag, rest) = node.split_first_chunk::<4>()?;
+        let (generation, random) = rest.split_first_chunk::<2>()?;
+        let fits = char::from(*version) == NODES_VERSION && random.len() == RANDOM_LEN;
+        (fits && is_plain(node)).then_some(Node { tag: Tag(*tag), generation: *generation })
     }
 
     /// Parses an id that a backend made.
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=LEN_MAX).contains(&text.len());
-        let safe = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~'));
-        (fits && safe).then(|| Self { text: text.into(), hash: None })
+        let is_safe = text.bytes().all(|byte| is_plain(&[byte]) || matches!(byte, b'.' | b'~'));
+        (fits && is_safe).then(|| Self { text: text.into(), hash: None })
     }
 
     /// Parses an id that a client made. `hash` is its hash under a secret key.
@@ -56,14 +70,81 @@ impl Sid {
     }
 }
 
+/// A node of a cluster: its name, and which start of that node it is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Node {
+    /// Its name.
+    pub tag: Tag,
+    /// Two characters, others than those of the node's last start.
+    generation: [u8; 2],
+}
+
+/// A node's name as it stands in ids: four characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag([u8; 4]);
+
+impl Node {
+    /// Creates the node of this name that starts now; two random bytes tell it from its predecessors.
+    pub fn from_random(tag: Tag, random: [u8; 2]) -> Self {
+        let sign = |byte: u8| SIGNS[usize::from(byte) % SIGNS.len()];
+        Self { tag, generation: random.map(sign) }
+    }
+
+    /// Parses a node as it introduces itself.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (tag, generation) = text.as_bytes().split_first_chunk::<4>()?;
+        let generation = generation.try_into().ok()?;
+        is_plain(text.as_bytes()).then_some(Self { tag: Tag(*tag), generation })
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let written = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        write!(f, "{}{}", written(&self.tag.0), written(&self.generation))
+    }
+}
+
+impl Tag {
+    /// Returns the tag of a node with this name: 1 to 4 letters or digits.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let fits = (1..=4).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let mut tag = [FILLER; 4];
+        fits.then(|| {
+            tag[..name.len()].copy_from_slice(name.as_bytes());
+            Self(tag)
+        })
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tag({self})")
+    }
+}
+
+/// The name that an operator gave.
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(String::from_utf8_lossy(&self.0).trim_end_matches(char::from(FILLER)))
+    }
+}
+
+/// Returns whether all of them can stand in an id of ours.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 struct Short<'s>(&'s Sid);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.hash {
-            Some(hash) => write!(f, "#{:08x}", hash >> 32),
-            None => f.write_str(&self.0.text[..self.0.text.len().min(SHORT_LEN)]),
+        if let Some(hash) = self.0.hash {
+            return write!(f, "#{:08x}", hash >> 32);
         }
+        // Behind the node's name, which all of its sessions have in common.
+        let start = Sid::node(&self.0.text).map_or(0, |_| NODES_LEN - RANDOM_LEN);
+        f.write_str(&self.0.text[start..self.0.text.len().min(start + SHORT_LEN)])
     }
 }
 
@@ -106,6 +187,13 @@ impl fmt::Debug for Sid {
 }
 
 const VERSION: char = '1';
+/// The version of ids that name their session's node.
+const NODES_VERSION: char = '2';
+const NODES_LEN: usize = 27;
+/// 120 bits.
+const RANDOM_LEN: usize = 20;
+const FILLER: u8 = b'-';
+const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// A UUID has 36 characters; no server is known to use more than 64.
 const LEN_MAX: usize = 64;
 /// Clients make ids of 8 characters, or of 32.
@@ -119,9 +207,43 @@ mod tests {
 
     #[test]
     fn a_fresh_id_is_url_safe_and_versioned() {
-        let sid = Sid::from_random([0xff; 15]);
+        let sid = Sid::from_random([0xff; 15], None);
         assert_eq!(sid.as_str(), "1____________________");
         assert_eq!(Sid::parse(sid.as_str()), Some(sid));
+    }
+
+    #[test]
+    fn an_id_names_its_node_and_shows_what_is_random() {
+        let node = Node::from_random(Tag::of_name("b").unwrap(), [3, 200]);
+        assert_eq!(node.to_string(), "b---DI");
+        assert_eq!(Node::parse("b---DI"), Some(node));
+        let sid = Sid::from_random([0xff; 15], Some(node));
+        assert_eq!(sid.as_str(), "2b---DI____________________");
+        assert_eq!(Sid::node(sid.as_str()), Some(node));
+        assert_eq!(Sid::parse(sid.as_str()).as_ref(), Some(&sid));
+        assert_eq!(sid.short().to_string(), "______");
+        for text in [
+            "",
+            "2",
+            "1b---DI____________________",
+            "2b---DI___________________",
+            "2b---DI___________________é",
+            "2b--.DI____________________",
+        ] {
+            assert_eq!(Sid::node(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_nodes_name_is_short_and_plain() {
+        for (name, shown) in
+            [("a", Some("a")), ("Abc1", Some("Abc1")), ("", None), ("abcde", None), ("a-", None)]
+        {
+            assert_eq!(Tag::of_name(name).map(|tag| tag.to_string()).as_deref(), shown, "{name}");
+        }
+        for text in ["", "a---A", "a---ABC", "a--.AB"] {
+            assert_eq!(Node::parse(text), None, "{text}");
+        }
     }
 
     #[test]
@@ -146,7 +268,7 @@ mod tests {
 
     #[test]
     fn an_id_is_never_shown_whole() {
-        let shown = format!("{:?}", Sid::from_random([7; 15]));
+        let shown = format!("{:?}", Sid::from_random([7; 15], None));
         assert!(shown.len() < 16, "{shown}");
         let shown = format!("{:?}", Sid::of_client("é", 0x0123_4567_89ab_cdef).unwrap());
         assert_eq!(shown, "Sid(#01234567…)");

@@ -56,7 +56,7 @@ const FLOORS: [&[&str]; 11] = [
     ],
     &["codec", "mux", "peer", "socketio"],
     &["session", "trunk"],
-    &["dialect", "upstream"],
+    &["cluster", "dialect", "upstream"],
     &["bridge"],
     &["transport"],
     &["service"],

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::background::Background;
 use crate::bridge::Registry;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::dialect::{self, engineio::EngineIo};
 use crate::meter::Metrics;
@@ -34,6 +35,8 @@ pub(super) struct Wiring {
     pub(super) draining: CancellationToken,
     pub(super) metrics: Metrics,
     pub(super) via: Arc<Via>,
+    /// The other nodes, if there are any.
+    pub(super) cluster: Option<Arc<Cluster>>,
 }
 
 impl Wiring {
@@ -107,6 +110,7 @@ impl Wiring {
             via: Arc::clone(&self.via),
             draining: self.draining.clone(),
             registry: self.registry.clone(),
+            cluster: self.cluster.clone(),
             tracker: self.work.sessions.clone(),
             meter: meter.clone(),
             refusals: Arc::clone(&refusals),

@@ -23,7 +23,7 @@ use crate::end::End;
 use crate::packet::Transport;
 use crate::route_id::RouteId;
 use crate::session::{Ending, Session};
-use crate::sid::Sid;
+use crate::sid::{Node, Sid};
 use crate::upstream::Link;
 
 /// The index of live sessions.
@@ -46,6 +46,8 @@ struct Index {
     losses: Losses,
     /// Hashes a client's id for display, with a random key.
     shown: std::hash::RandomState,
+    /// The node that its own ids name.
+    node: Option<Node>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -117,9 +119,16 @@ pub struct RelayHandle {
 }
 
 impl Registry {
-    /// Creates an empty index with room for `sessions_max` sessions.
+    /// Creates an empty index of a process that is no node of a cluster.
+    #[cfg(test)]
     pub fn new(sessions_max: usize) -> Self {
+        Self::of_node(sessions_max, None)
+    }
+
+    /// Creates an empty index with room for `sessions_max` sessions, whose ids name their node.
+    pub fn of_node(sessions_max: usize, node: Option<Node>) -> Self {
         Self(Arc::new(Index {
+            node,
             sessions: Cache::builder().build_with_hasher(RandomState::default()),
             ended: Cache::builder()
                 .max_capacity(REMEMBERED_MAX)
@@ -188,7 +197,7 @@ impl Registry {
             let mut random = [0; 15];
             getrandom::fill(&mut random)?;
             // A collision of 120 random bits does not happen; if it did, no session would be harmed.
-            if let Some(reservation) = self.reserve(route, Sid::from_random(random)) {
+            if let Some(reservation) = self.reserve(route, Sid::from_random(random, self.0.node)) {
                 return Ok(reservation);
             }
         }

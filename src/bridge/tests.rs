@@ -95,7 +95,7 @@ impl Stage {
         let settings = Arc::clone(&self.settings);
         let session = Session::new(self.policy, settings, transport, pace, 10 * SECOND, open, now);
         let reservation =
-            self.registry.reserve(&route(), Sid::from_random([self.sessions; 15])).expect("it is free");
+            self.registry.reserve(&route(), Sid::from_random([self.sessions; 15], None)).expect("it is free");
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
             transport,

@@ -121,6 +121,8 @@ pub enum Section {
     Admin,
     /// `[log]`.
     Log,
+    /// `[cluster]`.
+    Cluster,
     /// `[defaults]`.
     Defaults,
     /// `[defaults.cors]`, or the same in a route.
@@ -146,6 +148,7 @@ impl Section {
             Self::Tls => "[server.tls]",
             Self::Admin => "[admin]",
             Self::Log => "[log]",
+            Self::Cluster => "[cluster]",
             Self::Defaults => "[defaults]",
             Self::Cors => "[defaults.cors]",
             Self::Route => "[[routes]]",
@@ -158,7 +161,7 @@ impl Section {
 }
 
 /// The tables at the top of the file.
-pub const SECTIONS: [&str; 6] = ["server", "admin", "log", "defaults", "routes", "upstreams"];
+pub const SECTIONS: [&str; 7] = ["server", "admin", "log", "cluster", "defaults", "routes", "upstreams"];
 
 impl Key {
     /// Returns the dialects beside which a route may hold it, by what they are called in the configuration; `None` is all

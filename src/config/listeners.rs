@@ -118,7 +118,7 @@ pub(super) fn read_admin(table: &Table<'_>, public: &[SocketAddr]) -> AdminSetti
 }
 
 /// Returns whether both cannot be bound at once.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let unspecified = one.ip().is_unspecified() || other.ip().is_unspecified();
     let same_ip = one.ip() == other.ip() || unspecified && one.is_ipv4() == other.is_ipv4();
     // Port 0 takes any free port, as often as one likes.

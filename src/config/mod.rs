@@ -32,9 +32,10 @@ use std::ffi::OsString;
 
 use toml::de::DeTable;
 
-use crate::{server, service, upstream};
+use crate::{cluster as nodes, server, service, upstream};
 
 mod circle;
+mod cluster;
 mod cors;
 mod env;
 mod fault;
@@ -82,6 +83,8 @@ pub struct Config {
     pub admin: service::AdminSettings,
     /// `[log]`.
     pub log: Log,
+    /// `[cluster]`, if there is one.
+    pub cluster: Option<nodes::Settings>,
     /// `[[routes]]`, in the order of the file.
     pub routes: Vec<service::Route>,
     /// `[upstreams.NAME]`.
@@ -133,11 +136,13 @@ impl Config {
         let entries = upstreams::entries(root.get("upstreams"), sink);
         let upstreams = upstreams::read(&root, entries, sink);
         let public = server.listen.iter().map(|address| ("server.listen", *address));
-        let listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
+        let mut listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
+        let cluster = cluster::read(&root, &listeners);
+        listeners.extend(cluster.as_ref().map(|cluster| ("cluster.listen", cluster.listen)));
         circle::check(entries, &upstreams, &listeners, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
         let routes = routes::read(&root, &defaults, &in_order, sink);
-        Self { server, admin, log, routes, upstreams }
+        Self { server, admin, log, cluster, routes, upstreams }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn route(route: &Table<'_>, key: &'static str, settings: &mut DemuxSe
 }
 
 /// Returns a token as the value of `Authorization` (RFC 6750, section 2.1).
-fn bearer(node: &Node) -> Result<HeaderValue, Wrong> {
+pub(super) fn bearer(node: &Node) -> Result<HeaderValue, Wrong> {
     let expected = || Wrong::expected("a token of letters, digits and -._~+/, with = behind them");
     let token = text(node).map_err(|_| expected())?;
     let body = token.trim_end_matches('=');

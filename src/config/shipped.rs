@@ -28,8 +28,8 @@ fn shown() -> Vec<Line> {
     let mut lines = Vec::new();
     for line in with_one_of_each().lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
-        if line.starts_with('[') {
-            section = line.trim_matches(['[', ']']).replace("demo", "NAME");
+        if bare.starts_with('[') {
+            section = bare.trim_matches(['[', ']']).replace("demo", "NAME");
         } else if let Some((name, rest)) = bare.split_once(" = ").filter(|(name, _)| !name.contains(' ')) {
             let (value, doc) = rest.split_once(" # ").unwrap_or((rest, ""));
             let [value, doc, name] = [value, doc, name].map(|text| text.trim().to_owned());
@@ -60,6 +60,10 @@ fn is_inline(section: Section) -> bool {
 const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'engine.io'\nupstream = 'u'\n\
                     [upstreams.u]\nkind = 'websocket'\nurl = 'ws://h/'\n";
 
+/// The required keys of a cluster.
+const NODES: &str =
+    "listen = '127.0.0.1:7400'\npeers = { a = '127.0.0.1:7400' }\ntoken = '0123456789abcdef'\n";
+
 /// Returns the same with an upstream of the kind that has the most keys.
 fn muxed() -> String {
     BARE.replace("'websocket'", "'mux'")
@@ -72,6 +76,7 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
+        Section::Cluster => format!("{BARE}{}\n{line}\n{NODES}", section.header()),
         // Its one required key.
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
@@ -229,7 +234,10 @@ fn the_shipped_file_is_valid_as_it_is() {
 #[test]
 fn every_commented_key_is_valid_when_it_is_switched_on() {
     let is_key = |line: &&str| line.split_once(" = ").is_some_and(|(name, _)| !name.contains(' '));
-    let on = |line: &str| line.strip_prefix("# ").filter(is_key).map(str::to_owned);
+    let is_header = |line: &&str| line.starts_with('[');
+    let on = |line: &str| {
+        line.strip_prefix("# ").filter(|line| is_key(line) || is_header(line)).map(str::to_owned)
+    };
     // A demo has no URL, so the upstream is made a real one, of the kind that has all keys; and only a secure URL has TLS.
     let shipped = with_one_of_each();
     let body = shipped.split_once("[server]").unwrap().1.replace("kind = \"demo\"", "kind = \"mux\"");

@@ -79,6 +79,11 @@ impl Piece {
         piece
     }
 
+    /// Returns the bytes and the receipt of a piece that no connection has begun to write.
+    pub fn into_parts(mut self) -> (Bytes, Option<Receipt>) {
+        (std::mem::take(&mut self.bytes), self.receipt.take().map(|(receipt, _)| receipt))
+    }
+
     fn note_taken(&mut self) {
         if self.bytes.is_empty()
             && let Some((receipt, connection)) = self.receipt.take()

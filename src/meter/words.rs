@@ -125,6 +125,8 @@ pub enum Listener {
     Public,
     /// The listener of `[admin]`.
     Admin,
+    /// The listener of `[cluster]`.
+    Peer,
 }
 
 impl Listener {
@@ -133,6 +135,7 @@ impl Listener {
         match self {
             Self::Public => "public",
             Self::Admin => "admin",
+            Self::Peer => "peer",
         }
     }
 }

@@ -21,8 +21,8 @@
 //! let mut body = Sending::default();
 //! body.push(Bytes::from_static(b"4hi"), Some("receipt"));
 //! body.end();
-//! assert_eq!(body.next(), Some(Sent::Piece(Bytes::from_static(b"4hi"))));
-//! assert_eq!(body.next(), Some(Sent::End));
+//! assert_eq!(body.pop(), Some(Sent::Piece(Bytes::from_static(b"4hi"))));
+//! assert_eq!(body.pop(), Some(Sent::End));
 //! assert_eq!(body.took(2), Ok(vec![]), "not all of it");
 //! assert_eq!(body.took(3), Ok(vec!["receipt"]));
 //!

@@ -6,6 +6,17 @@ use bytes::{BufMut as _, BytesMut};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Number(pub u32);
 
+impl Number {
+    /// Writes a whole frame again that was written for another request.
+    pub fn write_again(self, frame: &[u8], out: &mut BytesMut) {
+        let start = out.len();
+        out.extend_from_slice(frame);
+        if let Some(number) = out.get_mut(start + 4..start + PREFIX_LEN) {
+            number.copy_from_slice(&self.0.to_be_bytes());
+        }
+    }
+}
+
 /// Bytes that are no frame: the connection is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]

@@ -46,7 +46,7 @@ impl Receiving {
     }
 
     /// Takes the next piece, which has not gone on yet.
-    pub fn next(&mut self) -> Option<Bytes> {
+    pub fn pop(&mut self) -> Option<Bytes> {
         self.pieces.pop_front()
     }
 

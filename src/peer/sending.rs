@@ -74,6 +74,11 @@ impl<R> Sending<R> {
         self.pieces.is_empty() && self.end == End::Open
     }
 
+    /// Returns whether something has not been sent yet, perhaps because the window is full.
+    pub fn is_pending(&self) -> bool {
+        !self.pieces.is_empty() || self.end == End::Known
+    }
+
     /// Returns whether there is something to send now.
     pub fn is_ready(&self) -> bool {
         match self.pieces.front() {
@@ -83,7 +88,7 @@ impl<R> Sending<R> {
     }
 
     /// Takes what is to be sent next, as far as the window is open.
-    pub fn next(&mut self) -> Option<Sent> {
+    pub fn pop(&mut self) -> Option<Sent> {
         if !self.is_ready() {
             return None;
         }

@@ -18,6 +18,24 @@ pub struct Connection {
     pub pinned: Pinned,
     /// Shows the header of the current request.
     pub raw_headers: RawHeaders,
+    /// How its requests come here.
+    pub hop: Hop,
+}
+
+impl Connection {
+    /// Creates what belongs to the connection of a client of this node.
+    pub fn of_client(client: Client, patience: Patience, raw_headers: RawHeaders) -> Self {
+        Self { client, patience, pinned: Pinned::default(), raw_headers, hop: Hop::Direct }
+    }
+}
+
+/// How a request came to this node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hop {
+    /// From its client.
+    Direct,
+    /// From another node, which has the client. It is asked nowhere else.
+    Peer,
 }
 
 /// The client of a connection's requests.

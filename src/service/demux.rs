@@ -214,7 +214,7 @@ fn offered(headers: &HeaderMap) -> Option<Profile> {
 }
 
 /// Compares secrets in constant time.
-fn is_same_secret(sent: &[u8], ours: &[u8]) -> bool {
+pub(super) fn is_same_secret(sent: &[u8], ours: &[u8]) -> bool {
     // Not `==`, which ends at the first difference; a loop of our own the compiler may turn into one.
     sent.ct_eq(ours).into()
 }

@@ -1,25 +1,24 @@
 //! Routes a request: its dialect reads it, the index finds its session, the dialect decides what the request does
 //! there, and the gateway carries that out.
 
+mod environment;
 mod receivers;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::HeaderMap;
 use http::header::UPGRADE;
 use http::request::Parts;
-use hyper::body::Incoming;
 
+use self::environment::RouteEnvironment;
 use super::cors::{Asked, CorsLayer, DefaultRule};
+use super::foreign::{Asking, Foreign, Tasks};
 use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
-use super::{Client, Connection, Response, preflight};
+use super::{Connection, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
-    Act, Answered, Ask, Beginning, Dialect, Environment, Framing, Note, Place, PushForm, Refusal, Request,
-    RequestKind,
+    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, PushForm, Refusal, Request, RequestKind,
 };
 use crate::meter;
 use crate::packet::{Closing, Transport};
@@ -27,7 +26,7 @@ use crate::session::{Pushes, Terms};
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
-use crate::transport::{Abort, websocket};
+use crate::transport::{Abort, InBody, websocket};
 
 /// Serves the requests of one route of a dialect.
 #[derive(Debug)]
@@ -48,6 +47,7 @@ enum Task {
     Upgrade(Arc<Bridge>, Arc<dyn Framing>),
     TurnAway(Arc<dyn Framing>),
     ReportEnd(Arc<dyn Framing>, Closing),
+    Foreign(Box<Foreign>),
 }
 
 impl Task {
@@ -59,6 +59,8 @@ impl Task {
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
             Self::Poll(..) | Self::ReportEnd(..) => meter::Op::Poll,
+            // The other node counts it as what it is.
+            Self::Foreign(_) => meter::Op::Other,
             Self::Stream(..) => meter::Op::Stream,
             Self::Push(..) | Self::Leave(..) => meter::Op::Push,
             Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
@@ -80,7 +82,7 @@ impl Gateway {
     }
 
     /// Serves one request.
-    pub(super) fn serve(self: &Arc<Self>, head: Parts, body: Incoming, connection: &Connection) -> Serving {
+    pub(super) fn serve(self: &Arc<Self>, head: Parts, body: InBody, connection: &Connection) -> Serving {
         let origin = self.cors.ask(&head);
         if let Some(response) = self.cors.answer_preflight(&head, &origin) {
             self.route.meter.request(meter::Op::Other, response.status().as_u16());
@@ -111,14 +113,19 @@ impl Gateway {
     fn route(
         self: Arc<Self>,
         mut head: Parts,
-        mut body: Incoming,
+        mut body: InBody,
         connection: &Connection,
         origin: Asked,
     ) -> Serving {
         let asks_upgrade = head.headers.contains_key(UPGRADE);
         let ask = if asks_upgrade { WebSocketAsk::take(&mut head) } else { None };
         let kind = ask.as_ref().map_or(RequestKind::Http, |_| RequestKind::WebSocket);
-        let task = match self.decide(&head, kind, connection.client) {
+        let task = match self.decide(&head, kind, connection) {
+            Ok(Task::Foreign(foreign)) => {
+                let client = self.route.located(&head.headers, connection.client);
+                let (cors, tasks) = (Arc::clone(&self.cors), Tasks::of(&self.route));
+                return foreign.serve(Asking { head, body, ask, client, origin, cors, tasks });
+            }
             Ok(task) => task,
             Err(answered) => {
                 polling::discard(body, &self.route.tracker);
@@ -182,6 +189,8 @@ impl Gateway {
                     Ok(response)
                 })
             }
+            // Served above.
+            Task::Foreign(_) => answered(Response::default()),
             Task::Begin(beginning, named) => {
                 // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
@@ -226,7 +235,12 @@ impl Gateway {
     }
 
     /// Reads a request, finds its session, and decides what the request does there.
-    fn decide(&self, head: &Parts, kind: RequestKind, client: Client) -> Result<Task, Box<Answered>> {
+    fn decide(
+        &self,
+        head: &Parts,
+        kind: RequestKind,
+        connection: &Connection,
+    ) -> Result<Task, Box<Answered>> {
         let path = inner_path(head, &self.route.settings.path);
         let request = Request { head, path, kind, environment: &RouteEnvironment(&self.route) };
         let (sid, intent) = match self.dialect.read(&request)? {
@@ -238,7 +252,7 @@ impl Gateway {
         // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located
             && let Some(owner) = &bridge.info().owner
-            && !owner.sent(|| self.route.address_of(&head.headers, client), &head.headers)
+            && !owner.sent(|| self.route.address_of(&head.headers, connection.client), &head.headers)
         {
             located = Located::Nowhere;
         }
@@ -248,7 +262,16 @@ impl Gateway {
             Located::Gone(ending) => Place::Gone(ending),
             Located::Nowhere => Place::Nowhere,
         };
-        match (self.dialect.judge(intent, &place, &request)?, located) {
+        let act = match self.dialect.judge(intent, &place, &request) {
+            Ok(act) => act,
+            Err(unknown) => {
+                let is_unknown = matches!(place, Place::Nowhere);
+                let foreign = is_unknown.then(|| Foreign::find(&self.route, &sid, connection.hop)).flatten();
+                let Some(foreign) = foreign else { return Err(unknown) };
+                return Ok(Task::Foreign(Box::new(foreign.or_else(unknown))));
+            }
+        };
+        match (act, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),
             (Act::ReportEnd(framing, closing), _) => {
@@ -298,7 +321,7 @@ impl Gateway {
         bridge: Arc<Bridge>,
         framing: Arc<dyn Framing>,
         form: Option<PushForm>,
-        body: Incoming,
+        body: InBody,
         asker: Asker,
     ) -> Result<Response, Abort> {
         if bridge.info().pushes == Pushes::Queued {
@@ -352,33 +375,6 @@ impl Gateway {
 /// Returns a request's path after its route's prefix, starting with the prefix's final slash.
 fn inner_path<'h>(head: &'h Parts, prefix: &str) -> &'h str {
     head.uri.path().strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix)).unwrap_or_default()
-}
-
-/// What a route tells its dialect.
-#[derive(Debug)]
-struct RouteEnvironment<'r>(&'r SessionRoute);
-
-impl Environment for RouteEnvironment<'_> {
-    fn unix_time(&self) -> u64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    }
-
-    fn random(&self) -> u32 {
-        // The random number is not a secret, so 0 will do if the system provides none.
-        getrandom::u32().unwrap_or_default()
-    }
-
-    fn allows_origin(&self, headers: &HeaderMap) -> bool {
-        self.0.allows_origin(headers)
-    }
-
-    fn is_restricted(&self) -> bool {
-        self.0.restricts_origins()
-    }
-
-    fn handshakes_take(&self) -> Duration {
-        self.0.upstream.handshakes_take()
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One route with sessions, as data: what each session needs, however it begins.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -17,6 +17,7 @@ use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
 use crate::bridge::{Admission, Owner, Registry, Reservation};
+use crate::cluster::Cluster;
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
@@ -41,6 +42,8 @@ pub struct SessionRoute {
     pub draining: CancellationToken,
     /// The index of its sessions.
     pub registry: Registry,
+    /// The other nodes, if there are any.
+    pub cluster: Option<Arc<Cluster>>,
     /// The tracker of its sessions' tasks.
     pub tracker: TaskTracker,
     /// Its counters.
@@ -105,6 +108,12 @@ impl SessionRoute {
     /// Returns a client's address, as the proxies in front that are trusted tell it.
     pub(super) fn address_of(&self, headers: &HeaderMap, client: Client) -> IpAddr {
         onward::address_of(headers, client, &self.trusted_proxies)
+    }
+
+    /// Returns a client with the address that the proxies in front tell, for a node that trusts this one.
+    pub(super) fn located(&self, headers: &HeaderMap, client: Client) -> Client {
+        let ip = self.address_of(headers, client);
+        Client { peer: SocketAddr::new(ip, client.peer.port()), ..client }
     }
 
     /// Returns a request's path after the route's prefix, as the client wrote it.

@@ -100,7 +100,7 @@ impl Service<Request<Incoming>> for Stack {
         let grace = if body.is_end_stream() { Duration::ZERO } else { BODY_GRACE };
         patience.set_half_close(grace);
         let forward = match handler {
-            Handler::Gateway { gateway, .. } => return gateway.serve(head, body, &self.connection),
+            Handler::Gateway { gateway, .. } => return gateway.serve(head, body.into(), &self.connection),
             Handler::Demux(demux) => {
                 return Serving::done(Arc::clone(demux).serve(head, self.connection.client));
             }

@@ -1,5 +1,5 @@
-//! The body of a response: complete, a batch with its receipt, a sequence of batches, or a backend's own body,
-//! forwarded as it arrives.
+//! The body of a response: complete, a batch with its receipt, a sequence of batches, or a body that is passed on as it
+//! arrives, a backend's or another node's.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use crate::cluster::{AnswerBody, AnswerBroken};
 use crate::duplex::{Piece, Receipt, Receipted, Unflushed};
 use crate::transport::stream::Stream;
 use crate::transport::streamed::Streamed;
@@ -30,6 +31,8 @@ enum Kind {
     Stream(Box<Stream>),
     /// Boxed for the same reason.
     Streamed(Box<Streamed>),
+    /// Another node's.
+    Foreign(Box<AnswerBody>),
 }
 
 #[derive(Debug)]
@@ -81,11 +84,29 @@ impl From<Streamed> for Body {
     }
 }
 
+impl From<AnswerBody> for Body {
+    fn from(body: AnswerBody) -> Self {
+        Self(Kind::Foreign(Box::new(body)))
+    }
+}
+
+/// Why a body breaks.
+#[derive(Debug, thiserror::Error)]
+pub enum Broke {
+    /// The backend's did.
+    #[error(transparent)]
+    Forwarded(#[from] AnswerError),
+    /// The other node's did.
+    #[error(transparent)]
+    Foreign(#[from] AnswerBroken),
+}
+
 impl Receipted for Body {
     fn set_connection(&mut self, unflushed: &Unflushed) {
         match &mut self.0 {
             Kind::Batch(batch) => batch.connection = Some(unflushed.clone()),
             Kind::Stream(stream) => stream.set_connection(unflushed),
+            Kind::Foreign(body) => body.set_connection(unflushed),
             Kind::Whole(_) | Kind::Pieces(_) | Kind::Streamed(_) => {}
         }
     }
@@ -93,17 +114,22 @@ impl Receipted for Body {
 
 impl http_body::Body for Body {
     type Data = Piece;
-    type Error = AnswerError;
+    type Error = Broke;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, AnswerError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Broke>>> {
         let piece = match &mut self.0 {
             Kind::Stream(stream) => ready!(stream.poll_piece(cx)),
             Kind::Streamed(body) => {
                 let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
-                return Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))));
+                let frame = frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from)));
+                return Poll::Ready(frame.map(|frame| frame.map_err(Broke::from)));
+            }
+            Kind::Foreign(body) => {
+                let piece = ready!(body.poll_piece(cx));
+                return Poll::Ready(piece.map(|piece| piece.map(Frame::data).map_err(Broke::from)));
             }
             Kind::Whole(bytes) => bytes.take().map(Piece::from),
             Kind::Pieces(pieces) => pieces.next().map(Piece::from),
@@ -112,7 +138,9 @@ impl http_body::Body for Body {
                 Kind::Batch(Batch { bytes, receipt, connection }) => {
                     Some(Piece::with_receipt(bytes, receipt, connection))
                 }
-                Kind::Whole(_) | Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) => None,
+                Kind::Whole(_) | Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) => {
+                    None
+                }
             },
         };
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
@@ -123,7 +151,7 @@ impl http_body::Body for Body {
             Kind::Whole(bytes) => bytes.is_none(),
             // False even for an empty batch: hyper drops an ended body without polling it, and the receipt would report
             // a loss.
-            Kind::Batch(_) | Kind::Pieces(_) | Kind::Stream(_) => false,
+            Kind::Batch(_) | Kind::Pieces(_) | Kind::Stream(_) | Kind::Foreign(_) => false,
             Kind::Streamed(body) => body.is_end_stream(),
         }
     }
@@ -134,6 +162,7 @@ impl http_body::Body for Body {
             Kind::Batch(batch) => SizeHint::with_exact(batch.bytes.len() as u64),
             Kind::Pieces(_) | Kind::Stream(_) => SizeHint::default(),
             Kind::Streamed(body) => body.size_hint(),
+            Kind::Foreign(body) => body.len().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

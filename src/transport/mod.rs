@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod compress;
+pub mod in_body;
 pub mod mux;
 pub mod polling;
 pub mod relay;
@@ -12,6 +13,7 @@ pub mod web_socket_ask;
 pub mod websocket;
 
 pub use body::Body;
+pub use in_body::InBody;
 
 /// A response to a request.
 pub type Response = http::Response<Body>;

@@ -12,12 +12,11 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
 use super::compress::{self, Coding};
 use super::stream::Stream;
-use super::{Abort, Body, Response};
+use super::{Abort, Body, InBody, Response};
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
 use crate::dialect::{Framing, PollBody, PushForm, Refusal, RequestKind, StreamHead};
 use crate::meter::{Direction, Meter};
@@ -187,7 +186,7 @@ pub fn report_end(framing: &dyn Framing, closing: Closing) -> Response {
 pub async fn take_push(
     mut push: Push,
     form: PushForm,
-    mut body: Incoming,
+    mut body: InBody,
     asker: Asker,
     framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
@@ -229,7 +228,7 @@ pub async fn take_push(
 pub async fn take_queued_push(
     bridge: &Bridge,
     form: PushForm,
-    mut body: Incoming,
+    mut body: InBody,
     asker: Asker,
     framing: Arc<dyn Framing>,
 ) -> Result<Response, Abort> {
@@ -296,7 +295,7 @@ pub fn respond(reply: Reply) -> Response {
 ///
 /// Closing a connection with unread bytes would reset it, and the reset can overtake the response: a proxy in front
 /// then turns a 413 into a 502.
-pub fn discard(mut body: Incoming, tracker: &TaskTracker) {
+pub fn discard(mut body: InBody, tracker: &TaskTracker) {
     if body.is_end_stream() {
         return;
     }
@@ -313,7 +312,7 @@ pub fn discard(mut body: Incoming, tracker: &TaskTracker) {
 }
 
 /// Returns whether a body is empty, however it is framed. One that does not end in time is not.
-pub async fn is_empty(body: &mut Incoming) -> bool {
+pub async fn is_empty(body: &mut InBody) -> bool {
     if body.size_hint().lower() > 0 {
         // It need not be read, nor asked for with a 100.
         return false;
@@ -335,7 +334,7 @@ enum ReadFailed {
     Broken,
 }
 
-async fn read_body(body: &mut Incoming, len_max: usize) -> Result<Bytes, ReadFailed> {
+async fn read_body(body: &mut InBody, len_max: usize) -> Result<Bytes, ReadFailed> {
     if body.size_hint().lower() > len_max as u64 {
         return Err(ReadFailed::TooLarge);
     }

@@ -3,6 +3,7 @@
 //! It is read once from the HTTP/1.1 headers (RFC 6455, section 4.2); no other code reads them.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,6 +16,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::upgrade::OnUpgrade;
+use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{Body, Response};
@@ -31,7 +33,29 @@ pub struct WebSocketAsk {
 
 /// A connection that is about to be upgraded to a bare stream.
 #[derive(Debug)]
-pub struct Upgrading(Option<OnUpgrade>);
+pub enum Upgrading {
+    /// It can't be: the request says otherwise.
+    Never,
+    /// The client's own.
+    Client(OnUpgrade),
+    /// What leads to the client by way of another node.
+    Peer(PeerUpgrade),
+}
+
+/// The end of a request of another node at which its stream arrives once it was accepted.
+#[derive(Clone, Debug)]
+pub struct PeerUpgrade(Arc<Mutex<Option<oneshot::Receiver<Duplex>>>>);
+
+impl PeerUpgrade {
+    /// Creates the end for a stream that will be sent to it.
+    pub fn new(stream: oneshot::Receiver<Duplex>) -> Self {
+        Self(Arc::new(Mutex::new(Some(stream))))
+    }
+
+    fn take(&self) -> Option<oneshot::Receiver<Duplex>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 impl WebSocketAsk {
     /// Takes the WebSocket handshake out of a request's head; returns `None` if the request asks for no WebSocket.
@@ -39,7 +63,10 @@ impl WebSocketAsk {
         if !is_asked_for(&head.headers) {
             return None;
         }
-        let upgrade = Upgrading(head.extensions.remove::<OnUpgrade>());
+        let upgrade = match head.extensions.remove::<OnUpgrade>() {
+            Some(upgrade) => Upgrading::Client(upgrade),
+            None => head.extensions.remove::<PeerUpgrade>().map_or(Upgrading::Never, Upgrading::Peer),
+        };
         Some(Self { key: key(&head.method, &head.headers).cloned(), upgrade })
     }
 
@@ -70,6 +97,11 @@ impl WebSocketAsk {
         Ok((response, self.upgrade))
     }
 
+    /// Returns what the request asks for, for another node to decide.
+    pub fn into_upgrading(self) -> Upgrading {
+        self.upgrade
+    }
+
     /// Accepts the handshake with the headers of a backend, which has seen the client's own handshake.
     pub fn accept_as(self, headers: HeaderMap, spelling: &Spelling) -> (Response, Upgrading) {
         let mut response = switching(spelling);
@@ -83,7 +115,15 @@ impl WebSocketAsk {
 impl Upgrading {
     /// Waits until the connection is a bare stream; returns it with the bytes already read from it.
     pub async fn stream(self) -> Option<(Duplex, Bytes)> {
-        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, self.0?).await.ok()?.ok()?;
+        let upgrade = match self {
+            Self::Never => return None,
+            Self::Client(upgrade) => upgrade,
+            Self::Peer(upgrade) => {
+                let stream = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade.take()?).await.ok()?.ok()?;
+                return Some((stream, Bytes::new()));
+            }
+        };
+        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
         Duplex::from_upgraded(upgraded).ok()
     }
 }

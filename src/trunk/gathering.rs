@@ -7,18 +7,18 @@ use std::task::Context;
 
 /// Whether a flush is held.
 #[derive(Default, Debug)]
-pub(super) struct Gathering {
+pub(crate) struct Gathering {
     holds: bool,
 }
 
 impl Gathering {
     /// Begins a turn. Returns whether the turn before held its flush, which is due now.
-    pub(super) fn begin(&mut self) -> bool {
+    pub(crate) fn begin(&mut self) -> bool {
         std::mem::take(&mut self.holds)
     }
 
     /// Holds the flush until this task's next turn, and schedules that after every task that is runnable now.
-    pub(super) fn hold(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn hold(&mut self, cx: &mut Context<'_>) {
         self.holds = true;
         // Polled once, it leaves the waker with the runtime, which wakes it after its queue and its driver had their
         // turn. Waking it here would bring it back before the driver's news.

@@ -10,6 +10,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use gathering::Gathering;
 pub use pump::{Ended, Pump, frame_max, read_hello};
 pub(crate) use shared::Unopened;
 pub use shared::{Over, Trunk};

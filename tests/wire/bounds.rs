@@ -217,7 +217,7 @@ fn a_client_that_reads_nothing_of_a_response_loses_its_connection() {
         let start = Instant::now();
         client.send_get(&poller.target());
         // The client reads no byte until the proxy has given up.
-        let gave_up = || world.target.log().contains("the other side read nothing for 400 ms");
+        let gave_up = || world.log().contains("the other side read nothing for 400 ms");
         eventually(gave_up, || "it gave up".to_owned());
         assert_took(start.elapsed(), 380, 2000);
         assert_eq!(client.answer_within(SOON).map(|answer| answer.status), Err(Fill::Eof));

@@ -13,6 +13,7 @@
 
 mod bind;
 mod bounds;
+mod cluster;
 mod compression;
 mod cors;
 mod cost;

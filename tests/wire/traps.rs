@@ -59,6 +59,11 @@ fn a_noop_ends_up_on_the_websocket() {
             thread::sleep(ms(95));
             socket.send("5");
             peer.send("first");
+            if world.other.is_some() {
+                // The message may be faster than the upgrade that goes by way of another node; then the poll gets it.
+                assert!(poller.parked().text() == "4first" || socket.text() == "4first");
+                continue;
+            }
             socket.assert_text("4first");
             // Longer than the time until that noop: none may follow the upgrade.
             thread::sleep(ms(120));

@@ -19,7 +19,6 @@ use crate::meter::Listener;
 use crate::route_id::RouteId;
 use crate::server::{self, ConnectInfo, Server};
 use crate::service::{Client as Peer, Connection, Current, Running, Stack};
-use crate::upstream::Pinned;
 
 /// A proxy whose configuration can be replaced.
 struct Proxy {
@@ -40,6 +39,7 @@ impl Proxy {
             draining: CancellationToken::new(),
             metrics: Metrics::new(),
             via: Arc::new(Via::new().unwrap()),
+            cluster: None,
         };
         let current = Current::new(Running::default());
         let settings = server::Settings {
@@ -51,13 +51,7 @@ impl Proxy {
         let now = current.clone();
         let make = move |info: ConnectInfo| {
             let client = Peer { peer: info.peer, secure: info.secure };
-            let connection = Connection {
-                client,
-                patience: info.patience,
-                pinned: Pinned::default(),
-                raw_headers: info.raw_headers,
-            };
-            Stack::new(now.clone(), connection)
+            Stack::new(now.clone(), Connection::of_client(client, info.patience, info.raw_headers))
         };
         let meter = wiring.metrics.connections(Listener::Public);
         let vital = &wiring.helpers.vital;

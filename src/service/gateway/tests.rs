@@ -4,6 +4,7 @@ mod lines;
 
 use std::time::Duration;
 
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -18,7 +19,7 @@ use crate::dialect::{self, Backend};
 use crate::duplex::{Patience, RawHeaders};
 use crate::meter::Metrics;
 use crate::service::{Client, Refusals, Route, Via};
-use crate::upstream::{self, InUse, Kind, Pinned};
+use crate::upstream::{self, InUse, Kind};
 
 /// Returns the gateway of a route whose backend is unreachable.
 fn gateway(dialect: &str, settings: &dialect::Settings, path: &str) -> Arc<Gateway> {
@@ -47,6 +48,7 @@ fn before(
         via: Arc::new(Via::new().unwrap()),
         draining: CancellationToken::new(),
         registry: Registry::new(1),
+        cluster: None,
         tracker: TaskTracker::new(),
         meter: metrics.route(path, "u"),
         refusals: Arc::new(Refusals::of(path)),
@@ -62,15 +64,12 @@ async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
 /// Returns what a client receives that sends a head with this beginning and this body.
 async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
-    let connection = Connection {
-        client: Client { peer: ([127, 0, 0, 1], 1).into(), secure: false },
-        patience: Patience::new(Duration::from_mins(1)),
-        pinned: Pinned::default(),
-        raw_headers: RawHeaders::default(),
-    };
+    let owner = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false };
+    let connection =
+        Connection::of_client(owner, Patience::new(Duration::from_mins(1)), RawHeaders::default());
     let service = service_fn(|request: http::Request<Incoming>| {
         let (head, body) = request.into_parts();
-        gateway.serve(head, body, &connection)
+        gateway.serve(head, body.into(), &connection)
     });
     let request = format!("{request}Host: a\r\nConnection: close\r\n\r\n{body}");
     let mut read = String::new();

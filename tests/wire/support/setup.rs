@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     pub(crate) server: String,
     pub(crate) route: String,
     pub(crate) upstream: String,
+    /// Sections of their own.
+    pub(crate) sections: String,
     pub(crate) log: &'static str,
     /// The upstream's URLs as TOML, if they are not the scripted backend's.
     pub(crate) url: Option<String>,
@@ -40,6 +42,7 @@ impl Setup {
             server: String::new(),
             route: String::new(),
             upstream: String::new(),
+            sections: String::new(),
             log: "debug",
             url: None,
             path: "/engine.io/",
@@ -144,7 +147,7 @@ impl Setup {
             Kind::WebSocket => "websocket",
         };
         let url = self.url.clone().unwrap_or_else(|| format!("\"ws://{backend}{}\"", self.path));
-        let Self { server, route, upstream, log, path, dialect, relay, .. } = self;
+        let Self { server, sections, route, upstream, log, path, dialect, relay, .. } = self;
         // A key that means nothing to a dialect is a configuration error.
         let relay = if *dialect == "longpoll" { String::new() } else { format!("relay = {relay}") };
         format!(
@@ -155,6 +158,7 @@ listen = ["{public}"]
 listen = "{admin}"
 [log]
 level = "{log}"
+{sections}
 [[routes]]
 path = "{path}"
 dialect = "{dialect}"

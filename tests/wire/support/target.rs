@@ -110,6 +110,12 @@ impl Target {
         read(&self.folder)
     }
 
+    /// Ends it at once, as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
@@ -173,7 +179,7 @@ fn folder(port: u16) -> PathBuf {
 }
 
 /// Returns a port below the range of ephemeral ports, so that no outgoing connection takes it by accident.
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
         let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));

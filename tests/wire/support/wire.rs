@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -11,6 +12,16 @@ use socket2::SockRef;
 pub(crate) struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
+    is_narrow: bool,
+}
+
+/// The node at which sessions begin, the name in their ids, and the node at which everything else is asked.
+static DIVERTED: Mutex<Vec<(SocketAddr, String, SocketAddr)>> = Mutex::new(Vec::new());
+
+/// From now on, a request to the target at `home` for one of its sessions goes to `other` instead. `mark` is how the ids
+/// of these sessions begin.
+pub(crate) fn divert(home: SocketAddr, mark: &str, other: SocketAddr) {
+    DIVERTED.lock().unwrap().push((home, mark.to_owned(), other));
 }
 
 /// The result of waiting for bytes.
@@ -30,18 +41,32 @@ impl Wire {
         Self::new(TcpStream::connect(addr).expect("the target listens"))
     }
 
+    /// Connects to the other node if a request begins with these bytes that is asked there.
+    fn go_where_it_is_asked(&mut self, bytes: &[u8]) {
+        let diverted = DIVERTED.lock().unwrap();
+        let Some(here) = self.stream.peer_addr().ok().filter(|_| !diverted.is_empty()) else { return };
+        let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        let is_asked_there = |(home, mark, _): &&(SocketAddr, String, SocketAddr)| {
+            *home == here && find(line, mark.as_bytes()).is_some()
+        };
+        if let Some((.., other)) = diverted.iter().find(is_asked_there) {
+            let other = *other;
+            *self = if self.is_narrow { Self::connect_narrow(other) } else { Self::connect(other) };
+        }
+    }
+
     /// Connects with a receive buffer that a flood fills quickly.
     pub(crate) fn connect_narrow(addr: SocketAddr) -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
         socket.connect(&addr.into()).expect("the target listens");
-        Self::new(socket.into())
+        Self { is_narrow: true, ..Self::new(socket.into()) }
     }
 
     /// Takes over an accepted connection.
     pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), is_narrow: false }
     }
 
     /// Returns a second handle of the same connection, for a thread that only writes.
@@ -56,6 +81,7 @@ impl Wire {
 
     /// Sends all of `bytes`.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.go_where_it_is_asked(bytes);
         self.stream.write_all(bytes)
     }
 

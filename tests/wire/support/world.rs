@@ -11,7 +11,8 @@ use super::poller::Poller;
 pub(crate) use super::poller::{POLLING, WEBSOCKET};
 use super::reference::Reference;
 use super::setup::Setup;
-use super::target::Target;
+use super::target::{Target, free_port};
+use super::wire::divert;
 use super::{SOON, eventually, metrics};
 
 /// One target with its application.
@@ -19,6 +20,10 @@ use super::{SOON, eventually, metrics};
 pub(crate) struct World {
     pub(crate) addr: SocketAddr,
     pub(crate) target: Target,
+    /// A second node, if sessions begin at the first and are asked for at this one.
+    pub(crate) other: Option<Target>,
+    /// Where the two ask each other.
+    pub(crate) peers: Vec<SocketAddr>,
     app: App,
 }
 
@@ -35,7 +40,7 @@ impl World {
         if oracle() {
             let target = Target::reference(&setup);
             let app = App::Reference(Reference::connect(target.admin));
-            return Self { addr: target.public, target, app };
+            return Self { addr: target.public, target, other: None, peers: Vec::new(), app };
         }
         Self::start(&setup)
     }
@@ -46,10 +51,35 @@ impl World {
         proxy_is_asked(reason).then(|| Self::start(&setup))
     }
 
+    /// Starts two nodes of a cluster. Handshakes go to the first, and every request for one of its sessions to the second.
+    pub(crate) fn foreign(setup: &Setup) -> Self {
+        let backend = Backend::listen(setup.kind, setup.script.clone());
+        let (first, second) = (free_port(), free_port());
+        let node = |listen: SocketAddr| {
+            let sections = format!(
+                "[cluster]\nlisten = \"{listen}\"\npeers = {{ a = \"{first}\", b = \"{second}\" }}\n\
+                 token = \"{TOKEN}\"\n"
+            );
+            Target::proxy(&Setup { sections, ..setup.clone() }, backend.addr)
+        };
+        let (target, other) = (node(first), node(second));
+        divert(target.public, "2a---", other.public);
+        Self {
+            addr: target.public,
+            target,
+            other: Some(other),
+            peers: vec![first, second],
+            app: App::Backend(backend),
+        }
+    }
+
     fn start(setup: &Setup) -> Self {
+        if std::env::var_os("POLLIWOG_WIRE_FOREIGN").is_some_and(|value| value == "1") {
+            return Self::foreign(setup);
+        }
         let backend = Backend::listen(setup.kind, setup.script.clone());
         let target = Target::proxy(setup, backend.addr);
-        Self { addr: target.public, target, app: App::Backend(backend) }
+        Self { addr: target.public, target, other: None, peers: Vec::new(), app: App::Backend(backend) }
     }
 
     /// Returns whether this is the reference server.
@@ -116,6 +146,11 @@ impl World {
         (socket, self.accept())
     }
 
+    /// Returns what the target has logged, and its other node.
+    pub(crate) fn log(&self) -> String {
+        self.target.log() + &self.other.as_ref().map(Target::log).unwrap_or_default()
+    }
+
     /// Returns how many sessions there are.
     pub(crate) fn sessions(&self) -> u64 {
         match &self.app {
@@ -147,6 +182,9 @@ impl World {
         peer.assert_closed();
     }
 }
+
+/// What the nodes of a test prove themselves with.
+pub(crate) const TOKEN: &str = "a-long-secret-of-all-nodes";
 
 /// Why a test does not run against the reference server.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,69 @@
+//! This process as a node of a cluster: its listener for other nodes, and its view of them.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::wiring::Wiring;
+use crate::background::{Background, Vital};
+use crate::cluster::{self, Cluster};
+use crate::config::Config;
+use crate::meter::Listener;
+use crate::server::{self, ConnectInfo, Server};
+use crate::service::{Current, Nodes, NodesSettings};
+use crate::sid::Node;
+
+/// This node, whose listener does not accept yet.
+pub(super) struct Peers {
+    pub(super) me: Node,
+    server: Server,
+    settings: cluster::Settings,
+    connections: Background,
+}
+
+impl Peers {
+    /// Binds the listener, if there is a cluster.
+    pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<Self>> {
+        let Some(settings) = &config.cluster else { return Ok(None) };
+        let listener =
+            server::Settings { listen: vec![settings.listen], tls: None, ..server::Settings::default() };
+        let server = Server::bind(&listener).await.context("[cluster]")?;
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).context("no randomness for this node's name")?;
+        let me = Node::from_random(settings.node, random);
+        for address in server.local_addrs() {
+            tracing::info!(%address, node = %settings.node, peers = settings.peers.len(), "other nodes may ask");
+        }
+        Ok(Some(Self { me, server, settings: settings.clone(), connections: Background::default() }))
+    }
+
+    /// Returns the other nodes.
+    pub(super) fn cluster(&self, helpers: &Background) -> Arc<Cluster> {
+        Arc::new(Cluster::new(&self.settings, self.me, helpers))
+    }
+
+    /// Serves other nodes, whose connections end when the returned value says so.
+    pub(super) fn serve(
+        self,
+        wiring: &Wiring,
+        current: Current,
+        vital: &Vital,
+        endings: &server::Signals,
+    ) -> Background {
+        let Self { me, server, settings, connections: asked } = self;
+        let service = Nodes::new(NodesSettings {
+            me,
+            token: settings.token,
+            silence_timeout: settings.silence_timeout,
+            current,
+            registry: wiring.registry.clone(),
+            requests: wiring.work.sessions.clone(),
+            connections: asked.tracker.clone(),
+            stop: asked.stop.clone(),
+        });
+        let make = move |_: ConnectInfo| service.clone();
+        let connections = wiring.metrics.connections(Listener::Peer);
+        server.serve(make, &wiring.helpers.tracker, vital, endings, &connections);
+        asked
+    }
+}

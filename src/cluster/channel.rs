@@ -1,0 +1,256 @@
+//! The requests on one connection between two nodes, which their tasks and the connection's [pump](super::pump) share.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Bytes, BytesMut};
+
+use super::request::{Request, Stop, Stopped, wait};
+use crate::duplex::Receipt;
+use crate::peer::{Frame, Head, Number, WINDOW};
+use crate::sid::Node;
+
+/// One connection's requests. All share one lock, under which nothing waits.
+pub(super) struct Channel {
+    /// The node on the other side.
+    pub(super) node: Node,
+    pub(super) side: Side,
+    state: Mutex<State>,
+}
+
+/// Which end of the connection this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    Asker,
+    Owner,
+}
+
+pub(super) struct State {
+    pub(super) requests: HashMap<Number, Request, foldhash::fast::RandomState>,
+    pub(super) next: u32,
+    /// Frames without a body, which go first.
+    pub(super) control: BytesMut,
+    /// The requests that have something of a body to send, each once.
+    pub(super) turns: VecDeque<Number>,
+    pub(super) pump: Waker,
+    pub(super) is_over: bool,
+}
+
+impl Channel {
+    pub(super) fn new(side: Side, node: Node) -> Self {
+        let state = State {
+            requests: HashMap::default(),
+            next: 1,
+            control: BytesMut::new(),
+            turns: VecDeque::new(),
+            pump: Waker::noop().clone(),
+            is_over: false,
+        };
+        Self { node, side, state: Mutex::new(state) }
+    }
+
+    /// Begins a request, whose header `write` writes; `None` if the connection is over.
+    pub(super) fn ask(&self, write: impl FnOnce(&mut BytesMut, Number)) -> Option<Number> {
+        let mut state = self.lock();
+        if state.is_over {
+            return None;
+        }
+        let number = Number(state.next);
+        state.next = state.next.wrapping_add(1);
+        write(&mut state.control, number);
+        state.requests.insert(number, Request::default());
+        state.pump.wake_by_ref();
+        Some(number)
+    }
+
+    /// Writes a frame of a request that is not over.
+    pub(super) fn write(&self, number: Number, write: impl FnOnce(&mut BytesMut)) {
+        let mut state = self.lock();
+        if state.requests.contains_key(&number) {
+            write(&mut state.control);
+            state.pump.wake_by_ref();
+        }
+    }
+
+    /// Polls for the header of the response.
+    pub(super) fn poll_head(&self, number: Number, cx: &Context<'_>) -> Poll<Result<Box<Head>, Stopped>> {
+        self.poll(number, |request| {
+            request.head.take().map_or_else(|| wait(&mut request.reader, cx), Poll::Ready)
+        })
+    }
+
+    /// Polls for the next piece of the body that comes in; `None` is its end.
+    pub(super) fn poll_piece(
+        &self,
+        number: Number,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Stopped>> {
+        self.poll(number, |request| match request.receiving.pop() {
+            Some(piece) => Poll::Ready(Some(piece)),
+            None if request.receiving.has_ended() => Poll::Ready(None),
+            None => wait(&mut request.reader, cx),
+        })
+    }
+
+    /// Pending for as long as the request goes on.
+    pub(super) fn poll_stopped(&self, number: Number, cx: &Context<'_>) -> Poll<Stopped> {
+        self.poll(number, |request| wait::<()>(&mut request.watcher, cx)).map(|stopped| match stopped {
+            Ok(()) => Stopped::Told,
+            Err(stopped) => stopped,
+        })
+    }
+
+    /// Polls what waits for something to come in.
+    fn poll<T>(
+        &self,
+        number: Number,
+        poll: impl FnOnce(&mut Request) -> Poll<T>,
+    ) -> Poll<Result<T, Stopped>> {
+        let mut state = self.lock();
+        let stopped = if state.is_over { Stopped::Broken } else { Stopped::Told };
+        let Some(request) = state.requests.get_mut(&number) else { return Poll::Ready(Err(stopped)) };
+        // What had come before the request was stopped is still read.
+        match poll(request) {
+            Poll::Ready(ready) => Poll::Ready(Ok(ready)),
+            Poll::Pending if request.is_stopped => Poll::Ready(Err(stopped)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Puts back what was not read of a piece.
+    pub(super) fn put_back(&self, number: Number, rest: Bytes) {
+        if let Some(request) = self.lock().requests.get_mut(&number) {
+            request.receiving.put_back(rest);
+        }
+    }
+
+    /// Notes that so many more bytes of what came in have gone on; the other node learns of it once they are `enough`.
+    pub(super) fn took(&self, number: Number, count: u64, enough: u64) {
+        let mut state = self.lock();
+        let State { requests, control, pump, .. } = &mut *state;
+        let Some(request) = requests.get_mut(&number) else { return };
+        request.receiving.take(count);
+        if let Some(count) = request.receiving.tell(enough) {
+            Frame::Took(number, count).write(control);
+            pump.wake_by_ref();
+        }
+        if request.is_over() {
+            requests.remove(&number);
+        }
+    }
+
+    /// Notes that nobody here reads on.
+    pub(super) fn let_go(&self, number: Number) {
+        let mut state = self.lock();
+        let Some(request) = state.requests.get_mut(&number) else { return };
+        request.is_let_go = true;
+        if request.is_over() {
+            state.requests.remove(&number);
+        }
+    }
+
+    /// Polls until all of the outgoing body has been sent, so that there is room for more.
+    pub(super) fn poll_room(&self, number: Number, cx: &Context<'_>) -> Poll<Result<(), Stopped>> {
+        let mut state = self.lock();
+        let stopped = if state.is_over { Stopped::Broken } else { Stopped::Told };
+        match state.requests.get_mut(&number) {
+            Some(request) if request.is_stopped => Poll::Ready(Err(stopped)),
+            None => Poll::Ready(Err(stopped)),
+            Some(request) if request.sending.wants_more() => Poll::Ready(Ok(())),
+            Some(request) => wait(&mut request.writer, cx),
+        }
+    }
+
+    /// Adds a piece to the outgoing body.
+    pub(super) fn send(&self, number: Number, bytes: Bytes, receipt: Option<Receipt>) {
+        // A receipt that is not kept reports a loss, which must not happen under the lock.
+        let mut refused = receipt;
+        self.change(number, |request| request.sending.push(bytes, refused.take()));
+        drop(refused);
+    }
+
+    /// Notes that the outgoing body is complete.
+    pub(super) fn end(&self, number: Number) {
+        self.change(number, |request| request.sending.end());
+    }
+
+    fn change(&self, number: Number, change: impl FnOnce(&mut Request)) {
+        let mut state = self.lock();
+        let Some(request) = state.requests.get_mut(&number) else { return };
+        change(request);
+        state.take_turn(number);
+        state.pump.wake_by_ref();
+    }
+
+    /// Forgets a request of which nothing more will come.
+    pub(super) fn forget(&self, number: Number) {
+        drop(self.lock().requests.remove(&number));
+    }
+
+    /// Stops a request, if it is not over, and tells the other node. Its receipts report a loss.
+    pub(super) fn stop(&self, number: Number, stop: Stop) {
+        let mut state = self.lock();
+        let Some(request) = state.requests.remove(&number) else { return };
+        stop.write(number, &mut state.control);
+        state.pump.wake_by_ref();
+        drop(state);
+        drop(request);
+    }
+
+    /// Makes a request a stream.
+    pub(super) fn begin_stream(&self, number: Number) {
+        if let Some(request) = self.lock().requests.get_mut(&number) {
+            request.is_stream = true;
+        }
+    }
+
+    /// Ends a stream once everything was sent that was written to it.
+    pub(super) fn part(&self, number: Number, stop: Stop) {
+        let mut state = self.lock();
+        let Some(request) = state.requests.get_mut(&number) else { return };
+        if request.sending.is_pending() && !request.is_stopped {
+            request.parting = Some(stop);
+            return;
+        }
+        drop(state);
+        self.stop(number, stop);
+    }
+
+    /// Returns how many requests there are.
+    pub(super) fn len(&self) -> usize {
+        self.lock().requests.len()
+    }
+
+    /// Returns whether the connection has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Gives a request its turn to send, if it has something to send.
+    pub(super) fn take_turn(&mut self, number: Number) {
+        if let Some(request) = self.requests.get_mut(&number)
+            && !request.in_turn
+            && request.sending.is_ready()
+        {
+            request.in_turn = true;
+            self.turns.push_back(number);
+        }
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("node", &self.node).field("side", &self.side).finish_non_exhaustive()
+    }
+}
+
+/// How much of a request's body goes on before the asker is told: it waits for nothing but room.
+pub(super) const ENOUGH: u64 = WINDOW / 2;

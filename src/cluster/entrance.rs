@@ -1,0 +1,164 @@
+//! A request at the node that owns its session.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::{Body, Frame as BodyFrame, SizeHint};
+
+use super::channel::{Channel, ENOUGH, Side};
+use super::pump::{self, Pump};
+use super::request::{Stop, Stopped};
+use super::stream::PeerStream;
+use crate::duplex::{Duplex, Receipt};
+use crate::peer::{Ask, Number, write_head};
+use crate::sid::Node;
+
+/// The end of a connection on which another node asks.
+#[derive(Debug)]
+pub struct Entrance {
+    channel: Arc<Channel>,
+}
+
+/// A request of another node. Dropped before its response is complete, it tells that node that the response breaks.
+pub struct Inquiry {
+    channel: Arc<Channel>,
+    number: Number,
+    is_answered: bool,
+}
+
+/// The body of such a request.
+#[derive(Debug)]
+pub struct InquiryBody {
+    /// `None` if it has none.
+    from: Option<(Arc<Channel>, Number)>,
+    /// What its header says.
+    len: Option<u64>,
+}
+
+impl Entrance {
+    /// Creates the end for a node that has introduced itself.
+    pub fn new(node: Node) -> Self {
+        Self { channel: Arc::new(Channel::new(Side::Owner, node)) }
+    }
+
+    /// Serves the requests that come over `stream` with `serve`, until the connection ends.
+    pub async fn run(
+        self,
+        stream: Duplex,
+        silence: Duration,
+        sessions: impl Fn() -> u32 + Send,
+        mut serve: impl FnMut(Box<Ask>, Inquiry, InquiryBody) + Send,
+    ) {
+        let channel = &self.channel;
+        let begin = |number, ask: Box<Ask>| {
+            let inquiry = Inquiry { channel: Arc::clone(channel), number, is_answered: false };
+            let from = ask.flags.has_body.then(|| (Arc::clone(channel), number));
+            let len = ask.headers.get(http::header::CONTENT_LENGTH);
+            let len = len.and_then(|len| len.to_str().ok()).and_then(|len| len.parse().ok());
+            serve(ask, inquiry, InquiryBody { from, len });
+        };
+        let why = Pump::new(channel, stream, silence, sessions, begin).run().await;
+        pump::note_end(channel, why);
+    }
+}
+
+impl Inquiry {
+    /// Ready once the other node needs no response any more. Returns whether the client is known to be gone; otherwise
+    /// the connection to the other node broke.
+    pub fn poll_gone(&self, cx: &Context<'_>) -> Poll<bool> {
+        self.channel.poll_stopped(self.number, cx).map(|stopped| stopped == Stopped::Told)
+    }
+
+    /// Sends the header of the response.
+    pub fn send_head(&mut self, head: &http::response::Parts, has_body: bool) {
+        self.channel.write(self.number, |out| {
+            if write_head(out, self.number, head.status, &head.headers, has_body).is_err() {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                // An empty header always fits.
+                let _ = write_head(out, self.number, status, &http::HeaderMap::new(), false);
+            }
+        });
+        if !has_body {
+            self.is_answered = true;
+            self.channel.forget(self.number);
+        }
+    }
+
+    /// Ready once there is room for more of the response's body; `false` if nobody needs it.
+    pub fn poll_room(&self, cx: &Context<'_>) -> Poll<bool> {
+        self.channel.poll_room(self.number, cx).map(|room| room.is_ok())
+    }
+
+    /// Sends a piece of the response's body. Its receipt is settled once the client's connection has taken it.
+    pub fn send(&self, bytes: Bytes, receipt: Option<Receipt>) {
+        self.channel.send(self.number, bytes, receipt);
+    }
+
+    /// Completes the response.
+    pub fn end(mut self) {
+        self.is_answered = true;
+        self.channel.end(self.number);
+    }
+
+    /// Returns the stream behind a 101.
+    pub fn into_stream(mut self) -> PeerStream {
+        self.is_answered = true;
+        PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Lost)
+    }
+}
+
+impl Drop for Inquiry {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.channel.stop(self.number, Stop::Lost);
+        }
+    }
+}
+
+impl InquiryBody {
+    fn poll_piece(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+        let Some((channel, number)) = &self.from else { return Poll::Ready(None) };
+        // A request that was stopped is dropped as a whole.
+        let Ok(piece) = ready!(channel.poll_piece(*number, cx)) else { return Poll::Pending };
+        if let Some(piece) = &piece {
+            channel.took(*number, piece.len() as u64, ENOUGH);
+        }
+        Poll::Ready(piece)
+    }
+}
+
+impl Body for InquiryBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        self.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(BodyFrame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.from.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.from, self.len) {
+            (None, _) => SizeHint::with_exact(0),
+            (Some(_), Some(len)) => SizeHint::with_exact(len),
+            (Some(_), None) => SizeHint::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Inquiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Inquiry").field(&self.number).finish()
+    }
+}

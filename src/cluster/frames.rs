@@ -1,0 +1,153 @@
+//! What the [pump](super::pump) does with a channel: frames come in, and go out.
+
+use std::task::{Context, Waker};
+
+use bytes::BytesMut;
+
+use super::channel::{Channel, Side, State};
+use super::request::Request;
+use crate::duplex::Receipt;
+use crate::peer::{Ask, Frame, Load, Number, Sent, Violation};
+
+impl Channel {
+    /// Has the pump woken when there is something to write.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        self.lock().pump.clone_from(cx.waker());
+    }
+
+    /// Has it not woken until it registers again, because it comes back by itself.
+    pub(super) fn hush(&self) {
+        self.lock().pump.clone_from(Waker::noop());
+    }
+
+    /// Writes a frame that belongs to no request.
+    pub(super) fn say(&self, frame: &Frame) {
+        frame.write(&mut self.lock().control);
+    }
+
+    /// Moves what is to be sent to `out`: requests in turn, a piece each.
+    pub(super) fn fill(&self, out: &mut BytesMut) {
+        let mut state = self.lock();
+        let State { requests, control, turns, .. } = &mut *state;
+        if out.is_empty() {
+            std::mem::swap(out, control);
+        } else {
+            out.extend_from_slice(control);
+            control.clear();
+        }
+        while out.len() < OUT_LEN
+            && let Some(number) = turns.pop_front()
+        {
+            let Some(request) = requests.get_mut(&number) else { continue };
+            request.in_turn = false;
+            match request.sending.pop() {
+                Some(Sent::Piece(bytes)) => Frame::Body(number, bytes).write(out),
+                Some(Sent::End) => Frame::End(number).write(out),
+                None => {}
+            }
+            if request.sending.wants_more()
+                && let Some(writer) = request.writer.take()
+            {
+                writer.wake();
+            }
+            if request.sending.is_ready() {
+                request.in_turn = true;
+                turns.push_back(number);
+            } else if let Some(stop) = request.parting.filter(|_| !request.sending.is_pending()) {
+                stop.write(number, out);
+                requests.remove(&number);
+            } else if self.side == Side::Owner && request.sending.is_over() && !request.is_stream {
+                requests.remove(&number);
+            }
+        }
+    }
+
+    /// Handles a frame; returns a request that begins with it.
+    ///
+    /// # Errors
+    /// The other node may not say so.
+    pub(super) fn handle(&self, frame: Frame, load: Load) -> Result<Option<(Number, Box<Ask>)>, Violation> {
+        let mut state = self.lock();
+        let mut settled = Vec::new();
+        let mut stopped = None;
+        match (frame, self.side) {
+            (Frame::Ask(number, ask), Side::Owner) => {
+                if state.requests.insert(number, Request::default()).is_some() {
+                    return Err(Violation("two requests of one number"));
+                }
+                return Ok(Some((number, ask)));
+            }
+            (Frame::Head(number, head), Side::Asker) => {
+                if let Some(request) = state.requests.get_mut(&number) {
+                    request.head = Some(head);
+                    request.wake_reader();
+                }
+            }
+            (Frame::Body(number, bytes), _) => {
+                if let Some(request) = state.requests.get_mut(&number) {
+                    request.receiving.push(bytes)?;
+                    request.wake_reader();
+                }
+            }
+            (Frame::End(number), _) => {
+                if let Some(request) = state.requests.get_mut(&number) {
+                    request.receiving.end();
+                    request.wake_reader();
+                    if request.is_over() {
+                        state.requests.remove(&number);
+                    }
+                }
+            }
+            (Frame::Took(number, count), side) => {
+                if let Some(request) = state.requests.get_mut(&number) {
+                    settled = request.sending.took(count)?;
+                    if side == Side::Owner && request.sending.is_over() && !request.is_stream {
+                        stopped = state.requests.remove(&number);
+                    } else {
+                        state.take_turn(number);
+                        state.pump.wake_by_ref();
+                    }
+                }
+            }
+            (Frame::Gone(number), Side::Owner)
+                if state.requests.get(&number).is_some_and(|request| !request.is_stream) =>
+            {
+                stopped = state.requests.remove(&number);
+                stopped.iter_mut().for_each(Request::wake);
+            }
+            (Frame::Gone(number), Side::Owner) | (Frame::Lost(number), Side::Asker) => {
+                // What came before is still read.
+                if let Some(request) = state.requests.get_mut(&number) {
+                    request.is_stopped = true;
+                    request.wake();
+                }
+            }
+            (Frame::Ping, _) => {
+                let asked = u32::try_from(state.requests.len()).unwrap_or(u32::MAX);
+                Frame::Pong(Load { asked, ..load }).write(&mut state.control);
+            }
+            (Frame::Pong(_) | Frame::Leaving, _) | (Frame::Release(_), Side::Owner) => {}
+            (Frame::Ask(..) | Frame::Gone(_) | Frame::Release(_), Side::Asker)
+            | (Frame::Head(..) | Frame::Lost(_), Side::Owner) => {
+                return Err(Violation("a frame of the other side"));
+            }
+        }
+        drop(state);
+        // Without the lock: what they report may lead back here.
+        drop(stopped);
+        settled.into_iter().for_each(Receipt::settle);
+        Ok(None)
+    }
+
+    /// Ends all requests, because the connection has ended.
+    pub(super) fn fail(&self) {
+        let mut state = self.lock();
+        state.is_over = true;
+        let mut requests = std::mem::take(&mut state.requests);
+        drop(state);
+        requests.values_mut().for_each(Request::wake);
+    }
+}
+
+/// How much is written at once.
+const OUT_LEN: usize = 64 << 10;

@@ -1,0 +1,25 @@
+//! The nodes of a cluster: which there are, and the connections on which one asks another for its sessions.
+//!
+//! A session's id names its [`Node`](crate::sid::Node), so nobody is asked where a session is. A [`Cluster`] knows the
+//! addresses; a [`Peer`] dials its node at the first need, and shares the connection among all requests. What the nodes say
+//! to each other is in [`peer`](crate::peer).
+
+mod answer;
+mod channel;
+mod dial;
+mod entrance;
+mod frames;
+mod members;
+mod pump;
+mod question;
+mod request;
+mod settings;
+mod stream;
+
+pub use answer::{AnswerBody, AnswerBroken};
+pub use dial::{NODE, Unreached, WANT};
+pub use entrance::{Entrance, Inquiry, InquiryBody};
+pub use members::{Cluster, Peer};
+pub use question::{Broken, Prepared, Question};
+pub use settings::Settings;
+pub use stream::PeerStream;

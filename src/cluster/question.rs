@@ -1,0 +1,151 @@
+//! A request at the node that asks.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http_body::Body;
+
+use super::answer::AnswerBody;
+use super::channel::Channel;
+use super::request::{Stop, Stopped};
+use super::stream::PeerStream;
+use crate::peer::{Address, Flags, Head, HeadTooLarge, Number, write_ask};
+
+/// A request that was passed to the node of its session. Dropped before its response, it tells that node that the client
+/// is gone.
+pub struct Question {
+    channel: Arc<Channel>,
+    number: Number,
+    is_answered: bool,
+}
+
+/// There is no response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// The owner has none: the client's connection is dropped.
+    Refused,
+    /// The connection broke before the response began.
+    Connection,
+}
+
+/// The header of a request as it is passed on, however often: all that is kept of it while it waits.
+pub struct Prepared(BytesMut);
+
+impl Prepared {
+    /// Writes a request's header. `address` is its client's.
+    ///
+    /// # Errors
+    /// The header is too large.
+    pub fn new(head: &Parts, address: SocketAddr, flags: Flags) -> Result<Self, HeadTooLarge> {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+            IpAddr::V6(ip) => ip,
+        };
+        let client = Address { ip: ip.octets(), port: address.port() };
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let crosses = |name: &str| CROSSING.contains(&name) || name.starts_with("sec-websocket-");
+        let headers = head.headers.iter().filter(|(name, _)| crosses(name.as_str()));
+        let mut frame = BytesMut::new();
+        write_ask(&mut frame, Number(0), &head.method, target, headers, client, flags)?;
+        Ok(Self(frame))
+    }
+}
+
+impl Question {
+    /// Passes a request on; `None` if the connection is over.
+    pub(super) fn ask(channel: &Arc<Channel>, prepared: &Prepared) -> Option<Self> {
+        let number = channel.ask(|out, number| number.write_again(&prepared.0, out))?;
+        Some(Self { channel: Arc::clone(channel), number, is_answered: false })
+    }
+
+    /// Passes on what there is of the request's body. Returns whether that was all.
+    ///
+    /// # Errors
+    /// The body broke.
+    pub fn poll_body<B>(&self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Result<(), B::Error>>
+    where
+        B: Body<Data = Bytes>,
+    {
+        loop {
+            // If the request was stopped, the response says why.
+            if ready!(self.channel.poll_room(self.number, cx)).is_err() {
+                return Poll::Pending;
+            }
+            let Some(frame) = ready!(body.as_mut().poll_frame(cx)) else {
+                self.channel.end(self.number);
+                return Poll::Ready(Ok(()));
+            };
+            // Nobody here reads trailers.
+            if let Ok(bytes) = frame?.into_data() {
+                self.channel.send(self.number, bytes, None);
+            }
+        }
+    }
+
+    /// Polls for the response's header.
+    pub fn poll_head(&mut self, cx: &Context<'_>) -> Poll<Result<Head, Broken>> {
+        let head = ready!(self.channel.poll_head(self.number, cx)).map_err(|stopped| match stopped {
+            Stopped::Told => Broken::Refused,
+            Stopped::Broken => Broken::Connection,
+        })?;
+        self.is_answered = true;
+        if !head.has_body {
+            self.channel.forget(self.number);
+        }
+        Poll::Ready(Ok(*head))
+    }
+
+    /// Returns the response's body, whose header has come.
+    pub fn into_body(self, len: Option<u64>) -> AnswerBody {
+        AnswerBody::new(Arc::clone(&self.channel), self.number, len)
+    }
+
+    /// Returns the stream behind a 101.
+    pub fn into_stream(self) -> PeerStream {
+        PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Gone)
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.channel.stop(self.number, Stop::Gone);
+        }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prepared({} bytes)", self.0.len())
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Question").field(&self.number).finish()
+    }
+}
+
+/// The headers by which a session's requests are judged. Who the client is, the asker says itself.
+const CROSSING: [&str; 15] = [
+    "host",
+    "origin",
+    "accept",
+    "accept-encoding",
+    "access-control-request-method",
+    "access-control-request-headers",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "if-none-match",
+    "last-event-id",
+    "upgrade",
+    "user-agent",
+];

@@ -1,0 +1,84 @@
+//! One request on a connection between two nodes, as one of the two sees it.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::BytesMut;
+
+use crate::duplex::Receipt;
+use crate::peer::{Frame, Head, Number, Receiving, Sending};
+
+/// A request as one of the two nodes sees it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[derive(Default)]
+pub(super) struct Request {
+    pub(super) sending: Sending<Receipt>,
+    pub(super) in_turn: bool,
+    pub(super) receiving: Receiving,
+    pub(super) head: Option<Box<Head>>,
+    pub(super) is_stopped: bool,
+    /// Whether nobody here reads on: what is left are the receipts of what was read.
+    pub(super) is_let_go: bool,
+    /// Whether it is a stream behind a 101: it goes on until it is dropped.
+    pub(super) is_stream: bool,
+    /// What is said once everything was sent, because the stream was dropped.
+    pub(super) parting: Option<Stop>,
+    /// Who waits for a header, a piece or the end.
+    pub(super) reader: Option<Waker>,
+    /// Who waits for room.
+    pub(super) writer: Option<Waker>,
+    /// Who waits for the end of the request alone.
+    pub(super) watcher: Option<Waker>,
+}
+
+/// The request ended before its response was complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stopped {
+    /// The other node stopped it.
+    Told,
+    /// The connection broke: nobody knows what the client saw.
+    Broken,
+}
+
+/// How a request is stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stop {
+    /// The asker needs no response.
+    Gone,
+    /// The owner has none, or not the rest.
+    Lost,
+}
+
+impl Stop {
+    pub(super) fn write(self, number: Number, out: &mut BytesMut) {
+        match self {
+            Self::Gone => Frame::Gone(number).write(out),
+            Self::Lost => Frame::Lost(number).write(out),
+        }
+    }
+}
+
+impl Request {
+    /// Returns whether the asker needs it no more.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_let_go && self.receiving.is_over()
+    }
+
+    pub(super) fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    pub(super) fn wake(&mut self) {
+        let wakers = [self.reader.take(), self.writer.take(), self.watcher.take()];
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// Has the task woken later.
+pub(super) fn wait<T>(waker: &mut Option<Waker>, cx: &Context<'_>) -> Poll<T> {
+    if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+        *waker = Some(cx.waker().clone());
+    }
+    Poll::Pending
+}

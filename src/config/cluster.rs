@@ -1,0 +1,164 @@
+//! `[cluster]`: the nodes that share the clients of one load balancer.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration as Span;
+
+use http::HeaderValue;
+use http::uri::Authority;
+
+use super::key::Section::Cluster;
+use super::key::Shown::{Default, Example};
+use super::key::Type::{Duration, Table as Inline, Text};
+use super::listeners::collide;
+use super::mux::bearer;
+use super::row::{Row, read_rows, row};
+use super::table::Table;
+use super::tree::{Node, show_text};
+use super::values::{HOUR, MS, Wrong, address, duration, text};
+use crate::cluster::Settings;
+use crate::sid::Tag;
+
+/// The keys of the table.
+#[rustfmt::skip] // One line for each key, and one for its setter.
+pub(super) const CLUSTER: &[Row<Written>] = &[
+    row(Cluster, "listen", Text, Example("\"10.0.0.1:7400\""), "address where other nodes ask; keep it private",
+        |table, key, cluster| cluster.listen = table.required(key, address)),
+    row(Cluster, "advertise", Text, Example("\"10.0.0.1:7400\""), "this node's address in peers; unset: listen",
+        |table, key, cluster| cluster.advertise = table.value(key, place)),
+    row(Cluster, "node", Text, Example("\"a\""), "this node's name in session ids; unset: its name in peers",
+        |table, key, cluster| cluster.node = table.value(key, name)),
+    row(Cluster, "peers", Inline, Example("{ a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }"), "all nodes, with this one",
+        |table, key, cluster| cluster.peers = table.required(key, peers)),
+    row(Cluster, "token", Text, Example("\"a-long-secret-of-all-nodes\""), "secret of all nodes, at least 16 characters",
+        |table, key, cluster| cluster.token = table.required(key, secret)),
+    row(Cluster, "connect_timeout", Duration, Default("\"1s\""), "timeout of a connection to another node",
+        |table, key, cluster| cluster.connect_timeout = table.value(key, duration(MS..=HOUR))),
+    row(Cluster, "silence_timeout", Duration, Default("\"3s\""), "how long a node may be silent before it counts as down",
+        |table, key, cluster| cluster.silence_timeout = table.value(key, duration(SILENCE_MIN..=HOUR))),
+];
+
+/// What the table says.
+#[derive(Default, Debug)]
+pub(super) struct Written {
+    listen: Option<SocketAddr>,
+    advertise: Option<String>,
+    node: Option<Tag>,
+    peers: Option<BTreeMap<Tag, String>>,
+    token: Option<HeaderValue>,
+    connect_timeout: Option<Span>,
+    silence_timeout: Option<Span>,
+}
+
+/// Reads `[cluster]`, which is off where nobody wrote it. `taken` are the addresses of the other listeners.
+pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Settings> {
+    root.get("cluster")?;
+    let table = root.section("cluster", Cluster);
+    let mut written = Written::default();
+    read_rows(CLUSTER, &table, &mut written);
+    let Written { listen, advertise, node, peers, token, connect_timeout, silence_timeout } = written;
+    let listen = listen?;
+    let shown = || show_text(&listen.to_string());
+    if let Some((key, other)) = taken.iter().find(|(_, other)| collide(*other, listen)) {
+        table.report("listen", shown(), &format!("an address of its own, {key} has {other}"));
+    }
+    if !is_private(listen.ip()) {
+        table.report("listen", shown(), "a loopback or private address: nodes speak in the clear");
+    }
+    let advertise = match advertise {
+        Some(advertise) => advertise,
+        None if listen.ip().is_unspecified() => {
+            table.report_missing("advertise");
+            return None;
+        }
+        None => listen.to_string(),
+    };
+    let peers = peers?;
+    let own = peers.iter().find(|(_, address)| **address == advertise).map(|(tag, _)| *tag);
+    let me = match (node, own) {
+        (Some(node), own) if peers.contains_key(&node) && own.is_none_or(|own| own == node) => node,
+        (None, Some(own)) => own,
+        (Some(node), Some(own)) => {
+            let found = format!("{} beside {}", show_text(&node.to_string()), show_text(&advertise));
+            table.report("node", found, &format!("\"{own}\", the name of that address in peers"));
+            return None;
+        }
+        (Some(node), None) => {
+            let found = format!("names without {}", show_text(&node.to_string()));
+            table.report("peers", found, "all nodes, with this one");
+            return None;
+        }
+        (None, None) => {
+            let found = format!("addresses without {}", show_text(&advertise));
+            table.report("peers", found, "all nodes, with this one, or node to name it");
+            return None;
+        }
+    };
+    Some(Settings {
+        listen,
+        node: me,
+        peers,
+        token: token?,
+        connect_timeout: connect_timeout.unwrap_or(Span::from_secs(1)),
+        silence_timeout: silence_timeout.unwrap_or(Span::from_secs(3)),
+    })
+}
+
+/// Returns whether nobody outside can connect there. A wildcard address is what the host makes of it.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
+        }
+    }
+}
+
+/// Returns a node's name.
+fn name(node: &Node) -> Result<Tag, Wrong> {
+    let wrong = || Wrong::expected("a name of 1 to 4 letters or digits");
+    Tag::of_name(&text(node).map_err(|_| wrong())?).ok_or_else(wrong)
+}
+
+/// Returns a node's address, which may name a host.
+fn place(node: &Node) -> Result<String, Wrong> {
+    let wrong = || Wrong::expected("a host and a port such as \"10.0.0.1:7400\"");
+    let text = text(node).map_err(|_| wrong())?;
+    let authority: Authority = text.parse().map_err(|_| wrong())?;
+    let is_wildcard = text.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
+    let fits = authority.port_u16().is_some_and(|port| port > 0) && !authority.as_str().contains('@');
+    if fits && !is_wildcard { Ok(text) } else { Err(wrong()) }
+}
+
+/// Returns the nodes by their names.
+fn peers(node: &Node) -> Result<BTreeMap<Tag, String>, Wrong> {
+    let wrong = || Wrong::expected("a table such as { a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }");
+    let mut peers = BTreeMap::new();
+    for entry in node.entries().ok_or_else(wrong)? {
+        let shown = |what: String| Wrong { found: Some(what), ..wrong() };
+        let tag =
+            Tag::of_name(&entry.name).ok_or_else(|| shown(format!("the name {}", show_text(&entry.name))))?;
+        let address = place(&entry.node)
+            .map_err(|_| shown(format!("{} for {}", entry.node.show(), show_text(&entry.name))))?;
+        if peers.values().any(|other| *other == address) {
+            return Err(shown(format!("{} twice", show_text(&address))));
+        }
+        peers.insert(tag, address);
+    }
+    Ok(peers)
+}
+
+/// Returns the nodes' token as the value of `Authorization`.
+fn secret(node: &Node) -> Result<HeaderValue, Wrong> {
+    let value = bearer(node)?;
+    if value.len() < "Bearer ".len() + SECRET_LEN_MIN {
+        let expected = Wrong::expected(format!("a token of at least {SECRET_LEN_MIN} characters"));
+        return Err(Wrong { found: Some("a shorter text".to_owned()), ..expected });
+    }
+    Ok(value)
+}
+
+/// It cannot be guessed.
+const SECRET_LEN_MIN: usize = 16;
+/// Less would close the connections of a busy machine.
+const SILENCE_MIN: Span = Span::from_millis(300);

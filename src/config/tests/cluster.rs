@@ -1,0 +1,63 @@
+//! `[cluster]`: what it takes, and what is said of a cluster that cannot work.
+
+use super::*;
+use crate::sid::Tag;
+
+const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n\
+                    [upstreams.u]\nkind = 'http'\nurl = 'http://127.0.0.1:1/'\n";
+
+fn cluster(lines: &str) -> Result<crate::cluster::Settings, String> {
+    let text = format!("{BARE}[cluster]\n{lines}\n");
+    match Config::parse(&text, "config.toml", std::iter::empty()) {
+        Ok(config) => Ok(config.cluster.unwrap()),
+        Err(faults) => Err(faults.to_string()),
+    }
+}
+
+const TWO: &str = "peers = { a = '10.0.0.1:7400', b = '10.0.0.2:7400' }\ntoken = '0123456789abcdef'";
+
+#[test]
+fn a_node_finds_its_name_by_its_address_or_is_told() {
+    for (lines, name) in [
+        ("listen = '10.0.0.2:7400'", "b"),
+        ("listen = '0.0.0.0:7400'\nadvertise = '10.0.0.1:7400'", "a"),
+        ("listen = '127.0.0.1:7400'\nnode = 'b'", "b"),
+        ("listen = '10.0.0.1:7400'\nnode = 'a'", "a"),
+    ] {
+        let settings = cluster(&format!("{lines}\n{TWO}")).unwrap();
+        assert_eq!(Some(settings.node), Tag::of_name(name), "{lines}");
+        assert_eq!(settings.peers.len(), 2);
+    }
+}
+
+#[test]
+fn a_cluster_that_cannot_work_is_a_fault() {
+    for (lines, said) in [
+        ("listen = '10.0.0.3:7400'", "cluster.peers: found addresses without \"10.0.0.3:7400\""),
+        ("listen = '10.0.0.1:7400'\nnode = 'b'", "cluster.node: found \"b\" beside \"10.0.0.1:7400\""),
+        ("listen = '10.0.0.3:7400'\nnode = 'c'", "cluster.peers: found names without \"c\""),
+        ("listen = '8.8.8.8:7400'\nnode = 'a'", "expected a loopback or private address"),
+        ("listen = '0.0.0.0:7400'", "cluster.advertise: missing"),
+        ("listen = '10.0.0.1:7400'\nadvertise = '0.0.0.0:7400'", "expected a host and a port"),
+        ("listen = '127.0.0.1:8080'\nnode = 'a'", "expected an address of its own, server.listen has"),
+        ("listen = '10.0.0.1:7400'\nnode = 'abcde'", "expected a name of 1 to 4 letters or digits"),
+    ] {
+        let faults = cluster(&format!("{lines}\n{TWO}")).unwrap_err();
+        assert!(faults.contains(said), "{lines}: {faults}");
+        assert_eq!(faults.matches("config.toml:").count(), 1, "{faults}");
+    }
+    for (lines, said) in [
+        ("token = '0123456789abcdef'", "cluster.peers: missing"),
+        ("peers = { a = '10.0.0.1:7400' }", "cluster.token: missing"),
+        (
+            "peers = { a = '10.0.0.1:7400' }\ntoken = 'short'",
+            "found a shorter text, expected a token of at least 16",
+        ),
+        ("peers = { a = '10.0.0.1' }\ntoken = '0123456789abcdef'", "found \"10.0.0.1\" for \"a\""),
+        ("peers = { a = 'h:1', b = 'h:1' }\ntoken = '0123456789abcdef'", "found \"h:1\" twice"),
+        ("peers = { a-b = 'h:1' }\ntoken = '0123456789abcdef'", "found the name \"a-b\""),
+    ] {
+        let faults = cluster(&format!("listen = '10.0.0.1:7400'\n{lines}")).unwrap_err();
+        assert!(faults.contains(said), "{lines}: {faults}");
+    }
+}

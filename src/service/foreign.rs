@@ -1,0 +1,203 @@
+//! A request for a session of another node, which is asked for the response.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http_body::Body as _;
+use tokio::io::copy_bidirectional_with_sizes;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::cors::{Asked, CorsLayer};
+use super::replies::plain;
+use super::serving::Serving;
+use super::session_route::SessionRoute;
+use super::{Client, Hop, Response};
+use crate::cluster::{Broken, Peer, PeerStream, Prepared, Question, Unreached};
+use crate::dialect::Answered;
+use crate::peer::{Flags, Head};
+use crate::sid::Node;
+use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
+use crate::transport::{Abort, Body, InBody, polling};
+
+/// The node that a request's session id names.
+#[derive(Debug)]
+pub(super) struct Foreign<U = Box<Answered>> {
+    node: Node,
+    peer: Arc<Peer>,
+    /// The response if that node does not have the session either.
+    unknown: U,
+}
+
+/// A request that was read so far.
+pub(super) struct Asking {
+    pub(super) head: Parts,
+    pub(super) body: InBody,
+    /// Its WebSocket handshake, if it has one.
+    pub(super) ask: Option<WebSocketAsk>,
+    /// Its client's address, as trusted proxies tell it, and whether TLS ends here.
+    pub(super) client: Client,
+    pub(super) origin: Asked,
+    pub(super) cors: Arc<CorsLayer>,
+    pub(super) tasks: Tasks,
+}
+
+/// Where what outlives the request runs.
+#[derive(Clone)]
+pub(super) struct Tasks {
+    tracker: TaskTracker,
+    draining: CancellationToken,
+}
+
+impl Tasks {
+    /// Returns where the tasks of a route run.
+    pub(super) fn of(route: &SessionRoute) -> Self {
+        Self { tracker: route.tracker.clone(), draining: route.draining.clone() }
+    }
+}
+
+impl Foreign<()> {
+    /// Returns the node to ask about this id, if it names another one. What another node asks is asked nowhere else.
+    pub(super) fn find(route: &SessionRoute, sid: &str, hop: Hop) -> Option<Self> {
+        let (node, peer) = route.cluster.as_ref().filter(|_| hop == Hop::Direct)?.owner_of(sid)?;
+        Some(Self { node, peer: Arc::clone(peer), unknown: () })
+    }
+
+    /// Adds the response if that node does not have the session.
+    pub(super) fn or_else(self, unknown: Box<Answered>) -> Foreign {
+        Foreign { node: self.node, peer: self.peer, unknown }
+    }
+}
+
+impl Foreign {
+    /// Passes a request on, and its response back: the other node decides all of it.
+    pub(super) fn serve(self, asking: Asking) -> Serving {
+        let Asking { head, body, ask, client, origin, cors, tasks } = asking;
+        let flags = Flags { has_body: !body.is_end_stream(), upgrades: ask.is_some(), secure: client.secure };
+        let Ok(prepared) = Prepared::new(&head, client.peer, flags) else {
+            polling::discard(body, &tasks.tracker);
+            return Serving::done(plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE));
+        };
+        let body = Some(body).filter(|_| flags.has_body);
+        let Self { node, peer, unknown } = self;
+        Serving::other(async move {
+            match pass(&peer, node, &prepared, body, &tasks).await {
+                Ok((head, question)) => Ok(answer(head, question, ask, &tasks)),
+                Err(Failed::Abort) => Err(Abort),
+                Err(Failed::Unreached(why)) => {
+                    let mut response = match why {
+                        Unreached::Absent => polling::respond(unknown.reply),
+                        Unreached::Silent | Unreached::Refused => plain(StatusCode::BAD_GATEWAY, UNREACHED),
+                    };
+                    cors.apply(&origin, &mut response);
+                    Ok(response)
+                }
+            }
+        })
+    }
+}
+
+/// Why there is no response.
+enum Failed {
+    /// The client's connection is dropped.
+    Abort,
+    Unreached(Unreached),
+}
+
+/// Asks the node, and waits for the header of its response. If the connection breaks meanwhile, a request without a body
+/// is asked again: its session goes on.
+async fn pass(
+    peer: &Arc<Peer>,
+    node: Node,
+    prepared: &Prepared,
+    mut body: Option<InBody>,
+    tasks: &Tasks,
+) -> Result<(Head, Question), Failed> {
+    let has_body = body.is_some();
+    let mut breaks = 0;
+    loop {
+        let mut question = match peer.ask(node, prepared) {
+            Ok(question) => question,
+            Err(Some(why)) => return Err(Failed::Unreached(why)),
+            Err(None) => {
+                peer.connect(node).await.map_err(Failed::Unreached)?;
+                continue;
+            }
+        };
+        if breaks > 0 && has_body {
+            // The node is there, and it is not known what it has done.
+            return Err(Failed::Abort);
+        }
+        let answered = poll_fn(|cx| {
+            if let Some(unsent) = &mut body
+                && let Poll::Ready(sent) = question.poll_body(Pin::new(unsent), cx)
+            {
+                if sent.is_err() {
+                    return Poll::Ready(Err(Broken::Refused));
+                }
+                body = None;
+            }
+            question.poll_head(cx)
+        });
+        match answered.await {
+            Ok(head) => {
+                if let Some(unsent) = body {
+                    polling::discard(unsent, &tasks.tracker);
+                }
+                return Ok((head, question));
+            }
+            Err(Broken::Refused) => return Err(Failed::Abort),
+            Err(Broken::Connection) if breaks == BREAKS_MAX => {
+                return Err(Failed::Unreached(Unreached::Silent));
+            }
+            Err(Broken::Connection) => breaks += 1,
+        }
+    }
+}
+
+fn answer(head: Head, question: Question, ask: Option<WebSocketAsk>, tasks: &Tasks) -> Response {
+    let Head { status, mut headers, has_body } = head;
+    let mut response = Response::default();
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        if let Some(ask) = ask {
+            let (upgrading, stream) = (ask.into_upgrading(), question.into_stream());
+            let Tasks { tracker, draining } = tasks.clone();
+            tracker.spawn(async move {
+                tokio::select! {
+                    () = join(upgrading, stream) => {}
+                    () = draining.cancelled() => {}
+                }
+            });
+        }
+    } else if has_body {
+        // Hyper writes it again, where it writes that of a response of our own.
+        let len = headers.remove(CONTENT_LENGTH);
+        let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
+        *response.body_mut() = Body::from(question.into_body(len));
+    }
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Copies the bytes behind a 101, and understands none of them.
+async fn join(upgrading: Upgrading, mut stream: PeerStream) {
+    let Some((client, read)) = upgrading.stream().await else { return };
+    let mut client = client.behind(read);
+    let ended = copy_bidirectional_with_sizes(&mut client, &mut stream, BUFFER_LEN, BUFFER_LEN).await;
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a stream to another node broke");
+    }
+}
+
+const UNREACHED: &str = "the session's node cannot be reached\n";
+const TOO_LARGE: &str = "the request's header is too large\n";
+/// How often a request is asked again.
+const BREAKS_MAX: u32 = 2;
+/// The buffer of each direction of a stream.
+const BUFFER_LEN: usize = 8 << 10;

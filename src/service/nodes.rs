@@ -1,0 +1,224 @@
+//! Where other nodes ask: the service of the peer listener.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{Ready, poll_fn, ready};
+use std::net::{Ipv6Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response as HttpResponse, StatusCode};
+use http_body::Body as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+
+use super::demux::is_same_secret;
+use super::replies::{OUT_OF_ROUTE, plain};
+use super::running::{Handler, Served};
+use super::serving::Serving;
+use super::{Client, Connection, Current, Hop};
+use crate::bridge::Registry;
+use crate::cluster::{Entrance, Inquiry, InquiryBody, NODE, WANT};
+use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
+use crate::hop;
+use crate::peer::{Ask, PROTOCOL};
+use crate::sid::Node;
+use crate::transport::web_socket_ask::PeerUpgrade;
+
+/// Serves other nodes, each on a connection that carries all of its requests.
+#[derive(Clone)]
+pub struct Nodes(Arc<NodesSettings>);
+
+/// What serves them.
+pub struct NodesSettings {
+    /// This node.
+    pub me: Node,
+    /// What they must send in `Authorization`.
+    pub token: HeaderValue,
+    /// How long one may be silent.
+    pub silence_timeout: Duration,
+    /// The routes of the sessions.
+    pub current: Current,
+    /// The sessions.
+    pub registry: Registry,
+    /// The tracker of their requests.
+    pub requests: TaskTracker,
+    /// The tracker of their connections.
+    pub connections: TaskTracker,
+    /// Cancelled when their connections should end.
+    pub stop: CancellationToken,
+}
+
+impl Nodes {
+    /// Creates the service.
+    pub fn new(settings: NodesSettings) -> Self {
+        Self(Arc::new(settings))
+    }
+
+    /// Decides whether a node may ask here.
+    fn judge(&self, headers: &HeaderMap) -> Result<Node, (StatusCode, &'static str)> {
+        if !hop::names(headers, &UPGRADE, PROTOCOL) {
+            return Err((StatusCode::UPGRADE_REQUIRED, "only other nodes ask here\n"));
+        }
+        let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        if !is_same_secret(sent, self.0.token.as_bytes()) {
+            return Err((StatusCode::UNAUTHORIZED, "wrong token\n"));
+        }
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        if text(WANT) != Some(&self.0.me.tag.to_string()) {
+            return Err((StatusCode::MISDIRECTED_REQUEST, "this is another node\n"));
+        }
+        let node = text(NODE).and_then(Node::parse).ok_or((StatusCode::BAD_REQUEST, "which node?\n"))?;
+        if node.tag == self.0.me.tag {
+            tracing::error!(node = %node.tag, "another node has this node's name");
+            return Err((StatusCode::CONFLICT, "two nodes have this name\n"));
+        }
+        Ok(node)
+    }
+
+    /// Serves one node until its connection ends.
+    async fn serve(self, node: Node, upgrade: OnUpgrade) {
+        let Ok(upgraded) = upgrade.await else { return };
+        let Ok((stream, read)) = Duplex::from_upgraded(upgraded) else { return };
+        // What belongs to a client's connection, and matters to none of these requests.
+        let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false };
+        let patience = Patience::new(self.0.silence_timeout);
+        let shared =
+            Connection { hop: Hop::Peer, ..Connection::of_client(nobody, patience, RawHeaders::default()) };
+        tracing::debug!(%node, "a node has connected");
+        let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
+        let begin = |ask: Box<Ask>, inquiry, body| self.begin(*ask, inquiry, body, &shared);
+        let silence = self.0.silence_timeout;
+        tokio::select! {
+            () = Entrance::new(node).run(stream.behind(read), silence, sessions, begin) => {}
+            () = self.0.stop.cancelled() => {}
+        }
+    }
+
+    /// Begins to serve a request as one of a client of this node.
+    fn begin(&self, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
+        let Ask { method, target, headers, client, flags } = ask;
+        let mut request = Request::new(());
+        *request.method_mut() = method;
+        *request.headers_mut() = headers;
+        let (sender, upgrade) = oneshot::channel();
+        if flags.upgrades {
+            request.extensions_mut().insert(PeerUpgrade::new(upgrade));
+        }
+        let serving = match target.parse() {
+            Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, "the target is none\n")),
+            Ok(target) => {
+                *request.uri_mut() = target;
+                let ip = Ipv6Addr::from(client.ip).to_canonical();
+                let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
+                let connection = Connection { client, ..shared.clone() };
+                self.route(request, body, &connection)
+            }
+        };
+        self.0.requests.spawn(respond(serving, inquiry, sender));
+    }
+
+    fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {
+        let (head, ()) = request.into_parts();
+        match self.0.current.load().router.find(&head) {
+            Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
+                gateway.serve(head, body.into(), connection)
+            }
+            Ok(_) => Serving::done(plain(StatusCode::NOT_FOUND, "no route with sessions for this path\n")),
+            Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE)),
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for Nodes {
+    type Response = HttpResponse<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let mut response = HttpResponse::default();
+        match self.judge(request.headers()) {
+            Ok(node) => {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                let headers = response.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+                if let Ok(me) = HeaderValue::try_from(self.0.me.to_string()) {
+                    headers.insert(NODE, me);
+                }
+                self.0.connections.spawn(self.clone().serve(node, hyper::upgrade::on(request)));
+            }
+            Err((status, why)) => {
+                tracing::debug!(status = status.as_u16(), why = why.trim_end(), "a node was refused");
+                *response.status_mut() = status;
+                *response.body_mut() = Full::from(why);
+            }
+        }
+        ready(Ok(response))
+    }
+}
+
+impl fmt::Debug for Nodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nodes").field("me", &self.0.me).finish_non_exhaustive()
+    }
+}
+
+/// Sends the response to the node that asked. Each receipt in it is settled once that node's client has its piece.
+async fn respond(mut serving: Serving, mut inquiry: Inquiry, upgrade: oneshot::Sender<Duplex>) {
+    // Served first, even if the client is gone by now: its session has to notice.
+    let answered = poll_fn(|cx| match Pin::new(&mut serving).poll(cx) {
+        Poll::Ready(answered) => Poll::Ready(Some(answered)),
+        Poll::Pending => inquiry.poll_gone(cx).map(|_| None),
+    });
+    // Without a response, that node drops its client's connection.
+    let Some(Ok(response)) = answered.await else { return };
+    drop(serving);
+    let (mut head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        inquiry.send_head(&head, true);
+        let stream: Box<dyn Carries> = Box::new(inquiry.into_stream());
+        // If the session needs it no more, it is dropped here, and the client's connection ends.
+        let _ = upgrade.send(stream.into());
+        return;
+    }
+    let has_body = !body.is_end_stream();
+    if let Some(len) = body.size_hint().exact().filter(|_| has_body) {
+        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+    }
+    inquiry.send_head(&head, has_body);
+    if !has_body {
+        return;
+    }
+    let mut body = pin!(body);
+    while poll_fn(|cx| inquiry.poll_room(cx)).await {
+        let frame = poll_fn(|cx| match inquiry.poll_gone(cx) {
+            Poll::Ready(_) => Poll::Ready(Some(None)),
+            Poll::Pending => body.as_mut().poll_frame(cx).map(|frame| frame.map(Result::ok)),
+        });
+        match frame.await {
+            Some(Some(frame)) => {
+                if let Ok(piece) = frame.into_data() {
+                    let (bytes, receipt) = piece.into_parts();
+                    inquiry.send(bytes, receipt);
+                }
+            }
+            // It breaks here, or nobody needs it.
+            Some(None) => return,
+            None => return inquiry.end(),
+        }
+    }
+}

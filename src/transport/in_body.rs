@@ -1,0 +1,62 @@
+//! The body of a client's request, which came from the client itself or by way of another node.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::cluster::InquiryBody;
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum InBody {
+    /// The client's connection is this node's.
+    Client(Incoming),
+    /// Another node has the client.
+    Peer(InquiryBody),
+}
+
+impl From<Incoming> for InBody {
+    fn from(body: Incoming) -> Self {
+        Self::Client(body)
+    }
+}
+
+impl From<InquiryBody> for InBody {
+    fn from(body: InquiryBody) -> Self {
+        Self::Peer(body)
+    }
+}
+
+impl Body for InBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Client(body) => Pin::new(body).poll_frame(cx),
+            Self::Peer(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Client(body) => body.is_end_stream(),
+            Self::Peer(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Client(body) => body.size_hint(),
+            Self::Peer(body) => body.size_hint(),
+        }
+    }
+}

@@ -189,6 +189,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "\"auto\"" => "'on'",
             "[3, 4]" => "[4]",
             "\"none\"" => "'address'",
+            "\"text\"" => "'base64'",
             "false" => "true",
             "\"\"" => "'x'",
             "\"128KiB\"" | "\"0kB\"" => "4_000",

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::End;
 use super::Transport;
 use super::policy::{Acks, Binary, Pinger};
@@ -45,6 +48,7 @@ impl Session {
     fn fitting(&self, message: Message) -> Option<Message> {
         match (message, self.policy.binary) {
             (Message::Binary(bytes), Binary::AsText) => Text::new(bytes).ok().map(Message::Text),
+            (Message::Binary(bytes), Binary::AsBase64) => Some(Message::text(STANDARD.encode(bytes))),
             (message, _) => Some(message),
         }
     }

@@ -104,6 +104,8 @@ pub enum Binary {
     /// backend with 1003 (RFC 6455, section 7.4.1: "data it cannot accept"). What the backend sent before that still
     /// reaches the client.
     AsText,
+    /// Clients can receive text only: each is sent as its base64.
+    AsBase64,
 }
 
 /// Which side sends heartbeats.

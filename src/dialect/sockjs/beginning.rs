@@ -7,6 +7,7 @@ use super::SockJs;
 use super::frames::encoded_len;
 use super::framing::why;
 use super::query::application_query;
+use super::settings;
 use crate::dialect::websocket::{self, PlainFraming};
 use crate::dialect::{Beginning, Framing, Identity, Request, Subprotocol};
 use crate::packet::{Heartbeat, Packet, Transport};
@@ -46,6 +47,13 @@ impl SockJs {
         }
     }
 
+    fn to_clients(&self) -> Binary {
+        match self.settings.binary {
+            settings::Binary::Text => Binary::AsText,
+            settings::Binary::Base64 | settings::Binary::Base64Both => Binary::AsBase64,
+        }
+    }
+
     fn beginning(
         &self,
         framing: Arc<dyn Framing>,
@@ -56,7 +64,7 @@ impl SockJs {
         Beginning {
             transport,
             framing,
-            policy: Policy { pinger, ..POLICY },
+            policy: Policy { pinger, binary: self.to_clients(), ..POLICY },
             identity: match transport {
                 Transport::Polling | Transport::Streaming => Identity::Clients,
                 Transport::WebSocket => Identity::Ours,

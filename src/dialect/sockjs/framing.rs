@@ -1,5 +1,7 @@
 //! How one request of a transport, or one client's WebSocket, is read and answered.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
@@ -9,6 +11,7 @@ use super::json::{Unreadable, read_array, read_frame};
 use super::marks::Marks;
 use super::path::{Receiver, Sender};
 use super::query::{BodyType, Callback, form_field};
+use super::settings::{Binary, Settings};
 use crate::dialect::{
     Framing, Greeting, Part, PollBody, PushForm, Read, Refusal, RequestKind, StreamHead, Written,
 };
@@ -24,7 +27,9 @@ pub(super) struct SockJsFraming {
     pub(super) role: Role,
     pub(super) marks: Marks,
     /// How much one stream carries, in UTF-16 units.
-    pub(super) response_limit: usize,
+    response_limit: usize,
+    /// Whether each message of a client is base64, and binary for the backend.
+    takes_base64: bool,
 }
 
 /// The purpose of a request.
@@ -39,6 +44,23 @@ pub(super) enum Role {
 }
 
 impl SockJsFraming {
+    pub(super) const fn new(role: Role, marks: Marks, settings: &Settings) -> Self {
+        let takes_base64 = matches!(settings.binary, Binary::Base64Both);
+        Self { role, marks, response_limit: settings.response_limit, takes_base64 }
+    }
+
+    /// Returns a client's messages as its backend receives them; `None` if one is not what the route expects.
+    fn for_backend(&self, messages: Vec<Message>) -> Option<Vec<Message>> {
+        if !self.takes_base64 {
+            return Some(messages);
+        }
+        let decode = |message| match message {
+            Message::Text(text) => Some(Message::Binary(STANDARD.decode(text.as_bytes()).ok()?.into())),
+            Message::Binary(_) => Some(message),
+        };
+        messages.into_iter().map(decode).collect()
+    }
+
     fn wrapping(&self) -> Wrapping {
         match &self.role {
             Role::Receive(Receiver::EventSource, _) => Wrapping::Events,
@@ -99,6 +121,9 @@ impl Framing for SockJsFraming {
             };
             self.fault(StatusCode::INTERNAL_SERVER_ERROR, text)
         })?;
+        let Some(messages) = self.for_backend(messages) else {
+            return Err(self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Broken base64 encoding.").into());
+        };
         Ok(packets(messages))
     }
 
@@ -157,7 +182,8 @@ impl Framing for SockJsFraming {
     }
 
     fn decode_text(&self, text: Text) -> Result<Read, Malformed> {
-        let messages = read_frame(&text).map_err(|_| Malformed)?;
+        let messages = read_frame(&text).ok().and_then(|messages| self.for_backend(messages));
+        let messages = messages.ok_or(Malformed)?;
         Ok(Read::Many(messages.into_iter().map(Packet::Message).collect()))
     }
 

@@ -1,5 +1,6 @@
 //! The dialect's own keys of the configuration. What holds without them is what sockjs-node does.
 
+use super::settings::Binary;
 use crate::dialect::keys::{Key, Value};
 
 /// The dialect's own keys.
@@ -57,5 +58,15 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
         default: "\"\"",
         doc: "subprotocol to offer the backend of a SockJS client; \"\": none",
         value: Value::Token("v12.stomp", |settings, name| settings.sockjs.subprotocol = name),
+    },
+    Key {
+        name: "binary",
+        default: "\"text\"",
+        doc: "binary messages with SockJS clients: text, base64, base64-both",
+        value: Value::Word(&[
+            ("text", |settings| settings.sockjs.binary = Binary::Text),
+            ("base64", |settings| settings.sockjs.binary = Binary::Base64),
+            ("base64-both", |settings| settings.sockjs.binary = Binary::Base64Both),
+        ]),
     },
 ];

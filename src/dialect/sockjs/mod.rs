@@ -59,7 +59,7 @@ impl SockJs {
     pub fn new(settings: Settings, backend: Backend) -> Self {
         let plain = |role| {
             let marks = Marks { allowance: Some(Allowance::default()), ..Marks::default() };
-            Arc::new(SockJsFraming { role, marks, response_limit: settings.response_limit })
+            Arc::new(SockJsFraming::new(role, marks, &settings))
         };
         let (plain_poll, plain_send) =
             (plain(Role::Receive(Receiver::Xhr, None)), plain(Role::Send(Sender::Xhr)));
@@ -161,7 +161,7 @@ impl SockJs {
                 return Arc::clone(plain) as Arc<dyn Framing>;
             }
         }
-        Arc::new(SockJsFraming { role, marks, response_limit: self.settings.response_limit })
+        Arc::new(SockJsFraming::new(role, marks, &self.settings))
     }
 
     fn marks(&self, request: &Request<'_>, role: &Role) -> Marks {

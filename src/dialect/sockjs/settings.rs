@@ -26,6 +26,20 @@ pub struct Settings {
     pub jsonp: bool,
     /// The subprotocol that the backend of each session is offered.
     pub subprotocol: Option<HeaderValue>,
+    /// How binary messages cross.
+    pub binary: Binary,
+}
+
+/// How binary messages cross, of which SockJS has none.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Binary {
+    /// Clients receive the text that they contain.
+    #[default]
+    Text,
+    /// Clients receive base64, and send text.
+    Base64,
+    /// Clients receive base64 and send it: the backend receives binary messages alone.
+    Base64Both,
 }
 
 impl Default for Settings {
@@ -40,6 +54,7 @@ impl Default for Settings {
             disconnect_delay: Duration::from_secs(5),
             jsonp: true,
             subprotocol: None,
+            binary: Binary::default(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The keys by which a route deviates from sockjs-node.
 
+use crate::support::Event;
 use crate::support::frames::Socket;
-use crate::support::sockjs::{begin, setup, target, world, world_of};
+use crate::support::sockjs::{begin, poll, send, setup, target, world, world_of};
 use crate::support::world::World;
 
 /// Returns the subprotocols that the next session's backend was offered.
@@ -54,4 +55,70 @@ fn a_raw_web_socket_negotiates_its_subprotocol_with_the_backend() {
         assert_eq!(chosen(&world, "/echo/websocket").as_deref(), Some("chat"));
         assert_eq!(offered(&world).as_deref(), Some("chat, superchat"));
     }
+}
+
+#[test]
+fn a_backends_binary_message_is_the_text_in_it_or_ends_the_session() {
+    for line in ["", "binary = \"text\""] {
+        let Some(world) = world(line) else { return };
+        let peer = begin(&world, "a");
+        peer.send_binary("é".as_bytes());
+        poll(&world, "a").assert(200, "a[\"é\"]\n");
+        peer.send_binary(&[0, 255]);
+        assert_eq!(peer.event(), Event::Closed(1003));
+        assert!(poll(&world, "a").text().starts_with("c[1003,"));
+    }
+}
+
+#[test]
+fn a_backends_binary_message_is_base64_where_the_route_says_so() {
+    for line in ["binary = \"base64\"", "binary = \"base64-both\""] {
+        let Some(world) = world(line) else { return };
+        let peer = begin(&world, "a");
+        for (bytes, text) in [(&[0, 255, 254][..], "AP/+"), (b"e", "ZQ=="), (b"", "")] {
+            peer.send_binary(bytes);
+            poll(&world, "a").assert(200, &format!("a[\"{text}\"]\n"));
+        }
+        peer.send("text");
+        poll(&world, "a").assert(200, "a[\"text\"]\n");
+        let mut socket = Socket::connect(world.addr, &target("b", "websocket"));
+        socket.assert_text("o");
+        world.accept().send_binary(&[0, 255, 254]);
+        socket.assert_text("a[\"AP/+\"]");
+    }
+}
+
+#[test]
+fn a_clients_message_is_text_unless_base64_crosses_both_ways() {
+    let Some(world) = world("binary = \"base64\"") else { return };
+    let peer = begin(&world, "a");
+    send(&world, "a", "[\"AP/+\"]");
+    peer.assert_text("AP/+");
+}
+
+#[test]
+fn base64_of_a_client_is_binary_for_its_backend_and_anything_else_is_refused() {
+    let Some(world) = world("binary = \"base64-both\"") else { return };
+    let peer = begin(&world, "a");
+    send(&world, "a", "[\"AP/+\",\"\"]");
+    peer.assert_binary(&[0, 255, 254]);
+    peer.assert_binary(b"");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let mut client = world.http();
+    client.request("POST", &target("a", "jsonp_send"), &form, b"d=%5B%22AP/%2B%22%5D").assert(200, "ok");
+    peer.assert_binary(&[0, 255, 254]);
+    // All or nothing, as with broken JSON.
+    for body in ["[\"AP/+\",\"not base64\"]", "[\"ZQ\"]", "[{}]"] {
+        let answer = client.request("POST", &target("a", "xhr_send"), &[], body.as_bytes());
+        answer.assert(500, "Broken base64 encoding.");
+    }
+    peer.assert_quiet();
+    let mut socket = Socket::connect(world.addr, &target("b", "websocket"));
+    socket.assert_text("o");
+    let peer = world.accept();
+    socket.send("[\"AP/+\"]");
+    peer.assert_binary(&[0, 255, 254]);
+    socket.send("[\"AP/+\",\"ZQ\"]");
+    socket.assert_closed(Some(3000));
+    peer.assert_closed();
 }

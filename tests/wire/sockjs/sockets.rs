@@ -1,4 +1,4 @@
-//! WebSockets of SockJS sessions, and raw ones.
+//! The WebSocket of a SockJS session, and the raw one.
 
 use crate::support::frames::{Frame, Op, Socket};
 use crate::support::sockjs::{setup, target, world, world_of};

@@ -106,8 +106,11 @@ async fn load(options: Options) -> ExitCode {
         return fail(FAILED, error);
     }
     if all.connected == 0 && all.begun > 0 {
-        let why = all.errors.values().next().map(|trouble| trouble.example.clone()).unwrap_or_default();
-        return fail(FAILED, format!("nothing could connect to {}: {why}", plan.options.url));
+        let trouble = all.errors.values().next();
+        let why = trouble.map(|trouble| format!(": {}", trouble.example)).unwrap_or_default();
+        let hint =
+            trouble.and_then(|trouble| trouble.hint).map(|hint| format!("; {hint}")).unwrap_or_default();
+        return fail(FAILED, format!("nothing could connect to {}{why}{hint}", plan.options.url));
     }
     if all.disconnected > 0 {
         let (broken, connected) = (count(all.disconnected), count(all.connected));

@@ -15,7 +15,7 @@ fn a_dead_server_is_reported_and_the_code_is_1() {
         assert_eq!(run.code, 1);
         assert!(run.err.starts_with(&format!("polliwog: nothing could connect to {url}: cannot connect: ")));
         assert!(run.err.contains("refused"), "{}", run.err);
-        assert!(run.out.contains("3  connection refused: "), "{}", run.out);
+        assert!(run.out.contains("3  cannot connect: Connection refused"), "{}", run.out);
     }
 }
 
@@ -48,7 +48,8 @@ fn a_wrong_path_gets_a_hint() {
     let proxy = Proxy::demo();
     let run = load(&[&format!("{}/wrong/", proxy.url()), "--socketio", "-n", "2", "-d", "100ms"]);
     assert_eq!(run.code, 1);
-    assert!(run.out.contains("2  the handshake answered 404: "), "{}", run.out);
+    assert!(run.out.contains("2  GET /wrong/?EIO=4"), "{}", run.out);
+    assert!(run.out.contains(": the handshake was answered 404 Not Found"), "{}", run.out);
     assert!(run.out.contains("check the path"), "{}", run.out);
 }
 
@@ -117,14 +118,7 @@ fn sessions_that_were_disconnected_without_a_loss_make_the_code_1() {
 
 #[test]
 fn a_servers_response_is_escaped_once() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/engine.io/", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno \"way\"\n");
-        }
-    });
+    let url = answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nno \"way\"\n");
     for transport in ["polling", "websocket", "upgrade"] {
         let run = load(&[&url, "-n", "1", "-d", "1s", "--transport", transport]);
         assert_eq!(run.code, 1);
@@ -134,17 +128,60 @@ fn a_servers_response_is_escaped_once() {
 
 #[test]
 fn a_server_that_speaks_something_else_is_named() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>");
-        }
-    });
+    let url = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>");
     let run = load(&[&url, "--events", "echo", "-n", "1", "-d", "2s"]);
     assert_eq!(run.code, 1);
     assert!(run.err.contains("not Engine.IO: <html></html>"), "{}", run.err);
+}
+
+#[test]
+fn a_failed_first_request_is_named_once_with_what_came_and_what_to_do() {
+    const ENGINE_IO: &[&str] = &["--events", "echo"];
+    const PLAIN: &[&str] = &["--dialect", "websocket"];
+    const SOCKJS: &[&str] = &["--dialect", "sockjs"];
+    const STREAM: &[&str] = &["--dialect", "sockjs", "--transport", "streaming"];
+    const LONGPOLL: &[&str] = &["--dialect", "longpoll"];
+    let html = &b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\n<html></html>"[..];
+    for (answer, found, advice) in [
+        (&b""[..], "the server closed the connection before it responded", "one with TLS needs https"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "the response is not HTTP", "one with TLS needs https"),
+        (
+            b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n",
+            "405 Method Not Allowed",
+            "--dialect",
+        ),
+        (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", "401 Unauthorized", "--header"),
+        (b"HTTP/1.1 301 Moved Permanently\r\nContent-Length: 0\r\n\r\n", "301 Moved", "not followed"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "502 Bad Gateway", "backend is down"),
+        (html, "<html></html>", "--dialect"),
+    ] {
+        let url = answering(answer);
+        for (client, request) in [
+            (ENGINE_IO, "GET /x/?EIO=4"),
+            (PLAIN, "GET /x/:"),
+            (SOCKJS, if answer == html { "/xhr?" } else { "GET /x/info" }),
+            (STREAM, if answer == html { "/xhr_streaming?" } else { "GET /x/info" }),
+            (LONGPOLL, "POST /x/:"),
+        ] {
+            let run = load(&[&[url.as_str(), "-n", "1", "-d", "2s"], client].concat());
+            assert_eq!(run.code, 1, "{client:?}");
+            assert_eq!(run.err.lines().count(), 1, "{client:?}: {}", run.err);
+            for part in [&format!("nothing could connect to {url}: "), request, found, advice] {
+                assert_eq!(run.err.matches(part).count(), 1, "{client:?}, {part}: {}", run.err);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_without_tls_is_told_apart_from_a_certificate() {
+    let url = answering(b"HTTP/1.1 400 Bad Request\r\n\r\n").replace("http:", "https:");
+    let run = load(&[&url, "-n", "1", "-d", "1s"]);
+    assert!(
+        run.err.contains("TLS failed: ") && run.err.contains("; the port may not speak TLS"),
+        "{}",
+        run.err
+    );
 }
 
 #[test]
@@ -188,4 +225,17 @@ fn an_interrupt_ends_the_run_with_its_table() {
     let run = read(&child.wait_with_output().unwrap());
     assert_eq!((run.code, run.err.as_str()), (0, ""));
     assert!(run.out.contains("latency p50"), "{}", run.out);
+}
+
+/// Returns the URL of a server that gives each request this answer, and closes.
+fn answering(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(answer);
+        }
+    });
+    format!("http://{address}/x/")
 }

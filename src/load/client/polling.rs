@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use tokio::time::{Instant, timeout};
 
-use super::requests::Requests;
+use super::requests::{Begun, Requests, line_of};
 use super::websocket::Frames;
 use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken};
 use crate::load::fault::Fault;
@@ -46,22 +46,29 @@ impl Polling {
         let line = |session: &Session| Line::new(&session.common.connector, session.source);
         let (get, post) = (line(session), line(session));
         let mut polling = Self { requests, get, post, is_counted: false, posted: 0, packets: Vec::new() };
+        let mut asked = String::new();
         let begun = loop {
             if !polling.get.is_busy() {
                 let request = polling.requests.begin(&session.common.head);
+                asked = line_of(&request);
                 polling.ask_for(request);
             }
-            let answer = timeout(REQUEST_TIMEOUT, polling.get.answer())
-                .await
-                .map_err(|_| Fault::Slow("the handshake", REQUEST_TIMEOUT))??;
-            session.note(polling.cost(&answer));
-            if let Some(begun) = polling.requests.handle_begun(answer)? {
+            if let Some(begun) = polling.begun(session).await.map_err(|fault| fault.of(asked.clone()))? {
                 break begun;
             }
         };
         session.handle_open(begun.open.as_ref())?;
         session.handle(begun.packets)?;
         Ok(polling)
+    }
+
+    /// Waits for the session to begin. `None` if another request or another part is needed for it.
+    async fn begun(&mut self, session: &Session) -> Result<Option<Begun>, Fault> {
+        let answer = timeout(REQUEST_TIMEOUT, self.get.answer())
+            .await
+            .map_err(|_| Fault::Slow("the handshake", REQUEST_TIMEOUT))??;
+        session.note(self.cost(&answer));
+        self.requests.handle_begun(answer)
     }
 
     /// Runs the conversation until the session is over, or until a probe has become its WebSocket and both lines are

@@ -73,10 +73,17 @@ pub(super) const fn text_of(packet: &Packet) -> Option<&Text> {
     if let Packet::Message(Message::Text(text)) = packet { Some(text) } else { None }
 }
 
+/// Returns a request's method and path, as it is named in an error.
+pub(super) fn line_of<B>(request: &Request<B>) -> String {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    format!("{} {path}", request.method())
+}
+
 /// Returns the beginning of an unexpected body.
 pub(super) fn shown(body: &[u8]) -> String {
     let start = &body[..body.len().min(SHOWN_MAX)];
-    String::from_utf8_lossy(start).escape_debug().to_string()
+    let rest = if start.len() < body.len() { "..." } else { "" };
+    format!("{}{rest}", String::from_utf8_lossy(start).escape_debug())
 }
 
 const SHOWN_MAX: usize = 80;

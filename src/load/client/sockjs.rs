@@ -59,8 +59,7 @@ impl Requests for SockJs {
     }
 
     fn handle_begun(&mut self, answer: Answer) -> Result<Option<Begun>, Fault> {
-        let what = if self.is_informed { "the first request" } else { "/info" };
-        expect(what, StatusCode::OK, &answer)?;
+        expect("the handshake", StatusCode::OK, &answer)?;
         if !self.is_informed {
             self.is_informed = !answer.goes_on;
             return Ok(None);
@@ -69,6 +68,10 @@ impl Requests for SockJs {
         let first = packets.next().transpose()?;
         if first.is_none() && answer.goes_on {
             return Ok(None);
+        }
+        // Another kind of server sends no line feed, so its response is still an incomplete frame.
+        if first.is_none() {
+            return Err(foreign(&self.rest));
         }
         begin(first.as_ref())?;
         Ok(Some(Begun { open: None, packets: packets.collect() }))

@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use futures_util::{Sink as _, Stream as _};
 use http::Response;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::protocol::Protocol;
-use super::requests::shown;
+use super::requests::{line_of, shown};
 use super::{GOODBYE_TIMEOUT, REQUEST_TIMEOUT, Session, Woken, engineio, sockjs};
 use crate::load::fault::Fault;
 use crate::load::net::{Connector, Count, Socket};
@@ -62,12 +63,13 @@ impl Frames {
         request: http::Request<()>,
     ) -> Result<Self, Fault> {
         let socket = connector.dial(source).await?;
-        let count = socket.count();
+        let (count, asked) = (socket.count(), line_of(&request));
         let shaken =
             timeout(REQUEST_TIMEOUT, Box::pin(client_async_with_config(request, socket, Some(config()))))
                 .await
-                .map_err(|_| Fault::Slow("the WebSocket's handshake", REQUEST_TIMEOUT))?;
-        let (stream, _) = shaken.map_err(refused)?;
+                .map_err(|_| Fault::Slow("the WebSocket's handshake", REQUEST_TIMEOUT));
+        let (stream, _) =
+            shaken.and_then(|shaken| shaken.map_err(refused)).map_err(|fault| fault.of(asked))?;
         Ok(Self { stream, count, noted: 0, is_flushed: true })
     }
 
@@ -179,8 +181,18 @@ fn config() -> WebSocketConfig {
     WebSocketConfig::default().read_buffer_size(BUFFER_LEN).write_buffer_size(BUFFER_LEN)
 }
 
+/// The text of a tungstenite error includes its cause, so the cause is not kept beside it.
 fn broken(error: Error) -> Fault {
-    Fault::Broken(Box::new(error))
+    if let Error::Protocol(ProtocolError::HandshakeIncomplete) = error {
+        return Fault::Unanswered;
+    }
+    if let Error::Protocol(ProtocolError::HttparseError(_)) = error {
+        return Fault::NotHttp;
+    }
+    if let Error::Io(error) = error {
+        return Fault::Broken(error.into());
+    }
+    Fault::Broken(error.to_string().into())
 }
 
 /// Returns the server's response, if there is one.

@@ -26,13 +26,13 @@ impl Connector {
     pub(in crate::load) async fn dial(&self, source: Option<IpAddr>) -> Result<Socket, Fault> {
         let stream = match timeout(CONNECT_TIMEOUT, self.connect(source)).await {
             Ok(connected) => connected.map_err(Fault::Connect)?,
-            Err(_) => return Err(Fault::Slow("connecting", CONNECT_TIMEOUT)),
+            Err(_) => return Err(Fault::Connect(late())),
         };
         let Some((connector, name)) = &self.tls else { return Ok(Socket::Plain(stream.into())) };
         let shaken = connector.connect(name.clone(), Counted::from(stream));
         match timeout(CONNECT_TIMEOUT, Box::pin(shaken)).await {
             Ok(shaken) => Ok(Socket::Secure(Box::new(shaken.map_err(Fault::Tls)?))),
-            Err(_) => Err(Fault::Slow("the TLS handshake", CONNECT_TIMEOUT)),
+            Err(_) => Err(Fault::Tls(late())),
         }
     }
 
@@ -49,6 +49,10 @@ impl Connector {
         }
         Err(last)
     }
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no reply within {CONNECT_TIMEOUT:?}"))
 }
 
 async fn reach(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {

@@ -146,7 +146,7 @@ impl Parts {
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, Fault>> {
         if self.is_packed {
-            return Poll::Ready(Err(Fault::Malformed("a stream with a content-encoding".to_owned())));
+            return Poll::Ready(Err(Fault::Encoding("a stream is read as it arrives".to_owned())));
         }
         let mut is_driven = false;
         let frame = loop {
@@ -260,12 +260,18 @@ fn read(response: Response<Bytes>, bytes: u64) -> Result<Answer, Fault> {
         b"" | b"identity" => return Ok(Answer { status, binary, body: packed, bytes, goes_on: false }),
         b"gzip" => GzDecoder::new(&packed[..]).read_to_end(&mut body),
         b"deflate" => ZlibDecoder::new(&packed[..]).read_to_end(&mut body),
-        other => return Err(Fault::Malformed(format!("content-encoding {}", other.escape_ascii()))),
+        other => return Err(Fault::Encoding(other.escape_ascii().to_string())),
     };
-    unpacked.map_err(|error| Fault::Malformed(error.to_string()))?;
+    unpacked.map_err(|error| Fault::Encoding(error.to_string()))?;
     Ok(Answer { status, binary, body: body.into(), bytes, goes_on: false })
 }
 
-fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Fault {
-    Fault::Broken(error.into())
+fn broken(error: hyper::Error) -> Fault {
+    if error.is_parse() {
+        Fault::NotHttp
+    } else if error.is_incomplete_message() {
+        Fault::Unanswered
+    } else {
+        Fault::Broken(error.into())
+    }
 }

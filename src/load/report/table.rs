@@ -101,8 +101,9 @@ fn errors(text: &mut String, all: &Tally) {
         return;
     }
     text.push_str("\nerrors\n");
-    for (kind, trouble) in &all.errors {
-        let _ = writeln!(text, "{:>10}  {kind}: {}", count(trouble.count), trouble.example);
+    for trouble in all.errors.values() {
+        // The example says the kind, too, in more words.
+        let _ = writeln!(text, "{:>10}  {}", count(trouble.count), trouble.example);
         if let Some(hint) = trouble.hint {
             let _ = writeln!(text, "{:12}{hint}", "");
         }

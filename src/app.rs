@@ -248,7 +248,7 @@ fn raise_limit(max_sessions: usize) {
             tracing::warn!(
                 limit,
                 max_sessions,
-                "too few file descriptors: a session takes up to {DESCRIPTORS_EACH}"
+                "too few file descriptors, as a session takes up to {DESCRIPTORS_EACH}: raise `ulimit -Hn` or lower max_sessions"
             );
         }
         Ok(limit) => tracing::debug!(limit, "file descriptors"),

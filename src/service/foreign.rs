@@ -27,11 +27,11 @@ use crate::transport::{Abort, Body, InBody, polling};
 
 /// The node that a request's session id names.
 #[derive(Debug)]
-pub(super) struct Foreign<U = Box<Answered>> {
+pub(super) struct Foreign {
     node: Node,
     peer: Arc<Peer>,
     /// The response if that node does not have the session either.
-    unknown: U,
+    unknown: Box<Answered>,
 }
 
 /// A request that was read so far.
@@ -61,20 +61,24 @@ impl Tasks {
     }
 }
 
-impl Foreign<()> {
-    /// Returns the node to ask about this id, if it names another one. What another node asks is asked nowhere else.
-    pub(super) fn find(route: &SessionRoute, sid: &str, hop: Hop) -> Option<Self> {
-        let (node, peer) = route.cluster.as_ref().filter(|_| hop == Hop::Direct)?.owner_of(sid)?;
-        Some(Self { node, peer: Arc::clone(peer), unknown: () })
-    }
-
-    /// Adds the response if that node does not have the session.
-    pub(super) fn or_else(self, unknown: Box<Answered>) -> Foreign {
-        Foreign { node: self.node, peer: self.peer, unknown }
-    }
-}
-
 impl Foreign {
+    /// Returns the node to ask about this id, which this node does not know.
+    ///
+    /// # Errors
+    /// The response, `unknown`: the id names no other node, or another node asks, whose requests are asked nowhere else.
+    pub(super) fn find(
+        route: &SessionRoute,
+        sid: &str,
+        hop: Hop,
+        unknown: Box<Answered>,
+    ) -> Result<Self, Box<Answered>> {
+        let cluster = route.cluster.as_ref().filter(|_| hop == Hop::Direct);
+        match cluster.and_then(|cluster| cluster.owner_of(sid)) {
+            Some((node, peer)) => Ok(Self { node, peer: Arc::clone(peer), unknown }),
+            None => Err(unknown),
+        }
+    }
+
     /// Passes a request on, and its response back: the other node decides all of it.
     pub(super) fn serve(self, asking: Asking) -> Serving {
         let Asking { head, body, ask, client, origin, cors, tasks } = asking;

@@ -47,7 +47,20 @@ enum Task {
     Upgrade(Arc<Bridge>, Arc<dyn Framing>),
     TurnAway(Arc<dyn Framing>),
     ReportEnd(Arc<dyn Framing>, Closing),
+}
+
+/// What a request gets that does nothing with a session of this node.
+enum Elsewhere {
+    /// A response.
+    Answered(Box<Answered>),
+    /// The response of the node that its session id names.
     Foreign(Box<Foreign>),
+}
+
+impl From<Box<Answered>> for Elsewhere {
+    fn from(answered: Box<Answered>) -> Self {
+        Self::Answered(answered)
+    }
 }
 
 impl Task {
@@ -59,8 +72,6 @@ impl Task {
                 Transport::WebSocket => meter::Op::SocketHandshake,
             },
             Self::Poll(..) | Self::ReportEnd(..) => meter::Op::Poll,
-            // The other node counts it as what it is.
-            Self::Foreign(_) => meter::Op::Other,
             Self::Stream(..) => meter::Op::Stream,
             Self::Push(..) | Self::Leave(..) => meter::Op::Push,
             Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
@@ -121,13 +132,14 @@ impl Gateway {
         let ask = if asks_upgrade { WebSocketAsk::take(&mut head) } else { None };
         let kind = ask.as_ref().map_or(RequestKind::Http, |_| RequestKind::WebSocket);
         let task = match self.decide(&head, kind, connection) {
-            Ok(Task::Foreign(foreign)) => {
+            Ok(task) => task,
+            // The other node counts it as what it is.
+            Err(Elsewhere::Foreign(foreign)) => {
                 let client = self.route.located(&head.headers, connection.client);
                 let (cors, tasks) = (Arc::clone(&self.cors), Tasks::of(&self.route));
                 return foreign.serve(Asking { head, body, ask, client, origin, cors, tasks });
             }
-            Ok(task) => task,
-            Err(answered) => {
+            Err(Elsewhere::Answered(answered)) => {
                 polling::discard(body, &self.route.tracker);
                 let hold = answered.hold;
                 let mut response = self.answer(&head, *answered);
@@ -189,8 +201,6 @@ impl Gateway {
                     Ok(response)
                 })
             }
-            // Served above.
-            Task::Foreign(_) => answered(Response::default()),
             Task::Begin(beginning, named) => {
                 // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
@@ -235,12 +245,7 @@ impl Gateway {
     }
 
     /// Reads a request, finds its session, and decides what the request does there.
-    fn decide(
-        &self,
-        head: &Parts,
-        kind: RequestKind,
-        connection: &Connection,
-    ) -> Result<Task, Box<Answered>> {
+    fn decide(&self, head: &Parts, kind: RequestKind, connection: &Connection) -> Result<Task, Elsewhere> {
         let path = inner_path(head, &self.route.settings.path);
         let request = Request { head, path, kind, environment: &RouteEnvironment(&self.route) };
         let (sid, intent) = match self.dialect.read(&request)? {
@@ -264,12 +269,11 @@ impl Gateway {
         };
         let act = match self.dialect.judge(intent, &place, &request) {
             Ok(act) => act,
-            Err(unknown) => {
-                let is_unknown = matches!(place, Place::Nowhere);
-                let foreign = is_unknown.then(|| Foreign::find(&self.route, &sid, connection.hop)).flatten();
-                let Some(foreign) = foreign else { return Err(unknown) };
-                return Ok(Task::Foreign(Box::new(foreign.or_else(unknown))));
+            Err(unknown) if matches!(place, Place::Nowhere) => {
+                let foreign = Foreign::find(&self.route, &sid, connection.hop, unknown)?;
+                return Err(Elsewhere::Foreign(Box::new(foreign)));
             }
+            Err(refused) => return Err(refused.into()),
         };
         match (act, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
@@ -297,7 +301,7 @@ impl Gateway {
                 | Act::Leave(framing)
                 | Act::Upgrade(framing),
                 Located::Here(Entry::Relay(_)) | Located::Opening | Located::Gone(_) | Located::Nowhere,
-            ) => Err(framing.refuse(Refusal::WrongTransport, kind).into()),
+            ) => Err(Elsewhere::Answered(framing.refuse(Refusal::WrongTransport, kind).into())),
         }
     }
 

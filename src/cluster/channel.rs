@@ -29,7 +29,7 @@ pub(super) enum Side {
 
 pub(super) struct State {
     pub(super) requests: HashMap<Number, Request, foldhash::fast::RandomState>,
-    pub(super) next: u32,
+    pub(super) next: Number,
     /// Frames without a body, which go first.
     pub(super) control: BytesMut,
     /// The requests that have something of a body to send, each once.
@@ -42,7 +42,7 @@ impl Channel {
     pub(super) fn new(side: Side, node: Node) -> Self {
         let state = State {
             requests: HashMap::default(),
-            next: 1,
+            next: Number::FIRST,
             control: BytesMut::new(),
             turns: VecDeque::new(),
             pump: Waker::noop().clone(),
@@ -57,8 +57,12 @@ impl Channel {
         if state.is_over {
             return None;
         }
-        let number = Number(state.next);
-        state.next = state.next.wrapping_add(1);
+        // Numbers come again on a busy connection, and a stream of an early one may still be there.
+        while state.requests.contains_key(&state.next) {
+            state.next = state.next.following();
+        }
+        let number = state.next;
+        state.next = number.following();
         write(&mut state.control, number);
         state.requests.insert(number, Request::default());
         state.pump.wake_by_ref();
@@ -254,3 +258,20 @@ impl fmt::Debug for Channel {
 
 /// How much of a request's body goes on before the asker is told: it waits for nothing but room.
 pub(super) const ENOUGH: u64 = WINDOW / 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sid::Tag;
+
+    #[test]
+    fn a_number_that_comes_again_is_not_that_of_a_request_which_goes_on() {
+        let node = Node::from_random(Tag::of_name("a").unwrap(), [0; 2]);
+        let channel = Channel::new(Side::Asker, node);
+        let ask = || channel.ask(|_, _| {}).unwrap();
+        assert_eq!((ask(), ask()), (Number(1), Number(2)));
+        channel.forget(Number(2));
+        channel.lock().next = Number(u32::MAX);
+        assert_eq!((ask(), ask(), ask()), (Number(u32::MAX), Number(2), Number(3)));
+    }
+}

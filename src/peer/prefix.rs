@@ -7,6 +7,15 @@ use bytes::{BufMut as _, BytesMut};
 pub struct Number(pub u32);
 
 impl Number {
+    /// The first number of a connection. 0 belongs to frames of no request.
+    pub const FIRST: Self = Self(1);
+
+    /// Returns the number behind this one; behind the last comes the first again.
+    #[must_use]
+    pub fn following(self) -> Self {
+        self.0.checked_add(1).map_or(Self::FIRST, Self)
+    }
+
     /// Writes a whole frame again that was written for another request.
     pub fn write_again(self, frame: &[u8], out: &mut BytesMut) {
         let start = out.len();

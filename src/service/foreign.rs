@@ -123,12 +123,15 @@ async fn pass(
     tasks: &Tasks,
 ) -> Result<(Head, Question), Failed> {
     let has_body = body.is_some();
-    let mut breaks = 0;
+    let (mut dials, mut breaks) = (0, 0);
     loop {
         let mut question = match peer.ask(node, prepared) {
             Ok(question) => question,
             Err(Some(why)) => return Err(Failed::Unreached(why)),
+            // It takes connections, and keeps none.
+            Err(None) if dials > BREAKS_MAX => return Err(Failed::Unreached(Unreached::Silent)),
             Err(None) => {
+                dials += 1;
                 peer.connect(node).await.map_err(Failed::Unreached)?;
                 continue;
             }

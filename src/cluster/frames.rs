@@ -15,8 +15,8 @@ impl Channel {
         self.lock().pump.clone_from(cx.waker());
     }
 
-    /// Has it not woken until it registers again, because it comes back by itself.
-    pub(super) fn hush(&self) {
+    /// Lets requests add frames without waking the pump, which comes back by itself and registers again.
+    pub(super) fn suppress_wakes(&self) {
         self.lock().pump.clone_from(Waker::noop());
     }
 

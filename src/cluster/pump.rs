@@ -99,7 +99,7 @@ where
             self.channel.fill(&mut self.out);
             if !self.out.is_empty() {
                 // One write for everything that the tasks say that are runnable now.
-                self.channel.hush();
+                self.channel.suppress_wakes();
                 self.gathering.hold(cx);
                 return Ok(());
             }

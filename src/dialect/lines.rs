@@ -175,7 +175,7 @@ impl Framing for LineFraming {
         Written::Nothing
     }
 
-    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
+    fn refuse(&self, refusal: Refusal, _kind: RequestKind) -> Reply {
         match refusal {
             Refusal::Over | Refusal::WrongTransport => reply(StatusCode::NOT_FOUND, "no such session\n"),
             Refusal::Overlap => reply(StatusCode::CONFLICT, "another is pending\n"),
@@ -186,7 +186,7 @@ impl Framing for LineFraming {
         }
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _kind: RequestKind) -> Reply {
         refused.reply
     }
 }

@@ -138,7 +138,7 @@ impl Framing for PlainFraming {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
+    fn refuse(&self, refusal: Refusal, _kind: RequestKind) -> Reply {
         match refusal {
             Refusal::Forbidden => reply(StatusCode::FORBIDDEN, "forbidden origin\n"),
             Refusal::BadWebSocket(why) => reply(StatusCode::BAD_REQUEST, why),
@@ -151,7 +151,7 @@ impl Framing for PlainFraming {
         }
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _kind: RequestKind) -> Reply {
         refused.reply
     }
 }

@@ -128,7 +128,7 @@ impl Framing for LongPollFraming {
         Written::Nothing
     }
 
-    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
+    fn refuse(&self, refusal: Refusal, _kind: RequestKind) -> Reply {
         match refusal {
             Refusal::Over | Refusal::WrongTransport => reply::not_found(),
             // The newer one replaces the one before, so there is none.
@@ -154,7 +154,7 @@ impl Framing for LongPollFraming {
         reply::ended(ending, self.query.after)
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _kind: RequestKind) -> Reply {
         refused.reply
     }
 }

@@ -221,7 +221,7 @@ impl Framing for SockJsFraming {
         }
     }
 
-    fn refuse(&self, refusal: Refusal, _road: RequestKind) -> Reply {
+    fn refuse(&self, refusal: Refusal, _kind: RequestKind) -> Reply {
         match refusal {
             Refusal::Over | Refusal::WrongTransport | Refusal::Overlap => self.marked(not_found()),
             Refusal::Unreadable => self.fault(StatusCode::INTERNAL_SERVER_ERROR, "Payload expected."),
@@ -236,7 +236,7 @@ impl Framing for SockJsFraming {
         }
     }
 
-    fn translate_refusal(&self, refused: Refused, _road: RequestKind) -> Reply {
+    fn translate_refusal(&self, refused: Refused, _kind: RequestKind) -> Reply {
         self.marked(refused.reply)
     }
 }

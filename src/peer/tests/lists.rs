@@ -40,7 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 #[derive(Default)]
-struct World {
+struct Simulation {
     sending: Sending<usize>,
     receiving: Receiving,
     wire: std::collections::VecDeque<Sent>,
@@ -52,7 +52,7 @@ struct World {
     settled: usize,
 }
 
-impl World {
+impl Simulation {
     fn step(&mut self, step: Step) {
         match step {
             Step::Add(len, has_receipt) => {
@@ -104,25 +104,25 @@ impl World {
 proptest! {
     #[test]
     fn a_piece_is_settled_once_the_client_has_it_and_each_body_ends(steps in vec(step(), 0..100)) {
-        let mut world = World::default();
+        let mut simulation = Simulation::default();
         for step in steps {
-            world.step(step);
-            prop_assert!(!world.is_over());
+            simulation.step(step);
+            prop_assert!(!simulation.is_over());
         }
-        world.sending.end();
+        simulation.sending.end();
         let all = [Step::Send, Step::Arrive, Step::Read, Step::Take(usize::MAX), Step::Tell, Step::Told];
         for _ in 0..10_000 {
             for step in all {
-                world.step(step);
+                simulation.step(step);
             }
-            if world.is_over() {
+            if simulation.is_over() {
                 break;
             }
         }
-        prop_assert!(world.is_over());
-        prop_assert_eq!(&world.handed, &world.added);
-        prop_assert_eq!(world.settled, world.ends.len());
-        prop_assert_eq!(world.sending.pop(), None);
+        prop_assert!(simulation.is_over());
+        prop_assert_eq!(&simulation.handed, &simulation.added);
+        prop_assert_eq!(simulation.settled, simulation.ends.len());
+        prop_assert_eq!(simulation.sending.pop(), None);
     }
 }
 

@@ -31,6 +31,11 @@ impl Peers {
         let mut random = [0; 2];
         getrandom::fill(&mut random).context("no randomness for this node's name")?;
         let me = Node::from_random(settings.node, random);
+        if settings.listen.ip().is_unspecified() {
+            tracing::warn!(
+                "other nodes may ask at every address of this host, in the clear: keep the port private"
+            );
+        }
         for address in server.local_addrs() {
             tracing::info!(%address, node = %settings.node, peers = settings.peers.len(), "other nodes may ask");
         }

@@ -169,10 +169,11 @@ impl Channel {
 
     /// Adds a piece to the outgoing body.
     pub(super) fn send(&self, number: Number, bytes: Bytes, receipt: Option<Receipt>) {
-        // A receipt that is not kept reports a loss, which must not happen under the lock.
-        let mut refused = receipt;
-        self.change(number, |request| request.sending.push(bytes, refused.take()));
+        // Neither is settled or dropped under the lock: what a receipt reports may lead back here.
+        let (mut refused, mut settled) = (receipt, None);
+        self.change(number, |request| settled = request.sending.push(bytes, refused.take()));
         drop(refused);
+        settled.into_iter().for_each(Receipt::settle);
     }
 
     /// Notes that the outgoing body is complete.

@@ -19,7 +19,7 @@
 //! use polliwog::peer::{Frame, Number, Sent, Sending};
 //!
 //! let mut body = Sending::default();
-//! body.push(Bytes::from_static(b"4hi"), Some("receipt"));
+//! assert_eq!(body.push(Bytes::from_static(b"4hi"), Some("receipt")), None, "it waits for a TOOK");
 //! body.end();
 //! assert_eq!(body.pop(), Some(Sent::Piece(Bytes::from_static(b"4hi"))));
 //! assert_eq!(body.pop(), Some(Sent::End));

@@ -51,15 +51,19 @@ impl<R> Default for Sending<R> {
 }
 
 impl<R> Sending<R> {
-    /// Adds a piece.
-    pub fn push(&mut self, bytes: Bytes, receipt: Option<R>) {
+    /// Adds a piece. Returns its receipt if there is nothing to wait for, because it is empty and everything before it was
+    /// taken: no `TOOK` would come for it.
+    #[must_use]
+    pub fn push(&mut self, bytes: Bytes, receipt: Option<R>) -> Option<R> {
         self.added += bytes.len() as u64;
-        if let Some(receipt) = receipt {
-            self.receipts.push_back((self.added, receipt));
-        }
         if !bytes.is_empty() {
             self.pieces.push_back(bytes);
         }
+        if self.added == self.took {
+            return receipt;
+        }
+        self.receipts.extend(receipt.map(|receipt| (self.added, receipt)));
+        None
     }
 
     /// Notes that the body is complete.

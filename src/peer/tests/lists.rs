@@ -63,7 +63,9 @@ impl Simulation {
                     self.ends.push(self.added.len());
                     self.ends.len() - 1
                 });
-                self.sending.push(bytes.into(), receipt);
+                if let Some(receipt) = self.sending.push(bytes.into(), receipt) {
+                    self.settle(receipt);
+                }
             }
             Step::Send => self.wire.extend(self.sending.pop()),
             Step::Arrive => match self.wire.pop_front() {
@@ -85,15 +87,19 @@ impl Simulation {
             Step::Told => {
                 let Some(count) = self.tooks.pop_front() else { return };
                 for receipt in self.sending.took(count).expect("it was sent") {
-                    assert_eq!(receipt, self.settled, "in order, and once");
-                    assert!(self.ends[receipt] <= self.taken, "the client does not have it");
-                    self.settled += 1;
+                    self.settle(receipt);
                 }
             }
         }
         if matches!(step, Step::Read) {
             assert!(self.added.starts_with(&self.handed));
         }
+    }
+
+    fn settle(&mut self, receipt: usize) {
+        assert_eq!(receipt, self.settled, "in order, and once");
+        assert!(self.ends[receipt] <= self.taken, "the client does not have it");
+        self.settled += 1;
     }
 
     fn is_over(&self) -> bool {
@@ -129,7 +135,7 @@ proptest! {
 #[test]
 fn a_receiver_that_takes_nothing_is_sent_a_window_and_no_more() {
     let mut sending = Sending::<()>::default();
-    sending.push(Bytes::from(vec![0; 1 << 20]), None);
+    assert_eq!(sending.push(Bytes::from(vec![0; 1 << 20]), None), None);
     let mut sent = 0;
     while let Some(Sent::Piece(bytes)) = sending.pop() {
         sent += bytes.len() as u64;
@@ -143,7 +149,7 @@ fn a_receiver_that_takes_nothing_is_sent_a_window_and_no_more() {
 #[test]
 fn what_the_protocol_rules_out_is_a_violation() {
     let mut sending = Sending::<()>::default();
-    sending.push(Bytes::from_static(b"abc"), None);
+    assert_eq!(sending.push(Bytes::from_static(b"abc"), None), None);
     assert!(sending.took(1).is_err(), "nothing was sent");
     sending.pop();
     assert_eq!(sending.took(2), Ok(vec![]));

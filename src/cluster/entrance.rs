@@ -1,6 +1,5 @@
 //! A request at the node that owns its session.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,6 +39,11 @@ pub struct InquiryBody {
     /// What its header says.
     len: Option<u64>,
 }
+
+/// The request was stopped before its body was complete.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the request of another node was stopped")]
+pub struct InquiryStopped;
 
 impl Entrance {
     /// Creates the end for a node that has introduced itself.
@@ -122,26 +126,26 @@ impl Drop for Inquiry {
 }
 
 impl InquiryBody {
-    fn poll_piece(&self, cx: &Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_piece(&self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, InquiryStopped>>> {
         let Some((channel, number)) = &self.from else { return Poll::Ready(None) };
-        // A request that was stopped is dropped as a whole.
-        let Ok(piece) = ready!(channel.poll_piece(*number, cx)) else { return Poll::Pending };
+        // An error, not an end: what was read is not all of it.
+        let piece = ready!(channel.poll_piece(*number, cx)).map_err(|_| InquiryStopped)?;
         if let Some(piece) = &piece {
             channel.took(*number, piece.len() as u64, ENOUGH);
         }
-        Poll::Ready(piece)
+        Poll::Ready(piece.map(Ok))
     }
 }
 
 impl Body for InquiryBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = InquiryStopped;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
-        self.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(BodyFrame::data(bytes))))
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, InquiryStopped>>> {
+        self.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(BodyFrame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

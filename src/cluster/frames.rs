@@ -113,7 +113,6 @@ impl Channel {
                 if state.requests.get(&number).is_some_and(|request| !request.is_stream) =>
             {
                 stopped = state.requests.remove(&number);
-                stopped.iter_mut().for_each(Request::wake);
             }
             (Frame::Gone(number), Side::Owner) | (Frame::Lost(number), Side::Asker) => {
                 // What came before is still read.
@@ -143,9 +142,9 @@ impl Channel {
     pub(super) fn fail(&self) {
         let mut state = self.lock();
         state.is_over = true;
-        let mut requests = std::mem::take(&mut state.requests);
+        let requests = std::mem::take(&mut state.requests);
         drop(state);
-        requests.values_mut().for_each(Request::wake);
+        drop(requests);
     }
 }
 

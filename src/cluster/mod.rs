@@ -18,7 +18,7 @@ mod stream;
 
 pub use answer::{AnswerBody, AnswerBroken};
 pub use dial::{NODE, Unreached, WANT};
-pub use entrance::{Entrance, Inquiry, InquiryBody};
+pub use entrance::{Entrance, Inquiry, InquiryBody, InquiryStopped};
 pub use members::{Cluster, Peer};
 pub use question::{Broken, Prepared, Question};
 pub use settings::Settings;

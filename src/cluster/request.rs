@@ -75,6 +75,13 @@ impl Request {
     }
 }
 
+/// Forgotten, it has nothing more for those who wait, such as for the rest of a body that nobody needs: they must hear it.
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
 /// Has the task woken later.
 pub(super) fn wait<T>(waker: &mut Option<Waker>, cx: &Context<'_>) -> Poll<T> {
     if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::cluster::InquiryBody;
+use crate::cluster::{InquiryBody, InquiryStopped};
 
 /// The body of a request.
 #[derive(Debug)]
@@ -16,6 +16,17 @@ pub enum InBody {
     Client(Incoming),
     /// Another node has the client.
     Peer(InquiryBody),
+}
+
+/// Why a request's body is not received in full.
+#[derive(Debug, thiserror::Error)]
+pub enum InBroke {
+    /// The client's connection broke.
+    #[error(transparent)]
+    Client(#[from] hyper::Error),
+    /// The other node stopped the request.
+    #[error(transparent)]
+    Peer(#[from] InquiryStopped),
 }
 
 impl From<Incoming> for InBody {
@@ -32,17 +43,12 @@ impl From<InquiryBody> for InBody {
 
 impl Body for InBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = InBroke;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, InBroke>>> {
         match self.get_mut() {
-            Self::Client(body) => Pin::new(body).poll_frame(cx),
-            Self::Peer(body) => Pin::new(body)
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Self::Client(body) => Pin::new(body).poll_frame(cx).map_err(InBroke::from),
+            Self::Peer(body) => Pin::new(body).poll_frame(cx).map_err(InBroke::from),
         }
     }
 

@@ -133,7 +133,8 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
 
-    let asked = peers.map(|peers| peers.serve(&wiring, current.clone(), vital, &admin_endings));
+    let peer_endings = server::Signals::default();
+    let asked = peers.map(|peers| peers.serve(&wiring, current.clone(), vital, &peer_endings));
 
     drain.started.cancelled().await;
     metrics.draining();
@@ -156,7 +157,9 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     work.connections.close();
     let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
     if let Some(asked) = asked {
-        // So does one to another node, with what its clients have not taken.
+        // So does one to another node, with what its clients have not taken. Nobody listens before it ends, so whoever asks
+        // again hears that this node is gone.
+        peer_endings.end.cancel();
         asked.stop.cancel();
         asked.tracker.close();
         let _ = timeout(CONNECTIONS_TIMEOUT, asked.tracker.wait()).await;

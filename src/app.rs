@@ -157,8 +157,8 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     work.connections.close();
     let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
     if let Some(asked) = asked {
-        // So does one to another node, with what its clients have not taken. Nobody listens before it ends, so whoever asks
-        // again hears that this node is gone.
+        // So does one to another node, with what its clients have not taken. The listener ends first, so a node that asks
+        // again hears that this one is gone.
         peer_endings.end.cancel();
         asked.stop.cancel();
         asked.tracker.close();

@@ -32,5 +32,5 @@ pub use owner::Owner;
 pub use poll::{ParkedPoll, ReceiverRefused};
 pub use push::Push;
 pub use registry::{Entry, Located, Registry, RelayHandle, Reservation};
-pub use socket::{ClientSocket, SocketBroken, SocketEnd, turn_away};
+pub use socket::{ClientSocket, SocketBroken, SocketEnd, close_refused, turn_away};
 pub use stream::ParkedStream;

@@ -42,9 +42,17 @@ pub struct SocketEnd {
 }
 
 /// Closes a socket that no session accepted, without a code, as the reference server does.
-pub async fn turn_away(mut socket: Box<dyn ClientSocket>) {
-    let closing = Closing::default();
-    let closed = std::future::poll_fn(|cx| socket.poll_close(cx, End::ClientClosed, &closing));
+pub async fn turn_away(socket: Box<dyn ClientSocket>) {
+    close(socket, End::ClientClosed, Closing::default()).await;
+}
+
+/// Closes a socket whose session its backend refused, as if the backend had accepted it and closed it with this.
+pub async fn close_refused(socket: Box<dyn ClientSocket>, closing: Closing) {
+    close(socket, End::UpstreamClosed, closing).await;
+}
+
+async fn close(mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
+    let closed = std::future::poll_fn(|cx| socket.poll_close(cx, end, &closing));
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
 }
 

@@ -190,6 +190,7 @@ fn a_route_may_hold_every_key_of_the_defaults() {
             "[3, 4]" => "[4]",
             "\"none\"" => "'address'",
             "\"text\"" => "'base64'",
+            "\"status\"" => "'close'",
             "false" => "true",
             "\"\"" => "'x'",
             "\"128KiB\"" | "\"0kB\"" => "4_000",

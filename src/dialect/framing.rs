@@ -146,6 +146,12 @@ pub trait Framing: Send + Sync + fmt::Debug {
         Closing::default()
     }
 
+    /// Returns the end that a client gets in place of its backend's refusal, because it would take the status as a reason
+    /// to try again.
+    fn end_refused(&self, _refused: &Refused) -> Option<Closing> {
+        None
+    }
+
     /// Returns the response to a refused request.
     fn refuse(&self, refusal: Refusal, kind: RequestKind) -> Reply;
 

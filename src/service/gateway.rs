@@ -26,7 +26,7 @@ use crate::session::{Pushes, Terms};
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
-use crate::transport::{Abort, InBody, websocket};
+use crate::transport::{Abort, InBody};
 
 /// Serves the requests of one route of a dialect.
 #[derive(Debug)]
@@ -362,17 +362,9 @@ impl Gateway {
     ) -> Response {
         let refuse = |refusal| polling::respond(framing.refuse(refusal, RequestKind::WebSocket));
         let Some(ask) = ask else { return refuse(Refusal::WrongTransport) };
-        let (response, upgrading) = match ask.accept(first_protocol(&head.headers)) {
-            Ok(accepted) => accepted,
-            Err(why) => return refuse(Refusal::BadWebSocket(why)),
-        };
-        let framed = websocket::framed(upgrading, framing, max_payload, self.route.meter.clone());
-        self.route.tracker.spawn(async move {
-            if let Some(socket) = framed.await {
-                then(socket).await;
-            }
-        });
-        response
+        self.route
+            .take_socket(ask, first_protocol(&head.headers), framing.clone(), max_payload, then)
+            .unwrap_or_else(|why| refuse(Refusal::BadWebSocket(why)))
     }
 }
 

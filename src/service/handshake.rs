@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use tokio::time::Instant;
@@ -12,9 +13,10 @@ use super::new_session::NewSession;
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
-use crate::bridge::Reservation;
+use crate::bridge::{Reservation, close_refused};
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
+use crate::packet::Closing;
 use crate::spelling::Spelling;
 use crate::transport::polling::{self, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
@@ -104,7 +106,15 @@ impl Handshake<'_> {
         let asked = Instant::now();
         let (mut opened, link) = match route.upstream.open(self.request(&head, client, &beginning)).await {
             Ok(opened) => opened,
-            Err(error) => return failed(error),
+            Err(error) => {
+                if let OpenError::Refused(theirs) = &error
+                    && let Some(closing) = framing.end_refused(theirs)
+                {
+                    let response = self.end(ask, framing, closing, &theirs.reply.headers);
+                    return refused(Outcome::Refused, response);
+                }
+                return failed(error);
+            }
         };
         let theirs = opened.sid.clone().filter(|_| beginning.identity == Identity::Backends);
         let Some(reservation) = (match theirs {
@@ -151,6 +161,32 @@ impl Handshake<'_> {
             tokio::time::sleep(PAUSE).await;
         }
         self.route.registry.reserve_named(&self.route.id, name)
+    }
+
+    /// Answers a client with an end in place of its backend's refusal.
+    fn end(
+        &self,
+        ask: Option<WebSocketAsk>,
+        framing: &Arc<dyn Framing>,
+        closing: Closing,
+        refusal: &HeaderMap,
+    ) -> Response {
+        let mut response = match ask {
+            None => polling::report_end(&**framing, closing),
+            Some(ask) => {
+                let close = |socket| close_refused(socket, closing);
+                match self.route.take_socket(ask, None, Arc::clone(framing), 0, close) {
+                    Ok(response) => response,
+                    Err(why) => {
+                        polling::respond(framing.refuse(Refusal::BadWebSocket(why), RequestKind::WebSocket))
+                    }
+                }
+            }
+        };
+        for cookie in refusal.get_all(SET_COOKIE) {
+            response.headers_mut().append(SET_COOKIE, cookie.clone());
+        }
+        response
     }
 
     /// Returns the part of a request's path that the backend sees.

@@ -16,7 +16,6 @@ use crate::reply::Reply;
 use crate::session::{Session, Settings, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
-use crate::transport::websocket;
 use crate::upstream::{Link, Opened};
 
 /// A session that the backend has accepted, and that the client does not know of yet.
@@ -122,31 +121,24 @@ impl<'r> NewSession<'r> {
         admission: Admission,
         ask: WebSocketAsk,
     ) -> Response {
-        let (mut response, upgrading) = match ask.accept(self.subprotocol) {
-            Ok(accepted) => accepted,
+        let Self { route, session, info, begun: _, reservation, headers, subprotocol } = self;
+        let (framing, max_payload) = (Arc::clone(&info.framing), info.max_payload);
+        // If the client is gone by then, the link is dropped with it.
+        let begin = move |socket| async move {
+            reservation.begin(session, info, link, Front::WebSocket(socket), admission);
+        };
+        let mut response = match route.take_socket(ask, subprotocol, Arc::clone(&framing), max_payload, begin)
+        {
+            Ok(response) => response,
             Err(why) => {
-                let refusal = Refusal::BadWebSocket(why);
-                return polling::respond(self.info.framing.refuse(refusal, RequestKind::WebSocket));
+                return polling::respond(framing.refuse(Refusal::BadWebSocket(why), RequestKind::WebSocket));
             }
         };
-        for (name, value) in &self.headers {
+        for (name, value) in &headers {
             if name != SEC_WEBSOCKET_PROTOCOL {
                 response.headers_mut().append(name, value.clone());
             }
         }
-        let framed = websocket::framed(
-            upgrading,
-            Arc::clone(&self.info.framing),
-            self.info.max_payload,
-            self.info.meter.clone(),
-        );
-        let (session, info, reservation) = (self.session, self.info, self.reservation);
-        self.route.tracker.spawn(async move {
-            // If the client is gone by now, the link is dropped with it.
-            if let Some(socket) = framed.await {
-                reservation.begin(session, info, link, Front::WebSocket(socket), admission);
-            }
-        });
         response
     }
 }

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::header::ORIGIN;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,11 +16,14 @@ use super::replies::unavailable;
 use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
-use crate::bridge::{Admission, Owner, Registry, Reservation};
+use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
 use crate::cluster::Cluster;
+use crate::dialect::Framing;
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
+use crate::transport::web_socket_ask::WebSocketAsk;
+use crate::transport::websocket;
 use crate::upstream::{InUse, OpenError};
 
 /// A route, and what its sessions are made with.
@@ -81,6 +84,28 @@ impl SessionRoute {
     /// there without one.
     pub(super) fn reserve(&self) -> Result<Reservation, OpenError> {
         self.registry.reserve_fresh(&self.id).map_err(OpenError::NoRandomness)
+    }
+
+    /// Upgrades a request's connection to a WebSocket, and passes that on to `then` unless the client is gone by then.
+    ///
+    /// # Errors
+    /// What is wrong with the handshake.
+    pub(super) fn take_socket<T: Future<Output = ()> + Send>(
+        &self,
+        ask: WebSocketAsk,
+        subprotocol: Option<HeaderValue>,
+        framing: Arc<dyn Framing>,
+        max_payload: usize,
+        then: impl FnOnce(Box<dyn ClientSocket>) -> T + Send + 'static,
+    ) -> Result<Response, &'static str> {
+        let (response, upgrading) = ask.accept(subprotocol)?;
+        let framed = websocket::framed(upgrading, framing, max_payload, self.meter.clone());
+        self.tracker.spawn(async move {
+            if let Some(socket) = framed.await {
+                then(socket).await;
+            }
+        });
+        Ok(response)
     }
 
     /// Returns whether a browser's page may connect. A request without `Origin` does not come from a page.

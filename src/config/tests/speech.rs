@@ -71,12 +71,13 @@ fn a_subprotocol_is_one_name() {
 
 #[test]
 fn each_word_of_a_sockjs_key_is_taken_and_another_is_a_fault() {
-    for (key, words) in [("binary", &["text", "base64", "base64-both"][..])] {
+    for (key, words) in [("binary", &["text", "base64", "base64-both"][..]), ("refuse", &["status", "close"])]
+    {
         for word in words {
             assert_eq!(beside("sockjs", &format!("{key} = '{word}'")), "none");
         }
         let expected = format!("expected one of {}", words.join(", "));
-        for wrong in ["'texts'", "true", "['text']"] {
+        for wrong in ["'texts'", "true", "['text']", "['close']"] {
             let said = beside("sockjs", &format!("{key} = {wrong}"));
             assert!(said.contains(&format!("routes[0].{key}: found ")) && said.contains(&expected), "{said}");
         }

@@ -30,6 +30,8 @@ pub(super) struct SockJsFraming {
     response_limit: usize,
     /// Whether each message of a client is base64, and binary for the backend.
     takes_base64: bool,
+    /// Whether a final refusal of the backend is a close frame.
+    closes_refused: bool,
 }
 
 /// The purpose of a request.
@@ -46,7 +48,8 @@ pub(super) enum Role {
 impl SockJsFraming {
     pub(super) const fn new(role: Role, marks: Marks, settings: &Settings) -> Self {
         let takes_base64 = matches!(settings.binary, Binary::Base64Both);
-        Self { role, marks, response_limit: settings.response_limit, takes_base64 }
+        let Settings { response_limit, closes_refused, .. } = *settings;
+        Self { role, marks, response_limit, takes_base64, closes_refused }
     }
 
     /// Returns a client's messages as its backend receives them; `None` if one is not what the route expects.
@@ -177,6 +180,11 @@ impl Framing for SockJsFraming {
         }
     }
 
+    fn end_refused(&self, refused: &Refused) -> Option<Closing> {
+        let final_one = self.closes_refused && refused.reply.status.is_client_error();
+        final_one.then(|| why_refused(refused))
+    }
+
     fn add_headers(&self, _legacy_ie: bool, headers: &mut HeaderMap) {
         self.marks.apply(headers);
     }
@@ -277,6 +285,20 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
         }
     }
 }
+
+/// Returns the close frame that says what a status in the 400s says: 401 is 4001.
+fn why_refused(refused: &Refused) -> Closing {
+    let Reply { status, headers, body } = &refused.reply;
+    let is_text =
+        headers.get(http::header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let text = std::str::from_utf8(body).unwrap_or_default().trim();
+    let says = is_text && (1..=REASON_LEN_MAX).contains(&text.len());
+    let reason = if says { text } else { status.canonical_reason().unwrap_or_default() };
+    Closing { reason: reason.to_owned().into(), ..Closing::new(status.as_u16() + 3600, "") }
+}
+
+/// The length of a WebSocket's reason (RFC 6455, section 5.5). A longer text is a page.
+const REASON_LEN_MAX: usize = 123;
 
 /// The close frame for a receiver while another one is connected.
 const OCCUPIED: Closing = Closing::new(2010, "Another connection still open");

@@ -69,4 +69,13 @@ pub(in crate::dialect) const KEYS: &[Key] = &[
             ("base64-both", |settings| settings.sockjs.binary = Binary::Base64Both),
         ]),
     },
+    Key {
+        name: "refuse",
+        default: "\"status\"",
+        doc: "a backend's 4xx to a SockJS client: status, or close with 4xxx",
+        value: Value::Word(&[
+            ("status", |settings| settings.sockjs.closes_refused = false),
+            ("close", |settings| settings.sockjs.closes_refused = true),
+        ]),
+    },
 ];

@@ -28,6 +28,8 @@ pub struct Settings {
     pub subprotocol: Option<HeaderValue>,
     /// How binary messages cross.
     pub binary: Binary,
+    /// Whether a refusal of the backend that is final is a close, instead of a status.
+    pub closes_refused: bool,
 }
 
 /// How binary messages cross, of which SockJS has none.
@@ -55,6 +57,7 @@ impl Default for Settings {
             jsonp: true,
             subprotocol: None,
             binary: Binary::default(),
+            closes_refused: false,
         }
     }
 }

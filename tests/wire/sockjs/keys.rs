@@ -2,7 +2,8 @@
 
 use crate::support::Event;
 use crate::support::frames::Socket;
-use crate::support::sockjs::{begin, poll, send, setup, target, world, world_of};
+use crate::support::script::answer as refusal;
+use crate::support::sockjs::{Stream, begin, poll, send, setup, target, world, world_of};
 use crate::support::world::World;
 
 /// Returns the subprotocols that the next session's backend was offered.
@@ -121,4 +122,73 @@ fn base64_of_a_client_is_binary_for_its_backend_and_anything_else_is_refused() {
     socket.send("[\"AP/+\",\"ZQ\"]");
     socket.assert_closed(Some(3000));
     peer.assert_closed();
+}
+
+/// Returns a route of SockJS whose backend refuses everybody so.
+fn refusing(line: &str, status: &str, headers: &str, body: &str) -> Option<World> {
+    world_of(setup(line).script(|script| script.refusal = Some(refusal(status, headers, body))))
+}
+
+#[test]
+fn a_backends_refusal_is_its_status() {
+    for line in ["", "refuse = \"status\""] {
+        let Some(world) = refusing(line, "401 Unauthorized", "", "no") else { return };
+        poll(&world, "a").assert(401, "no");
+        let answer = Socket::try_connect(world.addr, &target("a", "websocket"), &[]).unwrap_err();
+        answer.assert(401, "no");
+    }
+}
+
+#[test]
+fn a_backends_final_refusal_is_a_close_on_every_transport_where_the_route_says_so() {
+    let headers = "Set-Cookie: seen=1\r\n";
+    let Some(world) = refusing("refuse = \"close\"", "401 Unauthorized", headers, "no \"entry\"\n") else {
+        return;
+    };
+    let closed = "c[4001,\"no \\\"entry\\\"\"]";
+    let answer = world.http().request("POST", &target("a", "xhr"), &[("Origin", "http://a")], b"");
+    answer.assert(200, &format!("{closed}\n"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("http://a"));
+    assert_eq!(answer.header("set-cookie"), Some("seen=1"));
+    let mut stream = Stream::open(&world, "POST", &target("a", "xhr_streaming"));
+    assert_eq!(stream.chunk().len(), 2049);
+    stream.assert(&format!("{closed}\n"));
+    stream.assert_over();
+    let mut stream = Stream::open(&world, "GET", &target("a", "eventsource"));
+    stream.assert("\r\n");
+    stream.assert(&format!("data: {closed}\r\n\r\n"));
+    let jsonp = world.get(&target("a", "jsonp?c=f"));
+    jsonp.assert(200, "/**/f(\"c[4001,\\\"no \\\\\\\"entry\\\\\\\"\\\"]\");\r\n");
+    let mut socket = Socket::connect(world.addr, &target("a", "websocket"));
+    assert_eq!(socket.response.header("set-cookie"), Some("seen=1"));
+    socket.assert_text(closed);
+    socket.assert_closed(Some(1000));
+    assert_eq!(world.sessions(), 0);
+}
+
+#[test]
+fn a_refusal_that_is_a_page_or_silent_is_told_by_its_status() {
+    for (status, headers, body, told) in [
+        ("403 Forbidden", "Content-Type: text/html\r\n", "<h1>no</h1>", "c[4003,\"Forbidden\"]\n"),
+        ("404 Not Found", "", "", "c[4004,\"Not Found\"]\n"),
+        ("499 Odd", "", "", "c[4099,\"\"]\n"),
+        ("429 Slow Down", "Content-Type: text/plain; charset=utf-8\r\n", "later", "c[4029,\"later\"]\n"),
+        ("400 Bad Request", "", &"x".repeat(124), "c[4000,\"Bad Request\"]\n"),
+    ] {
+        let Some(world) = refusing("refuse = \"close\"", status, headers, body) else { return };
+        poll(&world, "a").assert(200, told);
+    }
+}
+
+#[test]
+fn a_refusal_that_may_pass_and_that_of_a_raw_web_socket_stay_a_status() {
+    let Some(world) = refusing("refuse = \"close\"", "503 Later", "Retry-After: 7\r\n", "wait") else {
+        return;
+    };
+    let answer = poll(&world, "a");
+    answer.assert(503, "wait");
+    assert_eq!(answer.header("retry-after"), Some("7"));
+    world.backend().script(|script| script.refusal = Some(refusal("401 Unauthorized", "", "no")));
+    let answer = Socket::try_connect(world.addr, "/echo/websocket", &[]).unwrap_err();
+    answer.assert(401, "no");
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cors;
+mod rows;
 mod slips;
 mod speech;
 mod units;

@@ -81,7 +81,8 @@ impl<'t> Table<'t> {
 
     /// Reads a list, or a single value as a list of one; a variable's text is split at commas.
     ///
-    /// Every element that is wrong is reported; what is right is returned with its place.
+    /// Every element that is wrong is reported; those that are right are returned with their places. `None` if all are wrong,
+    /// so that an empty result is a list that was written empty.
     pub(super) fn list<T>(
         &self,
         name: &str,
@@ -103,7 +104,8 @@ impl<'t> Table<'t> {
             let value = self.judge(&format!("{key}[{index}]"), item, &read)?;
             Some((item.place.clone(), value))
         });
-        Some(judged.collect::<Vec<_>>().into_iter().flatten().collect())
+        let right: Vec<_> = judged.collect::<Vec<_>>().into_iter().flatten().collect();
+        Some(right).filter(|right| !right.is_empty() || items.is_empty())
     }
 
     /// Reports that a required key is not there.

@@ -18,12 +18,9 @@ pub(super) fn numbers(table: &Table<'_>, key: &str, known: &'static [u8]) -> Opt
     if !numbers.is_empty() {
         return Some(numbers);
     }
-    // A list of faulty numbers has had its faults.
-    if table.get(key).and_then(Node::items).is_none_or(<[_]>::is_empty) {
-        let all = known.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
-        let all_of = if known.len() == 2 { "both" } else { "several" };
-        table.report(key, "an empty list".to_owned(), &format!("{all} or {all_of}"));
-    }
+    let all = known.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    let all_of = if known.len() == 2 { "both" } else { "several" };
+    table.report(key, "an empty list".to_owned(), &format!("{all} or {all_of}"));
     None
 }
 

@@ -44,6 +44,19 @@ fn a_key_takes_the_type_that_the_documentation_says() {
 }
 
 #[test]
+fn a_wrong_entry_of_a_list_is_told_once() {
+    for key in KEYS.iter().filter(|key| matches!(key.takes, Type::Texts | Type::Numbers)) {
+        for wrong in ["[[]]", "true", "{}"] {
+            assert_eq!(said(key, wrong).lines().count(), 1, "{} = {wrong}: {}", key.name, said(key, wrong));
+        }
+        assert_eq!(said(key, "[[], []]").lines().count(), 2, "{}", key.name);
+    }
+    assert!(fault("[server]\nlisten = ['x']\n").contains("server.listen[0]: found \"x\""));
+    assert_eq!(faults(GOOD, &[("POLLIWOG_SERVER__LISTEN", "x,127.0.0.1:1")]).len(), 1);
+    assert_eq!(faults(GOOD, &[("POLLIWOG_SERVER__LISTEN", "x")]).len(), 1);
+}
+
+#[test]
 fn the_line_of_a_key_with_words_names_each_of_them() {
     for key in KEYS.iter().filter(|key| key.takes == Type::Word) {
         let wrong = said(key, "'no such word'");

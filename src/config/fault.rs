@@ -86,6 +86,9 @@ pub enum Problem {
         /// Nothing, or `; did you mean ...?`.
         hint: String,
     },
+    /// The key means nothing beside others that are set; the text names them.
+    #[error("means nothing {0}; remove it")]
+    Idle(String),
     /// A file that it names cannot be used.
     #[error("{0}")]
     Unusable(String),

@@ -25,8 +25,8 @@ pub struct Key {
 pub struct Only {
     /// Their names.
     pub kinds: &'static [&'static str],
-    /// What is expected instead beside another kind.
-    pub instead: &'static str,
+    /// Why not to another kind, behind its name.
+    pub why: &'static str,
 }
 
 /// What kind of value a key takes.

@@ -28,10 +28,10 @@ pub(super) const fn row<S>(
 /// Returns the row of a key that means something only to upstreams of these kinds.
 pub(super) const fn only<S>(
     kinds: &'static [&'static str],
-    instead: &'static str,
+    why: &'static str,
     Row { key, read }: Row<S>,
 ) -> Row<S> {
-    Row { key: Key { only: Some(Only { kinds, instead }), ..key }, read }
+    Row { key: Key { only: Some(Only { kinds, why }), ..key }, read }
 }
 
 /// Reads all keys of a section, in the order of its rows.

@@ -2,7 +2,7 @@
 
 use super::served::means_nothing;
 use super::table::Table;
-use super::tree::{Node, show_text};
+use super::tree::show_text;
 use super::values::{GB, HOUR, MS, duration, flag, size, text, token, word};
 use super::versions::numbers;
 use crate::dialect::Settings;
@@ -45,12 +45,11 @@ fn give<T>(value: Option<T>, set: fn(&mut Settings, T), settings: &mut Settings)
 /// Reports each key of a route that means nothing beside its dialect.
 pub(super) fn report_idle(route: &Table<'_>, dialect: &str) {
     for key in route.names().filter(|key| means_nothing(key, dialect)) {
-        let expected = match DIALECTS.iter().find(|kind| kind.keys.iter().any(|own| own.name == key)) {
-            Some(kind) => format!("it only beside dialect {}", show_text(kind.name)),
-            None if key == "mux" => "it only beside dialect \"mux\"".to_owned(),
-            None => "it only where it means something".to_owned(),
+        let owner = match DIALECTS.iter().find(|kind| kind.keys.iter().any(|own| own.name == key)) {
+            Some(kind) => format!(", only with {}", show_text(kind.name)),
+            None if key == "mux" => ", only with \"mux\"".to_owned(),
+            None => String::new(),
         };
-        let found = route.get(key).map_or_else(String::new, Node::show);
-        route.report(key, format!("{found} beside {}", show_text(dialect)), &expected);
+        route.report_idle(key, format!("with dialect {}{owner}", show_text(dialect)));
     }
 }

@@ -125,6 +125,12 @@ impl<'t> Table<'t> {
         self.sink.push(place, self.key_of(name), wrong(found, expected));
     }
 
+    /// Reports a key that means nothing beside others.
+    pub(super) fn report_idle(&self, name: &str, beside: String) {
+        let place = self.get(name).map_or(&self.place, |node| &node.place);
+        self.sink.push(place, self.key_of(name), Problem::Idle(beside));
+    }
+
     /// Reports an element of a list that is right by itself and wrong beside others.
     pub(super) fn report_item(&self, name: &str, index: usize, place: &Place, found: String, expected: &str) {
         self.sink.push(place, format!("{}[{index}]", self.key_of(name)), wrong(found, expected));

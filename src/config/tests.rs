@@ -246,7 +246,12 @@ fn versions_that_let_nobody_in_are_told() {
     assert!(told("versions = [3]", "protocol = 'socket.io'").is_none());
     for line in ["versions = [3]", "protocol = 'socket.io'", "translate = false"] {
         let plain = GOOD.replace("kind = 'engine.io'", &format!("kind = 'websocket'\n{line}"));
-        assert!(faults(&plain, &[]).concat().contains("expected nothing, no Engine.IO is spoken"), "{line}");
+        assert!(
+            faults(&plain, &[])
+                .concat()
+                .contains("means nothing with kind \"websocket\", which does not speak Engine.IO; remove it"),
+            "{line}"
+        );
     }
 }
 
@@ -276,13 +281,13 @@ fn tls_settings_that_cannot_hold_are_faults() {
         assert_eq!(faults.len(), 1, "{faults:#?}");
         faults[0].clone()
     };
-    let beside = "found a table beside \"ws://h/\", expected it only beside URLs that begin with \"wss://\" or \"https://\"";
+    let beside = "means nothing with the URL \"ws://h/\", only with \"wss://\" or \"https://\"; remove it";
     assert_eq!(told("ws://h", "{}"), format!("config.toml:8:7: upstreams.chat.tls: {beside}"));
     let one_of_two = GOOD.replace("'ws://127.0.0.1:3000/socket.io/'", "['wss://a', 'ws://h']") + "tls = {}\n";
     assert!(faults(&one_of_two, &[]).concat().ends_with(beside));
     assert_eq!(
         told("wss://h", "{ ca = 'ca.pem', roots = 'system' }"),
-        "config.toml:8:32: upstreams.chat.tls.roots: found \"system\", expected none beside ca, which alone is trusted"
+        "config.toml:8:32: upstreams.chat.tls.roots: means nothing beside ca, which alone is trusted; remove it"
     );
     assert!(told("wss://h", "{ roots = 'mozilla' }").ends_with("expected one of system, webpki"));
     assert!(told("wss://h", "{ server_name = 'h:443' }").contains("without a port"));
@@ -321,7 +326,7 @@ fn an_upstream_of_kind_http_has_urls_and_requests_of_its_own() {
 fn a_demo_has_no_url() {
     let told = faults(&GOOD.replace("kind = 'engine.io'", "kind = 'demo'"), &[]).concat();
     let expected =
-        if cfg!(feature = "demo") { "kind \"demo\" runs inside" } else { "without the feature demo" };
+        if cfg!(feature = "demo") { "kind \"demo\", which runs inside" } else { "without the feature demo" };
     assert!(told.contains(expected), "{told}");
 }
 

@@ -39,19 +39,21 @@ pub(super) struct Written {
 
 /// Reads the table in an upstream whose kind and URLs are known.
 pub(super) fn read(upstream: &Table<'_>, key: &'static str, settings: &mut Settings) {
-    let Some(node) = upstream.get(key) else { return };
+    if upstream.get(key).is_none() {
+        return;
+    }
     // An operator who sets it relies on it.
     let is_demo = matches!(settings.kind, Kind::Demo(_));
     if let Some(url) = settings.urls.iter().find(|url| !is_secure(url) && !is_demo) {
-        let found = format!("{} beside {}", node.show(), show_text(&url.to_string()));
-        upstream.report(key, found, "it only beside URLs that begin with \"wss://\" or \"https://\"");
+        let url = show_text(&url.to_string());
+        upstream.report_idle(key, format!("with the URL {url}, only with \"wss://\" or \"https://\""));
     }
     let table = upstream.section(key, Section::UpstreamTls);
     let mut written = Written::default();
     read_rows(TLS, &table, &mut written);
     let Written { ca, roots, server_name, certificate, key } = written;
-    if let (Some(_), Some(roots)) = (table.get("ca"), table.get("roots")) {
-        table.report("roots", roots.show(), "none beside ca, which alone is trusted");
+    if table.get("ca").is_some() && table.get("roots").is_some() {
+        table.report_idle("roots", "beside ca, which alone is trusted".to_owned());
     }
     let trust = ca.map(Trust::File).or_else(|| roots.cloned()).unwrap_or_default();
     let identity = match (certificate, key) {

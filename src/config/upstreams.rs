@@ -33,7 +33,8 @@ const HOSTS: [(&str, Host); 2] = [("client", Host::Client), ("upstream", Host::U
 const SPEAKS: &[&str] = &["engine.io", "mux", "demo"];
 /// The kinds that run elsewhere.
 const REMOTE: &[&str] = &["engine.io", "websocket", "mux", "http"];
-const NO_ENGINE_IO: &str = "nothing, no Engine.IO is spoken with such an upstream";
+const IS_HERE: &str = "which runs inside this binary";
+const NO_ENGINE_IO: &str = "which does not speak Engine.IO";
 
 /// The keys of an upstream. Its URLs are read as its kind has them, and its TLS as its URLs.
 #[rustfmt::skip] // One line for each key, and one for its setter.
@@ -43,15 +44,15 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
             upstream.kind = table.required(key, kind);
             upstream.settings.kind = upstream.kind.unwrap_or(upstream.settings.kind);
         }),
-    only(REMOTE, "none, kind \"demo\" runs inside this binary",
+    only(REMOTE, IS_HERE,
         row(Section::Upstream, "url", Type::Texts, Shown::Example("\"ws://127.0.0.1:3000/socket.io/\""), "its URL; a list is used in turn, skipping what is down",
             urls)),
-    only(REMOTE, "none, kind \"demo\" runs inside this binary",
+    only(REMOTE, IS_HERE,
         row(Section::Upstream, "tls", Type::Table, Shown::Example("{ ca = \"ca.pem\" }"), "how a wss or https backend is authenticated",
             |table, key, upstream| trust::read(table, key, &mut upstream.settings))),
     row(Section::Upstream, "host", Type::Word, Shown::Default("\"client\""), "the Host it sees: client (the client's) or upstream (the URL's)",
         |table, key, upstream| table.set(key, &mut upstream.settings.host, word(&HOSTS, &[]))),
-    only(REMOTE, "nothing, kind \"demo\" runs inside this binary",
+    only(REMOTE, IS_HERE,
         row(Section::Upstream, "connect_timeout", Type::Duration, Shown::Default("\"5s\""), "timeout of a connection attempt to one address",
             |table, key, upstream| table.set(key, &mut upstream.settings.connect_timeout, duration(MS..=HOUR)))),
     row(Section::Upstream, "handshake_timeout", Type::Duration, Shown::Default("\"10s\""), "timeout of opening a session, including the connection",
@@ -67,12 +68,12 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(SPEAKS, NO_ENGINE_IO,
         row(Section::Upstream, "translate", Type::Flag, Shown::Default("true"), "translate clients of other versions; otherwise refuse them",
             |table, key, upstream| table.set(key, &mut upstream.settings.translate, flag))),
-    only(&["engine.io", "websocket", "mux", "demo"], "nothing, such an upstream has no messages",
+    only(&["engine.io", "websocket", "mux", "demo"], "which has no messages",
         row(Section::Upstream, "max_message", Type::Size, Shown::Default("\"16MiB\""), "largest message of the backend; a larger one closes with 1009",
             |table, key, upstream| table.set(key, &mut upstream.settings.max_message, size(1..=GB)))),
     row(Section::Upstream, "required", Type::Flag, Shown::Default("true"), "its outage makes /readyz 503; false if there are others",
         |table, key, upstream| table.set(key, &mut upstream.settings.required, flag)),
-    only(&["mux"], "it only beside kind \"mux\"",
+    only(&["mux"], "only with \"mux\"",
         row(Section::Upstream, "mux", Type::Table, Shown::Example("{ connections = 2 }"), "settings of kind mux only",
             |table, key, upstream| mux::upstream(table, key, &mut upstream.settings.mux))),
 ];
@@ -121,7 +122,7 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     match (&mut settings.kind, protocol) {
         (Kind::Demo(speaks), Some(protocol)) => *speaks = protocol,
         (_, Some(Embedding::WebSocket)) => {
-            let expected = "it only with kind \"demo\"; your own WebSocket server is of kind \"websocket\"";
+            let expected = "opaque or socket.io; your own WebSocket server is of kind \"websocket\"";
             table.report("protocol", "\"websocket\"".to_owned(), expected);
         }
         (_, Some(Embedding::SocketIo) | None) => {}
@@ -154,9 +155,8 @@ fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
 fn report_idle(table: &Table<'_>, kind: &str) {
     for name in table.names() {
         let only = table.key(name).and_then(|key| key.only);
-        if let (Some(only), Some(node)) = (only.filter(|only| !only.kinds.contains(&kind)), table.get(name)) {
-            let found = if name == "url" { "a URL".to_owned() } else { node.show() };
-            table.report(name, found, only.instead);
+        if let Some(only) = only.filter(|only| !only.kinds.contains(&kind)) {
+            table.report_idle(name, format!("with kind {}, {}", show_text(kind), only.why));
         }
     }
 }

@@ -184,13 +184,13 @@ impl Gateway {
                         turn_away(socket).await;
                     }
                 };
-                answered(self.take_socket(ask, &head, framing, max_payload, probe))
+                answered(self.take_socket(ask, &head, &framing, max_payload, probe))
             }
             Task::ReportEnd(framing, closing) => {
                 polling::discard(body, &self.route.tracker);
                 answered(polling::report_end(&*framing, closing))
             }
-            Task::TurnAway(framing) => answered(self.take_socket(ask, &head, framing, 0, turn_away)),
+            Task::TurnAway(framing) => answered(self.take_socket(ask, &head, &framing, 0, turn_away)),
             Task::Push(bridge, framing) => {
                 // The head stays out of the future: it is large, and would be copied with it.
                 let form = framing.read_push(&head.headers);
@@ -356,14 +356,14 @@ impl Gateway {
         &self,
         ask: Option<WebSocketAsk>,
         head: &Parts,
-        framing: Arc<dyn Framing>,
+        framing: &Arc<dyn Framing>,
         max_payload: usize,
         then: impl FnOnce(Box<dyn ClientSocket>) -> T + Send + 'static,
     ) -> Response {
         let refuse = |refusal| polling::respond(framing.refuse(refusal, RequestKind::WebSocket));
         let Some(ask) = ask else { return refuse(Refusal::WrongTransport) };
         self.route
-            .take_socket(ask, first_protocol(&head.headers), framing.clone(), max_payload, then)
+            .take_socket(ask, first_protocol(&head.headers), Arc::clone(framing), max_payload, then)
             .unwrap_or_else(|why| refuse(Refusal::BadWebSocket(why)))
     }
 }

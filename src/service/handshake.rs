@@ -17,6 +17,7 @@ use crate::bridge::{Reservation, close_refused};
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
 use crate::packet::Closing;
+use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::transport::polling::{self, Asker};
 use crate::transport::web_socket_ask::WebSocketAsk;
@@ -127,13 +128,8 @@ impl Handshake<'_> {
         route.meter.handshake(Outcome::Accepted);
         route.upstream.note_handshake(asked.elapsed());
         let mut headers = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
-        if ask.is_none()
-            && let Some(cookie) = beginning.cookie
-            && let Some(value) = cookie.value(reservation.sid())
-        {
-            let headers =
-                if cookie.always { &mut **headers.get_or_insert_default() } else { &mut opened.headers };
-            headers.append(SET_COOKIE, value);
+        if ask.is_none() {
+            set_cookie(&beginning, reservation.sid(), &mut opened.headers, &mut headers);
         }
         let session = NewSession::new(
             route,
@@ -242,3 +238,14 @@ impl Handshake<'_> {
 /// Enough attempts to see the other's end even on a busy machine.
 pub(super) const ATTEMPTS: usize = 25;
 pub(super) const PAUSE: Duration = Duration::from_millis(1);
+
+/// Adds the cookie with a session's id, if its dialect sets one, to its first response's headers, or to the ones that
+/// every response of the session gets.
+fn set_cookie(beginning: &Beginning, sid: &Sid, first: &mut HeaderMap, every: &mut Option<Box<HeaderMap>>) {
+    if let Some(cookie) = beginning.cookie
+        && let Some(value) = cookie.value(sid)
+    {
+        let headers = if cookie.always { &mut **every.get_or_insert_default() } else { first };
+        headers.append(SET_COOKIE, value);
+    }
+}

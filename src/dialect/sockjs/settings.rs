@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 /// The settings of SockJS on one route.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of its own")]
 pub struct Settings {
     /// Whether clients are told that they may use WebSocket.
     pub websocket: bool,

@@ -98,10 +98,10 @@ impl<'r> NewSession<'r> {
             Some(reply) => polling::respond(reply),
             None if framing.streams() => match bridge.stream(Terms::default()) {
                 Ok(parked) => polling::answer_stream(parked, asker, framing),
-                Err(_) => return polling::refuse(&*framing, Refusal::Over),
+                Err(_) => return polling::refuse_ended(&*framing, &bridge),
             },
             None => {
-                let Ok(parked) = bridge.poll() else { return polling::refuse(&*framing, Refusal::Over) };
+                let Ok(parked) = bridge.poll() else { return polling::refuse_ended(&*framing, &bridge) };
                 drop(bridge);
                 AnswerPoll::new(parked, asker, framing).await
             }

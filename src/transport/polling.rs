@@ -270,12 +270,16 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
     response
 }
 
-/// Returns the response to a request whose session has ended.
+/// Returns the response to a request whose session has ended, before it or while it waited.
 pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
+    let ending = bridge.ending();
+    if let Some(closing) = framing.refuse_in_band(Refusal::Over, ending.as_ref()) {
+        return report_end(framing, closing);
+    }
     // A link that broke may have recorded no ending.
     let closing = || Closing { code: Some(1006), ..Closing::default() };
     let lost = || Ending { closing: closing(), ..Ending::default() };
-    respond(framing.refuse_ended(&bridge.ending().unwrap_or_else(lost)))
+    respond(framing.refuse_ended(&ending.unwrap_or_else(lost)))
 }
 
 /// Returns a refusal over plain HTTP.

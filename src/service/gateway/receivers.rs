@@ -49,17 +49,14 @@ pub(super) fn refuse(framing: &dyn Framing, refused: ReceiverRefused, bridge: &B
 
 /// Refuses a request for a session.
 pub(super) fn refuse_poll(framing: &dyn Framing, refused: PollRefused, bridge: &Bridge) -> Response {
-    let (refusal, ending) = match refused {
+    let refusal = match refused {
         // The dialect decides what a second receiver is sent; its policy has already refused it.
-        PollRefused::Overlap | PollRefused::Occupied => (Refusal::Overlap, None),
-        PollRefused::WrongTransport => (Refusal::WrongTransport, None),
-        PollRefused::Over => (Refusal::Over, bridge.ending()),
+        PollRefused::Overlap | PollRefused::Occupied => Refusal::Overlap,
+        PollRefused::WrongTransport => Refusal::WrongTransport,
+        PollRefused::Over => return polling::refuse_ended(framing, bridge),
     };
-    if let Some(closing) = framing.refuse_in_band(refusal, ending.as_ref()) {
+    if let Some(closing) = framing.refuse_in_band(refusal, None) {
         return polling::report_end(framing, closing);
-    }
-    if refusal == Refusal::Over {
-        return polling::refuse_ended(framing, bridge);
     }
     polling::refuse(framing, refusal)
 }

@@ -1,14 +1,17 @@
 //! A dialect's requests, from the bytes that arrive to the bytes that are sent.
 
 mod lines;
+mod receivers;
 
 use std::time::Duration;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -82,6 +85,31 @@ async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (done, ()) = tokio::join!(done, client);
     done.unwrap();
     read
+}
+
+/// Returns the gateway of a route with this dialect, whose backend echoes every message.
+async fn echo(dialect: &dialect::table::Kind, path: &str) -> Arc<Gateway> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let urls = vec![format!("ws://{}/", listener.local_addr().unwrap()).parse().unwrap()];
+    let backend = upstream::Settings { kind: Kind::WebSocket, urls, ..upstream::Settings::default() };
+    TaskTracker::new().spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        while let Some(Ok(message)) = socket.next().await {
+            if message.is_text() {
+                socket.send(message).await.unwrap();
+            }
+        }
+    });
+    before(&backend, dialect.build, &dialect::Settings::default(), path)
+}
+
+/// Returns the status and the body of the response to a request.
+async fn ask(gateway: &Arc<Gateway>, request: &str, body: &str) -> (u16, String) {
+    let head = format!("{request} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
+    let answer = exchange(gateway, &head, body).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
 }
 
 #[tokio::test]

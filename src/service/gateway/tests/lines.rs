@@ -1,39 +1,11 @@
 //! The example of "Write a dialect" works: a session by newlines, from its first request to its last.
 
-use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::TcpListener;
-
 use super::*;
-use crate::dialect::lines;
-
-/// Returns a gateway whose clients speak `lines`, in front of a backend that echoes every message.
-async fn echo() -> Arc<Gateway> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let urls = vec![format!("ws://{}/", listener.local_addr().unwrap()).parse().unwrap()];
-    let backend = upstream::Settings { kind: Kind::WebSocket, urls, ..upstream::Settings::default() };
-    TaskTracker::new().spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() {
-                socket.send(message).await.unwrap();
-            }
-        }
-    });
-    before(&backend, lines::KIND.build, &dialect::Settings::default(), "/x")
-}
-
-/// Returns the status and the body of the response to a request.
-async fn ask(gateway: &Arc<Gateway>, request: &str, body: &str) -> (u16, String) {
-    let head = format!("{request} HTTP/1.1\r\nContent-Length: {}\r\n", body.len());
-    let answer = exchange(gateway, &head, body).await;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head[9..12].parse().unwrap(), body.to_owned())
-}
+use crate::dialect::lines::KIND;
 
 #[tokio::test]
 async fn a_session_by_newlines_brings_every_line_there_and_back() {
-    let gateway = echo().await;
+    let gateway = echo(&KIND, "/x").await;
     let (status, body) = ask(&gateway, "POST /x", "").await;
     let id = body.trim_end();
     assert_eq!((status, id.is_empty()), (201, false));
@@ -52,7 +24,7 @@ async fn a_session_by_newlines_brings_every_line_there_and_back() {
 
 #[tokio::test]
 async fn what_is_no_line_harms_no_session() {
-    let gateway = echo().await;
+    let gateway = echo(&KIND, "/x").await;
     let (_, body) = ask(&gateway, "POST /x", "").await;
     let session = format!("/x/{}", body.trim_end());
     assert_eq!(ask(&gateway, &format!("PUT {session}"), "").await.0, 405);

@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -115,6 +116,18 @@ impl Tag {
             Self(tag)
         })
     }
+
+    /// Returns the tag of the node with this address. All nodes know it who know the address.
+    pub fn of_address(address: &str) -> Self {
+        let hash = digest::digest(&digest::SHA256, address.as_bytes());
+        let mut left =
+            hash.as_ref().iter().take(4).fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
+        Self([(); 4].map(|()| {
+            let sign = SIGNS[left as usize % PLAIN_SIGNS];
+            left /= PLAIN_SIGNS as u32;
+            sign
+        }))
+    }
 }
 
 impl fmt::Debug for Tag {
@@ -194,6 +207,8 @@ const NODES_LEN: usize = 27;
 const RANDOM_LEN: usize = 20;
 const FILLER: u8 = b'-';
 const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+/// Letters and digits.
+const PLAIN_SIGNS: usize = 62;
 /// A UUID has 36 characters; no server is known to use more than 64.
 const LEN_MAX: usize = 64;
 /// Clients make ids of 8 characters, or of 32.
@@ -244,6 +259,19 @@ mod tests {
         for text in ["", "a---A", "a---ABC", "a--.AB"] {
             assert_eq!(Node::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_node_without_a_name_is_named_by_its_address_at_every_node() {
+        let tag = |address: &str| Tag::of_address(address).to_string();
+        // All versions must agree.
+        assert_eq!(tag("10.0.0.1:7400"), "YA3s");
+        assert_ne!(tag("10.0.0.1:7400"), tag("10.0.0.2:7400"));
+        assert_ne!(tag("10.0.0.1:7400"), tag("10.0.0.1:7401"));
+        let tags: std::collections::BTreeSet<_> =
+            (0..200).map(|host| tag(&format!("10.1.0.{host}:7400"))).collect();
+        assert_eq!(tags.len(), 200);
+        assert!(tags.iter().all(|tag| Tag::of_name(tag).is_some()));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::wiring::Wiring;
 use crate::background::{Background, Vital};
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Roster};
 use crate::config::Config;
 use crate::meter::Listener;
 use crate::server::{self, ConnectInfo, Server};
@@ -37,14 +37,21 @@ impl Peers {
             );
         }
         for address in server.local_addrs() {
-            tracing::info!(%address, node = %settings.node, peers = settings.peers.len(), "other nodes may ask");
+            tracing::info!(%address, node = %settings.node, "other nodes may ask");
         }
         Ok(Some(Self { me, server, settings: settings.clone(), connections: Background::default() }))
     }
 
     /// Returns the other nodes.
     pub(super) fn cluster(&self, helpers: &Background) -> Arc<Cluster> {
-        Arc::new(Cluster::new(&self.settings, self.me, helpers))
+        let roster = match &self.settings.peers {
+            cluster::Peers::Named(peers) => {
+                let listed = peers.iter().map(|(tag, address)| (*tag, vec![address.clone()]));
+                Roster::fixed(listed.collect())
+            }
+            cluster::Peers::Dns { host, port } => cluster::resolved(host, *port, helpers),
+        };
+        Cluster::new(&self.settings, self.me, roster, helpers)
     }
 
     /// Serves other nodes, whose connections end when the returned value says so.

@@ -1,39 +1,244 @@
-//! Which nodes there are.
+//! Which nodes there are: the list that their source publishes, and a connection for each.
+//!
+//! The list says which nodes to ask, never which ones live: that shows at the connection. So a node that is missing from a list, which may be
+//! incomplete or late, stays for as long as it is connected, and a while longer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, timeout};
+
 use super::dial::Introduction;
 use super::peer::{Peer, Shared};
+use super::roster::{Nodes, Roster};
 use super::settings::Settings;
 use crate::background::Background;
 use crate::sid::{Node, Sid, Tag};
 
-/// The other nodes, as this one sees them.
+/// The nodes, as this one sees them.
 #[derive(Debug)]
 pub struct Cluster {
-    peers: BTreeMap<Tag, Arc<Peer>>,
+    me: Node,
+    roster: Roster,
+    members: watch::Sender<Members>,
+    shared: Arc<Shared>,
+}
+
+/// The other nodes.
+#[derive(Default, Debug)]
+struct Members {
+    /// How many lists were applied.
+    looks: u64,
+    nodes: BTreeMap<Tag, Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    peer: Arc<Peer>,
+    /// When the list had it last.
+    listed: Instant,
+}
+
+/// The node that an id names.
+#[derive(Debug)]
+pub struct Owner {
+    /// Which start of which node.
+    pub node: Node,
+    /// `None` if the node is on no list yet.
+    pub peer: Option<Arc<Peer>>,
 }
 
 impl Cluster {
     /// Creates the view of the node `me`. Nothing is dialled before it is needed.
-    pub fn new(settings: &Settings, me: Node, background: &Background) -> Self {
+    pub fn new(settings: &Settings, me: Node, mut roster: Roster, background: &Background) -> Arc<Self> {
         let shared = Arc::new(Shared {
             introduction: Introduction { me, token: settings.token.clone() },
             connect_timeout: settings.connect_timeout,
             silence_timeout: settings.silence_timeout,
             background: background.clone(),
         });
-        let peer = |(tag, address): (&Tag, &String)| {
-            (*tag, Arc::new(Peer::new(*tag, address.clone(), Arc::clone(&shared))))
-        };
-        let peers = settings.peers.iter().filter(|(tag, _)| **tag != me.tag).map(peer).collect();
-        Self { peers }
+        let nodes = roster.nodes();
+        let cluster = Arc::new(Self { me, roster, members: watch::Sender::default(), shared });
+        if let Some(nodes) = nodes {
+            cluster.apply(&nodes);
+        }
+        if !cluster.roster.is_fixed() {
+            let stop = background.stop.clone();
+            let follow = Arc::clone(&cluster).follow();
+            background.spawn_vital("the list of nodes", async move {
+                let _stopped = stop.run_until_cancelled(follow).await;
+            });
+        }
+        cluster
     }
 
-    /// Returns the node that an id names, if it is another one that is known.
-    pub fn owner_of(&self, sid: &str) -> Option<(Node, &Arc<Peer>)> {
+    /// Returns the node that an id names, if it is another one that may exist.
+    pub fn owner_of(&self, sid: &str) -> Option<Owner> {
         let node = Sid::node(sid)?;
-        Some((node, self.peers.get(&node.tag)?))
+        let peer = self.peer(node.tag);
+        let may_exist = peer.is_some() || !self.roster.is_fixed() && node.tag != self.me.tag;
+        may_exist.then_some(Owner { node, peer })
+    }
+
+    /// Returns the node of this name, once a fresh look has found it.
+    pub async fn look_for(&self, tag: Tag) -> Option<Arc<Peer>> {
+        let mut members = self.members.subscribe();
+        let looks = members.borrow().looks;
+        self.roster.look_again();
+        let has_looked = |members: &Members| members.nodes.contains_key(&tag) || members.looks > looks;
+        let _in_time = timeout(LOOK_MAX, members.wait_for(has_looked)).await;
+        self.peer(tag)
+    }
+
+    fn peer(&self, tag: Tag) -> Option<Arc<Peer>> {
+        self.members.borrow().nodes.get(&tag).map(|member| Arc::clone(&member.peer))
+    }
+
+    /// Applies each list that is published.
+    async fn follow(self: Arc<Self>) {
+        let mut roster = self.roster.clone();
+        while roster.looked().await {
+            if let Some(nodes) = roster.nodes() {
+                self.apply(&nodes);
+            }
+        }
+    }
+
+    fn apply(&self, nodes: &Nodes) {
+        let now = Instant::now();
+        self.members.send_modify(|members| {
+            members.looks += 1;
+            for (tag, addresses) in nodes.iter().filter(|(tag, _)| **tag != self.me.tag) {
+                let Some(address) = addresses.first() else { continue };
+                let known = members.nodes.get(tag).filter(|member| addresses.contains(member.peer.address()));
+                let peer = known.map_or_else(
+                    || Arc::new(Peer::new(*tag, address.clone(), Arc::clone(&self.shared))),
+                    |member| Arc::clone(&member.peer),
+                );
+                members.nodes.insert(*tag, Member { peer, listed: now });
+            }
+            members
+                .nodes
+                .retain(|_, member| member.peer.is_connected() || now < member.listed + FORGOTTEN_AFTER);
+        });
+    }
+}
+
+/// How long a request waits for a fresh look at the list.
+const LOOK_MAX: Duration = Duration::from_millis(500);
+/// How long a node that is on no list any more is still asked. Its sessions may outlive its place there.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::cluster::Peers;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_has_just_joined_is_found_by_a_fresh_look() {
+        let (keeper, cluster) = kept();
+        assert!(cluster.owner_of(&sid("me")).is_none());
+        keeper.publish(listed(&["me", "a"]));
+        let owner = cluster.owner_of(&sid("b")).unwrap();
+        assert!(owner.peer.is_none());
+        let look = async {
+            keeper.wanted().await;
+            keeper.publish(listed(&["me", "a", "b"]));
+        };
+        let (found, ()) = tokio::join!(cluster.look_for(owner.node.tag), look);
+        assert_eq!(found.unwrap().address(), "b:1");
+        assert!(cluster.owner_of(&sid("b")).unwrap().peer.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_on_no_list_is_not_waited_for_twice() {
+        let (keeper, cluster) = kept();
+        let tag = Tag::of_name("zz").unwrap();
+        let since = Instant::now();
+        let look = async {
+            keeper.wanted().await;
+            keeper.publish(listed(&["me", "a"]));
+        };
+        assert!(tokio::join!(cluster.look_for(tag), look).0.is_none());
+        assert!(since.elapsed() < LOOK_MAX);
+        // Nor forever if the source does not answer.
+        assert!(cluster.look_for(tag).await.is_none());
+        assert_eq!(since.elapsed(), LOOK_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_forgets_a_node_does_not_end_its_sessions_at_once() {
+        let (keeper, cluster) = kept();
+        keeper.publish(listed(&["me", "a", "b"]));
+        let is_known = |name| {
+            let cluster = Arc::clone(&cluster);
+            async move {
+                sleep(Duration::from_millis(1)).await;
+                cluster.owner_of(&sid(name)).unwrap().peer.is_some()
+            }
+        };
+        assert!(is_known("b").await);
+        keeper.publish(listed(&["me", "a"]));
+        assert!(is_known("b").await);
+        sleep(FORGOTTEN_AFTER).await;
+        keeper.publish(listed(&["me", "a"]));
+        assert!(!is_known("b").await && is_known("a").await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_moves_is_asked_at_its_new_address() {
+        let (keeper, cluster) = kept();
+        keeper.publish(listed(&["me", "a"]));
+        sleep(Duration::from_millis(1)).await;
+        let before = cluster.owner_of(&sid("a")).unwrap().peer.unwrap();
+        let mut nodes = listed(&["me", "a"]);
+        keeper.publish(nodes.clone());
+        sleep(Duration::from_millis(1)).await;
+        assert!(Arc::ptr_eq(&before, &cluster.owner_of(&sid("a")).unwrap().peer.unwrap()));
+        nodes.insert(Tag::of_name("a").unwrap(), vec!["elsewhere:1".to_owned()]);
+        keeper.publish(nodes);
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(cluster.owner_of(&sid("a")).unwrap().peer.unwrap().address(), "elsewhere:1");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_on_no_fixed_list_is_no_node() {
+        let cluster =
+            Cluster::new(&settings(), me(), Roster::fixed(listed(&["me", "a"])), &Background::default());
+        assert!(cluster.owner_of(&sid("a")).unwrap().peer.is_some());
+        assert!(cluster.owner_of(&sid("b")).is_none());
+    }
+
+    fn kept() -> (super::super::roster::Keeper, Arc<Cluster>) {
+        let (keeper, roster) = Roster::kept();
+        (keeper, Cluster::new(&settings(), me(), roster, &Background::default()))
+    }
+
+    fn listed(names: &[&str]) -> Nodes {
+        names.iter().map(|name| (Tag::of_name(name).unwrap(), vec![format!("{name}:1")])).collect()
+    }
+
+    fn me() -> Node {
+        Node::from_random(Tag::of_name("me").unwrap(), [0; 2])
+    }
+
+    fn sid(name: &str) -> String {
+        let node = Node::from_random(Tag::of_name(name).unwrap(), [1; 2]);
+        Sid::from_random([7; 15], Some(node)).as_str().to_owned()
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            listen: ([127, 0, 0, 1], 0).into(),
+            advertise: "me:1".to_owned(),
+            node: me().tag,
+            peers: Peers::Named(BTreeMap::new()),
+            token: http::HeaderValue::from_static("Bearer x"),
+            connect_timeout: Duration::from_secs(1),
+            silence_timeout: Duration::from_secs(3),
+        }
     }
 }

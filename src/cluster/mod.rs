@@ -7,6 +7,7 @@
 mod answer;
 mod channel;
 mod dial;
+mod dns;
 mod entrance;
 mod frames;
 mod members;
@@ -14,14 +15,17 @@ mod peer;
 mod pump;
 mod question;
 mod request;
+mod roster;
 mod settings;
 mod stream;
 
 pub use answer::{AnswerBody, AnswerBroken};
 pub use dial::{NODE, Unreached, WANT};
+pub use dns::resolved;
 pub use entrance::{Entrance, Inquiry, InquiryBody, InquiryStopped};
-pub use members::Cluster;
+pub use members::{Cluster, Owner};
 pub use peer::Peer;
 pub use question::{Broken, Prepared, Question};
-pub use settings::Settings;
+pub use roster::Roster;
+pub use settings::{Peers, Settings};
 pub use stream::PeerStream;

@@ -56,6 +56,14 @@ impl Peer {
         Self { tag, address, shared, state: Mutex::default(), dialling: tokio::sync::Mutex::default() }
     }
 
+    pub(super) fn address(&self) -> &String {
+        &self.address
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.channel().is_some()
+    }
+
     /// Passes a request on at once, if the node is connected.
     ///
     /// # Errors

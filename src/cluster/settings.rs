@@ -13,14 +13,30 @@ use crate::sid::Tag;
 pub struct Settings {
     /// Where other nodes ask.
     pub listen: SocketAddr,
+    /// Where they reach this node, as `host:port`.
+    pub advertise: String,
     /// This node's name in session ids.
     pub node: Tag,
-    /// The addresses of all nodes, as `host:port`.
-    pub peers: BTreeMap<Tag, String>,
+    /// Where the addresses of all nodes come from.
+    pub peers: Peers,
     /// What nodes prove themselves with: the value of `Authorization`.
     pub token: HeaderValue,
     /// The longest wait for a connection to another node.
     pub connect_timeout: Duration,
     /// How long a node may be silent until its connection is closed.
     pub silence_timeout: Duration,
+}
+
+/// Where the addresses of all nodes come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Peers {
+    /// They are written down, as `host:port`.
+    Named(BTreeMap<Tag, String>),
+    /// They are those of a host name, at the same port each.
+    Dns {
+        /// The name.
+        host: String,
+        /// The port.
+        port: u16,
+    },
 }

@@ -9,14 +9,14 @@ use http::uri::Authority;
 
 use super::key::Section::Cluster;
 use super::key::Shown::{Default, Example};
-use super::key::Type::{Duration, Table as Inline, Text};
+use super::key::Type::{Duration, Text, TextOrTable};
 use super::listeners::collide;
 use super::mux::bearer;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{HOUR, MS, Wrong, address, duration, text};
-use crate::cluster::Settings;
+use crate::cluster::{Peers, Settings};
 use crate::sid::Tag;
 
 /// The keys of the table.
@@ -28,7 +28,7 @@ pub(super) const CLUSTER: &[Row<Written>] = &[
         |table, key, cluster| cluster.advertise = table.value(key, place)),
     row(Cluster, "node", Text, Example("\"a\""), "this node's name in session ids; unset: its name in peers",
         |table, key, cluster| cluster.node = table.value(key, name)),
-    row(Cluster, "peers", Inline, Example("{ a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }"), "all nodes, with this one",
+    row(Cluster, "peers", TextOrTable, Example("{ a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }"), "all nodes, or \"dns:NAME:PORT\"",
         |table, key, cluster| cluster.peers = table.required(key, peers)),
     row(Cluster, "token", Text, Example("\"a-long-secret-of-all-nodes\""), "secret of all nodes, at least 16 characters",
         |table, key, cluster| cluster.token = table.required(key, secret)),
@@ -44,7 +44,7 @@ pub(super) struct Written {
     listen: Option<SocketAddr>,
     advertise: Option<String>,
     node: Option<Tag>,
-    peers: Option<BTreeMap<Tag, String>>,
+    peers: Option<Peers>,
     token: Option<HeaderValue>,
     connect_timeout: Option<Span>,
     silence_timeout: Option<Span>,
@@ -74,34 +74,62 @@ pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Set
         None => listen.to_string(),
     };
     let peers = peers?;
-    let own = peers.iter().find(|(_, address)| **address == advertise).map(|(tag, _)| *tag);
-    let me = match (node, own) {
-        (Some(node), own) if peers.contains_key(&node) && own.is_none_or(|own| own == node) => node,
-        (None, Some(own)) => own,
-        (Some(node), Some(own)) => {
-            let found = format!("{} beside {}", show_text(&node.to_string()), show_text(&advertise));
-            table.report("node", found, &format!("\"{own}\", the name of that address in peers"));
-            return None;
-        }
-        (Some(node), None) => {
-            let found = format!("names without {}", show_text(&node.to_string()));
-            table.report("peers", found, "all nodes, with this one");
-            return None;
-        }
-        (None, None) => {
-            let found = format!("addresses without {}", show_text(&advertise));
-            table.report("peers", found, "all nodes, with this one, or node to name it");
-            return None;
-        }
+    let me = match &peers {
+        Peers::Named(peers) => named(&table, peers, node, &advertise)?,
+        Peers::Dns { port, .. } => resolved(&table, *port, node, &advertise)?,
     };
     Some(Settings {
         listen,
+        advertise,
         node: me,
         peers,
         token: token?,
         connect_timeout: connect_timeout.unwrap_or(Span::from_secs(1)),
         silence_timeout: silence_timeout.unwrap_or(Span::from_secs(3)),
     })
+}
+
+/// Returns this node's name in the list of all nodes: by its address there, or as it is told.
+fn named(
+    table: &Table<'_>,
+    peers: &BTreeMap<Tag, String>,
+    node: Option<Tag>,
+    advertise: &str,
+) -> Option<Tag> {
+    let own = peers.iter().find(|(_, address)| *address == advertise).map(|(tag, _)| *tag);
+    match (node, own) {
+        (Some(node), own) if peers.contains_key(&node) && own.is_none_or(|own| own == node) => Some(node),
+        (None, Some(own)) => Some(own),
+        (Some(node), Some(own)) => {
+            let found = format!("{} beside {}", show_text(&node.to_string()), show_text(advertise));
+            table.report("node", found, &format!("\"{own}\", the name of that address in peers"));
+            None
+        }
+        (Some(node), None) => {
+            let found = format!("names without {}", show_text(&node.to_string()));
+            table.report("peers", found, "all nodes, with this one");
+            None
+        }
+        (None, None) => {
+            let found = format!("addresses without {}", show_text(advertise));
+            table.report("peers", found, "all nodes, with this one, or node to name it");
+            None
+        }
+    }
+}
+
+/// Returns this node's name among the addresses of a host name. All have their names from their addresses.
+fn resolved(table: &Table<'_>, port: u16, node: Option<Tag>, advertise: &str) -> Option<Tag> {
+    if node.is_some() {
+        table.report_idle("node", "beside peers by DNS, which are named by their addresses".to_owned());
+    }
+    let address = advertise.parse::<SocketAddr>().ok().filter(|address| address.port() == port);
+    if address.is_none() {
+        let key = if table.get("advertise").is_some() { "advertise" } else { "listen" };
+        let expected = format!("this node's address among those of the name, with port {port}");
+        table.report(key, show_text(advertise), &expected);
+    }
+    address.map(|address| Tag::of_address(&address.to_string()))
 }
 
 /// Returns whether nobody outside can connect there. A wildcard address is what the host makes of it.
@@ -130,9 +158,23 @@ fn place(node: &Node) -> Result<String, Wrong> {
     if fits && !is_wildcard { Ok(text) } else { Err(wrong()) }
 }
 
-/// Returns the nodes by their names.
-fn peers(node: &Node) -> Result<BTreeMap<Tag, String>, Wrong> {
-    let wrong = || Wrong::expected("a table such as { a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }");
+/// Returns where the nodes are listed.
+fn peers(node: &Node) -> Result<Peers, Wrong> {
+    let wrong = || {
+        Wrong::expected(
+            "a table such as { a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }, or a text such as \"dns:NAME:PORT\"",
+        )
+    };
+    if let Ok(text) = text(node) {
+        let name: Option<Authority> = text.strip_prefix("dns:").and_then(|name| name.parse().ok());
+        let port = name.as_ref().and_then(Authority::port_u16).filter(|port| *port > 0);
+        return match (name, port) {
+            (Some(name), Some(port)) if !name.host().is_empty() && !name.as_str().contains('@') => {
+                Ok(Peers::Dns { host: name.host().to_owned(), port })
+            }
+            _ => Err(wrong()),
+        };
+    }
     let mut peers = BTreeMap::new();
     for entry in node.entries().ok_or_else(wrong)? {
         let shown = |what: String| Wrong { found: Some(what), ..wrong() };
@@ -145,7 +187,7 @@ fn peers(node: &Node) -> Result<BTreeMap<Tag, String>, Wrong> {
         }
         peers.insert(tag, address);
     }
-    Ok(peers)
+    Ok(Peers::Named(peers))
 }
 
 /// Returns the nodes' token as the value of `Authorization`.

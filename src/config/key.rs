@@ -54,6 +54,8 @@ pub enum Type {
     Table,
     /// One of a few words, or a table.
     WordOrTable,
+    /// A text, or a table.
+    TextOrTable,
 }
 
 impl Type {
@@ -71,6 +73,7 @@ impl Type {
             Self::File => "file",
             Self::Table => "table",
             Self::WordOrTable => "word, or table",
+            Self::TextOrTable => "text, or table",
         }
     }
 

@@ -170,6 +170,7 @@ fn every_key_of_the_table_is_read() {
             Type::Numbers => "3 or 4",
             Type::Table => "a table",
             Type::WordOrTable => "or a table",
+            Type::TextOrTable => "such as \"dns:",
             Type::Text | Type::Texts | Type::File => "",
         };
         assert!(shown.contains(expected), "{} takes a {}: {shown}", key.name, key.takes.shown());

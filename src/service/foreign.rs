@@ -18,7 +18,7 @@ use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::{Client, Hop, Response};
-use crate::cluster::{Broken, Peer, PeerStream, Prepared, Question, Unreached};
+use crate::cluster::{Broken, Cluster, Owner, Peer, PeerStream, Prepared, Question, Unreached};
 use crate::dialect::Answered;
 use crate::peer::{Flags, Head};
 use crate::sid::Node;
@@ -28,8 +28,8 @@ use crate::transport::{Abort, Body, InBody, polling};
 /// The node that a request's session id names.
 #[derive(Debug)]
 pub(super) struct Foreign {
-    node: Node,
-    peer: Arc<Peer>,
+    owner: Owner,
+    cluster: Arc<Cluster>,
     /// The response if that node does not have the session either.
     unknown: Box<Answered>,
 }
@@ -73,8 +73,8 @@ impl Foreign {
         unknown: Box<Answered>,
     ) -> Result<Self, Box<Answered>> {
         let cluster = route.cluster.as_ref().filter(|_| hop == Hop::Direct);
-        match cluster.and_then(|cluster| cluster.owner_of(sid)) {
-            Some((node, peer)) => Ok(Self { node, peer: Arc::clone(peer), unknown }),
+        match cluster.and_then(|cluster| Some((cluster, cluster.owner_of(sid)?))) {
+            Some((cluster, owner)) => Ok(Self { owner, cluster: Arc::clone(cluster), unknown }),
             None => Err(unknown),
         }
     }
@@ -88,9 +88,17 @@ impl Foreign {
             return Serving::done(plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE));
         };
         let body = Some(body).filter(|_| flags.has_body);
-        let Self { node, peer, unknown } = self;
+        let Self { owner: Owner { node, peer }, cluster, unknown } = self;
         Serving::other(async move {
-            match pass(&peer, node, &prepared, body, &tasks).await {
+            let peer = match peer {
+                Some(peer) => Some(peer),
+                None => cluster.look_for(node.tag).await,
+            };
+            let passed = match peer {
+                Some(peer) => pass(&peer, node, &prepared, body, &tasks).await,
+                None => Err(Failed::Unreached(Unreached::Absent)),
+            };
+            match passed {
                 Ok((head, question)) => Ok(answer(head, question, ask, &tasks)),
                 Err(Failed::Abort) => Err(Abort),
                 Err(Failed::Unreached(why)) => {

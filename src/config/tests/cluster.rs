@@ -1,6 +1,7 @@
 //! `[cluster]`: what it takes, and what is said of a cluster that cannot work.
 
 use super::*;
+use crate::cluster::Peers;
 use crate::sid::Tag;
 
 const BARE: &str = "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n\
@@ -26,7 +27,7 @@ fn a_node_finds_its_name_by_its_address_or_is_told() {
     ] {
         let settings = cluster(&format!("{lines}\n{TWO}")).unwrap();
         assert_eq!(Some(settings.node), Tag::of_name(name), "{lines}");
-        assert_eq!(settings.peers.len(), 2);
+        assert!(matches!(settings.peers, Peers::Named(peers) if peers.len() == 2), "{lines}");
     }
 }
 
@@ -61,3 +62,37 @@ fn a_cluster_that_cannot_work_is_a_fault() {
         assert!(faults.contains(said), "{lines}: {faults}");
     }
 }
+
+#[test]
+fn nodes_behind_a_name_are_named_by_their_addresses() {
+    for (lines, name) in [
+        ("listen = '10.0.0.1:7400'", "10.0.0.1:7400"),
+        ("listen = '0.0.0.0:7400'\nadvertise = '10.0.0.2:7400'", "10.0.0.2:7400"),
+        ("listen = '[::]:7400'\nadvertise = '[fd00:0::1]:7400'", "[fd00::1]:7400"),
+    ] {
+        let settings = cluster(&format!("{lines}\n{BY_NAME}")).unwrap();
+        assert_eq!(settings.node, Tag::of_address(name), "{lines}");
+        assert_eq!(settings.peers, Peers::Dns { host: "polliwog-peers".to_owned(), port: 7400 });
+    }
+    for (lines, said) in [
+        ("listen = '10.0.0.1:7400'\nnode = 'a'", "cluster.node: means nothing beside peers by DNS"),
+        ("listen = '10.0.0.1:7401'", "cluster.listen: found \"10.0.0.1:7401\", expected this node's address"),
+        ("listen = '10.0.0.1:7400'\nadvertise = 'host:7400'", "cluster.advertise: found \"host:7400\""),
+        ("listen = '0.0.0.0:7400'", "cluster.advertise: missing"),
+    ] {
+        let faults = cluster(&format!("{lines}\n{BY_NAME}")).unwrap_err();
+        assert!(faults.contains(said), "{lines}: {faults}");
+        assert_eq!(faults.matches("config.toml:").count(), 1, "{faults}");
+    }
+    for peers in ["dns:", "dns:a", "dns::7400", "dns:a:0", "dns:a@b:1", "a:7400", "directory:a:1"] {
+        let faults =
+            cluster(&format!("listen = '10.0.0.1:7400'\npeers = '{peers}'\ntoken = '0123456789abcdef'"));
+        let faults = faults.unwrap_err();
+        assert!(
+            faults.contains("cluster.peers: found") && faults.contains("dns:NAME:PORT"),
+            "{peers}: {faults}"
+        );
+    }
+}
+
+const BY_NAME: &str = "peers = 'dns:polliwog-peers:7400'\ntoken = '0123456789abcdef'";

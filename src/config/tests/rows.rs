@@ -25,6 +25,7 @@ fn behaves_like(key: &Key) -> Type {
         ("a number from ", Type::Count),
         ("true or false", Type::Flag),
         ("3 or 4", Type::Numbers),
+        ("such as \"dns:", Type::TextOrTable),
         ("or a table", Type::WordOrTable),
         ("a table", Type::Table),
         ("one of ", Type::Word),

@@ -144,6 +144,11 @@ impl RawHeaders {
         self.state().place = Place::Over;
     }
 
+    /// Returns whether the connection speaks another protocol.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().place == Place::Over
+    }
+
     /// Returns, once, whether hyper refused a header that fits a higher maximum; the header is then read again.
     pub fn take_refused(&self) -> bool {
         let mut state = self.state();
@@ -331,16 +336,8 @@ mod tests {
             raw.begin_request(lines, Some(body_len));
             read(&raw, body);
             raw.await_request(None);
-            let pieces = [
-                "G",
-                "ET /",
-                "<\"",
-                "?",
-                "<\"",
-                " HTTP/1.1\r\nX: <",
-                "\r\n\r\n",
-                if body_len == 0 { "" } else { "<>" },
-            ];
+            let last = if body_len == 0 { "" } else { "<>" };
+            let pieces = ["G", "ET /", "<\"", "?", "<\"", " HTTP/1.1\r\nX: <", "\r\n\r\n", last];
             let escaped: String = pieces.iter().map(|piece| read(&raw, piece.as_bytes())).collect();
             assert!(escaped.starts_with("GET /%3C\"?%3C%22 HTTP/1.1\r\nX: <\r\n\r\n"), "{escaped}");
         }

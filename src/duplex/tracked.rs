@@ -175,6 +175,9 @@ impl AsyncWrite for Tracked {
         }
         if !std::mem::take(&mut this.reads)
             && let Poll::Ready(gone) = this.poll_gone(cx)
+            // After a 101 nobody waits for a response: what was sent before the end is for the new protocol, which reads
+            // on from here and finds the end itself.
+            && !this.raw_headers.is_over()
         {
             return Poll::Ready(Err(gone));
         }
@@ -247,6 +250,22 @@ mod tests {
         let mut read = [0; 2];
         ours.read_exact(&mut read).await.unwrap();
         assert_eq!((&read, gone_after(&mut ours).await.as_secs()), (b"la", HALF_CLOSE.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_follows_an_upgrade_is_read_even_if_its_sender_has_hung_up_by_then() {
+        let (mut ours, mut theirs) = pair();
+        ours.raw_headers.end();
+        ours.write_all(b"101").await.unwrap();
+        // Before the flush, as on a busy machine.
+        theirs.write_all(b"last words").await.unwrap();
+        drop(theirs);
+        ours.flush().await.unwrap();
+        sleep(HALF_CLOSE * 2).await;
+        ours.flush().await.unwrap();
+        let mut read = String::new();
+        ours.into_inner().read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "last words");
     }
 
     #[tokio::test(start_paused = true)]

@@ -97,6 +97,24 @@ fn a_raw_websocket_reaches_the_application_unchanged() {
 }
 
 #[test]
+fn what_a_raw_websocket_sends_before_it_hangs_up_arrives() {
+    let Some(world) = world_of(setup("").relayed()) else { return };
+    for turn in 0..200 {
+        let mut socket = Socket::connect(world.addr, "/echo/websocket");
+        let text = format!("last words {turn}");
+        socket.send(&text);
+        if turn % 2 == 0 {
+            socket.wire.half_close()
+        } else {
+            socket.wire.close()
+        }
+        let peer = world.accept();
+        peer.assert_text(&text);
+        peer.assert_closed();
+    }
+}
+
+#[test]
 fn a_websocket_that_the_route_has_off_is_404() {
     let Some(world) = world("websocket = false") else { return };
     for path in ["/echo/0/a/websocket", "/echo/websocket"] {

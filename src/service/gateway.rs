@@ -157,19 +157,26 @@ impl Gateway {
         let asker =
             Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(..)));
         match task {
-            Task::Poll(bridge, framing, terms) => match bridge.poll_on(terms) {
-                Ok(parked) => {
-                    let answer = AnswerPoll::new(parked, asker, framing);
-                    Serving::poll(answer, Arc::clone(&self.cors), origin)
+            Task::Poll(bridge, framing, terms) => {
+                // An empty body may end in a later packet: if nothing reads that, hyper closes the connection.
+                polling::discard(body, &self.route.tracker);
+                match bridge.poll_on(terms) {
+                    Ok(parked) => {
+                        let answer = AnswerPoll::new(parked, asker, framing);
+                        Serving::poll(answer, Arc::clone(&self.cors), origin)
+                    }
+                    Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
+                    Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
                 }
-                Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
-                Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
-            },
-            Task::Stream(bridge, framing, terms) => match bridge.stream(terms) {
-                Ok(parked) => answered(polling::answer_stream(parked, asker, framing)),
-                Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
-                Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
-            },
+            }
+            Task::Stream(bridge, framing, terms) => {
+                polling::discard(body, &self.route.tracker);
+                match bridge.stream(terms) {
+                    Ok(parked) => answered(polling::answer_stream(parked, asker, framing)),
+                    Err(receivers::OCCUPIED) => self.serve_later(bridge, framing, terms, asker, origin),
+                    Err(refused) => answered(receivers::refuse(&*framing, refused, &bridge)),
+                }
+            }
             Task::Leave(bridge, framing) => {
                 polling::discard(body, &self.route.tracker);
                 answered(match bridge.leave() {

@@ -13,7 +13,7 @@ use super::new_session::NewSession;
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
-use crate::bridge::{Reservation, close_refused};
+use crate::bridge::{Located, Reservation, close_refused};
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
 use crate::packet::Closing;
@@ -69,6 +69,12 @@ impl Handshake<'_> {
                 return refused(Outcome::Forbidden, polling::respond(reply));
             }
             Err(Unavailable::Busy(outcome, mut response)) => {
+                // What comes for a session that is being opened needs no place.
+                if let Some(name) = &named
+                    && self.is_taken(name).await
+                {
+                    return refuse_second(&**framing, kind);
+                }
                 framing.mark(response.headers_mut());
                 return refused(outcome, *response);
             }
@@ -96,10 +102,7 @@ impl Handshake<'_> {
             },
             Some(name) => {
                 let Some(named) = self.reserve_soon(&name).await else {
-                    // Another of its requests was faster, and is still there.
-                    let told = framing.refuse_in_band(Refusal::Overlap, None);
-                    let refuse = || polling::respond(framing.refuse(Refusal::Overlap, kind));
-                    return told.map_or_else(refuse, |closing| polling::report_end(&**framing, closing));
+                    return refuse_second(&**framing, kind);
                 };
                 named
             }
@@ -157,6 +160,18 @@ impl Handshake<'_> {
             tokio::time::sleep(PAUSE).await;
         }
         self.route.registry.reserve_named(&self.route.id, name)
+    }
+
+    /// Returns whether an id that a client chose is taken, and stays so for as long as [`reserve_soon`](Self::reserve_soon)
+    /// waits.
+    async fn is_taken(&self, name: &str) -> bool {
+        for _ in 0..ATTEMPTS {
+            match self.route.registry.find(&self.route.id, name) {
+                Located::Here(_) | Located::Opening => tokio::time::sleep(PAUSE).await,
+                Located::Gone(_) | Located::Nowhere => return false,
+            }
+        }
+        true
     }
 
     /// Answers a client with an end in place of its backend's refusal.
@@ -232,6 +247,14 @@ impl Handshake<'_> {
             }
         };
         (unreached.outcome, response)
+    }
+}
+
+/// Refuses a request that would begin a session, because another of its client's requests was faster and is still there.
+fn refuse_second(framing: &dyn Framing, kind: RequestKind) -> Response {
+    match framing.refuse_in_band(Refusal::Overlap, None) {
+        Some(closing) => polling::report_end(framing, closing),
+        None => polling::respond(framing.refuse(Refusal::Overlap, kind)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Polls: `xhr` and `jsonp`.
 
-use crate::support::http::Client;
+use crate::support::http::{Client, head};
 use crate::support::sockjs::{begin, park, poll, send, setup, target, world, world_of};
 use crate::support::{World, ms};
 
@@ -101,6 +101,39 @@ fn a_receiver_that_comes_while_the_first_still_asks_the_backend_is_a_second_one(
     first.answer().assert(200, "o\n");
     world.accept();
     assert!(world.accept_within(ms(100)).is_none(), "one backend was asked");
+}
+
+#[test]
+fn a_receiver_whose_first_still_asks_the_backend_is_a_second_one_in_a_full_proxy_too() {
+    let setup = setup("").server("max_sessions = 1").script(|script| script.delay = ms(400));
+    let Some(world) = world_of(setup) else { return };
+    let mut first = world.http();
+    first.send("POST", &target("a", "xhr"), &[], b"");
+    // Nothing shows when the first poll has arrived.
+    std::thread::sleep(ms(100));
+    poll(&world, "a").assert(200, "c[2010,\"Another connection still open\"]\n");
+    poll(&world, "b").assert(503, "the proxy is full\n");
+    first.answer().assert(200, "o\n");
+}
+
+#[test]
+fn a_receiver_whose_empty_body_ends_in_a_later_packet_keeps_its_connection() {
+    let Some(world) = world("response_limit = 1") else { return };
+    let peer = begin(&world, "a");
+    for (what, answer) in [("xhr", "a[\"x\"]\n"), ("xhr_streaming", "a[\"x\"]\n"), ("xhr", "a[\"x\"]\n")] {
+        let mut client = world.http();
+        let chunked = head("POST", &target("a", what), &[("Transfer-Encoding", "chunked")]);
+        client.wire.send(chunked.as_bytes());
+        // The rest must come after the head was read.
+        std::thread::sleep(ms(60));
+        client.wire.send(b"0\r\n\r\n");
+        peer.send("x");
+        let response = client.answer();
+        assert!(response.text().ends_with(answer), "{what}: {}", response.text());
+        assert_eq!(response.header("connection"), None, "{what}");
+        client.request("POST", &target("a", "xhr_send"), &[], b"[\"y\"]").assert(204, "");
+        peer.assert_text("y");
+    }
 }
 
 #[test]

@@ -6,15 +6,20 @@ use std::path::Path;
 
 /// How Polliwog reaches the backend.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum BackSide {
     Own,
     Mux,
     Framed,
 }
 
-pub(crate) fn polliwog(listen: SocketAddr, admin: SocketAddr, backend: SocketAddr, way: Way) -> String {
-    let (kind, plain) = if way == Way::Mux { ("mux", "mux") } else { ("engine.io", "websocket") };
-    let relay = way != Way::Framed;
+pub(crate) fn polliwog(
+    listen: SocketAddr,
+    admin: SocketAddr,
+    backend: SocketAddr,
+    back_side: BackSide,
+) -> String {
+    let (kind, plain) = if back_side == BackSide::Mux { ("mux", "mux") } else { ("engine.io", "websocket") };
+    let relay = back_side != BackSide::Framed;
     format!(
         "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n\
          [admin]\nlisten = \"{admin}\"\n\

@@ -10,7 +10,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use crate::backend::Backend;
 use crate::peer::Peer;
 use crate::process::{Core, Folder, Process, free_address};
-use crate::settings::{self, Way};
+use crate::settings::{self, BackSide};
 use crate::stream::send;
 use crate::words::Manner;
 
@@ -56,9 +56,9 @@ impl Subject {
     pub(crate) async fn start(peer: Peer, manner: Manner, under: Under) -> anyhow::Result<Self> {
         let started = Starting { folder: Folder::new()?, address: free_address()?, manner, under };
         let subject = match peer {
-            Peer::Own => started.polliwog(Way::Own).await,
-            Peer::Mux => started.polliwog(Way::Mux).await,
-            Peer::Framed => started.polliwog(Way::Framed).await,
+            Peer::Own => started.polliwog(BackSide::Own).await,
+            Peer::Mux => started.polliwog(BackSide::Mux).await,
+            Peer::Framed => started.polliwog(BackSide::Framed).await,
             Peer::Hyper => started.own_server("hyper").await,
             Peer::EngineIoxide => started.own_server("engineioxide").await,
             Peer::Node => started.node("engine.io").await,
@@ -82,9 +82,9 @@ struct Starting {
 }
 
 impl Starting {
-    async fn polliwog(self, way: Way) -> anyhow::Result<Subject> {
+    async fn polliwog(self, back_side: BackSide) -> anyhow::Result<Subject> {
         let backend = Backend::start(self.manner)?;
-        let settings = settings::polliwog(self.address, free_address()?, backend.address(), way);
+        let settings = settings::polliwog(self.address, free_address()?, backend.address(), back_side);
         let file = self.folder.write("config.toml", &settings)?;
         let binary =
             std::env::var_os("POLLIWOG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_polliwog").into());

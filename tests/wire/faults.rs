@@ -18,17 +18,17 @@ use crate::support::wire::{Fill, Wire};
 use crate::support::world::{Excluded, proxy_is_asked};
 use crate::support::{QUIET, SOON, metrics};
 use Front::{Polling, Relay, Socket};
+use Side::{Backend, Client};
 use Step::{
     Accepted, AfterClose, Asked, BetweenFrames, Connected, MidAnswer, MidFrameHeader, MidOpenPacket,
     MidPayload, MidPostBody, MidPostHead, MidRequestHead, MidResponseHead, Parked, Probed, Unanswered,
     Unprobed, Upgraded,
 };
-use Who::{Backend, Client};
-use scene::{Front, LONG, Scene, Step, Who};
+use scene::{Front, LONG, Scene, Side, Step};
 
 /// How a side disconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum How {
+enum Disconnect {
     /// By a FIN, as a process that ends does.
     Fin,
     /// By a reset.
@@ -39,9 +39,10 @@ enum How {
     Silence,
 }
 
-type Row = (Step, Who, [&'static str; 4]);
+type Row = (Step, Side, [&'static str; 4]);
 
-const HOWS: [How; 4] = [How::Fin, How::Reset, How::HalfClose, How::Silence];
+const DISCONNECTS: [Disconnect; 4] =
+    [Disconnect::Fin, Disconnect::Reset, Disconnect::HalfClose, Disconnect::Silence];
 
 /// A backend that disconnects before there is a session, or sends nothing.
 const DOWN: [&str; 4] = gone("502 the upstream is down | down", "504 the upstream timed out | slow");
@@ -200,8 +201,11 @@ fn assert_rows(front: Front, rows: &[Row]) {
     if !proxy_is_asked(Excluded::OnlyAProxyHasThis) {
         return;
     }
-    let scenes = rows.iter().flat_map(|(step, who, row)| {
-        HOWS.into_iter().zip(row).map(move |(how, expected)| (*step, *who, how, *expected))
+    let scenes = rows.iter().flat_map(|(step, side, row)| {
+        DISCONNECTS
+            .into_iter()
+            .zip(row)
+            .map(move |(disconnect, expected)| (*step, *side, disconnect, *expected))
     });
     let mut left: Vec<_> = scenes.collect();
     let mut faults = String::new();
@@ -210,7 +214,9 @@ fn assert_rows(front: Front, rows: &[Row]) {
         let mut seen = Vec::new();
         for some in left.chunks(AT_ONCE) {
             thread::scope(|scope| {
-                let play = |&(step, who, how, _): &_| scope.spawn(move || play(front, step, who, how));
+                let play = |&(step, side, disconnect, _): &_| {
+                    scope.spawn(move || play(front, step, side, disconnect))
+                };
                 let playing: Vec<_> = some.iter().map(play).collect();
                 let panicked = |_| "a panic".to_owned();
                 seen.extend(playing.into_iter().map(|scene| scene.join().unwrap_or_else(panicked)));
@@ -220,8 +226,9 @@ fn assert_rows(front: Front, rows: &[Row]) {
         left = both
             .filter(|((.., expected), seen)| expected != seen)
             .map(|(scene, seen)| {
-                let (step, who, how, expected) = scene;
-                writeln!(faults, "{step:?}, {who:?}, {how:?}: expected {expected:?}, got {seen:?}").unwrap();
+                let (step, side, disconnect, expected) = scene;
+                writeln!(faults, "{step:?}, {side:?}, {disconnect:?}: expected {expected:?}, got {seen:?}")
+                    .unwrap();
                 scene
             })
             .collect();
@@ -233,33 +240,33 @@ fn assert_rows(front: Front, rows: &[Row]) {
 }
 
 /// Returns what the other side sees, and what is counted.
-fn play(front: Front, step: Step, who: Who, how: How) -> String {
-    let mut scene = Scene::new(front, who, step);
+fn play(front: Front, step: Step, side: Side, disconnect: Disconnect) -> String {
+    let mut scene = Scene::new(front, side, step);
     // A side that is silent or still reads keeps its connection until the end.
     let mut kept = Vec::new();
-    if how != How::Silence {
-        let wire = match who {
+    if disconnect != Disconnect::Silence {
+        let wire = match side {
             Client => scene.client.take().expect("there is a client").wire,
             Backend => scene.backend.take().expect("there is a backend"),
         };
-        match how {
-            How::Fin => wire.close(),
-            How::Reset => wire.reset(),
-            How::HalfClose | How::Silence => {
+        match disconnect {
+            Disconnect::Fin => wire.close(),
+            Disconnect::Reset => wire.reset(),
+            Disconnect::HalfClose | Disconnect::Silence => {
                 wire.half_close();
                 kept.push(wire);
             }
         }
     }
     if front == Relay
-        && who == Backend
+        && side == Backend
         && matches!(step, Accepted | MidOpenPacket)
         && let Some(client) = &mut scene.client
     {
         assert_eq!(client.answer().status, 101);
     }
     if step == Unanswered
-        && who == Client
+        && side == Client
         && let Some(backend) = &mut scene.backend
     {
         // The last POST was complete when its client left: as on the reference server, it counts.
@@ -268,7 +275,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
             assert_eq!(message.payload.len(), LONG + 1);
         }
     }
-    let mut seen = match (who, &mut scene.client, &mut scene.backend) {
+    let mut seen = match (side, &mut scene.client, &mut scene.backend) {
         (Client, _, None) | (Backend, None, _) => "-".to_owned(),
         (Client, _, Some(backend)) => frame_or_end(backend, scene.patience),
         (Backend, Some(client), _) if is_framed(front, step) => {
@@ -283,7 +290,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
     let admin = scene.target.admin;
     let lives = seen == "lives";
     if lives {
-        if who == Client && matches!(step, Accepted | MidOpenPacket) {
+        if side == Client && matches!(step, Accepted | MidOpenPacket) {
             assert_eq!(scene.client.as_mut().expect("it lives").answer().status, 101);
         }
         scene.go_on();
@@ -291,9 +298,9 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
     }
     // The other side disconnects now, unless the proxy must detect a silence by itself.
     let Scene { client, backend, others, target, descriptors, .. } = scene;
-    match who {
+    match side {
         Client => drop(backend),
-        Backend if how != How::Silence || lives => drop((client, others)),
+        Backend if disconnect != Disconnect::Silence || lives => drop((client, others)),
         Backend => drop(others),
     }
     let deadline = Instant::now() + SOON * 2;
@@ -307,7 +314,7 @@ fn play(front: Front, step: Step, who: Who, how: How) -> String {
         }
         assert!(
             Instant::now() < deadline,
-            "{step:?}, {who:?}, {how:?} leaks: {sessions} sessions, {more} descriptors"
+            "{step:?}, {side:?}, {disconnect:?} leaks: {sessions} sessions, {more} descriptors"
         );
     }
     drop(kept);

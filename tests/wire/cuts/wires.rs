@@ -1,4 +1,4 @@
-//! The wires of every dialect over HTTP: how a client begins, receives and sends, and what it hears next.
+//! The transports of every dialect over HTTP: how a client begins, receives and sends, and what it receives next.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -12,8 +12,8 @@ use crate::support::sockjs::{self, target};
 use crate::support::world::POLLING;
 use crate::support::{Poller, SOON, Script, Setup, World, ms};
 
-/// What a client does on one wire.
-pub(crate) struct Way {
+/// What a client does with one transport.
+pub(crate) struct Transport {
     pub(crate) name: &'static str,
     pub(crate) dialect: Dialect,
     /// The method, the last part of the path (or the query), and the headers of the request that receives.
@@ -31,9 +31,9 @@ pub(crate) enum Dialect {
     LongPoll,
 }
 
-/// What a client hears that asks again.
+/// What a client receives that asks again.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Heard {
+pub(crate) enum Received {
     Messages(Vec<String>),
     Over,
 }
@@ -42,64 +42,64 @@ const EMPTY: &[(&str, &str)] = &[("Content-Length", "0")];
 const FORM: fn(&str) -> String = |text| format!("d=%5B%22{text}%22%5D");
 const ARRAY: fn(&str) -> String = |text| format!("[\"{text}\"]");
 
-pub(crate) const WAYS: [Way; 9] = [
-    Way {
+pub(crate) const TRANSPORTS: [Transport; 9] = [
+    Transport {
         name: "polling",
         dialect: Dialect::EngineIo,
         receives: ("GET", "", &[]),
         streams: false,
         sends: ("", |text| format!("4{text}")),
     },
-    Way {
+    Transport {
         name: "xhr",
         dialect: Dialect::SockJs,
         receives: ("POST", "xhr", EMPTY),
         streams: false,
         sends: ("xhr_send", ARRAY),
     },
-    Way {
+    Transport {
         name: "jsonp",
         dialect: Dialect::SockJs,
         receives: ("GET", "jsonp?c=f", &[]),
         streams: false,
         sends: ("jsonp_send", FORM),
     },
-    Way {
+    Transport {
         name: "xhr_streaming",
         dialect: Dialect::SockJs,
         receives: ("POST", "xhr_streaming", EMPTY),
         streams: true,
         sends: ("xhr_send", ARRAY),
     },
-    Way {
+    Transport {
         name: "eventsource",
         dialect: Dialect::SockJs,
         receives: ("GET", "eventsource", &[]),
         streams: true,
         sends: ("xhr_send", ARRAY),
     },
-    Way {
+    Transport {
         name: "htmlfile",
         dialect: Dialect::SockJs,
         receives: ("GET", "htmlfile?c=f", &[]),
         streams: true,
         sends: ("jsonp_send", FORM),
     },
-    Way {
+    Transport {
         name: "JSON",
         dialect: Dialect::LongPoll,
         receives: ("GET", "after=0", &[]),
         streams: false,
         sends: ("", str::to_owned),
     },
-    Way {
+    Transport {
         name: "lines",
         dialect: Dialect::LongPoll,
         receives: ("GET", "after=0", &[("Accept", "application/x-ndjson")]),
         streams: true,
         sends: ("", str::to_owned),
     },
-    Way {
+    Transport {
         name: "events",
         dialect: Dialect::LongPoll,
         receives: ("GET", "after=0", &[("Accept", "text/event-stream")]),
@@ -108,7 +108,7 @@ pub(crate) const WAYS: [Way; 9] = [
     },
 ];
 
-impl Way {
+impl Transport {
     pub(crate) fn setup(&self) -> Setup {
         match self.dialect {
             Dialect::EngineIo => Setup::new(),
@@ -161,48 +161,48 @@ impl Way {
         (head("POST", &self.target(session, last), &headers), body)
     }
 
-    /// Returns what the client hears when it asks again, by a plain poll: all messages up to this one, or the end.
+    /// Returns what the client receives when it asks again, by a plain poll: all messages up to this one, or the end.
     #[track_caller]
-    pub(crate) fn hear(&self, world: &World, session: &str, last: &str) -> Heard {
+    pub(crate) fn receive_again(&self, world: &World, session: &str, last: &str) -> Received {
         let deadline = Instant::now() + SOON;
-        let mut heard = Vec::new();
-        while heard.last().map(String::as_str) != Some(last) {
-            assert!(Instant::now() < deadline, "{}: {last} does not come behind {heard:?}", self.name);
+        let mut received = Vec::new();
+        while received.last().map(String::as_str) != Some(last) {
+            assert!(Instant::now() < deadline, "{}: {last} does not come behind {received:?}", self.name);
             let answer = match self.dialect {
                 Dialect::EngineIo => world.get(&self.target(session, "")),
                 Dialect::SockJs => sockjs::poll(world, session),
                 Dialect::LongPoll => {
                     // It acknowledges nothing, so each answer has everything.
-                    heard.clear();
+                    received.clear();
                     world.get(&self.target(session, "after=0&wait=1"))
                 }
             };
             match self.read(&answer) {
-                Some(Heard::Messages(messages)) => heard.extend(messages),
-                Some(Heard::Over) => return Heard::Over,
+                Some(Received::Messages(messages)) => received.extend(messages),
+                Some(Received::Over) => return Received::Over,
                 // The end of the request before was not noticed yet.
                 None => std::thread::sleep(ms(10)),
             }
         }
-        Heard::Messages(heard)
+        Received::Messages(received)
     }
 
-    fn read(&self, answer: &Response) -> Option<Heard> {
+    fn read(&self, answer: &Response) -> Option<Received> {
         let body = answer.text();
         match self.dialect {
-            Dialect::EngineIo if answer.status == 400 => Some(Heard::Over),
+            Dialect::EngineIo if answer.status == 400 => Some(Received::Over),
             Dialect::EngineIo => {
                 let packets: Vec<_> = body.split('\u{1e}').collect();
                 let messages = packets.iter().filter_map(|packet| packet.strip_prefix('4'));
                 let messages: Vec<_> = messages.map(str::to_owned).collect();
-                Some(if packets.contains(&"1") { Heard::Over } else { Heard::Messages(messages) })
+                Some(if packets.contains(&"1") { Received::Over } else { Received::Messages(messages) })
             }
             Dialect::SockJs => match body.split_at(1) {
-                ("a", array) => Some(Heard::Messages(serde_json::from_str(array).unwrap())),
+                ("a", array) => Some(Received::Messages(serde_json::from_str(array).unwrap())),
                 ("c", "[2010,\"Another connection still open\"]\n") => None,
                 ("c", why) => {
                     assert_eq!(why, "[1002,\"Connection interrupted\"]\n");
-                    Some(Heard::Over)
+                    Some(Received::Over)
                 }
                 // An `o` would be a ghost: a new session under the old name.
                 _ => panic!("{}: {body:?}", self.name),
@@ -212,7 +212,7 @@ impl Way {
                 let answer: Value = serde_json::from_str(body).unwrap();
                 let messages = answer["messages"].as_array().unwrap();
                 let text = |message: &Value| message["text"].as_str().unwrap().to_owned();
-                Some(Heard::Messages(messages.iter().map(text).collect()))
+                Some(Received::Messages(messages.iter().map(text).collect()))
             }
         }
     }

@@ -26,7 +26,7 @@ pub(crate) enum Front {
 
 /// The side that disconnects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Who {
+pub(crate) enum Side {
     Client,
     Backend,
 }
@@ -81,14 +81,14 @@ pub(crate) struct Scene {
     pub(crate) backend: Option<Wire>,
     /// The client's other connections.
     pub(crate) others: Vec<Client>,
-    /// How many descriptors the proxy had before.
+    /// Disconnect many descriptors the proxy had before.
     pub(crate) descriptors: usize,
-    /// How many messages the client has sent in POSTs.
+    /// Disconnect many messages the client has sent in POSTs.
     pub(crate) posted: usize,
     /// Longer than every timeout of the scene, with room for a busy machine.
     pub(crate) patience: Duration,
     /// The rest of what a side has begun to send, with that side.
-    rest: Option<(Who, Vec<u8>)>,
+    rest: Option<(Side, Vec<u8>)>,
     listener: TcpListener,
     front: Front,
     open: String,
@@ -96,13 +96,13 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// Produces the scene.
-    pub(crate) fn new(front: Front, who: Who, step: Step) -> Self {
+    pub(crate) fn new(front: Front, side: Side, step: Step) -> Self {
         // To fill a side's buffers takes a busy machine a while, in which no timeout may pass.
         let scale = if matches!(step, Step::MidAnswer | Step::Unanswered) { 4 } else { 1 };
         // The side that does not disconnect sends no pings or pongs here, and must not time out.
-        let (client, backend) = match who {
-            Who::Client => ((900 * scale, 300 * scale), (25_000, 20_000)),
-            Who::Backend => ((25_000, 20_000), (600 * scale, 400 * scale)),
+        let (client, backend) = match side {
+            Side::Client => ((900 * scale, 300 * scale), (25_000, 20_000)),
+            Side::Backend => ((25_000, 20_000), (600 * scale, 400 * scale)),
         };
         let mut setup = Setup::new()
             .heartbeat(client.0, client.1)
@@ -130,11 +130,11 @@ impl Scene {
             listener,
             front,
         };
-        scene.play(who, step);
+        scene.play(side, step);
         scene
     }
 
-    fn play(&mut self, who: Who, step: Step) {
+    fn play(&mut self, side: Side, step: Step) {
         match step {
             Step::Connected => {}
             Step::MidRequestHead => {
@@ -151,7 +151,7 @@ impl Scene {
                 let mut open = self.open_frame();
                 let rest = open.split_off(if step == Step::Accepted { 0 } else { open.len() / 2 });
                 self.accept(&open);
-                self.rest = Some((Who::Backend, rest));
+                self.rest = Some((Side::Backend, rest));
             }
             Step::Parked => {
                 let target = self.begin();
@@ -196,18 +196,18 @@ impl Scene {
             Step::MidFrameHeader | Step::MidPayload | Step::BetweenFrames | Step::AfterClose => {
                 self.begin();
                 self.cross();
-                let masked = if who == Who::Client { Masked::Yes } else { Masked::No };
+                let masked = if side == Side::Client { Masked::Yes } else { Masked::No };
                 let mut bytes = Frame::new(Op::TEXT, "4a long text").encode(masked);
                 if step == Step::AfterClose {
                     bytes = Frame::close(Some(1000)).encode(masked);
                 } else {
                     let begun = [(Step::MidFrameHeader, 1), (Step::MidPayload, 10), (Step::BetweenFrames, 0)];
                     let (_, length) = begun.into_iter().find(|(at, _)| *at == step).expect("a frame's step");
-                    self.rest = Some((who, bytes.split_off(length)));
+                    self.rest = Some((side, bytes.split_off(length)));
                 }
-                match who {
-                    Who::Client => self.client().wire.send(&bytes),
-                    Who::Backend => self.backend().send(&bytes),
+                match side {
+                    Side::Client => self.client().wire.send(&bytes),
+                    Side::Backend => self.backend().send(&bytes),
                 }
             }
         }
@@ -217,14 +217,14 @@ impl Scene {
 
     /// Sends the rest of what a side had begun, and fails unless it arrives; then passes a message each way.
     pub(crate) fn go_on(&mut self) {
-        let (deadline, (who, rest)) =
+        let (deadline, (side, rest)) =
             (Instant::now() + SOON, self.rest.take().expect("the scene has left something unsent"));
-        let read = match who {
-            Who::Client => {
+        let read = match side {
+            Side::Client => {
                 self.client().wire.send(&rest);
                 frames::read(self.backend(), deadline)
             }
-            Who::Backend => {
+            Side::Backend => {
                 self.backend().send(&rest);
                 frames::read(&mut self.client().wire, deadline)
             }

@@ -8,7 +8,7 @@ use crate::support::sockjs::{Stream, begin, poll, send, setup, target, world, wo
 use crate::support::{Event, SOON, World, ms};
 
 /// A streaming transport, and how it frames.
-struct Way {
+struct Transport {
     name: &'static str,
     method: &'static str,
     query: &'static str,
@@ -16,22 +16,22 @@ struct Way {
     frame: fn(&str) -> String,
 }
 
-const WAYS: [Way; 3] = [
-    Way {
+const TRANSPORTS: [Transport; 3] = [
+    Transport {
         name: "xhr_streaming",
         method: "POST",
         query: "",
         content_type: "application/javascript; charset=UTF-8",
         frame: |frame| format!("{frame}\n"),
     },
-    Way {
+    Transport {
         name: "eventsource",
         method: "GET",
         query: "",
         content_type: "text/event-stream",
         frame: |frame| format!("data: {}\r\n\r\n", frame.replace('%', "%25")),
     },
-    Way {
+    Transport {
         name: "htmlfile",
         method: "GET",
         query: "?c=%63allback",
@@ -43,7 +43,7 @@ const WAYS: [Way; 3] = [
     },
 ];
 
-impl Way {
+impl Transport {
     /// Opens a stream and checks its prelude.
     #[track_caller]
     fn open(&self, world: &World, sid: &str) -> Stream {
@@ -78,16 +78,16 @@ impl Way {
 #[test]
 fn each_frame_is_a_chunk_after_the_prelude_and_o() {
     let Some(world) = world("") else { return };
-    for way in &WAYS {
-        let mut stream = way.open(&world, way.name);
-        stream.assert(&way.frame("o"));
+    for transport in &TRANSPORTS {
+        let mut stream = transport.open(&world, transport.name);
+        stream.assert(&transport.frame("o"));
         let peer = world.accept();
         for text in ["a", "100% </script> \\ \"", "é"] {
             peer.send(text);
             let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-            stream.assert(&way.frame(&format!("a[\"{quoted}\"]")));
+            stream.assert(&transport.frame(&format!("a[\"{quoted}\"]")));
         }
-        send(&world, way.name, "[\"up\"]");
+        send(&world, transport.name, "[\"up\"]");
         peer.assert_text("up");
         stream.assert_quiet();
     }
@@ -97,8 +97,8 @@ fn each_frame_is_a_chunk_after_the_prelude_and_o() {
 fn a_stream_ends_after_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
     let Some(world) = world("response_limit = 4096") else { return };
     // With its line end and `o`: 30 frames of 134 don't reach the limit, 31 do.
-    let way = &WAYS[0];
-    let mut stream = way.open(&world, "a");
+    let transport = &TRANSPORTS[0];
+    let mut stream = transport.open(&world, "a");
     stream.assert("o\n");
     let peer = world.accept();
     let message = "x".repeat(128);
@@ -111,7 +111,7 @@ fn a_stream_ends_after_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
     }
     stream.assert_over();
     peer.send("between");
-    let mut next = way.open(&world, "a");
+    let mut next = transport.open(&world, "a");
     next.assert("a[\"between\"]\n");
     // Characters count as UTF-16 units, not as bytes.
     let wide = "é".repeat(4000);
@@ -126,13 +126,13 @@ fn a_stream_ends_after_the_frame_that_reaches_the_limit_and_the_next_goes_on() {
 #[test]
 fn a_frame_over_the_limit_ends_its_stream_at_once() {
     let Some(world) = world("response_limit = 4096") else { return };
-    for way in &WAYS {
-        let mut stream = way.open(&world, way.name);
-        stream.assert(&way.frame("o"));
+    for transport in &TRANSPORTS {
+        let mut stream = transport.open(&world, transport.name);
+        stream.assert(&transport.frame("o"));
         let peer = world.accept();
         let message = "x".repeat(5000);
         peer.send(&message);
-        stream.assert(&way.frame(&format!("a[\"{message}\"]")));
+        stream.assert(&transport.frame(&format!("a[\"{message}\"]")));
         stream.assert_over();
     }
 }
@@ -140,49 +140,49 @@ fn a_frame_over_the_limit_ends_its_stream_at_once() {
 #[test]
 fn a_second_receiver_gets_its_prelude_and_a_refusal() {
     let Some(world) = world("") else { return };
-    for way in &WAYS {
-        let mut first = way.open(&world, way.name);
-        first.assert(&way.frame("o"));
+    for transport in &TRANSPORTS {
+        let mut first = transport.open(&world, transport.name);
+        first.assert(&transport.frame("o"));
         let peer = world.accept();
-        for other in &WAYS {
-            let mut second = other.open(&world, way.name);
+        for other in &TRANSPORTS {
+            let mut second = other.open(&world, transport.name);
             second.assert(&other.frame("c[2010,\"Another connection still open\"]"));
             second.assert_over();
         }
         peer.send("on");
-        first.assert(&way.frame("a[\"on\"]"));
+        first.assert(&transport.frame("a[\"on\"]"));
     }
 }
 
 #[test]
 fn a_close_comes_on_the_stream_and_to_every_later_receiver() {
     let Some(world) = world("") else { return };
-    for way in &WAYS {
-        let mut stream = way.open(&world, way.name);
-        stream.assert(&way.frame("o"));
+    for transport in &TRANSPORTS {
+        let mut stream = transport.open(&world, transport.name);
+        stream.assert(&transport.frame("o"));
         let peer = world.accept();
         peer.send("last");
         peer.line().close(Some(3000));
-        stream.assert(&way.frame("a[\"last\"]"));
-        stream.assert(&way.frame("c[3000,\"\"]"));
+        stream.assert(&transport.frame("a[\"last\"]"));
+        stream.assert(&transport.frame("c[3000,\"\"]"));
         stream.assert_over();
-        for other in &WAYS {
-            let mut later = other.open(&world, way.name);
+        for other in &TRANSPORTS {
+            let mut later = other.open(&world, transport.name);
             later.assert(&other.frame("c[3000,\"\"]"));
             later.assert_over();
         }
-        poll(&world, way.name).assert(200, "c[3000,\"\"]\n");
+        poll(&world, transport.name).assert(200, "c[3000,\"\"]\n");
     }
 }
 
 #[test]
 fn a_client_that_hangs_up_a_stream_is_gone_at_once() {
     let Some(world) = world("") else { return };
-    for way in &WAYS {
+    for transport in &TRANSPORTS {
         for half in [false, true] {
-            let sid = format!("{}{half}", way.name);
-            let mut stream = way.open(&world, &sid);
-            stream.assert(&way.frame("o"));
+            let sid = format!("{}{half}", transport.name);
+            let mut stream = transport.open(&world, &sid);
+            stream.assert(&transport.frame("o"));
             let peer = world.accept();
             let start = Instant::now();
             if half {
@@ -203,7 +203,7 @@ fn a_receiver_that_comes_before_the_firsts_end_is_read_is_no_second_one() {
     // As in the reference's suite, many times: close, and request at once on another connection.
     for at in 0..30 {
         let sid = format!("s{at}");
-        let mut stream = WAYS[0].open(&world, &sid);
+        let mut stream = TRANSPORTS[0].open(&world, &sid);
         stream.assert("o\n");
         drop(stream);
         let answer = poll(&world, &sid);
@@ -215,16 +215,16 @@ fn a_receiver_that_comes_before_the_firsts_end_is_read_is_no_second_one() {
 #[test]
 fn a_stream_gets_heartbeats_whatever_is_sent() {
     let Some(world) = world("heartbeat = \"400ms\"") else { return };
-    for way in &WAYS {
-        let mut stream = way.open(&world, way.name);
-        stream.assert(&way.frame("o"));
+    for transport in &TRANSPORTS {
+        let mut stream = transport.open(&world, transport.name);
+        stream.assert(&transport.frame("o"));
         let peer = world.accept();
         // A message in between must not delay the heartbeat.
         thread::sleep(ms(200));
         peer.send("x");
-        stream.assert(&way.frame("a[\"x\"]"));
-        stream.assert(&way.frame("h"));
-        stream.assert(&way.frame("h"));
+        stream.assert(&transport.frame("a[\"x\"]"));
+        stream.assert(&transport.frame("h"));
+        stream.assert(&transport.frame("h"));
     }
 }
 
@@ -233,9 +233,9 @@ fn a_client_may_change_its_receiver_between_requests() {
     let Some(world) = world("response_limit = 1") else { return };
     let peer = begin(&world, "a");
     peer.send("1");
-    for (at, way) in WAYS.iter().enumerate() {
-        let mut stream = way.open(&world, "a");
-        stream.assert(&way.frame(&format!("a[\"{}\"]", at + 1)));
+    for (at, transport) in TRANSPORTS.iter().enumerate() {
+        let mut stream = transport.open(&world, "a");
+        stream.assert(&transport.frame(&format!("a[\"{}\"]", at + 1)));
         stream.assert_over();
         peer.send(&(at + 2).to_string());
     }
@@ -257,9 +257,9 @@ fn a_stream_over_http_1_0_has_no_chunks_and_ends_with_its_connection() {
 #[test]
 fn messages_in_volume_arrive_whole_and_in_order() {
     let Some(world) = world("response_limit = 8000") else { return };
-    for way in &WAYS {
-        let mut stream = way.open(&world, way.name);
-        stream.assert(&way.frame("o"));
+    for transport in &TRANSPORTS {
+        let mut stream = transport.open(&world, transport.name);
+        stream.assert(&transport.frame("o"));
         let peer = world.accept();
         let texts: Vec<String> = (0..2000).map(|at| format!("{at}-{}", "y".repeat(at % 50))).collect();
         for text in &texts {
@@ -271,7 +271,7 @@ fn messages_in_volume_arrive_whole_and_in_order() {
         while count < texts.len() {
             let chunk = stream.chunk();
             if chunk.is_empty() {
-                stream = way.open(&world, way.name);
+                stream = transport.open(&world, transport.name);
                 continue;
             }
             for part in chunk.replace('\\', "").split('"').filter(|part| part.contains('-')) {
@@ -280,7 +280,7 @@ fn messages_in_volume_arrive_whole_and_in_order() {
                 count += 1;
             }
         }
-        assert!(received == expected, "{}: messages are lost or out of order", way.name);
+        assert!(received == expected, "{}: messages are lost or out of order", transport.name);
     }
 }
 
@@ -288,7 +288,7 @@ fn messages_in_volume_arrive_whole_and_in_order() {
 fn a_client_that_reads_nothing_of_its_stream_is_disconnected() {
     let setup = setup("stall_timeout = \"700ms\"").route("outbox_max = 20000");
     let Some(world) = world_of(setup) else { return };
-    let mut stream = WAYS[0].open(&world, "a");
+    let mut stream = TRANSPORTS[0].open(&world, "a");
     stream.assert("o\n");
     let peer = world.accept();
     let message = "x".repeat(100_000);
@@ -304,7 +304,7 @@ fn a_client_that_reads_nothing_of_its_stream_is_disconnected() {
 #[test]
 fn a_stream_is_counted_as_one_and_not_as_a_poll() {
     let Some(world) = world("") else { return };
-    let mut stream = WAYS[0].open(&world, "a");
+    let mut stream = TRANSPORTS[0].open(&world, "a");
     stream.assert("o\n");
     let peer = world.accept();
     peer.send("one");

@@ -1,7 +1,7 @@
-//! Lays variables of the environment over the file: `POLLIWOG_SERVER__LISTEN` sets `server.listen`.
+//! Overrides the file with environment variables: `POLLIWOG_SERVER__LISTEN` sets `server.listen`.
 //!
 //! Two underscores separate levels, numbers index lists (one past the end appends), case does not matter, and `_`
-//! stands for `-` and `.` in an upstream's name. A value is TOML where it can be read as such, else a text.
+//! stands for `-` and `.` in an upstream's name. A value is read as TOML if it is valid TOML, otherwise as a text.
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use super::keys::{KEYS, Key, SECTIONS};
 use super::suggestion::{nearest, plain};
 use super::tree::{Entry, Node, Value};
 
-/// Sets every value that the environment has for this program.
-pub(super) fn lay_over(tree: &mut Node, env: impl Iterator<Item = (OsString, OsString)>, sink: &Sink) {
+/// Sets every value that an environment variable of this program has.
+pub(super) fn apply(tree: &mut Node, env: impl Iterator<Item = (OsString, OsString)>, sink: &Sink) {
     let mut variables: Vec<_> = env.filter_map(|(name, value)| Variable::parse(&name, value, sink)).collect();
     // A list grows in the order of its numbers, and a whole is set before its parts.
     variables.sort_by(|one, other| one.levels.cmp(&other.levels));

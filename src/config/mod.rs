@@ -115,7 +115,7 @@ impl Config {
         let place = |offset| lines.place(offset);
         let mut tree = Node::from_table(document.get_ref(), lines.place(0), &place);
         let sink = Sink::default();
-        env::lay_over(&mut tree, env, &sink);
+        env::apply(&mut tree, env, &sink);
         let config = Self::read(&tree, &sink);
         check(&config, &tree, &sink);
         syntax::report(&errors, &lines, &sink);

@@ -15,29 +15,31 @@ pub(super) fn report(errors: &[Error], lines: &Lines<'_>, sink: &Sink) {
     }
     errors.sort();
     let broken: BTreeSet<_> = errors.iter().filter_map(|error| line_of(&error.place)).collect();
-    let twins: BTreeSet<_> = errors
+    let duplicates: BTreeSet<_> = errors
         .iter()
-        .filter(|error| error.is_twin(lines))
+        .filter(|error| error.is_duplicate_table(lines))
         .filter_map(|error| line_of(&error.place))
         .collect();
     let runaway = runaway(&errors);
-    // A table that stands there twice is read nevertheless.
-    let unread: BTreeSet<_> = broken.difference(&twins).copied().collect();
+    // The second table of a name is read nevertheless.
+    let unread: BTreeSet<_> = broken.difference(&duplicates).copied().collect();
     retain_certain(sink, &broken, header(&unread, lines).into_iter().chain(runaway).min());
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for error in errors {
         let line = line_of(&error.place);
-        // Each key that a table has in common with its twin would be reported again.
-        let is_twins = error.message == DUPLICATE
-            && line.and_then(|line| lines.header_above(line)).is_some_and(|header| twins.contains(&header));
+        // Each key that a duplicate table has in common with the first would be reported again.
+        let is_in_duplicate = error.message == DUPLICATE
+            && line
+                .and_then(|line| lines.header_above(line))
+                .is_some_and(|header| duplicates.contains(&header));
         // One is enough for a line: the others follow from it.
-        if !is_twins && told.insert(line) && runaway.is_none_or(|runaway| line <= Some(runaway)) {
-            sink.push(&error.place, "", Problem::Syntax(error.said(lines)));
+        if !is_in_duplicate && reported.insert(line) && runaway.is_none_or(|runaway| line <= Some(runaway)) {
+            sink.push(&error.place, "", Problem::Syntax(error.message_for(lines)));
         }
     }
 }
 
-/// What the parser stumbled over.
+/// An error of the parser.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Broken<'t> {
     place: Place,
@@ -51,15 +53,17 @@ impl<'t> Broken<'t> {
         Self { place: lines.place(span.start), message: error.message(), text: lines.text(span) }
     }
 
-    /// Returns whether it is the header of a table that was there before.
-    fn is_twin(&self, lines: &Lines<'_>) -> bool {
+    /// Returns whether it is the header of a table that an earlier header began.
+    fn is_duplicate_table(&self, lines: &Lines<'_>) -> bool {
         self.message == DUPLICATE && line_of(&self.place).is_some_and(|line| lines.is_header(line))
     }
 
-    /// Reports a duplicate key by its name, which the parser does not give.
-    fn said(&self, lines: &Lines<'_>) -> String {
+    /// Returns the text of the fault: the parser's message, with the name of a duplicate key, which the parser does not give.
+    fn message_for(&self, lines: &Lines<'_>) -> String {
         match line_of(&self.place) {
-            Some(line) if self.is_twin(lines) => format!("duplicate table {}", lines.line(line).trim()),
+            Some(line) if self.is_duplicate_table(lines) => {
+                format!("duplicate table {}", lines.line(line).trim())
+            }
             _ if self.message == DUPLICATE => {
                 format!("{DUPLICATE} {}", show_text(self.text.trim_matches(['"', '\''])))
             }
@@ -97,5 +101,5 @@ fn line_of(place: &Place) -> Option<usize> {
     }
 }
 
-/// The parser's words for a key or a table that was there before.
+/// The parser's message for a key or a table that is there a second time.
 const DUPLICATE: &str = "duplicate key";

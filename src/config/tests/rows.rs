@@ -5,8 +5,8 @@ use super::super::shipped::bare_with_key;
 use super::*;
 use crate::units;
 
-/// Returns what is said about a key with this value, one fault a line.
-fn said(key: &Key, value: &str) -> String {
+/// Returns the faults of a key with this value, one fault a line.
+fn faults_of(key: &Key, value: &str) -> String {
     let text = bare_with_key(key, value);
     let faults = parse(&text, &[]).map_or_else(|faults| faults.to_string(), |_| String::new());
     let is_its = |line: &&str| {
@@ -18,7 +18,7 @@ fn said(key: &Key, value: &str) -> String {
 
 /// Returns the type that a key's reader takes, as its faults tell it.
 fn behaves_like(key: &Key) -> Type {
-    let wrong = said(key, "[[]]");
+    let wrong = faults_of(key, "[[]]");
     let told = [
         (units::DURATION, Type::Duration),
         (units::SIZE, Type::Size),
@@ -33,7 +33,7 @@ fn behaves_like(key: &Key) -> Type {
     ];
     let shown = key.shown.value();
     let list = if shown.starts_with('[') { shown.to_owned() } else { format!("[{shown}]") };
-    let texts = || if said(key, &list).is_empty() { Type::Texts } else { Type::Text };
+    let texts = || if faults_of(key, &list).is_empty() { Type::Texts } else { Type::Text };
     told.iter().find(|(text, _)| wrong.contains(text)).map_or_else(texts, |(_, takes)| *takes)
 }
 
@@ -48,9 +48,15 @@ fn a_key_takes_the_type_that_the_documentation_says() {
 fn a_wrong_entry_of_a_list_is_told_once() {
     for key in KEYS.iter().filter(|key| matches!(key.takes, Type::Texts | Type::Numbers)) {
         for wrong in ["[[]]", "true", "{}"] {
-            assert_eq!(said(key, wrong).lines().count(), 1, "{} = {wrong}: {}", key.name, said(key, wrong));
+            assert_eq!(
+                faults_of(key, wrong).lines().count(),
+                1,
+                "{} = {wrong}: {}",
+                key.name,
+                faults_of(key, wrong)
+            );
         }
-        assert_eq!(said(key, "[[], []]").lines().count(), 2, "{}", key.name);
+        assert_eq!(faults_of(key, "[[], []]").lines().count(), 2, "{}", key.name);
     }
     assert!(fault("[server]\nlisten = ['x']\n").contains("server.listen[0]: found \"x\""));
     assert_eq!(faults(GOOD, &[("POLLIWOG_SERVER__LISTEN", "x,127.0.0.1:1")]).len(), 1);
@@ -60,7 +66,7 @@ fn a_wrong_entry_of_a_list_is_told_once() {
 #[test]
 fn the_line_of_a_key_with_words_names_each_of_them() {
     for key in KEYS.iter().filter(|key| key.takes == Type::Word) {
-        let wrong = said(key, "'no such word'");
+        let wrong = faults_of(key, "'no such word'");
         let (_, words) =
             wrong.split_once("expected one of ").unwrap_or_else(|| panic!("{}: {wrong}", key.name));
         let named = |word: &&str| key.doc.contains(word) || key.shown.value().contains(word);

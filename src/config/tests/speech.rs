@@ -4,7 +4,7 @@ use super::super::keys::{KEYS, Section, dialects};
 use super::*;
 use crate::dialect::table::DIALECTS;
 
-/// Returns what is said of a route of this dialect with this line.
+/// Returns the faults of a route of this dialect with this line.
 fn beside(dialect: &str, line: &str) -> String {
     let kind = if dialect == "http" { "http" } else { "websocket" };
     let route = format!("[[routes]]\npath = '/'\ndialect = '{dialect}'\nupstream = 'u'\n{line}\n");
@@ -42,9 +42,9 @@ fn a_key_of_sessions_is_a_fault_where_there_are_none_or_others() {
         ("mux", "ping_timeout = '1s'"),
         ("websocket", "linger = '1ms'"),
     ] {
-        let said = beside(dialect, line);
+        let faults = beside(dialect, line);
         let end = format!(": means nothing with dialect \"{dialect}\"; remove it");
-        assert!(said.ends_with(&end), "{dialect} {line}: {said}");
+        assert!(faults.ends_with(&end), "{dialect} {line}: {faults}");
     }
     for (dialect, line) in [
         ("http", "stall_timeout = '1s'"),
@@ -60,10 +60,10 @@ fn a_key_of_sessions_is_a_fault_where_there_are_none_or_others() {
 #[test]
 fn a_subprotocol_is_one_name() {
     for wrong in ["'v11.stomp, v12.stomp'", "'two words'", "'é'", "['v12.stomp']", "12"] {
-        let said = beside("sockjs", &format!("subprotocol = {wrong}"));
-        assert!(said.contains("routes[0].subprotocol: found "), "{said}");
+        let faults = beside("sockjs", &format!("subprotocol = {wrong}"));
+        assert!(faults.contains("routes[0].subprotocol: found "), "{faults}");
         let expected = "expected one name such as \"v12.stomp\", or \"\" for none";
-        assert!(said.ends_with(expected), "{said}");
+        assert!(faults.ends_with(expected), "{faults}");
     }
     assert_eq!(beside("sockjs", "subprotocol = 'v12.stomp'"), "none");
 }
@@ -77,8 +77,11 @@ fn each_word_of_a_sockjs_key_is_taken_and_another_is_a_fault() {
         }
         let expected = format!("expected one of {}", words.join(", "));
         for wrong in ["'texts'", "true", "['text']", "['close']"] {
-            let said = beside("sockjs", &format!("{key} = {wrong}"));
-            assert!(said.contains(&format!("routes[0].{key}: found ")) && said.contains(&expected), "{said}");
+            let faults = beside("sockjs", &format!("{key} = {wrong}"));
+            assert!(
+                faults.contains(&format!("routes[0].{key}: found ")) && faults.contains(&expected),
+                "{faults}"
+            );
         }
     }
 }
@@ -100,10 +103,10 @@ fn each_key_beside_each_dialect_is_taken_or_a_fault_as_the_table_says() {
         let line = format!("{} = {}", key.name, key.shown.value());
         for dialect in dialects() {
             let means = key.dialects().is_none_or(|dialects| dialects.contains(&dialect));
-            let said = beside(dialect, &line);
-            assert_eq!(said == "none", means, "{line} beside {dialect}: {said}");
+            let faults = beside(dialect, &line);
+            assert_eq!(faults == "none", means, "{line} beside {dialect}: {faults}");
             let place = format!("config.toml:5:{}: routes[0].{}: ", key.name.len() + 4, key.name);
-            assert!(means || said.contains(&place), "no {place} in {said}");
+            assert!(means || faults.contains(&place), "no {place} in {faults}");
         }
     }
 }
@@ -126,11 +129,11 @@ fn each_key_beside_each_kind_is_taken_or_a_fault_as_the_table_says() {
             let text = format!(
                 "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n[upstreams.u]\n{line}\nkind = '{kind}'\n{url}\n"
             );
-            let said = parse(&text, &[]).map_or_else(|faults| faults.to_string(), |_| String::new());
+            let faults = parse(&text, &[]).map_or_else(|faults| faults.to_string(), |_| String::new());
             let means = key.only.is_none_or(|only| only.kinds.contains(&kind));
-            assert_eq!(said.is_empty(), means, "{line} beside {kind}: {said}");
+            assert_eq!(faults.is_empty(), means, "{line} beside {kind}: {faults}");
             let place = format!("config.toml:6:{}: upstreams.u.{}: ", key.name.len() + 4, key.name);
-            assert!(means || said.contains(&place), "no {place} in {said}");
+            assert!(means || faults.contains(&place), "no {place} in {faults}");
         }
     }
 }

@@ -47,20 +47,23 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
         Ok(cli) => cli,
         Err(answer) => return print_answer(&answer),
     };
-    let load_config = || Config::load(cli.config.as_deref(), env).map_err(|error| refuse(&error));
-    match cli.command {
-        Some(Command::Load(_)) if cli.config.is_some() => {
+    let load_config = |own: ConfigFile| {
+        let named = own.config.as_deref().or(cli.file.config.as_deref());
+        Config::load(named, env).map_err(|error| refuse(&error))
+    };
+    match cli.command.unwrap_or_else(|| Command::Run(ConfigFile::default())) {
+        Command::Load(_) if cli.file.config.is_some() => {
             let conflict = "load is a client and reads no configuration: leave out --config";
             print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
-        Some(Command::Load(options)) => load(options),
-        Some(Command::Check) => match load_config() {
+        Command::Load(options) => load(options),
+        Command::Check(file) => match load_config(file) {
             Ok((config, source)) => check(&config, &source),
             Err(code) => code,
         },
-        Some(Command::Run) | None => {
+        Command::Run(file) => {
             // A signal may come at any moment, so its handler is installed before the configuration is read.
-            let started = prepare().and_then(|run| load_config().map(|loaded| (run, loaded)));
+            let started = prepare().and_then(|run| load_config(file).map(|loaded| (run, loaded)));
             match started {
                 Ok((run, (config, source))) => run(config, &source),
                 Err(code) => code,
@@ -69,13 +72,12 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     }
 }
 
-/// Connects HTTP long-polling clients to a WebSocket backend.
+/// Connects Socket.IO, SockJS and other HTTP clients to a WebSocket backend.
 #[derive(Debug, Parser)]
 #[command(name = "polliwog", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
 struct Cli<L: Args> {
-    /// Configuration file [default: config.toml in the working directory, else a built-in demo].
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    file: ConfigFile,
     #[command(subcommand)]
     command: Option<Command<L>>,
 }
@@ -83,11 +85,19 @@ struct Cli<L: Args> {
 #[derive(Debug, Subcommand)]
 enum Command<L: Args> {
     /// Run the proxy (the default); SIGTERM drains it, a second SIGTERM stops it at once.
-    Run,
+    Run(ConfigFile),
     /// List every fault in the configuration and exit.
-    Check,
+    Check(ConfigFile),
     /// Load-test a server with realistic clients and print the results.
     Load(L),
+}
+
+// Stands before and behind the commands that read a file, and is no option of the one that reads none.
+#[derive(Debug, Default, Args)]
+struct ConfigFile {
+    /// Configuration file [default: config.toml in the working directory, else a built-in demo].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\

@@ -187,6 +187,9 @@ fn version_and_help_go_to_the_standard_output() {
         assert_eq!((code(&help), err(&help)), (0, ""));
         assert!(out(&help).contains("--config <FILE>"), "{}", out(&help));
     }
+    // It reads no configuration.
+    let help = place.polliwog(&["load", "--help"], &[]);
+    assert_eq!((code(&help), err(&help), out(&help).contains("--config")), (0, "", false));
     let help = place.polliwog(&["--help"], &[]);
     assert!(out(&help).contains("check") && out(&help).contains("run") && out(&help).contains("78"));
 }
@@ -194,7 +197,13 @@ fn version_and_help_go_to_the_standard_output() {
 #[test]
 fn a_command_line_that_cannot_be_understood_ends_with_2() {
     let place = Place::new("usage").write("config.toml", GOOD);
-    for args in [&["chekc"][..], &["--confg", "x"], &["--config"], &["check", "more"]] {
+    for args in [
+        &["chekc"][..],
+        &["--confg", "x"],
+        &["--config"],
+        &["check", "more"],
+        &["load", "--config", "config.toml", "http://h"],
+    ] {
         let output = place.polliwog(args, &[]);
         assert_eq!((code(&output), out(&output)), (2, ""), "{args:?}");
         assert!(err(&output).starts_with("error: ") && err(&output).contains("--help"), "{}", err(&output));

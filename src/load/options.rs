@@ -15,7 +15,7 @@ use crate::units;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = AFTER_HELP, disable_version_flag = true)]
 pub struct Options {
-    /// The server: http, https, ws or wss. The default path is that of the stock clients (/socket.io/ or /engine.io/).
+    /// URL of the server: http, https, ws or wss [default path: /socket.io/; with other dialects /sockjs/, /feed/ or /].
     #[arg(value_name = "URL", value_parser = url)]
     pub(super) url: Uri,
     /// Number of clients.
@@ -25,8 +25,8 @@ pub struct Options {
     #[arg(long, value_name = "DIALECT", value_enum, default_value_t = Dialect::EngineIo)]
     pub(super) dialect: Dialect,
     /// The transport: polling, streaming (sockjs and longpoll), websocket, upgrade (engine.io), or a mixture such as
-    /// polling=70,websocket=20,upgrade=10 [default: polling; websocket with --dialect websocket or a ws URL].
-    #[arg(long, value_name = "HOW")]
+    /// polling=70,websocket=30 [default: polling; websocket with --dialect websocket or a ws URL].
+    #[arg(long, value_name = "TRANSPORT")]
     pub(super) transport: Option<Mix>,
     /// The Engine.IO version: 4, or 3 for servers of Socket.IO 1 and 2.
     #[arg(long, value_name = "VERSION", default_value_t = EIO, value_parser = clap::value_parser!(u8).range(3..=4))]
@@ -174,6 +174,13 @@ impl Options {
             _ if self.is_socket_io() => "/socket.io/",
             _ => "/engine.io/",
         }
+    }
+
+    /// Returns the URL, with the default path if it has none.
+    pub(super) fn target(&self) -> String {
+        let url = self.url.to_string();
+        let slashless = url.strip_suffix('/').filter(|_| self.has_no_path() && self.url.query().is_none());
+        slashless.map_or_else(|| url.clone(), |base| format!("{base}{}", self.path()))
     }
 
     /// Returns the user's own headers.

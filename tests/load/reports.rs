@@ -21,11 +21,15 @@ fn a_run_is_reported_as_a_table_as_json_and_as_a_page() {
     {
         assert!(run.out.lines().any(|line| line.trim_start().starts_with(row)), "no {row} in {}", run.out);
     }
+    let asked = format!("{}/socket.io/", proxy.url().trim_end_matches('/'));
+    assert_eq!(run.out.lines().nth(1), Some(format!("{asked} (engine.io)").as_str()));
+    assert!(run.out.contains("\n4 sessions, 20 messages/s each, 32 bytes, "), "{}", run.out);
     let head = run.out.lines().find(|line| line.contains("polling ")).unwrap();
     assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["polling", "websocket", "all"]);
 
     let text = fs::read_to_string(json).unwrap();
     let figures: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(figures["url"], asked);
     for tally in [&figures, &figures["transports"]["polling"], &figures["transports"]["websocket"]] {
         for key in ["sessions", "messages", "lost", "duplicated", "reordered"] {
             assert!(tally[key].is_u64(), "{key} of {tally:#}");

@@ -16,7 +16,7 @@ pub(super) fn of(options: &Options, stats: &Stats, took: Duration) -> Value {
     let transports: Map<String, Value> =
         kinds.map(|kind| (kind.word().to_owned(), tally(stats.of(kind)))).collect();
     let run = json!({
-        "url": options.url.to_string(),
+        "url": options.target(),
         "dialect": options.dialect().word(),
         "eio": if options.dialect() == Dialect::EngineIo { options.eio.into() } else { Value::Null },
         "socketio": options.is_socket_io(),

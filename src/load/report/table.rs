@@ -47,8 +47,10 @@ fn what(options: &Options, took: Duration) -> String {
         Some(0.0) => "idle".to_owned(),
         Some(rate) => format!("{rate} messages/s each"),
     };
-    let (url, sessions) = (&options.url, count(options.sessions.into()));
-    format!("{url}\n{sessions} sessions, {pace}, {} bytes, {:.1} s", options.size, took.as_secs_f64())
+    let (target, dialect, number) = (options.target(), options.dialect().word(), options.sessions);
+    let sessions = format!("{} session{}", count(number.into()), if number == 1 { "" } else { "s" });
+    let (size, seconds) = (options.size, took.as_secs_f64());
+    format!("{target} ({dialect})\n{sessions}, {pace}, {size} bytes, {seconds:.1} s")
 }
 
 fn rows(took: Duration) -> Vec<Row> {

@@ -145,6 +145,15 @@ impl Driver {
         self.session.handle_lost(batch.packets, now);
     }
 
+    /// Handles a batch that nobody was told of.
+    pub(super) fn give_back(&mut self, batch: Batch, now: Instant) {
+        let messages = batch.packets.iter().filter(|packet| matches!(packet, Packet::Message(_))).count();
+        if messages > 0 {
+            self.session.handle_unread(batch.last - messages as u64);
+        }
+        self.session.handle_untold(batch.packets, now);
+    }
+
     /// Closes a socket in a task of its own, since closing takes a round trip.
     fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
         let losses = self.entry.as_ref().filter(|_| end == End::Drained).map(|entry| entry.losses());

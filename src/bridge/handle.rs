@@ -100,6 +100,11 @@ impl Bridge {
         .inspect_err(|_| self.info.meter.upgrade(UpgradeOutcome::Failed))
     }
 
+    /// Returns whether the client of the parked receiver is connected to another node.
+    pub fn is_received_by_peer(&self) -> bool {
+        self.turn(|driver| driver.session.is_received_by_peer())
+    }
+
     /// Returns how the session ended, once it has.
     pub fn ending(&self) -> Option<Ending> {
         self.turn(|driver| driver.session.ending())

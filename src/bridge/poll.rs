@@ -87,6 +87,24 @@ impl ParkedPoll {
     pub fn bridge(&self) -> &Bridge {
         &self.bridge
     }
+
+    /// Gives the poll's place back: its client has been told nothing, and may ask again on another way. The session lives
+    /// on, and keeps what the poll was to get.
+    pub fn withdraw(mut self) {
+        self.answered = true;
+        let now = clock_now();
+        self.bridge.turn(|driver| {
+            match driver.polls.remove(self.id) {
+                Removed::Answered(batch) => driver.give_back(batch, now),
+                Removed::Parked => {
+                    self.bridge.info().meter.poll_released();
+                    driver.session.handle_receiver_done();
+                }
+                Removed::Streaming(_) | Removed::Nothing => {}
+            }
+            driver.drive_inline();
+        });
+    }
 }
 
 impl Future for ParkedPoll {

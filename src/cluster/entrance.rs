@@ -31,6 +31,16 @@ pub struct Inquiry {
     is_answered: bool,
 }
 
+/// Why a response cannot be given.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// The client hung up at the other node.
+    Client,
+    /// The connection to the other node broke. Nobody knows about the client: it may be asking again by way of a third
+    /// node.
+    Unknown,
+}
+
 /// The body of such a request.
 #[derive(Debug)]
 pub struct InquiryBody {
@@ -73,10 +83,12 @@ impl Entrance {
 }
 
 impl Inquiry {
-    /// Ready once the other node needs no response any more. Returns whether the client is known to be gone; otherwise
-    /// the connection to the other node broke.
-    pub fn poll_gone(&self, cx: &Context<'_>) -> Poll<bool> {
-        self.channel.poll_stopped(self.number, cx).map(|stopped| stopped == Stopped::Told)
+    /// Ready once no response can be given any more.
+    pub fn poll_gone(&self, cx: &Context<'_>) -> Poll<Gone> {
+        self.channel.poll_stopped(self.number, cx).map(|stopped| match stopped {
+            Stopped::Told => Gone::Client,
+            Stopped::Broken => Gone::Unknown,
+        })
     }
 
     /// Sends the header of the response.

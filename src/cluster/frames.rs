@@ -138,13 +138,22 @@ impl Channel {
         Ok(None)
     }
 
-    /// Ends all requests, because the connection has ended.
+    /// Ends all requests, because the connection has ended. One whose body has come in full goes on at its owner without a
+    /// response: it is carried out.
     pub(super) fn fail(&self) {
         let mut state = self.lock();
         state.is_over = true;
-        let requests = std::mem::take(&mut state.requests);
+        let is_carried_out = |request: &Request| {
+            self.side == Side::Owner && request.receiving.has_ended() && !request.receiving.is_read()
+        };
+        let failed: Vec<_> = state.requests.extract_if(|_, request| !is_carried_out(request)).collect();
+        for request in state.requests.values_mut() {
+            request.is_stopped = true;
+            request.wake();
+        }
         drop(state);
-        drop(requests);
+        // Without the lock: what they report may lead back here.
+        drop(failed);
     }
 }
 

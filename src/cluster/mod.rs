@@ -22,7 +22,7 @@ mod stream;
 pub use answer::{AnswerBody, AnswerBroken};
 pub use dial::{NODE, Unreached, WANT};
 pub use dns::resolved;
-pub use entrance::{Entrance, Inquiry, InquiryBody, InquiryStopped};
+pub use entrance::{Entrance, Gone, Inquiry, InquiryBody, InquiryStopped};
 pub use members::{Cluster, Owner};
 pub use peer::Peer;
 pub use question::{Broken, Prepared, Question};

@@ -10,12 +10,13 @@ use http::header::UPGRADE;
 use http::request::Parts;
 
 use self::environment::RouteEnvironment;
+use self::receivers::Alone;
 use super::cors::{Asked, CorsLayer, DefaultRule};
 use super::foreign::{Asking, Foreign, Tasks};
 use super::handshake::{Arrival, Handshake};
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
-use super::{Connection, Response, preflight};
+use super::{Connection, Hop, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, PushForm, Refusal, Request, RequestKind,
@@ -104,14 +105,14 @@ impl Gateway {
             return this.route(head, body, connection, origin);
         }
         let connection = connection.clone();
-        Serving::other(async move {
+        Serving::later(async move {
             let asked = preflight::ask(&this.handshake(), &head, connection.client, &this.cors).await;
             let Some(mut response) = asked else {
-                return this.route(head, body, &connection, origin).await;
+                return this.route(head, body, &connection, origin);
             };
             this.route.meter.request(meter::Op::Other, response.status().as_u16());
             this.cors.apply(&origin, &mut response);
-            Ok(response)
+            Serving::done(response)
         })
     }
 
@@ -243,11 +244,14 @@ impl Gateway {
         asker: Asker,
         origin: Asked,
     ) -> Serving {
-        Serving::other(async move {
-            let mut response = receivers::retry_until_alone(&bridge, framing, terms, asker).await;
+        Serving::later(async move {
+            let mut response = match receivers::retry_until_alone(&bridge, framing, terms, asker).await {
+                Alone::Parked(answer) => return Serving::poll(answer, Arc::clone(&self.cors), origin),
+                Alone::Answered(response) => response,
+            };
             self.cors.apply(&origin, &mut response);
             count_answer(&self.route.meter, meter::Op::Poll, &response);
-            Ok(response)
+            Serving::done(response)
         })
     }
 
@@ -290,10 +294,10 @@ impl Gateway {
                 Ok(Task::ReportEnd(framing, closing))
             }
             (Act::Poll(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
-                Ok(Task::Poll(bridge, framing, terms))
+                Ok(Task::Poll(bridge, framing, Terms { by_peer: connection.hop == Hop::Peer, ..terms }))
             }
             (Act::Stream(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
-                Ok(Task::Stream(bridge, framing, terms))
+                Ok(Task::Stream(bridge, framing, Terms { by_peer: connection.hop == Hop::Peer, ..terms }))
             }
             (Act::Push(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
             (Act::Leave(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Leave(bridge, framing)),

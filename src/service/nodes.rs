@@ -27,7 +27,7 @@ use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
-use crate::cluster::{Entrance, Inquiry, InquiryBody, NODE, WANT};
+use crate::cluster::{Entrance, Gone, Inquiry, InquiryBody, NODE, WANT};
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::peer::{Ask, PROTOCOL};
@@ -179,13 +179,23 @@ impl fmt::Debug for Nodes {
 
 /// Sends the response to the node that asked. Each receipt in it is settled once that node's client has its piece.
 async fn respond(mut serving: Serving, mut inquiry: Inquiry, upgrade: oneshot::Sender<Duplex>) {
-    // Served first, even if the client is gone by now: its session has to notice.
-    let answered = poll_fn(|cx| match Pin::new(&mut serving).poll(cx) {
-        Poll::Ready(answered) => Poll::Ready(Some(answered)),
-        Poll::Pending => inquiry.poll_gone(cx).map(|_| None),
+    let answered = poll_fn(|cx| {
+        let gone = inquiry.poll_gone(cx);
+        if gone == Poll::Ready(Gone::Unknown) && serving.is_parked() {
+            return Poll::Ready(Err(Gone::Unknown));
+        }
+        // Served first, even if the client is gone by now: its session has to notice.
+        match Pin::new(&mut serving).poll(cx) {
+            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+            Poll::Pending => gone.map(Err),
+        }
     });
-    // Without a response, that node drops its client's connection.
-    let Some(Ok(response)) = answered.await else { return };
+    let response = match answered.await {
+        Ok(Ok(response)) => response,
+        // Without a response, that node drops its client's connection.
+        Ok(Err(_)) | Err(Gone::Client) => return,
+        Err(Gone::Unknown) => return serving.give_up(),
+    };
     drop(serving);
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {

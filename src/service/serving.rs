@@ -26,6 +26,8 @@ use crate::transport::polling::AnswerPoll;
 pub enum Serving {
     /// A poll.
     Poll(Parked),
+    /// It turns out after a while which of these it is.
+    Later(Pin<Box<dyn Future<Output = Self> + Send>>),
     /// Everything else.
     Other(Pin<Box<dyn Future<Output = Result<Response, Abort>> + Send>>),
 }
@@ -44,6 +46,11 @@ impl Serving {
         Self::Poll(Parked { answer, cors, asked })
     }
 
+    /// Returns what something that takes time finds.
+    pub(super) fn later(work: impl Future<Output = Self> + Send + 'static) -> Self {
+        Self::Later(Box::pin(work))
+    }
+
     /// Returns other work that takes time.
     pub(super) fn other(work: impl Future<Output = Result<Response, Abort>> + Send + 'static) -> Self {
         Self::Other(Box::pin(work))
@@ -57,6 +64,19 @@ impl Serving {
         })
     }
 
+    /// Returns whether it is a poll that waits.
+    pub(super) const fn is_parked(&self) -> bool {
+        matches!(self, Self::Poll(_))
+    }
+
+    /// Gives up because it is not known what became of the client, or of the node in between. A poll that nobody was told
+    /// of gives its place back, so that its session lives on; anything else is dropped, as with a client that is gone.
+    pub(super) fn give_up(self) {
+        if let Self::Poll(Parked { answer, .. }) = self {
+            answer.withdraw();
+        }
+    }
+
     /// Returns a finished response.
     pub(super) fn done(response: Response) -> Self {
         Self::other(ready(Ok(response)))
@@ -67,9 +87,13 @@ impl Future for Serving {
     type Output = Result<Response, Abort>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Poll(parked) => Pin::new(parked).poll(cx).map(Ok),
-            Self::Other(other) => other.as_mut().poll(cx),
+        let this = self.get_mut();
+        loop {
+            match this {
+                Self::Poll(parked) => return Pin::new(parked).poll(cx).map(Ok),
+                Self::Later(work) => *this = ready!(work.as_mut().poll(cx)),
+                Self::Other(other) => return other.as_mut().poll(cx),
+            }
         }
     }
 }
@@ -89,6 +113,7 @@ impl fmt::Debug for Serving {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Poll(_) => "Poll",
+            Self::Later(_) => "Later",
             Self::Other(_) => "Other",
         })
     }

@@ -77,6 +77,10 @@ impl Session {
         self.admit(now)?;
         if self.is_parked() {
             match self.policy.second {
+                // Its node may have died, and the same poll comes again by another.
+                Second::Ends if self.is_received_by_peer() && !terms.insists => {
+                    return Err(PollRefused::Occupied);
+                }
                 Second::Ends => {
                     self.end(End::Overlap, now);
                     return Err(PollRefused::Overlap);
@@ -93,6 +97,11 @@ impl Session {
         }
         self.pulse.handle_receiver(now);
         Ok(())
+    }
+
+    /// Returns whether the client of the parked poll or the open stream is connected to another node.
+    pub fn is_received_by_peer(&self) -> bool {
+        self.is_parked() && self.receiver_room.by_peer
     }
 
     /// Handles a receiver whose budget is used up; its client will open another.
@@ -125,7 +134,7 @@ impl Session {
         }
         // A client that has moved no longer needs its last poll; packets that only end that poll are no loss.
         let moved = self.transport == Transport::WebSocket;
-        if moved && batch.iter().all(|packet| matches!(packet, Packet::Close(_) | Packet::Noop)) {
+        if moved && batch.iter().all(ends_receiver) {
             return;
         }
         match self.policy.hang_up {
@@ -135,6 +144,17 @@ impl Session {
                 self.note_pressure(now);
             }
         }
+    }
+
+    /// Handles a batch that no client was told of: the next receiver gets it.
+    pub fn handle_untold(&mut self, mut batch: Vec<Packet>, now: Instant) {
+        self.note_settled();
+        if self.is_ended() || self.policy.acks == Acks::OnCursor {
+            return;
+        }
+        batch.retain(|packet| !ends_receiver(packet));
+        self.outbox.restore(batch);
+        self.note_pressure(now);
     }
 
     /// Hands out again what follows this number, because it is not known to have reached a client that acknowledges
@@ -335,6 +355,11 @@ impl Session {
             Transport::WebSocket => Err(PollRefused::WrongTransport),
         }
     }
+}
+
+/// Returns whether a packet of a session that goes on only ends the receiver that it was for.
+const fn ends_receiver(packet: &Packet) -> bool {
+    matches!(packet, Packet::Close(_) | Packet::Noop)
 }
 
 /// Time for a client to fetch what is left in a round trip, but short for a client that does so only after its POST.

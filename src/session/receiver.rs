@@ -20,12 +20,26 @@ pub struct Terms {
     pub budget: Option<usize>,
     /// Whether it is sent pings while there is nothing else for it.
     pub beats: bool,
+    /// Whether its client is connected to another node. If that node dies, a load balancer may ask again before the end
+    /// of the first receiver was read here.
+    pub by_peer: bool,
+    /// Whether it has waited for such a receiver before it, and waits no longer.
+    pub insists: bool,
 }
 
 impl Default for Terms {
     /// Waits until there is something, and accepts all of it.
     fn default() -> Self {
-        Self { after: None, wait: None, messages: usize::MAX, bytes: usize::MAX, budget: None, beats: true }
+        Self {
+            after: None,
+            wait: None,
+            messages: usize::MAX,
+            bytes: usize::MAX,
+            budget: None,
+            beats: true,
+            by_peer: false,
+            insists: false,
+        }
     }
 }
 
@@ -35,11 +49,13 @@ pub(super) struct ReceiverRoom {
     pub(super) messages: usize,
     pub(super) bytes: usize,
     pub(super) beats: bool,
+    pub(super) by_peer: bool,
 }
 
 impl From<Terms> for ReceiverRoom {
     fn from(terms: Terms) -> Self {
-        Self { messages: terms.messages, bytes: terms.bytes, beats: terms.beats }
+        let Terms { messages, bytes, beats, by_peer, .. } = terms;
+        Self { messages, bytes, beats, by_peer }
     }
 }
 

@@ -168,7 +168,7 @@ pub enum PushOutcome {
 pub enum PollRefused {
     /// Another receiver was parked; the session has ended.
     Overlap,
-    /// Another receiver is parked, and continues.
+    /// Another receiver is parked, and continues for now.
     Occupied,
     /// The client is on a WebSocket.
     WrongTransport,

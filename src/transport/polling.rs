@@ -81,6 +81,13 @@ impl AnswerPoll {
         Self { meter, asker, framing, stage: Stage::Parked(parked) }
     }
 
+    /// Gives its place back, if nothing was made of it yet: its session lives on.
+    pub fn withdraw(self) {
+        if let Stage::Parked(parked) = self.stage {
+            parked.withdraw();
+        }
+    }
+
     /// Returns the meter of its session.
     pub const fn meter(&self) -> &Meter {
         &self.meter

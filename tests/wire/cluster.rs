@@ -1,5 +1,7 @@
 //! Two nodes behind a balancer that is not sticky: sessions begin at one, and all else is asked at the other.
 
+mod deaths;
+
 use std::time::Instant;
 
 use super::support::http::Client;

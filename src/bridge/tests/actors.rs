@@ -12,6 +12,8 @@ use super::*;
 pub(super) struct Faults {
     /// A parked poll is dropped.
     pub(super) hangs_up: u64,
+    /// A parked poll gives its place back, because the node that has its client is gone.
+    pub(super) withdraws: u64,
     /// A batch is dropped instead of written.
     pub(super) loses: u64,
     /// A POST is aborted before its body is complete.
@@ -99,6 +101,12 @@ impl Client {
         while !self.moves.get() {
             sleep(dice.up_to_ms(2)).await;
             let Ok(parked) = self.bridge.poll() else { return };
+            if dice.chance(self.faults.withdraws) {
+                // Perhaps with a batch that it has not taken.
+                sleep(dice.up_to_ms(3)).await;
+                parked.withdraw();
+                continue;
+            }
             let answer = if dice.chance(self.faults.hangs_up) {
                 // Biased, so that a poll may be dropped with its batch inside.
                 tokio::select! {

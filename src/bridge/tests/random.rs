@@ -155,6 +155,15 @@ async fn a_client_that_barges_in_gets_and_says_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_whose_node_is_gone_costs_nothing() {
+    let faults = Faults { withdraws: 40, ..Faults::default() };
+    for seed in seeds() {
+        play(seed.0, HangUp::Ends, Transports::Polling, faults, SLOW).await.check_whole();
+        play(seed.0, HangUp::Ends, Transports::Both, faults, SLOW).await.check_whole();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn impatience_costs_nothing_where_batches_come_home() {
     let faults = Faults { hangs_up: 40, loses: 30, ..Faults::default() };
     for seed in seeds() {
@@ -166,7 +175,7 @@ async fn impatience_costs_nothing_where_batches_come_home() {
 
 #[tokio::test(start_paused = true)]
 async fn impatience_ends_the_session_elsewhere() {
-    let faults = Faults { hangs_up: 5, loses: 5, aborts: 3, gives_up: 5, overlaps: 50 };
+    let faults = Faults { hangs_up: 5, loses: 5, aborts: 3, gives_up: 5, overlaps: 50, withdraws: 5 };
     for seed in seeds() {
         for transports in [Transports::Polling, Transports::Both] {
             play(seed.0, HangUp::Ends, transports, faults, QUICK).await.check();

@@ -98,6 +98,7 @@ impl LongPoll {
             bytes: bytes.unwrap_or(usize::MAX),
             budget: self.settings.stream_budget,
             beats: false,
+            ..Terms::default()
         };
         match form {
             Form::Json => Act::Poll(framing, terms),

@@ -9,32 +9,45 @@ use crate::service::handshake::{ATTEMPTS, PAUSE};
 use crate::session::{PollRefused, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 
-/// Retries until the receiver is the only one, then answers it; refuses it after the last attempt.
+/// What becomes of a receiver that is retried.
+pub(super) enum Alone {
+    /// It is parked.
+    Parked(AnswerPoll),
+    /// It is a stream, or refused.
+    Answered(Response),
+}
+
+/// Retries until the receiver is the only one; refuses it after the last attempt.
 pub(super) async fn retry_until_alone(
     bridge: &Arc<Bridge>,
     framing: Arc<dyn Framing>,
-    terms: Terms,
+    mut terms: Terms,
     asker: Asker,
-) -> Response {
+) -> Alone {
     for attempt in 1.. {
         tokio::time::sleep(PAUSE).await;
+        let attempts = if bridge.is_received_by_peer() { ATTEMPTS_BY_PEER } else { ATTEMPTS };
+        terms.insists = attempt >= attempts;
         let refused = if framing.streams() {
             match bridge.stream(terms) {
-                Ok(parked) => return polling::answer_stream(parked, asker, framing),
+                Ok(parked) => return Alone::Answered(polling::answer_stream(parked, asker, framing)),
                 Err(refused) => refused,
             }
         } else {
             match bridge.poll_on(terms) {
-                Ok(parked) => return AnswerPoll::new(parked, asker, framing).await,
+                Ok(parked) => return Alone::Parked(AnswerPoll::new(parked, asker, framing)),
                 Err(refused) => refused,
             }
         };
-        if refused != OCCUPIED || attempt == ATTEMPTS {
-            return refuse(&*framing, refused, bridge);
+        if refused != OCCUPIED || terms.insists {
+            return Alone::Answered(refuse(&*framing, refused, bridge));
         }
     }
-    polling::refuse(&*framing, Refusal::Overlap)
+    Alone::Answered(polling::refuse(&*framing, Refusal::Overlap))
 }
+
+/// Enough attempts to see the end of another node's connection, which may come later than a client's own.
+const ATTEMPTS_BY_PEER: usize = 100;
 
 /// The refusal of a receiver because another is parked.
 pub(super) const OCCUPIED: ReceiverRefused = ReceiverRefused::Poll(PollRefused::Occupied);

@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod http;
 pub(crate) mod line;
 pub(crate) mod metrics;
+pub(crate) mod nodes;
 pub(crate) mod peer;
 pub(crate) mod poller;
 pub(crate) mod reference;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub(crate) use event::Event;
 pub(crate) use frames::{Frame, Op};
+pub(crate) use nodes::{Network, Nodes};
 pub(crate) use peer::Peer;
 pub(crate) use poller::Poller;
 pub(crate) use script::Script;

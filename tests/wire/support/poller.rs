@@ -43,6 +43,12 @@ impl Poller {
         Self { addr, admin: None, sid, handshake, since, gets, posts }
     }
 
+    /// Asks at another node from now on.
+    pub(crate) fn ask_at(&mut self, addr: SocketAddr) {
+        self.addr = addr;
+        (self.gets, self.posts) = (Client::connect(addr), Client::connect(addr));
+    }
+
     /// Returns the target of this session's polling requests.
     pub(crate) fn target(&self) -> String {
         format!("{POLLING}&sid={}", self.sid)

@@ -27,6 +27,8 @@ pub(super) enum Op {
     /// The oldest batch, or the newest, was written.
     Settle(Which),
     Lose(Which),
+    /// The client's node is gone: a poll that waits, and a batch that nobody was told of, are given back.
+    GiveBack,
     PushBegins(Overlap),
     PushEnds(Vec<Sent>),
     PushBreaks,
@@ -86,7 +88,7 @@ impl Op {
         let (candidates, sockets) = if kind.streams() { (0, 0) } else { (2, 4) };
         match dice.pick(&[6, 8, 8, candidates, sockets, 3]) {
             0 => dice.back(kind),
-            1 => match dice.pick(&[50, 50, overlapping, loss, loss, streams, streams / 2, cursors]) {
+            1 => match dice.pick(&[50, 50, overlapping, loss, loss, streams, streams / 2, cursors, 8]) {
                 0 => Self::Poll(Overlap::Never),
                 1 => Self::Settle(dice.which()),
                 2 => Self::Poll(Overlap::Allowed),
@@ -94,6 +96,7 @@ impl Op {
                 4 => Self::Lose(dice.which()),
                 5 => Self::Stream(Overlap::Never, 1 + dice.below(900)),
                 6 => Self::Stream(Overlap::Allowed, 1 + dice.below(900)),
+                8 => Self::GiveBack,
                 _ => Self::Cursor(match dice.pick(&[1, 3, 1]) {
                     0 => Cursor::Silent,
                     1 => Cursor::Back(dice.below(4)),

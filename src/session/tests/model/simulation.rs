@@ -156,6 +156,7 @@ impl Simulation {
             Op::HangUp => self.hang_up(),
             Op::Settle(which) => self.settle(which),
             Op::Lose(which) => self.lose(which),
+            Op::GiveBack => self.give_back(),
             Op::PushBegins(overlap) => self.begin_push(overlap),
             Op::PushEnds(says) => self.end_push(says),
             Op::PushBreaks => self.break_push(),
@@ -308,7 +309,8 @@ impl Simulation {
         if self.broke {
             return;
         }
-        let returned = if self.kind == Kind::Returns { self.settings.outbox_max + COST_MAX } else { 0 };
+        // A batch may come back where others have taken its place.
+        let returned = if self.kind != Kind::Cursor { self.settings.outbox_max + COST_MAX } else { 0 };
         let bound = self.settings.outbox_max + COST_MAX + returned;
         assert!(self.session.outbox.cost() <= bound, "{} bytes wait", self.session.outbox.cost());
     }

@@ -152,6 +152,20 @@ impl Simulation {
         }
     }
 
+    pub(super) fn give_back(&mut self) {
+        if !self.streams && std::mem::take(&mut self.parked) {
+            self.session.handle_receiver_done();
+        }
+        // A receiver that acknowledges messages is asked for them again by what follows its number.
+        if self.kind != Kind::Cursor
+            && let Some(batch) = self.deliveries.pop_back()
+        {
+            let was_ended = self.session.is_ended();
+            self.session.handle_untold(batch, self.now);
+            assert_eq!(self.session.is_ended(), was_ended, "a batch that comes back ends nothing");
+        }
+    }
+
     pub(super) fn begin_push(&mut self, overlap: Overlap) {
         if overlap == Overlap::Never && self.push != Push::None {
             return;

@@ -35,12 +35,13 @@ use self::peers::Peers;
 use self::wiring::{Wiring, Work};
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
+use crate::cluster::Cluster;
 use crate::config::{Config, Log, Source};
 use crate::descriptors;
 use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
-use crate::service::admin::{Admin, Readiness, State, UpstreamState};
+use crate::service::admin::{Admin, NodesState, Readiness, Sights, State, UpstreamState};
 use crate::service::{Client, Connection, Current, Running, Stack, Via};
 use crate::upstream::{BuildError, InUse};
 
@@ -100,9 +101,10 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
     let peers = Peers::bind(&config).await?;
-    let node = peers.as_ref().map(|peers| peers.me);
+    let node = peers.as_ref().map(|peers| peers.me.node);
     let (registry, ending) = (Registry::of_node(config.server.max_sessions, node), CancellationToken::new());
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
+    let cluster = peers.as_ref().map(|peers| peers.cluster(&helpers, &metrics));
     let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),
@@ -110,7 +112,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         draining: ending.clone(),
         metrics: metrics.clone(),
         via: Arc::new(Via::new().context("no name for Via")?),
-        cluster: peers.as_ref().map(|peers| peers.cluster(&helpers)),
+        cluster: cluster.clone(),
     };
     let current = Current::new(Running::default());
     current.replace(wiring.next(&config, &current.load())?);
@@ -129,12 +131,18 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         Stack::new(served.clone(), Connection::of_client(client, info.patience, info.raw_headers))
     };
     public.serve(make, &work.connections, vital, &endings, &metrics.connections(Listener::Public));
-    let service = Admin::new(metrics.clone(), readiness(&drain.started, current.clone()));
+    let service = Admin::new(
+        metrics.clone(),
+        readiness(&drain.started, current.clone(), cluster.clone()),
+        nodes(cluster.clone(), registry.clone()),
+    );
     let make = move |_: ConnectInfo| service.clone();
     admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
 
     let peer_endings = server::Signals::default();
-    let asked = peers.map(|peers| peers.serve(&wiring, current.clone(), vital, &peer_endings));
+    let asked = peers
+        .zip(cluster)
+        .map(|(peers, cluster)| peers.serve(&wiring, cluster, current.clone(), vital, &peer_endings));
 
     drain.started.cancelled().await;
     metrics.draining();
@@ -211,11 +219,11 @@ fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
 }
 
 /// Returns what readiness is judged by.
-fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
+fn readiness(draining: &CancellationToken, current: Current, cluster: Option<Arc<Cluster>>) -> Readiness {
     let draining = draining.clone();
     Arc::new(move || {
         let upstreams = current.load().upstreams().to_vec();
-        let draining = draining.clone();
+        let (draining, cluster) = (draining.clone(), cluster.clone());
         Box::pin(async move {
             // An upstream that was not used yet counts as down until it was reached.
             let _ =
@@ -227,9 +235,19 @@ fn readiness(draining: &CancellationToken, current: Current) -> Readiness {
                 health: upstream.health(),
             };
             let upstreams = upstreams.iter().map(condition).collect();
-            State { draining: draining.is_cancelled(), upstreams }
+            let nodes = cluster.map(|cluster| NodesState {
+                are_known: cluster.is_known(),
+                twin: cluster.twin(),
+                sights: cluster.sights(0),
+            });
+            State { draining: draining.is_cancelled(), upstreams, nodes }
         })
     })
+}
+
+/// Returns what shows the nodes.
+fn nodes(cluster: Option<Arc<Cluster>>, registry: Registry) -> Sights {
+    Arc::new(move || cluster.as_ref().map(|cluster| cluster.sights(registry.taken())).unwrap_or_default())
 }
 
 fn start_log(log: &Log) {

@@ -4,6 +4,7 @@
 //! [`Metrics`] owns and renders all metrics; a route counts with its [`Meter`]. A meter looks up its counters once,
 //! when it is created. Counting is then an atomic add, without a lock or a look-up.
 
+mod cluster;
 mod family;
 mod process;
 mod route;
@@ -20,10 +21,11 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 use process::Process;
 pub use route::Meter;
-use table::{Routes, Whole};
-pub use words::{Broken, Direction, Listener, Op, Outcome, UpgradeOutcome};
+use table::{Nodes, Routes, Whole};
+pub use words::{Asked, Broken, Direction, Listener, Op, Outcome, PeerState, Side, UpgradeOutcome};
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]
@@ -33,6 +35,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     whole: Whole,
+    nodes: Nodes,
     routes: Routes,
 }
 
@@ -42,9 +45,10 @@ impl Metrics {
         let mut registry = Registry::default();
         table::register_build(&mut registry);
         let whole = Whole::register(&mut registry);
+        let nodes = Nodes::register(&mut registry);
         let routes = Routes::register(&mut registry);
         registry.register_collector(Box::new(Process));
-        Self(Arc::new(Inner { registry, whole, routes }))
+        Self(Arc::new(Inner { registry, whole, nodes, routes }))
     }
 
     /// The media type of what [`render`](Self::render) returns.
@@ -63,6 +67,11 @@ impl Metrics {
         let labels =
             vec![("route", Cow::Owned(route.to_owned())), ("upstream", Cow::Owned(upstream.to_owned()))];
         Meter::new(&self.0.routes, labels)
+    }
+
+    /// Returns the meter of what passes between this node and others.
+    pub fn cluster(&self) -> ClusterMeter {
+        ClusterMeter::new(&self.0.nodes)
     }
 
     /// Returns the meter of the connections that come in by one kind of listener.

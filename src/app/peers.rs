@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use aws_lc_rs::digest;
 
-use super::wiring::Wiring;
+use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
-use crate::cluster::{self, Cluster, Roster};
+use crate::cluster::{self, Cluster, Me, Roster};
 use crate::config::Config;
-use crate::meter::Listener;
+use crate::meter::{Listener, Metrics};
 use crate::server::{self, ConnectInfo, Server};
-use crate::service::{Current, Nodes, NodesSettings};
+use crate::service::{Current, Nodes, NodesSettings, Route};
 use crate::sid::Node;
 
 /// This node, whose listener does not accept yet.
 pub(super) struct Peers {
-    pub(super) me: Node,
+    pub(super) me: Me,
     server: Server,
     settings: cluster::Settings,
     connections: Background,
@@ -30,7 +31,7 @@ impl Peers {
         let server = Server::bind(&listener).await.context("[cluster]")?;
         let mut random = [0; 2];
         getrandom::fill(&mut random).context("no randomness for this node's name")?;
-        let me = Node::from_random(settings.node, random);
+        let me = Me::starting(Node::from_random(settings.node, random), &hash(&config.routes));
         if settings.listen.ip().is_unspecified() {
             tracing::warn!(
                 "other nodes may ask at every address of this host, in the clear: keep the port private"
@@ -43,7 +44,7 @@ impl Peers {
     }
 
     /// Returns the other nodes.
-    pub(super) fn cluster(&self, helpers: &Background) -> Arc<Cluster> {
+    pub(super) fn cluster(&self, helpers: &Background, metrics: &Metrics) -> Arc<Cluster> {
         let roster = match &self.settings.peers {
             cluster::Peers::Named(peers) => {
                 let listed = peers.iter().map(|(tag, address)| (*tag, vec![address.clone()]));
@@ -51,20 +52,21 @@ impl Peers {
             }
             cluster::Peers::Dns { host, port } => cluster::resolved(host, *port, helpers),
         };
-        Cluster::new(&self.settings, self.me, roster, helpers)
+        Cluster::new(&self.settings, self.me.clone(), roster, helpers, metrics.cluster())
     }
 
     /// Serves other nodes, whose connections end when the returned value says so.
     pub(super) fn serve(
         self,
         wiring: &Wiring,
+        cluster: Arc<Cluster>,
         current: Current,
         vital: &Vital,
         endings: &server::Signals,
     ) -> Background {
-        let Self { me, server, settings, connections: asked } = self;
+        let Self { me: _, server, settings, connections: asked } = self;
         let service = Nodes::new(NodesSettings {
-            me,
+            cluster,
             token: settings.token,
             silence_timeout: settings.silence_timeout,
             current,
@@ -78,4 +80,16 @@ impl Peers {
         server.serve(make, &wiring.helpers.tracker, vital, endings, &connections);
         asked
     }
+}
+
+/// Returns the hash of the routes with sessions: what the nodes must agree on. The owner of a session decides all else.
+fn hash(routes: &[Route]) -> String {
+    let shown = |route: &Route| {
+        let host = route.host.as_deref().unwrap_or("*");
+        format!("{host} {} {} {}\n", route.path, route.dialect, route.upstream)
+    };
+    let mut lines: Vec<_> = routes.iter().filter(|route| has_sessions(route)).map(shown).collect();
+    lines.sort();
+    let hash = digest::digest(&digest::SHA256, lines.concat().as_bytes());
+    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

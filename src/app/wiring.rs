@@ -136,6 +136,11 @@ impl Wiring {
     }
 }
 
+/// Returns whether a route's clients have sessions here.
+pub(super) fn has_sessions(route: &Route) -> bool {
+    route.dialect != HTTP && route.dialect != MUX
+}
+
 /// The dialect of routes that forward.
 const HTTP: &str = "http";
 /// The dialect of routes on which other proxies bring their sessions.

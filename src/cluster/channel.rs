@@ -6,10 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::{Duration, Instant};
 
 use super::request::{Request, Stop, Stopped, wait};
 use crate::duplex::Receipt;
-use crate::peer::{Frame, Head, Number, WINDOW};
+use crate::meter::Traffic;
+use crate::peer::{Frame, Head, Load, Number, WINDOW};
 use crate::sid::Node;
 
 /// One connection's requests. All share one lock, under which nothing waits.
@@ -17,6 +19,7 @@ pub(super) struct Channel {
     /// The node on the other side.
     pub(super) node: Node,
     pub(super) side: Side,
+    pub(super) traffic: Traffic,
     state: Mutex<State>,
 }
 
@@ -35,20 +38,32 @@ pub(super) struct State {
     /// The requests that have something of a body to send, each once.
     pub(super) turns: VecDeque<Number>,
     pub(super) pump: Waker,
+    pub(super) told: Told,
     pub(super) is_over: bool,
 }
 
+/// What the other node has told of itself on this connection.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Told {
+    pub(super) load: Option<Load>,
+    /// When it was asked, if it has not answered since.
+    pub(super) asked: Option<Instant>,
+    pub(super) round_trip: Option<Duration>,
+    pub(super) is_leaving: bool,
+}
+
 impl Channel {
-    pub(super) fn new(side: Side, node: Node) -> Self {
+    pub(super) fn new(side: Side, node: Node, traffic: Traffic) -> Self {
         let state = State {
             requests: HashMap::default(),
             next: Number::FIRST,
             control: BytesMut::new(),
             turns: VecDeque::new(),
             pump: Waker::noop().clone(),
+            told: Told::default(),
             is_over: false,
         };
-        Self { node, side, state: Mutex::new(state) }
+        Self { node, side, traffic, state: Mutex::new(state) }
     }
 
     /// Begins a request, whose header `write` writes; `None` if the connection is over.
@@ -228,6 +243,11 @@ impl Channel {
         self.lock().requests.len()
     }
 
+    /// Returns what the other node has told of itself.
+    pub(super) fn told(&self) -> Told {
+        self.lock().told
+    }
+
     /// Returns whether the connection has ended.
     pub(super) fn is_over(&self) -> bool {
         self.lock().is_over
@@ -268,7 +288,7 @@ mod tests {
     #[test]
     fn a_number_that_comes_again_is_not_that_of_a_request_which_goes_on() {
         let node = Node::from_random(Tag::of_name("a").unwrap(), [0; 2]);
-        let channel = Channel::new(Side::Asker, node);
+        let channel = Channel::new(Side::Asker, node, Traffic::default());
         let ask = || channel.ask(|_, _| {}).unwrap();
         assert_eq!((ask(), ask()), (Number(1), Number(2)));
         channel.forget(Number(2));

@@ -8,16 +8,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE};
+use http::response::Parts;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::greeting::{Greeting, Me};
 use crate::duplex::{Asking, Duplex, set_keepalive};
 use crate::peer::PROTOCOL;
-use crate::sid::{Node, Tag};
+use crate::sid::Tag;
 
 /// Why a node was not reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,23 +36,18 @@ pub enum Unreached {
 /// What a node introduces itself with.
 #[derive(Clone, Debug)]
 pub(super) struct Introduction {
-    pub(super) me: Node,
+    pub(super) me: Me,
     pub(super) token: HeaderValue,
 }
 
-/// Returns a connection to the node with this name, and which start of it this is.
+/// Returns a connection to the node with this name, and what it tells of itself.
 pub(super) async fn dial(
     address: &str,
     tag: Tag,
     introduction: &Introduction,
     within: Duration,
-) -> Result<(Duplex, Node), Unreached> {
-    let attempt = || async {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        set_keepalive(&stream)?;
-        upgrade(stream.into(), address, tag, introduction).await
-    };
+) -> Result<(Duplex, Greeting), Unreached> {
+    let attempt = || async { upgrade(connected(address).await?, address, tag, introduction).await };
     let dialled = timeout(within, async {
         match attempt().await {
             // The listener of a process that is just ending may still have taken the connection.
@@ -72,36 +70,66 @@ pub(super) async fn dial(
     }
 }
 
+/// Returns what the node at this address tells of itself to a node of this one's name: it refuses that one.
+pub(super) async fn greet(address: &str, introduction: &Introduction, within: Duration) -> Option<Greeting> {
+    let asked = async {
+        let request = request(address, introduction.me.node.tag, introduction)?;
+        exchange(connected(address).await?, request).await
+    };
+    let (head, _) = timeout(within, asked).await.ok()?.ok()?;
+    Greeting::read(&head.headers)
+}
+
+async fn connected(address: &str) -> io::Result<Duplex> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    set_keepalive(&stream)?;
+    Ok(stream.into())
+}
+
 async fn upgrade(
     stream: Duplex,
     address: &str,
     tag: Tag,
     introduction: &Introduction,
-) -> io::Result<Option<(Duplex, Node)>> {
+) -> io::Result<Option<(Duplex, Greeting)>> {
+    let (head, upgraded) = exchange(stream, request(address, tag, introduction)?).await?;
+    let greeting = Greeting::read(&head.headers).filter(|greeting| greeting.node.tag == tag);
+    let (Some(greeting), Some(upgraded)) = (greeting, upgraded) else {
+        tracing::warn!(address, node = %tag, status = head.status.as_u16(), "a node refuses this one");
+        return Ok(None);
+    };
+    let (stream, read) = Duplex::from_upgraded(upgraded)?;
+    Ok(Some((stream.behind(read), greeting)))
+}
+
+/// Returns the request by which a node introduces itself.
+fn request(address: &str, tag: Tag, introduction: &Introduction) -> io::Result<Request<Empty<Bytes>>> {
+    let mut request = Request::builder()
+        .uri("/")
+        .header(HOST, address)
+        .header(CONNECTION, "upgrade")
+        .header(UPGRADE, PROTOCOL)
+        .header(AUTHORIZATION, introduction.token.clone())
+        .header(WANT, tag.to_string())
+        .body(Empty::<Bytes>::new())
+        .map_err(io::Error::other)?;
+    introduction.me.write(request.headers_mut());
+    Ok(request)
+}
+
+/// Returns the response's header, and the stream behind a 101.
+async fn exchange(stream: Duplex, request: Request<Empty<Bytes>>) -> io::Result<(Parts, Option<Upgraded>)> {
     let stream = TokioIo::new(Asking::new(stream));
     let (mut sender, connection) = http1::handshake(stream).await.map_err(io::Error::other)?;
     let work = async move {
-        let request = Request::builder()
-            .uri("/")
-            .header(HOST, address)
-            .header(CONNECTION, "upgrade")
-            .header(UPGRADE, PROTOCOL)
-            .header(AUTHORIZATION, introduction.token.clone())
-            .header(NODE, introduction.me.to_string())
-            .header(WANT, tag.to_string())
-            .body(Empty::<Bytes>::new())
-            .map_err(io::Error::other)?;
         let mut response = sender.send_request(request).await.map_err(io::Error::other)?;
-        let node = response.headers().get(NODE).and_then(|node| node.to_str().ok()).and_then(Node::parse);
-        let node =
-            node.filter(|node| node.tag == tag && response.status() == StatusCode::SWITCHING_PROTOCOLS);
-        let Some(node) = node else {
-            tracing::warn!(address, node = %tag, status = response.status().as_u16(), "a node refuses this one");
-            return Ok(None);
+        let upgraded = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            Some(hyper::upgrade::on(&mut response).await.map_err(io::Error::other)?)
+        } else {
+            None
         };
-        let upgraded = hyper::upgrade::on(&mut response).await.map_err(io::Error::other)?;
-        let (stream, read) = Duplex::from_upgraded(upgraded)?;
-        Ok(Some((stream.behind(read), node)))
+        Ok((response.into_parts().0, upgraded))
     };
     // Hyper's connection is driven by the one who waits for it.
     let (mut connection, mut work) = (pin!(connection.with_upgrades()), pin!(work));
@@ -122,7 +150,5 @@ async fn upgrade(
 
 /// How soon a connection that broke at once is tried again.
 const AGAIN_AFTER: Duration = Duration::from_millis(10);
-/// Which node speaks, in both directions.
-pub const NODE: &str = "polliwog-node";
 /// Which node is asked for, by its name.
 pub const WANT: &str = "polliwog-want";

@@ -15,6 +15,7 @@ use super::pump::{self, Pump};
 use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
 use crate::duplex::{Duplex, Receipt};
+use crate::meter::Traffic;
 use crate::peer::{Ask, Number, write_head};
 use crate::sid::Node;
 
@@ -57,8 +58,8 @@ pub struct InquiryStopped;
 
 impl Entrance {
     /// Creates the end for a node that has introduced itself.
-    pub fn new(node: Node) -> Self {
-        Self { channel: Arc::new(Channel::new(Side::Owner, node)) }
+    pub fn new(node: Node, traffic: Traffic) -> Self {
+        Self { channel: Arc::new(Channel::new(Side::Owner, node, traffic)) }
     }
 
     /// Serves the requests that come over `stream` with `serve`, until the connection ends.

@@ -3,6 +3,7 @@
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
+use tokio::time::Instant;
 
 use super::channel::{Channel, Side, State};
 use super::request::Request;
@@ -20,9 +21,11 @@ impl Channel {
         self.lock().pump.clone_from(Waker::noop());
     }
 
-    /// Writes a frame that belongs to no request.
-    pub(super) fn say(&self, frame: &Frame) {
-        frame.write(&mut self.lock().control);
+    /// Asks the other node whether it is there.
+    pub(super) fn ping(&self, now: Instant) {
+        let mut state = self.lock();
+        state.told.asked = Some(now);
+        Frame::Ping.write(&mut state.control);
     }
 
     /// Moves what is to be sent to `out`: requests in turn, a piece each.
@@ -125,7 +128,13 @@ impl Channel {
                 let asked = u32::try_from(state.requests.len()).unwrap_or(u32::MAX);
                 Frame::Pong(Load { asked, ..load }).write(&mut state.control);
             }
-            (Frame::Pong(_) | Frame::Leaving, _) | (Frame::Release(_), Side::Owner) => {}
+            (Frame::Pong(load), _) => {
+                let told = &mut state.told;
+                told.load = Some(load);
+                told.round_trip = told.asked.take().map(|asked| asked.elapsed()).or(told.round_trip);
+            }
+            (Frame::Leaving, _) => state.told.is_leaving = true,
+            (Frame::Release(_), Side::Owner) => {}
             (Frame::Ask(..) | Frame::Gone(_) | Frame::Release(_), Side::Asker)
             | (Frame::Head(..) | Frame::Lost(_), Side::Owner) => {
                 return Err(Violation("a frame of the other side"));

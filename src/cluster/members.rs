@@ -4,25 +4,40 @@
 //! incomplete or late, stays for as long as it is connected, and a while longer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::FutureExt as _;
+use futures_util::future::{join, join_all};
 use tokio::sync::watch;
-use tokio::time::{Duration, Instant, timeout};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
-use super::dial::Introduction;
+use super::dial::{Introduction, greet};
+use super::greeting::{Greeting, Me};
 use super::peer::{Peer, Shared};
 use super::roster::{Nodes, Roster};
 use super::settings::Settings;
+use super::sight::Sight;
 use crate::background::Background;
+use crate::meter::{ClusterMeter, PeerState};
 use crate::sid::{Node, Sid, Tag};
 
 /// The nodes, as this one sees them.
 #[derive(Debug)]
 pub struct Cluster {
-    me: Node,
+    advertise: String,
     roster: Roster,
     members: watch::Sender<Members>,
     shared: Arc<Shared>,
+    /// Another node with this one's name.
+    twin: Mutex<Option<Twin>>,
+}
+
+/// Another node with this one's name: a fault of the configuration.
+#[derive(Clone, Copy, Debug)]
+struct Twin {
+    /// Whether this node started after it.
+    is_older: bool,
+    seen: Instant,
 }
 
 /// The other nodes.
@@ -30,6 +45,8 @@ pub struct Cluster {
 struct Members {
     /// How many lists were applied.
     looks: u64,
+    /// The addresses under this node's own name.
+    own: Vec<String>,
     nodes: BTreeMap<Tag, Member>,
 }
 
@@ -50,34 +67,115 @@ pub struct Owner {
 }
 
 impl Cluster {
-    /// Creates the view of the node `me`. Nothing is dialled before it is needed.
-    pub fn new(settings: &Settings, me: Node, mut roster: Roster, background: &Background) -> Arc<Self> {
+    /// Creates the view of the node `me`, and begins to greet the others.
+    pub fn new(
+        settings: &Settings,
+        me: Me,
+        mut roster: Roster,
+        background: &Background,
+        meter: ClusterMeter,
+    ) -> Arc<Self> {
         let shared = Arc::new(Shared {
             introduction: Introduction { me, token: settings.token.clone() },
             connect_timeout: settings.connect_timeout,
             silence_timeout: settings.silence_timeout,
             background: background.clone(),
+            meter,
         });
         let nodes = roster.nodes();
-        let cluster = Arc::new(Self { me, roster, members: watch::Sender::default(), shared });
+        let cluster = Arc::new(Self {
+            advertise: settings.advertise.clone(),
+            roster,
+            members: watch::Sender::default(),
+            shared,
+            twin: Mutex::default(),
+        });
         if let Some(nodes) = nodes {
             cluster.apply(&nodes);
         }
+        let stop = &background.stop;
+        let mut work = vec![("greeting nodes", Arc::clone(&cluster).greet_all().boxed())];
         if !cluster.roster.is_fixed() {
-            let stop = background.stop.clone();
-            let follow = Arc::clone(&cluster).follow();
-            background.spawn_vital("the list of nodes", async move {
-                let _stopped = stop.run_until_cancelled(follow).await;
+            work.push(("the list of nodes", Arc::clone(&cluster).follow().boxed()));
+        }
+        for (what, work) in work {
+            let stop = stop.clone();
+            background.spawn_vital(what, async move {
+                let _stopped = stop.run_until_cancelled(work).await;
             });
         }
         cluster
+    }
+
+    /// Returns this node.
+    pub fn me(&self) -> &Me {
+        &self.shared.introduction.me
+    }
+
+    /// Returns the meter of what passes between nodes.
+    pub fn meter(&self) -> &ClusterMeter {
+        &self.shared.meter
+    }
+
+    /// Returns whether it is known which nodes there are.
+    pub fn is_known(&self) -> bool {
+        self.members.borrow().looks > 0
+    }
+
+    /// Returns whether another node has this one's name, and whether it started before this one.
+    pub fn twin(&self) -> Option<bool> {
+        let twin = *self.twin.lock().unwrap_or_else(PoisonError::into_inner);
+        twin.filter(|twin| twin.seen.elapsed() < TWIN_LASTS).map(|twin| twin.is_older)
+    }
+
+    /// Returns all nodes, this one first. `sessions` are those of this node.
+    pub fn sights(&self, sessions: usize) -> Vec<Sight> {
+        let me = self.me();
+        let own = Sight {
+            node: me.node.tag,
+            address: self.advertise.clone(),
+            is_self: true,
+            state: PeerState::Up,
+            lasts: me.age(),
+            failure: None,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            age: Some(me.age()),
+            routes_differ: false,
+            sessions: u32::try_from(sessions).ok(),
+            asked: 0,
+            answered: 0,
+            round_trip: None,
+        };
+        std::iter::once(own).chain(self.peers().iter().map(|peer| peer.sight())).collect()
+    }
+
+    /// Returns the node that greets this one, if it is on a list.
+    pub fn greeted(&self, greeting: Greeting) -> Option<Arc<Peer>> {
+        let peer = self.peer(greeting.node.tag)?;
+        peer.met(greeting);
+        Some(peer)
+    }
+
+    /// Notes another node with this one's name. It may as well be this node itself.
+    pub fn greeted_by_twin(&self, greeting: &Greeting) {
+        let me = self.me();
+        if greeting.node.tag != me.node.tag || greeting.node == me.node {
+            return;
+        }
+        let is_older = me.is_later_than(greeting);
+        let twin = Twin { is_older, seen: Instant::now() };
+        let before = self.twin.lock().unwrap_or_else(PoisonError::into_inner).replace(twin);
+        if before.is_none_or(|before| before.seen.elapsed() >= TWIN_LASTS) {
+            let node = me.node.tag;
+            tracing::error!(%node, is_older, "another node has this node's name: give each its own");
+        }
     }
 
     /// Returns the node that an id names, if it is another one that may exist.
     pub fn owner_of(&self, sid: &str) -> Option<Owner> {
         let node = Sid::node(sid)?;
         let peer = self.peer(node.tag);
-        let may_exist = peer.is_some() || !self.roster.is_fixed() && node.tag != self.me.tag;
+        let may_exist = peer.is_some() || !self.roster.is_fixed() && node.tag != self.me().node.tag;
         may_exist.then_some(Owner { node, peer })
     }
 
@@ -95,6 +193,27 @@ impl Cluster {
         self.members.borrow().nodes.get(&tag).map(|member| Arc::clone(&member.peer))
     }
 
+    fn peers(&self) -> Vec<Arc<Peer>> {
+        self.members.borrow().nodes.values().map(|member| Arc::clone(&member.peer)).collect()
+    }
+
+    /// Connects each node that was not met or is not reached, so that both know what the other tells. Looks behind this
+    /// node's own name as well: somebody else may have it.
+    async fn greet_all(self: Arc<Self>) {
+        loop {
+            let silent: Vec<_> = self.peers().into_iter().filter(|peer| peer.wants_greeting()).collect();
+            let own = self.members.borrow().own.clone();
+            let Shared { introduction, connect_timeout, .. } = &*self.shared;
+            let look = async |address: &String| {
+                if let Some(greeting) = greet(address, introduction, *connect_timeout).await {
+                    self.greeted_by_twin(&greeting);
+                }
+            };
+            join(join_all(silent.iter().map(Peer::greet)), join_all(own.iter().map(look))).await;
+            sleep(GREET_EVERY).await;
+        }
+    }
+
     /// Applies each list that is published.
     async fn follow(self: Arc<Self>) {
         let mut roster = self.roster.clone();
@@ -106,10 +225,11 @@ impl Cluster {
     }
 
     fn apply(&self, nodes: &Nodes) {
-        let now = Instant::now();
+        let (now, me) = (Instant::now(), self.me().node.tag);
         self.members.send_modify(|members| {
             members.looks += 1;
-            for (tag, addresses) in nodes.iter().filter(|(tag, _)| **tag != self.me.tag) {
+            members.own = nodes.get(&me).cloned().unwrap_or_default();
+            for (tag, addresses) in nodes.iter().filter(|(tag, _)| **tag != me) {
                 let Some(address) = addresses.first() else { continue };
                 let known = members.nodes.get(tag).filter(|member| addresses.contains(member.peer.address()));
                 let peer = known.map_or_else(
@@ -125,6 +245,10 @@ impl Cluster {
     }
 }
 
+/// How often nodes are greeted that are not reached.
+const GREET_EVERY: Duration = Duration::from_secs(5);
+/// How long another node with this one's name is remembered.
+const TWIN_LASTS: Duration = Duration::from_secs(15);
 /// How long a request waits for a fresh look at the list.
 const LOOK_MAX: Duration = Duration::from_millis(500);
 /// How long a node that is on no list any more is still asked. Its sessions may outlive its place there.
@@ -132,8 +256,6 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::sleep;
-
     use super::*;
     use crate::cluster::Peers;
 
@@ -206,15 +328,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_node_that_is_on_no_fixed_list_is_no_node() {
-        let cluster =
-            Cluster::new(&settings(), me(), Roster::fixed(listed(&["me", "a"])), &Background::default());
+        let cluster = of(Roster::fixed(listed(&["me", "a"])));
         assert!(cluster.owner_of(&sid("a")).unwrap().peer.is_some());
         assert!(cluster.owner_of(&sid("b")).is_none());
     }
 
     fn kept() -> (super::super::roster::Keeper, Arc<Cluster>) {
         let (keeper, roster) = Roster::kept();
-        (keeper, Cluster::new(&settings(), me(), roster, &Background::default()))
+        (keeper, of(roster))
+    }
+
+    fn of(roster: Roster) -> Arc<Cluster> {
+        let me = Me::starting(me(), "");
+        Cluster::new(&settings(), me, roster, &Background::default(), ClusterMeter::default())
     }
 
     fn listed(names: &[&str]) -> Nodes {

@@ -1,14 +1,21 @@
 //! The connection to another node: dialled at the first need, and shared by all requests.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::channel::{Channel, Side};
 use super::dial::{Introduction, Unreached, dial};
-use super::pump::{self, Pump};
+use super::greeting::Greeting;
+use super::pump::{self, Ended, Pump};
 use super::question::{Prepared, Question};
+use super::sight::Sight;
 use crate::background::Background;
+use crate::duplex::Duplex;
+use crate::meter::{ClusterMeter, PeerState};
 use crate::sid::{Node, Tag};
 
 /// Another node.
@@ -20,6 +27,9 @@ pub struct Peer {
     state: Mutex<State>,
     /// Held by the one request that dials for all.
     dialling: tokio::sync::Mutex<()>,
+    /// The requests that it was asked, and those that it asked here.
+    asked: AtomicU64,
+    answered: AtomicU64,
 }
 
 /// What the connections to all nodes have in common.
@@ -29,9 +39,10 @@ pub(super) struct Shared {
     pub(super) connect_timeout: Duration,
     pub(super) silence_timeout: Duration,
     pub(super) background: Background,
+    pub(super) meter: ClusterMeter,
 }
 
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct State {
     channel: Option<Arc<Channel>>,
     /// The start of the node that was connected last.
@@ -39,6 +50,11 @@ struct State {
     failure: Option<Failure>,
     /// How often the node was dialled.
     dials: u64,
+    /// What it told of itself, and when.
+    met: Option<(Greeting, Instant)>,
+    standing: PeerState,
+    /// Since when it is in that state.
+    since: Instant,
 }
 
 /// A dial that failed.
@@ -53,7 +69,93 @@ struct Failure {
 
 impl Peer {
     pub(super) fn new(tag: Tag, address: String, shared: Arc<Shared>) -> Self {
-        Self { tag, address, shared, state: Mutex::default(), dialling: tokio::sync::Mutex::default() }
+        shared.meter.peer_moved(None, Some(PeerState::Idle));
+        let state = State {
+            channel: None,
+            last: None,
+            failure: None,
+            dials: 0,
+            met: None,
+            standing: PeerState::Idle,
+            since: Instant::now(),
+        };
+        Self {
+            tag,
+            address,
+            shared,
+            state: Mutex::new(state),
+            dialling: tokio::sync::Mutex::default(),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns what an operator may see of it.
+    pub(super) fn sight(&self) -> Sight {
+        let mut state = self.lock();
+        let told = state.channel.as_ref().map(|channel| channel.told()).unwrap_or_default();
+        if told.is_leaving {
+            self.stand(&mut state, PeerState::Leaving);
+        }
+        let met = state.met.as_ref();
+        Sight {
+            node: self.tag,
+            address: self.address.clone(),
+            is_self: false,
+            state: state.standing,
+            lasts: state.since.elapsed(),
+            failure: state.failure.map(|failure| failure.why),
+            version: met.map(|(greeting, _)| greeting.version.clone()),
+            age: met.map(|(greeting, at)| greeting.age + at.elapsed()),
+            routes_differ: met
+                .is_some_and(|(greeting, _)| self.shared.introduction.me.differs_from(greeting)),
+            sessions: told.load.map(|load| load.sessions),
+            asked: self.asked.load(Ordering::Relaxed),
+            answered: self.answered.load(Ordering::Relaxed),
+            round_trip: told.round_trip,
+        }
+    }
+
+    /// Returns whether it is not known what it tells of itself, or whether it lives.
+    pub(super) fn wants_greeting(&self) -> bool {
+        let state = self.lock();
+        state.met.is_none() || state.standing == PeerState::Down
+    }
+
+    /// Notes what the node tells of itself. It lives, whatever was known before.
+    pub fn met(&self, greeting: Greeting) {
+        let mut state = self.lock();
+        state.failure = None;
+        if state.standing == PeerState::Down {
+            self.stand(&mut state, PeerState::Idle);
+        }
+        self.keep(&mut state, greeting);
+    }
+
+    /// Counts a request of the node for a session of this one.
+    pub fn count_answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn keep(&self, state: &mut State, greeting: Greeting) {
+        let me = &self.shared.introduction.me;
+        let differed = state.met.as_ref().is_some_and(|(greeting, _)| me.differs_from(greeting));
+        let differs = me.differs_from(&greeting);
+        if differed != differs {
+            self.shared.meter.config_differs(differs);
+        }
+        let is_new = state.met.as_ref().is_none_or(|(before, _)| before.node != greeting.node);
+        if differs && is_new {
+            tracing::warn!(node = %self.tag, "a node has other routes with sessions than this one: give all nodes the same");
+        }
+        state.met = Some((greeting, Instant::now()));
+    }
+
+    fn stand(&self, state: &mut State, standing: PeerState) {
+        if state.standing != standing {
+            self.shared.meter.peer_moved(Some(state.standing), Some(standing));
+            (state.standing, state.since) = (standing, Instant::now());
+        }
     }
 
     pub(super) fn address(&self) -> &String {
@@ -73,7 +175,9 @@ impl Peer {
         if channel.node != node {
             return Err(Some(Unreached::Absent));
         }
-        Question::ask(&channel, prepared).ok_or(None)
+        let question = Question::ask(&channel, prepared).ok_or(None)?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Ok(question)
     }
 
     /// Connects the node, unless it is connected.
@@ -99,38 +203,67 @@ impl Peer {
             // A start of the node that nobody here has met: it may have begun since.
             sleep_until(until.min(Instant::now() + PACE)).await;
         }
+        self.dial().await
+    }
+
+    /// Connects the node if it is not connected, to learn about it.
+    pub(super) fn greet(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let peer = Arc::clone(self);
+        Box::pin(async move {
+            let _dialling = peer.dialling.lock().await;
+            if peer.channel().is_none() {
+                // What failed is noted.
+                let _noted = peer.dial().await;
+            }
+        })
+    }
+
+    async fn dial(self: &Arc<Self>) -> Result<(), Unreached> {
         self.lock().dials += 1;
         let dialled =
             dial(&self.address, self.tag, &self.shared.introduction, self.shared.connect_timeout).await;
-        let (stream, found) = match dialled {
+        let (stream, greeting) = match dialled {
             Ok(dialled) => dialled,
             Err(why) => {
                 let mut state = self.lock();
                 let count = state.failure.map_or(0, |failure| failure.count);
                 let pause = BACKOFF[BACKOFF.len().min(count as usize + 1) - 1];
                 state.failure = Some(Failure { why, until: Instant::now() + pause, count: count + 1 });
+                self.stand(&mut state, PeerState::Down);
                 return Err(why);
             }
         };
-        let channel = Arc::new(Channel::new(Side::Asker, found));
+        let node = greeting.node;
+        let channel = Arc::new(Channel::new(Side::Asker, node, self.shared.meter.traffic()));
         {
             let mut state = self.lock();
-            (state.channel, state.last, state.failure) = (Some(Arc::clone(&channel)), Some(found), None);
+            (state.channel, state.last, state.failure) = (Some(Arc::clone(&channel)), Some(node), None);
+            self.stand(&mut state, PeerState::Up);
+            self.keep(&mut state, greeting);
         }
-        let peer = Arc::clone(self);
-        self.shared.background.tracker.spawn(async move {
-            let mut pump = Pump::new(&channel, stream, peer.shared.silence_timeout, || 0, |_, _| {});
-            let ended = tokio::select! {
-                ended = pump.run() => Some(ended),
-                () = peer.shared.background.stop.cancelled() => None,
-            };
-            drop(pump);
-            if let Some(ended) = ended {
-                pump::note_end(&channel, ended);
-            }
-            peer.lock().channel.take_if(|now| Arc::ptr_eq(now, &channel));
-        });
+        self.shared.background.tracker.spawn(Arc::clone(self).run(channel, stream));
         Ok(())
+    }
+
+    /// Runs a connection until it ends. If it was not this node that closed it, the other one is dialled once more, to learn
+    /// whether it lives.
+    async fn run(self: Arc<Self>, channel: Arc<Channel>, stream: Duplex) {
+        let stop = &self.shared.background.stop;
+        let mut pump = Pump::new(&channel, stream, self.shared.silence_timeout, || 0, |_, _| {});
+        let ended = stop.run_until_cancelled(pump.run()).await;
+        drop(pump);
+        let Some(ended) = ended else { return };
+        pump::note_end(&channel, ended);
+        let is_planned = ended == Ended::Idle;
+        {
+            let mut state = self.lock();
+            if state.channel.take_if(|now| Arc::ptr_eq(now, &channel)).is_some() {
+                self.stand(&mut state, if is_planned { PeerState::Idle } else { PeerState::Down });
+            }
+        }
+        if !is_planned {
+            let _stopped = stop.run_until_cancelled(self.greet()).await;
+        }
     }
 
     /// Returns what is known without a dial: why the node was not reached a moment ago.
@@ -147,6 +280,17 @@ impl Peer {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.shared.meter.peer_moved(Some(state.standing), None);
+        if state.met.as_ref().is_some_and(|(greeting, _)| self.shared.introduction.me.differs_from(greeting))
+        {
+            self.shared.meter.config_differs(false);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::channel::Channel;
+use super::channel::{Channel, Side};
 use crate::duplex::{Duplex, Patience, Stalled};
 use crate::peer::{Ask, Frame, Load, Number};
 use crate::trunk::Gathering;
@@ -45,6 +45,8 @@ pub(super) struct Pump<'c, S, B> {
     /// When the other side was asked whether it is there, and has not said anything since.
     asked: Option<Instant>,
     used: Instant,
+    /// When the other side was asked last.
+    pinged: Instant,
 }
 
 impl<'c, S, B> Pump<'c, S, B>
@@ -74,6 +76,7 @@ where
             heard: now,
             asked: None,
             used: now,
+            pinged: now,
         }
     }
 
@@ -119,7 +122,7 @@ where
                     return Ok(());
                 }
                 Poll::Ready(Ok(0) | Err(_)) => return Err(Ended::Closed),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(count)) => self.channel.traffic.received(count),
             }
             self.heard = Instant::now();
             self.asked = None;
@@ -149,7 +152,10 @@ where
                 match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
                     Poll::Pending => return Ok(()),
                     Poll::Ready(Ok(0)) => return Err(Ended::Closed),
-                    Poll::Ready(Ok(count)) => self.out.advance(count),
+                    Poll::Ready(Ok(count)) => {
+                        self.channel.traffic.sent(count);
+                        self.out.advance(count);
+                    }
                     Poll::Ready(Err(error)) => return Err(ended_by(&error)),
                 }
             }
@@ -180,13 +186,16 @@ where
             if self.asked.is_some_and(|asked| now >= asked + self.silence) {
                 return Err(Ended::Silent);
             }
-            if now >= self.used + IDLE {
+            if self.channel.side == Side::Asker && now >= self.used + IDLE {
                 return Err(Ended::Idle);
             }
             let quiet = if self.channel.len() > 0 { self.silence / TICKS } else { REST };
-            if self.asked.is_none() && now >= self.heard + quiet {
+            // What it tells with its answer is shown to operators, so it is asked even where it speaks all the time.
+            let is_due = now >= self.heard + quiet || self.channel.len() > 0 && now >= self.pinged + EACH;
+            if self.asked.is_none() && is_due {
                 self.asked = Some(now);
-                self.channel.say(&Frame::Ping);
+                self.pinged = now;
+                self.channel.ping(now);
             }
             self.clock.as_mut().reset(now + self.silence / TICKS);
         }
@@ -219,7 +228,10 @@ fn ended_by(error: &std::io::Error) -> Ended {
 const TICKS: u32 = 3;
 /// How long a connection without requests may be silent before the other side is asked whether it is there.
 const REST: Duration = Duration::from_secs(15);
-/// How long a connection without requests stays open.
+/// How often a node is asked on whose connection there are requests.
+const EACH: Duration = Duration::from_secs(1);
+/// How long a connection without requests stays open. The node that asks closes it, so that a connection which the other one
+/// closes says something.
 const IDLE: Duration = Duration::from_mins(5);
 const READ_LEN: usize = 16 << 10;
 /// How many reads in a row.

@@ -17,7 +17,7 @@ use super::sizes::{Sizes, Waits};
 /// Returns every row, in the order in which they are rendered.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
     let process = process::READINGS.iter().map(|(row, _)| row);
-    std::iter::once(&BUILD).chain(Whole::ROWS).chain(Routes::ROWS).chain(process)
+    std::iter::once(&BUILD).chain(Whole::ROWS).chain(Nodes::ROWS).chain(Routes::ROWS).chain(process)
 }
 
 /// The version of the running proxy: a label without a number.
@@ -54,6 +54,14 @@ where
 }
 
 impl Counts for Gauge {
+    const KIND: MetricType = Self::TYPE;
+
+    fn of(_: &'static Row) -> Self {
+        Self::default()
+    }
+}
+
+impl Counts for Waits {
     const KIND: MetricType = Self::TYPE;
 
     fn of(_: &'static Row) -> Self {
@@ -132,6 +140,31 @@ metrics! {
         addresses_failed: Family<Gauge> = "polliwog_upstream_addresses_failed" in Count by ["upstream"],
             "Addresses of an upstream whose last connection attempt failed",
             "Some of the backend's addresses are down. They are retried in the background.";
+    }
+}
+
+metrics! {
+    /// The families about other nodes, which have series only in a cluster.
+    Nodes {
+        asks: Family<Counter> = "polliwog_cluster_asks" in Count by ["role", "outcome"],
+            "Requests that crossed from one node to another: `asker` for clients of this node, `owner` for its sessions",
+            "Many of role `asker` beside `polliwog_requests_total` mean that the balancer does not send requests home. \
+             `unreachable`: a node is down, or the network in between. `lost`: connections between nodes break.";
+        asks_open: Family<Gauge> = "polliwog_cluster_asks_open" in Count by ["role"],
+            "Requests between nodes that have no response yet, such as parked polls",
+            "";
+        peers: Family<Gauge> = "polliwog_cluster_peers" in Count by ["state"],
+            "Other nodes, by what is known of them",
+            "`down`: `GET /api/nodes` on the admin listener names the node.";
+        bytes: Family<Counter> = "polliwog_cluster" in Bytes by ["direction"],
+            "Bytes that nodes sent each other, before TLS",
+            "";
+        ask_waits: Waits = "polliwog_cluster_ask" in Seconds by [],
+            "Time from a request with a body until the header of its response from another node",
+            "Nodes lack CPU time, or the network between them is slow.";
+        config_differs: Gauge = "polliwog_cluster_config_differs" in Count by [],
+            "Other nodes whose routes with sessions differ from those of this one",
+            "Give all nodes the same routes: a session whose route its owner lacks is answered 404. During a rolling change it passes by itself.";
     }
 }
 

@@ -274,6 +274,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.route("/", "chat").request(Op::Poll, 200);
     metrics.connections(Listener::Public);
     metrics.dials("chat");
+    metrics.cluster();
     let text = metrics.render();
     let mut at = 0;
     for row in table::rows() {

@@ -118,6 +118,56 @@ words! {
     }
 }
 
+words! {
+    /// Which side of a request between two nodes this one is.
+    Side {
+        /// A client of this node asks for a session of the other.
+        Asker = "asker",
+        /// A client of the other asks for a session of this node.
+        Owner = "owner",
+    }
+}
+
+words! {
+    /// What became of a request between two nodes.
+    Asked {
+        /// The owner has responded.
+        Answered = "answered",
+        /// There is no such node, or not that start of it.
+        Unknown = "unknown",
+        /// The owner could not be reached, or refused.
+        Unreachable = "unreachable",
+        /// The client disconnected before there was a response.
+        HungUp = "hung_up",
+        /// The connection between the nodes broke, or the owner had no response.
+        Lost = "lost",
+    }
+}
+
+words! {
+    /// What is known of another node.
+    PeerState {
+        /// It is connected.
+        Up = "up",
+        /// It is not connected, and nothing speaks against it.
+        Idle = "idle",
+        /// It could not be reached, or its connection broke.
+        Down = "down",
+        /// It drains.
+        Leaving = "leaving",
+    }
+}
+
+words! {
+    /// Which way bytes between two nodes go.
+    Way {
+        /// From this node.
+        Sent = "sent",
+        /// To this node.
+        Received = "received",
+    }
+}
+
 /// The kind of listener that accepted a connection. Unlike the others, it is not used as an index.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Listener {

@@ -16,23 +16,29 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower::Service;
 
-pub use super::readiness::{State, UpstreamState};
+pub use super::readiness::{NodesState, State, UpstreamState};
+use super::sights::shown;
+use crate::cluster::Sight;
 use crate::meter::Metrics;
 
 /// Determines the readiness, within the time that a probe waits.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>> + Send + Sync>;
 
-/// Answers `/livez`, `/readyz`, `/metrics` and an index of them.
+/// Returns the nodes of the cluster; none without one.
+pub type Sights = Arc<dyn Fn() -> Vec<Sight> + Send + Sync>;
+
+/// Answers `/livez`, `/readyz`, `/metrics`, `/api/nodes` and an index of them.
 #[derive(Clone)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
+    sights: Sights,
 }
 
 impl Admin {
-    /// Creates a service that reports these two.
-    pub fn new(metrics: Metrics, readiness: Readiness) -> Self {
-        Self { metrics, readiness }
+    /// Creates a service that reports these.
+    pub fn new(metrics: Metrics, readiness: Readiness, sights: Sights) -> Self {
+        Self { metrics, readiness, sights }
     }
 
     async fn respond(self, method: Method, uri: Uri) -> Response<Full<Bytes>> {
@@ -44,6 +50,11 @@ impl Admin {
                 status: StatusCode::OK,
                 media_type: Metrics::CONTENT_TYPE,
                 body: self.metrics.render().into(),
+            },
+            "/api/nodes" => Page {
+                status: StatusCode::OK,
+                media_type: "application/json",
+                body: shown(&(self.sights)()).into(),
             },
             _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
         };
@@ -112,9 +123,10 @@ impl From<Page> for Response<Full<Bytes>> {
 const INDEX: &str = "\
 polliwog
 
-/livez    200 while the process runs
-/readyz   200 when it takes sessions, else 503, with a line for each upstream; ?upstream=NAME asks for one
-/metrics  what was counted, for Prometheus
+/livez      200 while the process runs
+/readyz     200 when it takes sessions, else 503, with a line for each upstream; ?upstream=NAME asks for one
+/metrics    what was counted, for Prometheus
+/api/nodes  the nodes of the cluster, as this one sees them
 ";
 
 #[cfg(test)]
@@ -173,7 +185,7 @@ mod tests {
     async fn the_index_names_what_is_there() {
         let (status, text) = ask(&admin(), Method::GET, "/").await;
         assert_eq!(status, StatusCode::OK);
-        for path in ["/livez", "/readyz", "/metrics"] {
+        for path in ["/livez", "/readyz", "/metrics", "/api/nodes"] {
             assert!(text.contains(path), "{text}");
         }
     }
@@ -200,8 +212,8 @@ mod tests {
     fn admin() -> Admin {
         let upstream = |name: &str, health| UpstreamState { name: name.to_owned(), required: false, health };
         let upstreams = vec![upstream("a", Health::Up), upstream("b", Health::Down)];
-        let state = State { draining: false, upstreams };
-        Admin::new(Metrics::new(), Arc::new(move || Box::pin(ready(state.clone()))))
+        let state = State { upstreams, ..State::default() };
+        Admin::new(Metrics::new(), Arc::new(move || Box::pin(ready(state.clone()))), Arc::new(Vec::new))
     }
 
     fn request(method: Method, path: &str) -> Request<()> {

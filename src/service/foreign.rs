@@ -10,6 +10,7 @@ use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http_body::Body as _;
 use tokio::io::copy_bidirectional_with_sizes;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,6 +21,7 @@ use super::session_route::SessionRoute;
 use super::{Client, Hop, Response};
 use crate::cluster::{Broken, Cluster, Owner, Peer, PeerStream, Prepared, Question, Unreached};
 use crate::dialect::Answered;
+use crate::meter::{Asked as Outcome, Side};
 use crate::peer::{Flags, Head};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
@@ -90,6 +92,9 @@ impl Foreign {
         let body = Some(body).filter(|_| flags.has_body);
         let Self { owner: Owner { node, peer }, cluster, unknown } = self;
         Serving::other(async move {
+            let open = cluster.meter().ask(Side::Asker);
+            let since = Instant::now();
+            let has_body = body.is_some();
             let peer = match peer {
                 Some(peer) => Some(peer),
                 None => cluster.look_for(node.tag).await,
@@ -99,9 +104,22 @@ impl Foreign {
                 None => Err(Failed::Unreached(Unreached::Absent)),
             };
             match passed {
-                Ok((head, question)) => Ok(answer(head, question, ask, &tasks)),
-                Err(Failed::Abort) => Err(Abort),
+                Ok((head, question)) => {
+                    open.end(Outcome::Answered);
+                    if has_body {
+                        cluster.meter().answered_after(since.elapsed());
+                    }
+                    Ok(answer(head, question, ask, &tasks))
+                }
+                Err(Failed::Abort) => {
+                    open.end(Outcome::Lost);
+                    Err(Abort)
+                }
                 Err(Failed::Unreached(why)) => {
+                    open.end(match why {
+                        Unreached::Absent => Outcome::Unknown,
+                        Unreached::Silent | Unreached::Refused => Outcome::Unreachable,
+                    });
                     let mut response = match why {
                         Unreached::Absent => polling::respond(unknown.reply),
                         Unreached::Silent | Unreached::Refused => plain(StatusCode::BAD_GATEWAY, UNREACHED),

@@ -22,6 +22,7 @@ mod running;
 mod serving;
 mod session_route;
 mod settings;
+mod sights;
 mod stack;
 mod target;
 mod via;

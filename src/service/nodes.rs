@@ -27,11 +27,11 @@ use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
-use crate::cluster::{Entrance, Gone, Inquiry, InquiryBody, NODE, WANT};
+use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, WANT};
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
+use crate::meter::{Asked, OpenAsk, Side};
 use crate::peer::{Ask, PROTOCOL};
-use crate::sid::Node;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
 /// Serves other nodes, each on a connection that carries all of its requests.
@@ -40,8 +40,8 @@ pub struct Nodes(Arc<NodesSettings>);
 
 /// What serves them.
 pub struct NodesSettings {
-    /// This node.
-    pub me: Node,
+    /// All nodes.
+    pub cluster: Arc<Cluster>,
     /// What they must send in `Authorization`.
     pub token: HeaderValue,
     /// How long one may be silent.
@@ -65,7 +65,7 @@ impl Nodes {
     }
 
     /// Decides whether a node may ask here.
-    fn judge(&self, headers: &HeaderMap) -> Result<Node, (StatusCode, &'static str)> {
+    fn judge(&self, headers: &HeaderMap) -> Result<Greeting, (StatusCode, &'static str)> {
         if !hop::names(headers, &UPGRADE, PROTOCOL) {
             return Err((StatusCode::UPGRADE_REQUIRED, "only other nodes ask here\n"));
         }
@@ -74,19 +74,20 @@ impl Nodes {
             return Err((StatusCode::UNAUTHORIZED, "wrong token\n"));
         }
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if text(WANT) != Some(&self.0.me.tag.to_string()) {
+        let me = self.0.cluster.me().node;
+        if text(WANT) != Some(&me.tag.to_string()) {
             return Err((StatusCode::MISDIRECTED_REQUEST, "this is another node\n"));
         }
-        let node = text(NODE).and_then(Node::parse).ok_or((StatusCode::BAD_REQUEST, "which node?\n"))?;
-        if node.tag == self.0.me.tag {
-            tracing::error!(node = %node.tag, "another node has this node's name");
-            return Err((StatusCode::CONFLICT, "two nodes have this name\n"));
+        let greeting = Greeting::read(headers).ok_or((StatusCode::BAD_REQUEST, "which node?\n"))?;
+        if greeting.node.tag == me.tag {
+            self.0.cluster.greeted_by_twin(&greeting);
+            return Err((StatusCode::CONFLICT, "this node has that name\n"));
         }
-        Ok(node)
+        Ok(greeting)
     }
 
     /// Serves one node until its connection ends.
-    async fn serve(self, node: Node, upgrade: OnUpgrade) {
+    async fn serve(self, greeting: Greeting, upgrade: OnUpgrade) {
         let Ok(upgraded) = upgrade.await else { return };
         let Ok((stream, read)) = Duplex::from_upgraded(upgraded) else { return };
         // What belongs to a client's connection, and matters to none of these requests.
@@ -94,12 +95,18 @@ impl Nodes {
         let patience = Patience::new(self.0.silence_timeout);
         let shared =
             Connection { hop: Hop::Peer, ..Connection::of_client(nobody, patience, RawHeaders::default()) };
+        let Self(settings) = &self;
+        let node = greeting.node;
         tracing::debug!(%node, "a node has connected");
+        let asker = settings.cluster.greeted(greeting);
         let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
-        let begin = |ask: Box<Ask>, inquiry, body| self.begin(*ask, inquiry, body, &shared);
+        let begin = |ask: Box<Ask>, inquiry, body| {
+            asker.iter().for_each(|asker| asker.count_answered());
+            self.begin(*ask, inquiry, body, &shared);
+        };
         let silence = self.0.silence_timeout;
         tokio::select! {
-            () = Entrance::new(node).run(stream.behind(read), silence, sessions, begin) => {}
+            () = Entrance::new(node, settings.cluster.meter().traffic()).run(stream.behind(read), silence, sessions, begin) => {}
             () = self.0.stop.cancelled() => {}
         }
     }
@@ -124,7 +131,8 @@ impl Nodes {
                 self.route(request, body, &connection)
             }
         };
-        self.0.requests.spawn(respond(serving, inquiry, sender));
+        let open = self.0.cluster.meter().ask(Side::Owner);
+        self.0.requests.spawn(respond(serving, inquiry, sender, open));
     }
 
     fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {
@@ -151,19 +159,20 @@ impl Service<Request<Incoming>> for Nodes {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let mut response = HttpResponse::default();
         match self.judge(request.headers()) {
-            Ok(node) => {
+            Ok(greeting) => {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 let headers = response.headers_mut();
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 headers.insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
-                if let Ok(me) = HeaderValue::try_from(self.0.me.to_string()) {
-                    headers.insert(NODE, me);
-                }
-                self.0.connections.spawn(self.clone().serve(node, hyper::upgrade::on(request)));
+                self.0.cluster.me().write(headers);
+                self.0.connections.spawn(self.clone().serve(greeting, hyper::upgrade::on(request)));
             }
             Err((status, why)) => {
                 tracing::debug!(status = status.as_u16(), why = why.trim_end(), "a node was refused");
                 *response.status_mut() = status;
+                if !matches!(status, StatusCode::UPGRADE_REQUIRED | StatusCode::UNAUTHORIZED) {
+                    self.0.cluster.me().write(response.headers_mut());
+                }
                 *response.body_mut() = Full::from(why);
             }
         }
@@ -173,12 +182,17 @@ impl Service<Request<Incoming>> for Nodes {
 
 impl fmt::Debug for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Nodes").field("me", &self.0.me).finish_non_exhaustive()
+        f.debug_struct("Nodes").field("me", self.0.cluster.me()).finish_non_exhaustive()
     }
 }
 
 /// Sends the response to the node that asked. Each receipt in it is settled once that node's client has its piece.
-async fn respond(mut serving: Serving, mut inquiry: Inquiry, upgrade: oneshot::Sender<Duplex>) {
+async fn respond(
+    mut serving: Serving,
+    mut inquiry: Inquiry,
+    upgrade: oneshot::Sender<Duplex>,
+    open: OpenAsk,
+) {
     let answered = poll_fn(|cx| {
         let gone = inquiry.poll_gone(cx);
         if gone == Poll::Ready(Gone::Unknown) && serving.is_parked() {
@@ -193,9 +207,14 @@ async fn respond(mut serving: Serving, mut inquiry: Inquiry, upgrade: oneshot::S
     let response = match answered.await {
         Ok(Ok(response)) => response,
         // Without a response, that node drops its client's connection.
-        Ok(Err(_)) | Err(Gone::Client) => return,
-        Err(Gone::Unknown) => return serving.give_up(),
+        Ok(Err(_)) => return open.end(Asked::Lost),
+        Err(Gone::Client) => return open.end(Asked::HungUp),
+        Err(Gone::Unknown) => {
+            open.end(Asked::Lost);
+            return serving.give_up();
+        }
     };
+    open.end(Asked::Answered);
     drop(serving);
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::cluster::Sight;
 use crate::upstream::Health;
 
 /// The current state that readiness depends on.
@@ -11,6 +12,19 @@ pub struct State {
     pub draining: bool,
     /// Every upstream.
     pub upstreams: Vec<UpstreamState>,
+    /// The cluster, if there is one.
+    pub nodes: Option<NodesState>,
+}
+
+/// The current state of the nodes of a cluster.
+#[derive(Clone, Default, Debug)]
+pub struct NodesState {
+    /// Whether it is known which nodes there are.
+    pub are_known: bool,
+    /// Whether another node has this one's name, and whether it started before this one.
+    pub twin: Option<bool>,
+    /// All nodes.
+    pub sights: Vec<Sight>,
 }
 
 /// The current state of one upstream.
@@ -31,7 +45,7 @@ impl State {
         let takes_sessions = match name {
             None => self.takes_sessions(),
             Some(name) => match self.upstreams.iter().find(|upstream| upstream.name == name) {
-                Some(upstream) => upstream.health == Health::Up,
+                Some(upstream) => upstream.health == Health::Up && self.may_be_asked(),
                 None => return (StatusCode::NOT_FOUND, format!("no such upstream\n{}", self.list())),
             },
         };
@@ -44,8 +58,17 @@ impl State {
         (status, format!("{verdict}{}", self.list()))
     }
 
+    /// Returns whether the other nodes can find the sessions of this one. That one of them is down is no reason against it:
+    /// else one fault would take all nodes out of the balancer.
+    fn may_be_asked(&self) -> bool {
+        self.nodes.as_ref().is_none_or(|nodes| nodes.are_known && nodes.twin != Some(true))
+    }
+
     /// Returns whether every required upstream is up. If none is required, one is enough.
     fn takes_sessions(&self) -> bool {
+        if !self.may_be_asked() {
+            return false;
+        }
         if self.some_are_required() {
             return self.upstreams.iter().all(|upstream| !upstream.required || upstream.health == Health::Up);
         }
@@ -66,7 +89,25 @@ impl State {
             let note = if self.some_are_required() && !upstream.required { ", not required" } else { "" };
             format!("upstream {} is {state}{note}\n", upstream.name)
         };
-        self.upstreams.iter().map(line).collect()
+        self.upstreams.iter().map(line).chain(self.nodes.iter().flat_map(NodesState::list)).collect()
+    }
+}
+
+impl NodesState {
+    fn list(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.are_known {
+            lines.push("the other nodes are not known yet\n".to_owned());
+        }
+        if let Some(is_older) = self.twin {
+            let which = if is_older { "an older" } else { "a younger" };
+            lines.push(format!("{which} node has this node's name\n"));
+        }
+        for sight in self.sights.iter().filter(|sight| !sight.is_self) {
+            let note = if sight.routes_differ { ", with other routes" } else { "" };
+            lines.push(format!("node {} is {}{note}\n", sight.node, sight.state.word()));
+        }
+        lines
     }
 }
 
@@ -85,7 +126,7 @@ mod tests {
                 _ => Health::Up,
             },
         };
-        State { draining: false, upstreams: upstreams.iter().map(condition).collect() }
+        State { draining: false, upstreams: upstreams.iter().map(condition).collect(), nodes: None }
     }
 
     #[test]
@@ -141,5 +182,19 @@ mod tests {
         }
         state.draining = true;
         assert_eq!(state.answer(Some("a")), (StatusCode::SERVICE_UNAVAILABLE, format!("draining\n{list}")));
+    }
+
+    #[test]
+    fn another_node_that_is_down_is_a_line_and_one_with_the_same_name_a_reason() {
+        let answer = |are_known, twin| {
+            let nodes = Some(NodesState { are_known, twin, sights: Vec::new() });
+            State { nodes, ..state(&["a"]) }.answer(None)
+        };
+        let ready = |text: &str| (StatusCode::OK, format!("ready\nupstream a is up\n{text}"));
+        let not = |text: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("upstream a is up\n{text}"));
+        assert_eq!(answer(true, None), ready(""));
+        assert_eq!(answer(false, None), not("the other nodes are not known yet\n"));
+        assert_eq!(answer(true, Some(true)), not("an older node has this node's name\n"));
+        assert_eq!(answer(true, Some(false)), ready("a younger node has this node's name\n"));
     }
 }

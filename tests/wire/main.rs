@@ -33,6 +33,7 @@ mod hostile;
 mod last_words;
 mod limits;
 mod longpoll;
+mod nodes;
 mod order;
 mod overlap;
 mod payloads;

@@ -1,0 +1,127 @@
+//! What an operator sees of the nodes of a cluster: `/api/nodes`, `/readyz` and the metrics.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::support::backend::Backend;
+use super::support::http::Client;
+use super::support::target::{Target, free_port};
+use super::support::world::TOKEN;
+use super::support::{Setup, World, eventually, metrics};
+
+/// Returns one node as another shows it.
+fn shown(admin: SocketAddr, name: &str) -> Value {
+    let answer = Client::connect(admin).get("/api/nodes");
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let all: Value = serde_json::from_slice(&answer.body).unwrap();
+    let nodes = all["nodes"].as_array().unwrap();
+    nodes.iter().find(|node| node["name"] == name).cloned().unwrap_or_default()
+}
+
+#[track_caller]
+fn assert_state(admin: SocketAddr, name: &str, state: &str) {
+    eventually(|| shown(admin, name)["state"] == state, || format!("{state}: {}", shown(admin, name)));
+}
+
+#[test]
+fn a_node_shows_the_others_and_notices_when_one_is_killed() {
+    let mut world = World::foreign(&Setup::new());
+    let other = world.other.as_ref().unwrap().admin;
+    assert_state(other, "a", "up");
+    let (mut poller, peer) = world.poller();
+    for _ in 0..3 {
+        poller.post_ok("4hello");
+        peer.assert_text("hello");
+    }
+    let (a, b) = (shown(other, "a"), shown(other, "b"));
+    assert_eq!((&a["self"], &b["self"]), (&Value::from(false), &Value::from(true)));
+    assert_eq!(a["address"], world.peers[0].to_string());
+    assert_eq!(a["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!((&a["requests_asked"], &a["routes_differ"]), (&Value::from(3), &Value::from(false)));
+    assert!(a["age_seconds"].as_f64().unwrap() > 0.0, "{a}");
+    assert_eq!(shown(world.target.admin, "b")["requests_answered"], 3);
+    // A poll that waits has the node asked once a second.
+    poller.park();
+    eventually(|| shown(other, "a")["sessions"] == 1, || shown(other, "a").to_string());
+    assert!(shown(other, "a")["round_trip_seconds"].as_f64().unwrap() < 1.0);
+    let asks = |role, outcome, number| {
+        let labels: &[&str] = &[role, outcome];
+        metrics::assert_shown(other, &[("polliwog_cluster_asks_total", labels, number)]);
+    };
+    asks("role=\"asker\"", "outcome=\"answered\"", 3);
+    metrics::assert_shown(
+        other,
+        &[
+            ("polliwog_cluster_asks_open", &["role=\"asker\""], 1),
+            ("polliwog_cluster_peers", &["state=\"up\""], 1),
+        ],
+    );
+    world.target.kill();
+    poller.parked().assert_unknown_sid();
+    assert_state(other, "a", "down");
+    assert_eq!(shown(other, "a")["failure"], "nobody listens there");
+    metrics::assert_shown(other, &[("polliwog_cluster_peers", &["state=\"down\""], 1)]);
+    // What others are is no reason to be taken out of the balancer.
+    let ready = metrics::readyz(other);
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("node a is down\n"), "{ready:?}");
+}
+
+#[test]
+fn without_a_cluster_there_are_no_nodes() {
+    let world = World::new(Setup::new());
+    if world.other.is_none() && !world.is_oracle() {
+        let answer = Client::connect(world.target.admin).get("/api/nodes");
+        assert_eq!((answer.status, answer.text()), (200, "{\n  \"nodes\": []\n}\n"));
+    }
+}
+
+/// Starts a node with these lines in `[cluster]`.
+fn node(setup: &Setup, backend: &Backend, lines: &str) -> Target {
+    let sections = format!("[cluster]\ntoken = \"{TOKEN}\"\n{lines}\n");
+    Target::proxy(&Setup { sections, ..setup.clone() }, backend.addr)
+}
+
+#[test]
+fn of_two_nodes_with_one_name_the_later_one_is_not_ready() {
+    let setup = Setup::new();
+    let backend = Backend::listen(setup.kind, setup.script.clone());
+    let (first, second) = (free_port(), free_port());
+    let lines = |listen: SocketAddr| {
+        // A copied configuration: both take themselves for `a`.
+        format!("listen = \"{listen}\"\nadvertise = \"{first}\"\npeers = {{ a = \"{first}\" }}")
+    };
+    let earlier = node(&setup, &backend, &lines(first));
+    metrics::assert_readiness(earlier.admin, 200);
+    let later = node(&setup, &backend, &lines(second));
+    metrics::assert_readiness(later.admin, 503);
+    assert!(metrics::readyz(later.admin).text().contains("an older node has this node's name\n"));
+    let ready = metrics::readyz(earlier.admin);
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("a younger node has this node's name\n"), "{ready:?}");
+    assert!(earlier.log().contains("another node has this node's name"));
+}
+
+#[test]
+fn nodes_with_other_routes_are_told_apart() {
+    let setup = Setup::new();
+    let backend = Backend::listen(setup.kind, setup.script.clone());
+    let (first, second) = (free_port(), free_port());
+    let lines = |listen: SocketAddr| {
+        format!("listen = \"{listen}\"\npeers = {{ a = \"{first}\", b = \"{second}\" }}")
+    };
+    let one = node(&setup, &backend, &lines(first));
+    let other = node(&Setup { path: "/elsewhere/", ..setup.clone() }, &backend, &lines(second));
+    for (target, peer) in [(&one, "b"), (&other, "a")] {
+        eventually(
+            || shown(target.admin, peer)["routes_differ"] == true,
+            || shown(target.admin, peer).to_string(),
+        );
+        assert_eq!(metrics::readyz(target.admin).status, 200);
+        assert!(metrics::readyz(target.admin).text().contains(", with other routes\n"));
+        let metrics = Client::connect(target.admin).get("/metrics");
+        assert!(metrics.text().contains("\npolliwog_cluster_config_differs 1\n"));
+        assert!(target.log().contains("a node has other routes"));
+    }
+}

@@ -22,6 +22,9 @@ pub(super) struct Driver {
     pub(super) info: Arc<BridgeInfo>,
     pub(super) link: Option<Box<dyn Link>>,
     pub(super) link_state: Pipe,
+    /// Whether the link was read until it was pending: then it wakes the task when there is more, and no request's turn
+    /// reads it in between.
+    awaits_link: bool,
     pub(super) socket: Option<Box<dyn ClientSocket>>,
     pub(super) socket_state: Pipe,
     pub(super) probe: Option<Box<dyn ClientSocket>>,
@@ -65,6 +68,7 @@ impl Driver {
             info,
             link: Some(link),
             link_state: Pipe::Clean,
+            awaits_link: false,
             socket,
             socket_state: Pipe::Clean,
             probe: None,
@@ -89,6 +93,7 @@ impl Driver {
             self.waker.clone_from(cx.waker());
             self.clock.disarm();
         }
+        self.awaits_link = false;
         self.drive();
         if self.session.is_over() {
             self.undelivered = None;
@@ -150,10 +155,13 @@ impl Driver {
     fn read_link(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
         // A broken link is read to its end even if messages for the client are waiting: little can follow.
-        while self.session.wants_upstream() || self.link_state == Pipe::Broken {
+        while !self.awaits_link && (self.session.wants_upstream() || self.link_state == Pipe::Broken) {
             let Some(link) = &mut self.link else { break };
             match link.poll_next(cx) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.awaits_link = true;
+                    break;
+                }
                 Poll::Ready(LinkEvent::Message(message)) => self.session.handle_upstream(message, now),
                 Poll::Ready(LinkEvent::Closed(closing)) => {
                     // The backend's Close is answered in a task of its own.
@@ -192,6 +200,8 @@ impl Driver {
 
     fn break_link(&mut self, now: Instant) {
         self.link_state = Pipe::Broken;
+        // What broke it is still to be read.
+        self.awaits_link = false;
         self.session.handle_link_broken(now);
     }
 

@@ -20,6 +20,8 @@ pub(super) struct TranslatedLink {
     to_backend: VecDeque<Message>,
     /// Waits to send until the client has taken its messages.
     blocked: Option<Waker>,
+    /// Waits to read, also what the translator answers by itself.
+    reader: Option<Waker>,
     /// Whether the reading side has written something to the link that may not be flushed.
     flush_due: bool,
     /// The backend's answer to the CONNECT that an old client did not send.
@@ -38,6 +40,7 @@ impl TranslatedLink {
             to_client: VecDeque::new(),
             to_backend: VecDeque::new(),
             blocked: None,
+            reader: None,
             flush_due: false,
             root: None,
             parting: None,
@@ -132,6 +135,12 @@ impl Link for TranslatedLink {
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
         self.translator.handle_client(message);
         self.translate();
+        // The translator's own answers, and its end, come without the backend, on which the reader waits.
+        if (!self.to_client.is_empty() || self.parting.is_some())
+            && let Some(reader) = self.reader.take()
+        {
+            reader.wake();
+        }
         // There is room for one; the rest is sent with the flush.
         match self.to_backend.pop_front() {
             Some(message) => self.inner.start_send(message),
@@ -158,7 +167,11 @@ impl Link for TranslatedLink {
                 return Poll::Ready(LinkEvent::Closed(closing));
             }
             self.push_out(cx);
-            match ready!(self.inner.poll_next(cx)) {
+            let Poll::Ready(event) = self.inner.poll_next(cx) else {
+                self.reader = Some(cx.waker().clone());
+                return Poll::Pending;
+            };
+            match event {
                 LinkEvent::Message(message) => {
                     self.translator.handle_backend(message);
                     self.translate();
@@ -194,6 +207,9 @@ impl fmt::Debug for TranslatedLink {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::Wake;
+
     use super::*;
 
     /// A backend that accepts everything and sends what it is given.
@@ -222,6 +238,27 @@ mod tests {
         fn poll_close(&mut self, _: &mut Context<'_>, _: &Closing) -> Poll<usize> {
             Poll::Ready(0)
         }
+    }
+
+    #[test]
+    fn an_answer_of_the_translator_wakes_the_reader_that_waits_for_the_backend() {
+        struct Woken(AtomicBool);
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let backend = Says([r#"0{"sid":"r"}"#, r#"0/n,{"sid":"n"}"#].into());
+        let mut link = TranslatedLink::new(Box::new(backend), Translator::old_client(), &Arc::default());
+        link.start_send(Message::text("0/n,")).expect("there is room");
+        let woken = Arc::new(Woken(AtomicBool::new(false)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        while link.poll_next(&mut cx).is_ready() {}
+        assert!(!woken.0.load(Ordering::Relaxed));
+        link.start_send(Message::text("0/n,")).expect("there is room");
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(matches!(link.poll_next(&mut cx), Poll::Ready(LinkEvent::Message(_))));
     }
 
     #[test]

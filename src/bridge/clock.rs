@@ -25,6 +25,11 @@ impl Clock {
         self.armed = None;
     }
 
+    /// Returns whether a deadline may have passed: there is none before the one that the timer is armed for.
+    pub(super) fn may_be_due(&self, now: Instant) -> bool {
+        self.armed.is_none_or(|armed| armed <= now)
+    }
+
     /// Polls the timer, ready once `deadline` or an earlier deadline that it was armed for has passed.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let at = tokio::time::Instant::from_std(deadline);

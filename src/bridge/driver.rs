@@ -112,7 +112,7 @@ impl Driver {
 
     /// Handles an expired deadline, so that the resulting responses go out before a new request takes their place.
     pub(super) fn catch_up(&mut self, now: Instant) {
-        if self.session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        if self.clock.may_be_due(now) {
             self.drive_inline();
         }
     }

@@ -155,6 +155,20 @@ impl Message {
 }
 
 /// Bodies are private: a message only shows its kind and length.
+impl Message {
+    /// Returns the message in a buffer of its own if it is short, for it may share a much larger one, which would live as
+    /// long.
+    #[must_use]
+    pub fn detached(self) -> Self {
+        let copied = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        match self {
+            Self::Text(Text(bytes)) if bytes.len() <= SHORT_LEN => Self::Text(Text(copied(&bytes))),
+            Self::Binary(bytes) if bytes.len() <= SHORT_LEN => Self::Binary(copied(&bytes)),
+            Self::Text(_) | Self::Binary(_) => self,
+        }
+    }
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -268,6 +282,9 @@ impl Closing {
     }
 }
 
+/// Messages up to this length are copied rather than kept in a buffer that may be larger by far.
+const SHORT_LEN: usize = 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,6 +294,16 @@ mod tests {
         let bytes = Bytes::from_static(b"a\xffb");
         assert_eq!(Text::new(bytes.clone()), Err(bytes.clone()));
         assert_eq!(Text::lossy(bytes).as_str(), "a\u{fffd}b");
+    }
+
+    #[test]
+    fn a_short_message_gives_back_the_buffer_that_it_was_read_into() {
+        for (len, is_free) in [(SHORT_LEN, true), (SHORT_LEN + 1, false)] {
+            let buffer = Bytes::from(vec![b'a'; 2 * SHORT_LEN]);
+            let text = Message::Text(Text::new(buffer.slice(..len)).unwrap()).detached();
+            let binary = Message::Binary(buffer.slice(..len)).detached();
+            assert_eq!((text.len(), binary.len(), buffer.is_unique()), (len, len, is_free));
+        }
     }
 
     #[test]

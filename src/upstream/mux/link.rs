@@ -27,7 +27,8 @@ impl Link for MuxLink {
     }
 
     fn start_send(&mut self, message: Message) -> Result<(), LinkError> {
-        self.trunk.send(self.id, message);
+        // It waits until it is acknowledged, and would keep the buffer that its request was read into from the next one.
+        self.trunk.send(self.id, message.detached());
         Ok(())
     }
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::ORIGIN;
 use http::{Method, StatusCode};
 
 use super::framing::{EngineIoFraming, Jsonp, number};
@@ -119,9 +118,6 @@ impl Dialect for EngineIo {
             Some("websocket") => Transport::WebSocket,
             _ => return Err(Fault::UnknownTransport.answer(kind)),
         };
-        if head.headers.get(ORIGIN).is_some_and(|origin| !is_plain(origin.as_bytes())) {
-            return Err(Fault::BadRequest.answer(kind));
-        }
         // Exactly "4" is revision 4; any other value, or none, is revision 3.
         let revision = if query.eio.as_deref() == Some("4") { Revision::V4 } else { Revision::V3 };
         if let Some(sid) = query.sid.filter(|sid| !sid.is_empty()) {
@@ -232,11 +228,6 @@ fn useless_method() -> Box<Answered> {
         note: Note::Method,
         hold: Duration::ZERO,
     })
-}
-
-/// Returns whether a header's value may hold these characters, by the reference's table.
-fn is_plain(value: &[u8]) -> bool {
-    value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
 }
 
 /// A poll that its client has already sent is handled sooner, and a lone close packet can wait.

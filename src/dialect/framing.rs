@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::end::End;
 use crate::frame::{Frame, Malformed};
@@ -193,14 +193,14 @@ pub struct PollBody {
     /// Its status.
     pub status: StatusCode,
     /// Its `Content-Type`; empty if it has none.
-    pub content_type: &'static str,
+    pub content_type: HeaderValue,
     /// Its bytes.
     pub bytes: Bytes,
 }
 
 impl Default for PollBody {
     fn default() -> Self {
-        Self { status: StatusCode::OK, content_type: "text/plain; charset=UTF-8", bytes: Bytes::new() }
+        Self { status: StatusCode::OK, content_type: TEXT, bytes: Bytes::new() }
     }
 }
 
@@ -217,7 +217,7 @@ pub enum Read {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamHead {
     /// Its `Content-Type`.
-    pub content_type: &'static str,
+    pub content_type: HeaderValue,
     /// What is sent first, at once.
     pub prelude: Bytes,
     /// The stream's budget: it ends after the part that reaches this.
@@ -226,7 +226,7 @@ pub struct StreamHead {
 
 impl Default for StreamHead {
     fn default() -> Self {
-        Self { content_type: "text/plain; charset=UTF-8", prelude: Bytes::new(), budget: usize::MAX }
+        Self { content_type: TEXT, prelude: Bytes::new(), budget: usize::MAX }
     }
 }
 
@@ -277,3 +277,6 @@ pub enum RequestKind {
     /// It is.
     WebSocket,
 }
+
+/// A constant, as it is checked byte by byte when it is made.
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");

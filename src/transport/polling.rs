@@ -46,7 +46,7 @@ impl Asker {
     pub(super) fn headers(
         self,
         framing: &dyn Framing,
-        content_type: &'static str,
+        content_type: HeaderValue,
         info: &BridgeInfo,
         headers: &mut HeaderMap,
     ) {
@@ -54,7 +54,7 @@ impl Asker {
             headers.extend(common.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
         if !content_type.is_empty() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+            headers.insert(CONTENT_TYPE, content_type);
         }
         framing.add_headers(self.legacy_ie, headers);
     }
@@ -110,7 +110,7 @@ impl Future for AnswerPoll {
             let overhead = body.bytes.len().saturating_sub(payload);
             this.meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
             let mut headers = HeaderMap::with_capacity(HEADERS);
-            this.asker.headers(&*this.framing, body.content_type, info, &mut headers);
+            this.asker.headers(&*this.framing, body.content_type.clone(), info, &mut headers);
             let worth = compress::is_compressible(delivery.packets(), body.bytes.len());
             let Some(coding) = this.asker.coding.filter(|_| worth) else {
                 return Poll::Ready(deliver(body.status, headers, body.bytes, delivery));
@@ -164,7 +164,7 @@ async fn compress(coding: Coding, body: &Bytes, delivery: &Delivery) -> Option<B
 pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framing>) -> Response {
     let head = framing.begin_stream();
     let mut response = Response::default();
-    asker.headers(&*framing, head.content_type, parked.bridge().info(), response.headers_mut());
+    asker.headers(&*framing, head.content_type.clone(), parked.bridge().info(), response.headers_mut());
     *response.body_mut() = Body::from(Stream::new(parked, framing, head));
     response
 }
@@ -180,7 +180,7 @@ pub fn report_end(framing: &dyn Framing, closing: Closing) -> Response {
         (content_type, Body::from(bytes))
     };
     let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     framing.add_headers(false, response.headers_mut());
     response
 }

@@ -65,7 +65,7 @@ impl Framing for EngineIoFraming {
 
     fn encode_taken(&self) -> PollBody {
         // Not text/plain, for which some browsers would offer a download.
-        PollBody { status: StatusCode::OK, content_type: "text/html", bytes: Bytes::from_static(b"ok") }
+        PollBody { status: StatusCode::OK, content_type: HTML, bytes: Bytes::from_static(b"ok") }
     }
 
     fn encode_poll(&self, batch: &[Packet]) -> PollBody {
@@ -73,7 +73,7 @@ impl Framing for EngineIoFraming {
     }
 
     fn add_headers(&self, legacy_ie: bool, headers: &mut HeaderMap) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
         if legacy_ie {
             headers.insert(X_XSS_PROTECTION, HeaderValue::from_static("0"));
         }
@@ -122,7 +122,7 @@ impl Framing for EngineIoFraming {
 
 /// Returns how a POST is read. The reference checks for exactly this type.
 fn form(framing: EngineIoFraming, headers: &HeaderMap) -> Option<PushForm> {
-    let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == BINARY.as_bytes());
+    let binary = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == BINARY);
     match (binary, framing.revision) {
         (false, _) => Some(PushForm::Text),
         (true, Revision::V3) => Some(PushForm::Binary),
@@ -161,15 +161,16 @@ fn encode(framing: EngineIoFraming, batch: &[Packet]) -> PollBody {
         Revision::V3 => v3::encode_text_payload(batch, strings(framing)),
     };
     let bytes = framing.jsonp.map_or_else(|| bytes.clone(), |jsonp| v3::wrap(jsonp.as_str(), &bytes));
-    PollBody { content_type: TEXT, bytes, ..PollBody::default() }
+    PollBody { bytes, ..PollBody::default() }
 }
 
 const fn strings(framing: EngineIoFraming) -> Strings {
     if framing.utf8_twice { Strings::EncodedTwice } else { Strings::Plain }
 }
 
-const TEXT: &str = "text/plain; charset=UTF-8";
-const BINARY: &str = "application/octet-stream";
+const HTML: HeaderValue = HeaderValue::from_static("text/html");
+const BINARY: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Returns a revision's number, as in `EIO`.
 pub(super) const fn number(revision: Revision) -> u8 {
@@ -225,7 +226,7 @@ mod tests {
         ]
     }
 
-    fn encoded(framing: EngineIoFraming, batch: &[Packet]) -> (&'static str, Bytes) {
+    fn encoded(framing: EngineIoFraming, batch: &[Packet]) -> (HeaderValue, Bytes) {
         let PollBody { content_type, bytes, .. } = encode(framing, batch);
         (content_type, bytes)
     }
@@ -234,7 +235,8 @@ mod tests {
     fn a_batch_is_written_as_the_handshake_decided() {
         let base64 = EngineIoFraming { binary: false, ..V3 };
         let jsonp = EngineIoFraming { jsonp: Some(Jsonp::new("0")), ..base64 };
-        let text = |text: &'static str| (TEXT, Bytes::from_static(text.as_bytes()));
+        let text =
+            |text: &'static str| (PollBody::default().content_type, Bytes::from_static(text.as_bytes()));
         let binary = Bytes::from_static(b"\x00\x03\xff4\xc3\xa9\x01\x05\xff\x04\x01\x02\x03\x04");
         assert_eq!(encoded(V4, &batch()), text("4é\u{1e}bAQIDBA=="));
         assert_eq!(encoded(V3, &batch()), (BINARY, binary));
@@ -274,8 +276,8 @@ mod tests {
             let pairs = kind.map(|kind| (CONTENT_TYPE, HeaderValue::from_static(kind)));
             form(framing, &pairs.into_iter().collect())
         };
-        assert_eq!(form(V3, Some(BINARY)), Some(PushForm::Binary));
-        assert_eq!(form(V4, Some(BINARY)), None);
+        assert_eq!(form(V3, Some("application/octet-stream")), Some(PushForm::Binary));
+        assert_eq!(form(V4, Some("application/octet-stream")), None);
         for kind in [None, Some("text/plain"), Some("application/octet-stream; charset=UTF-8")] {
             assert_eq!(form(V3, kind), Some(PushForm::Text), "{kind:?}");
             assert_eq!(form(V4, kind), Some(PushForm::Text), "{kind:?}");

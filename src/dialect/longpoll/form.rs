@@ -1,7 +1,7 @@
 //! The formats in which a client receives messages and sends one.
 
-use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
 
 use crate::dialect::PushForm;
 use crate::hop;
@@ -30,11 +30,11 @@ impl Form {
     }
 
     /// Returns its content type.
-    pub(super) const fn content_type(self) -> &'static str {
+    pub(super) const fn content_type(self) -> HeaderValue {
         match self {
-            Self::Json => "application/json",
-            Self::Lines => "application/x-ndjson",
-            Self::Events => "text/event-stream",
+            Self::Json => const { HeaderValue::from_static("application/json") },
+            Self::Lines => const { HeaderValue::from_static("application/x-ndjson") },
+            Self::Events => const { HeaderValue::from_static("text/event-stream") },
         }
     }
 }
@@ -61,7 +61,7 @@ fn bare(kind: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     use super::*;
 

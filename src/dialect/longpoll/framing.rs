@@ -62,7 +62,11 @@ impl Framing for LongPollFraming {
     }
 
     fn encode_taken(&self) -> PollBody {
-        PollBody { status: StatusCode::NO_CONTENT, content_type: "", bytes: Bytes::new() }
+        PollBody {
+            status: StatusCode::NO_CONTENT,
+            content_type: const { HeaderValue::from_static("") },
+            bytes: Bytes::new(),
+        }
     }
 
     fn encode_numbered(&self, batch: &[Packet], last: u64) -> PollBody {
@@ -84,7 +88,7 @@ impl Framing for LongPollFraming {
             json::write_answer(batch, after, &mut out);
             (StatusCode::OK, out.into())
         };
-        PollBody { status, content_type: reply::JSON, bytes }
+        PollBody { status, content_type: const { HeaderValue::from_static(reply::JSON) }, bytes }
     }
 
     fn begin_stream(&self) -> StreamHead {

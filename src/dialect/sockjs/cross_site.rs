@@ -41,11 +41,13 @@ impl Allowance {
             // SockJS clients send every request with credentials, for which browsers reject `*`.
             Some(origin) => {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, const { HeaderValue::from_static("true") });
             }
-            None => drop(headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))),
+            None => {
+                drop(headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, const { HeaderValue::from_static("*") }))
+            }
         }
-        headers.insert(VARY, HeaderValue::from_static("Origin"));
+        headers.insert(VARY, const { HeaderValue::from_static("Origin") });
         if let Some(asked) = &self.headers {
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
         }

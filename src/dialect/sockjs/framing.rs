@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::answer::{TEXT, not_found, plain, reply};
 use super::frames::{self, Wrapping};
@@ -75,15 +75,19 @@ impl SockJsFraming {
         }
     }
 
-    const fn content_type(&self) -> &'static str {
+    const fn content_type(&self) -> HeaderValue {
         match self.role {
             Role::Receive(Receiver::Xhr | Receiver::XhrStreaming | Receiver::Jsonp, _) => {
-                "application/javascript; charset=UTF-8"
+                const { HeaderValue::from_static("application/javascript; charset=UTF-8") }
             }
             // Firefox accepts no other type, not even this one with a charset.
-            Role::Receive(Receiver::EventSource, _) => "text/event-stream",
-            Role::Receive(Receiver::HtmlFile, _) => "text/html; charset=UTF-8",
-            Role::Send(_) | Role::WebSocket => TEXT,
+            Role::Receive(Receiver::EventSource, _) => {
+                const { HeaderValue::from_static("text/event-stream") }
+            }
+            Role::Receive(Receiver::HtmlFile, _) => {
+                const { HeaderValue::from_static("text/html; charset=UTF-8") }
+            }
+            Role::Send(_) | Role::WebSocket => const { HeaderValue::from_static(TEXT) },
         }
     }
 
@@ -132,11 +136,9 @@ impl Framing for SockJsFraming {
 
     fn encode_taken(&self) -> PollBody {
         match self.role {
-            Role::Send(Sender::Jsonp) => {
-                PollBody { status: StatusCode::OK, content_type: TEXT, bytes: Bytes::from_static(b"ok") }
-            }
+            Role::Send(Sender::Jsonp) => PollBody { bytes: Bytes::from_static(b"ok"), ..PollBody::default() },
             Role::Send(Sender::Xhr) | Role::Receive(..) | Role::WebSocket => {
-                PollBody { status: StatusCode::NO_CONTENT, content_type: TEXT, bytes: Bytes::new() }
+                PollBody { status: StatusCode::NO_CONTENT, ..PollBody::default() }
             }
         }
     }

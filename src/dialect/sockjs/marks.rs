@@ -21,12 +21,12 @@ pub(super) struct Marks {
 impl Marks {
     /// Adds them to a response.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(FRESH));
+        headers.insert(CACHE_CONTROL, const { HeaderValue::from_static(FRESH) });
         if self.nosniff {
-            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(X_CONTENT_TYPE_OPTIONS, const { HeaderValue::from_static("nosniff") });
         }
         if self.streams {
-            headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+            headers.insert(X_ACCEL_BUFFERING, const { HeaderValue::from_static("no") });
         }
         if let Some(cookie) = &self.cookie {
             headers.append(SET_COOKIE, cookie.clone());

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::frame;
 use crate::mux::MuxLine;
 use crate::stream::{read_some, read_up_to, send};
-use crate::words::{GROUP, MESSAGE, Manner, PACKET, number_in};
+use crate::words::{Answering, GROUP, MESSAGE, PACKET, number_in};
 
 /// All sessions of the backend, by the number in their query. Its connections end with its last handle.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub(crate) struct Backend {
 
 struct Inner {
     address: SocketAddr,
-    manner: Manner,
+    answering: Answering,
     sessions: RefCell<HashMap<usize, Session>>,
 }
 
@@ -39,12 +39,12 @@ enum Session {
 }
 
 impl Backend {
-    pub(crate) fn start(manner: Manner) -> anyhow::Result<Self> {
+    pub(crate) fn start(answering: Answering) -> anyhow::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(([127, 0, 0, 1], 0).into())?;
         let listener = socket.listen(4096)?;
         let address = listener.local_addr()?;
-        let inner = Rc::new(Inner { address, manner, sessions: RefCell::default() });
+        let inner = Rc::new(Inner { address, answering, sessions: RefCell::default() });
         let mut accepting = JoinSet::new();
         accepting.spawn_local(accept(listener, Rc::clone(&inner)));
         Ok(Self { inner, _accepting: Rc::new(accepting) })
@@ -149,7 +149,7 @@ impl Inner {
             let mut answer = Vec::new();
             while let Some(read) = frame::take(&mut bytes) {
                 match read.opcode {
-                    frame::TEXT if self.manner == Manner::Silent => {}
+                    frame::TEXT if self.answering == Answering::Silent => {}
                     frame::PING => answer.extend(frame::from_server(frame::PONG, &read.payload)),
                     opcode => answer.extend(frame::from_server(opcode, &read.payload)),
                 }
@@ -174,7 +174,7 @@ impl Inner {
         loop {
             let mut answer = Vec::new();
             while let Some(read) = frame::take(&mut bytes) {
-                let begun = line.hear(read, self.manner, &mut answer)?;
+                let begun = line.hear(read, self.answering, &mut answer)?;
                 if let Some((number, id)) = begun {
                     self.sessions.borrow_mut().insert(number, Session::Mux(Rc::clone(&line), id));
                 }

@@ -11,11 +11,15 @@ use engineioxide::service::EngineIoService;
 use engineioxide::{DisconnectReason, Socket, Str};
 
 use crate::serve::{commands, connections};
-use crate::words::{GROUP, MESSAGE, Manner, number_in};
+use crate::words::{Answering, GROUP, MESSAGE, number_in};
 
 /// Serves until it is killed.
-pub(crate) async fn run(address: SocketAddr, control: SocketAddr, manner: Manner) -> anyhow::Result<()> {
-    let sessions = Arc::new(Sessions { manner, all: Mutex::default() });
+pub(crate) async fn run(
+    address: SocketAddr,
+    control: SocketAddr,
+    answering: Answering,
+) -> anyhow::Result<()> {
+    let sessions = Arc::new(Sessions { answering, all: Mutex::default() });
     let config =
         EngineIoConfig::builder().req_path("/socket.io").ping_interval(PATIENCE).ping_timeout(PATIENCE);
     let service = EngineIoService::with_config(Arc::clone(&sessions), config.build());
@@ -25,7 +29,7 @@ pub(crate) async fn run(address: SocketAddr, control: SocketAddr, manner: Manner
 }
 
 struct Sessions {
-    manner: Manner,
+    answering: Answering,
     /// By their numbers.
     all: Mutex<Vec<Option<Arc<Socket<()>>>>>,
 }
@@ -65,7 +69,7 @@ impl EngineIoHandler for Sessions {
     fn on_disconnect(&self, _: Arc<Socket<()>>, _: DisconnectReason) {}
 
     fn on_message(self: &Arc<Self>, message: Str, socket: Arc<Socket<()>>) {
-        if self.manner == Manner::Echo {
+        if self.answering == Answering::Echo {
             drop(socket.emit(message));
         }
     }

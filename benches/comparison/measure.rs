@@ -18,7 +18,7 @@ use crate::operation::Operation;
 use crate::peer::Peer;
 use crate::process::Process;
 use crate::subject::{COUNTS, Subject, Under};
-use crate::words::{MESSAGE, Manner};
+use crate::words::{Answering, MESSAGE};
 
 /// How much work a figure takes.
 #[derive(Clone, Copy)]
@@ -58,7 +58,7 @@ const fn alone(value: f64) -> Figure {
 /// Microseconds on the core for each operation.
 async fn cpu(operation: Operation, peer: Peer, sessions: usize, effort: Effort) -> anyhow::Result<Figure> {
     let work = operation.work();
-    let subject = Rc::new(Subject::start(peer, manner(work), Under::Nothing).await?);
+    let subject = Rc::new(Subject::start(peer, answering(work), Under::Nothing).await?);
     let mut load = Load::begin(work, peer, &subject, sessions).await?;
     load.run_for(effort.warm_up).await?;
     let (count, before, begin) = (load.count(), spent(&subject)?, Instant::now());
@@ -74,16 +74,16 @@ fn spent(subject: &Subject) -> anyhow::Result<Duration> {
     subject.processes.iter().map(Process::cpu).sum()
 }
 
-const fn manner(work: Work) -> Manner {
+const fn answering(work: Work) -> Answering {
     match work {
-        Work::Push(_) | Work::Post(_) => Manner::Silent,
-        Work::Echo | Work::WebSocket(_) => Manner::Echo,
+        Work::Push(_) | Work::Post(_) => Answering::Silent,
+        Work::Echo | Work::WebSocket(_) => Answering::Echo,
     }
 }
 
 /// Returns the median of one client's round trips, in microseconds.
 async fn latency(peer: Peer, effort: Effort) -> anyhow::Result<f64> {
-    let subject = Subject::start(peer, Manner::Echo, Under::Nothing).await?;
+    let subject = Subject::start(peer, Answering::Echo, Under::Nothing).await?;
     let mut line = open_web_socket(subject.address, 0).await?;
     let message = frame::from_client(frame::TEXT, format!("4{MESSAGE}").as_bytes());
     go_round(&mut line, &message, effort.warm_up).await?;
@@ -108,7 +108,7 @@ async fn go_round(line: &mut Line, message: &[u8], time: Duration) -> anyhow::Re
 /// of operations between them, so that neither the start nor anything else is in it.
 async fn instructions(operation: Operation, peer: Peer, effort: Effort) -> anyhow::Result<f64> {
     let work = operation.work();
-    let subject = Rc::new(Subject::start(peer, manner(work), Under::Callgrind).await?);
+    let subject = Rc::new(Subject::start(peer, answering(work), Under::Callgrind).await?);
     let id = subject.processes.first().context("nothing runs")?.id();
     let mut load = Load::begin(work, peer, &subject, SESSIONS).await?;
     load.run_exactly(effort.counted).await?;

@@ -13,7 +13,7 @@ use crate::peer::Peer;
 use crate::process::Process;
 use crate::receiver::Receiver;
 use crate::subject::{Subject, Under};
-use crate::words::Manner;
+use crate::words::Answering;
 
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 
 /// Kilobytes of resident memory for each session.
 pub(crate) async fn measure(kind: Kind, peer: Peer, sessions: usize) -> anyhow::Result<f64> {
-    let subject = Subject::start(peer, Manner::Silent, Under::Nothing).await?;
+    let subject = Subject::start(peer, Answering::Silent, Under::Nothing).await?;
     // Memory that the first few sessions touch belongs to the program.
     let _first = open_all(kind, peer, subject.address, 0..FIRST).await?;
     sleep(SETTLE).await;

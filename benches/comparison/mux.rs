@@ -11,7 +11,7 @@ use polliwog::packet::Message;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::frame;
-use crate::words::{Manner, number_in};
+use crate::words::{Answering, number_in};
 
 /// A shared connection.
 pub(crate) struct MuxLine {
@@ -43,7 +43,7 @@ impl MuxLine {
     pub(crate) fn hear(
         &self,
         read: frame::Frame,
-        manner: Manner,
+        answering: Answering,
         answer: &mut Vec<u8>,
     ) -> anyhow::Result<Option<(usize, Id)>> {
         match read.opcode {
@@ -62,7 +62,7 @@ impl MuxLine {
                 let number = number_in(&open.path).context("no number")?;
                 return Ok(Some((number, id)));
             }
-            Frame::Message(id, _, message) if manner == Manner::Echo => {
+            Frame::Message(id, _, message) if answering == Answering::Echo => {
                 answer.extend(self.message(id, message));
             }
             Frame::Close(id, ..) => {

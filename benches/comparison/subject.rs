@@ -12,7 +12,7 @@ use crate::peer::Peer;
 use crate::process::{Core, Folder, Process, free_address};
 use crate::settings::{self, BackSide};
 use crate::stream::send;
-use crate::words::Manner;
+use crate::words::Answering;
 
 /// What is measured.
 pub(crate) struct Subject {
@@ -53,8 +53,8 @@ impl Speaker {
 }
 
 impl Subject {
-    pub(crate) async fn start(peer: Peer, manner: Manner, under: Under) -> anyhow::Result<Self> {
-        let started = Starting { folder: Folder::new()?, address: free_address()?, manner, under };
+    pub(crate) async fn start(peer: Peer, answering: Answering, under: Under) -> anyhow::Result<Self> {
+        let started = Starting { folder: Folder::new()?, address: free_address()?, answering, under };
         let subject = match peer {
             Peer::Own => started.polliwog(BackSide::Own).await,
             Peer::Mux => started.polliwog(BackSide::Mux).await,
@@ -77,13 +77,13 @@ impl Subject {
 struct Starting {
     folder: Folder,
     address: SocketAddr,
-    manner: Manner,
+    answering: Answering,
     under: Under,
 }
 
 impl Starting {
     async fn polliwog(self, back_side: BackSide) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner)?;
+        let backend = Backend::start(self.answering)?;
         let settings = settings::polliwog(self.address, free_address()?, backend.address(), back_side);
         let file = self.folder.write("config.toml", &settings)?;
         let binary =
@@ -117,13 +117,13 @@ impl Starting {
     }
 
     async fn nginx(self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner)?;
+        let backend = Backend::start(self.answering)?;
         let nginx = self.run_nginx(backend.address()).await?;
         Ok(self.before(backend, vec![nginx]))
     }
 
     async fn haproxy(self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner)?;
+        let backend = Backend::start(self.answering)?;
         let file = self.folder.write("haproxy.cfg", &settings::haproxy(self.address, backend.address()))?;
         let arguments = ["-db".into(), "-f".into(), file.into()];
         let haproxy = self.run(Core::Subject, "haproxy".as_ref(), &arguments).await?;
@@ -131,7 +131,7 @@ impl Starting {
     }
 
     async fn pushpin(self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner)?;
+        let backend = Backend::start(self.answering)?;
         let zurl = self.folder.write("zurl.conf", &settings::zurl(self.folder.path()))?;
         let zurl = [format!("--config={}", zurl.display()).into(), "--loglevel=0".into()];
         let zurl = Process::spawn(Core::Subject, "zurl".as_ref(), &zurl)?;
@@ -145,7 +145,7 @@ impl Starting {
     }
 
     fn backend(mut self) -> anyhow::Result<Subject> {
-        let backend = Backend::start(self.manner)?;
+        let backend = Backend::start(self.answering)?;
         self.address = backend.address();
         Ok(self.before(backend, Vec::new()))
     }
@@ -165,11 +165,11 @@ impl Starting {
     }
 
     fn about_direct(&self, control: SocketAddr) -> [OsString; 3] {
-        let manner = match self.manner {
-            Manner::Echo => "echo",
-            Manner::Silent => "silent",
+        let answering = match self.answering {
+            Answering::Echo => "echo",
+            Answering::Silent => "silent",
         };
-        [self.address.to_string().into(), control.to_string().into(), manner.into()]
+        [self.address.to_string().into(), control.to_string().into(), answering.into()]
     }
 
     /// Starts a program and waits until it listens.

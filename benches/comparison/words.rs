@@ -2,7 +2,7 @@
 
 /// Whether a message is sent back.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum Answering {
     Echo,
     Silent,
 }

@@ -49,13 +49,13 @@ impl Backend {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let visit = Visit {
+                let connection = Connection {
                     kind,
                     script: scripts.lock().unwrap().clone(),
                     peers: peers_tx.clone(),
                     openings: openings_tx.clone(),
                 };
-                thread::spawn(move || visit.run(Wire::new(stream)));
+                thread::spawn(move || connection.run(Wire::new(stream)));
             }
         });
         Self { addr, peers, openings, script, over }
@@ -76,14 +76,14 @@ impl Drop for Backend {
 }
 
 /// One connection to the backend.
-struct Visit {
+struct Connection {
     kind: Kind,
     script: Script,
     peers: Sender<Peer>,
     openings: Sender<Opening>,
 }
 
-impl Visit {
+impl Connection {
     fn run(self, mut wire: Wire) {
         if let Some(hasty) = self.script.hasty {
             wire.send(&hasty);

@@ -10,9 +10,8 @@ use crate::meter::table::rows;
 
 /// Returns the table of keys, as Markdown.
 pub fn keys() -> String {
-    let mut table = String::from(
-        "| key | type | default | what it decides | means something beside |\n|---|---|---|---|---|\n",
-    );
+    let mut table =
+        String::from("| key | type | default | what it decides | only with |\n|---|---|---|---|---|\n");
     let mut section = None;
     for key in KEYS.iter() {
         if section != Some(key.section) {
@@ -25,7 +24,7 @@ pub fn keys() -> String {
     table
 }
 
-/// Returns the dialects or kinds beside which a key means something.
+/// Returns the dialects or kinds with which a key has a meaning.
 fn beside(key: &Key) -> String {
     let list = |words: &[&str]| words.iter().map(|word| code(word)).collect::<Vec<_>>().join(", ");
     match (key.dialects(), key.only) {

@@ -38,7 +38,7 @@ pub(super) const DEFAULTS: &[Row<Defaults>] = &[
         |table, key, defaults| table.set(key, &mut defaults.session.allow_upgrades, flag)),
     row(Section::Defaults, "relay", Type::Flag, Shown::Default("true"), "relay WebSockets whose two ends speak the same protocol",
         |table, key, defaults| table.set(key, &mut defaults.session.relay, flag)),
-    row(Section::Defaults, "bind", Type::Word, Shown::Default("\"none\""), "only who began a session may use it: by address, or cookie",
+    row(Section::Defaults, "bind", Type::Word, Shown::Default("\"none\""), "ties a session to its client's address or cookie; none: off",
         |table, key, defaults| table.set(key, &mut defaults.session.bind, word(&BINDS, &[]))),
     row(Section::Defaults, "allowed_origins", Type::Texts, Shown::Default("[]"), "origins that may connect; empty: all",
         |table, key, defaults| if let Some(origins) = table.list(key, origin) {

@@ -53,7 +53,7 @@ impl Dialect for Lines {
             (&Method::GET, false) => Operation::Poll,
             (&Method::POST, false) => Operation::Push,
             (&Method::DELETE, false) => Operation::Leave,
-            _ => return Err(reply(StatusCode::METHOD_NOT_ALLOWED, "not for this method\n").into()),
+            _ => return Err(reply(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n").into()),
         };
         Ok(Ask::Session(Cow::Borrowed(id), Intent { operation, transport: Transport::Polling, version: 0 }))
     }

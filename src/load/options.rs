@@ -57,7 +57,7 @@ pub struct Options {
     /// How long to run after all sessions have been opened.
     #[arg(long, short = 'd', value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub(super) duration: Duration,
-    /// How long to wait for the last answers.
+    /// How long to wait for the last answers, which count as lost after that.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub(super) drain: Duration,
     /// Source addresses: one, a range such as 127.0.0.2-127.0.0.9, or a network; may be repeated.

@@ -124,8 +124,8 @@ const INDEX: &str = "\
 polliwog
 
 /livez      200 while the process runs
-/readyz     200 when it takes sessions, else 503, with a line for each upstream; ?upstream=NAME asks for one
-/metrics    what was counted, for Prometheus
+/readyz     200 if the proxy accepts sessions, otherwise 503, with a line for each upstream; ?upstream=NAME checks one
+/metrics    the metrics, for Prometheus
 /api/nodes  the nodes of the cluster, as this one sees them
 ";
 

@@ -85,7 +85,7 @@ fn a_request_that_cannot_be_served_says_why() {
     world.get("/feed/nobody").assert(404, r#"{"error":"no such session"}"#);
     world.get(&format!("{}/x", feed.url)).assert(404, r#"{"error":"no such session"}"#);
     let entrance = world.get("/feed/");
-    entrance.assert(405, r#"{"error":"not for this method"}"#);
+    entrance.assert(405, r#"{"error":"method not allowed"}"#);
     assert_eq!(entrance.header("allow"), Some("POST"));
     for method in ["HEAD", "PUT", "PATCH"] {
         let refused = feed.request(method, "", &[], b"");

@@ -30,7 +30,7 @@ pub(super) fn not_found() -> Reply {
 
 /// Returns the response for a method that the path does not support.
 pub(super) fn bad_method(allowed: &'static str) -> Reply {
-    let mut reply = wrong(StatusCode::METHOD_NOT_ALLOWED, "not for this method");
+    let mut reply = wrong(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
     reply.headers.insert(ALLOW, HeaderValue::from_static(allowed));
     reply
 }

@@ -132,7 +132,7 @@ fn a_method_that_a_path_does_not_have_is_405_with_those_that_it_has() {
             let answered = dialect().read(&request(&head)).unwrap_err();
             assert_eq!(
                 shown(&answered.reply),
-                (405, r#"{"error":"not for this method"}"#),
+                (405, r#"{"error":"method not allowed"}"#),
                 "{method} {target}"
             );
             assert_eq!(answered.reply.headers["allow"], allowed);

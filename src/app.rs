@@ -140,9 +140,9 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
 
     let peer_endings = server::Signals::default();
-    let asked = peers
-        .zip(cluster)
-        .map(|(peers, cluster)| peers.serve(&wiring, cluster, current.clone(), vital, &peer_endings));
+    let asked = peers.zip(cluster).map(|(peers, cluster)| {
+        peers.serve(&wiring, cluster, current.clone(), vital, &peer_endings, &drain.started)
+    });
 
     drain.started.cancelled().await;
     metrics.draining();
@@ -157,9 +157,14 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     }
     let deadline = Instant::now() + config.server.drain_timeout;
     let ended = tokio::select! {
-        ended = finish(&registry, &work, &endings, deadline, config.server.drain_timeout) => ended,
+        biased;
         () = drain.cut.cancelled() => nothing_is_cut(&registry, &work),
+        ended = finish(&wiring, &endings, deadline, config.server.drain_timeout) => ended,
     };
+    if let Some(cluster) = &wiring.cluster {
+        // Its clients have sessions at other nodes, which live on.
+        cluster.fall_mute();
+    }
     endings.cut.cancel();
     // An aborted connection reports to its session what was lost.
     work.connections.close();
@@ -194,13 +199,17 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
 /// Ends the sessions first, while the listeners stay open for their polls, then the connections. Returns whether all
 /// ended in time.
 async fn finish(
-    registry: &Registry,
-    work: &Work,
+    wiring: &Wiring,
     endings: &server::Signals,
     deadline: Instant,
     drain_timeout: Duration,
 ) -> bool {
-    let ended = timeout_at(deadline, end_sessions(registry, drain_timeout)).await.is_ok();
+    let Wiring { registry, work, cluster, .. } = wiring;
+    let own = end_sessions(registry, drain_timeout);
+    let ended = match cluster {
+        Some(cluster) => timeout_at(deadline, cluster.release(drain_timeout, own)).await.is_ok(),
+        None => timeout_at(deadline, own).await.is_ok(),
+    };
     endings.end.cancel();
     let gone = async {
         for tracker in [&work.connections, &work.sessions, &work.forwards] {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use aws_lc_rs::digest;
+use tokio_util::sync::CancellationToken;
 
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
@@ -63,6 +64,7 @@ impl Peers {
         current: Current,
         vital: &Vital,
         endings: &server::Signals,
+        leaving: &CancellationToken,
     ) -> Background {
         let Self { me: _, server, settings, connections: asked } = self;
         let service = Nodes::new(NodesSettings {
@@ -73,6 +75,7 @@ impl Peers {
             registry: wiring.registry.clone(),
             requests: wiring.work.sessions.clone(),
             connections: asked.tracker.clone(),
+            leaving: leaving.clone(),
             stop: asked.stop.clone(),
         });
         let make = move |_: ConnectInfo| service.clone();

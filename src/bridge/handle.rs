@@ -127,6 +127,19 @@ impl Bridge {
         })
     }
 
+    /// Lets a WebSocket go whose way ends. The client of a session that has moved to it receives what is left within
+    /// `patience`, and begins another; any other session goes on without the candidate.
+    pub fn release_socket(&self, patience: Duration) {
+        self.turn(|driver| {
+            if driver.session.transport() == Transport::WebSocket {
+                driver.session.handle_drain(patience, clock_now());
+            } else {
+                driver.session.handle_probe_gone();
+            }
+            driver.drive_inline();
+        });
+    }
+
     /// Drains the session: its client receives what is left within `patience`, then the session closes.
     pub fn drain(&self, patience: Duration) {
         self.turn(|driver| {

@@ -88,6 +88,16 @@ impl ParkedPoll {
         &self.bridge
     }
 
+    /// Has it answered at once, with what there is: its client is to come by another way.
+    pub fn release(&self) {
+        self.bridge.turn(|driver| {
+            if driver.polls.is_parked(self.id) {
+                driver.session.handle_released(clock_now());
+                driver.drive_inline();
+            }
+        });
+    }
+
     /// Gives the poll's place back: its client has been told nothing, and may ask again on another way. The session lives
     /// on, and keeps what the poll was to get.
     pub fn withdraw(mut self) {

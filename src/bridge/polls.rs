@@ -188,6 +188,11 @@ impl Polls {
         }
     }
 
+    /// Returns whether this poll waits for packets.
+    pub(super) fn is_parked(&self, id: ReceiverId) -> bool {
+        self.find(id).is_some_and(|slot| matches!(self.slots[slot].stage, Stage::Parked(_)))
+    }
+
     /// Removes a receiver that disconnects or takes its batch.
     pub(super) fn remove(&mut self, id: ReceiverId) -> Removed {
         let Some(slot) = self.find(id) else { return Removed::Nothing };

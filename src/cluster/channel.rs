@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Duration, Instant};
 
-use super::request::{Request, Stop, Stopped, wait};
+use super::request::{LetGo, Request, Stop, Stopped, wait};
 use crate::duplex::Receipt;
 use crate::meter::Traffic;
 use crate::peer::{Frame, Head, Load, Number, WINDOW};
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) pump: Waker,
     pub(super) told: Told,
     pub(super) is_over: bool,
+    /// At an asker: whether this process stops, so that a request that is dropped says nothing of its client.
+    is_mute: bool,
 }
 
 /// What the other node has told of itself on this connection.
@@ -62,6 +64,7 @@ impl Channel {
             pump: Waker::noop().clone(),
             told: Told::default(),
             is_over: false,
+            is_mute: false,
         };
         Self { node, side, traffic, state: Mutex::new(state) }
     }
@@ -213,17 +216,53 @@ impl Channel {
     pub(super) fn stop(&self, number: Number, stop: Stop) {
         let mut state = self.lock();
         let Some(request) = state.requests.remove(&number) else { return };
-        stop.write(number, &mut state.control);
-        state.pump.wake_by_ref();
+        if !state.is_mute {
+            stop.write(number, &mut state.control);
+            state.pump.wake_by_ref();
+        }
         drop(state);
         drop(request);
     }
 
     /// Makes a request a stream.
-    pub(super) fn begin_stream(&self, number: Number) {
+    pub(super) fn begin_stream(&self, number: Number, let_go: Option<LetGo>) {
+        let mut let_go = let_go;
+        let mut is_released = false;
         if let Some(request) = self.lock().requests.get_mut(&number) {
             request.is_stream = true;
+            is_released = request.is_released;
+            if !is_released {
+                request.let_go = let_go.take();
+            }
         }
+        if let Some(let_go) = let_go.filter(|_| is_released) {
+            let_go();
+        }
+    }
+
+    /// Returns once whether the asker wants a response now.
+    pub(super) fn take_released(&self, number: Number) -> bool {
+        let mut state = self.lock();
+        state.requests.get_mut(&number).is_some_and(|request| std::mem::take(&mut request.is_released))
+    }
+
+    /// Returns the requests that wait at the owner, or go on there.
+    pub(super) fn waiting(&self) -> Vec<Number> {
+        let state = self.lock();
+        let waits = |(number, request): (&Number, &Request)| (!request.is_let_go).then_some(*number);
+        state.requests.iter().filter_map(waits).collect()
+    }
+
+    /// Tells the other node something that belongs to no request.
+    pub(super) fn tell(&self, frame: &Frame) {
+        let mut state = self.lock();
+        frame.write(&mut state.control);
+        state.pump.wake_by_ref();
+    }
+
+    /// From now on, a request that is dropped says nothing of its client.
+    pub(super) fn fall_mute(&self) {
+        self.lock().is_mute = true;
     }
 
     /// Ends a stream once everything was sent that was written to it.

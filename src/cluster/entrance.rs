@@ -1,6 +1,7 @@
 //! A request at the node that owns its session.
 
 use std::fmt;
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,14 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame as BodyFrame, SizeHint};
+use tokio_util::sync::CancellationToken;
 
 use super::channel::{Channel, ENOUGH, Side};
-use super::pump::{self, Pump};
-use super::request::{Stop, Stopped};
+use super::pump::{self, Ended, Pump};
+use super::request::{LetGo, Stop, Stopped};
 use super::stream::PeerStream;
 use crate::duplex::{Duplex, Receipt};
 use crate::meter::Traffic;
-use crate::peer::{Ask, Number, write_head};
+use crate::peer::{Ask, Frame, Number, write_head};
 use crate::sid::Node;
 
 /// The end of a connection on which another node asks.
@@ -68,6 +70,7 @@ impl Entrance {
         stream: Duplex,
         silence: Duration,
         sessions: impl Fn() -> u32 + Send,
+        leaving: CancellationToken,
         mut serve: impl FnMut(Box<Ask>, Inquiry, InquiryBody) + Send,
     ) {
         let channel = &self.channel;
@@ -78,7 +81,16 @@ impl Entrance {
             let len = len.and_then(|len| len.to_str().ok()).and_then(|len| len.parse().ok());
             serve(ask, inquiry, InquiryBody { from, len });
         };
-        let why = Pump::new(channel, stream, silence, sessions, begin).run().await;
+        let mut pump = Pump::new(channel, stream, silence, sessions, begin);
+        let leave = async {
+            leaving.cancelled().await;
+            channel.tell(&Frame::Leaving);
+            pending::<Ended>().await
+        };
+        let why = tokio::select! {
+            why = pump.run() => why,
+            why = leave => why,
+        };
         pump::note_end(channel, why);
     }
 }
@@ -90,6 +102,12 @@ impl Inquiry {
             Stopped::Told => Gone::Client,
             Stopped::Broken => Gone::Unknown,
         })
+    }
+
+    /// Returns once whether the other node wants a response now, because it stops. The task is woken for it as for
+    /// [`poll_gone`](Self::poll_gone).
+    pub fn is_released(&self) -> bool {
+        self.channel.take_released(self.number)
     }
 
     /// Sends the header of the response.
@@ -123,10 +141,10 @@ impl Inquiry {
         self.channel.end(self.number);
     }
 
-    /// Returns the stream behind a 101.
-    pub fn into_stream(mut self) -> PeerStream {
+    /// Returns the stream behind a 101. `let_go` is called if the other node's way to its client ends.
+    pub fn into_stream(mut self, let_go: Option<LetGo>) -> PeerStream {
         self.is_answered = true;
-        PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Lost)
+        PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Lost, let_go)
     }
 }
 

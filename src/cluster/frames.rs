@@ -73,6 +73,7 @@ impl Channel {
         let mut state = self.lock();
         let mut settled = Vec::new();
         let mut stopped = None;
+        let mut let_go = None;
         match (frame, self.side) {
             (Frame::Ask(number, ask), Side::Owner) => {
                 if state.requests.insert(number, Request::default()).is_some() {
@@ -133,10 +134,19 @@ impl Channel {
                 told.load = Some(load);
                 told.round_trip = told.asked.take().map(|asked| asked.elapsed()).or(told.round_trip);
             }
-            (Frame::Leaving, _) => state.told.is_leaving = true,
-            (Frame::Release(_), Side::Owner) => {}
+            (Frame::Release(number), Side::Owner) => {
+                if let Some(request) = state.requests.get_mut(&number) {
+                    request.is_released = true;
+                    let_go = request.let_go.take();
+                    request.wake();
+                }
+            }
+            (Frame::Leaving, Side::Asker) => {
+                tracing::debug!(node = %self.node, "a node is about to stop");
+                state.told.is_leaving = true;
+            }
             (Frame::Ask(..) | Frame::Gone(_) | Frame::Release(_), Side::Asker)
-            | (Frame::Head(..) | Frame::Lost(_), Side::Owner) => {
+            | (Frame::Head(..) | Frame::Lost(_) | Frame::Leaving, Side::Owner) => {
                 return Err(Violation("a frame of the other side"));
             }
         }
@@ -144,6 +154,9 @@ impl Channel {
         // Without the lock: what they report may lead back here.
         drop(stopped);
         settled.into_iter().for_each(Receipt::settle);
+        if let Some(let_go) = let_go {
+            let_go();
+        }
         Ok(None)
     }
 

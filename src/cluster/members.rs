@@ -11,6 +11,7 @@ use futures_util::future::{join, join_all};
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
+use super::channel::Channel;
 use super::dial::{Introduction, greet};
 use super::greeting::{Greeting, Me};
 use super::peer::{Peer, Shared};
@@ -191,6 +192,11 @@ impl Cluster {
 
     fn peer(&self, tag: Tag) -> Option<Arc<Peer>> {
         self.members.borrow().nodes.get(&tag).map(|member| Arc::clone(&member.peer))
+    }
+
+    /// Returns the connections to the other nodes.
+    pub(super) fn channels(&self) -> Vec<Arc<Channel>> {
+        self.peers().iter().filter_map(|peer| peer.channel()).collect()
     }
 
     fn peers(&self) -> Vec<Arc<Peer>> {

@@ -274,7 +274,7 @@ impl Peer {
         is_known.then_some(failure.why)
     }
 
-    fn channel(&self) -> Option<Arc<Channel>> {
+    pub(super) fn channel(&self) -> Option<Arc<Channel>> {
         self.lock().channel.clone().filter(|channel| !channel.is_over())
     }
 

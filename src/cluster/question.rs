@@ -107,7 +107,7 @@ impl Question {
 
     /// Returns the stream behind a 101.
     pub fn into_stream(self) -> PeerStream {
-        PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Gone)
+        PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Gone, None)
     }
 }
 

@@ -16,10 +16,14 @@ pub(super) struct Request {
     pub(super) receiving: Receiving,
     pub(super) head: Option<Box<Head>>,
     pub(super) is_stopped: bool,
+    /// Whether the asker wants a response now, because it stops.
+    pub(super) is_released: bool,
     /// Whether nobody here reads on: what is left are the receipts of what was read.
     pub(super) is_let_go: bool,
     /// Whether it is a stream behind a 101: it goes on until it is dropped.
     pub(super) is_stream: bool,
+    /// What lets the stream go, if the asker stops.
+    pub(super) let_go: Option<LetGo>,
     /// What is said once everything was sent, because the stream was dropped.
     pub(super) parting: Option<Stop>,
     /// Who waits for a header, a piece or the end.
@@ -29,6 +33,9 @@ pub(super) struct Request {
     /// Who waits for the end of the request alone.
     pub(super) watcher: Option<Waker>,
 }
+
+/// What is done if the asker's way to the client of a stream ends.
+pub type LetGo = Box<dyn FnOnce() + Send>;
 
 /// The request ended before its response was complete.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::channel::{Channel, ENOUGH};
-use super::request::Stop;
+use super::request::{LetGo, Stop};
 use crate::peer::{Number, PIECE_LEN_MAX};
 
 /// One end of such a stream. Dropped, it ends once everything has been sent that was written to it.
@@ -21,8 +21,8 @@ pub struct PeerStream {
 }
 
 impl PeerStream {
-    pub(super) fn new(channel: Arc<Channel>, number: Number, stop: Stop) -> Self {
-        channel.begin_stream(number);
+    pub(super) fn new(channel: Arc<Channel>, number: Number, stop: Stop, let_go: Option<LetGo>) -> Self {
+        channel.begin_stream(number, let_go);
         Self { channel, number, stop }
     }
 }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::StatusCode;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio::time::Instant;
@@ -199,19 +199,18 @@ fn answer(head: Head, question: Question, ask: Option<WebSocketAsk>, tasks: &Tas
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {
             let (upgrading, stream) = (ask.into_upgrading(), question.into_stream());
-            let Tasks { tracker, draining } = tasks.clone();
-            tracker.spawn(async move {
-                tokio::select! {
-                    () = join(upgrading, stream) => {}
-                    () = draining.cancelled() => {}
-                }
-            });
+            // In a drain, its owner closes it at a quiet moment.
+            tasks.tracker.spawn(join(upgrading, stream));
         }
     } else if has_body {
         // Hyper writes it again, where it writes that of a response of our own.
         let len = headers.remove(CONTENT_LENGTH);
         let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
         *response.body_mut() = Body::from(question.into_body(len));
+    }
+    if tasks.draining.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
+        // Its client's next request is to come by another node.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -14,6 +14,7 @@ use self::receivers::Alone;
 use super::cors::{Asked, CorsLayer, DefaultRule};
 use super::foreign::{Asking, Foreign, Tasks};
 use super::handshake::{Arrival, Handshake};
+use super::moves::Moves;
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
 use super::{Connection, Hop, Response, preflight};
@@ -187,12 +188,17 @@ impl Gateway {
             }
             Task::Upgrade(bridge, framing) => {
                 let max_payload = bridge.info().max_payload;
+                let moves = (connection.hop == Hop::Peer).then(|| Moves::of(&bridge));
                 let probe = move |socket| async move {
                     if let Err(socket) = bridge.probe(socket) {
                         turn_away(socket).await;
                     }
                 };
-                answered(self.take_socket(ask, &head, &framing, max_payload, probe))
+                let mut response = self.take_socket(ask, &head, &framing, max_payload, probe);
+                if let Some(moves) = moves {
+                    response.extensions_mut().insert(moves);
+                }
+                answered(response)
             }
             Task::ReportEnd(framing, closing) => {
                 polling::discard(body, &self.route.tracker);

@@ -9,6 +9,7 @@ mod foreign;
 mod forward;
 mod gateway;
 mod handshake;
+mod moves;
 mod new_session;
 mod nodes;
 mod onward;

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, poll_fn, ready};
 use std::net::{Ipv6Addr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -22,12 +22,13 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::demux::is_same_secret;
+use super::moves::Moves;
 use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
-use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, WANT};
+use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, WANT};
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::{Asked, OpenAsk, Side};
@@ -54,6 +55,8 @@ pub struct NodesSettings {
     pub requests: TaskTracker,
     /// The tracker of their connections.
     pub connections: TaskTracker,
+    /// Cancelled when this node begins to drain.
+    pub leaving: CancellationToken,
     /// Cancelled when their connections should end.
     pub stop: CancellationToken,
 }
@@ -104,9 +107,11 @@ impl Nodes {
             asker.iter().for_each(|asker| asker.count_answered());
             self.begin(*ask, inquiry, body, &shared);
         };
-        let silence = self.0.silence_timeout;
+        let entrance = Entrance::new(node, settings.cluster.meter().traffic());
+        let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
+        let run = entrance.run(stream.behind(read), silence, sessions, leaving, begin);
         tokio::select! {
-            () = Entrance::new(node, settings.cluster.meter().traffic()).run(stream.behind(read), silence, sessions, begin) => {}
+            () = run => {}
             () = self.0.stop.cancelled() => {}
         }
     }
@@ -198,6 +203,9 @@ async fn respond(
         if gone == Poll::Ready(Gone::Unknown) && serving.is_parked() {
             return Poll::Ready(Err(Gone::Unknown));
         }
+        if inquiry.is_released() {
+            serving.release();
+        }
         // Served first, even if the client is gone by now: its session has to notice.
         match Pin::new(&mut serving).poll(cx) {
             Poll::Ready(answered) => Poll::Ready(Ok(answered)),
@@ -216,10 +224,12 @@ async fn respond(
     };
     open.end(Asked::Answered);
     drop(serving);
-    let (mut head, body) = response.into_parts();
+    let (mut head, mut body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         inquiry.send_head(&head, true);
-        let stream: Box<dyn Carries> = Box::new(inquiry.into_stream());
+        let let_go =
+            head.extensions.remove::<Moves>().map(|moves| -> LetGo { Box::new(move || moves.let_go()) });
+        let stream: Box<dyn Carries> = Box::new(inquiry.into_stream(let_go));
         // If the session needs it no more, it is dropped here, and the client's connection ends.
         let _ = upgrade.send(stream.into());
         return;
@@ -232,11 +242,15 @@ async fn respond(
     if !has_body {
         return;
     }
-    let mut body = pin!(body);
     while poll_fn(|cx| inquiry.poll_room(cx)).await {
-        let frame = poll_fn(|cx| match inquiry.poll_gone(cx) {
-            Poll::Ready(_) => Poll::Ready(Some(None)),
-            Poll::Pending => body.as_mut().poll_frame(cx).map(|frame| frame.map(Result::ok)),
+        let frame = poll_fn(|cx| {
+            if inquiry.poll_gone(cx).is_ready() {
+                return Poll::Ready(Some(None));
+            }
+            if inquiry.is_released() {
+                body.release();
+            }
+            Pin::new(&mut body).poll_frame(cx).map(|frame| frame.map(Result::ok))
         });
         match frame.await {
             Some(Some(frame)) => {

@@ -69,6 +69,13 @@ impl Serving {
         matches!(self, Self::Poll(_))
     }
 
+    /// Has a poll answered at once, because the way of its client ends.
+    pub(super) fn release(&self) {
+        if let Self::Poll(Parked { answer, .. }) = self {
+            answer.release();
+        }
+    }
+
     /// Gives up because it is not known what became of the client, or of the node in between. A poll that nobody was told
     /// of gives its place back, so that its session lives on; anything else is dropped, as with a client that is gone.
     pub(super) fn give_up(self) {

@@ -6,7 +6,7 @@ use super::End;
 use super::Transport;
 use super::inbox::Packets;
 use super::outbox::CursorRefused;
-use super::policy::{Acks, HangUp, Pushes, Second};
+use super::policy::{Acks, HangUp, Pinger, Pushes, Second};
 use super::receiver::Terms;
 use super::state::{Event, Phase, PollRefused, PollSlot, PushOutcome, PushRefused, PushSlot, Session};
 use crate::packet::{Packet, Text};
@@ -115,6 +115,28 @@ impl Session {
             self.poll = PollSlot::Absent;
             if self.policy.hang_up == HangUp::Ends {
                 self.end(End::ClientGone, now);
+            }
+        }
+    }
+
+    /// Answers the parked poll at once, because the way of its client ends: the client is to come by another.
+    pub fn handle_released(&mut self, now: Instant) {
+        let nothing = match (self.policy.acks, self.policy.pinger) {
+            // Its wait is over.
+            (Acks::OnCursor, _) => Vec::new(),
+            (Acks::OnWrite, Pinger::Nobody(_)) => vec![Packet::Ping(Text::default())],
+            (Acks::OnWrite, Pinger::Server | Pinger::Client) => vec![Packet::Noop],
+        };
+        self.release_poll(nothing, now);
+    }
+
+    /// Answers the parked poll with what there is for it, or else with `nothing`, which says that.
+    pub(super) fn release_poll(&mut self, nothing: Vec<Packet>, now: Instant) {
+        if let PollSlot::Parked { held_until } = &mut self.poll {
+            *held_until = None;
+            self.answer_poll(now);
+            if self.is_parked() && self.in_flight == 0 && !self.is_ended() {
+                self.answer(nothing, now);
             }
         }
     }

@@ -101,12 +101,6 @@ impl Session {
             return;
         }
         // Every poll in the window is released, not only the first: a client may send several.
-        if let PollSlot::Parked { held_until } = &mut self.poll {
-            *held_until = None;
-            self.answer_poll(now);
-            if self.is_parked() && self.in_flight == 0 {
-                self.answer(vec![Packet::Noop], now);
-            }
-        }
+        self.release_poll(vec![Packet::Noop], now);
     }
 }

@@ -52,6 +52,13 @@ impl Body {
     pub fn pieces(pieces: Vec<Bytes>) -> Self {
         Self(Kind::Pieces(pieces.into_iter()))
     }
+
+    /// Ends a stream soon, because the way of its client ends. Any other body ends by itself.
+    pub fn release(&mut self) {
+        if let Kind::Stream(stream) = &mut self.0 {
+            stream.release();
+        }
+    }
 }
 
 impl Default for Body {

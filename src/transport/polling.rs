@@ -81,6 +81,13 @@ impl AnswerPoll {
         Self { meter, asker, framing, stage: Stage::Parked(parked) }
     }
 
+    /// Has it answered at once.
+    pub fn release(&self) {
+        if let Stage::Parked(parked) = &self.stage {
+            parked.release();
+        }
+    }
+
     /// Gives its place back, if nothing was made of it yet: its session lives on.
     pub fn withdraw(self) {
         if let Stage::Parked(parked) = self.stage {

@@ -34,6 +34,11 @@ impl Stream {
         self.connection = Some(unflushed.clone());
     }
 
+    /// Ends it after the batches that it already has: its client opens another.
+    pub(super) fn release(&mut self) {
+        self.parked.end();
+    }
+
     /// Polls for the next piece; ready with `None` once the stream has ended.
     pub(super) fn poll_piece(&mut self, cx: &Context<'_>) -> Poll<Option<Piece>> {
         if !self.prelude.is_empty() {

@@ -1,6 +1,7 @@
 //! Two nodes behind a balancer that is not sticky: sessions begin at one, and all else is asked at the other.
 
 mod deaths;
+mod drains;
 
 use std::time::Instant;
 

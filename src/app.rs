@@ -42,7 +42,7 @@ use crate::drain::{Drain, Signals, end_sessions};
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, Settings};
 use crate::service::admin::{Admin, NodesState, Readiness, Sights, State, UpstreamState};
-use crate::service::{Client, Connection, Current, Running, Stack, Via};
+use crate::service::{Client, Connection, Current, Locations, Running, Stack, Via};
 use crate::upstream::{BuildError, InUse};
 
 /// Prepares to run the proxy, before anything slow: from here on, signals have their meaning for a proxy. A signal that
@@ -105,6 +105,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let (registry, ending) = (Registry::of_node(config.server.max_sessions, node), CancellationToken::new());
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
     let cluster = peers.as_ref().map(|peers| peers.cluster(&helpers, &metrics));
+    let locate = |cluster: &Arc<_>| Some(Arc::new(Locations::new(node?, Arc::clone(cluster))));
     let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),
@@ -112,6 +113,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         draining: ending.clone(),
         metrics: metrics.clone(),
         via: Arc::new(Via::new().context("no name for Via")?),
+        locations: cluster.as_ref().and_then(locate),
         cluster: cluster.clone(),
     };
     let current = Current::new(Running::default());

@@ -14,6 +14,7 @@ pub mod codec;
 pub mod config;
 pub(crate) mod descriptors;
 pub(crate) mod dialect;
+pub(crate) mod directory;
 pub mod docs;
 pub(crate) mod dots;
 pub(crate) mod drain;

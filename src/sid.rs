@@ -72,7 +72,7 @@ impl Sid {
 }
 
 /// A node of a cluster: its name, and which start of that node it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Node {
     /// Its name.
     pub tag: Tag,

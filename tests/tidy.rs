@@ -56,7 +56,7 @@ const FLOORS: [&[&str]; 11] = [
     ],
     &["codec", "mux", "peer", "socketio"],
     &["session", "trunk"],
-    &["cluster", "dialect", "upstream"],
+    &["cluster", "dialect", "directory", "upstream"],
     &["bridge"],
     &["transport"],
     &["service"],

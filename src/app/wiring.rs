@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::dialect::{self, engineio::EngineIo};
 use crate::meter::Metrics;
 use crate::service::{
-    Demux, Forward, ForwardPath, Gateway, Handler, Refusals, Route, Running, Served, SessionRoute, Via,
+    Demux, Forward, ForwardPath, Gateway, Handler, Locations, Refusals, Route, Running, Served, SessionRoute,
+    Via,
 };
 use crate::upstream::{self, Embedding, InUse, Kind};
 
@@ -37,6 +38,8 @@ pub(super) struct Wiring {
     pub(super) via: Arc<Via>,
     /// The other nodes, if there are any.
     pub(super) cluster: Option<Arc<Cluster>>,
+    /// Where the sessions are whose ids name no node.
+    pub(super) locations: Option<Arc<Locations>>,
 }
 
 impl Wiring {
@@ -111,6 +114,7 @@ impl Wiring {
             draining: self.draining.clone(),
             registry: self.registry.clone(),
             cluster: self.cluster.clone(),
+            locations: self.locations.clone(),
             tracker: self.work.sessions.clone(),
             meter: meter.clone(),
             refusals: Arc::clone(&refusals),

@@ -182,6 +182,9 @@ impl Cluster {
 
     /// Returns the node of this name, once a fresh look has found it.
     pub async fn look_for(&self, tag: Tag) -> Option<Arc<Peer>> {
+        if self.roster.is_fixed() {
+            return self.peer(tag);
+        }
         let mut members = self.members.subscribe();
         let looks = members.borrow().looks;
         self.roster.look_again();
@@ -190,7 +193,13 @@ impl Cluster {
         self.peer(tag)
     }
 
-    fn peer(&self, tag: Tag) -> Option<Arc<Peer>> {
+    /// Returns all other nodes that are known.
+    pub fn others(&self) -> Vec<Arc<Peer>> {
+        self.members.borrow().nodes.values().map(|member| Arc::clone(&member.peer)).collect()
+    }
+
+    /// Returns the node of this name, if it is another one that is known.
+    pub fn peer(&self, tag: Tag) -> Option<Arc<Peer>> {
         self.members.borrow().nodes.get(&tag).map(|member| Arc::clone(&member.peer))
     }
 

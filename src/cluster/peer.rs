@@ -1,10 +1,11 @@
 //! The connection to another node: dialled at the first need, and shared by all requests.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::StatusCode;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::channel::{Channel, Side};
@@ -171,7 +172,7 @@ impl Peer {
     /// # Errors
     /// Why the node cannot be asked; with `None` it is not connected.
     pub fn ask(&self, node: Node, prepared: &Prepared) -> Result<Question, Option<Unreached>> {
-        let Some(channel) = self.channel() else { return Err(self.known_failure(node)) };
+        let Some(channel) = self.channel() else { return Err(self.known_failure(Some(node))) };
         if channel.node != node {
             return Err(Some(Unreached::Absent));
         }
@@ -180,11 +181,23 @@ impl Peer {
         Ok(question)
     }
 
-    /// Connects the node, unless it is connected.
+    /// Asks the node something that the status of its response answers, and returns which start of it has answered. `None` if
+    /// it cannot be asked now.
+    pub async fn consult(self: &Arc<Self>, prepared: &Prepared) -> Option<(Node, StatusCode)> {
+        if self.channel().is_none() {
+            self.connect(None).await.ok()?;
+        }
+        let channel = self.channel()?;
+        let mut question = Question::ask(&channel, prepared)?;
+        let head = poll_fn(|cx| question.poll_head(cx)).await.ok()?;
+        Some((channel.node, head.status))
+    }
+
+    /// Connects the node, unless it is connected: this start of it, or any.
     ///
     /// # Errors
     /// It cannot be reached, or is not this start of the node any more.
-    pub async fn connect(self: &Arc<Self>, node: Node) -> Result<(), Unreached> {
+    pub async fn connect(self: &Arc<Self>, node: Option<Node>) -> Result<(), Unreached> {
         let dials = self.lock().dials;
         let _dialling = self.dialling.lock().await;
         if self.channel().is_some() {
@@ -267,10 +280,10 @@ impl Peer {
     }
 
     /// Returns what is known without a dial: why the node was not reached a moment ago.
-    fn known_failure(&self, node: Node) -> Option<Unreached> {
+    fn known_failure(&self, node: Option<Node>) -> Option<Unreached> {
         let state = self.lock();
         let failure = state.failure.filter(|failure| Instant::now() < failure.until)?;
-        let is_known = failure.why != Unreached::Absent || state.last == Some(node);
+        let is_known = failure.why != Unreached::Absent || node.is_none() || state.last == node;
         is_known.then_some(failure.why)
     }
 

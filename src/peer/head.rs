@@ -42,6 +42,7 @@ pub struct Address {
 
 /// What is known of a request besides its header.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a bit of its own")]
 pub struct Flags {
     /// A body follows.
     pub has_body: bool,
@@ -49,6 +50,8 @@ pub struct Flags {
     pub upgrades: bool,
     /// Its client used TLS.
     pub secure: bool,
+    /// It is not passed on: the asker only looks for the session that it is for.
+    pub is_search: bool,
 }
 
 /// A header is longer than a frame for headers may be.
@@ -135,15 +138,16 @@ pub(super) fn read_head(mut payload: &[u8]) -> Result<Head, Malformed> {
 
 impl Flags {
     const fn to_byte(self) -> u8 {
-        let Self { has_body, upgrades, secure } = self;
-        has_body as u8 | (upgrades as u8) << 1 | (secure as u8) << 2
+        let Self { has_body, upgrades, secure, is_search } = self;
+        has_body as u8 | (upgrades as u8) << 1 | (secure as u8) << 2 | (is_search as u8) << 3
     }
 
-    const fn of_byte(byte: u8) -> Result<Self, Malformed> {
-        if byte > 7 {
+    fn of_byte(byte: u8) -> Result<Self, Malformed> {
+        if byte > 15 {
             return Err(Malformed("unknown flags"));
         }
-        Ok(Self { has_body: byte & 1 != 0, upgrades: byte & 2 != 0, secure: byte & 4 != 0 })
+        let is = |bit| byte & bit != 0;
+        Ok(Self { has_body: is(1), upgrades: is(2), secure: is(4), is_search: is(8) })
     }
 }
 

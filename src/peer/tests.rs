@@ -20,8 +20,13 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let flags = any::<[bool; 3]>();
-    let flags = flags.prop_map(|[has_body, upgrades, secure]| Flags { has_body, upgrades, secure });
+    let flags = any::<[bool; 4]>();
+    let flags = flags.prop_map(|[has_body, upgrades, secure, is_search]| Flags {
+        has_body,
+        upgrades,
+        secure,
+        is_search,
+    });
     let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
     let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];
     (method, "/[!-~]{0,200}", headers(), address, flags)

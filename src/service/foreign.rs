@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cors::{Asked, CorsLayer};
+use super::locations::ELSEWHERE;
 use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
@@ -52,7 +53,7 @@ pub(super) struct Asking {
 /// Where what outlives the request runs.
 #[derive(Clone)]
 pub(super) struct Tasks {
-    tracker: TaskTracker,
+    pub(super) tracker: TaskTracker,
     draining: CancellationToken,
 }
 
@@ -84,42 +85,23 @@ impl Foreign {
     /// Passes a request on, and its response back: the other node decides all of it.
     pub(super) fn serve(self, asking: Asking) -> Serving {
         let Asking { head, body, ask, client, origin, cors, tasks } = asking;
-        let flags = Flags { has_body: !body.is_end_stream(), upgrades: ask.is_some(), secure: client.secure };
+        let flags = Flags {
+            has_body: !body.is_end_stream(),
+            upgrades: ask.is_some(),
+            secure: client.secure,
+            is_search: false,
+        };
         let Ok(prepared) = Prepared::new(&head, client.peer, flags) else {
             polling::discard(body, &tasks.tracker);
-            return Serving::done(plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE));
+            return Serving::done(too_large());
         };
-        let body = Some(body).filter(|_| flags.has_body);
-        let Self { owner: Owner { node, peer }, cluster, unknown } = self;
+        let mut body = Some(body).filter(|_| flags.has_body);
+        let Self { owner, cluster, unknown } = self;
         Serving::other(async move {
-            let open = cluster.meter().ask(Side::Asker);
-            let since = Instant::now();
-            let has_body = body.is_some();
-            let peer = match peer {
-                Some(peer) => Some(peer),
-                None => cluster.look_for(node.tag).await,
-            };
-            let passed = match peer {
-                Some(peer) => pass(&peer, node, &prepared, body, &tasks).await,
-                None => Err(Failed::Unreached(Unreached::Absent)),
-            };
-            match passed {
-                Ok((head, question)) => {
-                    open.end(Outcome::Answered);
-                    if has_body {
-                        cluster.meter().answered_after(since.elapsed());
-                    }
-                    Ok(answer(head, question, ask, &tasks))
-                }
-                Err(Failed::Abort) => {
-                    open.end(Outcome::Lost);
-                    Err(Abort)
-                }
+            match pass(&cluster, owner, &prepared, &mut body, &tasks).await {
+                Ok((head, question)) => Ok(answer(head, question, ask, &tasks)),
+                Err(Failed::Abort) => Err(Abort),
                 Err(Failed::Unreached(why)) => {
-                    open.end(match why {
-                        Unreached::Absent => Outcome::Unknown,
-                        Unreached::Silent | Unreached::Refused => Outcome::Unreachable,
-                    });
                     let mut response = match why {
                         Unreached::Absent => polling::respond(unknown.reply),
                         Unreached::Silent | Unreached::Refused => plain(StatusCode::BAD_GATEWAY, UNREACHED),
@@ -133,19 +115,51 @@ impl Foreign {
 }
 
 /// Why there is no response.
-enum Failed {
+pub(super) enum Failed {
     /// The client's connection is dropped.
     Abort,
     Unreached(Unreached),
 }
 
-/// Asks the node, and waits for the header of its response. If the connection breaks meanwhile, a request without a body
-/// is asked again: its session goes on.
-async fn pass(
+/// Passes a request to a node, and waits for the header of its response. The body is left if that node was not asked.
+pub(super) async fn pass(
+    cluster: &Cluster,
+    owner: Owner,
+    prepared: &Prepared,
+    body: &mut Option<InBody>,
+    tasks: &Tasks,
+) -> Result<(Head, Question), Failed> {
+    let open = cluster.meter().ask(Side::Asker);
+    let since = Instant::now();
+    let has_body = body.is_some();
+    let Owner { node, peer } = owner;
+    let peer = match peer {
+        Some(peer) => Some(peer),
+        None => cluster.look_for(node.tag).await,
+    };
+    let passed = match peer {
+        Some(peer) => ask(&peer, node, prepared, body, tasks).await,
+        None => Err(Failed::Unreached(Unreached::Absent)),
+    };
+    open.end(match &passed {
+        Ok((head, _)) if head.status == ELSEWHERE => Outcome::Unknown,
+        Ok(_) => Outcome::Answered,
+        Err(Failed::Abort) => Outcome::Lost,
+        Err(Failed::Unreached(Unreached::Absent)) => Outcome::Unknown,
+        Err(Failed::Unreached(Unreached::Silent | Unreached::Refused)) => Outcome::Unreachable,
+    });
+    if has_body && passed.is_ok() {
+        cluster.meter().answered_after(since.elapsed());
+    }
+    passed
+}
+
+/// Asks the node. If the connection breaks meanwhile, a request without a body is asked again: its session goes on.
+async fn ask(
     peer: &Arc<Peer>,
     node: Node,
     prepared: &Prepared,
-    mut body: Option<InBody>,
+    body: &mut Option<InBody>,
     tasks: &Tasks,
 ) -> Result<(Head, Question), Failed> {
     let has_body = body.is_some();
@@ -158,7 +172,7 @@ async fn pass(
             Err(None) if dials > BREAKS_MAX => return Err(Failed::Unreached(Unreached::Silent)),
             Err(None) => {
                 dials += 1;
-                peer.connect(node).await.map_err(Failed::Unreached)?;
+                peer.connect(Some(node)).await.map_err(Failed::Unreached)?;
                 continue;
             }
         };
@@ -167,19 +181,19 @@ async fn pass(
             return Err(Failed::Abort);
         }
         let answered = poll_fn(|cx| {
-            if let Some(unsent) = &mut body
+            if let Some(unsent) = &mut *body
                 && let Poll::Ready(sent) = question.poll_body(Pin::new(unsent), cx)
             {
                 if sent.is_err() {
                     return Poll::Ready(Err(Broken::Refused));
                 }
-                body = None;
+                *body = None;
             }
             question.poll_head(cx)
         });
         match answered.await {
             Ok(head) => {
-                if let Some(unsent) = body {
+                if let Some(unsent) = body.take() {
                     polling::discard(unsent, &tasks.tracker);
                 }
                 return Ok((head, question));
@@ -193,7 +207,8 @@ async fn pass(
     }
 }
 
-fn answer(head: Head, question: Question, ask: Option<WebSocketAsk>, tasks: &Tasks) -> Response {
+/// Returns the response of the other node.
+pub(super) fn answer(head: Head, question: Question, ask: Option<WebSocketAsk>, tasks: &Tasks) -> Response {
     let Head { status, mut headers, has_body } = head;
     let mut response = Response::default();
     if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -217,6 +232,11 @@ fn answer(head: Head, question: Question, ask: Option<WebSocketAsk>, tasks: &Tas
     response
 }
 
+/// Returns the response to a request whose header does not cross.
+pub(super) fn too_large() -> Response {
+    plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE)
+}
+
 /// Copies the bytes behind a 101, and understands none of them.
 async fn join(upgrading: Upgrading, mut stream: PeerStream) {
     let Some((client, read)) = upgrading.stream().await else { return };
@@ -227,7 +247,7 @@ async fn join(upgrading: Upgrading, mut stream: PeerStream) {
     }
 }
 
-const UNREACHED: &str = "the session's node cannot be reached\n";
+pub(super) const UNREACHED: &str = "the session's node cannot be reached\n";
 const TOO_LARGE: &str = "the request's header is too large\n";
 /// How often a request is asked again.
 const BREAKS_MAX: u32 = 2;

@@ -2,29 +2,38 @@
 //! there, and the gateway carries that out.
 
 mod environment;
+mod first;
+mod pushes;
 mod receivers;
+mod task;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::UPGRADE;
 use http::request::Parts;
 
 use self::environment::RouteEnvironment;
+use self::first::{First, Led};
 use self::receivers::Alone;
+use self::task::{Elsewhere, Task};
 use super::cors::{Asked, CorsLayer, DefaultRule};
-use super::foreign::{Asking, Foreign, Tasks};
+use super::foreign::{Asking, Tasks};
 use super::handshake::{Arrival, Handshake};
+use super::locations::elsewhere;
 use super::moves::Moves;
+use super::named::Named;
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
+use super::sought::Passed;
 use super::{Connection, Hop, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
-    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, PushForm, Refusal, Request, RequestKind,
+    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, RequestKind,
 };
+use crate::directory::Id;
 use crate::meter;
-use crate::packet::{Closing, Transport};
-use crate::session::{Pushes, Terms};
+use crate::session::Terms;
+use crate::sid::{Node, Sid};
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
@@ -36,49 +45,6 @@ pub struct Gateway {
     dialect: Arc<dyn Dialect>,
     pub(super) route: SessionRoute,
     cors: Arc<CorsLayer>,
-}
-
-/// An [`Act`] together with its session.
-enum Task {
-    /// With the id that the client chose for the session, if it did.
-    Begin(Box<Beginning>, Option<String>),
-    Poll(Arc<Bridge>, Arc<dyn Framing>, Terms),
-    Stream(Arc<Bridge>, Arc<dyn Framing>, Terms),
-    Push(Arc<Bridge>, Arc<dyn Framing>),
-    Leave(Arc<Bridge>, Arc<dyn Framing>),
-    Upgrade(Arc<Bridge>, Arc<dyn Framing>),
-    TurnAway(Arc<dyn Framing>),
-    ReportEnd(Arc<dyn Framing>, Closing),
-}
-
-/// What a request gets that does nothing with a session of this node.
-enum Elsewhere {
-    /// A response.
-    Answered(Box<Answered>),
-    /// The response of the node that its session id names.
-    Foreign(Box<Foreign>),
-}
-
-impl From<Box<Answered>> for Elsewhere {
-    fn from(answered: Box<Answered>) -> Self {
-        Self::Answered(answered)
-    }
-}
-
-impl Task {
-    const fn op(&self) -> meter::Op {
-        match self {
-            Self::Begin(beginning, _) => match beginning.transport {
-                Transport::Polling => meter::Op::Handshake,
-                Transport::Streaming => meter::Op::StreamHandshake,
-                Transport::WebSocket => meter::Op::SocketHandshake,
-            },
-            Self::Poll(..) | Self::ReportEnd(..) => meter::Op::Poll,
-            Self::Stream(..) => meter::Op::Stream,
-            Self::Push(..) | Self::Leave(..) => meter::Op::Push,
-            Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
-        }
-    }
 }
 
 impl Gateway {
@@ -121,8 +87,7 @@ impl Gateway {
         Handshake { dialect: &*self.dialect, route: &self.route }
     }
 
-    /// Routes a request to its session. The request's head is dropped before a poll is parked: keeping it would cost 7
-    /// kB more per poll.
+    /// Routes a request to its session. Its head is dropped before a poll is parked: keeping it would cost 7 kB per poll.
     fn route(
         self: Arc<Self>,
         mut head: Parts,
@@ -136,17 +101,14 @@ impl Gateway {
         let task = match self.decide(&head, kind, connection) {
             Ok(task) => task,
             // The other node counts it as what it is.
-            Err(Elsewhere::Foreign(foreign)) => {
+            Err(Elsewhere::Passed(passed)) => {
                 let client = self.route.located(&head.headers, connection.client);
                 let (cors, tasks) = (Arc::clone(&self.cors), Tasks::of(&self.route));
-                return foreign.serve(Asking { head, body, ask, client, origin, cors, tasks });
+                return passed.serve(Asking { head, body, ask, client, origin, cors, tasks });
             }
             Err(Elsewhere::Answered(answered)) => {
                 polling::discard(body, &self.route.tracker);
-                let hold = answered.hold;
-                let mut response = self.answer(&head, *answered);
-                self.cors.apply(&origin, &mut response);
-                return if hold.is_zero() { Serving::done(response) } else { Serving::held(response, hold) };
+                return self.answer(&head, *answered, &origin);
             }
         };
         let op = task.op();
@@ -209,11 +171,16 @@ impl Gateway {
                 // The head stays out of the future: it is large, and would be copied with it.
                 let form = framing.read_push(&head.headers);
                 Serving::other(async move {
-                    let mut response = self.push(bridge, framing, form, body, asker).await?;
+                    let mut response =
+                        pushes::take(bridge, framing, form, body, asker, &self.route.tracker).await?;
                     self.cors.apply(&origin, &mut response);
                     count_answer(&self.route.meter, op, &response);
                     Ok(response)
                 })
+            }
+            Task::Begin(beginning, Some(name)) if self.route.locations.is_some() => {
+                polling::discard(body, &self.route.tracker);
+                self.begin_somewhere((head, beginning, asker), name, connection, origin, op)
             }
             Task::Begin(beginning, named) => {
                 // The backend receives these headers.
@@ -230,13 +197,63 @@ impl Gateway {
                         return Ok(response);
                     }
                     polling::discard(body, &self.route.tracker);
+                    let named = named.map(Named::Chosen);
                     let arrival = Arrival { head, ask, client, beginning, named, asker };
-                    let mut response = self.handshake().begin(arrival, &self.cors).await;
-                    self.cors.apply(&origin, &mut response);
-                    count_answer(&self.route.meter, op, &response);
-                    Ok(response)
+                    Ok(self.begin(arrival, &origin, op).await)
                 })
             }
+        }
+    }
+
+    /// Begins a session, unless another node has it or begins it.
+    fn begin_somewhere(
+        self: Arc<Self>,
+        mut first: (Parts, Box<Beginning>, Asker),
+        name: String,
+        connection: &Connection,
+        origin: Asked,
+        op: meter::Op,
+    ) -> Serving {
+        let prepared = match First::new(&self.route, &first.0, name, connection) {
+            Ok(prepared) => prepared,
+            Err(response) => return Serving::done(*response),
+        };
+        first.0.extensions.insert(HeadBytes(connection.raw_headers.request()));
+        let client = connection.client;
+        let kept = Box::new(Mutex::new(Some(first)));
+        let take = move || kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Serving::other(async move {
+            let named = match prepared.lead(&self.route, || drop(take())).await? {
+                Led::Here(named) => Some(named),
+                Led::Answered(response) => return Ok(response),
+            };
+            let Some((head, beginning, asker)) = take() else { return Err(Abort) };
+            let arrival = Arrival { head, ask: None, client, beginning, named, asker };
+            // It is large, and most of these requests wait at another node.
+            Ok(Box::pin(self.begin(arrival, &origin, op)).await)
+        })
+    }
+
+    async fn begin(&self, arrival: Arrival, origin: &Asked, op: meter::Op) -> Response {
+        let mut response = self.handshake().begin(arrival, &self.cors).await;
+        self.cors.apply(origin, &mut response);
+        count_answer(&self.route.meter, op, &response);
+        response
+    }
+
+    /// Returns whether this node has the session of a request, for a node that looks for it.
+    pub(super) fn has(&self, head: &Parts, kind: RequestKind, asker: Node) -> bool {
+        let path = inner_path(head, &self.route.settings.path);
+        let request = Request { head, path, kind, environment: &RouteEnvironment(&self.route) };
+        let Ok(Ask::Session(sid, intent)) = self.dialect.read(&request) else { return false };
+        match (self.route.registry.find(&self.route.id, &sid), &self.route.locations) {
+            (Located::Here(_) | Located::Gone(_), _) => true,
+            (Located::Opening, Some(locations)) => {
+                let begins = self.dialect.judge(intent, &Place::Nowhere, &request);
+                let begins = matches!(begins, Ok(Act::Begin(_)));
+                locations.is_ours(Id::of(&self.route.id, &sid), begins.then_some(asker))
+            }
+            (Located::Opening, None) | (Located::Nowhere, _) => false,
         }
     }
 
@@ -271,6 +288,10 @@ impl Gateway {
             Ask::Session(sid, intent) => (sid, intent),
         };
         let mut located = self.route.registry.find(&self.route.id, &sid);
+        if connection.hop == Hop::Peer && matches!(located, Located::Nowhere) && Sid::node(&sid).is_none() {
+            // The other node looks again.
+            return Err(Elsewhere::Answered(elsewhere().into()));
+        }
         // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located
             && let Some(owner) = &bridge.info().owner
@@ -287,8 +308,7 @@ impl Gateway {
         let act = match self.dialect.judge(intent, &place, &request) {
             Ok(act) => act,
             Err(unknown) if matches!(place, Place::Nowhere) => {
-                let foreign = Foreign::find(&self.route, &sid, connection.hop, unknown)?;
-                return Err(Elsewhere::Foreign(Box::new(foreign)));
+                return Err(Passed::new(&self.route, &sid, connection.hop, unknown)?.into());
             }
             Err(refused) => return Err(refused.into()),
         };
@@ -323,8 +343,8 @@ impl Gateway {
     }
 
     /// Returns the response to a request that needs no session.
-    fn answer(&self, head: &Parts, answered: Answered) -> Response {
-        let Answered { reply, note, hold: _ } = answered;
+    fn answer(&self, head: &Parts, answered: Answered, origin: &Asked) -> Serving {
+        let Answered { reply, note, hold } = answered;
         self.route.meter.request(meter::Op::Other, reply.status.as_u16());
         let other = match note {
             Note::Nothing => None,
@@ -334,38 +354,9 @@ impl Gateway {
             }
             Note::Method => self.cors.answer_options(head),
         };
-        other.unwrap_or_else(|| polling::respond(reply))
-    }
-
-    async fn push(
-        &self,
-        bridge: Arc<Bridge>,
-        framing: Arc<dyn Framing>,
-        form: Option<PushForm>,
-        body: InBody,
-        asker: Asker,
-    ) -> Result<Response, Abort> {
-        if bridge.info().pushes == Pushes::Queued {
-            let Some(form) = form else {
-                polling::discard(body, &self.route.tracker);
-                return Ok(polling::refuse(&*framing, Refusal::Unreadable));
-            };
-            return polling::take_queued_push(&bridge, form, body, asker, framing).await;
-        }
-        // Before the type is judged, as in the reference's `onDataRequest`: a second POST is an overlap of any type.
-        let push = match bridge.push() {
-            Ok(push) => push,
-            Err(refused) => {
-                polling::discard(body, &self.route.tracker);
-                return Ok(receivers::refuse_poll(&*framing, refused, &bridge));
-            }
-        };
-        let Some(form) = form else {
-            push.refuse_invalid();
-            polling::discard(body, &self.route.tracker);
-            return Ok(polling::refuse(&*framing, Refusal::Unreadable));
-        };
-        polling::take_push(push, form, body, asker, framing).await
+        let mut response = other.unwrap_or_else(|| polling::respond(reply));
+        self.cors.apply(origin, &mut response);
+        if hold.is_zero() { Serving::done(response) } else { Serving::held(response, hold) }
     }
 
     /// Upgrades a request's connection to a WebSocket, and passes that on to `then`.

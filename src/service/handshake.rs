@@ -1,7 +1,6 @@
 //! The opening of a session: the backend is asked first, and its answer decides the client's.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::SET_COOKIE;
@@ -9,11 +8,12 @@ use http::request::Parts;
 use tokio::time::Instant;
 
 use super::cors::{self, CorsLayer, FromBackend};
+use super::named::Named;
 use super::new_session::NewSession;
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
-use crate::bridge::{Located, Reservation, close_refused};
+use crate::bridge::close_refused;
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
 use crate::packet::Closing;
@@ -40,7 +40,7 @@ pub(super) struct Arrival {
     pub(super) client: Client,
     pub(super) beginning: Box<Beginning>,
     /// The id that its client made, if it did.
-    pub(super) named: Option<String>,
+    pub(super) named: Option<Named>,
     pub(super) asker: Asker,
 }
 
@@ -70,8 +70,8 @@ impl Handshake<'_> {
             }
             Err(Unavailable::Busy(outcome, mut response)) => {
                 // What comes for a session that is being opened needs no place.
-                if let Some(name) = &named
-                    && self.is_taken(name).await
+                if let Some(named) = &named
+                    && named.is_taken(&route.registry, &route.id).await
                 {
                     return refuse_second(&**framing, kind);
                 }
@@ -100,8 +100,8 @@ impl Handshake<'_> {
                 Ok(ours) => ours,
                 Err(error) => return failed(error),
             },
-            Some(name) => {
-                let Some(named) = self.reserve_soon(&name).await else {
+            Some(named) => {
+                let Some(named) = named.reserve(&route.registry, &route.id).await else {
                     return refuse_second(&**framing, kind);
                 };
                 named
@@ -148,30 +148,6 @@ impl Handshake<'_> {
         };
         response.extensions_mut().insert(FromBackend::Accepted);
         response
-    }
-
-    /// Reserves an id that a client chose, if it is free or becomes so in a moment. The client may have hung up on a
-    /// request that still asks the backend, and come again before the end of that connection was read.
-    async fn reserve_soon(&self, name: &str) -> Option<Reservation> {
-        for _ in 0..ATTEMPTS {
-            if let Some(reservation) = self.route.registry.reserve_named(&self.route.id, name) {
-                return Some(reservation);
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        self.route.registry.reserve_named(&self.route.id, name)
-    }
-
-    /// Returns whether an id that a client chose is taken, and stays so for as long as [`reserve_soon`](Self::reserve_soon)
-    /// waits.
-    async fn is_taken(&self, name: &str) -> bool {
-        for _ in 0..ATTEMPTS {
-            match self.route.registry.find(&self.route.id, name) {
-                Located::Here(_) | Located::Opening => tokio::time::sleep(PAUSE).await,
-                Located::Gone(_) | Located::Nowhere => return false,
-            }
-        }
-        true
     }
 
     /// Answers a client with an end in place of its backend's refusal.
@@ -257,10 +233,6 @@ fn refuse_second(framing: &dyn Framing, kind: RequestKind) -> Response {
         None => polling::respond(framing.refuse(Refusal::Overlap, kind)),
     }
 }
-
-/// Enough attempts to see the other's end even on a busy machine.
-pub(super) const ATTEMPTS: usize = 25;
-pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// Adds the cookie with a session's id, if its dialect sets one, to its first response's headers, or to the ones that
 /// every response of the session gets.

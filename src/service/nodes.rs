@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::demux::is_same_secret;
+use super::locations::{FOUND, NOT_FOUND};
 use super::moves::Moves;
 use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Served};
@@ -29,10 +30,12 @@ use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
 use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, WANT};
+use crate::dialect::RequestKind;
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::{Asked, OpenAsk, Side};
 use crate::peer::{Ask, PROTOCOL};
+use crate::sid::Node;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
 /// Serves other nodes, each on a connection that carries all of its requests.
@@ -105,7 +108,7 @@ impl Nodes {
         let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
         let begin = |ask: Box<Ask>, inquiry, body| {
             asker.iter().for_each(|asker| asker.count_answered());
-            self.begin(*ask, inquiry, body, &shared);
+            self.begin(node, *ask, inquiry, body, &shared);
         };
         let entrance = Entrance::new(node, settings.cluster.meter().traffic());
         let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
@@ -116,8 +119,8 @@ impl Nodes {
         }
     }
 
-    /// Begins to serve a request as one of a client of this node.
-    fn begin(&self, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
+    /// Begins to serve a request of a node as one of a client of this node.
+    fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
         let Ask { method, target, headers, client, flags } = ask;
         let mut request = Request::new(());
         *request.method_mut() = method;
@@ -130,14 +133,32 @@ impl Nodes {
             Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, "the target is none\n")),
             Ok(target) => {
                 *request.uri_mut() = target;
-                let ip = Ipv6Addr::from(client.ip).to_canonical();
-                let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
-                let connection = Connection { client, ..shared.clone() };
-                self.route(request, body, &connection)
+                if flags.is_search {
+                    Serving::done(plain(self.search(request, flags.upgrades, node), ""))
+                } else {
+                    let ip = Ipv6Addr::from(client.ip).to_canonical();
+                    let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
+                    let connection = Connection { client, ..shared.clone() };
+                    self.route(request, body, &connection)
+                }
             }
         };
         let open = self.0.cluster.meter().ask(Side::Owner);
         self.0.requests.spawn(respond(serving, inquiry, sender, open));
+    }
+
+    /// Returns the answer to a node that looks for the session of a request.
+    fn search(&self, request: Request<()>, upgrades: bool, asker: Node) -> StatusCode {
+        let (head, ()) = request.into_parts();
+        let kind = if upgrades { RequestKind::WebSocket } else { RequestKind::Http };
+        match self.0.current.load().router.find(&head) {
+            Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. }))
+                if gateway.has(&head, kind, asker) =>
+            {
+                FOUND
+            }
+            Ok(_) | Err(_) => NOT_FOUND,
+        }
     }
 
     fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {

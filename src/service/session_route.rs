@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::locations::Locations;
 use super::onward::{self, Onward};
 use super::refusals::{Reason, Refusals};
 use super::replies::unavailable;
@@ -47,6 +48,8 @@ pub struct SessionRoute {
     pub registry: Registry,
     /// The other nodes, if there are any.
     pub cluster: Option<Arc<Cluster>>,
+    /// Where the sessions are whose ids name no node, if there are other nodes.
+    pub locations: Option<Arc<Locations>>,
     /// The tracker of its sessions' tasks.
     pub tracker: TaskTracker,
     /// Its counters.

@@ -21,6 +21,7 @@ mod cuts;
 mod demux;
 mod discretion;
 mod drain;
+mod elsewhere;
 mod errors;
 mod faults;
 mod framed;

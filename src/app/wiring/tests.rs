@@ -40,6 +40,7 @@ impl Proxy {
             metrics: Metrics::new(),
             via: Arc::new(Via::new().unwrap()),
             cluster: None,
+            locations: None,
         };
         let current = Current::new(Running::default());
         let settings = server::Settings {

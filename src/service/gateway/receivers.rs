@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::bridge::{Bridge, ReceiverRefused};
 use crate::dialect::{Framing, Refusal};
 use crate::service::Response;
-use crate::service::handshake::{ATTEMPTS, PAUSE};
+use crate::service::named::{ATTEMPTS, PAUSE};
 use crate::session::{PollRefused, Terms};
 use crate::transport::polling::{self, AnswerPoll, Asker};
 

@@ -52,6 +52,7 @@ fn before(
         draining: CancellationToken::new(),
         registry: Registry::new(1),
         cluster: None,
+        locations: None,
         tracker: TaskTracker::new(),
         meter: metrics.route(path, "u"),
         refusals: Arc::new(Refusals::of(path)),

@@ -1,5 +1,6 @@
 //! A raw client of SockJS: requests to one base, and streams that are read chunk by chunk.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::http::{Client, Response, head};
@@ -69,7 +70,13 @@ impl Stream {
     /// Requests a stream and reads its headers.
     #[track_caller]
     pub(crate) fn open(world: &World, method: &str, target: &str) -> Self {
-        let mut client = world.http();
+        Self::open_at(world.addr, method, target)
+    }
+
+    /// Does the same at this address.
+    #[track_caller]
+    pub(crate) fn open_at(addr: SocketAddr, method: &str, target: &str) -> Self {
+        let mut client = Client::connect(addr);
         let length = if method == "POST" { &[("Content-Length", "0")][..] } else { &[] };
         client.wire.send(head(method, target, length).as_bytes());
         let head = client.wire.take_until(b"\r\n\r\n", Instant::now() + SOON).expect("a response begins");

@@ -17,11 +17,32 @@ pub(crate) struct Wire {
 
 /// The node at which sessions begin, the name in their ids, and the node at which everything else is asked.
 static DIVERTED: Mutex<Vec<(SocketAddr, String, SocketAddr)>> = Mutex::new(Vec::new());
+/// The ids of `SockJS`, which name no node, that some receiver has begun a session with.
+static BEGUN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// From now on, a request to the target at `home` for one of its sessions goes to `other` instead. `mark` is how the ids
 /// of these sessions begin.
 pub(crate) fn divert(home: SocketAddr, mark: &str, other: SocketAddr) {
     DIVERTED.lock().unwrap().push((home, mark.to_owned(), other));
+}
+
+/// Returns whether a request is for a session of `SockJS` that an earlier one has begun.
+fn is_of_begun(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let path = line.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+    let [.., _server, sid, what] = path.split('/').collect::<Vec<_>>()[..] else { return false };
+    let mut begun = BEGUN.lock().unwrap();
+    let is_begun = begun.iter().any(|one| one == sid);
+    match what {
+        "xhr" | "xhr_streaming" | "eventsource" | "htmlfile" | "jsonp" => {
+            if !is_begun && !line.starts_with("OPTIONS") {
+                begun.push(sid.to_owned());
+            }
+            is_begun
+        }
+        "xhr_send" | "jsonp_send" => is_begun,
+        _ => false,
+    }
 }
 
 /// The result of waiting for bytes.
@@ -47,7 +68,7 @@ impl Wire {
         let Some(here) = self.stream.peer_addr().ok().filter(|_| !diverted.is_empty()) else { return };
         let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let is_asked_there = |(home, mark, _): &&(SocketAddr, String, SocketAddr)| {
-            *home == here && find(line, mark.as_bytes()).is_some()
+            *home == here && (find(line, mark.as_bytes()).is_some() || is_of_begun(line))
         };
         if let Some((.., other)) = diverted.iter().find(is_asked_there) {
             let other = *other;

@@ -154,7 +154,10 @@ impl World {
     /// Returns how many sessions there are.
     pub(crate) fn sessions(&self) -> u64 {
         match &self.app {
-            App::Backend(_) => metrics::sessions(self.target.admin),
+            App::Backend(_) => {
+                let others = self.other.iter().map(|other| metrics::sessions(other.admin));
+                metrics::sessions(self.target.admin) + others.sum::<u64>()
+            }
             App::Reference(reference) => reference.sessions(),
         }
     }

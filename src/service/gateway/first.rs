@@ -1,0 +1,94 @@
+//! The first request of a session whose id its client made: another node may have the session, or begin it at this moment.
+
+use std::time::Duration;
+
+use http::request::Parts;
+use tokio::time::timeout;
+
+use crate::directory::Id;
+use crate::service::foreign::{self, Tasks};
+use crate::service::locations::{Settled, elsewhere};
+use crate::service::named::{Named, reserve_soon};
+use crate::service::sought::{ATTEMPTS_MAX, Errand};
+use crate::service::{Connection, Hop, Response, SessionRoute};
+use crate::transport::{Abort, polling};
+
+/// What such a request leads to.
+pub(super) enum Led {
+    /// It begins the session here.
+    Here(Named),
+    /// A response.
+    Answered(Response),
+}
+
+/// Such a request, which may go to another node.
+pub(super) struct First {
+    name: String,
+    /// `None` if it came from another node.
+    errand: Option<Errand>,
+}
+
+impl First {
+    /// Prepares a request with this id.
+    ///
+    /// # Errors
+    /// The response if its header is too large for other nodes.
+    pub(super) fn new(
+        route: &SessionRoute,
+        head: &Parts,
+        name: String,
+        connection: &Connection,
+    ) -> Result<Self, Box<Response>> {
+        let errand = match &route.locations {
+            Some(locations) if connection.hop == Hop::Direct => {
+                let client = route.located(&head.headers, connection.client);
+                let (id, locations, tasks) = (Id::of(&route.id, &name), locations.clone(), Tasks::of(route));
+                let errand = Errand::new(locations, id, head, client, None, None, tasks);
+                Some(errand.ok_or_else(|| Box::new(foreign::too_large()))?)
+            }
+            Some(_) | None => None,
+        };
+        Ok(Self { name, errand })
+    }
+
+    /// Passes the request to the node that has the session, or decides that it begins here. `park` is called if it waits at
+    /// that node: from then on it cannot begin here.
+    ///
+    /// # Errors
+    /// The client's connection must be dropped.
+    pub(super) async fn lead(self, route: &SessionRoute, park: impl Fn()) -> Result<Led, Abort> {
+        let Self { name, errand } = self;
+        let (Some(mut errand), Some(locations)) = (errand, &route.locations) else {
+            // Another node has passed it here because this one began the session a moment ago.
+            let is_free = reserve_soon(&route.registry, &route.id, &name).await.is_some();
+            let elsewhere = || Led::Answered(polling::respond(elsewhere()));
+            return Ok(if is_free { elsewhere() } else { Led::Here(Named::Taken) });
+        };
+        let mut not = None;
+        for _ in 0..ATTEMPTS_MAX {
+            let settled = locations.settle(&route.registry, &route.id, &name, errand.search(), not);
+            let node = match settled.await {
+                Settled::At(node) => node,
+                Settled::Ours(reservation) => return Ok(Led::Here(Named::Reserved(reservation))),
+                Settled::Taken => return Ok(Led::Here(Named::Taken)),
+            };
+            let mut passing = Box::pin(errand.pass_to(node));
+            let (passed, is_parked) = if let Ok(passed) = timeout(PARKED_AFTER, &mut passing).await {
+                (passed, false)
+            } else {
+                park();
+                (passing.await, true)
+            };
+            match passed? {
+                Some(response) => return Ok(Led::Answered(response)),
+                // The node has died. Its client learns it by its connection.
+                None if is_parked => break,
+                None => not = Some(node),
+            }
+        }
+        Err(Abort)
+    }
+}
+
+/// How long the header of a request that was passed on is kept, so that its session can begin here if there is none.
+const PARKED_AFTER: Duration = Duration::from_secs(1);

@@ -1,0 +1,60 @@
+//! What is done with a request.
+
+use std::sync::Arc;
+
+use crate::bridge::Bridge;
+use crate::dialect::{Answered, Beginning, Framing};
+use crate::meter;
+use crate::packet::{Closing, Transport};
+use crate::service::sought::Passed;
+use crate::session::Terms;
+
+/// An [`Act`](crate::dialect::Act) together with its session.
+pub(super) enum Task {
+    /// With the id that the client chose for the session, if it did.
+    Begin(Box<Beginning>, Option<String>),
+    Poll(Arc<Bridge>, Arc<dyn Framing>, Terms),
+    Stream(Arc<Bridge>, Arc<dyn Framing>, Terms),
+    Push(Arc<Bridge>, Arc<dyn Framing>),
+    Leave(Arc<Bridge>, Arc<dyn Framing>),
+    Upgrade(Arc<Bridge>, Arc<dyn Framing>),
+    TurnAway(Arc<dyn Framing>),
+    ReportEnd(Arc<dyn Framing>, Closing),
+}
+
+impl Task {
+    /// Returns what it is counted as.
+    pub(super) const fn op(&self) -> meter::Op {
+        match self {
+            Self::Begin(beginning, _) => match beginning.transport {
+                Transport::Polling => meter::Op::Handshake,
+                Transport::Streaming => meter::Op::StreamHandshake,
+                Transport::WebSocket => meter::Op::SocketHandshake,
+            },
+            Self::Poll(..) | Self::ReportEnd(..) => meter::Op::Poll,
+            Self::Stream(..) => meter::Op::Stream,
+            Self::Push(..) | Self::Leave(..) => meter::Op::Push,
+            Self::Upgrade(..) | Self::TurnAway(_) => meter::Op::Upgrade,
+        }
+    }
+}
+
+/// What a request gets that does nothing with a session of this node.
+pub(super) enum Elsewhere {
+    /// A response.
+    Answered(Box<Answered>),
+    /// The response of another node.
+    Passed(Box<Passed>),
+}
+
+impl From<Passed> for Elsewhere {
+    fn from(passed: Passed) -> Self {
+        Self::Passed(Box::new(passed))
+    }
+}
+
+impl From<Box<Answered>> for Elsewhere {
+    fn from(answered: Box<Answered>) -> Self {
+        Self::Answered(answered)
+    }
+}

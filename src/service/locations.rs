@@ -1,0 +1,190 @@
+//! Finds the node of a session whose id does not name it, and lets one node alone begin the session of such an id.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use foldhash::quality::RandomState;
+use http::{HeaderMap, StatusCode};
+use moka::sync::Cache;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::named::reserve_soon;
+use crate::bridge::{Registry, Reservation};
+use crate::cluster::{Cluster, Prepared};
+use crate::directory::Id;
+use crate::reply::Reply;
+use crate::route_id::RouteId;
+use crate::sid::Node;
+
+/// Where the sessions are that this node knows of.
+pub struct Locations {
+    me: Node,
+    cluster: Arc<Cluster>,
+    /// Where sessions were met. An entry that is wrong costs a hop.
+    cache: Cache<Id, Node, RandomState>,
+    undecided: Mutex<HashMap<Id, Undecided, RandomState>>,
+}
+
+/// An id whose session this node begins unless another node has it, or begins it first.
+#[derive(Default)]
+struct Undecided {
+    /// The node that begins it: it has asked, and goes first.
+    yielded: Option<Node>,
+}
+
+/// Who begins a session under an id that its client made.
+pub(super) enum Settled {
+    /// This node does.
+    Ours(Reservation),
+    /// This node has another request that does.
+    Taken,
+    /// The session is there.
+    At(Node),
+}
+
+impl Locations {
+    /// Creates the view of the node `me`, which knows nothing yet.
+    pub fn new(me: Node, cluster: Arc<Cluster>) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(REMEMBERED_MAX)
+            .time_to_idle(REMEMBERED_FOR)
+            .build_with_hasher(RandomState::default());
+        Self { me, cluster, cache, undecided: Mutex::default() }
+    }
+
+    /// The other nodes.
+    pub(super) const fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// Returns the node that has a session. `not` is one that was found not to have it.
+    pub(super) async fn find(&self, id: Id, search: &Arc<Prepared>, not: Option<Node>) -> Option<Node> {
+        match self.remembered(id, not) {
+            Some(node) => Some(node),
+            None => self.search(search).await,
+        }
+    }
+
+    /// Decides who begins a session, unless it is somewhere already.
+    pub(super) async fn settle(
+        &self,
+        registry: &Registry,
+        route: &RouteId,
+        name: &str,
+        search: &Arc<Prepared>,
+        not: Option<Node>,
+    ) -> Settled {
+        let id = Id::of(route, name);
+        if let Some(node) = self.remembered(id, not) {
+            return Settled::At(node);
+        }
+        let Some(reservation) = reserve_soon(registry, route, name).await else { return Settled::Taken };
+        let deciding = Deciding::new(self, id);
+        if let Some(node) = self.search(search).await {
+            return Settled::At(node);
+        }
+        match deciding.decide() {
+            Some(node) => Settled::At(node),
+            None => Settled::Ours(reservation),
+        }
+    }
+
+    /// Decides, at a node that was asked for a session which it is opening, whether the session is its own. If both nodes
+    /// would begin it, the smaller one does.
+    pub(super) fn is_ours(&self, id: Id, asker: Option<Node>) -> bool {
+        match (self.undecided().get_mut(&id), asker) {
+            (Some(undecided), Some(asker)) if asker < self.me => {
+                undecided.yielded = Some(asker);
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// Notes which node has a session.
+    pub(super) fn remember(&self, id: Id, node: Node) {
+        self.cache.insert(id, node);
+    }
+
+    /// Notes that a node does not have a session.
+    pub(super) fn forget(&self, id: Id) {
+        self.cache.invalidate(&id);
+    }
+
+    fn remembered(&self, id: Id, not: Option<Node>) -> Option<Node> {
+        self.cache.get(&id).filter(|node| not != Some(*node))
+    }
+
+    /// Asks all nodes.
+    async fn search(&self, search: &Arc<Prepared>) -> Option<Node> {
+        let mut asked = JoinSet::new();
+        for peer in self.cluster.others() {
+            let search = Arc::clone(search);
+            asked.spawn(async move { peer.consult(&search).await });
+        }
+        let answered = async {
+            while let Some(answer) = asked.join_next().await {
+                if let Ok(Some((node, status))) = answer
+                    && status == FOUND
+                {
+                    return Some(node);
+                }
+            }
+            None
+        };
+        timeout(SEARCH_MAX, answered).await.ok().flatten()
+    }
+
+    fn undecided(&self) -> MutexGuard<'_, HashMap<Id, Undecided, RandomState>> {
+        self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Holds an id undecided. Its reservation is there by then, so a node that asks meets one of them.
+struct Deciding<'l> {
+    locations: &'l Locations,
+    id: Id,
+}
+
+impl<'l> Deciding<'l> {
+    fn new(locations: &'l Locations, id: Id) -> Self {
+        locations.undecided().insert(id, Undecided::default());
+        Self { locations, id }
+    }
+
+    /// Returns the node that begins the session, if it is another one. From now on it is this node for all that ask.
+    fn decide(self) -> Option<Node> {
+        self.locations.undecided().remove(&self.id).and_then(|undecided| undecided.yielded)
+    }
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        self.locations.undecided().remove(&self.id);
+    }
+}
+
+impl fmt::Debug for Locations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Locations").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// Returns the response of a node to a request for a session that it does not have, where its id does not name a node.
+pub(super) fn elsewhere() -> Reply {
+    Reply { status: ELSEWHERE, headers: HeaderMap::new(), body: Bytes::new() }
+}
+
+/// The answer to a search of a node that has the session, and of one that has not.
+pub(super) const FOUND: StatusCode = StatusCode::NO_CONTENT;
+pub(super) const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
+pub(super) const ELSEWHERE: StatusCode = StatusCode::MISDIRECTED_REQUEST;
+/// How long all nodes are asked.
+const SEARCH_MAX: Duration = Duration::from_millis(250);
+const REMEMBERED_MAX: u64 = 100_000;
+/// Longer than any client leaves between two requests.
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);

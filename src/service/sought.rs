@@ -1,0 +1,183 @@
+//! A request for a session that this node does not have, and whose id does not name the node that has it.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::request::Parts;
+use http_body::Body as _;
+
+use super::foreign::{self, Asking, Failed, Foreign, Tasks, UNREACHED, pass};
+use super::locations::{ELSEWHERE, Locations};
+use super::replies::plain;
+use super::serving::Serving;
+use super::session_route::SessionRoute;
+use super::{Client, Hop, Response};
+use crate::cluster::{Owner, Prepared, Unreached};
+use crate::dialect::Answered;
+use crate::directory::Id;
+use crate::peer::Flags;
+use crate::sid::{Node, Sid};
+use crate::transport::web_socket_ask::WebSocketAsk;
+use crate::transport::{Abort, InBody, polling};
+
+/// A request that another node answers.
+#[derive(Debug)]
+pub(super) enum Passed {
+    /// Its session id names the node.
+    Named(Foreign),
+    /// The node is looked for.
+    Sought(Sought),
+}
+
+impl Passed {
+    /// Returns what to do with a request for a session that this node does not have.
+    ///
+    /// # Errors
+    /// The response, `unknown`: no other node has it, or another node asks, whose requests are asked nowhere else.
+    pub(super) fn new(
+        route: &SessionRoute,
+        sid: &str,
+        hop: Hop,
+        unknown: Box<Answered>,
+    ) -> Result<Self, Box<Answered>> {
+        if Sid::node(sid).is_some() {
+            return Foreign::find(route, sid, hop, unknown).map(Self::Named);
+        }
+        match &route.locations {
+            Some(locations) if hop == Hop::Direct => {
+                let (id, locations) = (Id::of(&route.id, sid), Arc::clone(locations));
+                Ok(Self::Sought(Sought { id, locations, unknown }))
+            }
+            Some(_) | None => Err(unknown),
+        }
+    }
+
+    /// Passes the request on, and the response back.
+    pub(super) fn serve(self, asking: Asking) -> Serving {
+        match self {
+            Self::Named(foreign) => foreign.serve(asking),
+            Self::Sought(sought) => sought.serve(asking),
+        }
+    }
+}
+
+/// The session that a request is for, and that another node may have.
+#[derive(Debug)]
+pub(super) struct Sought {
+    id: Id,
+    locations: Arc<Locations>,
+    /// The response if no node has it.
+    unknown: Box<Answered>,
+}
+
+impl Sought {
+    fn serve(self, asking: Asking) -> Serving {
+        let Self { id, locations, unknown } = self;
+        let Asking { head, body, ask, client, origin, cors, tasks } = asking;
+        let body = if body.is_end_stream() { None } else { Some(body) };
+        let errand = Errand::new(locations, id, &head, client, body, ask, tasks);
+        let Some(mut errand) = errand else { return Serving::done(foreign::too_large()) };
+        drop(head);
+        Serving::other(async move {
+            let mut not = None;
+            for _ in 0..ATTEMPTS_MAX {
+                let Some(node) = errand.find(not).await else { break };
+                if let Some(mut response) = errand.pass_to(node).await? {
+                    if response.status() == StatusCode::BAD_GATEWAY {
+                        cors.apply(&origin, &mut response);
+                    }
+                    return Ok(response);
+                }
+                not = Some(node);
+            }
+            errand.discard();
+            let mut response = polling::respond(unknown.reply);
+            cors.apply(&origin, &mut response);
+            Ok(response)
+        })
+    }
+}
+
+/// A request on its way to the node of its session, which is not known for certain.
+pub(super) struct Errand {
+    locations: Arc<Locations>,
+    id: Id,
+    prepared: Prepared,
+    /// The same header, to ask whether a node has the session.
+    search: Arc<Prepared>,
+    body: Option<InBody>,
+    has_body: bool,
+    ask: Option<WebSocketAsk>,
+    tasks: Tasks,
+}
+
+impl Errand {
+    /// Prepares a request; `None` if its header is too large for other nodes.
+    pub(super) fn new(
+        locations: Arc<Locations>,
+        id: Id,
+        head: &Parts,
+        client: Client,
+        body: Option<InBody>,
+        ask: Option<WebSocketAsk>,
+        tasks: Tasks,
+    ) -> Option<Self> {
+        let has_body = body.is_some();
+        let flags = Flags { has_body, upgrades: ask.is_some(), secure: client.secure, is_search: false };
+        let search = Flags { has_body: false, is_search: true, ..flags };
+        let prepare = |flags| Prepared::new(head, client.peer, flags).ok();
+        if let (Some(prepared), Some(search)) = (prepare(flags), prepare(search)) {
+            let search = Arc::new(search);
+            return Some(Self { locations, id, prepared, search, body, has_body, ask, tasks });
+        }
+        if let Some(body) = body {
+            polling::discard(body, &tasks.tracker);
+        }
+        None
+    }
+
+    /// Returns the question whether a node has the session.
+    pub(super) const fn search(&self) -> &Arc<Prepared> {
+        &self.search
+    }
+
+    /// Returns the node that has the session. `not` is one that was found not to have it.
+    async fn find(&self, not: Option<Node>) -> Option<Node> {
+        // A body that has begun to cross cannot cross again.
+        let is_spent = self.has_body && self.body.is_none();
+        if is_spent { None } else { self.locations.find(self.id, &self.search, not).await }
+    }
+
+    /// Passes the request to a node, and returns its response; `None` if it does not have the session.
+    ///
+    /// # Errors
+    /// The client's connection must be dropped: nobody knows what was done.
+    pub(super) async fn pass_to(&mut self, node: Node) -> Result<Option<Response>, Abort> {
+        let cluster = self.locations.cluster();
+        let owner = Owner { node, peer: cluster.peer(node.tag) };
+        let passed = pass(cluster, owner, &self.prepared, &mut self.body, &self.tasks).await;
+        match passed {
+            Ok((head, _)) if head.status == ELSEWHERE => {}
+            Ok((head, question)) => {
+                self.locations.remember(self.id, node);
+                return Ok(Some(foreign::answer(head, question, self.ask.take(), &self.tasks)));
+            }
+            Err(Failed::Unreached(Unreached::Absent)) => {}
+            Err(Failed::Unreached(Unreached::Silent | Unreached::Refused)) => {
+                return Ok(Some(plain(StatusCode::BAD_GATEWAY, UNREACHED)));
+            }
+            Err(Failed::Abort) => return Err(Abort),
+        }
+        self.locations.forget(self.id);
+        Ok(None)
+    }
+
+    fn discard(self) {
+        if let Some(body) = self.body {
+            polling::discard(body, &self.tasks.tracker);
+        }
+    }
+}
+
+/// How many nodes a request is passed to. More than one says that it does not have the session only while nodes come and go.
+pub(super) const ATTEMPTS_MAX: usize = 3;

@@ -35,14 +35,14 @@ where
         match resolve().await {
             Ok(addresses) if !addresses.is_empty() => {
                 if outage.end() {
-                    tracing::info!(host, "the nodes' name is resolved again");
+                    tracing::info!(host, "the nodes' name can be resolved again");
                 }
                 keeper.publish(nodes_at(addresses));
             }
             failed => {
                 let error = failed.err();
                 if let Some(count) = outage.begin() {
-                    tracing::warn!(host, error = ?error, count, "the nodes' name cannot be resolved; those known stay");
+                    tracing::warn!(host, error = ?error, count, "the nodes' name cannot be resolved; the known nodes stay");
                 }
             }
         }

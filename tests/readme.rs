@@ -11,6 +11,9 @@ use polliwog::config::Config;
 use polliwog::docs;
 
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
+/// The pages outside docs/.
+const PAGES: [&str; 6] =
+    ["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "tests/README.md"];
 
 #[test]
 fn the_table_of_keys_is_the_one_in_the_code() {
@@ -123,9 +126,9 @@ fn hold(page: &str, mark: &str, table: &str) {
     }
 }
 
-/// Returns the README and every page of docs/, each with its text.
+/// Returns the pages outside docs/ and every page of docs/, each with its text.
 fn pages() -> Vec<(PathBuf, String)> {
-    let mut paths = vec![root().join("README.md")];
+    let mut paths: Vec<_> = PAGES.iter().map(|page| root().join(page)).collect();
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

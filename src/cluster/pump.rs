@@ -183,13 +183,13 @@ where
             if self.channel.len() > 0 {
                 self.used = now;
             }
-            if self.asked.is_some_and(|asked| now >= asked + self.silence) {
+            if self.asked.is_some_and(|asked| now >= asked + self.silence - self.silence / PINGS) {
                 return Err(Ended::Silent);
             }
             if self.channel.side == Side::Asker && now >= self.used + IDLE {
                 return Err(Ended::Idle);
             }
-            let quiet = if self.channel.len() > 0 { self.silence / TICKS } else { REST };
+            let quiet = if self.channel.len() > 0 { self.silence / PINGS } else { REST };
             // What it tells with its answer is shown to operators, so it is asked even where it speaks all the time.
             let is_due = now >= self.heard + quiet || self.channel.len() > 0 && now >= self.pinged + EACH;
             if self.asked.is_none() && is_due {
@@ -225,7 +225,9 @@ fn ended_by(error: &std::io::Error) -> Ended {
 }
 
 /// How often within the longest silence the state is looked at.
-const TICKS: u32 = 3;
+const TICKS: u32 = 6;
+/// How often within the longest silence the other side is asked whether it is there, while it has requests to answer.
+const PINGS: u32 = 3;
 /// How long a connection without requests may be silent before the other side is asked whether it is there.
 const REST: Duration = Duration::from_secs(15);
 /// How often a node is asked on whose connection there are requests.

@@ -1,0 +1,35 @@
+// Runs the cases one after the other and closes with the count. `--only WORD` chooses some.
+
+import { parseArgs } from 'node:util';
+import { CASES } from './cases.mjs';
+import { Site } from './site.mjs';
+
+const { values: args } = parseArgs({ options: { only: { type: 'string', default: '' } } });
+let failed = 0;
+let passed = 0;
+for (const [name, { options, act }] of Object.entries(CASES)) {
+  if (!name.includes(args.only)) continue;
+  const since = Date.now();
+  const site = await Site.start(process.env.POLLIWOG_BIN, options);
+  let fault;
+  try {
+    await act(site);
+    for (const node of site.nodes) {
+      if (node.log.includes('panicked at')) throw new Error(`node ${node.name} panicked`);
+    }
+  } catch (error) {
+    fault = error;
+  }
+  await site.stop();
+  const took = `${((Date.now() - since) / 1000).toFixed(1)} s`;
+  if (fault) {
+    failed += 1;
+    console.log(`FAILED ${name} (${took})\n         ${fault.stack}`);
+    for (const { name, log } of site.nodes) console.log(`--- node ${name}\n${log.split('\n').slice(-15).join('\n')}`);
+  } else {
+    passed += 1;
+    console.log(`ok     ${name} (${took})`);
+  }
+}
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed > 0 ? 1 : 0);

@@ -52,11 +52,11 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
         Config::load(named, env).map_err(|error| refuse(&error))
     };
     match cli.command.unwrap_or_else(|| Command::Run(ConfigFile::default())) {
-        Command::Load(_) if cli.file.config.is_some() => {
+        Command::Load { file, .. } if file.is_some() || cli.file.config.is_some() => {
             let conflict = "load is a client and reads no configuration: leave out --config";
             print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
-        Command::Load(options) => load(options),
+        Command::Load { options, .. } => load(options),
         Command::Check(file) => match load_config(file) {
             Ok((config, source)) => check(&config, &source),
             Err(code) => code,
@@ -89,7 +89,13 @@ enum Command<L: Args> {
     /// List every fault in the configuration and exit.
     Check(ConfigFile),
     /// Load-test a server with realistic clients and print the results.
-    Load(L),
+    Load {
+        // Not offered, and refused with a better reason than clap's.
+        #[arg(long = "config", hide = true)]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        options: L,
+    },
 }
 
 // Stands before and behind the commands that read a file, and is no option of the one that reads none.

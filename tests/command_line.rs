@@ -208,6 +208,13 @@ fn a_command_line_that_cannot_be_understood_ends_with_2() {
         assert_eq!((code(&output), out(&output)), (2, ""), "{args:?}");
         assert!(err(&output).starts_with("error: ") && err(&output).contains("--help"), "{}", err(&output));
     }
+    for args in
+        [["--config", "config.toml", "load", "http://h"], ["load", "--config", "config.toml", "http://h"]]
+    {
+        let output = place.polliwog(&args, &[]);
+        let reason = "error: load is a client and reads no configuration: leave out --config\n";
+        assert!(code(&output) == 2 && err(&output).starts_with(reason), "{}", err(&output));
+    }
 }
 
 #[test]

@@ -17,6 +17,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod hints;
+mod inspect;
 mod peers;
 mod wiring;
 
@@ -31,6 +33,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+pub use self::inspect::inspect;
 use self::peers::Peers;
 use self::wiring::{Wiring, Work};
 use crate::background::{Background, Vital};

@@ -14,7 +14,7 @@
 //! let run = |args: &[&str]| {
 //!     let args = args.iter().map(OsString::from);
 //!     let env = [("POLLIWOG_LOG__LEVEL".into(), "loud".into())];
-//!     polliwog::cli::main(args, env.into_iter(), polliwog::app::prepare, polliwog::load::run)
+//!     polliwog::cli::main(args, env.into_iter(), polliwog::app::prepare, polliwog::app::inspect, polliwog::load::run)
 //! };
 //! assert_eq!(run(&["polliwog", "--version"]), ExitCode::SUCCESS);
 //! assert_eq!(run(&["polliwog", "--no-such-flag"]), ExitCode::from(2));
@@ -36,11 +36,12 @@ use crate::config::{Config, Source};
 use crate::tls;
 
 /// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
-/// handled; `load` is the load generator, with its own options.
+/// handled; `inspect` asks the nodes of a cluster; `load` is the load generator, with its own options.
 pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
     prepare: fn() -> Result<R, ExitCode>,
+    inspect: fn(&Config) -> ExitCode,
     load: fn(L) -> ExitCode,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -57,8 +58,11 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
             print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
         Command::Load { options, .. } => load(options),
-        Command::Check(file) => match load_config(file) {
-            Ok((config, source)) => check(&config, &source),
+        Command::Check { file, cluster } => match load_config(file) {
+            Ok((config, source)) => match check(&config, &source) {
+                code if cluster && code == ExitCode::SUCCESS => inspect(&config),
+                code => code,
+            },
             Err(code) => code,
         },
         Command::Run(file) => {
@@ -87,7 +91,13 @@ enum Command<L: Args> {
     /// Run the proxy (the default); SIGTERM drains it, a second SIGTERM stops it at once.
     Run(ConfigFile),
     /// List every fault in the configuration and exit.
-    Check(ConfigFile),
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Ask the nodes of the cluster as well, and print what a balancer may know.
+        #[arg(long)]
+        cluster: bool,
+    },
     /// Load-test a server with realistic clients and print the results.
     Load {
         // Not offered, and refused with a better reason than clap's.

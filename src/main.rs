@@ -8,5 +8,7 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    polliwog::cli::main(std::env::args_os(), std::env::vars_os(), polliwog::app::prepare, polliwog::load::run)
+    use polliwog::{app, cli, load};
+
+    cli::main(std::env::args_os(), std::env::vars_os(), app::prepare, app::inspect, load::run)
 }

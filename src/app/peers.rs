@@ -86,7 +86,7 @@ impl Peers {
 }
 
 /// Returns the hash of the routes with sessions: what the nodes must agree on. The owner of a session decides all else.
-fn hash(routes: &[Route]) -> String {
+pub(super) fn hash(routes: &[Route]) -> String {
     let shown = |route: &Route| {
         let host = route.host.as_deref().unwrap_or("*");
         format!("{host} {} {} {}\n", route.path, route.dialect, route.upstream)

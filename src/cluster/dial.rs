@@ -73,11 +73,17 @@ pub(super) async fn dial(
 /// Returns what the node at this address tells of itself to a node of this one's name: it refuses that one.
 pub(super) async fn greet(address: &str, introduction: &Introduction, within: Duration) -> Option<Greeting> {
     let asked = async {
-        let request = request(address, introduction.me.node.tag, introduction)?;
+        let request = introduced(address, introduction.me.node.tag, introduction)?;
         exchange(connected(address).await?, request).await
     };
     let (head, _) = timeout(within, asked).await.ok()?.ok()?;
     Greeting::read(&head.headers)
+}
+
+/// Asks the node at this address which one it is, as nobody who wants to connect.
+pub(super) async fn inquire(address: &str, tag: Tag, token: &HeaderValue) -> io::Result<Parts> {
+    let (head, _) = exchange(connected(address).await?, request(address, tag, token)?).await?;
+    Ok(head)
 }
 
 async fn connected(address: &str) -> io::Result<Duplex> {
@@ -93,7 +99,7 @@ async fn upgrade(
     tag: Tag,
     introduction: &Introduction,
 ) -> io::Result<Option<(Duplex, Greeting)>> {
-    let (head, upgraded) = exchange(stream, request(address, tag, introduction)?).await?;
+    let (head, upgraded) = exchange(stream, introduced(address, tag, introduction)?).await?;
     let greeting = Greeting::read(&head.headers).filter(|greeting| greeting.node.tag == tag);
     let (Some(greeting), Some(upgraded)) = (greeting, upgraded) else {
         tracing::warn!(address, node = %tag, status = head.status.as_u16(), "a node refuses this one");
@@ -104,18 +110,23 @@ async fn upgrade(
 }
 
 /// Returns the request by which a node introduces itself.
-fn request(address: &str, tag: Tag, introduction: &Introduction) -> io::Result<Request<Empty<Bytes>>> {
-    let mut request = Request::builder()
+fn introduced(address: &str, tag: Tag, introduction: &Introduction) -> io::Result<Request<Empty<Bytes>>> {
+    let mut request = request(address, tag, &introduction.token)?;
+    let headers = request.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
+    introduction.me.write(headers);
+    Ok(request)
+}
+
+fn request(address: &str, tag: Tag, token: &HeaderValue) -> io::Result<Request<Empty<Bytes>>> {
+    Request::builder()
         .uri("/")
         .header(HOST, address)
-        .header(CONNECTION, "upgrade")
-        .header(UPGRADE, PROTOCOL)
-        .header(AUTHORIZATION, introduction.token.clone())
+        .header(AUTHORIZATION, token.clone())
         .header(WANT, tag.to_string())
-        .body(Empty::<Bytes>::new())
-        .map_err(io::Error::other)?;
-    introduction.me.write(request.headers_mut());
-    Ok(request)
+        .body(Empty::new())
+        .map_err(io::Error::other)
 }
 
 /// Returns the response's header, and the stream behind a 101.

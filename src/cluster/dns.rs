@@ -52,7 +52,7 @@ where
 }
 
 /// Returns the nodes at these addresses. Two nodes with the same name are left together: they learn of each other.
-fn nodes_at(addresses: Vec<SocketAddr>) -> Nodes {
+pub(super) fn nodes_at(addresses: Vec<SocketAddr>) -> Nodes {
     let mut nodes = Nodes::new();
     for address in addresses {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port()).to_string();

@@ -21,6 +21,7 @@ mod roster;
 mod settings;
 mod sight;
 mod stream;
+mod survey;
 
 pub use answer::{AnswerBody, AnswerBroken};
 pub use dial::{Unreached, WANT};
@@ -35,3 +36,4 @@ pub use roster::Roster;
 pub use settings::{Peers, Settings};
 pub use sight::Sight;
 pub use stream::PeerStream;
+pub use survey::survey;

@@ -70,26 +70,29 @@ impl Nodes {
         Self(Arc::new(settings))
     }
 
-    /// Decides whether a node may ask here.
-    fn judge(&self, headers: &HeaderMap) -> Result<Greeting, (StatusCode, &'static str)> {
-        if !hop::names(headers, &UPGRADE, PROTOCOL) {
+    /// Decides whether a node may ask here; `None` if it only wants to know which node this is, as `check --cluster` does.
+    fn judge(&self, headers: &HeaderMap) -> Result<Option<Greeting>, (StatusCode, &'static str)> {
+        let upgrades = hop::names(headers, &UPGRADE, PROTOCOL);
+        if !upgrades && !headers.contains_key(WANT) {
             return Err((StatusCode::UPGRADE_REQUIRED, "only other nodes ask here\n"));
         }
         let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         if !is_same_secret(sent, self.0.token.as_bytes()) {
             return Err((StatusCode::UNAUTHORIZED, "wrong token\n"));
         }
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let me = self.0.cluster.me().node;
-        if text(WANT) != Some(&me.tag.to_string()) {
+        if headers.get(WANT).is_none_or(|want| want.as_bytes() != me.tag.to_string().as_bytes()) {
             return Err((StatusCode::MISDIRECTED_REQUEST, "this is another node\n"));
+        }
+        if !upgrades {
+            return Ok(None);
         }
         let greeting = Greeting::read(headers).ok_or((StatusCode::BAD_REQUEST, "which node?\n"))?;
         if greeting.node.tag == me.tag {
             self.0.cluster.greeted_by_twin(&greeting);
             return Err((StatusCode::CONFLICT, "this node has that name\n"));
         }
-        Ok(greeting)
+        Ok(Some(greeting))
     }
 
     /// Serves one node until its connection ends.
@@ -185,7 +188,8 @@ impl Service<Request<Incoming>> for Nodes {
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let mut response = HttpResponse::default();
         match self.judge(request.headers()) {
-            Ok(greeting) => {
+            Ok(None) => self.0.cluster.me().write(response.headers_mut()),
+            Ok(Some(greeting)) => {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 let headers = response.headers_mut();
                 headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -1,6 +1,9 @@
 //! What an operator sees of the nodes of a cluster: `/api/nodes`, `/readyz` and the metrics.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -75,6 +78,52 @@ fn without_a_cluster_there_are_no_nodes() {
         let answer = Client::connect(world.target.admin).get("/api/nodes");
         assert_eq!((answer.status, answer.text()), (200, "{\n  \"nodes\": []\n}\n"));
     }
+}
+
+#[test]
+fn check_asks_every_node_and_tells_what_does_not_fit() {
+    let mut world = World::foreign(&Setup::new());
+    let (a, b) = (world.peers[0], world.peers[1]);
+    let check = |token: &str, peers: &str, path: &str| {
+        let cluster = format!("[cluster]\nlisten = \"{a}\"\npeers = {peers}\ntoken = \"{token}\"\n");
+        let setup = Setup { sections: cluster, path: path.to_owned().leak(), ..Setup::new() };
+        let toml = setup.toml(world.addr, world.target.admin, world.addr);
+        let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("check-{}.toml", a.port()));
+        fs::write(&file, toml).unwrap();
+        let binary = Command::new(env!("CARGO_BIN_EXE_polliwog"))
+            .args(["check", "--cluster", "--config"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        fs::remove_file(&file).unwrap();
+        (binary.status.code(), String::from_utf8(binary.stdout).unwrap())
+    };
+    let peers = format!("{{ a = \"{a}\", b = \"{b}\" }}");
+    let (code, out) = check(TOKEN, &peers, "/engine.io/");
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains(&format!("node b at {b}: ok, version")), "{out}");
+    assert!(out.contains("use-server b if { urlp(sid) -m beg 2b--- }"), "{out}");
+    // Asked like this, no node takes the check for a node.
+    assert_eq!(shown(world.target.admin, "b")["state"], "up");
+    let swapped = format!("{{ a = \"{a}\", c = \"{b}\" }}");
+    for (token, peers, path, said) in [
+        (
+            "another-secret-of-all-nodes",
+            &peers,
+            "/engine.io/",
+            format!("node b at {b}: it has another token\n"),
+        ),
+        (TOKEN, &swapped, "/engine.io/", format!("node c at {b}: it is node b\n")),
+        (TOKEN, &peers, "/x/", "routes with sessions differ from those of this configuration\n".to_owned()),
+    ] {
+        let (code, out) = check(token, peers, path);
+        assert_eq!(code, Some(1), "{out}");
+        assert!(out.contains(&said), "{said}: {out}");
+    }
+    world.other.as_mut().unwrap().kill();
+    let (code, out) = check(TOKEN, &peers, "/engine.io/");
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains(&format!("node b at {b}: nobody listens there\n")), "{out}");
 }
 
 /// Starts a node with these lines in `[cluster]`.

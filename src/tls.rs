@@ -5,6 +5,7 @@
 //! negotiated.
 
 mod client;
+mod failure;
 
 use std::fs;
 use std::io;
@@ -18,6 +19,7 @@ use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 pub use client::{Trust, client_config};
+pub use failure::Failure;
 
 /// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]

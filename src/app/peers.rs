@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
-use crate::cluster::{self, Cluster, Me, Roster};
+use crate::cluster::{self, Cluster, Me, Roster, Secured};
 use crate::config::Config;
 use crate::meter::{Listener, Metrics};
-use crate::server::{self, ConnectInfo, Server};
+use crate::server::{self, BindError, ConnectInfo, Server, TlsFiles};
 use crate::service::{Current, Nodes, NodesSettings, Route};
 use crate::sid::Node;
 
@@ -20,6 +20,7 @@ pub(super) struct Peers {
     pub(super) me: Me,
     server: Server,
     settings: cluster::Settings,
+    secured: Secured,
     connections: Background,
 }
 
@@ -27,21 +28,26 @@ impl Peers {
     /// Binds the listener, if there is a cluster.
     pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(settings) = &config.cluster else { return Ok(None) };
-        let listener =
-            server::Settings { listen: vec![settings.listen], tls: None, ..server::Settings::default() };
+        let secured = Secured::new(settings.tls.as_ref()).map_err(BindError::Tls).context("[cluster]")?;
+        let tls = settings
+            .tls
+            .as_ref()
+            .map(|tls| TlsFiles { identity: tls.identity.clone(), client_ca: Some(tls.ca.clone()) });
+        let in_the_clear = tls.is_none();
+        let listener = server::Settings { listen: vec![settings.listen], tls, ..server::Settings::default() };
         let server = Server::bind(&listener).await.context("[cluster]")?;
         let mut random = [0; 2];
         getrandom::fill(&mut random).context("no randomness for this node's name")?;
         let me = Me::starting(Node::from_random(settings.node, random), &hash(&config.routes));
-        if settings.listen.ip().is_unspecified() {
+        if in_the_clear && settings.listen.ip().is_unspecified() {
             tracing::warn!(
                 "other nodes may ask at every address of this host, in the clear: keep the port private"
             );
         }
         for address in server.local_addrs() {
-            tracing::info!(%address, node = %settings.node, "other nodes may ask");
+            tracing::info!(%address, tls = !in_the_clear, node = %settings.node, "other nodes may ask");
         }
-        Ok(Some(Self { me, server, settings: settings.clone(), connections: Background::default() }))
+        Ok(Some(Self { me, server, settings: settings.clone(), secured, connections: Background::default() }))
     }
 
     /// Returns the other nodes.
@@ -53,7 +59,14 @@ impl Peers {
             }
             cluster::Peers::Dns { host, port } => cluster::resolved(host, *port, helpers),
         };
-        Cluster::new(&self.settings, self.me.clone(), roster, helpers, metrics.cluster())
+        Cluster::new(
+            &self.settings,
+            self.me.clone(),
+            self.secured.clone(),
+            roster,
+            helpers,
+            metrics.cluster(),
+        )
     }
 
     /// Serves other nodes, whose connections end when the returned value says so.
@@ -66,7 +79,7 @@ impl Peers {
         endings: &server::Signals,
         leaving: &CancellationToken,
     ) -> Background {
-        let Self { me: _, server, settings, connections: asked } = self;
+        let Self { server, settings, connections: asked, .. } = self;
         let service = Nodes::new(NodesSettings {
             cluster,
             token: settings.token,

@@ -14,13 +14,15 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::greeting::{Greeting, Me};
-use crate::duplex::{Asking, Duplex, set_keepalive};
+use super::secured::{Secured, is_refusal};
+use crate::chain::Chain;
+use crate::duplex::{Asking, Duplex};
 use crate::peer::PROTOCOL;
 use crate::sid::Tag;
+use crate::throttle::Throttle;
 
 /// Why a node was not reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,16 +40,20 @@ pub enum Unreached {
 pub(super) struct Introduction {
     pub(super) me: Me,
     pub(super) token: HeaderValue,
+    pub(super) secured: Secured,
 }
 
-/// Returns a connection to the node with this name, and what it tells of itself.
+/// Returns a connection to the node with this name, and what it tells of itself. `refused` throttles the log.
 pub(super) async fn dial(
     address: &str,
     tag: Tag,
     introduction: &Introduction,
     within: Duration,
+    refused: &Throttle,
 ) -> Result<(Duplex, Greeting), Unreached> {
-    let attempt = || async { upgrade(connected(address).await?, address, tag, introduction).await };
+    let attempt = || async {
+        upgrade(introduction.secured.connect(address).await?, address, tag, introduction, refused).await
+    };
     let dialled = timeout(within, async {
         match attempt().await {
             // The listener of a process that is just ending may still have taken the connection.
@@ -61,6 +67,13 @@ pub(super) async fn dial(
     match dialled.await {
         Ok(Ok(Some(connection))) => Ok(connection),
         Ok(Ok(None)) => Err(Unreached::Refused),
+        Ok(Err(error)) if is_refusal(&error) => {
+            if let Some(count) = refused.count() {
+                let error = Chain(&error);
+                tracing::warn!(address, node = %tag, count, %error, "no TLS with a node");
+            }
+            Err(Unreached::Refused)
+        }
         Ok(Err(error)) => {
             tracing::debug!(address, %error, "a node was not reached");
             let is_absent = error.kind() == io::ErrorKind::ConnectionRefused;
@@ -74,23 +87,21 @@ pub(super) async fn dial(
 pub(super) async fn greet(address: &str, introduction: &Introduction, within: Duration) -> Option<Greeting> {
     let asked = async {
         let request = introduced(address, introduction.me.node.tag, introduction)?;
-        exchange(connected(address).await?, request).await
+        exchange(introduction.secured.connect(address).await?, request).await
     };
     let (head, _) = timeout(within, asked).await.ok()?.ok()?;
     Greeting::read(&head.headers)
 }
 
 /// Asks the node at this address which one it is, as nobody who wants to connect.
-pub(super) async fn inquire(address: &str, tag: Tag, token: &HeaderValue) -> io::Result<Parts> {
-    let (head, _) = exchange(connected(address).await?, request(address, tag, token)?).await?;
+pub(super) async fn inquire(
+    address: &str,
+    tag: Tag,
+    token: &HeaderValue,
+    secured: &Secured,
+) -> io::Result<Parts> {
+    let (head, _) = exchange(secured.connect(address).await?, request(address, tag, token)?).await?;
     Ok(head)
-}
-
-async fn connected(address: &str) -> io::Result<Duplex> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    set_keepalive(&stream)?;
-    Ok(stream.into())
 }
 
 async fn upgrade(
@@ -98,11 +109,14 @@ async fn upgrade(
     address: &str,
     tag: Tag,
     introduction: &Introduction,
+    refused: &Throttle,
 ) -> io::Result<Option<(Duplex, Greeting)>> {
     let (head, upgraded) = exchange(stream, introduced(address, tag, introduction)?).await?;
     let greeting = Greeting::read(&head.headers).filter(|greeting| greeting.node.tag == tag);
     let (Some(greeting), Some(upgraded)) = (greeting, upgraded) else {
-        tracing::warn!(address, node = %tag, status = head.status.as_u16(), "a node refuses this one");
+        if let Some(count) = refused.count() {
+            tracing::warn!(address, node = %tag, status = head.status.as_u16(), count, "a node refuses this one");
+        }
         return Ok(None);
     };
     let (stream, read) = Duplex::from_upgraded(upgraded)?;

@@ -16,6 +16,7 @@ use super::dial::{Introduction, greet};
 use super::greeting::{Greeting, Me};
 use super::peer::{Peer, Shared};
 use super::roster::{Nodes, Roster};
+use super::secured::Secured;
 use super::settings::Settings;
 use super::sight::Sight;
 use crate::background::Background;
@@ -72,12 +73,13 @@ impl Cluster {
     pub fn new(
         settings: &Settings,
         me: Me,
+        secured: Secured,
         mut roster: Roster,
         background: &Background,
         meter: ClusterMeter,
     ) -> Arc<Self> {
         let shared = Arc::new(Shared {
-            introduction: Introduction { me, token: settings.token.clone() },
+            introduction: Introduction { me, token: settings.token.clone(), secured },
             connect_timeout: settings.connect_timeout,
             silence_timeout: settings.silence_timeout,
             background: background.clone(),
@@ -355,7 +357,8 @@ mod tests {
 
     fn of(roster: Roster) -> Arc<Cluster> {
         let me = Me::starting(me(), "");
-        Cluster::new(&settings(), me, roster, &Background::default(), ClusterMeter::default())
+        let secured = Secured::new(None).unwrap();
+        Cluster::new(&settings(), me, secured, roster, &Background::default(), ClusterMeter::default())
     }
 
     fn listed(names: &[&str]) -> Nodes {
@@ -377,6 +380,7 @@ mod tests {
             advertise: "me:1".to_owned(),
             node: me().tag,
             peers: Peers::Named(BTreeMap::new()),
+            tls: None,
             token: http::HeaderValue::from_static("Bearer x"),
             connect_timeout: Duration::from_secs(1),
             silence_timeout: Duration::from_secs(3),

@@ -18,6 +18,7 @@ use crate::background::Background;
 use crate::duplex::Duplex;
 use crate::meter::{ClusterMeter, PeerState};
 use crate::sid::{Node, Tag};
+use crate::throttle::Throttle;
 
 /// Another node.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Peer {
     state: Mutex<State>,
     /// Held by the one request that dials for all.
     dialling: tokio::sync::Mutex<()>,
+    /// The log lines of a node that refuses this one.
+    refused: Throttle,
     /// The requests that it was asked, and those that it asked here.
     asked: AtomicU64,
     answered: AtomicU64,
@@ -86,6 +89,7 @@ impl Peer {
             shared,
             state: Mutex::new(state),
             dialling: tokio::sync::Mutex::default(),
+            refused: Throttle::default(),
             asked: AtomicU64::new(0),
             answered: AtomicU64::new(0),
         }
@@ -117,10 +121,11 @@ impl Peer {
         }
     }
 
-    /// Returns whether it is not known what it tells of itself, or whether it lives.
+    /// Returns whether this start of it was never connected, or is not reached.
     pub(super) fn wants_greeting(&self) -> bool {
         let state = self.lock();
-        state.met.is_none() || state.standing == PeerState::Down
+        let met = state.met.as_ref().map(|(greeting, _)| greeting.node);
+        met.is_none() || met != state.last || state.standing == PeerState::Down
     }
 
     /// Notes what the node tells of itself. It lives, whatever was known before.
@@ -233,8 +238,14 @@ impl Peer {
 
     async fn dial(self: &Arc<Self>) -> Result<(), Unreached> {
         self.lock().dials += 1;
-        let dialled =
-            dial(&self.address, self.tag, &self.shared.introduction, self.shared.connect_timeout).await;
+        let dialled = dial(
+            &self.address,
+            self.tag,
+            &self.shared.introduction,
+            self.shared.connect_timeout,
+            &self.refused,
+        )
+        .await;
         let (stream, greeting) = match dialled {
             Ok(dialled) => dialled,
             Err(why) => {

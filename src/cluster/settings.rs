@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
+use rustls::pki_types::ServerName;
 
 use crate::sid::Tag;
+use crate::tls::Identity;
 
 /// This node, and those that it asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,12 +22,25 @@ pub struct Settings {
     pub node: Tag,
     /// Where the addresses of all nodes come from.
     pub peers: Peers,
+    /// TLS between nodes; `None` speaks in the clear.
+    pub tls: Option<Tls>,
     /// What nodes prove themselves with: the value of `Authorization`.
     pub token: HeaderValue,
     /// The longest wait for a connection to another node.
     pub connect_timeout: Duration,
     /// How long a node may be silent until its connection is closed.
     pub silence_timeout: Duration,
+}
+
+/// How nodes prove to each other which they are: both sides of a connection show a certificate.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tls {
+    /// This node's certificate, and its key.
+    pub identity: Identity,
+    /// A PEM file of authorities, one of which must have signed each node's certificate.
+    pub ca: PathBuf,
+    /// The name in the certificates of all nodes; `None` is the host of a node's address.
+    pub name: Option<ServerName<'static>>,
 }
 
 /// Where the addresses of all nodes come from.

@@ -15,7 +15,9 @@ use super::dial::inquire;
 use super::dns::nodes_at;
 use super::greeting::Greeting;
 use super::roster::Nodes;
+use super::secured::Secured;
 use super::settings::{Peers, Settings};
+use crate::chain::Chain;
 use crate::sid::Tag;
 
 /// What a node was found to be.
@@ -36,20 +38,21 @@ pub async fn survey(settings: &Settings, routes: &str) -> io::Result<Vec<Finding
         Peers::Named(peers) => peers.iter().map(|(tag, address)| (*tag, vec![address.clone()])).collect(),
         Peers::Dns { host, port } => nodes_at(lookup_host((host.as_str(), *port)).await?.collect()),
     };
-    Ok(survey_all(&nodes, settings, routes).await)
+    let secured = Secured::new(settings.tls.as_ref()).map_err(io::Error::other)?;
+    Ok(survey_all(&nodes, settings, &secured, routes).await)
 }
 
-async fn survey_all(nodes: &Nodes, settings: &Settings, routes: &str) -> Vec<Finding> {
+async fn survey_all(nodes: &Nodes, settings: &Settings, secured: &Secured, routes: &str) -> Vec<Finding> {
     let each = nodes.iter().flat_map(|(tag, addresses)| addresses.iter().map(|address| (*tag, address)));
     let asked = each.map(|(tag, address)| async move {
         let wait = settings.connect_timeout;
-        let answer = timeout(wait, inquire(address, tag, &settings.token)).await;
+        let answer = timeout(wait, inquire(address, tag, &settings.token, secured)).await;
         let (said, is_fault) = match answer {
             Err(_) => (format!("no response within {} ms", wait.as_millis()), true),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 ("nobody listens there".to_owned(), true)
             }
-            Ok(Err(error)) => (format!("no response: {error}"), true),
+            Ok(Err(error)) => (format!("no response: {}", Chain(&error)), true),
             Ok(Ok(head)) => judge(tag, &head, routes, SystemTime::now()),
         };
         Finding { text: format!("node {tag} at {address}: {said}"), is_fault }

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration as Span;
 
 use http::HeaderValue;
 use http::uri::Authority;
+use rustls::pki_types::ServerName;
 
-use super::key::Section::Cluster;
+use super::key::Section::{Cluster, ClusterTls};
 use super::key::Shown::{Default, Example};
-use super::key::Type::{Duration, Text, TextOrTable};
+use super::key::Type::{Duration, File, Table as Inline, Text, TextOrTable};
 use super::listeners::collide;
 use super::mux::bearer;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tree::{Node, show_text};
-use super::values::{HOUR, MS, Wrong, address, duration, text};
-use crate::cluster::{Peers, Settings};
+use super::values::{HOUR, MS, Wrong, address, duration, file, server_name, text};
+use crate::cluster::{Peers, Settings, Tls};
 use crate::sid::Tag;
+use crate::tls::Identity;
 
 /// The keys of the table.
 #[rustfmt::skip] // One line for each key, and one for its setter.
@@ -32,11 +35,34 @@ pub(super) const CLUSTER: &[Row<Written>] = &[
         |table, key, cluster| cluster.peers = table.required(key, peers)),
     row(Cluster, "token", Text, Example("\"a-long-secret-of-all-nodes\""), "secret of all nodes, at least 16 characters",
         |table, key, cluster| cluster.token = table.required(key, secret)),
+    row(Cluster, "tls", Inline, Example("{ certificate = \"node.pem\", key = \"node.key\", ca = \"ca.pem\" }"), "PEM files; unset: no TLS", tls),
     row(Cluster, "connect_timeout", Duration, Default("\"1s\""), "timeout of a connection to another node",
         |table, key, cluster| cluster.connect_timeout = table.value(key, duration(MS..=HOUR))),
     row(Cluster, "silence_timeout", Duration, Default("\"3s\""), "how long a node may be silent before it counts as down",
         |table, key, cluster| cluster.silence_timeout = table.value(key, duration(SILENCE_MIN..=HOUR))),
 ];
+
+/// The keys of `[cluster.tls]`.
+#[rustfmt::skip]
+pub(super) const TLS: &[Row<Files>] = &[
+    row(ClusterTls, "certificate", File, Example("\"node.pem\""), "this node's certificate chain, leaf first",
+        |table, key, files| files.certificate = table.required(key, file)),
+    row(ClusterTls, "key", File, Example("\"node.key\""), "the leaf's private key",
+        |table, key, files| files.key = table.required(key, file)),
+    row(ClusterTls, "ca", File, Example("\"ca.pem\""), "authorities for the certificates of all nodes",
+        |table, key, files| files.ca = table.required(key, file)),
+    row(ClusterTls, "name", Text, Example("\"polliwog-node\""), "name in all nodes' certificates; unset: their addresses' hosts",
+        |table, key, files| files.name = table.value(key, server_name)),
+];
+
+/// What `[cluster.tls]` says.
+#[derive(Default, Debug)]
+pub(super) struct Files {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    name: Option<ServerName<'static>>,
+}
 
 /// What the table says.
 #[derive(Default, Debug)]
@@ -45,6 +71,7 @@ pub(super) struct Written {
     advertise: Option<String>,
     node: Option<Tag>,
     peers: Option<Peers>,
+    tls: Option<Tls>,
     token: Option<HeaderValue>,
     connect_timeout: Option<Span>,
     silence_timeout: Option<Span>,
@@ -56,14 +83,14 @@ pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Set
     let table = root.section("cluster", Cluster);
     let mut written = Written::default();
     read_rows(CLUSTER, &table, &mut written);
-    let Written { listen, advertise, node, peers, token, connect_timeout, silence_timeout } = written;
+    let Written { listen, advertise, node, peers, tls, token, connect_timeout, silence_timeout } = written;
     let listen = listen?;
     let shown = || show_text(&listen.to_string());
     if let Some((key, other)) = taken.iter().find(|(_, other)| collide(*other, listen)) {
         table.report("listen", shown(), &format!("an address of its own, {key} has {other}"));
     }
-    if !is_private(listen.ip()) {
-        table.report("listen", shown(), "a loopback or private address: nodes speak in the clear");
+    if tls.is_none() && table.get("tls").is_none() && !is_private(listen.ip()) {
+        table.report("listen", shown(), "a loopback or private address, or tls: nodes speak in the clear");
     }
     let advertise = match advertise {
         Some(advertise) => advertise,
@@ -83,10 +110,22 @@ pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Set
         advertise,
         node: me,
         peers,
+        tls,
         token: token?,
         connect_timeout: connect_timeout.unwrap_or(Span::from_secs(1)),
         silence_timeout: silence_timeout.unwrap_or(Span::from_secs(3)),
     })
+}
+
+fn tls(table: &Table<'_>, key: &'static str, cluster: &mut Written) {
+    if table.get(key).is_none() {
+        return;
+    }
+    let mut files = Files::default();
+    read_rows(TLS, &table.section(key, ClusterTls), &mut files);
+    let Files { certificate, key, ca, name } = files;
+    let identity = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
+    cluster.tls = identity.zip(ca).map(|(identity, ca)| Tls { identity, ca, name });
 }
 
 /// Returns this node's name in the list of all nodes: by its address there, or as it is told.

@@ -5,13 +5,20 @@ use super::Config;
 use super::fault::{Problem, Sink};
 use super::tree::Node;
 use crate::chain::Chain;
-use crate::tls::{TlsError, client_config, server_config};
+use crate::tls::{TlsError, Trust, client_config, server_config};
 use crate::upstream::is_secure;
 
 /// Reports each file that cannot be used.
 pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     if let Some(files) = &config.server.tls {
         report(server_config(&files.identity, files.client_ca.as_deref()), tree, &["server", "tls"], sink);
+    }
+    if let Some(files) = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref()) {
+        // The same files for both sides: a fault is told once.
+        let config = server_config(&files.identity, Some(&files.ca)).map(drop);
+        let trust = Trust::File(files.ca.clone());
+        let config = config.and_then(|()| client_config(&trust, Some(&files.identity)).map(drop));
+        report(config, tree, &["cluster", "tls"], sink);
     }
     for (name, upstream) in &config.upstreams {
         if upstream.urls.iter().any(is_secure) {

@@ -126,6 +126,8 @@ pub enum Section {
     Log,
     /// `[cluster]`.
     Cluster,
+    /// `[cluster.tls]`.
+    ClusterTls,
     /// `[defaults]`.
     Defaults,
     /// `[defaults.cors]`, or the same in a route.
@@ -152,6 +154,7 @@ impl Section {
             Self::Admin => "[admin]",
             Self::Log => "[log]",
             Self::Cluster => "[cluster]",
+            Self::ClusterTls => "[cluster.tls]",
             Self::Defaults => "[defaults]",
             Self::Cors => "[defaults.cors]",
             Self::Route => "[[routes]]",

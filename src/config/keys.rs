@@ -27,6 +27,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(keys_of(listeners::ADMIN));
     keys.extend(keys_of(log::LOG));
     keys.extend(keys_of(cluster::CLUSTER));
+    keys.extend(keys_of(cluster::TLS));
     keys.extend(keys_of(sessions::DEFAULTS));
     keys.extend(DIALECTS.iter().flat_map(|kind| kind.keys).map(own));
     keys.extend(keys_of(cors::CORS));

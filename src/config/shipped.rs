@@ -52,7 +52,12 @@ fn parse(text: &str) -> Config {
 fn is_inline(section: Section) -> bool {
     matches!(
         section,
-        Section::Tls | Section::Cors | Section::UpstreamTls | Section::UpstreamMux | Section::RouteMux
+        Section::Tls
+            | Section::ClusterTls
+            | Section::Cors
+            | Section::UpstreamTls
+            | Section::UpstreamMux
+            | Section::RouteMux
     )
 }
 
@@ -77,6 +82,7 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
         Section::Cluster => format!("{BARE}{}\n{line}\n{NODES}", section.header()),
+        Section::ClusterTls => format!("{BARE}[cluster]\n{NODES}{}\n{line}\n", section.header()),
         // Its one required key.
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root

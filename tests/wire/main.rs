@@ -35,6 +35,7 @@ mod last_words;
 mod limits;
 mod longpoll;
 mod nodes;
+mod nodes_tls;
 mod order;
 mod overlap;
 mod payloads;

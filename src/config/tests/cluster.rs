@@ -39,6 +39,7 @@ fn a_cluster_that_cannot_work_is_a_fault() {
         ("listen = '10.0.0.3:7400'\nnode = 'c'", "cluster.peers: found names without \"c\""),
         ("listen = '8.8.8.8:7400'\nnode = 'a'", "expected a loopback or private address"),
         ("listen = '0.0.0.0:7400'", "cluster.advertise: missing"),
+        ("listen = '10.0.0.1:7400'\ntls = { certificate = 'a', key = 'b' }", "cluster.tls.ca: missing"),
         ("listen = '10.0.0.1:7400'\nadvertise = '0.0.0.0:7400'", "expected a host and a port"),
         ("listen = '127.0.0.1:8080'\nnode = 'a'", "expected an address of its own, server.listen has"),
         ("listen = '10.0.0.1:7400'\nnode = 'abcde'", "expected a name of 1 to 4 letters or digits"),
@@ -61,6 +62,15 @@ fn a_cluster_that_cannot_work_is_a_fault() {
         let faults = cluster(&format!("listen = '10.0.0.1:7400'\n{lines}")).unwrap_err();
         assert!(faults.contains(said), "{lines}: {faults}");
     }
+}
+
+#[test]
+fn with_tls_nodes_may_ask_at_a_public_address() {
+    let lines = "listen = '8.8.8.8:7400'\nnode = 'a'\n\
+                 tls = { certificate = 'n.pem', key = 'n.key', ca = 'ca.pem', name = 'node' }";
+    let tls = cluster(&format!("{lines}\n{TWO}")).unwrap().tls.unwrap();
+    assert_eq!((tls.ca.to_str(), tls.identity.key.to_str()), (Some("ca.pem"), Some("n.key")));
+    assert!(tls.name.is_some());
 }
 
 #[test]

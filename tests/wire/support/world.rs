@@ -53,12 +53,17 @@ impl World {
 
     /// Starts two nodes of a cluster. Handshakes go to the first, and every request for one of its sessions to the second.
     pub(crate) fn foreign(setup: &Setup) -> Self {
+        Self::foreign_with(setup, "")
+    }
+
+    /// Starts the same with more lines in `[cluster]`.
+    pub(crate) fn foreign_with(setup: &Setup, lines: &str) -> Self {
         let backend = Backend::listen(setup.kind, setup.script.clone());
         let (first, second) = (free_port(), free_port());
         let node = |listen: SocketAddr| {
             let sections = format!(
                 "[cluster]\nlisten = \"{listen}\"\npeers = {{ a = \"{first}\", b = \"{second}\" }}\n\
-                 token = \"{TOKEN}\"\n"
+                 token = \"{TOKEN}\"\n{lines}\n"
             );
             Target::proxy(&Setup { sections, ..setup.clone() }, backend.addr)
         };

@@ -92,6 +92,93 @@ fn what_is_typed_by_hand_is_answered_as_shown() {
     assert!(count >= 3, "{count} examples");
 }
 
+/// Runs the commands of docs/cluster.md for three nodes on other ports.
+#[cfg(feature = "demo")]
+#[test]
+fn three_nodes_by_hand_serve_clients_at_any_of_them() {
+    use std::net::TcpListener;
+    use std::process::Command;
+
+    if Command::new("haproxy").arg("-v").output().is_err() {
+        eprintln!("not run: there is no haproxy");
+        return;
+    }
+    let page = fs::read_to_string(root().join("docs/cluster.md")).unwrap();
+    let (_, page) = page.split_once("### Three nodes by hand").unwrap();
+    let blocks: Vec<&str> =
+        page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let [environment, nodes, clients] = blocks[..3] else { panic!("three blocks") };
+    assert_eq!(nodes.lines().count(), 4, "{nodes}");
+
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("by-hand-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let balancer = fs::read_to_string(root().join("deploy/cluster/by-hand.cfg")).unwrap();
+    let ports: Vec<TcpListener> = (0..10).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let named = ["8080", "8081", "8082", "8083", "9091", "9092", "9093", "7401", "7402", "7403"];
+    let named: Vec<(&str, u16)> =
+        named.into_iter().zip(ports.iter().map(|port| port.local_addr().unwrap().port())).collect();
+    let moved = |text: &str| {
+        let move_one =
+            |text: String, (from, to): &(&str, u16)| text.replace(&format!(":{from}"), &format!(":{to}"));
+        named.iter().fold(text.to_owned(), move_one)
+    };
+    drop(ports);
+    fs::write(folder.join("by-hand.cfg"), moved(&balancer)).unwrap();
+    let balanced = nodes.replace("deploy/cluster/", "");
+    // Ended by their ids, whatever happens.
+    let started: String =
+        balanced.lines().map(|line| format!("{line} 2>> log & pids=\"$pids $!\"\n")).collect();
+    let ready: String = named
+        .iter()
+        .filter(|(from, _)| from.starts_with("909") || *from == "8080")
+        .map(|(_, to)| format!("until curl -s -o page http://127.0.0.1:{to}/; do sleep 0.1; done\n"))
+        .collect();
+    let script = format!(
+        "polliwog() {{ exec \"$POLLIWOG\" \"$@\"; }}\nload() {{ \"$POLLIWOG\" \"$@\"; }}\n\
+         pids=\ntrap 'kill $pids; wait' EXIT\n{}{}{ready}{}",
+        moved(environment),
+        moved(&started),
+        moved(clients).replace("polliwog load", "load load"),
+    );
+    let output = Command::new("timeout")
+        .args(["60", "bash", "-ec", &script])
+        .current_dir(&folder)
+        .env("POLLIWOG", env!("CARGO_BIN_EXE_polliwog"))
+        .output()
+        .unwrap();
+    let (out, log) = (String::from_utf8_lossy(&output.stdout), fs::read_to_string(folder.join("log")));
+    let told = format!("{script}\n{out}\n{}\n{log:?}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}");
+    let count = |name: &str| {
+        let line = out.lines().find(|line| line.trim_start().starts_with(name)).expect(&told);
+        line.rsplit(' ').next().unwrap().trim_end_matches(',').replace(',', "").parse::<u64>().unwrap()
+    };
+    for fault in ["failed to connect", "disconnected", "lost", "duplicated", "reordered"] {
+        assert_eq!(count(fault), 0, "{told}");
+    }
+    assert_eq!(count("connected"), 30, "{told}");
+    let asked: u64 = out
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("\"requests_asked\": "))
+        .map(|number| number.trim_end_matches(',').parse::<u64>().unwrap())
+        .sum();
+    assert!(asked > 0, "{told}");
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn the_configuration_of_the_cluster_in_deploy_is_valid() {
+    let text = fs::read_to_string(root().join("deploy/cluster/config.toml")).unwrap();
+    for node in ["a", "b", "c"] {
+        let env = [
+            ("POLLIWOG_CLUSTER__ADVERTISE".into(), format!("{node}:7400").into()),
+            ("POLLIWOG_CLUSTER__TOKEN".into(), "a-long-secret-of-all-nodes".into()),
+        ];
+        Config::parse(&text, "config.toml", env.into_iter())
+            .unwrap_or_else(|faults| panic!("{node}: {faults}"));
+    }
+}
+
 /// Returns a text with each session id of its own replaced.
 #[cfg(feature = "demo")]
 fn without_ids(text: &str) -> String {

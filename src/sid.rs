@@ -123,8 +123,8 @@ impl Tag {
         let mut left =
             hash.as_ref().iter().take(4).fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
         Self([(); 4].map(|()| {
-            let sign = SIGNS[left as usize % PLAIN_SIGNS];
-            left /= PLAIN_SIGNS as u32;
+            let sign = SIGNS[(left % PLAIN_SIGNS) as usize];
+            left /= PLAIN_SIGNS;
             sign
         }))
     }
@@ -208,7 +208,7 @@ const RANDOM_LEN: usize = 20;
 const FILLER: u8 = b'-';
 const SIGNS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Letters and digits.
-const PLAIN_SIGNS: usize = 62;
+const PLAIN_SIGNS: u32 = 62;
 /// A UUID has 36 characters; no server is known to use more than 64.
 const LEN_MAX: usize = 64;
 /// Clients make ids of 8 characters, or of 32.

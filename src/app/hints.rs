@@ -84,8 +84,10 @@ fn haproxy(nodes: &[(Tag, String)], sockjs: &[&str]) -> String {
             "    use-server {tag} if {{ urlp(sid) -m beg {id} }} or {{ path -m reg /{id}[A-Za-z0-9_-]{{22}}(/|$) }}"
         );
     }
-    let servers: String =
-        nodes.iter().map(|(tag, server)| format!("    server {tag} {server} check\n")).collect();
+    let mut servers = String::new();
+    for (tag, server) in nodes {
+        let _written = writeln!(servers, "    server {tag} {server} check");
+    }
     text.push_str(&servers);
     for (index, path) in sockjs.iter().enumerate() {
         let field = path.matches('/').count() + 3;

@@ -1,5 +1,6 @@
 //! This process as a node of a cluster: its listener for other nodes, and its view of them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -107,5 +108,9 @@ pub(super) fn hash(routes: &[Route]) -> String {
     let mut lines: Vec<_> = routes.iter().filter(|route| has_sessions(route)).map(shown).collect();
     lines.sort();
     let hash = digest::digest(&digest::SHA256, lines.concat().as_bytes());
-    hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut shown = String::new();
+    for byte in &hash.as_ref()[..8] {
+        let _written = write!(shown, "{byte:02x}");
+    }
+    shown
 }

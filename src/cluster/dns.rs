@@ -61,7 +61,9 @@ pub(super) fn nodes_at(addresses: Vec<SocketAddr>) -> Nodes {
             same.push(address);
         }
     }
-    nodes.values_mut().for_each(|addresses| addresses.sort());
+    for addresses in nodes.values_mut() {
+        addresses.sort();
+    }
     nodes
 }
 

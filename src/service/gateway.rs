@@ -61,6 +61,10 @@ impl Gateway {
     }
 
     /// Serves one request.
+    #[expect(
+        clippy::async_yields_async,
+        reason = "what is found may be a poll that waits, which is served as one"
+    )]
     pub(super) fn serve(self: &Arc<Self>, head: Parts, body: InBody, connection: &Connection) -> Serving {
         let origin = self.cors.ask(&head);
         if let Some(response) = self.cors.answer_preflight(&head, &origin) {
@@ -259,6 +263,10 @@ impl Gateway {
 
     /// Serves a receiver that arrived while another one is parked. The other's client may have just disconnected on a
     /// connection whose end was not read yet, and nothing depends on a quick refusal.
+    #[expect(
+        clippy::async_yields_async,
+        reason = "what is found may be a poll that waits, which is served as one"
+    )]
     fn serve_later(
         self: Arc<Self>,
         bridge: Arc<Bridge>,

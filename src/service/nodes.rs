@@ -110,7 +110,9 @@ impl Nodes {
         let asker = settings.cluster.greeted(greeting);
         let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
         let begin = |ask: Box<Ask>, inquiry, body| {
-            asker.iter().for_each(|asker| asker.count_answered());
+            if let Some(asker) = &asker {
+                asker.count_answered();
+            }
             self.begin(node, *ask, inquiry, body, &shared);
         };
         let entrance = Entrance::new(node, settings.cluster.meter().traffic());

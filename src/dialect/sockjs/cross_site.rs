@@ -44,7 +44,7 @@ impl Allowance {
                 headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, const { HeaderValue::from_static("true") });
             }
             None => {
-                drop(headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, const { HeaderValue::from_static("*") }))
+                headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, const { HeaderValue::from_static("*") });
             }
         }
         headers.insert(VARY, const { HeaderValue::from_static("Origin") });

@@ -310,7 +310,7 @@ impl Simulation {
             return;
         }
         // A batch may come back where others have taken its place.
-        let returned = if self.kind != Kind::Cursor { self.settings.outbox_max + COST_MAX } else { 0 };
+        let returned = if self.kind == Kind::Cursor { 0 } else { self.settings.outbox_max + COST_MAX };
         let bound = self.settings.outbox_max + COST_MAX + returned;
         assert!(self.session.outbox.cost() <= bound, "{} bytes wait", self.session.outbox.cost());
     }

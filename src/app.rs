@@ -97,9 +97,9 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let drain = Drain::on(signals, vital);
     let metrics = Metrics::new();
     metrics.sessions_limit(config.server.max_sessions);
-    let public = Server::bind(&config.server).await.context("[server]")?;
+    let public = Server::bind(&config.server, |_| None).await.context("[server]")?;
     let admin_settings = Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() };
-    let admin = Server::bind(&admin_settings).await.context("[admin]")?.with_reserve();
+    let admin = Server::bind(&admin_settings, |_| None).await.context("[admin]")?.with_reserve();
 
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };

@@ -36,7 +36,7 @@ impl Peers {
             .map(|tls| TlsFiles { identity: tls.identity.clone(), client_ca: Some(tls.ca.clone()) });
         let in_the_clear = tls.is_none();
         let listener = server::Settings { listen: vec![settings.listen], tls, ..server::Settings::default() };
-        let server = Server::bind(&listener).await.context("[cluster]")?;
+        let server = Server::bind(&listener, |_| None).await.context("[cluster]")?;
         let mut random = [0; 2];
         getrandom::fill(&mut random).context("no randomness for this node's name")?;
         let me = Me::starting(Node::from_random(settings.node, random), &hash(&config.routes));

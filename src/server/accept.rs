@@ -1,6 +1,6 @@
 //! One listener: accepts connections until the server ends, and stays until the last of them is closed.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use crate::throttle::Throttle;
 /// their last batch.
 #[derive(Clone, Default, Debug)]
 pub struct Signals {
+    /// From now on no connection is accepted, and each closes behind its next response: another process accepts.
+    pub leave: CancellationToken,
     /// From now on no connection is accepted, and each closes after its current request; idle ones close at once.
     pub end: CancellationToken,
     /// All that is left is dropped, answered or not.
@@ -70,11 +72,23 @@ impl Accepting {
         let Self { listener, signals, ending, .. } = self;
         // Closed first: a client that connects from now on is refused by the system, and can go elsewhere.
         drop(listener);
-        ending.begin();
+        ending.leave();
+        let left = async {
+            while let Some(ended) = tasks.join_next().await {
+                report(ended, &crashes);
+            }
+        };
+        let end = async {
+            signals.end.cancelled().await;
+            ending.begin();
+            pending::<()>().await;
+        };
         tokio::select! {
-            () = signals.cut.cancelled() => tasks.shutdown().await,
-            () = async { while let Some(ended) = tasks.join_next().await { report(ended, &crashes); } } => {}
+            () = signals.cut.cancelled() => {}
+            () = left => return,
+            () = end => {}
         }
+        tasks.shutdown().await;
     }
 
     async fn accept<F, C, G, R>(&self, start: F, refuse: G, tasks: &mut JoinSet<()>, crashes: &Throttle)
@@ -152,6 +166,7 @@ impl Accepting {
 
     async fn stop_requested(&self) {
         tokio::select! {
+            () = self.signals.leave.cancelled() => {}
             () = self.signals.end.cancelled() => {}
             () = self.signals.cut.cancelled() => {}
         }

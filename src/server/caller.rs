@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use http::header::{CONNECTION, HeaderMap, TE, UPGRADE};
-use http::{Method, StatusCode, Version};
+use http::{HeaderValue, Method, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -77,6 +77,8 @@ struct CallState<S: Serve> {
     /// When the request was fully read; the call is pending since then.
     whole_since: Option<Instant>,
     upgrade: Upgrade,
+    /// Whether the next response is the last.
+    is_last: bool,
 }
 
 /// What a connection must know.
@@ -114,6 +116,7 @@ impl<S: Serve> Caller<S> {
             answer: None,
             whole_since: None,
             upgrade: Upgrade::Unasked,
+            is_last: false,
         };
         let shared = SharedCall(Arc::new(Mutex::new(state)));
         (Self { service, shared: shared.clone() }, shared)
@@ -172,6 +175,9 @@ impl<S: Serve> CallState<S> {
         response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.raw_headers.end();
+        } else if self.is_last {
+            // An idle connection is not closed, since its client may be sending: it is told with the next response.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let is_backends = Spelling::is_applied(response.extensions());
         let spelled_names = if is_backends { SpelledNames::Added } else { SpelledNames::All };
@@ -198,6 +204,11 @@ impl<S: Serve> SharedCall<S> {
     /// Returns the current call, whose request is complete.
     pub(super) fn take(&self) -> Option<Call<S>> {
         self.open().call.take()
+    }
+
+    /// Has the connection close behind its next response.
+    pub(super) fn close_behind_answer(&self) {
+        self.open().is_last = true;
     }
 
     /// Sets the response to the next request.

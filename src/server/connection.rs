@@ -79,7 +79,7 @@ pub(super) async fn run<M, S>(
     // Not needed any more, and a connection may stay open for days.
     drop((connecting, make));
 
-    if let Err(error) = ending.around(&mut http, Http::end).await {
+    if let Err(error) = ending.around(&mut http, Http::change).await {
         debug!(%peer, error = &*error as &dyn std::error::Error, "a connection broke");
     }
 }

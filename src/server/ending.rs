@@ -1,57 +1,91 @@
-//! The signal to all connections that the server ends; it costs nearly nothing until it is sent.
+//! The signals to all connections that the server leaves or ends; they cost nearly nothing until they are sent.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// The signal to all connections that the server ends.
+/// The signals to all connections that the server leaves or ends.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Ending(Arc<EndingInner>);
 
 #[derive(Default, Debug)]
 struct EndingInner {
-    begun: AtomicBool,
+    stage: AtomicU8,
     signalled: Notify,
 }
 
+/// What all connections are told.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum EndingStage {
+    /// Nothing yet.
+    Serving,
+    /// Each closes behind its next response.
+    Leaving,
+    /// Each closes behind its current response; idle ones at once.
+    Ending,
+}
+
 impl Ending {
-    /// Signals every connection.
+    /// Has every connection close behind its next response.
+    pub(super) fn leave(&self) {
+        self.signal(EndingStage::Leaving);
+    }
+
+    /// Has every connection end.
     pub(super) fn begin(&self) {
-        self.0.begun.store(true, Ordering::SeqCst);
+        self.signal(EndingStage::Ending);
+    }
+
+    fn signal(&self, stage: EndingStage) {
+        self.0.stage.fetch_max(stage as u8, Ordering::SeqCst);
         self.0.signalled.notify_waiters();
     }
 
-    fn has_begun(&self) -> bool {
-        self.0.begun.load(Ordering::SeqCst)
+    fn stage(&self) -> EndingStage {
+        match self.0.stage.load(Ordering::SeqCst) {
+            0 => EndingStage::Serving,
+            1 => EndingStage::Leaving,
+            _ => EndingStage::Ending,
+        }
     }
 
-    /// Waits for the signal.
+    /// Waits for the end.
     pub(super) async fn signalled(&self) {
-        // Created before the check: a signal between the check and the wait would otherwise wake nobody.
-        let signalled = self.0.signalled.notified();
-        if !self.has_begun() {
+        loop {
+            // Created before the check: a signal between the check and the wait would otherwise wake nobody.
+            let signalled = self.0.signalled.notified();
+            if self.stage() == EndingStage::Ending {
+                return;
+            }
             signalled.await;
         }
     }
 
-    /// Runs `work` to completion, and calls `end` on it once the server ends.
+    /// Runs `work` to completion, and calls `change` on it whenever the server enters another stage.
     ///
-    /// Not a select: polling [`signalled`](Self::signalled) takes a lock that all connections share, and a connection is
-    /// polled twice per request. Registering the waker once is enough, as a task's waker stays the same.
-    pub(super) async fn around<F: Future + Unpin>(&self, work: &mut F, end: impl Fn(&mut F)) -> F::Output {
-        let mut signalled = pin!(self.signalled());
-        let (mut is_listening, mut is_ending) = (false, false);
+    /// Not a select: polling the signal takes a lock that all connections share, and a connection is polled twice per
+    /// request. Registering the waker once is enough, as a task's waker stays the same.
+    pub(super) async fn around<F: Future + Unpin>(
+        &self,
+        work: &mut F,
+        change: impl Fn(&mut F, EndingStage),
+    ) -> F::Output {
+        let mut signalled = pin!(self.0.signalled.notified());
+        let (mut is_listening, mut seen) = (false, EndingStage::Serving);
         poll_fn(|cx| {
             if !is_listening {
                 is_listening = true;
                 let _ = signalled.as_mut().poll(cx);
             }
-            if !is_ending && self.has_begun() {
-                is_ending = true;
-                end(work);
+            while self.stage() != seen {
+                seen = self.stage();
+                change(work, seen);
+                // Before the next look, for the same reason.
+                signalled.set(self.0.signalled.notified());
+                let _ = signalled.as_mut().poll(cx);
             }
             Pin::new(&mut *work).poll(cx)
         })
@@ -61,7 +95,7 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
+    use std::cell::RefCell;
     use std::task::Poll;
 
     use tokio::task::yield_now;
@@ -70,17 +104,25 @@ mod tests {
 
     #[tokio::test]
     async fn the_word_alone_wakes_work_that_waits_and_ends_it_once() {
-        let (ending, ends) = (Ending::default(), Cell::new(0));
-        let mut work = Box::pin(poll_fn(|_| if ends.get() > 0 { Poll::Ready(()) } else { Poll::Pending }));
-        let ended = ending.around(&mut work, |_| ends.set(ends.get() + 1));
-        let server = async {
-            for _ in 0..3 {
-                yield_now().await;
-            }
-            assert_eq!(ends.get(), 0);
-            ending.begin();
-        };
-        tokio::join!(ended, server);
-        assert_eq!(ends.get(), 1);
+        for leaves in [false, true] {
+            let (ending, told) = (Ending::default(), RefCell::new(Vec::new()));
+            let has_ended = || told.borrow().contains(&EndingStage::Ending);
+            let mut work = Box::pin(poll_fn(|_| if has_ended() { Poll::Ready(()) } else { Poll::Pending }));
+            let ended = ending.around(&mut work, |_, stage| told.borrow_mut().push(stage));
+            let server = async {
+                for leaves in [false, leaves] {
+                    if leaves {
+                        ending.leave();
+                    }
+                    for _ in 0..3 {
+                        yield_now().await;
+                    }
+                    assert_eq!(told.borrow().len(), usize::from(leaves));
+                }
+                ending.begin();
+            };
+            tokio::join!(ended, server, ending.signalled());
+            assert_eq!(told.borrow().len(), 1 + usize::from(leaves));
+        }
     }
 }

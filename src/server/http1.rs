@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::caller::{BoxError, Call, CallStatus, Caller, Serve, SharedCall};
+use super::ending::EndingStage;
 use crate::duplex::{Duplex, RawHeaders, Tracked, Unflushed};
 use crate::hop;
 
@@ -67,8 +68,17 @@ impl<S: Serve> Http<S> {
         Self { builder, rest_after, shared, raw_headers, unflushed, stage, rest_timer: None, is_last: false }
     }
 
+    /// Does what a stage of the server means for its connections.
+    pub(super) fn change(&mut self, stage: EndingStage) {
+        match stage {
+            EndingStage::Serving => {}
+            EndingStage::Leaving => self.shared.close_behind_answer(),
+            EndingStage::Ending => self.end(),
+        }
+    }
+
     /// Ends after the current request, or at once if there is none.
-    pub(super) fn end(&mut self) {
+    fn end(&mut self) {
         self.is_last = true;
         match &mut self.stage {
             Stage::Inside(connection) => Pin::new(&mut **connection).graceful_shutdown(),

@@ -12,7 +12,8 @@ mod refusal;
 mod settings;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -42,11 +43,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the certificate and binds every address of the settings.
+    /// Reads the certificate and binds every address of the settings, unless `taken` has a socket that listens there.
     ///
     /// # Errors
     /// Nothing stays bound. The caller distinguishes a fault of the configuration from an address in use.
-    pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
+    pub async fn bind(
+        settings: &Settings,
+        mut taken: impl FnMut(SocketAddr) -> Option<OwnedFd> + Send,
+    ) -> Result<Self, BindError> {
         let tls = match &settings.tls {
             Some(files) => Some(tls::server_config(&files.identity, files.client_ca.as_deref())?),
             None => None,
@@ -55,7 +59,10 @@ impl Server {
         let mut addresses = Vec::with_capacity(settings.listen.len());
         for &address in &settings.listen {
             let at = |source| BindError::Address { address, source };
-            let listener = TcpListener::bind(address).await.map_err(at)?;
+            let listener = match taken(address) {
+                Some(descriptor) => from_descriptor(descriptor).map_err(at)?,
+                None => TcpListener::bind(address).await.map_err(at)?,
+            };
             set_keepalive(&listener).map_err(at)?;
             addresses.push(listener.local_addr().map_err(at)?);
             listeners.push(listener);
@@ -120,6 +127,13 @@ impl Server {
             tracker.spawn(vital.guard("an accept loop", accepting.run(start, refuse)));
         }
     }
+}
+
+/// Returns the listener of a descriptor.
+fn from_descriptor(descriptor: OwnedFd) -> io::Result<TcpListener> {
+    let listener = net::TcpListener::from(descriptor);
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 /// Why a server can't listen.

@@ -161,10 +161,11 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let error =
-        Server::bind(&Settings { listen: vec![any_port(), address], ..settings() }).await.unwrap_err();
+    let error = Server::bind(&Settings { listen: vec![any_port(), address], ..settings() }, |_| None)
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert!(matches!(error, BindError::Address { source, .. } if source.kind() == io::ErrorKind::AddrInUse));
 }
@@ -219,7 +220,7 @@ impl Running {
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
         S: Serve,
     {
-        let server = Server::bind(&settings).await.unwrap();
+        let server = Server::bind(&settings, |_| None).await.unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
         let addresses = server.local_addrs().to_vec();
         server.serve(make, &tracker, &Vital::default(), &signals, &metrics.connections(Listener::Public));

@@ -47,7 +47,7 @@ impl Proxy {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             ..server::Settings::default()
         };
-        let server = Server::bind(&settings).await.unwrap();
+        let server = Server::bind(&settings, |_| None).await.unwrap();
         let address = server.local_addrs()[0];
         let now = current.clone();
         let make = move |info: ConnectInfo| {

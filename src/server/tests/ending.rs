@@ -113,3 +113,50 @@ async fn a_request_that_never_ends_is_cut_with_its_body() {
     client.rest().await;
     server.ended().await;
 }
+
+#[tokio::test]
+async fn a_server_that_leaves_closes_each_connection_behind_its_next_response_and_none_before() {
+    let (server, parked) = Running::park(settings()).await;
+    let (mut waiting, mut idle, mut fresh) =
+        (server.connect().await, server.connect().await, server.connect().await);
+    let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+    for client in [&mut waiting, &mut idle] {
+        client.write(request).await;
+        parked.entered().await;
+    }
+    parked.release.notify_waiters();
+    for client in [&mut waiting, &mut idle] {
+        let answer = client.answer().await;
+        assert!(!answer.contains("Connection: close"), "{answer}");
+        parked.left().await;
+    }
+    waiting.write(request).await;
+    parked.entered().await;
+    server.signals.leave.cancel();
+    // Refused from now on: nobody else has the socket.
+    let address = server.addresses[0];
+    let refused = async { while TcpStream::connect(address).await.is_ok() {} };
+    timeout(PATIENCE, refused).await.expect("the listener is closed");
+    for client in [&mut idle, &mut fresh] {
+        client.write(request).await;
+        parked.entered().await;
+    }
+    parked.release.notify_waiters();
+    for client in [&mut waiting, &mut idle, &mut fresh] {
+        let answer = client.rest().await;
+        assert!(answer.contains("\r\nConnection: close\r\n") && answer.ends_with("parked"), "{answer}");
+    }
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_left_ends_like_any_other() {
+    let server = Running::start(settings(), hello).await;
+    let mut idle = server.connect().await;
+    assert!(idle.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
+    server.signals.leave.cancel();
+    tokio::task::yield_now().await;
+    server.signals.end.cancel();
+    assert_eq!(idle.rest().await, "");
+    server.ended().await;
+}

@@ -61,7 +61,7 @@ async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
 async fn a_certificate_that_cannot_be_read_is_named() {
     let (mut settings, _files, _) = settings();
     settings.tls.as_mut().unwrap().identity.certificate = PathBuf::from("no-such-certificate.pem");
-    let error = Server::bind(&settings).await.unwrap_err();
+    let error = Server::bind(&settings, |_| None).await.unwrap_err();
     let BindError::Tls(cause) = &error else { panic!("{error:?}") };
     assert!(cause.to_string().contains("no-such-certificate.pem"), "{cause}");
 }

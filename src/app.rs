@@ -17,9 +17,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ending;
 mod hints;
 mod inspect;
+mod listeners;
 mod peers;
+mod succession;
 mod wiring;
 
 use std::io::{self, Write as _};
@@ -30,22 +33,26 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures_util::future::join_all;
 use tokio::runtime::Runtime;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use self::ending::{CONNECTIONS_TIMEOUT, Endings, finish, nothing_is_cut, stay};
 pub use self::inspect::inspect;
-use self::peers::Peers;
+use self::listeners::Listeners;
+use self::succession::Door;
 use self::wiring::{Wiring, Work};
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::cluster::Cluster;
 use crate::config::{Config, Log, Source};
 use crate::descriptors;
-use crate::drain::{Drain, Signals, end_sessions};
+use crate::drain::{Drain, Signals};
 use crate::meter::{Listener, Metrics};
-use crate::server::{self, BindError, ConnectInfo, Server, Settings};
+use crate::server::{BindError, ConnectInfo};
 use crate::service::admin::{Admin, NodesState, Readiness, Sights, State, UpstreamState};
 use crate::service::{Client, Connection, Current, Locations, Running, Stack, Via};
+use crate::succession::notify_ready;
 use crate::upstream::{BuildError, InUse};
 
 /// Prepares to run the proxy, before anything slow: from here on, signals have their meaning for a proxy. A signal that
@@ -94,20 +101,20 @@ async fn serve_or_fail(config: Config, signals: Signals, vital: Vital) -> anyhow
 }
 
 async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Result<End> {
-    let drain = Drain::on(signals, vital);
+    let wanted = config.succession.is_some().then(Arc::<Notify>::default);
+    let drain = Drain::on(signals, vital, wanted.clone());
     let metrics = Metrics::new();
     metrics.sessions_limit(config.server.max_sessions);
-    let public = Server::bind(&config.server, |_| None).await.context("[server]")?;
-    let admin_settings = Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() };
-    let admin = Server::bind(&admin_settings, |_| None).await.context("[admin]")?.with_reserve();
+    let listeners = Listeners::bind(&config).await?;
+    let listening = listeners.listening(&config)?;
+    let Listeners { public, admin, peers, node, beginning } = listeners;
 
     let work = Work::default();
     let helpers = Background { vital: vital.clone(), ..Background::default() };
-    let peers = Peers::bind(&config).await?;
-    let node = peers.as_ref().map(|peers| peers.me.node);
     let (registry, ending) = (Registry::of_node(config.server.max_sessions, node), CancellationToken::new());
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
-    let cluster = peers.as_ref().map(|peers| peers.cluster(&helpers, &metrics));
+    let cluster =
+        node.map(|node| peers::cluster(&config, node, beginning.as_ref(), &helpers, &metrics)).transpose()?;
     let locate = |cluster: &Arc<_>| Some(Arc::new(Locations::new(node?, Arc::clone(cluster))));
     let wiring = Wiring {
         registry: registry.clone(),
@@ -122,66 +129,68 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let current = Current::new(Running::default());
     current.replace(wiring.next(&config, &current.load())?);
 
-    let (endings, admin_endings) = (server::Signals::default(), server::Signals::default());
-    for address in public.local_addrs() {
-        let tls = config.server.tls.is_some();
-        tracing::info!(%address, tls, routes = config.routes.len(), "listening");
-    }
-    for address in admin.local_addrs() {
-        tracing::info!(%address, "admin listening");
-    }
+    let endings = Endings::default();
+    listeners::note(&config, &public, &admin);
     let served = current.clone();
     let make = move |info: ConnectInfo| {
         let client = Client { peer: info.peer, secure: info.secure };
         Stack::new(served.clone(), Connection::of_client(client, info.patience, info.raw_headers))
     };
-    public.serve(make, &work.connections, vital, &endings, &metrics.connections(Listener::Public));
+    public.serve(make, &work.connections, vital, &endings.public, &metrics.connections(Listener::Public));
+    // A process without [cluster] has no nodes to show.
+    let shown = cluster.clone().filter(|_| config.cluster.is_some());
     let service = Admin::new(
         metrics.clone(),
-        readiness(&drain.started, current.clone(), cluster.clone()),
-        nodes(cluster.clone(), registry.clone()),
+        readiness(&drain.started, current.clone(), shown.clone()),
+        nodes(shown, registry.clone()),
     );
     let make = move |_: ConnectInfo| service.clone();
-    admin.serve(make, &helpers.tracker, vital, &admin_endings, &metrics.connections(Listener::Admin));
+    admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics.connections(Listener::Admin));
 
-    let peer_endings = server::Signals::default();
-    let asked = peers.zip(cluster).map(|(peers, cluster)| {
-        peers.serve(&wiring, cluster, current.clone(), vital, &peer_endings, &drain.started)
-    });
-
-    drain.started.cancelled().await;
-    metrics.draining();
-    // A load balancer that polls `/readyz` needs time to notice before its clients are refused.
-    tokio::select! {
-        () = sleep(config.server.drain_delay) => {}
-        () = drain.cut.cancelled() => {}
+    let asked = Background { vital: vital.clone(), ..Background::default() };
+    let nodes = cluster
+        .map(|cluster| peers::nodes(&config, cluster, &wiring, current.clone(), &asked, &drain.started));
+    if let Some((peers, nodes)) = peers.zip(nodes.clone()) {
+        peers.serve(nodes, &wiring, vital, &endings.peers);
     }
+    let succession = match (beginning, nodes, wanted) {
+        (Some(beginning), Some(nodes), Some(wanted)) => {
+            let (asked, started, left) = (asked.clone(), drain.started.clone(), endings.left.clone());
+            let door = Door::new(nodes, asked, listening, left, started);
+            Some(beginning.take_over(door, wanted, &helpers).await)
+        }
+        _ => None,
+    };
+    notify_ready();
+
+    stay(&config, &drain, &endings, &registry, &work, succession.as_ref()).await;
+    metrics.draining();
     ending.cancel();
     for upstream in current.load().upstreams() {
         upstream.drain(config.server.drain_timeout);
     }
     let deadline = Instant::now() + config.server.drain_timeout;
+    let finished =
+        finish(&wiring, &endings.public, succession.as_ref(), deadline, config.server.drain_timeout);
     let ended = tokio::select! {
         biased;
         () = drain.cut.cancelled() => nothing_is_cut(&registry, &work),
-        ended = finish(&wiring, &endings, deadline, config.server.drain_timeout) => ended,
+        ended = finished => ended,
     };
     if let Some(cluster) = &wiring.cluster {
         // Its clients have sessions at other nodes, which live on.
         cluster.fall_mute();
     }
-    endings.cut.cancel();
+    endings.public.cut.cancel();
     // An aborted connection reports to its session what was lost.
     work.connections.close();
     let _ = timeout(CONNECTIONS_TIMEOUT, work.connections.wait()).await;
-    if let Some(asked) = asked {
-        // So does one to another node, with what its clients have not taken. The listener ends first, so a node that asks
-        // again hears that this one is gone.
-        peer_endings.end.cancel();
-        asked.stop.cancel();
-        asked.tracker.close();
-        let _ = timeout(CONNECTIONS_TIMEOUT, asked.tracker.wait()).await;
-    }
+    // So does one to another node, with what its clients have not taken. The listener ends first, so a node that asks
+    // again hears that this one is gone.
+    endings.peers.end.cancel();
+    asked.stop.cancel();
+    asked.tracker.close();
+    let _ = timeout(CONNECTIONS_TIMEOUT, asked.tracker.wait()).await;
     let clean = ended && registry.cut() == 0;
     if !clean {
         // Clients and backends learn that their sessions have ended, but not what was lost.
@@ -193,43 +202,12 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
             "the drain ended before everything was delivered"
         );
     }
-    admin_endings.end.cancel();
+    endings.admin.end.cancel();
     helpers.stop.cancel();
     helpers.tracker.close();
     let _ = timeout_at(Instant::now() + HELPERS_TIMEOUT, helpers.tracker.wait()).await;
     tracing::info!(clean, "stopped");
     Ok(if clean { End::Clean } else { End::Cut })
-}
-
-/// Ends the sessions first, while the listeners stay open for their polls, then the connections. Returns whether all
-/// ended in time.
-async fn finish(
-    wiring: &Wiring,
-    endings: &server::Signals,
-    deadline: Instant,
-    drain_timeout: Duration,
-) -> bool {
-    let Wiring { registry, work, cluster, .. } = wiring;
-    let own = end_sessions(registry, drain_timeout);
-    let ended = match cluster {
-        Some(cluster) => timeout_at(deadline, cluster.release(drain_timeout, own)).await.is_ok(),
-        None => timeout_at(deadline, own).await.is_ok(),
-    };
-    endings.end.cancel();
-    let gone = async {
-        for tracker in [&work.connections, &work.sessions, &work.forwards] {
-            tracker.close();
-            tracker.wait().await;
-        }
-    };
-    // An idle connection is not a session: closing it loses nothing.
-    let _ = timeout_at(deadline.max(Instant::now() + CONNECTIONS_TIMEOUT), gone).await;
-    ended && nothing_is_cut(registry, work)
-}
-
-/// Returns whether the process may exit now without losing anything.
-fn nothing_is_cut(registry: &Registry, work: &Work) -> bool {
-    registry.is_settled() && registry.cut() == 0 && work.forwards.is_empty()
 }
 
 /// Returns what readiness is judged by.
@@ -304,8 +282,6 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// A polling client's two connections, the one that it upgrades to, and the backend's.
 const DESCRIPTORS_EACH: u64 = 4;
-/// An idle connection ends at once; one that is writing a response gets this long after the drain.
-const CONNECTIONS_TIMEOUT: Duration = Duration::from_millis(500);
 /// Shorter than the timeout of a load balancer's or an orchestrator's probe (a second).
 const HEALTH_TIMEOUT: Duration = Duration::from_millis(500);
 const HELPERS_TIMEOUT: Duration = Duration::from_secs(1);

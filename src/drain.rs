@@ -2,10 +2,12 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -26,13 +28,13 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Handles signals for as long as the value lives.
-    pub fn on(signals: Signals, vital: &Vital) -> Self {
+    /// Handles signals for as long as the value lives. `successor` is notified when a successor should be started; `None`
+    /// if there can be none.
+    pub fn on(signals: Signals, vital: &Vital, successor: Option<Arc<Notify>>) -> Self {
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
-        listening.spawn(
-            vital.guard("the handling of signals", handle_signals(signals, started.clone(), cut.clone())),
-        );
+        let handled = handle_signals(signals, started.clone(), cut.clone(), successor);
+        listening.spawn(vital.guard("the handling of signals", handled));
         Self { started, cut, _listening: listening }
     }
 }
@@ -81,7 +83,9 @@ pub struct Signals([(Signal, &'static str, SignalAction); 6]);
 enum SignalAction {
     /// It drains, or aborts its drain.
     Stop,
-    /// Nothing, where other servers reload, reopen their logs or start a successor.
+    /// It starts a successor, if that is configured.
+    Succeed,
+    /// Nothing, where other servers reload or reopen their logs.
     Nothing,
 }
 
@@ -98,7 +102,7 @@ impl Signals {
             listen(SignalKind::quit(), "SIGQUIT", SignalAction::Stop)?,
             listen(SignalKind::hangup(), "SIGHUP", SignalAction::Nothing)?,
             listen(SignalKind::user_defined1(), "SIGUSR1", SignalAction::Nothing)?,
-            listen(SignalKind::user_defined2(), "SIGUSR2", SignalAction::Nothing)?,
+            listen(SignalKind::user_defined2(), "SIGUSR2", SignalAction::Succeed)?,
         ]))
     }
 
@@ -113,12 +117,28 @@ impl Signals {
     }
 }
 
-async fn handle_signals(mut signals: Signals, started: CancellationToken, cut: CancellationToken) {
+async fn handle_signals(
+    mut signals: Signals,
+    started: CancellationToken,
+    cut: CancellationToken,
+    successor: Option<Arc<Notify>>,
+) {
     loop {
         let (signal, action) = signals.next().await;
-        if action == SignalAction::Nothing {
-            info!(signal, "signal ignored");
-            continue;
+        match (action, &successor) {
+            (SignalAction::Stop, _) => {}
+            (SignalAction::Succeed, Some(successor)) => {
+                successor.notify_one();
+                continue;
+            }
+            (SignalAction::Succeed, None) => {
+                info!(signal, "signal ignored: without [succession] there is no successor");
+                continue;
+            }
+            (SignalAction::Nothing, _) => {
+                info!(signal, "signal ignored");
+                continue;
+            }
         }
         match step(&started, &cut) {
             Step::Drain => info!(signal, "draining; a second signal stops at once"),
@@ -152,7 +172,7 @@ fn step(started: &CancellationToken, cut: &CancellationToken) -> Step {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use tokio::time::timeout;
@@ -183,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn real_signals_of_either_kind_are_heard() {
-        let drain = Drain::on(Signals::listen().unwrap(), &Vital::default());
+        let drain = Drain::on(Signals::listen().unwrap(), &Vital::default(), None);
         send("TERM");
         timeout(PATIENCE, drain.started.cancelled()).await.expect("SIGTERM starts the drain");
         assert!(!drain.cut.is_cancelled());

@@ -36,6 +36,7 @@ pub mod session;
 pub(crate) mod sid;
 pub(crate) mod socketio;
 pub(crate) mod spelling;
+pub(crate) mod succession;
 pub(crate) mod throttle;
 pub(crate) mod tls;
 pub(crate) mod transport;

@@ -107,6 +107,9 @@ impl fmt::Display for Node {
 }
 
 impl Tag {
+    /// The tag of a process that belongs to no cluster.
+    pub const NONE: Self = Self([FILLER; 4]);
+
     /// Returns the tag of a node with this name: 1 to 4 letters or digits.
     pub fn of_name(name: &str) -> Option<Self> {
         let fits = (1..=4).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());

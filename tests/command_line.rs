@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -97,6 +98,31 @@ fn check_reads_the_certificate_as_a_run_would() {
         let output = place.polliwog(args, &[]);
         assert_eq!((code(&output), out(&output)), (78, ""), "{args:?}");
         assert!(err(&output).contains("key.pem contains no private key"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn a_folder_that_others_can_write_is_no_place_to_hand_listeners_over() {
+    let place = Place::new("succession");
+    let folder = place.0.join("run");
+    let toml = format!("[succession]\ndirectory = {:?}\n{GOOD}", folder.to_str().unwrap());
+    let place = place.write("config.toml", toml);
+    // Made by the first process.
+    assert_eq!(code(&place.polliwog(&["check"], &[])), 0);
+    for mode in [0o700, 0o755, 0o770, 0o1777] {
+        let _absent = fs::remove_dir(&folder);
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        let output = place.polliwog(&["check"], &[]);
+        assert_eq!(code(&output), if mode & 0o022 == 0 { 0 } else { 78 }, "{mode:o}: {}", err(&output));
+    }
+    fs::remove_dir(&folder).unwrap();
+    fs::write(&folder, "").unwrap();
+    for args in [["check"], ["run"]] {
+        let output = place.polliwog(&args, &[]);
+        assert_eq!(code(&output), 78);
+        assert!(err(&output).starts_with("config.toml:2:13: succession.directory: "), "{}", err(&output));
+        assert!(err(&output).contains("must be a folder of this user, in which nobody else can write"));
     }
 }
 

@@ -54,7 +54,7 @@ const FLOORS: [&[&str]; 11] = [
         "meter",
         "background",
     ],
-    &["codec", "mux", "peer", "socketio"],
+    &["codec", "mux", "peer", "socketio", "succession"],
     &["session", "trunk"],
     &["cluster", "dialect", "directory", "upstream"],
     &["bridge"],

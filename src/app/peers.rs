@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use aws_lc_rs::digest;
 use tokio_util::sync::CancellationToken;
 
+use super::succession::{Beginning, bind, listening};
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
 use crate::cluster::{self, Cluster, Me, Roster, Secured};
@@ -14,32 +15,28 @@ use crate::config::Config;
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, TlsFiles};
 use crate::service::{Current, Nodes, NodesSettings, Route};
-use crate::sid::Node;
+use crate::sid::{Node, Tag};
+use crate::succession::Listening;
 
 /// This node, whose listener does not accept yet.
 pub(super) struct Peers {
-    pub(super) me: Me,
     server: Server,
     settings: cluster::Settings,
-    secured: Secured,
-    connections: Background,
 }
 
 impl Peers {
-    /// Binds the listener, if there is a cluster.
-    pub(super) async fn bind(config: &Config) -> anyhow::Result<Option<Self>> {
-        let Some(settings) = &config.cluster else { return Ok(None) };
-        let secured = Secured::new(settings.tls.as_ref()).map_err(BindError::Tls).context("[cluster]")?;
+    /// Binds the listener, unless it is taken over.
+    pub(super) async fn bind(
+        settings: &cluster::Settings,
+        beginning: Option<&mut Beginning>,
+    ) -> anyhow::Result<Self> {
         let tls = settings
             .tls
             .as_ref()
             .map(|tls| TlsFiles { identity: tls.identity.clone(), client_ca: Some(tls.ca.clone()) });
         let in_the_clear = tls.is_none();
         let listener = server::Settings { listen: vec![settings.listen], tls, ..server::Settings::default() };
-        let server = Server::bind(&listener, |_| None).await.context("[cluster]")?;
-        let mut random = [0; 2];
-        getrandom::fill(&mut random).context("no randomness for this node's name")?;
-        let me = Me::starting(Node::from_random(settings.node, random), &hash(&config.routes));
+        let server = bind(&listener, KEY, beginning).await.context("[cluster]")?;
         if in_the_clear && settings.listen.ip().is_unspecified() {
             tracing::warn!(
                 "other nodes may ask at every address of this host, in the clear: keep the port private"
@@ -48,55 +45,76 @@ impl Peers {
         for address in server.local_addrs() {
             tracing::info!(%address, tls = !in_the_clear, node = %settings.node, "other nodes may ask");
         }
-        Ok(Some(Self { me, server, settings: settings.clone(), secured, connections: Background::default() }))
+        Ok(Self { server, settings: settings.clone() })
     }
 
-    /// Returns the other nodes.
-    pub(super) fn cluster(&self, helpers: &Background, metrics: &Metrics) -> Arc<Cluster> {
-        let roster = match &self.settings.peers {
-            cluster::Peers::Named(peers) => {
-                let listed = peers.iter().map(|(tag, address)| (*tag, vec![address.clone()]));
-                Roster::fixed(listed.collect())
-            }
-            cluster::Peers::Dns { host, port } => cluster::resolved(host, *port, helpers),
-        };
-        Cluster::new(
-            &self.settings,
-            self.me.clone(),
-            self.secured.clone(),
-            roster,
-            helpers,
-            metrics.cluster(),
-        )
+    /// Returns the listener for a successor.
+    pub(super) fn listening(&self) -> anyhow::Result<Vec<Listening>> {
+        listening(KEY, &[self.settings.listen], &self.server)
     }
 
-    /// Serves other nodes, whose connections end when the returned value says so.
-    pub(super) fn serve(
-        self,
-        wiring: &Wiring,
-        cluster: Arc<Cluster>,
-        current: Current,
-        vital: &Vital,
-        endings: &server::Signals,
-        leaving: &CancellationToken,
-    ) -> Background {
-        let Self { server, settings, connections: asked, .. } = self;
-        let service = Nodes::new(NodesSettings {
-            cluster,
-            token: settings.token,
-            silence_timeout: settings.silence_timeout,
-            current,
-            registry: wiring.registry.clone(),
-            requests: wiring.work.sessions.clone(),
-            connections: asked.tracker.clone(),
-            leaving: leaving.clone(),
-            stop: asked.stop.clone(),
-        });
-        let make = move |_: ConnectInfo| service.clone();
+    /// Serves other nodes, whose connections end with those of `nodes`.
+    pub(super) fn serve(self, nodes: Nodes, wiring: &Wiring, vital: &Vital, endings: &server::Signals) {
+        let make = move |_: ConnectInfo| nodes.clone();
         let connections = wiring.metrics.connections(Listener::Peer);
-        server.serve(make, &wiring.helpers.tracker, vital, endings, &connections);
-        asked
+        self.server.serve(make, &wiring.helpers.tracker, vital, endings, &connections);
     }
+}
+
+/// Returns this process, with a name that only another process of its host may have.
+pub(super) fn starting(tag: Tag) -> anyhow::Result<Node> {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).context("no randomness for this node's name")?;
+    Ok(Node::from_random(tag, random))
+}
+
+/// Returns the other nodes and processes.
+pub(super) fn cluster(
+    config: &Config,
+    node: Node,
+    beginning: Option<&Beginning>,
+    helpers: &Background,
+    metrics: &Metrics,
+) -> anyhow::Result<Arc<Cluster>> {
+    let me = Me::starting(node, &hash(&config.routes));
+    let settings = settings(config);
+    let secured = Secured::new(settings.tls.as_ref()).map_err(BindError::Tls).context("[cluster]")?;
+    let roster = match &settings.peers {
+        cluster::Peers::Named(peers) => {
+            let listed = peers.iter().map(|(tag, address)| (*tag, vec![address.clone()]));
+            Roster::fixed(listed.collect())
+        }
+        cluster::Peers::Dns { host, port } => cluster::resolved(host, *port, helpers),
+    };
+    let kin = beginning.map(|beginning| beginning.kin(me.clone(), secured.clone(), helpers));
+    Ok(Cluster::new(&settings, me, secured, roster, kin, helpers, metrics.cluster()))
+}
+
+/// Returns what serves the requests of other nodes and processes, on connections of `asked`.
+pub(super) fn nodes(
+    config: &Config,
+    cluster: Arc<Cluster>,
+    wiring: &Wiring,
+    current: Current,
+    asked: &Background,
+    leaving: &CancellationToken,
+) -> Nodes {
+    let settings = settings(config);
+    Nodes::new(NodesSettings {
+        cluster,
+        token: settings.token,
+        silence_timeout: settings.silence_timeout,
+        current,
+        registry: wiring.registry.clone(),
+        requests: wiring.work.sessions.clone(),
+        connections: asked.tracker.clone(),
+        leaving: leaving.clone(),
+        stop: asked.stop.clone(),
+    })
+}
+
+fn settings(config: &Config) -> cluster::Settings {
+    config.cluster.clone().unwrap_or_else(cluster::Settings::of_no_cluster)
 }
 
 /// Returns the hash of the routes with sessions: what the nodes must agree on. The owner of a session decides all else.
@@ -114,3 +132,6 @@ pub(super) fn hash(routes: &[Route]) -> String {
     }
     shown
 }
+
+/// The key of the listener.
+const KEY: &str = "cluster.listen";

@@ -1,8 +1,10 @@
 //! Builds what serves the requests of a configuration, and reuses the unchanged parts of the one before.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +27,16 @@ pub(super) struct Work {
     pub(super) sessions: TaskTracker,
     /// Forwarded requests, until their responses are complete, and tunnels.
     pub(super) forwards: TaskTracker,
+}
+
+impl Work {
+    /// Ready when nothing is left to do: no session, no request, no connection.
+    pub(super) async fn done(&self, registry: &Registry) {
+        let trackers = [&self.connections, &self.sessions, &self.forwards];
+        while !registry.is_settled() || trackers.iter().any(|tracker| !tracker.is_empty()) {
+            sleep(LOOK).await;
+        }
+    }
 }
 
 /// What all configurations share.
@@ -145,6 +157,8 @@ pub(super) fn has_sessions(route: &Route) -> bool {
     route.dialect != HTTP && route.dialect != MUX
 }
 
+/// How soon the end of the last work is noticed.
+const LOOK: Duration = Duration::from_millis(50);
 /// The dialect of routes that forward.
 const HTTP: &str = "http";
 /// The dialect of routes on which other proxies bring their sessions.

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{sleep, timeout};
 
 use super::greeting::{Greeting, Me};
+use super::local;
 use super::secured::{Secured, is_refusal};
 use crate::chain::Chain;
 use crate::duplex::{Asking, Duplex};
@@ -52,7 +53,13 @@ pub(super) async fn dial(
     refused: &Throttle,
 ) -> Result<(Duplex, Greeting), Unreached> {
     let attempt = || async {
-        upgrade(introduction.secured.connect(address).await?, address, tag, introduction, refused).await
+        match local::path_of(address) {
+            Some(path) => local::connected(path, &introduction.me).await.map(Some),
+            None => {
+                let stream = introduction.secured.connect(address).await?;
+                upgrade(stream, address, tag, introduction, refused).await
+            }
+        }
     };
     let dialled = timeout(within, async {
         match attempt().await {

@@ -14,7 +14,8 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use super::channel::Channel;
 use super::dial::{Introduction, greet};
 use super::greeting::{Greeting, Me};
-use super::peer::{Peer, Shared};
+use super::kin::Kin;
+use super::peer::{Owner, Peer, Shared};
 use super::roster::{Nodes, Roster};
 use super::secured::Secured;
 use super::settings::Settings;
@@ -28,6 +29,8 @@ use crate::sid::{Node, Sid, Tag};
 pub struct Cluster {
     advertise: String,
     roster: Roster,
+    /// The processes before and after this one, if they hand over.
+    kin: Option<Kin>,
     members: watch::Sender<Members>,
     shared: Arc<Shared>,
     /// Another node with this one's name.
@@ -59,15 +62,6 @@ struct Member {
     listed: Instant,
 }
 
-/// The node that an id names.
-#[derive(Debug)]
-pub struct Owner {
-    /// Which start of which node.
-    pub node: Node,
-    /// `None` if the node is on no list yet.
-    pub peer: Option<Arc<Peer>>,
-}
-
 impl Cluster {
     /// Creates the view of the node `me`, and begins to greet the others.
     pub fn new(
@@ -75,6 +69,7 @@ impl Cluster {
         me: Me,
         secured: Secured,
         mut roster: Roster,
+        kin: Option<Kin>,
         background: &Background,
         meter: ClusterMeter,
     ) -> Arc<Self> {
@@ -89,6 +84,7 @@ impl Cluster {
         let cluster = Arc::new(Self {
             advertise: settings.advertise.clone(),
             roster,
+            kin,
             members: watch::Sender::default(),
             shared,
             twin: Mutex::default(),
@@ -162,15 +158,14 @@ impl Cluster {
     /// Notes another node with this one's name. It may as well be this node itself.
     pub fn greeted_by_twin(&self, greeting: &Greeting) {
         let me = self.me();
-        if greeting.node.tag != me.node.tag || greeting.node == me.node {
+        if greeting.node.tag != me.node.tag || greeting.node == me.node || self.kin(greeting.node).is_some() {
             return;
         }
         let is_older = me.is_later_than(greeting);
         let twin = Twin { is_older, seen: Instant::now() };
         let before = self.twin.lock().unwrap_or_else(PoisonError::into_inner).replace(twin);
         if before.is_none_or(|before| before.seen.elapsed() >= TWIN_LASTS) {
-            let node = me.node.tag;
-            tracing::error!(%node, is_older, "another node has this node's name: give each its own");
+            tracing::error!(node = %me.node.tag, is_older, "another node has this node's name: give each its own");
         }
     }
 
@@ -179,7 +174,17 @@ impl Cluster {
         let node = Sid::node(sid)?;
         let peer = self.peer(node.tag);
         let may_exist = peer.is_some() || !self.roster.is_fixed() && node.tag != self.me().node.tag;
-        may_exist.then_some(Owner { node, peer })
+        self.kin_of(sid).or_else(|| may_exist.then_some(Owner { node, peer }))
+    }
+
+    /// Returns the process of this host that an id names, if it is another one.
+    pub fn kin_of(&self, sid: &str) -> Option<Owner> {
+        let node = Sid::node(sid)?;
+        Some(Owner { node, peer: Some(self.kin(node)?) })
+    }
+
+    fn kin(&self, node: Node) -> Option<Arc<Peer>> {
+        self.kin.as_ref()?.find(node)
     }
 
     /// Returns the node of this name, once a fresh look has found it.
@@ -205,9 +210,10 @@ impl Cluster {
         self.members.borrow().nodes.get(&tag).map(|member| Arc::clone(&member.peer))
     }
 
-    /// Returns the connections to the other nodes.
+    /// Returns the connections to the other nodes and processes.
     pub(super) fn channels(&self) -> Vec<Arc<Channel>> {
-        self.peers().iter().filter_map(|peer| peer.channel()).collect()
+        let kin = self.kin.as_ref().map(Kin::asked).unwrap_or_default();
+        self.peers().iter().chain(&kin).filter_map(|peer| peer.channel()).collect()
     }
 
     fn peers(&self) -> Vec<Arc<Peer>> {
@@ -358,7 +364,7 @@ mod tests {
     fn of(roster: Roster) -> Arc<Cluster> {
         let me = Me::starting(me(), "");
         let secured = Secured::new(None).unwrap();
-        Cluster::new(&settings(), me, secured, roster, &Background::default(), ClusterMeter::default())
+        Cluster::new(&settings(), me, secured, roster, None, &Background::default(), ClusterMeter::default())
     }
 
     fn listed(names: &[&str]) -> Nodes {

@@ -36,6 +36,15 @@ pub struct Peer {
     answered: AtomicU64,
 }
 
+/// The node that an id names.
+#[derive(Debug)]
+pub struct Owner {
+    /// Which start of which node.
+    pub node: Node,
+    /// `None` if the node is on no list yet.
+    pub peer: Option<Arc<Peer>>,
+}
+
 /// What the connections to all nodes have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -178,9 +187,7 @@ impl Peer {
     /// Why the node cannot be asked; with `None` it is not connected.
     pub fn ask(&self, node: Node, prepared: &Prepared) -> Result<Question, Option<Unreached>> {
         let Some(channel) = self.channel() else { return Err(self.known_failure(Some(node))) };
-        if channel.node != node {
-            return Err(Some(Unreached::Absent));
-        }
+        // Another start of the node knows best whether it has taken over from the one that the id names.
         let question = Question::ask(&channel, prepared).ok_or(None)?;
         self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(question)

@@ -32,6 +32,22 @@ pub struct Settings {
     pub silence_timeout: Duration,
 }
 
+impl Settings {
+    /// Returns those of a process that belongs to no cluster: only other processes of its host ask it.
+    pub fn of_no_cluster() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            advertise: String::new(),
+            node: Tag::NONE,
+            peers: Peers::Named(BTreeMap::new()),
+            tls: None,
+            token: HeaderValue::from_static(""),
+            connect_timeout: Duration::from_secs(1),
+            silence_timeout: Duration::from_secs(3),
+        }
+    }
+}
+
 /// How nodes prove to each other which they are: both sides of a connection show a certificate.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tls {

@@ -1,11 +1,14 @@
 //! The files that a configuration names: they are read before anything starts, so that their faults are told with all
 //! the others.
 
+use std::error::Error;
+
 use super::Config;
 use super::fault::{Problem, Sink};
 use super::tree::Node;
 use crate::chain::Chain;
-use crate::tls::{TlsError, Trust, client_config, server_config};
+use crate::succession::Folder;
+use crate::tls::{Trust, client_config, server_config};
 use crate::upstream::is_secure;
 
 /// Reports each file that cannot be used.
@@ -20,6 +23,9 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
         let config = config.and_then(|()| client_config(&trust, Some(&files.identity)).map(drop));
         report(config, tree, &["cluster", "tls"], sink);
     }
+    if let Some(succession) = &config.succession {
+        report(Folder::check(&succession.directory), tree, &["succession", "directory"], sink);
+    }
     for (name, upstream) in &config.upstreams {
         if upstream.urls.iter().any(is_secure) {
             let config = client_config(&upstream.tls.trust, upstream.tls.identity.as_ref());
@@ -28,7 +34,7 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     }
 }
 
-fn report<T>(outcome: Result<T, TlsError>, tree: &Node, levels: &[&str], sink: &Sink) {
+fn report<T, E: Error + 'static>(outcome: Result<T, E>, tree: &Node, levels: &[&str], sink: &Sink) {
     if let Err(error) = outcome {
         // The nearest table that was written; there is always one, if only the file.
         let place = &levels.iter().try_fold(tree, |node, level| node.get(level)).unwrap_or(tree).place;

@@ -128,6 +128,8 @@ pub enum Section {
     Cluster,
     /// `[cluster.tls]`.
     ClusterTls,
+    /// `[succession]`: how a new process takes over.
+    Succession,
     /// `[defaults]`.
     Defaults,
     /// `[defaults.cors]`, or the same in a route.
@@ -155,6 +157,7 @@ impl Section {
             Self::Log => "[log]",
             Self::Cluster => "[cluster]",
             Self::ClusterTls => "[cluster.tls]",
+            Self::Succession => "[succession]",
             Self::Defaults => "[defaults]",
             Self::Cors => "[defaults.cors]",
             Self::Route => "[[routes]]",
@@ -167,7 +170,8 @@ impl Section {
 }
 
 /// The tables at the top of the file.
-pub const SECTIONS: [&str; 7] = ["server", "admin", "log", "cluster", "defaults", "routes", "upstreams"];
+pub const SECTIONS: [&str; 8] =
+    ["server", "admin", "log", "cluster", "succession", "defaults", "routes", "upstreams"];
 
 impl Key {
     /// Returns the dialects beside which a route may hold it, by what they are called in the configuration; `None` is all

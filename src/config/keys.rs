@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::row::keys_of;
-use super::{cluster, cors, listeners, log, mux, routes, sessions, trust, upstreams};
+use super::{cluster, cors, listeners, log, mux, routes, sessions, succession, trust, upstreams};
 use crate::dialect;
 use crate::dialect::table::DIALECTS;
 
@@ -28,6 +28,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(keys_of(log::LOG));
     keys.extend(keys_of(cluster::CLUSTER));
     keys.extend(keys_of(cluster::TLS));
+    keys.extend(keys_of(succession::SUCCESSION));
     keys.extend(keys_of(sessions::DEFAULTS));
     keys.extend(DIALECTS.iter().flat_map(|kind| kind.keys).map(own));
     keys.extend(keys_of(cors::CORS));

@@ -32,7 +32,7 @@ use std::ffi::OsString;
 
 use toml::de::DeTable;
 
-use crate::{cluster as nodes, server, service, upstream};
+use crate::{cluster as nodes, server, service, succession as processes, upstream};
 
 mod circle;
 mod cluster;
@@ -54,6 +54,7 @@ mod sessions;
 #[cfg(test)]
 mod shipped;
 mod speech;
+mod succession;
 mod suggestion;
 mod syntax;
 mod table;
@@ -85,6 +86,8 @@ pub struct Config {
     pub log: Log,
     /// `[cluster]`, if there is one.
     pub cluster: Option<nodes::Settings>,
+    /// `[succession]`, if there is one.
+    pub succession: Option<processes::Settings>,
     /// `[[routes]]`, in the order of the file.
     pub routes: Vec<service::Route>,
     /// `[upstreams.NAME]`.
@@ -139,10 +142,11 @@ impl Config {
         let mut listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
         let cluster = cluster::read(&root, &listeners);
         listeners.extend(cluster.as_ref().map(|cluster| ("cluster.listen", cluster.listen)));
+        let succession = succession::read(&root, server.drain_timeout);
         circle::check(entries, &upstreams, &listeners, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
         let routes = routes::read(&root, &defaults, &in_order, sink);
-        Self { server, admin, log, cluster, routes, upstreams }
+        Self { server, admin, log, cluster, succession, routes, upstreams }
     }
 }

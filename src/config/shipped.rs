@@ -83,7 +83,8 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
         Section::Cluster => format!("{BARE}{}\n{line}\n{NODES}", section.header()),
         Section::ClusterTls => format!("{BARE}[cluster]\n{NODES}{}\n{line}\n", section.header()),
-        // Its one required key.
+        // Its one required key, as with the next.
+        Section::Succession => format!("{BARE}{}\ndirectory = 'a'\n{line}\n", section.header()),
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
         | Section::Server

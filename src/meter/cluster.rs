@@ -90,7 +90,7 @@ impl ClusterMeter {
     }
 }
 
-/// A meter that nobody reads, for tests.
+/// A meter that nobody reads.
 impl Default for ClusterMeter {
     fn default() -> Self {
         super::Metrics::new().cluster()

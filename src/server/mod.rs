@@ -13,7 +13,7 @@ mod settings;
 
 use std::io;
 use std::net::{self, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -74,6 +74,14 @@ impl Server {
     #[must_use]
     pub fn with_reserve(self) -> Self {
         Self { has_reserve: true, ..self }
+    }
+
+    /// Returns descriptors of the same sockets, in the order of the settings.
+    ///
+    /// # Errors
+    /// There are too few descriptors.
+    pub fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect()
     }
 
     /// Returns the addresses in the order of the settings, with the actual ports in place of port 0.

@@ -34,8 +34,10 @@ impl Connection {
 pub enum Hop {
     /// From its client.
     Direct,
-    /// From another node, which has the client. It is asked nowhere else.
+    /// From another node, which has the client. Only another process of this host is asked further.
     Peer,
+    /// From another process of this host. It is asked nowhere else.
+    Kin,
 }
 
 /// The client of a connection's requests.

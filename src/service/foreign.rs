@@ -68,15 +68,19 @@ impl Foreign {
     /// Returns the node to ask about this id, which this node does not know.
     ///
     /// # Errors
-    /// The response, `unknown`: the id names no other node, or another node asks, whose requests are asked nowhere else.
+    /// The response, `unknown`: the id names nobody else, or somebody else asks, whose requests are not passed on again.
     pub(super) fn find(
         route: &SessionRoute,
         sid: &str,
         hop: Hop,
         unknown: Box<Answered>,
     ) -> Result<Self, Box<Answered>> {
-        let cluster = route.cluster.as_ref().filter(|_| hop == Hop::Direct);
-        match cluster.and_then(|cluster| Some((cluster, cluster.owner_of(sid)?))) {
+        let owner = |cluster: &Cluster| match hop {
+            Hop::Direct => cluster.owner_of(sid),
+            Hop::Peer => cluster.kin_of(sid),
+            Hop::Kin => None,
+        };
+        match route.cluster.as_ref().and_then(|cluster| Some((cluster, owner(cluster)?))) {
             Some((cluster, owner)) => Ok(Self { owner, cluster: Arc::clone(cluster), unknown }),
             None => Err(unknown),
         }

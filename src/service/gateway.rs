@@ -328,10 +328,10 @@ impl Gateway {
                 Ok(Task::ReportEnd(framing, closing))
             }
             (Act::Poll(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
-                Ok(Task::Poll(bridge, framing, Terms { by_peer: connection.hop == Hop::Peer, ..terms }))
+                Ok(Task::Poll(bridge, framing, Terms { by_peer: connection.hop != Hop::Direct, ..terms }))
             }
             (Act::Stream(framing, terms), Located::Here(Entry::Bridge(bridge))) => {
-                Ok(Task::Stream(bridge, framing, Terms { by_peer: connection.hop == Hop::Peer, ..terms }))
+                Ok(Task::Stream(bridge, framing, Terms { by_peer: connection.hop != Hop::Direct, ..terms }))
             }
             (Act::Push(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Push(bridge, framing)),
             (Act::Leave(framing), Located::Here(Entry::Bridge(bridge))) => Ok(Task::Leave(bridge, framing)),

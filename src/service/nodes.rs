@@ -29,7 +29,7 @@ use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
-use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, WANT};
+use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, Peer, WANT};
 use crate::dialect::RequestKind;
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
@@ -99,15 +99,23 @@ impl Nodes {
     async fn serve(self, greeting: Greeting, upgrade: OnUpgrade) {
         let Ok(upgraded) = upgrade.await else { return };
         let Ok((stream, read)) = Duplex::from_upgraded(upgraded) else { return };
+        let node = greeting.node;
+        let asker = self.0.cluster.greeted(greeting);
+        self.serve_stream(node, asker, stream.behind(read), Hop::Peer).await;
+    }
+
+    /// Serves another process of this host until its connection ends.
+    pub async fn serve_kin(self, node: Node, stream: Duplex) {
+        self.serve_stream(node, None, stream, Hop::Kin).await;
+    }
+
+    async fn serve_stream(&self, node: Node, asker: Option<Arc<Peer>>, stream: Duplex, hop: Hop) {
         // What belongs to a client's connection, and matters to none of these requests.
         let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false };
         let patience = Patience::new(self.0.silence_timeout);
-        let shared =
-            Connection { hop: Hop::Peer, ..Connection::of_client(nobody, patience, RawHeaders::default()) };
+        let shared = Connection { hop, ..Connection::of_client(nobody, patience, RawHeaders::default()) };
         let Self(settings) = &self;
-        let node = greeting.node;
         tracing::debug!(%node, "a node has connected");
-        let asker = settings.cluster.greeted(greeting);
         let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
         let begin = |ask: Box<Ask>, inquiry, body| {
             if let Some(asker) = &asker {
@@ -117,7 +125,7 @@ impl Nodes {
         };
         let entrance = Entrance::new(node, settings.cluster.meter().traffic());
         let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
-        let run = entrance.run(stream.behind(read), silence, sessions, leaving, begin);
+        let run = entrance.run(stream, silence, sessions, leaving, begin);
         tokio::select! {
             () = run => {}
             () = self.0.stop.cancelled() => {}

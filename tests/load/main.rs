@@ -10,4 +10,5 @@ mod clean;
 mod disorder;
 mod faults;
 mod reports;
+mod restarts;
 mod support;

@@ -1,6 +1,6 @@
 //! The proxy as a process, an echo that may misbehave, and runs of the load generator.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ impl Proxy {
                 .arg(&config)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
-                .stderr(Stdio::null())
+                .stderr(File::create(place(&format!("proxy-{}.log", address.port()))).unwrap())
                 .spawn()
                 .unwrap();
             let mut proxy = Self { child, address, admin };
@@ -128,6 +128,21 @@ impl Proxy {
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Returns what the proxy has logged, and its successors.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(place(&format!("proxy-{}.log", self.address.port()))).unwrap()
+    }
+
+    /// Waits for the end of its process.
+    pub(crate) fn wait(&mut self) {
+        self.child.wait().unwrap();
+    }
+
+    /// Returns the number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends the proxy a signal, for example `-TERM`.

@@ -46,6 +46,7 @@ mod relay;
 mod silence;
 mod sockjs;
 mod statuses;
+mod succession;
 mod support;
 mod targets;
 mod tls;

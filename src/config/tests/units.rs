@@ -13,7 +13,7 @@ fn a_duration_without_its_unit_is_a_fault_that_proposes_one() {
     let told = |section: Section, line: &str| faults(&bare_with(section, line), &[]).concat();
     for key in durations {
         // A poll waits for its echoes for a second at most.
-        let meant = if key.name == "linger" { "30ms" } else { "30s" };
+        let meant = if (key.section, key.name) == (Section::Defaults, "linger") { "30ms" } else { "30s" };
         for written in ["30", "'30'"] {
             let fault = told(key.section, &format!("{} = {written}", key.name));
             let end = format!(

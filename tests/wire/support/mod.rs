@@ -10,6 +10,7 @@ pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod peer;
 pub(crate) mod poller;
+pub(crate) mod processes;
 pub(crate) mod reference;
 pub(crate) mod script;
 pub(crate) mod setup;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
@@ -110,6 +110,16 @@ impl Target {
         read(&self.folder)
     }
 
+    /// Returns its working directory, where its config.toml is.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once, as a crash does.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -167,7 +177,7 @@ impl Drop for Target {
     }
 }
 
-fn read(folder: &std::path::Path) -> String {
+fn read(folder: &Path) -> String {
     String::from_utf8_lossy(&fs::read(folder.join("log")).unwrap_or_default()).into_owned()
 }
 

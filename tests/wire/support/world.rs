@@ -82,8 +82,13 @@ impl World {
         if std::env::var_os("POLLIWOG_WIRE_FOREIGN").is_some_and(|value| value == "1") {
             return Self::foreign(setup);
         }
+        Self::start_with(setup, Target::proxy)
+    }
+
+    /// Starts one proxy as `start` does it.
+    pub(crate) fn start_with(setup: &Setup, start: impl FnOnce(&Setup, SocketAddr) -> Target) -> Self {
         let backend = Backend::listen(setup.kind, setup.script.clone());
-        let target = Target::proxy(setup, backend.addr);
+        let target = start(setup, backend.addr);
         Self { addr: target.public, target, other: None, peers: Vec::new(), app: App::Backend(backend) }
     }
 

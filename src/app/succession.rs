@@ -1,0 +1,299 @@
+//! This process between two others: what it takes over from its predecessor, and how its successor takes over from it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::background::Background;
+use crate::cluster::{Kin, Me, Secured};
+use crate::duplex::Carries;
+use crate::server::{self, BindError, Server};
+use crate::service::Nodes;
+use crate::sid::{Node, Tag};
+use crate::succession::{
+    Conversation, Folder, Heir, Listening, Own, Settings, Started, Wish, read_wish, socket,
+};
+
+/// A process that begins, and keeps others from beginning meanwhile.
+pub(super) struct Beginning {
+    settings: Settings,
+    folder: Folder,
+    own: Own,
+    heir: Option<Heir>,
+}
+
+impl Beginning {
+    /// Enters the folder, and asks the predecessor for its listeners.
+    pub(super) async fn begin(settings: &Settings, tag: Tag) -> anyhow::Result<Self> {
+        let folder = Folder::enter(&settings.directory).await.context("[succession]")?;
+        let own = folder.join(tag).context("[succession]")?;
+        let mut heir = None;
+        for &other in &folder.others {
+            match Heir::ask(&settings.directory, other, own.node).await {
+                Ok(Some(found)) => {
+                    heir = Some(found);
+                    break;
+                }
+                // Its successor comes later: the youngest is asked first.
+                Ok(None) => {}
+                Err(error) => tracing::warn!(process = %other, %error, "a process hands no listeners over"),
+            }
+        }
+        Ok(Self { settings: settings.clone(), folder, own, heir })
+    }
+
+    /// Returns the name of this process.
+    pub(super) fn me(&self) -> Node {
+        self.own.node
+    }
+
+    /// Takes the listener that stands under this key and with this address in the configuration.
+    pub(super) fn take(&mut self, key: &str, address: SocketAddr) -> Option<OwnedFd> {
+        let taken = self.heir.as_mut()?.take(&listener_name(key, address))?;
+        tracing::debug!(key, %address, "a listener was taken over");
+        Some(taken)
+    }
+
+    /// Returns the processes before and after this one.
+    pub(super) fn kin(&self, me: Me, secured: Secured, helpers: &Background) -> Kin {
+        Kin::new(self.settings.directory.clone(), me, secured, helpers)
+    }
+
+    /// Has the predecessor leave, now that this process accepts, and opens the door for a successor.
+    pub(super) async fn take_over(self, door: Door, wanted: Arc<Notify>, helpers: &Background) -> Succession {
+        let Self { settings, folder, own, heir } = self;
+        if let Some(heir) = heir {
+            let predecessor = heir.predecessor;
+            match heir.take_over().await {
+                Ok(()) => tracing::info!(%predecessor, "took over from the process before"),
+                Err(error) => tracing::warn!(%predecessor, %error, "the process before has gone"),
+            }
+        }
+        let succession = Succession {
+            linger: settings.linger,
+            directory: settings.directory,
+            me: own.node,
+            predecessors: folder.others.clone(),
+            listening: Arc::clone(&door.listening),
+            left: door.left.clone(),
+        };
+        let (stop, supervised) =
+            (helpers.stop.clone(), supervise(wanted, door.left.clone(), door.started.clone()));
+        helpers.spawn_vital("the start of a successor", async move {
+            let _stopped = stop.run_until_cancelled(supervised).await;
+        });
+        let (asked, stop) = (door.asked.clone(), door.asked.stop.clone());
+        asked.spawn_vital("the socket for other processes", async move {
+            let _stopped = stop.run_until_cancelled(door.run(own)).await;
+        });
+        succession
+    }
+}
+
+/// A process that serves, or has left.
+pub(super) struct Succession {
+    /// How long it keeps its sessions once it has left.
+    pub(super) linger: Duration,
+    directory: PathBuf,
+    me: Node,
+    predecessors: Vec<Node>,
+    listening: Handed,
+    left: CancellationToken,
+}
+
+/// The listeners, until another process has them.
+type Handed = Arc<Mutex<Option<Arc<Vec<Listening>>>>>;
+
+impl Succession {
+    /// Hands no listener over from now on. Nothing keeps them open then but those who accept.
+    pub(super) fn keep_listeners(&self) {
+        forget(&self.listening);
+    }
+
+    /// Has the processes before this one end as well, unless another one has taken over; ready when they have.
+    pub(super) async fn end_predecessors(&self) {
+        if !self.left.is_cancelled() {
+            join_all(self.predecessors.iter().map(|&other| self.end(other))).await;
+        }
+    }
+
+    async fn end(&self, other: Node) {
+        // Most have ended long ago.
+        let Ok(mut stream) = UnixStream::connect(socket(&self.directory, other)).await else { return };
+        if stream.write_all(Wish::End(self.me).line().as_bytes()).await.is_ok() {
+            // Its end closes the connection.
+            let _ = stream.read_u8().await;
+        }
+    }
+}
+
+/// Where other processes connect.
+#[derive(Clone)]
+pub(super) struct Door {
+    nodes: Nodes,
+    asked: Background,
+    listening: Handed,
+    left: CancellationToken,
+    started: CancellationToken,
+}
+
+impl Door {
+    /// Creates it. `nodes` serves what others ask, on connections of `asked`; `listening` is handed to a successor, which
+    /// cancels `left`. `started` is the beginning of the drain.
+    pub(super) fn new(
+        nodes: Nodes,
+        asked: Background,
+        listening: Vec<Listening>,
+        left: CancellationToken,
+        started: CancellationToken,
+    ) -> Self {
+        Self { nodes, asked, listening: Arc::new(Mutex::new(Some(Arc::new(listening)))), left, started }
+    }
+
+    async fn run(self, own: Own) {
+        loop {
+            match own.accept().await {
+                Ok(stream) => {
+                    let this = self.clone();
+                    self.asked.tracker.spawn(async move {
+                        let stop = this.asked.stop.clone();
+                        let _stopped = stop.run_until_cancelled(this.serve(stream)).await;
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept other processes");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn serve(self, mut stream: UnixStream) {
+        match read_wish(&mut stream).await {
+            Some(Wish::Ask(node)) => {
+                let stream: Box<dyn Carries> = Box::new(stream);
+                self.nodes.serve_kin(node, stream.into()).await;
+            }
+            Some(Wish::Hand(heir)) => {
+                if let Err(error) = self.hand(Conversation::new(stream, heir)).await {
+                    tracing::warn!(%heir, %error, "the process that was about to take over has gone; this one serves on");
+                }
+            }
+            Some(Wish::End(node)) => {
+                tracing::info!(successor = %node, "draining, because the process after this one stops");
+                self.started.cancel();
+                // Held until this process ends.
+                let _ = stream.read_u8().await;
+            }
+            // One that only looks whether somebody is there says nothing.
+            None => {}
+        }
+    }
+
+    async fn hand(&self, mut conversation: Conversation) -> io::Result<()> {
+        let Some(listening) = held(&self.listening) else { return conversation.refuse().await };
+        conversation.hand(&listening).await?;
+        drop(listening);
+        conversation.is_taken().await?;
+        tracing::info!(successor = %conversation.heir, "another process has taken over");
+        forget(&self.listening);
+        self.left.cancel();
+        conversation.leave().await;
+        Ok(())
+    }
+}
+
+fn held(listening: &Handed) -> Option<Arc<Vec<Listening>>> {
+    listening.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+fn forget(listening: &Handed) {
+    *listening.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// Starts a successor whenever one is wanted, and reports one that fails.
+async fn supervise(wanted: Arc<Notify>, left: CancellationToken, draining: CancellationToken) {
+    loop {
+        wanted.notified().await;
+        if draining.is_cancelled() || left.is_cancelled() {
+            tracing::info!("no successor is started: this process ends");
+            continue;
+        }
+        let mut successor = match Started::start() {
+            Ok(started) => started,
+            Err(error) => {
+                tracing::error!(%error, "the successor cannot be started; this process serves on");
+                continue;
+            }
+        };
+        tracing::info!(pid = successor.id(), "a successor was started");
+        tokio::select! {
+            biased;
+            () = left.cancelled() => {}
+            ended = successor.ended() => {
+                let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::error!(status, "the successor failed to start; this process serves on");
+                continue;
+            }
+            () = sleep(START_TIMEOUT) => {
+                successor.kill();
+                tracing::error!("the successor did not begin to serve in time and was ended; this process serves on");
+            }
+            () = refuse(&wanted) => {}
+        }
+        // So that it does not stay as a zombie.
+        tokio::select! {
+            _ended = successor.ended() => {}
+            () = refuse(&wanted) => {}
+        }
+    }
+}
+
+/// Reports for as long as it is polled that another successor is not started.
+async fn refuse(wanted: &Notify) {
+    loop {
+        wanted.notified().await;
+        tracing::info!("a successor was started already");
+    }
+}
+
+/// Binds the listeners that stand under a key, unless they are taken over.
+pub(super) async fn bind(
+    settings: &server::Settings,
+    key: &str,
+    mut beginning: Option<&mut Beginning>,
+) -> Result<Server, BindError> {
+    let taken = |address| beginning.as_mut().and_then(|beginning| beginning.take(key, address));
+    Server::bind(settings, taken).await
+}
+
+/// Returns the listeners of a server, with their names.
+pub(super) fn listening(
+    key: &str,
+    addresses: &[SocketAddr],
+    server: &Server,
+) -> anyhow::Result<Vec<Listening>> {
+    let descriptors = server.descriptors().context("no descriptors for a successor")?;
+    let named = |(&address, descriptor)| Listening { name: listener_name(key, address), descriptor };
+    Ok(addresses.iter().zip(descriptors).map(named).collect())
+}
+
+/// Returns a listener's name: a successor with the same configuration knows it, whatever kind of listener it is.
+fn listener_name(key: &str, address: SocketAddr) -> String {
+    format!("{key} {address}")
+}
+
+/// Longer than a process takes to start on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,76 @@
+//! The other processes of this host that are other starts of the same node: predecessors that still hold sessions, and a
+//! successor.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+use tokio::time::Duration;
+
+use super::dial::Introduction;
+use super::greeting::Me;
+use super::local::address_of;
+use super::peer::{Peer, Shared};
+use super::secured::Secured;
+use crate::background::Background;
+use crate::meter::ClusterMeter;
+use crate::sid::Node;
+use crate::succession::socket;
+
+/// The other processes of a [folder](crate::succession::Folder).
+#[derive(Debug)]
+pub struct Kin {
+    folder: PathBuf,
+    shared: Arc<Shared>,
+    /// Those that were asked for.
+    peers: Mutex<HashMap<Node, Arc<Peer>>>,
+}
+
+impl Kin {
+    /// Creates the view of the process `me`. Nothing is connected before it is needed.
+    pub fn new(folder: PathBuf, me: Me, secured: Secured, background: &Background) -> Self {
+        let shared = Shared {
+            // Neither token nor certificate is shown: the socket shows whose process it is.
+            introduction: Introduction { me, token: HeaderValue::from_static(""), secured },
+            connect_timeout: CONNECT_TIMEOUT,
+            silence_timeout: SILENCE_TIMEOUT,
+            background: background.clone(),
+            // They are no nodes, so they are counted beside the nodes.
+            meter: ClusterMeter::default(),
+        };
+        Self { folder, shared: Arc::new(shared), peers: Mutex::default() }
+    }
+
+    /// Returns another process by its name, if it has a socket in the folder.
+    pub(super) fn find(&self, node: Node) -> Option<Arc<Peer>> {
+        if node == self.shared.introduction.me.node {
+            return None;
+        }
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = peers.get(&node).filter(|peer| peer.is_connected()) {
+            return Some(Arc::clone(peer));
+        }
+        // A client can name any process, so only one that is there gets an entry.
+        let path = socket(&self.folder, node);
+        if !path.exists() {
+            peers.remove(&node);
+            return None;
+        }
+        let address = || address_of(&path.to_string_lossy());
+        let peer = peers
+            .entry(node)
+            .or_insert_with(|| Arc::new(Peer::new(node.tag, address(), Arc::clone(&self.shared))));
+        Some(Arc::clone(peer))
+    }
+
+    /// Returns the processes that were asked for something.
+    pub(super) fn asked(&self) -> Vec<Arc<Peer>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+/// A process of this host answers at once, or is stopped.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it may be silent.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,0 +1,118 @@
+//! Restarts under load: a proxy that is succeeded again and again loses nothing and refuses nobody.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::{Proxy, command, read};
+
+#[test]
+fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
+    // Fifty by hand: POLLIWOG_RESTARTS=50 cargo nextest run --test load restarts
+    let restarts = std::env::var("POLLIWOG_RESTARTS").map_or(5, |count| count.parse().unwrap());
+    let mut processes = Processes::start();
+    let seconds = format!("{}s", restarts * 3 / 2 + 3);
+    let url = processes.proxy.url();
+    let common = ["-n", "40", "--rate", "4", "-d", &seconds, "--connect-rate", "8", "--json", "-"];
+    // New connections for each request, and connections that are kept for as long as they may be.
+    let loads = [
+        &["--header", "Connection: close", "--transport", "polling"][..],
+        &["--transport", "polling=40,websocket=30,upgrade=30"],
+    ];
+    let loads = loads.map(|own| {
+        let args = [&[url.as_str()], own, &common].concat();
+        command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    processes.proxy.wait_for("polliwog_sessions{", "", 8.0);
+    for count in 1..=restarts {
+        processes.succeed(count);
+        // Some sessions begin in each of the processes.
+        thread::sleep(Duration::from_millis(500));
+    }
+    for load in loads {
+        let run = read(&load.wait_with_output().unwrap());
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{}\n{}", run.out, processes.proxy.log());
+        let figures = run.json();
+        for key in ["lost", "duplicated", "reordered", "strange", "failed", "disconnected"] {
+            assert_eq!(figures[key], 0, "{key} of {figures:#}");
+        }
+        assert_eq!(figures["errors"], serde_json::json!({}));
+        assert_eq!((&figures["connected"], &figures["messages"]), (&40.into(), &figures["answered"]));
+        assert!(figures["messages"].as_u64().unwrap() > restarts * 100, "{figures:#}");
+    }
+    processes.end();
+    assert_eq!(processes.lines("stopped clean=true"), restarts as usize + 1);
+}
+
+/// A proxy and its successors, which are killed when the test is over.
+struct Processes {
+    proxy: Proxy,
+    folder: PathBuf,
+}
+
+impl Processes {
+    fn start() -> Self {
+        let folder = std::env::temp_dir().join(format!("polliwog-load-{}", std::process::id()));
+        let _absent = fs::remove_dir_all(&folder);
+        let section = format!("[succession]\ndirectory = {:?}\nlinger = '10m'\n", folder.to_str().unwrap());
+        Self { proxy: Proxy::demo_with(&section), folder }
+    }
+
+    /// Has the youngest process start its successor, and waits until that one serves.
+    fn succeed(&self, count: u64) {
+        signal("USR2", self.youngest());
+        self.wait_until(|| self.lines("took over from the process before") >= count as usize);
+    }
+
+    /// Ends all of them as an operator would.
+    fn end(&mut self) {
+        signal("TERM", self.youngest());
+        self.proxy.wait();
+        self.wait_until(|| self.started().iter().all(|&process| !self.is_ours(process)));
+    }
+
+    fn wait_until(&self, is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "too late:\n{}", self.proxy.log());
+            // The interval between two checks.
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn lines(&self, text: &str) -> usize {
+        self.proxy.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    fn started(&self) -> Vec<u32> {
+        let number = |line: &str| line.split_once("a successor was started pid=")?.1.parse().ok();
+        self.proxy.log().lines().filter_map(number).collect()
+    }
+
+    fn youngest(&self) -> u32 {
+        self.started().last().copied().unwrap_or_else(|| self.proxy.id())
+    }
+
+    /// Returns whether it is one of these processes, and runs.
+    fn is_ours(&self, process: u32) -> bool {
+        let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&format!("proxy-{}.toml", self.proxy.address.port()))
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for process in self.started() {
+            if self.is_ours(process) {
+                signal("KILL", process);
+            }
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn signal(name: &str, process: u32) {
+    let _gone = Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap();
+}

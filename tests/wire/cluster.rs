@@ -2,6 +2,8 @@
 
 mod deaths;
 mod drains;
+mod forged;
+mod hang_ups;
 
 use std::time::Instant;
 

@@ -78,7 +78,7 @@ fn beginning(query: &str) -> Beginning {
     Beginning {
         transport: Transport::Polling,
         framing: Arc::new(LineFraming),
-        policy: POLICY,
+        policy: POLICY.into(),
         identity: Identity::Ours,
         cookie: None,
         query: query.to_owned(),

@@ -197,7 +197,7 @@ pub struct Beginning {
     /// How its first request is read and answered, and its WebSocket is written.
     pub framing: Arc<dyn Framing>,
     /// The rules for it.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The origin of its id.
     pub identity: Identity,
     /// The cookie with its id, if one is set.

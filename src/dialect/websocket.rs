@@ -24,6 +24,7 @@ use crate::session::{Acks, Binary, HangUp, Pinger, Policy, Pushes, Second};
 #[derive(Debug)]
 pub struct WebSocket {
     backend: Backend,
+    policy: Arc<Policy>,
 }
 
 impl WebSocket {
@@ -31,15 +32,15 @@ impl WebSocket {
     pub const NAME: &'static str = "websocket";
 
     /// Creates the dialect of a route with this backend.
-    pub const fn new(backend: Backend) -> Self {
-        Self { backend }
+    pub fn new(backend: Backend) -> Self {
+        Self { backend, policy: Arc::new(POLICY) }
     }
 
     fn beginning(&self, query: &str) -> Beginning {
         Beginning {
             transport: Transport::WebSocket,
             framing: Arc::new(PlainFraming),
-            policy: POLICY,
+            policy: Arc::clone(&self.policy),
             identity: Identity::Ours,
             cookie: None,
             query: query.to_owned(),

@@ -39,13 +39,13 @@ impl<'r> NewSession<'r> {
         headers: Option<Box<HeaderMap>>,
         owner: Option<Owner>,
     ) -> Self {
-        let Beginning { transport, ref framing, policy, .. } = *beginning;
+        let Beginning { transport, framing, policy, .. } = beginning;
         let settings = &route.settings.session;
         let pace = beginning.pace.unwrap_or_else(|| pace(opened.heartbeat, settings));
         let announced = settings.max_payload.or(opened.max_payload);
         // Messages are held here as a whole, so there is always a limit, even if none is announced.
         let max_payload = announced.unwrap_or(MAX_PAYLOAD);
-        let upgrades = settings.allow_upgrades && transport == Transport::Polling;
+        let upgrades = settings.allow_upgrades && *transport == Transport::Polling;
         let greeting = Greeting {
             sid: reservation.sid().as_str(),
             upgrades,
@@ -57,7 +57,7 @@ impl<'r> NewSession<'r> {
         // none.
         let backend = opened.heartbeat.unwrap_or(pace);
         let session = Session::new(
-            policy,
+            Arc::clone(policy),
             settings.clone(),
             transport.of_session(),
             pace,
@@ -69,7 +69,7 @@ impl<'r> NewSession<'r> {
         let number = SESSIONS.fetch_add(1, Ordering::Relaxed);
         let info = BridgeInfo {
             sid: reservation.sid().clone(),
-            transport,
+            transport: *transport,
             framing: Arc::clone(framing),
             max_payload,
             pushes: policy.pushes,

@@ -23,7 +23,8 @@ use crate::packet::{Closing, Heartbeat, Packet};
 ///            next_for_link <─── inbox <── handle_push (polling) | handle_packet (WebSocket)
 /// ```
 pub struct Session {
-    pub(super) policy: Policy,
+    /// Shared with the other sessions of its kind.
+    pub(super) policy: Arc<Policy>,
     pub(super) settings: Arc<Settings>,
     pub(super) keep_alive: Duration,
     pub(super) transport: Transport,
@@ -42,7 +43,7 @@ pub struct Session {
     pub(super) in_flight: usize,
     /// When the oldest message of the last batch arrived from the backend.
     pub(super) answered_since: Option<Instant>,
-    pub(super) upgrade: Option<Upgrade>,
+    pub(super) upgrade: Option<Box<Upgrade>>,
     pub(super) paused: Option<Pause>,
     /// The time since which the inbox waits for the link.
     pub(super) inbox_since: Option<Instant>,
@@ -184,7 +185,7 @@ impl Session {
     ///
     /// `keep_alive` is how often a backend that is not being read gets a sign that its peer is alive.
     pub fn new(
-        policy: Policy,
+        policy: impl Into<Arc<Policy>>,
         settings: Arc<Settings>,
         transport: Transport,
         pace: Heartbeat,
@@ -192,13 +193,16 @@ impl Session {
         open: Option<Packet>,
         now: Instant,
     ) -> Self {
-        let linger = settings.linger;
+        let policy = policy.into();
+        let piggyback = policy.piggyback.filter(|_| !settings.linger.is_zero());
+        let greets_by = piggyback.map(|piggyback| now + piggyback.patience);
         let is_known = open.is_none();
         let mut outbox = Outbox::new(policy.acks);
         if let Some(open) = open {
             outbox.push(open);
         }
         Self {
+            pulse: Pulse::new(pace, policy.pinger, now),
             policy,
             settings,
             keep_alive,
@@ -206,7 +210,6 @@ impl Session {
             phase: Phase::Open,
             outbox,
             inbox: Inbox::default(),
-            pulse: Pulse::new(pace, policy.pinger, now),
             poll: PollSlot::Absent,
             receiver_room: Terms::default().into(),
             waits_until: None,
@@ -216,10 +219,7 @@ impl Session {
             upgrade: None,
             paused: None,
             inbox_since: None,
-            greets_by: policy
-                .piggyback
-                .filter(|_| !linger.is_zero())
-                .map(|piggyback| now + piggyback.patience),
+            greets_by,
             leaving: None,
             absent_at: None,
             is_known,
@@ -364,7 +364,7 @@ impl Session {
         };
         let late = if let PushSlot::Late { at } = self.push { Some(at) } else { None };
         let leaving = self.leaving.map(|leaving| leaving.look_at);
-        let upgrade = self.upgrade.as_ref().map(Upgrade::poll_timeout);
+        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.poll_timeout());
         let linger =
             self.held_until().or(self.waits_until.filter(|_| self.is_parked() && self.in_flight == 0));
         let stall = self.settings.stall_timeout;

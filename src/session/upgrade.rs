@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// A candidate WebSocket that has not been adopted yet.
+/// A candidate WebSocket that has not been adopted yet. Boxed, since that lasts for a moment only, and each session would
+/// reserve room for it.
 #[derive(Debug)]
 pub(super) struct Upgrade {
     /// When the candidate is closed.

@@ -24,6 +24,9 @@ use crate::session::{Acks, Binary, HangUp, Piggyback, Pinger, Policy, Pushes, Se
 pub struct EngineIo {
     settings: Settings,
     backend: Backend,
+    /// The rules for sessions of each revision.
+    v3: Arc<Policy>,
+    v4: Arc<Policy>,
 }
 
 impl EngineIo {
@@ -31,8 +34,9 @@ impl EngineIo {
     pub const NAME: &'static str = "engine.io";
 
     /// Creates the dialect of a route with these settings and this backend.
-    pub const fn new(settings: Settings, backend: Backend) -> Self {
-        Self { settings, backend }
+    pub fn new(settings: Settings, backend: Backend) -> Self {
+        let [v3, v4] = [Revision::V3, Revision::V4].map(|revision| Arc::new(policy(revision, backend)));
+        Self { settings, backend, v3, v4 }
     }
 
     /// Returns the beginning of a session with these settings.
@@ -41,7 +45,10 @@ impl EngineIo {
         Beginning {
             transport,
             framing: Arc::new(framing),
-            policy: self.policy(revision),
+            policy: Arc::clone(match revision {
+                Revision::V3 => &self.v3,
+                Revision::V4 => &self.v4,
+            }),
             identity: match revision {
                 // In Socket.IO 2 the id of the session is the client's id in the application, on both sides.
                 Revision::V3 => Identity::Backends,
@@ -54,35 +61,6 @@ impl EngineIo {
             revision: Some(revision),
             pace: None,
             may_relay: self.backend.protocol == Protocol::EngineIo && self.backend.versions.has(revision),
-        }
-    }
-
-    fn policy(&self, revision: Revision) -> Policy {
-        let v4 = Policy {
-            hang_up: HangUp::Ends,
-            second: Second::Ends,
-            acks: Acks::OnWrite,
-            pushes: Pushes::One,
-            pinger: Pinger::Server,
-            crossing: CROSSING,
-            echoes: Duration::ZERO,
-            piggyback: None,
-            goodbye_waiting: &[Packet::Close(None)],
-            goodbye_late: &[Packet::Noop, Packet::Close(None)],
-            why: None,
-            remembered: Duration::ZERO,
-            binary: Binary::Crosses,
-            replaced: &[],
-            encoded_len,
-        };
-        match revision {
-            Revision::V4 => v4,
-            Revision::V3 => Policy {
-                pinger: Pinger::Client,
-                piggyback: self.backend.socket_io.then_some(CONNECTED),
-                encoded_len: v3::encoded_len,
-                ..v4
-            },
         }
     }
 
@@ -171,7 +149,7 @@ impl Dialect for EngineIo {
     }
 
     fn clash(&self) -> Option<Clash> {
-        let Self { settings, backend } = self;
+        let Self { settings, backend, .. } = self;
         let is_shared = |revision| settings.versions.has(revision) && backend.versions.has(revision);
         // A plain WebSocket backend sees no revision: Engine.IO ends in the proxy.
         if backend.protocol == Protocol::WebSocket || is_shared(Revision::V3) || is_shared(Revision::V4) {
@@ -184,6 +162,36 @@ impl Dialect for EngineIo {
     fn begin(&self, query: &str) -> Option<Beginning> {
         let framing = EngineIoFraming::new(self.backend.versions.newest());
         Some(self.beginning(framing, Transport::Polling, query))
+    }
+}
+
+/// Returns the rules for sessions whose clients speak a revision.
+fn policy(revision: Revision, backend: Backend) -> Policy {
+    let v4 = Policy {
+        hang_up: HangUp::Ends,
+        second: Second::Ends,
+        acks: Acks::OnWrite,
+        pushes: Pushes::One,
+        pinger: Pinger::Server,
+        crossing: CROSSING,
+        echoes: Duration::ZERO,
+        piggyback: None,
+        goodbye_waiting: &[Packet::Close(None)],
+        goodbye_late: &[Packet::Noop, Packet::Close(None)],
+        why: None,
+        remembered: Duration::ZERO,
+        binary: Binary::Crosses,
+        replaced: &[],
+        encoded_len,
+    };
+    match revision {
+        Revision::V4 => v4,
+        Revision::V3 => Policy {
+            pinger: Pinger::Client,
+            piggyback: backend.socket_io.then_some(CONNECTED),
+            encoded_len: v3::encoded_len,
+            ..v4
+        },
     }
 }
 

@@ -37,6 +37,7 @@ use crate::session::{Acks, Binary, HangUp, Liveness, Pinger, Policy, Pushes, Sec
 #[derive(Debug)]
 pub struct LongPoll {
     settings: Settings,
+    policy: Arc<Policy>,
 }
 
 impl LongPoll {
@@ -44,8 +45,8 @@ impl LongPoll {
     pub const NAME: &'static str = "longpoll";
 
     /// Creates the dialect of a route with these settings.
-    pub const fn new(settings: Settings) -> Self {
-        Self { settings }
+    pub fn new(settings: Settings) -> Self {
+        Self { policy: Arc::new(policy(settings.grace)), settings }
     }
 
     fn beginning(&self, base: &str, query: &str) -> Beginning {
@@ -53,7 +54,7 @@ impl LongPoll {
         Beginning {
             transport: Transport::Polling,
             framing: Arc::new(framing),
-            policy: self.policy(),
+            policy: Arc::clone(&self.policy),
             identity: Identity::Ours,
             cookie: None,
             query: query.to_owned(),
@@ -62,27 +63,6 @@ impl LongPoll {
             pace: None,
             revision: None,
             may_relay: false,
-        }
-    }
-
-    fn policy(&self) -> Policy {
-        let grace = self.settings.grace;
-        Policy {
-            hang_up: HangUp::Returns,
-            second: Second::Replaces,
-            acks: Acks::OnCursor,
-            pushes: Pushes::Queued,
-            pinger: Pinger::Nobody(Liveness { beat: BEAT, absence: grace, is_heard: true }),
-            crossing: Duration::ZERO,
-            echoes: Duration::ZERO,
-            piggyback: None,
-            goodbye_waiting: &[Packet::Close(None)],
-            goodbye_late: &[Packet::Close(None)],
-            why: Some(End::reason),
-            remembered: grace,
-            binary: Binary::Crosses,
-            replaced: &[Packet::Noop],
-            encoded_len: json::encoded_len,
         }
     }
 
@@ -173,6 +153,27 @@ impl Dialect for LongPoll {
 
     fn begin(&self, query: &str) -> Option<Beginning> {
         Some(self.beginning("", query))
+    }
+}
+
+/// Returns the rules for sessions that are remembered, and may be without a receiver, for this long.
+fn policy(grace: Duration) -> Policy {
+    Policy {
+        hang_up: HangUp::Returns,
+        second: Second::Replaces,
+        acks: Acks::OnCursor,
+        pushes: Pushes::Queued,
+        pinger: Pinger::Nobody(Liveness { beat: BEAT, absence: grace, is_heard: true }),
+        crossing: Duration::ZERO,
+        echoes: Duration::ZERO,
+        piggyback: None,
+        goodbye_waiting: &[Packet::Close(None)],
+        goodbye_late: &[Packet::Close(None)],
+        why: Some(End::reason),
+        remembered: grace,
+        binary: Binary::Crosses,
+        replaced: &[Packet::Noop],
+        encoded_len: json::encoded_len,
     }
 }
 

@@ -13,6 +13,7 @@ mod keys;
 mod marks;
 mod page;
 mod path;
+mod policies;
 mod query;
 mod settings;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use self::framing::{Role, SockJsFraming};
 pub(super) use self::keys::KEYS;
 use self::marks::Marks;
 use self::path::{Receiver, Sender, Target};
+use self::policies::Policies;
 use self::query::{BadCallback, Callback};
 pub use self::settings::Settings;
 use super::{
@@ -49,6 +51,7 @@ pub struct SockJs {
     /// come from a page.
     plain_poll: Arc<SockJsFraming>,
     plain_send: Arc<SockJsFraming>,
+    policies: Policies,
 }
 
 impl SockJs {
@@ -63,7 +66,7 @@ impl SockJs {
         };
         let (plain_poll, plain_send) =
             (plain(Role::Receive(Receiver::Xhr, None)), plain(Role::Send(Sender::Xhr)));
-        Self { settings, backend, plain_poll, plain_send }
+        Self { policies: Policies::new(&settings), settings, backend, plain_poll, plain_send }
     }
 
     fn read_target<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {

@@ -38,7 +38,7 @@ impl Line {
         stream.held = false;
         stream.forget_incoming();
         if stream.closing.is_none() {
-            stream.closing = Some(closing);
+            stream.closing = Some(closing.into());
             self.closed.push_back((None, id));
             self.queue(id);
         }
@@ -68,9 +68,9 @@ impl Line {
     /// Ends a session from the middle: both sides are told why.
     pub(super) fn close_both(&mut self, id: Id, closing: &Closing) {
         let Some(stream) = self.sessions.get_mut(&id) else { return };
-        stream.end = Some(closing.clone());
+        stream.end = Some(closing.clone().into());
         if stream.closing.is_none() {
-            stream.closing = Some(closing.clone());
+            stream.closing = Some(closing.clone().into());
             self.closed.push_back((None, id));
             self.queue(id);
         }
@@ -84,7 +84,7 @@ impl Line {
             self.events.push_back(Event::Unanswered(id, closing.clone()));
         }
         stream.handle_end(closing.clone());
-        stream.closing.get_or_insert(closing);
+        stream.closing.get_or_insert_with(|| closing.into());
         stream.close_written = true;
         self.events.push_back(Event::Readable(id));
         self.forget_if_over(id);

@@ -25,7 +25,8 @@ pub struct Line {
     /// The other side's hello, once it was received on any connection.
     pub(super) theirs: Option<Hello>,
     pub(super) terms: Terms,
-    pub(super) sessions: ById<Stream>,
+    /// Boxed, as a map keeps room for up to twice as many.
+    pub(super) sessions: ById<Box<Stream>>,
     last_id: u64,
     /// `hello` and `sync`, which are sent before anything else.
     pub(super) greeting: VecDeque<Frame>,
@@ -114,7 +115,7 @@ impl Line {
 
     /// Returns whether the other side has been sent everything.
     pub fn is_empty(&self) -> bool {
-        self.sessions.values().all(Stream::is_over)
+        self.sessions.values().all(|stream| stream.is_over())
     }
 
     /// Handles a new connection. The proxy's line sends hello at once, the backend's after the other side's.
@@ -141,7 +142,7 @@ impl Line {
     pub fn open(&mut self, open: Open) -> Option<Id> {
         let id = Id::new(self.last_id + 1)?;
         self.last_id = id.get();
-        self.sessions.insert(id, Stream::new(Stage::Asking(Box::new(open)), &self.terms));
+        self.sessions.insert(id, Stream::new(Stage::Asking(Box::new(open)), &self.terms).into());
         self.queue(id);
         Some(id)
     }
@@ -176,7 +177,7 @@ impl Line {
 
     /// Returns whether messages may be sent on a session.
     pub fn is_open(&self, id: Id) -> bool {
-        self.sessions.get(&id).is_some_and(Stream::is_open)
+        self.sessions.get(&id).is_some_and(|stream| stream.is_open())
     }
 
     /// Takes a message; only if there is [room](Self::poll_room).
@@ -205,7 +206,7 @@ impl Line {
             self.note_pending_ack(id);
             return Some(Notice::Message(message));
         }
-        stream.end.clone().map(Notice::Closed)
+        stream.end.as_deref().cloned().map(Notice::Closed)
     }
 
     /// Announces a drain: no session is opened any more.

@@ -98,7 +98,7 @@ impl Line {
     fn handle_open(&mut self, id: Id, open: Box<Open>) {
         match self.sessions.get_mut(&id) {
             None => {
-                self.sessions.insert(id, Stream::new(Stage::Asked, &self.terms));
+                self.sessions.insert(id, Stream::new(Stage::Asked, &self.terms).into());
                 self.events.push_back(Event::Asked(id, open));
             }
             Some(stream) => {
@@ -158,7 +158,7 @@ impl Line {
         stream.handle_end(closing);
         // Our sync answers theirs; no other follows.
         if stream.closing.is_none() {
-            stream.closing = Some(Closing::new(1000, ""));
+            stream.closing = Some(Closing::new(1000, "").into());
             self.queue(id);
         }
         self.events.push_back(Event::Readable(id));

@@ -47,11 +47,11 @@ pub(super) struct Stream {
     pub(super) queued: bool,
     /// The transport that the other side must be told.
     pub(super) transport: Option<&'static str>,
-    /// Our `x`, and whether it was written.
-    pub(super) closing: Option<Closing>,
+    /// Our `x`, and whether it was written. Boxed because most sessions have none, for most of their lives.
+    pub(super) closing: Option<Box<Closing>>,
     pub(super) close_written: bool,
     /// The last thing that its user is told.
-    pub(super) end: Option<Closing>,
+    pub(super) end: Option<Box<Closing>>,
     /// Whether the other side has sent its `x`, or never will.
     pub(super) heard_end: bool,
     /// Whether its user waits for room.
@@ -152,7 +152,7 @@ impl Stream {
 
     /// Handles the other side's end: it sends and takes nothing more, so what is left for it is dropped.
     pub(super) fn handle_end(&mut self, end: Closing) {
-        self.end.get_or_insert(end);
+        self.end.get_or_insert_with(|| end.into());
         self.heard_end = true;
         self.outgoing.window.drop_waiting();
     }
@@ -185,7 +185,7 @@ impl Stream {
                 return Some(Frame::Transport(id, word.to_owned()));
             }
         }
-        let closing = self.closing.as_ref().filter(|_| !self.close_written)?;
+        let closing = self.closing.as_deref().filter(|_| !self.close_written)?;
         self.close_written = true;
         let by_packet = closing.by_packet && terms.close_packets;
         Some(Frame::Close(id, self.outgoing.window.handed_out(), Closing { by_packet, ..closing.clone() }))

@@ -72,8 +72,9 @@ struct CallState<S: Serve> {
     call: Option<Call<S>>,
     raw_headers: RawHeaders,
     unflushed: Unflushed,
-    /// The response to the next request, instead of a call.
-    answer: Option<Answer<S>>,
+    /// The response to the next request, instead of a call. Boxed because it is set for a moment only, and each
+    /// connection would reserve room for it.
+    answer: Option<Box<Answer<S>>>,
     /// When the request was fully read; the call is pending since then.
     whole_since: Option<Instant>,
     upgrade: Upgrade,
@@ -163,7 +164,8 @@ fn is_whole(request: &Request) -> bool {
 
 fn closes(headers: &HeaderMap) -> bool {
     let is_close = |word: &[u8]| word.eq_ignore_ascii_case(b"close");
-    headers.get_all(CONNECTION).iter().any(|value| hop::tokens(value).any(is_close))
+    // What browsers send needs no splitting.
+    headers.get_all(CONNECTION).iter().any(|value| value != "keep-alive" && hop::tokens(value).any(is_close))
 }
 
 impl<S: Serve> CallState<S> {
@@ -213,7 +215,7 @@ impl<S: Serve> SharedCall<S> {
 
     /// Sets the response to the next request.
     pub(super) fn answer_next(&self, answer: Answer<S>) {
-        self.open().answer = Some(answer);
+        self.open().answer = Some(Box::new(answer));
     }
 }
 
@@ -238,7 +240,7 @@ impl<S: Serve> Future for Answering<S> {
         if let Some(mut answer) = state.answer.take() {
             state.prepare(&mut answer);
             this.is_answered = true;
-            return Poll::Ready(answer);
+            return Poll::Ready(*answer);
         }
         // The connection polls this again as soon as it is ready for an upgrade.
         if state.upgrade == Upgrade::Asked {

@@ -123,7 +123,9 @@ impl Driver {
         let mut cx = Context::from_waker(&waker);
         for _ in 0..TURNS_MAX {
             let now = clock_now();
-            self.session.handle_timeout(now);
+            if self.clock.may_be_due(now) {
+                self.session.handle_timeout(now);
+            }
             // This ends even if both sides send without pause: a socket is pending once the task's budget is used up.
             while self.turn(&mut cx, now) {}
             let Some(deadline) = self.session.poll_timeout() else { return };

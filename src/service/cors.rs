@@ -183,15 +183,16 @@ impl Default for RecentHeaders {
 impl RecentHeaders {
     fn apply(&self, asked: &Asked, from_backend: Option<FromBackend>, headers: &mut HeaderMap) {
         let Some(origin) = &asked.0 else { return };
+        if from_backend.is_none() && !self.has_heard.load(Ordering::Relaxed) {
+            return;
+        }
         match (from_backend, headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)) {
             (Some(_), true) => self.remember(origin, headers),
             (Some(FromBackend::Accepted), false) => self.heard.invalidate(origin),
             // The session's responses already have its backend's headers.
             (None, true) => {}
             (Some(FromBackend::Other) | None, false) => {
-                if self.has_heard.load(Ordering::Relaxed)
-                    && let Some(heard) = self.heard.get(origin)
-                {
+                if let Some(heard) = self.heard.get(origin) {
                     for (name, value) in &*heard {
                         if name == VARY {
                             vary(headers, value);

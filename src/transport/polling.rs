@@ -116,7 +116,7 @@ impl Future for AnswerPoll {
             let payload: usize = delivery.packets().iter().map(Packet::message_len).sum();
             let overhead = body.bytes.len().saturating_sub(payload);
             this.meter.overhead(Direction::ToClient, Transport::Polling, overhead as u64);
-            let mut headers = HeaderMap::with_capacity(HEADERS);
+            let mut headers = HeaderMap::new();
             this.asker.headers(&*this.framing, body.content_type.clone(), info, &mut headers);
             let worth = compress::is_compressible(delivery.packets(), body.bytes.len());
             let Some(coding) = this.asker.coding.filter(|_| worth) else {
@@ -379,7 +379,5 @@ const INLINE_LEN_MAX: usize = 64 << 10;
 /// Limits on what a client may still send after a refusal, and for how long, before its connection is closed.
 const DISCARD_LEN_MAX: usize = 16 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Room for the headers of most responses.
-const HEADERS: usize = 4;
 /// Every parked poll holds one.
 const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

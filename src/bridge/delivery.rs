@@ -73,7 +73,9 @@ impl Settle for Bridge {
         let batch = self.turn(|driver| {
             let batch = driver.polls.take_kept(ReceiverId(number));
             driver.session.handle_delivered();
-            driver.drive_inline();
+            if !driver.is_at_rest() {
+                driver.drive_inline();
+            }
             // Counted and freed outside the lock.
             batch
         });

@@ -117,6 +117,12 @@ impl Driver {
         }
     }
 
+    /// Returns whether a turn would find nothing to do: the link wakes the task when it has something, and the session
+    /// waits for that, or for its client.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.awaits_link && self.session.is_at_rest()
+    }
+
     fn drive(&mut self) {
         // The task's waker, not the caller's: a request that is dropped would take the wake-up with it.
         let waker = self.waker.clone();

@@ -303,6 +303,17 @@ impl Session {
         }
     }
 
+    /// Returns whether there is nothing to do before the link or the client brings something, or a deadline passes:
+    /// nothing is left for either side, and no receiver is parked.
+    pub fn is_at_rest(&self) -> bool {
+        let is_quiet = self.phase == Phase::Open && self.upgrade.is_none() && self.leaving.is_none();
+        is_quiet
+            && !self.is_parked()
+            && self.outbox.is_empty()
+            && self.inbox.is_empty()
+            && self.events.is_empty()
+    }
+
     /// Returns whether the receiver's wait is over.
     fn has_waited(&self, now: Instant) -> bool {
         self.waits_until.is_some_and(|until| now >= until)

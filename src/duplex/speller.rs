@@ -120,6 +120,11 @@ fn spell(line: &mut [u8], spelled_names: SpelledNames) -> usize {
                 .or_else(|| put(line, b"content-type:", b"Content-Type:"))
                 .or_else(|| put(line, b"cache-control:", b"Cache-Control:"))
         }),
+        Some(b'a') if all => put(line, b"access-control-allow-origin:", b"Access-Control-Allow-Origin:")
+            .or_else(|| {
+                put(line, b"access-control-allow-credentials:", b"Access-Control-Allow-Credentials:")
+            }),
+        Some(b'v') if all => put(line, b"vary:", b"Vary:"),
         Some(b'e') if all => put(line, b"etag:", b"ETag:"),
         Some(b'w') if all => put(line, b"www-authenticate:", b"WWW-Authenticate:"),
         Some(b'x') if all => put(line, b"x-xss-protection:", b"X-XSS-Protection:"),

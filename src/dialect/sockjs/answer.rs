@@ -16,8 +16,10 @@ pub(super) fn not_found() -> Reply {
 }
 
 /// Returns the response for a method that the path does not support.
-pub(super) fn bad_method(allowed: &'static str) -> Reply {
-    reply(StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)], "")
+pub(super) fn bad_method(allowed: &[&str]) -> Reply {
+    let mut reply = reply(StatusCode::METHOD_NOT_ALLOWED, [], "");
+    reply.headers.extend(HeaderValue::try_from(allowed.join(", ")).map(|allowed| (ALLOW, allowed)));
+    reply
 }
 
 /// Returns a response with these headers and this text.

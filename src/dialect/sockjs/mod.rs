@@ -74,7 +74,7 @@ impl SockJs {
             return Err(not_found().into());
         };
         let (settings, method) = (&self.settings, request.head.method.as_str());
-        if !target.methods().split(", ").any(|allowed| allowed == method) {
+        if !target.methods().contains(&method) {
             return Err(bad_method(target.methods()).into());
         }
         match target {

@@ -79,18 +79,18 @@ impl<'p> Target<'p> {
     }
 
     /// Returns the allowed methods, in the reference's order.
-    pub(super) const fn methods(self) -> &'static str {
+    pub(super) const fn methods(self) -> &'static [&'static str] {
         match self {
-            Self::Info => "OPTIONS, GET",
+            Self::Info => &["OPTIONS", "GET"],
             Self::Receive(_, Receiver::Xhr | Receiver::XhrStreaming) | Self::Send(_, Sender::Xhr) => {
-                "POST, OPTIONS"
+                &["POST", "OPTIONS"]
             }
             Self::Greeting
             | Self::Iframe
             | Self::RawWebSocket
             | Self::WebSocket
-            | Self::Receive(_, Receiver::EventSource | Receiver::HtmlFile | Receiver::Jsonp) => "GET",
-            Self::Send(_, Sender::Jsonp) => "POST",
+            | Self::Receive(_, Receiver::EventSource | Receiver::HtmlFile | Receiver::Jsonp) => &["GET"],
+            Self::Send(_, Sender::Jsonp) => &["POST"],
         }
     }
 }

@@ -38,8 +38,12 @@ impl Asker {
     /// compressed.
     pub fn new(headers: &HeaderMap, compresses: bool) -> Self {
         let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let is_ie = |at| [b";MSIE".as_slice(), b"Trident/"].iter().any(|word| agent[at..].starts_with(word));
-        let legacy_ie = memchr::memchr2_iter(b';', b'T', agent).any(is_ie);
+        let is_ie = |at: usize| {
+            let (before, behind) = agent.split_at(at);
+            behind.starts_with(b"Trident/") || before.ends_with(b";MS") && behind.starts_with(b"IE")
+        };
+        // No letters of the two are rarer in what other browsers send.
+        let legacy_ie = memchr::memchr2_iter(b'I', b'T', agent).any(is_ie);
         Self { legacy_ie, coding: if compresses { Coding::of(headers) } else { None } }
     }
 

@@ -53,13 +53,10 @@ pub(super) async fn dial(
     refused: &Throttle,
 ) -> Result<(Duplex, Greeting), Unreached> {
     let attempt = || async {
-        match local::path_of(address) {
-            Some(path) => local::connected(path, &introduction.me).await.map(Some),
-            None => {
-                let stream = introduction.secured.connect(address).await?;
-                upgrade(stream, address, tag, introduction, refused).await
-            }
+        if let Some(path) = local::path_of(address) {
+            return local::connected(path, &introduction.me).await.map(Some);
         }
+        upgrade(introduction.secured.connect(address).await?, address, tag, introduction, refused).await
     };
     let dialled = timeout(within, async {
         match attempt().await {

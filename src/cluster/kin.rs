@@ -2,6 +2,7 @@
 //! successor.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ use super::secured::Secured;
 use crate::background::Background;
 use crate::meter::ClusterMeter;
 use crate::sid::Node;
-use crate::succession::socket;
+use crate::succession::{node_of, socket};
 
 /// The other processes of a [folder](crate::succession::Folder).
 #[derive(Debug)]
@@ -64,9 +65,12 @@ impl Kin {
         Some(Arc::clone(peer))
     }
 
-    /// Returns the processes that were asked for something.
-    pub(super) fn asked(&self) -> Vec<Arc<Peer>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    /// Returns all other processes.
+    pub(super) fn all(&self) -> Vec<Arc<Peer>> {
+        // Without the folder there are none.
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let nodes = entries.filter_map(|entry| node_of(entry.file_name().to_str()?));
+        nodes.filter_map(|node| self.find(node)).collect()
     }
 }
 

@@ -200,9 +200,15 @@ impl Cluster {
         self.peer(tag)
     }
 
-    /// Returns all other nodes that are known.
+    /// Returns all other nodes that are known, and the processes before and after this one.
     pub fn others(&self) -> Vec<Arc<Peer>> {
-        self.members.borrow().nodes.values().map(|member| Arc::clone(&member.peer)).collect()
+        let kin = self.kin.as_ref().map(Kin::all).unwrap_or_default();
+        self.peers().into_iter().chain(kin).collect()
+    }
+
+    /// Returns the node of a session that is said to be there.
+    pub fn owner(&self, node: Node) -> Owner {
+        Owner { node, peer: self.kin(node).or_else(|| self.peer(node.tag)) }
     }
 
     /// Returns the node of this name, if it is another one that is known.
@@ -212,8 +218,7 @@ impl Cluster {
 
     /// Returns the connections to the other nodes and processes.
     pub(super) fn channels(&self) -> Vec<Arc<Channel>> {
-        let kin = self.kin.as_ref().map(Kin::asked).unwrap_or_default();
-        self.peers().iter().chain(&kin).filter_map(|peer| peer.channel()).collect()
+        self.others().iter().filter_map(|peer| peer.channel()).collect()
     }
 
     fn peers(&self) -> Vec<Arc<Peer>> {

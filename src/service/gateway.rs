@@ -154,7 +154,7 @@ impl Gateway {
             }
             Task::Upgrade(bridge, framing) => {
                 let max_payload = bridge.info().max_payload;
-                let moves = (connection.hop == Hop::Peer).then(|| Moves::of(&bridge));
+                let moves = (connection.hop != Hop::Direct).then(|| Moves::of(&bridge));
                 let probe = move |socket| async move {
                     if let Err(socket) = bridge.probe(socket) {
                         turn_away(socket).await;
@@ -296,7 +296,7 @@ impl Gateway {
             Ask::Session(sid, intent) => (sid, intent),
         };
         let mut located = self.route.registry.find(&self.route.id, &sid);
-        if connection.hop == Hop::Peer && matches!(located, Located::Nowhere) && Sid::node(&sid).is_none() {
+        if connection.hop != Hop::Direct && matches!(located, Located::Nowhere) && Sid::node(&sid).is_none() {
             // The other node looks again.
             return Err(Elsewhere::Answered(elsewhere().into()));
         }

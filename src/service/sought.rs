@@ -12,7 +12,7 @@ use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::{Client, Hop, Response};
-use crate::cluster::{Owner, Prepared, Unreached};
+use crate::cluster::{Prepared, Unreached};
 use crate::dialect::Answered;
 use crate::directory::Id;
 use crate::peer::Flags;
@@ -154,7 +154,7 @@ impl Errand {
     /// The client's connection must be dropped: nobody knows what was done.
     pub(super) async fn pass_to(&mut self, node: Node) -> Result<Option<Response>, Abort> {
         let cluster = self.locations.cluster();
-        let owner = Owner { node, peer: cluster.peer(node.tag) };
+        let owner = cluster.owner(node);
         let passed = pass(cluster, owner, &self.prepared, &mut self.body, &self.tasks).await;
         match passed {
             Ok((head, _)) if head.status == ELSEWHERE => {}

@@ -10,6 +10,7 @@ use crate::support::http::{Client, Response};
 use crate::support::poller::{POLLING, Poller};
 use crate::support::processes::Processes;
 use crate::support::setup::Setup;
+use crate::support::sockjs;
 use crate::support::target::free_port;
 use crate::support::world::TOKEN;
 use crate::support::{AT_ONCE, Op, QUIET, SOON, ms};
@@ -62,6 +63,29 @@ fn a_session_goes_on_where_it_is_and_is_asked_for_by_the_successor() {
     assert_eq!(answer.text(), "ok");
     assert_last(&answer, true);
     peer.assert_text("by the old one");
+}
+
+#[test]
+fn a_session_whose_id_names_no_process_is_found_as_well() {
+    let processes = Processes::start_with(&sockjs::setup(""), "30s", |_| {});
+    let post = |sid: &str, what: &str, body: &str| {
+        processes.world.http().request("POST", &sockjs::target(sid, what), &[], body.as_bytes())
+    };
+    post("first", "xhr", "").assert(200, "o\n");
+    let peer = processes.world.accept();
+    for round in 0..2 {
+        processes.succeed();
+        post("first", "xhr_send", r#"["hello"]"#).assert(204, "");
+        peer.assert_text("hello");
+        peer.send("hi");
+        post("first", "xhr", "").assert(200, "a[\"hi\"]\n");
+        // New ones begin at the successor.
+        let young = format!("young{round}");
+        post(&young, "xhr", "").assert(200, "o\n");
+        processes.world.accept();
+    }
+    peer.close();
+    assert!(post("first", "xhr", "").text().starts_with("c["));
 }
 
 #[test]

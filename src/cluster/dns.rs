@@ -40,9 +40,14 @@ where
                 keeper.publish(nodes_at(addresses));
             }
             failed => {
-                let error = failed.err();
+                let error = failed.map_or_else(|error| error.to_string(), |_| "it has no address".to_owned());
                 if let Some(count) = outage.begin() {
-                    tracing::warn!(host, error = ?error, count, "the nodes' name cannot be resolved; the known nodes stay");
+                    tracing::warn!(
+                        host,
+                        error,
+                        count,
+                        "the nodes' name cannot be resolved; the known nodes stay"
+                    );
                 }
             }
         }

@@ -9,9 +9,10 @@ use serde_json::Value;
 
 use super::support::backend::Backend;
 use super::support::http::Client;
+use super::support::poller::Poller;
 use super::support::target::{Target, free_port};
 use super::support::world::TOKEN;
-use super::support::{Setup, World, eventually, metrics};
+use super::support::{SOON, Setup, World, eventually, metrics};
 
 /// Returns one node as another shows it.
 fn shown(admin: SocketAddr, name: &str) -> Value {
@@ -172,4 +173,36 @@ fn nodes_with_other_routes_are_told_apart() {
         assert!(metrics.text().contains("\npolliwog_cluster_config_differs 1\n"));
         assert!(target.log().contains("a node has other routes"));
     }
+}
+
+#[test]
+fn nodes_behind_a_name_find_each_other() {
+    // A namespace of its own gives the name addresses, where the system allows that.
+    let allowed =
+        Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|output| output.status.success());
+    if !allowed {
+        eprintln!("not run: there are no namespaces here");
+        return;
+    }
+    let setup = Setup::new();
+    let backend = Backend::listen(setup.kind, setup.script.clone());
+    let port = free_port().port();
+    let before = "exec unshare -rm sh -c 'printf \"127.0.0.1 peers\\n127.0.0.2 peers\\n\" > hosts; \
+                  mount --bind hosts /etc/hosts; exec \"$0\" \"$@\"' \"$0\" \"$@\";";
+    let node = |ip: &str| {
+        let sections = format!(
+            "[cluster]\nlisten = \"{ip}:{port}\"\npeers = \"dns:peers:{port}\"\ntoken = \"{TOKEN}\"\n"
+        );
+        let setup = Setup { sections, ..setup.clone() };
+        Target::proxy_in(|_| {}, before, |public, admin| setup.toml(public, admin, backend.addr))
+    };
+    let (one, two) = (node("127.0.0.1"), node("127.0.0.2"));
+    metrics::assert_readiness(two.admin, 200);
+    let poller = Poller::handshake(one.public);
+    let peer = backend.peers.recv_timeout(SOON).unwrap();
+    let answer = Client::connect(two.public).post(&poller.target(), "4hello");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    peer.assert_text("hello");
+    let answer = Client::connect(two.admin).get("/api/nodes");
+    assert!(answer.text().contains(&format!("\"address\": \"127.0.0.1:{port}\"")), "{answer:?}");
 }

@@ -117,11 +117,7 @@ impl Gateway {
         };
         let op = task.op();
         count_request(&self.route.meter, op, &head, &connection.raw_headers);
-        let answered = |mut response| {
-            self.cors.apply(&origin, &mut response);
-            count_answer(&self.route.meter, op, &response);
-            Serving::done(response)
-        };
+        let answered = |response| self.answered(op, &origin, response);
         let asker =
             Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(..)));
         match task {
@@ -259,6 +255,13 @@ impl Gateway {
             }
             (Located::Opening, None) | (Located::Nowhere, _) => false,
         }
+    }
+
+    /// Returns the response to a request that needs no time.
+    fn answered(&self, op: meter::Op, origin: &Asked, mut response: Response) -> Serving {
+        self.cors.apply(origin, &mut response);
+        count_answer(&self.route.meter, op, &response);
+        Serving::done(response)
     }
 
     /// Serves a receiver that arrived while another one is parked. The other's client may have just disconnected on a

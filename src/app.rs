@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod directory;
 mod ending;
 mod hints;
 mod inspect;
@@ -113,9 +114,13 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let helpers = Background { vital: vital.clone(), ..Background::default() };
     let (registry, ending) = (Registry::of_node(config.server.max_sessions, node), CancellationToken::new());
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
-    let cluster =
-        node.map(|node| peers::cluster(&config, node, beginning.as_ref(), &helpers, &metrics)).transpose()?;
-    let locate = |cluster: &Arc<_>| Some(Arc::new(Locations::new(node?, Arc::clone(cluster))));
+    let directory =
+        node.map(|node| directory::kept(&config, node, &registry, &helpers)).transpose()?.flatten();
+    let cluster = node
+        .map(|node| peers::cluster(&config, node, beginning.as_ref(), directory.as_ref(), &helpers, &metrics))
+        .transpose()?;
+    let locate =
+        |cluster: &Arc<_>| Some(Arc::new(Locations::new(node?, Arc::clone(cluster), directory.clone())));
     let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),

@@ -7,11 +7,13 @@ use anyhow::Context as _;
 use aws_lc_rs::digest;
 use tokio_util::sync::CancellationToken;
 
+use super::directory::written;
 use super::succession::{Beginning, bind, listening};
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
 use crate::cluster::{self, Cluster, Me, Roster, Secured};
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, TlsFiles};
 use crate::service::{Current, Nodes, NodesSettings, Route};
@@ -73,6 +75,7 @@ pub(super) fn cluster(
     config: &Config,
     node: Node,
     beginning: Option<&Beginning>,
+    directory: Option<&Directory>,
     helpers: &Background,
     metrics: &Metrics,
 ) -> anyhow::Result<Arc<Cluster>> {
@@ -85,6 +88,7 @@ pub(super) fn cluster(
             Roster::fixed(listed.collect())
         }
         cluster::Peers::Dns { host, port } => cluster::resolved(host, *port, helpers),
+        cluster::Peers::Directory => written(directory, helpers),
     };
     let kin = beginning.map(|beginning| beginning.kin(me.clone(), secured.clone(), helpers));
     Ok(Cluster::new(&settings, me, secured, roster, kin, helpers, metrics.cluster()))

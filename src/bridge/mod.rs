@@ -12,6 +12,7 @@ mod driver;
 mod events;
 mod handle;
 mod info;
+mod key;
 mod owner;
 mod places;
 mod poll;

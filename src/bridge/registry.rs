@@ -1,12 +1,11 @@
 //! Finds a session by its route and id, generates ids, and limits the number of sessions.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hash, Hasher};
+use std::hash::BuildHasher as _;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use equivalent::Equivalent;
 use foldhash::quality::RandomState;
 use moka::Expiry;
 use moka::ops::compute::{CompResult, Op};
@@ -18,7 +17,9 @@ use super::admission::{Admission, Losses, Membership, Places, Remembered, Undeli
 use super::clock::clock_now;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
+use super::key::{Asked, Key};
 use crate::dialect::{Framing, Known};
+use crate::directory::{self, Hold};
 use crate::end::End;
 use crate::packet::Transport;
 use crate::route_id::RouteId;
@@ -48,18 +49,6 @@ struct Index {
     shown: std::hash::RandomState,
     /// The node that its own ids name.
     node: Option<Node>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Key {
-    route: RouteId,
-    sid: Sid,
-}
-
-/// A key as a request has it.
-struct Asked<'r> {
-    route: &'r RouteId,
-    sid: &'r str,
 }
 
 /// The session of an id; `None` if the id is only reserved.
@@ -156,6 +145,11 @@ impl Registry {
         }
     }
 
+    /// Returns whether a session has this id, or had it and its end is remembered.
+    pub fn is_known(&self, key: &directory::Key) -> bool {
+        !matches!(self.find(&key.route, &key.sid), Located::Nowhere)
+    }
+
     /// Returns how the session with this id ended, if it has and is still remembered.
     fn remember(&self, asked: &Asked<'_>) -> Option<Ending> {
         let Remembered { ending, until, .. } = self.0.ended.get(asked)?;
@@ -180,7 +174,7 @@ impl Registry {
             None => Op::Put(None),
         });
         let is_free = matches!(held, CompResult::Inserted(_));
-        is_free.then(|| Reservation { registry: self.clone(), key })
+        is_free.then(|| Reservation { registry: self.clone(), key, hold: None })
     }
 
     /// Reserves an id that a client chose; returns `None` if it is invalid or another session of the route has it.
@@ -265,12 +259,30 @@ impl Registry {
 pub struct Reservation {
     registry: Registry,
     key: Key,
+    /// Its entry in the directory of all nodes, which is dropped when the id is free.
+    hold: Option<Hold>,
 }
 
 impl Reservation {
     /// Returns the id.
     pub const fn sid(&self) -> &Sid {
         &self.key.sid
+    }
+
+    /// Returns the id as all nodes know it.
+    pub fn id(&self) -> directory::Id {
+        directory::Id::of(&self.key.route, self.key.sid.as_str())
+    }
+
+    /// Returns the session as the directory of all nodes knows it.
+    pub fn directory_key(&self) -> directory::Key {
+        directory::Key { route: self.key.route.clone(), sid: self.key.sid.as_str().to_owned() }
+    }
+
+    /// Keeps an entry in the directory of all nodes for as long as the session has the id.
+    pub fn with_hold(mut self, hold: Hold) -> Self {
+        self.hold = Some(hold);
+        self
     }
 
     /// Reserves another id for the same session; returns `None` if another session has it.
@@ -313,31 +325,13 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.registry.0.sessions.invalidate(&self.key);
+        drop(self.hold.take());
     }
 }
 
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Reservation").field(&self.key).finish()
-    }
-}
-
-/// Hashes the id only: ids are almost unique on their own, and hashing the route would cost each look-up time.
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.sid.as_str().hash(state);
-    }
-}
-
-impl Hash for Asked<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.sid.hash(state);
-    }
-}
-
-impl Equivalent<Key> for Asked<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        *self.route == key.route && *self.sid == *key.sid.as_str()
     }
 }
 

@@ -71,4 +71,6 @@ pub enum Peers {
         /// The port.
         port: u16,
     },
+    /// The nodes write them into the directory.
+    Directory,
 }

@@ -37,6 +37,8 @@ pub async fn survey(settings: &Settings, routes: &str) -> io::Result<Vec<Finding
     let nodes = match &settings.peers {
         Peers::Named(peers) => peers.iter().map(|(tag, address)| (*tag, vec![address.clone()])).collect(),
         Peers::Dns { host, port } => nodes_at(lookup_host((host.as_str(), *port)).await?.collect()),
+        // The others are known to running nodes only.
+        Peers::Directory => [(settings.node, vec![settings.advertise.clone()])].into(),
     };
     let secured = Secured::new(settings.tls.as_ref()).map_err(io::Error::other)?;
     Ok(survey_all(&nodes, settings, &secured, routes).await)

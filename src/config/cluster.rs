@@ -19,6 +19,7 @@ use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{HOUR, MS, Wrong, address, duration, file, server_name, text};
 use crate::cluster::{Peers, Settings, Tls};
+use crate::directory;
 use crate::sid::Tag;
 use crate::tls::Identity;
 
@@ -31,8 +32,16 @@ pub(super) const CLUSTER: &[Row<Written>] = &[
         |table, key, cluster| cluster.advertise = table.value(key, place)),
     row(Cluster, "node", Text, Example("\"a\""), "this node's name in session ids; unset: its name in peers",
         |table, key, cluster| cluster.node = table.value(key, name)),
-    row(Cluster, "peers", TextOrTable, Example("{ a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }"), "all nodes, or \"dns:NAME:PORT\"",
+    row(Cluster, "peers", TextOrTable, Example("{ a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }"), "all nodes, \"dns:NAME:PORT\" or \"directory\"",
         |table, key, cluster| cluster.peers = table.required(key, peers)),
+    row(Cluster, "directory", Text, Example("\"rediss://redis:6379\""), "Redis or Valkey that knows nodes and SockJS ids",
+        |table, key, cluster| cluster.directory = table.value(key, url)),
+    row(Cluster, "directory_name", Text, Default("\"default\""), "tells clusters apart that share the directory's server",
+        |table, key, cluster| cluster.directory_name = table.value(key, directory_name)),
+    row(Cluster, "directory_ttl", Duration, Default("\"10m\""), "how long a dead node's entries stay in the directory",
+        |table, key, cluster| cluster.directory_ttl = table.value(key, duration(TTL_MIN..=24 * HOUR))),
+    row(Cluster, "directory_ca", File, Example("\"redis-ca.pem\""), "authorities for a rediss:// directory; unset: the system's",
+        |table, key, cluster| cluster.directory_ca = table.value(key, file)),
     row(Cluster, "token", Text, Example("\"a-long-secret-of-all-nodes\""), "secret of all nodes, at least 16 characters",
         |table, key, cluster| cluster.token = table.required(key, secret)),
     row(Cluster, "tls", Inline, Example("{ certificate = \"node.pem\", key = \"node.key\", ca = \"ca.pem\" }"), "PEM files; unset: no TLS", tls),
@@ -72,18 +81,27 @@ pub(super) struct Written {
     node: Option<Tag>,
     peers: Option<Peers>,
     tls: Option<Tls>,
+    directory: Option<String>,
+    directory_name: Option<String>,
+    directory_ttl: Option<Span>,
+    directory_ca: Option<PathBuf>,
     token: Option<HeaderValue>,
     connect_timeout: Option<Span>,
     silence_timeout: Option<Span>,
 }
 
 /// Reads `[cluster]`, which is off where nobody wrote it. `taken` are the addresses of the other listeners.
-pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Settings> {
+pub(super) fn read(
+    root: &Table<'_>,
+    taken: &[(&str, SocketAddr)],
+) -> Option<(Settings, Option<directory::Settings>)> {
     root.get("cluster")?;
     let table = root.section("cluster", Cluster);
     let mut written = Written::default();
     read_rows(CLUSTER, &table, &mut written);
-    let Written { listen, advertise, node, peers, tls, token, connect_timeout, silence_timeout } = written;
+    let directory = written.read_directory(&table);
+    let Written { listen, advertise, node, peers, tls, token, connect_timeout, silence_timeout, .. } =
+        written;
     let listen = listen?;
     let shown = || show_text(&listen.to_string());
     if let Some((key, other)) = taken.iter().find(|(_, other)| collide(*other, listen)) {
@@ -101,11 +119,15 @@ pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Set
         None => listen.to_string(),
     };
     let peers = peers?;
+    if peers == Peers::Directory && table.get("directory").is_none() {
+        table.report_missing("directory");
+    }
     let me = match &peers {
         Peers::Named(peers) => named(&table, peers, node, &advertise)?,
         Peers::Dns { port, .. } => resolved(&table, *port, node, &advertise)?,
+        Peers::Directory => node.unwrap_or_else(|| Tag::of_address(&advertise)),
     };
-    Some(Settings {
+    let settings = Settings {
         listen,
         advertise,
         node: me,
@@ -114,7 +136,30 @@ pub(super) fn read(root: &Table<'_>, taken: &[(&str, SocketAddr)]) -> Option<Set
         token: token?,
         connect_timeout: connect_timeout.unwrap_or(Span::from_secs(1)),
         silence_timeout: silence_timeout.unwrap_or(Span::from_secs(3)),
-    })
+    };
+    Some((settings, directory))
+}
+
+impl Written {
+    /// Returns the directory's settings, if there is one.
+    fn read_directory(&mut self, table: &Table<'_>) -> Option<directory::Settings> {
+        if table.get("directory").is_none() && table.get("directory_ca").is_some() {
+            table.report_idle("directory_ca", "without directory".to_owned());
+        }
+        let url = self.directory.take()?;
+        if self.directory_ca.is_some() && !url.starts_with("rediss:") {
+            table.report_idle(
+                "directory_ca",
+                "beside a directory without TLS, which begins with rediss://".to_owned(),
+            );
+        }
+        Some(directory::Settings {
+            url,
+            name: self.directory_name.take().unwrap_or_else(|| "default".to_owned()),
+            ttl: self.directory_ttl.unwrap_or(Span::from_mins(10)),
+            ca: self.directory_ca.take(),
+        })
+    }
 }
 
 fn tls(table: &Table<'_>, key: &'static str, cluster: &mut Written) {
@@ -181,6 +226,31 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
+/// Returns the directory's URL.
+fn url(node: &Node) -> Result<String, Wrong> {
+    let expected = "a URL such as \"redis://10.0.0.9:6379\" or \"rediss://user:password@redis:6379/0\"";
+    let text = text(node).map_err(|_| Wrong::expected(expected))?;
+    // It may hold a password, so it is not shown.
+    let wrong = || Wrong { found: Some("a text that is none".to_owned()), ..Wrong::expected(expected) };
+    let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
+    let has_host = rest.is_some_and(|rest| !rest.rsplit('@').next().unwrap_or_default().is_empty());
+    if !has_host {
+        return Err(wrong());
+    }
+    if !cfg!(feature = "redis") {
+        return Err(Wrong::expected("none: this binary was built without the feature redis"));
+    }
+    Ok(text)
+}
+
+/// Returns the name of a cluster in its directory.
+fn directory_name(node: &Node) -> Result<String, Wrong> {
+    let wrong = || Wrong::expected("a name of letters, digits, - and _");
+    let text = text(node).map_err(|_| wrong())?;
+    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if fits && !text.is_empty() { Ok(text) } else { Err(wrong()) }
+}
+
 /// Returns a node's name.
 fn name(node: &Node) -> Result<Tag, Wrong> {
     let wrong = || Wrong::expected("a name of 1 to 4 letters or digits");
@@ -205,6 +275,9 @@ fn peers(node: &Node) -> Result<Peers, Wrong> {
         )
     };
     if let Ok(text) = text(node) {
+        if text == "directory" {
+            return Ok(Peers::Directory);
+        }
         let name: Option<Authority> = text.strip_prefix("dns:").and_then(|name| name.parse().ok());
         let port = name.as_ref().and_then(Authority::port_u16).filter(|port| *port > 0);
         return match (name, port) {
@@ -241,5 +314,7 @@ fn secret(node: &Node) -> Result<HeaderValue, Wrong> {
 
 /// It cannot be guessed.
 const SECRET_LEN_MIN: usize = 16;
+/// Entries are written again every third of it.
+const TTL_MIN: Span = Span::from_secs(30);
 /// Less would close the connections of a busy machine.
 const SILENCE_MIN: Span = Span::from_millis(300);

@@ -32,7 +32,7 @@ use std::ffi::OsString;
 
 use toml::de::DeTable;
 
-use crate::{cluster as nodes, server, service, succession as processes, upstream};
+use crate::{cluster as nodes, directory, server, service, succession as processes, upstream};
 
 mod circle;
 mod cluster;
@@ -88,6 +88,8 @@ pub struct Config {
     pub cluster: Option<nodes::Settings>,
     /// `[succession]`, if there is one.
     pub succession: Option<processes::Settings>,
+    /// The directory of `[cluster]`, if there is one.
+    pub directory: Option<directory::Settings>,
     /// `[[routes]]`, in the order of the file.
     pub routes: Vec<service::Route>,
     /// `[upstreams.NAME]`.
@@ -140,13 +142,14 @@ impl Config {
         let upstreams = upstreams::read(&root, entries, sink);
         let public = server.listen.iter().map(|address| ("server.listen", *address));
         let mut listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
-        let cluster = cluster::read(&root, &listeners);
+        let (cluster, directory) = cluster::read(&root, &listeners).unzip();
+        let directory = directory.flatten();
         listeners.extend(cluster.as_ref().map(|cluster| ("cluster.listen", cluster.listen)));
         let succession = succession::read(&root, server.drain_timeout);
         circle::check(entries, &upstreams, &listeners, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
         let routes = routes::read(&root, &defaults, &in_order, sink);
-        Self { server, admin, log, cluster, succession, routes, upstreams }
+        Self { server, admin, log, cluster, directory, succession, routes, upstreams }
     }
 }

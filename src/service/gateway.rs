@@ -31,7 +31,7 @@ use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, RequestKind,
 };
 use crate::directory::Id;
-use crate::meter;
+use crate::meter::Op;
 use crate::session::Terms;
 use crate::sid::{Node, Sid};
 use crate::spelling::HeadBytes;
@@ -68,7 +68,7 @@ impl Gateway {
     pub(super) fn serve(self: &Arc<Self>, head: Parts, body: InBody, connection: &Connection) -> Serving {
         let origin = self.cors.ask(&head);
         if let Some(response) = self.cors.answer_preflight(&head, &origin) {
-            self.route.meter.request(meter::Op::Other, response.status().as_u16());
+            self.route.meter.request(Op::Other, response.status().as_u16());
             return Serving::done(response);
         }
         let this = Arc::clone(self);
@@ -81,7 +81,7 @@ impl Gateway {
             let Some(mut response) = asked else {
                 return this.route(head, body, &connection, origin);
             };
-            this.route.meter.request(meter::Op::Other, response.status().as_u16());
+            this.route.meter.request(Op::Other, response.status().as_u16());
             this.cors.apply(&origin, &mut response);
             Serving::done(response)
         })
@@ -95,7 +95,7 @@ impl Gateway {
     fn route(
         self: Arc<Self>,
         mut head: Parts,
-        mut body: InBody,
+        body: InBody,
         connection: &Connection,
         origin: Asked,
     ) -> Serving {
@@ -187,19 +187,9 @@ impl Gateway {
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
                 let client = connection.client;
                 Serving::other(async move {
-                    if let Some(refusal) = beginning.framing.refuse_body()
-                        && !polling::is_empty(&mut body).await
-                    {
-                        polling::discard(body, &self.route.tracker);
-                        let mut response = polling::respond(refusal);
-                        self.cors.apply(&origin, &mut response);
-                        count_answer(&self.route.meter, op, &response);
-                        return Ok(response);
-                    }
-                    polling::discard(body, &self.route.tracker);
                     let named = named.map(Named::Chosen);
                     let arrival = Arrival { head, ask, client, beginning, named, asker };
-                    Ok(self.begin(arrival, &origin, op).await)
+                    Ok(self.begin_alone(body, arrival, &origin, op).await)
                 })
             }
         }
@@ -212,7 +202,7 @@ impl Gateway {
         name: String,
         connection: &Connection,
         origin: Asked,
-        op: meter::Op,
+        op: Op,
     ) -> Serving {
         let prepared = match First::new(&self.route, &first.0, name, connection) {
             Ok(prepared) => prepared,
@@ -234,7 +224,21 @@ impl Gateway {
         })
     }
 
-    async fn begin(&self, arrival: Arrival, origin: &Asked, op: meter::Op) -> Response {
+    async fn begin_alone(&self, mut body: InBody, arrival: Arrival, origin: &Asked, op: Op) -> Response {
+        if let Some(refusal) = arrival.beginning.framing.refuse_body()
+            && !polling::is_empty(&mut body).await
+        {
+            polling::discard(body, &self.route.tracker);
+            let mut response = polling::respond(refusal);
+            self.cors.apply(origin, &mut response);
+            count_answer(&self.route.meter, op, &response);
+            return response;
+        }
+        polling::discard(body, &self.route.tracker);
+        self.begin(arrival, origin, op).await
+    }
+
+    async fn begin(&self, arrival: Arrival, origin: &Asked, op: Op) -> Response {
         let mut response = self.handshake().begin(arrival, &self.cors).await;
         self.cors.apply(origin, &mut response);
         count_answer(&self.route.meter, op, &response);
@@ -258,7 +262,7 @@ impl Gateway {
     }
 
     /// Returns the response to a request that needs no time.
-    fn answered(&self, op: meter::Op, origin: &Asked, mut response: Response) -> Serving {
+    fn answered(&self, op: Op, origin: &Asked, mut response: Response) -> Serving {
         self.cors.apply(origin, &mut response);
         count_answer(&self.route.meter, op, &response);
         Serving::done(response)
@@ -284,7 +288,7 @@ impl Gateway {
                 Alone::Answered(response) => response,
             };
             self.cors.apply(&origin, &mut response);
-            count_answer(&self.route.meter, meter::Op::Poll, &response);
+            count_answer(&self.route.meter, Op::Poll, &response);
             Serving::done(response)
         })
     }
@@ -356,7 +360,7 @@ impl Gateway {
     /// Returns the response to a request that needs no session.
     fn answer(&self, head: &Parts, answered: Answered, origin: &Asked) -> Serving {
         let Answered { reply, note, hold } = answered;
-        self.route.meter.request(meter::Op::Other, reply.status.as_u16());
+        self.route.meter.request(Op::Other, reply.status.as_u16());
         let other = match note {
             Note::Nothing => None,
             Note::Version(written) => {

@@ -13,7 +13,7 @@ use super::new_session::NewSession;
 use super::replies::Unreached;
 use super::session_route::{SessionRoute, Unavailable};
 use super::{Client, Response, onward, relay};
-use crate::bridge::close_refused;
+use crate::bridge::{Reservation, close_refused};
 use crate::dialect::{Beginning, Dialect, Framing, Identity, Refusal, RequestKind};
 use crate::meter::Outcome;
 use crate::packet::Closing;
@@ -100,12 +100,10 @@ impl Handshake<'_> {
                 Ok(ours) => ours,
                 Err(error) => return failed(error),
             },
-            Some(named) => {
-                let Some(named) = named.reserve(&route.registry, &route.id).await else {
-                    return refuse_second(&**framing, kind);
-                };
-                named
-            }
+            Some(named) => match named.reserve(&route.registry, &route.id).await {
+                Some(ours) => ours,
+                None => return refuse_second(&**framing, kind),
+            },
         };
         let asked = Instant::now();
         let (mut opened, link) = match route.upstream.open(self.request(&head, client, &beginning)).await {
@@ -130,6 +128,7 @@ impl Handshake<'_> {
         };
         route.meter.handshake(Outcome::Accepted);
         route.upstream.note_handshake(asked.elapsed());
+        let reservation = self.enter(reservation, &beginning).await;
         let mut headers = if cors.mirrors() { cors::mirrored(&opened.headers) } else { None };
         if ask.is_none() {
             set_cookie(&beginning, reservation.sid(), &mut opened.headers, &mut headers);
@@ -148,6 +147,14 @@ impl Handshake<'_> {
         };
         response.extensions_mut().insert(FromBackend::Accepted);
         response
+    }
+
+    /// Lets other nodes find a session under the id of its backend.
+    async fn enter(&self, reservation: Reservation, beginning: &Beginning) -> Reservation {
+        match &self.route.locations {
+            Some(locations) if beginning.identity == Identity::Backends => locations.enter(reservation).await,
+            Some(_) | None => reservation,
+        }
     }
 
     /// Answers a client with an end in place of its backend's refusal.

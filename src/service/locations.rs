@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::named::reserve_soon;
 use crate::bridge::{Registry, Reservation};
 use crate::cluster::{Cluster, Prepared};
-use crate::directory::Id;
+use crate::directory::{Directory, Id, Verdict};
 use crate::reply::Reply;
 use crate::route_id::RouteId;
 use crate::sid::Node;
@@ -27,6 +27,8 @@ pub struct Locations {
     /// Where sessions were met. An entry that is wrong costs a hop.
     cache: Cache<Id, Node, RandomState>,
     undecided: Mutex<HashMap<Id, Undecided, RandomState>>,
+    /// Without one, all nodes are asked.
+    directory: Option<Directory>,
 }
 
 /// An id whose session this node begins unless another node has it, or begins it first.
@@ -48,12 +50,12 @@ pub(super) enum Settled {
 
 impl Locations {
     /// Creates the view of the node `me`, which knows nothing yet.
-    pub fn new(me: Node, cluster: Arc<Cluster>) -> Self {
+    pub fn new(me: Node, cluster: Arc<Cluster>, directory: Option<Directory>) -> Self {
         let cache = Cache::builder()
             .max_capacity(REMEMBERED_MAX)
             .time_to_idle(REMEMBERED_FOR)
             .build_with_hasher(RandomState::default());
-        Self { me, cluster, cache, undecided: Mutex::default() }
+        Self { me, cluster, cache, undecided: Mutex::default(), directory }
     }
 
     /// The other nodes.
@@ -63,9 +65,18 @@ impl Locations {
 
     /// Returns the node that has a session. `not` is one that was found not to have it.
     pub(super) async fn find(&self, id: Id, search: &Arc<Prepared>, not: Option<Node>) -> Option<Node> {
-        match self.remembered(id, not) {
-            Some(node) => Some(node),
-            None => self.search(search).await,
+        if let Some(node) = self.remembered(id, not) {
+            return Some(node);
+        }
+        let found = match &self.directory {
+            Some(directory) => directory.find(id).await,
+            None => Verdict::Unsure,
+        };
+        match found {
+            Verdict::Of(node) if node != self.me && Some(node) != not => Some(node),
+            Verdict::Nobody if not.is_none() => None,
+            // The entry is wrong, so the nodes know better.
+            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => self.search(search).await,
         }
     }
 
@@ -84,13 +95,36 @@ impl Locations {
         }
         let Some(reservation) = reserve_soon(registry, route, name).await else { return Settled::Taken };
         let deciding = Deciding::new(self, id);
-        if let Some(node) = self.search(search).await {
-            return Settled::At(node);
-        }
-        match deciding.decide() {
+        let reservation = self.hold(reservation);
+        let claimed = match &self.directory {
+            Some(directory) => directory.claim(id, not).await,
+            None => Verdict::Unsure,
+        };
+        let other = match claimed {
+            Verdict::Of(node) if node != self.me => Some(node),
+            Verdict::Of(_) if not.is_none() => None,
+            // A node that the entry named has just let the session go, perhaps to a third one.
+            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => self.search(search).await,
+        };
+        match other.or_else(|| deciding.decide()) {
             Some(node) => Settled::At(node),
             None => Settled::Ours(reservation),
         }
+    }
+
+    /// Enters a session into the directory that this node begins under the id of its backend.
+    pub(super) async fn enter(&self, reservation: Reservation) -> Reservation {
+        let Some(directory) = &self.directory else { return reservation };
+        let (id, reservation) = (reservation.id(), self.hold(reservation));
+        // If another node is said to have it, that will show.
+        let _verdict = directory.claim(id, None).await;
+        reservation
+    }
+
+    fn hold(&self, reservation: Reservation) -> Reservation {
+        let Some(directory) = &self.directory else { return reservation };
+        let (id, key) = (reservation.id(), reservation.directory_key());
+        reservation.with_hold(directory.hold(id, key))
     }
 
     /// Decides, at a node that was asked for a session which it is opening, whether the session is its own. If both nodes

@@ -19,6 +19,7 @@ mod cors;
 mod cost;
 mod cuts;
 mod demux;
+mod directory;
 mod discretion;
 mod drain;
 mod elsewhere;

@@ -106,3 +106,44 @@ fn nodes_behind_a_name_are_named_by_their_addresses() {
 }
 
 const BY_NAME: &str = "peers = 'dns:polliwog-peers:7400'\ntoken = '0123456789abcdef'";
+
+#[test]
+#[cfg(feature = "redis")]
+fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
+    let directory = |lines: &str| {
+        let text =
+            format!("[cluster]\nlisten = '10.0.0.1:7400'\ntoken = '0123456789abcdef'\n{lines}\n{BARE}");
+        Config::parse(&text, "config.toml", std::iter::empty()).map_err(|faults| faults.to_string())
+    };
+    let config = directory("peers = 'directory'\ndirectory = 'rediss://:hunter22@redis:6379/0'").unwrap();
+    let (cluster, directory_settings) = (config.cluster.unwrap(), config.directory.unwrap());
+    assert_eq!((cluster.peers, cluster.node), (Peers::Directory, Tag::of_address("10.0.0.1:7400")));
+    assert_eq!(directory_settings.name, "default");
+    assert!(!format!("{directory_settings:?}").contains("hunter22"));
+    for (lines, said) in [
+        ("peers = 'directory'", "cluster.directory: missing"),
+        (
+            "peers = 'directory'\ndirectory = 'http://hunter22@redis'",
+            "cluster.directory: found a text that is none",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'redis://hunter22@'",
+            "cluster.directory: found a text that is none",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'redis://a:1'\ndirectory_ca = 'x'",
+            "cluster.directory_ca: means nothing",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'redis://a:1'\ndirectory_name = 'a b'",
+            "cluster.directory_name: found",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'redis://a:1'\ndirectory_ttl = '1s'",
+            "cluster.directory_ttl: found",
+        ),
+    ] {
+        let faults = directory(lines).unwrap_err();
+        assert!(faults.contains(said) && !faults.contains("hunter22"), "{lines}: {faults}");
+    }
+}

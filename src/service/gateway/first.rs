@@ -82,11 +82,12 @@ impl First {
             match passed? {
                 Some(response) => return Ok(Led::Answered(response)),
                 // The node has died. Its client learns it by its connection.
-                None if is_parked => break,
+                None if is_parked => return Err(Abort),
                 None => not = Some(node),
             }
         }
-        Err(Abort)
+        // Other nodes begin it and let it go at this moment.
+        Ok(Led::Here(Named::Taken))
     }
 }
 

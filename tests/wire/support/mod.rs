@@ -11,6 +11,7 @@ pub(crate) mod nodes;
 pub(crate) mod peer;
 pub(crate) mod poller;
 pub(crate) mod processes;
+pub(crate) mod redis;
 pub(crate) mod reference;
 pub(crate) mod script;
 pub(crate) mod setup;

@@ -1,0 +1,65 @@
+//! The directory of a cluster, and the nodes that are written into it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::time::sleep;
+
+use crate::background::Background;
+use crate::bridge::Registry;
+use crate::cluster::Roster;
+use crate::config::Config;
+use crate::directory::{self, Directory};
+use crate::sid::Node;
+
+/// Returns the directory, if there is one, which is kept from now on.
+pub(super) fn kept(
+    config: &Config,
+    me: Node,
+    registry: &Registry,
+    helpers: &Background,
+) -> anyhow::Result<Option<Directory>> {
+    let (Some(settings), Some(cluster)) = (&config.directory, &config.cluster) else { return Ok(None) };
+    let engine = directory::engine(settings, me, &cluster.advertise).context("[cluster] directory")?;
+    let directory = Directory::new(me, settings.ttl, engine);
+    let registry = registry.clone();
+    let kept = directory.clone().run(move |key| registry.is_known(key), helpers.stop.clone());
+    helpers.spawn_vital("the directory", kept);
+    Ok(Some(directory))
+}
+
+/// Returns the nodes that are written into the directory.
+pub(super) fn written(directory: Option<&Directory>, helpers: &Background) -> Roster {
+    let (keeper, roster) = Roster::kept();
+    let Some(directory) = directory.cloned() else { return roster };
+    let stop = helpers.stop.clone();
+    helpers.spawn_vital("the nodes of the directory", async move {
+        let mut members = directory.members();
+        let follow = async {
+            loop {
+                tokio::select! {
+                    changed = members.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        let mut nodes = BTreeMap::<_, Vec<_>>::new();
+                        for member in members.borrow_and_update().iter().flatten() {
+                            nodes.entry(member.node.tag).or_default().push(member.address.clone());
+                        }
+                        keeper.publish(nodes);
+                    }
+                    () = keeper.wanted() => {
+                        directory.look_again();
+                        sleep(LOOK_PACE).await;
+                    }
+                }
+            }
+        };
+        let _stopped = stop.run_until_cancelled(follow).await;
+    });
+    roster
+}
+
+/// Requests that name nodes which are not known make no more looks than these.
+const LOOK_PACE: Duration = Duration::from_millis(100);

@@ -1,0 +1,285 @@
+//! This node's view of the directory, and the task that keeps it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::engine::{Answer, Connection, Contents, Down, Engine, Member};
+use super::held::{Held, Key};
+use super::id::Id;
+use crate::sid::Node;
+use crate::throttle::Outage;
+
+/// This node's view of the directory.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    me: Node,
+    ttl: Duration,
+    engine: Box<dyn Engine>,
+    /// `None` while the engine is down.
+    line: Mutex<Option<Line>>,
+    held: Mutex<Held>,
+    /// Notified when the line is no good any more, or the contents have changed.
+    troubled: Notify,
+    members: watch::Sender<Option<Vec<Member>>>,
+    outage: Outage,
+}
+
+/// The living connection.
+#[derive(Clone)]
+struct Line {
+    connection: Arc<dyn Connection>,
+    contents: Contents,
+    /// Since when these contents are known.
+    since: Instant,
+}
+
+/// What the directory says of an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// This node has it.
+    Of(Node),
+    /// No node has it.
+    Nobody,
+    /// The engine is down, or may have forgotten something: the nodes must be asked.
+    Unsure,
+}
+
+/// Holds an id for a session of this node.
+#[must_use]
+pub struct Hold {
+    directory: Directory,
+    id: Id,
+}
+
+impl Directory {
+    /// Creates the view of the node `me`, whose entries stay for `ttl` if they are not written again.
+    pub fn new(me: Node, ttl: Duration, engine: Box<dyn Engine>) -> Self {
+        Self(Arc::new(Inner {
+            me,
+            ttl,
+            engine,
+            line: Mutex::default(),
+            held: Mutex::default(),
+            troubled: Notify::new(),
+            members: watch::Sender::default(),
+            outage: Outage::default(),
+        }))
+    }
+
+    /// Holds an id, which is this node's in the directory as soon as no other node has it.
+    pub fn hold(&self, id: Id, key: Key) -> Hold {
+        lock(&self.0.held).hold(id, key);
+        Hold { directory: self.clone(), id }
+    }
+
+    /// Claims an id that is held. `instead_of` is a node that is known not to have it.
+    pub async fn claim(&self, id: Id, instead_of: Option<Node>) -> Verdict {
+        let Some(line) = self.line() else { return Verdict::Unsure };
+        let ids = [id];
+        let Some(answer) = self.within(&line, line.connection.claim(&ids, instead_of)).await else {
+            return Verdict::Unsure;
+        };
+        let Some(node) = answer.value.first().copied() else { return Verdict::Unsure };
+        lock(&self.0.held).note(id, node == self.0.me);
+        // Others may have lost their entry.
+        if node == self.0.me && !self.is_mature(&line, &answer) { Verdict::Unsure } else { Verdict::Of(node) }
+    }
+
+    /// Finds an id.
+    pub async fn find(&self, id: Id) -> Verdict {
+        let Some(line) = self.line() else { return Verdict::Unsure };
+        let Some(answer) = self.within(&line, line.connection.find(id)).await else { return Verdict::Unsure };
+        match answer.value {
+            Some(node) => Verdict::Of(node),
+            None if self.is_mature(&line, &answer) => Verdict::Nobody,
+            None => Verdict::Unsure,
+        }
+    }
+
+    /// Returns the nodes that there are, once the engine has told.
+    pub fn members(&self) -> watch::Receiver<Option<Vec<Member>>> {
+        self.0.members.subscribe()
+    }
+
+    /// Has the engine say soon which nodes there are.
+    pub fn look_again(&self) {
+        self.0.troubled.notify_one();
+    }
+
+    /// Returns whether the engine answers.
+    pub fn is_up(&self) -> bool {
+        self.line().is_some()
+    }
+
+    /// Keeps the directory until `stop`. `is_known` says whether this node still has a session, or remembers its end.
+    pub async fn run(self, is_known: impl Fn(&Key) -> bool + Send + Sync, stop: CancellationToken) {
+        let kept = async {
+            loop {
+                let address = self.0.engine.address();
+                let Err(error) = self.keep(&is_known).await;
+                *lock(&self.0.line) = None;
+                if let Some(count) = self.0.outage.begin() {
+                    tracing::warn!(address, %error, count, "the directory is down; sessions go on");
+                }
+                sleep(AGAIN_AFTER).await;
+            }
+        };
+        if stop.run_until_cancelled(kept).await.is_none()
+            && let Some(line) = self.line()
+        {
+            let _gone_anyway = timeout(WAIT, line.connection.leave()).await;
+        }
+    }
+
+    /// Connects, and keeps the directory until the connection fails.
+    async fn keep(&self, is_known: &(impl Fn(&Key) -> bool + Sync)) -> Result<Never, Down> {
+        let connecting = timeout(CONNECT, self.0.engine.connect());
+        let connection = connecting.await.map_err(|_| Down("it does not answer".to_owned()))??;
+        self.meet(&connection).await?;
+        if self.0.outage.end() {
+            tracing::info!(address = self.0.engine.address(), "the directory is up again");
+        }
+        let every = |period| {
+            let mut ticks = interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let (mut beats, mut sweeps, mut renewals) = (every(BEAT), every(SWEEP), every(self.0.ttl / 3));
+        loop {
+            tokio::select! {
+                            () = self.0.troubled.notified() => {
+                                if !self.is_up() {
+                                    return Err(Down("a question got no answer".to_owned()));
+                                }
+                                self.meet(&connection).await?;
+                            }
+                            _ = beats.tick() => {
+                                self.meet(&connection).await?;
+                                let unconfirmed = lock(&self.0.held).unconfirmed();
+                                self.claim_each(&connection, &unconfirmed).await?;
+                            }
+                            _ = sweeps.tick() => {
+                                let gone = lock(&self.0.held).sweep(is_known);
+                                for ids in gone.chunks(BATCH) {
+                                    in_time(connection.release(ids)).await?;
+                                    // One that is held again was claimed before this, or after it.
+                                    for id in ids {
+             lock(&self.0.held).note(*id, false);
+            }
+                                }
+                            }
+                            _ = renewals.tick() => self.claim_all(&connection).await?,
+                        }
+        }
+    }
+
+    async fn claim_all(&self, connection: &Arc<dyn Connection>) -> Result<(), Down> {
+        let all = lock(&self.0.held).all();
+        self.claim_each(connection, &all).await
+    }
+
+    async fn claim_each(&self, connection: &Arc<dyn Connection>, all: &[Id]) -> Result<(), Down> {
+        for ids in all.chunks(BATCH) {
+            let answer = in_time(connection.claim(ids, None)).await?;
+            for (id, node) in ids.iter().zip(answer.value) {
+                lock(&self.0.held).note(*id, node == self.0.me);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that this node is there, and notes which others are, and which contents the engine has.
+    async fn meet(&self, connection: &Arc<dyn Connection>) -> Result<(), Down> {
+        let Answer { value: mut members, contents } = in_time(connection.meet()).await?;
+        let now = Instant::now();
+        let is_new = {
+            let mut line = lock(&self.0.line);
+            let known = line.take().filter(|line| line.contents == contents);
+            let since = known.as_ref().map_or(now, |line| line.since);
+            *line = Some(Line { connection: Arc::clone(connection), contents, since });
+            known.is_none()
+        };
+        if lock(&self.0.line).as_ref().is_some_and(|line| now < line.since + YOUTH) {
+            // Those that have not said so again yet are there as well.
+            let known = self.0.members.borrow().clone().unwrap_or_default();
+            let is_missing = |one: &Member| members.iter().all(|member| member.node.tag != one.node.tag);
+            let missing: Vec<_> = known.into_iter().filter(is_missing).collect();
+            members.extend(missing);
+        }
+        self.0.members.send_replace(Some(members));
+        if is_new {
+            self.claim_all(connection).await?;
+        }
+        Ok(())
+    }
+
+    fn line(&self) -> Option<Line> {
+        lock(&self.0.line).clone()
+    }
+
+    /// Returns the answer of a question for a request, unless it takes too long.
+    async fn within<T>(&self, line: &Line, asked: impl Future<Output = Result<T, Down>> + Send) -> Option<T> {
+        if let Ok(answer) = in_time(asked).await {
+            return Some(answer);
+        }
+        lock(&self.0.line).take_if(|now| Arc::ptr_eq(&now.connection, &line.connection));
+        self.0.troubled.notify_one();
+        None
+    }
+
+    /// Returns whether an answer is from contents in which every node has written what it has.
+    fn is_mature<T>(&self, line: &Line, answer: &Answer<T>) -> bool {
+        if answer.contents != line.contents {
+            self.0.troubled.notify_one();
+            return false;
+        }
+        Instant::now() >= line.since + YOUTH
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.directory.0.held).let_go(self.id);
+    }
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, Down>> + Send) -> Result<T, Down> {
+    timeout(WAIT, asked).await.unwrap_or_else(|_| Err(Down("an answer took too long".to_owned())))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is never returned.
+enum Never {}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Directory").field(&self.0.engine).finish()
+    }
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hold").field(&self.id).finish()
+    }
+}
+
+/// How long a request waits for the engine.
+const WAIT: Duration = Duration::from_millis(250);
+const CONNECT: Duration = Duration::from_secs(1);
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How often a node says that it is there.
+const BEAT: Duration = Duration::from_secs(2);
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long contents are young: long enough for every node to see that they are new, and to write what it has.
+const YOUTH: Duration = Duration::from_secs(10);
+/// How many ids go into one question.
+const BATCH: usize = 500;

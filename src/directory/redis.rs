@@ -1,0 +1,209 @@
+//! Redis or Valkey as the engine: commands of version 6.2, in three scripts.
+//!
+//! An entry is a key with the name of its node and a time to live. `born` names the contents: it is gone if they are.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, TlsCertificates, cmd};
+
+use super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member};
+use super::id::Id;
+use super::settings::{EngineError, Settings};
+use crate::sid::Node;
+
+/// A server of Redis.
+pub(super) struct Redis {
+    client: Client,
+    address: String,
+    names: Arc<Names>,
+}
+
+/// What this node writes.
+struct Names {
+    /// What every key begins with.
+    prefix: String,
+    me: Node,
+    address: String,
+    ttl: Duration,
+}
+
+impl Redis {
+    /// Prepares to connect. `ca` holds authorities in PEM; without it the system's are accepted.
+    pub(super) fn new(
+        settings: &Settings,
+        ca: Option<Vec<u8>>,
+        me: Node,
+        address: &str,
+    ) -> Result<Self, EngineError> {
+        let Settings { url, name, ttl, .. } = settings;
+        let client = match ca {
+            None => Client::open(&**url),
+            Some(ca) => {
+                Client::build_with_tls(&**url, TlsCertificates { client_tls: None, root_cert: Some(ca) })
+            }
+        };
+        let client = client.map_err(|error| EngineError::Settings(error.to_string()))?;
+        let at = client.get_connection_info().addr().to_string();
+        let prefix = format!("polliwog:{name}:");
+        let names = Names { prefix, me, address: address.to_owned(), ttl: *ttl };
+        Ok(Self { client, address: at, names: Arc::new(names) })
+    }
+}
+
+impl Engine for Redis {
+    fn connect(&self) -> Answering<'_, Arc<dyn Connection>> {
+        Box::pin(async move {
+            // The caller limits every wait.
+            let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+            let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+            let names = Arc::clone(&self.names);
+            Ok(Arc::new(RedisConnection { connection: connection.map_err(down)?, names })
+                as Arc<dyn Connection>)
+        })
+    }
+
+    fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+struct RedisConnection {
+    connection: MultiplexedConnection,
+    names: Arc<Names>,
+}
+
+impl RedisConnection {
+    fn key(&self, id: Id) -> String {
+        format!("{}s:{id}", self.names.prefix)
+    }
+
+    fn born(&self) -> String {
+        format!("{}born", self.names.prefix)
+    }
+
+    fn nodes(&self) -> String {
+        format!("{}nodes", self.names.prefix)
+    }
+
+    fn member(&self) -> String {
+        format!("{} {}", self.names.me, self.names.address)
+    }
+
+    async fn ask<T: FromRedisValue>(&self, cmd: Cmd) -> Result<T, Down> {
+        cmd.query_async(&mut self.connection.clone()).await.map_err(down)
+    }
+}
+
+impl Connection for RedisConnection {
+    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Node>>> {
+        Box::pin(async move {
+            let mut eval = cmd("EVAL");
+            eval.arg(CLAIM).arg(ids.len() + 1).arg(self.born());
+            for id in ids {
+                eval.arg(self.key(*id));
+            }
+            let instead_of = instead_of.map(|node| node.to_string()).unwrap_or_default();
+            let ttl = u64::try_from(self.names.ttl.as_millis()).unwrap_or(u64::MAX);
+            eval.arg(self.names.me.to_string()).arg(instead_of).arg(ttl);
+            let mut answer: Vec<String> = self.ask(eval).await?;
+            let contents = Contents(if answer.is_empty() { String::new() } else { answer.remove(0) });
+            let nodes = answer.iter().map(|node| node_of(node));
+            Ok(Answer { value: nodes.collect::<Result<_, _>>()?, contents })
+        })
+    }
+
+    fn find(&self, id: Id) -> Answering<'_, Answer<Option<Node>>> {
+        Box::pin(async move {
+            let mut get = cmd("MGET");
+            get.arg(self.born()).arg(self.key(id));
+            let (born, node): (Option<String>, Option<String>) = self.ask(get).await?;
+            let value = node.map(|node| node_of(&node)).transpose()?;
+            Ok(Answer { value, contents: Contents(born.unwrap_or_default()) })
+        })
+    }
+
+    fn release<'c>(&'c self, ids: &'c [Id]) -> Answering<'c, ()> {
+        Box::pin(async move {
+            let mut eval = cmd("EVAL");
+            eval.arg(RELEASE).arg(ids.len());
+            for id in ids {
+                eval.arg(self.key(*id));
+            }
+            eval.arg(self.names.me.to_string());
+            self.ask(eval).await
+        })
+    }
+
+    fn meet(&self) -> Answering<'_, Answer<Vec<Member>>> {
+        Box::pin(async move {
+            let mark = getrandom::u64().map_err(|error| Down(error.to_string()))?;
+            let mut eval = cmd("EVAL");
+            eval.arg(MEET).arg(2).arg(self.born()).arg(self.nodes());
+            eval.arg(format!("{mark:016x}")).arg(self.member()).arg(LATELY_MS);
+            let mut answer: Vec<String> = self.ask(eval).await?;
+            let contents = Contents(if answer.is_empty() { String::new() } else { answer.remove(0) });
+            let member = |text: &String| {
+                let (node, address) = text.split_once(' ')?;
+                Some(Member { node: Node::parse(node)?, address: address.to_owned() })
+            };
+            Ok(Answer { value: answer.iter().filter_map(member).collect(), contents })
+        })
+    }
+
+    fn leave(&self) -> Answering<'_, ()> {
+        Box::pin(async move {
+            let mut remove = cmd("ZREM");
+            remove.arg(self.nodes()).arg(self.member());
+            self.ask(remove).await
+        })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to map_err")]
+fn down(error: redis::RedisError) -> Down {
+    Down(error.to_string())
+}
+
+fn node_of(text: &str) -> Result<Node, Down> {
+    Node::parse(text).ok_or_else(|| Down("an entry names no node".to_owned()))
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Redis").field(&self.address).finish()
+    }
+}
+
+/// How long a node counts as there after it has said so.
+const LATELY_MS: u64 = 6000;
+
+const CLAIM: &str = "
+local owners = {redis.call('GET', KEYS[1]) or ''}
+for i = 2, #KEYS do
+  local owner = redis.call('GET', KEYS[i])
+  if not owner or owner == ARGV[1] or owner == ARGV[2] then
+    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[3])
+    owner = ARGV[1]
+  end
+  owners[i] = owner
+end
+return owners";
+
+const RELEASE: &str = "
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[1] then redis.call('UNLINK', KEYS[i]) end
+end
+return redis.status_reply('OK')";
+
+const MEET: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+redis.call('ZADD', KEYS[2], now, ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])
+local found = redis.call('ZRANGE', KEYS[2], 0, -1)
+table.insert(found, 1, redis.call('GET', KEYS[1]))
+return found";

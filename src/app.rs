@@ -198,14 +198,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let _ = timeout(CONNECTIONS_TIMEOUT, asked.tracker.wait()).await;
     let clean = ended && registry.cut() == 0;
     if !clean {
-        // Clients and backends learn that their sessions have ended, but not what was lost.
-        tracing::warn!(
-            cut_sessions = registry.cut(),
-            lost_messages = registry.lost(),
-            open_sessions = registry.taken(),
-            open_forwards = work.forwards.len(),
-            "the drain ended before everything was delivered"
-        );
+        report_cut(&registry, &work);
     }
     endings.admin.end.cancel();
     helpers.stop.cancel();
@@ -213,6 +206,17 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let _ = timeout_at(Instant::now() + HELPERS_TIMEOUT, helpers.tracker.wait()).await;
     tracing::info!(clean, "stopped");
     Ok(if clean { End::Clean } else { End::Cut })
+}
+
+/// Logs what a drain has not delivered. Clients and backends learn that their sessions have ended, but not what was lost.
+fn report_cut(registry: &Registry, work: &Work) {
+    tracing::warn!(
+        cut_sessions = registry.cut(),
+        lost_messages = registry.lost(),
+        open_sessions = registry.taken(),
+        open_forwards = work.forwards.len(),
+        "the drain ended before everything was delivered"
+    );
 }
 
 /// Returns what readiness is judged by.

@@ -96,6 +96,7 @@ fn what_is_typed_by_hand_is_answered_as_shown() {
 #[cfg(feature = "demo")]
 #[test]
 fn three_nodes_by_hand_serve_clients_at_any_of_them() {
+    use std::fmt::Write as _;
     use std::net::TcpListener;
     use std::process::Command;
 
@@ -124,15 +125,15 @@ fn three_nodes_by_hand_serve_clients_at_any_of_them() {
     };
     drop(ports);
     fs::write(folder.join("by-hand.cfg"), moved(&balancer)).unwrap();
-    let balanced = nodes.replace("deploy/cluster/", "");
     // Ended by their ids, whatever happens.
-    let started: String =
-        balanced.lines().map(|line| format!("{line} 2>> log & pids=\"$pids $!\"\n")).collect();
-    let ready: String = named
-        .iter()
-        .filter(|(from, _)| from.starts_with("909") || *from == "8080")
-        .map(|(_, to)| format!("until curl -s -o page http://127.0.0.1:{to}/; do sleep 0.1; done\n"))
-        .collect();
+    let mut started = String::new();
+    for line in nodes.replace("deploy/cluster/", "").lines() {
+        writeln!(started, "{line} 2>> log & pids=\"$pids $!\"").unwrap();
+    }
+    let mut ready = String::new();
+    for (_, to) in named.iter().filter(|(from, _)| from.starts_with("909") || *from == "8080") {
+        writeln!(ready, "until curl -s -o page http://127.0.0.1:{to}/; do sleep 0.1; done").unwrap();
+    }
     let script = format!(
         "polliwog() {{ exec \"$POLLIWOG\" \"$@\"; }}\nload() {{ \"$POLLIWOG\" \"$@\"; }}\n\
          pids=\ntrap 'kill $pids; wait' EXIT\n{}{}{ready}{}",

@@ -150,6 +150,6 @@ impl Config {
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
         let routes = routes::read(&root, &defaults, &in_order, sink);
-        Self { server, admin, log, cluster, directory, succession, routes, upstreams }
+        Self { server, admin, log, cluster, succession, directory, routes, upstreams }
     }
 }

@@ -42,7 +42,8 @@ impl Authority {
         let (certificate_file, key_file) = (self.folder.join("node.pem"), self.folder.join("node.key"));
         fs::write(&certificate_file, certificate.pem()).unwrap();
         fs::write(&key_file, key.serialize_pem()).unwrap();
-        format!("tls = {{ certificate = {certificate_file:?}, key = {key_file:?}, ca = {ca:?} }}")
+        let [certificate, key, ca] = [&*certificate_file, &*key_file, ca].map(Path::display);
+        format!("tls = {{ certificate = \"{certificate}\", key = \"{key}\", ca = \"{ca}\" }}")
     }
 }
 

@@ -104,9 +104,9 @@ fn what_a_raw_websocket_sends_before_it_hangs_up_arrives() {
         let text = format!("last words {turn}");
         socket.send(&text);
         if turn % 2 == 0 {
-            socket.wire.half_close()
+            socket.wire.half_close();
         } else {
-            socket.wire.close()
+            socket.wire.close();
         }
         let peer = world.accept();
         peer.assert_text(&text);

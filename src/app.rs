@@ -114,13 +114,11 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     let helpers = Background { vital: vital.clone(), ..Background::default() };
     let (registry, ending) = (Registry::of_node(config.server.max_sessions, node), CancellationToken::new());
     helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
-    let directory =
-        node.map(|node| directory::kept(&config, node, &registry, &helpers)).transpose()?.flatten();
-    let cluster = node
-        .map(|node| peers::cluster(&config, node, beginning.as_ref(), directory.as_ref(), &helpers, &metrics))
-        .transpose()?;
-    let locate =
-        |cluster: &Arc<_>| Some(Arc::new(Locations::new(node?, Arc::clone(cluster), directory.clone())));
+    let directory = directory::kept(&config, node, &registry, &helpers)?;
+    let cluster =
+        |node| peers::cluster(&config, node, beginning.as_ref(), directory.as_ref(), &helpers, &metrics);
+    let cluster = node.map(cluster).transpose()?;
+    let located = node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory));
     let wiring = Wiring {
         registry: registry.clone(),
         work: work.clone(),
@@ -128,7 +126,7 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
         draining: ending.clone(),
         metrics: metrics.clone(),
         via: Arc::new(Via::new().context("no name for Via")?),
-        locations: cluster.as_ref().and_then(locate),
+        locations: located.map(Arc::new),
         cluster: cluster.clone(),
     };
     let current = Current::new(Running::default());

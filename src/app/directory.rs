@@ -16,11 +16,13 @@ use crate::sid::Node;
 /// Returns the directory, if there is one, which is kept from now on.
 pub(super) fn kept(
     config: &Config,
-    me: Node,
+    me: Option<Node>,
     registry: &Registry,
     helpers: &Background,
 ) -> anyhow::Result<Option<Directory>> {
-    let (Some(settings), Some(cluster)) = (&config.directory, &config.cluster) else { return Ok(None) };
+    let (Some(me), Some(settings), Some(cluster)) = (me, &config.directory, &config.cluster) else {
+        return Ok(None);
+    };
     let engine = directory::engine(settings, me, &cluster.advertise).context("[cluster] directory")?;
     let directory = Directory::new(me, settings.ttl, engine);
     let registry = registry.clone();

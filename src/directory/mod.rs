@@ -36,8 +36,8 @@ pub fn engine(settings: &Settings, me: Node, address: &str) -> Result<Box<dyn En
     #[cfg(feature = "redis")]
     return Ok(Box::new(redis::Redis::new(settings, ca, me, address)?));
     #[cfg(not(feature = "redis"))]
-    return {
-        let _unused = (ca, me, address);
-        Err(EngineError::Settings("this binary was built without an engine".to_owned()))
-    };
+    return Err(EngineError::Settings(format!(
+        "this binary was built without an engine for node {me} at {address}{}",
+        if ca.is_some() { ", its `ca` included" } else { "" },
+    )));
 }

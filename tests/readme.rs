@@ -101,7 +101,8 @@ fn three_nodes_by_hand_serve_clients_at_any_of_them() {
     use std::process::Command;
 
     if Command::new("haproxy").arg("-v").output().is_err() {
-        eprintln!("not run: there is no haproxy");
+        assert!(env::var_os("CI").is_none(), "haproxy is installed in CI");
+        eprintln!("not tested: haproxy is not installed (apt-get install haproxy)");
         return;
     }
     let page = fs::read_to_string(root().join("docs/cluster.md")).unwrap();

@@ -3,7 +3,6 @@
 
 mod environment;
 mod first;
-mod pushes;
 mod receivers;
 mod task;
 
@@ -145,7 +144,7 @@ impl Gateway {
                 polling::discard(body, &self.route.tracker);
                 answered(match bridge.leave() {
                     Ok(()) => polling::answer_taken(asker, &*framing, bridge.info()),
-                    Err(refused) => receivers::refuse_poll(&*framing, refused, &bridge),
+                    Err(refused) => polling::refuse_request(&*framing, refused, &bridge),
                 })
             }
             Task::Upgrade(bridge, framing) => {
@@ -171,8 +170,7 @@ impl Gateway {
                 // The head stays out of the future: it is large, and would be copied with it.
                 let form = framing.read_push(&head.headers);
                 Serving::other(async move {
-                    let mut response =
-                        pushes::take(bridge, framing, form, body, asker, &self.route.tracker).await?;
+                    let mut response = polling::answer_push(bridge, framing, form, body, asker).await?;
                     self.cors.apply(&origin, &mut response);
                     count_answer(&self.route.meter, op, &response);
                     Ok(response)

@@ -1,28 +1,28 @@
 //! HTTP long-polling: a GET waits for packets, a POST carries some.
 
+mod refusals;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use tokio_util::task::TaskTracker;
 
+pub use self::refusals::{discard, is_empty, refuse, refuse_ended, refuse_request, report_end, respond};
 use super::compress::{self, Coding};
 use super::stream::Stream;
 use super::{Abort, Body, InBody, Response};
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
-use crate::dialect::{Framing, PollBody, PushForm, Refusal, RequestKind, StreamHead};
+use crate::dialect::{Framing, PollBody, PushForm, Refusal};
 use crate::meter::{Direction, Meter};
-use crate::packet::{Closing, Packet, Transport};
-use crate::reply::Reply;
-use crate::session::{Ending, Joined, PushOutcome};
+use crate::packet::{Packet, Transport};
+use crate::session::{Joined, PushOutcome, Pushes};
 
 /// What is kept of a poll's request while it waits. Keeping the headers would cost 7 kB more per parked request.
 #[derive(Clone, Copy, Debug)]
@@ -180,28 +180,44 @@ pub fn answer_stream(parked: ParkedStream, asker: Asker, framing: Arc<dyn Framin
     response
 }
 
-/// Answers a receiver with an end alone, in the form in which a session of this framing reports its end.
-pub fn report_end(framing: &dyn Framing, closing: Closing) -> Response {
-    let packets = [Packet::Close(Some(Box::new(closing)))];
-    let (content_type, body) = if framing.streams() {
-        let StreamHead { content_type, prelude, budget: _ } = framing.begin_stream();
-        (content_type, Body::pieces(vec![prelude, framing.encode_part(&packets, 0).bytes]))
-    } else {
-        let PollBody { content_type, bytes, status: _ } = framing.encode_poll(&packets);
-        (content_type, Body::from(bytes))
-    };
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    framing.add_headers(false, response.headers_mut());
-    response
-}
-
-/// Reads a POST's body, and answers it once the link has accepted its messages.
+/// Takes a POST, and answers it once the link has accepted its messages. `form` is `None` for a type that cannot be read.
 ///
 /// # Errors
 /// Returns [`Abort`] if the connection is to be dropped: the session ended while the body was being read, or the body
 /// was not received in full.
-pub async fn take_push(
+pub async fn answer_push(
+    bridge: Arc<Bridge>,
+    framing: Arc<dyn Framing>,
+    form: Option<PushForm>,
+    body: InBody,
+    asker: Asker,
+) -> Result<Response, Abort> {
+    let tracker = &bridge.info().tracker;
+    if bridge.info().pushes == Pushes::Queued {
+        let Some(form) = form else {
+            discard(body, tracker);
+            return Ok(refuse(&*framing, Refusal::Unreadable));
+        };
+        return take_queued_push(&bridge, form, body, asker, framing).await;
+    }
+    // Before the type is judged, as in the reference's `onDataRequest`: a second POST is an overlap of any type.
+    let push = match bridge.push() {
+        Ok(push) => push,
+        Err(refused) => {
+            discard(body, tracker);
+            return Ok(refuse_request(&*framing, refused, &bridge));
+        }
+    };
+    let Some(form) = form else {
+        push.refuse_invalid();
+        discard(body, tracker);
+        return Ok(refuse(&*framing, Refusal::Unreadable));
+    };
+    take_push(push, form, body, asker, framing).await
+}
+
+/// Reads the body of the session's only POST, and passes its messages on.
+async fn take_push(
     mut push: Push,
     form: PushForm,
     mut body: InBody,
@@ -240,10 +256,7 @@ pub async fn take_push(
 }
 
 /// Does the same for a session whose POSTs are queued. A POST that breaks or cannot be decoded has no effect.
-///
-/// # Errors
-/// Returns [`Abort`] if the connection broke.
-pub async fn take_queued_push(
+async fn take_queued_push(
     bridge: &Bridge,
     form: PushForm,
     mut body: InBody,
@@ -288,69 +301,6 @@ pub fn answer_taken(asker: Asker, framing: &dyn Framing, info: &BridgeInfo) -> R
     response
 }
 
-/// Returns the response to a request whose session has ended, before it or while it waited.
-pub fn refuse_ended(framing: &dyn Framing, bridge: &Bridge) -> Response {
-    let ending = bridge.ending();
-    if let Some(closing) = framing.refuse_in_band(Refusal::Over, ending.as_ref()) {
-        return report_end(framing, closing);
-    }
-    // A link that broke may have recorded no ending.
-    let closing = || Closing { code: Some(1006), ..Closing::default() };
-    let lost = || Ending { closing: closing(), ..Ending::default() };
-    respond(framing.refuse_ended(&ending.unwrap_or_else(lost)))
-}
-
-/// Returns a refusal over plain HTTP.
-pub fn refuse(framing: &dyn Framing, refusal: Refusal) -> Response {
-    respond(framing.refuse(refusal, RequestKind::Http))
-}
-
-/// Returns a response that belongs to no session.
-pub fn respond(reply: Reply) -> Response {
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
-    response
-}
-
-/// Reads the rest of a refused request's body and discards it.
-///
-/// Closing a connection with unread bytes would reset it, and the reset can overtake the response: a proxy in front
-/// then turns a 413 into a 502.
-pub fn discard(mut body: InBody, tracker: &TaskTracker) {
-    if body.is_end_stream() {
-        return;
-    }
-    tracker.spawn(async move {
-        let mut left = DISCARD_LEN_MAX;
-        let rest = async {
-            while let Some(Ok(frame)) = body.frame().await {
-                let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
-                left = less;
-            }
-        };
-        let _ = tokio::time::timeout(DISCARD_TIMEOUT, rest).await;
-    });
-}
-
-/// Returns whether a body is empty, however it is framed. One that does not end in time is not.
-pub async fn is_empty(body: &mut InBody) -> bool {
-    if body.size_hint().lower() > 0 {
-        // It need not be read, nor asked for with a 100.
-        return false;
-    }
-    let empty = async {
-        while let Some(frame) = body.frame().await {
-            match frame {
-                Ok(frame) if frame.data_ref().is_none_or(Bytes::is_empty) => {}
-                Ok(_) | Err(_) => return false,
-            }
-        }
-        true
-    };
-    tokio::time::timeout(DISCARD_TIMEOUT, empty).await.unwrap_or(false)
-}
-
 enum ReadFailed {
     TooLarge,
     Broken,
@@ -380,8 +330,5 @@ async fn read_body(body: &mut InBody, len_max: usize) -> Result<Bytes, ReadFaile
 
 /// About a millisecond of work: a longer body would delay the other clients of this thread.
 const INLINE_LEN_MAX: usize = 64 << 10;
-/// Limits on what a client may still send after a refusal, and for how long, before its connection is closed.
-const DISCARD_LEN_MAX: usize = 16 << 20;
-const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every parked poll holds one.
 const _: () = assert!(size_of::<Asker>() <= 4, "an asker is a few flags, not a head");

@@ -55,21 +55,7 @@ pub(super) const OCCUPIED: ReceiverRefused = ReceiverRefused::Poll(PollRefused::
 /// Refuses a receiver.
 pub(super) fn refuse(framing: &dyn Framing, refused: ReceiverRefused, bridge: &Bridge) -> Response {
     match refused {
-        ReceiverRefused::Poll(refused) => refuse_poll(framing, refused, bridge),
+        ReceiverRefused::Poll(refused) => polling::refuse_request(framing, refused, bridge),
         ReceiverRefused::Cursor(refused) => polling::respond(framing.refuse_cursor(refused)),
     }
-}
-
-/// Refuses a request for a session.
-pub(super) fn refuse_poll(framing: &dyn Framing, refused: PollRefused, bridge: &Bridge) -> Response {
-    let refusal = match refused {
-        // The dialect decides what a second receiver is sent; its policy has already refused it.
-        PollRefused::Overlap | PollRefused::Occupied => Refusal::Overlap,
-        PollRefused::WrongTransport => Refusal::WrongTransport,
-        PollRefused::Over => return polling::refuse_ended(framing, bridge),
-    };
-    if let Some(closing) = framing.refuse_in_band(refusal, None) {
-        return polling::report_end(framing, closing);
-    }
-    polling::refuse(framing, refusal)
 }

@@ -167,8 +167,9 @@ async fn serve(config: Config, signals: Signals, vital: &Vital) -> anyhow::Resul
     notify_ready();
 
     stay(&config, &drain, &endings, &registry, &work, succession.as_ref()).await;
-    metrics.draining();
     ending.cancel();
+    // Once it is shown, handshakes are refused.
+    metrics.draining();
     for upstream in current.load().upstreams() {
         upstream.drain(config.server.drain_timeout);
     }

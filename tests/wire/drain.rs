@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::support::frames::Socket;
 use crate::support::http::Client;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{QUIET, SOON, Setup, World, metrics, ms, patiently};
+use crate::support::{QUIET, SOON, Setup, World, eventually, metrics, ms, patiently};
 
 fn world(setup: Setup) -> Option<World> {
     World::proxy_only(setup, Excluded::OnlyAProxyHasThis)
@@ -54,6 +54,9 @@ fn a_draining_proxy_is_alive_not_ready_and_takes_no_new_sessions() {
     peer.send("not fetched yet");
     peer.settle();
     unready(&world);
+    // `/readyz` is first, for the balancer; handshakes are refused from here on.
+    let drains = || metrics::has_counted(world.target.admin, "polliwog_draining", &[]);
+    eventually(drains, || world.target.log());
     assert_eq!(metrics::readyz(world.target.admin).status, 503);
     assert_eq!(metrics::livez(world.target.admin).status, 200);
     let refused = world.get(POLLING);

@@ -35,7 +35,7 @@ fn a_backend_that_does_not_respond_is_unknown_and_not_ready() {
     let Some(world) = world(setup) else { return };
     let start = Instant::now();
     let answer = metrics::readyz(world.target.admin);
-    assert_eq!((answer.status, answer.text()), (503, "upstream b is unknown\n"));
+    assert_eq!((answer.status, &*answer.text_without_nodes()), (503, "upstream b is unknown\n"));
     assert!(
         start.elapsed() < ms(5000),
         "expected the probe to give up within 5 s, it took {:?}",
@@ -59,7 +59,7 @@ fn one_upstream_of_several_that_is_down_does_not_make_the_proxy_unready() {
         assert_eq!(Socket::try_connect(world.addr, "/other/", &[]).unwrap_err().status, 502);
         let ask = |query: &str| Client::connect(world.target.admin).get(&format!("/readyz{query}"));
         let answer = ask("");
-        assert_eq!((answer.status, answer.text()), (status, &*text));
+        assert_eq!((answer.status, answer.text_without_nodes()), (status, text));
         assert_eq!(
             [ask("?upstream=b").status, ask("?upstream=c").status, ask("?upstream=d").status],
             [200, 503, 404]

@@ -199,6 +199,11 @@ impl Response {
         std::str::from_utf8(&self.body).expect("a body is UTF-8")
     }
 
+    /// Returns the body without lines on other nodes, which it has where the suite runs by way of one.
+    pub(crate) fn text_without_nodes(&self) -> String {
+        self.text().split_inclusive('\n').filter(|line| !line.starts_with("node ")).collect()
+    }
+
     /// Fails unless status and body are these.
     #[track_caller]
     pub(crate) fn assert(&self, status: u16, body: &str) {

@@ -41,12 +41,13 @@ fn a_client_that_does_not_read_costs_both_nodes_little_and_others_nothing() {
     };
     assert!((0..20).all(|_| round(&mut other) < SOON));
     let (poller, peer) = nodes.poller();
-    let mut slow = Client { wire: Wire::connect_narrow(nodes.nodes[1].public) };
-    slow.send_get(&poller.target());
     let before = [nodes.nodes[0].resident(), nodes.nodes[1].resident()];
     // Far more than the session's outbox and all buffers hold.
     let flood = peer.line().flood(0, |_| "x".repeat(1000), 64 << 20, ms(300));
     assert!(flood.stalled, "64 MB went into two nodes");
+    // Its batch is a full one: a poll that had waited would have got the first message alone.
+    let mut slow = Client { wire: Wire::connect_narrow(nodes.nodes[1].public) };
+    slow.send_get(&poller.target());
     let mut slowest = Duration::ZERO;
     for _ in 0..50 {
         slowest = slowest.max(round(&mut other));

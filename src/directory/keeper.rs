@@ -153,30 +153,38 @@ impl Directory {
         let (mut beats, mut sweeps, mut renewals) = (every(BEAT), every(SWEEP), every(self.0.ttl / 3));
         loop {
             tokio::select! {
-                            () = self.0.troubled.notified() => {
-                                if !self.is_up() {
-                                    return Err(Down("a question got no answer".to_owned()));
-                                }
-                                self.meet(&connection).await?;
-                            }
-                            _ = beats.tick() => {
-                                self.meet(&connection).await?;
-                                let unconfirmed = lock(&self.0.held).unconfirmed();
-                                self.claim_each(&connection, &unconfirmed).await?;
-                            }
-                            _ = sweeps.tick() => {
-                                let gone = lock(&self.0.held).sweep(is_known);
-                                for ids in gone.chunks(BATCH) {
-                                    in_time(connection.release(ids)).await?;
-                                    // One that is held again was claimed before this, or after it.
-                                    for id in ids {
-             lock(&self.0.held).note(*id, false);
+                () = self.0.troubled.notified() => {
+                    if !self.is_up() {
+                        return Err(Down("a question got no answer".to_owned()));
+                    }
+                    self.meet(&connection).await?;
+                }
+                _ = beats.tick() => {
+                    self.meet(&connection).await?;
+                    let unconfirmed = lock(&self.0.held).unconfirmed();
+                    self.claim_each(&connection, &unconfirmed).await?;
+                }
+                _ = sweeps.tick() => self.sweep(&connection, is_known).await?,
+                _ = renewals.tick() => self.claim_all(&connection).await?,
             }
-                                }
-                            }
-                            _ = renewals.tick() => self.claim_all(&connection).await?,
-                        }
         }
+    }
+
+    /// Releases the ids that this node has no more.
+    async fn sweep(
+        &self,
+        connection: &Arc<dyn Connection>,
+        is_known: &(impl Fn(&Key) -> bool + Sync),
+    ) -> Result<(), Down> {
+        let gone = lock(&self.0.held).sweep(is_known);
+        for ids in gone.chunks(BATCH) {
+            in_time(connection.release(ids)).await?;
+            // One that is held again was claimed before this, or after it.
+            for id in ids {
+                lock(&self.0.held).note(*id, false);
+            }
+        }
+        Ok(())
     }
 
     async fn claim_all(&self, connection: &Arc<dyn Connection>) -> Result<(), Down> {

@@ -21,7 +21,9 @@ pub use id::Id;
 pub use keeper::{Directory, Hold, Verdict};
 pub use settings::{EngineError, Settings};
 
+#[cfg(feature = "redis")]
 use std::fs;
+#[cfg(feature = "redis")]
 use std::path::PathBuf;
 
 use crate::sid::Node;
@@ -30,14 +32,18 @@ use crate::sid::Node;
 ///
 /// # Errors
 /// It cannot be used.
+#[cfg(feature = "redis")]
 pub fn engine(settings: &Settings, me: Node, address: &str) -> Result<Box<dyn Engine>, EngineError> {
     let read = |path: &PathBuf| fs::read(path).map_err(|error| EngineError::File(path.clone(), error));
     let ca = settings.ca.as_ref().map(read).transpose()?;
-    #[cfg(feature = "redis")]
-    return Ok(Box::new(redis::Redis::new(settings, ca, me, address)?));
-    #[cfg(not(feature = "redis"))]
-    return Err(EngineError::Settings(format!(
-        "this binary was built without an engine for node {me} at {address}{}",
-        if ca.is_some() { ", its `ca` included" } else { "" },
-    )));
+    Ok(Box::new(redis::Redis::new(settings, ca, me, address)?))
+}
+
+/// Returns that there is none.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "redis"))]
+pub fn engine(_: &Settings, _: Node, _: &str) -> Result<Box<dyn Engine>, EngineError> {
+    Err(EngineError::Settings("this binary was built without the feature `redis`".to_owned()))
 }

@@ -1,5 +1,6 @@
 //! The part of the configuration for the directory.
 
+#[cfg(feature = "redis")]
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +29,7 @@ impl std::fmt::Debug for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A file cannot be read.
+    #[cfg(feature = "redis")]
     #[error("{0} cannot be read")]
     File(PathBuf, #[source] io::Error),
     /// The engine refuses the settings.

@@ -1,0 +1,111 @@
+//! A process that serves: how it begins, and what its end takes apart.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::ending::Endings;
+use super::listeners::{self, Listeners};
+use super::readiness::{nodes, readiness};
+use super::succession::{Door, Succession};
+use super::wiring::{Wiring, Work};
+use super::{directory, peers};
+use crate::background::{Background, Vital};
+use crate::bridge::Registry;
+use crate::config::Config;
+use crate::drain::{Drain, Signals};
+use crate::meter::{Listener, Metrics};
+use crate::server::ConnectInfo;
+use crate::service::admin::Admin;
+use crate::service::{Client, Connection, Current, Locations, Running, Stack, Via};
+
+/// A process that serves.
+pub(super) struct Process {
+    pub(super) drain: Drain,
+    pub(super) endings: Endings,
+    pub(super) wiring: Wiring,
+    pub(super) current: Current,
+    /// The connections on which other nodes and processes ask.
+    pub(super) asked: Background,
+    pub(super) succession: Option<Succession>,
+}
+
+/// How a process ended.
+pub(super) enum End {
+    /// Every session was closed cleanly.
+    Clean,
+    /// Some sessions were aborted.
+    Cut,
+}
+
+impl Process {
+    /// Listens, or takes the listeners over, and accepts.
+    pub(super) async fn begin(config: &Config, signals: Signals, vital: &Vital) -> anyhow::Result<Self> {
+        let wanted = config.succession.is_some().then(Arc::<Notify>::default);
+        let drain = Drain::on(signals, vital, wanted.clone());
+        let metrics = Metrics::new();
+        metrics.sessions_limit(config.server.max_sessions);
+        let listeners = Listeners::bind(config).await?;
+        let listening = listeners.listening(config)?;
+        let Listeners { public, admin, peers, node, beginning } = listeners;
+
+        let helpers = Background { vital: vital.clone(), ..Background::default() };
+        let registry = Registry::of_node(config.server.max_sessions, node);
+        helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
+        let directory = directory::kept(config, node, &registry, &helpers)?;
+        let cluster =
+            |node| peers::cluster(config, node, beginning.as_ref(), directory.as_ref(), &helpers, &metrics);
+        let cluster = node.map(cluster).transpose()?;
+        let located =
+            node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory));
+        let wiring = Wiring {
+            registry: registry.clone(),
+            work: Work::default(),
+            helpers: helpers.clone(),
+            draining: CancellationToken::new(),
+            metrics: metrics.clone(),
+            via: Arc::new(Via::new().context("no name for Via")?),
+            locations: located.map(Arc::new),
+            cluster: cluster.clone(),
+        };
+        let current = Current::new(Running::default());
+        current.replace(wiring.next(config, &current.load())?);
+
+        let endings = Endings::default();
+        listeners::note(config, &public, &admin);
+        let served = current.clone();
+        let make = move |info: ConnectInfo| {
+            let client = Client { peer: info.peer, secure: info.secure };
+            Stack::new(served.clone(), Connection::of_client(client, info.patience, info.raw_headers))
+        };
+        let connections = &wiring.work.connections;
+        public.serve(make, connections, vital, &endings.public, &metrics.connections(Listener::Public));
+        // A process without [cluster] has no nodes to show.
+        let shown = cluster.clone().filter(|_| config.cluster.is_some());
+        let service = Admin::new(
+            metrics.clone(),
+            readiness(&drain.started, current.clone(), shown.clone()),
+            nodes(shown, registry),
+        );
+        let make = move |_: ConnectInfo| service.clone();
+        admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics.connections(Listener::Admin));
+
+        let asked = Background { vital: vital.clone(), ..Background::default() };
+        let nodes = cluster
+            .map(|cluster| peers::nodes(config, cluster, &wiring, current.clone(), &asked, &drain.started));
+        if let Some((peers, nodes)) = peers.zip(nodes.clone()) {
+            peers.serve(nodes, &wiring, vital, &endings.peers);
+        }
+        let succession = match (beginning, nodes, wanted) {
+            (Some(beginning), Some(nodes), Some(wanted)) => {
+                let (asked, started, left) = (asked.clone(), drain.started.clone(), endings.left.clone());
+                let door = Door::new(nodes, asked, listening, left, started);
+                Some(beginning.take_over(door, wanted, &helpers).await)
+            }
+            _ => None,
+        };
+        Ok(Self { drain, endings, wiring, current, asked, succession })
+    }
+}

@@ -1,0 +1,53 @@
+//! What the admin listener's pages are told: the state of the upstreams and of the other nodes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::bridge::Registry;
+use crate::cluster::Cluster;
+use crate::service::Current;
+use crate::service::admin::{NodesState, Readiness, Sights, State, UpstreamState};
+use crate::upstream::InUse;
+
+/// Returns what readiness is judged by.
+pub(super) fn readiness(
+    draining: &CancellationToken,
+    current: Current,
+    cluster: Option<Arc<Cluster>>,
+) -> Readiness {
+    let draining = draining.clone();
+    Arc::new(move || {
+        let upstreams = current.load().upstreams().to_vec();
+        let (draining, cluster) = (draining.clone(), cluster.clone());
+        Box::pin(async move {
+            // An upstream that was not used yet counts as down until it was reached.
+            let _ =
+                timeout(HEALTH_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.check_health())))
+                    .await;
+            let condition = |upstream: &Arc<InUse>| UpstreamState {
+                name: upstream.name().to_owned(),
+                required: upstream.settings().required,
+                health: upstream.health(),
+            };
+            let upstreams = upstreams.iter().map(condition).collect();
+            let nodes = cluster.map(|cluster| NodesState {
+                are_known: cluster.is_known(),
+                twin: cluster.twin(),
+                sights: cluster.sights(0),
+            });
+            State { draining: draining.is_cancelled(), upstreams, nodes }
+        })
+    })
+}
+
+/// Returns what shows the nodes.
+pub(super) fn nodes(cluster: Option<Arc<Cluster>>, registry: Registry) -> Sights {
+    Arc::new(move || cluster.as_ref().map(|cluster| cluster.sights(registry.taken())).unwrap_or_default())
+}
+
+/// Shorter than the timeout of a load balancer's or an orchestrator's probe (a second).
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(500);

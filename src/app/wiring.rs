@@ -30,10 +30,11 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Ready when nothing is left to do: no session, no request, no connection.
+    /// Ready when nothing is left to do: no session, no end that a client may ask for, no request, no connection.
     pub(super) async fn done(&self, registry: &Registry) {
         let trackers = [&self.connections, &self.sessions, &self.forwards];
-        while !registry.is_settled() || trackers.iter().any(|tracker| !tracker.is_empty()) {
+        let is_busy = || !registry.is_settled() || trackers.iter().any(|tracker| !tracker.is_empty());
+        while is_busy() || !registry.remembers_none() {
             sleep(LOOK).await;
         }
     }

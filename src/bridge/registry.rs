@@ -229,6 +229,13 @@ impl Registry {
         self.is_empty() && self.0.places.all_delivered()
     }
 
+    /// Returns whether no session's end is remembered.
+    pub fn remembers_none(&self) -> bool {
+        // Only then the count is exact.
+        self.0.ended.run_pending_tasks();
+        self.0.ended.entry_count() == 0
+    }
+
     /// Runs the caches' maintenance until `stop`: they have no thread of their own, and a removed session stays in
     /// memory until then.
     pub async fn run_maintenance(self, stop: CancellationToken) {

@@ -12,16 +12,19 @@ use tokio::time::Duration;
 use super::dial::Introduction;
 use super::greeting::Me;
 use super::local::address_of;
-use super::peer::{Peer, Shared};
+use super::peer::{Owner, Peer, Shared};
 use super::secured::Secured;
 use crate::background::Background;
 use crate::meter::ClusterMeter;
-use crate::sid::Node;
+use crate::sid::{Node, Sid};
 use crate::succession::{node_of, socket};
 
-/// The other processes of a [folder](crate::succession::Folder).
+/// The other processes of a [folder](crate::succession::Folder). By default there is no folder.
+#[derive(Clone, Default, Debug)]
+pub struct Kin(Option<Arc<Inner>>);
+
 #[derive(Debug)]
-pub struct Kin {
+struct Inner {
     folder: PathBuf,
     shared: Arc<Shared>,
     /// Those that were asked for.
@@ -40,11 +43,28 @@ impl Kin {
             // They are no nodes, so they are counted beside the nodes.
             meter: ClusterMeter::default(),
         };
-        Self { folder, shared: Arc::new(shared), peers: Mutex::default() }
+        Self(Some(Arc::new(Inner { folder, shared: Arc::new(shared), peers: Mutex::default() })))
     }
 
     /// Returns another process by its name, if it has a socket in the folder.
-    pub(super) fn find(&self, node: Node) -> Option<Arc<Peer>> {
+    pub fn find(&self, node: Node) -> Option<Arc<Peer>> {
+        self.0.as_ref()?.find(node)
+    }
+
+    /// Returns the process that an id names, if it is another one.
+    pub fn owner_of(&self, sid: &str) -> Option<Owner> {
+        let node = Sid::node(sid)?;
+        Some(Owner { node, peer: Some(self.find(node)?) })
+    }
+
+    /// Returns all other processes.
+    pub fn all(&self) -> Vec<Arc<Peer>> {
+        self.0.as_ref().map(|inner| inner.all()).unwrap_or_default()
+    }
+}
+
+impl Inner {
+    fn find(&self, node: Node) -> Option<Arc<Peer>> {
         if node == self.shared.introduction.me.node {
             return None;
         }
@@ -65,8 +85,7 @@ impl Kin {
         Some(Arc::clone(peer))
     }
 
-    /// Returns all other processes.
-    pub(super) fn all(&self) -> Vec<Arc<Peer>> {
+    fn all(&self) -> Vec<Arc<Peer>> {
         // Without the folder there are none.
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let nodes = entries.filter_map(|entry| node_of(entry.file_name().to_str()?));

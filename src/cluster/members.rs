@@ -30,7 +30,7 @@ pub struct Cluster {
     advertise: String,
     roster: Roster,
     /// The processes before and after this one, if they hand over.
-    kin: Option<Kin>,
+    kin: Kin,
     members: watch::Sender<Members>,
     shared: Arc<Shared>,
     /// Another node with this one's name.
@@ -84,7 +84,7 @@ impl Cluster {
         let cluster = Arc::new(Self {
             advertise: settings.advertise.clone(),
             roster,
-            kin,
+            kin: kin.unwrap_or_default(),
             members: watch::Sender::default(),
             shared,
             twin: Mutex::default(),
@@ -158,7 +158,10 @@ impl Cluster {
     /// Notes another node with this one's name. It may as well be this node itself.
     pub fn greeted_by_twin(&self, greeting: &Greeting) {
         let me = self.me();
-        if greeting.node.tag != me.node.tag || greeting.node == me.node || self.kin(greeting.node).is_some() {
+        if greeting.node.tag != me.node.tag
+            || greeting.node == me.node
+            || self.kin.find(greeting.node).is_some()
+        {
             return;
         }
         let is_older = me.is_later_than(greeting);
@@ -174,17 +177,12 @@ impl Cluster {
         let node = Sid::node(sid)?;
         let peer = self.peer(node.tag);
         let may_exist = peer.is_some() || !self.roster.is_fixed() && node.tag != self.me().node.tag;
-        self.kin_of(sid).or_else(|| may_exist.then_some(Owner { node, peer }))
+        self.kin.owner_of(sid).or_else(|| may_exist.then_some(Owner { node, peer }))
     }
 
-    /// Returns the process of this host that an id names, if it is another one.
-    pub fn kin_of(&self, sid: &str) -> Option<Owner> {
-        let node = Sid::node(sid)?;
-        Some(Owner { node, peer: Some(self.kin(node)?) })
-    }
-
-    fn kin(&self, node: Node) -> Option<Arc<Peer>> {
-        self.kin.as_ref()?.find(node)
+    /// Returns the processes before and after this one.
+    pub const fn kin(&self) -> &Kin {
+        &self.kin
     }
 
     /// Returns the node of this name, once a fresh look has found it.
@@ -202,13 +200,12 @@ impl Cluster {
 
     /// Returns all other nodes that are known, and the processes before and after this one.
     pub fn others(&self) -> Vec<Arc<Peer>> {
-        let kin = self.kin.as_ref().map(Kin::all).unwrap_or_default();
-        self.peers().into_iter().chain(kin).collect()
+        self.peers().into_iter().chain(self.kin.all()).collect()
     }
 
     /// Returns the node of a session that is said to be there.
     pub fn owner(&self, node: Node) -> Owner {
-        Owner { node, peer: self.kin(node).or_else(|| self.peer(node.tag)) }
+        Owner { node, peer: self.kin.find(node).or_else(|| self.peer(node.tag)) }
     }
 
     /// Returns the node of this name, if it is another one that is known.

@@ -34,7 +34,7 @@ pub use greeting::{Greeting, Me};
 pub use kin::Kin;
 pub use members::Cluster;
 pub use peer::{Owner, Peer};
-pub use question::{Broken, Prepared, Question};
+pub use question::{ASKER, Broken, Prepared, Question};
 pub use request::LetGo;
 pub use roster::Roster;
 pub use secured::Secured;

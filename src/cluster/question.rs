@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
+use http::{HeaderName, HeaderValue};
 use http_body::Body;
 
 use super::answer::AnswerBody;
@@ -15,6 +16,7 @@ use super::channel::Channel;
 use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
 use crate::peer::{Address, Flags, Head, HeadTooLarge, Number, write_ask};
+use crate::sid::Node;
 
 /// A request that was passed to the node of its session. Dropped before its response, it tells that node that the client
 /// is gone.
@@ -42,6 +44,29 @@ impl Prepared {
     /// # Errors
     /// The header is too large.
     pub fn new(head: &Parts, address: SocketAddr, flags: Flags) -> Result<Self, HeadTooLarge> {
+        Self::with(head, address, flags, None)
+    }
+
+    /// Writes the header of a search that another node has begun, for a process of this host. It names that node.
+    ///
+    /// # Errors
+    /// The header is too large.
+    pub fn search_of(
+        asker: Node,
+        head: &Parts,
+        address: SocketAddr,
+        flags: Flags,
+    ) -> Result<Self, HeadTooLarge> {
+        let asker = HeaderValue::from_str(&asker.to_string()).ok();
+        Self::with(head, address, flags, asker.as_ref())
+    }
+
+    fn with(
+        head: &Parts,
+        address: SocketAddr,
+        flags: Flags,
+        asker: Option<&HeaderValue>,
+    ) -> Result<Self, HeadTooLarge> {
         let ip = match address.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
@@ -50,6 +75,7 @@ impl Prepared {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let crosses = |name: &str| CROSSING.contains(&name) || name.starts_with("sec-websocket-");
         let headers = head.headers.iter().filter(|(name, _)| crosses(name.as_str()));
+        let headers = headers.chain(asker.map(|asker| (&ASKER, asker)));
         let mut frame = BytesMut::new();
         write_ask(&mut frame, Number(0), &head.method, target, headers, client, flags)?;
         Ok(Self(frame))
@@ -131,6 +157,8 @@ impl fmt::Debug for Question {
     }
 }
 
+/// Which node has begun a search that a process of its host passes on. A client's header of this name does not cross.
+pub static ASKER: HeaderName = HeaderName::from_static("polliwog-asker");
 /// The headers by which a session's requests are judged. Who the client is, the asker says itself.
 const CROSSING: [&str; 15] = [
     "host",

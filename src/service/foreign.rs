@@ -77,7 +77,7 @@ impl Foreign {
     ) -> Result<Self, Box<Answered>> {
         let owner = |cluster: &Cluster| match hop {
             Hop::Direct => cluster.owner_of(sid),
-            Hop::Peer => cluster.kin_of(sid),
+            Hop::Peer => cluster.kin().owner_of(sid),
             Hop::Kin => None,
         };
         match route.cluster.as_ref().and_then(|cluster| Some((cluster, owner(cluster)?))) {

@@ -302,8 +302,8 @@ impl Gateway {
         };
         let mut located = self.route.registry.find(&self.route.id, &sid);
         if connection.hop != Hop::Direct && matches!(located, Located::Nowhere) && Sid::node(&sid).is_none() {
-            // The other node looks again.
-            return Err(Elsewhere::Answered(elsewhere().into()));
+            // If no process of this host has it, the other node looks again.
+            return Err(Passed::new(&self.route, &sid, connection.hop, elsewhere().into())?.into());
         }
         // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located

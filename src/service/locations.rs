@@ -12,9 +12,10 @@ use moka::sync::Cache;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::Hop;
 use super::named::reserve_soon;
 use crate::bridge::{Registry, Reservation};
-use crate::cluster::{Cluster, Prepared};
+use crate::cluster::{Cluster, Peer, Prepared};
 use crate::directory::{Directory, Id, Verdict};
 use crate::reply::Reply;
 use crate::route_id::RouteId;
@@ -63,8 +64,32 @@ impl Locations {
         &self.cluster
     }
 
+    /// Returns whether a request that came by `hop` may go on to another node.
+    pub(super) fn go_on(&self, hop: Hop) -> bool {
+        match hop {
+            Hop::Direct => true,
+            Hop::Peer => !self.cluster.kin().all().is_empty(),
+            Hop::Kin => false,
+        }
+    }
+
     /// Returns the node that has a session. `not` is one that was found not to have it.
-    pub(super) async fn find(&self, id: Id, search: &Arc<Prepared>, not: Option<Node>) -> Option<Node> {
+    pub(super) async fn find(
+        &self,
+        id: Id,
+        search: &Arc<Prepared>,
+        not: Option<Node>,
+        hop: Hop,
+    ) -> Option<Node> {
+        if hop != Hop::Direct {
+            // The other node knows all nodes itself, but of this one only the process that it has connected.
+            let kin = self.cluster.kin();
+            let known = self.remembered(id, not).filter(|node| kin.find(*node).is_some());
+            return match known {
+                Some(node) => Some(node),
+                None => find_at(kin.all(), search).await,
+            };
+        }
         if let Some(node) = self.remembered(id, not) {
             return Some(node);
         }
@@ -76,7 +101,9 @@ impl Locations {
             Verdict::Of(node) if node != self.me && Some(node) != not => Some(node),
             Verdict::Nobody if not.is_none() => None,
             // The entry is wrong, so the nodes know better.
-            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => self.search(search).await,
+            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => {
+                find_at(self.cluster.others(), search).await
+            }
         }
     }
 
@@ -104,7 +131,9 @@ impl Locations {
             Verdict::Of(node) if node != self.me => Some(node),
             Verdict::Of(_) if not.is_none() => None,
             // A node that the entry named has just let the session go, perhaps to a third one.
-            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => self.search(search).await,
+            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => {
+                find_at(self.cluster.others(), search).await
+            }
         };
         match other.or_else(|| deciding.decide()) {
             Some(node) => Settled::At(node),
@@ -153,26 +182,6 @@ impl Locations {
         self.cache.get(&id).filter(|node| not != Some(*node))
     }
 
-    /// Asks all nodes.
-    async fn search(&self, search: &Arc<Prepared>) -> Option<Node> {
-        let mut asked = JoinSet::new();
-        for peer in self.cluster.others() {
-            let search = Arc::clone(search);
-            asked.spawn(async move { peer.consult(&search).await });
-        }
-        let answered = async {
-            while let Some(answer) = asked.join_next().await {
-                if let Ok(Some((node, status))) = answer
-                    && status == FOUND
-                {
-                    return Some(node);
-                }
-            }
-            None
-        };
-        timeout(SEARCH_MAX, answered).await.ok().flatten()
-    }
-
     fn undecided(&self) -> MutexGuard<'_, HashMap<Id, Undecided, RandomState>> {
         self.undecided.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,6 +217,26 @@ impl fmt::Debug for Locations {
     }
 }
 
+/// Asks each of these nodes whether it has a session, and returns the one that has.
+pub(super) async fn find_at(peers: Vec<Arc<Peer>>, search: &Arc<Prepared>) -> Option<Node> {
+    let mut asked = JoinSet::new();
+    for peer in peers {
+        let search = Arc::clone(search);
+        asked.spawn(async move { peer.consult(&search).await });
+    }
+    let answered = async {
+        while let Some(answer) = asked.join_next().await {
+            if let Ok(Some((node, status))) = answer
+                && status == FOUND
+            {
+                return Some(node);
+            }
+        }
+        None
+    };
+    timeout(SEARCH_MAX, answered).await.ok().flatten()
+}
+
 /// Returns the response of a node to a request for a session that it does not have, where its id does not name a node.
 pub(super) fn elsewhere() -> Reply {
     Reply { status: ELSEWHERE, headers: HeaderMap::new(), body: Bytes::new() }
@@ -217,7 +246,7 @@ pub(super) fn elsewhere() -> Reply {
 pub(super) const FOUND: StatusCode = StatusCode::NO_CONTENT;
 pub(super) const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 pub(super) const ELSEWHERE: StatusCode = StatusCode::MISDIRECTED_REQUEST;
-/// How long all nodes are asked.
+/// How long nodes are asked.
 const SEARCH_MAX: Duration = Duration::from_millis(250);
 const REMEMBERED_MAX: u64 = 100_000;
 /// Longer than any client leaves between two requests.

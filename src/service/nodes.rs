@@ -22,19 +22,21 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use super::demux::is_same_secret;
-use super::locations::{FOUND, NOT_FOUND};
+use super::locations::{FOUND, NOT_FOUND, find_at};
 use super::moves::Moves;
 use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
-use crate::cluster::{Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, Peer, WANT};
+use crate::cluster::{
+    ASKER, Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, Peer, Prepared, WANT,
+};
 use crate::dialect::RequestKind;
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::{Asked, OpenAsk, Side};
-use crate::peer::{Ask, PROTOCOL};
+use crate::peer::{Ask, Flags, PROTOCOL};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
@@ -146,11 +148,11 @@ impl Nodes {
             Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, "the target is none\n")),
             Ok(target) => {
                 *request.uri_mut() = target;
+                let ip = Ipv6Addr::from(client.ip).to_canonical();
+                let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
                 if flags.is_search {
-                    Serving::done(plain(self.search(request, flags.upgrades, node), ""))
+                    self.search(request, client.peer, flags, node, shared.hop)
                 } else {
-                    let ip = Ipv6Addr::from(client.ip).to_canonical();
-                    let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
                     let connection = Connection { client, ..shared.clone() };
                     self.route(request, body, &connection)
                 }
@@ -160,18 +162,34 @@ impl Nodes {
         self.0.requests.spawn(respond(serving, inquiry, sender, open));
     }
 
-    /// Returns the answer to a node that looks for the session of a request.
-    fn search(&self, request: Request<()>, upgrades: bool, asker: Node) -> StatusCode {
+    /// Answers a node that looks for the session of a request: whether a process of this host has it.
+    fn search(
+        &self,
+        request: Request<()>,
+        client: SocketAddr,
+        flags: Flags,
+        node: Node,
+        hop: Hop,
+    ) -> Serving {
         let (head, ()) = request.into_parts();
-        let kind = if upgrades { RequestKind::WebSocket } else { RequestKind::Http };
-        match self.0.current.load().router.find(&head) {
-            Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. }))
-                if gateway.has(&head, kind, asker) =>
-            {
-                FOUND
+        let told = |is_found| plain(if is_found { FOUND } else { NOT_FOUND }, "");
+        let named = head.headers.get(&ASKER).filter(|_| hop == Hop::Kin);
+        let asker = named.and_then(|named| Node::parse(named.to_str().ok()?)).unwrap_or(node);
+        let kind = if flags.upgrades { RequestKind::WebSocket } else { RequestKind::Http };
+        let is_here = match self.0.current.load().router.find(&head) {
+            Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
+                gateway.has(&head, kind, asker)
             }
-            Ok(_) | Err(_) => NOT_FOUND,
+            Ok(_) | Err(_) => false,
+        };
+        let kin = if hop == Hop::Peer && !is_here { self.0.cluster.kin().all() } else { Vec::new() };
+        if kin.is_empty() {
+            return Serving::done(told(is_here));
         }
+        let Ok(search) = Prepared::search_of(asker, &head, client, flags) else {
+            return Serving::done(told(false));
+        };
+        Serving::other(async move { Ok(told(find_at(kin, &Arc::new(search)).await.is_some())) })
     }
 
     fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {

@@ -33,7 +33,7 @@ impl Passed {
     /// Returns what to do with a request for a session that this node does not have.
     ///
     /// # Errors
-    /// The response, `unknown`: no other node has it, or another node asks, whose requests are asked nowhere else.
+    /// The response, `unknown`: no other node has it, or it came from another process, whose requests are asked nowhere else.
     pub(super) fn new(
         route: &SessionRoute,
         sid: &str,
@@ -44,9 +44,9 @@ impl Passed {
             return Foreign::find(route, sid, hop, unknown).map(Self::Named);
         }
         match &route.locations {
-            Some(locations) if hop == Hop::Direct => {
+            Some(locations) if locations.go_on(hop) => {
                 let (id, locations) = (Id::of(&route.id, sid), Arc::clone(locations));
-                Ok(Self::Sought(Sought { id, locations, unknown }))
+                Ok(Self::Sought(Sought { id, locations, hop, unknown }))
             }
             Some(_) | None => Err(unknown),
         }
@@ -66,13 +66,15 @@ impl Passed {
 pub(super) struct Sought {
     id: Id,
     locations: Arc<Locations>,
+    /// How the request came here.
+    hop: Hop,
     /// The response if no node has it.
     unknown: Box<Answered>,
 }
 
 impl Sought {
     fn serve(self, asking: Asking) -> Serving {
-        let Self { id, locations, unknown } = self;
+        let Self { id, locations, hop, unknown } = self;
         let Asking { head, body, ask, client, origin, cors, tasks } = asking;
         let body = if body.is_end_stream() { None } else { Some(body) };
         let errand = Errand::new(locations, id, &head, client, body, ask, tasks);
@@ -81,7 +83,7 @@ impl Sought {
         Serving::other(async move {
             let mut not = None;
             for _ in 0..ATTEMPTS_MAX {
-                let Some(node) = errand.find(not).await else { break };
+                let Some(node) = errand.find(not, hop).await else { break };
                 if let Some(mut response) = errand.pass_to(node).await? {
                     if response.status() == StatusCode::BAD_GATEWAY {
                         cors.apply(&origin, &mut response);
@@ -142,10 +144,10 @@ impl Errand {
     }
 
     /// Returns the node that has the session. `not` is one that was found not to have it.
-    async fn find(&self, not: Option<Node>) -> Option<Node> {
+    async fn find(&self, not: Option<Node>, hop: Hop) -> Option<Node> {
         // A body that has begun to cross cannot cross again.
         let is_spent = self.has_body && self.body.is_none();
-        if is_spent { None } else { self.locations.find(self.id, &self.search, not).await }
+        if is_spent { None } else { self.locations.find(self.id, &self.search, not, hop).await }
     }
 
     /// Passes the request to a node, and returns its response; `None` if it does not have the session.

@@ -1,5 +1,7 @@
 //! A new process takes over from the running one: no request fails, and sessions go on where they are.
 
+mod nodes;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
@@ -7,12 +9,10 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Instant;
 
 use crate::support::http::{Client, Response};
-use crate::support::poller::{POLLING, Poller};
+use crate::support::poller::POLLING;
 use crate::support::processes::Processes;
-use crate::support::setup::Setup;
 use crate::support::sockjs;
 use crate::support::target::free_port;
-use crate::support::world::TOKEN;
 use crate::support::{AT_ONCE, Op, QUIET, SOON, ms};
 
 #[track_caller]
@@ -318,41 +318,6 @@ fn systemd_learns_which_process_is_the_main_one() {
     assert_eq!(heard(), "STOPPING=1");
     processes.await_end(youngest);
     fs::remove_file(&path).unwrap();
-}
-
-#[test]
-fn another_node_asks_the_successor_for_sessions_of_the_process_before() {
-    let (first, second) = (free_port(), free_port());
-    let sections = |listen| {
-        format!(
-            "[cluster]\nlisten = \"{listen}\"\npeers = {{ a = \"{first}\", b = \"{second}\" }}\ntoken = \"{TOKEN}\"\n"
-        )
-    };
-    let setup = Setup { sections: sections(first), ..Setup::new() };
-    let processes = Processes::start_with(&setup, "30s", |_| {});
-    let backend = processes.world.backend().addr;
-    let other =
-        crate::support::target::Target::proxy(&Setup { sections: sections(second), ..Setup::new() }, backend);
-    // One connection between the nodes is made before, and one after.
-    for asked_before in [true, false] {
-        let (mut poller, peer) = processes.world.poller();
-        let talk = |poller: &mut Poller| {
-            (poller.gets, poller.posts) = (Client::connect(other.public), Client::connect(other.public));
-            poller.post_ok("4up");
-            peer.assert_text("up");
-            peer.send("down");
-            assert_eq!(poller.poll(), "4down");
-        };
-        if asked_before {
-            talk(&mut poller);
-        }
-        processes.succeed();
-        talk(&mut poller);
-        let (mut young, young_peer) = processes.world.poller();
-        (young.gets, young.posts) = (Client::connect(other.public), Client::connect(other.public));
-        young.post_ok("4up");
-        young_peer.assert_text("up");
-    }
 }
 
 #[test]

@@ -19,6 +19,7 @@
 
 mod directory;
 mod ending;
+mod endings;
 mod hints;
 mod inspect;
 mod listeners;

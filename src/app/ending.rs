@@ -3,32 +3,13 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::process::{End, Process};
 use super::wiring::{Wiring, Work};
 use crate::bridge::Registry;
 use crate::config::Config;
 use crate::drain::end_sessions;
-use crate::server;
 use crate::succession::notify_stopping;
-
-/// How each server ends, and all of them leave.
-pub(super) struct Endings {
-    /// Cancelled once another process accepts.
-    pub(super) left: CancellationToken,
-    pub(super) public: server::Signals,
-    pub(super) admin: server::Signals,
-    pub(super) peers: server::Signals,
-}
-
-impl Default for Endings {
-    fn default() -> Self {
-        let left = CancellationToken::new();
-        let signals = || server::Signals { leave: left.clone(), ..server::Signals::default() };
-        Self { public: signals(), admin: signals(), peers: signals(), left: left.clone() }
-    }
-}
 
 impl Process {
     /// Returns when the sessions must end: the process was told to stop, or another one has taken over a while ago.

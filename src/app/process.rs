@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ending::Endings;
+use super::endings::Endings;
 use super::listeners::{self, Listeners};
 use super::readiness::{nodes, readiness};
 use super::succession::{Door, Succession};

@@ -320,7 +320,7 @@ impl Gateway {
         };
         let act = match self.dialect.judge(intent, &place, &request) {
             Ok(act) => act,
-            Err(unknown) if matches!(place, Place::Nowhere) => {
+            Err(unknown) if self.route.may_be_elsewhere(&place, &sid) => {
                 return Err(Passed::new(&self.route, &sid, connection.hop, unknown)?.into());
             }
             Err(refused) => return Err(refused.into()),

@@ -168,6 +168,11 @@ impl Locations {
         }
     }
 
+    /// Returns whether this node is still finding out which node has a session, or begins it.
+    pub(super) fn is_undecided(&self, id: Id) -> bool {
+        self.undecided().contains_key(&id)
+    }
+
     /// Notes which node has a session.
     pub(super) fn remember(&self, id: Id, node: Node) {
         self.cache.insert(id, node);
@@ -246,8 +251,9 @@ pub(super) fn elsewhere() -> Reply {
 pub(super) const FOUND: StatusCode = StatusCode::NO_CONTENT;
 pub(super) const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 pub(super) const ELSEWHERE: StatusCode = StatusCode::MISDIRECTED_REQUEST;
-/// How long nodes are asked.
-const SEARCH_MAX: Duration = Duration::from_millis(250);
+/// How long nodes are asked. One that does not answer is soon not connected any more; a "no" before would end a living session,
+/// or begin a second one.
+const SEARCH_MAX: Duration = Duration::from_secs(10);
 const REMEMBERED_MAX: u64 = 100_000;
 /// Longer than any client leaves between two requests.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);

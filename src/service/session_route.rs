@@ -19,7 +19,8 @@ use super::via::Via;
 use super::{Client, Response};
 use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
 use crate::cluster::Cluster;
-use crate::dialect::Framing;
+use crate::dialect::{Framing, Place};
+use crate::directory::Id;
 use crate::meter::{Meter, Outcome};
 use crate::route_id::RouteId;
 use crate::session::Bind;
@@ -67,6 +68,16 @@ pub(super) enum Unavailable {
 }
 
 impl SessionRoute {
+    /// Returns whether another node may have the session of a request.
+    pub(super) fn may_be_elsewhere(&self, place: &Place<'_>, sid: &str) -> bool {
+        match (place, &self.locations) {
+            (Place::Nowhere, _) => true,
+            // Its first receiver here has reserved the id, and is still asking the other nodes.
+            (Place::Opening, Some(locations)) => locations.is_undecided(Id::of(&self.id, sid)),
+            (Place::Opening, None) | (Place::Here(_) | Place::Gone(_), _) => false,
+        }
+    }
+
     /// Admits one more session.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<Admission, Unavailable> {
         let busy = |reason, outcome, text| {

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http_body::Body as _;
 
 use super::foreign::{self, Asking, Failed, Foreign, Tasks, UNREACHED, pass};
-use super::locations::{ELSEWHERE, Locations};
+use super::locations::{ELSEWHERE, Locations, elsewhere};
 use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
@@ -43,6 +43,8 @@ impl Passed {
         if Sid::node(sid).is_some() {
             return Foreign::find(route, sid, hop, unknown).map(Self::Named);
         }
+        // Another node looks again.
+        let unknown = if hop == Hop::Direct { unknown } else { elsewhere().into() };
         match &route.locations {
             Some(locations) if locations.go_on(hop) => {
                 let (id, locations) = (Id::of(&route.id, sid), Arc::clone(locations));

@@ -10,41 +10,54 @@ use crate::support::{Proxy, command, read};
 
 #[test]
 fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
-    // Fifty by hand: POLLIWOG_RESTARTS=50 cargo nextest run --test load restarts
-    let restarts = std::env::var("POLLIWOG_RESTARTS").map_or(5, |count| count.parse().unwrap());
+    // Fifty in tests/long.
+    let restarts = std::env::var("POLLIWOG_RESTARTS").map_or(8, |count| count.parse().unwrap());
     let mut processes = Processes::start();
     let seconds = format!("{}s", restarts * 3 / 2 + 3);
-    let url = processes.proxy.url();
-    let common = ["-n", "40", "--rate", "4", "-d", &seconds, "--connect-rate", "8", "--json", "-"];
-    // New connections for each request, and connections that are kept for as long as they may be.
-    let loads = [
-        &["--header", "Connection: close", "--transport", "polling"][..],
-        &["--transport", "polling=40,websocket=30,upgrade=30"],
-    ];
-    let loads = loads.map(|own| {
-        let args = [&[url.as_str()], own, &common].concat();
-        command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    });
+    let common = ["-n", "16", "--rate", "3", "-d", &seconds, "--connect-rate", "2", "--json", "-"];
+    let loads: Vec<_> = LOADS
+        .iter()
+        .map(|(path, own)| {
+            let url = format!("{}{path}", processes.proxy.url());
+            let args = [&[url.as_str()], *own, &common].concat();
+            command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
     processes.proxy.wait_for("polliwog_sessions{", "", 8.0);
     for count in 1..=restarts {
         processes.succeed(count);
         // Some sessions begin in each of the processes.
         thread::sleep(Duration::from_millis(500));
     }
-    for load in loads {
+    for (load, (path, own)) in loads.into_iter().zip(LOADS) {
         let run = read(&load.wait_with_output().unwrap());
-        assert_eq!((run.code, run.err.as_str()), (0, ""), "{}\n{}", run.out, processes.proxy.log());
+        let what = format!("{path} {own:?}: {}\n{}", run.out, processes.proxy.log());
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{what}");
         let figures = run.json();
         for key in ["lost", "duplicated", "reordered", "strange", "failed", "disconnected"] {
-            assert_eq!(figures[key], 0, "{key} of {figures:#}");
+            assert_eq!(figures[key], 0, "{key} of {what}");
         }
-        assert_eq!(figures["errors"], serde_json::json!({}));
-        assert_eq!((&figures["connected"], &figures["messages"]), (&40.into(), &figures["answered"]));
-        assert!(figures["messages"].as_u64().unwrap() > restarts * 100, "{figures:#}");
+        assert_eq!(figures["errors"], serde_json::json!({}), "{what}");
+        assert_eq!(
+            (&figures["connected"], &figures["messages"]),
+            (&16.into(), &figures["answered"]),
+            "{what}"
+        );
+        assert!(figures["messages"].as_u64().unwrap() > restarts * 20, "{what}");
     }
     processes.end();
-    assert_eq!(processes.lines("stopped clean=true"), restarts + 1);
+    assert_eq!(processes.lines("stopped clean=true"), restarts + 1, "{}", processes.proxy.log());
 }
+
+/// The loads: each dialect with new connections for each request, and with connections that are kept for as long as they may be.
+const LOADS: [(&str, &[&str]); 6] = [
+    ("", &["--transport", "polling", "--header", "Connection: close"]),
+    ("", &["--transport", "polling=40,websocket=30,upgrade=30"]),
+    ("/sockjs/", &["--dialect", "sockjs", "--transport", "polling", "--header", "Connection: close"]),
+    ("/sockjs/", &["--dialect", "sockjs", "--transport", "polling=40,streaming=30,websocket=30"]),
+    ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling", "--header", "Connection: close"]),
+    ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling=50,streaming=50"]),
+];
 
 /// A proxy and its successors, which are killed when the test is over.
 struct Processes {
@@ -57,7 +70,7 @@ impl Processes {
         let folder = std::env::temp_dir().join(format!("polliwog-load-{}", std::process::id()));
         let _absent = fs::remove_dir_all(&folder);
         let section = format!("[succession]\ndirectory = {:?}\nlinger = '10m'\n", folder.to_str().unwrap());
-        Self { proxy: Proxy::demo_with(&section), folder }
+        Self { proxy: Proxy::of_all_dialects(&section), folder }
     }
 
     /// Has the youngest process start its successor, and waits until that one serves.

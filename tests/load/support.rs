@@ -44,6 +44,21 @@ impl Proxy {
         Self::start_with(&routes.concat(), upstream, "")
     }
 
+    /// Starts the proxy with a route for each dialect that the load generator speaks, and more lines for the configuration.
+    pub(crate) fn of_all_dialects(server: &str) -> Self {
+        let routes = ["sockjs", "longpoll"].map(|dialect| {
+            format!("[[routes]]\npath = '/{dialect}/'\ndialect = '{dialect}'\nupstream = 'w'\n")
+        });
+        // A client of SockJS is gone after 5 s otherwise, and may have to wait that long on a busy machine.
+        let routes =
+            routes.join("").replace("dialect = 'sockjs'\n", "dialect = 'sockjs'\ndisconnect_delay = '1m'\n");
+        let routes = format!(
+            "[[routes]]\npath = '/socket.io/'\ndialect = 'engine.io'\nupstream = 'b'\n{routes}\
+             [upstreams.w]\nkind = 'demo'\nprotocol = 'websocket'\n"
+        );
+        Self::start_with(&routes, "kind = 'demo'", server)
+    }
+
     fn start(path: &str, upstream: &str, server: &str) -> Self {
         let route = format!("[[routes]]\npath = '{path}'\ndialect = 'engine.io'\nupstream = 'b'\n");
         Self::start_with(&route, upstream, server)

@@ -89,6 +89,31 @@ fn a_session_whose_id_names_no_process_is_found_as_well() {
 }
 
 #[test]
+fn a_post_beside_the_first_poll_at_the_successor_is_not_refused() {
+    let processes = Processes::start_with(&sockjs::setup(""), "30s", |_| {});
+    let request = |what: &str| {
+        let mut client = processes.world.http();
+        let body: &[u8] = if what == "xhr" { b"" } else { br#"["hello"]"# };
+        client.send("POST", &sockjs::target("busy", what), &[], body);
+        client
+    };
+    request("xhr").answer().assert(200, "o\n");
+    let peer = processes.world.accept();
+    processes.succeed();
+    // The successor has to wait for the answer to its question who has the session.
+    kill_first(&processes, "STOP");
+    let mut poll = request("xhr");
+    poll.assert_parked();
+    let mut send = request("xhr_send");
+    send.assert_parked();
+    kill_first(&processes, "CONT");
+    send.answer().assert(204, "");
+    peer.assert_text("hello");
+    peer.send("hi");
+    poll.answer().assert(200, "a[\"hi\"]\n");
+}
+
+#[test]
 fn a_process_ends_when_its_last_session_has() {
     let mut processes = Processes::start("30s");
     let (mut poller, _peer) = processes.world.poller();

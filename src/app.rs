@@ -5,7 +5,7 @@
 //! use std::net::TcpListener;
 //! use std::process::ExitCode;
 //!
-//! use polliwog::config::{Config, Source};
+//! use polliwog::config::{Config, Origin, Source};
 //!
 //! let taken = TcpListener::bind("127.0.0.1:0")?;
 //! let routes = "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'a'\n[upstreams.a]\nkind = 'http'\nurl = 'http://127.0.0.1:3000'\n";
@@ -13,19 +13,26 @@
 //! let config = Config::parse(&(listen + routes), "config.toml", [].into_iter())?;
 //! let run = polliwog::app::prepare().expect("signals can be handled");
 //! // It would serve until a signal ends it; where an address is taken it says so and fails.
-//! assert_eq!(run(config, &Source::File("config.toml".into())), ExitCode::FAILURE);
+//! let origin = Origin { source: Source::File("config.toml".into()), env: Vec::new() };
+//! assert_eq!(run(config, origin), ExitCode::FAILURE);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod compare;
 mod directory;
 mod ending;
 mod endings;
+mod given;
 mod hints;
 mod inspect;
+mod limit;
+mod listed;
 mod listeners;
+mod log;
 mod peers;
 mod process;
 mod readiness;
+mod reload;
 mod succession;
 mod wiring;
 
@@ -35,11 +42,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
 
+pub use self::compare::compare;
+use self::given::Given;
 pub use self::inspect::inspect;
+use self::limit::raise_limit;
+use self::log::start_log;
 use self::process::{End, Process};
+use self::reload::watch::{Held, Watch};
 use crate::background::Vital;
-use crate::config::{Config, Log, Source};
-use crate::descriptors;
+use crate::config::{Config, Origin};
 use crate::drain::Signals;
 use crate::server::BindError;
 use crate::succession::notify_ready;
@@ -50,20 +61,23 @@ use crate::upstream::BuildError;
 ///
 /// # Errors
 /// The exit code; the reason has been printed.
-pub fn prepare() -> Result<impl FnOnce(Config, &Source) -> ExitCode, ExitCode> {
+pub fn prepare() -> Result<impl FnOnce(Config, Origin) -> ExitCode, ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start").map_err(|error| fail(&error))?;
     let listening = runtime.block_on(async { Signals::listen() });
     let signals = listening.context("cannot handle signals").map_err(|error| fail(&error))?;
-    Ok(move |config: Config, source: &Source| run(runtime, signals, config, source))
+    Ok(move |config: Config, origin: Origin| run(runtime, signals, config, origin))
 }
 
 /// Runs the proxy until it is told to stop.
-fn run(runtime: Runtime, signals: Signals, config: Config, source: &Source) -> ExitCode {
-    start_log(&config.log);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
+fn run(runtime: Runtime, signals: Signals, config: Config, origin: Origin) -> ExitCode {
+    let level = start_log(&config.log);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %origin.source, "starting");
     raise_limit(config.server.max_sessions);
-    let code = match runtime.block_on(serve_or_fail(config, signals, Vital::default())) {
+    // Before anything slow: whatever changes from now on is noticed.
+    let watch = Watch::new(&config, &origin, Held::new());
+    let given = Given { config, origin, level, watch };
+    let code = match runtime.block_on(serve_or_fail(given, signals, Vital::default())) {
         Ok(End::Clean) => ExitCode::SUCCESS,
         Ok(End::Cut) => ExitCode::FAILURE,
         Err(error) => fail(&error),
@@ -75,45 +89,18 @@ fn run(runtime: Runtime, signals: Signals, config: Config, source: &Source) -> E
 
 /// Serves until a drain is over or a vital task has panicked: a process without one of those is less useful than one
 /// that is restarted.
-async fn serve_or_fail(config: Config, signals: Signals, vital: Vital) -> anyhow::Result<End> {
+async fn serve_or_fail(given: Given, signals: Signals, vital: Vital) -> anyhow::Result<End> {
     tokio::select! {
-        ended = serve(&config, signals, &vital) => ended,
+        ended = serve(given, signals, &vital) => ended,
         () = vital.failed() => Err(anyhow::anyhow!("a vital task panicked")),
     }
 }
 
-async fn serve(config: &Config, signals: Signals, vital: &Vital) -> anyhow::Result<End> {
-    let process = Process::begin(config, signals, vital).await?;
+async fn serve(given: Given, signals: Signals, vital: &Vital) -> anyhow::Result<End> {
+    let process = Process::begin(given, signals, vital).await?;
     notify_ready();
-    process.stay(config).await;
-    Ok(process.end(config).await)
-}
-
-fn start_log(log: &Log) {
-    let builder = tracing_subscriber::fmt().with_max_level(log.level).with_writer(io::stderr);
-    // If the log can't be written, its error can't either: the subscriber's way to report one panics.
-    let builder = builder.log_internal_errors(false);
-    // Only a test can have set a subscriber before.
-    let _ = if log.json {
-        builder.json().try_init()
-    } else {
-        builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
-    };
-}
-
-/// Raises the limit of open files, and warns if it is too low.
-fn raise_limit(max_sessions: usize) {
-    match descriptors::raise_limit() {
-        Ok(limit) if limit / DESCRIPTORS_EACH < max_sessions as u64 => {
-            tracing::warn!(
-                limit,
-                max_sessions,
-                "too few file descriptors, as a session takes up to {DESCRIPTORS_EACH}: raise `ulimit -Hn` or lower max_sessions"
-            );
-        }
-        Ok(limit) => tracing::debug!(limit, "file descriptors"),
-        Err(error) => tracing::warn!(%error, "cannot determine the limit of open files"),
-    }
+    process.stay().await;
+    Ok(process.end().await)
 }
 
 /// Prints an error with all its causes.
@@ -127,12 +114,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
-/// A polling client's two connections, the one that it upgrades to, and the backend's.
-const DESCRIPTORS_EACH: u64 = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Source;
 
     #[tokio::test]
     async fn a_vital_task_that_panics_ends_the_process_with_1() {
@@ -140,7 +125,10 @@ mod tests {
                     dialect = 'http'\nupstream = 'b'\n[upstreams.b]\nkind = 'http'\nurl = 'http://127.0.0.1:1'\n";
         let config = Config::parse(text, "this test", std::iter::empty()).unwrap();
         let vital = Vital::default();
-        let served = serve_or_fail(config, Signals::listen().unwrap(), vital.clone());
+        let origin = Origin { source: Source::BuiltIn, env: Vec::new() };
+        let watch = Watch::new(&config, &origin, Held::new());
+        let given = Given { config, origin, level: Box::new(drop), watch };
+        let served = serve_or_fail(given, Signals::listen().unwrap(), vital.clone());
         let panics = vital.guard("a task of this test", async { panic!("on purpose") });
         let (ended, ()) = tokio::join!(served, panics);
         let error = ended.map(drop).unwrap_err();

@@ -14,7 +14,7 @@
 //! let run = |args: &[&str]| {
 //!     let args = args.iter().map(OsString::from);
 //!     let env = [("POLLIWOG_LOG__LEVEL".into(), "loud".into())];
-//!     polliwog::cli::main(args, env.into_iter(), polliwog::app::prepare, polliwog::app::inspect, polliwog::load::run)
+//!     polliwog::cli::main(args, env.into_iter(), polliwog::app::prepare, polliwog::app::inspect, polliwog::app::compare, polliwog::load::run)
 //! };
 //! assert_eq!(run(&["polliwog", "--version"]), ExitCode::SUCCESS);
 //! assert_eq!(run(&["polliwog", "--no-such-flag"]), ExitCode::from(2));
@@ -32,16 +32,17 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::config::{Config, Source};
+use crate::config::{Config, Origin, Source};
 use crate::tls;
 
 /// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
-/// handled; `inspect` asks the nodes of a cluster; `load` is the load generator, with its own options.
-pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
+/// handled; `inspect` asks the nodes of a cluster, `compare` a process that runs; `load` is the load generator, with its own options.
+pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
     args: impl Iterator<Item = OsString>,
     env: impl Iterator<Item = (OsString, OsString)>,
     prepare: fn() -> Result<R, ExitCode>,
     inspect: fn(&Config) -> ExitCode,
+    compare: fn(&Config, &str) -> Result<Vec<String>, String>,
     load: fn(L) -> ExitCode,
 ) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -50,7 +51,11 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
     };
     let load_config = |own: ConfigFile| {
         let named = own.config.as_deref().or(cli.file.config.as_deref());
-        Config::load(named, env).map_err(|error| refuse(&error))
+        let env: Vec<_> = env.collect();
+        match Config::load(named, env.iter().cloned()) {
+            Ok((config, source)) => Ok((config, Origin { source, env })),
+            Err(error) => Err(refuse(&error)),
+        }
     };
     match cli.command.unwrap_or_else(|| Command::Run(ConfigFile::default())) {
         Command::Load { file, .. } if file.is_some() || cli.file.config.is_some() => {
@@ -58,18 +63,21 @@ pub fn main<L: Args, R: FnOnce(Config, &Source) -> ExitCode>(
             print_answer(&Cli::<L>::command().error(ErrorKind::ArgumentConflict, conflict))
         }
         Command::Load { options, .. } => load(options),
-        Command::Check { file, cluster } => match load_config(file) {
-            Ok((config, source)) => match check(&config, &source) {
-                code if cluster && code == ExitCode::SUCCESS => inspect(&config),
-                code => code,
-            },
+        Command::Check { file, cluster, against } => match load_config(file) {
+            Ok((config, origin)) => {
+                let mut code = check(&config, &origin.source);
+                if let Some(admin) = against.filter(|_| code == ExitCode::SUCCESS) {
+                    code = report(compare(&config, &admin), &config, &origin);
+                }
+                if cluster && code == ExitCode::SUCCESS { inspect(&config) } else { code }
+            }
             Err(code) => code,
         },
         Command::Run(file) => {
             // A signal may come at any moment, so its handler is installed before the configuration is read.
             let started = prepare().and_then(|run| load_config(file).map(|loaded| (run, loaded)));
             match started {
-                Ok((run, (config, source))) => run(config, &source),
+                Ok((run, (config, origin))) => run(config, origin),
                 Err(code) => code,
             }
         }
@@ -97,6 +105,9 @@ enum Command<L: Args> {
         /// Ask the nodes of the cluster as well, and print what a balancer may know.
         #[arg(long)]
         cluster: bool,
+        /// Ask a running proxy, by its admin listener, whether it could reload this.
+        #[arg(long, value_name = "URL")]
+        against: Option<String>,
     },
     /// Load-test a server with realistic clients and print the results.
     Load {
@@ -127,12 +138,27 @@ that saw disorder or disconnects; 2 invalid command line; 78 bad configuration."
 fn check(config: &Config, source: &Source) -> ExitCode {
     let files = config.server.tls.as_ref();
     if let Some(Err(error)) =
-        files.map(|files| tls::server_config(&files.identity, files.client_ca.as_deref()))
+        files.map(|files| tls::ServerTls::read(&files.identity, files.client_ca.as_deref()))
     {
         let causes = successors(error.source(), |&cause| cause.source()).map(|cause| format!(": {cause}"));
         return refuse(&format!("{source}: server.tls: {error}{}", causes.collect::<String>()));
     }
     print(io::stdout(), format!("{source}: ok ({})", summary(config)))
+}
+
+/// Reports the keys that differ from those of a process that runs, and only change at a restart.
+fn report(differing: Result<Vec<String>, String>, config: &Config, origin: &Origin) -> ExitCode {
+    match differing {
+        Ok(keys) if keys.is_empty() => print(io::stdout(), "it can be reloaded"),
+        Ok(keys) => match config.fixed_faults(origin, &keys) {
+            Ok(faults) => refuse(&faults),
+            Err(error) => refuse(&error),
+        },
+        Err(why) => {
+            let _unread = writeln!(io::stderr(), "--against: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints the help, the version, or the fault in the command line.

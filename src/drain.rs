@@ -28,12 +28,12 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Handles signals for as long as the value lives. `successor` is notified when a successor should be started; `None`
-    /// if there can be none.
-    pub fn on(signals: Signals, vital: &Vital, successor: Option<Arc<Notify>>) -> Self {
+    /// Handles signals for as long as the value lives. `reload` is notified when the configuration should be read again,
+    /// `successor` when a successor should be started; `None` if there can be none.
+    pub fn on(signals: Signals, vital: &Vital, reload: Arc<Notify>, successor: Option<Arc<Notify>>) -> Self {
         let (started, cut) = (CancellationToken::new(), CancellationToken::new());
         let mut listening = JoinSet::new();
-        let handled = handle_signals(signals, started.clone(), cut.clone(), successor);
+        let handled = handle_signals(signals, started.clone(), cut.clone(), reload, successor);
         listening.spawn(vital.guard("the handling of signals", handled));
         Self { started, cut, _listening: listening }
     }
@@ -85,7 +85,9 @@ enum SignalAction {
     Stop,
     /// It starts a successor, if that is configured.
     Succeed,
-    /// Nothing, where other servers reload or reopen their logs.
+    /// It reads its configuration again.
+    Reload,
+    /// Nothing, where other servers reopen their logs.
     Nothing,
 }
 
@@ -100,7 +102,7 @@ impl Signals {
             listen(SignalKind::terminate(), "SIGTERM", SignalAction::Stop)?,
             listen(SignalKind::interrupt(), "SIGINT", SignalAction::Stop)?,
             listen(SignalKind::quit(), "SIGQUIT", SignalAction::Stop)?,
-            listen(SignalKind::hangup(), "SIGHUP", SignalAction::Nothing)?,
+            listen(SignalKind::hangup(), "SIGHUP", SignalAction::Reload)?,
             listen(SignalKind::user_defined1(), "SIGUSR1", SignalAction::Nothing)?,
             listen(SignalKind::user_defined2(), "SIGUSR2", SignalAction::Succeed)?,
         ]))
@@ -121,6 +123,7 @@ async fn handle_signals(
     mut signals: Signals,
     started: CancellationToken,
     cut: CancellationToken,
+    reload: Arc<Notify>,
     successor: Option<Arc<Notify>>,
 ) {
     loop {
@@ -133,6 +136,10 @@ async fn handle_signals(
             }
             (SignalAction::Succeed, None) => {
                 info!(signal, "signal ignored: without [succession] there is no successor");
+                continue;
+            }
+            (SignalAction::Reload, _) => {
+                reload.notify_one();
                 continue;
             }
             (SignalAction::Nothing, _) => {
@@ -203,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn real_signals_of_either_kind_are_heard() {
-        let drain = Drain::on(Signals::listen().unwrap(), &Vital::default(), None);
+        let drain = Drain::on(Signals::listen().unwrap(), &Vital::default(), Arc::default(), None);
         send("TERM");
         timeout(PATIENCE, drain.started.cancelled()).await.expect("SIGTERM starts the drain");
         assert!(!drain.cut.is_cancelled());

@@ -10,5 +10,5 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     use polliwog::{app, cli, load};
 
-    cli::main(std::env::args_os(), std::env::vars_os(), app::prepare, app::inspect, load::run)
+    cli::main(std::env::args_os(), std::env::vars_os(), app::prepare, app::inspect, app::compare, load::run)
 }

@@ -15,6 +15,7 @@ mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -25,7 +26,7 @@ pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 use process::Process;
 pub use route::Meter;
 use table::{Nodes, Routes, Whole};
-pub use words::{Asked, Broken, Direction, Listener, Op, Outcome, PeerState, Side, UpgradeOutcome};
+pub use words::{Asked, Broken, Direction, Listener, Op, Outcome, PeerState, Reload, Side, UpgradeOutcome};
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]
@@ -97,6 +98,28 @@ impl Metrics {
     /// Sets the maximum number of concurrent sessions.
     pub fn sessions_limit(&self, limit: usize) {
         self.0.whole.sessions_limit.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a reload of the configuration.
+    pub fn reloaded(&self, outcome: Reload) {
+        self.0.whole.reloads.series(vec![("outcome", Cow::Borrowed(outcome.word()))]).inc();
+        self.loaded(matches!(outcome, Reload::Done));
+    }
+
+    /// Reports that the first configuration is in force.
+    pub fn first_loaded(&self) {
+        for outcome in Reload::ALL {
+            self.0.whole.reloads.series(vec![("outcome", Cow::Borrowed(outcome.word()))]);
+        }
+        self.loaded(true);
+    }
+
+    fn loaded(&self, successful: bool) {
+        self.0.whole.reload_successful.set(successful.into());
+        if successful {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.0.whole.reloaded.set(now.as_secs().try_into().unwrap_or(i64::MAX));
+        }
     }
 
     /// Reports that the proxy has begun to drain.

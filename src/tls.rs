@@ -1,25 +1,27 @@
 //! TLS settings: of the listeners, a certificate chain and its key; of the upstreams, the trusted authorities.
 //!
-//! PEM files are read here, sockets are not touched; [`server_config`] and [`client_config`] are the entry points. The
+//! PEM files are read here, sockets are not touched; [`ServerTls`] and [`client_config`] are the entry points. The
 //! cryptography provider is named explicitly, so that a second provider among the dependencies can't change what is
 //! negotiated.
 
 mod client;
 mod failure;
+mod server;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::VerifierBuilderError;
 
 pub use client::{Trust, client_config};
 pub use failure::Failure;
+pub use server::{NextTls, ServerTls};
 
 /// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,30 +40,6 @@ impl Identity {
     fn rejected(&self, source: rustls::Error) -> TlsError {
         TlsError::Rejected { certificate: self.certificate.clone(), key: self.key.clone(), source }
     }
-}
-
-/// Reads a listener's identity and, if `client_ca` names a file, the authorities of client certificates.
-///
-/// # Errors
-/// Each variant names the file at fault.
-pub fn server_config(identity: &Identity, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, TlsError> {
-    let (chain, private_key) = identity.read()?;
-    let builder = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TlsError::Provider)?;
-    let builder = match client_ca {
-        None => builder.with_no_client_auth(),
-        Some(path) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(read_roots(path)?, provider()).build();
-            builder.with_client_cert_verifier(
-                verifier.map_err(|source| TlsError::ClientAuthority { path: path.into(), source })?,
-            )
-        }
-    };
-    let mut config =
-        builder.with_single_cert(chain, private_key).map_err(|source| identity.rejected(source))?;
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Ok(Arc::new(config))
 }
 
 /// Why TLS can't be used with these settings.
@@ -137,7 +115,12 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(&read(path)?)
+    certificates(path, &read(path)?)
+}
+
+/// Returns the certificates in the bytes of a file.
+fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|source| TlsError::Pem { path: path.into(), source })?;
     if chain.is_empty() {
@@ -147,8 +130,13 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn read_roots(path: &Path) -> Result<Arc<RootCertStore>, TlsError> {
+    authorities(path, &read(path)?)
+}
+
+/// Returns the authorities in the bytes of a file.
+fn authorities(path: &Path, bytes: &[u8]) -> Result<Arc<RootCertStore>, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in read_chain(path)? {
+    for certificate in certificates(path, bytes)? {
         roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
     }
     Ok(Arc::new(roots))
@@ -175,8 +163,8 @@ pub(super) mod tests {
 
     use super::*;
 
-    fn config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
-        server_config(&Identity { certificate: certificate.into(), key: key.into() }, None)
+    fn config(certificate: &Path, key: &Path) -> Result<ServerTls, TlsError> {
+        ServerTls::read(&Identity { certificate: certificate.into(), key: key.into() }, None)
     }
 
     #[test]
@@ -187,7 +175,7 @@ pub(super) mod tests {
             &files.write("cert.pem", &pair.cert.pem()),
             &files.write("key.pem", &pair.signing_key.serialize_pem()),
         );
-        assert_eq!(config.unwrap().alpn_protocols, [b"http/1.1".to_vec()]);
+        assert_eq!(config.unwrap().config().alpn_protocols, [b"http/1.1".to_vec()]);
     }
 
     #[test]

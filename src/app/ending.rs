@@ -7,26 +7,27 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::process::{End, Process};
 use super::wiring::{Wiring, Work};
 use crate::bridge::Registry;
-use crate::config::Config;
 use crate::drain::end_sessions;
 use crate::succession::notify_stopping;
 
 impl Process {
     /// Returns when the sessions must end: the process was told to stop, or another one has taken over a while ago.
-    pub(super) async fn stay(&self, config: &Config) {
-        let Self { drain, endings, wiring, succession, .. } = self;
+    pub(super) async fn stay(&self) {
+        let Self { drain, endings, wiring, .. } = self;
         tokio::select! {
             () = drain.started.cancelled() => {
                 notify_stopping();
                 // A load balancer that polls `/readyz` needs time to notice before its clients are refused.
+                let delay = self.config.borrow().server.drain_delay;
                 tokio::select! {
-                    () = sleep(config.server.drain_delay) => {}
+                    () = sleep(delay) => {}
                     () = drain.cut.cancelled() => {}
                 }
             }
             () = endings.left.cancelled() => {
-                let linger = succession.as_ref().map_or(Duration::ZERO, |succession| succession.linger);
-                let Wiring { registry, work, .. } = wiring;
+                let linger = self.config.borrow().succession.as_ref().map(|succession| succession.linger);
+                let linger = linger.unwrap_or_default();
+                let Wiring { registry, work, .. } = &**wiring;
                 tracing::info!(sessions = registry.taken(), "this process stays until its sessions have ended");
                 tokio::select! {
                     () = work.done(registry) => {}
@@ -40,18 +41,19 @@ impl Process {
     }
 
     /// Ends the sessions, and then all else.
-    pub(super) async fn end(self, config: &Config) -> End {
-        let Wiring { registry, work, helpers, cluster, .. } = &self.wiring;
+    pub(super) async fn end(self) -> End {
+        let drain_timeout = self.config.borrow().server.drain_timeout;
+        let Wiring { registry, work, helpers, cluster, .. } = &*self.wiring;
         self.wiring.draining.cancel();
         // Once it is shown, handshakes are refused.
         self.wiring.metrics.draining();
-        for upstream in self.current.load().upstreams() {
-            upstream.drain(config.server.drain_timeout);
+        for upstream in self.wiring.upstreams() {
+            upstream.drain(drain_timeout);
         }
         let ended = tokio::select! {
             biased;
             () = self.drain.cut.cancelled() => nothing_is_cut(registry, work),
-            ended = self.finish(config.server.drain_timeout) => ended,
+            ended = self.finish(drain_timeout) => ended,
         };
         if let Some(cluster) = cluster {
             // Its clients have sessions at other nodes, which live on.
@@ -82,7 +84,7 @@ impl Process {
     /// Ends the sessions first, while the listeners stay open for their polls and for those of the processes before
     /// this one, then the connections. Returns whether all ended in time.
     async fn finish(&self, drain_timeout: Duration) -> bool {
-        let Wiring { registry, work, cluster, .. } = &self.wiring;
+        let Wiring { registry, work, cluster, .. } = &*self.wiring;
         let deadline = Instant::now() + drain_timeout;
         let own = end_sessions(registry, drain_timeout);
         let own = async {

@@ -1,9 +1,12 @@
 //! The listeners of this process, with the name that it gets in session ids: bound, or taken over from the process before.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 
+use super::listed::{PUBLIC, listening};
 use super::peers::{self, Peers};
-use super::succession::{Beginning, bind, listening};
+use super::succession::{Beginning, bind};
 use crate::config::Config;
 use crate::server::{Server, Settings};
 use crate::sid::{Node, Tag};
@@ -67,9 +70,18 @@ pub(super) fn note(config: &Config, public: &Server, admin: &Server) {
     }
 }
 
+/// Logs which listeners came, and which went.
+pub(super) fn note_change(before: &[SocketAddr], now: &[SocketAddr]) {
+    for address in now.iter().filter(|address| !before.contains(address)) {
+        tracing::info!(%address, "listening");
+    }
+    for address in before.iter().filter(|address| !now.contains(address)) {
+        tracing::info!(%address, "listening no more");
+    }
+}
+
 fn admin(config: &Config) -> Settings {
     Settings { listen: vec![config.admin.listen], tls: None, ..Settings::default() }
 }
 
-const PUBLIC: &str = "server.listen";
 const ADMIN: &str = "admin.listen";

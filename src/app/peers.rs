@@ -8,7 +8,8 @@ use aws_lc_rs::digest;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::written;
-use super::succession::{Beginning, bind, listening};
+use super::listed::listening;
+use super::succession::{Beginning, bind};
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
 use crate::cluster::{self, Cluster, Me, Roster, Secured};

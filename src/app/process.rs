@@ -1,14 +1,16 @@
 //! A process that serves: how it begins, and what its end takes apart.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::endings::Endings;
+use super::given::Given;
 use super::listeners::{self, Listeners};
 use super::readiness::{nodes, readiness};
+use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
 use super::{directory, peers};
@@ -23,10 +25,11 @@ use crate::service::{Client, Connection, Current, Locations, Running, Stack, Via
 
 /// A process that serves.
 pub(super) struct Process {
+    /// What is in force.
+    pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) drain: Drain,
     pub(super) endings: Endings,
-    pub(super) wiring: Wiring,
-    pub(super) current: Current,
+    pub(super) wiring: Arc<Wiring>,
     /// The connections on which other nodes and processes ask.
     pub(super) asked: Background,
     pub(super) succession: Option<Succession>,
@@ -42,11 +45,14 @@ pub(super) enum End {
 
 impl Process {
     /// Listens, or takes the listeners over, and accepts.
-    pub(super) async fn begin(config: &Config, signals: Signals, vital: &Vital) -> anyhow::Result<Self> {
+    pub(super) async fn begin(given: Given, signals: Signals, vital: &Vital) -> anyhow::Result<Self> {
+        let Given { config, origin, level, watch: watched } = given;
+        let (config, reload) = (&config, Arc::<Notify>::default());
         let wanted = config.succession.is_some().then(Arc::<Notify>::default);
-        let drain = Drain::on(signals, vital, wanted.clone());
+        let drain = Drain::on(signals, vital, Arc::clone(&reload), wanted.clone());
         let metrics = Metrics::new();
         metrics.sessions_limit(config.server.max_sessions);
+        metrics.first_loaded();
         let listeners = Listeners::bind(config).await?;
         let listening = listeners.listening(config)?;
         let Listeners { public, admin, peers, node, beginning } = listeners;
@@ -60,7 +66,8 @@ impl Process {
         let cluster = node.map(cluster).transpose()?;
         let located =
             node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory));
-        let wiring = Wiring {
+        let wiring = Arc::new(Wiring {
+            upstreams: Mutex::default(),
             registry: registry.clone(),
             work: Work::default(),
             helpers: helpers.clone(),
@@ -69,7 +76,7 @@ impl Process {
             via: Arc::new(Via::new().context("no name for Via")?),
             locations: located.map(Arc::new),
             cluster: cluster.clone(),
-        };
+        });
         let current = Current::new(Running::default());
         current.replace(wiring.next(config, &current.load())?);
 
@@ -81,13 +88,17 @@ impl Process {
             Stack::new(served.clone(), Connection::of_client(client, info.patience, info.raw_headers))
         };
         let connections = &wiring.work.connections;
-        public.serve(make, connections, vital, &endings.public, &metrics.connections(Listener::Public));
+        let public =
+            public.serve(make, connections, vital, &endings.public, &metrics.connections(Listener::Public));
         // A process without [cluster] has no nodes to show.
         let shown = cluster.clone().filter(|_| config.cluster.is_some());
+        let (sender, in_force) = watch::channel(Arc::new(config.clone()));
+        let (control, wishes) = reload::control(reload, in_force.clone());
         let service = Admin::new(
             metrics.clone(),
             readiness(&drain.started, current.clone(), shown.clone()),
             nodes(shown, registry),
+            control,
         );
         let make = move |_: ConnectInfo| service.clone();
         admin.serve(make, &helpers.tracker, vital, &endings.admin, &metrics.connections(Listener::Admin));
@@ -106,6 +117,21 @@ impl Process {
             }
             _ => None,
         };
-        Ok(Self { drain, endings, wiring, current, asked, succession })
+        let reloader = Reloader {
+            origin,
+            config: sender,
+            wiring: Arc::clone(&wiring),
+            current: current.clone(),
+            public,
+            listed: succession.as_ref().map(Succession::listed),
+            level,
+            watch: watched,
+            ends: [drain.started.clone(), endings.left.clone()],
+        };
+        let (stop, run) = (helpers.stop.clone(), reloader.run(wishes));
+        helpers.spawn_vital("reloads", async move {
+            let _stopped = stop.run_until_cancelled(run).await;
+        });
+        Ok(Self { config: in_force, drain, endings, wiring, asked, succession })
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::listed::{Handed, Listed, listener_name};
 use crate::background::Background;
 use crate::cluster::{Kin, Me, Secured};
 use crate::duplex::Carries;
@@ -81,7 +82,6 @@ impl Beginning {
             }
         }
         let succession = Succession {
-            linger: settings.linger,
             directory: settings.directory,
             me: own.node,
             predecessors: folder.others.clone(),
@@ -103,8 +103,6 @@ impl Beginning {
 
 /// A process that serves, or has left.
 pub(super) struct Succession {
-    /// How long it keeps its sessions once it has left.
-    pub(super) linger: Duration,
     directory: PathBuf,
     me: Node,
     predecessors: Vec<Node>,
@@ -112,10 +110,12 @@ pub(super) struct Succession {
     left: CancellationToken,
 }
 
-/// The listeners, until another process has them.
-type Handed = Arc<Mutex<Option<Arc<Vec<Listening>>>>>;
-
 impl Succession {
+    /// Returns the listeners that it hands over.
+    pub(super) fn listed(&self) -> Listed {
+        Listed(Arc::clone(&self.listening))
+    }
+
     /// Hands no listener over from now on. Nothing keeps them open then but those who accept.
     pub(super) fn keep_listeners(&self) {
         forget(&self.listening);
@@ -276,22 +276,6 @@ pub(super) async fn bind(
 ) -> Result<Server, BindError> {
     let taken = |address| beginning.as_mut().and_then(|beginning| beginning.take(key, address));
     Server::bind(settings, taken).await
-}
-
-/// Returns the listeners of a server, with their names.
-pub(super) fn listening(
-    key: &str,
-    addresses: &[SocketAddr],
-    server: &Server,
-) -> anyhow::Result<Vec<Listening>> {
-    let descriptors = server.descriptors().context("no descriptors for a successor")?;
-    let named = |(&address, descriptor)| Listening { name: listener_name(key, address), descriptor };
-    Ok(addresses.iter().zip(descriptors).map(named).collect())
-}
-
-/// Returns a listener's name: a successor with the same configuration knows it, whatever kind of listener it is.
-fn listener_name(key: &str, address: SocketAddr) -> String {
-    format!("{key} {address}")
 }
 
 /// Longer than a process takes to start on a busy machine.

@@ -1,6 +1,6 @@
 //! Builds what serves the requests of a configuration, and reuses the unchanged parts of the one before.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -42,6 +42,8 @@ impl Work {
 
 /// What all configurations share.
 pub(super) struct Wiring {
+    /// Every upstream that is in use, also those that no configuration names any more.
+    pub(super) upstreams: Mutex<Vec<Weak<InUse>>>,
     pub(super) registry: Registry,
     pub(super) work: Work,
     pub(super) helpers: Background,
@@ -61,12 +63,18 @@ impl Wiring {
     pub(super) fn next(&self, config: &Config, before: &Running) -> anyhow::Result<Running> {
         let mut upstreams = Vec::new();
         for (name, settings) in &config.upstreams {
-            let same = before.upstreams().iter().find(|one| one.name() == name && one.settings() == settings);
+            let same = before.upstreams().iter().find(|one| one.name() == name && one.is_made_of(settings));
             upstreams.push(match same {
                 Some(same) => Arc::clone(same),
                 None => InUse::start(name, settings, &self.helpers, self.metrics.dials(name))
                     .with_context(|| format!("[upstreams.{name}]"))?,
             });
+        }
+        {
+            let mut all = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+            let now: Vec<_> = upstreams.iter().map(Arc::downgrade).collect();
+            all.retain(|one| one.strong_count() > 0 && !now.iter().any(|other| other.ptr_eq(one)));
+            all.extend(now);
         }
         let mut routes = Vec::new();
         for route in &config.routes {
@@ -86,7 +94,20 @@ impl Wiring {
             let handler = self.handler(config, &route, upstream, served)?;
             routes.push(Served { route, handler });
         }
-        Ok(Running::new(routes, upstreams, config.server.half_close_timeout))
+        let past = before.all_routes().filter(|served| !routes.iter().any(|one| serves_for(one, served)));
+        let past = past.filter(|served| !self.is_over(served)).cloned().collect();
+        Ok(Running::new(routes, upstreams, config.server.half_close_timeout, past))
+    }
+
+    /// Returns whether a route of an earlier configuration has no session any more.
+    pub(super) fn is_over(&self, past: &Served) -> bool {
+        !has_sessions(&past.route) || !self.registry.has_sessions(&past.route.id())
+    }
+
+    /// Returns every upstream that is in use.
+    pub(super) fn upstreams(&self) -> Vec<Arc<InUse>> {
+        let all = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Returns what serves one route; `before` served it in the configuration before.
@@ -151,6 +172,11 @@ impl Wiring {
         let gateway = Gateway::new((kind.build)(&route.speech, backend), sessions);
         Ok(Handler::Gateway { gateway: Arc::new(gateway), files })
     }
+}
+
+/// Returns whether a route also serves the sessions of another one, of an earlier configuration.
+fn serves_for(route: &Served, past: &Served) -> bool {
+    (route.route.id(), route.route.dialect) == (past.route.id(), past.route.dialect)
 }
 
 /// Returns whether a route's clients have sessions here.

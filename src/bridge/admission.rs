@@ -5,23 +5,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use crate::session::Ending;
 
 /// The places for sessions.
 #[derive(Clone)]
 pub(super) struct Places {
-    free: Arc<Semaphore>,
-    max: usize,
+    seats: Arc<Seats>,
     undelivered: Arc<AtomicUsize>,
+}
+
+#[derive(Debug)]
+struct Seats {
+    taken: AtomicUsize,
+    max: AtomicUsize,
 }
 
 /// One of `max_sessions` places, released when dropped.
 #[derive(Debug)]
-pub struct Admission {
-    _permit: OwnedSemaphorePermit,
-}
+pub struct Admission(Arc<Seats>);
 
 /// Messages that were accepted from a client that is gone, but not yet taken by its backend. Dropped once they are.
 #[derive(Debug)]
@@ -77,14 +78,22 @@ impl Losses {
 impl Places {
     /// Creates places for `max` sessions.
     pub(super) fn new(max: usize) -> Self {
-        let max = max.min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(max)), max, undelivered: Arc::default() }
+        let seats = Seats { taken: AtomicUsize::new(0), max: AtomicUsize::new(max) };
+        Self { seats: Arc::new(seats), undelivered: Arc::default() }
+    }
+
+    /// Sets how many there are. If more are taken, none is free until enough have been released.
+    pub(super) fn resize(&self, max: usize) {
+        self.seats.max.store(max, Ordering::Relaxed);
     }
 
     /// Returns a place for one more session, or `None` if all are taken.
     pub(super) fn admit(&self) -> Option<Admission> {
-        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        Some(Admission { _permit: permit })
+        let max = self.seats.max.load(Ordering::Relaxed);
+        let one_more = |taken: usize| (taken < max).then_some(taken + 1);
+        let taken = &self.seats.taken;
+        let was = taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more);
+        was.ok().map(|_| Admission(Arc::clone(&self.seats)))
     }
 
     /// Notes that an ended session still has messages of its client to deliver to its backend.
@@ -95,7 +104,7 @@ impl Places {
 
     /// Returns how many are taken.
     pub(super) fn taken(&self) -> usize {
-        self.max - self.free.available_permits()
+        self.seats.taken.load(Ordering::Acquire)
     }
 
     /// Returns whether every accepted message has been delivered to its backend.
@@ -106,7 +115,13 @@ impl Places {
 
 impl fmt::Debug for Places {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Places({} of {} left)", self.free.available_permits(), self.max)
+        write!(f, "Places({:?})", self.seats)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -15,13 +15,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Losses, Membership, Places, Remembered, Undelivered};
 use super::clock::clock_now;
+use super::entry::Entry;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use super::key::{Asked, Key};
-use crate::dialect::{Framing, Known};
 use crate::directory::{self, Hold};
 use crate::end::End;
-use crate::packet::Transport;
 use crate::route_id::RouteId;
 use crate::session::{Ending, Session};
 use crate::sid::{Node, Sid};
@@ -67,46 +66,6 @@ pub enum Located {
     Nowhere,
 }
 
-/// A live session in the index.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// A session whose packets pass through this proxy's session layer.
-    Bridge(Arc<Bridge>),
-    /// A session whose WebSocket is relayed between its two ends.
-    Relay(Arc<RelayHandle>),
-}
-
-impl Entry {
-    /// Returns what a request needs to know of the session.
-    pub fn known(&self) -> Known<'_> {
-        match self {
-            Self::Bridge(bridge) => {
-                Known { transport: bridge.transport(), framing: &bridge.info().framing, is_relayed: false }
-            }
-            Self::Relay(relay) => {
-                Known { transport: Transport::WebSocket, framing: &relay.framing, is_relayed: true }
-            }
-        }
-    }
-
-    /// Drains the session: its client receives what is left within `patience`.
-    pub fn drain(&self, patience: Duration) {
-        match self {
-            Self::Bridge(bridge) => bridge.drain(patience),
-            Self::Relay(relay) => relay.drain.cancel(),
-        }
-    }
-}
-
-/// What the index needs to know of a relayed session.
-#[derive(Debug)]
-pub struct RelayHandle {
-    /// The client's framing.
-    pub framing: Arc<dyn Framing>,
-    /// Cancelled to drain the session.
-    pub drain: CancellationToken,
-}
-
 impl Registry {
     /// Creates an empty index of a process that is no node of a cluster.
     #[cfg(test)]
@@ -133,6 +92,11 @@ impl Registry {
     /// Returns a place for one more session, or `None` if the proxy is full.
     pub fn admit(&self) -> Option<Admission> {
         self.0.places.admit()
+    }
+
+    /// Sets the maximum of sessions. Those that are beyond it live on.
+    pub fn set_max(&self, sessions_max: usize) {
+        self.0.places.resize(sessions_max);
     }
 
     /// Returns where the session with this id is, on this route.
@@ -216,6 +180,11 @@ impl Registry {
     /// Returns every live session, in no particular order.
     pub fn all(&self) -> Vec<Entry> {
         self.0.sessions.iter().filter_map(|(_, slot)| slot).collect()
+    }
+
+    /// Returns whether the route has a live session.
+    pub fn has_sessions(&self, route: &RouteId) -> bool {
+        self.0.sessions.iter().any(|(key, _)| key.route == *route)
     }
 
     /// Returns whether no session holds a place.

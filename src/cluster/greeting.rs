@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ pub struct Me {
     /// When it started.
     started: Instant,
     /// The hash of its routes with sessions.
-    routes: Arc<str>,
+    routes: Arc<ArcSwap<String>>,
 }
 
 /// What another node has told.
@@ -35,7 +36,12 @@ pub struct Greeting {
 impl Me {
     /// Creates the node that starts now. `routes` is the hash of its routes with sessions.
     pub fn starting(node: Node, routes: &str) -> Self {
-        Self { node, started: Instant::now(), routes: routes.into() }
+        Self { node, started: Instant::now(), routes: Arc::new(ArcSwap::from_pointee(routes.to_owned())) }
+    }
+
+    /// Notes that it has other routes. The nodes that are connected learn of it when they connect again.
+    pub fn now_has(&self, routes: String) {
+        self.routes.store(Arc::new(routes));
     }
 
     /// Returns how long ago it started.
@@ -45,7 +51,7 @@ impl Me {
 
     /// Returns whether another node has other routes than this one.
     pub fn differs_from(&self, other: &Greeting) -> bool {
-        !other.routes.is_empty() && *self.routes != *other.routes
+        !other.routes.is_empty() && **self.routes.load() != other.routes
     }
 
     /// Returns whether the other node of this one's name started before it.
@@ -59,7 +65,7 @@ impl Me {
             (NODE, self.node.to_string()),
             (VERSION, env!("CARGO_PKG_VERSION").to_owned()),
             (AGE, self.age().as_millis().to_string()),
-            (ROUTES, self.routes.to_string()),
+            (ROUTES, self.routes.load().to_string()),
         ];
         for (name, value) in told {
             if let Ok(value) = HeaderValue::try_from(value) {

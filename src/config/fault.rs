@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Everything that is wrong with a configuration, at least one fault; one line for each.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Faults {
     file_name: String,
     list: Vec<Fault>,
@@ -16,6 +16,21 @@ impl Faults {
     pub fn list(&self) -> &[Fault] {
         &self.list
     }
+
+    /// Returns the place of each fault as it is shown, with the fault.
+    pub fn placed(&self) -> impl Iterator<Item = (String, &Fault)> {
+        self.list.iter().map(|fault| (fault.shown_place(&self.file_name), fault))
+    }
+}
+
+impl Fault {
+    /// Returns where it is, in a file of this name.
+    fn shown_place(&self, file_name: &str) -> String {
+        match &self.place {
+            Place::File { line, column } => format!("{file_name}:{line}:{column}"),
+            Place::Variable(name) => name.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Faults {
@@ -24,10 +39,7 @@ impl fmt::Display for Faults {
             if index > 0 {
                 f.write_str("\n")?;
             }
-            match &fault.place {
-                Place::File { line, column } => write!(f, "{}:{line}:{column}: ", self.file_name)?,
-                Place::Variable(name) => write!(f, "{name}: ")?,
-            }
+            write!(f, "{}: ", fault.shown_place(&self.file_name))?;
             if !fault.key.is_empty() {
                 write!(f, "{}: ", fault.key)?;
             }
@@ -92,6 +104,9 @@ pub enum Problem {
     /// A file that it names cannot be used.
     #[error("{0}")]
     Unusable(String),
+    /// A process that runs cannot change it.
+    #[error("changes only at a restart")]
+    Fixed,
 }
 
 /// Collects faults while the sections are being read.

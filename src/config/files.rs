@@ -2,23 +2,26 @@
 //! the others.
 
 use std::error::Error;
+use std::path::{Path, PathBuf};
 
 use super::Config;
 use super::fault::{Problem, Sink};
+use super::origin::Source;
 use super::tree::Node;
 use crate::chain::Chain;
+use crate::server::TlsFiles;
 use crate::succession::Folder;
-use crate::tls::{Trust, client_config, server_config};
-use crate::upstream::is_secure;
+use crate::tls::{ServerTls, Trust, client_config};
+use crate::upstream::{self, is_secure};
 
 /// Reports each file that cannot be used.
 pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     if let Some(files) = &config.server.tls {
-        report(server_config(&files.identity, files.client_ca.as_deref()), tree, &["server", "tls"], sink);
+        report(ServerTls::read(&files.identity, files.client_ca.as_deref()), tree, &["server", "tls"], sink);
     }
     if let Some(files) = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref()) {
         // The same files for both sides: a fault is told once.
-        let config = server_config(&files.identity, Some(&files.ca)).map(drop);
+        let config = ServerTls::read(&files.identity, Some(&files.ca)).map(drop);
         let trust = Trust::File(files.ca.clone());
         let config = config.and_then(|()| client_config(&trust, Some(&files.identity)).map(drop));
         report(config, tree, &["cluster", "tls"], sink);
@@ -31,6 +34,22 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
             let config = client_config(&upstream.tls.trust, upstream.tls.identity.as_ref());
             report(config, tree, &["upstreams", name, "tls"], sink);
         }
+    }
+}
+
+impl Config {
+    /// Returns the files that a reload reads: this configuration's own, and those that it names.
+    pub fn files(&self, source: &Source) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        if let Source::File(path) = source {
+            files.push(path.clone());
+        }
+        if let Some(TlsFiles { identity, client_ca }) = &self.server.tls {
+            files.extend([identity.certificate.clone(), identity.key.clone()]);
+            files.extend(client_ca.clone());
+        }
+        files.extend(self.upstreams.values().flat_map(upstream::Settings::files).map(Path::to_owned));
+        files
     }
 }
 

@@ -36,6 +36,9 @@ pub(super) const SERVER: &[Row<Settings>] = {
         // Zero is a way to say: cut at once.
         row(Server, "drain_timeout", Duration, Default("\"30s\""), "how long a drain may take before the rest is aborted",
             |table, key, server| table.set(key, &mut server.drain_timeout, duration(Span::ZERO..=24 * HOUR))),
+        // Zero is a way to say: never.
+        row(Server, "watch", Duration, Default("\"5s\""), "how soon a change of this file or a certificate is noticed",
+            |table, key, server| table.set(key, &mut server.watch, duration(Span::ZERO..=HOUR))),
         row(Server, "trusted_proxies", Texts, Default("[]"), "proxies whose forwarding headers are trusted (networks)",
             |table, key, server| if let Some(networks) = table.list(key, network) {
                 server.trusted_proxies = networks.into_iter().map(|(_, network)| network).collect();

@@ -2,28 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::{fs, io};
 
 use super::fault::Faults;
-use super::{Config, files};
-
-/// Where a configuration came from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Source {
-    /// A file.
-    File(PathBuf),
-    /// The shipped file, as it was when this binary was built.
-    BuiltIn,
-}
-
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => path.display().fmt(f),
-            Self::BuiltIn => f.write_str("built-in config.toml"),
-        }
-    }
-}
+use super::origin::{Origin, Source};
+use super::{Config, files, fixed};
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +43,49 @@ impl Config {
             Err(source) => return Err(LoadError::Unreadable { path: named.to_owned(), source }),
         };
         Ok((Self::parse_and(&text, &source.to_string(), env, files::check)?, source))
+    }
+
+    /// Loads what follows this configuration in a process that runs.
+    ///
+    /// # Errors
+    /// Every fault at once, with the keys that only a restart changes; or the file could not be read.
+    pub fn reload(&self, Origin { source, env }: &Origin) -> Result<Self, LoadError> {
+        let text = text(source)?;
+        let next = Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |config, tree, sink| {
+            files::check(config, tree, sink);
+            fixed::check(self, config, tree, sink);
+        });
+        Ok(next?)
+    }
+}
+
+impl Config {
+    /// Returns a fault for each of these keys, which only a restart changes.
+    ///
+    /// # Errors
+    /// The file cannot be read any more.
+    pub fn fixed_faults(&self, origin: &Origin, keys: &[String]) -> Result<Faults, LoadError> {
+        let text = text(&origin.source)?;
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        let faults = Self::parse_and(
+            &text,
+            &origin.source.to_string(),
+            origin.env.iter().cloned(),
+            |_, tree, sink| {
+                fixed::report(&keys, tree, sink);
+            },
+        );
+        Ok(faults.err().unwrap_or_default())
+    }
+}
+
+/// Returns the text of a source.
+fn text(source: &Source) -> Result<String, LoadError> {
+    match source {
+        Source::File(path) => {
+            fs::read_to_string(path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })
+        }
+        Source::BuiltIn => Ok(SHIPPED.to_owned()),
     }
 }
 

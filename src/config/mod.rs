@@ -40,6 +40,7 @@ mod cors;
 mod env;
 mod fault;
 mod files;
+mod fixed;
 mod header_rules;
 mod key;
 pub mod keys;
@@ -47,6 +48,7 @@ mod listeners;
 mod load;
 mod log;
 mod mux;
+mod origin;
 mod routes;
 mod row;
 mod served;
@@ -67,8 +69,10 @@ mod values;
 mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
-pub use load::{LoadError, Source};
+pub use fixed::Fixed;
+pub use load::LoadError;
 pub use log::Log;
+pub use origin::{Origin, Source};
 
 use fault::Sink;
 use key::Section;

@@ -121,6 +121,15 @@ metrics! {
         sessions_limit: Gauge = "polliwog_sessions_limit" in Count by [],
             "Maximum number of concurrent sessions",
             "";
+        reloads: Family<Counter> = "polliwog_config_reloads" in Count by ["outcome"],
+            "Reloads of the configuration, `done` and `refused`",
+            "`refused`: the log has each fault, and so does `polliwog check`. The configuration before stays in force.";
+        reload_successful: Gauge = "polliwog_config_last_reload_successful" in Count by [],
+            "1 if the last reload of the configuration was done, or none was asked for, otherwise 0",
+            "The process runs with an earlier configuration than its file: run `polliwog check`.";
+        reloaded: Gauge = "polliwog_config_last_reload_success_timestamp" in Seconds by [],
+            "When the configuration was last loaded, in seconds since 1970",
+            "";
         connections: Family<Gauge> = "polliwog_connections" in Count by ["listener"],
             "Client connections that are open and speak HTTP; upgraded connections are not counted",
             "Compare with the open sessions: many more connections mean clients without a session, or idle connections. \

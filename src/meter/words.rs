@@ -49,6 +49,16 @@ words! {
 }
 
 words! {
+    /// What became of a reload of the configuration.
+    Reload {
+        /// The new one is in force.
+        Done = "done",
+        /// The one before stays.
+        Refused = "refused",
+    }
+}
+
+words! {
     /// The stages of an upgrade from polling to WebSocket.
     UpgradeOutcome {
         /// A probe was opened.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use rustls::ServerConfig;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsStream};
@@ -16,10 +15,11 @@ use tracing::debug;
 use super::caller::Serve;
 use super::ending::Ending;
 use super::http1::Http;
-use super::settings::Settings;
+use super::settings::{Settings, TlsFiles};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
+use crate::tls::{NextTls, ServerTls, TlsError};
 
 /// What is known of a connection before its first request.
 #[derive(Clone, Debug)]
@@ -37,14 +37,14 @@ pub struct ConnectInfo {
 /// What all connections of a server share.
 #[derive(Clone, Debug)]
 pub(super) struct Connecting {
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<ServerTls>,
     http: http1::Builder,
     rest_after: Duration,
     half_close_timeout: Duration,
 }
 
 impl Connecting {
-    pub(super) fn new(tls: Option<Arc<ServerConfig>>, settings: &Settings) -> Self {
+    pub(super) fn new(tls: Option<ServerTls>, settings: &Settings) -> Self {
         let mut http = http1::Builder::new();
         // This one timeout covers the wait for a first request, a slow header and the wait for the next request.
         http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
@@ -54,6 +54,34 @@ impl Connecting {
         // instructions per line, used or not, so it is set only if it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
         Self { tls, http, rest_after: settings.rest_after, half_close_timeout: settings.half_close_timeout }
+    }
+
+    /// Reads the certificate of the settings that follow.
+    pub(super) fn next(&self, settings: &Settings) -> Result<NextConnecting, TlsError> {
+        let (mut connecting, mut tls) = (Self::new(None, settings), None);
+        if let Some(TlsFiles { identity, client_ca }) = &settings.tls {
+            match &self.tls {
+                Some(now) => tls = Some(now.next(identity, client_ca.as_deref())?),
+                None => connecting.tls = Some(ServerTls::read(identity, client_ca.as_deref())?),
+            }
+        }
+        Ok(NextConnecting { connecting, tls })
+    }
+}
+
+/// What follows, once it takes over.
+#[derive(Debug)]
+pub(super) struct NextConnecting {
+    connecting: Connecting,
+    tls: Option<NextTls>,
+}
+
+impl NextConnecting {
+    pub(super) fn take_over(self) -> Connecting {
+        match self.tls {
+            Some(tls) => Connecting { tls: Some(tls.take_over()), ..self.connecting },
+            None => self.connecting,
+        }
     }
 }
 
@@ -106,7 +134,8 @@ async fn open(
     let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
     let Some(tls) = &connecting.tls else { return Ok((with_patience(stream.into()), info)) };
     // Boxed, so that a connection does not keep the room that its handshake needed.
-    let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls)).accept(stream)));
+    let handshake =
+        Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls.config())).accept(stream)));
     let shaken = tokio::select! {
         shaken = handshake => shaken.map_err(io::Error::from).flatten(),
         () = ending.signalled() => return Err(io::Error::other("the server ends")),

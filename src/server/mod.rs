@@ -8,6 +8,7 @@ mod caller;
 mod connection;
 mod ending;
 mod http1;
+mod open;
 mod refusal;
 mod settings;
 
@@ -16,6 +17,7 @@ use std::net::{self, SocketAddr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -23,23 +25,33 @@ use tokio_util::task::TaskTracker;
 use crate::background::Vital;
 use crate::duplex::set_keepalive;
 use crate::meter::Connections;
-use crate::tls::{self, TlsError};
+use crate::tls::{ServerTls, TlsError};
 pub use accept::Signals;
 use accept::{Accepting, REFUSALS_MAX};
 pub use caller::Serve;
 pub use connection::ConnectInfo;
 use connection::Connecting;
 use ending::Ending;
+pub use open::{NextServer, Open};
 use refusal::Refusal;
 pub use settings::{Settings, TlsFiles};
 
 /// Bound listeners that do not accept yet.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Bound>,
     connecting: Connecting,
     has_reserve: bool,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Bound {
+    /// As in the settings.
+    wanted: SocketAddr,
+    /// With the actual port in place of port 0.
+    address: SocketAddr,
+    listener: TcpListener,
 }
 
 impl Server {
@@ -51,23 +63,14 @@ impl Server {
         settings: &Settings,
         mut taken: impl FnMut(SocketAddr) -> Option<OwnedFd> + Send,
     ) -> Result<Self, BindError> {
-        let tls = match &settings.tls {
-            Some(files) => Some(tls::server_config(&files.identity, files.client_ca.as_deref())?),
-            None => None,
-        };
+        let tls = settings.tls.as_ref();
+        let tls =
+            tls.map(|files| ServerTls::read(&files.identity, files.client_ca.as_deref())).transpose()?;
         let mut listeners = Vec::with_capacity(settings.listen.len());
-        let mut addresses = Vec::with_capacity(settings.listen.len());
-        for &address in &settings.listen {
-            let at = |source| BindError::Address { address, source };
-            let listener = match taken(address) {
-                Some(descriptor) => from_descriptor(descriptor).map_err(at)?,
-                None => TcpListener::bind(address).await.map_err(at)?,
-            };
-            set_keepalive(&listener).map_err(at)?;
-            addresses.push(listener.local_addr().map_err(at)?);
-            listeners.push(listener);
+        for &wanted in &settings.listen {
+            listeners.push(Bound::at(wanted, taken(wanted)).await?);
         }
-        Ok(Self { listeners, addresses, connecting: Connecting::new(tls, settings), has_reserve: false })
+        Ok(Self { listeners, connecting: Connecting::new(tls, settings), has_reserve: false })
     }
 
     /// Returns the same server, with access to the reserved [`descriptors`](crate::descriptors).
@@ -81,12 +84,12 @@ impl Server {
     /// # Errors
     /// There are too few descriptors.
     pub fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
-        self.listeners.iter().map(|listener| listener.as_fd().try_clone_to_owned()).collect()
+        self.listeners.iter().map(|bound| bound.listener.as_fd().try_clone_to_owned()).collect()
     }
 
     /// Returns the addresses in the order of the settings, with the actual ports in place of port 0.
-    pub fn local_addrs(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|bound| bound.address).collect()
     }
 
     /// Accepts connections until told to end, and serves each with the service that `make` returns for it, in tasks of
@@ -101,39 +104,60 @@ impl Server {
         vital: &Vital,
         signals: &Signals,
         connections: &Connections,
-    ) where
+    ) -> Open
+    where
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
         S: Serve,
     {
-        let (make, connecting, ending) = (Arc::new(make), Arc::new(self.connecting), Ending::default());
+        let (make, refusal) = (Arc::new(make), Arc::new(|_: ConnectInfo| Refusal));
+        let connecting = Arc::new(ArcSwap::from_pointee(self.connecting));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-        for (listener, address) in self.listeners.into_iter().zip(self.addresses) {
-            let (make, connecting, ended) = (Arc::clone(&make), Arc::clone(&connecting), ending.clone());
-            let opened = connections.clone();
+        let (current, has_reserve) = (Arc::clone(&connecting), self.has_reserve);
+        let (tracker, vital, connections) = (tracker.clone(), vital.clone(), connections.clone());
+        let accept = move |bound: Bound, signals: Signals| {
+            let ending = Ending::default();
             let refuse = {
-                let (connecting, ended, opened) = (Arc::clone(&connecting), ended.clone(), opened.clone());
-                let make = Arc::new(|_: ConnectInfo| Refusal);
+                let (connecting, make) = (Arc::clone(&current), Arc::clone(&refusal));
+                let (ended, opened) = (ending.clone(), connections.clone());
                 move |stream, peer| {
-                    let (connecting, make) = (Arc::clone(&connecting), Arc::clone(&make));
-                    connection::run(connecting, stream, peer, make, ended.clone(), opened.clone())
+                    let make = Arc::clone(&make);
+                    connection::run(connecting.load_full(), stream, peer, make, ended.clone(), opened.clone())
                 }
             };
-            let start = move |stream, peer| {
-                let (connecting, make) = (Arc::clone(&connecting), Arc::clone(&make));
-                connection::run(connecting, stream, peer, make, ended.clone(), opened.clone())
+            let start = {
+                let (connecting, make) = (Arc::clone(&current), Arc::clone(&make));
+                let (ended, opened) = (ending.clone(), connections.clone());
+                move |stream, peer| {
+                    let make = Arc::clone(&make);
+                    connection::run(connecting.load_full(), stream, peer, make, ended.clone(), opened.clone())
+                }
             };
             let accepting = Accepting {
-                listener,
-                address,
+                listener: bound.listener,
+                address: bound.address,
                 tracker: tracker.clone(),
-                signals: signals.clone(),
-                ending: ending.clone(),
+                signals,
+                ending,
                 connections: connections.clone(),
-                has_reserve: self.has_reserve,
+                has_reserve,
                 refusals: Arc::clone(&refusals),
             };
             tracker.spawn(vital.guard("an accept loop", accepting.run(start, refuse)));
-        }
+        };
+        Open::new(self.listeners, connecting, signals.clone(), Box::new(accept))
+    }
+}
+
+impl Bound {
+    /// Binds an address, unless there is a socket that listens there.
+    async fn at(wanted: SocketAddr, taken: Option<OwnedFd>) -> Result<Self, BindError> {
+        let at = |source| BindError::Address { address: wanted, source };
+        let listener = match taken {
+            Some(descriptor) => from_descriptor(descriptor).map_err(at)?,
+            None => TcpListener::bind(wanted).await.map_err(at)?,
+        };
+        set_keepalive(&listener).map_err(at)?;
+        Ok(Self { wanted, address: listener.local_addr().map_err(at)?, listener })
     }
 }
 

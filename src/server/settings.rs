@@ -29,6 +29,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long a drain may take, after that delay, before what is left is aborted.
     pub drain_timeout: Duration,
+    /// How often the configuration and the certificates are looked at for a change; zero is never.
+    pub watch: Duration,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` headers are trusted; those of all others are replaced.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             half_close_timeout: Duration::from_secs(5),
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
+            watch: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
         }
     }

@@ -24,6 +24,7 @@ mod gone;
 mod hang_up;
 mod outside;
 mod receipts;
+mod reload;
 mod tls;
 
 #[tokio::test]
@@ -195,6 +196,7 @@ async fn the_answer_to_head_has_no_body() {
 /// A running server, which is cut when the test ends.
 struct Running {
     addresses: Vec<SocketAddr>,
+    open: Open,
     signals: Signals,
     tracker: TaskTracker,
     metrics: Metrics,
@@ -222,10 +224,11 @@ impl Running {
     {
         let server = Server::bind(&settings, |_| None).await.unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
-        let addresses = server.local_addrs().to_vec();
-        server.serve(make, &tracker, &Vital::default(), &signals, &metrics.connections(Listener::Public));
+        let addresses = server.local_addrs();
+        let connections = metrics.connections(Listener::Public);
+        let open = server.serve(make, &tracker, &Vital::default(), &signals, &connections);
         tracker.close();
-        Self { addresses, signals, tracker, metrics }
+        Self { addresses, open, signals, tracker, metrics }
     }
 
     /// Serves every request with a call that waits until it is released.

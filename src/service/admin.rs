@@ -16,6 +16,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower::Service;
 
+use super::control::is_of_another_site;
+pub use super::control::{Control, Fault, Reloading};
 pub use super::readiness::{NodesState, State, UpstreamState};
 use super::sights::shown;
 use crate::cluster::Sight;
@@ -27,21 +29,26 @@ pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>>
 /// Returns the nodes of the cluster; none without one.
 pub type Sights = Arc<dyn Fn() -> Vec<Sight> + Send + Sync>;
 
-/// Answers `/livez`, `/readyz`, `/metrics`, `/api/nodes` and an index of them.
+/// Answers `/livez`, `/readyz`, `/metrics`, `/api/nodes` and an index of them; reloads at a POST to `/api/reload`.
 #[derive(Clone)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
     sights: Sights,
+    control: Control,
 }
 
 impl Admin {
     /// Creates a service that reports these.
-    pub fn new(metrics: Metrics, readiness: Readiness, sights: Sights) -> Self {
-        Self { metrics, readiness, sights }
+    pub fn new(metrics: Metrics, readiness: Readiness, sights: Sights, control: Control) -> Self {
+        Self { metrics, readiness, sights, control }
     }
 
-    async fn respond(self, method: Method, uri: Uri) -> Response<Full<Bytes>> {
+    /// Responds to a request, which `is_foreign` if a page of another site sends it.
+    async fn respond(self, method: Method, uri: Uri, is_foreign: bool) -> Response<Full<Bytes>> {
+        if uri.path() == RELOAD {
+            return self.reload(&method, is_foreign).await;
+        }
         let page = match uri.path() {
             "/" => Page::text(StatusCode::OK, INDEX),
             "/livez" => Page::text(StatusCode::OK, "ok\n"),
@@ -51,20 +58,28 @@ impl Admin {
                 media_type: Metrics::CONTENT_TYPE,
                 body: self.metrics.render().into(),
             },
-            "/api/nodes" => Page {
-                status: StatusCode::OK,
-                media_type: "application/json",
-                body: shown(&(self.sights)()).into(),
-            },
+            "/api/nodes" => Page::json(StatusCode::OK, shown(&(self.sights)())),
+            "/api/differing" => {
+                Page::json(StatusCode::OK, self.control.differing(uri.query().unwrap_or_default()))
+            }
             _ => Page::text(StatusCode::NOT_FOUND, "not found\n"),
         };
         // An unknown path is not found by any method.
         if page.status == StatusCode::NOT_FOUND || matches!(method, Method::GET | Method::HEAD) {
             return page.into();
         }
-        let mut refusal = Response::from(Page::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        refusal
+        refuse_method("GET, HEAD")
+    }
+
+    async fn reload(self, method: &Method, is_foreign: bool) -> Response<Full<Bytes>> {
+        if method != Method::POST {
+            return refuse_method("POST");
+        }
+        if is_foreign {
+            return Page::text(StatusCode::FORBIDDEN, "a page of another site may not ask for this\n").into();
+        }
+        let (status, body) = self.control.reload().await;
+        Page::json(status, body).into()
     }
 
     /// Only one parameter has a meaning; names of upstreams need no escapes.
@@ -93,7 +108,8 @@ impl<B> Service<Request<B>> for Admin {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (method, uri) = (request.method().clone(), request.uri().clone());
-        Box::pin(self.clone().respond(method, uri).map(Ok))
+        let is_foreign = is_of_another_site(request.headers());
+        Box::pin(self.clone().respond(method, uri, is_foreign).map(Ok))
     }
 }
 
@@ -108,6 +124,16 @@ impl Page {
     fn text(status: StatusCode, body: impl Into<Bytes>) -> Self {
         Self { status, media_type: "text/plain; charset=utf-8", body: body.into() }
     }
+
+    fn json(status: StatusCode, body: String) -> Self {
+        Self { status, media_type: "application/json", body: body.into() }
+    }
+}
+
+fn refuse_method(allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut refusal = Response::from(Page::text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    refusal
 }
 
 impl From<Page> for Response<Full<Bytes>> {
@@ -127,7 +153,10 @@ polliwog
 /readyz     200 if the proxy accepts sessions, otherwise 503, with a line for each upstream; ?upstream=NAME checks one
 /metrics    the metrics, for Prometheus
 /api/nodes  the nodes of the cluster, as this one sees them
+/api/reload POST: reads the configuration again
 ";
+
+const RELOAD: &str = "/api/reload";
 
 #[cfg(test)]
 mod tests {
@@ -213,7 +242,14 @@ mod tests {
         let upstream = |name: &str, health| UpstreamState { name: name.to_owned(), required: false, health };
         let upstreams = vec![upstream("a", Health::Up), upstream("b", Health::Down)];
         let state = State { upstreams, ..State::default() };
-        Admin::new(Metrics::new(), Arc::new(move || Box::pin(ready(state.clone()))), Arc::new(Vec::new))
+        let control =
+            Control { reload: Arc::new(|| Box::pin(ready(Ok(())))), differing: Arc::new(|_| Vec::new()) };
+        Admin::new(
+            Metrics::new(),
+            Arc::new(move || Box::pin(ready(state.clone()))),
+            Arc::new(Vec::new),
+            control,
+        )
     }
 
     fn request(method: Method, path: &str) -> Request<()> {

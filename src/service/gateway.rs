@@ -3,6 +3,7 @@
 
 mod environment;
 mod first;
+mod owned;
 mod receivers;
 mod task;
 
@@ -29,10 +30,9 @@ use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
     Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, RequestKind,
 };
-use crate::directory::Id;
 use crate::meter::Op;
 use crate::session::Terms;
-use crate::sid::{Node, Sid};
+use crate::sid::Sid;
 use crate::spelling::HeadBytes;
 use crate::transport::polling::{self, AnswerPoll, Asker};
 use crate::transport::web_socket_ask::{WebSocketAsk, first_protocol};
@@ -241,22 +241,6 @@ impl Gateway {
         self.cors.apply(origin, &mut response);
         count_answer(&self.route.meter, op, &response);
         response
-    }
-
-    /// Returns whether this node has the session of a request, for a node that looks for it.
-    pub(super) fn has(&self, head: &Parts, kind: RequestKind, asker: Node) -> bool {
-        let path = inner_path(head, &self.route.settings.path);
-        let request = Request { head, path, kind, environment: &RouteEnvironment(&self.route) };
-        let Ok(Ask::Session(sid, intent)) = self.dialect.read(&request) else { return false };
-        match (self.route.registry.find(&self.route.id, &sid), &self.route.locations) {
-            (Located::Here(_) | Located::Gone(_), _) => true,
-            (Located::Opening, Some(locations)) => {
-                let begins = self.dialect.judge(intent, &Place::Nowhere, &request);
-                let begins = matches!(begins, Ok(Act::Begin(_)));
-                locations.is_ours(Id::of(&self.route.id, &sid), begins.then_some(asker))
-            }
-            (Located::Opening, None) | (Located::Nowhere, _) => false,
-        }
     }
 
     /// Returns the response to a request that needs no time.

@@ -3,6 +3,7 @@
 pub mod admin;
 mod arrivals;
 mod client;
+mod control;
 mod cors;
 mod demux;
 mod foreign;

@@ -176,7 +176,7 @@ impl Nodes {
         let named = head.headers.get(&ASKER).filter(|_| hop == Hop::Kin);
         let asker = named.and_then(|named| Node::parse(named.to_str().ok()?)).unwrap_or(node);
         let kind = if flags.upgrades { RequestKind::WebSocket } else { RequestKind::Http };
-        let is_here = match self.0.current.load().router.find(&head) {
+        let is_here = match self.0.current.load().find(&head) {
             Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
                 gateway.has(&head, kind, asker)
             }
@@ -194,7 +194,7 @@ impl Nodes {
 
     fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {
         let (head, ()) = request.into_parts();
-        match self.0.current.load().router.find(&head) {
+        match self.0.current.load().find(&head) {
             Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
                 gateway.serve(head, body.into(), connection)
             }

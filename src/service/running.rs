@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
 use ipnet::IpNet;
 
 use super::demux::Demux;
 use super::forward::Forward;
 use super::gateway::Gateway;
 use super::refusals::Refusals;
-use super::router::{Routed, Router};
+use super::router::{LeavesRoute, Routed, Router};
 use super::settings::Route;
 use crate::duplex::Patience;
 use crate::route_id::RouteId;
@@ -19,11 +20,19 @@ use crate::upstream::InUse;
 /// time before there is a configuration.
 #[derive(Default, Debug)]
 pub struct Running {
-    pub(super) router: Router<Served>,
+    router: Router<Served>,
     routes: Vec<Served>,
+    past: Past,
     upstreams: Vec<Arc<InUse>>,
     half_close_timeout: Duration,
     pub(super) refusals: Refusals,
+}
+
+/// Routes of earlier configurations: each serves the sessions that it still has, and nothing else.
+#[derive(Default, Debug)]
+struct Past {
+    router: Router<Served>,
+    routes: Vec<Served>,
 }
 
 /// One route and its handler.
@@ -76,15 +85,45 @@ impl Handler {
 
 impl Running {
     /// Creates it with the routes in the order of the configuration, and its upstreams. `half_close_timeout` is how
-    /// long a forwarded request is still answered after its client has closed its sending side.
-    pub fn new(routes: Vec<Served>, upstreams: Vec<Arc<InUse>>, half_close_timeout: Duration) -> Self {
+    /// long a forwarded request is still answered after its client has closed its sending side. `past` are routes of
+    /// earlier configurations which still have sessions.
+    pub fn new(
+        routes: Vec<Served>,
+        upstreams: Vec<Arc<InUse>>,
+        half_close_timeout: Duration,
+        past: Vec<Served>,
+    ) -> Self {
         Self {
             router: Router::new(routes.iter().map(Served::routed)),
             routes,
+            past: Past { router: Router::new(past.iter().map(Served::routed)), routes: past },
             upstreams,
             half_close_timeout,
             refusals: Refusals::default(),
         }
+    }
+
+    /// Returns the same without those routes of the past that `is_over` names, or `None` if there are none such.
+    pub fn without_past(&self, is_over: impl Fn(&Served) -> bool) -> Option<Self> {
+        let past: Vec<_> = self.past.routes.iter().filter(|served| !is_over(served)).cloned().collect();
+        let is_less = past.len() < self.past.routes.len();
+        is_less.then(|| Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past))
+    }
+
+    /// Returns what serves a request: for one of a session whose route is in the past, that route.
+    pub(super) fn find(&self, head: &Parts) -> Result<Option<&Served>, LeavesRoute> {
+        let past = if self.past.routes.is_empty() { None } else { self.past.find(head) };
+        past.map_or_else(|| self.router.find(head), |served| Ok(Some(served)))
+    }
+
+    /// Returns the routes, and those of the past.
+    pub fn all_routes(&self) -> impl Iterator<Item = &Served> {
+        self.routes.iter().chain(&self.past.routes)
+    }
+
+    /// Returns the routes, in the order of the configuration.
+    pub fn routes(&self) -> &[Served] {
+        &self.routes
     }
 
     /// Returns every upstream that the configuration names.
@@ -103,6 +142,16 @@ impl Running {
         patience.set_half_close(self.half_close_timeout.max(grace));
         if grace.is_zero() {
             patience.set_unread(self.half_close_timeout.max(UNREAD_MIN));
+        }
+    }
+}
+
+impl Past {
+    fn find(&self, head: &Parts) -> Option<&Served> {
+        let served = self.router.find(head).ok()??;
+        match &served.handler {
+            Handler::Gateway { gateway, .. } => gateway.knows(head).then_some(served),
+            Handler::Demux(_) | Handler::Forward(_) => None,
         }
     }
 }

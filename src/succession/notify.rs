@@ -11,6 +11,14 @@ pub fn notify_ready() {
     notify(&format!("READY=1\nMAINPID={}", std::process::id()));
 }
 
+/// Reports that this process reads its configuration again; [`notify_ready`] follows.
+pub fn notify_reloading() {
+    // systemd compares it with when it sent its signal.
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let micros = now.tv_sec * 1_000_000 + now.tv_nsec / 1_000;
+    notify(&format!("RELOADING=1\nMONOTONIC_USEC={micros}"));
+}
+
 /// Reports that this process stops, and with it the service.
 pub fn notify_stopping() {
     notify("STOPPING=1");

@@ -1,6 +1,7 @@
 //! An upstream's lifetime: as long as anything uses it.
 
 use std::fmt;
+use std::fs;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::upstream::{BuildError, Settings, Upstream, build};
 pub struct InUse {
     name: String,
     settings: Settings,
+    /// What was in the files of the settings.
+    files: Vec<Option<Vec<u8>>>,
     upstream: Arc<dyn Upstream>,
     pace: Pace,
     _retire: DropGuard,
@@ -35,9 +38,16 @@ impl InUse {
         dials: Dials,
     ) -> Result<Arc<Self>, BuildError> {
         let stop = background.stop.child_token();
+        let files = read(settings);
         let upstream = build(settings, Background { stop: stop.clone(), ..background.clone() }, dials)?;
         let (name, settings) = (name.to_owned(), settings.clone());
-        Ok(Arc::new(Self { name, settings, upstream, pace: Pace::default(), _retire: stop.drop_guard() }))
+        let (pace, retire) = (Pace::default(), stop.drop_guard());
+        Ok(Arc::new(Self { name, settings, files, upstream, pace, _retire: retire }))
+    }
+
+    /// Returns whether these settings, with what their files hold now, make the same upstream.
+    pub fn is_made_of(&self, settings: &Settings) -> bool {
+        self.settings == *settings && self.files == read(settings)
     }
 
     /// Returns its name in the configuration.
@@ -59,6 +69,11 @@ impl InUse {
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+/// Returns what is in the files of the settings; `None` for one that cannot be read.
+fn read(settings: &Settings) -> Vec<Option<Vec<u8>>> {
+    settings.files().map(|path| fs::read(path).ok()).collect()
 }
 
 impl Deref for InUse {

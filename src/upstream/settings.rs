@@ -1,5 +1,6 @@
 //! The part of the configuration for an upstream: its address, protocol and timeouts.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -60,6 +61,15 @@ impl Settings {
     /// Returns the revisions of the clients that it serves, translated or not.
     pub(crate) fn served(&self) -> Versions {
         if self.is_translated() { Versions::ALL } else { self.versions }
+    }
+
+    /// Returns the files that TLS needs; none in the clear.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let tls = self.urls.iter().any(is_secure).then_some(&self.tls);
+        let trust = tls.and_then(|tls| if let Trust::File(path) = &tls.trust { Some(path) } else { None });
+        let identity = tls.and_then(|tls| tls.identity.as_ref());
+        let identity = identity.into_iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+        trust.into_iter().chain(identity).map(PathBuf::as_path)
     }
 
     /// Returns whether clients of another revision are translated.

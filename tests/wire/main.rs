@@ -44,6 +44,7 @@ mod plain;
 mod readiness;
 mod refusals;
 mod relay;
+mod reload;
 mod silence;
 mod sockjs;
 mod statuses;

@@ -105,8 +105,8 @@ pub(super) async fn connect(carrier: Carrier) -> (Pin<Box<dyn Stream>>, Duplex) 
         return (Box::pin(client), accepted.into());
     }
     let (settings, _files, certificate) = tls::settings();
-    let config = crate::tls::server_config(&settings.tls.as_ref().unwrap().identity, None).unwrap();
-    let accepting = TlsAcceptor::from(config).accept(accepted);
+    let tls = ServerTls::read(&settings.tls.as_ref().unwrap().identity, None).unwrap();
+    let accepting = TlsAcceptor::from(Arc::clone(tls.config())).accept(accepted);
     let (client, accepted) =
         tokio::join!(TlsConnector::from(tls::trusting(&certificate)).connect(tls::name(), client), accepting);
     (Box::pin(client.unwrap()), tokio_rustls::TlsStream::from(accepted.unwrap()).into())

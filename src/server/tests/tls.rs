@@ -131,7 +131,7 @@ pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
 }
 
 /// Removed when the test ends.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder(pub(super) PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {

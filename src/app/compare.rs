@@ -1,0 +1,66 @@
+//! `check --against`: asks a process that runs whether it could take a configuration over without a restart.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Uri};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::{Config, Fixed};
+
+/// What it responds.
+#[derive(Deserialize)]
+struct Response {
+    differing: Vec<String>,
+}
+
+/// Returns the keys that differ from those of the process whose admin listener has this URL, and only change at a restart.
+///
+/// # Errors
+/// It cannot be asked; the text says why.
+pub fn compare(config: &Config, admin: &str) -> Result<Vec<String>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let asked = async {
+        let asked = timeout(TIMEOUT, ask(config, admin)).await;
+        asked.unwrap_or_else(|_| Err(anyhow::anyhow!("it does not answer")))
+    };
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    runtime.block_on(asked).map_err(|error| format!("{admin}: {error:#}"))
+}
+
+async fn ask(config: &Config, admin: &str) -> anyhow::Result<Vec<String>> {
+    let uri: Uri = admin.parse()?;
+    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
+    let Some(authority) = authority else { anyhow::bail!("expected a URL such as http://127.0.0.1:9090") };
+    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut salt = [0; 8];
+    getrandom::fill(&mut salt)?;
+    let query = Fixed::of(config).to_query(&u64::from_ne_bytes(salt).to_string());
+    let request = Request::get(format!("/api/differing?{query}"))
+        .header(HOST, authority.as_str())
+        .body(Empty::<Bytes>::new())?;
+    let response = async {
+        let response = sender.send_request(request).await?;
+        if !response.status().is_success() {
+            anyhow::bail!("it responds {}: is that an admin listener?", response.status());
+        }
+        let body = Limited::new(response.into_body(), BODY_MAX).collect().await;
+        Ok(body.map_err(|error| anyhow::anyhow!(error))?.to_bytes())
+    };
+    let body = tokio::select! {
+        body = response => body?,
+        _ended = connection => anyhow::bail!("it has closed the connection"),
+    };
+    let Response { differing } = serde_json::from_slice(&body)?;
+    Ok(differing)
+}
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const BODY_MAX: usize = 64 << 10;

@@ -1,0 +1,196 @@
+//! The configuration is read again while connections and sessions live on.
+
+pub(super) mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::sync::{Notify, mpsc, oneshot, watch as channel};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::watch::Watch;
+use super::limit::raise_limit;
+use super::listed::Listed;
+use super::log::SetLevel;
+use super::wiring::Wiring;
+use super::{listeners, peers};
+use crate::config::{Config, Fixed, LoadError, Origin};
+use crate::meter::Reload;
+use crate::server::Open;
+use crate::service::Current;
+use crate::service::admin::{Control, Fault, Reloading};
+use crate::succession::{notify_ready, notify_reloading};
+
+/// What runs, as far as a new configuration replaces it.
+pub(super) struct Reloader {
+    pub(super) origin: Origin,
+    /// What is in force.
+    pub(super) config: channel::Sender<Arc<Config>>,
+    pub(super) wiring: Arc<Wiring>,
+    pub(super) current: Current,
+    pub(super) public: Open,
+    /// The listeners that a successor gets.
+    pub(super) listed: Option<Listed>,
+    pub(super) level: SetLevel,
+    pub(super) watch: Watch,
+    /// Cancelled when nothing is reloaded any more.
+    pub(super) ends: [CancellationToken; 2],
+}
+
+/// What asks for a reload.
+pub(super) struct Wishes {
+    /// A signal.
+    pub(super) signalled: Arc<Notify>,
+    /// Requests, each with the place for its outcome.
+    pub(super) asked: mpsc::Receiver<oneshot::Sender<Result<(), Vec<Fault>>>>,
+}
+
+/// Why a configuration does not take over.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("this process is about to end")]
+    Ending,
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("{0:#}")]
+    Start(#[from] anyhow::Error),
+}
+
+impl Reloader {
+    /// Reloads whenever it is wished for, and when a file has changed.
+    pub(super) async fn run(mut self, mut wishes: Wishes) {
+        loop {
+            let every = self.config.borrow().server.watch;
+            let is_watching = !every.is_zero();
+            tokio::select! {
+                () = wishes.signalled.notified() => {
+                    let _told = self.reload().await;
+                }
+                Some(asked) = wishes.asked.recv() => {
+                    let _gone = asked.send(self.reload().await);
+                }
+                () = sleep(if is_watching { every } else { PAST_PACE }) => {
+                    self.forget_past();
+                    if is_watching && self.watch.look().await {
+                        tracing::info!("a file has changed");
+                        let _told = self.reload().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the configuration over, or says why not.
+    async fn reload(&mut self) -> Result<(), Vec<Fault>> {
+        notify_reloading();
+        let files = self.watch.now();
+        let outcome = self.next().await;
+        notify_ready();
+        // What was refused is tried again only once it is something else.
+        self.watch = Watch::new(&self.config.borrow(), &self.origin, files);
+        let metrics = &self.wiring.metrics;
+        match outcome {
+            Ok(()) => {
+                metrics.reloaded(Reload::Done);
+                let running = self.current.load();
+                tracing::info!(
+                    routes = running.routes().len(),
+                    upstreams = running.upstreams().len(),
+                    "the configuration was reloaded"
+                );
+                Ok(())
+            }
+            Err(refused) => {
+                metrics.reloaded(Reload::Refused);
+                let faults = refused.faults();
+                for fault in &faults {
+                    let Fault { place, key, problem } = fault;
+                    tracing::error!(place, key, problem, "the configuration was not reloaded");
+                }
+                Err(faults)
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Result<(), Refused> {
+        if self.ends.iter().any(CancellationToken::is_cancelled) {
+            return Err(Refused::Ending);
+        }
+        let before = Arc::clone(&self.config.borrow());
+        let config = before.reload(&self.origin)?;
+        let server = self.public.prepare(&config.server).await.context("[server]")?;
+        let running = self.wiring.next(&config, &self.current.load())?;
+        let listed =
+            self.listed.as_ref().map(|listed| listed.next(&config.server.listen, &server)).transpose()?;
+
+        // Nothing fails from here on.
+        self.current.replace(running);
+        let earlier = self.public.local_addrs();
+        self.public.replace(server);
+        if let Some(listed) = listed {
+            listed.take_over();
+        }
+        listeners::note_change(&earlier, &self.public.local_addrs());
+        self.wiring.registry.set_max(config.server.max_sessions);
+        self.wiring.metrics.sessions_limit(config.server.max_sessions);
+        if config.server.max_sessions != before.server.max_sessions {
+            raise_limit(config.server.max_sessions);
+        }
+        if config.log.level != before.log.level {
+            (self.level)(config.log.level);
+        }
+        if let Some(cluster) = &self.wiring.cluster {
+            cluster.me().now_has(peers::hash(&config.routes));
+        }
+        self.config.send_replace(Arc::new(config));
+        Ok(())
+    }
+
+    /// Lets those routes of earlier configurations go that have no session any more, and their upstreams with them.
+    fn forget_past(&self) {
+        if let Some(running) = self.current.load().without_past(|past| self.wiring.is_over(past)) {
+            self.current.replace(running);
+        }
+    }
+}
+
+impl Refused {
+    fn faults(&self) -> Vec<Fault> {
+        match self {
+            Self::Load(LoadError::Faulty(faults)) => faults
+                .placed()
+                .map(|(place, fault)| Fault {
+                    place: Some(place),
+                    key: Some(fault.key.clone()).filter(|key| !key.is_empty()),
+                    problem: fault.problem.to_string(),
+                })
+                .collect(),
+            Self::Ending | Self::Load(LoadError::Unreadable { .. }) | Self::Start(_) => {
+                vec![Fault { problem: self.to_string(), ..Fault::default() }]
+            }
+        }
+    }
+}
+
+/// Returns what the admin listener offers, and what it wishes for.
+pub(super) fn control(signalled: Arc<Notify>, config: channel::Receiver<Arc<Config>>) -> (Control, Wishes) {
+    let (ask, asked) = mpsc::channel(ASKED_MAX);
+    let reload = move || -> Reloading {
+        let ask = ask.clone();
+        Box::pin(async move {
+            let (sender, outcome) = oneshot::channel();
+            let is_asked = ask.send(sender).await.is_ok();
+            let ending = || vec![Fault { problem: Refused::Ending.to_string(), ..Fault::default() }];
+            if is_asked { outcome.await.unwrap_or_else(|_| Err(ending())) } else { Err(ending()) }
+        })
+    };
+    let differing = move |query: &str| Fixed::of(&config.borrow()).differing_from_query(query);
+    (Control { reload: Arc::new(reload), differing: Arc::new(differing) }, Wishes { signalled, asked })
+}
+
+/// How often routes of earlier configurations are looked at where files are not.
+const PAST_PACE: Duration = Duration::from_secs(5);
+/// Reloads that wait for the one before.
+const ASKED_MAX: usize = 8;

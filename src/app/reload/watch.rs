@@ -1,0 +1,81 @@
+//! The files of a configuration, looked at for a change.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use crate::config::{Config, Origin};
+
+/// What the files held when the configuration was read, and when they were looked at.
+///
+/// Their bytes are compared: a symbolic link may lead elsewhere, and a mount may be replaced as a whole. A change counts
+/// once two looks find the same, so that files which belong together are all written.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    read: Held,
+    seen: Held,
+}
+
+/// What is in each file; `None` if it cannot be read.
+pub(crate) type Held = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+impl Watch {
+    /// Begins with what the files hold now, unless that is in `earlier`: what they held before the configuration was read.
+    pub(crate) fn new(config: &Config, origin: &Origin, mut earlier: Held) -> Self {
+        let held = |path: PathBuf| {
+            let held = earlier.remove(&path).unwrap_or_else(|| fs::read(&path).ok());
+            (path, held)
+        };
+        let read: Held = config.files(&origin.source).into_iter().map(held).collect();
+        Self { seen: read.clone(), read }
+    }
+
+    /// Returns what the files hold now.
+    pub(super) fn now(&self) -> Held {
+        held(self.read.keys().cloned())
+    }
+
+    /// Looks at the files. Returns whether they have changed.
+    pub(super) async fn look(&mut self) -> bool {
+        let files: Vec<_> = self.read.keys().cloned().collect();
+        // A mount may be slow.
+        let Ok(now) = tokio::task::spawn_blocking(move || held(files)).await else { return false };
+        self.note(now)
+    }
+
+    fn note(&mut self, now: Held) -> bool {
+        let has_changed = now == self.seen && now != self.read;
+        self.seen = now;
+        has_changed
+    }
+}
+
+fn held(files: impl IntoIterator<Item = PathBuf>) -> Held {
+    let held = |path: PathBuf| {
+        let held = fs::read(&path).ok();
+        (path, held)
+    };
+    files.into_iter().map(held).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_once_it_stays() {
+        let held = |text: Option<&str>| Held::from([("file".into(), text.map(Into::into))]);
+        let mut watch = Watch { read: held(Some("a")), seen: held(Some("a")) };
+        let mut note = |text| watch.note(held(text));
+        assert!(!note(Some("a")));
+        assert!(!note(Some("b")), "it may be half written");
+        assert!(!note(Some("bc")));
+        assert!(note(Some("bc")));
+        // Back again, before it was read.
+        assert!(!note(Some("a")));
+        assert!(!note(Some("a")));
+        // The file is gone, and stays so.
+        assert!(!note(None));
+        assert!(note(None));
+    }
+}

@@ -1,0 +1,50 @@
+//! A live session, as the index has it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::handle::Bridge;
+use crate::dialect::{Framing, Known};
+use crate::packet::Transport;
+
+/// A live session in the index.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A session whose packets pass through this proxy's session layer.
+    Bridge(Arc<Bridge>),
+    /// A session whose WebSocket is relayed between its two ends.
+    Relay(Arc<RelayHandle>),
+}
+
+impl Entry {
+    /// Returns what a request needs to know of the session.
+    pub fn known(&self) -> Known<'_> {
+        match self {
+            Self::Bridge(bridge) => {
+                Known { transport: bridge.transport(), framing: &bridge.info().framing, is_relayed: false }
+            }
+            Self::Relay(relay) => {
+                Known { transport: Transport::WebSocket, framing: &relay.framing, is_relayed: true }
+            }
+        }
+    }
+
+    /// Drains the session: its client receives what is left within `patience`.
+    pub fn drain(&self, patience: Duration) {
+        match self {
+            Self::Bridge(bridge) => bridge.drain(patience),
+            Self::Relay(relay) => relay.drain.cancel(),
+        }
+    }
+}
+
+/// What the index needs to know of a relayed session.
+#[derive(Debug)]
+pub struct RelayHandle {
+    /// The client's framing.
+    pub framing: Arc<dyn Framing>,
+    /// Cancelled to drain the session.
+    pub drain: CancellationToken,
+}

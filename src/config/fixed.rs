@@ -1,0 +1,163 @@
+//! What only a restart changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
+
+use aws_lc_rs::digest;
+
+use super::Config;
+use super::fault::{Problem, Sink};
+use super::tree::Node;
+use crate::{cluster, directory, succession};
+
+/// The keys that only a restart changes, each with its value. Some values are secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fixed(BTreeMap<&'static str, String>);
+
+impl Fixed {
+    /// Returns those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let Config { admin, log, cluster, succession, directory, .. } = config;
+        let mut fixed = BTreeMap::from([
+            ("admin.listen", admin.listen.to_string()),
+            ("log.format", log.json.to_string()),
+            (CLUSTER, cluster.is_some().to_string()),
+        ]);
+        if let Some(settings) = cluster {
+            // Every one of them: a new field must be decided about here.
+            let cluster::Settings { listen, advertise, node, peers, tls, token, .. } = settings;
+            let cluster::Settings { connect_timeout, silence_timeout, .. } = settings;
+            fixed.insert("cluster.listen", listen.to_string());
+            fixed.insert("cluster.advertise", advertise.clone());
+            fixed.insert("cluster.node", node.to_string());
+            fixed.insert("cluster.peers", format!("{peers:?}"));
+            fixed.insert("cluster.tls", format!("{tls:?}"));
+            fixed.insert("cluster.token", String::from_utf8_lossy(token.as_bytes()).into_owned());
+            fixed.insert("cluster.connect_timeout", format!("{connect_timeout:?}"));
+            fixed.insert("cluster.silence_timeout", format!("{silence_timeout:?}"));
+        }
+        if let Some(directory::Settings { url, name, ttl, ca }) = directory {
+            fixed.insert("cluster.directory", url.clone());
+            fixed.insert("cluster.directory_name", name.clone());
+            fixed.insert("cluster.directory_ttl", format!("{ttl:?}"));
+            fixed.insert("cluster.directory_ca", format!("{ca:?}"));
+        }
+        // How long the old one lingers is its own decision, whenever that comes.
+        if let Some(succession::Settings { directory, linger: _ }) = succession {
+            fixed.insert("succession.directory", directory.display().to_string());
+        }
+        Self(fixed)
+    }
+
+    /// Returns the keys that differ.
+    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+        differing(&self.0, &other.0)
+    }
+
+    /// Returns the values as the query of a request: whether they are the same can be seen, but not what they are.
+    pub fn to_query(&self, salt: &str) -> String {
+        let pairs = self.0.iter().map(|(key, value)| format!("&{key}={}", hash(salt, key, value)));
+        format!("salt={salt}{}", pairs.collect::<String>())
+    }
+
+    /// Returns the keys of such a query that differ from these.
+    pub fn differing_from_query(&self, query: &str) -> Vec<String> {
+        let pairs: BTreeMap<_, _> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
+        let salt = pairs.get("salt").copied().unwrap_or_default();
+        let mine: BTreeMap<_, _> = self.0.iter().map(|(key, value)| (*key, hash(salt, key, value))).collect();
+        let theirs = pairs.iter().filter(|(key, _)| **key != "salt");
+        let theirs = theirs.map(|(key, hash)| (*key, (*hash).to_owned())).collect();
+        differing(&mine, &theirs).into_iter().map(str::to_owned).collect()
+    }
+}
+
+fn differing<'k>(one: &BTreeMap<&'k str, String>, other: &BTreeMap<&'k str, String>) -> Vec<&'k str> {
+    let keys: BTreeSet<_> = one.keys().chain(other.keys()).copied().collect();
+    let mut differing: Vec<_> = keys.into_iter().filter(|key| one.get(key) != other.get(key)).collect();
+    // A table that is there or not is one difference.
+    if differing.contains(&CLUSTER) {
+        differing.retain(|key| !key.starts_with("cluster."));
+    }
+    differing
+}
+
+fn hash(salt: &str, key: &str, value: &str) -> String {
+    let mut hash = String::new();
+    for byte in digest::digest(&digest::SHA256, format!("{salt} {key} {value}").as_bytes()).as_ref() {
+        let _written = write!(hash, "{byte:02x}");
+    }
+    hash
+}
+
+impl fmt::Debug for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the values.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Reports what would have to change in a process that runs, and cannot.
+pub(super) fn check(running: &Config, config: &Config, tree: &Node, sink: &Sink) {
+    report(&Fixed::of(running).differing(&Fixed::of(config)), tree, sink);
+}
+
+/// Reports these keys, each where it was written, or its table.
+pub(super) fn report(keys: &[&str], tree: &Node, sink: &Sink) {
+    for key in keys {
+        let mut place = &tree.place;
+        let mut node = tree;
+        for level in key.split('.') {
+            let Some(inner) = node.get(level) else { break };
+            (node, place) = (inner, &inner.place);
+        }
+        sink.push(place, *key, Problem::Fixed);
+    }
+}
+
+const CLUSTER: &str = "cluster";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::{KEYS, Section};
+
+    fn config(text: &str) -> Config {
+        let routes = "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'a'\n\
+                      [upstreams.a]\nkind = 'http'\nurl = 'http://127.0.0.1:3000'\n";
+        Config::parse(&format!("{text}{routes}"), "this test", std::iter::empty()).unwrap()
+    }
+
+    const CLUSTERED: &str = "[cluster]\nlisten = '127.0.0.1:7400'\nnode = 'a'\ntoken = 'a-secret-of-all-nodes'\n\
+                             peers = { a = '127.0.0.1:7400' }\n";
+
+    #[test]
+    fn a_query_shows_what_differs_and_no_value() {
+        let (one, other) =
+            (Fixed::of(&config(CLUSTERED)), Fixed::of(&config(&CLUSTERED.replace("secret", "word"))));
+        let query = one.to_query("12");
+        assert!(!query.contains("secret"), "{query}");
+        assert!(one.differing_from_query(&query).is_empty());
+        assert_eq!(other.differing_from_query(&query), ["cluster.token"]);
+        assert_eq!(one.differing(&other), ["cluster.token"]);
+        // Another version knows another key.
+        assert_eq!(one.differing_from_query(&(query + "&admin.token=1")), ["admin.token"]);
+        assert_eq!(format!("{one:?}").matches("secret").count(), 0);
+    }
+
+    #[test]
+    fn a_table_that_comes_or_goes_is_one_difference() {
+        let (one, other) = (Fixed::of(&config("")), Fixed::of(&config(CLUSTERED)));
+        assert_eq!(one.differing(&other), ["cluster"]);
+        assert_eq!(other.differing(&one), ["cluster"]);
+    }
+
+    #[test]
+    fn every_key_of_the_cluster_needs_a_restart() {
+        let directory = "peers = 'directory'\ndirectory = 'redis://127.0.0.1'\n";
+        let whole = CLUSTERED.replace("peers = { a = '127.0.0.1:7400' }\n", directory);
+        let fixed = Fixed::of(&config(&whole));
+        for key in KEYS.iter().filter(|key| key.section == Section::Cluster) {
+            assert!(fixed.0.contains_key(&*format!("cluster.{}", key.name)), "{}", key.name);
+        }
+    }
+}

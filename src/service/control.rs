@@ -1,0 +1,67 @@
+//! What an operator asks of the process by the admin listener.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+/// What the process does at a request.
+#[derive(Clone)]
+pub struct Control {
+    /// Reads the configuration again.
+    pub reload: Arc<dyn Fn() -> Reloading + Send + Sync>,
+    /// Returns which of these keys, each with a hash, differ from what only a restart changes.
+    pub differing: Differing,
+}
+
+/// Returns what differs, by a query.
+pub type Differing = Arc<dyn Fn(&str) -> Vec<String> + Send + Sync>;
+
+/// A reload; what was wrong, if it was refused.
+pub type Reloading = Pin<Box<dyn Future<Output = Result<(), Vec<Fault>>> + Send>>;
+
+/// One reason why a configuration was refused.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Fault {
+    /// Where it is: a line of the file, or a variable.
+    pub place: Option<String>,
+    /// The key.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl Control {
+    /// Reloads, and returns what became of it.
+    pub(super) async fn reload(self) -> (StatusCode, String) {
+        match (self.reload)().await {
+            Ok(()) => (StatusCode::OK, shown(&json!({ "faults": [] }))),
+            Err(faults) => {
+                let faults: Vec<Value> = faults.iter().map(fault).collect();
+                (StatusCode::UNPROCESSABLE_ENTITY, shown(&json!({ "faults": faults })))
+            }
+        }
+    }
+
+    /// Returns the keys of a query that differ from what runs.
+    pub(super) fn differing(&self, query: &str) -> String {
+        shown(&json!({ "differing": (self.differing)(query) }))
+    }
+}
+
+/// Returns whether a page of another site sends the request: the operator's browser may reach this listener.
+pub(super) fn is_of_another_site(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = |origin: &str| origin.split_once("://").map(|(_, host)| host.to_owned());
+    headers.contains_key(ORIGIN) && text(ORIGIN).and_then(host).as_deref() != text(HOST)
+}
+
+fn fault(fault: &Fault) -> Value {
+    json!({ "place": fault.place, "key": fault.key, "problem": fault.problem })
+}
+
+fn shown(value: &Value) -> String {
+    format!("{value:#}\n")
+}

@@ -1,0 +1,108 @@
+//! The TLS of listeners, whose certificate can be replaced while connections live.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+
+use super::{ALPN, Identity, TlsError, authorities, provider, read};
+
+/// The TLS of listeners.
+#[derive(Clone, Debug)]
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+    /// The authorities of client certificates, as they were read.
+    client_ca: Option<Vec<u8>>,
+}
+
+/// What follows a listener's TLS.
+#[derive(Debug)]
+pub struct NextTls {
+    tls: ServerTls,
+    certificate: Arc<CertifiedKey>,
+}
+
+/// The certificate that new connections are shown.
+#[derive(Debug)]
+struct Shown(ArcSwap<CertifiedKey>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+impl ServerTls {
+    /// Reads a listener's identity and, if `client_ca` names a file, the authorities of client certificates.
+    ///
+    /// # Errors
+    /// Each variant names the file at fault.
+    pub fn read(identity: &Identity, client_ca: Option<&Path>) -> Result<Self, TlsError> {
+        Self::showing(certified(identity)?, clients(client_ca)?)
+    }
+
+    /// Reads the files again, for what follows this. Sessions of TLS can be resumed beyond that, unless other clients are
+    /// accepted: one that resumes its session is not asked for its certificate.
+    ///
+    /// # Errors
+    /// Each variant names the file at fault.
+    pub fn next(&self, identity: &Identity, client_ca: Option<&Path>) -> Result<NextTls, TlsError> {
+        let (certificate, client_ca) = (certified(identity)?, clients(client_ca)?);
+        let is_same = self.client_ca.as_ref() == client_ca.as_ref().map(|(_, bytes)| bytes);
+        let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificate), client_ca)? };
+        Ok(NextTls { tls, certificate })
+    }
+
+    /// Returns what connections are accepted with.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
+    }
+
+    fn showing(
+        certificate: Arc<CertifiedKey>,
+        client_ca: Option<(&Path, Vec<u8>)>,
+    ) -> Result<Self, TlsError> {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Provider)?;
+        let builder = match &client_ca {
+            None => builder.with_no_client_auth(),
+            Some((path, bytes)) => {
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(authorities(path, bytes)?, provider())
+                        .build();
+                builder.with_client_cert_verifier(
+                    verifier.map_err(|source| TlsError::ClientAuthority { path: (*path).into(), source })?,
+                )
+            }
+        };
+        let shown = Arc::new(Shown(ArcSwap::new(certificate)));
+        let mut config = builder.with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self { config: Arc::new(config), shown, client_ca: client_ca.map(|(_, bytes)| bytes) })
+    }
+}
+
+impl NextTls {
+    /// Returns the TLS that is in force from now on. Connections that are open keep the certificate that they were shown.
+    pub fn take_over(self) -> ServerTls {
+        self.tls.shown.0.store(self.certificate);
+        self.tls
+    }
+}
+
+/// Reads the authorities of client certificates.
+fn clients(path: Option<&Path>) -> Result<Option<(&Path, Vec<u8>)>, TlsError> {
+    path.map(|path| Ok((path, read(path)?))).transpose()
+}
+
+/// Reads a certificate and its key, which must belong together.
+fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsError> {
+    let (chain, key) = identity.read()?;
+    let certified = CertifiedKey::from_der(chain, key, &provider());
+    Ok(Arc::new(certified.map_err(|source| identity.rejected(source))?))
+}

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use super::json::{quote, quote_in_html, quoted_len};
+use super::json::{Place, quote, quoted_len};
 use super::path::Receiver;
 use super::query::Callback;
 use crate::packet::{Closing, Message, Packet};
@@ -24,43 +24,21 @@ pub(super) enum Wrapping {
 impl Wrapping {
     /// Returns the frames of these packets, wrapped.
     pub(super) fn encode(&self, packets: &[Packet]) -> Bytes {
-        let mut out = Vec::with_capacity(packets.iter().map(encoded_len).sum::<usize>() + ROOM);
-        let mut frame = Vec::new();
-        for_each_frame(packets, |packets| {
-            if *self == Self::Lines {
-                write(packets, &mut out);
-                out.push(b'\n');
-                return;
-            }
-            frame.clear();
-            write(packets, &mut frame);
-            self.wrap(&frame, &mut out);
-        });
-        out.into()
-    }
-
-    fn wrap(&self, frame: &[u8], out: &mut Vec<u8>) {
-        // Only UTF-8 was written.
-        let text = String::from_utf8_lossy(frame);
-        match self {
+        let room = |packet: &Packet| packet.len() + BESIDE_MESSAGE;
+        let mut out = Vec::with_capacity(packets.iter().map(room).sum::<usize>() + BESIDE_FRAME);
+        for_each_frame(packets, |packets| match self {
             Self::Lines => {
-                out.extend_from_slice(frame);
+                write(packets, Place::Frame, &mut out);
                 out.push(b'\n');
             }
             Self::Events => {
                 out.extend_from_slice(b"data: ");
-                // Clients decode percent signs.
-                for (at, part) in frame.split(|byte| *byte == b'%').enumerate() {
-                    if at > 0 {
-                        out.extend_from_slice(b"%25");
-                    }
-                    out.extend_from_slice(part);
-                }
+                write(packets, Place::Event, &mut out);
                 out.extend_from_slice(b"\r\n\r\n");
             }
             Self::Scripts => {
                 out.extend_from_slice(b"<script>\np(");
-                quote_in_html(&text, out);
+                quote(&text(packets), Place::Html, &mut out);
                 out.extend_from_slice(b");\n</script>\r\n");
             }
             Self::Call(callback) => {
@@ -68,11 +46,20 @@ impl Wrapping {
                 out.extend_from_slice(b"/**/");
                 out.extend_from_slice(callback.as_str().as_bytes());
                 out.push(b'(');
-                quote(&text, out);
+                quote(&text(packets), Place::Frame, &mut out);
                 out.extend_from_slice(b");\r\n");
             }
-        }
+        });
+        out.into()
     }
+}
+
+/// Returns a frame that is itself written as a string.
+fn text(packets: &[Packet]) -> String {
+    let mut frame = Vec::new();
+    write(packets, Place::Frame, &mut frame);
+    // Only UTF-8 was written.
+    String::from_utf8_lossy(&frame).into_owned()
 }
 
 /// Calls `write` with the packets of one frame after another: messages that follow each other are one frame.
@@ -89,34 +76,34 @@ fn for_each_frame(packets: &[Packet], mut write: impl FnMut(&[Packet])) {
 
 /// Returns one frame as sent on a WebSocket, or nothing if SockJS has no frame for the packet.
 pub(super) fn frame(packet: &Packet) -> Option<Bytes> {
-    let mut out = Vec::with_capacity(encoded_len(packet) + ROOM);
-    for_each_frame(std::slice::from_ref(packet), |packets| write(packets, &mut out));
+    let mut out = Vec::with_capacity(packet.len() + BESIDE_FRAME);
+    for_each_frame(std::slice::from_ref(packet), |packets| write(packets, Place::Frame, &mut out));
     (!out.is_empty()).then(|| out.into())
 }
 
-fn write(packets: &[Packet], out: &mut Vec<u8>) {
+fn write(packets: &[Packet], place: Place, out: &mut Vec<u8>) {
     match packets {
         [Packet::Open(_)] => out.push(b'o'),
         [Packet::Ping(_)] => out.push(b'h'),
-        [Packet::Close(closing)] => write_close(closing.as_deref(), out),
+        [Packet::Close(closing)] => write_close(closing.as_deref(), place, out),
         messages => {
             out.extend_from_slice(b"a[");
             for (at, packet) in messages.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');
                 }
-                write_message(packet, out);
+                write_message(packet, place, out);
             }
             out.push(b']');
         }
     }
 }
 
-fn write_message(packet: &Packet, out: &mut Vec<u8>) {
+fn write_message(packet: &Packet, place: Place, out: &mut Vec<u8>) {
     match packet {
-        Packet::Message(Message::Text(text)) => quote(text.as_str(), out),
+        Packet::Message(Message::Text(text)) => quote(text.as_str(), place, out),
         // SockJS has text alone.
-        Packet::Message(Message::Binary(bytes)) => quote(&String::from_utf8_lossy(bytes), out),
+        Packet::Message(Message::Binary(bytes)) => quote(&String::from_utf8_lossy(bytes), place, out),
         Packet::Open(_)
         | Packet::Close(_)
         | Packet::Ping(_)
@@ -126,10 +113,10 @@ fn write_message(packet: &Packet, out: &mut Vec<u8>) {
     }
 }
 
-fn write_close(closing: Option<&Closing>, out: &mut Vec<u8>) {
+fn write_close(closing: Option<&Closing>, place: Place, out: &mut Vec<u8>) {
     let (code, reason) = closing.map_or((None, ""), |closing| (closing.code, closing.reason.as_str()));
     out.extend_from_slice(format!("c[{},", json!(code.unwrap_or(1000))).as_bytes());
-    quote(reason, out);
+    quote(reason, place, out);
     out.push(b']');
 }
 
@@ -138,7 +125,7 @@ pub(super) fn encoded_len(packet: &Packet) -> usize {
     match packet {
         Packet::Message(Message::Text(text)) => quoted_len(text.as_str()),
         Packet::Message(Message::Binary(bytes)) => quoted_len(&String::from_utf8_lossy(bytes)),
-        Packet::Close(closing) => closing.as_deref().map_or(0, |closing| closing.reason.len()) + ROOM,
+        Packet::Close(closing) => closing.as_deref().map_or(0, |closing| closing.reason.len()) + BESIDE_FRAME,
         Packet::Open(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => 1,
     }
 }
@@ -146,6 +133,9 @@ pub(super) fn encoded_len(packet: &Packet) -> usize {
 /// Returns how many units of UTF-16 these bytes are, in which clients of the reference count: all of its own beyond
 /// them is escaped.
 pub(super) fn units(bytes: &[u8]) -> usize {
+    if bytes.is_ascii() {
+        return bytes.len();
+    }
     let is_unit = |byte: &&u8| !matches!(byte, 0x80..0xc0);
     bytes.iter().filter(is_unit).count()
 }
@@ -169,8 +159,10 @@ pub(super) fn prelude(receiver: Receiver, callback: Option<&Callback>) -> Bytes 
     }
 }
 
+/// Quotes and a comma.
+const BESIDE_MESSAGE: usize = 3;
 /// Brackets and signs around the messages of a frame.
-const ROOM: usize = 16;
+const BESIDE_FRAME: usize = 16;
 const PRELUDE_LEN: usize = 2048;
 /// Browsers show nothing of a page before its first kilobyte.
 const PAGE_SPACES: usize = 653;

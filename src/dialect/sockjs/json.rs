@@ -8,44 +8,36 @@ use serde_json::value::RawValue;
 
 use crate::packet::{Message, Text};
 
-/// Appends text as a JSON string. Browsers and proxies lose or change some characters on the way, so these are escaped,
-/// too.
-pub(super) fn quote(text: &str, out: &mut Vec<u8>) {
-    write(text, Place::Frame, out);
-}
-
-/// Appends text as a JSON string that may stand in an HTML script: nothing in it can end the script.
-pub(super) fn quote_in_html(text: &str, out: &mut Vec<u8>) {
-    write(text, Place::Html, out);
-}
-
-/// Returns how many bytes [`quote`] appends.
-pub(super) fn quoted_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut len = bytes.len() + 2;
-    let mut at = 0;
-    while let Some(found) = bytes[at..].iter().position(|byte| is_suspect(*byte, Place::Frame)) {
-        at += found;
-        let (escape, width) = escape(&text[at..], Place::Frame);
-        len += escape.len().saturating_sub(width);
-        at += width;
-    }
-    len
-}
-
-/// Where a string stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+/// Where a string that is written stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// In a frame.
     Frame,
+    /// In a frame in an event, in which clients decode percent signs.
+    Event,
+    /// In a script of a page: nothing in it can end the script.
     Html,
 }
 
-fn write(text: &str, place: Place, out: &mut Vec<u8>) {
+impl Place {
+    /// Returns what is escaped here besides what is escaped everywhere.
+    const fn sign(self) -> u8 {
+        match self {
+            Self::Frame => b'"',
+            Self::Event => b'%',
+            Self::Html => b'<',
+        }
+    }
+}
+
+/// Appends text as a JSON string. Browsers and proxies lose or change some characters on the way, so these are escaped,
+/// too.
+pub(super) fn quote(text: &str, place: Place, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     let (mut copied, mut at) = (0, 0);
-    while let Some(found) = bytes[at..].iter().position(|byte| is_suspect(*byte, place)) {
+    while let Some(found) = find_suspect(&bytes[at..], place) {
         at += found;
         let (escape, width) = escape(&text[at..], place);
         if !escape.is_empty() {
@@ -59,13 +51,55 @@ fn write(text: &str, place: Place, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Returns whether a character may begin with this byte that is escaped.
-const fn is_suspect(byte: u8, place: Place) -> bool {
-    match byte {
-        b'<' => matches!(place, Place::Html),
-        0..0x20 | b'"' | b'\\' | 0xe2 | 0xef | 0xf0.. => true,
-        _ => false,
+/// Returns how many bytes [`quote`] appends in a frame.
+pub(super) fn quoted_len(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut len = bytes.len() + 2;
+    let mut at = 0;
+    while let Some(found) = find_suspect(&bytes[at..], Place::Frame) {
+        at += found;
+        let (escape, width) = escape(&text[at..], Place::Frame);
+        len += escape.len().saturating_sub(width);
+        at += width;
     }
+    len
+}
+
+/// Returns where the first character is that may be escaped.
+fn find_suspect(bytes: &[u8], place: Place) -> Option<usize> {
+    let is_suspect = |byte: &u8| match *byte {
+        0..0x20 | b'"' | b'\\' | 0xe2 | 0xef | 0xf0.. => true,
+        byte => byte == place.sign(),
+    };
+    let mut words = bytes.chunks_exact(8);
+    let mut at = 0;
+    for word in &mut words {
+        // Most messages are ASCII without anything to escape.
+        let letters = word_of(word);
+        if (marks(letters, place.sign()) | letters) & HIGHEST != 0
+            && let Some(found) = word.iter().position(is_suspect)
+        {
+            return Some(at + found);
+        }
+        at += 8;
+    }
+    words.remainder().iter().position(is_suspect).map(|found| at + found)
+}
+
+fn word_of(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_le_bytes)
+}
+
+/// Sets the highest bit of each of eight bytes that a JSON string does not have as it is, or that is `sign`; the first
+/// bit is right, later ones need not be.
+const fn marks(word: u64, sign: u8) -> u64 {
+    let (quote, backslash, sign) =
+        (word ^ (LOWEST * b'"' as u64), word ^ (LOWEST * b'\\' as u64), word ^ (LOWEST * sign as u64));
+    let control = word.wrapping_sub(LOWEST * 0x20) & !word;
+    let quote = quote.wrapping_sub(LOWEST) & !quote;
+    let backslash = backslash.wrapping_sub(LOWEST) & !backslash;
+    let sign = sign.wrapping_sub(LOWEST) & !sign;
+    (control | quote | backslash | sign) & HIGHEST
 }
 
 /// Returns the escape of the first character, empty where it needs none; and how many bytes that character has.
@@ -81,6 +115,7 @@ fn escape(text: &str, place: Place) -> (Escape, usize) {
         '\u{c}' => escape.push(b"\\f"),
         '\r' => escape.push(b"\\r"),
         '<' if place == Place::Html => escape.unit(u16::from(b'<')),
+        '%' if place == Place::Event => escape.push(b"%25"),
         '\0'..'\u{20}'
         | '\u{200c}'..='\u{200f}'
         | '\u{2028}'..='\u{202f}'
@@ -167,15 +202,70 @@ pub(super) fn read_frame(text: &Text) -> Result<Vec<Message>, Unreadable> {
 }
 
 fn elements(text: &Text) -> Option<Vec<Message>> {
+    if let Some(strings) = strings(text) {
+        return Some(strings);
+    }
     let elements: Vec<&RawValue> = serde_json::from_str(text.as_str()).ok()?;
     Some(elements.into_iter().map(|one| element(text, one)).collect())
 }
 
-/// Returns a value of the text as a message, which shares the text's buffer where it can.
+/// Returns the messages of an array that has only strings, as the clients' have; `None` for any other text.
+fn strings(text: &Text) -> Option<Vec<Message>> {
+    let mut messages = Vec::with_capacity(1);
+    let mut rest = text.as_str().trim_start_matches(SPACE).strip_prefix('[')?;
+    loop {
+        let inner = rest.trim_start_matches(SPACE).strip_prefix('"')?;
+        let (inner, behind) = inner.split_at_checked(string_len(inner.as_bytes())?)?;
+        messages.push(message(text, unescape(inner)));
+        let behind = behind.strip_prefix('"')?.trim_start_matches(SPACE);
+        if let Some(behind) = behind.strip_prefix(']') {
+            return behind.trim_start_matches(SPACE).is_empty().then_some(messages);
+        }
+        rest = behind.strip_prefix(',')?;
+    }
+}
+
+/// Returns the length of a JSON string up to its closing quote, if it is well-formed.
+fn string_len(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += find_end(bytes.get(at..)?)?;
+        match bytes.get(at..)? {
+            [b'"', ..] => return Some(at),
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at += 2,
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+                at += 6;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Returns where the first quote, backslash or control character is.
+fn find_end(bytes: &[u8]) -> Option<usize> {
+    let mut words = bytes.chunks_exact(8);
+    let mut at = 0;
+    for word in &mut words {
+        let found = marks(word_of(word), b'"');
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let is_end = |byte: &u8| matches!(*byte, 0..0x20 | b'"' | b'\\');
+    words.remainder().iter().position(is_end).map(|found| at + found)
+}
+
+/// Returns a value of the text as a message.
 fn element(text: &Text, value: &RawValue) -> Message {
     let value = value.get();
     let quoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    Message::text(match quoted.map_or(Cow::Borrowed(value), unescape) {
+    message(text, quoted.map_or(Cow::Borrowed(value), unescape))
+}
+
+/// Returns a part of the text as a message, which shares the text's buffer where it can.
+fn message(text: &Text, part: Cow<'_, str>) -> Message {
+    Message::text(match part {
         Cow::Borrowed(part) => Text::from_checked(text.as_bytes().slice_ref(part.as_bytes())),
         Cow::Owned(own) => Text::from(own),
     })
@@ -232,6 +322,11 @@ fn unit(rest: &mut &str) -> Option<u16> {
 }
 
 const HEX: [u8; 16] = *b"0123456789abcdef";
+/// What JSON allows between its signs.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+/// The lowest bit of each byte, and the highest.
+const LOWEST: u64 = 0x0101_0101_0101_0101;
+const HIGHEST: u64 = LOWEST << 7;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use super::*;
 
 fn quoted(text: &str) -> String {
     let mut out = Vec::new();
-    quote(text, &mut out);
+    quote(text, Place::Frame, &mut out);
     assert_eq!(out.len(), quoted_len(text), "{text:?}");
     String::from_utf8(out).unwrap()
 }
@@ -47,9 +47,29 @@ fn exactly_what_the_reference_escapes_is_escaped() {
 }
 
 #[test]
+fn a_character_is_escaped_wherever_it_is() {
+    for (place, character, escape) in [
+        (Place::Frame, "\"", "\\\""),
+        (Place::Frame, "\u{1f}", "\\u001f"),
+        (Place::Frame, "\u{2028}", "\\u2028"),
+        (Place::Frame, "é\\", "é\\\\"),
+        (Place::Frame, "%<", "%<"),
+        (Place::Event, "%", "%25"),
+        (Place::Html, "<", "\\u003c"),
+    ] {
+        for (before, behind) in (0..20).flat_map(|before| (0..20).map(move |behind| (before, behind))) {
+            let around = |middle| format!("{}{middle}{}", "a".repeat(before), "b".repeat(behind));
+            let mut out = Vec::new();
+            quote(&around(character), place, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("\"{}\"", around(escape)));
+        }
+    }
+}
+
+#[test]
 fn no_script_ends_inside_a_string() {
     let mut out = Vec::new();
-    quote_in_html("a[\"</script>\"]", &mut out);
+    quote("a[\"</script>\"]", Place::Html, &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), r#""a[\"\u003c/script>\"]""#);
 }
 
@@ -144,7 +164,7 @@ proptest! {
         prop_assert_eq!(texts(&format!("[{}]", quoted(&text))).unwrap(), [text.as_str()]);
         prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text.as_str());
         let mut html = Vec::new();
-        quote_in_html(&text, &mut html);
+        quote(&text, Place::Html, &mut html);
         prop_assert!(!html.contains(&b'<'));
         prop_assert_eq!(serde_json::from_slice::<String>(&html).unwrap(), text);
     }
@@ -155,6 +175,18 @@ proptest! {
             Ok(expected) => prop_assert_eq!(texts(&text).unwrap(), expected),
             // It rejects an unpaired surrogate, which is accepted here.
             Err(_) => drop(texts(&text)),
+        }
+    }
+
+    #[test]
+    fn an_array_of_strings_is_read_as_any_other(text in r#"[ \n]?\[([ \t]?"([a-z]{0,9}|\\?[bfnrt"\\/x]|\\u[0-9a-g]{3,4}|\x1f|é){0,9}"[ ,\]]{0,2}|7|null|\[){0,3}[\] x]{0,2}"#) {
+        let text = Text::from(text);
+        if let Some(strings) = strings(&text) {
+            let elements: Vec<&RawValue> = serde_json::from_str(text.as_str()).unwrap();
+            let expected: Vec<_> = elements.into_iter().map(|one| text_of(&element(&text, one))).collect();
+            prop_assert_eq!(strings.iter().map(text_of).collect::<Vec<_>>(), expected);
+        } else if let Ok(expected) = serde_json::from_str::<Vec<String>>(text.as_str()) {
+            prop_assert!(expected.is_empty(), "left to serde: {:?}", text.as_str());
         }
     }
 }

@@ -52,16 +52,17 @@ impl<'p> Target<'p> {
         let path = path.strip_prefix('/')?;
         // Every path may have one trailing slash.
         let path = path.strip_suffix('/').unwrap_or(path);
-        let mut segments = path.split('/');
-        match (segments.next()?, segments.next(), segments.next(), segments.next()) {
-            ("info", None, ..) => Some(Self::Info),
-            ("websocket", None, ..) => Some(Self::RawWebSocket),
-            (page, None, ..) if is_iframe(page) => Some(Self::Iframe),
-            (server, Some(session), Some(transport), None) if is_segment(server) && is_segment(session) => {
-                Self::of_session(session, transport)
-            }
-            _ => None,
-        }
+        let Some((server, rest)) = split(path) else {
+            return match path {
+                "info" => Some(Self::Info),
+                "websocket" => Some(Self::RawWebSocket),
+                page if is_iframe(page) => Some(Self::Iframe),
+                _ => None,
+            };
+        };
+        let (session, transport) = split(rest)?;
+        let is_session = is_segment(server) && is_segment(session);
+        if is_session { Self::of_session(session, transport) } else { None }
     }
 
     fn of_session(sid: &'p str, transport: &str) -> Option<Self> {
@@ -105,8 +106,14 @@ impl Receiver {
     }
 }
 
+/// Splits a path at its first slash. Segments are short: a search in larger steps would take longer.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let at = path.bytes().position(|byte| byte == b'/')?;
+    Some((&path[..at], &path[at + 1..]))
+}
+
 fn is_segment(segment: &str) -> bool {
-    !segment.is_empty() && !segment.contains('.')
+    !segment.is_empty() && segment.bytes().all(|byte| byte != b'.')
 }
 
 /// `iframe[0-9-.a-z_]*.html`; the dot before `html` is one, other than in the reference's expression.

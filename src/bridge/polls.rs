@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::packet::{Packet, Transport};
 
-/// The receivers that are parked or being answered, oldest first. Rarely more than one, so it reserves space for one.
+/// The receivers that are parked or being answered, oldest first. It reserves space for as many as there usually are.
 #[derive(Default)]
 pub(super) struct Polls {
     slots: Vec<Slot>,
@@ -71,6 +71,9 @@ pub(super) enum Removed {
 impl Streaming {
     /// Adds a batch. Returns the waker to wake.
     fn take(&mut self, batch: Batch) -> Option<Waker> {
+        if self.parts.is_empty() {
+            self.parts.reserve_exact(1);
+        }
         self.parts.push_back(Batch { transport: Transport::Streaming, ..batch });
         self.waker.take()
     }
@@ -79,20 +82,21 @@ impl Streaming {
 impl Polls {
     /// Parks a poll. An earlier poll that is still parked is about to be answered as replaced.
     pub(super) fn park(&mut self) -> ReceiverId {
-        self.enter(Stage::Parked(None))
+        self.enter(Stage::Parked(None), 1)
     }
 
     /// Parks a stream.
     pub(super) fn park_stream(&mut self) -> ReceiverId {
         let streaming = Streaming { parts: VecDeque::new(), is_open: true, waker: None };
-        self.enter(Stage::Streaming(Box::new(streaming)))
+        // With the batch that is being written.
+        self.enter(Stage::Streaming(Box::new(streaming)), 2)
     }
 
-    fn enter(&mut self, stage: Stage) -> ReceiverId {
+    fn enter(&mut self, stage: Stage, room: usize) -> ReceiverId {
         let id = ReceiverId(self.next);
         self.next = self.next.wrapping_add(1);
         if self.slots.is_empty() {
-            self.slots.reserve_exact(1);
+            self.slots.reserve_exact(room);
         }
         self.slots.push(Slot { id, stage });
         id

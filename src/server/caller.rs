@@ -184,6 +184,10 @@ impl<S: Serve> CallState<S> {
         let is_backends = Spelling::is_applied(response.extensions());
         let spelled_names = if is_backends { SpelledNames::Added } else { SpelledNames::All };
         self.raw_headers.await_request(Some(spelled_names).filter(|_| !self.unflushed.get()));
+        if response.body().size_hint().exact().is_none() {
+            // A stream may last for hours.
+            self.raw_headers.rest();
+        }
     }
 }
 

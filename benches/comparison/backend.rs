@@ -76,7 +76,8 @@ impl Backend {
 }
 
 fn write(writer: &OwnedWriteHalf, bytes: &[u8]) -> anyhow::Result<()> {
-    anyhow::ensure!(writer.try_write(bytes)? == bytes.len(), "the proxy takes nothing");
+    let len = writer.try_write(bytes).context("cannot send to the proxy")?;
+    anyhow::ensure!(len == bytes.len(), "the proxy takes nothing");
     Ok(())
 }
 

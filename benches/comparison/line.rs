@@ -29,7 +29,7 @@ impl Line {
     }
 
     pub(crate) async fn send(&self, bytes: &[u8]) -> anyhow::Result<()> {
-        send(&self.writer, bytes).await
+        send(&self.writer, bytes).await.context("cannot send to the subject")
     }
 
     /// Sends a request, on a new connection if the server closes this one.

@@ -1,14 +1,16 @@
 //! A program under measurement with all its children, on a core of its own: its memory and its time on the core.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use tokio::net::TcpSocket;
 use tokio::time::sleep;
 
 /// A running program; it and its children are killed when it is dropped.
@@ -48,11 +50,12 @@ impl Process {
     /// Waits until it listens.
     pub(crate) async fn listening(&mut self, address: SocketAddr) -> anyhow::Result<()> {
         for _ in 0..1200 {
-            if TcpStream::connect(address).is_ok() {
-                return Ok(());
-            }
+            // Before the look: what listens may be somebody else.
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended at once: {status}");
+            }
+            if TcpStream::connect(address).is_ok() {
+                return Ok(());
             }
             sleep(Duration::from_millis(50)).await;
         }
@@ -169,7 +172,20 @@ impl Drop for Folder {
     }
 }
 
-/// Returns a port that was free a moment ago.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+/// Addresses for what is started, which nobody else on the machine gets meanwhile: a program under callgrind takes ten
+/// seconds until it listens.
+#[derive(Default)]
+pub(crate) struct Ports(RefCell<Vec<TcpSocket>>);
+
+impl Ports {
+    /// Reserves another address. Its port is bound here without listening, so the system gives it to nobody who asks for
+    /// any port; a server that names it may listen there, since servers allow that (`SO_REUSEADDR`).
+    pub(crate) fn reserve(&self) -> anyhow::Result<SocketAddr> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(([127, 0, 0, 1], 0).into())?;
+        let address = socket.local_addr()?;
+        self.0.borrow_mut().push(socket);
+        Ok(address)
+    }
 }

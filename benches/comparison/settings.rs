@@ -24,9 +24,9 @@ pub(crate) fn polliwog(
         "[server]\nlisten = [\"{listen}\"]\nmax_sessions = 100_000\ndrain_timeout = \"1s\"\n\
          [admin]\nlisten = \"{admin}\"\n\
          [log]\nlevel = \"error\"\n\
-         [defaults]\nping_interval = \"10m\"\nping_timeout = \"10m\"\nrelay = {relay}\n\
+         [defaults]\nping_interval = \"10m\"\nping_timeout = \"10m\"\nstall_timeout = \"10m\"\nrelay = {relay}\n\
          [[routes]]\npath = \"/socket.io/\"\ndialect = \"engine.io\"\nupstream = \"backend\"\n\
-         [[routes]]\npath = \"/sockjs/\"\ndialect = \"sockjs\"\nheartbeat = \"10m\"\nresponse_limit = \"1GB\"\nupstream = \"plain\"\n\
+         [[routes]]\npath = \"/sockjs/\"\ndialect = \"sockjs\"\nheartbeat = \"10m\"\ndisconnect_delay = \"10m\"\nresponse_limit = \"1GB\"\nupstream = \"plain\"\n\
          [upstreams.backend]\nkind = \"{kind}\"\nurl = \"ws://{backend}/socket.io/\"\n\
          [upstreams.plain]\nkind = \"{plain}\"\nurl = \"ws://{backend}/sockjs/\"\n"
     )

@@ -5,6 +5,7 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Poll, ready};
 
+use anyhow::Context as _;
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -25,7 +26,7 @@ pub(crate) async fn read_up_to<const LEN: usize>(
         bytes.extend_from_slice(read.filled());
         Poll::Ready(std::io::Result::Ok(read.filled().len()))
     });
-    anyhow::ensure!(len.await? > 0, "the connection has ended");
+    anyhow::ensure!(len.await.context("cannot read")? > 0, "the connection has ended");
     Ok(())
 }
 

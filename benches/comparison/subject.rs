@@ -9,7 +9,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::backend::Backend;
 use crate::peer::Peer;
-use crate::process::{Core, Folder, Process, free_address};
+use crate::process::{Core, Folder, Ports, Process};
 use crate::settings::{self, BackSide};
 use crate::stream::send;
 use crate::words::Answering;
@@ -24,6 +24,7 @@ pub(crate) struct Subject {
     _behind: Option<Process>,
     /// The folder of its settings and of what it writes.
     pub(crate) folder: Folder,
+    _ports: Ports,
 }
 
 /// The tool under which a program runs.
@@ -54,7 +55,8 @@ impl Speaker {
 
 impl Subject {
     pub(crate) async fn start(peer: Peer, answering: Answering, under: Under) -> anyhow::Result<Self> {
-        let started = Starting { folder: Folder::new()?, address: free_address()?, answering, under };
+        let ports = Ports::default();
+        let started = Starting { folder: Folder::new()?, address: ports.reserve()?, ports, answering, under };
         let subject = match peer {
             Peer::Own => started.polliwog(BackSide::Own).await,
             Peer::Mux => started.polliwog(BackSide::Mux).await,
@@ -76,6 +78,7 @@ impl Subject {
 /// What every peer needs to start.
 struct Starting {
     folder: Folder,
+    ports: Ports,
     address: SocketAddr,
     answering: Answering,
     under: Under,
@@ -84,7 +87,7 @@ struct Starting {
 impl Starting {
     async fn polliwog(self, back_side: BackSide) -> anyhow::Result<Subject> {
         let backend = Backend::start(self.answering)?;
-        let settings = settings::polliwog(self.address, free_address()?, backend.address(), back_side);
+        let settings = settings::polliwog(self.address, self.ports.reserve()?, backend.address(), back_side);
         let file = self.folder.write("config.toml", &settings)?;
         let binary =
             std::env::var_os("POLLIWOG_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_polliwog").into());
@@ -95,7 +98,7 @@ impl Starting {
 
     /// Returns a server that is part of this program.
     async fn own_server(self, name: &str) -> anyhow::Result<Subject> {
-        let (binary, control) = (std::env::current_exe()?, free_address()?);
+        let (binary, control) = (std::env::current_exe()?, self.ports.reserve()?);
         let mut arguments: Vec<OsString> = vec!["--bench".into(), "serve".into(), name.into()];
         arguments.extend(self.about_direct(control));
         let process = self.run(Core::Subject, binary.as_os_str(), &arguments).await?;
@@ -103,15 +106,15 @@ impl Starting {
     }
 
     async fn node(self, name: &str) -> anyhow::Result<Subject> {
-        let control = free_address()?;
+        let control = self.ports.reserve()?;
         let node = self.run(Core::Subject, "node".as_ref(), &self.node_arguments(name, control)).await?;
         self.direct(vec![node], None, control).await
     }
 
     async fn nginx_before_node(mut self) -> anyhow::Result<Subject> {
-        let control = free_address()?;
+        let control = self.ports.reserve()?;
         let node = self.run(Core::Load, "node".as_ref(), &self.node_arguments("engine.io", control)).await?;
-        let server = std::mem::replace(&mut self.address, free_address()?);
+        let server = std::mem::replace(&mut self.address, self.ports.reserve()?);
         let nginx = self.run_nginx(server).await?;
         self.direct(vec![nginx], Some(node), control).await
     }
@@ -135,7 +138,8 @@ impl Starting {
         let zurl = self.folder.write("zurl.conf", &settings::zurl(self.folder.path()))?;
         let zurl = [format!("--config={}", zurl.display()).into(), "--loglevel=0".into()];
         let zurl = Process::spawn(Core::Subject, "zurl".as_ref(), &zurl)?;
-        let free = [free_address()?, free_address()?, free_address()?, free_address()?];
+        let free =
+            [self.ports.reserve()?, self.ports.reserve()?, self.ports.reserve()?, self.ports.reserve()?];
         self.folder.write("routes", &settings::pushpin_routes(backend.address()))?;
         let settings = settings::pushpin(self.address, free, self.folder.path());
         let file = self.folder.write("pushpin.conf", &settings)?;
@@ -196,8 +200,9 @@ impl Starting {
     }
 
     fn before(self, backend: Backend, processes: Vec<Process>) -> Subject {
-        let (address, folder) = (self.address, self.folder);
-        Subject { address, speaker: Speaker::Backend(backend), processes, _behind: None, folder }
+        let Self { folder, ports, address, .. } = self;
+        let speaker = Speaker::Backend(backend);
+        Subject { address, speaker, processes, _behind: None, folder, _ports: ports }
     }
 
     async fn direct(
@@ -209,8 +214,9 @@ impl Starting {
         let control = TcpStream::connect(control).await.context("it takes no commands")?;
         control.set_nodelay(true)?;
         let (_, control) = control.into_split();
-        let (address, folder) = (self.address, self.folder);
-        Ok(Subject { address, speaker: Speaker::Control(control), processes, _behind: behind, folder })
+        let Self { folder, ports, address, .. } = self;
+        let speaker = Speaker::Control(control);
+        Ok(Subject { address, speaker, processes, _behind: behind, folder, _ports: ports })
     }
 }
 

@@ -105,6 +105,12 @@ pub trait Framing: Send + Sync + fmt::Debug {
         self.refuse(Refusal::Unreadable, RequestKind::Http)
     }
 
+    /// Returns all headers of the response to a poll or a POST, its type among them, if they are always the same; then they
+    /// need not be added one by one.
+    fn ready_headers(&self) -> Option<&HeaderMap> {
+        None
+    }
+
     /// Adds the headers that every response to a poll or a POST has besides its type. Internet Explorer (`legacy_ie`)
     /// takes some responses for an attack unless told otherwise.
     fn add_headers(&self, _legacy_ie: bool, _headers: &mut HeaderMap) {}

@@ -59,6 +59,11 @@ pub trait Dialect: Send + Sync + fmt::Debug {
         false
     }
 
+    /// Returns whether its responses to Internet Explorer have headers that others do not have.
+    fn spares_legacy_ie(&self) -> bool {
+        false
+    }
+
     /// Returns the key whose value keeps every client of the route from its backend, if there is one. `check` asks a
     /// dialect that it has built for the revisions that the backend serves, translated or not.
     fn clash(&self) -> Option<Clash> {

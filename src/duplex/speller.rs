@@ -156,7 +156,7 @@ fn spell_like_this(line: &mut [u8]) -> usize {
 }
 
 /// As hyper writes it, and as it is spelled.
-const BEGINNINGS: [(&[u8], &[u8]); 2] = [
+const BEGINNINGS: [(&[u8], &[u8]); 4] = [
     (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/plain; charset=UTF-8\r\ncache-control: no-store\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=UTF-8\r\nCache-Control: no-store\r\n",
@@ -164,6 +164,22 @@ const BEGINNINGS: [(&[u8], &[u8]); 2] = [
     (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncache-control: no-store\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nCache-Control: no-store\r\n",
+    ),
+    (
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/javascript; charset=UTF-8\r\n\
+          cache-control: no-store, no-cache, no-transform, must-revalidate, max-age=0\r\n\
+          access-control-allow-credentials: true\r\nvary: Origin\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/javascript; charset=UTF-8\r\n\
+          Cache-Control: no-store, no-cache, no-transform, must-revalidate, max-age=0\r\n\
+          Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
+    ),
+    (
+        b"HTTP/1.1 204 No Content\r\ncontent-type: text/plain; charset=UTF-8\r\n\
+          cache-control: no-store, no-cache, no-transform, must-revalidate, max-age=0\r\n\
+          access-control-allow-credentials: true\r\nvary: Origin\r\n",
+        b"HTTP/1.1 204 No Content\r\nContent-Type: text/plain; charset=UTF-8\r\n\
+          Cache-Control: no-store, no-cache, no-transform, must-revalidate, max-age=0\r\n\
+          Access-Control-Allow-Credentials: true\r\nVary: Origin\r\n",
     ),
 ];
 /// A 1 in each byte.
@@ -228,8 +244,8 @@ mod tests {
             let expected = [own, b"Content-Length: 2\r\nX-Own: c\r\n\r\n"].concat();
             assert_eq!(spelled(&mut [lower, rest].concat(), SpelledNames::All), expected);
             // With something before it.
-            let other =
-                |head: &[u8]| [b"HTTP/1.1 201 OK\r\n", &head[b"HTTP/1.1 200 OK\r\n".len()..]].concat();
+            let line_len = |head: &[u8]| head.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+            let other = |head: &[u8]| [b"HTTP/1.1 201 OK\r\n", &head[line_len(head)..]].concat();
             assert_eq!(spelled(&mut other(&[lower, rest].concat()), SpelledNames::All), other(&expected));
         }
     }

@@ -117,8 +117,8 @@ impl Gateway {
         let op = task.op();
         count_request(&self.route.meter, op, &head, &connection.raw_headers);
         let answered = |response| self.answered(op, &origin, response);
-        let asker =
-            Asker::new(&head.headers, self.route.settings.compression && !matches!(task, Task::Push(..)));
+        let compresses = self.route.settings.compression && !matches!(task, Task::Push(..));
+        let asker = Asker::new(&head.headers, compresses, self.dialect.spares_legacy_ie());
         match task {
             Task::Poll(bridge, framing, terms) => {
                 // An empty body may end in a later packet: if nothing reads that, hyper closes the connection.

@@ -35,16 +35,10 @@ pub struct Asker {
 
 impl Asker {
     /// Reads a request's headers. `compresses` is false if the response is too short to compress or must not be
-    /// compressed.
-    pub fn new(headers: &HeaderMap, compresses: bool) -> Self {
-        let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-        let is_ie = |at: usize| {
-            let (before, behind) = agent.split_at(at);
-            behind.starts_with(b"Trident/") || before.ends_with(b";MS") && behind.starts_with(b"IE")
-        };
-        // No letters of the two are rarer in what other browsers send.
-        let legacy_ie = memchr::memchr2_iter(b'I', b'T', agent).any(is_ie);
-        Self { legacy_ie, coding: if compresses { Coding::of(headers) } else { None } }
+    /// compressed; `spares_ie` is whether the dialect has other headers for Internet Explorer.
+    pub fn new(headers: &HeaderMap, compresses: bool, spares_ie: bool) -> Self {
+        let coding = if compresses { Coding::of(headers) } else { None };
+        Self { legacy_ie: spares_ie && is_legacy_ie(headers), coding }
     }
 
     pub(super) fn headers(
@@ -54,6 +48,10 @@ impl Asker {
         info: &BridgeInfo,
         headers: &mut HeaderMap,
     ) {
+        if let (None, Some(ready)) = (&info.headers, framing.ready_headers()) {
+            headers.clone_from(ready);
+            return;
+        }
         if let Some(common) = &info.headers {
             headers.extend(common.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
@@ -62,6 +60,16 @@ impl Asker {
         }
         framing.add_headers(self.legacy_ie, headers);
     }
+}
+
+fn is_legacy_ie(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
+    let is_ie = |at: usize| {
+        let (before, behind) = agent.split_at(at);
+        behind.starts_with(b"Trident/") || before.ends_with(b";MS") && behind.starts_with(b"IE")
+    };
+    // No letters of the two are rarer in what other browsers send.
+    memchr::memchr2_iter(b'I', b'T', agent).any(is_ie)
 }
 
 /// Waits for packets and responds with them. Written by hand, because most requests wait in it.

@@ -87,6 +87,10 @@ impl Dialect for EngineIo {
         Self::NAME
     }
 
+    fn spares_legacy_ie(&self) -> bool {
+        true
+    }
+
     fn read<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
         let &Request { head, kind, .. } = request;
         let written = head.uri.query().unwrap_or_default();

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::answer::{TEXT, not_found, plain, reply};
@@ -26,6 +27,9 @@ use crate::session::{Ending, Packets};
 pub(super) struct SockJsFraming {
     pub(super) role: Role,
     pub(super) marks: Marks,
+    /// All headers of a response that carries frames or takes messages, if requests share this framing: to add them one by
+    /// one would take three times as long.
+    ready: Option<HeaderMap>,
     /// How much one stream carries, in UTF-16 units.
     response_limit: usize,
     /// Whether each message of a client is base64, and binary for the backend.
@@ -45,11 +49,31 @@ pub(super) enum Role {
     WebSocket,
 }
 
+impl Role {
+    /// Returns what all its responses have, whatever the request is.
+    pub(super) fn marks(&self) -> Marks {
+        Marks {
+            nosniff: matches!(self, Self::Receive(Receiver::Jsonp, _)),
+            streams: matches!(self, Self::Receive(receiver, _) if receiver.streams()),
+            ..Marks::default()
+        }
+    }
+}
+
 impl SockJsFraming {
     pub(super) const fn new(role: Role, marks: Marks, settings: &Settings) -> Self {
         let takes_base64 = matches!(settings.binary, Binary::Base64Both);
         let Settings { response_limit, closes_refused, .. } = *settings;
-        Self { role, marks, response_limit, takes_base64, closes_refused }
+        Self { role, marks, ready: None, response_limit, takes_base64, closes_refused }
+    }
+
+    /// Creates one that requests share.
+    pub(super) fn shared(role: Role, marks: Marks, settings: &Settings) -> Self {
+        let framing = Self::new(role, marks, settings);
+        let mut ready = HeaderMap::new();
+        ready.insert(CONTENT_TYPE, framing.content_type());
+        framing.marks.apply(&mut ready);
+        Self { ready: Some(ready), ..framing }
     }
 
     /// Returns a client's messages as its backend receives them; `None` if one is not what the route expects.
@@ -187,6 +211,10 @@ impl Framing for SockJsFraming {
         final_one.then(|| why_refused(refused))
     }
 
+    fn ready_headers(&self) -> Option<&HeaderMap> {
+        self.ready.as_ref()
+    }
+
     fn add_headers(&self, _legacy_ie: bool, headers: &mut HeaderMap) {
         self.marks.apply(headers);
     }
@@ -239,7 +267,7 @@ impl Framing for SockJsFraming {
             // Its page is not to read even that.
             Refusal::Forbidden => reply(
                 StatusCode::FORBIDDEN,
-                [(http::header::CONTENT_TYPE, TEXT), (http::header::CACHE_CONTROL, super::marks::FRESH)],
+                [(CONTENT_TYPE, TEXT), (CACHE_CONTROL, super::marks::FRESH)],
                 "Forbidden origin.",
             ),
             Refusal::BadWebSocket(why) => self.fault(StatusCode::BAD_REQUEST, why),
@@ -291,8 +319,7 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
 /// Returns the close frame that says what a status in the 400s says: 401 is 4001.
 fn why_refused(refused: &Refused) -> Closing {
     let Reply { status, headers, body } = &refused.reply;
-    let is_text =
-        headers.get(http::header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let is_text = headers.get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
     let text = std::str::from_utf8(body).unwrap_or_default().trim();
     let says = is_text && (1..=REASON_LEN_MAX).contains(&text.len());
     let reason = if says { text } else { status.canonical_reason().unwrap_or_default() };

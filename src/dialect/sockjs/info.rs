@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::json;
 
 use super::answer::reply;
-use super::cross_site::Allowance;
+use super::cross_site::{Allowance, Page};
 use super::marks::FRESH;
 use super::settings::Settings;
 use crate::dialect::{Answered, Note, Request};
@@ -35,7 +35,7 @@ fn body(settings: &Settings, request: &Request<'_>) -> Reply {
     body.push('}');
     let headers = [(CONTENT_TYPE, "application/json; charset=UTF-8"), (CACHE_CONTROL, FRESH)];
     let mut reply = reply(StatusCode::OK, headers, &body);
-    Allowance::of(&request.head.headers).apply(&mut reply.headers);
+    Allowance::new(Page::of(&request.head.headers)).apply(&mut reply.headers);
     reply
 }
 

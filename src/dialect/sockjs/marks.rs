@@ -3,7 +3,7 @@
 use http::header::{CACHE_CONTROL, SET_COOKIE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::cross_site::Allowance;
+use super::cross_site::{Allowance, Page};
 
 /// The headers that all responses to one request of a transport share.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -19,6 +19,11 @@ pub(super) struct Marks {
 }
 
 impl Marks {
+    /// Returns whether the response to such a request has these headers.
+    pub(super) fn are_for(&self, page: Page<'_>, cookie: Option<&HeaderValue>) -> bool {
+        self.allowance.as_ref().is_some_and(|own| own.is_for(page)) && self.cookie.as_ref() == cookie
+    }
+
     /// Adds them to a response.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
         headers.insert(CACHE_CONTROL, const { HeaderValue::from_static(FRESH) });

@@ -16,6 +16,7 @@ mod path;
 mod policies;
 mod query;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +28,7 @@ use http::{HeaderValue, StatusCode};
 
 use self::answer::{bad_method, not_found, plain, reply};
 use self::cookie::cookie;
-use self::cross_site::Allowance;
+use self::cross_site::{Allowance, Page};
 use self::framing::{Role, SockJsFraming};
 pub(super) use self::keys::KEYS;
 use self::marks::Marks;
@@ -35,6 +36,7 @@ use self::path::{Receiver, Sender, Target};
 use self::policies::Policies;
 use self::query::{BadCallback, Callback};
 pub use self::settings::Settings;
+use self::shared::SharedFramings;
 use super::{
     Act, Answered, Ask, Backend, Beginning, Dialect, Framing, Intent, Operation, Place, Refusal, Request,
     RequestKind,
@@ -47,10 +49,7 @@ use crate::session::Terms;
 pub struct SockJs {
     settings: Settings,
     backend: Backend,
-    /// The shared framings of polls and POSTs whose responses need no extra headers, created once: most requests do not
-    /// come from a page.
-    plain_poll: Arc<SockJsFraming>,
-    plain_send: Arc<SockJsFraming>,
+    shared: SharedFramings,
     policies: Policies,
 }
 
@@ -60,13 +59,7 @@ impl SockJs {
 
     /// Creates the dialect of a route with these settings and this backend.
     pub fn new(settings: Settings, backend: Backend) -> Self {
-        let plain = |role| {
-            let marks = Marks { allowance: Some(Allowance::default()), ..Marks::default() };
-            Arc::new(SockJsFraming::new(role, marks, &settings))
-        };
-        let (plain_poll, plain_send) =
-            (plain(Role::Receive(Receiver::Xhr, None)), plain(Role::Send(Sender::Xhr)));
-        Self { policies: Policies::new(&settings), settings, backend, plain_poll, plain_send }
+        Self { shared: SharedFramings::new(&settings), policies: Policies::new(&settings), settings, backend }
     }
 
     fn read_target<'h>(&self, request: &Request<'h>) -> Result<Ask<'h>, Box<Answered>> {
@@ -88,7 +81,7 @@ impl SockJs {
             Target::RawWebSocket | Target::WebSocket | Target::Receive(..) | Target::Send(..) => {}
         }
         if !request.environment.allows_origin(&request.head.headers) {
-            let framing = self.framing(request, Role::WebSocket);
+            let framing = self.framing(request, &Role::WebSocket);
             return Err(framing.refuse(Refusal::Forbidden, request.kind).into());
         }
         match target {
@@ -97,16 +90,16 @@ impl SockJs {
             }
             Target::Receive(sid, receiver) => {
                 let callback = self.callback(request, receiver)?;
-                let framing = self.framing(request, Role::Receive(receiver, callback));
+                let framing = self.framing(request, &Role::Receive(receiver, callback));
                 Ok(Ask::Session(Cow::Borrowed(sid), intent(Operation::Receive(framing))))
             }
             Target::Send(sid, sender) => {
-                let framing = self.framing(request, Role::Send(sender));
+                let framing = self.framing(request, &Role::Send(sender));
                 Ok(Ask::Session(Cow::Borrowed(sid), intent(Operation::Send(framing))))
             }
             Target::WebSocket => {
                 check_handshake(request)?;
-                let framing = self.framing(request, Role::WebSocket);
+                let framing = self.framing(request, &Role::WebSocket);
                 Ok(Ask::Begin(Box::new(self.begin_web_socket(framing, request))))
             }
             Target::RawWebSocket => {
@@ -151,40 +144,27 @@ impl SockJs {
                     BadCallback::Invalid => "invalid \"callback\" parameter",
                 };
                 let mut reply = plain(StatusCode::INTERNAL_SERVER_ERROR, text);
-                self.marks(request, &Role::Receive(receiver, None)).apply(&mut reply.headers);
+                self.framing(request, &Role::Receive(receiver, None)).mark(&mut reply.headers);
                 Err(reply.into())
             }
         }
     }
 
-    fn framing(&self, request: &Request<'_>, role: Role) -> Arc<dyn Framing> {
-        let marks = self.marks(request, &role);
-        for plain in [&self.plain_poll, &self.plain_send] {
-            if plain.role == role && plain.marks == marks {
-                return Arc::clone(plain) as Arc<dyn Framing>;
-            }
-        }
-        Arc::new(SockJsFraming::new(role, marks, &self.settings))
-    }
-
-    fn marks(&self, request: &Request<'_>, role: &Role) -> Marks {
-        let sent = &request.head.headers;
-        let allowance = match role {
-            Role::Receive(Receiver::Xhr | Receiver::XhrStreaming, _) | Role::Send(Sender::Xhr) => {
-                Some(Allowance::of(sent))
-            }
-            Role::Receive(Receiver::EventSource, _) => Some(Allowance::without_null(sent)),
-            Role::Receive(Receiver::HtmlFile | Receiver::Jsonp, _)
-            | Role::Send(Sender::Jsonp)
-            | Role::WebSocket => None,
+    fn framing(&self, request: &Request<'_>, role: &Role) -> Arc<dyn Framing> {
+        let (sent, settings) = (&request.head.headers, &self.settings);
+        let has_cookie = settings.cookie_needed && *role != Role::WebSocket;
+        let cookie = if has_cookie { cookie(sent) } else { None };
+        let Some(shared) = self.shared.of(role) else {
+            return Arc::new(SockJsFraming::new(role.clone(), Marks { cookie, ..role.marks() }, settings));
         };
-        let has_cookie = self.settings.cookie_needed && *role != Role::WebSocket;
-        Marks {
-            allowance,
-            cookie: if has_cookie { cookie(sent) } else { None },
-            nosniff: matches!(role, Role::Receive(Receiver::Jsonp, _)),
-            streams: matches!(role, Role::Receive(receiver, _) if receiver.streams()),
-        }
+        let page = Page::of(sent);
+        let is_event_source = matches!(role, Role::Receive(Receiver::EventSource, _));
+        let page = if is_event_source { page.without_null() } else { page };
+        shared.find(page, cookie.as_ref(), || {
+            let allowance = Some(Allowance::new(page));
+            let marks = Marks { allowance, cookie: cookie.clone(), ..role.marks() };
+            SockJsFraming::shared(role.clone(), marks, settings)
+        })
     }
 }
 

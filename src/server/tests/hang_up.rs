@@ -90,7 +90,7 @@ async fn a_client_that_hangs_up_in_the_middle_of_a_short_answer_ends_its_session
 
         let polled = Arc::clone(&bridge);
         let service = service_fn(move |_: Request| {
-            let asker = Asker::new(&http::HeaderMap::new(), false);
+            let asker = Asker::new(&http::HeaderMap::new(), false, false);
             let answer = AnswerPoll::new(polled.poll().unwrap(), asker, Arc::clone(&framing));
             Box::pin(async move { Ok::<_, Infallible>(answer.await) })
         });

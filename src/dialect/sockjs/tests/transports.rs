@@ -16,6 +16,17 @@ fn read(
     target: &str,
     headers: &[(&str, &str)],
 ) -> Result<Arc<dyn Framing>, Box<Reply>> {
+    read_on(&SockJs::new(settings, BACKEND), restricted, method, target, headers)
+}
+
+/// Returns the same on a route that has had requests before.
+fn read_on(
+    route: &SockJs,
+    restricted: bool,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Result<Arc<dyn Framing>, Box<Reply>> {
     let mut head = head(method, headers);
     head.uri = target.parse().unwrap();
     let kind = if headers.iter().any(|(name, _)| *name == "upgrade") {
@@ -25,7 +36,7 @@ fn read(
     };
     let path = head.uri.path().to_owned();
     let request = Request { head: &head, path: &path, kind, environment: &FixedEnvironment(restricted) };
-    match SockJs::new(settings, BACKEND).read(&request) {
+    match route.read(&request) {
         Ok(Ask::Session(
             _,
             Intent { operation: Operation::Receive(framing) | Operation::Send(framing), .. },
@@ -150,6 +161,55 @@ fn every_answer_of_a_transport_says_what_its_pages_may_read() {
         [("GET", "/a/b/jsonp?c=x"), ("GET", "/a/b/htmlfile?c=x"), ("POST", "/a/b/jsonp_send")]
     {
         assert_eq!(says(method, target, "http://a.example"), (None, None));
+    }
+}
+
+#[test]
+fn a_response_has_the_headers_for_its_own_page_whatever_page_asked_before() {
+    let (a, b, null) = (("origin", "http://a.example"), ("origin", "http://b.example"), ("origin", "null"));
+    let (asked, cookie) = (("access-control-request-headers", "x-own"), ("cookie", "a=b; JSESSIONID=mine"));
+    for cookie_needed in [false, true] {
+        let settings = Settings { cookie_needed, ..Settings::default() };
+        let route = SockJs::new(settings.clone(), BACKEND);
+        for sent in [
+            &[a][..],
+            &[b],
+            &[a],
+            &[],
+            &[a],
+            &[a, asked],
+            &[a],
+            &[null],
+            &[asked],
+            &[a, cookie],
+            &[a],
+            &[cookie],
+            &[],
+        ] {
+            for (method, target) in [
+                ("POST", "/a/b/xhr"),
+                ("POST", "/a/b/xhr_streaming"),
+                ("GET", "/a/b/eventsource"),
+                ("POST", "/a/b/xhr_send"),
+            ] {
+                let framing = read_on(&route, false, method, target, sent).unwrap();
+                let again = read_on(&route, false, method, target, sent).unwrap();
+                assert!(Arc::ptr_eq(&framing, &again), "requests of one page share a framing");
+                let fresh = read(settings.clone(), false, method, target, sent).unwrap();
+                let mut expected = HeaderMap::new();
+                let kind = match target {
+                    "/a/b/xhr_send" => fresh.encode_taken().content_type,
+                    _ => fresh.begin_stream().content_type,
+                };
+                expected.insert("content-type", kind);
+                fresh.add_headers(false, &mut expected);
+                assert_eq!(framing.ready_headers(), Some(&expected), "{target} {sent:?}");
+                let mut refused = framing.refuse(Refusal::Over, RequestKind::Http).headers;
+                expected.insert("content-type", refused.remove("content-type").unwrap());
+                refused.insert("content-type", expected["content-type"].clone());
+                assert_eq!(refused, expected, "{target} {sent:?}");
+            }
+        }
     }
 }
 

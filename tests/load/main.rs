@@ -7,8 +7,10 @@
 )]
 
 mod clean;
+mod dialects;
 mod disorder;
 mod faults;
+mod reloads;
 mod reports;
 mod restarts;
 mod support;

@@ -2,62 +2,29 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::{Proxy, command, read};
+use crate::dialects::Loads;
+use crate::support::Proxy;
 
 #[test]
 fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
     // Fifty in tests/long.
     let restarts = std::env::var("POLLIWOG_RESTARTS").map_or(8, |count| count.parse().unwrap());
     let mut processes = Processes::start();
-    let seconds = format!("{}s", restarts * 3 / 2 + 3);
-    let common = ["-n", "16", "--rate", "3", "-d", &seconds, "--connect-rate", "2", "--json", "-"];
-    let loads: Vec<_> = LOADS
-        .iter()
-        .map(|(path, own)| {
-            let url = format!("{}{path}", processes.proxy.url());
-            let args = [&[url.as_str()], *own, &common].concat();
-            command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
+    let loads = Loads::start(&processes.proxy, 16, restarts * 3 / 2 + 3);
     processes.proxy.wait_for("polliwog_sessions{", "", 8.0);
     for count in 1..=restarts {
         processes.succeed(count);
         // Some sessions begin in each of the processes.
         thread::sleep(Duration::from_millis(500));
     }
-    for (load, (path, own)) in loads.into_iter().zip(LOADS) {
-        let run = read(&load.wait_with_output().unwrap());
-        let what = format!("{path} {own:?}: {}\n{}", run.out, processes.proxy.log());
-        assert_eq!((run.code, run.err.as_str()), (0, ""), "{what}");
-        let figures = run.json();
-        for key in ["lost", "duplicated", "reordered", "strange", "failed", "disconnected"] {
-            assert_eq!(figures[key], 0, "{key} of {what}");
-        }
-        assert_eq!(figures["errors"], serde_json::json!({}), "{what}");
-        assert_eq!(
-            (&figures["connected"], &figures["messages"]),
-            (&16.into(), &figures["answered"]),
-            "{what}"
-        );
-        assert!(figures["messages"].as_u64().unwrap() > restarts * 20, "{what}");
-    }
+    loads.finish(&processes.proxy, restarts * 20);
     processes.end();
     assert_eq!(processes.lines("stopped clean=true"), restarts + 1, "{}", processes.proxy.log());
 }
-
-/// The loads: each dialect with new connections for each request, and with connections that are kept for as long as they may be.
-const LOADS: [(&str, &[&str]); 6] = [
-    ("", &["--transport", "polling", "--header", "Connection: close"]),
-    ("", &["--transport", "polling=40,websocket=30,upgrade=30"]),
-    ("/sockjs/", &["--dialect", "sockjs", "--transport", "polling", "--header", "Connection: close"]),
-    ("/sockjs/", &["--dialect", "sockjs", "--transport", "polling=40,streaming=30,websocket=30"]),
-    ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling", "--header", "Connection: close"]),
-    ("/longpoll/", &["--dialect", "longpoll", "--transport", "polling=50,streaming=50"]),
-];
 
 /// A proxy and its successors, which are killed when the test is over.
 struct Processes {

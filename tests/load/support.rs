@@ -123,7 +123,8 @@ impl Proxy {
         }
     }
 
-    fn metric(&self, metric: &str, label: &str) -> f64 {
+    /// Returns the sum of the series of a metric with this label.
+    pub(crate) fn metric(&self, metric: &str, label: &str) -> f64 {
         let mut stream = TcpStream::connect(self.admin).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
@@ -148,6 +149,18 @@ impl Proxy {
     /// Returns what the proxy has logged, and its successors.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(place(&format!("proxy-{}.log", self.address.port()))).unwrap()
+    }
+
+    /// Returns where its configuration is.
+    pub(crate) fn config(&self) -> PathBuf {
+        place(&format!("proxy-{}.toml", self.address.port()))
+    }
+
+    /// Returns its resident memory in kB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     /// Waits for the end of its process.

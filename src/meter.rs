@@ -5,6 +5,7 @@
 //! when it is created. Counting is then an atomic add, without a lock or a look-up.
 
 mod cluster;
+mod directory;
 mod family;
 mod process;
 mod route;
@@ -23,10 +24,14 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 pub use cluster::{ClusterMeter, OpenAsk, Traffic};
+pub use directory::DirectoryMeter;
 use process::Process;
 pub use route::Meter;
-use table::{Nodes, Routes, Whole};
-pub use words::{Asked, Broken, Direction, Listener, Op, Outcome, PeerState, Reload, Side, UpgradeOutcome};
+use table::{Directories, Nodes, Routes, Whole};
+pub use words::{
+    Asked, Broken, Direction, DirectoryOp, DirectoryOutcome, Listener, Op, Outcome, PeerState, Reload, Side,
+    UpgradeOutcome,
+};
 
 /// All metrics of the process.
 #[derive(Clone, Debug)]
@@ -37,6 +42,7 @@ struct Inner {
     registry: Registry,
     whole: Whole,
     nodes: Nodes,
+    directories: Directories,
     routes: Routes,
 }
 
@@ -47,9 +53,10 @@ impl Metrics {
         table::register_build(&mut registry);
         let whole = Whole::register(&mut registry);
         let nodes = Nodes::register(&mut registry);
+        let directories = Directories::register(&mut registry);
         let routes = Routes::register(&mut registry);
         registry.register_collector(Box::new(Process));
-        Self(Arc::new(Inner { registry, whole, nodes, routes }))
+        Self(Arc::new(Inner { registry, whole, nodes, directories, routes }))
     }
 
     /// The media type of what [`render`](Self::render) returns.
@@ -73,6 +80,11 @@ impl Metrics {
     /// Returns the meter of what passes between this node and others.
     pub fn cluster(&self) -> ClusterMeter {
         ClusterMeter::new(&self.0.nodes)
+    }
+
+    /// Returns the meter of what the directory is asked.
+    pub fn directory(&self) -> DirectoryMeter {
+        DirectoryMeter::new(&self.0.directories)
     }
 
     /// Returns the meter of the connections that come in by one kind of listener.

@@ -11,6 +11,7 @@ use crate::bridge::Registry;
 use crate::cluster::Roster;
 use crate::config::Config;
 use crate::directory::{self, Directory};
+use crate::meter::Metrics;
 use crate::sid::Node;
 
 /// Returns the directory, if there is one, which is kept from now on.
@@ -19,12 +20,13 @@ pub(super) fn kept(
     me: Option<Node>,
     registry: &Registry,
     helpers: &Background,
+    metrics: &Metrics,
 ) -> anyhow::Result<Option<Directory>> {
     let (Some(me), Some(settings), Some(cluster)) = (me, &config.directory, &config.cluster) else {
         return Ok(None);
     };
     let engine = directory::engine(settings, me, &cluster.advertise).context("[cluster] directory")?;
-    let directory = Directory::new(me, settings.ttl, engine);
+    let directory = Directory::new(me, settings.ttl, engine, metrics.directory());
     let registry = registry.clone();
     let kept = directory.clone().run(move |key| registry.is_known(key), helpers.stop.clone());
     helpers.spawn_vital("the directory", kept);

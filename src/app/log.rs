@@ -3,7 +3,7 @@
 use std::io;
 
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload as filter;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -15,7 +15,7 @@ pub(super) type SetLevel = Box<dyn Fn(Level) + Send + Sync>;
 
 /// Starts the log; returns what sets its level later.
 pub(super) fn start_log(log: &Log) -> SetLevel {
-    let (filter, handle) = filter::Layer::new(LevelFilter::from(log.level));
+    let (filter, handle) = filter::Layer::new(from(log.level));
     // If the log can't be written, its error can't either: the subscriber's way to report one panics.
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
     let filtered = tracing_subscriber::registry().with(filter);
@@ -26,5 +26,11 @@ pub(super) fn start_log(log: &Log) -> SetLevel {
         filtered.with(lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init()
     };
     // It fails only if there is no log.
-    Box::new(move |level| drop(handle.reload(LevelFilter::from(level))))
+    Box::new(move |level| drop(handle.reload(from(level))))
+}
+
+/// Returns what is written from a level on. The client of NATS logs each connection, and passwords; the directory logs what
+/// matters.
+fn from(level: Level) -> Targets {
+    Targets::new().with_default(level).with_target("async_nats", LevelFilter::OFF)
 }

@@ -60,12 +60,12 @@ impl Process {
         let helpers = Background { vital: vital.clone(), ..Background::default() };
         let registry = Registry::of_node(config.server.max_sessions, node);
         helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
-        let directory = directory::kept(config, node, &registry, &helpers)?;
+        let directory = directory::kept(config, node, &registry, &helpers, &metrics)?;
         let cluster =
             |node| peers::cluster(config, node, beginning.as_ref(), directory.as_ref(), &helpers, &metrics);
         let cluster = node.map(cluster).transpose()?;
         let located =
-            node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory));
+            node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory.clone()));
         let wiring = Arc::new(Wiring {
             upstreams: Mutex::default(),
             registry: registry.clone(),
@@ -96,7 +96,7 @@ impl Process {
         let (control, wishes) = reload::control(reload, in_force.clone());
         let service = Admin::new(
             metrics.clone(),
-            readiness(&drain.started, current.clone(), shown.clone()),
+            readiness(&drain.started, current.clone(), shown.clone(), directory),
             nodes(shown, registry),
             control,
         );

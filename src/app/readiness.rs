@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bridge::Registry;
 use crate::cluster::Cluster;
+use crate::directory::Directory;
 use crate::service::Current;
 use crate::service::admin::{NodesState, Readiness, Sights, State, UpstreamState};
 use crate::upstream::InUse;
@@ -18,11 +19,12 @@ pub(super) fn readiness(
     draining: &CancellationToken,
     current: Current,
     cluster: Option<Arc<Cluster>>,
+    directory: Option<Directory>,
 ) -> Readiness {
     let draining = draining.clone();
     Arc::new(move || {
         let upstreams = current.load().upstreams().to_vec();
-        let (draining, cluster) = (draining.clone(), cluster.clone());
+        let (draining, cluster, directory) = (draining.clone(), cluster.clone(), directory.clone());
         Box::pin(async move {
             // An upstream that was not used yet counts as down until it was reached.
             let _ =
@@ -38,6 +40,7 @@ pub(super) fn readiness(
                 are_known: cluster.is_known(),
                 twin: cluster.twin(),
                 sights: cluster.sights(0),
+                is_directory_down: directory.is_some_and(|directory| !directory.is_up()),
             });
             State { draining: draining.is_cancelled(), upstreams, nodes }
         })

@@ -29,16 +29,22 @@ pub struct Finding {
     pub is_fault: bool,
 }
 
-/// Asks all nodes. `routes` is the hash of the routes of this configuration.
+/// Asks all nodes. `routes` is the hash of the routes of this configuration, `met` are nodes that the directory has.
 ///
 /// # Errors
 /// The nodes are not known.
-pub async fn survey(settings: &Settings, routes: &str) -> io::Result<Vec<Finding>> {
+pub async fn survey(settings: &Settings, routes: &str, met: Nodes) -> io::Result<Vec<Finding>> {
     let nodes = match &settings.peers {
         Peers::Named(peers) => peers.iter().map(|(tag, address)| (*tag, vec![address.clone()])).collect(),
         Peers::Dns { host, port } => nodes_at(lookup_host((host.as_str(), *port)).await?.collect()),
-        // The others are known to running nodes only.
-        Peers::Directory => [(settings.node, vec![settings.advertise.clone()])].into(),
+        Peers::Directory => {
+            let mut nodes = met;
+            let own = nodes.entry(settings.node).or_default();
+            if !own.contains(&settings.advertise) {
+                own.push(settings.advertise.clone());
+            }
+            nodes
+        }
     };
     let secured = Secured::new(settings.tls.as_ref()).map_err(io::Error::other)?;
     Ok(survey_all(&nodes, settings, &secured, routes).await)

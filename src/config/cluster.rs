@@ -19,7 +19,7 @@ use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{HOUR, MS, Wrong, address, duration, file, server_name, text};
 use crate::cluster::{Peers, Settings, Tls};
-use crate::directory;
+use crate::directory::{self, Kind};
 use crate::sid::Tag;
 use crate::tls::Identity;
 
@@ -34,13 +34,13 @@ pub(super) const CLUSTER: &[Row<Written>] = &[
         |table, key, cluster| cluster.node = table.value(key, name)),
     row(Cluster, "peers", TextOrTable, Example("{ a = \"10.0.0.1:7400\", b = \"10.0.0.2:7400\" }"), "all nodes, \"dns:NAME:PORT\" or \"directory\"",
         |table, key, cluster| cluster.peers = table.required(key, peers)),
-    row(Cluster, "directory", Text, Example("\"rediss://redis:6379\""), "Redis or Valkey that knows nodes and SockJS ids",
+    row(Cluster, "directory", Text, Example("\"rediss://redis:6379\""), "Redis, Valkey or NATS that knows nodes and SockJS ids",
         |table, key, cluster| cluster.directory = table.value(key, url)),
     row(Cluster, "directory_name", Text, Default("\"default\""), "tells clusters apart that share the directory's server",
         |table, key, cluster| cluster.directory_name = table.value(key, directory_name)),
-    row(Cluster, "directory_ttl", Duration, Default("\"10m\""), "how long a dead node's entries stay in the directory",
+    row(Cluster, "directory_ttl", Duration, Default("\"10m\""), "how long a dead node's entries stay in Redis",
         |table, key, cluster| cluster.directory_ttl = table.value(key, duration(TTL_MIN..=24 * HOUR))),
-    row(Cluster, "directory_ca", File, Example("\"redis-ca.pem\""), "authorities for a rediss:// directory; unset: the system's",
+    row(Cluster, "directory_ca", File, Example("\"directory-ca.pem\""), "authorities for its TLS; unset: the system's",
         |table, key, cluster| cluster.directory_ca = table.value(key, file)),
     row(Cluster, "token", Text, Example("\"a-long-secret-of-all-nodes\""), "secret of all nodes, at least 16 characters",
         |table, key, cluster| cluster.token = table.required(key, secret)),
@@ -81,7 +81,7 @@ pub(super) struct Written {
     node: Option<Tag>,
     peers: Option<Peers>,
     tls: Option<Tls>,
-    directory: Option<String>,
+    directory: Option<(Kind, String)>,
     directory_name: Option<String>,
     directory_ttl: Option<Span>,
     directory_ca: Option<PathBuf>,
@@ -146,14 +146,20 @@ impl Written {
         if table.get("directory").is_none() && table.get("directory_ca").is_some() {
             table.report_idle("directory_ca", "without directory".to_owned());
         }
-        let url = self.directory.take()?;
-        if self.directory_ca.is_some() && !url.starts_with("rediss:") {
+        let (kind, url) = self.directory.take()?;
+        let is_secured = Kind::of(&url).is_some_and(|(_, is_secured)| is_secured);
+        if self.directory_ca.is_some() && !is_secured {
+            let why = "beside a directory without TLS: its URL begins with rediss:// or tls:// if it has it";
+            table.report_idle("directory_ca", why.to_owned());
+        }
+        if kind == Kind::Nats && table.get("directory_ttl").is_some() {
             table.report_idle(
-                "directory_ca",
-                "beside a directory without TLS, which begins with rediss://".to_owned(),
+                "directory_ttl",
+                "beside NATS, where entries end with their node's connection".to_owned(),
             );
         }
         Some(directory::Settings {
+            kind,
             url,
             name: self.directory_name.take().unwrap_or_else(|| "default".to_owned()),
             ttl: self.directory_ttl.unwrap_or(Span::from_mins(10)),
@@ -226,21 +232,26 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-/// Returns the directory's URL.
-fn url(node: &Node) -> Result<String, Wrong> {
-    let expected = "a URL such as \"redis://10.0.0.9:6379\" or \"rediss://user:password@redis:6379/0\"";
+/// Returns the directory's URL, and what it names.
+fn url(node: &Node) -> Result<(Kind, String), Wrong> {
+    let expected = "a URL such as \"redis://10.0.0.9:6379\", \"rediss://user:password@redis:6379/0\" or \"nats://nats:4222\"";
     let text = text(node).map_err(|_| Wrong::expected(expected))?;
     // It may hold a password, so it is not shown.
     let wrong = || Wrong { found: Some("a text that is none".to_owned()), ..Wrong::expected(expected) };
-    let rest = text.strip_prefix("redis://").or_else(|| text.strip_prefix("rediss://"));
-    let has_host = rest.is_some_and(|rest| !rest.rsplit('@').next().unwrap_or_default().is_empty());
+    let (kind, _) = Kind::of(&text).ok_or_else(wrong)?;
+    let has_host = text
+        .split_once("://")
+        .is_some_and(|(_, rest)| !rest.rsplit('@').next().unwrap_or_default().is_empty());
     if !has_host {
         return Err(wrong());
     }
-    if !cfg!(feature = "redis") {
-        return Err(Wrong::expected("none: this binary was built without the feature redis"));
+    if !kind.is_built() {
+        return Err(Wrong::expected(format!(
+            "none: this binary was built without the feature {}",
+            kind.feature()
+        )));
     }
-    Ok(text)
+    Ok((kind, text))
 }
 
 /// Returns the name of a cluster in its directory.

@@ -36,7 +36,8 @@ impl Fixed {
             fixed.insert("cluster.connect_timeout", format!("{connect_timeout:?}"));
             fixed.insert("cluster.silence_timeout", format!("{silence_timeout:?}"));
         }
-        if let Some(directory::Settings { url, name, ttl, ca }) = directory {
+        // The URL names the kind.
+        if let Some(directory::Settings { kind: _, url, name, ttl, ca }) = directory {
             fixed.insert("cluster.directory", url.clone());
             fixed.insert("cluster.directory_name", name.clone());
             fixed.insert("cluster.directory_ttl", format!("{ttl:?}"));

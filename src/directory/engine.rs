@@ -13,6 +13,9 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Connects. The caller limits the wait.
     fn connect(&self) -> Answering<'_, Arc<dyn Connection>>;
 
+    /// Returns the nodes that have said lately that they are there, without saying so of this one.
+    fn look(&self) -> Answering<'_, Vec<Member>>;
+
     /// Returns where it is, without a password.
     fn address(&self) -> &str;
 }
@@ -21,10 +24,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
 pub trait Connection: Send + Sync {
     /// Claims ids for this node: those that no node has, those that it has already, and those of `instead_of`. Returns
     /// the node that has each of them now.
-    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Node>>>;
+    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Verdict>>>;
 
     /// Returns the node that has an id.
-    fn find(&self, id: Id) -> Answering<'_, Answer<Option<Node>>>;
+    fn find(&self, id: Id) -> Answering<'_, Answer<Verdict>>;
 
     /// Releases those of these ids that this node has.
     fn release<'c>(&'c self, ids: &'c [Id]) -> Answering<'c, ()>;
@@ -38,6 +41,17 @@ pub trait Connection: Send + Sync {
 
 /// The future of an answer.
 pub type Answering<'c, T> = BoxFuture<'c, Result<T, Down>>;
+
+/// What is known of an id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// This node has it.
+    Of(Node),
+    /// No node has it.
+    Nobody,
+    /// The engine is down, or may have forgotten something: the nodes must be asked.
+    Unsure,
+}
 
 /// An answer, and whose it is.
 #[derive(Clone, PartialEq, Eq, Debug)]

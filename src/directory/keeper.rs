@@ -7,9 +7,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Answer, Connection, Contents, Down, Engine, Member};
+use super::engine::{Answer, Connection, Contents, Down, Engine, Member, Verdict};
 use super::held::{Held, Key};
 use super::id::Id;
+use crate::meter::{DirectoryMeter, DirectoryOp, DirectoryOutcome};
 use crate::sid::Node;
 use crate::throttle::Outage;
 
@@ -28,6 +29,7 @@ struct Inner {
     troubled: Notify,
     members: watch::Sender<Option<Vec<Member>>>,
     outage: Outage,
+    meter: DirectoryMeter,
 }
 
 /// The living connection.
@@ -39,17 +41,6 @@ struct Line {
     since: Instant,
 }
 
-/// What the directory says of an id.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// This node has it.
-    Of(Node),
-    /// No node has it.
-    Nobody,
-    /// The engine is down, or may have forgotten something: the nodes must be asked.
-    Unsure,
-}
-
 /// Holds an id for a session of this node.
 #[must_use]
 pub struct Hold {
@@ -59,7 +50,7 @@ pub struct Hold {
 
 impl Directory {
     /// Creates the view of the node `me`, whose entries stay for `ttl` if they are not written again.
-    pub fn new(me: Node, ttl: Duration, engine: Box<dyn Engine>) -> Self {
+    pub fn new(me: Node, ttl: Duration, engine: Box<dyn Engine>, meter: DirectoryMeter) -> Self {
         Self(Arc::new(Inner {
             me,
             ttl,
@@ -69,6 +60,7 @@ impl Directory {
             troubled: Notify::new(),
             members: watch::Sender::default(),
             outage: Outage::default(),
+            meter,
         }))
     }
 
@@ -80,26 +72,34 @@ impl Directory {
 
     /// Claims an id that is held. `instead_of` is a node that is known not to have it.
     pub async fn claim(&self, id: Id, instead_of: Option<Node>) -> Verdict {
-        let Some(line) = self.line() else { return Verdict::Unsure };
         let ids = [id];
-        let Some(answer) = self.within(&line, line.connection.claim(&ids, instead_of)).await else {
-            return Verdict::Unsure;
+        let ask = |line: Line| async move {
+            let answer = self.within(&line, line.connection.claim(&ids, instead_of)).await?;
+            let verdict = answer.value.first().copied().unwrap_or(Verdict::Unsure);
+            let is_ours = verdict == Verdict::Of(self.0.me);
+            lock(&self.0.held).note(id, is_ours);
+            Some(match verdict {
+                // Others may have lost their entry.
+                Verdict::Of(_) if is_ours && !self.is_mature(&line, &answer) => Verdict::Unsure,
+                Verdict::Of(node) => Verdict::Of(node),
+                Verdict::Nobody | Verdict::Unsure => self.unsure(),
+            })
         };
-        let Some(node) = answer.value.first().copied() else { return Verdict::Unsure };
-        lock(&self.0.held).note(id, node == self.0.me);
-        // Others may have lost their entry.
-        if node == self.0.me && !self.is_mature(&line, &answer) { Verdict::Unsure } else { Verdict::Of(node) }
+        self.counted(DirectoryOp::Claim, ask).await
     }
 
     /// Finds an id.
     pub async fn find(&self, id: Id) -> Verdict {
-        let Some(line) = self.line() else { return Verdict::Unsure };
-        let Some(answer) = self.within(&line, line.connection.find(id)).await else { return Verdict::Unsure };
-        match answer.value {
-            Some(node) => Verdict::Of(node),
-            None if self.is_mature(&line, &answer) => Verdict::Nobody,
-            None => Verdict::Unsure,
-        }
+        let ask = |line: Line| async move {
+            let answer = self.within(&line, line.connection.find(id)).await?;
+            Some(match answer.value {
+                Verdict::Of(node) => Verdict::Of(node),
+                Verdict::Nobody if self.is_mature(&line, &answer) => Verdict::Nobody,
+                Verdict::Nobody => Verdict::Unsure,
+                Verdict::Unsure => self.unsure(),
+            })
+        };
+        self.counted(DirectoryOp::Find, ask).await
     }
 
     /// Returns the nodes that there are, once the engine has told.
@@ -123,7 +123,7 @@ impl Directory {
             loop {
                 let address = self.0.engine.address();
                 let Err(error) = self.keep(&is_known).await;
-                *lock(&self.0.line) = None;
+                self.set_line(None);
                 if let Some(count) = self.0.outage.begin() {
                     tracing::warn!(address, %error, count, "the directory is down; sessions go on");
                 }
@@ -178,7 +178,7 @@ impl Directory {
     ) -> Result<(), Down> {
         let gone = lock(&self.0.held).sweep(is_known);
         for ids in gone.chunks(BATCH) {
-            in_time(connection.release(ids)).await?;
+            self.keeping(connection.release(ids)).await?;
             // One that is held again was claimed before this, or after it.
             for id in ids {
                 lock(&self.0.held).note(*id, false);
@@ -194,9 +194,9 @@ impl Directory {
 
     async fn claim_each(&self, connection: &Arc<dyn Connection>, all: &[Id]) -> Result<(), Down> {
         for ids in all.chunks(BATCH) {
-            let answer = in_time(connection.claim(ids, None)).await?;
-            for (id, node) in ids.iter().zip(answer.value) {
-                lock(&self.0.held).note(*id, node == self.0.me);
+            let answer = self.keeping(connection.claim(ids, None)).await?;
+            for (id, verdict) in ids.iter().zip(answer.value) {
+                lock(&self.0.held).note(*id, verdict == Verdict::Of(self.0.me));
             }
         }
         Ok(())
@@ -204,13 +204,12 @@ impl Directory {
 
     /// Says that this node is there, and notes which others are, and which contents the engine has.
     async fn meet(&self, connection: &Arc<dyn Connection>) -> Result<(), Down> {
-        let Answer { value: mut members, contents } = in_time(connection.meet()).await?;
+        let Answer { value: mut members, contents } = self.keeping(connection.meet()).await?;
         let now = Instant::now();
         let is_new = {
-            let mut line = lock(&self.0.line);
-            let known = line.take().filter(|line| line.contents == contents);
+            let known = self.line().filter(|line| line.contents == contents);
             let since = known.as_ref().map_or(now, |line| line.since);
-            *line = Some(Line { connection: Arc::clone(connection), contents, since });
+            self.set_line(Some(Line { connection: Arc::clone(connection), contents, since }));
             known.is_none()
         };
         if lock(&self.0.line).as_ref().is_some_and(|line| now < line.since + YOUTH) {
@@ -231,14 +230,64 @@ impl Directory {
         lock(&self.0.line).clone()
     }
 
+    /// Asks, if there is a connection, and counts what comes of it.
+    async fn counted<F: Future<Output = Option<Verdict>>>(
+        &self,
+        op: DirectoryOp,
+        ask: impl FnOnce(Line) -> F,
+    ) -> Verdict {
+        let verdict = match self.line() {
+            Some(line) => ask(line).await,
+            None => None,
+        };
+        let outcome = match verdict {
+            Some(Verdict::Of(_) | Verdict::Nobody) => DirectoryOutcome::Answered,
+            Some(Verdict::Unsure) => DirectoryOutcome::Unsure,
+            None => DirectoryOutcome::Failed,
+        };
+        self.0.meter.asked(op, outcome);
+        verdict.unwrap_or(Verdict::Unsure)
+    }
+
+    /// Asks something for the directory's own sake.
+    async fn keeping<T>(&self, asked: impl Future<Output = Result<T, Down>> + Send) -> Result<T, Down> {
+        let answer = self.in_time(asked).await;
+        let outcome = if answer.is_ok() { DirectoryOutcome::Answered } else { DirectoryOutcome::Failed };
+        self.0.meter.asked(DirectoryOp::Keep, outcome);
+        answer
+    }
+
+    /// Limits the wait for an answer, and records it.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, Down>> + Send) -> Result<T, Down> {
+        let began = Instant::now();
+        let answer = timeout(WAIT, asked).await;
+        self.0.meter.answered_after(began.elapsed());
+        answer.unwrap_or_else(|_| Err(Down("an answer took too long".to_owned())))
+    }
+
+    /// Sets the connection on which requests are answered.
+    fn set_line(&self, line: Option<Line>) {
+        self.0.meter.is_up(line.is_some());
+        *lock(&self.0.line) = line;
+    }
+
     /// Returns the answer of a question for a request, unless it takes too long.
     async fn within<T>(&self, line: &Line, asked: impl Future<Output = Result<T, Down>> + Send) -> Option<T> {
-        if let Ok(answer) = in_time(asked).await {
+        if let Ok(answer) = self.in_time(asked).await {
             return Some(answer);
         }
-        lock(&self.0.line).take_if(|now| Arc::ptr_eq(&now.connection, &line.connection));
+        let taken = lock(&self.0.line).take_if(|now| Arc::ptr_eq(&now.connection, &line.connection));
+        if taken.is_some() {
+            self.0.meter.is_up(false);
+        }
         self.0.troubled.notify_one();
         None
+    }
+
+    /// Has the engine asked soon whether it is still there, since it did not know an answer.
+    fn unsure(&self) -> Verdict {
+        self.0.troubled.notify_one();
+        Verdict::Unsure
     }
 
     /// Returns whether an answer is from contents in which every node has written what it has.
@@ -255,10 +304,6 @@ impl Drop for Hold {
     fn drop(&mut self) {
         lock(&self.directory.0.held).let_go(self.id);
     }
-}
-
-async fn in_time<T>(asked: impl Future<Output = Result<T, Down>> + Send) -> Result<T, Down> {
-    timeout(WAIT, asked).await.unwrap_or_else(|_| Err(Down("an answer took too long".to_owned())))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

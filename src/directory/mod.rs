@@ -9,41 +9,45 @@ mod engine;
 mod held;
 mod id;
 mod keeper;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "redis")]
 mod redis;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use engine::Engine;
+pub use engine::{Engine, Verdict};
 pub use held::Key;
 pub use id::Id;
-pub use keeper::{Directory, Hold, Verdict};
-pub use settings::{EngineError, Settings};
-
-#[cfg(feature = "redis")]
-use std::fs;
-#[cfg(feature = "redis")]
-use std::path::PathBuf;
+pub use keeper::{Directory, Hold};
+pub use settings::{EngineError, Kind, Settings};
 
 use crate::sid::Node;
+use crate::tls::{Trust, client_config};
 
 /// Returns the engine that the settings name, for the node `me` at this address.
 ///
 /// # Errors
 /// It cannot be used.
-#[cfg(feature = "redis")]
+#[cfg_attr(
+    not(any(feature = "nats", feature = "redis")),
+    expect(unused_variables, reason = "there is no engine")
+)]
 pub fn engine(settings: &Settings, me: Node, address: &str) -> Result<Box<dyn Engine>, EngineError> {
-    let read = |path: &PathBuf| fs::read(path).map_err(|error| EngineError::File(path.clone(), error));
-    let ca = settings.ca.as_ref().map(read).transpose()?;
-    Ok(Box::new(redis::Redis::new(settings, ca, me, address)?))
-}
-
-/// Returns that there is none.
-///
-/// # Errors
-/// Always.
-#[cfg(not(feature = "redis"))]
-pub fn engine(_: &Settings, _: Node, _: &str) -> Result<Box<dyn Engine>, EngineError> {
-    Err(EngineError::Settings("this binary was built without the feature `redis`".to_owned()))
+    if let Some(ca) = &settings.ca {
+        // The engine reads the file itself: here its faults are found at the start.
+        client_config(&Trust::File(ca.clone()), None)?;
+    }
+    match settings.kind {
+        #[cfg(feature = "nats")]
+        Kind::Nats => Ok(Box::new(nats::Nats::new(settings, me, address)?)),
+        #[cfg(feature = "redis")]
+        Kind::Redis => Ok(Box::new(redis::Redis::new(settings, me, address)?)),
+        #[cfg(not(all(feature = "nats", feature = "redis")))]
+        kind => Err(EngineError::Settings(format!(
+            "this binary was built without the feature `{}`",
+            kind.feature()
+        ))),
+    }
 }

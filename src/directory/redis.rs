@@ -3,16 +3,18 @@
 //! An entry is a key with the name of its node and a time to live. `born` names the contents: it is gone if they are.
 
 use std::fmt;
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, TlsCertificates, cmd};
 
-use super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member};
+use super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member, Verdict};
 use super::id::Id;
 use super::settings::{EngineError, Settings};
 use crate::sid::Node;
+use crate::tls::TlsError;
 
 /// A server of Redis.
 pub(super) struct Redis {
@@ -31,18 +33,15 @@ struct Names {
 }
 
 impl Redis {
-    /// Prepares to connect. `ca` holds authorities in PEM; without it the system's are accepted.
-    pub(super) fn new(
-        settings: &Settings,
-        ca: Option<Vec<u8>>,
-        me: Node,
-        address: &str,
-    ) -> Result<Self, EngineError> {
-        let Settings { url, name, ttl, .. } = settings;
+    /// Prepares to connect.
+    pub(super) fn new(settings: &Settings, me: Node, address: &str) -> Result<Self, EngineError> {
+        let Settings { url, name, ttl, ca, .. } = settings;
         let client = match ca {
             None => Client::open(&**url),
-            Some(ca) => {
-                Client::build_with_tls(&**url, TlsCertificates { client_tls: None, root_cert: Some(ca) })
+            Some(path) => {
+                let read = |source| TlsError::Read { path: path.clone(), source };
+                let root_cert = Some(fs::read(path).map_err(read)?);
+                Client::build_with_tls(&**url, TlsCertificates { client_tls: None, root_cert })
             }
         };
         let client = client.map_err(|error| EngineError::Settings(error.to_string()))?;
@@ -53,15 +52,27 @@ impl Redis {
     }
 }
 
+impl Redis {
+    async fn open(&self) -> Result<RedisConnection, Down> {
+        // The caller limits every wait.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        Ok(RedisConnection { connection: connection.map_err(down)?, names: Arc::clone(&self.names) })
+    }
+}
+
 impl Engine for Redis {
     fn connect(&self) -> Answering<'_, Arc<dyn Connection>> {
+        Box::pin(async move { Ok(Arc::new(self.open().await?) as Arc<dyn Connection>) })
+    }
+
+    fn look(&self) -> Answering<'_, Vec<Member>> {
         Box::pin(async move {
-            // The caller limits every wait.
-            let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-            let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
-            let names = Arc::clone(&self.names);
-            Ok(Arc::new(RedisConnection { connection: connection.map_err(down)?, names })
-                as Arc<dyn Connection>)
+            let connection = self.open().await?;
+            let mut eval = cmd("EVAL");
+            eval.arg(LOOK).arg(1).arg(connection.nodes()).arg(LATELY_MS);
+            let found: Vec<String> = connection.ask(eval).await?;
+            Ok(found.iter().filter_map(|text| member_of(text)).collect())
         })
     }
 
@@ -98,7 +109,7 @@ impl RedisConnection {
 }
 
 impl Connection for RedisConnection {
-    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Node>>> {
+    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Verdict>>> {
         Box::pin(async move {
             let mut eval = cmd("EVAL");
             eval.arg(CLAIM).arg(ids.len() + 1).arg(self.born());
@@ -110,17 +121,18 @@ impl Connection for RedisConnection {
             eval.arg(self.names.me.to_string()).arg(instead_of).arg(ttl);
             let mut answer: Vec<String> = self.ask(eval).await?;
             let contents = Contents(if answer.is_empty() { String::new() } else { answer.remove(0) });
-            let nodes = answer.iter().map(|node| node_of(node));
+            let nodes = answer.iter().map(|node| node_of(node).map(Verdict::Of));
             Ok(Answer { value: nodes.collect::<Result<_, _>>()?, contents })
         })
     }
 
-    fn find(&self, id: Id) -> Answering<'_, Answer<Option<Node>>> {
+    fn find(&self, id: Id) -> Answering<'_, Answer<Verdict>> {
         Box::pin(async move {
             let mut get = cmd("MGET");
             get.arg(self.born()).arg(self.key(id));
             let (born, node): (Option<String>, Option<String>) = self.ask(get).await?;
-            let value = node.map(|node| node_of(&node)).transpose()?;
+            let node = node.map(|node| node_of(&node)).transpose()?;
+            let value = node.map_or(Verdict::Nobody, Verdict::Of);
             Ok(Answer { value, contents: Contents(born.unwrap_or_default()) })
         })
     }
@@ -145,11 +157,7 @@ impl Connection for RedisConnection {
             eval.arg(format!("{mark:016x}")).arg(self.member()).arg(LATELY_MS);
             let mut answer: Vec<String> = self.ask(eval).await?;
             let contents = Contents(if answer.is_empty() { String::new() } else { answer.remove(0) });
-            let member = |text: &String| {
-                let (node, address) = text.split_once(' ')?;
-                Some(Member { node: Node::parse(node)?, address: address.to_owned() })
-            };
-            Ok(Answer { value: answer.iter().filter_map(member).collect(), contents })
+            Ok(Answer { value: answer.iter().filter_map(|text| member_of(text)).collect(), contents })
         })
     }
 
@@ -169,6 +177,11 @@ fn down(error: redis::RedisError) -> Down {
 
 fn node_of(text: &str) -> Result<Node, Down> {
     Node::parse(text).ok_or_else(|| Down("an entry names no node".to_owned()))
+}
+
+fn member_of(text: &str) -> Option<Member> {
+    let (node, address) = text.split_once(' ')?;
+    Some(Member { node: Node::parse(node)?, address: address.to_owned() })
 }
 
 impl fmt::Debug for Redis {
@@ -207,3 +220,8 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[3])
 local found = redis.call('ZRANGE', KEYS[2], 0, -1)
 table.insert(found, 1, redis.call('GET', KEYS[1]))
 return found";
+
+const LOOK: &str = "
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return redis.call('ZRANGE', KEYS[1], '(' .. now - ARGV[1], '+inf', 'BYSCORE')";

@@ -1,13 +1,15 @@
 //! The part of the configuration for the directory.
 
-#[cfg(feature = "redis")]
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::tls::TlsError;
 
 /// The engine, and how it is used.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// Of which kind it is.
+    pub kind: Kind,
     /// Where it is. It may hold a password.
     pub url: String,
     /// What the names of all entries begin with.
@@ -16,6 +18,44 @@ pub struct Settings {
     pub ttl: Duration,
     /// The authorities whose certificates are accepted; unset: the system's.
     pub ca: Option<PathBuf>,
+}
+
+/// A kind of engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// NATS.
+    Nats,
+    /// Redis or Valkey.
+    Redis,
+}
+
+impl Kind {
+    /// Returns the kind that a URL names, and whether its connections are encrypted.
+    pub fn of(url: &str) -> Option<(Self, bool)> {
+        match url.split_once("://")?.0 {
+            "nats" => Some((Self::Nats, false)),
+            "tls" => Some((Self::Nats, true)),
+            "redis" => Some((Self::Redis, false)),
+            "rediss" => Some((Self::Redis, true)),
+            _ => None,
+        }
+    }
+
+    /// Returns the feature that a binary must be built with.
+    pub const fn feature(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Redis => "redis",
+        }
+    }
+
+    /// Returns whether this binary was built with it.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Nats => cfg!(feature = "nats"),
+            Self::Redis => cfg!(feature = "redis"),
+        }
+    }
 }
 
 impl std::fmt::Debug for Settings {
@@ -28,10 +68,9 @@ impl std::fmt::Debug for Settings {
 /// The engine cannot be used as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A file cannot be read.
-    #[cfg(feature = "redis")]
-    #[error("{0} cannot be read")]
-    File(PathBuf, #[source] io::Error),
+    /// The authorities cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The engine refuses the settings.
     #[error("{0}")]
     Settings(String),

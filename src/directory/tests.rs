@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use self::memory::{Leases, Memory};
 use super::engine::Engine as _;
 use super::*;
+use crate::meter::DirectoryMeter;
 use crate::route_id::RouteId;
 use crate::sid::{Node, Tag};
 
@@ -25,7 +26,8 @@ fn key(sid: &str) -> (Id, Key) {
 
 /// Returns the view of a node, which is kept until the test ends. It still knows sessions whose ids begin with `known`.
 fn directory(engine: &Memory, name: &str) -> Directory {
-    let directory = Directory::new(node(name), TTL, Box::new(engine.of(node(name))));
+    let directory =
+        Directory::new(node(name), TTL, Box::new(engine.of(node(name))), DirectoryMeter::default());
     let is_known = |key: &Key| key.sid.starts_with("known");
     #[expect(clippy::disallowed_methods, reason = "the test's runtime ends it")]
     tokio::spawn(directory.clone().run(is_known, CancellationToken::new()));

@@ -49,6 +49,9 @@ impl<M> Clone for Family<M> {
 impl<M: EncodeMetric + TypedMetric> EncodeMetric for Family<M> {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
         let all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.names.is_empty() {
+            return all.values().next().map_or(Ok(()), |only| only.encode(encoder));
+        }
         all.iter().try_for_each(|(labels, metric)| metric.encode(encoder.encode_family(labels)?))
     }
 

@@ -17,7 +17,12 @@ use super::sizes::{Sizes, Waits};
 /// Returns every row, in the order in which they are rendered.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
     let process = process::READINGS.iter().map(|(row, _)| row);
-    std::iter::once(&BUILD).chain(Whole::ROWS).chain(Nodes::ROWS).chain(Routes::ROWS).chain(process)
+    std::iter::once(&BUILD)
+        .chain(Whole::ROWS)
+        .chain(Nodes::ROWS)
+        .chain(Directories::ROWS)
+        .chain(Routes::ROWS)
+        .chain(process)
 }
 
 /// The version of the running proxy: a label without a number.
@@ -174,6 +179,21 @@ metrics! {
         config_differs: Gauge = "polliwog_cluster_config_differs" in Count by [],
             "Other nodes whose routes with sessions differ from those of this one",
             "Give all nodes the same routes: a session whose route its owner lacks is answered 404. During a rolling change it passes by itself.";
+    }
+}
+
+metrics! {
+    /// The families about the directory, which have series only with one.
+    Directories {
+        up: Family<Gauge> = "polliwog_directory_up" in Count by [],
+            "1 while the directory answers, otherwise 0",
+            "0: no session ends, but all nodes are asked for each unknown id, and new nodes are not found. The log has the cause.";
+        operations: Family<Counter> = "polliwog_directory_operations" in Count by ["op", "outcome"],
+            "Questions to the directory: `find` and `claim` for a request, `keep` for what the nodes tell it anyway",
+            "`failed`: the directory is down or slow. `unsure`: it was just connected or emptied, or another node is down; the nodes were asked as well.";
+        waits: Family<Waits> = "polliwog_directory" in Seconds by [],
+            "Time until the directory answered or failed",
+            "The directory's server is overloaded, or the network in between is slow. After 250 ms the nodes are asked.";
     }
 }
 

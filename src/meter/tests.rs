@@ -275,6 +275,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.connections(Listener::Public);
     metrics.dials("chat");
     metrics.cluster();
+    metrics.directory();
     let text = metrics.render();
     let mut at = 0;
     for row in table::rows() {

@@ -169,6 +169,30 @@ words! {
 }
 
 words! {
+    /// What the directory is asked.
+    DirectoryOp {
+        /// Which node has an id.
+        Find = "find",
+        /// To enter an id for this node.
+        Claim = "claim",
+        /// What keeps it up to date: which nodes there are, and which ids they have.
+        Keep = "keep",
+    }
+}
+
+words! {
+    /// What became of it.
+    DirectoryOutcome {
+        /// It has answered.
+        Answered = "answered",
+        /// It has answered, and may have forgotten something.
+        Unsure = "unsure",
+        /// It was down, or has not answered in time.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// Which way bytes between two nodes go.
     Way {
         /// From this node.

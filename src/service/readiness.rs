@@ -25,6 +25,8 @@ pub struct NodesState {
     pub twin: Option<bool>,
     /// All nodes.
     pub sights: Vec<Sight>,
+    /// Whether there is a directory that does not answer.
+    pub is_directory_down: bool,
 }
 
 /// The current state of one upstream.
@@ -102,6 +104,9 @@ impl NodesState {
         if let Some(is_older) = self.twin {
             let which = if is_older { "an older" } else { "a younger" };
             lines.push(format!("{which} node has this node's name\n"));
+        }
+        if self.is_directory_down {
+            lines.push("the directory is down\n".to_owned());
         }
         for sight in self.sights.iter().filter(|sight| !sight.is_self) {
             let note = if sight.routes_differ { ", with other routes" } else { "" };
@@ -187,7 +192,7 @@ mod tests {
     #[test]
     fn another_node_that_is_down_is_a_line_and_one_with_the_same_name_a_reason() {
         let answer = |are_known, twin| {
-            let nodes = Some(NodesState { are_known, twin, sights: Vec::new() });
+            let nodes = Some(NodesState { are_known, twin, ..NodesState::default() });
             State { nodes, ..state(&["a"]) }.answer(None)
         };
         let ready = |text: &str| (StatusCode::OK, format!("ready\nupstream a is up\n{text}"));
@@ -196,5 +201,12 @@ mod tests {
         assert_eq!(answer(false, None), not("the other nodes are not known yet\n"));
         assert_eq!(answer(true, Some(true)), not("an older node has this node's name\n"));
         assert_eq!(answer(true, Some(false)), ready("a younger node has this node's name\n"));
+    }
+
+    #[test]
+    fn a_directory_that_is_down_is_a_line_and_no_reason() {
+        let nodes = Some(NodesState { are_known: true, is_directory_down: true, ..NodesState::default() });
+        let answer = State { nodes, ..state(&["a"]) }.answer(None);
+        assert_eq!(answer, (StatusCode::OK, "ready\nupstream a is up\nthe directory is down\n".to_owned()));
     }
 }

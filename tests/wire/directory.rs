@@ -1,13 +1,16 @@
-//! A cluster whose nodes know of each other, and of the ids of `SockJS`, by a real Redis alone.
+//! A cluster whose nodes know of each other, and of the ids of `SockJS`, by a real Redis or NATS alone.
 
+use std::env;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::support::backend::Backend;
+use super::support::engine::{Engine, Kind, NATS, REDIS};
 use super::support::http::{Client, Response};
-use super::support::redis::Redis;
+use super::support::metrics;
 use super::support::sockjs::{setup, target};
 use super::support::target::{Target, free_port};
 use super::support::world::TOKEN;
@@ -22,12 +25,12 @@ struct Cluster {
 
 impl Cluster {
     /// Starts three nodes that are told of the directory, and of no other node.
-    fn start(url: &str, lines: &str) -> Self {
+    fn start(lines: &str) -> Self {
         let setup = setup("");
         let backend = Backend::listen(setup.kind, setup.script.clone());
         let node = || {
             let sections = format!(
-                "[cluster]\nlisten = \"{}\"\npeers = \"directory\"\ndirectory = \"{url}\"\n\
+                "[cluster]\nlisten = \"{}\"\npeers = \"directory\"\n\
                  token = \"{TOKEN}\"\n{lines}\n",
                 free_port()
             );
@@ -68,14 +71,10 @@ fn post(node: SocketAddr, sid: &str, what: &str, body: &str) -> Response {
     Client::connect(node).request("POST", &target(sid, what), &[], body.as_bytes())
 }
 
-fn url(redis: &Redis) -> String {
-    format!("redis://{}/0", redis.addr)
-}
-
-#[test]
-fn a_directory_that_is_emptied_paused_killed_and_started_again_harms_no_session() {
-    let Some(mut redis) = Redis::start("") else { return };
-    let mut cluster = Cluster::start(&url(&redis), "");
+/// Plays tricks on a directory under traffic: no session ends, and new ones begin once each.
+fn harm(kind: Kind) {
+    let Some(mut engine) = Engine::start(kind) else { return };
+    let mut cluster = Cluster::start(&engine.lines());
     let mut sessions = Vec::new();
     for at in 0..6 {
         let sid = format!("living{at}");
@@ -100,17 +99,23 @@ fn a_directory_that_is_emptied_paused_killed_and_started_again_harms_no_session(
         post(cluster.next(), &sid, "xhr", "").assert(200, "o\n");
         sessions.push((sid, cluster.accept()));
     };
-    serve(&mut cluster, "before", ms(500));
-    redis.empty();
-    serve(&mut cluster, "emptied", ms(1500));
-    redis.signal("STOP");
-    serve(&mut cluster, "paused", ms(1500));
-    redis.signal("CONT");
-    serve(&mut cluster, "continued", ms(1000));
-    redis.kill();
-    serve(&mut cluster, "killed", ms(1500));
-    redis.start_again();
-    serve(&mut cluster, "again", ms(1500));
+    // tests/long has more.
+    let rounds = env::var("POLLIWOG_DIRECTORY_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    for round in 0..rounds {
+        let mut serve =
+            |cluster: &mut Cluster, what, lasts| serve(cluster, &format!("{what}{round}-"), lasts);
+        serve(&mut cluster, "before", ms(500));
+        engine.empty();
+        serve(&mut cluster, "emptied", ms(1500));
+        engine.signal("STOP");
+        serve(&mut cluster, "paused", ms(1500));
+        engine.signal("CONT");
+        serve(&mut cluster, "continued", ms(1000));
+        engine.kill();
+        serve(&mut cluster, "killed", ms(1500));
+        engine.start_again();
+        serve(&mut cluster, "again", ms(1500));
+    }
     assert!(matches!(cluster.backend.peers.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout)));
     let log = cluster.nodes[0].log();
     assert!(log.contains("the directory is down; sessions go on"), "{log}");
@@ -118,11 +123,21 @@ fn a_directory_that_is_emptied_paused_killed_and_started_again_harms_no_session(
 }
 
 #[test]
-fn two_first_receivers_begin_one_session_by_a_directory_that_is_sure() {
-    let Some(redis) = Redis::start("") else { return };
-    let cluster = Cluster::start(&url(&redis), "");
+fn a_directory_that_is_emptied_paused_killed_and_started_again_harms_no_session() {
+    harm(REDIS);
+}
+
+#[test]
+fn a_nats_that_is_emptied_paused_killed_and_started_again_harms_no_session() {
+    harm(NATS);
+}
+
+/// Has three nodes asked for one new session at once, time and again.
+fn race(kind: Kind) {
+    let Some(mut engine) = Engine::start(kind) else { return };
+    let cluster = Cluster::start(&engine.lines());
     // Until its answers are believed.
-    thread::sleep(Duration::from_secs(11));
+    thread::sleep(Duration::from_secs(13));
     for round in 0..30 {
         let sid = format!("race{round}");
         let asked: Vec<_> = cluster
@@ -138,13 +153,35 @@ fn two_first_receivers_begin_one_session_by_a_directory_that_is_sure() {
         let begun = answers.iter().filter(|answer| *answer == "o\n").count();
         assert_eq!(begun, 1, "round {round}: {answers:?}");
     }
+    // It has forgotten these when it is asked by nodes that have not met them.
+    let mut fresh = Vec::new();
+    for at in 0..10 {
+        let sid = format!("fresh{at}");
+        post(cluster.nodes[0].public, &sid, "xhr", "").assert(200, "o\n");
+        fresh.push((sid, cluster.accept()));
+    }
+    engine.empty();
+    for (at, (sid, peer)) in fresh.iter().enumerate() {
+        post(cluster.nodes[1 + at % 2].public, sid, "xhr_send", "[\"hello\"]").assert(204, "");
+        peer.assert_text("hello");
+    }
     assert!(matches!(cluster.backend.peers.recv_timeout(QUIET), Err(RecvTimeoutError::Timeout)));
 }
 
 #[test]
-fn a_session_of_a_killed_node_begins_anew_by_the_directory() {
-    let Some(redis) = Redis::start("") else { return };
-    let mut cluster = Cluster::start(&url(&redis), "");
+fn two_first_receivers_begin_one_session_by_a_directory_that_is_sure() {
+    race(REDIS);
+}
+
+#[test]
+fn two_first_receivers_begin_one_session_by_a_nats_that_is_sure() {
+    race(NATS);
+}
+
+/// Kills the node of a session.
+fn orphan(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let mut cluster = Cluster::start(&engine.lines());
     let first = cluster.nodes[0].public;
     post(first, "orphan", "xhr", "").assert(200, "o\n");
     let _peer = cluster.accept();
@@ -158,14 +195,101 @@ fn a_session_of_a_killed_node_begins_anew_by_the_directory() {
 }
 
 #[test]
-fn a_directory_takes_a_user_who_may_do_no_more_than_it_needs() {
-    let acl = "user default off\nuser polliwog on >secret ~polliwog:* resetchannels -@all +eval +get +set +mget +unlink +zadd \
-               +zrange +zrem +zremrangebyscore +time +select +hello +ping +client|setinfo";
-    let acl = acl.replace("+client|setinfo", "+client");
-    let Some(redis) = Redis::start(&acl) else { return };
-    let url = format!("redis://polliwog:secret@{}/0", redis.addr);
-    let cluster = Cluster::start(&url, "directory_name = \"chat\"");
+fn a_session_of_a_killed_node_begins_anew_by_the_directory() {
+    orphan(REDIS);
+}
+
+#[test]
+fn a_session_of_a_killed_node_begins_anew_by_nats() {
+    orphan(NATS);
+}
+
+/// Has nodes meet by TLS and as a user, also after the server was away.
+fn meet(kind: Kind) {
+    let Some(mut engine) = Engine::start(kind) else { return };
+    let cluster = Cluster::start(&(engine.lines() + "directory_name = \"chat\"\n"));
+    let (code, out) = check(&cluster.nodes[0]);
+    assert!(code == Some(0) && out.contains(": ok, nodes that are there: 3\n"), "{out}");
+    assert_eq!(out.matches(": ok, version ").count(), 3, "{out}");
+    assert_up(&cluster.nodes[0], 1);
+    engine.kill();
+    let is_told = |text: &'static str| {
+        let all = || cluster.nodes.iter().all(|node| node.log().contains(text));
+        eventually(all, || format!("{text}: {}", cluster.nodes[0].log()));
+    };
+    is_told("the directory is down; sessions go on");
+    assert_up(&cluster.nodes[0], 0);
+    let ready = metrics::readyz(cluster.nodes[0].admin);
+    assert!(ready.status == 200 && ready.text().contains("the directory is down\n"), "{ready:?}");
+    engine.start_again();
+    is_told("the directory is up again");
+    assert_up(&cluster.nodes[0], 1);
     for node in &cluster.nodes {
         assert!(!node.log().contains("secret"), "{}", node.log());
     }
+}
+
+#[test]
+fn a_directory_takes_a_user_who_may_do_no_more_than_it_needs() {
+    meet(REDIS.with_user());
+}
+
+#[test]
+fn a_nats_takes_a_user_who_may_do_no_more_than_it_needs() {
+    meet(NATS.with_user());
+}
+
+#[test]
+fn a_directory_takes_a_user_by_tls() {
+    meet(REDIS.with_user().with_tls());
+}
+
+#[test]
+fn a_nats_takes_a_user_by_tls() {
+    meet(NATS.with_user().with_tls());
+}
+
+/// Gives a node another password than the server's.
+fn refuse(kind: Kind, said: &str) {
+    let Some(engine) = Engine::start(kind.with_user()) else { return };
+    let (setup, listen) = (setup(""), free_port());
+    let backend = Backend::listen(setup.kind, setup.script.clone());
+    let sections = format!(
+        "[cluster]\nlisten = \"{listen}\"\npeers = {{ a = \"{listen}\" }}\ntoken = \"{TOKEN}\"\n{}",
+        engine.lines_with(&engine.url_with("hunter22"))
+    );
+    let node = Target::proxy(&Setup { sections, ..setup }, backend.addr);
+    eventually(|| node.log().contains("the directory is down; sessions go on"), || node.log());
+    assert!(node.log().contains(said) && !node.log().contains("hunter22"), "{}", node.log());
+    metrics::assert_readiness(node.admin, 200);
+    assert!(metrics::readyz(node.admin).text().contains("the directory is down\n"));
+    assert_up(&node, 0);
+    post(node.public, "one", "xhr", "").assert(200, "o\n");
+    let (code, out) = check(&node);
+    assert!(code == Some(1) && out.contains(said) && !out.contains("hunter22"), "{out}");
+}
+
+#[test]
+fn a_directory_that_refuses_the_password_is_told_and_harms_nothing() {
+    refuse(REDIS, "Password authentication failed");
+}
+
+#[test]
+fn a_nats_that_refuses_the_password_is_told_and_harms_nothing() {
+    refuse(NATS, "authorization violation");
+}
+
+/// Checks the configuration of a node.
+fn check(node: &Target) -> (Option<i32>, String) {
+    let mut check = Command::new(env!("CARGO_BIN_EXE_polliwog"));
+    check.args(["check", "--cluster", "--config"]).arg(node.folder().join("config.toml"));
+    let output = check.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// Waits until a node shows whether its directory is up.
+fn assert_up(node: &Target, up: u8) {
+    let line = format!("\npolliwog_directory_up {up}\n");
+    let metrics = || Client::connect(node.admin).get("/metrics").text().to_owned();
+    eventually(|| metrics().contains(&line), metrics);
 }

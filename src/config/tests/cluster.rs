@@ -108,7 +108,7 @@ fn nodes_behind_a_name_are_named_by_their_addresses() {
 const BY_NAME: &str = "peers = 'dns:polliwog-peers:7400'\ntoken = '0123456789abcdef'";
 
 #[test]
-#[cfg(feature = "redis")]
+#[cfg(all(feature = "nats", feature = "redis"))]
 fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
     let directory = |lines: &str| {
         let text =
@@ -134,6 +134,15 @@ fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
             "peers = 'directory'\ndirectory = 'redis://a:1'\ndirectory_ca = 'x'",
             "cluster.directory_ca: means nothing",
         ),
+        (
+            "peers = 'directory'\ndirectory = 'nats://a:1'\ndirectory_ca = 'x'",
+            "cluster.directory_ca: means nothing",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'tls://a:1'\ndirectory_ttl = '1m'",
+            "cluster.directory_ttl: means nothing",
+        ),
+        ("peers = 'directory'\ndirectory = 'tls://'", "cluster.directory: found a text that is none"),
         (
             "peers = 'directory'\ndirectory = 'redis://a:1'\ndirectory_name = 'a b'",
             "cluster.directory_name: found",

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::{Duration, Instant};
 
-use super::super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member};
+use super::super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member, Verdict};
 use super::super::id::Id;
 use super::TTL;
 use crate::sid::Node;
@@ -105,11 +105,23 @@ impl Memory {
     }
 }
 
+impl Server {
+    fn members(&mut self) -> Vec<Member> {
+        self.members.retain(|_, met| met.elapsed() < Duration::from_secs(6));
+        let member = |node: &Node| Member { node: *node, address: node.to_string() };
+        self.members.keys().map(member).collect()
+    }
+}
+
 impl Engine for Memory {
     fn connect(&self) -> Answering<'_, Arc<dyn Connection>> {
         Box::pin(async {
             self.ask(|_, _, _| Arc::new(self.clone()) as Arc<dyn Connection>).map(|answer| answer.value)
         })
+    }
+
+    fn look(&self) -> Answering<'_, Vec<Member>> {
+        Box::pin(async { self.ask(|server, _, _| server.members()).map(|answer| answer.value) })
     }
 
     fn address(&self) -> &'static str {
@@ -118,16 +130,19 @@ impl Engine for Memory {
 }
 
 impl Connection for Memory {
-    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Node>>> {
+    fn claim<'c>(&'c self, ids: &'c [Id], instead_of: Option<Node>) -> Answering<'c, Answer<Vec<Verdict>>> {
         Box::pin(async move {
             self.ask(|server, me, now| {
-                ids.iter().map(|id| server.leases.claim(*id, me, instead_of, now, TTL)).collect()
+                let claim = |id: &Id| server.leases.claim(*id, me, instead_of, now, TTL);
+                ids.iter().map(claim).map(Verdict::Of).collect()
             })
         })
     }
 
-    fn find(&self, id: Id) -> Answering<'_, Answer<Option<Node>>> {
-        Box::pin(async move { self.ask(|server, _, now| server.leases.find(id, now)) })
+    fn find(&self, id: Id) -> Answering<'_, Answer<Verdict>> {
+        Box::pin(async move {
+            self.ask(|server, _, now| server.leases.find(id, now).map_or(Verdict::Nobody, Verdict::Of))
+        })
     }
 
     fn release<'c>(&'c self, ids: &'c [Id]) -> Answering<'c, ()> {
@@ -146,9 +161,7 @@ impl Connection for Memory {
             self.ask(|server, me, _| {
                 server.is_born = true;
                 server.members.insert(me, Instant::now());
-                server.members.retain(|_, met| met.elapsed() < Duration::from_secs(6));
-                let member = |node: &Node| Member { node: *node, address: node.to_string() };
-                server.members.keys().map(member).collect()
+                server.members()
             })
         })
     }

@@ -1,6 +1,7 @@
 //! The support of the tests: a target, an application behind it, and clients that know only bytes.
 
 pub(crate) mod backend;
+pub(crate) mod engine;
 pub(crate) mod event;
 pub(crate) mod feed;
 pub(crate) mod frames;
@@ -11,7 +12,6 @@ pub(crate) mod nodes;
 pub(crate) mod peer;
 pub(crate) mod poller;
 pub(crate) mod processes;
-pub(crate) mod redis;
 pub(crate) mod reference;
 pub(crate) mod script;
 pub(crate) mod setup;

@@ -1,0 +1,201 @@
+//! A real Redis or NATS on loopback, which tests empty, pause, kill and start again.
+
+use std::fs;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::target::free_port;
+use super::{SOON, is_so_within};
+
+/// A kind of server, and who may connect to it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Kind {
+    is_nats: bool,
+    has_tls: bool,
+    has_user: bool,
+}
+
+pub(crate) const REDIS: Kind = Kind { is_nats: false, has_tls: false, has_user: false };
+pub(crate) const NATS: Kind = Kind { is_nats: true, ..REDIS };
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) addr: SocketAddr,
+    kind: Kind,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Kind {
+    /// It takes connections by TLS alone.
+    pub(crate) const fn with_tls(self) -> Self {
+        Self { has_tls: true, ..self }
+    }
+
+    /// It takes a user who may do no more than a node needs.
+    pub(crate) const fn with_user(self) -> Self {
+        Self { has_user: true, ..self }
+    }
+
+    fn program(self) -> PathBuf {
+        if self.is_nats {
+            // Debian's is in /usr/sbin, which users do not search.
+            let named = std::env::var_os("POLLIWOG_NATS_SERVER").map(PathBuf::from);
+            let debian = || Some(PathBuf::from("/usr/sbin/nats-server")).filter(|path| path.exists());
+            named.or_else(debian).unwrap_or_else(|| "nats-server".into())
+        } else {
+            std::env::var_os("POLLIWOG_REDIS_SERVER").map_or_else(|| "redis-server".into(), PathBuf::from)
+        }
+    }
+
+    fn config(self, port: u16, folder: &Path) -> String {
+        let Self { is_nats, has_tls, has_user } = self;
+        let folder = folder.display();
+        let mut lines = Vec::new();
+        if is_nats {
+            lines.push(format!("listen: \"127.0.0.1:{port}\""));
+            if has_tls {
+                lines.push(format!(
+                    "tls {{ cert_file: \"{folder}/cert.pem\", key_file: \"{folder}/key.pem\" }}"
+                ));
+            }
+            if has_user {
+                lines.push(format!("authorization {{ users: [ {NATS_USER} ] }}"));
+            }
+        } else {
+            lines.push(format!("bind 127.0.0.1\nsave \"\"\nappendonly no\ndir {folder}"));
+            lines.push(if has_tls {
+                format!(
+                    "port 0\ntls-port {port}\ntls-cert-file {folder}/cert.pem\ntls-key-file {folder}/key.pem\n\
+                     tls-ca-cert-file {folder}/cert.pem\ntls-auth-clients no"
+                )
+            } else {
+                format!("port {port}")
+            });
+            if has_user {
+                lines.push(format!("user default off\n{REDIS_USER}"));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Engine {
+    /// Starts a server; `None`, with a note, where none is installed.
+    pub(crate) fn start(kind: Kind) -> Option<Self> {
+        let program = kind.program();
+        if Command::new(&program).arg("--version").stdout(Stdio::null()).status().is_err() {
+            let program = program.display();
+            assert!(std::env::var_os("CI").is_none(), "{program} is installed in CI");
+            eprintln!("not tested: {program} is not installed (apt-get install redis-server nats-server)");
+            return None;
+        }
+        let addr = free_port();
+        let name = format!("engine-{}-{}", std::process::id(), addr.port());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        fs::write(folder.join("cert.pem"), pair.cert.pem()).unwrap();
+        fs::write(folder.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+        fs::write(folder.join("config"), kind.config(addr.port(), &folder)).unwrap();
+        let child = spawn(kind, &folder);
+        let engine = Self { addr, kind, folder, child };
+        engine.assert_up();
+        Some(engine)
+    }
+
+    /// Returns its URL, with a user if it has one.
+    pub(crate) fn url(&self) -> String {
+        self.url_with("secret%21")
+    }
+
+    /// Returns its URL with another password.
+    pub(crate) fn url_with(&self, password: &str) -> String {
+        let scheme = match (self.kind.is_nats, self.kind.has_tls) {
+            (false, false) => "redis",
+            (false, true) => "rediss",
+            (true, false) => "nats",
+            (true, true) => "tls",
+        };
+        let user = if self.kind.has_user { format!("polliwog:{password}@") } else { String::new() };
+        format!("{scheme}://{user}{}", self.addr)
+    }
+
+    /// Returns the lines of `[cluster]` for it, but for the nodes.
+    pub(crate) fn lines(&self) -> String {
+        self.lines_with(&self.url())
+    }
+
+    /// Returns these lines with another URL.
+    pub(crate) fn lines_with(&self, url: &str) -> String {
+        let ca = if self.kind.has_tls {
+            format!("directory_ca = \"{}/cert.pem\"\n", self.folder.display())
+        } else {
+            String::new()
+        };
+        format!("directory = \"{url}\"\n{ca}")
+    }
+
+    fn assert_up(&self) {
+        assert!(is_so_within(SOON, || TcpStream::connect(self.addr).is_ok()), "the server listens");
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, without what it knew.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.kind, &self.folder);
+        self.assert_up();
+    }
+
+    /// Sends a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Removes everything that it knows.
+    pub(crate) fn empty(&mut self) {
+        use std::io::{Read as _, Write as _};
+        if self.kind.is_nats {
+            // It knows nothing beyond its connections.
+            self.kill();
+            return self.start_again();
+        }
+        let mut stream = TcpStream::connect(self.addr).unwrap();
+        stream.write_all(b"FLUSHALL\r\n").unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"+OK\r\n");
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn spawn(kind: Kind, folder: &Path) -> Child {
+    let mut command = Command::new(kind.program());
+    if kind.is_nats {
+        command.arg("--config");
+    }
+    command.arg(folder.join("config")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("the server starts")
+}
+
+/// As docs/cluster.md has it.
+const REDIS_USER: &str = "user polliwog on >secret! ~polliwog:* resetchannels -@all +eval +get +set +mget +unlink +zadd +zrange \
+                          +zrem +zremrangebyscore +time +select +hello +ping +client";
+/// As docs/cluster.md has it.
+const NATS_USER: &str = "{ user: polliwog, password: \"secret!\", permissions: { publish: [\"polliwog.>\", \"_INBOX.>\"], \
+                         subscribe: [\"polliwog.>\", \"_INBOX.>\"] } }";

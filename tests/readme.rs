@@ -168,6 +168,7 @@ fn three_nodes_by_hand_serve_clients_at_any_of_them() {
     fs::remove_dir_all(&folder).unwrap();
 }
 
+#[cfg(feature = "redis")]
 #[test]
 fn the_configuration_of_the_cluster_in_deploy_is_valid() {
     let text = fs::read_to_string(root().join("deploy/cluster/config.toml")).unwrap();
@@ -175,6 +176,7 @@ fn the_configuration_of_the_cluster_in_deploy_is_valid() {
         let env = [
             ("POLLIWOG_CLUSTER__ADVERTISE".into(), format!("{node}:7400").into()),
             ("POLLIWOG_CLUSTER__TOKEN".into(), "a-long-secret-of-all-nodes".into()),
+            ("POLLIWOG_CLUSTER__DIRECTORY".into(), "redis://:a-long-secret-of-all-nodes@redis:6379".into()),
         ];
         Config::parse(&text, "config.toml", env.into_iter())
             .unwrap_or_else(|faults| panic!("{node}: {faults}"));

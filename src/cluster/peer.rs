@@ -210,6 +210,9 @@ impl Peer {
     /// # Errors
     /// It cannot be reached, or is not this start of the node any more.
     pub async fn connect(self: &Arc<Self>, node: Option<Node>) -> Result<(), Unreached> {
+        if self.is_silent() {
+            return Err(Unreached::Silent);
+        }
         let dials = self.lock().dials;
         let _dialling = self.dialling.lock().await;
         if self.channel().is_some() {
@@ -229,6 +232,25 @@ impl Peer {
             sleep_until(until.min(Instant::now() + PACE)).await;
         }
         self.dial().await
+    }
+
+    /// Returns whether the node did not respond to the last dial. The next dial, once it is due, takes the whole timeout if
+    /// the node still does not respond, so no request waits for it.
+    fn is_silent(self: &Arc<Self>) -> bool {
+        let mut state = self.lock();
+        let Some(failure) = state.failure.as_mut().filter(|failure| failure.why == Unreached::Silent) else {
+            return false;
+        };
+        let now = Instant::now();
+        if now >= failure.until {
+            failure.until = now + self.shared.connect_timeout;
+            let (peer, background) = (Arc::clone(self), &self.shared.background);
+            let stop = background.stop.clone();
+            background.tracker.spawn(async move {
+                let _stopped = stop.run_until_cancelled(peer.greet()).await;
+            });
+        }
+        true
     }
 
     /// Connects the node if it is not connected, to learn about it.
@@ -301,7 +323,10 @@ impl Peer {
     fn known_failure(&self, node: Option<Node>) -> Option<Unreached> {
         let state = self.lock();
         let failure = state.failure.filter(|failure| Instant::now() < failure.until)?;
-        let is_known = failure.why != Unreached::Absent || node.is_none() || state.last == node;
+        // A start of the node that has connected this one counts, too.
+        let met = state.met.as_ref().map(|(greeting, _)| greeting.node);
+        let is_known =
+            failure.why != Unreached::Absent || node.is_none() || [state.last, met].contains(&node);
         is_known.then_some(failure.why)
     }
 

@@ -156,15 +156,17 @@ impl Locations {
         reservation.with_hold(directory.hold(id, key))
     }
 
-    /// Decides, at a node that was asked for a session which it is opening, whether the session is its own. If both nodes
-    /// would begin it, the smaller one does.
+    /// Decides, at a node that was asked for a session which it is opening, whether the session is its own. `asker` is set
+    /// if that node would begin it; if both nodes would, the smaller one does.
     pub(super) fn is_ours(&self, id: Id, asker: Option<Node>) -> bool {
         match (self.undecided().get_mut(&id), asker) {
             (Some(undecided), Some(asker)) if asker < self.me => {
                 undecided.yielded = Some(asker);
                 false
             }
-            _ => true,
+            // What cannot begin a session is for one that exists, which this node may be about to find.
+            (Some(_), None) => false,
+            (Some(_), Some(_)) | (None, _) => true,
         }
     }
 

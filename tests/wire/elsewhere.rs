@@ -1,5 +1,6 @@
 //! Sessions whose ids name no node, since a client or a backend made them: each node finds them at every other.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
@@ -9,7 +10,7 @@ use super::support::frames::Socket;
 use super::support::http::{Client, Response};
 use super::support::poller::POLLING;
 use super::support::sockjs::{Stream, setup, target};
-use super::support::{AT_ONCE, QUIET, SOON, Setup, World};
+use super::support::{AT_ONCE, Network, Nodes, QUIET, SOON, Setup, World, ms};
 
 /// Returns two nodes in front of one plain WebSocket application.
 fn nodes(lines: &str) -> (World, [SocketAddr; 2]) {
@@ -55,6 +56,72 @@ fn a_session_of_a_clients_id_is_served_by_way_of_each_node() {
             post(node, &sid, "xhr_send", r#"["late"]"#).assert(404, UNKNOWN);
         }
     }
+}
+
+#[test]
+fn a_session_is_found_at_a_node_that_is_too_busy_to_say_so_at_once() {
+    let networks = RefCell::new(Vec::new());
+    let nodes = Nodes::start_by(2, &setup(""), |_, _, to| {
+        let network = Network::to(to);
+        let addr = network.addr;
+        networks.borrow_mut().push(network);
+        addr
+    });
+    let [here, there] = [nodes.nodes[0].public, nodes.nodes[1].public];
+    let peers = ["met", "busy"].map(|sid| {
+        post(here, sid, "xhr", "").assert(200, "o\n");
+        nodes.accept()
+    });
+    // The nodes are connected by then.
+    post(there, "met", "xhr_send", r#"["hello"]"#).assert(204, "");
+    peers[0].assert_text("hello");
+    networks.borrow().iter().for_each(|network| network.silence(true));
+    let late = thread::spawn(move || post(there, "busy", "xhr_send", r#"["hello"]"#));
+    // As long as a process may wait for the processor.
+    thread::sleep(ms(700));
+    networks.borrow().iter().for_each(|network| network.silence(false));
+    late.join().unwrap().assert(204, "");
+    peers[1].assert_text("hello");
+}
+
+/// A client has a poll and a POST at once, and a node that meets the session for the first time looks for it.
+#[test]
+fn a_post_beside_a_poll_whose_session_is_looked_for_finds_it_too() {
+    let networks = RefCell::new(Vec::new());
+    let nodes = Nodes::start_by(3, &setup(""), |_, to, address| {
+        if to != 0 {
+            return address;
+        }
+        let network = Network::to(address);
+        let addr = network.addr;
+        networks.borrow_mut().push(network);
+        addr
+    });
+    let [owner, one, other] = [0, 1, 2].map(|at| nodes.nodes[at].public);
+    let peers = ["met", "beside"].map(|sid| {
+        post(owner, sid, "xhr", "").assert(200, "o\n");
+        nodes.accept()
+    });
+    // The nodes are connected by then.
+    for node in [one, other] {
+        post(node, "met", "xhr_send", r#"["hello"]"#).assert(204, "");
+        peers[0].assert_text("hello");
+    }
+    networks.borrow().iter().for_each(|network| network.silence(true));
+    let mut parked = Client::connect(one);
+    parked.send("POST", &target("beside", "xhr"), &[], b"");
+    parked.assert_parked();
+    let sent =
+        [one, other].map(|node| thread::spawn(move || post(node, "beside", "xhr_send", r#"["hello"]"#)));
+    // Until both are looked for.
+    thread::sleep(ms(100));
+    networks.borrow().iter().for_each(|network| network.silence(false));
+    for sent in sent {
+        sent.join().unwrap().assert(204, "");
+        peers[1].assert_text("hello");
+    }
+    peers[1].send("hi");
+    parked.answer().assert(200, "a[\"hi\"]\n");
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub struct ClusterMeter(Arc<Counters>);
 struct Counters {
     asks: [[Counter; Asked::ALL.len()]; Side::ALL.len()],
     open: [Gauge; Side::ALL.len()],
+    tunnels: Gauge,
     peers: [Gauge; PeerState::ALL.len()],
     traffic: Traffic,
     ask_waits: Waits,
@@ -32,6 +33,10 @@ pub struct Traffic {
     sent: Counter,
     received: Counter,
 }
+
+/// A WebSocket that leads through this node to another one.
+#[derive(Debug)]
+pub struct OpenTunnel(Gauge);
 
 /// A request between two nodes. Dropped before its end is told, its client hung up.
 #[derive(Debug)]
@@ -51,6 +56,7 @@ impl ClusterMeter {
         Self(Arc::new(Counters {
             asks: from_fn(|i| from_fn(|j| families.asks.series(vec![role(i), outcome(j)]))),
             open: from_fn(|i| families.asks_open.series(vec![role(i)])),
+            tunnels: families.tunnels.clone(),
             peers: from_fn(|i| families.peers.series(state(i))),
             traffic: Traffic { sent, received },
             ask_waits: families.ask_waits.clone(),
@@ -62,6 +68,12 @@ impl ClusterMeter {
     pub fn ask(&self, side: Side) -> OpenAsk {
         self.0.open[side as usize].inc();
         OpenAsk { counters: Arc::clone(&self.0), side, has_ended: false }
+    }
+
+    /// Counts a WebSocket that leads to another node, until the value is dropped.
+    pub fn tunnel(&self) -> OpenTunnel {
+        self.0.tunnels.inc();
+        OpenTunnel(self.0.tunnels.clone())
     }
 
     /// Records how long a request with a body took until the header of its response.
@@ -94,6 +106,12 @@ impl ClusterMeter {
 impl Default for ClusterMeter {
     fn default() -> Self {
         super::Metrics::new().cluster()
+    }
+}
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -148,6 +166,8 @@ mod tests {
         meter.peer_moved(None, Some(PeerState::Idle));
         meter.peer_moved(Some(PeerState::Idle), Some(PeerState::Down));
         meter.config_differs(true);
+        let _tunnel = meter.tunnel();
+        drop(meter.tunnel());
         let text = metrics.render();
         for line in [
             r#"polliwog_cluster_asks_total{role="asker",outcome="answered"} 1"#,
@@ -160,6 +180,7 @@ mod tests {
             r#"polliwog_cluster_peers{state="idle"} 0"#,
             r#"polliwog_cluster_peers{state="down"} 1"#,
             "polliwog_cluster_config_differs 1",
+            "polliwog_cluster_tunnels 1",
         ] {
             assert!(text.lines().any(|shown| shown == line), "{line} is not in {text}");
         }

@@ -167,6 +167,9 @@ metrics! {
         asks_open: Family<Gauge> = "polliwog_cluster_asks_open" in Count by ["role"],
             "Requests between nodes that have no response yet, such as parked polls",
             "";
+        tunnels: Gauge = "polliwog_cluster_tunnels" in Count by [],
+            "WebSockets of this node's clients whose sessions live at other nodes",
+            "Every message on them costs two nodes work. A balancer that sends upgrades to the session's node avoids that.";
         peers: Family<Gauge> = "polliwog_cluster_peers" in Count by ["state"],
             "Other nodes, by what is known of them",
             "`down`: `GET /api/nodes` on the admin listener names the node.";

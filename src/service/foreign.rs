@@ -103,7 +103,7 @@ impl Foreign {
         let Self { owner, cluster, unknown } = self;
         Serving::other(async move {
             match pass(&cluster, owner, &prepared, &mut body, &tasks).await {
-                Ok((head, question)) => Ok(answer(head, question, ask, &tasks)),
+                Ok((head, question)) => Ok(answer(&cluster, head, question, ask, &tasks)),
                 Err(Failed::Abort) => Err(Abort),
                 Err(Failed::Unreached(why)) => {
                     let mut response = match why {
@@ -212,14 +212,24 @@ async fn ask(
 }
 
 /// Returns the response of the other node.
-pub(super) fn answer(head: Head, question: Question, ask: Option<WebSocketAsk>, tasks: &Tasks) -> Response {
+pub(super) fn answer(
+    cluster: &Cluster,
+    head: Head,
+    question: Question,
+    ask: Option<WebSocketAsk>,
+    tasks: &Tasks,
+) -> Response {
     let Head { status, mut headers, has_body } = head;
     let mut response = Response::default();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {
             let (upgrading, stream) = (ask.into_upgrading(), question.into_stream());
             // In a drain, its owner closes it at a quiet moment.
-            tasks.tracker.spawn(join(upgrading, stream));
+            let open = cluster.meter().tunnel();
+            tasks.tracker.spawn(async move {
+                join(upgrading, stream).await;
+                drop(open);
+            });
         }
     } else if has_body {
         // Hyper writes it again, where it writes that of a response of our own.

@@ -38,6 +38,8 @@ pub(super) struct Tally {
     pub(super) answered: u64,
     /// Messages without an answer: in live sessions, those before an answered one; in ended sessions, all of them.
     pub(super) lost: u64,
+    /// Those of them that were unanswered when their session was disconnected.
+    pub(super) lost_by_disconnect: u64,
     /// Answers that were received again.
     pub(super) duplicated: u64,
     /// Answers that were received after a later one.
@@ -228,7 +230,10 @@ impl Stats {
         tally.sent += sent;
         tally.lost += unanswered;
         match (connected, fault) {
-            (true, Some(_)) => tally.disconnected += 1,
+            (true, Some(_)) => {
+                tally.disconnected += 1;
+                tally.lost_by_disconnect += unanswered;
+            }
             (false, Some(_)) => tally.failed += 1,
             (_, None) => {}
         }
@@ -271,6 +276,7 @@ impl Tally {
             sent: 0,
             answered: 0,
             lost: 0,
+            lost_by_disconnect: 0,
             duplicated: 0,
             reordered: 0,
             strange: 0,
@@ -294,6 +300,7 @@ impl Tally {
         self.sent += other.sent;
         self.answered += other.answered;
         self.lost += other.lost;
+        self.lost_by_disconnect += other.lost_by_disconnect;
         self.duplicated += other.duplicated;
         self.reordered += other.reordered;
         self.strange += other.strange;

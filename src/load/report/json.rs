@@ -53,6 +53,7 @@ fn tally(tally: &Tally) -> Value {
         "messages": tally.sent,
         "answered": tally.answered,
         "lost": tally.lost,
+        "lost_by_disconnect": tally.lost_by_disconnect,
         "duplicated": tally.duplicated,
         "doubled": tally.duplicated,
         "reordered": tally.reordered,

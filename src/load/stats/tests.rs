@@ -36,7 +36,9 @@ fn what_is_skipped_is_lost_before_its_session_ends() {
     stats.handle_answer(Kind::Polling, now, Duration::ZERO, Arrival::Reordered);
     assert_eq!(stats.all().lost, 2);
     stats.handle_end(Kind::Polling, true, None, 10, 4);
-    assert_eq!(stats.all().lost, 6);
+    stats.handle_end(Kind::WebSocket, true, Some(&Fault::Refused), 10, 1);
+    let all = stats.all();
+    assert_eq!((all.lost, all.lost_by_disconnect), (7, 1));
 }
 
 #[test]

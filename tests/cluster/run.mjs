@@ -11,9 +11,9 @@ for (const [name, { options, act }] of Object.entries(CASES)) {
   if (!name.includes(args.only)) continue;
   const since = Date.now();
   const site = await Site.start(process.env.POLLIWOG_BIN, options);
-  let fault;
+  let [fault, said] = [];
   try {
-    await act(site);
+    said = await act(site);
     for (const node of site.nodes) {
       if (node.log.includes('panicked at')) throw new Error(`node ${node.name} panicked`);
     }
@@ -28,7 +28,7 @@ for (const [name, { options, act }] of Object.entries(CASES)) {
     for (const { name, log } of site.nodes) console.log(`--- node ${name}\n${log.split('\n').slice(-15).join('\n')}`);
   } else {
     passed += 1;
-    console.log(`ok     ${name} (${took})`);
+    console.log(`ok     ${name} (${took})${typeof said === 'string' ? `\n         ${said}` : ''}`);
   }
 }
 console.log(`${passed} passed, ${failed} failed`);

@@ -1,40 +1,76 @@
-// Three nodes of the binary behind HAProxy's roundrobin, and runs of the load generator against them.
+// Three nodes of the binary behind a balancer, and runs of the load generator against them.
 
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { accepts, freePort, sleep } from '../interop/lib/ports.mjs';
 import { start } from '../interop/lib/processes.mjs';
+import { BALANCERS } from './balancers.mjs';
 
-const NAMES = ['a', 'b', 'c'];
+/** Each node has an address of its own and the same ports, as on hosts of their own. */
+const NODES = { a: '127.0.0.2', b: '127.0.0.3', c: '127.0.0.4' };
+
+/** A busy machine may take long to connect two nodes. */
+const BUSY = 'connect_timeout = "5s"';
+
+const folders = new Set();
+process.once('exit', () => folders.forEach(remove));
+
+function remove(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
+}
 
 export class Site {
-  /** Starts everything. `binary` is the proxy's; `drain` is what a node takes to stop, in seconds. */
-  static async start(binary, { drain = 8, retries = true, upstream = 'kind = "demo"' } = {}) {
+  /**
+   * Starts everything. `binary` is the proxy's, `lines` are more of [cluster], `balancer` is one of balancers.mjs, and with
+   * `redis` there is a directory of the ids that name no node.
+   */
+  static async start(binary, { lines = BUSY, balancer = 'roundrobin', redis = false } = {}) {
     const site = new Site();
     site.binary = binary;
     site.folder = mkdtempSync(path.join(tmpdir(), 'polliwog-cluster-'));
-    process.once('exit', () => rmSync(site.folder, { recursive: true, force: true }));
-    site.nodes = [];
-    for (const name of NAMES) {
-      site.nodes.push({ name, port: await freePort(), admin: await freePort(), peer: await freePort() });
-    }
+    folders.add(site.folder);
+    site.others = [];
+    const [port, admin, peer] = [await freePort(), await freePort(), await freePort()];
+    site.nodes = Object.entries(NODES).map(([name, host]) => ({ name, host, port, admin, peer }));
     site.port = await freePort();
-    const peers = site.nodes.map(({ name, peer }) => `${name} = "127.0.0.1:${peer}"`).join(', ');
+    if (redis) {
+      const port = await freePort();
+      const options = ['--bind', '127.0.0.1', '--port', `${port}`, '--save', '', '--dir', site.folder];
+      await site.run('redis-server', options, '127.0.0.1', port);
+      lines += `\ndirectory = "redis://127.0.0.1:${port}"`;
+    }
     for (const node of site.nodes) {
-      const file = path.join(site.folder, `${node.name}.toml`);
-      writeFileSync(file, configuration(node, peers, drain, upstream));
-      node.child = start(binary, ['run', '--config', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+      node.file = site.write(`${node.name}.toml`, configuration(node, site.nodes, lines));
+      node.child = start(binary, ['run', '--config', node.file], { stdio: ['ignore', 'ignore', 'pipe'] });
       node.log = '';
       node.child.stderr.setEncoding('utf8').on('data', (text) => (node.log += text));
     }
-    await Promise.all(site.nodes.flatMap(({ port, admin }) => [listens(port), listens(admin)]));
-    const file = path.join(site.folder, 'haproxy.cfg');
-    writeFileSync(file, balancer(site.port, site.nodes, retries));
-    site.balancer = start('haproxy', ['-db', '-q', '-f', file], { stdio: ['ignore', 'ignore', 'inherit'] });
-    await listens(site.port);
+    await Promise.all(site.nodes.flatMap(({ host, port, admin }) => [listens(host, port), listens(host, admin)]));
+    const { program, args, text } = BALANCERS[balancer](site);
+    await site.run(program, args(site.write(`${balancer}.conf`, text)), '127.0.0.1', site.port);
     return site;
+  }
+
+  /** What `polliwog check --cluster` prints behind the nodes. */
+  hints() {
+    const [{ file }] = this.nodes;
+    return execFileSync(this.binary, ['check', '--cluster', '--config', file], { encoding: 'utf8' });
+  }
+
+  write(name, text) {
+    const file = path.join(this.folder, name);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  /** Runs a program until the site stops. */
+  async run(program, args, host, port) {
+    this.others.push(start(program, args, { stdio: ['ignore', 'ignore', 'inherit'] }));
+    await listens(host, port);
   }
 
   get url() {
@@ -43,7 +79,7 @@ export class Site {
 
   /** Ends everything. */
   async stop() {
-    const children = [this.balancer, ...this.nodes.map(({ child }) => child)];
+    const children = [...this.others, ...this.nodes.map(({ child }) => child)];
     const living = children.filter((child) => child.exitCode === null && child.signalCode === null);
     await Promise.all(
       living.map((child) => {
@@ -52,83 +88,88 @@ export class Site {
         return ended;
       }),
     );
+    remove(this.folder);
   }
 
-  /** Loads the balancer with clients; returns the process and a promise of its figures. */
+  /** Loads the balancer with clients, and returns a promise of the figures. */
   load(...args) {
-    const child = start(this.binary, ['load', this.url, '--json', '-', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const options = { stdio: ['ignore', 'pipe', 'pipe'] };
+    const child = start(this.binary, ['load', this.url, '--json', '-', ...args], options);
     let [out, errors] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text) => (out += text));
     child.stderr.setEncoding('utf8').on('data', (text) => (errors += text));
-    const figures = once(child, 'close').then(() => {
+    return once(child, 'close').then(() => {
       if (!out.startsWith('{')) throw new Error(`the load generator says: ${errors}`);
       return JSON.parse(out);
     });
-    return { child, figures, said: () => errors };
   }
 
   /** The sum of a metric's series at a node. */
   async metric(node, name, label = '') {
-    const text = await (await fetch(`http://127.0.0.1:${node.admin}/metrics`)).text();
+    const text = await (await fetch(`http://${node.host}:${node.admin}/metrics`)).text();
     const lines = text.split('\n').filter((line) => new RegExp(`^${name}[ {]`).test(line) && line.includes(label));
     return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
+
+  /** The same at all nodes. */
+  async total(...series) {
+    const all = await Promise.all(this.nodes.map((node) => this.metric(node, ...series)));
+    return all.reduce((sum, one) => sum + one);
+  }
+
+  /** Waits until a total is reached. */
+  async reaches(number, ...series) {
+    let total;
+    // The interval between two looks.
+    for (const until = Date.now() + 20_000; Date.now() < until; await sleep(50)) {
+      total = await this.total(...series);
+      if (total === number) return;
+    }
+    throw new Error(`${series} is ${total}, not ${number}`);
+  }
 }
 
-function configuration({ port, admin, peer }, peers, drain, upstream) {
+function configuration({ host, port, admin, peer }, nodes, lines) {
+  const peers = nodes.map(({ name, host, peer }) => `${name} = "${host}:${peer}"`).join(', ');
   return `[server]
-listen = "127.0.0.1:${port}"
+listen = "${host}:${port}"
 drain_delay = "0s"
-drain_timeout = "${drain}s"
+drain_timeout = "8s"
 [admin]
-listen = "127.0.0.1:${admin}"
+listen = "${host}:${admin}"
 [log]
 level = "debug"
 [cluster]
-listen = "127.0.0.1:${peer}"
+listen = "${host}:${peer}"
 peers = { ${peers} }
 token = "a-long-secret-of-all-nodes"
+${lines}
 [[routes]]
 path = "/socket.io/"
 dialect = "engine.io"
 upstream = "b"
 relay = false
+[[routes]]
+path = "/sockjs/"
+dialect = "sockjs"
+upstream = "echo"
+disconnect_delay = "1m"
+[[routes]]
+path = "/feed/"
+dialect = "longpoll"
+upstream = "echo"
 [upstreams.b]
-${upstream}
+kind = "demo"
+[upstreams.echo]
+kind = "demo"
+protocol = "websocket"
 `;
 }
 
-/** As docs/cluster.md has it, without the lines that lead requests home. */
-function balancer(port, nodes, retries) {
-  const servers = nodes.map(
-    ({ name, port, admin }) => `  server ${name} 127.0.0.1:${port} check inter 500ms fall 1 port ${admin}`,
-  );
-  return `global
-  maxconn 4000
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 60s
-  timeout server 60s
-  timeout tunnel 1h
-frontend all
-  bind 127.0.0.1:${port}
-  default_backend polliwog
-backend polliwog
-  balance roundrobin
-${retries ? `  option redispatch 1
-  retries 2
-  retry-on conn-failure empty-response
-  http-request disable-l7-retry if METH_POST` : ''}
-  option httpchk GET /readyz
-${servers.join('\n')}
-`;
-}
-
-async function listens(port) {
+async function listens(host, port) {
   // The interval between two looks.
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(20)) {
-    if (await accepts(port)) return;
+    if (await accepts(port, host)) return;
   }
-  throw new Error(`nobody listens at ${port}`);
+  throw new Error(`nobody listens at ${host}:${port}`);
 }

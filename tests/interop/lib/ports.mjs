@@ -24,9 +24,9 @@ function canListen(port) {
 }
 
 /** Whether something accepts connections on `port`. */
-export function accepts(port) {
+export function accepts(port, host = '127.0.0.1') {
   return new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1');
+    const socket = net.connect(port, host);
     socket.once('connect', () => resolve(true) || socket.destroy());
     socket.once('error', () => resolve(false));
   });

@@ -55,11 +55,10 @@ impl Wrapping {
 }
 
 /// Returns a frame that is itself written as a string.
-fn text(packets: &[Packet]) -> String {
+fn text(packets: &[Packet]) -> Vec<u8> {
     let mut frame = Vec::new();
     write(packets, Place::Frame, &mut frame);
-    // Only UTF-8 was written.
-    String::from_utf8_lossy(&frame).into_owned()
+    frame
 }
 
 /// Calls `write` with the packets of one frame after another: messages that follow each other are one frame.
@@ -101,9 +100,11 @@ fn write(packets: &[Packet], place: Place, out: &mut Vec<u8>) {
 
 fn write_message(packet: &Packet, place: Place, out: &mut Vec<u8>) {
     match packet {
-        Packet::Message(Message::Text(text)) => quote(text.as_str(), place, out),
+        Packet::Message(Message::Text(text)) => quote(text.as_bytes(), place, out),
         // SockJS has text alone.
-        Packet::Message(Message::Binary(bytes)) => quote(&String::from_utf8_lossy(bytes), place, out),
+        Packet::Message(Message::Binary(bytes)) => {
+            quote(String::from_utf8_lossy(bytes).as_bytes(), place, out);
+        }
         Packet::Open(_)
         | Packet::Close(_)
         | Packet::Ping(_)
@@ -116,15 +117,15 @@ fn write_message(packet: &Packet, place: Place, out: &mut Vec<u8>) {
 fn write_close(closing: Option<&Closing>, place: Place, out: &mut Vec<u8>) {
     let (code, reason) = closing.map_or((None, ""), |closing| (closing.code, closing.reason.as_str()));
     out.extend_from_slice(format!("c[{},", json!(code.unwrap_or(1000))).as_bytes());
-    quote(reason, place, out);
+    quote(reason.as_bytes(), place, out);
     out.push(b']');
 }
 
 /// Returns a packet's length in a frame, in bytes, without what stands between two.
 pub(super) fn encoded_len(packet: &Packet) -> usize {
     match packet {
-        Packet::Message(Message::Text(text)) => quoted_len(text.as_str()),
-        Packet::Message(Message::Binary(bytes)) => quoted_len(&String::from_utf8_lossy(bytes)),
+        Packet::Message(Message::Text(text)) => quoted_len(text.as_bytes()),
+        Packet::Message(Message::Binary(bytes)) => quoted_len(String::from_utf8_lossy(bytes).as_bytes()),
         Packet::Close(closing) => closing.as_deref().map_or(0, |closing| closing.reason.len()) + BESIDE_FRAME,
         Packet::Open(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Upgrade | Packet::Noop => 1,
     }

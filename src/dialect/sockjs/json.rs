@@ -31,15 +31,14 @@ impl Place {
 }
 
 /// Appends text as a JSON string. Browsers and proxies lose or change some characters on the way, so these are escaped,
-/// too.
-pub(super) fn quote(text: &str, place: Place, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
+/// too. The text comes as bytes: to look at it as text would check it once more.
+pub(super) fn quote(bytes: &[u8], place: Place, out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     let (mut copied, mut at) = (0, 0);
     while let Some(found) = find_suspect(&bytes[at..], place) {
         at += found;
-        let (escape, width) = escape(&text[at..], place);
+        let (escape, width) = escape(&bytes[at..], place);
         if !escape.is_empty() {
             out.extend_from_slice(&bytes[copied..at]);
             out.extend_from_slice(escape.as_bytes());
@@ -52,13 +51,12 @@ pub(super) fn quote(text: &str, place: Place, out: &mut Vec<u8>) {
 }
 
 /// Returns how many bytes [`quote`] appends in a frame.
-pub(super) fn quoted_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
+pub(super) fn quoted_len(bytes: &[u8]) -> usize {
     let mut len = bytes.len() + 2;
     let mut at = 0;
     while let Some(found) = find_suspect(&bytes[at..], Place::Frame) {
         at += found;
-        let (escape, width) = escape(&text[at..], Place::Frame);
+        let (escape, width) = escape(&bytes[at..], Place::Frame);
         len += escape.len().saturating_sub(width);
         at += width;
     }
@@ -103,8 +101,8 @@ const fn marks(word: u64, sign: u8) -> u64 {
 }
 
 /// Returns the escape of the first character, empty where it needs none; and how many bytes that character has.
-fn escape(text: &str, place: Place) -> (Escape, usize) {
-    let Some(first) = text.chars().next() else { return (Escape::default(), 0) };
+fn escape(text: &[u8], place: Place) -> (Escape, usize) {
+    let Some(first) = first_char(text) else { return (Escape::default(), 1) };
     let mut escape = Escape::default();
     match first {
         '"' => escape.push(b"\\\""),
@@ -124,6 +122,17 @@ fn escape(text: &str, place: Place) -> (Escape, usize) {
         _ => {}
     }
     (escape, first.len_utf8())
+}
+
+/// Returns the first character of a text.
+fn first_char(text: &[u8]) -> Option<char> {
+    let len = match text.first()? {
+        0..0xc0 => 1,
+        0xc0..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        0xf0.. => 4,
+    };
+    std::str::from_utf8(text.get(..len)?).ok()?.chars().next()
 }
 
 /// What stands for one character: two units of UTF-16 at most.

@@ -6,8 +6,8 @@ use super::*;
 
 fn quoted(text: &str) -> String {
     let mut out = Vec::new();
-    quote(text, Place::Frame, &mut out);
-    assert_eq!(out.len(), quoted_len(text), "{text:?}");
+    quote(text.as_bytes(), Place::Frame, &mut out);
+    assert_eq!(out.len(), quoted_len(text.as_bytes()), "{text:?}");
     String::from_utf8(out).unwrap()
 }
 
@@ -60,7 +60,7 @@ fn a_character_is_escaped_wherever_it_is() {
         for (before, behind) in (0..20).flat_map(|before| (0..20).map(move |behind| (before, behind))) {
             let around = |middle| format!("{}{middle}{}", "a".repeat(before), "b".repeat(behind));
             let mut out = Vec::new();
-            quote(&around(character), place, &mut out);
+            quote(around(character).as_bytes(), place, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), format!("\"{}\"", around(escape)));
         }
     }
@@ -69,7 +69,7 @@ fn a_character_is_escaped_wherever_it_is() {
 #[test]
 fn no_script_ends_inside_a_string() {
     let mut out = Vec::new();
-    quote("a[\"</script>\"]", Place::Html, &mut out);
+    quote(b"a[\"</script>\"]", Place::Html, &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), r#""a[\"\u003c/script>\"]""#);
 }
 
@@ -164,7 +164,7 @@ proptest! {
         prop_assert_eq!(texts(&format!("[{}]", quoted(&text))).unwrap(), [text.as_str()]);
         prop_assert_eq!(serde_json::from_str::<String>(&quoted(&text)).unwrap(), text.as_str());
         let mut html = Vec::new();
-        quote(&text, Place::Html, &mut html);
+        quote(text.as_bytes(), Place::Html, &mut html);
         prop_assert!(!html.contains(&b'<'));
         prop_assert_eq!(serde_json::from_slice::<String>(&html).unwrap(), text);
     }

@@ -276,6 +276,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.dials("chat");
     metrics.cluster();
     metrics.directory();
+    metrics.first_loaded();
     let text = metrics.render();
     let mut at = 0;
     for row in table::rows() {

@@ -18,7 +18,7 @@ use super::request::{LetGo, Stop, Stopped};
 use super::stream::PeerStream;
 use crate::duplex::{Duplex, Receipt};
 use crate::meter::Traffic;
-use crate::peer::{Ask, Frame, Number, write_head};
+use crate::peer::{Ask, Follows, Frame, Number, write_head};
 use crate::sid::Node;
 
 /// The end of a connection on which another node asks.
@@ -111,15 +111,15 @@ impl Inquiry {
     }
 
     /// Sends the header of the response.
-    pub fn send_head(&mut self, head: &http::response::Parts, has_body: bool) {
+    pub fn send_head(&mut self, head: &http::response::Parts, follows: Follows) {
         self.channel.write(self.number, |out| {
-            if write_head(out, self.number, head.status, &head.headers, has_body).is_err() {
+            if write_head(out, self.number, head.status, &head.headers, follows).is_err() {
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
                 // An empty header always fits.
-                let _ = write_head(out, self.number, status, &http::HeaderMap::new(), false);
+                let _ = write_head(out, self.number, status, &http::HeaderMap::new(), Follows::Nothing);
             }
         });
-        if !has_body {
+        if follows == Follows::Nothing {
             self.is_answered = true;
             self.channel.forget(self.number);
         }

@@ -15,7 +15,7 @@ use super::answer::AnswerBody;
 use super::channel::Channel;
 use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
-use crate::peer::{Address, Flags, Head, HeadTooLarge, Number, write_ask};
+use crate::peer::{Address, Flags, Follows, Head, HeadTooLarge, Line, Number, search_of, write_ask};
 use crate::sid::Node;
 
 /// A request that was passed to the node of its session. Dropped before its response, it tells that node that the client
@@ -36,6 +36,7 @@ pub enum Broken {
 }
 
 /// The header of a request as it is passed on, however often: all that is kept of it while it waits.
+#[derive(Default)]
 pub struct Prepared(BytesMut);
 
 impl Prepared {
@@ -73,12 +74,17 @@ impl Prepared {
         };
         let client = Address { ip: ip.octets(), port: address.port() };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let crosses = |name: &str| CROSSING.contains(&name) || name.starts_with("sec-websocket-");
-        let headers = head.headers.iter().filter(|(name, _)| crosses(name.as_str()));
-        let headers = headers.chain(asker.map(|asker| (&ASKER, asker)));
+        let mut lines = Vec::with_capacity(head.headers.len() + 1);
+        lines.extend(head.headers.iter().map(Line::from).filter(Line::crosses));
+        lines.extend(asker.map(|asker| Line::from((&ASKER, asker))));
         let mut frame = BytesMut::new();
-        write_ask(&mut frame, Number(0), &head.method, target, headers, client, flags)?;
+        write_ask(&mut frame, Number(0), &head.method, target.as_bytes(), &lines, client, flags)?;
         Ok(Self(frame))
+    }
+
+    /// Returns the question whether a node has the session.
+    pub fn search(&self) -> Self {
+        Self(search_of(&self.0))
     }
 }
 
@@ -120,7 +126,7 @@ impl Question {
             Stopped::Broken => Broken::Connection,
         })?;
         self.is_answered = true;
-        if !head.has_body {
+        if head.follows == Follows::Nothing {
             self.channel.forget(self.number);
         }
         Poll::Ready(Ok(*head))
@@ -159,21 +165,3 @@ impl fmt::Debug for Question {
 
 /// Which node has begun a search that a process of its host passes on. A client's header of this name does not cross.
 pub static ASKER: HeaderName = HeaderName::from_static("polliwog-asker");
-/// The headers by which a session's requests are judged. Who the client is, the asker says itself.
-const CROSSING: [&str; 15] = [
-    "host",
-    "origin",
-    "accept",
-    "accept-encoding",
-    "access-control-request-method",
-    "access-control-request-headers",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "if-none-match",
-    "last-event-id",
-    "upgrade",
-    "user-agent",
-];

@@ -102,8 +102,10 @@ impl Frame {
             if payload.len() == len { Ok(()) } else { Err(Malformed("a frame of the wrong length")) }
         };
         Ok(match verb {
-            ASK => Self::Ask(number, Box::new(head::read_ask(&payload)?)),
-            HEAD => Self::Head(number, Box::new(head::read_head(&payload)?)),
+            // It is read and dropped before more is read into the buffer that it is a part of.
+            ASK => Self::Ask(number, Box::new(head::read_ask(&payload.freeze())?)),
+            // A response's header is copied, as a short piece of its body is.
+            HEAD => Self::Head(number, Box::new(head::read_head(&Bytes::copy_from_slice(&payload))?)),
             // A short piece is copied: it would keep the whole buffer alive for as long as it waits.
             BODY if payload.len() <= COPIED_LEN_MAX => Self::Body(number, Bytes::copy_from_slice(&payload)),
             BODY => Self::Body(number, payload.freeze()),

@@ -1,9 +1,10 @@
 //! The headers of requests and responses, as they go from node to node.
 
-use bytes::{Buf as _, BufMut as _, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use super::prefix::{ASK, HEAD, Malformed, Number, frame};
+use super::names::{self, SPELLED};
+use super::prefix::{ASK, HEAD, Malformed, Number, PREFIX_LEN, frame};
 
 /// The header of a request, with what the asker knows of its client.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,7 +12,7 @@ pub struct Ask {
     /// Its method.
     pub method: Method,
     /// Its path and query, as the client wrote them.
-    pub target: String,
+    pub target: Bytes,
     /// The headers that a session's requests are judged by, and `Host`.
     pub headers: HeaderMap,
     /// The client's address, as trusted proxies tell it.
@@ -25,10 +26,30 @@ pub struct Ask {
 pub struct Head {
     /// Its status.
     pub status: StatusCode,
-    /// Its headers.
+    /// Its headers, without the length of its body.
     pub headers: HeaderMap,
-    /// Whether a body follows, or after a 101 the bytes of another protocol.
-    pub has_body: bool,
+    /// What follows it.
+    pub follows: Follows,
+}
+
+/// What follows the header of a response.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Follows {
+    /// Nothing.
+    Nothing,
+    /// A body whose length is not known yet, or after a 101 the bytes of another protocol.
+    Bytes,
+    /// A body of this length.
+    Body(u64),
+}
+
+/// A header line, as it goes from node to node.
+#[derive(Debug)]
+pub struct Line<'h> {
+    /// What stands for its name.
+    byte: u8,
+    name: &'h HeaderName,
+    value: &'h HeaderValue,
 }
 
 /// An address: as IPv6, to which IPv4 is mapped, and a port.
@@ -61,13 +82,41 @@ pub struct HeadTooLarge;
 
 impl Ask {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
-        write_ask(out, number, &self.method, &self.target, self.headers.iter(), self.client, self.flags)
+        let lines: Vec<_> = self.headers.iter().map(Line::from).collect();
+        write_ask(out, number, &self.method, &self.target, &lines, self.client, self.flags)
     }
 }
 
 impl Head {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
-        write_head(out, number, self.status, &self.headers, self.has_body)
+        write_head(out, number, self.status, &self.headers, self.follows)
+    }
+}
+
+impl<'h> From<(&'h HeaderName, &'h HeaderValue)> for Line<'h> {
+    fn from((name, value): (&'h HeaderName, &'h HeaderValue)) -> Self {
+        Self { byte: names::byte_of(name), name, value }
+    }
+}
+
+impl Line<'_> {
+    /// Returns whether a session's requests are judged by it.
+    pub fn crosses(&self) -> bool {
+        names::crosses(self.byte, self.name)
+    }
+
+    /// Returns how many bytes it takes.
+    fn len(&self) -> usize {
+        let name = if self.byte == SPELLED { 1 + self.name.as_str().len() } else { 0 };
+        1 + name + 2 + self.value.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(self.byte);
+        if self.byte == SPELLED {
+            put_short(out, self.name.as_str().as_bytes());
+        }
+        put_long(out, self.value.as_bytes());
     }
 }
 
@@ -75,24 +124,41 @@ impl Head {
 ///
 /// # Errors
 /// It is too large; nothing was written.
-pub fn write_ask<'h>(
+pub fn write_ask(
     out: &mut BytesMut,
     number: Number,
     method: &Method,
-    target: &str,
-    headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+    target: &[u8],
+    lines: &[Line<'_>],
     client: Address,
     flags: Flags,
 ) -> Result<(), HeadTooLarge> {
+    let ends = [1, client.ip.len(), 2, 1, method.as_str().len(), 2, target.len()];
+    let len = ends.iter().sum::<usize>() + lines.iter().map(Line::len).sum::<usize>();
+    // All at once: it is kept for as long as the request waits, and would be copied each time that it grows.
+    out.reserve(PREFIX_LEN + len.min(LEN_MAX));
     let is_written = frame(out, ASK, number, LEN_MAX, |out| {
         out.put_u8(flags.to_byte());
         out.put_slice(&client.ip);
         out.put_u16(client.port);
         put_short(out, method.as_str().as_bytes());
-        put_long(out, target.as_bytes());
-        put_headers(out, headers);
+        put_long(out, target);
+        for line in lines {
+            line.write(out);
+        }
     });
     if is_written { Ok(()) } else { Err(HeadTooLarge) }
+}
+
+/// Returns the frame of a request's header as one that only looks for the session.
+pub fn search_of(ask: &[u8]) -> BytesMut {
+    let mut search = BytesMut::from(ask);
+    if let Some(flags) = search.get_mut(PREFIX_LEN) {
+        let none = Flags { has_body: true, ..Flags::default() };
+        let some = Flags { is_search: true, ..Flags::default() };
+        *flags = *flags & !none.to_byte() | some.to_byte();
+    }
+    search
 }
 
 /// Writes the header of a response.
@@ -104,36 +170,48 @@ pub fn write_head(
     number: Number,
     status: StatusCode,
     headers: &HeaderMap,
-    has_body: bool,
+    follows: Follows,
 ) -> Result<(), HeadTooLarge> {
     let is_written = frame(out, HEAD, number, LEN_MAX, |out| {
-        out.put_u8(u8::from(has_body));
+        match follows {
+            Follows::Nothing => out.put_u8(NOTHING),
+            Follows::Bytes => out.put_u8(BYTES),
+            Follows::Body(len) => {
+                out.put_u8(BODY);
+                out.put_u64(len);
+            }
+        }
         out.put_u16(status.as_u16());
-        put_headers(out, headers.iter());
+        for line in headers.iter().map(Line::from) {
+            line.write(out);
+        }
     });
     if is_written { Ok(()) } else { Err(HeadTooLarge) }
 }
 
-pub(super) fn read_ask(mut payload: &[u8]) -> Result<Ask, Malformed> {
-    let from = &mut payload;
+/// Its target and its values are parts of `payload`.
+pub(super) fn read_ask(payload: &Bytes) -> Result<Ask, Malformed> {
+    let from = &mut &payload[..];
     let flags = Flags::of_byte(take(from, 1)?[0])?;
     let mut ip = [0; 16];
     ip.copy_from_slice(take(from, 16)?);
     let client = Address { ip, port: take(from, 2)?.get_u16() };
     let method = Method::from_bytes(short(from)?).map_err(|_| Malformed("not a method"))?;
-    let target = String::from_utf8(long(from)?.to_vec()).map_err(|_| Malformed("not a target"))?;
-    Ok(Ask { method, target, headers: headers(from)?, client, flags })
+    let target = payload.slice_ref(long(from)?);
+    Ok(Ask { method, target, headers: headers(from, payload, ASK_LINES)?, client, flags })
 }
 
-pub(super) fn read_head(mut payload: &[u8]) -> Result<Head, Malformed> {
-    let from = &mut payload;
-    let has_body = match take(from, 1)?[0] {
-        0 => false,
-        1 => true,
+/// Its values are parts of `payload`.
+pub(super) fn read_head(payload: &Bytes) -> Result<Head, Malformed> {
+    let from = &mut &payload[..];
+    let follows = match take(from, 1)?[0] {
+        NOTHING => Follows::Nothing,
+        BYTES => Follows::Bytes,
+        BODY => Follows::Body(take(from, 8)?.get_u64()),
         _ => return Err(Malformed("unknown flags")),
     };
     let status = StatusCode::from_u16(take(from, 2)?.get_u16()).map_err(|_| Malformed("not a status"))?;
-    Ok(Head { status, headers: headers(from)?, has_body })
+    Ok(Head { status, headers: headers(from, payload, HEAD_LINES)?, follows })
 }
 
 impl Flags {
@@ -151,19 +229,16 @@ impl Flags {
     }
 }
 
-fn put_headers<'h>(out: &mut BytesMut, headers: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>) {
-    for (name, value) in headers {
-        put_short(out, name.as_str().as_bytes());
-        put_long(out, value.as_bytes());
-    }
-}
-
-fn headers(from: &mut &[u8]) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::new();
+fn headers(from: &mut &[u8], payload: &Bytes, expected: usize) -> Result<HeaderMap, Malformed> {
+    let mut headers = HeaderMap::with_capacity(expected);
     while !from.is_empty() {
-        let name = HeaderName::from_bytes(short(from)?).map_err(|_| Malformed("not a header's name"))?;
-        let value = HeaderValue::from_bytes(long(from)?).map_err(|_| Malformed("not a header's value"))?;
-        headers.append(name, value);
+        let name = match take(from, 1)?[0] {
+            SPELLED => HeaderName::from_bytes(short(from)?).ok(),
+            byte => names::of_byte(byte),
+        };
+        let name = name.ok_or(Malformed("not a header's name"))?;
+        let value = HeaderValue::from_maybe_shared(payload.slice_ref(long(from)?));
+        headers.append(name, value.map_err(|_| Malformed("not a header's value"))?);
     }
     Ok(headers)
 }
@@ -202,3 +277,11 @@ fn take<'p>(from: &mut &'p [u8], len: usize) -> Result<&'p [u8], Malformed> {
 
 /// The longest header: beyond it the client gets 431.
 const LEN_MAX: usize = 16 << 10;
+/// How many lines most requests have, and most responses: their maps have room from the beginning.
+const ASK_LINES: usize = 12;
+const HEAD_LINES: usize = 6;
+
+/// What [`Follows`] is on the wire.
+const NOTHING: u8 = 0;
+const BYTES: u8 = 1;
+const BODY: u8 = 2;

@@ -33,6 +33,7 @@
 
 mod frame;
 mod head;
+mod names;
 mod prefix;
 mod receiving;
 mod sending;
@@ -41,7 +42,7 @@ mod tests;
 mod window;
 
 pub use frame::{Frame, Load};
-pub use head::{Address, Ask, Flags, Head, HeadTooLarge, write_ask, write_head};
+pub use head::{Address, Ask, Flags, Follows, Head, HeadTooLarge, Line, search_of, write_ask, write_head};
 pub use prefix::{Malformed, Number};
 pub use receiving::Receiving;
 pub use sending::{Sending, Sent};

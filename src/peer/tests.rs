@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 fn headers() -> impl Strategy<Value = HeaderMap> {
-    vec(("[a-z][a-z0-9-]{0,20}", "[ -~]{0,40}"), 0..8).prop_map(|lines| {
+    // Some have a byte of their own on the wire.
+    let name = prop_oneof!["[a-z][a-z0-9-]{0,20}", "host|cookie|set-cookie|content-type"];
+    vec((name, "[ -~]{0,40}"), 0..8).prop_map(|lines| {
         let line = |(name, value): (String, String)| {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
             (name, HeaderValue::try_from(value.trim().to_owned()).expect("a value"))
@@ -29,15 +31,24 @@ fn ask() -> impl Strategy<Value = Ask> {
     });
     let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
     let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];
-    (method, "/[!-~]{0,200}", headers(), address, flags)
-        .prop_map(|(method, target, headers, client, flags)| Ask { method, target, headers, client, flags })
+    (method, "/[!-~]{0,200}", headers(), address, flags).prop_map(
+        |(method, target, headers, client, flags)| Ask {
+            method,
+            target: target.into(),
+            headers,
+            client,
+            flags,
+        },
+    )
 }
 
 fn head() -> impl Strategy<Value = Head> {
-    (100_u16..1000, headers(), any::<bool>()).prop_map(|(status, headers, has_body)| Head {
+    let follows =
+        prop_oneof![Just(Follows::Nothing), Just(Follows::Bytes), any::<u64>().prop_map(Follows::Body)];
+    (100_u16..1000, headers(), follows).prop_map(|(status, headers, follows)| Head {
         status: StatusCode::from_u16(status).expect("a status"),
         headers,
-        has_body,
+        follows,
     })
 }
 
@@ -72,6 +83,14 @@ proptest! {
         wire.extend_from_slice(&behind);
         prop_assert_eq!(Frame::read(&mut wire), Ok(Some(frame)));
         prop_assert_eq!(&wire[..], &behind[..]);
+    }
+
+    #[test]
+    fn a_search_is_for_the_session_of_its_request(ask in ask()) {
+        let mut search = search_of(&written(&Frame::Ask(Number(7), Box::new(ask.clone()))));
+        let flags = Flags { has_body: false, is_search: true, ..ask.flags };
+        let expected = Frame::Ask(Number(7), Box::new(Ask { flags, ..ask }));
+        prop_assert_eq!(Frame::read(&mut search), Ok(Some(expected)));
     }
 
     #[test]
@@ -113,7 +132,8 @@ fn a_header_that_is_too_large_is_not_written() {
             HeaderValue::try_from("x".repeat(len)).expect("a value"),
         )])
     };
-    let write = |out: &mut BytesMut, headers| write_head(out, Number(1), StatusCode::OK, &headers, true);
+    let write =
+        |out: &mut BytesMut, headers| write_head(out, Number(1), StatusCode::OK, &headers, Follows::Bytes);
     assert_eq!(write(&mut out, large("a", 17 << 10)), Err(HeadTooLarge));
     assert_eq!(write(&mut out, large("a", 70 << 10)), Err(HeadTooLarge));
     assert_eq!(&out[..], b"before");

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
@@ -23,7 +23,7 @@ use super::{Client, Hop, Response};
 use crate::cluster::{Broken, Cluster, Owner, Peer, PeerStream, Prepared, Question, Unreached};
 use crate::dialect::Answered;
 use crate::meter::{Asked as Outcome, Side};
-use crate::peer::{Flags, Head};
+use crate::peer::{Flags, Follows, Head};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::transport::{Abort, Body, InBody, polling};
@@ -219,7 +219,7 @@ pub(super) fn answer(
     ask: Option<WebSocketAsk>,
     tasks: &Tasks,
 ) -> Response {
-    let Head { status, mut headers, has_body } = head;
+    let Head { status, mut headers, follows } = head;
     let mut response = Response::default();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {
@@ -231,11 +231,12 @@ pub(super) fn answer(
                 drop(open);
             });
         }
-    } else if has_body {
-        // Hyper writes it again, where it writes that of a response of our own.
-        let len = headers.remove(CONTENT_LENGTH);
-        let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
-        *response.body_mut() = Body::from(question.into_body(len));
+    } else {
+        *response.body_mut() = match follows {
+            Follows::Nothing => Body::default(),
+            Follows::Bytes => Body::from(question.into_body(None)),
+            Follows::Body(len) => Body::from(question.into_body(Some(len))),
+        };
     }
     if tasks.draining.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {
         // Its client's next request is to come by another node.

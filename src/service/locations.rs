@@ -77,7 +77,7 @@ impl Locations {
     pub(super) async fn find(
         &self,
         id: Id,
-        search: &Arc<Prepared>,
+        prepared: &Prepared,
         not: Option<Node>,
         hop: Hop,
     ) -> Option<Node> {
@@ -87,7 +87,7 @@ impl Locations {
             let known = self.remembered(id, not).filter(|node| kin.find(*node).is_some());
             return match known {
                 Some(node) => Some(node),
-                None => find_at(kin.all(), search).await,
+                None => find_at(kin.all(), prepared.search()).await,
             };
         }
         if let Some(node) = self.remembered(id, not) {
@@ -102,7 +102,7 @@ impl Locations {
             Verdict::Nobody if not.is_none() => None,
             // The entry is wrong, so the nodes know better.
             Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => {
-                find_at(self.cluster.others(), search).await
+                find_at(self.cluster.others(), prepared.search()).await
             }
         }
     }
@@ -113,7 +113,7 @@ impl Locations {
         registry: &Registry,
         route: &RouteId,
         name: &str,
-        search: &Arc<Prepared>,
+        prepared: &Prepared,
         not: Option<Node>,
     ) -> Settled {
         let id = Id::of(route, name);
@@ -132,7 +132,7 @@ impl Locations {
             Verdict::Of(_) if not.is_none() => None,
             // A node that the entry named has just let the session go, perhaps to a third one.
             Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => {
-                find_at(self.cluster.others(), search).await
+                find_at(self.cluster.others(), prepared.search()).await
             }
         };
         match other.or_else(|| deciding.decide()) {
@@ -225,10 +225,11 @@ impl fmt::Debug for Locations {
 }
 
 /// Asks each of these nodes whether it has a session, and returns the one that has.
-pub(super) async fn find_at(peers: Vec<Arc<Peer>>, search: &Arc<Prepared>) -> Option<Node> {
+pub(super) async fn find_at(peers: Vec<Arc<Peer>>, search: Prepared) -> Option<Node> {
+    let search = Arc::new(search);
     let mut asked = JoinSet::new();
     for peer in peers {
-        let search = Arc::clone(search);
+        let search = Arc::clone(&search);
         asked.spawn(async move { peer.consult(&search).await });
     }
     let answered = async {

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderMap, HeaderValue, Request, Response as HttpResponse, StatusCode};
+use http::header::{AUTHORIZATION, CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Request, Response as HttpResponse, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -36,7 +36,7 @@ use crate::dialect::RequestKind;
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::{Asked, OpenAsk, Side};
-use crate::peer::{Ask, Flags, PROTOCOL};
+use crate::peer::{Ask, Flags, Follows, PROTOCOL};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
@@ -140,11 +140,12 @@ impl Nodes {
         let mut request = Request::new(());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        let (sender, upgrade) = oneshot::channel();
-        if flags.upgrades {
+        let upgrade = flags.upgrades.then(|| {
+            let (sender, upgrade) = oneshot::channel();
             request.extensions_mut().insert(PeerUpgrade::new(upgrade));
-        }
-        let serving = match target.parse() {
+            sender
+        });
+        let serving = match Uri::from_maybe_shared(target) {
             Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, "the target is none\n")),
             Ok(target) => {
                 *request.uri_mut() = target;
@@ -159,7 +160,7 @@ impl Nodes {
             }
         };
         let open = self.0.cluster.meter().ask(Side::Owner);
-        self.0.requests.spawn(respond(serving, inquiry, sender, open));
+        self.0.requests.spawn(respond(serving, inquiry, upgrade, open));
     }
 
     /// Answers a node that looks for the session of a request: whether a process of this host has it.
@@ -189,7 +190,7 @@ impl Nodes {
         let Ok(search) = Prepared::search_of(asker, &head, client, flags) else {
             return Serving::done(told(false));
         };
-        Serving::other(async move { Ok(told(find_at(kin, &Arc::new(search)).await.is_some())) })
+        Serving::other(async move { Ok(told(find_at(kin, search).await.is_some())) })
     }
 
     fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {
@@ -248,7 +249,7 @@ impl fmt::Debug for Nodes {
 async fn respond(
     mut serving: Serving,
     mut inquiry: Inquiry,
-    upgrade: oneshot::Sender<Duplex>,
+    upgrade: Option<oneshot::Sender<Duplex>>,
     open: OpenAsk,
 ) {
     let answered = poll_fn(|cx| {
@@ -279,22 +280,18 @@ async fn respond(
     drop(serving);
     let (mut head, mut body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        inquiry.send_head(&head, true);
+        inquiry.send_head(&head, Follows::Bytes);
         let let_go =
             head.extensions.remove::<Moves>().map(|moves| -> LetGo { Box::new(move || moves.let_go()) });
         let stream: Box<dyn Carries> = Box::new(inquiry.into_stream(let_go));
         // If the session needs it no more, it is dropped here, and the client's connection ends.
-        let _ = upgrade.send(stream.into());
+        let _ = upgrade.map(|upgrade| upgrade.send(stream.into()));
         return;
     }
-    let has_body = !body.is_end_stream();
-    if let Some(len) = body.size_hint().exact().filter(|_| has_body) {
-        head.headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+    if body.is_end_stream() {
+        return inquiry.send_head(&head, Follows::Nothing);
     }
-    inquiry.send_head(&head, has_body);
-    if !has_body {
-        return;
-    }
+    inquiry.send_head(&head, body.size_hint().exact().map_or(Follows::Bytes, Follows::Body));
     while poll_fn(|cx| inquiry.poll_room(cx)).await {
         let frame = poll_fn(|cx| {
             if inquiry.poll_gone(cx).is_ready() {

@@ -107,8 +107,6 @@ pub(super) struct Errand {
     locations: Arc<Locations>,
     id: Id,
     prepared: Prepared,
-    /// The same header, to ask whether a node has the session.
-    search: Arc<Prepared>,
     body: Option<InBody>,
     has_body: bool,
     ask: Option<WebSocketAsk>,
@@ -128,11 +126,8 @@ impl Errand {
     ) -> Option<Self> {
         let has_body = body.is_some();
         let flags = Flags { has_body, upgrades: ask.is_some(), secure: client.secure, is_search: false };
-        let search = Flags { has_body: false, is_search: true, ..flags };
-        let prepare = |flags| Prepared::new(head, client.peer, flags).ok();
-        if let (Some(prepared), Some(search)) = (prepare(flags), prepare(search)) {
-            let search = Arc::new(search);
-            return Some(Self { locations, id, prepared, search, body, has_body, ask, tasks });
+        if let Ok(prepared) = Prepared::new(head, client.peer, flags) {
+            return Some(Self { locations, id, prepared, body, has_body, ask, tasks });
         }
         if let Some(body) = body {
             polling::discard(body, &tasks.tracker);
@@ -140,16 +135,16 @@ impl Errand {
         None
     }
 
-    /// Returns the question whether a node has the session.
-    pub(super) const fn search(&self) -> &Arc<Prepared> {
-        &self.search
+    /// Returns its header.
+    pub(super) const fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     /// Returns the node that has the session. `not` is one that was found not to have it.
     async fn find(&self, not: Option<Node>, hop: Hop) -> Option<Node> {
         // A body that has begun to cross cannot cross again.
         let is_spent = self.has_body && self.body.is_none();
-        if is_spent { None } else { self.locations.find(self.id, &self.search, not, hop).await }
+        if is_spent { None } else { self.locations.find(self.id, &self.prepared, not, hop).await }
     }
 
     /// Passes the request to a node, and returns its response; `None` if it does not have the session.

@@ -66,7 +66,7 @@ impl First {
         };
         let mut not = None;
         for _ in 0..ATTEMPTS_MAX {
-            let settled = locations.settle(&route.registry, &route.id, &name, errand.search(), not);
+            let settled = locations.settle(&route.registry, &route.id, &name, errand.prepared(), not);
             let node = match settled.await {
                 Settled::At(node) => node,
                 Settled::Ours(reservation) => return Ok(Led::Here(Named::Reserved(reservation))),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState;
@@ -42,6 +43,8 @@ struct Index {
     sessions: Cache<Key, Slot, RandomState>,
     /// How sessions ended, by id. The oldest may be evicted: their ids are then unknown.
     ended: Cache<Key, Remembered, RandomState>,
+    /// Whether there was ever one. Most dialects have none, and a look costs each request for another node's session.
+    has_remembered: AtomicBool,
     places: Places,
     losses: Losses,
     /// Hashes a client's id for display, with a random key.
@@ -83,6 +86,7 @@ impl Registry {
                 .eviction_policy(EvictionPolicy::lru())
                 .expire_after(EndingExpiry)
                 .build_with_hasher(RandomState::default()),
+            has_remembered: AtomicBool::new(false),
             places: Places::new(sessions_max),
             losses: Losses::default(),
             shown: std::hash::RandomState::new(),
@@ -116,7 +120,9 @@ impl Registry {
 
     /// Returns how the session with this id ended, if it has and is still remembered.
     fn remember(&self, asked: &Asked<'_>) -> Option<Ending> {
-        let Remembered { ending, until, .. } = self.0.ended.get(asked)?;
+        let index = &self.0;
+        let Remembered { ending, until, .. } =
+            index.has_remembered.load(Ordering::Relaxed).then(|| index.ended.get(asked))??;
         (clock_now() < until).then_some(ending)
     }
 
@@ -344,8 +350,10 @@ impl Membership for Entered {
     fn leave(self: Box<Self>, ending: Option<Remembered>) -> Undelivered {
         let Self { reservation, _admission } = *self;
         if let Some(ending) = ending {
+            let index = &reservation.registry.0;
+            index.has_remembered.store(true, Ordering::Relaxed);
             // Added before the id is free: in between, the id would be unknown.
-            reservation.registry.0.ended.insert(reservation.key.clone(), ending);
+            index.ended.insert(reservation.key.clone(), ending);
         }
         // Recorded before the place is free: in between, the registry would seem settled.
         let undelivered = reservation.registry.0.places.note_undelivered();

@@ -175,9 +175,12 @@ impl Cluster {
     /// Returns the node that an id names, if it is another one that may exist.
     pub fn owner_of(&self, sid: &str) -> Option<Owner> {
         let node = Sid::node(sid)?;
-        let peer = self.peer(node.tag);
-        let may_exist = peer.is_some() || !self.roster.is_fixed() && node.tag != self.me().node.tag;
-        self.kin.owner_of(sid).or_else(|| may_exist.then_some(Owner { node, peer }))
+        // First: a process of this host is looked for in a folder.
+        if let Some(peer) = self.peer(node.tag) {
+            return Some(Owner { node, peer: Some(peer) });
+        }
+        let may_exist = || !self.roster.is_fixed() && node.tag != self.me().node.tag;
+        self.kin.owner_of(sid).or_else(|| may_exist().then_some(Owner { node, peer: None }))
     }
 
     /// Returns the processes before and after this one.

@@ -68,6 +68,10 @@ impl Dialect for Lines {
         }
     }
 
+    fn refuse_unknown(&self, _intent: Intent, kind: RequestKind) -> Box<Answered> {
+        LineFraming.refuse(Refusal::Over, kind).into()
+    }
+
     fn begin(&self, query: &str) -> Option<Beginning> {
         Some(beginning(query))
     }

@@ -54,6 +54,9 @@ pub trait Dialect: Send + Sync + fmt::Debug {
     /// The response to a request that has no effect there.
     fn judge(&self, intent: Intent, place: &Place<'_>, request: &Request<'_>) -> Result<Act, Box<Answered>>;
 
+    /// Returns the response to a request for a session that nobody has, unless it begins that.
+    fn refuse_unknown(&self, intent: Intent, kind: RequestKind) -> Box<Answered>;
+
     /// Returns whether the dialect sets CORS headers itself, unless the route sets a rule.
     fn speaks_cors(&self) -> bool {
         false

@@ -75,6 +75,10 @@ impl Dialect for WebSocket {
         Err(PlainFraming.refuse(Refusal::Over, RequestKind::Http).into())
     }
 
+    fn refuse_unknown(&self, _want: Intent, kind: RequestKind) -> Box<Answered> {
+        PlainFraming.refuse(Refusal::Over, kind).into()
+    }
+
     fn begin(&self, query: &str) -> Option<Beginning> {
         Some(self.beginning(query))
     }

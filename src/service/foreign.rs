@@ -1,30 +1,24 @@
 //! A request for a session of another node, which is asked for the response.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 use tokio::io::copy_bidirectional_with_sizes;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cors::{Asked, CorsLayer};
-use super::locations::ELSEWHERE;
+use super::passing::{Failed, Passing};
 use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
+use super::unknown::Unknown;
 use super::{Client, Hop, Response};
-use crate::cluster::{Broken, Cluster, Owner, Peer, PeerStream, Prepared, Question, Unreached};
-use crate::dialect::Answered;
-use crate::meter::{Asked as Outcome, Side};
+use crate::cluster::{Cluster, Owner, PeerStream, Prepared, Question, Unreached};
 use crate::peer::{Flags, Follows, Head};
-use crate::sid::Node;
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::transport::{Abort, Body, InBody, polling};
 
@@ -34,7 +28,7 @@ pub(super) struct Foreign {
     owner: Owner,
     cluster: Arc<Cluster>,
     /// The response if that node does not have the session either.
-    unknown: Box<Answered>,
+    unknown: Unknown,
 }
 
 /// A request that was read so far.
@@ -69,12 +63,7 @@ impl Foreign {
     ///
     /// # Errors
     /// The response, `unknown`: the id names nobody else, or somebody else asks, whose requests are not passed on again.
-    pub(super) fn find(
-        route: &SessionRoute,
-        sid: &str,
-        hop: Hop,
-        unknown: Box<Answered>,
-    ) -> Result<Self, Box<Answered>> {
+    pub(super) fn find(route: &SessionRoute, sid: &str, hop: Hop, unknown: Unknown) -> Result<Self, Unknown> {
         let owner = |cluster: &Cluster| match hop {
             Hop::Direct => cluster.owner_of(sid),
             Hop::Peer => cluster.kin().owner_of(sid),
@@ -99,115 +88,26 @@ impl Foreign {
             polling::discard(body, &tasks.tracker);
             return Serving::done(too_large());
         };
-        let mut body = Some(body).filter(|_| flags.has_body);
+        let body = if flags.has_body { Some(body) } else { None };
         let Self { owner, cluster, unknown } = self;
+        let mut passing = Passing::new(cluster, owner, prepared, body, tasks.tracker.clone());
+        let refuse = move |why| {
+            let mut response = match why {
+                Unreached::Absent => polling::respond(unknown.answer().reply),
+                Unreached::Silent | Unreached::Refused => plain(StatusCode::BAD_GATEWAY, UNREACHED),
+            };
+            cors.apply(&origin, &mut response);
+            response
+        };
         Serving::other(async move {
-            match pass(&cluster, owner, &prepared, &mut body, &tasks).await {
-                Ok((head, question)) => Ok(answer(&cluster, head, question, ask, &tasks)),
+            // Where it stands: moved, it would take its room twice.
+            let passed = (&mut passing).await;
+            match passed {
+                Ok((head, question)) => Ok(answer(passing.cluster(), head, question, ask, &tasks)),
                 Err(Failed::Abort) => Err(Abort),
-                Err(Failed::Unreached(why)) => {
-                    let mut response = match why {
-                        Unreached::Absent => polling::respond(unknown.reply),
-                        Unreached::Silent | Unreached::Refused => plain(StatusCode::BAD_GATEWAY, UNREACHED),
-                    };
-                    cors.apply(&origin, &mut response);
-                    Ok(response)
-                }
+                Err(Failed::Unreached(why)) => Ok(refuse(why)),
             }
         })
-    }
-}
-
-/// Why there is no response.
-pub(super) enum Failed {
-    /// The client's connection is dropped.
-    Abort,
-    Unreached(Unreached),
-}
-
-/// Passes a request to a node, and waits for the header of its response. The body is left if that node was not asked.
-pub(super) async fn pass(
-    cluster: &Cluster,
-    owner: Owner,
-    prepared: &Prepared,
-    body: &mut Option<InBody>,
-    tasks: &Tasks,
-) -> Result<(Head, Question), Failed> {
-    let open = cluster.meter().ask(Side::Asker);
-    let since = Instant::now();
-    let has_body = body.is_some();
-    let Owner { node, peer } = owner;
-    let peer = match peer {
-        Some(peer) => Some(peer),
-        None => cluster.look_for(node.tag).await,
-    };
-    let passed = match peer {
-        Some(peer) => ask(&peer, node, prepared, body, tasks).await,
-        None => Err(Failed::Unreached(Unreached::Absent)),
-    };
-    open.end(match &passed {
-        Ok((head, _)) if head.status == ELSEWHERE => Outcome::Unknown,
-        Ok(_) => Outcome::Answered,
-        Err(Failed::Abort) => Outcome::Lost,
-        Err(Failed::Unreached(Unreached::Absent)) => Outcome::Unknown,
-        Err(Failed::Unreached(Unreached::Silent | Unreached::Refused)) => Outcome::Unreachable,
-    });
-    if has_body && passed.is_ok() {
-        cluster.meter().answered_after(since.elapsed());
-    }
-    passed
-}
-
-/// Asks the node. If the connection breaks meanwhile, a request without a body is asked again: its session goes on.
-async fn ask(
-    peer: &Arc<Peer>,
-    node: Node,
-    prepared: &Prepared,
-    body: &mut Option<InBody>,
-    tasks: &Tasks,
-) -> Result<(Head, Question), Failed> {
-    let has_body = body.is_some();
-    let (mut dials, mut breaks) = (0, 0);
-    loop {
-        let mut question = match peer.ask(node, prepared) {
-            Ok(question) => question,
-            Err(Some(why)) => return Err(Failed::Unreached(why)),
-            // It takes connections, and keeps none.
-            Err(None) if dials > BREAKS_MAX => return Err(Failed::Unreached(Unreached::Silent)),
-            Err(None) => {
-                dials += 1;
-                peer.connect(Some(node)).await.map_err(Failed::Unreached)?;
-                continue;
-            }
-        };
-        if breaks > 0 && has_body {
-            // The node is there, and it is not known what it has done.
-            return Err(Failed::Abort);
-        }
-        let answered = poll_fn(|cx| {
-            if let Some(unsent) = &mut *body
-                && let Poll::Ready(sent) = question.poll_body(Pin::new(unsent), cx)
-            {
-                if sent.is_err() {
-                    return Poll::Ready(Err(Broken::Refused));
-                }
-                *body = None;
-            }
-            question.poll_head(cx)
-        });
-        match answered.await {
-            Ok(head) => {
-                if let Some(unsent) = body.take() {
-                    polling::discard(unsent, &tasks.tracker);
-                }
-                return Ok((head, question));
-            }
-            Err(Broken::Refused) => return Err(Failed::Abort),
-            Err(Broken::Connection) if breaks == BREAKS_MAX => {
-                return Err(Failed::Unreached(Unreached::Silent));
-            }
-            Err(Broken::Connection) => breaks += 1,
-        }
     }
 }
 
@@ -264,7 +164,5 @@ async fn join(upgrading: Upgrading, mut stream: PeerStream) {
 
 pub(super) const UNREACHED: &str = "the session's node cannot be reached\n";
 const TOO_LARGE: &str = "the request's header is too large\n";
-/// How often a request is asked again.
-const BREAKS_MAX: u32 = 2;
 /// The buffer of each direction of a stream.
 const BUFFER_LEN: usize = 8 << 10;

@@ -19,16 +19,16 @@ use self::task::{Elsewhere, Task};
 use super::cors::{Asked, CorsLayer, DefaultRule};
 use super::foreign::{Asking, Tasks};
 use super::handshake::{Arrival, Handshake};
-use super::locations::elsewhere;
 use super::moves::Moves;
 use super::named::Named;
 use super::serving::{Serving, count_answer, count_request};
 use super::session_route::SessionRoute;
 use super::sought::Passed;
+use super::unknown::Unknown;
 use super::{Connection, Hop, Response, preflight};
 use crate::bridge::{Bridge, ClientSocket, Entry, Located, turn_away};
 use crate::dialect::{
-    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Place, Refusal, Request, RequestKind,
+    Act, Answered, Ask, Beginning, Dialect, Framing, Note, Operation, Place, Refusal, Request, RequestKind,
 };
 use crate::meter::Op;
 use crate::session::Terms;
@@ -284,10 +284,14 @@ impl Gateway {
             Ask::TurnAway(framing) => return Ok(Task::TurnAway(framing)),
             Ask::Session(sid, intent) => (sid, intent),
         };
+        let pass = |unknown| {
+            let passed = Passed::new(&self.route, &sid, connection.hop, unknown);
+            passed.map_or_else(|unknown| unknown.answer().into(), Elsewhere::Passed)
+        };
         let mut located = self.route.registry.find(&self.route.id, &sid);
         if connection.hop != Hop::Direct && matches!(located, Located::Nowhere) && Sid::node(&sid).is_none() {
             // If no process of this host has it, the other node looks again.
-            return Err(Passed::new(&self.route, &sid, connection.hop, elsewhere().into())?.into());
+            return Err(pass(Unknown::Elsewhere));
         }
         // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located
@@ -302,13 +306,12 @@ impl Gateway {
             Located::Gone(ending) => Place::Gone(ending),
             Located::Nowhere => Place::Nowhere,
         };
-        let act = match self.dialect.judge(intent, &place, &request) {
-            Ok(act) => act,
-            Err(unknown) if self.route.may_be_elsewhere(&place, &sid) => {
-                return Err(Passed::new(&self.route, &sid, connection.hop, unknown)?.into());
-            }
-            Err(refused) => return Err(refused.into()),
-        };
+        // What receives may begin the session.
+        let begins = matches!(intent.operation, Operation::Receive(_));
+        if !begins && self.route.may_be_elsewhere(&place, &sid) {
+            return Err(pass(Unknown::Nowhere(Arc::clone(&self.dialect), intent, kind)));
+        }
+        let act = self.dialect.judge(intent, &place, &request)?;
         match (act, located) {
             (Act::Begin(beginning), _) => Ok(Task::Begin(beginning, Some(sid.into_owned()))),
             (Act::TurnAway(framing), _) => Ok(Task::TurnAway(framing)),

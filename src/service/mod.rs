@@ -16,6 +16,7 @@ mod named;
 mod new_session;
 mod nodes;
 mod onward;
+mod passing;
 mod preflight;
 mod readiness;
 mod refusals;
@@ -30,6 +31,7 @@ mod sights;
 mod sought;
 mod stack;
 mod target;
+mod unknown;
 mod via;
 
 pub use client::{Client, Connection, Hop};

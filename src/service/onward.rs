@@ -184,6 +184,9 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 pub(super) fn address_of(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> IpAddr {
     let mut address = canonical(client.peer.ip());
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    if !is_trusted(address) {
+        return address;
+    }
     let told: Vec<&[u8]> = hop::list(headers, &X_FORWARDED_FOR).collect();
     for told in told.into_iter().rev() {
         if !is_trusted(address) {

@@ -6,14 +6,15 @@ use http::StatusCode;
 use http::request::Parts;
 use http_body::Body as _;
 
-use super::foreign::{self, Asking, Failed, Foreign, Tasks, UNREACHED, pass};
-use super::locations::{ELSEWHERE, Locations, elsewhere};
+use super::foreign::{self, Asking, Foreign, Tasks, UNREACHED};
+use super::locations::{ELSEWHERE, Locations};
+use super::passing::{Failed, Passing};
 use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
+use super::unknown::Unknown;
 use super::{Client, Hop, Response};
 use crate::cluster::{Prepared, Unreached};
-use crate::dialect::Answered;
 use crate::directory::Id;
 use crate::peer::Flags;
 use crate::sid::{Node, Sid};
@@ -34,17 +35,10 @@ impl Passed {
     ///
     /// # Errors
     /// The response, `unknown`: no other node has it, or it came from another process, whose requests are asked nowhere else.
-    pub(super) fn new(
-        route: &SessionRoute,
-        sid: &str,
-        hop: Hop,
-        unknown: Box<Answered>,
-    ) -> Result<Self, Box<Answered>> {
+    pub(super) fn new(route: &SessionRoute, sid: &str, hop: Hop, unknown: Unknown) -> Result<Self, Unknown> {
         if Sid::node(sid).is_some() {
             return Foreign::find(route, sid, hop, unknown).map(Self::Named);
         }
-        // Another node looks again.
-        let unknown = if hop == Hop::Direct { unknown } else { elsewhere().into() };
         match &route.locations {
             Some(locations) if locations.go_on(hop) => {
                 let (id, locations) = (Id::of(&route.id, sid), Arc::clone(locations));
@@ -71,7 +65,7 @@ pub(super) struct Sought {
     /// How the request came here.
     hop: Hop,
     /// The response if no node has it.
-    unknown: Box<Answered>,
+    unknown: Unknown,
 }
 
 impl Sought {
@@ -95,7 +89,7 @@ impl Sought {
                 not = Some(node);
             }
             errand.discard();
-            let mut response = polling::respond(unknown.reply);
+            let mut response = polling::respond(unknown.answer().reply);
             cors.apply(&origin, &mut response);
             Ok(response)
         })
@@ -154,7 +148,11 @@ impl Errand {
     pub(super) async fn pass_to(&mut self, node: Node) -> Result<Option<Response>, Abort> {
         let cluster = self.locations.cluster();
         let owner = cluster.owner(node);
-        let passed = pass(cluster, owner, &self.prepared, &mut self.body, &self.tasks).await;
+        let (prepared, body) = (std::mem::take(&mut self.prepared), self.body.take());
+        let mut passing =
+            Passing::new(Arc::clone(cluster), owner, prepared, body, self.tasks.tracker.clone());
+        let passed = (&mut passing).await;
+        (self.prepared, self.body) = passing.into_request();
         match passed {
             Ok((head, _)) if head.status == ELSEWHERE => {}
             Ok((head, question)) => {

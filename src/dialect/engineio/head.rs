@@ -152,6 +152,10 @@ impl Dialect for EngineIo {
         judge(intent, place)
     }
 
+    fn refuse_unknown(&self, intent: Intent, _kind: RequestKind) -> Box<Answered> {
+        Fault::UnknownSid.answer(kind_of(&intent.operation))
+    }
+
     fn clash(&self) -> Option<Clash> {
         let Self { settings, backend, .. } = self;
         let is_shared = |revision| settings.versions.has(revision) && backend.versions.has(revision);
@@ -202,15 +206,7 @@ fn policy(revision: Revision, backend: Backend) -> Policy {
 /// Decides what a request does with its session.
 fn judge(intent: Intent, place: &Place<'_>) -> Result<Act, Box<Answered>> {
     let Intent { operation, transport, version } = intent;
-    let kind = match operation {
-        Operation::Upgrade | Operation::TurnAway => RequestKind::WebSocket,
-        Operation::Poll
-        | Operation::Push
-        | Operation::Leave
-        | Operation::Receive(_)
-        | Operation::Send(_)
-        | Operation::Nothing(_) => RequestKind::Http,
-    };
+    let kind = kind_of(&operation);
     let Place::Here(known) = place else { return Err(Fault::UnknownSid.answer(kind)) };
     let is_elsewhere = kind == RequestKind::Http && known.transport != transport;
     if is_elsewhere || known.framing.version() != version {
@@ -226,6 +222,19 @@ fn judge(intent: Intent, place: &Place<'_>) -> Result<Act, Box<Answered>> {
         Operation::Nothing(answer) => Err(answer),
         // Such a client never asks for that.
         Operation::Leave | Operation::Receive(_) | Operation::Send(_) => Err(Fault::BadRequest.answer(kind)),
+    }
+}
+
+/// Returns how the client is refused.
+const fn kind_of(operation: &Operation) -> RequestKind {
+    match operation {
+        Operation::Upgrade | Operation::TurnAway => RequestKind::WebSocket,
+        Operation::Poll
+        | Operation::Push
+        | Operation::Leave
+        | Operation::Receive(_)
+        | Operation::Send(_)
+        | Operation::Nothing(_) => RequestKind::Http,
     }
 }
 

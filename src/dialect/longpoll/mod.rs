@@ -27,7 +27,8 @@ pub(super) use self::keys::KEYS;
 use self::query::Query;
 pub use self::settings::Settings;
 use super::{
-    Act, Answered, Ask, Beginning, Dialect, Identity, Intent, Operation, Place, Request, Subprotocol,
+    Act, Answered, Ask, Beginning, Dialect, Identity, Intent, Operation, Place, Request, RequestKind,
+    Subprotocol,
 };
 use crate::end::End;
 use crate::packet::{Packet, Transport};
@@ -149,6 +150,10 @@ impl Dialect for LongPoll {
                 return Err(reply::not_found().into());
             }
         })
+    }
+
+    fn refuse_unknown(&self, _intent: Intent, _kind: RequestKind) -> Box<Answered> {
+        reply::not_found().into()
     }
 
     fn begin(&self, query: &str) -> Option<Beginning> {

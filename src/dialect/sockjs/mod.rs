@@ -208,6 +208,21 @@ impl Dialect for SockJs {
         }
     }
 
+    fn refuse_unknown(&self, intent: Intent, kind: RequestKind) -> Box<Answered> {
+        match intent.operation {
+            Operation::Receive(framing) | Operation::Send(framing) => {
+                framing.refuse(Refusal::Over, kind).into()
+            }
+            Operation::Nothing(answer) => answer,
+            // It never asks so.
+            Operation::Poll
+            | Operation::Push
+            | Operation::Leave
+            | Operation::Upgrade
+            | Operation::TurnAway => not_found().into(),
+        }
+    }
+
     /// Handles preflights as well: the reference accepts pages of any origin.
     fn begin(&self, _query: &str) -> Option<Beginning> {
         None

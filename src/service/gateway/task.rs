@@ -44,13 +44,7 @@ pub(super) enum Elsewhere {
     /// A response.
     Answered(Box<Answered>),
     /// The response of another node.
-    Passed(Box<Passed>),
-}
-
-impl From<Passed> for Elsewhere {
-    fn from(passed: Passed) -> Self {
-        Self::Passed(Box::new(passed))
-    }
+    Passed(Passed),
 }
 
 impl From<Box<Answered>> for Elsewhere {

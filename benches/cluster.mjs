@@ -1,13 +1,14 @@
 // What a request costs that takes a hop: two nodes on one core, with the clients, HAProxy and the backend on the other. HAProxy
 // leads each request with a session id to the session's own node ("local") or to the other ("foreign"). Prints CPU of both
-// nodes together for each message there and back, and the memory of a parked poll at each. See README.md.
+// nodes together for each message there and back, its instructions, and the memory of a parked poll at each. See README.md.
 
 import { once } from 'node:events';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { accepts, freePort, sleep } from '../tests/interop/lib/ports.mjs';
+import { open } from './rounds.mjs';
 
 const binary = process.env.POLLIWOG_BIN;
 const seconds = Number(process.env.SECONDS_EACH ?? 5);
@@ -40,7 +41,23 @@ async function run(core, name, text, port, ...command) {
   return child;
 }
 
-const proxy = (core, name, text, port) => run(core, name, text, port, binary, ['run', '--config']);
+function proxy(core, name, text, port, under = []) {
+  const [program, ...words] = [...under, binary, 'run', '--config'];
+  return run(core, name, text, port, program, words);
+}
+
+const counts = (name) => path.join(folder, `${name}.callgrind`);
+
+/** What has callgrind count a node's instructions outside the kernel; the C library is kept from `rep stosb`, as in measure.rs. */
+const callgrind = (name) => [
+  'env',
+  'GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS',
+  'valgrind',
+  '-q',
+  '--tool=callgrind',
+  '--instr-atstart=no',
+  `--callgrind-out-file=${counts(name)}`,
+];
 
 /** Microseconds of the scheduler's time. */
 const cpu = ({ pid }) =>
@@ -65,17 +82,20 @@ const UPSTREAMS = {
   mux: `kind = "mux"\nurl = "ws://127.0.0.1:${back.port}/mux/"`,
 };
 
+// A node that callgrind runs on a busy machine takes its time.
+const PATIENT = 'connect_timeout = "10s"\nsilence_timeout = "30s"\n';
+
 /** Two nodes and the balancer; `act(nodes, load)` measures. */
-async function site(upstream, where, act) {
+async function site(upstream, where, act, under = () => []) {
   const nodes = [];
   for (const name of ['a', 'b']) {
     nodes.push({ name, port: await freePort(), admin: await freePort(), peer: await freePort() });
   }
   const peers = nodes.map(({ name, peer }) => `${name} = "127.0.0.1:${peer}"`).join(', ');
   for (const node of nodes) {
-    const cluster = `[cluster]\nlisten = "127.0.0.1:${node.peer}"\npeers = { ${peers} }\ntoken = "a-long-secret-of-all-nodes"\n`;
+    const cluster = `[cluster]\nlisten = "127.0.0.1:${node.peer}"\npeers = { ${peers} }\ntoken = "a-long-secret-of-all-nodes"\n${PATIENT}`;
     const text = `${server(node)}${cluster}${route('/socket.io/', 'engine.io')}relay = false\n[upstreams.u]\n${upstream}\n`;
-    node.child = await proxy('0', `${node.name}.toml`, text, node.port);
+    node.child = await proxy('0', `${node.name}.toml`, text, node.port, under(node.name));
   }
   const port = await freePort();
   const home = where === 'local' ? 'a' : 'b';
@@ -83,7 +103,7 @@ async function site(upstream, where, act) {
   maxconn 9000
 defaults
   mode http
-  timeout connect 1s
+  timeout connect 5s
   timeout client 60s
   timeout server 60s
   timeout tunnel 1h
@@ -97,7 +117,7 @@ backend nodes
 ${nodes.map(({ name, port }) => `  server ${name} 127.0.0.1:${port}\n`).join('')}`;
   const balancer = await run('1', 'haproxy.cfg', text, port, 'haproxy', ['-db', '-q', '-f']);
   const load = (...args) => start('1', binary, ['load', `http://127.0.0.1:${port}`, '--json', '-', ...args], 'pipe');
-  const measured = await act(nodes.map(({ child }) => child), load);
+  const measured = await act(nodes.map(({ child }) => child), load, port);
   for (const child of [balancer, ...nodes.map(({ child }) => child)]) await stop(child);
   return measured;
 }
@@ -122,6 +142,22 @@ const pace = (transport) => async (nodes, load) => {
   return last.map((time, node) => (time - before[node]) / count);
 };
 
+/** Instructions of each node for a message and its echo: counted from one moment of rest to another. */
+async function instructions(nodes, _load, port) {
+  const [sessions, rounds] = [16, 50];
+  const go = await open(port, sessions);
+  await go(10);
+  // Nothing is on its way.
+  await sleep(500);
+  const control = ({ pid }, what) => execFileSync('callgrind_control', [what, `${pid}`], { stdio: 'pipe' });
+  nodes.forEach((node) => control(node, '--instr=on'));
+  await go(rounds);
+  await sleep(500);
+  nodes.forEach((node) => control(node, '--dump'));
+  const totals = ['a', 'b'].map((name) => /^totals: (\d+)/m.exec(readFileSync(`${counts(name)}.1`, 'utf8'))[1]);
+  return totals.map((total) => Number(total) / sessions / rounds);
+}
+
 /** Kilobytes of each node for a session with a parked poll. */
 async function memory(nodes, load) {
   const rest = async (sessions) => {
@@ -140,12 +176,12 @@ async function memory(nodes, load) {
 const median = (values) => values.sort((one, other) => one - other)[Math.floor(values.length / 2)];
 const sum = ([a, b]) => a + b;
 const ROUNDS = Number(process.env.ROUNDS ?? 3);
+const TRANSPORTS = { 'POST, echo, GET': 'polling', 'WebSocket after an upgrade': 'upgrade' };
+const hasCallgrind = spawnSync('callgrind_control', ['--version']).status === 0;
 console.log('| what | local | foreign: owner + asker | foreign beside local |\n|---|---|---|---|');
 for (const [name, upstream] of Object.entries(UPSTREAMS)) {
-  for (const [what, transport] of [
-    ['POST, echo, GET', 'polling'],
-    ['WebSocket after an upgrade', 'upgrade'],
-  ]) {
+  // Without any rounds, instructions and memory alone.
+  for (const [what, transport] of ROUNDS > 0 ? Object.entries(TRANSPORTS) : []) {
     const rounds = [];
     for (let round = 0; round < ROUNDS; round += 1) {
       const local = await site(upstream, 'local', pace(transport));
@@ -157,6 +193,11 @@ for (const [name, upstream] of Object.entries(UPSTREAMS)) {
     const { local, foreign } = rounds.find((round) => round.ratio.toFixed(2) === ratio);
     const parts = foreign.map((time) => time.toFixed(1)).join(' + ');
     console.log(`| ${what}; ${name}, us | ${sum(local).toFixed(1)} | ${parts} | ${ratio} (${least} .. ${most}) |`);
+  }
+  if (hasCallgrind) {
+    const [local, foreign] = [await site(upstream, 'local', instructions, callgrind), await site(upstream, 'foreign', instructions, callgrind)];
+    const parts = foreign.map((count) => Math.round(count)).join(' + ');
+    console.log(`| POST, echo, GET; ${name}, instructions | ${Math.round(sum(local))} | ${parts} | ${(sum(foreign) / sum(local)).toFixed(2)} |`);
   }
   const [local, foreign] = [await site(upstream, 'local', memory), await site(upstream, 'foreign', memory)];
   const [one, two] = [local[0].toFixed(2), foreign.map((size) => size.toFixed(2)).join(' + ')];

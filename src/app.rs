@@ -53,7 +53,7 @@ use crate::background::Vital;
 use crate::config::{Config, Origin};
 use crate::drain::Signals;
 use crate::server::BindError;
-use crate::succession::notify_ready;
+use crate::succession::{Activated, ActivationError, notify_ready};
 use crate::upstream::BuildError;
 
 /// Prepares to run the proxy, before anything slow: from here on, signals have their meaning for a proxy. A signal that
@@ -62,6 +62,7 @@ use crate::upstream::BuildError;
 /// # Errors
 /// The exit code; the reason has been printed.
 pub fn prepare() -> Result<impl FnOnce(Config, Origin) -> ExitCode, ExitCode> {
+    Activated::read();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start").map_err(|error| fail(&error))?;
     let listening = runtime.block_on(async { Signals::listen() });
@@ -106,12 +107,13 @@ async fn serve(given: Given, signals: Signals, vital: &Vital) -> anyhow::Result<
 /// Prints an error with all its causes.
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _unread = writeln!(io::stderr(), "polliwog: {error:#}");
-    // An unusable certificate is the configuration's fault (sysexits, EX_CONFIG).
-    let tls = error.chain().any(|cause| {
+    // An unusable certificate is the configuration's fault (sysexits, EX_CONFIG), and so is a listener that it does not name.
+    let is_configured = error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(BindError::Tls(_)))
             || matches!(cause.downcast_ref(), Some(BuildError::Tls(_)))
+            || cause.is::<ActivationError>()
     });
-    if tls { ExitCode::from(78) } else { ExitCode::FAILURE }
+    if is_configured { ExitCode::from(78) } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]

@@ -303,3 +303,23 @@ fn a_variable_that_is_not_utf_8_is_a_fault_and_no_panic() {
         command.arg("check").env("POLLIWOG_LOG__LEVEL", value).current_dir(&place.0).output().unwrap();
     assert_eq!((code(&output), err(&output)), (78, "POLLIWOG_LOG__LEVEL: found a value that is not UTF-8\n"));
 }
+
+#[test]
+fn systemd_finds_no_fault_in_the_units() {
+    if Command::new("systemd-analyze").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("not tried: there is no systemd-analyze");
+        return;
+    }
+    let mut place = Place::new("units");
+    for unit in ["polliwog.service", "polliwog.socket"] {
+        let text = fs::read_to_string(format!("{}/deploy/{unit}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        // It must be there.
+        place = place.write(unit, text.replace("/usr/local/bin/polliwog", env!("CARGO_BIN_EXE_polliwog")));
+    }
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "./polliwog.service", "./polliwog.socket"]).current_dir(&place.0);
+    let Output { status, stdout, stderr } = verify.output().unwrap();
+    // An unknown key is a line, and no failure.
+    let said = [stdout, stderr].concat();
+    assert!(status.success() && said.is_empty(), "{status}\n{}", String::from_utf8_lossy(&said));
+}

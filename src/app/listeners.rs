@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use super::listed::{PUBLIC, listening};
 use super::peers::{self, Peers};
-use super::succession::{Beginning, bind};
+use super::succession::{Beginning, Inherited};
 use crate::config::Config;
 use crate::server::{Server, Settings};
 use crate::sid::{Node, Tag};
@@ -27,22 +27,19 @@ impl Listeners {
     /// Binds them, or takes them over.
     pub(super) async fn bind(config: &Config) -> anyhow::Result<Self> {
         let tag = config.cluster.as_ref().map_or(Tag::NONE, |cluster| cluster.node);
-        let mut beginning = match &config.succession {
-            Some(settings) => Some(Beginning::begin(settings, tag).await?),
-            None => None,
-        };
-        let public = bind(&config.server, PUBLIC, beginning.as_mut()).await.context("[server]")?;
-        let admin = bind(&admin(config), ADMIN, beginning.as_mut()).await.context("[admin]")?.with_reserve();
-        let node = match (&beginning, &config.cluster) {
-            (Some(beginning), _) => Some(beginning.me()),
+        let mut inherited = Inherited::of(config.succession.as_ref(), tag).await?;
+        let public = inherited.bind(&config.server, PUBLIC).await.context("[server]")?;
+        let admin = inherited.bind(&admin(config), ADMIN).await.context("[admin]")?.with_reserve();
+        let node = match (inherited.me(), &config.cluster) {
+            (Some(me), _) => Some(me),
             (None, Some(_)) => Some(peers::starting(tag)?),
             (None, None) => None,
         };
         let peers = match &config.cluster {
-            Some(settings) => Some(Peers::bind(settings, beginning.as_mut()).await?),
+            Some(settings) => Some(Peers::bind(settings, &mut inherited).await?),
             None => None,
         };
-        Ok(Self { public, admin, peers, node, beginning })
+        Ok(Self { public, admin, peers, node, beginning: inherited.finish()? })
     }
 
     /// Returns all of them for a successor; none if there is no way to it.

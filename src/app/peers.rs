@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::directory::written;
 use super::listed::listening;
-use super::succession::{Beginning, bind};
+use super::succession::{Beginning, Inherited};
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
 use crate::cluster::{self, Cluster, Me, Roster, Secured};
@@ -31,7 +31,7 @@ impl Peers {
     /// Binds the listener, unless it is taken over.
     pub(super) async fn bind(
         settings: &cluster::Settings,
-        beginning: Option<&mut Beginning>,
+        inherited: &mut Inherited,
     ) -> anyhow::Result<Self> {
         let tls = settings
             .tls
@@ -39,7 +39,7 @@ impl Peers {
             .map(|tls| TlsFiles { identity: tls.identity.clone(), client_ca: Some(tls.ca.clone()) });
         let in_the_clear = tls.is_none();
         let listener = server::Settings { listen: vec![settings.listen], tls, ..server::Settings::default() };
-        let server = bind(&listener, KEY, beginning).await.context("[cluster]")?;
+        let server = inherited.bind(&listener, KEY).await.context("[cluster]")?;
         if in_the_clear && settings.listen.ip().is_unspecified() {
             tracing::warn!(
                 "other nodes may ask at every address of this host, in the clear: keep the port private"

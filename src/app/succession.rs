@@ -1,5 +1,6 @@
 //! This process between two others: what it takes over from its predecessor, and how its successor takes over from it.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -19,11 +20,12 @@ use super::listed::{Handed, Listed, listener_name};
 use crate::background::Background;
 use crate::cluster::{Kin, Me, Secured};
 use crate::duplex::Carries;
-use crate::server::{self, BindError, Server};
+use crate::server::{self, Server};
 use crate::service::Nodes;
 use crate::sid::{Node, Tag};
 use crate::succession::{
-    Conversation, Folder, Heir, Listening, Own, Settings, Started, Wish, read_wish, socket,
+    Activated, ActivationError, Conversation, Folder, Heir, Listening, Own, Settings, Started, Wish,
+    read_wish, socket,
 };
 
 /// A process that begins, and keeps others from beginning meanwhile.
@@ -36,7 +38,7 @@ pub(super) struct Beginning {
 
 impl Beginning {
     /// Enters the folder, and asks the predecessor for its listeners.
-    pub(super) async fn begin(settings: &Settings, tag: Tag) -> anyhow::Result<Self> {
+    async fn begin(settings: &Settings, tag: Tag) -> anyhow::Result<Self> {
         let folder = Folder::enter(&settings.directory).await.context("[succession]")?;
         let own = folder.join(tag).context("[succession]")?;
         let mut heir = None;
@@ -54,13 +56,8 @@ impl Beginning {
         Ok(Self { settings: settings.clone(), folder, own, heir })
     }
 
-    /// Returns the name of this process.
-    pub(super) fn me(&self) -> Node {
-        self.own.node
-    }
-
     /// Takes the listener that stands under this key and with this address in the configuration.
-    pub(super) fn take(&mut self, key: &str, address: SocketAddr) -> Option<OwnedFd> {
+    fn take(&mut self, key: &str, address: SocketAddr) -> Option<OwnedFd> {
         let taken = self.heir.as_mut()?.take(&listener_name(key, address))?;
         tracing::debug!(key, %address, "a listener was taken over");
         Some(taken)
@@ -268,14 +265,50 @@ async fn refuse(wanted: &Notify) {
     }
 }
 
-/// Binds the listeners that stand under a key, unless they are taken over.
-pub(super) async fn bind(
-    settings: &server::Settings,
-    key: &str,
-    mut beginning: Option<&mut Beginning>,
-) -> Result<Server, BindError> {
-    let taken = |address| beginning.as_mut().and_then(|beginning| beginning.take(key, address));
-    Server::bind(settings, taken).await
+/// The listeners that this process need not bind, since another one has.
+pub(super) struct Inherited {
+    beginning: Option<Beginning>,
+    activated: Activated,
+}
+
+impl Inherited {
+    /// Asks the process before, and takes what a supervisor hands over.
+    pub(super) async fn of(settings: Option<&Settings>, tag: Tag) -> anyhow::Result<Self> {
+        let activated = Activated::of_process()?;
+        let beginning = match settings {
+            Some(settings) => Some(Beginning::begin(settings, tag).await?),
+            None => None,
+        };
+        Ok(Self { beginning, activated })
+    }
+
+    /// Returns the name of this process, if others may ask it.
+    pub(super) fn me(&self) -> Option<Node> {
+        self.beginning.as_ref().map(|beginning| beginning.own.node)
+    }
+
+    /// Binds the listeners that stand under a key, unless they are there.
+    pub(super) async fn bind(&mut self, settings: &server::Settings, key: &str) -> anyhow::Result<Server> {
+        let mut taken = HashMap::new();
+        for &address in &settings.listen {
+            if let Some(before) = self.beginning.as_mut().and_then(|beginning| beginning.take(key, address)) {
+                taken.insert(address, before);
+            } else if let Some(handed) = self.activated.take(key, address)? {
+                tracing::info!(key, %address, "a listener was handed over");
+                taken.insert(address, handed);
+            }
+        }
+        Ok(Server::bind(settings, |address| taken.remove(&address)).await?)
+    }
+
+    /// Returns what is left to do with the process before, once all listeners are bound.
+    ///
+    /// # Errors
+    /// A listener was handed over that nobody needs.
+    pub(super) fn finish(self) -> Result<Option<Beginning>, ActivationError> {
+        self.activated.finish()?;
+        Ok(self.beginning)
+    }
 }
 
 /// Longer than a process takes to start on a busy machine.

@@ -14,6 +14,7 @@
 //!     │<──────────────────────────────── left ───│   accepts no more; holds its sessions
 //! ```
 
+mod activation;
 mod descriptor;
 mod folder;
 mod handover;
@@ -22,6 +23,7 @@ mod settings;
 mod start;
 mod words;
 
+pub use activation::{Activated, ActivationError};
 pub use folder::{Folder, Own, PATH_LEN_MAX, node_of, socket};
 pub use handover::{Conversation, Heir, Listening};
 pub use notify::{notify_ready, notify_reloading, notify_stopping};

@@ -31,6 +31,15 @@ impl Processes {
 
     /// Does the same with more settings.
     pub(crate) fn start_with(setup: &Setup, linger: &str, surround: impl Fn(&mut Command)) -> Self {
+        Self::start_all(setup, "exec ./binary \"$@\";", linger, surround)
+    }
+
+    /// Does the same by a line of the shell that becomes `./binary`.
+    pub(crate) fn start_by(line: &str, linger: &str, surround: impl Fn(&mut Command)) -> Self {
+        Self::start_all(&Setup::new(), line, linger, surround)
+    }
+
+    fn start_all(setup: &Setup, line: &str, linger: &str, surround: impl Fn(&mut Command)) -> Self {
         let name = format!("polliwog-{}-{:?}", std::process::id(), std::thread::current().id());
         let name: String = name.chars().filter(|sign| sign.is_alphanumeric() || *sign == '-').collect();
         // Not in the target's folder, whose path may be too long for sockets.
@@ -44,8 +53,8 @@ impl Processes {
         let setup = Setup { sections, ..setup.clone() }.server("drain_timeout = \"4s\"");
         let world = World::start_with(&setup, |setup, backend| {
             // A path that a test can lead to another program.
-            let before = "ln -s \"$0\" binary; exec ./binary \"$@\";";
-            Target::proxy_in(&surround, before, |public, admin| setup.toml(public, admin, backend))
+            let before = format!("ln -s \"$0\" binary; {line}");
+            Target::proxy_in(&surround, &before, |public, admin| setup.toml(public, admin, backend))
         });
         let this = Self { world, folder };
         this.await_log("listening", 1);

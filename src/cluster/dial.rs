@@ -1,5 +1,6 @@
 //! A connection to another node: dialled, and upgraded to what nodes speak.
 
+use std::fmt;
 use std::future::Future as _;
 use std::io;
 use std::pin::pin;
@@ -7,6 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, UPGRADE};
 use http::response::Parts;
 use http::{HeaderValue, Request, StatusCode};
@@ -36,20 +39,49 @@ pub enum Unreached {
     Refused,
 }
 
-/// What a node introduces itself with.
-#[derive(Clone, Debug)]
+/// How other nodes are connected: the seam between when a node is dialled and what a dial is.
+pub trait Way: fmt::Debug + Send + Sync {
+    /// Returns a connection to the node with this name, and what it tells of itself. `refused` throttles the log.
+    fn dial<'w>(
+        &'w self,
+        address: &'w str,
+        tag: Tag,
+        refused: &'w Throttle,
+    ) -> BoxFuture<'w, Result<(Duplex, Greeting), Unreached>>;
+
+    /// Returns what the node at this address tells of itself to a node of this one's name: it refuses that one.
+    fn greet<'w>(&'w self, address: &'w str) -> BoxFuture<'w, Option<Greeting>>;
+}
+
+/// Over the network, or a socket of this host.
+#[derive(Debug)]
 pub(super) struct Introduction {
     pub(super) me: Me,
     pub(super) token: HeaderValue,
     pub(super) secured: Secured,
+    /// The longest wait for a connection.
+    pub(super) within: Duration,
 }
 
-/// Returns a connection to the node with this name, and what it tells of itself. `refused` throttles the log.
-pub(super) async fn dial(
+impl Way for Introduction {
+    fn dial<'w>(
+        &'w self,
+        address: &'w str,
+        tag: Tag,
+        refused: &'w Throttle,
+    ) -> BoxFuture<'w, Result<(Duplex, Greeting), Unreached>> {
+        dial(address, tag, self, refused).boxed()
+    }
+
+    fn greet<'w>(&'w self, address: &'w str) -> BoxFuture<'w, Option<Greeting>> {
+        greet(address, self).boxed()
+    }
+}
+
+async fn dial(
     address: &str,
     tag: Tag,
     introduction: &Introduction,
-    within: Duration,
     refused: &Throttle,
 ) -> Result<(Duplex, Greeting), Unreached> {
     let attempt = || async {
@@ -58,7 +90,7 @@ pub(super) async fn dial(
         }
         upgrade(introduction.secured.connect(address).await?, address, tag, introduction, refused).await
     };
-    let dialled = timeout(within, async {
+    let dialled = timeout(introduction.within, async {
         match attempt().await {
             // The listener of a process that is just ending may still have taken the connection.
             Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
@@ -87,13 +119,12 @@ pub(super) async fn dial(
     }
 }
 
-/// Returns what the node at this address tells of itself to a node of this one's name: it refuses that one.
-pub(super) async fn greet(address: &str, introduction: &Introduction, within: Duration) -> Option<Greeting> {
+async fn greet(address: &str, introduction: &Introduction) -> Option<Greeting> {
     let asked = async {
         let request = introduced(address, introduction.me.node.tag, introduction)?;
         exchange(introduction.secured.connect(address).await?, request).await
     };
-    let (head, _) = timeout(within, asked).await.ok()?.ok()?;
+    let (head, _) = timeout(introduction.within, asked).await.ok()?.ok()?;
     Greeting::read(&head.headers)
 }
 

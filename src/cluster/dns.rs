@@ -6,6 +6,8 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::net::lookup_host;
 use tokio::time::{Duration, sleep, timeout};
 
@@ -16,10 +18,23 @@ use crate::throttle::Outage;
 
 /// Returns the nodes at the addresses of `host`, which is resolved again and again.
 pub fn resolved(host: &str, port: u16, background: &Background) -> Roster {
+    let name = host.to_owned();
+    let resolve = move || {
+        let name = name.clone();
+        async move { Ok(lookup_host((name, port)).await?.collect()) }.boxed()
+    };
+    resolved_by(resolve, host, background)
+}
+
+/// Returns the nodes at the addresses that `resolve` finds for `host`, again and again.
+pub fn resolved_by(
+    resolve: impl Fn() -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync + 'static,
+    host: &str,
+    background: &Background,
+) -> Roster {
     let (keeper, roster) = Roster::kept();
     let (host, stop) = (host.to_owned(), background.stop.clone());
     background.spawn_vital("the name of the nodes", async move {
-        let resolve = || async { Ok(lookup_host((host.as_str(), port)).await?.collect()) };
         let _stopped = stop.run_until_cancelled(keep(resolve, &host, &keeper)).await;
     });
     roster

@@ -44,8 +44,8 @@ pub enum Gone {
     Unknown,
 }
 
-/// The body of such a request.
-#[derive(Debug)]
+/// The body of such a request; by default it has none.
+#[derive(Default, Debug)]
 pub struct InquiryBody {
     /// `None` if it has none.
     from: Option<(Arc<Channel>, Number)>,

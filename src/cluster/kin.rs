@@ -34,9 +34,12 @@ struct Inner {
 impl Kin {
     /// Creates the view of the process `me`. Nothing is connected before it is needed.
     pub fn new(folder: PathBuf, me: Me, secured: Secured, background: &Background) -> Self {
+        // Neither token nor certificate is shown: the socket shows whose process it is.
+        let token = HeaderValue::from_static("");
+        let way = Introduction { me: me.clone(), token, secured, within: CONNECT_TIMEOUT };
         let shared = Shared {
-            // Neither token nor certificate is shown: the socket shows whose process it is.
-            introduction: Introduction { me, token: HeaderValue::from_static(""), secured },
+            me,
+            way: Box::new(way),
             connect_timeout: CONNECT_TIMEOUT,
             silence_timeout: SILENCE_TIMEOUT,
             background: background.clone(),
@@ -65,7 +68,7 @@ impl Kin {
 
 impl Inner {
     fn find(&self, node: Node) -> Option<Arc<Peer>> {
-        if node == self.shared.introduction.me.node {
+        if node == self.shared.me.node {
             return None;
         }
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);

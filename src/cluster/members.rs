@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::channel::Channel;
-use super::dial::{Introduction, greet};
+use super::dial::{Introduction, Way};
 use super::greeting::{Greeting, Me};
 use super::kin::Kin;
 use super::peer::{Owner, Peer, Shared};
@@ -68,13 +68,29 @@ impl Cluster {
         settings: &Settings,
         me: Me,
         secured: Secured,
+        roster: Roster,
+        kin: Option<Kin>,
+        background: &Background,
+        meter: ClusterMeter,
+    ) -> Arc<Self> {
+        let (token, within) = (settings.token.clone(), settings.connect_timeout);
+        let way = Introduction { me: me.clone(), token, secured, within };
+        Self::by(Box::new(way), settings, me, roster, kin, background, meter)
+    }
+
+    /// Creates the same, if nodes are connected in this way.
+    pub fn by(
+        way: Box<dyn Way>,
+        settings: &Settings,
+        me: Me,
         mut roster: Roster,
         kin: Option<Kin>,
         background: &Background,
         meter: ClusterMeter,
     ) -> Arc<Self> {
         let shared = Arc::new(Shared {
-            introduction: Introduction { me, token: settings.token.clone(), secured },
+            me,
+            way,
             connect_timeout: settings.connect_timeout,
             silence_timeout: settings.silence_timeout,
             background: background.clone(),
@@ -108,7 +124,7 @@ impl Cluster {
 
     /// Returns this node.
     pub fn me(&self) -> &Me {
-        &self.shared.introduction.me
+        &self.shared.me
     }
 
     /// Returns the meter of what passes between nodes.
@@ -221,6 +237,15 @@ impl Cluster {
         self.others().iter().filter_map(|peer| peer.channel()).collect()
     }
 
+    /// Returns how many requests the tables of its connections have, and how many those of the nodes on the other side had when
+    /// they were asked last.
+    #[cfg(test)]
+    pub(crate) fn tables(&self) -> (usize, u32) {
+        let channels = self.channels();
+        let theirs = channels.iter().filter_map(|channel| channel.told().load);
+        (channels.iter().map(|channel| channel.len()).sum(), theirs.map(|load| load.asked).sum())
+    }
+
     fn peers(&self) -> Vec<Arc<Peer>> {
         self.members.borrow().nodes.values().map(|member| Arc::clone(&member.peer)).collect()
     }
@@ -231,9 +256,8 @@ impl Cluster {
         loop {
             let silent: Vec<_> = self.peers().into_iter().filter(|peer| peer.wants_greeting()).collect();
             let own = self.members.borrow().own.clone();
-            let Shared { introduction, connect_timeout, .. } = &*self.shared;
             let look = async |address: &String| {
-                if let Some(greeting) = greet(address, introduction, *connect_timeout).await {
+                if let Some(greeting) = self.shared.way.greet(address).await {
                     self.greeted_by_twin(&greeting);
                 }
             };

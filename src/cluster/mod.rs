@@ -27,8 +27,12 @@ mod stream;
 mod survey;
 
 pub use answer::{AnswerBody, AnswerBroken};
+#[cfg(test)]
+pub use dial::Way;
 pub use dial::{Unreached, WANT};
 pub use dns::resolved;
+#[cfg(test)]
+pub use dns::resolved_by;
 pub use entrance::{Entrance, Gone, Inquiry, InquiryBody, InquiryStopped};
 pub use greeting::{Greeting, Me};
 pub use kin::Kin;

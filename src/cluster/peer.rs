@@ -9,8 +9,8 @@ use http::StatusCode;
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::channel::{Channel, Side};
-use super::dial::{Introduction, Unreached, dial};
-use super::greeting::Greeting;
+use super::dial::{Unreached, Way};
+use super::greeting::{Greeting, Me};
 use super::pump::{self, Ended, Pump};
 use super::question::{Prepared, Question};
 use super::sight::Sight;
@@ -48,7 +48,8 @@ pub struct Owner {
 /// What the connections to all nodes have in common.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) introduction: Introduction,
+    pub(super) me: Me,
+    pub(super) way: Box<dyn Way>,
     pub(super) connect_timeout: Duration,
     pub(super) silence_timeout: Duration,
     pub(super) background: Background,
@@ -121,8 +122,7 @@ impl Peer {
             failure: state.failure.map(|failure| failure.why),
             version: met.map(|(greeting, _)| greeting.version.clone()),
             age: met.map(|(greeting, at)| greeting.age + at.elapsed()),
-            routes_differ: met
-                .is_some_and(|(greeting, _)| self.shared.introduction.me.differs_from(greeting)),
+            routes_differ: met.is_some_and(|(greeting, _)| self.shared.me.differs_from(greeting)),
             sessions: told.load.map(|load| load.sessions),
             asked: self.asked.load(Ordering::Relaxed),
             answered: self.answered.load(Ordering::Relaxed),
@@ -153,7 +153,7 @@ impl Peer {
     }
 
     fn keep(&self, state: &mut State, greeting: Greeting) {
-        let me = &self.shared.introduction.me;
+        let me = &self.shared.me;
         let differed = state.met.as_ref().is_some_and(|(greeting, _)| me.differs_from(greeting));
         let differs = me.differs_from(&greeting);
         if differed != differs {
@@ -267,14 +267,7 @@ impl Peer {
 
     async fn dial(self: &Arc<Self>) -> Result<(), Unreached> {
         self.lock().dials += 1;
-        let dialled = dial(
-            &self.address,
-            self.tag,
-            &self.shared.introduction,
-            self.shared.connect_timeout,
-            &self.refused,
-        )
-        .await;
+        let dialled = self.shared.way.dial(&self.address, self.tag, &self.refused).await;
         let (stream, greeting) = match dialled {
             Ok(dialled) => dialled,
             Err(why) => {
@@ -343,8 +336,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         self.shared.meter.peer_moved(Some(state.standing), None);
-        if state.met.as_ref().is_some_and(|(greeting, _)| self.shared.introduction.me.differs_from(greeting))
-        {
+        if state.met.as_ref().is_some_and(|(greeting, _)| self.shared.me.differs_from(greeting)) {
             self.shared.meter.config_differs(false);
         }
     }

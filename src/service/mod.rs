@@ -31,6 +31,8 @@ mod sights;
 mod sought;
 mod stack;
 mod target;
+#[cfg(test)]
+mod tests;
 mod unknown;
 mod via;
 

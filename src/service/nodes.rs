@@ -111,7 +111,7 @@ impl Nodes {
         self.serve_stream(node, None, stream, Hop::Kin).await;
     }
 
-    async fn serve_stream(&self, node: Node, asker: Option<Arc<Peer>>, stream: Duplex, hop: Hop) {
+    pub(super) async fn serve_stream(&self, node: Node, asker: Option<Arc<Peer>>, stream: Duplex, hop: Hop) {
         // What belongs to a client's connection, and matters to none of these requests.
         let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false };
         let patience = Patience::new(self.0.silence_timeout);

@@ -1,0 +1,13 @@
+//! Whole nodes in memory: a request goes from its client's connection through a node, to another one, and to its session's
+//! link. Only sockets are replaced, and the clock is paused.
+
+mod backend;
+mod client;
+mod cuts;
+mod dice;
+mod forged;
+mod many;
+mod net;
+mod pair;
+mod site;
+mod slow;

@@ -52,7 +52,8 @@ struct Members {
     looks: u64,
     /// The addresses under this node's own name.
     own: Vec<String>,
-    nodes: BTreeMap<Tag, Member>,
+    /// Under each name, usually one. Names that are made of addresses may be the same by chance.
+    nodes: BTreeMap<Tag, Vec<Member>>,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,44 @@ struct Member {
     peer: Arc<Peer>,
     /// When the list had it last.
     listed: Instant,
+}
+
+impl Members {
+    /// Returns this start of a node; `None` if it is not known which one of its name it is.
+    fn find(&self, node: Node) -> Option<Arc<Peer>> {
+        let member = match self.nodes.get(&node.tag)?.as_slice() {
+            [one] => one,
+            several => several.iter().find(|member| member.peer.is(node))?,
+        };
+        Some(Arc::clone(&member.peer))
+    }
+
+    /// Returns all nodes of this name.
+    fn named(&self, tag: Tag) -> Vec<Arc<Peer>> {
+        self.nodes.get(&tag).into_iter().flatten().map(|member| Arc::clone(&member.peer)).collect()
+    }
+
+    fn apply(&mut self, nodes: &Nodes, me: Tag, now: Instant, shared: &Arc<Shared>) {
+        self.looks += 1;
+        self.own = nodes.get(&me).cloned().unwrap_or_default();
+        for (tag, addresses) in nodes.iter().filter(|(tag, addresses)| **tag != me && !addresses.is_empty()) {
+            let members = self.nodes.entry(*tag).or_default();
+            // One that has moved is not asked where it was.
+            members.retain(|member| addresses.contains(member.peer.address()) || member.peer.is_connected());
+            for address in addresses {
+                if let Some(known) = members.iter_mut().find(|member| member.peer.address() == address) {
+                    known.listed = now;
+                } else {
+                    let peer = Arc::new(Peer::new(*tag, address.clone(), Arc::clone(shared)));
+                    members.push(Member { peer, listed: now });
+                }
+            }
+        }
+        self.nodes.retain(|_, members| {
+            members.retain(|member| member.peer.is_connected() || now < member.listed + FORGOTTEN_AFTER);
+            !members.is_empty()
+        });
+    }
 }
 
 impl Cluster {
@@ -166,7 +205,12 @@ impl Cluster {
 
     /// Returns the node that greets this one, if it is on a list.
     pub fn greeted(&self, greeting: Greeting) -> Option<Arc<Peer>> {
-        let peer = self.peer(greeting.node.tag)?;
+        let peer = {
+            let members = self.members.borrow();
+            // Of several with its name, it is one that was not met, or a new start of one.
+            let other = || members.named(greeting.node.tag).into_iter().find(|peer| !peer.is_connected());
+            members.find(greeting.node).or_else(other)?
+        };
         peer.met(greeting);
         Some(peer)
     }
@@ -191,11 +235,15 @@ impl Cluster {
     /// Returns the node that an id names, if it is another one that may exist.
     pub fn owner_of(&self, sid: &str) -> Option<Owner> {
         let node = Sid::node(sid)?;
+        let (peer, is_listed) = {
+            let members = self.members.borrow();
+            (members.find(node), members.nodes.contains_key(&node.tag))
+        };
         // First: a process of this host is looked for in a folder.
-        if let Some(peer) = self.peer(node.tag) {
-            return Some(Owner { node, peer: Some(peer) });
+        if peer.is_some() {
+            return Some(Owner { node, peer });
         }
-        let may_exist = || !self.roster.is_fixed() && node.tag != self.me().node.tag;
+        let may_exist = || is_listed || !self.roster.is_fixed() && node.tag != self.me().node.tag;
         self.kin.owner_of(sid).or_else(|| may_exist().then_some(Owner { node, peer: None }))
     }
 
@@ -204,17 +252,22 @@ impl Cluster {
         &self.kin
     }
 
-    /// Returns the node of this name, once a fresh look has found it.
-    pub async fn look_for(&self, tag: Tag) -> Option<Arc<Peer>> {
-        if self.roster.is_fixed() {
-            return self.peer(tag);
-        }
+    /// Returns a node that is on no list, once a fresh look has found it, or that is one of several with its name.
+    pub async fn look_for(&self, node: Node) -> Option<Arc<Peer>> {
         let mut members = self.members.subscribe();
         let looks = members.borrow().looks;
-        self.roster.look_again();
-        let has_looked = |members: &Members| members.nodes.contains_key(&tag) || members.looks > looks;
-        let _in_time = timeout(LOOK_MAX, members.wait_for(has_looked)).await;
-        self.peer(tag)
+        if !self.roster.is_fixed() && !members.borrow().nodes.contains_key(&node.tag) {
+            self.roster.look_again();
+            let has_looked =
+                |members: &Members| members.nodes.contains_key(&node.tag) || members.looks > looks;
+            let _in_time = timeout(LOOK_MAX, members.wait_for(has_looked)).await;
+        }
+        let peers = self.members.borrow().named(node.tag);
+        if peers.len() > 1 && !peers.iter().any(|peer| peer.is(node)) {
+            // Which one is which shows at their connections.
+            join_all(peers.iter().map(|peer| peer.connect(None))).await;
+        }
+        peers.iter().find(|peer| peer.is(node)).or_else(|| peers.first()).cloned()
     }
 
     /// Returns all other nodes that are known, and the processes before and after this one.
@@ -224,12 +277,7 @@ impl Cluster {
 
     /// Returns the node of a session that is said to be there.
     pub fn owner(&self, node: Node) -> Owner {
-        Owner { node, peer: self.kin.find(node).or_else(|| self.peer(node.tag)) }
-    }
-
-    /// Returns the node of this name, if it is another one that is known.
-    pub fn peer(&self, tag: Tag) -> Option<Arc<Peer>> {
-        self.members.borrow().nodes.get(&tag).map(|member| Arc::clone(&member.peer))
+        Owner { node, peer: self.kin.find(node).or_else(|| self.members.borrow().find(node)) }
     }
 
     /// Returns the connections to the other nodes and processes.
@@ -247,7 +295,7 @@ impl Cluster {
     }
 
     fn peers(&self) -> Vec<Arc<Peer>> {
-        self.members.borrow().nodes.values().map(|member| Arc::clone(&member.peer)).collect()
+        self.members.borrow().nodes.values().flatten().map(|member| Arc::clone(&member.peer)).collect()
     }
 
     /// Connects each node that was not met or is not reached, so that both know what the other tells. Looks behind this
@@ -278,22 +326,7 @@ impl Cluster {
 
     fn apply(&self, nodes: &Nodes) {
         let (now, me) = (Instant::now(), self.me().node.tag);
-        self.members.send_modify(|members| {
-            members.looks += 1;
-            members.own = nodes.get(&me).cloned().unwrap_or_default();
-            for (tag, addresses) in nodes.iter().filter(|(tag, _)| **tag != me) {
-                let Some(address) = addresses.first() else { continue };
-                let known = members.nodes.get(tag).filter(|member| addresses.contains(member.peer.address()));
-                let peer = known.map_or_else(
-                    || Arc::new(Peer::new(*tag, address.clone(), Arc::clone(&self.shared))),
-                    |member| Arc::clone(&member.peer),
-                );
-                members.nodes.insert(*tag, Member { peer, listed: now });
-            }
-            members
-                .nodes
-                .retain(|_, member| member.peer.is_connected() || now < member.listed + FORGOTTEN_AFTER);
-        });
+        self.members.send_modify(|members| members.apply(nodes, me, now, &self.shared));
     }
 }
 

@@ -41,7 +41,7 @@ pub struct Peer {
 pub struct Owner {
     /// Which start of which node.
     pub node: Node,
-    /// `None` if the node is on no list yet.
+    /// `None` if the node is on no list yet, or is one of several with its name.
     pub peer: Option<Arc<Peer>>,
 }
 
@@ -175,6 +175,11 @@ impl Peer {
 
     pub(super) fn address(&self) -> &String {
         &self.address
+    }
+
+    /// Returns whether it is this start of a node, as far as is known.
+    pub(super) fn is(&self, node: Node) -> bool {
+        self.lock().met.as_ref().is_some_and(|(greeting, _)| greeting.node == node)
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -65,7 +65,7 @@ impl Passing {
             Stage::Ready
         } else {
             let cluster = Arc::clone(&cluster);
-            Stage::Looking(Box::pin(async move { cluster.look_for(node.tag).await }))
+            Stage::Looking(Box::pin(async move { cluster.look_for(node).await }))
         };
         Self { cluster, node, peer, prepared, body, since, stage, dials: 0, breaks: 0, open, tracker }
     }

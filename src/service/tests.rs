@@ -11,3 +11,4 @@ mod net;
 mod pair;
 mod site;
 mod slow;
+mod twins;

@@ -14,7 +14,7 @@ async fn a_node_that_has_just_joined_is_found_by_a_fresh_look() {
         keeper.wanted().await;
         keeper.publish(listed(&["me", "a", "b"]));
     };
-    let (found, ()) = tokio::join!(cluster.look_for(owner.node.tag), look);
+    let (found, ()) = tokio::join!(cluster.look_for(owner.node), look);
     assert_eq!(found.unwrap().address(), "b:1");
     assert!(cluster.owner_of(&sid("b")).unwrap().peer.is_some());
 }
@@ -22,16 +22,16 @@ async fn a_node_that_has_just_joined_is_found_by_a_fresh_look() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_on_no_list_is_not_waited_for_twice() {
     let (keeper, cluster) = kept();
-    let tag = Tag::of_name("zz").unwrap();
+    let node = Node::from_random(Tag::of_name("zz").unwrap(), [1; 2]);
     let since = Instant::now();
     let look = async {
         keeper.wanted().await;
         keeper.publish(listed(&["me", "a"]));
     };
-    assert!(tokio::join!(cluster.look_for(tag), look).0.is_none());
+    assert!(tokio::join!(cluster.look_for(node), look).0.is_none());
     assert!(since.elapsed() < LOOK_MAX);
     // Nor forever if the source does not answer.
-    assert!(cluster.look_for(tag).await.is_none());
+    assert!(cluster.look_for(node).await.is_none());
     assert_eq!(since.elapsed(), LOOK_MAX);
 }
 

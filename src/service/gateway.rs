@@ -211,7 +211,8 @@ impl Gateway {
         let kept = Box::new(Mutex::new(Some(first)));
         let take = move || kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         Serving::other(async move {
-            let named = match prepared.lead(&self.route, || drop(take())).await? {
+            let explain = |response: &mut Response| self.cors.apply(&origin, response);
+            let named = match prepared.lead(&self.route, explain, || drop(take())).await? {
                 Led::Here(named) => Some(named),
                 Led::Answered(response) => return Ok(response),
             };

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use foldhash::quality::RandomState;
 use http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -20,6 +21,7 @@ use crate::directory::{Directory, Id, Verdict};
 use crate::reply::Reply;
 use crate::route_id::RouteId;
 use crate::sid::Node;
+use crate::throttle::Throttle;
 
 /// Where the sessions are that this node knows of.
 pub struct Locations {
@@ -30,7 +32,14 @@ pub struct Locations {
     undecided: Mutex<HashMap<Id, Undecided, RandomState>>,
     /// Without one, all nodes are asked.
     directory: Option<Directory>,
+    /// The requests that may ask all nodes at once.
+    searches: Semaphore,
+    /// The log lines about more of them.
+    crowded: Throttle,
 }
+
+/// Too many requests look for their sessions: nobody knows whether this one's exists.
+pub(super) struct Crowded;
 
 /// An id whose session this node begins unless another node has it, or begins it first.
 #[derive(Default)]
@@ -47,6 +56,8 @@ pub(super) enum Settled {
     Taken,
     /// The session is there.
     At(Node),
+    /// Nobody knows.
+    Crowded,
 }
 
 impl Locations {
@@ -56,7 +67,15 @@ impl Locations {
             .max_capacity(REMEMBERED_MAX)
             .time_to_idle(REMEMBERED_FOR)
             .build_with_hasher(RandomState::default());
-        Self { me, cluster, cache, undecided: Mutex::default(), directory }
+        Self {
+            me,
+            cluster,
+            cache,
+            undecided: Mutex::default(),
+            directory,
+            searches: Semaphore::new(SEARCHES_MAX),
+            crowded: Throttle::default(),
+        }
     }
 
     /// The other nodes.
@@ -80,30 +99,28 @@ impl Locations {
         prepared: &Prepared,
         not: Option<Node>,
         hop: Hop,
-    ) -> Option<Node> {
+    ) -> Result<Option<Node>, Crowded> {
         if hop != Hop::Direct {
             // The other node knows all nodes itself, but of this one only the process that it has connected.
             let kin = self.cluster.kin();
             let known = self.remembered(id, not).filter(|node| kin.find(*node).is_some());
-            return match known {
+            return Ok(match known {
                 Some(node) => Some(node),
                 None => find_at(kin.all(), prepared.search()).await,
-            };
+            });
         }
         if let Some(node) = self.remembered(id, not) {
-            return Some(node);
+            return Ok(Some(node));
         }
         let found = match &self.directory {
             Some(directory) => directory.find(id).await,
             None => Verdict::Unsure,
         };
         match found {
-            Verdict::Of(node) if node != self.me && Some(node) != not => Some(node),
-            Verdict::Nobody if not.is_none() => None,
+            Verdict::Of(node) if node != self.me && Some(node) != not => Ok(Some(node)),
+            Verdict::Nobody if not.is_none() => Ok(None),
             // The entry is wrong, so the nodes know better.
-            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => {
-                find_at(self.cluster.others(), prepared.search()).await
-            }
+            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => self.search(prepared).await,
         }
     }
 
@@ -131,9 +148,10 @@ impl Locations {
             Verdict::Of(node) if node != self.me => Some(node),
             Verdict::Of(_) if not.is_none() => None,
             // A node that the entry named has just let the session go, perhaps to a third one.
-            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => {
-                find_at(self.cluster.others(), prepared.search()).await
-            }
+            Verdict::Of(_) | Verdict::Nobody | Verdict::Unsure => match self.search(prepared).await {
+                Ok(found) => found,
+                Err(Crowded) => return Settled::Crowded,
+            },
         };
         match other.or_else(|| deciding.decide()) {
             Some(node) => Settled::At(node),
@@ -173,6 +191,20 @@ impl Locations {
     /// Returns whether this node is still finding out which node has a session, or begins it.
     pub(super) fn is_undecided(&self, id: Id) -> bool {
         self.undecided().contains_key(&id)
+    }
+
+    /// Asks all other nodes which one has a session.
+    ///
+    /// Anyone can invent ids, each of which would cost every node a request. So only so many requests ask at once. The others
+    /// wait for their turn, but not for long; and a "no" is not remembered, because the session may begin at any moment.
+    async fn search(&self, prepared: &Prepared) -> Result<Option<Node>, Crowded> {
+        let Ok(Ok(_turn)) = timeout(TURN_MAX, self.searches.acquire()).await else {
+            if let Some(count) = self.crowded.count() {
+                tracing::warn!(reason = "too many unknown ids at once", count, "refused");
+            }
+            return Err(Crowded);
+        };
+        Ok(find_at(self.cluster.others(), prepared.search()).await)
     }
 
     /// Notes which node has a session.
@@ -254,6 +286,13 @@ pub(super) fn elsewhere() -> Reply {
 pub(super) const FOUND: StatusCode = StatusCode::NO_CONTENT;
 pub(super) const NOT_FOUND: StatusCode = StatusCode::NOT_FOUND;
 pub(super) const ELSEWHERE: StatusCode = StatusCode::MISDIRECTED_REQUEST;
+/// The response if nobody knows whether a session exists.
+pub(super) const CROWDED: &str = "too many requests for unknown sessions\n";
+/// How many requests ask all nodes at once. If all nodes respond, a search takes a millisecond; a node that hangs delays all of
+/// them until its connection is given up.
+const SEARCHES_MAX: usize = 1024;
+/// How long a request waits for its turn to ask them.
+const TURN_MAX: Duration = Duration::from_secs(1);
 /// How long nodes are asked. One that does not answer is soon not connected any more; a "no" before would end a living session,
 /// or begin a second one.
 const SEARCH_MAX: Duration = Duration::from_secs(10);

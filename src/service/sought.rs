@@ -7,9 +7,9 @@ use http::request::Parts;
 use http_body::Body as _;
 
 use super::foreign::{self, Asking, Foreign, Tasks, UNREACHED};
-use super::locations::{ELSEWHERE, Locations};
+use super::locations::{CROWDED, Crowded, ELSEWHERE, Locations};
 use super::passing::{Failed, Passing};
-use super::replies::plain;
+use super::replies::{plain, unavailable};
 use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::unknown::Unknown;
@@ -77,9 +77,11 @@ impl Sought {
         let Some(mut errand) = errand else { return Serving::done(foreign::too_large()) };
         drop(head);
         Serving::other(async move {
-            let mut not = None;
+            let (mut not, mut is_crowded) = (None, false);
             for _ in 0..ATTEMPTS_MAX {
-                let Some(node) = errand.find(not, hop).await else { break };
+                let found = errand.find(not, hop).await;
+                is_crowded = found.is_err();
+                let Ok(Some(node)) = found else { break };
                 if let Some(mut response) = errand.pass_to(node).await? {
                     if response.status() == StatusCode::BAD_GATEWAY {
                         cors.apply(&origin, &mut response);
@@ -89,7 +91,8 @@ impl Sought {
                 not = Some(node);
             }
             errand.discard();
-            let mut response = polling::respond(unknown.answer().reply);
+            let mut response =
+                if is_crowded { unavailable(CROWDED) } else { polling::respond(unknown.answer().reply) };
             cors.apply(&origin, &mut response);
             Ok(response)
         })
@@ -135,10 +138,10 @@ impl Errand {
     }
 
     /// Returns the node that has the session. `not` is one that was found not to have it.
-    async fn find(&self, not: Option<Node>, hop: Hop) -> Option<Node> {
+    async fn find(&self, not: Option<Node>, hop: Hop) -> Result<Option<Node>, Crowded> {
         // A body that has begun to cross cannot cross again.
         let is_spent = self.has_body && self.body.is_none();
-        if is_spent { None } else { self.locations.find(self.id, &self.prepared, not, hop).await }
+        if is_spent { Ok(None) } else { self.locations.find(self.id, &self.prepared, not, hop).await }
     }
 
     /// Passes the request to a node, and returns its response; `None` if it does not have the session.

@@ -3,6 +3,7 @@
 
 mod backend;
 mod client;
+mod crowds;
 mod cuts;
 mod dice;
 mod forged;

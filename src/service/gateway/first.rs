@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use http::request::Parts;
 use tokio::time::timeout;
 
 use crate::directory::Id;
 use crate::service::foreign::{self, Tasks};
-use crate::service::locations::{Settled, elsewhere};
+use crate::service::locations::{CROWDED, Settled, elsewhere};
 use crate::service::named::{Named, reserve_soon};
+use crate::service::replies::unavailable;
 use crate::service::sought::{ATTEMPTS_MAX, Errand};
 use crate::service::{Connection, Hop, Response, SessionRoute};
 use crate::transport::{Abort, polling};
@@ -51,12 +53,17 @@ impl First {
         Ok(Self { name, errand })
     }
 
-    /// Passes the request to the node that has the session, or decides that it begins here. `park` is called if it waits at
-    /// that node: from then on it cannot begin here.
+    /// Passes the request to the node that has the session, or decides that it begins here. `explain` adds the route's headers
+    /// to a response of this node. `park` is called if the request waits at the other node: from then on it cannot begin here.
     ///
     /// # Errors
     /// The client's connection must be dropped.
-    pub(super) async fn lead(self, route: &SessionRoute, park: impl Fn()) -> Result<Led, Abort> {
+    pub(super) async fn lead(
+        self,
+        route: &SessionRoute,
+        explain: impl Fn(&mut Response),
+        park: impl Fn(),
+    ) -> Result<Led, Abort> {
         let Self { name, errand } = self;
         let (Some(mut errand), Some(locations)) = (errand, &route.locations) else {
             // Another node has passed it here because this one began the session a moment ago.
@@ -71,6 +78,11 @@ impl First {
                 Settled::At(node) => node,
                 Settled::Ours(reservation) => return Ok(Led::Here(Named::Reserved(reservation))),
                 Settled::Taken => return Ok(Led::Here(Named::Taken)),
+                Settled::Crowded => {
+                    let mut response = unavailable(CROWDED);
+                    explain(&mut response);
+                    return Ok(Led::Answered(response));
+                }
             };
             let mut passing = Box::pin(errand.pass_to(node));
             let (passed, is_parked) = if let Ok(passed) = timeout(PARKED_AFTER, &mut passing).await {
@@ -80,7 +92,12 @@ impl First {
                 (passing.await, true)
             };
             match passed? {
-                Some(response) => return Ok(Led::Answered(response)),
+                Some(mut response) => {
+                    if response.status() == StatusCode::BAD_GATEWAY {
+                        explain(&mut response);
+                    }
+                    return Ok(Led::Answered(response));
+                }
                 // The node has died. Its client learns it by its connection.
                 None if is_parked => return Err(Abort),
                 None => not = Some(node),

@@ -50,6 +50,11 @@ impl Config {
     /// # Errors
     /// Every fault at once, with the keys that only a restart changes; or the file could not be read.
     pub fn reload(&self, Origin { source, env }: &Origin) -> Result<Self, LoadError> {
+        if let Source::File(path) = source
+            && let Err(source) = read_again(path)
+        {
+            return Err(LoadError::Unreadable { path: path.clone(), source });
+        }
         let text = text(source)?;
         let next = Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |config, tree, sink| {
             files::check(config, tree, sink);
@@ -77,6 +82,17 @@ impl Config {
         );
         Ok(faults.err().unwrap_or_default())
     }
+}
+
+/// Reads a file that was read before.
+///
+/// # Errors
+/// It cannot be read, or only once: a pipe would be waited for.
+pub fn read_again(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file, so it is read only once"));
+    }
+    fs::read(path)
 }
 
 /// Returns the text of a source.

@@ -293,6 +293,20 @@ fn a_signal_and_a_change_of_the_file_reload_as_well() {
 }
 
 #[test]
+fn a_pipe_is_read_only_once() {
+    let world = start(&Setup::new().server("watch = \"50ms\""));
+    let path = world.target.folder().join("config.toml");
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let answer = world.reload();
+    assert_eq!(answer.status, 422);
+    assert!(answer.text().contains("it is no regular file"), "{}", answer.text());
+    // Several looks.
+    std::thread::sleep(ms(300));
+    world.assert_healthy();
+}
+
+#[test]
 fn a_drain_refuses_a_reload() {
     let world = start(&Setup::new());
     let (mut poller, peer) = world.poller();

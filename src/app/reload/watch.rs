@@ -1,10 +1,9 @@
 //! The files of a configuration, looked at for a change.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
-use crate::config::{Config, Origin};
+use crate::config::{Config, Origin, read_again};
 
 /// What the files held when the configuration was read, and when they were looked at.
 ///
@@ -23,7 +22,7 @@ impl Watch {
     /// Begins with what the files hold now, unless that is in `earlier`: what they held before the configuration was read.
     pub(crate) fn new(config: &Config, origin: &Origin, mut earlier: Held) -> Self {
         let held = |path: PathBuf| {
-            let held = earlier.remove(&path).unwrap_or_else(|| fs::read(&path).ok());
+            let held = earlier.remove(&path).unwrap_or_else(|| read_again(&path).ok());
             (path, held)
         };
         let read: Held = config.files(&origin.source).into_iter().map(held).collect();
@@ -52,7 +51,7 @@ impl Watch {
 
 fn held(files: impl IntoIterator<Item = PathBuf>) -> Held {
     let held = |path: PathBuf| {
-        let held = fs::read(&path).ok();
+        let held = read_again(&path).ok();
         (path, held)
     };
     files.into_iter().map(held).collect()

@@ -11,6 +11,7 @@ mod process;
 mod route;
 mod row;
 mod sizes;
+mod succession;
 pub(crate) mod table;
 mod words;
 
@@ -27,7 +28,8 @@ pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 pub use directory::DirectoryMeter;
 use process::Process;
 pub use route::Meter;
-use table::{Directories, Nodes, Routes, Whole};
+pub use succession::SuccessionMeter;
+use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
     Asked, Broken, Direction, DirectoryOp, DirectoryOutcome, Listener, Op, Outcome, PeerState, Reload, Side,
     UpgradeOutcome,
@@ -43,6 +45,7 @@ struct Inner {
     whole: Whole,
     nodes: Nodes,
     directories: Directories,
+    successions: Successions,
     routes: Routes,
 }
 
@@ -54,9 +57,10 @@ impl Metrics {
         let whole = Whole::register(&mut registry);
         let nodes = Nodes::register(&mut registry);
         let directories = Directories::register(&mut registry);
+        let successions = Successions::register(&mut registry);
         let routes = Routes::register(&mut registry);
         registry.register_collector(Box::new(Process));
-        Self(Arc::new(Inner { registry, whole, nodes, directories, routes }))
+        Self(Arc::new(Inner { registry, whole, nodes, directories, successions, routes }))
     }
 
     /// The media type of what [`render`](Self::render) returns.
@@ -80,6 +84,11 @@ impl Metrics {
     /// Returns the meter of what passes between this node and others.
     pub fn cluster(&self) -> ClusterMeter {
         ClusterMeter::new(&self.0.nodes)
+    }
+
+    /// Returns the meter of the other processes of this host.
+    pub fn succession(&self) -> SuccessionMeter {
+        SuccessionMeter::new(&self.0.successions)
     }
 
     /// Returns the meter of what the directory is asked.

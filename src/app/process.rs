@@ -91,13 +91,14 @@ impl Process {
         let public =
             public.serve(make, connections, vital, &endings.public, &metrics.connections(Listener::Public));
         // A process without [cluster] has no nodes to show.
-        let shown = cluster.clone().filter(|_| config.cluster.is_some());
+        let has_nodes = config.cluster.is_some();
+        let shown = cluster.clone().filter(|_| has_nodes);
         let (sender, in_force) = watch::channel(Arc::new(config.clone()));
         let (control, wishes) = reload::control(reload, in_force.clone());
         let service = Admin::new(
             metrics.clone(),
             readiness(&drain.started, current.clone(), shown.clone(), directory),
-            nodes(shown, registry),
+            nodes(cluster.clone(), has_nodes, registry),
             control,
         );
         let make = move |_: ConnectInfo| service.clone();
@@ -112,7 +113,12 @@ impl Process {
         let succession = match (beginning, nodes, wanted) {
             (Some(beginning), Some(nodes), Some(wanted)) => {
                 let (asked, started, left) = (asked.clone(), drain.started.clone(), endings.left.clone());
+                let kin = nodes.kin();
                 let door = Door::new(nodes, asked, listening, left, started);
+                let (stop, followed) = (helpers.stop.clone(), kin.follow(metrics.succession()));
+                helpers.spawn_vital("the processes of this host", async move {
+                    let _stopped = stop.run_until_cancelled(followed).await;
+                });
                 Some(beginning.take_over(door, wanted, &helpers).await)
             }
             _ => None,

@@ -11,7 +11,7 @@ use crate::bridge::Registry;
 use crate::cluster::Cluster;
 use crate::directory::Directory;
 use crate::service::Current;
-use crate::service::admin::{NodesState, Readiness, Sights, State, UpstreamState};
+use crate::service::admin::{NodesState, Readiness, Seen, Sights, State, UpstreamState};
 use crate::upstream::InUse;
 
 /// Returns what readiness is judged by.
@@ -47,9 +47,13 @@ pub(super) fn readiness(
     })
 }
 
-/// Returns what shows the nodes.
-pub(super) fn nodes(cluster: Option<Arc<Cluster>>, registry: Registry) -> Sights {
-    Arc::new(move || cluster.as_ref().map(|cluster| cluster.sights(registry.taken())).unwrap_or_default())
+/// Returns what shows the nodes, if there are any, and the processes of this host.
+pub(super) fn nodes(cluster: Option<Arc<Cluster>>, has_nodes: bool, registry: Registry) -> Sights {
+    Arc::new(move || {
+        let Some(cluster) = &cluster else { return Seen::default() };
+        let nodes = if has_nodes { cluster.sights(registry.taken()) } else { Vec::new() };
+        Seen { nodes, processes: cluster.kin().sights() }
+    })
 }
 
 /// Shorter than the timeout of a load balancer's or an orchestrator's probe (a second).

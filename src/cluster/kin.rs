@@ -6,16 +6,18 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use http::HeaderValue;
-use tokio::time::Duration;
+use tokio::time::{Duration, sleep};
 
 use super::dial::Introduction;
 use super::greeting::Me;
 use super::local::address_of;
 use super::peer::{Owner, Peer, Shared};
 use super::secured::Secured;
+use super::sight::Sight;
 use crate::background::Background;
-use crate::meter::ClusterMeter;
+use crate::meter::{ClusterMeter, SuccessionMeter};
 use crate::sid::{Node, Sid};
 use crate::succession::{node_of, socket};
 
@@ -62,6 +64,31 @@ impl Kin {
 
     /// Returns all other processes.
     pub fn all(&self) -> Vec<Arc<Peer>> {
+        self.processes().into_iter().map(|(_, peer)| peer).collect()
+    }
+
+    /// Returns all other processes, each with what an operator may see of it.
+    pub fn sights(&self) -> Vec<(Node, Sight)> {
+        self.processes().into_iter().map(|(node, peer)| (node, peer.sight())).collect()
+    }
+
+    /// Keeps all other processes connected, which thereby tell how many sessions they hold, and counts both.
+    pub async fn follow(self, meter: SuccessionMeter) {
+        loop {
+            let processes = self.processes();
+            join_all(processes.iter().filter(|(_, peer)| !peer.is_connected()).map(|(_, peer)| peer.greet()))
+                .await;
+            // Between processes that pass no requests on, hardly anything would be said.
+            for (_, peer) in &processes {
+                peer.ask_load();
+            }
+            let sessions = processes.iter().filter_map(|(_, peer)| peer.sight().sessions);
+            meter.set(processes.len(), sessions.map(u64::from).sum());
+            sleep(LOOK).await;
+        }
+    }
+
+    fn processes(&self) -> Vec<(Node, Arc<Peer>)> {
         self.0.as_ref().map(|inner| inner.all()).unwrap_or_default()
     }
 }
@@ -88,15 +115,19 @@ impl Inner {
         Some(Arc::clone(peer))
     }
 
-    fn all(&self) -> Vec<Arc<Peer>> {
+    fn all(&self) -> Vec<(Node, Arc<Peer>)> {
         // Without the folder there are none.
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let nodes = entries.filter_map(|entry| node_of(entry.file_name().to_str()?));
-        nodes.filter_map(|node| self.find(node)).collect()
+        let mut all: Vec<_> = nodes.filter_map(|node| Some((node, self.find(node)?))).collect();
+        all.sort_unstable_by_key(|(node, _)| node.to_string());
+        all
     }
 }
 
 /// A process of this host answers at once, or is stopped.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often those that come and go are looked for.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long it may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -270,6 +270,13 @@ impl Peer {
         })
     }
 
+    /// Asks the node how many sessions it has, if it is connected. Its answer is seen later.
+    pub(super) fn ask_load(&self) {
+        if let Some(channel) = self.channel() {
+            channel.ping(Instant::now());
+        }
+    }
+
     async fn dial(self: &Arc<Self>) -> Result<(), Unreached> {
         self.lock().dials += 1;
         let dialled = self.shared.way.dial(&self.address, self.tag, &self.refused).await;

@@ -21,6 +21,7 @@ pub(crate) fn rows() -> impl Iterator<Item = &'static Row> {
         .chain(Whole::ROWS)
         .chain(Nodes::ROWS)
         .chain(Directories::ROWS)
+        .chain(Successions::ROWS)
         .chain(Routes::ROWS)
         .chain(process)
 }
@@ -197,6 +198,18 @@ metrics! {
         waits: Family<Waits> = "polliwog_directory" in Seconds by [],
             "Time until the directory answered or failed",
             "The directory's server is overloaded, or the network in between is slow. After 250 ms the nodes are asked.";
+    }
+}
+
+metrics! {
+    /// The families about other processes of this host, which have series only with `[succession]`.
+    Successions {
+        processes: Family<Gauge> = "polliwog_succession_processes" in Count by [],
+            "Other processes of this host that take part in its succession: predecessors with sessions left, or a successor",
+            "One that stays holds sessions until `linger` is over. `GET /api/nodes` on the admin listener shows each.";
+        sessions: Family<Gauge> = "polliwog_succession_sessions" in Count by [],
+            "Sessions that those processes hold, as they told last",
+            "";
     }
 }
 

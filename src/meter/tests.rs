@@ -277,6 +277,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.cluster();
     metrics.directory();
     metrics.first_loaded();
+    metrics.succession().set(1, 2);
     let text = metrics.render();
     let mut at = 0;
     for row in table::rows() {

@@ -19,15 +19,15 @@ use tower::Service;
 use super::control::is_of_another_site;
 pub use super::control::{Control, Fault, Reloading};
 pub use super::readiness::{NodesState, State, UpstreamState};
+pub use super::sights::Seen;
 use super::sights::shown;
-use crate::cluster::Sight;
 use crate::meter::Metrics;
 
 /// Determines the readiness, within the time that a probe waits.
 pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>> + Send + Sync>;
 
-/// Returns the nodes of the cluster; none without one.
-pub type Sights = Arc<dyn Fn() -> Vec<Sight> + Send + Sync>;
+/// Returns the nodes of the cluster, and the processes of this host.
+pub type Sights = Arc<dyn Fn() -> Seen + Send + Sync>;
 
 /// Answers `/livez`, `/readyz`, `/metrics`, `/api/nodes` and an index of them; reloads at a POST to `/api/reload`.
 #[derive(Clone)]
@@ -152,7 +152,7 @@ polliwog
 /livez      200 while the process runs
 /readyz     200 if the proxy accepts sessions, otherwise 503, with a line for each upstream; ?upstream=NAME checks one
 /metrics    the metrics, for Prometheus
-/api/nodes  the nodes of the cluster, as this one sees them
+/api/nodes  the nodes of the cluster as this one sees them, and the other processes of this host
 /api/reload POST: reads the configuration again
 ";
 
@@ -247,7 +247,7 @@ mod tests {
         Admin::new(
             Metrics::new(),
             Arc::new(move || Box::pin(ready(state.clone()))),
-            Arc::new(Vec::new),
+            Arc::new(Seen::default),
             control,
         )
     }

@@ -30,7 +30,7 @@ use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
 use crate::cluster::{
-    ASKER, Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, LetGo, Peer, Prepared, WANT,
+    ASKER, Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, Kin, LetGo, Peer, Prepared, WANT,
 };
 use crate::dialect::RequestKind;
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
@@ -70,6 +70,11 @@ impl Nodes {
     /// Creates the service.
     pub fn new(settings: NodesSettings) -> Self {
         Self(Arc::new(settings))
+    }
+
+    /// Returns the other processes of this host.
+    pub fn kin(&self) -> Kin {
+        self.0.cluster.kin().clone()
     }
 
     /// Decides whether a node may ask here; `None` if it only wants to know which node this is, as `check --cluster` does.

@@ -1,13 +1,35 @@
-//! The nodes of a cluster as JSON, for dashboards.
+//! The nodes of a cluster, and the processes of this host, as JSON, for dashboards.
 
 use serde_json::{Value, json};
 
 use crate::cluster::{Sight, Unreached};
+use crate::sid::Node;
 
-/// Returns the nodes as the text of `/api/nodes`. What is not known is `null`; times are in seconds.
-pub(super) fn shown(sights: &[Sight]) -> String {
-    let nodes: Vec<Value> = sights.iter().map(node).collect();
-    format!("{:#}\n", json!({ "nodes": nodes }))
+/// What an operator may see of other nodes and processes.
+#[derive(Default, Debug)]
+pub struct Seen {
+    /// The nodes of the cluster, this one first; none without a cluster.
+    pub nodes: Vec<Sight>,
+    /// The other processes of this host; none without a succession.
+    pub processes: Vec<(Node, Sight)>,
+}
+
+/// Returns it as the text of `/api/nodes`. What is not known is `null`; times are in seconds.
+pub(super) fn shown(seen: &Seen) -> String {
+    let nodes: Vec<Value> = seen.nodes.iter().map(node).collect();
+    let processes: Vec<Value> = seen.processes.iter().map(process).collect();
+    format!("{:#}\n", json!({ "nodes": nodes, "processes": processes }))
+}
+
+/// Returns a process, whose name is the beginning of its sessions' ids.
+fn process((process, sight): &(Node, Sight)) -> Value {
+    json!({
+        "name": process.to_string(),
+        "state": sight.state.word(),
+        "state_seconds": sight.lasts.as_secs_f64(),
+        "sessions": sight.sessions,
+        "requests_asked": sight.asked,
+    })
 }
 
 fn node(sight: &Sight) -> Value {

@@ -8,12 +8,14 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::Instant;
 
+use serde_json::{Value, json};
+
 use crate::support::http::{Client, Response};
 use crate::support::poller::POLLING;
 use crate::support::processes::Processes;
 use crate::support::sockjs;
 use crate::support::target::free_port;
-use crate::support::{AT_ONCE, Op, QUIET, SOON, ms};
+use crate::support::{AT_ONCE, Op, QUIET, SOON, eventually, is_so_within, ms};
 
 #[track_caller]
 fn assert_last(answer: &Response, is_last: bool) {
@@ -63,6 +65,38 @@ fn a_session_goes_on_where_it_is_and_is_asked_for_by_the_successor() {
     assert_eq!(answer.text(), "ok");
     assert_last(&answer, true);
     peer.assert_text("by the old one");
+}
+
+#[test]
+fn an_operator_sees_what_the_process_before_still_holds() {
+    let processes = Processes::start("30s");
+    let world = &processes.world;
+    let (mut poller, peer) = world.poller();
+    let shown = || -> Value {
+        let answer = Client::connect(world.target.admin).get("/api/nodes");
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    assert_eq!(shown(), json!({ "nodes": [], "processes": [] }));
+    processes.succeed();
+    eventually(|| shown()["processes"][0]["sessions"] == json!(1), || shown().to_string());
+    let process = shown()["processes"][0].clone();
+    assert!(
+        poller.sid.starts_with(&format!("2{}", process["name"].as_str().unwrap())),
+        "{process} {}",
+        poller.sid
+    );
+    assert_eq!(process["state"], json!("up"));
+    let metric = |name: &str, value: u64| {
+        let text = Client::connect(world.target.admin).get("/metrics").text().to_owned();
+        text.lines().any(|line| line == format!("polliwog_succession_{name} {value}"))
+    };
+    assert!(is_so_within(SOON, || metric("processes", 1) && metric("sessions", 1)));
+    // Its last session ends, and it with it.
+    poller.ask_at(world.addr);
+    poller.post_ok("1");
+    peer.assert_closed();
+    eventually(|| shown()["processes"] == json!([]), || shown().to_string());
+    assert!(is_so_within(SOON, || metric("processes", 0) && metric("sessions", 0)));
 }
 
 #[test]

@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::{Config, Fixed};
-
-/// What it responds.
-#[derive(Deserialize)]
-struct Response {
-    differing: Vec<String>,
-}
 
 /// Returns the keys that differ from those of the process whose admin listener has this URL, and only change at a restart.
 ///
@@ -58,8 +53,10 @@ async fn ask(config: &Config, admin: &str) -> anyhow::Result<Vec<String>> {
         body = response => body?,
         _ended = connection => anyhow::bail!("it has closed the connection"),
     };
-    let Response { differing } = serde_json::from_slice(&body)?;
-    Ok(differing)
+    let told: Value = serde_json::from_slice(&body)?;
+    let keys =
+        told["differing"].as_array().context("it responds something else: is that an admin listener?")?;
+    Ok(keys.iter().filter_map(|key| key.as_str().map(str::to_owned)).collect())
 }
 
 const TIMEOUT: Duration = Duration::from_secs(5);

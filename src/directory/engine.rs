@@ -48,6 +48,10 @@ pub enum Verdict {
     /// This node has it.
     Of(Node),
     /// No node has it.
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "nats", test)),
+        expect(dead_code, reason = "only an engine says so")
+    )]
     Nobody,
     /// The engine is down, or may have forgotten something: the nodes must be asked.
     Unsure,

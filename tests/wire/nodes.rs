@@ -77,7 +77,7 @@ fn without_a_cluster_there_are_no_nodes() {
     let world = World::new(Setup::new());
     if world.other.is_none() && !world.is_oracle() {
         let answer = Client::connect(world.target.admin).get("/api/nodes");
-        assert_eq!((answer.status, answer.text()), (200, "{\n  \"nodes\": []\n}\n"));
+        assert_eq!((answer.status, answer.text()), (200, "{\n  \"nodes\": [],\n  \"processes\": []\n}\n"));
     }
 }
 

@@ -2,12 +2,21 @@
 
 /// Decodes `+` and `%XX`; anything else stays unchanged.
 pub(crate) fn decode(field: &[u8]) -> Vec<u8> {
+    unescape(field, b' ')
+}
+
+/// Decodes `%XX` alone, as in the rest of a URL.
+pub(crate) fn decode_percent(part: &[u8]) -> Vec<u8> {
+    unescape(part, b'+')
+}
+
+fn unescape(field: &[u8], plus: u8) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, behind @ ..] = rest {
         rest = behind;
         let byte = match (first, behind) {
-            (b'+', _) => b' ',
+            (b'+', _) => plus,
             (b'%', [high, low, ..]) => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => {
                     rest = &behind[2..];

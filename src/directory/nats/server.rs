@@ -10,6 +10,7 @@ use tokio::time::Duration;
 use super::super::engine::{Answering, Connection, Down, Engine, Member};
 use super::super::settings::{EngineError, Settings};
 use super::{NatsConnection, down, lock};
+use crate::codec::urlencoded::decode_percent;
 use crate::sid::Node;
 
 /// A server of NATS.
@@ -113,23 +114,9 @@ impl User {
     }
 }
 
-/// Returns a text that a URL holds, with `%` and two digits for what may not stand there.
+/// Returns a text that a URL holds.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = after.split_at_checked(2).filter(|_| *byte == b'%');
-        let code =
-            digits.and_then(|(digits, _)| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        if let (Some(code), Some((_, after))) = (code, digits) {
-            bytes.push(code);
-            rest = after;
-        } else {
-            bytes.push(*byte);
-            rest = after;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&decode_percent(text.as_bytes())).into_owned()
 }
 
 impl fmt::Debug for Nats {
@@ -156,6 +143,6 @@ mod tests {
         };
         assert_eq!(user("nats://a:4222"), "none");
         assert_eq!(user("tls://me:pass%40w%C3%B6rd@a"), "me, pass@wörd");
-        assert_eq!(user("nats://s3cret%25%2@a"), "token s3cret%%2");
+        assert_eq!(user("nats://s3cret%25%2+@a"), "token s3cret%%2+");
     }
 }

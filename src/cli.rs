@@ -67,7 +67,7 @@ pub fn main<L: Args, R: FnOnce(Config, Origin) -> ExitCode>(
             Ok((config, origin)) => {
                 let mut code = check(&config, &origin.source);
                 if let Some(admin) = against.filter(|_| code == ExitCode::SUCCESS) {
-                    code = report(compare(&config, &admin), &config, &origin);
+                    code = report(compare(&config, &admin), &origin);
                 }
                 if cluster && code == ExitCode::SUCCESS { inspect(&config) } else { code }
             }
@@ -147,12 +147,13 @@ fn check(config: &Config, source: &Source) -> ExitCode {
 }
 
 /// Reports the keys that differ from those of a process that runs, and only change at a restart.
-fn report(differing: Result<Vec<String>, String>, config: &Config, origin: &Origin) -> ExitCode {
+fn report(differing: Result<Vec<String>, String>, origin: &Origin) -> ExitCode {
     match differing {
         Ok(keys) if keys.is_empty() => print(io::stdout(), "it can be reloaded"),
-        Ok(keys) => match config.fixed_faults(origin, &keys) {
+        Ok(keys) => match Config::fixed_faults(origin, &keys) {
             Ok(faults) => refuse(&faults),
-            Err(error) => refuse(&error),
+            // It came by a pipe: without the lines.
+            Err(_) => refuse(&format!("{}: only a restart changes {}", origin.source, keys.join(", "))),
         },
         Err(why) => {
             let _unread = writeln!(io::stderr(), "--against: {why}");

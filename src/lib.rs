@@ -20,6 +20,7 @@ pub(crate) mod dots;
 pub(crate) mod drain;
 pub(crate) mod duplex;
 pub(crate) mod end;
+pub(crate) mod fingerprint;
 pub(crate) mod frame;
 pub(crate) mod hop;
 pub mod load;

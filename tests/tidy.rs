@@ -47,6 +47,7 @@ const FLOORS: [&[&str]; 11] = [
         "units",
         "throttle",
         "tls",
+        "fingerprint",
         "descriptors",
         "duplex",
         "spelling",

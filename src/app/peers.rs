@@ -1,10 +1,8 @@
 //! This process as a node of a cluster: its listener for other nodes, and its view of them.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use aws_lc_rs::digest;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::written;
@@ -15,6 +13,7 @@ use crate::background::{Background, Vital};
 use crate::cluster::{self, Cluster, Me, Roster, Secured};
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::fingerprint::Fingerprint;
 use crate::meter::{Listener, Metrics};
 use crate::server::{self, BindError, ConnectInfo, Server, TlsFiles};
 use crate::service::{Current, Nodes, NodesSettings, Route};
@@ -130,13 +129,12 @@ pub(super) fn hash(routes: &[Route]) -> String {
     };
     let mut lines: Vec<_> = routes.iter().filter(|route| has_sessions(route)).map(shown).collect();
     lines.sort();
-    let hash = digest::digest(&digest::SHA256, lines.concat().as_bytes());
-    let mut shown = String::new();
-    for byte in &hash.as_ref()[..8] {
-        let _written = write!(shown, "{byte:02x}");
-    }
-    shown
+    let mut hash = Fingerprint::of(lines.concat().as_bytes()).to_string();
+    hash.truncate(HASH_LEN);
+    hash
 }
 
+/// How many digits tell routes apart: 64 bits.
+const HASH_LEN: usize = 16;
 /// The key of the listener.
 const KEY: &str = "cluster.listen";

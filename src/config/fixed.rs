@@ -1,13 +1,12 @@
 //! What only a restart changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::{self, Write as _};
-
-use aws_lc_rs::digest;
+use std::fmt;
 
 use super::Config;
 use super::fault::{Problem, Sink};
 use super::tree::Node;
+use crate::fingerprint::Fingerprint;
 use crate::{cluster, directory, succession};
 
 /// The keys that only a restart changes, each with its value. Some values are secrets.
@@ -83,11 +82,7 @@ fn differing<'k>(one: &BTreeMap<&'k str, String>, other: &BTreeMap<&'k str, Stri
 }
 
 fn hash(salt: &str, key: &str, value: &str) -> String {
-    let mut hash = String::new();
-    for byte in digest::digest(&digest::SHA256, format!("{salt} {key} {value}").as_bytes()).as_ref() {
-        let _written = write!(hash, "{byte:02x}");
-    }
-    hash
+    Fingerprint::of(format!("{salt} {key} {value}").as_bytes()).to_string()
 }
 
 impl fmt::Debug for Fixed {

@@ -7,6 +7,7 @@ use std::{fs, io};
 use super::fault::Faults;
 use super::origin::{Origin, Source};
 use super::{Config, files, fixed};
+use crate::fingerprint::read_again;
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
@@ -50,59 +51,33 @@ impl Config {
     /// # Errors
     /// Every fault at once, with the keys that only a restart changes; or the file could not be read.
     pub fn reload(&self, Origin { source, env }: &Origin) -> Result<Self, LoadError> {
-        if let Source::File(path) = source
-            && let Err(source) = read_again(path)
-        {
-            return Err(LoadError::Unreadable { path: path.clone(), source });
-        }
-        let text = text(source)?;
+        let text = text_again(source)?;
         let next = Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |config, tree, sink| {
             files::check(config, tree, sink);
             fixed::check(self, config, tree, sink);
         });
         Ok(next?)
     }
-}
 
-impl Config {
-    /// Returns a fault for each of these keys, which only a restart changes.
+    /// Returns a fault for each of these keys of a configuration, which only a restart changes.
     ///
     /// # Errors
-    /// The file cannot be read any more.
-    pub fn fixed_faults(&self, origin: &Origin, keys: &[String]) -> Result<Faults, LoadError> {
-        let text = text(&origin.source)?;
+    /// The file cannot be read again.
+    pub fn fixed_faults(Origin { source, env }: &Origin, keys: &[String]) -> Result<Faults, LoadError> {
+        let text = text_again(source)?;
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-        let faults = Self::parse_and(
-            &text,
-            &origin.source.to_string(),
-            origin.env.iter().cloned(),
-            |_, tree, sink| {
-                fixed::report(&keys, tree, sink);
-            },
-        );
+        let faults = Self::parse_and(&text, &source.to_string(), env.iter().cloned(), |_, tree, sink| {
+            fixed::report(&keys, tree, sink);
+        });
         Ok(faults.err().unwrap_or_default())
     }
 }
 
-/// Reads a file that was read before.
-///
-/// # Errors
-/// It cannot be read, or only once: a pipe would be waited for.
-pub fn read_again(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file, so it is read only once"));
-    }
-    fs::read(path)
-}
-
-/// Returns the text of a source.
-fn text(source: &Source) -> Result<String, LoadError> {
-    match source {
-        Source::File(path) => {
-            fs::read_to_string(path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })
-        }
-        Source::BuiltIn => Ok(SHIPPED.to_owned()),
-    }
+/// Returns the text of a source that was read before.
+fn text_again(source: &Source) -> Result<String, LoadError> {
+    let Source::File(path) = source else { return Ok(SHIPPED.to_owned()) };
+    let text = read_again(path).and_then(|bytes| String::from_utf8(bytes).map_err(io::Error::other));
+    text.map_err(|source| LoadError::Unreadable { path: path.clone(), source })
 }
 
 /// The file that the working directory is searched for.

@@ -70,7 +70,7 @@ mod versions;
 
 pub use fault::{Fault, Faults, Place, Problem};
 pub use fixed::Fixed;
-pub use load::{LoadError, read_again};
+pub use load::LoadError;
 pub use log::Log;
 pub use origin::{Origin, Source};
 

@@ -1,7 +1,6 @@
 //! An upstream's lifetime: as long as anything uses it.
 
 use std::fmt;
-use std::fs;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio_util::sync::DropGuard;
 
 use super::pace::Pace;
 use crate::background::Background;
+use crate::fingerprint::Fingerprint;
 use crate::meter::Dials;
 use crate::upstream::{BuildError, Settings, Upstream, build};
 
@@ -19,8 +19,8 @@ use crate::upstream::{BuildError, Settings, Upstream, build};
 pub struct InUse {
     name: String,
     settings: Settings,
-    /// What was in the files of the settings.
-    files: Vec<Option<Vec<u8>>>,
+    /// What was in the files of the settings, among them a private key.
+    files: Vec<Option<Fingerprint>>,
     upstream: Arc<dyn Upstream>,
     pace: Pace,
     _retire: DropGuard,
@@ -72,8 +72,8 @@ impl InUse {
 }
 
 /// Returns what is in the files of the settings; `None` for one that cannot be read.
-fn read(settings: &Settings) -> Vec<Option<Vec<u8>>> {
-    settings.files().map(|path| fs::read(path).ok()).collect()
+fn read(settings: &Settings) -> Vec<Option<Fingerprint>> {
+    settings.files().map(Fingerprint::of_file).collect()
 }
 
 impl Deref for InUse {

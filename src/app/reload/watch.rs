@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Config, Origin, read_again};
+use crate::config::{Config, Origin};
+use crate::fingerprint::Fingerprint;
 
 /// What the files held when the configuration was read, and when they were looked at.
 ///
@@ -15,14 +16,14 @@ pub(crate) struct Watch {
     seen: Held,
 }
 
-/// What is in each file; `None` if it cannot be read.
-pub(crate) type Held = BTreeMap<PathBuf, Option<Vec<u8>>>;
+/// What is in each file, among them passwords and private keys; `None` if it cannot be read.
+pub(crate) type Held = BTreeMap<PathBuf, Option<Fingerprint>>;
 
 impl Watch {
     /// Begins with what the files hold now, unless that is in `earlier`: what they held before the configuration was read.
     pub(crate) fn new(config: &Config, origin: &Origin, mut earlier: Held) -> Self {
         let held = |path: PathBuf| {
-            let held = earlier.remove(&path).unwrap_or_else(|| read_again(&path).ok());
+            let held = earlier.remove(&path).unwrap_or_else(|| Fingerprint::of_file(&path));
             (path, held)
         };
         let read: Held = config.files(&origin.source).into_iter().map(held).collect();
@@ -51,7 +52,7 @@ impl Watch {
 
 fn held(files: impl IntoIterator<Item = PathBuf>) -> Held {
     let held = |path: PathBuf| {
-        let held = read_again(&path).ok();
+        let held = Fingerprint::of_file(&path);
         (path, held)
     };
     files.into_iter().map(held).collect()
@@ -63,7 +64,9 @@ mod tests {
 
     #[test]
     fn a_change_counts_once_it_stays() {
-        let held = |text: Option<&str>| Held::from([("file".into(), text.map(Into::into))]);
+        let held = |text: Option<&str>| {
+            Held::from([("file".into(), text.map(|text| Fingerprint::of(text.as_bytes())))])
+        };
         let mut watch = Watch { read: held(Some("a")), seen: held(Some("a")) };
         let mut note = |text| watch.note(held(text));
         assert!(!note(Some("a")));

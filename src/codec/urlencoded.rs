@@ -6,6 +6,7 @@ pub(crate) fn decode(field: &[u8]) -> Vec<u8> {
 }
 
 /// Decodes `%XX` alone, as in the rest of a URL.
+#[cfg(feature = "nats")]
 pub(crate) fn decode_percent(part: &[u8]) -> Vec<u8> {
     unescape(part, b'+')
 }

@@ -161,20 +161,23 @@ impl Session {
         }
         match self.policy.hang_up {
             HangUp::Ends => self.end(End::ClientGone, now),
-            HangUp::Returns => {
-                self.outbox.restore(batch);
-                self.note_pressure(now);
-            }
+            HangUp::Returns => self.restore(batch, now),
         }
     }
 
     /// Handles a batch that no client was told of: the next receiver gets it.
-    pub fn handle_untold(&mut self, mut batch: Vec<Packet>, now: Instant) {
+    pub fn handle_untold(&mut self, batch: Vec<Packet>, now: Instant) {
         self.note_settled();
         if self.is_ended() || self.policy.acks == Acks::OnCursor {
             return;
         }
-        batch.retain(|packet| !ends_receiver(packet));
+        self.restore(batch, now);
+    }
+
+    /// Keeps a batch for the next receiver, but for what was meant for the last one alone.
+    fn restore(&mut self, mut batch: Vec<Packet>, now: Instant) {
+        let beats = matches!(self.policy.pinger, Pinger::Nobody(_));
+        batch.retain(|packet| !ends_receiver(packet) && !(beats && matches!(packet, Packet::Ping(_))));
         self.outbox.restore(batch);
         self.note_pressure(now);
     }
@@ -319,9 +322,10 @@ impl Session {
         self.waits_until.is_some_and(|until| now >= until)
     }
 
-    /// Sends the receiver a ping that needs no answer, unless a batch is in flight.
+    /// Sends the receiver a ping that needs no answer, unless a batch is in flight or about to be.
     pub(super) fn beat_receiver(&mut self, now: Instant) {
-        if self.is_parked() && self.in_flight == 0 && self.receiver_room.beats {
+        let has_nothing = self.in_flight == 0 && !self.outbox.has_waiting();
+        if self.is_parked() && has_nothing && self.receiver_room.beats {
             self.give(vec![Packet::Ping(Text::default())], now);
         }
     }

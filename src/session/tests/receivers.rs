@@ -129,6 +129,33 @@ fn a_client_that_takes_what_it_is_given_may_be_slow() {
 }
 
 #[test]
+fn a_beat_that_no_client_was_told_of_is_not_kept_for_the_next() {
+    let mut rig = unpinged(25_000 * MS);
+    for _ in 0..3 {
+        assert_eq!(rig.poll(), []);
+        assert_eq!(rig.pass(25_000 * MS), [answer(&[ping()])]);
+        rig.session.handle_untold(vec![ping()], rig.now);
+    }
+    assert_eq!(rig.poll(), []);
+    assert_eq!(rig.say("a"), [answer(&messages(&["a"]))]);
+}
+
+#[test]
+fn no_beat_comes_before_what_is_due_however_late_the_timer_is() {
+    let liveness = Liveness { beat: 25_000 * MS, absence: 5_000 * MS, is_heard: false };
+    let policy = Policy { pinger: Pinger::Nobody(liveness), ..policy(HangUp::Ends) };
+    let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
+    rig.push(messages(&["a"]));
+    rig.taken();
+    assert_eq!(rig.events(), [ACCEPTED]);
+    // The greeting waits for the backend's answer to that, and nobody looks at the clock meanwhile.
+    assert_eq!(rig.poll(), []);
+    rig.now += 26_000 * MS;
+    rig.session.handle_timeout(rig.now);
+    assert_eq!(rig.events(), [answer(&[open()])]);
+}
+
+#[test]
 fn a_beat_of_zero_is_none() {
     let mut rig = unpinged(Duration::ZERO);
     rig.poll();

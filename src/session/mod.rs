@@ -17,6 +17,7 @@ mod polling;
 mod pulse;
 mod receiver;
 mod settings;
+mod settling;
 mod state;
 #[cfg(test)]
 #[expect(clippy::unchecked_time_subtraction, reason = "a moment just before another")]

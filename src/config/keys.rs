@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::row::keys_of;
-use super::{cluster, cors, listeners, log, mux, routes, sessions, succession, trust, upstreams};
+use super::{cluster, cors, listeners, log, mux, routes, sessions, succession, tls, trust, upstreams};
 use crate::dialect;
 use crate::dialect::table::DIALECTS;
 
@@ -23,7 +23,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     };
     let mut keys = Vec::new();
     keys.extend(keys_of(listeners::SERVER));
-    keys.extend(keys_of(listeners::TLS));
+    keys.extend(keys_of(tls::TLS));
     keys.extend(keys_of(listeners::ADMIN));
     keys.extend(keys_of(log::LOG));
     keys.extend(keys_of(cluster::CLUSTER));

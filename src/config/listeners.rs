@@ -1,19 +1,18 @@
 //! `[server]` and `[admin]`: where clients and operators come in.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration as Span;
 
 use super::key::Section;
 use super::key::Shown::{Default, Example};
-use super::key::Type::{Count, Duration, File, Table as Inline, Text, Texts};
+use super::key::Type::{Count, Duration, Table as Inline, Text, Texts};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
+use super::tls;
 use super::tree::show_text;
-use super::values::{HOUR, MS, address, count, duration, file, network};
-use crate::server::{Settings, TlsFiles};
+use super::values::{HOUR, MS, address, count, duration, network};
+use crate::server::Settings;
 use crate::service::AdminSettings;
-use crate::tls::Identity;
 
 /// The keys of `[server]`.
 #[rustfmt::skip] // One line for each key, and one for its setter.
@@ -21,7 +20,8 @@ pub(super) const SERVER: &[Row<Settings>] = {
     use Section::Server;
     &[
         row(Server, "listen", Texts, Default("[\"127.0.0.1:8080\"]"), "addresses for clients; port 0 takes any free port", listen),
-        row(Server, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files; set it to serve TLS", tls),
+        row(Server, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files; set it to serve TLS",
+            |table, key, server| server.tls = tls::read(table, key)),
         row(Server, "max_sessions", Count, Default("10_000"), "maximum of concurrent sessions; beyond it handshakes get 503",
             |table, key, server| table.set(key, &mut server.max_sessions, count(1..=SESSIONS_MAX))),
         row(Server, "idle_timeout", Duration, Default("\"75s\""), "how long a connection may be idle between requests",
@@ -46,20 +46,6 @@ pub(super) const SERVER: &[Row<Settings>] = {
     ]
 };
 
-/// The keys of `[server.tls]`.
-#[rustfmt::skip]
-pub(super) const TLS: &[Row<Files>] = {
-    use Section::Tls;
-    &[
-        row(Tls, "certificate", File, Example("\"cert.pem\""), "certificate chain, leaf first",
-            |table, key, files| files.certificate = table.required(key, file)),
-        row(Tls, "key", File, Example("\"key.pem\""), "the leaf's private key",
-            |table, key, files| files.key = table.required(key, file)),
-        row(Tls, "client_ca", File, Example("\"clients.pem\""), "authorities for client certificates; unset accepts anyone",
-            |table, key, files| files.client_ca = table.value(key, file)),
-    ]
-};
-
 /// The keys of `[admin]`.
 #[rustfmt::skip]
 pub(super) const ADMIN: &[Row<AdminSettings>] = {
@@ -69,14 +55,6 @@ pub(super) const ADMIN: &[Row<AdminSettings>] = {
             |table, key, admin| table.set(key, &mut admin.listen, address)),
     ]
 };
-
-/// What `[server.tls]` says.
-#[derive(Default, Debug)]
-pub(super) struct Files {
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    client_ca: Option<PathBuf>,
-}
 
 /// Reads `[server]`.
 pub(super) fn read(table: &Table<'_>) -> Settings {
@@ -97,16 +75,6 @@ fn listen(table: &Table<'_>, key: &'static str, settings: &mut Settings) {
         }
     }
     settings.listen = listen.into_iter().map(|(_, address)| address).collect();
-}
-
-fn tls(table: &Table<'_>, key: &'static str, settings: &mut Settings) {
-    if table.get(key).is_some() {
-        let mut files = Files::default();
-        read_rows(TLS, &table.section(key, Section::Tls), &mut files);
-        let identity = files.certificate.zip(files.key);
-        let identity = identity.map(|(certificate, key)| Identity { certificate, key });
-        settings.tls = identity.map(|identity| TlsFiles { identity, client_ca: files.client_ca });
-    }
 }
 
 /// Reads `[admin]`, which must not stand where clients come in.

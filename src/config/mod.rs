@@ -62,6 +62,7 @@ mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod trust;
 mod upstreams;

@@ -21,11 +21,9 @@
 //! assert_eq!(run(&["polliwog", "check"]), ExitCode::from(78));
 //! ```
 
-use std::error::Error;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::iter::successors;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,7 +31,6 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Origin, Source};
-use crate::tls;
 
 /// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
 /// handled; `inspect` asks the nodes of a cluster, `compare` a process that runs; `load` is the load generator, with its own options.
@@ -134,15 +131,8 @@ server.listen, POLLIWOG_ROUTES__0__PATH=/chat/ sets the path of the first route.
 Exit code: 0 clean exit; 1 failure, a drain that aborted sessions, or a load run
 that saw disorder or disconnects; 2 invalid command line; 78 bad configuration.";
 
-/// Reads the files that the configuration names, as a run does before it binds a port.
+/// Says that the configuration is valid; the files that it names were read with it.
 fn check(config: &Config, source: &Source) -> ExitCode {
-    let files = config.server.tls.as_ref();
-    if let Some(Err(error)) =
-        files.map(|files| tls::ServerTls::read(&files.identity, files.client_ca.as_deref()))
-    {
-        let causes = successors(error.source(), |&cause| cause.source()).map(|cause| format!(": {cause}"));
-        return refuse(&format!("{source}: server.tls: {error}{}", causes.collect::<String>()));
-    }
     print(io::stdout(), format!("{source}: ok ({})", summary(config)))
 }
 

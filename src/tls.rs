@@ -21,7 +21,7 @@ use rustls::server::VerifierBuilderError;
 
 pub use client::{Trust, client_config};
 pub use failure::Failure;
-pub use server::{NextTls, ServerTls};
+pub use server::{NextTls, ServerTls, TlsFiles};
 
 /// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -164,7 +164,8 @@ pub(super) mod tests {
     use super::*;
 
     fn config(certificate: &Path, key: &Path) -> Result<ServerTls, TlsError> {
-        ServerTls::read(&Identity { certificate: certificate.into(), key: key.into() }, None)
+        let identity = Identity { certificate: certificate.into(), key: key.into() };
+        ServerTls::read(&TlsFiles { identity, client_ca: None })
     }
 
     #[test]

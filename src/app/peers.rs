@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::fingerprint::Fingerprint;
 use crate::meter::{Listener, Metrics};
-use crate::server::{self, BindError, ConnectInfo, Server, TlsFiles};
+use crate::server::{self, BindError, ConnectInfo, Server};
 use crate::service::{Current, Nodes, NodesSettings, Route};
 use crate::sid::{Node, Tag};
 use crate::succession::Listening;
@@ -32,10 +32,7 @@ impl Peers {
         settings: &cluster::Settings,
         inherited: &mut Inherited,
     ) -> anyhow::Result<Self> {
-        let tls = settings
-            .tls
-            .as_ref()
-            .map(|tls| TlsFiles { identity: tls.identity.clone(), client_ca: Some(tls.ca.clone()) });
+        let tls = settings.tls.as_ref().map(cluster::Tls::listener);
         let in_the_clear = tls.is_none();
         let listener = server::Settings { listen: vec![settings.listen], tls, ..server::Settings::default() };
         let server = inherited.bind(&listener, KEY).await.context("[cluster]")?;

@@ -9,7 +9,7 @@ use http::HeaderValue;
 use rustls::pki_types::ServerName;
 
 use crate::sid::Tag;
-use crate::tls::Identity;
+use crate::tls::{Identity, TlsFiles};
 
 /// This node, and those that it asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,6 +57,13 @@ pub struct Tls {
     pub ca: PathBuf,
     /// The name in the certificates of all nodes; `None` is the host of a node's address.
     pub name: Option<ServerName<'static>>,
+}
+
+impl Tls {
+    /// Returns what this node's listener shows other nodes, and asks of them.
+    pub fn listener(&self) -> TlsFiles {
+        TlsFiles { identity: self.identity.clone(), client_ca: Some(self.ca.clone()) }
+    }
 }
 
 /// Where the addresses of all nodes come from.

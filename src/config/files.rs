@@ -9,19 +9,18 @@ use super::fault::{Problem, Sink};
 use super::origin::Source;
 use super::tree::Node;
 use crate::chain::Chain;
-use crate::server::TlsFiles;
 use crate::succession::Folder;
-use crate::tls::{ServerTls, Trust, client_config};
+use crate::tls::{ServerTls, TlsFiles, Trust, client_config};
 use crate::upstream::{self, is_secure};
 
 /// Reports each file that cannot be used.
 pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
     if let Some(files) = &config.server.tls {
-        report(ServerTls::read(&files.identity, files.client_ca.as_deref()), tree, &["server", "tls"], sink);
+        report(ServerTls::read(files), tree, &["server", "tls"], sink);
     }
     if let Some(files) = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref()) {
         // The same files for both sides: a fault is told once.
-        let config = ServerTls::read(&files.identity, Some(&files.ca)).map(drop);
+        let config = ServerTls::read(&files.listener()).map(drop);
         let trust = Trust::File(files.ca.clone());
         let config = config.and_then(|()| client_config(&trust, Some(&files.identity)).map(drop));
         report(config, tree, &["cluster", "tls"], sink);

@@ -8,8 +8,7 @@ use super::key::Type::File;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::values::file;
-use crate::server::TlsFiles;
-use crate::tls::Identity;
+use crate::tls::{Identity, TlsFiles};
 
 /// The keys of `[server.tls]`.
 #[rustfmt::skip] // One line for each key, and one for its setter.

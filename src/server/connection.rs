@@ -15,7 +15,7 @@ use tracing::debug;
 use super::caller::Serve;
 use super::ending::Ending;
 use super::http1::Http;
-use super::settings::{Settings, TlsFiles};
+use super::settings::Settings;
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
@@ -59,10 +59,10 @@ impl Connecting {
     /// Reads the certificate of the settings that follow.
     pub(super) fn next(&self, settings: &Settings) -> Result<NextConnecting, TlsError> {
         let (mut connecting, mut tls) = (Self::new(None, settings), None);
-        if let Some(TlsFiles { identity, client_ca }) = &settings.tls {
+        if let Some(files) = &settings.tls {
             match &self.tls {
-                Some(now) => tls = Some(now.next(identity, client_ca.as_deref())?),
-                None => connecting.tls = Some(ServerTls::read(identity, client_ca.as_deref())?),
+                Some(now) => tls = Some(now.next(files)?),
+                None => connecting.tls = Some(ServerTls::read(files)?),
             }
         }
         Ok(NextConnecting { connecting, tls })

@@ -34,7 +34,7 @@ use connection::Connecting;
 use ending::Ending;
 pub use open::{NextServer, Open};
 use refusal::Refusal;
-pub use settings::{Settings, TlsFiles};
+pub use settings::Settings;
 
 /// Bound listeners that do not accept yet.
 #[derive(Debug)]
@@ -63,9 +63,7 @@ impl Server {
         settings: &Settings,
         mut taken: impl FnMut(SocketAddr) -> Option<OwnedFd> + Send,
     ) -> Result<Self, BindError> {
-        let tls = settings.tls.as_ref();
-        let tls =
-            tls.map(|files| ServerTls::read(&files.identity, files.client_ca.as_deref())).transpose()?;
+        let tls = settings.tls.as_ref().map(ServerTls::read).transpose()?;
         let mut listeners = Vec::with_capacity(settings.listen.len());
         for &wanted in &settings.listen {
             listeners.push(Bound::at(wanted, taken(wanted)).await?);

@@ -1,12 +1,11 @@
 //! The part of the configuration for listeners (`[server]`).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::tls::Identity;
+use crate::tls::TlsFiles;
 
 /// Public listeners and their common settings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,15 +32,6 @@ pub struct Settings {
     pub watch: Duration,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` headers are trusted; those of all others are replaced.
     pub trusted_proxies: Vec<IpNet>,
-}
-
-/// The server's identity towards TLS clients (`[server.tls]`).
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TlsFiles {
-    /// The listeners' certificate and key.
-    pub identity: Identity,
-    /// A PEM file of authorities, one of which must have signed each client's certificate.
-    pub client_ca: Option<PathBuf>,
 }
 
 impl Default for Settings {

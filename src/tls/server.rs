@@ -1,6 +1,6 @@
 //! The TLS of listeners, whose certificate can be replaced while connections live.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,15 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
 use super::{ALPN, Identity, TlsError, authorities, provider, read};
+
+/// The files of a listener's TLS (`[server.tls]`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// The listener's certificate and key.
+    pub identity: Identity,
+    /// A PEM file of authorities, one of which must have signed each client's certificate.
+    pub client_ca: Option<PathBuf>,
+}
 
 /// The TLS of listeners.
 #[derive(Clone, Debug)]
@@ -37,12 +46,12 @@ impl ResolvesServerCert for Shown {
 }
 
 impl ServerTls {
-    /// Reads a listener's identity and, if `client_ca` names a file, the authorities of client certificates.
+    /// Reads a listener's files.
     ///
     /// # Errors
     /// Each variant names the file at fault.
-    pub fn read(identity: &Identity, client_ca: Option<&Path>) -> Result<Self, TlsError> {
-        Self::showing(certified(identity)?, clients(client_ca)?)
+    pub fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Self::showing(certified(&files.identity)?, clients(files.client_ca.as_deref())?)
     }
 
     /// Reads the files again, for what follows this. Sessions of TLS can be resumed beyond that, unless other clients are
@@ -50,8 +59,9 @@ impl ServerTls {
     ///
     /// # Errors
     /// Each variant names the file at fault.
-    pub fn next(&self, identity: &Identity, client_ca: Option<&Path>) -> Result<NextTls, TlsError> {
-        let (certificate, client_ca) = (certified(identity)?, clients(client_ca)?);
+    pub fn next(&self, files: &TlsFiles) -> Result<NextTls, TlsError> {
+        let certificate = certified(&files.identity)?;
+        let client_ca = clients(files.client_ca.as_deref())?;
         let is_same = self.client_ca.as_ref() == client_ca.as_ref().map(|(_, bytes)| bytes);
         let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificate), client_ca)? };
         Ok(NextTls { tls, certificate })

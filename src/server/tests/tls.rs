@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::tls::{Identity, Trust, client_config};
+use crate::tls::{Identity, TlsFiles, Trust, client_config};
 
 #[tokio::test]
 async fn a_client_that_trusts_the_certificate_is_served() {

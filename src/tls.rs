@@ -4,6 +4,7 @@
 //! cryptography provider is named explicitly, so that a second provider among the dependencies can't change what is
 //! negotiated.
 
+mod certificates;
 mod client;
 mod failure;
 mod server;
@@ -82,6 +83,22 @@ pub enum TlsError {
         key: PathBuf,
         /// What is wrong with them.
         source: rustls::Error,
+    },
+    /// A name that stands in two certificates: nobody knows which one its clients get.
+    #[error("{} names {name}, as {} does", path.display(), other.display())]
+    SameName {
+        /// The name.
+        name: String,
+        /// The later certificate's file.
+        path: PathBuf,
+        /// The earlier certificate's file.
+        other: PathBuf,
+    },
+    /// A certificate that no client would ask for.
+    #[error("{} names no host, so no client would get it; only the first certificate may", path.display())]
+    Nameless {
+        /// The certificate's file.
+        path: PathBuf,
     },
     /// A certificate in a file can't be used as an authority.
     #[error("{} contains a certificate that is not an authority's", path.display())]
@@ -165,7 +182,7 @@ pub(super) mod tests {
 
     fn config(certificate: &Path, key: &Path) -> Result<ServerTls, TlsError> {
         let identity = Identity { certificate: certificate.into(), key: key.into() };
-        ServerTls::read(&TlsFiles { identity, client_ca: None })
+        ServerTls::read(&TlsFiles { certificates: vec![identity], client_ca: None })
     }
 
     #[test]

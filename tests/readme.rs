@@ -10,6 +10,10 @@ use std::{env, fs};
 use polliwog::config::Config;
 use polliwog::docs;
 
+#[cfg(feature = "demo")]
+#[path = "readme/tls.rs"]
+mod tls;
+
 const CHANGELOG: &str = include_str!("../CHANGELOG.md");
 /// The pages outside docs/.
 const PAGES: [&str; 6] =

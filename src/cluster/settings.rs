@@ -62,7 +62,7 @@ pub struct Tls {
 impl Tls {
     /// Returns what this node's listener shows other nodes, and asks of them.
     pub fn listener(&self) -> TlsFiles {
-        TlsFiles { identity: self.identity.clone(), client_ca: Some(self.ca.clone()) }
+        TlsFiles { certificates: vec![self.identity.clone()], client_ca: Some(self.ca.clone()) }
     }
 }
 

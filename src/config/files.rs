@@ -10,7 +10,7 @@ use super::origin::Source;
 use super::tree::Node;
 use crate::chain::Chain;
 use crate::succession::Folder;
-use crate::tls::{ServerTls, TlsFiles, Trust, client_config};
+use crate::tls::{Identity, ServerTls, TlsFiles, Trust, client_config};
 use crate::upstream::{self, is_secure};
 
 /// Reports each file that cannot be used.
@@ -43,8 +43,9 @@ impl Config {
         if let Source::File(path) = source {
             files.push(path.clone());
         }
-        if let Some(TlsFiles { identity, client_ca }) = &self.server.tls {
-            files.extend([identity.certificate.clone(), identity.key.clone()]);
+        if let Some(TlsFiles { certificates, client_ca }) = &self.server.tls {
+            let pair = |Identity { certificate, key }: &Identity| [certificate.clone(), key.clone()];
+            files.extend(certificates.iter().flat_map(pair));
             files.extend(client_ca.clone());
         }
         files.extend(self.upstreams.values().flat_map(upstream::Settings::files).map(Path::to_owned));

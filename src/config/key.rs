@@ -52,6 +52,8 @@ pub enum Type {
     File,
     /// A table.
     Table,
+    /// A list of tables.
+    Tables,
     /// One of a few words, or a table.
     WordOrTable,
     /// A text, or a table.
@@ -72,6 +74,7 @@ impl Type {
             Self::Numbers => "list of numbers",
             Self::File => "file",
             Self::Table => "table",
+            Self::Tables => "list of tables",
             Self::WordOrTable => "word, or table",
             Self::TextOrTable => "text, or table",
         }
@@ -120,6 +123,8 @@ pub enum Section {
     Server,
     /// `[server.tls]`.
     Tls,
+    /// One of `[[server.tls.certificates]]`.
+    Certificates,
     /// `[admin]`.
     Admin,
     /// `[log]`.
@@ -153,6 +158,7 @@ impl Section {
             Self::Root => "the top of the file",
             Self::Server => "[server]",
             Self::Tls => "[server.tls]",
+            Self::Certificates => "[[server.tls.certificates]]",
             Self::Admin => "[admin]",
             Self::Log => "[log]",
             Self::Cluster => "[cluster]",

@@ -192,7 +192,7 @@ impl<'t> Table<'t> {
         if let Some(word) = self.meant(name) {
             return format!("; did you mean {word:?}?");
         }
-        match self.keys.iter().find(|key| key.name == name && key.section != Section::Tls) {
+        match self.keys.iter().find(|key| key.name == name && !is_of_certificate(key)) {
             Some(key) => format!("; it belongs in {}", key.section.header()),
             None => format!(", expected one of {}", self.known().join(", ")),
         }
@@ -215,6 +215,11 @@ impl<'t> Table<'t> {
             Some(_) | None => self.instead(name),
         }
     }
+}
+
+/// Returns whether several tables have the key, so that nobody knows which one was meant.
+fn is_of_certificate(key: &Key) -> bool {
+    matches!(key.section, Section::Tls | Section::Certificates)
 }
 
 /// Returns the variables whose names need no index and no name of an operator's.

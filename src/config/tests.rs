@@ -5,6 +5,7 @@ mod cors;
 mod rows;
 mod slips;
 mod speech;
+mod tls;
 mod units;
 
 use std::ffi::OsString;
@@ -75,7 +76,7 @@ fn every_section_is_read() {
     "#;
     let config = parse(text, &[]).unwrap();
     assert_eq!(config.server.listen.len(), 2);
-    assert_eq!(config.server.tls.unwrap().identity.key.to_str(), Some("k.pem"));
+    assert_eq!(config.server.tls.unwrap().certificates[0].key.to_str(), Some("k.pem"));
     assert_eq!(config.server.trusted_proxies[0].to_string(), "10.0.0.0/8");
     assert_eq!((config.log.level, config.log.json), (tracing::Level::DEBUG, true));
     let [a, b] = &config.routes[..] else { panic!("{:?}", config.routes) };

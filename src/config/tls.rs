@@ -4,40 +4,91 @@ use std::path::PathBuf;
 
 use super::key::Section;
 use super::key::Shown::Example;
-use super::key::Type::File;
+use super::key::Type::{File, Tables};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::values::file;
 use crate::tls::{Identity, TlsFiles};
 
-/// The keys of `[server.tls]`.
+/// The keys of the table.
 #[rustfmt::skip] // One line for each key, and one for its setter.
-pub(super) const TLS: &[Row<Files>] = {
+pub(super) const TLS: &[Row<Written>] = {
     use Section::Tls;
     &[
         row(Tls, "certificate", File, Example("\"cert.pem\""), "certificate chain, leaf first",
-            |table, key, files| files.certificate = table.required(key, file)),
+            |table, key, tls| tls.certificate = table.value(key, file)),
         row(Tls, "key", File, Example("\"key.pem\""), "the leaf's private key",
-            |table, key, files| files.key = table.required(key, file)),
+            |table, key, tls| tls.key = table.value(key, file)),
+        row(Tls, "certificates", Tables, Example("[{ certificate = \"a.pem\", key = \"a.key\" }]"), "instead of one pair: the name that a client asks for decides, else the first",
+            |table, key, tls| tls.certificates = certificates(table, key)),
         row(Tls, "client_ca", File, Example("\"clients.pem\""), "authorities for client certificates; unset accepts anyone",
-            |table, key, files| files.client_ca = table.value(key, file)),
+            |table, key, tls| tls.client_ca = table.value(key, file)),
     ]
 };
 
-/// What `[server.tls]` says.
+/// The keys of one of several certificates.
+#[rustfmt::skip]
+pub(super) const CERTIFICATES: &[Row<Pair>] = {
+    use Section::Certificates;
+    &[
+        row(Certificates, "certificate", File, Example("\"a.pem\""), "certificate chain, leaf first; its names decide which clients get it",
+            |table, key, pair| pair.certificate = table.required(key, file)),
+        row(Certificates, "key", File, Example("\"a.key\""), "the leaf's private key",
+            |table, key, pair| pair.key = table.required(key, file)),
+    ]
+};
+
+/// What the table says.
 #[derive(Default, Debug)]
-pub(super) struct Files {
+pub(super) struct Written {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    certificates: Vec<Identity>,
     client_ca: Option<PathBuf>,
+}
+
+/// What is said of one of several certificates.
+#[derive(Default, Debug)]
+pub(super) struct Pair {
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 /// Reads the table, if it was written.
 pub(super) fn read(table: &Table<'_>, key: &'static str) -> Option<TlsFiles> {
     table.get(key)?;
-    let mut files = Files::default();
-    read_rows(TLS, &table.section(key, Section::Tls), &mut files);
-    let identity = files.certificate.zip(files.key);
-    let identity = identity.map(|(certificate, key)| Identity { certificate, key });
-    identity.map(|identity| TlsFiles { identity, client_ca: files.client_ca })
+    let table = table.section(key, Section::Tls);
+    let mut written = Written::default();
+    read_rows(TLS, &table, &mut written);
+    let Written { certificate, key, mut certificates, client_ca } = written;
+    let is_several = table.get("certificates").is_some();
+    for name in ["certificate", "key"] {
+        match table.get(name) {
+            Some(_) if is_several => table.report_idle(name, "beside certificates".to_owned()),
+            None if !is_several => table.report_missing(name),
+            Some(_) | None => {}
+        }
+    }
+    let one = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
+    certificates.extend(one);
+    Some(TlsFiles { certificates, client_ca }).filter(|files| !files.certificates.is_empty())
+}
+
+fn certificates(table: &Table<'_>, key: &'static str) -> Vec<Identity> {
+    let Some(node) = table.get(key) else { return Vec::new() };
+    let Some(items) = node.items().filter(|items| !items.is_empty()) else {
+        table.report(
+            key,
+            node.show(),
+            "a list of tables such as { certificate = \"a.pem\", key = \"a.key\" }",
+        );
+        return Vec::new();
+    };
+    let read = |(index, item)| {
+        let mut pair = Pair::default();
+        let whole = format!("{}[{index}]", table.key_of(key));
+        read_rows(CERTIFICATES, &table.within(item, whole, Section::Certificates), &mut pair);
+        Some(Identity { certificate: pair.certificate?, key: pair.key? })
+    };
+    items.iter().enumerate().filter_map(read).collect()
 }

@@ -1,20 +1,22 @@
-//! The TLS of listeners, whose certificate can be replaced while connections live.
+//! The TLS of listeners, whose certificates can be replaced while connections live.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
+use super::certificates::Certificates;
 use super::{ALPN, Identity, TlsError, authorities, provider, read};
 
 /// The files of a listener's TLS (`[server.tls]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
-    /// The listener's certificate and key.
-    pub identity: Identity,
+    /// Certificates with their keys. Clients get the one with the name that they ask for, or the first.
+    pub certificates: Vec<Identity>,
     /// A PEM file of authorities, one of which must have signed each client's certificate.
     pub client_ca: Option<PathBuf>,
 }
@@ -32,16 +34,16 @@ pub struct ServerTls {
 #[derive(Debug)]
 pub struct NextTls {
     tls: ServerTls,
-    certificate: Arc<CertifiedKey>,
+    certificates: Arc<Certificates>,
 }
 
-/// The certificate that new connections are shown.
+/// The certificates that new connections are shown.
 #[derive(Debug)]
-struct Shown(ArcSwap<CertifiedKey>);
+struct Shown(ArcSwap<Certificates>);
 
 impl ResolvesServerCert for Shown {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().find(hello.server_name()).cloned()
     }
 }
 
@@ -51,7 +53,8 @@ impl ServerTls {
     /// # Errors
     /// Each variant names the file at fault.
     pub fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        Self::showing(certified(&files.identity)?, clients(files.client_ca.as_deref())?)
+        let certificates = Arc::new(Certificates::read(&files.certificates)?);
+        Self::showing(certificates, clients(files.client_ca.as_deref())?)
     }
 
     /// Reads the files again, for what follows this. Sessions of TLS can be resumed beyond that, unless other clients are
@@ -60,11 +63,11 @@ impl ServerTls {
     /// # Errors
     /// Each variant names the file at fault.
     pub fn next(&self, files: &TlsFiles) -> Result<NextTls, TlsError> {
-        let certificate = certified(&files.identity)?;
+        let certificates = Arc::new(Certificates::read(&files.certificates)?);
         let client_ca = clients(files.client_ca.as_deref())?;
         let is_same = self.client_ca.as_ref() == client_ca.as_ref().map(|(_, bytes)| bytes);
-        let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificate), client_ca)? };
-        Ok(NextTls { tls, certificate })
+        let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificates), client_ca)? };
+        Ok(NextTls { tls, certificates })
     }
 
     /// Returns what connections are accepted with.
@@ -73,7 +76,7 @@ impl ServerTls {
     }
 
     fn showing(
-        certificate: Arc<CertifiedKey>,
+        certificates: Arc<Certificates>,
         client_ca: Option<(&Path, Vec<u8>)>,
     ) -> Result<Self, TlsError> {
         let builder = ServerConfig::builder_with_provider(provider())
@@ -90,17 +93,20 @@ impl ServerTls {
                 )
             }
         };
-        let shown = Arc::new(Shown(ArcSwap::new(certificate)));
+        let shown = Arc::new(Shown(ArcSwap::new(certificates)));
         let mut config = builder.with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.alpn_protocols = protocols();
+        // A ticket holds the session itself, so any number of clients can come back. Those of TLS 1.2 that take no ticket
+        // have an id instead, in rustls' own store.
+        config.ticketer = Ticketer::new().map_err(TlsError::Provider)?;
         Ok(Self { config: Arc::new(config), shown, client_ca: client_ca.map(|(_, bytes)| bytes) })
     }
 }
 
 impl NextTls {
-    /// Returns the TLS that is in force from now on. Connections that are open keep the certificate that they were shown.
+    /// Returns the TLS that is in force from now on. Connections that are open keep the certificates that they were shown.
     pub fn take_over(self) -> ServerTls {
-        self.tls.shown.0.store(self.certificate);
+        self.tls.shown.0.store(self.certificates);
         self.tls
     }
 }
@@ -110,9 +116,7 @@ fn clients(path: Option<&Path>) -> Result<Option<(&Path, Vec<u8>)>, TlsError> {
     path.map(|path| Ok((path, read(path)?))).transpose()
 }
 
-/// Reads a certificate and its key, which must belong together.
-fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsError> {
-    let (chain, key) = identity.read()?;
-    let certified = CertifiedKey::from_der(chain, key, &provider());
-    Ok(Arc::new(certified.map_err(|source| identity.rejected(source))?))
+/// Returns the protocols that are spoken inside TLS, the preferred one first.
+fn protocols() -> Vec<Vec<u8>> {
+    vec![ALPN.to_vec()]
 }

@@ -14,6 +14,7 @@
 mod activation;
 mod bind;
 mod bounds;
+mod certificates;
 mod cluster;
 mod compression;
 mod cors;

@@ -10,8 +10,8 @@ fn faults_of(key: &Key, value: &str) -> String {
     let text = bare_with_key(key, value);
     let faults = parse(&text, &[]).map_or_else(|faults| faults.to_string(), |_| String::new());
     let is_its = |line: &&str| {
-        let (_, rest) = line.split_once(&format!(".{}", key.name)).unwrap_or_default();
-        rest.starts_with(": ") || rest.starts_with('[')
+        let name = format!(".{}", key.name);
+        line.split(&name).skip(1).any(|rest| rest.starts_with(": ") || rest.starts_with('['))
     };
     faults.lines().filter(is_its).collect::<Vec<_>>().join("\n")
 }
@@ -27,6 +27,7 @@ fn behaves_like(key: &Key) -> Type {
         ("3 or 4", Type::Numbers),
         ("such as \"dns:", Type::TextOrTable),
         ("or a table", Type::WordOrTable),
+        ("a table, [[", Type::Tables),
         ("a table", Type::Table),
         ("one of ", Type::Word),
         ("a file name", Type::File),

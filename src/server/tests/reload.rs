@@ -38,7 +38,7 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 async fn a_certificate_is_replaced_without_a_connection_dropped() {
     let (settings, _files, _) = secure();
     let mut server = Running::start(settings.clone(), hello).await;
-    let identity = &settings.tls.as_ref().unwrap().identity;
+    let identity = &settings.tls.as_ref().unwrap().certificates[0];
     let old = trusting(identity);
     let mut before = connect(&server, &old).await.unwrap();
     assert!(before.ask(REQUEST).await.ends_with("hello"));
@@ -58,7 +58,7 @@ async fn a_certificate_is_replaced_without_a_connection_dropped() {
 async fn rubbish_in_the_place_of_a_certificate_changes_nothing() {
     let (settings, _files, _) = secure();
     let mut server = Running::start(settings.clone(), hello).await;
-    let identity = &settings.tls.as_ref().unwrap().identity;
+    let identity = &settings.tls.as_ref().unwrap().certificates[0];
     let old = trusting(identity);
     let certificate = std::fs::read(&identity.certificate).unwrap();
     for rubbish in [&b""[..], b"rubbish", &certificate[..certificate.len() / 2]] {
@@ -80,7 +80,7 @@ async fn rubbish_in_the_place_of_a_certificate_changes_nothing() {
 #[tokio::test]
 async fn a_session_of_tls_is_not_resumed_once_other_clients_are_accepted() {
     let (mut settings, files, _) = secure();
-    let identity = settings.tls.as_ref().unwrap().identity.clone();
+    let identity = settings.tls.as_ref().unwrap().certificates[0].clone();
     let ours = files.0.join("ours.pem");
     std::fs::copy(&identity.certificate, &ours).unwrap();
     settings.tls.as_mut().unwrap().client_ca = Some(ours.clone());
@@ -108,7 +108,7 @@ async fn tls_begins_and_ends_with_the_settings() {
     let (secure, _files, _) = secure();
     let clear = Settings { tls: None, ..secure.clone() };
     let mut server = Running::start(clear.clone(), hello).await;
-    let config = trusting(&secure.tls.as_ref().unwrap().identity);
+    let config = trusting(&secure.tls.as_ref().unwrap().certificates[0]);
     for _ in 0..2 {
         assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
         replace(&mut server, &secure).await.unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -60,7 +60,7 @@ async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
 #[tokio::test]
 async fn a_certificate_that_cannot_be_read_is_named() {
     let (mut settings, _files, _) = settings();
-    settings.tls.as_mut().unwrap().identity.certificate = PathBuf::from("no-such-certificate.pem");
+    settings.tls.as_mut().unwrap().certificates[0].certificate = PathBuf::from("no-such-certificate.pem");
     let error = Server::bind(&settings, |_| None).await.unwrap_err();
     let BindError::Tls(cause) = &error else { panic!("{error:?}") };
     assert!(cause.to_string().contains("no-such-certificate.pem"), "{cause}");
@@ -71,7 +71,8 @@ async fn only_clients_whose_certificate_is_known_are_served() {
     let (mut settings, _files, _) = settings();
     let files = settings.tls.as_mut().unwrap();
     // The listener's own certificate serves as everybody's.
-    let (identity, trust) = (files.identity.clone(), Trust::File(files.identity.certificate.clone()));
+    let (identity, trust) =
+        (files.certificates[0].clone(), Trust::File(files.certificates[0].certificate.clone()));
     files.client_ca = Some(identity.certificate.clone());
     let server = Running::start(settings, hello).await;
     for known in [true, false] {
@@ -86,6 +87,25 @@ async fn only_clients_whose_certificate_is_known_are_served() {
         assert_eq!((read.is_ok(), answer.ends_with(b"hello")), (known, known));
     }
     assert!(server.metrics.render().contains("polliwog_tls_failures_total{listener=\"public\"} 1\n"));
+}
+
+#[tokio::test]
+async fn a_client_resumes_its_session_after_many_others_came() {
+    let (settings, _files, certificate) = settings();
+    let server = Running::start(settings, hello).await;
+    let config = trusting(&certificate);
+    let visit = async |config: &Arc<ClientConfig>| {
+        let stream = TlsConnector::from(Arc::clone(config)).connect(name(), server.connect().await.0).await;
+        let mut client = Client(stream.unwrap());
+        assert!(client.ask("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.ends_with("hello"));
+        client.0.get_ref().1.handshake_kind()
+    };
+    assert_eq!(visit(&config).await, Some(HandshakeKind::Full));
+    // More than rustls would keep by itself.
+    for _ in 0..200 {
+        visit(&trusting(&certificate)).await;
+    }
+    assert_eq!(visit(&config).await, Some(HandshakeKind::Resumed));
 }
 
 pub(super) async fn connect(
@@ -122,10 +142,10 @@ pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
     let folder = std::env::temp_dir().join(format!("polliwog-server-{}-{count}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let identity = Identity { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
-    let files = TlsFiles { identity, client_ca: None };
+    let files = TlsFiles { certificates: vec![identity.clone()], client_ca: None };
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(&files.identity.certificate, pair.cert.pem()).unwrap();
-    std::fs::write(&files.identity.key, pair.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&identity.certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&identity.key, pair.signing_key.serialize_pem()).unwrap();
     let settings = Settings { tls: Some(files), ..super::settings() };
     (settings, Folder(folder), pair.cert.der().clone())
 }

@@ -1,0 +1,158 @@
+//! The certificates of a listener, found by the name that a client asks for.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use webpki::EndEntityCert;
+
+use super::{Identity, TlsError, provider};
+
+/// The certificates of a listener. The first is for clients that ask for no name, or for one that is in none of them.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    first: Option<Arc<CertifiedKey>>,
+    /// By the names in them; that of a wildcard begins with its dot, as `.example.org`.
+    named: HashMap<String, Arc<CertifiedKey>>,
+}
+
+impl Certificates {
+    /// Reads certificates and their keys.
+    pub(super) fn read(identities: &[Identity]) -> Result<Self, TlsError> {
+        let mut certificates = Self { first: None, named: HashMap::new() };
+        let mut files: HashMap<String, &Path> = HashMap::new();
+        for identity in identities {
+            let certified = certified(identity)?;
+            let path = &*identity.certificate;
+            let names = certified.end_entity_cert().map(|leaf| names(leaf));
+            let names = names.and_then(|names| names).map_err(|source| identity.rejected(source))?;
+            if names.is_empty() && certificates.first.is_some() {
+                return Err(TlsError::Nameless { path: path.into() });
+            }
+            for name in names {
+                match files.entry(name) {
+                    Entry::Occupied(other) => {
+                        let (name, other) = (shown(other.key()), other.get().to_path_buf());
+                        return Err(TlsError::SameName { name, path: path.into(), other });
+                    }
+                    Entry::Vacant(free) => {
+                        certificates.named.insert(free.key().clone(), Arc::clone(&certified));
+                        free.insert(path);
+                    }
+                }
+            }
+            certificates.first.get_or_insert(certified);
+        }
+        Ok(certificates)
+    }
+
+    /// Returns the certificate for clients that ask for a name, in lower case. A wildcard stands for one label.
+    pub(super) fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
+        let exact = |name: &str| self.named.get(name);
+        let parent = |name: &str| name.find('.').and_then(|dot| self.named.get(&name[dot..]));
+        name.and_then(|name| exact(name).or_else(|| parent(name))).or(self.first.as_ref())
+    }
+}
+
+/// Reads a certificate and its key, which must belong together.
+fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsError> {
+    let (chain, key) = identity.read()?;
+    let certified = CertifiedKey::from_der(chain, key, &provider());
+    Ok(Arc::new(certified.map_err(|source| identity.rejected(source))?))
+}
+
+/// Returns the names of hosts in a certificate, each once.
+fn names(leaf: &CertificateDer<'_>) -> Result<Vec<String>, rustls::Error> {
+    let invalid = |_| rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
+    let leaf = EndEntityCert::try_from(leaf).map_err(invalid)?;
+    let name = |name: &str| name.strip_prefix('*').unwrap_or(name).to_ascii_lowercase();
+    let mut names: Vec<_> = leaf.valid_dns_names().map(name).collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// Returns a name as the certificate has it.
+fn shown(name: &str) -> String {
+    if name.starts_with('.') { format!("*{name}") } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Files;
+    use super::*;
+
+    /// Returns files with a certificate for these names.
+    fn identity(files: &Files, names: &[&str]) -> Identity {
+        let name = names.concat().replace('*', "all");
+        let pair =
+            rcgen::generate_simple_self_signed(names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let pair = pair.unwrap();
+        Identity {
+            certificate: files.write(&format!("{name}.pem"), &pair.cert.pem()),
+            key: files.write(&format!("{name}.key"), &pair.signing_key.serialize_pem()),
+        }
+    }
+
+    #[test]
+    fn the_name_that_a_client_asks_for_decides() {
+        let files = Files::new();
+        let lists: [&[&str]; 4] = [
+            &["first.test", "10.0.0.1"],
+            &["*.Example.test"],
+            &["WWW.example.test", "second.test"],
+            &["xn--mnchen-3ya.test"],
+        ];
+        let all: Vec<_> = lists.iter().map(|names| identity(&files, names)).collect();
+        let certificates = Certificates::read(&all).unwrap();
+        for (name, index) in [
+            (None, 0),
+            (Some("first.test"), 0),
+            (Some("unknown.test"), 0),
+            (Some("test"), 0),
+            (Some("api.example.test"), 1),
+            // A wildcard stands for one label, and not for none.
+            (Some("a.api.example.test"), 0),
+            (Some("example.test"), 0),
+            // The exact name goes first, wherever it stands.
+            (Some("www.example.test"), 2),
+            (Some("second.test"), 2),
+            (Some("xn--mnchen-3ya.test"), 3),
+        ] {
+            let found = certificates.find(name).unwrap();
+            let expected = all[index].read().unwrap().0;
+            assert_eq!(found.cert, expected, "{name:?}");
+        }
+        assert!(Certificates::read(&[]).unwrap().find(None).is_none());
+    }
+
+    #[test]
+    fn a_name_in_two_certificates_is_a_fault_that_names_both_files() {
+        let files = Files::new();
+        for (one, other, name) in [
+            (["a.test", "b.test"], ["c.test", "B.test"], "b.test"),
+            (["*.a.test", "b.test"], ["c.test", "*.a.test"], "*.a.test"),
+        ] {
+            let all = [identity(&files, &one), identity(&files, &other)];
+            let error = Certificates::read(&all).unwrap_err();
+            assert!(matches!(&error, TlsError::SameName { .. }), "{error:?}");
+            let [one, other] = all.map(|identity| identity.certificate.display().to_string());
+            assert_eq!(error.to_string(), format!("{other} names {name}, as {one} does"));
+        }
+        // One certificate may say its own name again.
+        let again = identity(&files, &["d.test", "D.test"]);
+        assert!(Certificates::read(&[again]).is_ok());
+    }
+
+    #[test]
+    fn only_the_first_certificate_may_name_no_host() {
+        let files = Files::new();
+        let (nameless, named) = (identity(&files, &["10.0.0.1"]), identity(&files, &["a.test"]));
+        assert!(Certificates::read(&[nameless.clone(), named.clone()]).is_ok());
+        let error = Certificates::read(&[named, nameless]).unwrap_err();
+        assert!(error.to_string().contains("10.0.0.1.pem names no host"), "{error}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The certificates of the listeners, as `openssl` and `curl` see them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use rcgen::{CertificateParams, DnType, KeyPair};
+use serde_json::{Value, json};
+
+use crate::support::http::Client;
+use crate::support::target::Target;
+use crate::support::{Setup, World};
+
+/// A folder with the certificates of one test.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(test: &str) -> Self {
+        let folder = format!("certificates-{test}-{}", std::process::id());
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    /// Writes a certificate for these names and its key to the files of a name, and returns what TOML calls both. `subject` is
+    /// what `openssl` shows of it.
+    fn pair(&self, file: &str, subject: &str, names: &[&str]) -> String {
+        let mut params =
+            CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, subject);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (certificate_file, key_file) =
+            (self.path(&format!("{file}.pem")), self.path(&format!("{file}.key")));
+        fs::write(&certificate_file, certificate.pem()).unwrap();
+        fs::write(&key_file, key.serialize_pem()).unwrap();
+        format!("{{ certificate = {certificate_file:?}, key = {key_file:?} }}")
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _removed = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Starts a proxy with these certificates.
+fn start(pairs: &[String]) -> World {
+    let line = format!("tls.certificates = [{}]\nwatch = 0", pairs.join(", "));
+    World::start_with(&Setup::new().server(&line), Target::proxy)
+}
+
+/// Shakes hands by `openssl s_client` with these further arguments, asks for a page, and returns what it prints.
+fn shake(world: &World, arguments: &[&str]) -> String {
+    let address = world.addr.to_string();
+    let mut openssl = Command::new("timeout")
+        .args(["20", "openssl", "s_client", "-ign_eof", "-connect", &address])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    std::io::Write::write_all(&mut openssl.stdin.take().unwrap(), request).unwrap();
+    let Output { stdout, stderr, .. } = openssl.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&stdout).into_owned();
+    assert!(told.contains("HTTP/1.1 404 "), "{told}\n{}", String::from_utf8_lossy(&stderr));
+    told
+}
+
+/// Returns the subject of the certificate that a client with these arguments is shown.
+fn shown(world: &World, arguments: &[&str]) -> String {
+    let told = shake(world, arguments);
+    let subject = told.lines().find_map(|line| line.strip_prefix("subject=CN = "));
+    subject.unwrap_or_else(|| panic!("{told}")).to_owned()
+}
+
+/// Has the configuration read again. Returns what is wrong with it.
+fn reload(world: &World) -> Vec<Value> {
+    let answer = Client::connect(world.target.admin).post("/api/reload", "");
+    let told: Value = serde_json::from_slice(&answer.body).unwrap();
+    told["faults"].as_array().unwrap().clone()
+}
+
+#[test]
+fn each_client_is_shown_the_certificate_with_the_name_that_it_asks_for() {
+    let files = Files::new("names");
+    let world = start(&[
+        files.pair("first", "the first", &["first.test"]),
+        files.pair("wild", "the wildcard", &["*.example.test"]),
+        files.pair("exact", "the exact one", &["www.example.test"]),
+    ]);
+    for version in ["-tls1_2", "-tls1_3"] {
+        for (name, subject) in [
+            ("first.test", "the first"),
+            ("unknown.test", "the first"),
+            ("API.example.test", "the wildcard"),
+            ("www.example.test", "the exact one"),
+        ] {
+            assert_eq!(shown(&world, &[version, "-servername", name]), subject, "{version} {name}");
+        }
+        assert_eq!(shown(&world, &[version, "-noservername"]), "the first");
+    }
+    // A client that verifies the name.
+    let port = world.addr.port();
+    for (file, name, is_served) in [
+        ("wild", "api.example.test", true),
+        ("exact", "www.example.test", true),
+        ("wild", "a.api.example.test", false),
+    ] {
+        let output = Command::new("curl")
+            .args(["-sS", "--max-time", "20", "--cacert", &files.path(&format!("{file}.pem"))])
+            .args(["--resolve", &format!("{name}:{port}:127.0.0.1")])
+            .arg(format!("https://{name}:{port}/engine.io/?EIO=4&transport=polling"))
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout.starts_with(b"0{\"sid\":"), is_served, "{name}: {output:?}");
+    }
+}
+
+#[test]
+fn certificates_are_replaced_and_sessions_of_tls_are_resumed_over_it() {
+    let files = Files::new("replaced");
+    let world = start(&[files.pair("a", "a of old", &["a.test"]), files.pair("b", "b of old", &["b.test"])]);
+    let file = files.path("session");
+    // By a ticket of either version, and by an id.
+    let kinds = [&["-tls1_3"][..], &["-tls1_2"], &["-tls1_2", "-no_ticket"]];
+    for (index, kind) in kinds.into_iter().enumerate() {
+        let first = shake(&world, &[kind, &["-servername", "b.test", "-sess_out", &file]].concat());
+        assert!(first.contains("New, TLS"), "{first}");
+        let [a, b] = ["a", "b"].map(|name| {
+            let subject = format!("{name} number {index}");
+            files.pair(name, &subject, &[&format!("{name}.test")]);
+            subject
+        });
+        assert_eq!(reload(&world), [] as [Value; 0]);
+        let again = shake(&world, &[kind, &["-servername", "b.test", "-sess_in", &file]].concat());
+        assert!(again.contains("Reused, TLS"), "{kind:?}: {again}");
+        assert_eq!(shown(&world, &[kind, &["-servername", "a.test"]].concat()), a);
+        assert_eq!(shown(&world, &[kind, &["-servername", "b.test"]].concat()), b);
+    }
+}
+
+#[test]
+fn certificates_that_do_not_fit_together_change_nothing() {
+    let files = Files::new("faults");
+    let world = start(&[files.pair("a", "a", &["a.test"]), files.pair("b", "b", &["b.test"])]);
+    let old = ["pem", "key"].map(|end| fs::read(files.path(&format!("b.{end}"))).unwrap());
+    let put_back = || {
+        for (end, bytes) in ["pem", "key"].into_iter().zip(&old) {
+            fs::write(files.path(&format!("b.{end}")), bytes).unwrap();
+        }
+    };
+    let told = |problem: &str| {
+        let faults = reload(&world);
+        assert_eq!((faults.len(), &faults[0]["key"]), (1, &json!("server.tls")), "{faults:?}");
+        assert!(faults[0]["problem"].as_str().unwrap().contains(problem), "{faults:?}");
+        assert_eq!(shown(&world, &["-servername", "b.test"]), "b");
+        put_back();
+    };
+    files.pair("b", "again", &["b.test", "a.test"]);
+    told("b.pem names a.test, as ");
+    files.pair("b", "again", &["10.0.0.1"]);
+    told("b.pem names no host");
+    files.pair("b", "again", &["b.test"]);
+    fs::write(files.path("b.key"), &old[1]).unwrap();
+    told("b.pem cannot be used with the key in ");
+    fs::write(files.path("b.pem"), "rubbish").unwrap();
+    told("b.pem contains no certificate");
+    fs::write(files.path("b.pem"), &old[0][..old[0].len() / 2]).unwrap();
+    told("b.pem is not well-formed PEM");
+    assert_eq!(reload(&world), [] as [Value; 0]);
+}

@@ -53,6 +53,8 @@ pub struct Duplex {
     patience: Option<Patience>,
     /// The deadline of the pending write.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Dropped with the stream.
+    _companion: Option<Box<dyn Companion>>,
 }
 
 /// An enum and not a trait object, so that a read costs no indirect call.
@@ -65,6 +67,9 @@ enum Carrier {
     Other(Box<dyn Carries>),
 }
 
+/// What another module counts as long as a stream lives.
+pub trait Companion: Send + Sync + std::fmt::Debug {}
+
 /// A stream that another module makes.
 pub trait Carries: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug {}
 
@@ -72,7 +77,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + std::fmt::Debug> Carries for S {
 
 impl Duplex {
     const fn new(carrier: Carrier) -> Self {
-        Self { carrier, ahead: Bytes::new(), reads_ahead: false, patience: None, deadline: None }
+        Self {
+            carrier,
+            ahead: Bytes::new(),
+            reads_ahead: false,
+            patience: None,
+            deadline: None,
+            _companion: None,
+        }
     }
 
     /// Returns the same stream with bytes before all that is still to be read.
@@ -95,6 +107,12 @@ impl Duplex {
     #[must_use]
     pub fn with_patience(self, patience: Option<Patience>) -> Self {
         Self { patience, deadline: None, ..self }
+    }
+
+    /// Keeps a value until the stream is dropped.
+    #[must_use]
+    pub fn with_companion(self, companion: Box<dyn Companion>) -> Self {
+        Self { _companion: Some(companion), ..self }
     }
 
     /// Reads ahead while the reader waits for something else. If pending, it is woken by any event of the stream.

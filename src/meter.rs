@@ -31,8 +31,8 @@ pub use route::Meter;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
-    Asked, Broken, Direction, DirectoryOp, DirectoryOutcome, Listener, Op, Outcome, PeerState, Reload, Side,
-    UpgradeOutcome,
+    AddressState, Asked, Broken, Direction, DirectoryOp, DirectoryOutcome, Listener, Op, Outcome, PeerState,
+    Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -110,9 +110,14 @@ impl Metrics {
     /// Returns the meter of connection attempts to one upstream.
     pub fn dials(&self, upstream: &str) -> Dials {
         let labels = || vec![("upstream", Cow::Owned(upstream.to_owned()))];
+        let of = |state: &AddressState| {
+            let mut labels = labels();
+            labels.push(("state", Cow::Borrowed(state.word())));
+            self.0.whole.addresses.series(labels)
+        };
         Dials {
             failures: self.0.whole.dial_failures.series(labels()),
-            failed: self.0.whole.addresses_failed.series(labels()),
+            addresses: AddressState::ALL.iter().map(of).collect(),
         }
     }
 
@@ -201,7 +206,8 @@ impl Default for Connections {
 #[derive(Clone, Debug)]
 pub struct Dials {
     failures: Counter,
-    failed: Gauge,
+    /// By their state.
+    addresses: Vec<Gauge>,
 }
 
 impl Dials {
@@ -210,9 +216,10 @@ impl Dials {
         self.failures.inc();
     }
 
-    /// Sets the number of addresses whose last attempt failed.
-    pub fn addresses_failed(&self, count: usize) {
-        self.failed.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// Corrects the number of addresses in this state, of which another upstream with this name may count some too.
+    pub fn addresses(&self, state: AddressState, before: usize, now: usize) {
+        let count = |addresses| i64::try_from(addresses).unwrap_or(i64::MAX);
+        self.addresses[state as usize].inc_by(count(now) - count(before));
     }
 }
 

@@ -11,7 +11,7 @@ use super::tree::{Entry, Node, show_text};
 use super::trust;
 use super::values::{GB, HOUR, MS, Wrong, duration, flag, is_socket_io, size, url, word};
 use super::versions::versions;
-use crate::upstream::{Embedding, Host, Kind, Settings};
+use crate::upstream::{Balance, Embedding, Host, Kind, Settings};
 
 /// What backends may speak.
 const KINDS: [(&str, Kind); 5] = [
@@ -29,6 +29,10 @@ const PROTOCOLS: [(&str, Option<Embedding>); 3] =
 /// Which `Host` backends may see.
 const HOSTS: [(&str, Host); 2] = [("client", Host::Client), ("upstream", Host::Upstream)];
 
+/// Which address may be next.
+const BALANCES: [(&str, Balance); 3] =
+    [("least", Balance::Least), ("round-robin", Balance::RoundRobin), ("first", Balance::First)];
+
 /// The kinds that speak Engine.IO.
 const SPEAKS: &[&str] = &["engine.io", "mux", "demo"];
 /// The kinds that run elsewhere.
@@ -45,8 +49,14 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
             upstream.settings.kind = upstream.kind.unwrap_or(upstream.settings.kind);
         }),
     only(REMOTE, IS_HERE,
-        row(Section::Upstream, "url", Type::Texts, Shown::Example("\"ws://127.0.0.1:3000/socket.io/\""), "its URL; a list is used in turn, skipping what is down",
+        row(Section::Upstream, "url", Type::Texts, Shown::Example("\"ws://127.0.0.1:3000/socket.io/\""), "its URL, or a list; all their addresses are used",
             urls)),
+    only(REMOTE, IS_HERE,
+        row(Section::Upstream, "balance", Type::Word, Shown::Default("\"least\""), "next address: least (connections), round-robin, first",
+            |table, key, upstream| table.set(key, &mut upstream.settings.balance, word(&BALANCES, &[])))),
+    only(REMOTE, IS_HERE,
+        row(Section::Upstream, "resolve_interval", Type::Duration, Shown::Default("\"10s\""), "how often the names in its URLs are resolved again",
+            |table, key, upstream| table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR)))),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "tls", Type::Table, Shown::Example("{ ca = \"ca.pem\" }"), "how a wss or https backend is authenticated",
             |table, key, upstream| trust::read(table, key, &mut upstream.settings))),

@@ -152,9 +152,9 @@ metrics! {
         dial_failures: Family<Counter> = "polliwog_upstream_dial_failures" in Count by ["upstream"],
             "Failed attempts to connect to an address of an upstream",
             "The backend or the network in between is down. The log has the cause.";
-        addresses_failed: Family<Gauge> = "polliwog_upstream_addresses_failed" in Count by ["upstream"],
-            "Addresses of an upstream whose last connection attempt failed",
-            "Some of the backend's addresses are down. They are retried in the background.";
+        addresses: Family<Gauge> = "polliwog_upstream_addresses" in Count by ["upstream", "state"],
+            "Addresses of an upstream: `up`, `out` after failures, and `draining` after their name lost them",
+            "`out`: some of the backend's addresses are down. They are probed in the background, at growing intervals.";
     }
 }
 

@@ -59,6 +59,18 @@ words! {
 }
 
 words! {
+    /// The state of an upstream's address.
+    AddressState {
+        /// Sessions are sent there.
+        Up = "up",
+        /// It failed, and is probed.
+        Out = "out",
+        /// Its host's name no longer has it, but some connections are left.
+        Draining = "draining",
+    }
+}
+
+words! {
     /// The stages of an upgrade from polling to WebSocket.
     UpgradeOutcome {
         /// A probe was opened.

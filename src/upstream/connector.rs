@@ -7,14 +7,19 @@ use std::sync::Arc;
 
 use crate::duplex::Duplex;
 use crate::upstream::OpenError;
+use crate::upstream::address::Place;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::target::Target;
 
 /// Connects to one upstream.
 pub(super) trait Connector: fmt::Debug + Send + Sync {
-    /// Returns a connection and its target.
-    fn connection(self: Arc<Self>, deadline: Deadline) -> Connecting;
+    /// Chooses the address of the next request; `None` if there are none to choose from.
+    fn place(&self) -> Option<Place>;
+
+    /// Returns a connection to this address if it can be reached, otherwise to another one; its target, and its address.
+    fn connection(self: Arc<Self>, place: Option<Place>, deadline: Deadline) -> Connecting;
 }
 
 /// The future of [`Connector::connection`].
-pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<(Duplex, Target), OpenError>> + Send>>;
+pub(super) type Connecting =
+    Pin<Box<dyn Future<Output = Result<(Duplex, Target, Option<Place>), OpenError>> + Send>>;

@@ -17,6 +17,7 @@ use self::serve::Serve;
 use crate::background::Background;
 use crate::duplex::Duplex;
 use crate::revision::Versions;
+use crate::upstream::address::Place;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
@@ -43,8 +44,12 @@ pub(super) struct Embedded {
 }
 
 impl Connector for Embedded {
-    fn connection(self: Arc<Self>, _deadline: Deadline) -> Connecting {
-        Box::pin(async move { Ok((self.connect(), self.target.clone())) })
+    fn place(&self) -> Option<Place> {
+        None
+    }
+
+    fn connection(self: Arc<Self>, _place: Option<Place>, _deadline: Deadline) -> Connecting {
+        Box::pin(async move { Ok((self.connect(), self.target.clone(), None)) })
     }
 }
 

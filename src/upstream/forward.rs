@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::background::Background;
 use crate::duplex::{Asking, Patience};
 use crate::spelling::Spelling;
+use crate::upstream::address::Place;
 use crate::upstream::answer::{self, Forwarded, Requested};
 use crate::upstream::connector::Connector;
 use crate::upstream::deadline::Deadline;
@@ -106,18 +107,22 @@ impl Forwarder {
         let expectation = head.prepare(&body);
         let (mut body, watch) = RequestBody::new(body, expectation);
         let mut is_again = false;
+        let mut place = None;
         loop {
             // Even if this request contains no login: the backend identifies its client by the connection.
             let idle = match pinned.take(&self.pool).await {
                 Some(own) => Some(own),
                 // One idle connection has failed, and a backend that restarted has closed them all.
                 None if is_again => None,
-                None => self.pool.take(),
+                None => {
+                    place = place.or_else(|| self.connector.place());
+                    self.pool.take(place.as_ref().map(Place::endpoint))
+                }
             };
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                None => self.connect(&mut place).await?,
             };
             connection.patience.set(stall_timeout);
             connection.is_personal |= is_login;
@@ -125,23 +130,27 @@ impl Forwarder {
             let copy = (was_idle && is_replayable).then(|| head.clone());
             let asked = Asked::of(&head);
             let request = head.into_request(&connection.target, self.host, body, &watch)?;
-            (head, body) = match (self.ask_over(connection, request, &watch, &asked, &pinned).await, copy) {
-                (Ok(answer), _) => return Ok(answer),
-                (Err(Failure::Unwritten(request)), _) if was_idle => asked.again(*request),
-                (Err(Failure::Unwritten(_)), _) => return Err(lost().into()),
-                (Err(Failure::Broken(OpenError::Down(_))), Some(head)) => {
-                    is_again = true;
-                    (head, RequestBody::empty())
-                }
-                (Err(Failure::Broken(error)), _) => return Err(error.into()),
-                (Err(Failure::Client(error)), _) => return Err(error),
-            };
+            (head, body) =
+                match (self.ask_over(connection, request, &watch, &asked, &pinned, &mut place).await, copy) {
+                    (Ok(answer), _) => return Ok(answer),
+                    (Err(Failure::Unwritten(request)), _) if was_idle => asked.again(*request),
+                    (Err(Failure::Unwritten(_)), _) => return Err(lost().into()),
+                    (Err(Failure::Broken(OpenError::Down(_))), Some(head)) => {
+                        is_again = true;
+                        (head, RequestBody::empty())
+                    }
+                    (Err(Failure::Broken(error)), _) => return Err(error.into()),
+                    (Err(Failure::Client(error)), _) => return Err(error),
+                };
         }
     }
 
-    async fn connect(&self) -> Result<Connection, OpenError> {
+    /// Connects to the chosen address or to another one, which takes its place.
+    async fn connect(&self, place: &mut Option<Place>) -> Result<Connection, OpenError> {
         let deadline = Deadline::after(self.handshake_timeout);
-        let (stream, target) = Arc::clone(&self.connector).connection(deadline).await?;
+        let connecting = Arc::clone(&self.connector).connection(place.take(), deadline);
+        let (stream, target, at) = connecting.await?;
+        *place = at;
         // The connection serves one route after another: each request sets its own limit.
         let patience = Patience::new(self.response_timeout);
         let stream = stream.with_patience(Some(patience.clone()));
@@ -153,7 +162,8 @@ impl Forwarder {
             // A failure reaches the request by itself.
             let _ = until.run_until_cancelled(connection.with_upgrades()).await;
         });
-        Ok(Connection { sender, target, patience, life, is_personal: false })
+        let endpoint = place.as_ref().map(Place::endpoint);
+        Ok(Connection { sender, target, endpoint, patience, life, is_personal: false })
     }
 
     async fn ask_over(
@@ -163,6 +173,7 @@ impl Forwarder {
         watch: &Arc<Watch>,
         asked: &Asked,
         pinned: &Pinned,
+        place: &mut Option<Place>,
     ) -> Result<Forwarded, Failure> {
         let response = {
             let mut answering = pin!(connection.sender.try_send_request(request));
@@ -189,7 +200,7 @@ impl Forwarder {
                 answer::check(&response, asked.requested).map_err(Failure::Broken)?;
                 let stall_timeout = connection.patience.limit();
                 connection.is_personal |= pinned::is_login(response.headers());
-                let lease = Lease::new(&self.pool, pinned.clone(), connection);
+                let lease = Lease::new(&self.pool, pinned.clone(), connection, place.take());
                 Ok(Forwarded::new(response, lease, watch, asked.requested, stall_timeout))
             }
             Err(mut error) => Err(match error.take_message() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::upstream::address::Place;
 use crate::upstream::pinned::Pinned;
 use crate::upstream::pool::{Connection, Pool};
 
@@ -11,11 +12,18 @@ pub(super) struct Lease {
     pool: Arc<Pool>,
     pinned: Pinned,
     connection: Option<Connection>,
+    /// Counts the request.
+    _place: Option<Place>,
 }
 
 impl Lease {
-    pub(super) fn new(pool: &Arc<Pool>, pinned: Pinned, connection: Connection) -> Self {
-        Self { pool: Arc::clone(pool), pinned, connection: Some(connection) }
+    pub(super) fn new(
+        pool: &Arc<Pool>,
+        pinned: Pinned,
+        connection: Connection,
+        place: Option<Place>,
+    ) -> Self {
+        Self { pool: Arc::clone(pool), pinned, connection: Some(connection), _place: place }
     }
 
     /// Returns how long the backend had stopped reading, if the connection ended because of that.

@@ -4,6 +4,7 @@
 //! side. A link carries messages in both directions, answers the backend's heartbeat by itself, and reports why it
 //! closed.
 
+mod address;
 mod answer;
 mod connector;
 mod deadline;
@@ -11,7 +12,6 @@ mod deadline;
 mod demo;
 mod dial;
 mod engineio;
-mod failed;
 mod forward;
 mod handshake;
 mod in_use;
@@ -61,7 +61,7 @@ pub use in_use::InUse;
 pub use kinds::build;
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
-pub use settings::{Embedding, Host, Kind, Settings, Tls, is_secure, is_socket_io};
+pub use settings::{Balance, Embedding, Host, Kind, Settings, Tls, is_secure, is_socket_io};
 
 /// Why an upstream cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]

@@ -14,14 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::background::Background;
 use crate::duplex::Patience;
+use crate::upstream::address::Endpoint;
 use crate::upstream::request_body::RequestBody;
 use crate::upstream::target::Target;
 
 /// One connection that speaks HTTP.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
-    /// Its target.
+    /// Its target, and the address that it leads to, if there are several.
     pub(super) target: Target,
+    pub(super) endpoint: Option<Endpoint>,
     /// The patience with the backend, as the current request sets it.
     pub(super) patience: Patience,
     /// Ends the connection, whatever it is doing.
@@ -54,19 +56,20 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), background })
     }
 
-    /// Returns an idle connection, the most recently used one.
-    pub(super) fn take(&self) -> Option<Connection> {
+    /// Returns an idle connection to this address, the most recently used one.
+    pub(super) fn take(&self, endpoint: Option<Endpoint>) -> Option<Connection> {
         let mut idle = self.lock();
-        while let Some(Kept { connection, since }) = idle.kept.pop() {
+        loop {
+            let index = idle.kept.iter().rposition(|kept| kept.connection.endpoint == endpoint)?;
+            let Kept { connection, since } = idle.kept.remove(index);
             if since.elapsed() >= IDLE_TIMEOUT {
                 // Those before it have been idle for longer.
-                idle.kept.clear();
+                idle.kept.drain(..index);
             } else if !connection.sender.is_closed() {
                 // It may be closing even now, which `Forwarder::ask` handles.
                 return Some(connection);
             }
         }
-        None
     }
 
     /// Runs `work` on the pool's tracker until it ends by itself or the upstream does.

@@ -14,12 +14,16 @@ use crate::upstream::MuxSettings;
 pub struct Settings {
     /// What the backend speaks.
     pub kind: Kind,
-    /// Its URLs, at least one unless the kind is `demo`; tried in turn.
+    /// Its URLs, at least one unless the kind is `demo`.
     pub urls: Vec<http::Uri>,
     /// How it is authenticated, if a URL's scheme is `wss` or `https`.
     pub tls: Tls,
     /// The `Host` that the backend sees.
     pub host: Host,
+    /// Which of its addresses is next.
+    pub balance: Balance,
+    /// How often the hosts' names are resolved again.
+    pub resolve_interval: Duration,
     /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
@@ -85,6 +89,8 @@ impl Default for Settings {
             urls: Vec::new(),
             tls: Tls::default(),
             host: Host::Client,
+            balance: Balance::Least,
+            resolve_interval: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             // Longer than the long polls of other protocols: BOSH waits 60 s, SignalR 90.
@@ -133,6 +139,17 @@ pub enum Kind {
     Http,
     /// All sessions over shared connections.
     Mux,
+}
+
+/// Which of an upstream's addresses is next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Balance {
+    /// The one with the fewest connections; among equals, each in turn.
+    Least,
+    /// Each in turn.
+    RoundRobin,
+    /// The first that can be reached.
+    First,
 }
 
 /// The protocol of an embedded server.

@@ -12,6 +12,7 @@
 )]
 
 mod activation;
+mod balance;
 mod bind;
 mod bounds;
 mod certificates;

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, lookup_host};
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
 use crate::descriptors;
 use crate::duplex::{Duplex, set_keepalive};
@@ -22,11 +24,26 @@ use crate::upstream::{BuildError, is_secure};
 pub(super) struct Server {
     host: String,
     port: u16,
-    /// Its addresses, if the host is an address and not a name.
-    pub(super) known: Vec<SocketAddr>,
+    /// Its address, if the host is an address and not a name.
+    pub(super) known: Option<SocketAddr>,
     pub(super) target: Target,
     tls: Option<Tls>,
+    /// The last look-up of its name, and the place in line for the next.
+    looked_up: Mutex<Option<LookedUp>>,
 }
+
+/// When a name was looked up, and why that failed, if it did.
+#[derive(Debug)]
+struct LookedUp {
+    at: Instant,
+    fault: Option<(io::ErrorKind, String)>,
+}
+
+/// Resolves a host's name and a port to addresses.
+pub(super) type Resolve = fn(String, u16) -> Resolving;
+
+/// The future of [`Resolve`].
+pub(super) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 impl Server {
     pub(super) fn new(
@@ -42,9 +59,8 @@ impl Server {
         let host = url.host().ok_or_else(fault)?.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
         let target = Target::new(url).ok_or_else(fault)?;
-        let known =
-            host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port)).into_iter().collect();
-        let mut server = Self { host, port, known, target, tls: None };
+        let known = host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port));
+        let mut server = Self { host, port, known, target, tls: None, looked_up: Mutex::default() };
         if let Some(config) = tls.filter(|_| is_secure(url)) {
             let own_name = || ServerName::try_from(server.host.clone()).map_err(|_| fault());
             let name = server_name.cloned().map_or_else(own_name, Ok)?;
@@ -53,28 +69,65 @@ impl Server {
         Ok(server)
     }
 
-    /// Connects to an address. A TLS handshake may take as long again: a silent address must not keep the next one from
-    /// being tried.
-    pub(super) async fn reach(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Duplex> {
+    /// Connects to an address.
+    pub(super) async fn connect(
+        &self,
+        address: SocketAddr,
+        connect_timeout: Duration,
+    ) -> io::Result<TcpStream> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         descriptors::admit(&socket)?;
         let stream = timeout(connect_timeout, socket.connect(address)).await??;
         // A message must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;
+        Ok(stream)
+    }
+
+    /// Runs the TLS handshake, if the URL has TLS. It may take as long again: a silent address must not keep the next
+    /// one from being tried.
+    pub(super) async fn secure(&self, stream: TcpStream, connect_timeout: Duration) -> io::Result<Duplex> {
         match &self.tls {
             Some(tls) => timeout(connect_timeout, tls.handshake(stream)).await?,
             None => Ok(stream.into()),
         }
     }
 
-    pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        if !self.known.is_empty() {
-            return Ok(self.known.clone());
+    /// Looks its name up, unless that was done a moment ago: dials that wait for the same name share one look-up. Returns
+    /// the addresses if it was looked up now.
+    pub(super) async fn look_up(
+        &self,
+        resolve: Resolve,
+        longest: Duration,
+    ) -> io::Result<Option<Vec<SocketAddr>>> {
+        let mut looked_up = self.looked_up.lock().await;
+        if let Some(LookedUp { at, fault }) = &*looked_up
+            && at.elapsed() < FRESH
+        {
+            return fault.clone().map_or(Ok(None), |(kind, text)| Err(io::Error::new(kind, text)));
         }
-        Ok(lookup_host((self.host.as_str(), self.port)).await?.collect())
+        let resolved = self.resolve(resolve, longest).await;
+        let fault = resolved.as_ref().err().map(|error| (error.kind(), error.to_string()));
+        *looked_up = Some(LookedUp { at: Instant::now(), fault });
+        resolved.map(Some)
+    }
+
+    async fn resolve(&self, resolve: Resolve, longest: Duration) -> io::Result<Vec<SocketAddr>> {
+        let addresses = timeout(longest, resolve(self.host.clone(), self.port)).await??;
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the host's name has no address"));
+        }
+        Ok(addresses)
     }
 }
+
+/// Asks the system's resolver.
+pub(super) fn system(host: String, port: u16) -> Resolving {
+    Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) })
+}
+
+/// As long as the answer of a look-up counts as new.
+const FRESH: Duration = Duration::from_secs(1);
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

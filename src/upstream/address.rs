@@ -1,0 +1,153 @@
+//! The addresses of one upstream, with their load and health: one value that its dials, its sessions and its prober share.
+
+mod set;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+pub(super) use self::set::{Among, Endpoint};
+use self::set::{Counts, Set};
+use crate::duplex::Companion;
+use crate::meter::{AddressState, Dials};
+use crate::throttle::Outage;
+use crate::upstream::Balance;
+
+/// The addresses of one upstream.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    set: Mutex<Shown>,
+    /// The log lines of each, including those that recovered a short time ago.
+    outages: Mutex<BTreeMap<Endpoint, Outage>>,
+    dials: Dials,
+}
+
+/// The set, and what its metrics show of it.
+#[derive(Debug)]
+struct Shown {
+    set: Set,
+    counts: Counts,
+}
+
+impl Addresses {
+    pub(super) fn new(
+        balance: Balance,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+        dials: Dials,
+    ) -> Arc<Self> {
+        let shown = Shown { set: Set::new(balance, endpoints), counts: Counts::default() };
+        let addresses = Self { set: Mutex::new(shown), outages: Mutex::default(), dials };
+        addresses.with(|_| {});
+        Arc::new(addresses)
+    }
+
+    /// Chooses an address that is not among those `tried` before.
+    pub(super) fn choose(self: &Arc<Self>, among: Among, tried: &[Endpoint]) -> Option<Place> {
+        let endpoint = self.lock().set.choose(among, tried)?;
+        Some(Place { addresses: Arc::clone(self), endpoint })
+    }
+
+    /// Notes the addresses that a URL's name has now.
+    pub(super) fn resolved(&self, server: usize, addresses: &[SocketAddr]) {
+        self.with(|set| set.resolved(server, addresses, Instant::now()));
+    }
+
+    /// Notes that an address could not be reached. If a log line is due, which it only is beside other addresses,
+    /// returns how many failures it stands for.
+    pub(super) fn failed(&self, endpoint: Endpoint, timed_out: bool) -> Option<u64> {
+        self.dials.failed();
+        let has_choice = self.with(|set| {
+            set.failed(endpoint, timed_out, Instant::now());
+            set.has_choice()
+        });
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.retain(|_, outage| !outage.is_forgotten());
+        if has_choice { outages.entry(endpoint).or_default().begin() } else { None }
+    }
+
+    /// Notes that an address that had failed failed its probe too.
+    pub(super) fn postpone(&self, endpoint: Endpoint) {
+        self.with(|set| set.postpone(endpoint, Instant::now()));
+    }
+
+    /// Notes that an address was reached. Returns whether a log line had reported that it was not.
+    pub(super) fn reached(&self, endpoint: Endpoint) -> bool {
+        if !self.with(|set| set.reached(endpoint)) {
+            return false;
+        }
+        let outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.get(&endpoint).is_some_and(Outage::end)
+    }
+
+    /// Notes whether another address answered while this one is still being dialled.
+    pub(super) fn late(&self, endpoint: Endpoint, is_late: bool) {
+        self.lock().set.late(endpoint, is_late);
+    }
+
+    /// Returns the failed addresses whose probe is due, or all of them.
+    pub(super) fn due(&self, all: bool) -> Vec<Endpoint> {
+        self.lock().set.due(all, Instant::now())
+    }
+
+    /// Returns whether any address has failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().set.has_failed()
+    }
+
+    /// Returns whether all addresses have failed.
+    pub(super) fn has_only_failed(&self) -> bool {
+        self.lock().set.has_only_failed()
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Set) -> T) -> T {
+        let mut shown = self.lock();
+        let output = work(&mut shown.set);
+        let counts = shown.set.counts();
+        self.show(std::mem::replace(&mut shown.counts, counts), counts);
+        output
+    }
+
+    /// By their difference: an upstream that a reload replaces counts as long as it is in use.
+    fn show(&self, before: Counts, now: Counts) {
+        self.dials.addresses(AddressState::Up, before.up, now.up);
+        self.dials.addresses(AddressState::Out, before.out, now.out);
+        self.dials.addresses(AddressState::Draining, before.draining, now.draining);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shown> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Addresses {
+    fn drop(&mut self) {
+        let counts = self.lock().counts;
+        self.show(counts, Counts::default());
+    }
+}
+
+/// One use of an address, until it is dropped: an attempt to reach it, a connection, or a request on its way.
+#[derive(Debug)]
+pub(super) struct Place {
+    addresses: Arc<Addresses>,
+    endpoint: Endpoint,
+}
+
+impl Place {
+    pub(super) const fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+}
+
+/// A connection counts as long as it is open.
+impl Companion for Place {}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.addresses.with(|set| set.leave(self.endpoint));
+    }
+}

@@ -1,0 +1,180 @@
+//! The choice of an address against a model, and how failures are remembered.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn address(number: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, number], 1))
+}
+
+fn endpoint(server: usize) -> Endpoint {
+    Endpoint { server, address: Some(address(1)) }
+}
+
+fn addresses(count: usize) -> Arc<Addresses> {
+    Addresses::new(Balance::Least, (0..count).map(endpoint), Dials::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_that_fails_again_and_again_is_tried_less_and_less_often() {
+    let addresses = addresses(1);
+    addresses.failed(endpoint(0), true);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let start = Instant::now();
+        while addresses.due(false).is_empty() {
+            tokio::time::advance(Duration::from_millis(500)).await;
+        }
+        pauses.push(start.elapsed().as_secs());
+        addresses.postpone(endpoint(0));
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert!(!addresses.reached(endpoint(0)) && !addresses.has_failed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_is_logged_once_and_the_slowest_come_last() {
+    let addresses = addresses(4);
+    assert_eq!([addresses.failed(endpoint(0), true), addresses.failed(endpoint(0), true)], [Some(1), None]);
+    addresses.failed(endpoint(1), false);
+    addresses.postpone(endpoint(1));
+    addresses.failed(endpoint(2), false);
+    let mut tried = Vec::new();
+    while let Some(place) = addresses.choose(Among::All, &tried) {
+        tried.push(place.endpoint());
+    }
+    assert_eq!(tried, [endpoint(3), endpoint(2), endpoint(1), endpoint(0)]);
+    let working = addresses.choose(Among::Working, &[]);
+    assert_eq!(working.as_ref().map(Place::endpoint), Some(endpoint(3)));
+    assert!(addresses.choose(Among::Working, &[endpoint(3)]).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_that_comes_and_goes_is_logged_once_a_minute() {
+    let addresses = addresses(2);
+    for (minute, count) in [(0, 1), (1, 60)] {
+        for second in 0..60 {
+            let expected = (second == 0).then_some(count);
+            assert_eq!(addresses.failed(endpoint(0), false), expected, "{minute}:{second}");
+            assert_eq!(addresses.reached(endpoint(0)), expected.is_some());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+    tokio::time::advance(Duration::from_mins(1)).await;
+    addresses.failed(endpoint(1), false);
+    assert_eq!(addresses.outages.lock().unwrap().len(), 1, "what was said long ago is forgotten");
+}
+
+#[test]
+fn after_an_ipv6_address_comes_an_ipv4_address() {
+    let six = |number: u16| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, number], 1));
+    let resolved = [six(1), six(2), address(1), address(2)];
+    let mut set = Set::new(Balance::First, [Endpoint { server: 0, address: None }]);
+    set.resolved(0, &resolved, Instant::now());
+    let mut tried = Vec::new();
+    while let Some(endpoint) = set.choose(Among::All, &tried) {
+        tried.push(endpoint);
+    }
+    let order = tried.into_iter().filter_map(|endpoint| endpoint.address).collect::<Vec<_>>();
+    assert_eq!(order, [six(1), address(1), six(2), address(2)]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Choose,
+    Leave(prop::sample::Index),
+    Fail(u8),
+    Reach(u8),
+    Resolve(Vec<u8>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Choose),
+        3 => any::<prop::sample::Index>().prop_map(Step::Leave),
+        1 => (0..6_u8).prop_map(Step::Fail),
+        1 => (0..6_u8).prop_map(Step::Reach),
+        1 => prop::collection::btree_set(0..6_u8, 1..6).prop_map(|set| set.into_iter().collect()).prop_map(Step::Resolve),
+    ]
+}
+
+/// What is known of an address.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    load: usize,
+    failed: bool,
+    named: bool,
+    chosen: usize,
+}
+
+proptest! {
+    #[test]
+    fn the_choice_is_that_of_a_model(
+        balance in prop_oneof![Just(Balance::Least), Just(Balance::RoundRobin), Just(Balance::First)],
+        steps in prop::collection::vec(step(), 1..200),
+    ) {
+        let now = Instant::now();
+        let at = |number| Endpoint { server: 0, address: Some(address(number)) };
+        let mut set = Set::new(balance, (0..3).map(at));
+        let named = Known { named: true, ..Known::default() };
+        let mut model = (0..3).map(|number| (number, named)).collect::<BTreeMap<u8, _>>();
+        let mut uses = Vec::new();
+        for (turn, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Choose => {
+                    let chosen = set.choose(Among::All, &[]).unwrap();
+                    let number = (0..6).find(|number| at(*number) == chosen).unwrap();
+                    let it = model[&number];
+                    prop_assert!(it.named, "it is gone");
+                    let working = |known: &&Known| known.named && (it.failed || !known.failed);
+                    for other in model.values().filter(working) {
+                        prop_assert!(!it.failed || other.failed, "another one works");
+                        match balance {
+                            Balance::Least => prop_assert!((it.load, it.chosen) <= (other.load, other.chosen)),
+                            Balance::RoundRobin => prop_assert!(it.chosen <= other.chosen),
+                            Balance::First => {}
+                        }
+                    }
+                    let known = model.get_mut(&number).unwrap();
+                    (known.load, known.chosen) = (it.load + 1, turn + 1);
+                    uses.push(number);
+                }
+                Step::Leave(_) if uses.is_empty() => {}
+                Step::Leave(index) => {
+                    let number = uses.swap_remove(index.index(uses.len()));
+                    set.leave(at(number));
+                    model.get_mut(&number).unwrap().load -= 1;
+                }
+                Step::Fail(number) => {
+                    set.failed(at(number), false, now);
+                    model.entry(number).and_modify(|known| known.failed = true);
+                }
+                Step::Reach(number) => {
+                    let had_failed = set.reached(at(number));
+                    let known = model.get_mut(&number);
+                    prop_assert_eq!(had_failed, known.is_some_and(|known| std::mem::take(&mut known.failed)));
+                }
+                Step::Resolve(numbers) => {
+                    let all_failed = model.values().filter(|known| known.named).all(|known| known.failed);
+                    set.resolved(0, &numbers.iter().copied().map(address).collect::<Vec<_>>(), now);
+                    model.iter_mut().for_each(|(number, known)| known.named = numbers.contains(number));
+                    for number in numbers {
+                        model.entry(number).or_insert(Known { failed: all_failed, ..named });
+                    }
+                }
+            }
+            model.retain(|_, known| known.named || known.load > 0);
+            let count = |so: fn(&&Known) -> bool| model.values().filter(so).count();
+            let expected = Counts {
+                up: count(|known| known.named && !known.failed),
+                out: count(|known| known.named && known.failed),
+                draining: count(|known| !known.named),
+            };
+            prop_assert_eq!(set.counts(), expected);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! An upstream with several addresses: which of them gets the next session.
+
+use std::time::{Duration, Instant};
+
+use crate::honesty::{black_hole, world};
+use crate::support::backend::Backend;
+use crate::support::frames::Socket;
+use crate::support::script::{Kind, Script};
+use crate::support::world::{POLLING, WEBSOCKET};
+use crate::support::{Setup, metrics, ms};
+
+fn backends() -> Vec<Backend> {
+    (0..3).map(|_| Backend::listen(Kind::EngineIo, Script::new(Kind::EngineIo))).collect()
+}
+
+fn before(backends: &[Backend]) -> Setup {
+    let urls = backends.iter().map(|one| format!("ws://{}/engine.io/", one.addr)).collect::<Vec<_>>();
+    Setup::new().urls(&urls.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Returns how many sessions each backend has accepted since the last time.
+fn accepted(backends: &[Backend]) -> Vec<usize> {
+    backends.iter().map(|one| one.peers.try_iter().count()).collect()
+}
+
+#[test]
+fn sessions_are_spread_over_all_addresses_of_an_upstream() {
+    let backends = backends();
+    let Some(world) = world(before(&backends)) else { return };
+    let mut sockets = Vec::new();
+    for _ in 0..3 {
+        sockets.push(Socket::try_connect(world.addr, WEBSOCKET, &[]).unwrap());
+        // Its kind makes no difference.
+        assert_eq!(world.get(POLLING).status, 200);
+        assert_eq!(world.get(POLLING).status, 200);
+    }
+    assert_eq!(accepted(&backends), [3, 3, 3]);
+    let labels = ["upstream=\"b\"", "state=\"up\""];
+    metrics::assert_shown(world.target.admin, &[("polliwog_upstream_addresses", &labels, 3)]);
+}
+
+#[test]
+fn all_sessions_go_to_the_first_address_that_can_be_reached_if_the_policy_is_first() {
+    let mut backends = backends();
+    let setup = before(&backends).upstream("balance = \"first\"");
+    drop(backends.remove(0));
+    let Some(world) = world(setup) else { return };
+    for _ in 0..4 {
+        assert_eq!(world.get(POLLING).status, 200);
+    }
+    assert_eq!(accepted(&backends), [4, 0]);
+}
+
+#[test]
+fn an_address_that_is_silent_costs_a_client_a_quarter_of_a_second() {
+    let (_listener, hole, _queue) = black_hole();
+    let backends = backends();
+    let urls = [format!("ws://{hole}/engine.io/"), format!("ws://{}/engine.io/", backends[0].addr)];
+    let Some(world) = world(Setup::new().urls(&[&urls[0], &urls[1]])) else { return };
+    let start = Instant::now();
+    for _ in 0..6 {
+        assert_eq!(world.get(POLLING).status, 200);
+    }
+    // It takes `connect_timeout`, which is 5 s, to know that it is out; no client waits as long.
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    assert!(start.elapsed() > ms(200), "the first one is tried first");
+}

@@ -28,6 +28,7 @@ pub use cluster::{ClusterMeter, OpenAsk, Traffic};
 pub use directory::DirectoryMeter;
 use process::Process;
 pub use route::Meter;
+use route::Meters;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
@@ -47,6 +48,7 @@ struct Inner {
     directories: Directories,
     successions: Successions,
     routes: Routes,
+    meters: Meters,
 }
 
 impl Metrics {
@@ -60,7 +62,15 @@ impl Metrics {
         let successions = Successions::register(&mut registry);
         let routes = Routes::register(&mut registry);
         registry.register_collector(Box::new(Process));
-        Self(Arc::new(Inner { registry, whole, nodes, directories, successions, routes }))
+        Self(Arc::new(Inner {
+            registry,
+            whole,
+            nodes,
+            directories,
+            successions,
+            routes,
+            meters: Meters::default(),
+        }))
     }
 
     /// The media type of what [`render`](Self::render) returns.
@@ -74,11 +84,12 @@ impl Metrics {
         rendered
     }
 
-    /// Returns the meter of one route. Two meters of the same route share their counters.
+    /// Returns the meter of one route. Two meters of the same route share their counters; what the last one has counted
+    /// is no longer rendered.
     pub fn route(&self, route: &str, upstream: &str) -> Meter {
         let labels =
             vec![("route", Cow::Owned(route.to_owned())), ("upstream", Cow::Owned(upstream.to_owned()))];
-        Meter::new(&self.0.routes, labels)
+        self.0.meters.meter(&self.0.routes, labels)
     }
 
     /// Returns the meter of what passes between this node and others.

@@ -40,6 +40,14 @@ impl<M: Clone + Default> Family<M> {
     }
 }
 
+impl<M> Family<M> {
+    /// Takes out the series whose labels begin with these.
+    pub(super) fn forget(&self, labels: &Labels) {
+        let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|series, _| !series.starts_with(labels));
+    }
+}
+
 impl<M> Clone for Family<M> {
     fn clone(&self) -> Self {
         Self { names: self.names, series: Arc::clone(&self.series) }

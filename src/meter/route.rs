@@ -1,7 +1,8 @@
 //! What a route counts: a [`Meter`] looks up its counters once, and each is stored at the index of its word.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -9,18 +10,43 @@ use prometheus_client::metrics::gauge::Gauge;
 
 use super::family::{Family, Labels};
 use super::sizes::{Sizes, Waits};
-use super::table::Routes;
+use super::table::{Group as _, Routes};
 use super::words::{Broken, CloseReason, Direction, Op, Outcome, Status, Transport, UpgradeOutcome};
 
 /// Counts for one route.
 #[derive(Clone, Debug)]
 pub struct Meter(Arc<Counters>);
 
-impl Meter {
-    pub(super) fn new(families: &Routes, labels: Labels) -> Self {
-        Self(Arc::new(Counters::new(families, labels)))
-    }
+/// The meters in use. A route's series end with its last meter, which a session may hold after its route has left the
+/// configuration.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Meters(Arc<Mutex<BTreeMap<Labels, Weak<Counters>>>>);
 
+impl Meters {
+    /// Returns the meter with these labels, new or not.
+    pub(super) fn meter(&self, families: &Routes, labels: Labels) -> Meter {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = all.get(&labels).and_then(Weak::upgrade) {
+            return Meter(counters);
+        }
+        let counters = Arc::new(Counters::new(families, labels.clone(), self.clone()));
+        all.insert(labels, Arc::downgrade(&counters));
+        Meter(counters)
+    }
+}
+
+impl Drop for Counters {
+    fn drop(&mut self) {
+        let mut all = self.meters.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another may have been made since the last handle of this one went: the series are its own now.
+        if all.get(&self.labels).is_some_and(|weak| std::ptr::eq(weak.as_ptr(), self)) {
+            all.remove(&self.labels);
+            self.families.forget(&self.labels);
+        }
+    }
+}
+
+impl Meter {
     /// Counts a handshake by its outcome.
     pub fn handshake(&self, outcome: Outcome) {
         self.0.handshakes[outcome as usize].inc();
@@ -119,6 +145,7 @@ type PerTransport = [[Counter; Transport::ALL.len()]; Direction::ALL.len()];
 /// A route's counters, each at the index of its word.
 #[derive(Debug)]
 struct Counters {
+    meters: Meters,
     labels: Labels,
     families: Routes,
     handshakes: [Counter; Outcome::ALL.len()],
@@ -141,7 +168,7 @@ struct Counters {
 }
 
 impl Counters {
-    fn new(families: &Routes, labels: Labels) -> Self {
+    fn new(families: &Routes, labels: Labels, meters: Meters) -> Self {
         use std::array::from_fn;
         let with = |more: &[(&'static str, &'static str)]| with(&labels, more);
         let transport = |index: usize| ("transport", Transport::ALL[index].word());
@@ -150,6 +177,7 @@ impl Counters {
             from_fn(|i| from_fn(|j| family.series(with(&[direction(i), transport(j)]))))
         };
         Self {
+            meters,
             families: families.clone(),
             handshakes: from_fn(|i| families.handshakes.series(with(&[("outcome", Outcome::ALL[i].word())]))),
             sessions: from_fn(|i| families.sessions.series(with(&[transport(i)]))),

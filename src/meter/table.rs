@@ -9,7 +9,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
 
-use super::family::Family;
+use super::family::{Family, Labels};
 use super::process;
 use super::row::{Measure, Row};
 use super::sizes::{Sizes, Waits};
@@ -46,6 +46,15 @@ trait Counts: Clone + Metric {
     const KIND: MetricType;
 
     fn of(row: &'static Row) -> Self;
+
+    /// Takes out the series whose labels begin with these.
+    fn forget(&self, _: &Labels) {}
+}
+
+/// A group of metrics.
+pub(super) trait Group {
+    /// Takes out each metric's series whose labels begin with these.
+    fn forget(&self, labels: &Labels);
 }
 
 impl<M: Clone + Default + TypedMetric> Counts for Family<M>
@@ -56,6 +65,10 @@ where
 
     fn of(row: &'static Row) -> Self {
         Self::new(row.labels)
+    }
+
+    fn forget(&self, labels: &Labels) {
+        Self::forget(self, labels);
     }
 }
 
@@ -102,6 +115,12 @@ macro_rules! metrics {
                 let mut rows = Self::ROWS.iter();
                 $(let $field: $type = register(&mut rows, registry);)+
                 Self { $($field),+ }
+            }
+        }
+
+        impl Group for $group {
+            fn forget(&self, labels: &Labels) {
+                $(Counts::forget(&self.$field, labels);)+
             }
         }
     };

@@ -148,7 +148,8 @@ fn a_delivery_is_timed_in_seconds() {
 #[test]
 fn what_is_told_of_traffic_has_these_names_types_and_helps() {
     let metrics = Metrics::new();
-    metrics.route("/", "chat").request(Op::Poll, 200);
+    let meter = metrics.route("/", "chat");
+    meter.request(Op::Poll, 200);
     let text = metrics.render();
     for (name, kind, help) in [
         ("requests", "counter", "Requests that got a response"),
@@ -215,23 +216,45 @@ fn the_process_shows_its_version_limit_and_state() {
 #[test]
 fn a_route_asked_for_twice_is_one_route() {
     let metrics = Metrics::new();
-    metrics.route("/", "chat").handshake(Outcome::Full);
-    metrics.route("/", "chat").handshake(Outcome::Full);
+    let (one, same) = (metrics.route("/", "chat"), metrics.route("/", "chat"));
+    one.handshake(Outcome::Full);
+    same.handshake(Outcome::Full);
+    drop(one);
     let text = metrics.render();
     assert_line(&text, r#"polliwog_handshakes_total{route="/",upstream="chat",outcome="full"} 2"#);
 }
 
 #[test]
+fn a_route_that_is_gone_is_shown_no_more_until_it_comes_again() {
+    let metrics = Metrics::new();
+    let (stays, goes) = (metrics.route("/a/", "chat"), metrics.route("/b/", "chat"));
+    goes.request(Op::Poll, 200);
+    let held = goes.clone();
+    drop(goes);
+    assert!(metrics.render().contains(r#"route="/b/""#), "a session still counts");
+    drop(held);
+    let text = metrics.render();
+    assert!(text.contains(r#"route="/a/""#) && !text.contains(r#"route="/b/""#), "{text}");
+    let again = metrics.route("/b/", "chat");
+    again.request(Op::Poll, 200);
+    let line = r#"polliwog_requests_total{route="/b/",upstream="chat",op="poll",transport="polling",status="200"} 1"#;
+    assert_line(&metrics.render(), line);
+    drop((stays, again));
+}
+
+#[test]
 fn a_route_cannot_break_out_of_its_label() {
     let metrics = Metrics::new();
-    metrics.route("/\"} 1\n", "chat").poll_parked();
+    let meter = metrics.route("/\"} 1\n", "chat");
+    meter.poll_parked();
     assert_line(&metrics.render(), r#"polliwog_polls_parked{route="/\"} 1\n",upstream="chat"} 1"#);
 }
 
 #[test]
 fn every_metric_has_a_help_a_type_and_a_name_of_its_own() {
     let metrics = Metrics::new();
-    metrics.route("/", "chat").request(Op::Other, 404);
+    let meter = metrics.route("/", "chat");
+    meter.request(Op::Other, 404);
     let text = metrics.render();
     let named = |prefix: &str| -> Vec<String> {
         text.lines()
@@ -271,7 +294,8 @@ fn assert_line(text: &str, line: &str) {
 #[test]
 fn a_metric_is_rendered_as_its_row_declares_it() {
     let metrics = Metrics::new();
-    metrics.route("/", "chat").request(Op::Poll, 200);
+    let meter = metrics.route("/", "chat");
+    meter.request(Op::Poll, 200);
     metrics.connections(Listener::Public);
     metrics.dials("chat");
     metrics.cluster();

@@ -51,6 +51,10 @@ impl World {
         told["faults"].as_array().unwrap().clone()
     }
 
+    fn shows_series_of(&self, route: &str) -> bool {
+        Client::connect(self.target.admin).get("/metrics").text().contains(&format!("route=\"{route}\""))
+    }
+
     fn metric(&self, line: &str) -> bool {
         Client::connect(self.target.admin).get("/metrics").text().lines().any(|one| one == line)
     }
@@ -83,6 +87,11 @@ fn a_route_that_is_removed_serves_the_sessions_that_it_has() {
     poller.post_ok("1");
     peer.assert_closed();
     assert_eq!(poller.gets.get(&poller.target()).status, 404);
+    assert!(world.shows_series_of("/engine.io/"));
+    drop(socket);
+    other.assert_closed();
+    eventually(|| !world.shows_series_of("/engine.io/"), || "no series of the route".into());
+    assert!(world.shows_series_of("/elsewhere/"));
 }
 
 #[test]

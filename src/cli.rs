@@ -133,6 +133,9 @@ that saw disorder or disconnects; 2 invalid command line; 78 bad configuration."
 
 /// Says that the configuration is valid; the files that it names were read with it.
 fn check(config: &Config, source: &Source) -> ExitCode {
+    for listener in config.idle_listeners() {
+        let _unread = writeln!(io::stderr(), "{source}: listener {:?} has no route", listener.name);
+    }
     print(io::stdout(), format!("{source}: ok ({})", summary(config)))
 }
 
@@ -175,7 +178,7 @@ fn code_of(printed: &io::Result<()>) -> ExitCode {
 
 fn summary(config: &Config) -> String {
     let counted = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let listeners = counted(config.server.listen.len(), "listener");
+    let listeners = counted(config.server.listeners.iter().map(|one| one.listen.len()).sum(), "listener");
     let routes = counted(config.routes.len(), "route");
     let upstreams = counted(config.upstreams.len(), "upstream");
     format!("{listeners}, {routes}, {upstreams}")

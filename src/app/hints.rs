@@ -11,7 +11,13 @@ use crate::sid::Tag;
 /// Returns the lines for nginx and `HAProxy`; `None` if the nodes have no names that a balancer could know.
 pub(super) fn hints(config: &Config, settings: &Settings) -> Option<String> {
     let Peers::Named(peers) = &settings.peers else { return None };
-    let port = config.server.listen.first().map_or(8080, std::net::SocketAddr::port);
+    let port = config
+        .server
+        .listeners
+        .iter()
+        .flat_map(|one| &one.listen)
+        .next()
+        .map_or(8080, std::net::SocketAddr::port);
     let server = |address: &String| {
         let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
         format!("{host}:{port}")

@@ -1,12 +1,12 @@
 //! The listeners that a process hands over to its successor, each with its name.
 
 use std::io;
-use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 
-use crate::server::{NextServer, Server};
+use crate::server::{ListenerSettings, NextServer, Server, SocketName};
 use crate::succession::Listening;
 
 /// The listeners, until another process has them.
@@ -19,20 +19,18 @@ pub(super) struct Listed(pub(super) Handed);
 pub(super) struct NextListed(Handed, Vec<Listening>);
 
 impl Listed {
-    /// Returns what is handed over once a server listens at these addresses: what it is about to replace its listeners
-    /// by, and those that stay.
-    pub(super) fn next(&self, listen: &[SocketAddr], server: &NextServer) -> anyhow::Result<NextListed> {
+    /// Returns what is handed over once this server has taken over: its new sockets, and those that stay.
+    pub(super) fn next(&self, server: &NextServer) -> anyhow::Result<NextListed> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let wanted: Vec<_> = listen.iter().map(|&address| listener_name(PUBLIC, address)).collect();
-        let stays = |one: &&Listening| !one.name.starts_with(PUBLIC) || wanted.contains(&one.name);
+        let wanted: Vec<_> = server.names().iter().map(handed_name).collect();
+        let is_fixed = |name: &str| FIXED.iter().any(|key| name.split(' ').next() == Some(key));
+        let stays = |one: &&Listening| is_fixed(&one.name) || wanted.contains(&one.name);
         let copy = |one: &Listening| {
             Ok(Listening { name: one.name.clone(), descriptor: one.descriptor.try_clone()? })
         };
         let kept = kept.iter().flat_map(|all| all.iter()).filter(stays).map(copy);
-        let mut all = kept.collect::<io::Result<Vec<_>>>().context("no descriptors for a successor")?;
-        for (address, descriptor) in server.descriptors().context("no descriptors for a successor")? {
-            all.push(Listening { name: listener_name(PUBLIC, address), descriptor });
-        }
+        let mut all = kept.collect::<io::Result<Vec<_>>>().context(SHORT)?;
+        all.extend(server.descriptors().context(SHORT)?.into_iter().map(named));
         Ok(NextListed(Arc::clone(&self.0), all))
     }
 }
@@ -46,21 +44,31 @@ impl NextListed {
     }
 }
 
-/// Returns the listeners of a server, with their names.
-pub(super) fn listening(
-    key: &str,
-    addresses: &[SocketAddr],
-    server: &Server,
-) -> anyhow::Result<Vec<Listening>> {
-    let descriptors = server.descriptors().context("no descriptors for a successor")?;
-    let named = |(&address, descriptor)| Listening { name: listener_name(key, address), descriptor };
-    Ok(addresses.iter().zip(descriptors).map(named).collect())
+/// Returns the sockets of a server, with their names.
+pub(super) fn listening(server: &Server) -> anyhow::Result<Vec<Listening>> {
+    Ok(server.descriptors().context(SHORT)?.into_iter().map(named).collect())
 }
 
-/// Returns a listener's name: a successor with the same configuration knows it, whatever kind of listener it is.
-pub(super) fn listener_name(key: &str, address: SocketAddr) -> String {
-    format!("{key} {address}")
+fn named((name, descriptor): (SocketName, OwnedFd)) -> Listening {
+    Listening { name: handed_name(&name), descriptor }
 }
 
-/// The key of the public listeners.
-pub(super) const PUBLIC: &str = "server.listen";
+/// Returns a socket's name: a successor with the same configuration knows it, whatever kind of listener it is.
+pub(super) fn handed_name(name: &SocketName) -> String {
+    format!("{} {}", key(&name.listener), name.address)
+}
+
+/// Returns what a listener's descriptors are called.
+pub(super) fn key(listener: &str) -> &str {
+    if listener == ListenerSettings::DEFAULT { PUBLIC } else { listener }
+}
+
+/// The listener of `[server]`.
+const PUBLIC: &str = "server.listen";
+/// That of operators. No name of a listener of the configuration has a dot.
+pub(super) const ADMIN: &str = "admin.listen";
+/// That of other nodes.
+pub(super) const PEERS: &str = "cluster.listen";
+/// Those that no reload changes.
+const FIXED: [&str; 2] = [ADMIN, PEERS];
+const SHORT: &str = "no descriptors for a successor";

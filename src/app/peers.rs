@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::written;
-use super::listed::listening;
+use super::listed::PEERS;
 use super::succession::{Beginning, Inherited};
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
@@ -15,41 +15,37 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::fingerprint::Fingerprint;
 use crate::meter::{Listener, Metrics};
-use crate::server::{self, BindError, ConnectInfo, Server};
+use crate::server::{self, BindError, ConnectInfo, ListenerSettings, Server, SocketName};
 use crate::service::{Current, Nodes, NodesSettings, Route};
 use crate::sid::{Node, Tag};
-use crate::succession::Listening;
 
 /// This node, whose listener does not accept yet.
 pub(super) struct Peers {
     server: Server,
-    settings: cluster::Settings,
 }
 
 impl Peers {
     /// Binds the listener, unless it is taken over.
-    pub(super) async fn bind(
-        settings: &cluster::Settings,
-        inherited: &mut Inherited,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn bind(settings: &cluster::Settings, inherited: &mut Inherited) -> anyhow::Result<Self> {
         let tls = settings.tls.as_ref().map(cluster::Tls::listener);
         let in_the_clear = tls.is_none();
-        let listener = server::Settings { listen: vec![settings.listen], tls, ..server::Settings::default() };
-        let server = inherited.bind(&listener, KEY).await.context("[cluster]")?;
+        let listener = ListenerSettings { tls, ..ListenerSettings::at(PEERS, vec![settings.listen]) };
+        let listener = server::Settings { listeners: vec![listener], ..server::Settings::default() };
+        let server = inherited.bind(&listener).context("[cluster]")?;
         if in_the_clear && settings.listen.ip().is_unspecified() {
             tracing::warn!(
                 "other nodes may ask at every address of this host, in the clear: keep the port private"
             );
         }
-        for address in server.local_addrs() {
+        for SocketName { address, .. } in server.local_addrs() {
             tracing::info!(%address, tls = !in_the_clear, node = %settings.node, "other nodes may ask");
         }
-        Ok(Self { server, settings: settings.clone() })
+        Ok(Self { server })
     }
 
-    /// Returns the listener for a successor.
-    pub(super) fn listening(&self) -> anyhow::Result<Vec<Listening>> {
-        listening(KEY, &[self.settings.listen], &self.server)
+    /// Returns the listener.
+    pub(super) fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Serves other nodes, whose connections end with those of `nodes`.
@@ -122,7 +118,8 @@ fn settings(config: &Config) -> cluster::Settings {
 pub(super) fn hash(routes: &[Route]) -> String {
     let shown = |route: &Route| {
         let host = route.host.as_deref().unwrap_or("*");
-        format!("{host} {} {} {}\n", route.path, route.dialect, route.upstream)
+        let listeners = route.listeners.iter().map(|name| format!(" {name}")).collect::<String>();
+        format!("{host} {} {} {}{listeners}\n", route.path, route.dialect, route.upstream)
     };
     let mut lines: Vec<_> = routes.iter().filter(|route| has_sessions(route)).map(shown).collect();
     lines.sort();
@@ -133,5 +130,3 @@ pub(super) fn hash(routes: &[Route]) -> String {
 
 /// How many digits tell routes apart: 64 bits.
 const HASH_LEN: usize = 16;
-/// The key of the listener.
-const KEY: &str = "cluster.listen";

@@ -54,7 +54,7 @@ impl Process {
         metrics.sessions_limit(config.server.max_sessions);
         metrics.first_loaded();
         let listeners = Listeners::bind(config).await?;
-        let listening = listeners.listening(config)?;
+        let listening = listeners.listening()?;
         let Listeners { public, admin, peers, node, beginning } = listeners;
 
         let helpers = Background { vital: vital.clone(), ..Background::default() };
@@ -85,7 +85,10 @@ impl Process {
         let served = current.clone();
         let make = move |info: ConnectInfo| {
             let client = Client { peer: info.peer, secure: info.secure };
-            Stack::new(served.clone(), Connection::of_client(client, info.patience, info.raw_headers))
+            Stack::new(
+                served.clone(),
+                Connection::of_client(client, Some(info.listener), info.patience, info.raw_headers),
+            )
         };
         let connections = &wiring.work.connections;
         let public =

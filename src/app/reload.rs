@@ -120,10 +120,9 @@ impl Reloader {
         }
         let before = Arc::clone(&self.config.borrow());
         let config = before.reload(&self.origin)?;
-        let server = self.public.prepare(&config.server).await.context("[server]")?;
+        let server = self.public.prepare(&config.server).context("[server]")?;
         let running = self.wiring.next(&config, &self.current.load())?;
-        let listed =
-            self.listed.as_ref().map(|listed| listed.next(&config.server.listen, &server)).transpose()?;
+        let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
 
         // Nothing fails from here on.
         self.current.replace(running);
@@ -132,7 +131,7 @@ impl Reloader {
         if let Some(listed) = listed {
             listed.take_over();
         }
-        listeners::note_change(&earlier, &self.public.local_addrs());
+        listeners::note_change(&config, &earlier, &self.public.local_addrs());
         self.wiring.registry.set_max(config.server.max_sessions);
         self.wiring.metrics.sessions_limit(config.server.max_sessions);
         if config.server.max_sessions != before.server.max_sessions {

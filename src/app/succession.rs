@@ -1,8 +1,6 @@
 //! This process between two others: what it takes over from its predecessor, and how its successor takes over from it.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +14,11 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::listed::{Handed, Listed, listener_name};
+use super::listed::{Handed, Listed, handed_name, key};
 use crate::background::Background;
 use crate::cluster::{Kin, Me, Secured};
 use crate::duplex::Carries;
-use crate::server::{self, Server};
+use crate::server::{self, ListenerSettings, Server, SocketName};
 use crate::service::Nodes;
 use crate::sid::{Node, Tag};
 use crate::succession::{
@@ -56,10 +54,14 @@ impl Beginning {
         Ok(Self { settings: settings.clone(), folder, own, heir })
     }
 
-    /// Takes the listener that stands under this key and with this address in the configuration.
-    fn take(&mut self, key: &str, address: SocketAddr) -> Option<OwnedFd> {
-        let taken = self.heir.as_mut()?.take(&listener_name(key, address))?;
-        tracing::debug!(key, %address, "a listener was taken over");
+    /// Takes the socket of this name; or, since it may be another listener's now, of this address.
+    fn take(&mut self, name: &SocketName) -> Option<OwnedFd> {
+        let heir = self.heir.as_mut()?;
+        let is_there = |one: &str| one.split(' ').nth(1) == Some(&*name.address.to_string());
+        let taken = heir.take(|one| one == handed_name(name));
+        // Of port 0 there are several.
+        let taken = taken.or_else(|| heir.take(|one| name.address.port() != 0 && is_there(one)))?;
+        tracing::debug!(listener = key(&name.listener), address = %name.address, "a listener was taken over");
         Some(taken)
     }
 
@@ -272,9 +274,14 @@ pub(super) struct Inherited {
 }
 
 impl Inherited {
-    /// Asks the process before, and takes what a supervisor hands over.
-    pub(super) async fn of(settings: Option<&Settings>, tag: Tag) -> anyhow::Result<Self> {
-        let activated = Activated::of_process()?;
+    /// Asks the process before, and takes what a supervisor hands over to these listeners and the others.
+    pub(super) async fn of(
+        settings: Option<&Settings>,
+        tag: Tag,
+        listeners: &[ListenerSettings],
+    ) -> anyhow::Result<Self> {
+        let keys = listeners.iter().map(|listener| key(&listener.name).to_owned()).collect();
+        let activated = Activated::of_process(keys)?;
         let beginning = match settings {
             Some(settings) => Some(Beginning::begin(settings, tag).await?),
             None => None,
@@ -287,18 +294,22 @@ impl Inherited {
         self.beginning.as_ref().map(|beginning| beginning.own.node)
     }
 
-    /// Binds the listeners that stand under a key, unless they are there.
-    pub(super) async fn bind(&mut self, settings: &server::Settings, key: &str) -> anyhow::Result<Server> {
-        let mut taken = HashMap::new();
-        for &address in &settings.listen {
-            if let Some(before) = self.beginning.as_mut().and_then(|beginning| beginning.take(key, address)) {
-                taken.insert(address, before);
-            } else if let Some(handed) = self.activated.take(key, address)? {
-                tracing::info!(key, %address, "a listener was handed over");
-                taken.insert(address, handed);
+    /// Binds the listeners of the settings, unless they are there.
+    pub(super) fn bind(&mut self, settings: &server::Settings) -> anyhow::Result<Server> {
+        let mut taken = Vec::new();
+        for name in settings.listeners.iter().flat_map(ListenerSettings::sockets) {
+            if let Some(before) = self.beginning.as_mut().and_then(|beginning| beginning.take(&name)) {
+                taken.push((name, before));
+            } else if let Some(handed) = self.activated.take(key(&name.listener), name.address)? {
+                tracing::info!(listener = key(&name.listener), address = %name.address, "a listener was handed over");
+                taken.push((name, handed));
             }
         }
-        Ok(Server::bind(settings, |address| taken.remove(&address)).await?)
+        let take = |name: &SocketName| {
+            let position = taken.iter().position(|(one, _)| one == name)?;
+            Some(taken.remove(position).1)
+        };
+        Ok(Server::bind(settings, take)?)
     }
 
     /// Returns what is left to do with the process before, once all listeners are bound.

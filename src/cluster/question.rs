@@ -74,9 +74,11 @@ impl Prepared {
         };
         let client = Address { ip: ip.octets(), port: address.port() };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut lines = Vec::with_capacity(head.headers.len() + 1);
+        let mut lines = Vec::with_capacity(head.headers.len() + 2);
         lines.extend(head.headers.iter().map(Line::from).filter(Line::crosses));
         lines.extend(asker.map(|asker| Line::from((&ASKER, asker))));
+        let came_in = head.extensions.get().and_then(|CameIn(name)| HeaderValue::from_str(name).ok());
+        lines.extend(came_in.as_ref().map(|name| Line::from((&CAME_IN, name))));
         let mut frame = BytesMut::new();
         write_ask(&mut frame, Number(0), &head.method, target.as_bytes(), &lines, client, flags)?;
         Ok(Self(frame))
@@ -151,6 +153,10 @@ impl Drop for Question {
     }
 }
 
+/// The listener at which a request's client came in, for requests whose route depends on it.
+#[derive(Clone, Debug)]
+pub struct CameIn(pub Arc<str>);
+
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Prepared({} bytes)", self.0.len())
@@ -165,3 +171,5 @@ impl fmt::Debug for Question {
 
 /// Which node has begun a search that a process of its host passes on. A client's header of this name does not cross.
 pub static ASKER: HeaderName = HeaderName::from_static("polliwog-asker");
+/// The name in [`CameIn`]. A client's header of this name does not cross either.
+pub static CAME_IN: HeaderName = HeaderName::from_static("polliwog-listener");

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _, UdpSocket};
 
 use http::Uri;
 
 use super::fault::{Problem, Sink};
+use super::listeners::Taken;
 use super::tree::{Entry, show_text};
 use crate::upstream::{Settings, is_secure};
 
@@ -14,13 +15,16 @@ use crate::upstream::{Settings, is_secure};
 pub(super) fn check(
     entries: &[Entry],
     upstreams: &BTreeMap<String, Settings>,
-    listeners: &[(&str, SocketAddr)],
+    listeners: &[Taken],
     sink: &Sink,
 ) {
     for entry in entries {
         let urls = upstreams.get(&entry.name).map(|settings| &*settings.urls).unwrap_or_default();
         for url in urls {
-            let Some((key, own)) = listeners.iter().find(|(_, own)| leads_to(url, *own)) else { continue };
+            let Some(Taken { key, address: own, .. }) = listeners.iter().find(|own| leads_to(url, own))
+            else {
+                continue;
+            };
             let place = entry.node.get("url").map_or(&entry.place, |node| &node.place);
             let wrong = Problem::Wrong {
                 found: show_text(&url.to_string()),
@@ -33,10 +37,10 @@ pub(super) fn check(
 }
 
 /// Returns whether a connection to the URL reaches the listener.
-fn leads_to(url: &Uri, own: SocketAddr) -> bool {
+fn leads_to(url: &Uri, own: &Taken) -> bool {
     let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
     // Port 0 is any free port, which nobody can name.
-    port == own.port() && port != 0 && addresses(url).into_iter().any(|address| reaches(address, own.ip()))
+    port == own.address.port() && port != 0 && addresses(url).into_iter().any(|address| reaches(address, own))
 }
 
 /// Returns what the host is, as far as that is known without asking other machines for its name.
@@ -92,16 +96,16 @@ fn own_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-fn reaches(address: IpAddr, own: IpAddr) -> bool {
+fn reaches(address: IpAddr, taken: &Taken) -> bool {
+    let own = taken.address.ip();
     // To dial no address in particular is to dial this host.
     let loopback = match address {
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     let address = if address.is_unspecified() { loopback } else { address };
-    // One that listens on all addresses of IPv6 has those of IPv4 as well.
-    address == own.to_canonical()
-        || own.is_unspecified() && (own.is_ipv6() || address.is_ipv4()) && is_ours(address)
+    let is_among = own.is_ipv4() == address.is_ipv4() || taken.has_both_families();
+    address == own.to_canonical() || own.is_unspecified() && is_among && is_ours(address)
 }
 
 /// Returns whether the address is one of this host's: only then can it be bound.

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use super::key::Section::{Cluster, ClusterTls};
 use super::key::Shown::{Default, Example};
 use super::key::Type::{Duration, File, Table as Inline, Text, TextOrTable};
-use super::listeners::collide;
+use super::listeners::Taken;
 use super::mux::bearer;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
@@ -91,10 +91,7 @@ pub(super) struct Written {
 }
 
 /// Reads `[cluster]`, which is off where nobody wrote it. `taken` are the addresses of the other listeners.
-pub(super) fn read(
-    root: &Table<'_>,
-    taken: &[(&str, SocketAddr)],
-) -> Option<(Settings, Option<directory::Settings>)> {
+pub(super) fn read(root: &Table<'_>, taken: &[Taken]) -> Option<(Settings, Option<directory::Settings>)> {
     root.get("cluster")?;
     let table = root.section("cluster", Cluster);
     let mut written = Written::default();
@@ -104,8 +101,8 @@ pub(super) fn read(
         written;
     let listen = listen?;
     let shown = || show_text(&listen.to_string());
-    if let Some((key, other)) = taken.iter().find(|(_, other)| collide(*other, listen)) {
-        table.report("listen", shown(), &format!("an address of its own, {key} has {other}"));
+    if let Some(Taken { key, address, .. }) = taken.iter().find(|other| other.collides_with(listen)) {
+        table.report("listen", shown(), &format!("an address of its own, {key} has {address}"));
     }
     if tls.is_none() && table.get("tls").is_none() && !is_private(listen.ip()) {
         table.report("listen", shown(), "a loopback or private address, or tls: nodes speak in the clear");

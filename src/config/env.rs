@@ -99,6 +99,7 @@ fn key_in_section(rest: &str) -> Option<String> {
     let section = nearest(rest, SECTIONS)?;
     let levels = match section {
         "routes" => "0__PATH",
+        "listeners" => "0__LISTEN",
         "upstreams" => "NAME__URL",
         "log" => "LEVEL",
         "defaults" => "PING_INTERVAL",
@@ -212,7 +213,7 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let config = parse(GOOD, &env).unwrap();
-        assert_eq!(config.server.listen.len(), 2);
+        assert_eq!(config.server.listeners[0].listen.len(), 2);
         assert_eq!(config.server.max_sessions, 7);
         assert_eq!(
             (config.routes[0].path.as_str(), config.routes[0].host.as_deref()),

@@ -7,16 +7,21 @@ use std::path::{Path, PathBuf};
 use super::Config;
 use super::fault::{Problem, Sink};
 use super::origin::Source;
-use super::tree::Node;
+use super::tree::{Node, Value};
 use crate::chain::Chain;
+use crate::server::ListenerSettings;
 use crate::succession::Folder;
 use crate::tls::{Identity, ServerTls, TlsFiles, Trust, client_config};
 use crate::upstream::{self, is_secure};
 
 /// Reports each file that cannot be used.
 pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
-    if let Some(files) = &config.server.tls {
-        report(ServerTls::read(files), tree, &["server", "tls"], sink);
+    for listener in &config.server.listeners {
+        if let Some(files) = &listener.tls {
+            let read = ServerTls::read(files);
+            let (table, key) = table_of(listener, tree);
+            report_at(read, table.get("tls").unwrap_or(table), format!("{key}.tls"), sink);
+        }
     }
     if let Some(files) = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref()) {
         // The same files for both sides: a fault is told once.
@@ -43,7 +48,9 @@ impl Config {
         if let Source::File(path) = source {
             files.push(path.clone());
         }
-        if let Some(TlsFiles { certificates, client_ca }) = &self.server.tls {
+        for TlsFiles { certificates, client_ca } in
+            self.server.listeners.iter().filter_map(|one| one.tls.as_ref())
+        {
             let pair = |Identity { certificate, key }: &Identity| [certificate.clone(), key.clone()];
             files.extend(certificates.iter().flat_map(pair));
             files.extend(client_ca.clone());
@@ -54,9 +61,23 @@ impl Config {
 }
 
 fn report<T, E: Error + 'static>(outcome: Result<T, E>, tree: &Node, levels: &[&str], sink: &Sink) {
+    // The nearest table that was written; there is always one, if only the file.
+    let node = levels.iter().try_fold(tree, |node, level| node.get(level)).unwrap_or(tree);
+    report_at(outcome, node, levels.join("."), sink);
+}
+
+fn report_at<T, E: Error + 'static>(outcome: Result<T, E>, node: &Node, key: String, sink: &Sink) {
     if let Err(error) = outcome {
-        // The nearest table that was written; there is always one, if only the file.
-        let place = &levels.iter().try_fold(tree, |node, level| node.get(level)).unwrap_or(tree).place;
-        sink.push(place, levels.join("."), Problem::Unusable(Chain(&error).to_string()));
+        sink.push(&node.place, key, Problem::Unusable(Chain(&error).to_string()));
+    }
+}
+
+/// Returns the table that a listener was read from, with its key.
+fn table_of<'t>(listener: &ListenerSettings, tree: &'t Node) -> (&'t Node, String) {
+    let name = |item: &Node| matches!(item.get("name").map(|node| &node.value), Some(Value::Text(name)) if *name == *listener.name);
+    let mut items = tree.get("listeners").and_then(Node::items).into_iter().flatten().enumerate();
+    match items.find(|(_, item)| name(item)) {
+        Some((index, item)) => (item, format!("listeners[{index}]")),
+        None => (tree.get("server").unwrap_or(tree), "server".to_owned()),
     }
 }

@@ -121,10 +121,12 @@ pub enum Section {
     Root,
     /// `[server]`.
     Server,
-    /// `[server.tls]`.
+    /// `[server.tls]`, or the same in one of `[[listeners]]`.
     Tls,
     /// One of `[[server.tls.certificates]]`.
     Certificates,
+    /// One of `[[listeners]]`.
+    Listener,
     /// `[admin]`.
     Admin,
     /// `[log]`.
@@ -159,6 +161,7 @@ impl Section {
             Self::Server => "[server]",
             Self::Tls => "[server.tls]",
             Self::Certificates => "[[server.tls.certificates]]",
+            Self::Listener => "[[listeners]]",
             Self::Admin => "[admin]",
             Self::Log => "[log]",
             Self::Cluster => "[cluster]",
@@ -176,8 +179,8 @@ impl Section {
 }
 
 /// The tables at the top of the file.
-pub const SECTIONS: [&str; 8] =
-    ["server", "admin", "log", "cluster", "succession", "defaults", "routes", "upstreams"];
+pub const SECTIONS: [&str; 9] =
+    ["server", "listeners", "admin", "log", "cluster", "succession", "defaults", "routes", "upstreams"];
 
 impl Key {
     /// Returns the dialects beside which a route may hold it, by what they are called in the configuration; `None` is all

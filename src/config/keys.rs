@@ -22,9 +22,11 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
         only: None,
     };
     let mut keys = Vec::new();
+    keys.extend(keys_of(listeners::SHORT));
     keys.extend(keys_of(listeners::SERVER));
     keys.extend(keys_of(tls::TLS));
     keys.extend(keys_of(tls::CERTIFICATES));
+    keys.extend(keys_of(listeners::LISTENER));
     keys.extend(keys_of(listeners::ADMIN));
     keys.extend(keys_of(log::LOG));
     keys.extend(keys_of(cluster::CLUSTER));

@@ -1,27 +1,39 @@
-//! `[server]` and `[admin]`: where clients and operators come in.
+//! `[server]`, `[[listeners]]` and `[admin]`: where clients and operators come in.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration as Span;
 
+use super::fault::{Place, Sink};
 use super::key::Section;
 use super::key::Shown::{Default, Example};
-use super::key::Type::{Count, Duration, Table as Inline, Text, Texts};
+use super::key::Type::{Count, Duration, Flag, Table as Inline, Text, Texts};
+use super::routes::tables;
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tls;
-use super::tree::show_text;
-use super::values::{HOUR, MS, address, count, duration, network};
-use crate::server::Settings;
+use super::tree::{Node, show_text};
+use super::values::{HOUR, MS, Wrong, address, count, duration, flag, network, text};
+use crate::server::{ListenerSettings, Settings};
 use crate::service::AdminSettings;
+use crate::tls::TlsFiles;
 
-/// The keys of `[server]`.
+/// The keys of `[server]` that stand for a listener.
 #[rustfmt::skip] // One line for each key, and one for its setter.
-pub(super) const SERVER: &[Row<Settings>] = {
+pub(super) const SHORT: &[Row<Written>] = {
     use Section::Server;
     &[
         row(Server, "listen", Texts, Default("[\"127.0.0.1:8080\"]"), "addresses for clients; port 0 takes any free port", listen),
         row(Server, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files; set it to serve TLS",
-            |table, key, server| server.tls = tls::read(table, key)),
+            |table, key, listener| listener.tls = tls::read(table, key)),
+    ]
+};
+
+/// The other keys of `[server]`.
+#[rustfmt::skip]
+pub(super) const SERVER: &[Row<Settings>] = {
+    use Section::Server;
+    &[
         row(Server, "max_sessions", Count, Default("10_000"), "maximum of concurrent sessions; beyond it handshakes get 503",
             |table, key, server| table.set(key, &mut server.max_sessions, count(1..=SESSIONS_MAX))),
         row(Server, "idle_timeout", Duration, Default("\"75s\""), "how long a connection may be idle between requests",
@@ -46,6 +58,21 @@ pub(super) const SERVER: &[Row<Settings>] = {
     ]
 };
 
+/// The keys of one of `[[listeners]]`.
+#[rustfmt::skip]
+pub(super) const LISTENER: &[Row<Written>] = {
+    use Section::Listener;
+    &[
+        row(Listener, "name", Text, Example("\"public\""), "its name, for routes and descriptors",
+            |table, key, listener| listener.name = table.required(key, name)),
+        row(Listener, "listen", Texts, Example("[\"[::]:8443\"]"), "its addresses; port 0 takes any free port", listen),
+        row(Listener, "only_v6", Flag, Default("false"), "whether [::] is without the addresses of IPv4",
+            |table, key, listener| table.set(key, &mut listener.only_v6, flag)),
+        row(Listener, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files, as in [server]",
+            |table, key, listener| listener.tls = tls::read(table, key)),
+    ]
+};
+
 /// The keys of `[admin]`.
 #[rustfmt::skip]
 pub(super) const ADMIN: &[Row<AdminSettings>] = {
@@ -56,45 +83,152 @@ pub(super) const ADMIN: &[Row<AdminSettings>] = {
     ]
 };
 
-/// Reads `[server]`.
-pub(super) fn read(table: &Table<'_>) -> Settings {
-    let mut settings = Settings::default();
-    read_rows(SERVER, table, &mut settings);
-    settings
+/// What a listener says.
+#[derive(Default, Debug)]
+pub(super) struct Written {
+    name: Option<Arc<str>>,
+    listen: Option<Vec<(Place, SocketAddr)>>,
+    only_v6: bool,
+    tls: Option<TlsFiles>,
 }
 
-fn listen(table: &Table<'_>, key: &'static str, settings: &mut Settings) {
+/// An address that a listener has.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The key that it stands at.
+    pub(super) key: String,
+    pub(super) address: SocketAddr,
+    pub(super) only_v6: bool,
+}
+
+/// Reads `[server]` and `[[listeners]]`. Returns with them the addresses that they take.
+pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
+    let server = root.section("server", Section::Server);
+    let (mut settings, mut taken) = (Settings::default(), Vec::new());
+    read_rows(SERVER, &server, &mut settings);
+    let mut short = Written { name: Some(ListenerSettings::DEFAULT.into()), ..Written::default() };
+    read_rows(SHORT, &server, &mut short);
+    let Some(items) = root.get("listeners").map(|node| tables(node, "listeners", sink)) else {
+        settings.listeners = vec![short.over(ListenerSettings::default(), &server, "server", &mut taken)];
+        return (settings, taken);
+    };
+    settings.listeners.clear();
+    // Nothing listens at an address that nobody wrote.
+    if server.get("listen").is_some() {
+        let default = ListenerSettings::default();
+        settings.listeners.push(short.over(default, &server, "server", &mut taken));
+    } else if server.get("tls").is_some() {
+        server
+            .report_idle("tls", "without listen beside [[listeners]], each of which has its own".to_owned());
+    }
+    for (index, item) in items.iter().enumerate() {
+        let key = format!("listeners[{index}]");
+        let (table, mut written) = (root.within(item, key.clone(), Section::Listener), Written::default());
+        read_rows(LISTENER, &table, &mut written);
+        if table.get("listen").is_none() {
+            table.report_missing("listen");
+        }
+        let Some(name) = written.name.clone() else { continue };
+        if settings.listeners.iter().any(|other| other.name == name) {
+            let has =
+                if *name == *ListenerSettings::DEFAULT { ", that of [server] is called so" } else { "" };
+            table.report("name", show_text(&name), &format!("a name of its own{has}"));
+        }
+        let unset = ListenerSettings::at(&name, Vec::new());
+        settings.listeners.push(written.over(unset, &table, &key, &mut taken));
+    }
+    (settings, taken)
+}
+
+impl Written {
+    /// Returns the listener over what holds without keys, and takes its addresses.
+    fn over(
+        self,
+        unset: ListenerSettings,
+        table: &Table<'_>,
+        key: &str,
+        taken: &mut Vec<Taken>,
+    ) -> ListenerSettings {
+        let Self { name: _, listen, only_v6, tls } = self;
+        let key = format!("{key}.listen");
+        let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
+        let addresses = listen.as_ref().map(|listen| listen.iter().map(|(_, address)| *address).collect());
+        let addresses: Vec<_> = addresses.unwrap_or(unset.listen);
+        for (index, (&address, place)) in addresses.iter().zip(places).enumerate() {
+            let one = Taken { key: key.clone(), address, only_v6 };
+            if let Some(earlier) = taken.iter().find(|earlier| earlier.collides(&one))
+                && let Some(place) = place
+            {
+                let expected = if earlier.key == key {
+                    "addresses that do not overlap".to_owned()
+                } else {
+                    format!("an address of its own, {} has {}", earlier.key, earlier.address)
+                };
+                table.report_item("listen", index, place, show_text(&address.to_string()), &expected);
+            }
+            taken.push(one);
+        }
+        ListenerSettings { listen: addresses, only_v6, tls, ..unset }
+    }
+}
+
+fn listen(table: &Table<'_>, key: &'static str, listener: &mut Written) {
     let Some(listen) = table.list(key, address) else { return };
     if listen.is_empty() {
         table.report(key, "no address".to_owned(), "at least one such as \"127.0.0.1:8080\"");
     }
-    for (index, (place, address)) in listen.iter().enumerate() {
-        if listen[..index].iter().any(|(_, earlier)| collide(*earlier, *address)) {
-            let found = show_text(&address.to_string());
-            table.report_item(key, index, place, found, "addresses that do not overlap");
-        }
+    listener.listen = Some(listen);
+}
+
+/// Returns a listener's name, which also stands among the names of descriptors.
+fn name(node: &Node) -> Result<Arc<str>, Wrong> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    match text(node) {
+        Ok(name) if (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(is_plain) => Ok(name.into()),
+        Ok(_) | Err(_) => Err(Wrong::expected("a name of 1 to 32 letters, digits, - or _")),
     }
-    settings.listen = listen.into_iter().map(|(_, address)| address).collect();
 }
 
 /// Reads `[admin]`, which must not stand where clients come in.
-pub(super) fn read_admin(table: &Table<'_>, public: &[SocketAddr]) -> AdminSettings {
+pub(super) fn read_admin(table: &Table<'_>, public: &[Taken]) -> AdminSettings {
     let mut settings = AdminSettings::default();
     read_rows(ADMIN, table, &mut settings);
-    if let Some(taken) = public.iter().find(|address| collide(**address, settings.listen)) {
+    if let Some(Taken { key, address, .. }) = public.iter().find(|one| one.collides_with(settings.listen)) {
         let found = show_text(&settings.listen.to_string());
-        table.report("listen", found, &format!("an address of its own, server.listen has {taken}"));
+        table.report("listen", found, &format!("an address of its own, {key} has {address}"));
     }
     settings
 }
 
-/// Returns whether both cannot be bound at once.
-pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let unspecified = one.ip().is_unspecified() || other.ip().is_unspecified();
-    let same_ip = one.ip() == other.ip() || unspecified && one.is_ipv4() == other.is_ipv4();
-    // Port 0 takes any free port, as often as one likes.
-    one.port() == other.port() && one.port() != 0 && same_ip
+impl Taken {
+    /// Creates it for a listener with one address.
+    pub(super) fn by(key: &str, address: SocketAddr) -> Self {
+        Self { key: key.to_owned(), address, only_v6: false }
+    }
+
+    /// Returns whether an address of IPv6 and IPv4 cannot be bound beside it.
+    pub(super) fn collides_with(&self, address: SocketAddr) -> bool {
+        self.collides(&Self::by("", address))
+    }
+
+    /// Returns whether both cannot be bound at once.
+    fn collides(&self, other: &Self) -> bool {
+        let has = |one: &Self, other: &Self| {
+            let is_family = one.address.is_ipv4() == other.address.is_ipv4();
+            one.address.ip().is_unspecified() && (is_family || one.has_both_families())
+        };
+        let same_ip = self.address.ip() == other.address.ip() || has(self, other) || has(other, self);
+        // Port 0 takes any free port, as often as one likes.
+        self.address.port() == other.address.port() && self.address.port() != 0 && same_ip
+    }
+
+    /// Returns whether it is all addresses of IPv6, and of IPv4 as well.
+    pub(super) fn has_both_families(&self) -> bool {
+        self.address.is_ipv6() && self.address.ip().is_unspecified() && !self.only_v6
+    }
 }
 
+/// It stands in the log, in lines between processes, and among the names of descriptors.
+const NAME_MAX: usize = 32;
 /// The kernel has no more sockets for one process.
 const SESSIONS_MAX: usize = 10_000_000;

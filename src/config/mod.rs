@@ -77,13 +77,14 @@ pub use origin::{Origin, Source};
 
 use fault::Sink;
 use key::Section;
+use listeners::Taken;
 use table::Table;
 use tree::{Lines, Node};
 
 /// A whole, valid configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// `[server]`.
+    /// `[server]` and `[[listeners]]`.
     pub server: server::Settings,
     /// `[admin]`.
     pub admin: service::AdminSettings,
@@ -114,6 +115,15 @@ impl Config {
         Self::parse_and(text, file_name, env, |_, _, _| {})
     }
 
+    /// Returns the listeners at which no request meets a route.
+    pub fn idle_listeners(&self) -> impl Iterator<Item = &server::ListenerSettings> {
+        let is_met = |name| {
+            let meets = |route: &service::Route| route.listeners.is_empty() || route.listeners.contains(name);
+            self.routes.iter().any(meets)
+        };
+        self.server.listeners.iter().filter(move |listener| !is_met(&listener.name))
+    }
+
     fn parse_and(
         text: &str,
         file_name: &str,
@@ -138,23 +148,22 @@ impl Config {
     /// Reads every section; what is wrong goes to the sink.
     fn read(tree: &Node, sink: &Sink) -> Self {
         let root = Table::root(tree, &keys::KEYS, sink);
-        let server = listeners::read(&root.section("server", Section::Server));
-        let admin = listeners::read_admin(&root.section("admin", Section::Admin), &server.listen);
+        let (server, mut taken) = listeners::read(&root, sink);
+        let admin = listeners::read_admin(&root.section("admin", Section::Admin), &taken);
+        taken.push(Taken::by("admin.listen", admin.listen));
         let log = log::read(&root.section("log", Section::Log));
         let defaults = sessions::Defaults::default();
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
         let entries = upstreams::entries(root.get("upstreams"), sink);
         let upstreams = upstreams::read(&root, entries, sink);
-        let public = server.listen.iter().map(|address| ("server.listen", *address));
-        let mut listeners: Vec<_> = public.chain([("admin.listen", admin.listen)]).collect();
-        let (cluster, directory) = cluster::read(&root, &listeners).unzip();
+        let (cluster, directory) = cluster::read(&root, &taken).unzip();
         let directory = directory.flatten();
-        listeners.extend(cluster.as_ref().map(|cluster| ("cluster.listen", cluster.listen)));
+        taken.extend(cluster.as_ref().map(|cluster| Taken::by("cluster.listen", cluster.listen)));
         let succession = succession::read(&root, server.drain_timeout);
-        circle::check(entries, &upstreams, &listeners, sink);
+        circle::check(entries, &upstreams, &taken, sink);
         let in_order: Vec<_> =
             entries.iter().filter_map(|entry| upstreams.get_key_value(&entry.name)).collect();
-        let routes = routes::read(&root, &defaults, &in_order, sink);
+        let routes = routes::read(&root, &defaults, &server.listeners, &in_order, sink);
         Self { server, admin, log, cluster, succession, directory, routes, upstreams }
     }
 }

@@ -14,6 +14,7 @@ use super::table::Table;
 use super::tree::{Node, show_text};
 use super::values::{Wrong, host, is_socket_io, prefix, text, word};
 use crate::dialect::{self, Backend, Settings as Speech};
+use crate::server::ListenerSettings;
 use crate::service::{DemuxSettings, Route};
 use crate::upstream::{Kind, Settings};
 
@@ -24,10 +25,15 @@ pub(super) const ROUTE: &[Row<Written>] = &[
         |table, key, route| route.path = table.required(key, prefix)),
     row(Section::Route, "host", Type::Text, Shown::Example("\"chat.example.org\""), "only requests for this host, on any port",
         |table, key, route| route.host = table.value(key, host)),
+    row(Section::Route, "listener", Type::Texts, Shown::Example("\"default\""), "only requests at these listeners; unset: at all",
+        |table, key, route| {
+            let listeners = table.list(key, |node| one_of(node, "listener", "[[listeners]]", &route.known_listeners));
+            route.listeners = listeners.unwrap_or_default().into_iter().map(|(_, name)| name.into()).collect();
+        }),
     row(Section::Route, "dialect", Type::Word, Shown::Example("\"engine.io\""), "engine.io (Socket.IO), sockjs, longpoll, websocket, mux, http",
         |table, key, route| route.dialect = table.required(key, dialect)),
     row(Section::Route, "upstream", Type::Text, Shown::Example("\"demo\""), "name of an upstream below",
-        |table, key, route| route.upstream = table.required(key, |node| one_of(node, &route.names))),
+        |table, key, route| route.upstream = table.required(key, |node| one_of(node, "upstream", "[upstreams.NAME]", &route.names))),
     row(Section::Route, "mux", Type::Table, Shown::Example("{ token = \"a-long-secret\" }"), "settings of dialect mux only",
         |table, key, route| mux::route(table, key, &mut route.mux)),
 ];
@@ -37,29 +43,34 @@ pub(super) const ROUTE: &[Row<Written>] = &[
 pub(super) struct Written {
     /// The names of all upstreams.
     names: Vec<String>,
+    /// The names of all listeners.
+    known_listeners: Vec<String>,
     path: Option<String>,
     host: Option<String>,
+    listeners: Vec<Arc<str>>,
     dialect: Option<&'static str>,
     upstream: Option<String>,
     mux: DemuxSettings,
 }
 
-/// Reads all routes of the file; `upstreams` are those that they may use, in the order of the file.
+/// Reads all routes of the file; `listeners` and `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
     root: &Table<'_>,
     defaults: &Defaults,
+    listeners: &[ListenerSettings],
     upstreams: &[(&String, &Settings)],
     sink: &Sink,
 ) -> Vec<Route> {
     let items = items(root.get("routes"), sink);
-    let mut seen: Vec<(usize, String, Option<String>)> = Vec::new();
+    let mut seen: Vec<(usize, String, Option<String>, Vec<Arc<str>>)> = Vec::new();
     let mut routes = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let table = root.within(item, format!("routes[{index}]"), Section::Route);
         let names = upstreams.iter().map(|(name, _)| (*name).clone()).collect();
-        let mut written = Written { names, ..Written::default() };
+        let known_listeners = listeners.iter().map(|listener| listener.name.to_string()).collect();
+        let mut written = Written { names, known_listeners, ..Written::default() };
         read_rows(ROUTE, &table, &mut written);
-        let Written { names: _, path, host, dialect, upstream, mux } = written;
+        let Written { names: _, known_listeners: _, path, host, listeners, dialect, upstream, mux } = written;
         let Defaults {
             session,
             speech,
@@ -74,13 +85,17 @@ pub(super) fn read(
             speech::report_idle(&table, dialect);
         }
         if let Some(path) = &path {
-            let same =
-                seen.iter().find(|(_, other_path, other_host)| (other_path, other_host) == (path, &host));
+            let meet = |others: &[Arc<str>]| {
+                listeners.is_empty() || others.is_empty() || listeners.iter().any(|one| others.contains(one))
+            };
+            let same = seen.iter().find(|(_, other_path, other_host, others)| {
+                (other_path, other_host) == (path, &host) && meet(others)
+            });
             if let Some((other, ..)) = same {
                 let expected = format!("a path and host of its own, routes[{other}] has the same");
                 table.report("path", show_text(path), &expected);
             }
-            seen.push((index, path.clone(), host.clone()));
+            seen.push((index, path.clone(), host.clone(), listeners.clone()));
         }
         if let (Some(path), Some(dialect), Some(upstream)) = (path, dialect, upstream) {
             if let Some((_, settings)) = upstreams.iter().find(|(name, _)| **name == upstream) {
@@ -90,6 +105,7 @@ pub(super) fn read(
             routes.push(Route {
                 path,
                 host,
+                listeners,
                 dialect,
                 speech,
                 upstream,
@@ -138,28 +154,35 @@ fn items<'n>(node: Option<&'n Node>, sink: &Sink) -> &'n [Node] {
         sink.push(&top, "routes", Problem::Missing("at least one route, [[routes]]".to_owned()));
         return &[];
     };
+    tables(node, "routes", sink)
+}
+
+/// Returns the tables of a list that somebody wrote.
+pub(super) fn tables<'n>(node: &'n Node, name: &str, sink: &Sink) -> &'n [Node] {
     let found = match node.items() {
         Some([]) => "an empty list".to_owned(),
         Some(items) => return items,
         None => node.show(),
     };
-    let expected = "a list of tables, each under [[routes]] with two brackets".to_owned();
-    sink.push(&node.place, "routes", Problem::Wrong { found, expected, hint: String::new() });
+    let expected = format!("a list of tables, each under [[{name}]] with two brackets");
+    sink.push(&node.place, name, Problem::Wrong { found, expected, hint: String::new() });
     &[]
 }
 
-fn one_of(node: &Node, upstreams: &[String]) -> Result<String, Wrong> {
-    let expected = if upstreams.is_empty() {
-        "the name of an upstream, and there is no [upstreams.NAME]".to_owned()
+/// Returns the name of one of those that stand in the file.
+fn one_of(node: &Node, what: &str, header: &str, names: &[String]) -> Result<String, Wrong> {
+    let article = if what.starts_with('u') { "an" } else { "a" };
+    let expected = if names.is_empty() {
+        format!("the name of {article} {what}, and there is no {header}")
     } else {
-        format!("the name of an upstream: {}", upstreams.join(", "))
+        format!("the name of {article} {what}: {}", names.join(", "))
     };
     let wrong = Wrong::expected(expected);
     let Ok(name) = text(node) else { return Err(wrong) };
-    if upstreams.contains(&name) {
+    if names.contains(&name) {
         return Ok(name);
     }
-    Err(wrong.or(nearest(&name, upstreams.iter().map(String::as_str))))
+    Err(wrong.or(nearest(&name, names.iter().map(String::as_str))))
 }
 
 /// The dialect of requests that are forwarded.

@@ -86,6 +86,9 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::ClusterTls => format!("{BARE}[cluster]\n{NODES}{}\n{line}\n", section.header()),
         // Its one required key, as with the next.
         Section::Succession => format!("{BARE}{}\ndirectory = 'a'\n{line}\n", section.header()),
+        Section::Listener => {
+            format!("{BARE}{}\nname = 'a'\nlisten = '127.0.0.1:1'\n{line}\n", section.header())
+        }
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
         | Section::Server
@@ -262,7 +265,7 @@ fn every_commented_key_is_valid_when_it_is_switched_on() {
         .map(|line| on(line).unwrap_or_else(|| line.to_owned()))
         .collect();
     let config = parse(&format!("[server]{}", text.join("\n")));
-    assert!(config.server.tls.is_some() && config.routes[0].host.is_some());
+    assert!(config.server.listeners.iter().all(|one| one.tls.is_some()) && config.routes[0].host.is_some());
     let upstream = &config.upstreams["demo"];
     assert_eq!((upstream.urls.len(), &upstream.tls.trust), (1, &Trust::File("ca.pem".into())));
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod cors;
+mod listeners;
 mod rows;
 mod slips;
 mod speech;
@@ -75,8 +76,8 @@ fn every_section_is_read() {
         required = true
     "#;
     let config = parse(text, &[]).unwrap();
-    assert_eq!(config.server.listen.len(), 2);
-    assert_eq!(config.server.tls.unwrap().certificates[0].key.to_str(), Some("k.pem"));
+    assert_eq!(config.server.listeners[0].listen.len(), 2);
+    assert_eq!(config.server.listeners[0].tls.clone().unwrap().certificates[0].key.to_str(), Some("k.pem"));
     assert_eq!(config.server.trusted_proxies[0].to_string(), "10.0.0.0/8");
     assert_eq!((config.log.level, config.log.json), (tracing::Level::DEBUG, true));
     let [a, b] = &config.routes[..] else { panic!("{:?}", config.routes) };

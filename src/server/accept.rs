@@ -33,7 +33,7 @@ pub struct Signals {
 
 /// A listener that accepts connections.
 pub(super) struct Accepting {
-    pub(super) listener: TcpListener,
+    pub(super) listener: Arc<TcpListener>,
     pub(super) address: SocketAddr,
     pub(super) tracker: TaskTracker,
     pub(super) signals: Signals,

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::caller::Serve;
 use super::ending::Ending;
 use super::http1::Http;
-use super::settings::Settings;
+use super::settings::{ListenerSettings, Settings};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
@@ -26,6 +26,8 @@ use crate::tls::{NextTls, ServerTls, TlsError};
 pub struct ConnectInfo {
     /// The other side of the socket: the client, or a proxy in front.
     pub peer: SocketAddr,
+    /// The name of the listener that accepted it.
+    pub listener: Arc<str>,
     /// Whether TLS ends here.
     pub secure: bool,
     /// How long the client may stop reading. A service may set another limit.
@@ -34,9 +36,10 @@ pub struct ConnectInfo {
     pub raw_headers: RawHeaders,
 }
 
-/// What all connections of a server share.
+/// What all connections of a listener share.
 #[derive(Clone, Debug)]
 pub(super) struct Connecting {
+    pub(super) listener: Arc<str>,
     tls: Option<ServerTls>,
     http: http1::Builder,
     rest_after: Duration,
@@ -44,7 +47,7 @@ pub(super) struct Connecting {
 }
 
 impl Connecting {
-    pub(super) fn new(tls: Option<ServerTls>, settings: &Settings) -> Self {
+    pub(super) fn new(listener: &Arc<str>, tls: Option<ServerTls>, settings: &Settings) -> Self {
         let mut http = http1::Builder::new();
         // This one timeout covers the wait for a first request, a slow header and the wait for the next request.
         http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
@@ -53,14 +56,20 @@ impl Connecting {
         // Hyper answers more lines with 431. A higher maximum than hyper's default would cost each request 11
         // instructions per line, used or not, so it is set only if it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
-        Self { tls, http, rest_after: settings.rest_after, half_close_timeout: settings.half_close_timeout }
+        let Settings { rest_after, half_close_timeout, .. } = *settings;
+        Self { listener: Arc::clone(listener), tls, http, rest_after, half_close_timeout }
     }
 
-    /// Reads the certificate of the settings that follow.
-    pub(super) fn next(&self, settings: &Settings) -> Result<NextConnecting, TlsError> {
-        let (mut connecting, mut tls) = (Self::new(None, settings), None);
-        if let Some(files) = &settings.tls {
-            match &self.tls {
+    /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
+    /// listener now.
+    pub(super) fn next(
+        now: Option<&Self>,
+        listener: &ListenerSettings,
+        settings: &Settings,
+    ) -> Result<NextConnecting, TlsError> {
+        let (mut connecting, mut tls) = (Self::new(&listener.name, None, settings), None);
+        if let Some(files) = &listener.tls {
+            match now.and_then(|now| now.tls.as_ref()) {
                 Some(now) => tls = Some(now.next(files)?),
                 None => connecting.tls = Some(ServerTls::read(files)?),
             }
@@ -127,6 +136,7 @@ async fn open(
     patience.set_half_close(connecting.half_close_timeout);
     let info = ConnectInfo {
         peer,
+        listener: Arc::clone(&connecting.listener),
         secure: connecting.tls.is_some(),
         patience: patience.clone(),
         raw_headers: raw_headers.clone(),

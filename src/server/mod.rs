@@ -4,6 +4,7 @@
 //! a request means: the caller makes the service for a connection. It ends in two steps, see [`Signals`].
 
 mod accept;
+mod bound;
 mod caller;
 mod connection;
 mod ending;
@@ -13,62 +14,58 @@ mod refusal;
 mod settings;
 
 use std::io;
-use std::net::{self, SocketAddr};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::background::Vital;
-use crate::duplex::set_keepalive;
 use crate::meter::Connections;
-use crate::tls::{ServerTls, TlsError};
+use crate::tls::ServerTls;
 pub use accept::Signals;
 use accept::{Accepting, REFUSALS_MAX};
+pub use bound::BindError;
+use bound::Bound;
 pub use caller::Serve;
 pub use connection::ConnectInfo;
 use connection::Connecting;
 use ending::Ending;
+use open::Accepts;
 pub use open::{NextServer, Open};
+
 use refusal::Refusal;
-pub use settings::Settings;
+pub use settings::{ListenerSettings, Settings, SocketName};
 
 /// Bound listeners that do not accept yet.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<Bound>,
-    connecting: Connecting,
+    sockets: Vec<Bound>,
+    connecting: Vec<Connecting>,
     has_reserve: bool,
 }
 
-/// One of them.
-#[derive(Debug)]
-struct Bound {
-    /// As in the settings.
-    wanted: SocketAddr,
-    /// With the actual port in place of port 0.
-    address: SocketAddr,
-    listener: TcpListener,
-}
-
 impl Server {
-    /// Reads the certificate and binds every address of the settings, unless `taken` has a socket that listens there.
+    /// Reads the certificates and binds every address of the settings, unless `taken` has a socket that listens there.
     ///
     /// # Errors
     /// Nothing stays bound. The caller distinguishes a fault of the configuration from an address in use.
-    pub async fn bind(
+    pub fn bind(
         settings: &Settings,
-        mut taken: impl FnMut(SocketAddr) -> Option<OwnedFd> + Send,
+        mut taken: impl FnMut(&SocketName) -> Option<OwnedFd>,
     ) -> Result<Self, BindError> {
-        let tls = settings.tls.as_ref().map(ServerTls::read).transpose()?;
-        let mut listeners = Vec::with_capacity(settings.listen.len());
-        for &wanted in &settings.listen {
-            listeners.push(Bound::at(wanted, taken(wanted)).await?);
+        let (mut connecting, mut sockets) = (Vec::new(), Vec::new());
+        for listener in &settings.listeners {
+            let tls = listener.tls.as_ref().map(ServerTls::read).transpose()?;
+            connecting.push(Connecting::new(&listener.name, tls, settings));
         }
-        Ok(Self { listeners, connecting: Connecting::new(tls, settings), has_reserve: false })
+        for listener in &settings.listeners {
+            for name in listener.sockets() {
+                let taken = taken(&name);
+                sockets.push(Bound::new(listener, name, taken)?);
+            }
+        }
+        Ok(Self { sockets, connecting, has_reserve: false })
     }
 
     /// Returns the same server, with access to the reserved [`descriptors`](crate::descriptors).
@@ -81,13 +78,14 @@ impl Server {
     ///
     /// # Errors
     /// There are too few descriptors.
-    pub fn descriptors(&self) -> io::Result<Vec<OwnedFd>> {
-        self.listeners.iter().map(|bound| bound.listener.as_fd().try_clone_to_owned()).collect()
+    pub fn descriptors(&self) -> io::Result<Vec<(SocketName, OwnedFd)>> {
+        self.sockets.iter().map(|bound| Ok((bound.name.clone(), bound.descriptor()?))).collect()
     }
 
-    /// Returns the addresses in the order of the settings, with the actual ports in place of port 0.
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|bound| bound.address).collect()
+    /// Returns the addresses in the order of the settings, with the actual ports in place of port 0, each with its
+    /// listener's name.
+    pub fn local_addrs(&self) -> Vec<SocketName> {
+        self.sockets.iter().map(Bound::local).collect()
     }
 
     /// Accepts connections until told to end, and serves each with the service that `make` returns for it, in tasks of
@@ -108,11 +106,11 @@ impl Server {
         S: Serve,
     {
         let (make, refusal) = (Arc::new(make), Arc::new(|_: ConnectInfo| Refusal));
-        let connecting = Arc::new(ArcSwap::from_pointee(self.connecting));
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-        let (current, has_reserve) = (Arc::clone(&connecting), self.has_reserve);
+        let has_reserve = self.has_reserve;
         let (tracker, vital, connections) = (tracker.clone(), vital.clone(), connections.clone());
-        let accept = move |bound: Bound, signals: Signals| {
+        let accept = move |bound: Accepts, signals: Signals| {
+            let Accepts { socket, address, connecting: current } = bound;
             let ending = Ending::default();
             let refuse = {
                 let (connecting, make) = (Arc::clone(&current), Arc::clone(&refusal));
@@ -131,8 +129,8 @@ impl Server {
                 }
             };
             let accepting = Accepting {
-                listener: bound.listener,
-                address: bound.address,
+                listener: socket,
+                address,
                 tracker: tracker.clone(),
                 signals,
                 ending,
@@ -142,44 +140,8 @@ impl Server {
             };
             tracker.spawn(vital.guard("an accept loop", accepting.run(start, refuse)));
         };
-        Open::new(self.listeners, connecting, signals.clone(), Box::new(accept))
+        Open::new(self.sockets, self.connecting, signals.clone(), Box::new(accept))
     }
-}
-
-impl Bound {
-    /// Binds an address, unless there is a socket that listens there.
-    async fn at(wanted: SocketAddr, taken: Option<OwnedFd>) -> Result<Self, BindError> {
-        let at = |source| BindError::Address { address: wanted, source };
-        let listener = match taken {
-            Some(descriptor) => from_descriptor(descriptor).map_err(at)?,
-            None => TcpListener::bind(wanted).await.map_err(at)?,
-        };
-        set_keepalive(&listener).map_err(at)?;
-        Ok(Self { wanted, address: listener.local_addr().map_err(at)?, listener })
-    }
-}
-
-/// Returns the listener of a descriptor.
-fn from_descriptor(descriptor: OwnedFd) -> io::Result<TcpListener> {
-    let listener = net::TcpListener::from(descriptor);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
-}
-
-/// Why a server can't listen.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// An address is in use, not ours, or needs a privilege.
-    #[error("cannot listen on {address}")]
-    Address {
-        /// The address.
-        address: SocketAddr,
-        /// The operating system's error.
-        source: io::Error,
-    },
-    /// The certificate or its key can't be used.
-    #[error("cannot set up TLS")]
-    Tls(#[from] TlsError),
 }
 
 #[cfg(test)]

@@ -1,77 +1,136 @@
 //! A server that accepts. Its listeners and settings can be replaced while connections live.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::Signals;
+use super::bound::{BindError, Bound};
 use super::connection::{Connecting, NextConnecting};
-use super::{BindError, Bound, Settings, Signals};
+use super::settings::{ListenerSettings, Settings, SocketName};
 
 /// A server that accepts connections.
 pub struct Open {
-    listeners: Vec<Accepts>,
-    connecting: Arc<ArcSwap<Connecting>>,
+    sockets: Vec<OpenSocket>,
+    /// What the connections of each listener share, by its name.
+    connecting: HashMap<Arc<str>, Arc<ArcSwap<Connecting>>>,
     signals: Signals,
-    /// Has one more listener accept.
-    accept: Box<dyn Fn(Bound, Signals) + Send + Sync>,
+    accept: Accept,
 }
 
-/// A listener that accepts.
-struct Accepts {
-    wanted: SocketAddr,
+/// Has one more socket accept.
+type Accept = Box<dyn Fn(Accepts, Signals) + Send + Sync>;
+
+/// A socket that is about to accept.
+pub(super) struct Accepts {
+    pub(super) socket: Arc<TcpListener>,
+    pub(super) address: SocketAddr,
+    pub(super) connecting: Arc<ArcSwap<Connecting>>,
+}
+
+/// A socket that accepts.
+struct OpenSocket {
+    name: SocketName,
     address: SocketAddr,
+    only_v6: bool,
+    /// Those who accept close it: a client that connects after the end must be refused.
+    socket: Weak<TcpListener>,
     end: CancellationToken,
 }
 
 /// What follows a server: nothing that could fail is left to do.
 #[derive(Debug)]
 pub struct NextServer {
-    listen: Vec<SocketAddr>,
+    wanted: Vec<SocketName>,
     bound: Vec<Bound>,
-    connecting: NextConnecting,
+    connecting: Vec<NextConnecting>,
 }
 
 impl Open {
     pub(super) fn new(
         bound: Vec<Bound>,
-        connecting: Arc<ArcSwap<Connecting>>,
+        connecting: Vec<Connecting>,
         signals: Signals,
-        accept: Box<dyn Fn(Bound, Signals) + Send + Sync>,
+        accept: Accept,
     ) -> Self {
-        let mut open = Self { listeners: Vec::new(), connecting, signals, accept };
+        let mut open = Self { sockets: Vec::new(), connecting: HashMap::new(), signals, accept };
+        for connecting in connecting {
+            open.share(connecting);
+        }
         for bound in bound {
             open.add(bound);
         }
         open
     }
 
-    /// Reads the certificate of the next settings and binds the addresses that are new. An address stays bound while it
-    /// is in the settings.
+    /// Reads the certificates of the next settings and binds the addresses that are new. An address stays bound while
+    /// it is in the settings, even under the name of another listener.
     ///
     /// # Errors
     /// Nothing has changed.
-    pub async fn prepare(&self, settings: &Settings) -> Result<NextServer, BindError> {
-        let connecting = self.connecting.load().next(settings)?;
-        let (mut kept, mut bound) = (self.listeners.iter().map(|one| one.wanted).collect(), Vec::new());
-        for &wanted in &settings.listen {
-            if !take(&mut kept, wanted) {
-                bound.push(Bound::at(wanted, None).await?);
+    pub fn prepare(&self, settings: &Settings) -> Result<NextServer, BindError> {
+        let mut connecting = Vec::with_capacity(settings.listeners.len());
+        for listener in &settings.listeners {
+            let now = self.connecting.get(&listener.name).map(|now| now.load());
+            connecting.push(Connecting::next(now.as_deref().map(|now| &**now), listener, settings)?);
+        }
+        let mut kept = self.sockets.iter().map(|one| one.name.clone()).collect();
+        let (mut wanted, mut bound) = (Vec::new(), Vec::new());
+        for listener in &settings.listeners {
+            for name in listener.sockets() {
+                self.judge(listener, &name)?;
+                wanted.push(name.clone());
+                if !take(&mut kept, &name) {
+                    let taken = self.taken(name.address)?;
+                    bound.push(Bound::new(listener, name, taken)?);
+                }
             }
         }
-        Ok(NextServer { listen: settings.listen.clone(), bound, connecting })
+        Ok(NextServer { wanted, bound, connecting })
+    }
+
+    /// Refuses what cannot be changed of a socket that is bound.
+    fn judge(&self, listener: &ListenerSettings, name: &SocketName) -> Result<(), BindError> {
+        let address = name.address;
+        let only_v6 = listener.only_v6 && address.is_ipv6();
+        let is_same =
+            |one: &OpenSocket| one.name == *name || one.name.address == address && address.port() != 0;
+        let differs = self.sockets.iter().any(|one| is_same(one) && one.only_v6 != only_v6);
+        if differs { Err(BindError::OnlyV6(address)) } else { Ok(()) }
+    }
+
+    /// Returns a descriptor of the socket that listens at this address for another listener.
+    fn taken(&self, address: SocketAddr) -> Result<Option<OwnedFd>, BindError> {
+        // Of port 0 there are several.
+        let found = self.sockets.iter().find(|one| one.name.address == address && address.port() != 0);
+        let socket = found.and_then(|one| one.socket.upgrade());
+        let descriptor = socket.map(|socket| socket.as_fd().try_clone_to_owned());
+        descriptor.transpose().map_err(|source| BindError::Address { address, source })
     }
 
     /// Takes the next settings over: new connections meet them. A listener that is not among them accepts no more; its
     /// idle connections end, the others after their response.
     pub fn replace(&mut self, next: NextServer) {
-        self.connecting.store(Arc::new(next.connecting.take_over()));
-        let mut listen = next.listen;
-        self.listeners.retain(|one| {
-            let is_kept = take(&mut listen, one.wanted);
+        let before: Vec<_> = self.connecting.keys().cloned().collect();
+        let mut now = Vec::with_capacity(next.connecting.len());
+        for connecting in next.connecting {
+            let connecting = connecting.take_over();
+            now.push(Arc::clone(&connecting.listener));
+            self.share(connecting);
+        }
+        for gone in before.iter().filter(|name| !now.contains(name)) {
+            self.connecting.remove(gone);
+        }
+        let mut wanted = next.wanted;
+        self.sockets.retain(|one| {
+            let is_kept = take(&mut wanted, &one.name);
             if !is_kept {
                 one.end.cancel();
             }
@@ -82,32 +141,51 @@ impl Open {
         }
     }
 
-    /// Returns the addresses, with the actual ports in place of port 0.
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|one| one.address).collect()
+    /// Returns the addresses, with the actual ports in place of port 0, each with its listener's name.
+    pub fn local_addrs(&self) -> Vec<SocketName> {
+        let local = |one: &OpenSocket| SocketName { address: one.address, ..one.name.clone() };
+        self.sockets.iter().map(local).collect()
+    }
+
+    fn share(&mut self, connecting: Connecting) {
+        match self.connecting.get(&connecting.listener) {
+            Some(now) => now.store(Arc::new(connecting)),
+            None => {
+                let name = Arc::clone(&connecting.listener);
+                self.connecting.insert(name, Arc::new(ArcSwap::from_pointee(connecting)));
+            }
+        }
     }
 
     fn add(&mut self, bound: Bound) {
+        // Each socket is one of a listener's.
+        let Some(connecting) = self.connecting.get(&bound.name.listener).map(Arc::clone) else { return };
         let end = self.signals.end.child_token();
-        self.listeners.push(Accepts { wanted: bound.wanted, address: bound.address, end: end.clone() });
-        (self.accept)(bound, Signals { end, ..self.signals.clone() });
+        let Bound { name, address, only_v6, socket } = bound;
+        let weak = Arc::downgrade(&socket);
+        self.sockets.push(OpenSocket { name, address, only_v6, socket: weak, end: end.clone() });
+        (self.accept)(Accepts { socket, address, connecting }, Signals { end, ..self.signals.clone() });
     }
 }
 
 impl NextServer {
-    /// Returns descriptors of the listeners that are new, each with its address in the settings.
+    /// Returns the names of all its sockets.
+    pub fn names(&self) -> &[SocketName] {
+        &self.wanted
+    }
+
+    /// Returns descriptors of the sockets that are new.
     ///
     /// # Errors
     /// There are too few descriptors.
-    pub fn descriptors(&self) -> std::io::Result<Vec<(SocketAddr, OwnedFd)>> {
-        let descriptor = |bound: &Bound| Ok((bound.wanted, bound.listener.as_fd().try_clone_to_owned()?));
-        self.bound.iter().map(descriptor).collect()
+    pub fn descriptors(&self) -> io::Result<Vec<(SocketName, OwnedFd)>> {
+        self.bound.iter().map(|bound| Ok((bound.name.clone(), bound.descriptor()?))).collect()
     }
 }
 
-/// Takes an address out of a list, once: of port 0 there may be several.
-fn take(list: &mut Vec<SocketAddr>, address: SocketAddr) -> bool {
-    let found = list.iter().position(|one| *one == address);
+/// Takes a name out of a list, once: of port 0 there may be several.
+fn take(list: &mut Vec<SocketName>, name: &SocketName) -> bool {
+    let found = list.iter().position(|one| one == name);
     found.map(|index| list.swap_remove(index)).is_some()
 }
 

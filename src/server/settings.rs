@@ -1,19 +1,19 @@
-//! The part of the configuration for listeners (`[server]`).
+//! The part of the configuration for listeners (`[server]` and `[[listeners]]`).
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::tls::TlsFiles;
 
-/// Public listeners and their common settings.
+/// Public listeners, and what they have in common.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Addresses to listen on, at least one. Port 0 takes any free port; the log shows which.
-    pub listen: Vec<SocketAddr>,
-    /// Certificate and key, if the listeners speak TLS.
-    pub tls: Option<TlsFiles>,
+    /// The listeners, at least one, each with a name of its own.
+    pub listeners: Vec<ListenerSettings>,
     /// The maximum of concurrent sessions; beyond it a handshake is answered 503 with `Retry-After`.
     pub max_sessions: usize,
     /// How long a connection may be silent: before its first request, in the middle of a header and between requests.
@@ -34,11 +34,53 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// One listener: the addresses that share a name, and with it TLS and routes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerSettings {
+    /// What routes and descriptors call it.
+    pub name: Arc<str>,
+    /// Addresses to listen on, at least one. Port 0 takes any free port; the log shows which.
+    pub listen: Vec<SocketAddr>,
+    /// Whether IPv6 addresses are without the IPv4 ones: `[::]` includes these otherwise.
+    pub only_v6: bool,
+    /// Certificate and key, if it speaks TLS.
+    pub tls: Option<TlsFiles>,
+}
+
+impl ListenerSettings {
+    /// The listener of `[server]`.
+    pub const DEFAULT: &str = "default";
+
+    /// Creates one without TLS.
+    pub fn at(name: &str, listen: Vec<SocketAddr>) -> Self {
+        Self { name: name.into(), listen, only_v6: false, tls: None }
+    }
+
+    /// Returns the names of its sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketName> {
+        self.listen.iter().map(|&address| SocketName { listener: Arc::clone(&self.name), address })
+    }
+}
+
+/// What a listening socket is known by, in this configuration and the next.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SocketName {
+    /// Its listener.
+    pub listener: Arc<str>,
+    /// The address that stands in the configuration.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for SocketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.listener, self.address)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
-            tls: None,
+            listeners: vec![ListenerSettings::default()],
             max_sessions: 10_000,
             idle_timeout: Duration::from_secs(75),
             rest_after: Duration::from_secs(1),
@@ -48,5 +90,11 @@ impl Default for Settings {
             watch: Duration::from_secs(5),
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+impl Default for ListenerSettings {
+    fn default() -> Self {
+        Self::at(Self::DEFAULT, vec![SocketAddr::from(([127, 0, 0, 1], 8080))])
     }
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
+use std::net::{self, SocketAddr};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ async fn a_client_that_hangs_up_frees_its_parked_request() {
 
 #[tokio::test]
 async fn two_listeners_serve_the_same_and_know_which_they_are() {
-    let settings = Settings { listen: vec![any_port(), any_port()], ..settings() };
+    let settings = listening(vec![any_port(), any_port()]);
     let infos = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&infos);
     let server = Running::start_each(settings, move |info: ConnectInfo| {
@@ -164,9 +165,7 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
 async fn an_address_that_is_taken_is_named() {
     let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let error = Server::bind(&Settings { listen: vec![any_port(), address], ..settings() }, |_| None)
-        .await
-        .unwrap_err();
+    let error = Server::bind(&listening(vec![any_port(), address]), |_| None).unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert!(matches!(error, BindError::Address { source, .. } if source.kind() == io::ErrorKind::AddrInUse));
 }
@@ -222,9 +221,9 @@ impl Running {
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
         S: Serve,
     {
-        let server = Server::bind(&settings, |_| None).await.unwrap();
+        let server = Server::bind(&settings, |_| None).unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
-        let addresses = server.local_addrs();
+        let addresses = server.local_addrs().into_iter().map(|name| name.address).collect();
         let connections = metrics.connections(Listener::Public);
         let open = server.serve(make, &tracker, &Vital::default(), &signals, &connections);
         tracker.close();
@@ -356,9 +355,14 @@ async fn upgrade_to_echo(mut request: Request) -> Result<Response<Full<Bytes>>, 
 }
 
 fn settings() -> Settings {
+    listening(vec![any_port()])
+}
+
+fn listening(addresses: Vec<SocketAddr>) -> Settings {
     // Every waiting request waits outside hyper.
     let (rest_after, half_close_timeout) = (Duration::ZERO, Duration::ZERO);
-    Settings { listen: vec![any_port()], rest_after, half_close_timeout, ..Settings::default() }
+    let listeners = vec![ListenerSettings::at(ListenerSettings::DEFAULT, addresses)];
+    Settings { listeners, rest_after, half_close_timeout, ..Settings::default() }
 }
 
 fn impatient() -> Settings {

@@ -1,6 +1,7 @@
 //! The client of a connection, and what belongs to the connection.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -12,6 +13,8 @@ use crate::upstream::Pinned;
 pub struct Connection {
     /// The client of its requests.
     pub client: Client,
+    /// The listener at which its client came in; `None` if that is another node's and matters to no route.
+    pub listener: Option<Arc<str>>,
     /// How long the client may stop reading.
     pub patience: Patience,
     /// The backend connections on which this client has logged in.
@@ -24,8 +27,13 @@ pub struct Connection {
 
 impl Connection {
     /// Creates what belongs to the connection of a client of this node.
-    pub fn of_client(client: Client, patience: Patience, raw_headers: RawHeaders) -> Self {
-        Self { client, patience, pinned: Pinned::default(), raw_headers, hop: Hop::Direct }
+    pub fn of_client(
+        client: Client,
+        listener: Option<Arc<str>>,
+        patience: Patience,
+        raw_headers: RawHeaders,
+    ) -> Self {
+        Self { client, listener, patience, pinned: Pinned::default(), raw_headers, hop: Hop::Direct }
     }
 }
 

@@ -30,7 +30,7 @@ use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
 use crate::cluster::{
-    ASKER, Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, Kin, LetGo, Peer, Prepared, WANT,
+    ASKER, CAME_IN, Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, Kin, LetGo, Peer, Prepared, WANT,
 };
 use crate::dialect::RequestKind;
 use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
@@ -120,7 +120,8 @@ impl Nodes {
         // What belongs to a client's connection, and matters to none of these requests.
         let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false };
         let patience = Patience::new(self.0.silence_timeout);
-        let shared = Connection { hop, ..Connection::of_client(nobody, patience, RawHeaders::default()) };
+        let shared =
+            Connection { hop, ..Connection::of_client(nobody, None, patience, RawHeaders::default()) };
         let Self(settings) = &self;
         tracing::debug!(%node, "a node has connected");
         let sessions = || u32::try_from(self.0.registry.taken()).unwrap_or(u32::MAX);
@@ -141,7 +142,9 @@ impl Nodes {
 
     /// Begins to serve a request of a node as one of a client of this node.
     fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
-        let Ask { method, target, headers, client, flags } = ask;
+        let Ask { method, target, mut headers, client, flags } = ask;
+        let listener = headers.remove(&CAME_IN);
+        let listener = listener.and_then(|name| Some(Arc::from(name.to_str().ok()?)));
         let mut request = Request::new(());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
@@ -157,9 +160,9 @@ impl Nodes {
                 let ip = Ipv6Addr::from(client.ip).to_canonical();
                 let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
                 if flags.is_search {
-                    self.search(request, client.peer, flags, node, shared.hop)
+                    self.search(request, client.peer, listener.as_ref(), flags, node, shared.hop)
                 } else {
-                    let connection = Connection { client, ..shared.clone() };
+                    let connection = Connection { client, listener, ..shared.clone() };
                     self.route(request, body, &connection)
                 }
             }
@@ -173,16 +176,17 @@ impl Nodes {
         &self,
         request: Request<()>,
         client: SocketAddr,
+        listener: Option<&Arc<str>>,
         flags: Flags,
         node: Node,
         hop: Hop,
     ) -> Serving {
-        let (head, ()) = request.into_parts();
+        let (mut head, ()) = request.into_parts();
         let told = |is_found| plain(if is_found { FOUND } else { NOT_FOUND }, "");
         let named = head.headers.get(&ASKER).filter(|_| hop == Hop::Kin);
         let asker = named.and_then(|named| Node::parse(named.to_str().ok()?)).unwrap_or(node);
         let kind = if flags.upgrades { RequestKind::WebSocket } else { RequestKind::Http };
-        let is_here = match self.0.current.load().find(&head) {
+        let is_here = match self.0.current.load().find(&mut head, listener) {
             Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
                 gateway.has(&head, kind, asker)
             }
@@ -199,8 +203,8 @@ impl Nodes {
     }
 
     fn route(&self, request: Request<()>, body: InquiryBody, connection: &Connection) -> Serving {
-        let (head, ()) = request.into_parts();
-        match self.0.current.load().find(&head) {
+        let (mut head, ()) = request.into_parts();
+        match self.0.current.load().find(&mut head, connection.listener.as_ref()) {
             Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
                 gateway.serve(head, body.into(), connection)
             }

@@ -1,4 +1,7 @@
-//! What serves a request: the route with the longest prefix, and among equal ones the one that names the host.
+//! What serves a request: of the routes at its client's listener the one with the longest prefix, and among equal ones the
+//! one that names the host.
+
+use std::sync::Arc;
 
 use http::header::HOST;
 use http::request::Parts;
@@ -23,6 +26,8 @@ struct Entry<T> {
     path: String,
     reach: Reach,
     host: Option<String>,
+    /// None are all.
+    listeners: Vec<Arc<str>>,
     /// The place of its route in the configuration.
     index: usize,
     server: T,
@@ -63,6 +68,7 @@ impl<T: Clone> Router<T> {
                 path: path.to_owned(),
                 reach,
                 host: host.clone(),
+                listeners: route.listeners.clone(),
                 index,
                 server,
             };
@@ -82,26 +88,27 @@ impl<T: Clone> Router<T> {
         Self { entries }
     }
 
-    /// Returns what serves a request.
+    /// Returns what serves a request of a client that came in at this listener.
     ///
     /// The path as the client wrote it decides, because backends see it so. With its dot segments resolved, it must
     /// lead to the same route.
     ///
     /// # Errors
     /// The path leaves its route.
-    pub(super) fn find(&self, head: &Parts) -> Result<Option<&T>, LeavesRoute> {
+    pub(super) fn find(&self, head: &Parts, listener: Option<&str>) -> Result<Option<&T>, LeavesRoute> {
         // `OPTIONS *` asks about the server as a whole.
         let path = if head.uri.path() == "*" { "/" } else { head.uri.path() };
-        let found = self.find_path(path, head);
+        let found = self.find_path(path, head, listener);
         let index = |entry: Option<&Entry<T>>| entry.map(|entry| entry.index);
-        let strays = |slashes| index(self.find_path(&dots::resolve(path, slashes), head)) != index(found);
+        let strays =
+            |slashes| index(self.find_path(&dots::resolve(path, slashes), head, listener)) != index(found);
         if dots::may_have(path) && [Slashes::Kept, Slashes::Merged].into_iter().any(strays) {
             return Err(LeavesRoute);
         }
         Ok(found.map(|entry| &entry.server))
     }
 
-    fn find_path(&self, path: &str, head: &Parts) -> Option<&Entry<T>> {
+    fn find_path(&self, path: &str, head: &Parts, listener: Option<&str>) -> Option<&Entry<T>> {
         let host = || head.headers.get(HOST).and_then(|host| host.to_str().ok()).map(target::name);
         self.entries.iter().find(|entry| {
             let Some(rest) = path.strip_prefix(&entry.path) else { return false };
@@ -111,11 +118,18 @@ impl<T: Clone> Router<T> {
                 Reach::Exact => rest.is_empty(),
             };
             is_reached
+                && entry.is_at(listener)
                 && entry
                     .host
                     .as_deref()
                     .is_none_or(|wanted| host().is_some_and(|host| host.eq_ignore_ascii_case(wanted)))
         })
+    }
+}
+
+impl<T> Entry<T> {
+    fn is_at(&self, listener: Option<&str>) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|one| Some(&**one) == listener)
     }
 }
 
@@ -145,7 +159,7 @@ mod tests {
         let (mut head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
         target::settle(&mut head).unwrap();
         let numbered = |(index, route)| Routed { route, server: index, files: None };
-        Router::new(routes.iter().enumerate().map(numbered)).find(&head).map(Option::<&usize>::copied)
+        Router::new(routes.iter().enumerate().map(numbered)).find(&head, None).map(Option::<&usize>::copied)
     }
 
     #[test]
@@ -243,6 +257,33 @@ mod tests {
         assert_eq!(find(&routes, "http://example.org/a/", "chat.example.org"), Some(0));
     }
 
+    #[test]
+    fn a_route_is_found_at_its_listeners_only() {
+        let on = |path, listeners: &[&str]| {
+            let listeners = listeners.iter().map(|&name| name.into()).collect();
+            Route { listeners, ..Route::at(path, None) }
+        };
+        let routes =
+            [on("/", &["public"]), on("/", &["inside", "admin"]), on("/api/", &["inside"]), on("/all/", &[])];
+        let numbered = |(index, route)| Routed { route, server: index, files: None };
+        let router = Router::new(routes.iter().enumerate().map(numbered));
+        let find = |uri: &str, listener| {
+            let (head, ()) = Request::builder().uri(uri).header("Host", "a").body(()).unwrap().into_parts();
+            router.find(&head, listener).map(Option::<&usize>::copied)
+        };
+        assert_eq!((find("/x", Some("public")), find("/x", Some("admin"))), (Ok(Some(0)), Ok(Some(1))));
+        assert_eq!(
+            (find("/api/", Some("public")), find("/api/", Some("inside"))),
+            (Ok(Some(0)), Ok(Some(2)))
+        );
+        assert_eq!((find("/x", Some("other")), find("/x", None)), (Ok(None), Ok(None)));
+        for listener in [Some("public"), Some("other"), None] {
+            assert_eq!(find("/all/", listener), Ok(Some(3)));
+        }
+        assert_eq!(find("/api/../x", Some("public")), Ok(Some(0)), "there, it is one route");
+        assert_eq!(find("/api/../x", Some("inside")), Err(LeavesRoute));
+    }
+
     fn is_file(uri: &str, prefix: &str) -> bool {
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         path.strip_prefix(prefix).is_some_and(|rest| is_client_file(prefix, rest, query))
@@ -289,7 +330,7 @@ mod tests {
         );
         let find = |uri: &str, host: &str| {
             let (head, ()) = Request::builder().uri(uri).header("Host", host).body(()).unwrap().into_parts();
-            router.find(&head).map(Option::<&&str>::copied)
+            router.find(&head, None).map(Option::<&&str>::copied)
         };
         assert_eq!(find("/socket.io/socket.io.js", "a"), Ok(Some("files")));
         assert_eq!(find("/socket.io/?EIO=4&transport=polling", "a"), Ok(Some("sessions")));

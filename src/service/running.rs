@@ -12,6 +12,7 @@ use super::gateway::Gateway;
 use super::refusals::Refusals;
 use super::router::{LeavesRoute, Routed, Router};
 use super::settings::Route;
+use crate::cluster::CameIn;
 use crate::duplex::Patience;
 use crate::route_id::RouteId;
 use crate::upstream::InUse;
@@ -110,10 +111,23 @@ impl Running {
         is_less.then(|| Self::new(self.routes.clone(), self.upstreams.clone(), self.half_close_timeout, past))
     }
 
-    /// Returns what serves a request: for one of a session whose route is in the past, that route.
-    pub(super) fn find(&self, head: &Parts) -> Result<Option<&Served>, LeavesRoute> {
-        let past = if self.past.routes.is_empty() { None } else { self.past.find(head) };
-        past.map_or_else(|| self.router.find(head), |served| Ok(Some(served)))
+    /// Returns what serves a request of a client that came in at this listener: for one of a session whose route is in
+    /// the past, that route. If that depends on the listener, the request says so wherever it is passed on.
+    pub(super) fn find(
+        &self,
+        head: &mut Parts,
+        listener: Option<&Arc<str>>,
+    ) -> Result<Option<&Served>, LeavesRoute> {
+        let name = listener.map(|name| &**name);
+        let past = if self.past.routes.is_empty() { None } else { self.past.find(head, name) };
+        let found = past.map_or_else(|| self.router.find(head, name), |served| Ok(Some(served)))?;
+        if let Some(served) = found
+            && let Some(listener) = listener
+            && !served.route.listeners.is_empty()
+        {
+            head.extensions.insert(CameIn(Arc::clone(listener)));
+        }
+        Ok(found)
     }
 
     /// Returns the routes, and those of the past.
@@ -147,8 +161,8 @@ impl Running {
 }
 
 impl Past {
-    fn find(&self, head: &Parts) -> Option<&Served> {
-        let served = self.router.find(head).ok()??;
+    fn find(&self, head: &Parts, listener: Option<&str>) -> Option<&Served> {
+        let served = self.router.find(head, listener).ok()??;
         match &served.handler {
             Handler::Gateway { gateway, .. } => gateway.knows(head).then_some(served),
             Handler::Demux(_) | Handler::Forward(_) => None,

@@ -19,6 +19,8 @@ pub struct Route {
     /// The host that a request must name, without a port; `None` matches every host, and a route that names the host
     /// has priority.
     pub host: Option<String>,
+    /// The listeners whose clients meet it; none are all.
+    pub listeners: Vec<Arc<str>>,
     /// The clients' dialect: a name in the table of dialects.
     pub dialect: &'static str,
     /// The settings of its dialect only.
@@ -50,6 +52,7 @@ impl Route {
         Self {
             path: path.into(),
             host: host.map(Into::into),
+            listeners: Vec::new(),
             dialect: "engine.io",
             speech: dialect::Settings::default(),
             upstream: "a".into(),
@@ -66,7 +69,7 @@ impl Route {
 
     /// Returns the route's identity.
     pub fn id(&self) -> RouteId {
-        RouteId::new(self.host.as_deref().map(super::target::name), &self.path)
+        RouteId::on(&self.listeners, self.host.as_deref().map(super::target::name), &self.path)
     }
 }
 

@@ -88,7 +88,7 @@ impl Service<Request<Incoming>> for Stack {
             return Serving::done(plain(StatusCode::NOT_IMPLEMENTED, "unsupported transfer coding\n"));
         }
         let running = self.current.load();
-        let Ok(found) = running.find(&head) else {
+        let Ok(found) = running.find(&mut head, self.connection.listener.as_ref()) else {
             return Serving::done(plain(StatusCode::BAD_REQUEST, OUT_OF_ROUTE));
         };
         let Some(Served { route, handler }) = found else {

@@ -12,7 +12,11 @@ use rustix::net::sockopt::socket_acceptconn;
 
 /// The listeners that were handed to this process, and are not taken yet.
 #[derive(Default, Debug)]
-pub struct Activated(Vec<Handed>);
+pub struct Activated {
+    handed: Vec<Handed>,
+    /// The names of the listeners of the configuration.
+    keys: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Handed {
@@ -53,7 +57,7 @@ pub enum ActivationError {
 }
 
 /// What was handed to this process. It belongs to the environment, so there is one for the whole process.
-static HANDED: Mutex<Result<Activated, ActivationError>> = Mutex::new(Ok(Activated(Vec::new())));
+static HANDED: Mutex<Result<Vec<Handed>, ActivationError>> = Mutex::new(Ok(Vec::new()));
 
 impl Activated {
     /// Reads the environment, and removes what is for this process alone: a child must not use it. Called once, before there
@@ -69,17 +73,18 @@ impl Activated {
                 Err(source) => Err(ActivationError::NoListener { which, source }),
             }
         });
-        let handed = handed.collect::<Result<_, _>>().map(Self);
+        let handed = handed.collect();
         *HANDED.lock().unwrap_or_else(PoisonError::into_inner) = handed;
     }
 
-    /// Returns what was handed to this process, the first time that it is called.
+    /// Returns what was handed to this process, the first time that it is called. `keys` are the names of the listeners of
+    /// the configuration.
     ///
     /// # Errors
     /// It cannot be used.
-    pub fn of_process() -> Result<Self, ActivationError> {
+    pub fn of_process(keys: Vec<String>) -> Result<Self, ActivationError> {
         let mut handed = HANDED.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *handed, Ok(Self::default()))
+        Ok(Self { handed: std::mem::replace(&mut *handed, Ok(Vec::new()))?, keys })
     }
 
     /// Takes the listener that has this address in the configuration, under this key. A name that is no key fits each:
@@ -88,9 +93,12 @@ impl Activated {
     /// # Errors
     /// Its name is another key.
     pub fn take(&mut self, key: &str, address: SocketAddr) -> Result<Option<OwnedFd>, ActivationError> {
-        let Some(position) = self.0.iter().position(|one| one.address == address) else { return Ok(None) };
-        let Handed { which, listener, .. } = self.0.swap_remove(position);
-        if which.name == key || !which.name.ends_with(KEYS_END) {
+        let Some(position) = self.handed.iter().position(|one| one.address == address) else {
+            return Ok(None);
+        };
+        let Handed { which, listener, .. } = self.handed.swap_remove(position);
+        let is_key = which.name.ends_with(KEYS_END) || self.keys.contains(&which.name);
+        if which.name == key || !is_key {
             Ok(Some(listener.into()))
         } else {
             Err(ActivationError::Unfit { which, address })
@@ -102,7 +110,7 @@ impl Activated {
     /// # Errors
     /// One of them was not.
     pub fn finish(self) -> Result<(), ActivationError> {
-        match self.0.into_iter().next() {
+        match self.handed.into_iter().next() {
             Some(Handed { which, address, .. }) => Err(ActivationError::Unfit { which, address }),
             None => Ok(()),
         }
@@ -125,7 +133,7 @@ impl fmt::Display for Which {
 
 /// The first descriptor that is handed over.
 const FIRST: usize = 3;
-/// How the key of each kind of listener ends.
+/// How the keys of the listeners end that have no name in the configuration.
 const KEYS_END: &str = ".listen";
 
 #[cfg(test)]
@@ -138,17 +146,22 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let which = Which { number: 3, name: name.to_owned() };
             let address = listener.local_addr().unwrap();
-            (address, Activated(vec![Handed { which, address, listener }]))
+            let keys = vec!["server.listen".to_owned(), "inside".to_owned()];
+            (address, Activated { handed: vec![Handed { which, address, listener }], keys })
         };
-        for (name, fits) in
-            [("server.listen", true), ("admin.listen", false), ("polliwog.socket", true), ("", true)]
-        {
+        for (name, fits) in [
+            ("server.listen", true),
+            ("admin.listen", false),
+            ("inside", false),
+            ("polliwog.socket", true),
+            ("", true),
+        ] {
             let (address, mut activated) = handed(name);
             let elsewhere = SocketAddr::new(address.ip(), address.port() ^ 1);
             assert!(activated.take("server.listen", elsewhere).unwrap().is_none());
             let taken = activated.take("server.listen", address).map(|taken| taken.is_some());
             let taken =
-                taken.map_err(|error| error.to_string().starts_with("descriptor 3 (\"admin.listen\")"));
+                taken.map_err(|error| error.to_string().starts_with(&format!("descriptor 3 ({name:?})")));
             assert_eq!(taken, if fits { Ok(true) } else { Err(true) }, "{name}");
             activated.finish().unwrap();
         }

@@ -65,9 +65,9 @@ impl Heir {
         handed.await?
     }
 
-    /// Takes the listener of this name, if it was handed over.
-    pub fn take(&mut self, name: &str) -> Option<OwnedFd> {
-        let position = self.listening.iter().position(|one| one.name == name)?;
+    /// Takes the listener whose name fits, if it was handed over.
+    pub fn take(&mut self, fits: impl Fn(&str) -> bool) -> Option<OwnedFd> {
+        let position = self.listening.iter().position(|one| fits(&one.name))?;
         Some(self.listening.swap_remove(position).descriptor)
     }
 
@@ -172,8 +172,9 @@ mod tests {
                 listening.push(Listening { name: read_line(&mut stream).await.unwrap(), descriptor });
             }
             let mut heir = Heir { stream, predecessor: node, listening };
-            let taken = TcpListener::from(heir.take("one").unwrap());
-            assert!(heir.take("one").is_none() && heir.take("three").is_none());
+            let mut take = |wanted: &str| heir.take(|name| name == wanted);
+            let taken = TcpListener::from(take("one").unwrap());
+            assert!(take("one").is_none() && take("three").is_none());
             heir.take_over().await.unwrap();
             taken
         };

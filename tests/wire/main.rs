@@ -37,6 +37,7 @@ mod honesty;
 mod hostile;
 mod last_words;
 mod limits;
+mod listeners;
 mod longpoll;
 mod nodes;
 mod nodes_tls;

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use super::*;
 use crate::meter::Listener;
 use crate::route_id::RouteId;
-use crate::server::{self, ConnectInfo, Server};
+use crate::server::{self, ConnectInfo, ListenerSettings, Server};
 use crate::service::{Client as Peer, Connection, Current, Running, Stack};
 
 /// A proxy whose configuration can be replaced.
@@ -45,15 +45,18 @@ impl Proxy {
         };
         let current = Current::new(Running::default());
         let settings = server::Settings {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listeners: vec![ListenerSettings::at("default", vec![SocketAddr::from(([127, 0, 0, 1], 0))])],
             ..server::Settings::default()
         };
-        let server = Server::bind(&settings, |_| None).await.unwrap();
-        let address = server.local_addrs()[0];
+        let server = Server::bind(&settings, |_| None).unwrap();
+        let address = server.local_addrs()[0].address;
         let now = current.clone();
         let make = move |info: ConnectInfo| {
             let client = Peer { peer: info.peer, secure: info.secure };
-            Stack::new(now.clone(), Connection::of_client(client, info.patience, info.raw_headers))
+            Stack::new(
+                now.clone(),
+                Connection::of_client(client, Some(info.listener), info.patience, info.raw_headers),
+            )
         };
         let meter = wiring.metrics.connections(Listener::Public);
         let vital = &wiring.helpers.vital;

@@ -7,7 +7,8 @@ use crate::tls::Identity;
 fn certificates_are_one_pair_or_a_list_of_them() {
     let tls = |table: &str| format!("[server]\ntls = {{ {table} }}\n");
     let pairs = |table: &str| {
-        let tls = parse(&format!("{GOOD}{}", tls(table)), &[]).unwrap().server.tls.unwrap();
+        let tls =
+            parse(&format!("{GOOD}{}", tls(table)), &[]).unwrap().server.listeners[0].tls.clone().unwrap();
         let pair = |pair: Identity| format!("{} {}", pair.certificate.display(), pair.key.display());
         tls.certificates.into_iter().map(pair).collect::<Vec<_>>()
     };

@@ -105,7 +105,7 @@ pub(super) async fn connect(carrier: Carrier) -> (Pin<Box<dyn Stream>>, Duplex) 
         return (Box::pin(client), accepted.into());
     }
     let (settings, _files, certificate) = tls::settings();
-    let tls = ServerTls::read(settings.tls.as_ref().unwrap()).unwrap();
+    let tls = ServerTls::read(settings.listeners[0].tls.as_ref().unwrap()).unwrap();
     let accepting = TlsAcceptor::from(Arc::clone(tls.config())).accept(accepted);
     let (client, accepted) =
         tokio::join!(TlsConnector::from(tls::trusting(&certificate)).connect(tls::name(), client), accepting);

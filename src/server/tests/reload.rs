@@ -27,9 +27,13 @@ async fn connect(server: &Running, config: &Arc<ClientConfig>) -> io::Result<Cli
 }
 
 async fn replace(server: &mut Running, settings: &Settings) -> Result<(), BindError> {
-    let next = server.open.prepare(settings).await?;
+    let next = server.open.prepare(settings)?;
     server.open.replace(next);
     Ok(())
+}
+
+fn addresses(server: &Running) -> Vec<SocketAddr> {
+    server.open.local_addrs().into_iter().map(|name| name.address).collect()
 }
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -38,7 +42,7 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 async fn a_certificate_is_replaced_without_a_connection_dropped() {
     let (settings, _files, _) = secure();
     let mut server = Running::start(settings.clone(), hello).await;
-    let identity = &settings.tls.as_ref().unwrap().certificates[0];
+    let identity = &settings.listeners[0].tls.as_ref().unwrap().certificates[0];
     let old = trusting(identity);
     let mut before = connect(&server, &old).await.unwrap();
     assert!(before.ask(REQUEST).await.ends_with("hello"));
@@ -58,7 +62,7 @@ async fn a_certificate_is_replaced_without_a_connection_dropped() {
 async fn rubbish_in_the_place_of_a_certificate_changes_nothing() {
     let (settings, _files, _) = secure();
     let mut server = Running::start(settings.clone(), hello).await;
-    let identity = &settings.tls.as_ref().unwrap().certificates[0];
+    let identity = &settings.listeners[0].tls.as_ref().unwrap().certificates[0];
     let old = trusting(identity);
     let certificate = std::fs::read(&identity.certificate).unwrap();
     for rubbish in [&b""[..], b"rubbish", &certificate[..certificate.len() / 2]] {
@@ -80,10 +84,10 @@ async fn rubbish_in_the_place_of_a_certificate_changes_nothing() {
 #[tokio::test]
 async fn a_session_of_tls_is_not_resumed_once_other_clients_are_accepted() {
     let (mut settings, files, _) = secure();
-    let identity = settings.tls.as_ref().unwrap().certificates[0].clone();
+    let identity = settings.listeners[0].tls.as_ref().unwrap().certificates[0].clone();
     let ours = files.0.join("ours.pem");
     std::fs::copy(&identity.certificate, &ours).unwrap();
-    settings.tls.as_mut().unwrap().client_ca = Some(ours.clone());
+    settings.listeners[0].tls.as_mut().unwrap().client_ca = Some(ours.clone());
     let mut server = Running::start(settings.clone(), hello).await;
     let trust = Trust::File(identity.certificate.clone());
     let known = client_config(&trust, Some(&identity)).unwrap();
@@ -106,9 +110,9 @@ async fn a_session_of_tls_is_not_resumed_once_other_clients_are_accepted() {
 #[tokio::test]
 async fn tls_begins_and_ends_with_the_settings() {
     let (secure, _files, _) = secure();
-    let clear = Settings { tls: None, ..secure.clone() };
+    let clear = Settings { listeners: settings().listeners, ..secure.clone() };
     let mut server = Running::start(clear.clone(), hello).await;
-    let config = trusting(&secure.tls.as_ref().unwrap().certificates[0]);
+    let config = trusting(&secure.listeners[0].tls.as_ref().unwrap().certificates[0]);
     for _ in 0..2 {
         assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
         replace(&mut server, &secure).await.unwrap();
@@ -119,13 +123,13 @@ async fn tls_begins_and_ends_with_the_settings() {
 
 #[tokio::test]
 async fn of_port_0_as_many_listeners_stay_as_are_wanted() {
-    let two = Settings { listen: vec![any_port(), any_port()], ..settings() };
+    let two = listening(vec![any_port(), any_port()]);
     let mut server = Running::start(two.clone(), hello).await;
-    let both = server.open.local_addrs();
+    let both = addresses(&server);
     replace(&mut server, &two).await.unwrap();
-    assert_eq!(server.open.local_addrs(), both);
+    assert_eq!(addresses(&server), both);
     replace(&mut server, &settings()).await.unwrap();
-    assert_eq!(server.open.local_addrs(), both[..1]);
+    assert_eq!(addresses(&server), both[..1]);
     let gone = async {
         while TcpStream::connect(both[1]).await.is_ok() {
             tokio::task::yield_now().await;
@@ -135,7 +139,66 @@ async fn of_port_0_as_many_listeners_stay_as_are_wanted() {
     assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
     // The end of the server is that of all.
     replace(&mut server, &two).await.unwrap();
-    assert_eq!(server.open.local_addrs()[..1], both[..1]);
+    assert_eq!(addresses(&server)[..1], both[..1]);
     server.signals.end.cancel();
     server.ended().await;
+}
+
+#[tokio::test]
+async fn an_address_that_another_listener_gets_refuses_no_client_meanwhile() {
+    let free = net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let named = |name| Settings { listeners: vec![ListenerSettings::at(name, vec![free])], ..settings() };
+    let mut server = Running::start_each(named("one"), |info: ConnectInfo| {
+        service_fn(move |_| {
+            let name = info.listener.to_string();
+            Box::pin(async move { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(name))) })
+        })
+    })
+    .await;
+    let mut before = server.connect().await;
+    assert!(before.ask(REQUEST).await.ends_with("one"));
+    // It waits in the queue that both share.
+    let mut waiting = server.connect().await;
+    replace(&mut server, &named("two")).await.unwrap();
+    assert!(waiting.ask(REQUEST).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(before.rest().await, "", "its listener is gone");
+    let other = async {
+        while !server.connect().await.ask(REQUEST).await.ends_with("two") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, other).await.expect("the other listener accepts");
+}
+
+#[tokio::test]
+async fn a_listener_that_cannot_be_bound_leaves_the_others_as_they_are() {
+    let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut server = Running::start(settings(), hello).await;
+    let mut two = settings();
+    two.listeners.push(ListenerSettings::at("other", vec![taken.local_addr().unwrap()]));
+    let refused = replace(&mut server, &two).await.unwrap_err();
+    assert!(matches!(refused, BindError::Address { address, .. } if address == taken.local_addr().unwrap()));
+    assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
+    drop(taken);
+    replace(&mut server, &two).await.unwrap();
+    assert_eq!(addresses(&server).len(), 2);
+}
+
+#[tokio::test]
+async fn all_addresses_of_ipv6_are_with_those_of_ipv4_or_without() {
+    let everywhere = |only_v6, port| {
+        let listener = ListenerSettings::at("all", vec![format!("[::]:{port}").parse().unwrap()]);
+        Settings { listeners: vec![ListenerSettings { only_v6, ..listener }], ..settings() }
+    };
+    for only_v6 in [false, true] {
+        let mut server = Running::start(everywhere(only_v6, 0), hello).await;
+        let port = server.addresses[0].port();
+        let connected = TcpStream::connect(("127.0.0.1", port)).await;
+        assert_eq!(connected.is_err(), only_v6, "{connected:?}");
+        assert!(TcpStream::connect(("::1", port)).await.is_ok());
+        // It would have to be bound again, which cannot be done beside itself.
+        let refused = replace(&mut server, &everywhere(!only_v6, 0)).await.unwrap_err();
+        assert!(matches!(refused, BindError::OnlyV6(_)), "{refused}");
+        replace(&mut server, &everywhere(only_v6, 0)).await.unwrap();
+    }
 }

@@ -60,8 +60,9 @@ async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
 #[tokio::test]
 async fn a_certificate_that_cannot_be_read_is_named() {
     let (mut settings, _files, _) = settings();
-    settings.tls.as_mut().unwrap().certificates[0].certificate = PathBuf::from("no-such-certificate.pem");
-    let error = Server::bind(&settings, |_| None).await.unwrap_err();
+    settings.listeners[0].tls.as_mut().unwrap().certificates[0].certificate =
+        PathBuf::from("no-such-certificate.pem");
+    let error = Server::bind(&settings, |_| None).unwrap_err();
     let BindError::Tls(cause) = &error else { panic!("{error:?}") };
     assert!(cause.to_string().contains("no-such-certificate.pem"), "{cause}");
 }
@@ -69,7 +70,7 @@ async fn a_certificate_that_cannot_be_read_is_named() {
 #[tokio::test]
 async fn only_clients_whose_certificate_is_known_are_served() {
     let (mut settings, _files, _) = settings();
-    let files = settings.tls.as_mut().unwrap();
+    let files = settings.listeners[0].tls.as_mut().unwrap();
     // The listener's own certificate serves as everybody's.
     let (identity, trust) =
         (files.certificates[0].clone(), Trust::File(files.certificates[0].certificate.clone()));
@@ -146,7 +147,8 @@ pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(&identity.certificate, pair.cert.pem()).unwrap();
     std::fs::write(&identity.key, pair.signing_key.serialize_pem()).unwrap();
-    let settings = Settings { tls: Some(files), ..super::settings() };
+    let mut settings = super::settings();
+    settings.listeners[0].tls = Some(files);
     (settings, Folder(folder), pair.cert.der().clone())
 }
 

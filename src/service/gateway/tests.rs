@@ -70,7 +70,7 @@ async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
     let owner = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false };
     let connection =
-        Connection::of_client(owner, Patience::new(Duration::from_mins(1)), RawHeaders::default());
+        Connection::of_client(owner, None, Patience::new(Duration::from_mins(1)), RawHeaders::default());
     let service = service_fn(|request: http::Request<Incoming>| {
         let (head, body) = request.into_parts();
         gateway.serve(head, body.into(), &connection)

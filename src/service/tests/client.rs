@@ -36,7 +36,7 @@ impl Browser {
         let (client, server) = duplex(room);
         let owner = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false };
         let (patience, raw_headers) = (Patience::new(Duration::from_mins(1)), RawHeaders::default());
-        let connection = Connection::of_client(owner, patience.clone(), raw_headers.clone());
+        let connection = Connection::of_client(owner, None, patience.clone(), raw_headers.clone());
         let stack = Stack::new(site.current.clone(), connection);
         let unflushed = Unflushed::default();
         let stream = Duplex::from(server).with_patience(Some(patience));

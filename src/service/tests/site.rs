@@ -202,7 +202,7 @@ impl Site {
     async fn ask(&self, head: Parts) -> (u16, String) {
         let client = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false };
         let connection =
-            Connection::of_client(client, Patience::new(Duration::from_mins(1)), RawHeaders::default());
+            Connection::of_client(client, None, Patience::new(Duration::from_mins(1)), RawHeaders::default());
         let serving = self.gateway.serve(head, InquiryBody::default().into(), &connection);
         let Ok(response) = serving.await else { return (0, String::new()) };
         let status = response.status().as_u16();

@@ -1,0 +1,126 @@
+//! `[[listeners]]` beside the short form in `[server]`, and the routes at them.
+
+use super::*;
+
+const ROUTE: &str = "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n";
+const UPSTREAM: &str = "[upstreams.u]\nkind = 'http'\nurl = 'http://h/'\n";
+
+fn read(text: &str) -> Result<Config, String> {
+    let text = format!("{text}{}{UPSTREAM}", if text.contains("[[routes]]") { "" } else { ROUTE });
+    Config::parse(&text, "config.toml", std::iter::empty()).map_err(|faults| faults.to_string())
+}
+
+/// Returns each listener with its addresses.
+fn listeners(text: &str) -> Vec<String> {
+    let config = read(text).unwrap_or_else(|faults| panic!("{text}{faults}"));
+    let shown = |one: &crate::server::ListenerSettings| {
+        format!("{} {:?}{}", one.name, one.listen, if one.tls.is_some() { " tls" } else { "" })
+    };
+    config.server.listeners.iter().map(shown).collect()
+}
+
+const PUBLIC: &str = "[[listeners]]\nname = 'public'\nlisten = '0.0.0.0:443'\n\
+                      tls = { certificate = 'c', key = 'k' }\n";
+
+#[test]
+fn the_short_form_is_a_listener_called_default() {
+    assert_eq!(listeners(""), ["default [127.0.0.1:8080]"]);
+    assert_eq!(listeners("[server]\nmax_sessions = 1\n"), ["default [127.0.0.1:8080]"]);
+    assert_eq!(listeners(PUBLIC), ["public [0.0.0.0:443] tls"]);
+    assert_eq!(listeners(&format!("[server]\nmax_sessions = 1\n{PUBLIC}")), ["public [0.0.0.0:443] tls"]);
+    assert_eq!(
+        listeners(&format!("[server]\nlisten = '127.0.0.1:80'\n{PUBLIC}")),
+        ["default [127.0.0.1:80]", "public [0.0.0.0:443] tls"]
+    );
+    assert_eq!(listeners(&PUBLIC.replace("public", "default")), ["default [0.0.0.0:443] tls"]);
+}
+
+#[test]
+fn listeners_that_cannot_be_together_are_faults() {
+    let second = |lines: &str| format!("{PUBLIC}[[listeners]]\n{lines}\n");
+    for (text, said) in [
+        (
+            second("name = 'public'\nlisten = '127.0.0.1:1'"),
+            "listeners[1].name: found \"public\", expected a name of its own",
+        ),
+        (
+            format!("[server]\nlisten = '127.0.0.1:1'\n{}", PUBLIC.replace("public", "default")),
+            "that of [server] is called so",
+        ),
+        (
+            second("name = 'b'\nlisten = ['127.0.0.1:1', '127.0.0.1:443']"),
+            "listeners[1].listen[1]: found \"127.0.0.1:443\", expected an address of its own, listeners[0].listen has 0.0.0.0:443",
+        ),
+        (
+            second("name = 'b'\nlisten = '[::]:443'"),
+            "listeners[1].listen[0]: found \"[::]:443\", expected an address of its own",
+        ),
+        (
+            format!("[admin]\nlisten = '127.0.0.1:443'\n{PUBLIC}"),
+            "admin.listen: found \"127.0.0.1:443\", expected an address of its own, listeners[0].listen has",
+        ),
+        (second("name = 'b'"), "listeners[1].listen: missing"),
+        (second("listen = '127.0.0.1:1'"), "listeners[1].name: missing"),
+        (
+            second("name = 'a.b'\nlisten = '127.0.0.1:1'"),
+            "listeners[1].name: found \"a.b\", expected a name of 1 to 32 letters",
+        ),
+        (second("name = ''\nlisten = '127.0.0.1:1'"), "found \"\", expected a name of 1 to 32 letters"),
+        (
+            "[listeners]\nname = 'a'\n".to_owned(),
+            "listeners: found a table, expected a list of tables, each under [[listeners]]",
+        ),
+        (
+            format!("[server]\ntls = {{ certificate = 'c', key = 'k' }}\n{PUBLIC}"),
+            "server.tls: means nothing without listen beside [[listeners]]",
+        ),
+        (
+            PUBLIC.replace("key = 'k'", "kee = 'k'"),
+            "listeners[0].tls.kee: unknown key; did you mean \"key\"?",
+        ),
+        (
+            format!("{PUBLIC}{ROUTE}listener = 'pubic'\n"),
+            "routes[0].listener: found \"pubic\", expected the name of a listener: public; did you mean \"public\"?",
+        ),
+        (format!("{PUBLIC}{ROUTE}listener = ['public', 'b']\n"), "routes[0].listener[1]: found \"b\""),
+    ] {
+        let faults = read(&text).expect_err(&text);
+        assert!(faults.contains(said), "{said}\n{faults}");
+        assert_eq!(faults.matches("config.toml:").count(), 1, "{faults}");
+    }
+    // Without IPv4, both can be bound.
+    listeners(&second("name = 'b'\nlisten = '[::]:443'\nonly_v6 = true"));
+}
+
+#[test]
+fn an_upstream_at_an_address_that_only_ipv6_has_is_another_server() {
+    let text = |more| {
+        format!(
+            "[[listeners]]\nname = 'a'\nlisten = '[::]:8080'\n{more}{ROUTE}[upstreams.u]\nkind = 'http'\n\
+             url = 'http://127.0.0.1:8080/'\n"
+        )
+    };
+    let parse = |text: &str| Config::parse(text, "config.toml", std::iter::empty());
+    assert!(parse(&text("only_v6 = true\n")).is_ok());
+    let faults = parse(&text("")).unwrap_err().to_string();
+    assert!(
+        faults.contains("another server than this one, whose listeners[0].listen has [::]:8080"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn the_same_path_is_another_route_at_another_listener() {
+    let two = format!("{PUBLIC}[[listeners]]\nname = 'b'\nlisten = '127.0.0.1:1'\n");
+    let config = |first: &str, second: &str| read(&format!("{two}{ROUTE}{first}\n{ROUTE}{second}\n"));
+    let routes = config("listener = 'public'", "listener = 'b'").unwrap().routes;
+    assert_ne!(routes[0].id(), routes[1].id());
+    for (first, second) in
+        [("", "listener = 'b'"), ("listener = ['b', 'public']", "listener = 'b'"), ("listener = 'b'", "")]
+    {
+        let faults = config(first, second).unwrap_err();
+        assert!(faults.contains("expected a path and host of its own, routes[0] has the same"), "{faults}");
+    }
+    let config = read(&format!("{two}{ROUTE}listener = 'b'\n")).unwrap();
+    assert_eq!(config.idle_listeners().map(|one| &*one.name).collect::<Vec<_>>(), ["public"]);
+}

@@ -22,6 +22,7 @@ mod compare;
 mod directory;
 mod ending;
 mod endings;
+mod expiry;
 mod given;
 mod hints;
 mod inspect;

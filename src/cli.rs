@@ -26,11 +26,13 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Origin, Source};
+use crate::tls::Expiry;
 
 /// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
 /// handled; `inspect` asks the nodes of a cluster, `compare` a process that runs; `load` is the load generator, with its own options.
@@ -131,12 +133,15 @@ server.listen, POLLIWOG_ROUTES__0__PATH=/chat/ sets the path of the first route.
 Exit code: 0 clean exit; 1 failure, a drain that aborted sessions, or a load run
 that saw disorder or disconnects; 2 invalid command line; 78 bad configuration.";
 
-/// Says that the configuration is valid; the files that it names were read with it.
+/// Says that the configuration is valid, and when its certificates expire; the files that it names were read with it.
 fn check(config: &Config, source: &Source) -> ExitCode {
     for listener in config.idle_listeners() {
         let _unread = writeln!(io::stderr(), "{source}: listener {:?} has no route", listener.name);
     }
-    print(io::stdout(), format!("{source}: ok ({})", summary(config)))
+    let now = SystemTime::now();
+    let line = |one: Expiry| format!("\n{}: {}", one.file.display(), one.told(now));
+    let expiries = config.identities().filter_map(Expiry::of).map(line).collect::<String>();
+    print(io::stdout(), format!("{source}: ok ({}){expiries}", summary(config)))
 }
 
 /// Reports the keys that differ from those of a process that runs, and only change at a restart.

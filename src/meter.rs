@@ -159,6 +159,16 @@ impl Metrics {
         }
     }
 
+    /// Reports when the certificates expire: the file of each, the name in it, and its end.
+    pub fn certificates_expire(&self, all: impl Iterator<Item = (String, String, SystemTime)>) {
+        self.0.whole.certificates_expire.replace(all.map(|(file, name, end)| {
+            let gauge = Gauge::default();
+            let since = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+            gauge.set(since.as_secs().try_into().unwrap_or(i64::MAX));
+            (vec![("file", Cow::Owned(file)), ("name", Cow::Owned(name))], gauge)
+        }));
+    }
+
     /// Reports that the proxy has begun to drain.
     pub fn draining(&self) {
         self.0.whole.draining.set(1);

@@ -6,7 +6,9 @@
 
 mod certificates;
 mod client;
+mod expiry;
 mod failure;
+mod leaf;
 mod server;
 
 use std::fs;
@@ -21,6 +23,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::VerifierBuilderError;
 
 pub use client::{Trust, client_config};
+pub use expiry::Expiry;
 pub use failure::Failure;
 pub use server::{NextTls, ServerTls, TlsFiles};
 

@@ -273,6 +273,9 @@ fn the_files_that_the_configuration_names_must_be_usable() {
     let place = place.write("ca.pem", &certificate).write("key.pem", &key);
     let output = place.polliwog(&["check"], &[]);
     assert_eq!((code(&output), err(&output)), (0, ""));
+    let ends: Vec<_> = out(&output).lines().skip(1).collect();
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    assert!(ends[0].starts_with("cert.pem: expires on Sun, 01 Jan 4096 00:00:00 GMT, in "), "{ends:?}");
     // A variable at fault is named, and files that no upstream uses are not read.
     let output = place.polliwog(&["check"], &[("POLLIWOG_UPSTREAMS__OTHER__TLS__CA", "absent.pem")]);
     assert_eq!(code(&output), 78);

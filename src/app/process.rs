@@ -13,7 +13,7 @@ use super::readiness::{nodes, readiness};
 use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
-use super::{directory, peers};
+use super::{directory, expiry, peers};
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::Config;
@@ -126,6 +126,10 @@ impl Process {
             }
             _ => None,
         };
+        let (stop, watched_ends) = (helpers.stop.clone(), expiry::watch(in_force.clone(), metrics.clone()));
+        helpers.spawn_vital("the ends of certificates", async move {
+            let _stopped = stop.run_until_cancelled(watched_ends).await;
+        });
         let reloader = Reloader {
             origin,
             config: sender,

@@ -42,6 +42,15 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
 }
 
 impl Config {
+    /// Returns the certificates, with their keys, that are shown to clients, nodes and backends.
+    pub fn identities(&self) -> impl Iterator<Item = &Identity> {
+        let listeners = self.server.listeners.iter();
+        let clients = listeners.filter_map(|one| one.tls.as_ref()).flat_map(|tls| &tls.certificates);
+        let nodes = self.cluster.iter().filter_map(|cluster| Some(&cluster.tls.as_ref()?.identity));
+        let backends = self.upstreams.values().filter_map(|upstream| upstream.tls.identity.as_ref());
+        clients.chain(nodes).chain(backends)
+    }
+
     /// Returns the files that a reload reads: this configuration's own, and those that it names.
     pub fn files(&self, source: &Source) -> Vec<PathBuf> {
         let mut files = Vec::new();

@@ -38,6 +38,11 @@ impl<M: Clone + Default> Family<M> {
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(labels).or_default().clone()
     }
+
+    /// Replaces all series.
+    pub(super) fn replace(&self, series: impl Iterator<Item = (Labels, M)>) {
+        *self.series.lock().unwrap_or_else(PoisonError::into_inner) = series.collect();
+    }
 }
 
 impl<M> Family<M> {

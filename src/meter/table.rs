@@ -155,6 +155,9 @@ metrics! {
         reloaded: Gauge = "polliwog_config_last_reload_success_timestamp" in Seconds by [],
             "When the configuration was last loaded, in seconds since 1970",
             "";
+        certificates_expire: Family<Gauge> = "polliwog_certificate_expiry_timestamp" in Seconds by ["file", "name"],
+            "When a certificate that clients, nodes or backends are shown expires, in seconds since 1970; `name` is the first host in it",
+            "Renew it before: clients refuse an expired one. The log warns from 21 days before.";
         connections: Family<Gauge> = "polliwog_connections" in Count by ["listener"],
             "Client connections that are open and speak HTTP; upgraded connections are not counted",
             "Compare with the open sessions: many more connections mean clients without a session, or idle connections. \

@@ -1,15 +1,12 @@
 //! The certificates of a listener, found by the name that a client asks for.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use webpki::EndEntityCert;
 
-use super::{Identity, TlsError, provider};
+use super::{Identity, TlsError, leaf, provider};
 
 /// The certificates of a listener. The first is for clients that ask for no name, or for one that is in none of them.
 #[derive(Debug)]
@@ -27,22 +24,18 @@ impl Certificates {
         for identity in identities {
             let certified = certified(identity)?;
             let path = &*identity.certificate;
-            let names = certified.end_entity_cert().map(|leaf| names(leaf));
-            let names = names.and_then(|names| names).map_err(|source| identity.rejected(source))?;
+            let names = certified.end_entity_cert().and_then(|leaf| leaf::names(leaf));
+            let names = names.map_err(|source| identity.rejected(source))?;
             if names.is_empty() && certificates.first.is_some() {
                 return Err(TlsError::Nameless { path: path.into() });
             }
             for name in names {
-                match files.entry(name) {
-                    Entry::Occupied(other) => {
-                        let (name, other) = (shown(other.key()), other.get().to_path_buf());
-                        return Err(TlsError::SameName { name, path: path.into(), other });
-                    }
-                    Entry::Vacant(free) => {
-                        certificates.named.insert(free.key().clone(), Arc::clone(&certified));
-                        free.insert(path);
-                    }
+                if let Some(other) = files.get(&name) {
+                    return Err(TlsError::SameName { name, path: path.into(), other: other.to_path_buf() });
                 }
+                let key = name.strip_prefix('*').unwrap_or(&name).to_owned();
+                certificates.named.insert(key, Arc::clone(&certified));
+                files.insert(name, path);
             }
             certificates.first.get_or_insert(certified);
         }
@@ -62,22 +55,6 @@ fn certified(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsError> {
     let (chain, key) = identity.read()?;
     let certified = CertifiedKey::from_der(chain, key, &provider());
     Ok(Arc::new(certified.map_err(|source| identity.rejected(source))?))
-}
-
-/// Returns the names of hosts in a certificate, each once.
-fn names(leaf: &CertificateDer<'_>) -> Result<Vec<String>, rustls::Error> {
-    let invalid = |_| rustls::Error::InvalidCertificate(rustls::CertificateError::BadEncoding);
-    let leaf = EndEntityCert::try_from(leaf).map_err(invalid)?;
-    let name = |name: &str| name.strip_prefix('*').unwrap_or(name).to_ascii_lowercase();
-    let mut names: Vec<_> = leaf.valid_dns_names().map(name).collect();
-    names.sort_unstable();
-    names.dedup();
-    Ok(names)
-}
-
-/// Returns a name as the certificate has it.
-fn shown(name: &str) -> String {
-    if name.starts_with('.') { format!("*{name}") } else { name.to_owned() }
 }
 
 #[cfg(test)]

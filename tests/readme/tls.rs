@@ -33,6 +33,7 @@ fn the_commands_of_the_page_on_tls_do_what_it_says() {
         .current_dir(&folder)
         .env("POLLIWOG", env!("CARGO_BIN_EXE_polliwog"))
         .env("POLLIWOG_ADMIN__LISTEN", &admin)
+        .env("POLLIWOG_SERVER__DRAIN_TIMEOUT", "0s")
         .output()
         .unwrap();
     let out = String::from_utf8_lossy(&output.stdout);
@@ -40,5 +41,12 @@ fn the_commands_of_the_page_on_tls_do_what_it_says() {
     let told = format!("{script}\n{out}\n{}\n{log}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}");
     assert_eq!(out.lines().filter(|line| line.starts_with("0{\"sid\":")).count(), 3, "{told}");
+    for line in
+        ["tls.toml: ok (1 listener, 1 route, 1 upstream)", "one.pem: expires on ", "two.pem: expires on "]
+    {
+        let shown = page.lines().find(|shown| shown.starts_with(line)).unwrap();
+        let end = |line: &str| line.rsplit(", in ").next().unwrap().to_owned();
+        assert!(out.lines().any(|said| said.starts_with(line) && end(said) == end(shown)), "{told}");
+    }
     fs::remove_dir_all(&folder).unwrap();
 }

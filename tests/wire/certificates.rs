@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{CertificateParams, DnType, KeyPair};
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use serde_json::{Value, json};
 
 use crate::support::http::Client;
 use crate::support::target::Target;
-use crate::support::{Setup, World};
+use crate::support::{Setup, World, eventually};
 
 /// A folder with the certificates of one test.
 struct Files(PathBuf);
@@ -29,8 +30,14 @@ impl Files {
     /// Writes a certificate for these names and its key to the files of a name, and returns what TOML calls both. `subject` is
     /// what `openssl` shows of it.
     fn pair(&self, file: &str, subject: &str, names: &[&str]) -> String {
+        self.pair_until(file, subject, names, 32_503_680_000)
+    }
+
+    /// Writes one that expires at this second after 1970.
+    fn pair_until(&self, file: &str, subject: &str, names: &[&str], end: u64) -> String {
         let mut params =
             CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
         params.distinguished_name.push(DnType::CommonName, subject);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
@@ -175,4 +182,39 @@ fn certificates_that_do_not_fit_together_change_nothing() {
     fs::write(files.path("b.pem"), &old[0][..old[0].len() / 2]).unwrap();
     told("b.pem is not well-formed PEM");
     assert_eq!(reload(&world), [] as [Value; 0]);
+}
+
+#[test]
+fn an_end_that_is_near_is_told_and_an_expired_certificate_is_served() {
+    let files = Files::new("ends");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let in_days = |days: u64| now + days * 86_400 + 3_600;
+    let near = files.pair_until("near", "near", &["near.test"], in_days(20));
+    let far = files.pair_until("far", "far", &["far.test"], in_days(22));
+    let past = files.pair_until("past", "past", &["past.test"], 999_993_600);
+    let world = start(&[near, far, past]);
+    assert_eq!(shown(&world, &["-servername", "past.test"]), "past");
+    let warnings = || -> Vec<String> {
+        let log = world.log();
+        log.lines().filter(|line| line.contains(" a certificate expire")).map(str::to_owned).collect()
+    };
+    eventually(|| warnings().len() == 2, || "two are told".to_owned());
+    let warnings = warnings();
+    let is_told = |parts: [&str; 3]| warnings.iter().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(is_told([" WARN ", " GMT, in 20 days", "near.pem name=\"near.test\""]), "{warnings:#?}");
+    assert!(
+        is_told([" WARN ", "expired on Sun, 09 Sep 2001 00:00:00 GMT, ", "past.pem name=\"past.test\""]),
+        "{warnings:#?}"
+    );
+    let metrics = || Client::connect(world.target.admin).get("/metrics").text().to_owned();
+    let line = format!(
+        "polliwog_certificate_expiry_timestamp_seconds{{file={:?},name=\"past.test\"}} 999993600",
+        files.path("past.pem")
+    );
+    assert!(metrics().lines().any(|one| one == line), "{}", metrics());
+    // Renewed, and so no longer shown as it was.
+    files.pair_until("past", "past", &["past.test"], in_days(90));
+    assert_eq!(reload(&world), [] as [Value; 0]);
+    eventually(|| !metrics().contains(&line), || "the metric follows".to_owned());
+    assert!(metrics().contains("name=\"past.test\"} "));
 }

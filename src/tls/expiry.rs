@@ -1,0 +1,49 @@
+//! When certificates expire, and how operators learn of it.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::{Identity, leaf, read_chain};
+
+/// The end of a certificate that we show others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Expiry {
+    /// Its file.
+    pub file: PathBuf,
+    /// The first host that it names; empty if it names none.
+    pub name: String,
+    /// When it expires.
+    pub at: SystemTime,
+}
+
+impl Expiry {
+    /// Reads that of a certificate; `None` if it cannot be read.
+    pub fn of(identity: &Identity) -> Option<Self> {
+        let chain = read_chain(&identity.certificate).ok()?;
+        let leaf = chain.first()?;
+        let name = leaf::names(leaf).ok()?.into_iter().next().unwrap_or_default();
+        Some(Self { file: identity.certificate.clone(), name, at: leaf::not_after(leaf)? })
+    }
+
+    /// Returns whether operators should act by now.
+    pub fn is_near(&self, now: SystemTime) -> bool {
+        self.at.duration_since(now).map_or(true, |left| left < NEAR)
+    }
+
+    /// Returns the date, and how far it is.
+    pub fn told(&self, now: SystemTime) -> String {
+        let date = httpdate::fmt_http_date(self.at);
+        let days = |span: Duration| match span.as_secs() / DAY.as_secs() {
+            1 => "1 day".to_owned(),
+            days => format!("{days} days"),
+        };
+        match self.at.duration_since(now) {
+            Ok(left) => format!("expires on {date}, in {}", days(left)),
+            Err(past) => format!("expired on {date}, {} ago", days(past.duration())),
+        }
+    }
+}
+
+/// How long before its end operators are warned. A certificate of 90 days is renewed 30 days before by most tools.
+const NEAR: Duration = Duration::from_secs(21 * DAY.as_secs());
+const DAY: Duration = Duration::from_secs(86_400);

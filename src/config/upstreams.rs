@@ -9,9 +9,9 @@ use super::row::{Row, only, read_rows, row};
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
-use super::values::{GB, HOUR, MS, Wrong, duration, flag, is_socket_io, size, url, word};
+use super::values::{GB, HOUR, MS, Wrong, duration, flag, is_socket_io, size, text, url, word};
 use super::versions::versions;
-use crate::upstream::{Balance, Embedding, Host, Kind, Settings};
+use crate::upstream::{Balance, Embedding, HashBy, Host, Kind, Settings};
 
 /// What backends may speak.
 const KINDS: [(&str, Kind); 5] = [
@@ -30,8 +30,16 @@ const PROTOCOLS: [(&str, Option<Embedding>); 3] =
 const HOSTS: [(&str, Host); 2] = [("client", Host::Client), ("upstream", Host::Upstream)];
 
 /// Which address may be next.
-const BALANCES: [(&str, Balance); 3] =
-    [("least", Balance::Least), ("round-robin", Balance::RoundRobin), ("first", Balance::First)];
+const BALANCES: [(&str, Balance); 4] = [
+    ("least", Balance::Least),
+    ("round-robin", Balance::RoundRobin),
+    ("first", Balance::First),
+    ("hash", Balance::Hash),
+];
+
+/// What may follow the last of them.
+const HASHES: &str =
+    "; a hash may be of header:NAME, cookie:NAME, query:NAME, or the address, as in hash:cookie:NAME";
 
 /// The kinds that speak Engine.IO.
 const SPEAKS: &[&str] = &["engine.io", "mux", "demo"];
@@ -52,8 +60,8 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
         row(Section::Upstream, "url", Type::Texts, Shown::Example("\"ws://127.0.0.1:3000/socket.io/\""), "its URL, or a list; all their addresses are used",
             urls)),
     only(REMOTE, IS_HERE,
-        row(Section::Upstream, "balance", Type::Word, Shown::Default("\"least\""), "next address: least (connections), round-robin, first",
-            |table, key, upstream| table.set(key, &mut upstream.settings.balance, word(&BALANCES, &[])))),
+        row(Section::Upstream, "balance", Type::Word, Shown::Default("\"least\""), "next address: least, round-robin, first, hash, hash:cookie:NAME",
+            balance)),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "resolve_interval", Type::Duration, Shown::Default("\"10s\""), "how often the names in its URLs are resolved again",
             |table, key, upstream| table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR)))),
@@ -143,6 +151,34 @@ fn read_one(table: &Table<'_>, is_only_one: bool) -> Settings {
     settings
 }
 
+/// Reads which address is next: a word, or `hash` with what decides it.
+fn balance(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+    let read = |node: &Node| {
+        let by = text(node).ok().and_then(|text| match text.strip_prefix("hash")? {
+            "" => Some(HashBy::Address),
+            by => HashBy::parse(by.strip_prefix(':')?),
+        });
+        match (by, word(&BALANCES, &[])(node)) {
+            (Some(by), _) => Ok((Balance::Hash, Some(by))),
+            (None, Ok(balance)) => Ok((balance, None)),
+            (None, Err(wrong)) if text(node).is_ok_and(|text| text.starts_with("hash")) => {
+                Err(Wrong { hint: HASHES.to_owned(), ..wrong })
+            }
+            (None, Err(wrong)) => Err(wrong),
+        }
+    };
+    let Some((balance, hash)) = table.value(key, read) else { return };
+    if hash.is_some() && upstream.kind == Some(Kind::Mux) {
+        let found = table.get(key).map(Node::show).unwrap_or_default();
+        table.report(
+            key,
+            found,
+            "least, round-robin or first with kind \"mux\", whose clients share connections",
+        );
+    }
+    (upstream.settings.balance, upstream.settings.hash) = (balance, hash);
+}
+
 /// Reads the URLs of an upstream whose kind is known.
 fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     let kind = upstream.kind;
@@ -192,5 +228,38 @@ fn check_name(entry: &Entry, sink: &Sink) {
         let expected = "a name of letters, digits, \"-\", \"_\" and \".\"".to_owned();
         let problem = Problem::Wrong { found: show_text(&entry.name), expected, hint: String::new() };
         sink.push(&entry.place, "upstreams", problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{GOOD, faults, parse};
+    use super::*;
+
+    #[test]
+    fn what_decides_an_address_is_part_of_the_policy() {
+        let upstream = |kind: &str, balance: &str| {
+            GOOD.replace("kind = 'engine.io'", &format!("kind = '{kind}'\nbalance = '{balance}'"))
+        };
+        let hash = |balance: &str| {
+            let config = parse(&upstream("engine.io", balance), &[]).unwrap();
+            let settings = &config.upstreams["chat"];
+            assert_eq!(settings.hash.is_some(), settings.balance == Balance::Hash);
+            settings.hash.clone()
+        };
+        assert_eq!(hash("hash:cookie:user"), Some(HashBy::Cookie("user".to_owned())));
+        assert_eq!(
+            [hash("hash"), hash("hash:address"), hash("first")],
+            [Some(HashBy::Address), Some(HashBy::Address), None]
+        );
+        for (kind, balance, said) in [
+            ("engine.io", "hash:sid", "header:NAME, cookie:NAME, query:NAME"),
+            ("engine.io", "hashed", "cookie:NAME"),
+            ("engine.io", "fewest", "least, round-robin, first, hash"),
+            ("mux", "hash", "least, round-robin or first with kind \"mux\""),
+        ] {
+            let faults = faults(&upstream(kind, balance), &[]);
+            assert!(faults.len() == 1 && faults[0].contains(said), "{balance}: {faults:#?}");
+        }
     }
 }

@@ -195,7 +195,7 @@ impl Handshake<'_> {
             path: self.path(head, beginning).to_owned(),
             query: beginning.query.clone(),
             headers: onward::for_upstream(head, &beginning.subprotocol, &self.route.onward(client)),
-            client: client.peer,
+            client: self.route.located(&head.headers, client).peer,
             dialect: self.dialect.name(),
             transport: beginning.transport,
             revision: beginning.revision,

@@ -35,7 +35,7 @@ pub(super) async fn begin(
         path,
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: onward::for_relay(&head, &route.onward(client)),
-        client: client.peer,
+        client: route.located(&head.headers, client).peer,
         dialect: "websocket",
         transport: Transport::WebSocket,
         revision: None,

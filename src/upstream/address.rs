@@ -16,6 +16,7 @@ use crate::duplex::Companion;
 use crate::meter::{AddressState, Dials};
 use crate::throttle::Outage;
 use crate::upstream::Balance;
+use crate::upstream::affinity::Key;
 
 /// The addresses of one upstream.
 #[derive(Debug)]
@@ -45,9 +46,14 @@ impl Addresses {
         Arc::new(addresses)
     }
 
-    /// Chooses an address that is not among those `tried` before.
-    pub(super) fn choose(self: &Arc<Self>, among: Among, tried: &[Endpoint]) -> Option<Place> {
-        let endpoint = self.lock().set.choose(among, tried)?;
+    /// Chooses an address that is not among those `tried` before; by the request's key, if the policy asks for one.
+    pub(super) fn choose(
+        self: &Arc<Self>,
+        among: Among,
+        tried: &[Endpoint],
+        key: Option<Key>,
+    ) -> Option<Place> {
+        let endpoint = self.lock().set.choose(among, tried, key)?;
         Some(Place { addresses: Arc::clone(self), endpoint })
     }
 

@@ -9,15 +9,17 @@ mod site;
 mod socket_io;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderMap, Uri};
 
 use self::serve::Serve;
 use crate::background::Background;
 use crate::duplex::Duplex;
 use crate::revision::Versions;
 use crate::upstream::address::Place;
+use crate::upstream::affinity::Key;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
@@ -44,11 +46,20 @@ pub(super) struct Embedded {
 }
 
 impl Connector for Embedded {
-    fn place(&self) -> Option<Place> {
+    fn place(&self, _key: Option<Key>) -> Option<Place> {
         None
     }
 
-    fn connection(self: Arc<Self>, _place: Option<Place>, _deadline: Deadline) -> Connecting {
+    fn key(&self, _headers: &HeaderMap, _query: &str, _client: IpAddr) -> Option<Key> {
+        None
+    }
+
+    fn connection(
+        self: Arc<Self>,
+        _place: Option<Place>,
+        _key: Option<Key>,
+        _deadline: Deadline,
+    ) -> Connecting {
         Box::pin(async move { Ok((self.connect(), self.target.clone(), None)) })
     }
 }

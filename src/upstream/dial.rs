@@ -8,9 +8,11 @@ mod search;
 mod server;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -25,16 +27,20 @@ use crate::meter::Dials;
 use crate::throttle::Outage;
 use crate::tls::client_config;
 use crate::upstream::address::{Addresses, Among, Endpoint, Place};
+use crate::upstream::affinity::Key;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::handshake::{self, Accepted, Terms};
-use crate::upstream::{BuildError, Health, Host, OpenError, OpenRequest, Relayed, Settings, is_secure};
+use crate::upstream::{
+    BuildError, HashBy, Health, Host, OpenError, OpenRequest, Relayed, Settings, is_secure,
+};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
 pub(super) struct Dialer {
     servers: Vec<Server>,
     addresses: Arc<Addresses>,
+    hash: Option<HashBy>,
     connect_timeout: Duration,
     resolve_interval: Duration,
     resolve: Resolve,
@@ -54,13 +60,17 @@ struct Watch {
 }
 
 impl Connector for Dialer {
-    fn place(&self) -> Option<Place> {
-        self.addresses.choose(Among::All, &[])
+    fn place(&self, key: Option<Key>) -> Option<Place> {
+        self.addresses.choose(Among::All, &[], key)
     }
 
-    fn connection(self: Arc<Self>, place: Option<Place>, deadline: Deadline) -> Connecting {
+    fn key(&self, headers: &HeaderMap, query: &str, client: IpAddr) -> Option<Key> {
+        self.hash.as_ref()?.key(headers, query, client)
+    }
+
+    fn connection(self: Arc<Self>, place: Option<Place>, key: Option<Key>, deadline: Deadline) -> Connecting {
         Box::pin(async move {
-            let reached = self.dial_from(place, deadline).await?;
+            let reached = self.dial_from(place, key, deadline).await?;
             Ok((reached.stream, reached.target.clone(), Some(reached.place)))
         })
     }
@@ -97,6 +107,7 @@ impl Dialer {
         Ok(Arc::new(Self {
             addresses: Addresses::new(settings.balance, endpoints, dials),
             servers,
+            hash: settings.hash.clone(),
             connect_timeout: settings.connect_timeout,
             resolve_interval: settings.resolve_interval,
             resolve,
@@ -114,7 +125,7 @@ impl Dialer {
     /// Tries to reach one address if none was tried before.
     pub(super) async fn check_health(self: &Arc<Self>) {
         if self.health() == Health::Unknown {
-            let _ = self.dial(Deadline::after(self.connect_timeout)).await;
+            let _ = self.dial(None, Deadline::after(self.connect_timeout)).await;
         }
     }
 
@@ -129,7 +140,7 @@ impl Dialer {
         terms: &Terms,
         deadline: Deadline,
     ) -> Result<Accepted, OpenError> {
-        let (stream, target) = self.dial(deadline).await?.in_use();
+        let (stream, target) = self.dial(self.key_of(&request), deadline).await?.in_use();
         deadline.bound(handshake::perform(stream, target, request, terms)).await.flatten()
     }
 
@@ -140,13 +151,22 @@ impl Dialer {
         host: Host,
         deadline: Deadline,
     ) -> Result<Relayed, OpenError> {
-        let (stream, target) = self.dial(deadline).await?.in_use();
+        let (stream, target) = self.dial(self.key_of(&request), deadline).await?.in_use();
         deadline.bound(handshake::perform_for(stream, target, request, host)).await.flatten()
     }
 
-    /// Connects to an address that can be reached.
-    pub(super) async fn dial(self: &Arc<Self>, deadline: Deadline) -> Result<Reached<'_>, OpenError> {
-        self.dial_from(None, deadline).await
+    /// Connects to an address that can be reached; with a key, to that which suits it best.
+    pub(super) async fn dial(
+        self: &Arc<Self>,
+        key: Option<Key>,
+        deadline: Deadline,
+    ) -> Result<Reached<'_>, OpenError> {
+        self.dial_from(None, key, deadline).await
+    }
+
+    /// Returns the key of a request, if its address depends on one.
+    pub(super) fn key_of(&self, request: &OpenRequest) -> Option<Key> {
+        self.key(&request.headers, &request.query, request.client.ip())
     }
 
     /// Connects to this address, or to another one if it can't be reached.
@@ -155,11 +175,12 @@ impl Dialer {
     async fn dial_from(
         self: &Arc<Self>,
         mut first: Option<Place>,
+        key: Option<Key>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
         let wait_until = Instant::now() + ROOM_TIMEOUT;
         loop {
-            match self.search(first.take(), deadline).await {
+            match self.search(first.take(), key, deadline).await {
                 Err(OpenError::NoDescriptor(_)) if Instant::now() < wait_until => sleep(ROOM_PACE).await,
                 ended => return ended,
             }

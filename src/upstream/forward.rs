@@ -5,6 +5,7 @@
 //! TRACE) is repeated if a connection that had been idle breaks without a response (RFC 9110, section 9.2.2).
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::background::Background;
 use crate::duplex::{Asking, Patience};
 use crate::spelling::Spelling;
 use crate::upstream::address::Place;
+use crate::upstream::affinity::{self, Key};
 use crate::upstream::answer::{self, Forwarded, Requested};
 use crate::upstream::connector::Connector;
 use crate::upstream::deadline::Deadline;
@@ -53,6 +55,8 @@ pub struct ForwardRequest {
     pub prefix: Option<String>,
     /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
     pub headers: HeaderMap,
+    /// The client's address, as trusted proxies in front report it.
+    pub client: IpAddr,
     /// How the client spells the headers' names.
     pub spelling: Spelling,
     /// The body.
@@ -100,8 +104,19 @@ impl Forwarder {
     /// # Errors
     /// There is no response; each variant gives the client a different one.
     pub async fn ask(&self, request: ForwardRequest) -> Result<Forwarded, ForwardError> {
-        let ForwardRequest { method, uri, prefix, headers, spelling, body, stall_timeout, pinned, is_login } =
-            request;
+        let key = self.connector.key(&request.headers, affinity::query(&request.uri), request.client);
+        let ForwardRequest {
+            method,
+            uri,
+            prefix,
+            headers,
+            spelling,
+            body,
+            stall_timeout,
+            pinned,
+            is_login,
+            ..
+        } = request;
         let is_replayable = body.is_end_stream() && method.is_safe() && !headers.contains_key(UPGRADE);
         let mut head = Head { method, uri, prefix, headers, spelling };
         let expectation = head.prepare(&body);
@@ -115,14 +130,14 @@ impl Forwarder {
                 // One idle connection has failed, and a backend that restarted has closed them all.
                 None if is_again => None,
                 None => {
-                    place = place.or_else(|| self.connector.place());
+                    place = place.or_else(|| self.connector.place(key));
                     self.pool.take(place.as_ref().map(Place::endpoint))
                 }
             };
             let was_idle = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect(&mut place).await?,
+                None => self.connect(&mut place, key).await?,
             };
             connection.patience.set(stall_timeout);
             connection.is_personal |= is_login;
@@ -146,9 +161,9 @@ impl Forwarder {
     }
 
     /// Connects to the chosen address or to another one, which takes its place.
-    async fn connect(&self, place: &mut Option<Place>) -> Result<Connection, OpenError> {
+    async fn connect(&self, place: &mut Option<Place>, key: Option<Key>) -> Result<Connection, OpenError> {
         let deadline = Deadline::after(self.handshake_timeout);
-        let connecting = Arc::clone(&self.connector).connection(place.take(), deadline);
+        let connecting = Arc::clone(&self.connector).connection(place.take(), key, deadline);
         let (stream, target, at) = connecting.await?;
         *place = at;
         // The connection serves one route after another: each request sets its own limit.

@@ -5,6 +5,7 @@
 //! closed.
 
 mod address;
+mod affinity;
 mod answer;
 mod connector;
 mod deadline;
@@ -55,6 +56,7 @@ use crate::revision::{Revision, Versions};
 use crate::sid::Sid;
 use crate::spelling::Spelling;
 use crate::tls::TlsError;
+pub use affinity::HashBy;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use in_use::InUse;
@@ -187,7 +189,7 @@ pub struct OpenRequest {
     /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
     /// A subprotocol offer stands here as `Sec-WebSocket-Protocol`.
     pub headers: HeaderMap,
-    /// The client's address.
+    /// The client's address, as trusted proxies in front report it.
     pub client: SocketAddr,
     /// The client's dialect, by its name in the configuration.
     pub dialect: &'static str,

@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 
 use crate::revision::{Protocol, Versions};
 use crate::tls::{Identity, Trust};
-use crate::upstream::MuxSettings;
+use crate::upstream::{HashBy, MuxSettings};
 
 /// The part of the configuration for an upstream (`[upstreams.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,6 +22,8 @@ pub struct Settings {
     pub host: Host,
     /// Which of its addresses is next.
     pub balance: Balance,
+    /// What of a request decides that, with [`Balance::Hash`].
+    pub hash: Option<HashBy>,
     /// How often the hosts' names are resolved again.
     pub resolve_interval: Duration,
     /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
@@ -90,6 +92,7 @@ impl Default for Settings {
             tls: Tls::default(),
             host: Host::Client,
             balance: Balance::Least,
+            hash: None,
             resolve_interval: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
@@ -150,6 +153,8 @@ pub enum Balance {
     RoundRobin,
     /// The first that can be reached.
     First,
+    /// The one that a value of the request maps to; without the value, as with `Least`.
+    Hash,
 }
 
 /// The protocol of an embedded server.

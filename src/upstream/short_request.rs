@@ -31,7 +31,7 @@ pub(super) async fn ask(
     question: ShortRequest,
     deadline: Deadline,
 ) -> Result<Reply, OpenError> {
-    let (stream, target) = dialer.dial(deadline).await?.in_use();
+    let (stream, target) = dialer.dial(dialer.key_of(&question.request), deadline).await?.in_use();
     deadline.bound(put(stream, target, question)).await.flatten()
 }
 

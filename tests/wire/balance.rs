@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use crate::honesty::{black_hole, world};
 use crate::support::backend::Backend;
 use crate::support::frames::Socket;
+use crate::support::http::Client;
 use crate::support::script::{Kind, Script};
 use crate::support::world::{POLLING, WEBSOCKET};
-use crate::support::{Setup, metrics, ms};
+use crate::support::{Setup, eventually, metrics, ms};
 
 fn backends() -> Vec<Backend> {
     (0..3).map(|_| Backend::listen(Kind::EngineIo, Script::new(Kind::EngineIo))).collect()
@@ -18,9 +19,17 @@ fn before(backends: &[Backend]) -> Setup {
     Setup::new().urls(&urls.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Returns how many sessions each backend has accepted since the last time.
-fn accepted(backends: &[Backend]) -> Vec<usize> {
-    backends.iter().map(|one| one.peers.try_iter().count()).collect()
+/// Returns where the next sessions were accepted, of which there are so many.
+fn accepted(backends: &[Backend], total: usize) -> Vec<usize> {
+    let mut counts = vec![0; backends.len()];
+    // A client may have its response before its session is noted here.
+    let arrived = || {
+        let each = counts.iter_mut().zip(backends);
+        each.for_each(|(count, backend)| *count += backend.peers.try_iter().count());
+        counts.iter().sum::<usize>() >= total
+    };
+    eventually(arrived, || format!("{total} sessions"));
+    counts
 }
 
 #[test]
@@ -34,7 +43,7 @@ fn sessions_are_spread_over_all_addresses_of_an_upstream() {
         assert_eq!(world.get(POLLING).status, 200);
         assert_eq!(world.get(POLLING).status, 200);
     }
-    assert_eq!(accepted(&backends), [3, 3, 3]);
+    assert_eq!(accepted(&backends, 9), [3, 3, 3]);
     let labels = ["upstream=\"b\"", "state=\"up\""];
     metrics::assert_shown(world.target.admin, &[("polliwog_upstream_addresses", &labels, 3)]);
 }
@@ -48,7 +57,27 @@ fn all_sessions_go_to_the_first_address_that_can_be_reached_if_the_policy_is_fir
     for _ in 0..4 {
         assert_eq!(world.get(POLLING).status, 200);
     }
-    assert_eq!(accepted(&backends), [4, 0]);
+    assert_eq!(accepted(&backends, 4), [4, 0]);
+}
+
+#[test]
+fn clients_with_the_same_cookie_share_an_address() {
+    let backends = backends();
+    let setup = before(&backends).upstream("balance = \"hash:cookie:user\"");
+    let Some(world) = world(setup) else { return };
+    let mut used = [0; 3];
+    for user in 0..12 {
+        for _ in 0..3 {
+            let cookie = format!("lang=en; user=u{user}");
+            let mut client = Client::connect(world.addr);
+            client.send("GET", POLLING, &[("cookie", &cookie)], b"");
+            assert_eq!(client.answer().status, 200);
+        }
+        let at = accepted(&backends, 3);
+        assert_eq!(at.iter().filter(|count| **count == 3).count(), 1, "{at:?}");
+        used.iter_mut().zip(at).for_each(|(used, count)| *used += count);
+    }
+    assert!(used.iter().all(|count| *count > 0), "{used:?}");
 }
 
 #[test]

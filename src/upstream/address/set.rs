@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::upstream::Balance;
+use crate::upstream::affinity::Key;
 
 /// An address of one of the upstream's URLs, or its name as long as that has not been resolved.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -77,8 +78,9 @@ impl Set {
         Self { balance, entries, turn: 0 }
     }
 
-    /// Chooses an address that is not among those `tried` before, and counts one more use of it.
-    pub(super) fn choose(&mut self, among: Among, tried: &[Endpoint]) -> Option<Endpoint> {
+    /// Chooses an address that is not among those `tried` before, and counts one more use of it. The key is the
+    /// request's, if the policy is [`Balance::Hash`] and it has one.
+    pub(super) fn choose(&mut self, among: Among, tried: &[Endpoint], key: Option<Key>) -> Option<Endpoint> {
         let balance = self.balance;
         let may_be = |entry: &Entry| {
             !entry.is_gone
@@ -86,13 +88,18 @@ impl Set {
                 && (among == Among::All || entry.failure.is_none())
         };
         let entry = self.entries.iter_mut().filter(|entry| may_be(entry)).min_by_key(|entry| {
-            let score = match balance {
-                Balance::Least => (entry.load, entry.chosen),
-                Balance::RoundRobin => (0, entry.chosen),
-                Balance::First => (entry.endpoint.server, 0),
+            let load = u64::try_from(entry.load).unwrap_or(u64::MAX);
+            let score = match (balance, key) {
+                // A name is resolved first: its addresses may suit the key better.
+                (Balance::Hash, Some(key)) => {
+                    entry.endpoint.address.map_or((0, 0), |address| (!key.affinity(address), 0))
+                }
+                (Balance::Least | Balance::Hash, _) => (load, entry.chosen),
+                (Balance::RoundRobin, _) => (0, entry.chosen),
+                (Balance::First, _) => (entry.endpoint.server as u64, 0),
             };
             // After an IPv6 address of a host comes an IPv4 address, and after that an IPv6 one (RFC 8305, section 4).
-            let same_family = tried.last().is_some_and(|last| last.is_like(entry.endpoint));
+            let same_family = key.is_none() && tried.last().is_some_and(|last| last.is_like(entry.endpoint));
             (entry.failure.map(|failure| failure.rank), entry.is_late, same_family, score)
         })?;
         self.turn += 1;

@@ -44,13 +44,13 @@ async fn a_way_is_logged_once_and_the_slowest_come_last() {
     addresses.postpone(endpoint(1));
     addresses.failed(endpoint(2), false);
     let mut tried = Vec::new();
-    while let Some(place) = addresses.choose(Among::All, &tried) {
+    while let Some(place) = addresses.choose(Among::All, &tried, None) {
         tried.push(place.endpoint());
     }
     assert_eq!(tried, [endpoint(3), endpoint(2), endpoint(1), endpoint(0)]);
-    let working = addresses.choose(Among::Working, &[]);
+    let working = addresses.choose(Among::Working, &[], None);
     assert_eq!(working.as_ref().map(Place::endpoint), Some(endpoint(3)));
-    assert!(addresses.choose(Among::Working, &[endpoint(3)]).is_none());
+    assert!(addresses.choose(Among::Working, &[endpoint(3)], None).is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +76,7 @@ fn after_an_ipv6_address_comes_an_ipv4_address() {
     let mut set = Set::new(Balance::First, [Endpoint { server: 0, address: None }]);
     set.resolved(0, &resolved, Instant::now());
     let mut tried = Vec::new();
-    while let Some(endpoint) = set.choose(Among::All, &tried) {
+    while let Some(endpoint) = set.choose(Among::All, &tried, None) {
         tried.push(endpoint);
     }
     let order = tried.into_iter().filter_map(|endpoint| endpoint.address).collect::<Vec<_>>();
@@ -126,7 +126,7 @@ proptest! {
         for (turn, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Choose => {
-                    let chosen = set.choose(Among::All, &[]).unwrap();
+                    let chosen = set.choose(Among::All, &[], None).unwrap();
                     let number = (0..6).find(|number| at(*number) == chosen).unwrap();
                     let it = model[&number];
                     prop_assert!(it.named, "it is gone");
@@ -136,7 +136,7 @@ proptest! {
                         match balance {
                             Balance::Least => prop_assert!((it.load, it.chosen) <= (other.load, other.chosen)),
                             Balance::RoundRobin => prop_assert!(it.chosen <= other.chosen),
-                            Balance::First => {}
+                            Balance::First | Balance::Hash => {}
                         }
                     }
                     let known = model.get_mut(&number).unwrap();

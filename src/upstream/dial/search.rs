@@ -16,6 +16,7 @@ use crate::chain::Chain;
 use crate::descriptors;
 use crate::upstream::OpenError;
 use crate::upstream::address::{Among, Endpoint, Place};
+use crate::upstream::affinity::Key;
 use crate::upstream::deadline::Deadline;
 
 /// One search.
@@ -43,10 +44,11 @@ impl Dialer {
     pub(super) async fn search(
         self: &Arc<Self>,
         first: Option<Place>,
+        key: Option<Key>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
         let mut search = Search::default();
-        let error = match deadline.bound(self.find(first, &mut search)).await {
+        let error = match deadline.bound(self.find(first, key, &mut search)).await {
             Ok(Some(reached)) => return Ok(reached),
             // It is a timeout only if no address gave any answer.
             Ok(None) => match search.refusal {
@@ -69,7 +71,12 @@ impl Dialer {
         Err(error)
     }
 
-    async fn find(self: &Arc<Self>, mut first: Option<Place>, search: &mut Search) -> Option<Reached<'_>> {
+    async fn find(
+        self: &Arc<Self>,
+        mut first: Option<Place>,
+        key: Option<Key>,
+        search: &mut Search,
+    ) -> Option<Reached<'_>> {
         if self.addresses.has_only_failed() {
             // The backend may have moved.
             self.resolve_all().await;
@@ -78,7 +85,7 @@ impl Dialer {
         loop {
             // What failed before is dialled only once nothing else is left.
             let among = if attempts.is_empty() { Among::All } else { Among::Working };
-            let next = first.take().or_else(|| self.addresses.choose(among, &search.tried));
+            let next = first.take().or_else(|| self.addresses.choose(among, &search.tried, key));
             let is_started = next.is_some();
             if let Some(place) = next {
                 search.tried.push(place.endpoint());

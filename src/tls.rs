@@ -176,6 +176,8 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 
 /// The only protocol that is spoken inside TLS.
 const ALPN: &[u8] = b"http/1.1";
+/// What clients of HTTP/2 offer (RFC 9113, section 3.2).
+pub const ALPN_HTTP2: &[u8] = b"h2";
 
 #[cfg(test)]
 pub(super) mod tests {

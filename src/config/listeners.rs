@@ -34,6 +34,10 @@ pub(super) const SHORT: &[Row<Written>] = {
 pub(super) const SERVER: &[Row<Settings>] = {
     use Section::Server;
     &[
+        row(Server, "http2", Flag, Default("true"), "whether TLS clients are offered HTTP/2",
+            |table, key, server| table.set(key, &mut server.http2, flag)),
+        row(Server, "h2c", Flag, Default("false"), "whether clients without TLS may speak HTTP/2 from the start",
+            |table, key, server| table.set(key, &mut server.h2c, flag)),
         row(Server, "max_sessions", Count, Default("10_000"), "maximum of concurrent sessions; beyond it handshakes get 503",
             |table, key, server| table.set(key, &mut server.max_sessions, count(1..=SESSIONS_MAX))),
         row(Server, "idle_timeout", Duration, Default("\"75s\""), "how long a connection may be idle between requests",

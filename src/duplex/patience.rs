@@ -65,7 +65,8 @@ impl Patience {
         self.0.over.load(Ordering::Relaxed)
     }
 
-    pub(super) fn run_out(&self) -> io::Error {
+    /// Records that the limit was exceeded, and returns the error that says so.
+    pub fn run_out(&self) -> io::Error {
         self.0.over.store(true, Ordering::Relaxed);
         io::Error::new(io::ErrorKind::TimedOut, Stalled(self.limit()))
     }

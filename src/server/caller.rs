@@ -31,7 +31,12 @@ pub trait Serve:
     + 'static
 {
     /// The body of its responses.
-    type Body: Body<Data: Send, Error: Into<BoxError>> + Receipted + Send + 'static;
+    type Body: Body<Data: Send, Error: Into<BoxError>>
+        + Receipted
+        + From<&'static str>
+        + Send
+        + Unpin
+        + 'static;
 }
 
 impl<S, B> Serve for S
@@ -45,7 +50,7 @@ where
         + Send
         + Unpin
         + 'static,
-    B: Body<Data: Send, Error: Into<BoxError>> + Receipted + Send + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Receipted + From<&'static str> + Send + Unpin + 'static,
 {
     type Body = B;
 }
@@ -56,7 +61,7 @@ pub type Request = http::Request<Incoming>;
 /// The error of a service or of hyper.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-type Answer<S> = Result<<S as Service<Request>>::Response, <S as Service<Request>>::Error>;
+pub(super) type Answer<S> = Result<<S as Service<Request>>::Response, <S as Service<Request>>::Error>;
 
 /// A tower service as hyper needs it: called through a shared reference, each call on a clone that was polled for
 /// readiness first.
@@ -140,12 +145,7 @@ impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
             if state.upgrade == Upgrade::Unasked && asks_upgrade {
                 state.upgrade = Upgrade::Asked;
             }
-            let mut service = self.service.clone();
-            // No wake-up is needed from a service that is not ready: `oneshot` asks it again.
-            state.call = Some(match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(())) => Call::Called(service.call(request)),
-                Poll::Ready(Err(_)) | Poll::Pending => Call::Waiting(Box::pin(service.oneshot(request))),
-            });
+            state.call = Some(Call::new(self.service.clone(), request));
         }
         Answering { shared: self.shared.clone(), is_answered: false }
     }
@@ -274,6 +274,17 @@ impl<S: Serve> Drop for Answering<S> {
         let call = state.call.take();
         drop(state);
         drop(call);
+    }
+}
+
+impl<S: Serve> Call<S> {
+    /// Calls the service.
+    pub(super) fn new(mut service: S, request: Request) -> Self {
+        // No wake-up is needed from a service that is not ready: `oneshot` asks it again.
+        match service.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Self::Called(service.call(request)),
+            Poll::Ready(Err(_)) | Poll::Pending => Self::Waiting(Box::pin(service.oneshot(request))),
+        }
     }
 }
 

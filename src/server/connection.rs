@@ -1,4 +1,5 @@
-//! One connection: TLS if the listener speaks it, then HTTP/1.1 until it ends, is upgraded or the server ends it.
+//! One connection: TLS if the listener speaks it, then HTTP/1.1 or HTTP/2 until it ends, is upgraded or the server ends
+//! it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,33 +9,20 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use tracing::debug;
 
 use super::caller::Serve;
+use super::connect_info::{ConnectInfo, STALL_TIMEOUT};
 use super::ending::Ending;
 use super::http1::Http;
+use super::http2::Http2;
 use super::settings::{ListenerSettings, Settings};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
-use crate::tls::{NextTls, ServerTls, TlsError};
-
-/// What is known of a connection before its first request.
-#[derive(Clone, Debug)]
-pub struct ConnectInfo {
-    /// The other side of the socket: the client, or a proxy in front.
-    pub peer: SocketAddr,
-    /// The name of the listener that accepted it.
-    pub listener: Arc<str>,
-    /// Whether TLS ends here.
-    pub secure: bool,
-    /// How long the client may stop reading. A service may set another limit.
-    pub patience: Patience,
-    /// Shows the header of the request with which the service is called.
-    pub raw_headers: RawHeaders,
-}
+use crate::tls::{ALPN_HTTP2, NextTls, ServerTls, TlsError};
 
 /// What all connections of a listener share.
 #[derive(Clone, Debug)]
@@ -42,8 +30,20 @@ pub(super) struct Connecting {
     pub(super) listener: Arc<str>,
     tls: Option<ServerTls>,
     http: http1::Builder,
+    /// Whether TLS clients are offered HTTP/2.
+    http2: bool,
+    /// Whether other clients may begin with it.
+    h2c: bool,
+    idle_timeout: Duration,
     rest_after: Duration,
     half_close_timeout: Duration,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Protocol {
+    Http1,
+    Http2,
 }
 
 impl Connecting {
@@ -56,8 +56,9 @@ impl Connecting {
         // Hyper answers more lines with 431. A higher maximum than hyper's default would cost each request 11
         // instructions per line, used or not, so it is set only if it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
-        let Settings { rest_after, half_close_timeout, .. } = *settings;
-        Self { listener: Arc::clone(listener), tls, http, rest_after, half_close_timeout }
+        let Settings { http2, h2c, idle_timeout, rest_after, half_close_timeout, .. } = *settings;
+        let (listener, tls) = (Arc::clone(listener), tls.map(|tls| tls.offering_http2(http2)));
+        Self { listener, tls, http, http2, h2c, idle_timeout, rest_after, half_close_timeout }
     }
 
     /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
@@ -71,7 +72,9 @@ impl Connecting {
         if let Some(files) = &listener.tls {
             match now.and_then(|now| now.tls.as_ref()) {
                 Some(now) => tls = Some(now.next(files)?),
-                None => connecting.tls = Some(ServerTls::read(files)?),
+                None => {
+                    connecting.tls = Some(ServerTls::read(files)?.offering_http2(connecting.http2));
+                }
             }
         }
         Ok(NextConnecting { connecting, tls })
@@ -88,7 +91,10 @@ pub(super) struct NextConnecting {
 impl NextConnecting {
     pub(super) fn take_over(self) -> Connecting {
         match self.tls {
-            Some(tls) => Connecting { tls: Some(tls.take_over()), ..self.connecting },
+            Some(tls) => {
+                let tls = tls.take_over().offering_http2(self.connecting.http2);
+                Connecting { tls: Some(tls), ..self.connecting }
+            }
             None => self.connecting,
         }
     }
@@ -108,15 +114,26 @@ pub(super) async fn run<M, S>(
 {
     let _open = connections.opened();
     let raw_headers = RawHeaders::default();
-    let (io, info) = match open(&connecting, stream, peer, &ending, &connections, &raw_headers).await {
-        Ok(opened) => opened,
-        Err(error) => return debug!(%peer, %error, "connection setup failed"),
+    let (io, info, protocol) =
+        match open(&connecting, stream, peer, &ending, &connections, &raw_headers).await {
+            Ok(opened) => opened,
+            Err(error) => return debug!(%peer, %error, "connection setup failed"),
+        };
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let (builder, rest_after) = (connecting.http.clone(), connecting.rest_after);
+            let mut http = Http::new(builder, rest_after, io, make(info), raw_headers);
+            // Not needed any more, and a connection may stay open for days.
+            drop((connecting, make));
+            ending.around(&mut http, Http::change).await
+        }
+        Protocol::Http2 => {
+            let mut http = Box::new(Http2::new(make, info, io, connecting.idle_timeout));
+            drop((connecting, raw_headers));
+            ending.around(&mut http, |http, stage| http.change(stage)).await
+        }
     };
-    let mut http = Http::new(connecting.http.clone(), connecting.rest_after, io, make(info), raw_headers);
-    // Not needed any more, and a connection may stay open for days.
-    drop((connecting, make));
-
-    if let Err(error) = ending.around(&mut http, Http::change).await {
+    if let Err(error) = ended {
         debug!(%peer, error = &*error as &dyn std::error::Error, "a connection broke");
     }
 }
@@ -129,7 +146,7 @@ async fn open(
     ending: &Ending,
     connections: &Connections,
     raw_headers: &RawHeaders,
-) -> io::Result<(Duplex, ConnectInfo)> {
+) -> io::Result<(Duplex, ConnectInfo, Protocol)> {
     // Responses to polls are short, and somebody waits for them.
     stream.set_nodelay(true)?;
     let patience = Patience::new(STALL_TIMEOUT);
@@ -142,7 +159,19 @@ async fn open(
         raw_headers: raw_headers.clone(),
     };
     let with_patience = |stream: Duplex| stream.with_patience(Some(patience));
-    let Some(tls) = &connecting.tls else { return Ok((with_patience(stream.into()), info)) };
+    let Some(tls) = &connecting.tls else {
+        let protocol = if connecting.h2c {
+            // Boxed like the handshake below.
+            let begun = Box::pin(timeout(connecting.idle_timeout, protocol_of(&stream)));
+            tokio::select! {
+                begun = begun => begun.map_err(io::Error::from).flatten()?,
+                () = ending.signalled() => return Err(io::Error::other("the server ends")),
+            }
+        } else {
+            Protocol::Http1
+        };
+        return Ok((with_patience(stream.into()), info, protocol));
+    };
     // Boxed, so that a connection does not keep the room that its handshake needed.
     let handshake =
         Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls.config())).accept(stream)));
@@ -151,7 +180,11 @@ async fn open(
         () = ending.signalled() => return Err(io::Error::other("the server ends")),
     };
     match shaken {
-        Ok(stream) => Ok((with_patience(TlsStream::from(stream).into()), info)),
+        Ok(stream) => {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
+            let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+            Ok((with_patience(TlsStream::from(stream).into()), info, protocol))
+        }
         Err(error) => {
             connections.tls_failed();
             Err(error)
@@ -159,7 +192,24 @@ async fn open(
     }
 }
 
-/// How long a client may stop reading a response until the request's route sets its own limit.
-const STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// Returns what a client without TLS speaks. Nothing is read: what it says is the protocol's to read.
+async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
+    let mut begun = [0; PREFACE.len()];
+    loop {
+        let len = stream.peek(&mut begun).await?;
+        if len == 0 || begun[..len] != PREFACE[..len] {
+            return Ok(Protocol::Http1);
+        }
+        if len == PREFACE.len() {
+            return Ok(Protocol::Http2);
+        }
+        // The rest comes without another event: the socket is already readable.
+        sleep(PEEK_PACE).await;
+    }
+}
+
+/// How clients of HTTP/2 begin (RFC 9113, section 3.4); no method of HTTP/1.1 does.
+const PREFACE: &[u8; 4] = b"PRI ";
+const PEEK_PACE: Duration = Duration::from_millis(20);
 /// Long enough for a distant client that loses a packet or two.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Accepts clients: listeners, TLS, and hyper over one socket.
+//! Accepts clients: listeners, TLS, and HTTP/1.1 or HTTP/2 over one socket.
 //!
 //! [`Server::bind`] takes the addresses, [`Server::serve`] hands every connection to a service. Nothing here knows what
 //! a request means: the caller makes the service for a connection. It ends in two steps, see [`Signals`].
@@ -6,9 +6,11 @@
 mod accept;
 mod bound;
 mod caller;
+mod connect_info;
 mod connection;
 mod ending;
 mod http1;
+mod http2;
 mod open;
 mod refusal;
 mod settings;
@@ -28,7 +30,7 @@ use accept::{Accepting, REFUSALS_MAX};
 pub use bound::BindError;
 use bound::Bound;
 pub use caller::Serve;
-pub use connection::ConnectInfo;
+pub use connect_info::ConnectInfo;
 use connection::Connecting;
 use ending::Ending;
 use open::Accepts;

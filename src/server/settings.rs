@@ -14,6 +14,10 @@ use crate::tls::TlsFiles;
 pub struct Settings {
     /// The listeners, at least one, each with a name of its own.
     pub listeners: Vec<ListenerSettings>,
+    /// Whether TLS clients are offered HTTP/2.
+    pub http2: bool,
+    /// Whether clients without TLS may begin with HTTP/2 (RFC 9113, section 3.3: with prior knowledge).
+    pub h2c: bool,
     /// The maximum of concurrent sessions; beyond it a handshake is answered 503 with `Retry-After`.
     pub max_sessions: usize,
     /// How long a connection may be silent: before its first request, in the middle of a header and between requests.
@@ -81,6 +85,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listeners: vec![ListenerSettings::default()],
+            http2: true,
+            h2c: false,
             max_sessions: 10_000,
             idle_timeout: Duration::from_secs(75),
             rest_after: Duration::from_secs(1),

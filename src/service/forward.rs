@@ -24,9 +24,8 @@ use super::via::Via;
 use super::{Connection, Response, onward};
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
-use crate::transport::Body;
 use crate::transport::streamed::{Streamed, UnderWay};
-use crate::transport::tunnel::{self, take_upgrade};
+use crate::transport::{Body, ClientUpgrade, tunnel};
 use crate::upstream::{ForwardError, ForwardRequest, Forwarded, InUse, Pinned, is_login};
 
 /// Forwards the requests of one route.
@@ -88,7 +87,7 @@ impl Forward {
         // Also `Proxy-Authorization`, which is not passed on.
         let is_login = is_login(&head.headers);
         let spelling = Spelling::of_client(&head.extensions);
-        let upgrade = onward::upgrade(&head).then(|| take_upgrade(&mut head));
+        let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
         let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };

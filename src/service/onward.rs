@@ -111,7 +111,7 @@ pub(super) fn for_client(head: &mut http::response::Parts) {
 /// Returns whether a request asks for another protocol. A request for HTTP/2 in clear text is ignored: requests on such
 /// a connection would bypass everything in front of the backend.
 pub(super) fn upgrade(head: &Parts) -> bool {
-    head.version == Version::HTTP_11
+    head.version >= Version::HTTP_11
         && hop::names(&head.headers, &CONNECTION, "upgrade")
         && hop::list(&head.headers, &UPGRADE).next().is_some()
         && !hop::names(&head.headers, &UPGRADE, "h2c")

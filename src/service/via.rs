@@ -41,7 +41,11 @@ impl Via {
 
     /// Adds this process after those that came before.
     pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
-        let protocol = if version == Version::HTTP_10 { "1.0" } else { "1.1" };
+        let protocol = match version {
+            Version::HTTP_10 => "1.0",
+            Version::HTTP_2 => "2.0",
+            _ => "1.1",
+        };
         if let Ok(member) = HeaderValue::try_from(format!("{protocol} {}", self.0)) {
             headers.append(VIA, member);
         }

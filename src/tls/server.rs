@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 
 use super::certificates::Certificates;
-use super::{ALPN, Identity, TlsError, authorities, provider, read};
+use super::{ALPN, ALPN_HTTP2, Identity, TlsError, authorities, provider, read};
 
 /// The files of a listener's TLS (`[server.tls]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +73,20 @@ impl ServerTls {
     /// Returns what connections are accepted with.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
+    }
+
+    /// Returns the same TLS that offers HTTP/2 before what else it offers, or does not offer it.
+    #[must_use]
+    pub fn offering_http2(mut self, offers: bool) -> Self {
+        if (self.config.alpn_protocols.first().is_some_and(|first| first == ALPN_HTTP2)) != offers {
+            // The copy shares certificates and sessions.
+            let protocols = &mut Arc::make_mut(&mut self.config).alpn_protocols;
+            protocols.retain(|protocol| protocol != ALPN_HTTP2);
+            if offers {
+                protocols.insert(0, ALPN_HTTP2.to_vec());
+            }
+        }
+        self
     }
 
     fn showing(

@@ -1,6 +1,7 @@
 //! How a session's packets travel: in poll responses and POSTs, in streamed responses, or over a WebSocket.
 
 pub mod body;
+pub mod client_upgrade;
 pub mod compress;
 pub mod in_body;
 pub mod mux;
@@ -13,6 +14,7 @@ pub mod web_socket_ask;
 pub mod websocket;
 
 pub use body::Body;
+pub use client_upgrade::ClientUpgrade;
 pub use in_body::InBody;
 
 /// A response to a request.

@@ -1,6 +1,7 @@
 //! A request for a WebSocket: checks its handshake, responds to it, and returns the stream behind it.
 //!
-//! It is read once from the HTTP/1.1 headers (RFC 6455, section 4.2); no other code reads them.
+//! It is read once from the headers of HTTP/1.1 (RFC 6455, section 4.2), whose form a handshake over HTTP/2 is given
+//! too; no other code reads them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +16,10 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use hyper::upgrade::OnUpgrade;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::{Body, Response};
+use super::{Body, ClientUpgrade, Response};
 use crate::duplex::Duplex;
 use crate::hop;
 use crate::spelling::Spelling;
@@ -37,7 +37,7 @@ pub enum Upgrading {
     /// It can't be: the request says otherwise.
     Never,
     /// The client's own.
-    Client(OnUpgrade),
+    Client(ClientUpgrade),
     /// What leads to the client by way of another node.
     Peer(PeerUpgrade),
 }
@@ -63,7 +63,7 @@ impl WebSocketAsk {
         if !is_asked_for(&head.headers) {
             return None;
         }
-        let upgrade = match head.extensions.remove::<OnUpgrade>() {
+        let upgrade = match ClientUpgrade::take(head) {
             Some(upgrade) => Upgrading::Client(upgrade),
             None => head.extensions.remove::<PeerUpgrade>().map_or(Upgrading::Never, Upgrading::Peer),
         };
@@ -123,8 +123,7 @@ impl Upgrading {
                 return Some((stream, Bytes::new()));
             }
         };
-        let upgraded = tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await.ok()?.ok()?;
-        Duplex::from_upgraded(upgraded).ok()
+        tokio::time::timeout(UPGRADE_TIMEOUT, upgrade.stream()).await.ok()?.ok()
     }
 }
 

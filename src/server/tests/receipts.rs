@@ -15,7 +15,7 @@ use crate::transport::Body;
 
 /// Where receipts report.
 #[derive(Default)]
-struct Spy {
+pub(super) struct Spy {
     seen: Mutex<Vec<(u32, &'static str)>>,
     news: Notify,
 }
@@ -36,11 +36,11 @@ impl Spy {
         self.news.notify_one();
     }
 
-    fn seen(&self) -> Vec<(u32, &'static str)> {
+    pub(super) fn seen(&self) -> Vec<(u32, &'static str)> {
         self.seen.lock().unwrap().clone()
     }
 
-    async fn hears(&self, what: &[(u32, &'static str)]) {
+    pub(super) async fn hears(&self, what: &[(u32, &'static str)]) {
         let heard = async {
             while self.seen().len() < what.len() {
                 self.news.notified().await;
@@ -61,10 +61,11 @@ pub(super) enum Carrier {
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+pub(super) type Carried = Pin<Box<dyn Stream>>;
 
 /// Serves one connection with responses of `len` bytes, numbered from 0, each after a while if it should wait outside
 /// hyper. The carrier's buffers are small.
-async fn serve(carrier: Carrier, len: usize, waits: bool) -> (Client<Pin<Box<dyn Stream>>>, Arc<Spy>) {
+async fn serve(carrier: Carrier, len: usize, waits: bool) -> (Client<Carried>, Arc<Spy>) {
     let (spy, count) = (Arc::<Spy>::default(), Arc::new(AtomicU32::new(0)));
     let to = Arc::clone(&spy);
     let service = service_fn(move |_: Request| {
@@ -89,7 +90,7 @@ pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
     TaskTracker::new().spawn(Http::new(builder, Duration::ZERO, duplex, service, RawHeaders::default()));
 }
 
-pub(super) async fn connect(carrier: Carrier) -> (Pin<Box<dyn Stream>>, Duplex) {
+pub(super) async fn connect(carrier: Carrier) -> (Carried, Duplex) {
     if carrier == Carrier::Memory {
         let (near, far) = tokio::io::duplex(32);
         return (Box::pin(far), near.into());
@@ -113,7 +114,7 @@ pub(super) async fn connect(carrier: Carrier) -> (Pin<Box<dyn Stream>>, Duplex) 
 }
 
 /// Reads one response with a body of `len` bytes.
-async fn read(client: &mut Client<Pin<Box<dyn Stream>>>, len: usize) {
+async fn read(client: &mut Client<Carried>, len: usize) {
     let whole = async {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -126,7 +127,7 @@ async fn read(client: &mut Client<Pin<Box<dyn Stream>>>, len: usize) {
 
 pub(super) const ASK: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 /// Shorter than a stream in memory buffers; as long as TLS takes at once; more than any kernel here buffers.
-const LENS: [usize; 3] = [32, 64 << 10, 1 << 20];
+pub(super) const LENS: [usize; 3] = [32, 64 << 10, 1 << 20];
 
 fn carriers() -> impl Iterator<Item = (Carrier, usize, bool)> {
     let carriers = [Carrier::Memory, Carrier::Clear, Carrier::Tls];

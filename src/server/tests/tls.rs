@@ -132,7 +132,7 @@ pub(super) fn trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfi
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Arc::new(config)
 }
 

@@ -1,0 +1,25 @@
+//! What a service learns of the connection that it is made for.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::duplex::{Patience, RawHeaders};
+
+/// What is known of a connection before its first request.
+#[derive(Clone, Debug)]
+pub struct ConnectInfo {
+    /// The other side of the socket: the client, or a proxy in front.
+    pub peer: SocketAddr,
+    /// The name of the listener that accepted it.
+    pub listener: Arc<str>,
+    /// Whether TLS ends here.
+    pub secure: bool,
+    /// How long the client may stop reading. A service may set another limit.
+    pub patience: Patience,
+    /// Shows the header of the request with which the service is called.
+    pub raw_headers: RawHeaders,
+}
+
+/// How long a client may stop reading a response until the request's route sets its own limit.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_mins(1);

@@ -1,0 +1,93 @@
+//! The service inside hyper: each request gets a service of its own.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::Response;
+
+use super::message::{self, Asked};
+use super::progress::{Progress, Watched};
+use super::streams::Starts;
+use crate::duplex::{Patience, RawHeaders, Receipted as _, Unflushed};
+use crate::server::caller::{Call, Request, Serve};
+use crate::server::connect_info::{ConnectInfo, STALL_TIMEOUT};
+
+/// The service of a connection.
+pub(super) struct Calls<M> {
+    make: Arc<M>,
+    info: ConnectInfo,
+    starts: Starts,
+    unflushed: Unflushed,
+}
+
+impl<M> Calls<M> {
+    pub(super) const fn new(make: Arc<M>, info: ConnectInfo, starts: Starts, unflushed: Unflushed) -> Self {
+        Self { make, info, starts, unflushed }
+    }
+}
+
+impl<M, S> hyper::service::Service<Request> for Calls<M>
+where
+    M: Fn(ConnectInfo) -> S,
+    S: Serve,
+{
+    type Response = Response<Watched<S::Body>>;
+    type Error = S::Error;
+    type Future = Calling<S>;
+
+    fn call(&self, request: Request) -> Calling<S> {
+        // Its own: the requests of a connection may be of different routes.
+        let patience = Patience::new(STALL_TIMEOUT);
+        let progress = Progress::new(patience.clone());
+        self.starts.expect(Arc::clone(&progress));
+        let (request, asked) = message::read(request, &patience);
+        let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };
+        Calling {
+            call: Call::new((self.make)(info), request),
+            connection: self.info.patience.clone(),
+            progress,
+            asked,
+            starts: self.starts.clone(),
+            unflushed: self.unflushed.clone(),
+            is_answered: false,
+        }
+    }
+}
+
+/// A request whose response hyper waits for.
+pub(super) struct Calling<S: Serve> {
+    call: Call<S>,
+    /// How long the client may read nothing of any response.
+    connection: Patience,
+    progress: Arc<Progress>,
+    asked: Asked,
+    starts: Starts,
+    unflushed: Unflushed,
+    is_answered: bool,
+}
+
+impl<S: Serve> Future for Calling<S> {
+    type Output = Result<Response<Watched<S::Body>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let answer = ready!(Pin::new(&mut this.call).poll(cx));
+        this.is_answered = true;
+        let mut response = answer?;
+        response.body_mut().set_connection(&this.unflushed);
+        this.progress.extend(&this.connection);
+        message::finish(&mut response, &this.asked);
+        let (progress, is_bare) = (Arc::clone(&this.progress), this.asked == Asked::Head);
+        Poll::Ready(Ok(response.map(|body| Watched::new(body, progress, is_bare))))
+    }
+}
+
+impl<S: Serve> Drop for Calling<S> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.starts.note_given_up();
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! How a client takes a response.
+//!
+//! A client can read the socket and still take nothing of one response: it opens no window for that stream. Then
+//! nothing polls the response's body, so the bytes themselves show how they move.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use crate::duplex::Patience;
+
+/// How a client takes one response.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// How long it may take nothing.
+    patience: Patience,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many pieces hyper has that the client has not taken in full.
+    pieces: usize,
+    /// Since when the client has taken nothing of them.
+    since: Option<Instant>,
+    /// Woken once everything is taken.
+    waker: Option<Waker>,
+}
+
+impl Progress {
+    pub(super) fn new(patience: Patience) -> Arc<Self> {
+        Arc::new(Self { patience, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when the client will have taken nothing for too long; `None` while there is nothing to take.
+    pub(super) fn stalled_at(&self) -> Option<Instant> {
+        Some(self.state().since? + self.patience.limit())
+    }
+
+    /// Has a connection wait for its client as long as this response does.
+    pub(super) fn extend(&self, connection: &Patience) {
+        connection.set(connection.limit().max(self.patience.limit()));
+    }
+
+    /// Records that the client has taken nothing for too long.
+    pub(super) fn run_out(&self) -> io::Error {
+        self.patience.run_out()
+    }
+
+    /// Ready once everything is taken that hyper has.
+    pub(super) fn poll_taken(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if state.pieces == 0 {
+            return Poll::Ready(());
+        }
+        if state.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn hand_out(self: &Arc<Self>) -> Arc<Self> {
+        let mut state = self.state();
+        state.pieces += 1;
+        state.since.get_or_insert_with(Instant::now);
+        Arc::clone(self)
+    }
+
+    fn advanced(&self) {
+        self.state().since = Some(Instant::now());
+    }
+
+    fn taken(&self) {
+        let mut state = self.state();
+        state.pieces -= 1;
+        let waker = if state.pieces == 0 {
+            state.since = None;
+            state.waker.take()
+        } else {
+            state.since = Some(Instant::now());
+            None
+        };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A body that shows how its bytes are taken.
+#[derive(Debug)]
+pub(super) struct Watched<B> {
+    body: B,
+    progress: Arc<Progress>,
+    /// Whether the response is one to `HEAD`, which has no body.
+    is_bare: bool,
+    /// Whether a long piece was handed out last. Hyper gets no more before it is taken, so that it can still reset the
+    /// stream: it could not any more once it has everything.
+    is_long: bool,
+}
+
+impl<B> Watched<B> {
+    pub(super) const fn new(body: B, progress: Arc<Progress>, is_bare: bool) -> Self {
+        Self { body, progress, is_bare, is_long: false }
+    }
+}
+
+impl<B: Body + Unpin> Body for Watched<B> {
+    type Data = WatchedPiece<B::Data>;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, B::Error>>> {
+        let this = self.get_mut();
+        if this.is_long {
+            ready!(this.progress.poll_taken(cx));
+            this.is_long = false;
+        }
+        let Some(frame) = ready!(Pin::new(&mut this.body).poll_frame(cx)?) else { return Poll::Ready(None) };
+        let frame = frame.map_data(|data| {
+            this.is_long = data.remaining() > LONG_LEN;
+            WatchedPiece::new(data, &this.progress)
+        });
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_bare || !self.is_long && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub(super) struct WatchedPiece<D> {
+    data: D,
+    /// `None` once it is taken.
+    progress: Option<Arc<Progress>>,
+}
+
+impl<D: Buf> WatchedPiece<D> {
+    fn new(data: D, progress: &Arc<Progress>) -> Self {
+        let progress = data.has_remaining().then(|| progress.hand_out());
+        Self { data, progress }
+    }
+}
+
+impl<D: Buf> Buf for WatchedPiece<D> {
+    fn remaining(&self) -> usize {
+        self.data.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.data.chunk()
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [io::IoSlice<'a>]) -> usize {
+        self.data.chunks_vectored(slices)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.data.advance(count);
+        if self.data.has_remaining() {
+            self.progress.iter().for_each(|progress| progress.advanced());
+        } else if let Some(progress) = self.progress.take() {
+            progress.taken();
+        }
+    }
+}
+
+impl<D> Drop for WatchedPiece<D> {
+    fn drop(&mut self) {
+        if let Some(progress) = self.progress.take() {
+            progress.taken();
+        }
+    }
+}
+
+/// More than a poll usually brings. What is shorter is sent with the stream's end, in one frame.
+const LONG_LEN: usize = 16 << 10;

@@ -1,0 +1,152 @@
+//! The requests of one connection that are being served, and what hyper runs for each of them.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use hyper::rt::Executor;
+use tokio::time::Instant;
+
+use super::progress::Progress;
+
+/// The requests of one connection that are being served. They are polled by the connection's task.
+pub(super) struct Streams {
+    running: FuturesUnordered<Stream>,
+    starts: Starts,
+}
+
+/// What hyper starts and gives up. Only the connection's task uses it.
+#[derive(Clone, Default)]
+pub(super) struct Starts(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    started: Vec<Stream>,
+    /// What the next started request will have, as hyper calls the service just before.
+    next: Option<Arc<Progress>>,
+    given_up: GivenUp,
+}
+
+/// What hyper runs for one request.
+struct Stream {
+    /// `None` once hyper has nothing more to do for it.
+    work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// How its response is taken; `None` for a stream that has become a byte stream, whose owner watches it.
+    progress: Option<Arc<Progress>>,
+}
+
+/// Counts requests whose client did not wait for the response.
+#[derive(Default)]
+struct GivenUp {
+    count: u32,
+    since: Option<Instant>,
+}
+
+impl Streams {
+    /// Creates the requests that hyper starts by `starts`.
+    pub(super) fn new(starts: Starts) -> Self {
+        Self { running: FuturesUnordered::new(), starts }
+    }
+
+    /// Polls all requests that can proceed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        self.running.extend(self.starts.state().started.drain(..));
+        while let Poll::Ready(Some(())) = self.running.poll_next_unpin(cx) {}
+    }
+
+    /// Returns whether hyper has started something that was not polled yet.
+    pub(super) fn are_started(&self) -> bool {
+        !self.starts.state().started.is_empty()
+    }
+
+    /// Returns whether no request is being served.
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Returns whether more requests were given up than any honest client does: each may have made a backend work.
+    pub(super) fn are_given_up(&self) -> bool {
+        self.starts.state().given_up.count > GIVEN_UP_MAX
+    }
+
+    /// Returns when the first of the responses will have stalled of which a client takes nothing.
+    pub(super) fn stalled_at(&self) -> Option<Instant> {
+        self.running.iter().filter_map(Stream::stalled_at).min()
+    }
+
+    /// Ends the requests of whose responses the client has taken nothing for too long.
+    ///
+    /// # Errors
+    /// One of them can't be reset any more: the connection must end.
+    pub(super) fn end_stalled(&mut self, now: Instant) -> io::Result<()> {
+        for stream in std::mem::take(&mut self.running) {
+            match stream.progress.as_ref().filter(|_| stream.stalled_at().is_some_and(|at| at <= now)) {
+                None => self.running.push(stream),
+                Some(progress) => {
+                    let error = progress.run_out();
+                    // Dropped unfinished, hyper resets the stream.
+                    drop(stream.work.ok_or(error)?);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Starts {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A request that panicked has ended its connection, which only drops what is left here.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells how the response to the request will be taken that hyper starts next.
+    pub(super) fn expect(&self, progress: Arc<Progress>) {
+        self.state().next = Some(progress);
+    }
+
+    /// Notes that a client did not wait for a response.
+    pub(super) fn note_given_up(&self) {
+        let (mut state, now) = (self.state(), Instant::now());
+        let given_up = &mut state.given_up;
+        if given_up.since.is_none_or(|since| since + GIVEN_UP_WINDOW <= now) {
+            *given_up = GivenUp { count: 0, since: Some(now) };
+        }
+        given_up.count += 1;
+    }
+}
+
+impl Stream {
+    fn stalled_at(&self) -> Option<Instant> {
+        self.progress.as_ref()?.stalled_at()
+    }
+}
+
+impl Future for Stream {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(work) = &mut self.work {
+            ready!(work.as_mut().poll(cx));
+            self.work = None;
+        }
+        // Hyper may have finished while the client has taken little: the rest is watched on.
+        self.progress.as_ref().map_or(Poll::Ready(()), |progress| progress.poll_taken(cx))
+    }
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Starts {
+    fn execute(&self, work: F) {
+        let mut state = self.state();
+        let progress = state.next.take();
+        state.started.push(Stream { work: Some(Box::pin(work)), progress });
+    }
+}
+
+/// A page that closes gives up a few dozen at once.
+const GIVEN_UP_MAX: u32 = 100;
+const GIVEN_UP_WINDOW: Duration = Duration::from_secs(10);

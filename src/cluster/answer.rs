@@ -32,6 +32,12 @@ struct Asked {
     number: Number,
 }
 
+/// Returns the receipt of a body that came in full.
+pub(super) fn receipt(channel: Arc<Channel>, number: Number, len: usize) -> Receipt {
+    let to = Arc::new(Asked { channel, number }) as Arc<dyn Settle>;
+    Receipt::new(to, u32::try_from(len).unwrap_or(u32::MAX))
+}
+
 impl AnswerBody {
     pub(super) fn new(channel: Arc<Channel>, number: Number, len: Option<u64>) -> Self {
         Self { asked: Arc::new(Asked { channel, number }), len, connection: None, read: 0, has_ended: false }

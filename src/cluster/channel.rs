@@ -11,7 +11,7 @@ use tokio::time::{Duration, Instant};
 use super::request::{LetGo, Request, Stop, Stopped, wait};
 use crate::duplex::Receipt;
 use crate::meter::Traffic;
-use crate::peer::{Frame, Head, Load, Number, WINDOW};
+use crate::peer::{Content, Frame, Head, Load, Number, WINDOW};
 use crate::sid::Node;
 
 /// One connection's requests. All share one lock, under which nothing waits.
@@ -69,8 +69,13 @@ impl Channel {
         Self { node, side, traffic, state: Mutex::new(state) }
     }
 
-    /// Begins a request, whose header `write` writes; `None` if the connection is over.
-    pub(super) fn ask(&self, write: impl FnOnce(&mut BytesMut, Number)) -> Option<Number> {
+    /// Begins a request, whose header `write` writes; `None` if the connection is over. `pieces` is the length of its body, if
+    /// that is known and follows in pieces.
+    pub(super) fn ask(
+        &self,
+        pieces: Option<u64>,
+        write: impl FnOnce(&mut BytesMut, Number),
+    ) -> Option<Number> {
         let mut state = self.lock();
         if state.is_over {
             return None;
@@ -82,25 +87,73 @@ impl Channel {
         let number = state.next;
         state.next = number.following();
         write(&mut state.control, number);
-        state.requests.insert(number, Request::default());
+        let mut request = Request::default();
+        if let Some(len) = pieces {
+            request.sending.expect(len);
+        }
+        state.requests.insert(number, request);
         state.pump.wake_by_ref();
         Some(number)
     }
 
-    /// Writes a frame of a request that is not over.
-    pub(super) fn write(&self, number: Number, write: impl FnOnce(&mut BytesMut)) {
+    /// Writes the header of a response whose body follows in pieces, of this length if it is known. `write` returns whether
+    /// it fits; without it, the request is over.
+    pub(super) fn write_head(
+        &self,
+        number: Number,
+        len: Option<u64>,
+        write: impl FnOnce(&mut BytesMut) -> bool,
+    ) {
         let mut state = self.lock();
-        if state.requests.contains_key(&number) {
-            write(&mut state.control);
-            state.pump.wake_by_ref();
+        let State { requests, control, pump, .. } = &mut *state;
+        let Some(request) = requests.get_mut(&number) else { return };
+        pump.wake_by_ref();
+        if write(control) {
+            len.into_iter().for_each(|len| request.sending.expect(len));
+        } else {
+            requests.remove(&number);
         }
     }
 
-    /// Polls for the header of the response.
+    /// Writes a whole response. If its body has a receipt, the request is over once that is settled, otherwise at once.
+    pub(super) fn write_whole(
+        &self,
+        number: Number,
+        awaited: Option<(usize, Receipt)>,
+        write: impl FnOnce(&mut BytesMut) -> bool,
+    ) {
+        let mut state = self.lock();
+        let State { requests, control, pump, .. } = &mut *state;
+        // What is not needed any more is dropped without the lock: what it reports may lead back here.
+        let mut lost = awaited;
+        let mut over = None;
+        if let Some(request) = requests.get_mut(&number) {
+            pump.wake_by_ref();
+            match write(control).then(|| lost.take()).flatten() {
+                Some((len, receipt)) => request.sending.sent_whole(len, receipt),
+                None => over = requests.remove(&number),
+            }
+        }
+        drop(state);
+        drop((over, lost));
+    }
+
+    /// Polls for the header of the response. If nothing follows it, the request is over, but for a `TOOK` that is awaited.
     pub(super) fn poll_head(&self, number: Number, cx: &Context<'_>) -> Poll<Result<Box<Head>, Stopped>> {
-        self.poll(number, |request| {
-            request.head.take().map_or_else(|| wait(&mut request.reader, cx), Poll::Ready)
-        })
+        let mut state = self.lock();
+        let polled = state.poll(number, |request| match request.head.take() {
+            Some(head) => {
+                request.is_let_go = !matches!(head.content, Content::Pieces(_));
+                Poll::Ready(head)
+            }
+            None => wait(&mut request.reader, cx),
+        });
+        if let Poll::Ready(Ok(head)) = &polled
+            && matches!(head.content, Content::Nothing | Content::Whole(_))
+        {
+            state.requests.remove(&number);
+        }
+        polled
     }
 
     /// Polls for the next piece of the body that comes in; `None` is its end.
@@ -109,36 +162,22 @@ impl Channel {
         number: Number,
         cx: &Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Stopped>> {
-        self.poll(number, |request| match request.receiving.pop() {
+        self.lock().poll(number, |request| match request.receiving.pop() {
             Some(piece) => Poll::Ready(Some(piece)),
             None if request.receiving.has_ended() => Poll::Ready(None),
             None => wait(&mut request.reader, cx),
         })
     }
 
-    /// Pending for as long as the request goes on.
-    pub(super) fn poll_stopped(&self, number: Number, cx: &Context<'_>) -> Poll<Stopped> {
-        self.poll(number, |request| wait::<()>(&mut request.watcher, cx)).map(|stopped| match stopped {
-            Ok(()) => Stopped::Told,
-            Err(stopped) => stopped,
+    /// Pending for as long as the request goes on, but for one time if the asker wants a response now.
+    pub(super) fn poll_news(&self, number: Number, cx: &Context<'_>) -> Poll<Result<(), Stopped>> {
+        self.lock().poll(number, |request| {
+            if std::mem::take(&mut request.is_released) {
+                Poll::Ready(())
+            } else {
+                wait(&mut request.watcher, cx)
+            }
         })
-    }
-
-    /// Polls what waits for something to come in.
-    fn poll<T>(
-        &self,
-        number: Number,
-        poll: impl FnOnce(&mut Request) -> Poll<T>,
-    ) -> Poll<Result<T, Stopped>> {
-        let mut state = self.lock();
-        let stopped = if state.is_over { Stopped::Broken } else { Stopped::Told };
-        let Some(request) = state.requests.get_mut(&number) else { return Poll::Ready(Err(stopped)) };
-        // What had come before the request was stopped is still read.
-        match poll(request) {
-            Poll::Ready(ready) => Poll::Ready(Ok(ready)),
-            Poll::Pending if request.is_stopped => Poll::Ready(Err(stopped)),
-            Poll::Pending => Poll::Pending,
-        }
     }
 
     /// Puts back what was not read of a piece.
@@ -180,7 +219,10 @@ impl Channel {
         match state.requests.get_mut(&number) {
             Some(request) if request.is_stopped => Poll::Ready(Err(stopped)),
             None => Poll::Ready(Err(stopped)),
-            Some(request) if request.sending.wants_more() => Poll::Ready(Ok(())),
+            // Behind the end there is always room for nothing.
+            Some(request) if request.sending.wants_more() || request.sending.has_ended() => {
+                Poll::Ready(Ok(()))
+            }
             Some(request) => wait(&mut request.writer, cx),
         }
     }
@@ -240,17 +282,20 @@ impl Channel {
         }
     }
 
-    /// Returns once whether the asker wants a response now.
-    pub(super) fn take_released(&self, number: Number) -> bool {
-        let mut state = self.lock();
-        state.requests.get_mut(&number).is_some_and(|request| std::mem::take(&mut request.is_released))
-    }
-
     /// Returns the requests that wait at the owner, or go on there.
     pub(super) fn waiting(&self) -> Vec<Number> {
         let state = self.lock();
         let waits = |(number, request): (&Number, &Request)| (!request.is_let_go).then_some(*number);
         state.requests.iter().filter_map(waits).collect()
+    }
+
+    /// Has a request answered now that is not over.
+    pub(super) fn release(&self, number: Number) {
+        let mut state = self.lock();
+        if state.requests.contains_key(&number) {
+            Frame::Release(number).write(&mut state.control);
+            state.pump.wake_by_ref();
+        }
     }
 
     /// Tells the other node something that belongs to no request.
@@ -298,6 +343,22 @@ impl Channel {
 }
 
 impl State {
+    /// Polls what waits for something to come in.
+    fn poll<T>(
+        &mut self,
+        number: Number,
+        poll: impl FnOnce(&mut Request) -> Poll<T>,
+    ) -> Poll<Result<T, Stopped>> {
+        let stopped = if self.is_over { Stopped::Broken } else { Stopped::Told };
+        let Some(request) = self.requests.get_mut(&number) else { return Poll::Ready(Err(stopped)) };
+        // What had come before the request was stopped is still read.
+        match poll(request) {
+            Poll::Ready(ready) => Poll::Ready(Ok(ready)),
+            Poll::Pending if request.is_stopped => Poll::Ready(Err(stopped)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// Gives a request its turn to send, if it has something to send.
     pub(super) fn take_turn(&mut self, number: Number) {
         if let Some(request) = self.requests.get_mut(&number)
@@ -328,7 +389,7 @@ mod tests {
     fn a_number_that_comes_again_is_not_that_of_a_request_which_goes_on() {
         let node = Node::from_random(Tag::of_name("a").unwrap(), [0; 2]);
         let channel = Channel::new(Side::Asker, node, Traffic::default());
-        let ask = || channel.ask(|_, _| {}).unwrap();
+        let ask = || channel.ask(None, |_, _| {}).unwrap();
         assert_eq!((ask(), ask()), (Number(1), Number(2)));
         channel.forget(Number(2));
         channel.lock().next = Number(u32::MAX);

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::StatusCode;
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame as BodyFrame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use super::request::{LetGo, Stop, Stopped};
 use super::stream::PeerStream;
 use crate::duplex::{Duplex, Receipt};
 use crate::meter::Traffic;
-use crate::peer::{Ask, Follows, Frame, Number, write_head};
+use crate::peer::{Ask, Content, Frame, Number, write_head};
 use crate::sid::Node;
 
 /// The end of a connection on which another node asks.
@@ -34,6 +35,15 @@ pub struct Inquiry {
     is_answered: bool,
 }
 
+/// What another node says of a request that waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum News {
+    /// It stops, and wants a response now. It says so once.
+    Released,
+    /// No response can be given any more.
+    Gone(Gone),
+}
+
 /// Why a response cannot be given.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Gone {
@@ -44,11 +54,23 @@ pub enum Gone {
     Unknown,
 }
 
-/// The body of such a request; by default it has none.
+/// The body of such a request.
 #[derive(Default, Debug)]
-pub struct InquiryBody {
-    /// `None` if it has none.
-    from: Option<(Arc<Channel>, Number)>,
+pub enum InquiryBody {
+    /// There is none, or no more.
+    #[default]
+    Nothing,
+    /// It came with the header.
+    Whole(Bytes),
+    /// It comes in pieces.
+    Pieces(Pieces),
+}
+
+/// A body that comes in pieces.
+#[derive(Debug)]
+pub struct Pieces {
+    channel: Arc<Channel>,
+    number: Number,
     /// What its header says.
     len: Option<u64>,
 }
@@ -74,12 +96,16 @@ impl Entrance {
         mut serve: impl FnMut(Box<Ask>, Inquiry, InquiryBody) + Send,
     ) {
         let channel = &self.channel;
-        let begin = |number, ask: Box<Ask>| {
+        let begin = |number, mut ask: Box<Ask>| {
             let inquiry = Inquiry { channel: Arc::clone(channel), number, is_answered: false };
-            let from = ask.flags.has_body.then(|| (Arc::clone(channel), number));
-            let len = ask.headers.get(http::header::CONTENT_LENGTH);
-            let len = len.and_then(|len| len.to_str().ok()).and_then(|len| len.parse().ok());
-            serve(ask, inquiry, InquiryBody { from, len });
+            let body = match std::mem::replace(&mut ask.content, Content::Nothing) {
+                Content::Nothing => InquiryBody::Nothing,
+                Content::Whole(bytes) | Content::Awaited(bytes) => InquiryBody::Whole(bytes),
+                Content::Pieces(len) => {
+                    InquiryBody::Pieces(Pieces { channel: Arc::clone(channel), number, len })
+                }
+            };
+            serve(ask, inquiry, body);
         };
         let mut pump = Pump::new(channel, stream, silence, sessions, begin);
         let leave = async {
@@ -96,33 +122,38 @@ impl Entrance {
 }
 
 impl Inquiry {
-    /// Ready once no response can be given any more.
-    pub fn poll_gone(&self, cx: &Context<'_>) -> Poll<Gone> {
-        self.channel.poll_stopped(self.number, cx).map(|stopped| match stopped {
-            Stopped::Told => Gone::Client,
-            Stopped::Broken => Gone::Unknown,
+    /// Polls for what the other node says of the request while it waits.
+    pub fn poll_news(&self, cx: &Context<'_>) -> Poll<News> {
+        self.channel.poll_news(self.number, cx).map(|news| match news {
+            Ok(()) => News::Released,
+            Err(Stopped::Told) => News::Gone(Gone::Client),
+            Err(Stopped::Broken) => News::Gone(Gone::Unknown),
         })
     }
 
-    /// Returns once whether the other node wants a response now, because it stops. The task is woken for it as for
-    /// [`poll_gone`](Self::poll_gone).
-    pub fn is_released(&self) -> bool {
-        self.channel.take_released(self.number)
+    /// Sends a whole response. A receipt is settled once the client's connection has taken the body.
+    pub fn answer(mut self, head: &Parts, body: Bytes, receipt: Option<Receipt>) {
+        self.is_answered = true;
+        let mut receipt = receipt;
+        if body.is_empty() {
+            // There is nothing to wait for.
+            receipt.take().into_iter().for_each(Receipt::settle);
+        }
+        let len = body.len();
+        let content = match receipt {
+            _ if len == 0 => Content::Nothing,
+            Some(_) => Content::Awaited(body),
+            None => Content::Whole(body),
+        };
+        let number = self.number;
+        let awaited = receipt.map(|receipt| (len, receipt));
+        self.channel.write_whole(number, awaited, |out| put_head(out, number, head, &content));
     }
 
-    /// Sends the header of the response.
-    pub fn send_head(&mut self, head: &http::response::Parts, follows: Follows) {
-        self.channel.write(self.number, |out| {
-            if write_head(out, self.number, head.status, &head.headers, follows).is_err() {
-                let status = StatusCode::INTERNAL_SERVER_ERROR;
-                // An empty header always fits.
-                let _ = write_head(out, self.number, status, &http::HeaderMap::new(), Follows::Nothing);
-            }
-        });
-        if follows == Follows::Nothing {
-            self.is_answered = true;
-            self.channel.forget(self.number);
-        }
+    /// Sends the header of a response whose body follows in pieces, of this length if it is known.
+    pub fn send_head(&self, head: &Parts, len: Option<u64>) {
+        let content = Content::Pieces(len);
+        self.channel.write_head(self.number, len, |out| put_head(out, self.number, head, &content));
     }
 
     /// Ready once there is room for more of the response's body; `false` if nobody needs it.
@@ -156,9 +187,9 @@ impl Drop for Inquiry {
     }
 }
 
-impl InquiryBody {
+impl Pieces {
     fn poll_piece(&self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, InquiryStopped>>> {
-        let Some((channel, number)) = &self.from else { return Poll::Ready(None) };
+        let Self { channel, number, .. } = self;
         // An error, not an end: what was read is not all of it.
         let piece = ready!(channel.poll_piece(*number, cx)).map_err(|_| InquiryStopped)?;
         if let Some(piece) = &piece {
@@ -173,23 +204,44 @@ impl Body for InquiryBody {
     type Error = InquiryStopped;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, InquiryStopped>>> {
-        self.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(BodyFrame::data)))
+        match &mut *self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Nothing;
+                Poll::Ready(Some(Ok(BodyFrame::data(bytes))))
+            }
+            Self::Pieces(pieces) => {
+                pieces.poll_piece(cx).map(|piece| piece.map(|piece| piece.map(BodyFrame::data)))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.from.is_none()
+        matches!(self, Self::Nothing)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.from, self.len) {
-            (None, _) => SizeHint::with_exact(0),
-            (Some(_), Some(len)) => SizeHint::with_exact(len),
-            (Some(_), None) => SizeHint::default(),
+        match self {
+            Self::Nothing => SizeHint::with_exact(0),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Pieces(Pieces { len, .. }) => len.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
+}
+
+/// Writes the header of a response. Returns whether it fits; if not, what is written has nothing behind it.
+fn put_head(out: &mut BytesMut, number: Number, head: &Parts, content: &Content) -> bool {
+    let written = write_head(out, number, head.status, &head.headers, content);
+    if written.is_err() {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        // An empty header always fits.
+        let _ = write_head(out, number, status, &HeaderMap::new(), &Content::Nothing);
+    }
+    written.is_ok()
 }
 
 impl fmt::Debug for Inquiry {

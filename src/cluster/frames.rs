@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::channel::{Channel, Side, State};
 use super::request::Request;
 use crate::duplex::Receipt;
-use crate::peer::{Ask, Frame, Load, Number, Sent, Violation};
+use crate::peer::{Ask, Content, Frame, Load, Number, Sent, Violation};
 
 impl Channel {
     /// Has the pump woken when there is something to write.
@@ -76,13 +76,22 @@ impl Channel {
         let mut let_go = None;
         match (frame, self.side) {
             (Frame::Ask(number, ask), Side::Owner) => {
-                if state.requests.insert(number, Request::default()).is_some() {
+                let mut request = Request::default();
+                if let Content::Pieces(Some(len)) = ask.content {
+                    request.receiving.expect(len);
+                }
+                if state.requests.insert(number, request).is_some() {
                     return Err(Violation("two requests of one number"));
                 }
                 return Ok(Some((number, ask)));
             }
             (Frame::Head(number, head), Side::Asker) => {
                 if let Some(request) = state.requests.get_mut(&number) {
+                    match &head.content {
+                        Content::Awaited(bytes) => request.receiving.read_whole(bytes.len()),
+                        Content::Pieces(Some(len)) => request.receiving.expect(*len),
+                        Content::Nothing | Content::Whole(_) | Content::Pieces(None) => {}
+                    }
                     request.head = Some(head);
                     request.wake_reader();
                 }

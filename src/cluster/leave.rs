@@ -6,7 +6,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::members::Cluster;
-use crate::peer::Frame;
 
 impl Cluster {
     /// Has every request of this node's clients answered that waits at another node, and every stream ended that leads to
@@ -44,7 +43,7 @@ impl Cluster {
         let mut due = Instant::now();
         for (numbers, channel) in waiting {
             for number in numbers {
-                channel.write(number, |out| Frame::Release(number).write(out));
+                channel.release(number);
                 due += step;
                 while Instant::now() < due {
                     if self.waiting() == 0 {

@@ -33,7 +33,7 @@ pub use dial::{Unreached, WANT};
 pub use dns::resolved;
 #[cfg(test)]
 pub use dns::resolved_by;
-pub use entrance::{Entrance, Gone, Inquiry, InquiryBody, InquiryStopped};
+pub use entrance::{Entrance, Gone, Inquiry, InquiryBody, InquiryStopped, News};
 pub use greeting::{Greeting, Me};
 pub use kin::Kin;
 pub use members::Cluster;

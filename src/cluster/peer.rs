@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::{Duration, Instant, sleep_until};
 
@@ -186,14 +187,19 @@ impl Peer {
         self.channel().is_some()
     }
 
-    /// Passes a request on at once, if the node is connected.
+    /// Passes a request on at once, if the node is connected. `whole` is its body, if all of it is there.
     ///
     /// # Errors
     /// Why the node cannot be asked; with `None` it is not connected.
-    pub fn ask(&self, node: Node, prepared: &Prepared) -> Result<Question, Option<Unreached>> {
+    pub fn ask(
+        &self,
+        node: Node,
+        prepared: &Prepared,
+        whole: Option<&Bytes>,
+    ) -> Result<Question, Option<Unreached>> {
         let Some(channel) = self.channel() else { return Err(self.known_failure(Some(node))) };
         // Another start of the node knows best whether it has taken over from the one that the id names.
-        let question = Question::ask(&channel, prepared).ok_or(None)?;
+        let question = Question::ask(&channel, prepared, whole).ok_or(None)?;
         self.asked.fetch_add(1, Ordering::Relaxed);
         Ok(question)
     }
@@ -205,7 +211,7 @@ impl Peer {
             self.connect(None).await.ok()?;
         }
         let channel = self.channel()?;
-        let mut question = Question::ask(&channel, prepared)?;
+        let mut question = Question::ask(&channel, prepared, None)?;
         let head = poll_fn(|cx| question.poll_head(cx)).await.ok()?;
         Some((channel.node, head.status))
     }

@@ -11,11 +11,12 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use http_body::Body;
 
-use super::answer::AnswerBody;
+use super::answer::{self, AnswerBody};
 use super::channel::Channel;
 use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
-use crate::peer::{Address, Flags, Follows, Head, HeadTooLarge, Line, Number, search_of, write_ask};
+use crate::duplex::Receipt;
+use crate::peer::{Address, Content, Flags, Head, HeadTooLarge, Line, Number, search_of, write_ask};
 use crate::sid::Node;
 
 /// A request that was passed to the node of its session. Dropped before its response, it tells that node that the client
@@ -23,6 +24,7 @@ use crate::sid::Node;
 pub struct Question {
     channel: Arc<Channel>,
     number: Number,
+    /// Whether nothing more is to come, or another value waits for it.
     is_answered: bool,
 }
 
@@ -37,15 +39,24 @@ pub enum Broken {
 
 /// The header of a request as it is passed on, however often: all that is kept of it while it waits.
 #[derive(Default)]
-pub struct Prepared(BytesMut);
+pub struct Prepared {
+    frame: BytesMut,
+    /// The length of its body, if that is known.
+    len: Option<u64>,
+}
 
 impl Prepared {
-    /// Writes a request's header. `address` is its client's.
+    /// Writes a request's header. `address` is its client's, and `content` what its header says of its body.
     ///
     /// # Errors
     /// The header is too large.
-    pub fn new(head: &Parts, address: SocketAddr, flags: Flags) -> Result<Self, HeadTooLarge> {
-        Self::with(head, address, flags, None)
+    pub fn new(
+        head: &Parts,
+        address: SocketAddr,
+        flags: Flags,
+        content: Content,
+    ) -> Result<Self, HeadTooLarge> {
+        Self::with(head, address, flags, content, None)
     }
 
     /// Writes the header of a search that another node has begun, for a process of this host. It names that node.
@@ -59,13 +70,14 @@ impl Prepared {
         flags: Flags,
     ) -> Result<Self, HeadTooLarge> {
         let asker = HeaderValue::from_str(&asker.to_string()).ok();
-        Self::with(head, address, flags, asker.as_ref())
+        Self::with(head, address, flags, Content::Nothing, asker.as_ref())
     }
 
     fn with(
         head: &Parts,
         address: SocketAddr,
         flags: Flags,
+        content: Content,
         asker: Option<&HeaderValue>,
     ) -> Result<Self, HeadTooLarge> {
         let ip = match address.ip() {
@@ -80,21 +92,29 @@ impl Prepared {
         let came_in = head.extensions.get().and_then(|CameIn(name)| HeaderValue::from_str(name).ok());
         lines.extend(came_in.as_ref().map(|name| Line::from((&CAME_IN, name))));
         let mut frame = BytesMut::new();
-        write_ask(&mut frame, Number(0), &head.method, target.as_bytes(), &lines, client, flags)?;
-        Ok(Self(frame))
+        let (method, target) = (&head.method, target.as_bytes());
+        write_ask(&mut frame, Number(0), method, target, &lines, client, flags, &content)?;
+        let len = if let Content::Pieces(len) = content { len } else { None };
+        Ok(Self { frame, len })
     }
 
     /// Returns the question whether a node has the session.
     pub fn search(&self) -> Self {
-        Self(search_of(&self.0))
+        Self { frame: search_of(&self.frame), len: None }
     }
 }
 
 impl Question {
-    /// Passes a request on; `None` if the connection is over.
-    pub(super) fn ask(channel: &Arc<Channel>, prepared: &Prepared) -> Option<Self> {
-        let number = channel.ask(|out, number| number.write_again(&prepared.0, out))?;
+    /// Passes a request on; `None` if the connection is over. `whole` is its body, if all of it is there.
+    pub(super) fn ask(channel: &Arc<Channel>, prepared: &Prepared, whole: Option<&Bytes>) -> Option<Self> {
+        let pieces = prepared.len.filter(|_| whole.is_none());
+        let number = channel.ask(pieces, |out, number| number.write_again(&prepared.frame, whole, out))?;
         Some(Self { channel: Arc::clone(channel), number, is_answered: false })
+    }
+
+    /// Passes on the first piece of the request's body.
+    pub fn send(&self, bytes: Bytes) {
+        self.channel.send(self.number, bytes, None);
     }
 
     /// Passes on what there is of the request's body. Returns whether that was all.
@@ -116,7 +136,7 @@ impl Question {
             };
             // Nobody here reads trailers.
             if let Ok(bytes) = frame?.into_data() {
-                self.channel.send(self.number, bytes, None);
+                self.send(bytes);
             }
         }
     }
@@ -127,20 +147,25 @@ impl Question {
             Stopped::Told => Broken::Refused,
             Stopped::Broken => Broken::Connection,
         })?;
-        self.is_answered = true;
-        if head.follows == Follows::Nothing {
-            self.channel.forget(self.number);
-        }
+        self.is_answered = matches!(head.content, Content::Nothing | Content::Whole(_));
         Poll::Ready(Ok(*head))
     }
 
-    /// Returns the response's body, whose header has come.
-    pub fn into_body(self, len: Option<u64>) -> AnswerBody {
+    /// Returns the receipt of a response's body that came with its header.
+    pub fn into_receipt(mut self, len: usize) -> Receipt {
+        self.is_answered = true;
+        answer::receipt(Arc::clone(&self.channel), self.number, len)
+    }
+
+    /// Returns the response's body, which follows its header.
+    pub fn into_body(mut self, len: Option<u64>) -> AnswerBody {
+        self.is_answered = true;
         AnswerBody::new(Arc::clone(&self.channel), self.number, len)
     }
 
     /// Returns the stream behind a 101.
-    pub fn into_stream(self) -> PeerStream {
+    pub fn into_stream(mut self) -> PeerStream {
+        self.is_answered = true;
         PeerStream::new(Arc::clone(&self.channel), self.number, Stop::Gone, None)
     }
 }
@@ -159,7 +184,7 @@ pub struct CameIn(pub Arc<str>);
 
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Prepared({} bytes)", self.0.len())
+        write!(f, "Prepared({} bytes)", self.frame.len())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
+use super::content::Content;
 use super::head::{self, Ask, Head};
 use super::prefix::{
     ASK, BODY, END, GONE, HEAD, LEAVING, LOST, Malformed, NO_REQUEST, Number, PING, PONG, PREFIX_LEN,
@@ -103,12 +104,16 @@ impl Frame {
         };
         Ok(match verb {
             // It is read and dropped before more is read into the buffer that it is a part of.
-            ASK => Self::Ask(number, Box::new(head::read_ask(&payload.freeze())?)),
-            // A response's header is copied, as a short piece of its body is.
-            HEAD => Self::Head(number, Box::new(head::read_head(&Bytes::copy_from_slice(&payload))?)),
-            // A short piece is copied: it would keep the whole buffer alive for as long as it waits.
-            BODY if payload.len() <= COPIED_LEN_MAX => Self::Body(number, Bytes::copy_from_slice(&payload)),
-            BODY => Self::Body(number, payload.freeze()),
+            ASK => {
+                let mut ask = head::read_ask(payload.freeze())?;
+                // Its body may wait for longer.
+                if let Content::Whole(bytes) = &mut ask.content {
+                    *bytes = kept(std::mem::take(bytes));
+                }
+                Self::Ask(number, Box::new(ask))
+            }
+            HEAD => Self::Head(number, Box::new(head::read_head(kept(payload.freeze()))?)),
+            BODY => Self::Body(number, kept(payload.freeze())),
             TOOK => {
                 of_len(8)?;
                 Self::Took(number, payload.get_u64())
@@ -131,6 +136,11 @@ impl Frame {
             }
         })
     }
+}
+
+/// Returns bytes that may be kept for long. Few of them are copied: they would keep the whole buffer alive.
+fn kept(bytes: Bytes) -> Bytes {
+    if bytes.len() <= COPIED_LEN_MAX { Bytes::copy_from_slice(&bytes) } else { bytes }
 }
 
 /// A longer body comes in several frames.

@@ -3,6 +3,7 @@
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::content::{self, Content};
 use super::names::{self, SPELLED};
 use super::prefix::{ASK, HEAD, Malformed, Number, PREFIX_LEN, frame};
 
@@ -19,6 +20,8 @@ pub struct Ask {
     pub client: Address,
     /// What else is known.
     pub flags: Flags,
+    /// Its body.
+    pub content: Content,
 }
 
 /// The header of a response.
@@ -28,19 +31,8 @@ pub struct Head {
     pub status: StatusCode,
     /// Its headers, without the length of its body.
     pub headers: HeaderMap,
-    /// What follows it.
-    pub follows: Follows,
-}
-
-/// What follows the header of a response.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Follows {
-    /// Nothing.
-    Nothing,
-    /// A body whose length is not known yet, or after a 101 the bytes of another protocol.
-    Bytes,
-    /// A body of this length.
-    Body(u64),
+    /// Its body.
+    pub content: Content,
 }
 
 /// A header line, as it goes from node to node.
@@ -63,10 +55,7 @@ pub struct Address {
 
 /// What is known of a request besides its header.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a bit of its own")]
 pub struct Flags {
-    /// A body follows.
-    pub has_body: bool,
     /// It asks for another protocol.
     pub upgrades: bool,
     /// Its client used TLS.
@@ -83,13 +72,13 @@ pub struct HeadTooLarge;
 impl Ask {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
         let lines: Vec<_> = self.headers.iter().map(Line::from).collect();
-        write_ask(out, number, &self.method, &self.target, &lines, self.client, self.flags)
+        write_ask(out, number, &self.method, &self.target, &lines, self.client, self.flags, &self.content)
     }
 }
 
 impl Head {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
-        write_head(out, number, self.status, &self.headers, self.follows)
+        write_head(out, number, self.status, &self.headers, &self.content)
     }
 }
 
@@ -124,6 +113,7 @@ impl Line<'_> {
 ///
 /// # Errors
 /// It is too large; nothing was written.
+#[expect(clippy::too_many_arguments, reason = "they are the parts of a request")]
 pub fn write_ask(
     out: &mut BytesMut,
     number: Number,
@@ -132,12 +122,15 @@ pub fn write_ask(
     lines: &[Line<'_>],
     client: Address,
     flags: Flags,
+    content: &Content,
 ) -> Result<(), HeadTooLarge> {
-    let ends = [1, client.ip.len(), 2, 1, method.as_str().len(), 2, target.len()];
+    let ends = [content::LEN, 1, client.ip.len(), 2, 1, method.as_str().len(), 2, target.len()];
     let len = ends.iter().sum::<usize>() + lines.iter().map(Line::len).sum::<usize>();
+    let bytes = content.bytes();
     // All at once: it is kept for as long as the request waits, and would be copied each time that it grows.
-    out.reserve(PREFIX_LEN + len.min(LEN_MAX));
-    let is_written = frame(out, ASK, number, LEN_MAX, |out| {
+    out.reserve(PREFIX_LEN + len.min(LEN_MAX) + bytes.len());
+    let is_written = frame(out, ASK, number, LEN_MAX + bytes.len(), |out| {
+        content.write(out);
         out.put_u8(flags.to_byte());
         out.put_slice(&client.ip);
         out.put_u16(client.port);
@@ -146,6 +139,7 @@ pub fn write_ask(
         for line in lines {
             line.write(out);
         }
+        out.put_slice(bytes);
     });
     if is_written { Ok(()) } else { Err(HeadTooLarge) }
 }
@@ -153,10 +147,9 @@ pub fn write_ask(
 /// Returns the frame of a request's header as one that only looks for the session.
 pub fn search_of(ask: &[u8]) -> BytesMut {
     let mut search = BytesMut::from(ask);
-    if let Some(flags) = search.get_mut(PREFIX_LEN) {
-        let none = Flags { has_body: true, ..Flags::default() };
-        let some = Flags { is_search: true, ..Flags::default() };
-        *flags = *flags & !none.to_byte() | some.to_byte();
+    if let Some(flags) = search.get_mut(PREFIX_LEN + content::LEN) {
+        *flags |= Flags { is_search: true, ..Flags::default() }.to_byte();
+        content::be_empty(&mut search);
     }
     search
 }
@@ -170,27 +163,23 @@ pub fn write_head(
     number: Number,
     status: StatusCode,
     headers: &HeaderMap,
-    follows: Follows,
+    content: &Content,
 ) -> Result<(), HeadTooLarge> {
-    let is_written = frame(out, HEAD, number, LEN_MAX, |out| {
-        match follows {
-            Follows::Nothing => out.put_u8(NOTHING),
-            Follows::Bytes => out.put_u8(BYTES),
-            Follows::Body(len) => {
-                out.put_u8(BODY);
-                out.put_u64(len);
-            }
-        }
+    let bytes = content.bytes();
+    let is_written = frame(out, HEAD, number, LEN_MAX + bytes.len(), |out| {
+        content.write(out);
         out.put_u16(status.as_u16());
         for line in headers.iter().map(Line::from) {
             line.write(out);
         }
+        out.put_slice(bytes);
     });
     if is_written { Ok(()) } else { Err(HeadTooLarge) }
 }
 
-/// Its target and its values are parts of `payload`.
-pub(super) fn read_ask(payload: &Bytes) -> Result<Ask, Malformed> {
+/// Its target, its values and its body are parts of `payload`.
+pub(super) fn read_ask(mut payload: Bytes) -> Result<Ask, Malformed> {
+    let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
     let flags = Flags::of_byte(take(from, 1)?[0])?;
     let mut ip = [0; 16];
@@ -198,34 +187,29 @@ pub(super) fn read_ask(payload: &Bytes) -> Result<Ask, Malformed> {
     let client = Address { ip, port: take(from, 2)?.get_u16() };
     let method = Method::from_bytes(short(from)?).map_err(|_| Malformed("not a method"))?;
     let target = payload.slice_ref(long(from)?);
-    Ok(Ask { method, target, headers: headers(from, payload, ASK_LINES)?, client, flags })
+    Ok(Ask { method, target, headers: headers(from, &payload, ASK_LINES)?, client, flags, content })
 }
 
-/// Its values are parts of `payload`.
-pub(super) fn read_head(payload: &Bytes) -> Result<Head, Malformed> {
+/// Its values and its body are parts of `payload`.
+pub(super) fn read_head(mut payload: Bytes) -> Result<Head, Malformed> {
+    let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
-    let follows = match take(from, 1)?[0] {
-        NOTHING => Follows::Nothing,
-        BYTES => Follows::Bytes,
-        BODY => Follows::Body(take(from, 8)?.get_u64()),
-        _ => return Err(Malformed("unknown flags")),
-    };
     let status = StatusCode::from_u16(take(from, 2)?.get_u16()).map_err(|_| Malformed("not a status"))?;
-    Ok(Head { status, headers: headers(from, payload, HEAD_LINES)?, follows })
+    Ok(Head { status, headers: headers(from, &payload, HEAD_LINES)?, content })
 }
 
 impl Flags {
     const fn to_byte(self) -> u8 {
-        let Self { has_body, upgrades, secure, is_search } = self;
-        has_body as u8 | (upgrades as u8) << 1 | (secure as u8) << 2 | (is_search as u8) << 3
+        let Self { upgrades, secure, is_search } = self;
+        upgrades as u8 | (secure as u8) << 1 | (is_search as u8) << 2
     }
 
     fn of_byte(byte: u8) -> Result<Self, Malformed> {
-        if byte > 15 {
+        if byte > 7 {
             return Err(Malformed("unknown flags"));
         }
         let is = |bit| byte & bit != 0;
-        Ok(Self { has_body: is(1), upgrades: is(2), secure: is(4), is_search: is(8) })
+        Ok(Self { upgrades: is(1), secure: is(2), is_search: is(4) })
     }
 }
 
@@ -280,8 +264,3 @@ const LEN_MAX: usize = 16 << 10;
 /// How many lines most requests have, and most responses: their maps have room from the beginning.
 const ASK_LINES: usize = 12;
 const HEAD_LINES: usize = 6;
-
-/// What [`Follows`] is on the wire.
-const NOTHING: u8 = 0;
-const BYTES: u8 = 1;
-const BODY: u8 = 2;

@@ -9,7 +9,7 @@
 //! owner > asker    HEAD  BODY*  END    LOST    TOOK n   LEAVING   PONG
 //! ```
 //!
-//! A [`Frame`] is one of these words. A body has two lists: at its sender, the [`Sending`] pieces, each with what waits
+//! A [`Frame`] is one of these words. A short body that is complete crosses with its header ([`Content`]). Any other has two lists: at its sender, the [`Sending`] pieces, each with what waits
 //! for it to arrive; at its receiver, the [`Receiving`] ones. `TOOK n` says that the first `n` bytes have gone on: those of
 //! a response to the kernel of the asker's host, for the client. So a receipt that is attached to a piece at the owner
 //! means the same as one of a client of its own.
@@ -31,6 +31,7 @@
 //! assert_eq!(Frame::read(&mut wire), Ok(Some(frame)));
 //! ```
 
+mod content;
 mod frame;
 mod head;
 mod names;
@@ -41,8 +42,9 @@ mod sending;
 mod tests;
 mod window;
 
+pub use content::Content;
 pub use frame::{Frame, Load};
-pub use head::{Address, Ask, Flags, Follows, Head, HeadTooLarge, Line, search_of, write_ask, write_head};
+pub use head::{Address, Ask, Flags, Head, HeadTooLarge, Line, search_of, write_ask, write_head};
 pub use prefix::{Malformed, Number};
 pub use receiving::Receiving;
 pub use sending::{Sending, Sent};

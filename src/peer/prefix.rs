@@ -16,11 +16,9 @@ impl Number {
         self.0.checked_add(1).map_or(Self::FIRST, Self)
     }
 
-    /// Writes a whole frame again that was written for another request.
-    pub fn write_again(self, frame: &[u8], out: &mut BytesMut) {
-        let start = out.len();
-        out.extend_from_slice(frame);
-        if let Some(number) = out.get_mut(start + 4..start + PREFIX_LEN) {
+    /// Puts it into a frame that was written for another request.
+    pub(super) fn put(self, frame: &mut [u8]) {
+        if let Some(number) = frame.get_mut(4..PREFIX_LEN) {
             number.copy_from_slice(&self.0.to_be_bytes());
         }
     }

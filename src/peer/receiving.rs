@@ -13,10 +13,24 @@ pub struct Receiving {
     came: u64,
     took: u64,
     told: u64,
+    /// What its header says.
+    len: Option<u64>,
     has_ended: bool,
 }
 
 impl Receiving {
+    /// Notes how long the body will be: it ends there.
+    pub fn expect(&mut self, len: u64) {
+        self.len = Some(len);
+        self.has_ended |= len == 0;
+    }
+
+    /// Notes that all of it has come in another way, and was taken out of here.
+    pub fn read_whole(&mut self, len: usize) {
+        self.came = len as u64;
+        self.has_ended = true;
+    }
+
     /// Adds a piece.
     ///
     /// # Errors
@@ -28,6 +42,12 @@ impl Receiving {
         self.came += bytes.len() as u64;
         if self.came - self.told > WINDOW {
             return Err(Violation("a piece beyond the window"));
+        }
+        if let Some(len) = self.len {
+            if self.came > len {
+                return Err(Violation("a piece beyond the length"));
+            }
+            self.has_ended = self.came == len;
         }
         if !bytes.is_empty() {
             self.pieces.push_back(bytes);

@@ -17,6 +17,8 @@ pub struct Sending<R> {
     added: u64,
     sent: u64,
     took: u64,
+    /// What its header says.
+    len: Option<u64>,
     end: End,
 }
 
@@ -33,7 +35,10 @@ pub enum Sent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     Open,
+    /// The other side does not know it yet.
     Known,
+    /// The other side knows it by the length.
+    Implied,
     Sent,
 }
 
@@ -45,17 +50,33 @@ impl<R> Default for Sending<R> {
             added: 0,
             sent: 0,
             took: 0,
+            len: None,
             end: End::Open,
         }
     }
 }
 
 impl<R> Sending<R> {
+    /// Notes how long the body will be: once so much was sent, it has ended.
+    pub fn expect(&mut self, len: u64) {
+        self.len = Some(len);
+        self.end = if len == 0 { End::Sent } else { End::Open };
+    }
+
+    /// Notes that all of it was sent in another way. Its receipt waits for a `TOOK`.
+    pub fn sent_whole(&mut self, len: usize, receipt: R) {
+        (self.added, self.sent, self.end) = (len as u64, len as u64, End::Sent);
+        self.receipts.push_back((self.added, receipt));
+    }
+
     /// Adds a piece. Returns its receipt if there is nothing to wait for, because it is empty and everything before it was
     /// taken: no `TOOK` would come for it.
     #[must_use]
     pub fn push(&mut self, bytes: Bytes, receipt: Option<R>) -> Option<R> {
         self.added += bytes.len() as u64;
+        if self.end == End::Open && self.len.is_some_and(|len| self.added >= len) {
+            self.end = End::Implied;
+        }
         if !bytes.is_empty() {
             self.pieces.push_back(bytes);
         }
@@ -76,6 +97,11 @@ impl<R> Sending<R> {
     /// Returns whether everything that was added has been sent, so that more is wanted.
     pub fn wants_more(&self) -> bool {
         self.pieces.is_empty() && self.end == End::Open
+    }
+
+    /// Returns whether the body is complete.
+    pub fn has_ended(&self) -> bool {
+        self.end != End::Open
     }
 
     /// Returns whether something has not been sent yet, perhaps because the window is full.
@@ -104,6 +130,9 @@ impl<R> Sending<R> {
         let bytes = piece.split_to(piece.len().min(PIECE_LEN_MAX).min(room));
         if piece.is_empty() {
             self.pieces.pop_front();
+        }
+        if self.pieces.is_empty() && self.end == End::Implied {
+            self.end = End::Sent;
         }
         self.sent += bytes.len() as u64;
         Some(Sent::Piece(bytes))

@@ -22,34 +22,38 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let flags = any::<[bool; 4]>();
-    let flags = flags.prop_map(|[has_body, upgrades, secure, is_search]| Flags {
-        has_body,
-        upgrades,
-        secure,
-        is_search,
-    });
+    let flags = any::<[bool; 3]>();
+    let flags = flags.prop_map(|[upgrades, secure, is_search]| Flags { upgrades, secure, is_search });
     let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
     let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];
-    (method, "/[!-~]{0,200}", headers(), address, flags).prop_map(
-        |(method, target, headers, client, flags)| Ask {
+    (method, "/[!-~]{0,200}", headers(), address, flags, content()).prop_map(
+        |(method, target, headers, client, flags, content)| Ask {
             method,
             target: target.into(),
             headers,
             client,
             flags,
+            content,
         },
     )
 }
 
 fn head() -> impl Strategy<Value = Head> {
-    let follows =
-        prop_oneof![Just(Follows::Nothing), Just(Follows::Bytes), any::<u64>().prop_map(Follows::Body)];
-    (100_u16..1000, headers(), follows).prop_map(|(status, headers, follows)| Head {
+    (100_u16..1000, headers(), content()).prop_map(|(status, headers, content)| Head {
         status: StatusCode::from_u16(status).expect("a status"),
         headers,
-        follows,
+        content,
     })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let bytes = || vec(any::<u8>(), 0..5000).prop_map(Bytes::from);
+    prop_oneof![
+        Just(Content::Nothing),
+        bytes().prop_map(Content::Whole),
+        bytes().prop_map(Content::Awaited),
+        any::<Option<u64>>().prop_map(Content::Pieces),
+    ]
 }
 
 fn frame() -> impl Strategy<Value = Frame> {
@@ -86,11 +90,26 @@ proptest! {
     }
 
     #[test]
-    fn a_search_is_for_the_session_of_its_request(ask in ask()) {
+    fn a_search_is_for_the_session_of_its_request(ask in ask(), len in any::<Option<u64>>()) {
+        // Its body is not in the frame that it is made of.
+        let ask = Ask { content: Content::Pieces(len), ..ask };
         let mut search = search_of(&written(&Frame::Ask(Number(7), Box::new(ask.clone()))));
-        let flags = Flags { has_body: false, is_search: true, ..ask.flags };
-        let expected = Frame::Ask(Number(7), Box::new(Ask { flags, ..ask }));
+        let flags = Flags { is_search: true, ..ask.flags };
+        let expected = Frame::Ask(Number(7), Box::new(Ask { flags, content: Content::Nothing, ..ask }));
         prop_assert_eq!(Frame::read(&mut search), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn a_request_crosses_with_its_whole_body(ask in ask(), body in vec(any::<u8>(), 0..5000)) {
+        let ask = Ask { content: Content::Pieces(Some(body.len() as u64)), ..ask };
+        let frame = written(&Frame::Ask(Number(0), Box::new(ask.clone())));
+        let (mut wire, body) = (written(&Frame::Ping), Bytes::from(body));
+        Number(7).write_again(&frame, Some(&body), &mut wire);
+        Number(8).write_again(&frame, None, &mut wire);
+        prop_assert_eq!(Frame::read(&mut wire), Ok(Some(Frame::Ping)));
+        let whole = Ask { content: Content::Whole(body), ..ask.clone() };
+        prop_assert_eq!(Frame::read(&mut wire), Ok(Some(Frame::Ask(Number(7), Box::new(whole)))));
+        prop_assert_eq!(Frame::read(&mut wire), Ok(Some(Frame::Ask(Number(8), Box::new(ask)))));
     }
 
     #[test]
@@ -132,8 +151,9 @@ fn a_header_that_is_too_large_is_not_written() {
             HeaderValue::try_from("x".repeat(len)).expect("a value"),
         )])
     };
-    let write =
-        |out: &mut BytesMut, headers| write_head(out, Number(1), StatusCode::OK, &headers, Follows::Bytes);
+    let write = |out: &mut BytesMut, headers| {
+        write_head(out, Number(1), StatusCode::OK, &headers, &Content::Pieces(None))
+    };
     assert_eq!(write(&mut out, large("a", 17 << 10)), Err(HeadTooLarge));
     assert_eq!(write(&mut out, large("a", 70 << 10)), Err(HeadTooLarge));
     assert_eq!(&out[..], b"before");

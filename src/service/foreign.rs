@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
-use http_body::Body as _;
 use tokio::io::copy_bidirectional_with_sizes;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,9 +15,10 @@ use super::replies::plain;
 use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::unknown::Unknown;
+use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Cluster, Owner, PeerStream, Prepared, Question, Unreached};
-use crate::peer::{Flags, Follows, Head};
+use crate::peer::{Content, Flags, Head};
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::transport::{Abort, Body, InBody, polling};
 
@@ -78,17 +78,13 @@ impl Foreign {
     /// Passes a request on, and its response back: the other node decides all of it.
     pub(super) fn serve(self, asking: Asking) -> Serving {
         let Asking { head, body, ask, client, origin, cors, tasks } = asking;
-        let flags = Flags {
-            has_body: !body.is_end_stream(),
-            upgrades: ask.is_some(),
-            secure: client.secure,
-            is_search: false,
-        };
-        let Ok(prepared) = Prepared::new(&head, client.peer, flags) else {
-            polling::discard(body, &tasks.tracker);
+        let flags = Flags { upgrades: ask.is_some(), secure: client.secure, is_search: false };
+        let body = Unsent::new(body);
+        let content = Unsent::content(body.as_ref());
+        let Ok(prepared) = Prepared::new(&head, client.peer, flags, content) else {
+            body.into_iter().for_each(|body| body.discard(&tasks.tracker));
             return Serving::done(too_large());
         };
-        let body = if flags.has_body { Some(body) } else { None };
         let Self { owner, cluster, unknown } = self;
         let mut passing = Passing::new(cluster, owner, prepared, body, tasks.tracker.clone());
         let refuse = move |why| {
@@ -119,7 +115,7 @@ pub(super) fn answer(
     ask: Option<WebSocketAsk>,
     tasks: &Tasks,
 ) -> Response {
-    let Head { status, mut headers, follows } = head;
+    let Head { status, mut headers, content } = head;
     let mut response = Response::default();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {
@@ -132,10 +128,14 @@ pub(super) fn answer(
             });
         }
     } else {
-        *response.body_mut() = match follows {
-            Follows::Nothing => Body::default(),
-            Follows::Bytes => Body::from(question.into_body(None)),
-            Follows::Body(len) => Body::from(question.into_body(Some(len))),
+        *response.body_mut() = match content {
+            Content::Nothing => Body::default(),
+            Content::Whole(bytes) => Body::from(bytes),
+            Content::Awaited(bytes) => {
+                let receipt = question.into_receipt(bytes.len());
+                Body::delivery(bytes, receipt)
+            }
+            Content::Pieces(len) => Body::from(question.into_body(len)),
         };
     }
     if tasks.draining.is_cancelled() && status != StatusCode::SWITCHING_PROTOCOLS {

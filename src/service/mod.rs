@@ -1,6 +1,7 @@
 //! How a request is handled: the stack, the router, the gateway of each route, and the admin listener's service.
 
 pub mod admin;
+mod answering;
 mod arrivals;
 mod client;
 mod control;
@@ -34,6 +35,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod unknown;
+mod unsent;
 mod via;
 
 pub use client::{Client, Connection, Hop};

@@ -2,9 +2,8 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::{Ready, poll_fn, ready};
+use std::future::{Ready, ready};
 use std::net::{Ipv6Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderValue, Request, Response as HttpResponse, StatusCode, Uri};
-use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -21,22 +19,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use super::answering::Answering;
 use super::demux::is_same_secret;
 use super::locations::{FOUND, NOT_FOUND, find_at};
-use super::moves::Moves;
 use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
 use crate::bridge::Registry;
 use crate::cluster::{
-    ASKER, CAME_IN, Cluster, Entrance, Gone, Greeting, Inquiry, InquiryBody, Kin, LetGo, Peer, Prepared, WANT,
+    ASKER, CAME_IN, Cluster, Entrance, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT,
 };
 use crate::dialect::RequestKind;
-use crate::duplex::{Carries, Duplex, Patience, RawHeaders};
+use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
-use crate::meter::{Asked, OpenAsk, Side};
-use crate::peer::{Ask, Flags, Follows, PROTOCOL};
+use crate::meter::Side;
+use crate::peer::{Ask, Flags, PROTOCOL};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
@@ -142,7 +140,7 @@ impl Nodes {
 
     /// Begins to serve a request of a node as one of a client of this node.
     fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
-        let Ask { method, target, mut headers, client, flags } = ask;
+        let Ask { method, target, mut headers, client, flags, content: _ } = ask;
         let listener = headers.remove(&CAME_IN);
         let listener = listener.and_then(|name| Some(Arc::from(name.to_str().ok()?)));
         let mut request = Request::new(());
@@ -168,7 +166,7 @@ impl Nodes {
             }
         };
         let open = self.0.cluster.meter().ask(Side::Owner);
-        self.0.requests.spawn(respond(serving, inquiry, upgrade, open));
+        Answering::new(serving, inquiry, upgrade, open).start(&self.0.requests);
     }
 
     /// Answers a node that looks for the session of a request: whether a process of this host has it.
@@ -251,76 +249,5 @@ impl Service<Request<Incoming>> for Nodes {
 impl fmt::Debug for Nodes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Nodes").field("me", self.0.cluster.me()).finish_non_exhaustive()
-    }
-}
-
-/// Sends the response to the node that asked. Each receipt in it is settled once that node's client has its piece.
-async fn respond(
-    mut serving: Serving,
-    mut inquiry: Inquiry,
-    upgrade: Option<oneshot::Sender<Duplex>>,
-    open: OpenAsk,
-) {
-    let answered = poll_fn(|cx| {
-        let gone = inquiry.poll_gone(cx);
-        if gone == Poll::Ready(Gone::Unknown) && serving.is_parked() {
-            return Poll::Ready(Err(Gone::Unknown));
-        }
-        if inquiry.is_released() {
-            serving.release();
-        }
-        // Served first, even if the client is gone by now: its session has to notice.
-        match Pin::new(&mut serving).poll(cx) {
-            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-            Poll::Pending => gone.map(Err),
-        }
-    });
-    let response = match answered.await {
-        Ok(Ok(response)) => response,
-        // Without a response, that node drops its client's connection.
-        Ok(Err(_)) => return open.end(Asked::Lost),
-        Err(Gone::Client) => return open.end(Asked::HungUp),
-        Err(Gone::Unknown) => {
-            open.end(Asked::Lost);
-            return serving.give_up();
-        }
-    };
-    open.end(Asked::Answered);
-    drop(serving);
-    let (mut head, mut body) = response.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        inquiry.send_head(&head, Follows::Bytes);
-        let let_go =
-            head.extensions.remove::<Moves>().map(|moves| -> LetGo { Box::new(move || moves.let_go()) });
-        let stream: Box<dyn Carries> = Box::new(inquiry.into_stream(let_go));
-        // If the session needs it no more, it is dropped here, and the client's connection ends.
-        let _ = upgrade.map(|upgrade| upgrade.send(stream.into()));
-        return;
-    }
-    if body.is_end_stream() {
-        return inquiry.send_head(&head, Follows::Nothing);
-    }
-    inquiry.send_head(&head, body.size_hint().exact().map_or(Follows::Bytes, Follows::Body));
-    while poll_fn(|cx| inquiry.poll_room(cx)).await {
-        let frame = poll_fn(|cx| {
-            if inquiry.poll_gone(cx).is_ready() {
-                return Poll::Ready(Some(None));
-            }
-            if inquiry.is_released() {
-                body.release();
-            }
-            Pin::new(&mut body).poll_frame(cx).map(|frame| frame.map(Result::ok))
-        });
-        match frame.await {
-            Some(Some(frame)) => {
-                if let Ok(piece) = frame.into_data() {
-                    let (bytes, receipt) = piece.into_parts();
-                    inquiry.send(bytes, receipt);
-                }
-            }
-            // It breaks here, or nobody needs it.
-            Some(None) => return,
-            None => return inquiry.end(),
-        }
     }
 }

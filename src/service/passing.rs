@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::locations::ELSEWHERE;
+use super::unsent::Unsent;
 use crate::cluster::{Broken, Cluster, Owner, Peer, Prepared, Question, Unreached};
 use crate::meter::{Asked as Outcome, OpenAsk, Side};
 use crate::peer::Head;
@@ -23,7 +24,7 @@ pub(super) struct Passing {
     peer: Option<Arc<Peer>>,
     prepared: Prepared,
     /// What was not sent yet.
-    body: Option<InBody>,
+    body: Option<Unsent>,
     /// When it began to cross, if it has a body.
     since: Option<Instant>,
     stage: Stage,
@@ -36,7 +37,8 @@ pub(super) struct Passing {
 enum Stage {
     /// The node is to be asked next.
     Ready,
-    Asked(Question),
+    /// It was asked, and this was not sent yet.
+    Asked(Question, Option<InBody>),
     /// The node is looked for.
     Looking(Pin<Box<dyn Future<Output = Option<Arc<Peer>>> + Send>>),
     Connecting(Pin<Box<dyn Future<Output = Result<(), Unreached>> + Send>>),
@@ -55,7 +57,7 @@ impl Passing {
         cluster: Arc<Cluster>,
         owner: Owner,
         prepared: Prepared,
-        body: Option<InBody>,
+        body: Option<Unsent>,
         tracker: TaskTracker,
     ) -> Self {
         let Owner { node, peer } = owner;
@@ -76,14 +78,14 @@ impl Passing {
     }
 
     /// Returns the request again, with its body if the node was not asked.
-    pub(super) fn into_request(self) -> (Prepared, Option<InBody>) {
+    pub(super) fn into_request(self) -> (Prepared, Option<Unsent>) {
         (self.prepared, self.body)
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Head, Question), Failed>> {
         loop {
             match &mut self.stage {
-                Stage::Ready => self.stage = self.ask()?,
+                Stage::Ready => self.stage = self.ask(cx)?,
                 Stage::Looking(peer) => {
                     self.peer = ready!(peer.as_mut().poll(cx));
                     self.stage = Stage::Ready;
@@ -92,8 +94,8 @@ impl Passing {
                     ready!(connected.as_mut().poll(cx)).map_err(Failed::Unreached)?;
                     self.stage = Stage::Ready;
                 }
-                Stage::Asked(question) => {
-                    let head = match ready!(poll_head(question, &mut self.body, cx)) {
+                Stage::Asked(question, body) => {
+                    let head = match ready!(poll_head(question, body, cx)) {
                         Ok(head) => head,
                         Err(Broken::Refused) => return Poll::Ready(Err(Failed::Abort)),
                         Err(Broken::Connection) if self.breaks == BREAKS_MAX => {
@@ -106,7 +108,8 @@ impl Passing {
                         }
                     };
                     let stage = std::mem::replace(&mut self.stage, Stage::Ready);
-                    if let Stage::Asked(question) = stage {
+                    if let Stage::Asked(question, unsent) = stage {
+                        unsent.into_iter().for_each(|unsent| polling::discard(unsent, &self.tracker));
                         return Poll::Ready(Ok((head, question)));
                     }
                 }
@@ -114,12 +117,21 @@ impl Passing {
         }
     }
 
-    fn ask(&mut self) -> Result<Stage, Failed> {
+    fn ask(&mut self, cx: &mut Context<'_>) -> Result<Stage, Failed> {
         let Some(peer) = &self.peer else { return Err(Failed::Unreached(Unreached::Absent)) };
-        match peer.ask(self.node, &self.prepared) {
+        if let Some(body) = &mut self.body {
+            body.read(cx).map_err(|_| Failed::Abort)?;
+        }
+        let whole = self.body.as_ref().and_then(Unsent::whole);
+        match peer.ask(self.node, &self.prepared, whole) {
             // The node is there, and it is not known what it has done.
             Ok(_) if self.breaks > 0 && self.since.is_some() => Err(Failed::Abort),
-            Ok(question) => Ok(Stage::Asked(question)),
+            Ok(question) => {
+                let is_sent = whole.is_some();
+                let (read, rest) = self.body.take().map(Unsent::into_parts).unwrap_or_default();
+                read.filter(|_| !is_sent).into_iter().for_each(|read| question.send(read));
+                Ok(Stage::Asked(question, rest))
+            }
             Err(Some(why)) => Err(Failed::Unreached(why)),
             // It takes connections, and keeps none.
             Err(None) if self.dials > BREAKS_MAX => Err(Failed::Unreached(Unreached::Silent)),
@@ -147,13 +159,10 @@ impl Future for Passing {
                 Err(Failed::Unreached(Unreached::Silent | Unreached::Refused)) => Outcome::Unreachable,
             });
         }
-        if passed.is_ok() {
-            if let Some(unsent) = this.body.take() {
-                polling::discard(unsent, &this.tracker);
-            }
-            if let Some(since) = this.since {
-                this.cluster.meter().answered_after(since.elapsed());
-            }
+        if passed.is_ok()
+            && let Some(since) = this.since
+        {
+            this.cluster.meter().answered_after(since.elapsed());
         }
         Poll::Ready(passed)
     }

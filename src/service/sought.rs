@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use http::request::Parts;
-use http_body::Body as _;
 
 use super::foreign::{self, Asking, Foreign, Tasks, UNREACHED};
 use super::locations::{CROWDED, Crowded, ELSEWHERE, Locations};
@@ -13,13 +12,14 @@ use super::replies::{plain, unavailable};
 use super::serving::Serving;
 use super::session_route::SessionRoute;
 use super::unknown::Unknown;
+use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Prepared, Unreached};
 use crate::directory::Id;
 use crate::peer::Flags;
 use crate::sid::{Node, Sid};
 use crate::transport::web_socket_ask::WebSocketAsk;
-use crate::transport::{Abort, InBody, polling};
+use crate::transport::{Abort, polling};
 
 /// A request that another node answers.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Sought {
     fn serve(self, asking: Asking) -> Serving {
         let Self { id, locations, hop, unknown } = self;
         let Asking { head, body, ask, client, origin, cors, tasks } = asking;
-        let body = if body.is_end_stream() { None } else { Some(body) };
+        let body = Unsent::new(body);
         let errand = Errand::new(locations, id, &head, client, body, ask, tasks);
         let Some(mut errand) = errand else { return Serving::done(foreign::too_large()) };
         drop(head);
@@ -104,7 +104,7 @@ pub(super) struct Errand {
     locations: Arc<Locations>,
     id: Id,
     prepared: Prepared,
-    body: Option<InBody>,
+    body: Option<Unsent>,
     has_body: bool,
     ask: Option<WebSocketAsk>,
     tasks: Tasks,
@@ -117,18 +117,17 @@ impl Errand {
         id: Id,
         head: &Parts,
         client: Client,
-        body: Option<InBody>,
+        body: Option<Unsent>,
         ask: Option<WebSocketAsk>,
         tasks: Tasks,
     ) -> Option<Self> {
         let has_body = body.is_some();
-        let flags = Flags { has_body, upgrades: ask.is_some(), secure: client.secure, is_search: false };
-        if let Ok(prepared) = Prepared::new(head, client.peer, flags) {
+        let flags = Flags { upgrades: ask.is_some(), secure: client.secure, is_search: false };
+        let content = Unsent::content(body.as_ref());
+        if let Ok(prepared) = Prepared::new(head, client.peer, flags, content) {
             return Some(Self { locations, id, prepared, body, has_body, ask, tasks });
         }
-        if let Some(body) = body {
-            polling::discard(body, &tasks.tracker);
-        }
+        body.into_iter().for_each(|body| body.discard(&tasks.tracker));
         None
     }
 
@@ -173,9 +172,7 @@ impl Errand {
     }
 
     fn discard(self) {
-        if let Some(body) = self.body {
-            polling::discard(body, &self.tasks.tracker);
-        }
+        self.body.into_iter().for_each(|body| body.discard(&self.tasks.tracker));
     }
 }
 

@@ -53,6 +53,21 @@ impl Body {
         Self(Kind::Pieces(pieces.into_iter()))
     }
 
+    /// Takes all of it, with its receipt, if it is there and not longer than this.
+    pub fn take_whole(&mut self, len_max: usize) -> Option<(Bytes, Option<Receipt>)> {
+        match &self.0 {
+            Kind::Whole(bytes) if bytes.as_ref().is_none_or(|bytes| bytes.len() <= len_max) => {}
+            Kind::Batch(batch) if batch.bytes.len() <= len_max => {}
+            Kind::Whole(_) | Kind::Batch(_) => return None,
+            Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) => return None,
+        }
+        match std::mem::take(self).0 {
+            Kind::Whole(bytes) => Some((bytes.unwrap_or_default(), None)),
+            Kind::Batch(Batch { bytes, receipt, .. }) => Some((bytes, Some(receipt))),
+            Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) => None,
+        }
+    }
+
     /// Ends a stream soon, because the way of its client ends. Any other body ends by itself.
     pub fn release(&mut self) {
         if let Kind::Stream(stream) = &mut self.0 {

@@ -15,7 +15,7 @@ pub mod websocket;
 
 pub use body::Body;
 pub use client_upgrade::ClientUpgrade;
-pub use in_body::InBody;
+pub use in_body::{InBody, InBroke};
 
 /// A response to a request.
 pub type Response = http::Response<Body>;

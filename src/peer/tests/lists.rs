@@ -50,6 +50,7 @@ struct Simulation {
     handed: Vec<u8>,
     taken: usize,
     settled: usize,
+    is_len_known: bool,
 }
 
 impl Simulation {
@@ -67,7 +68,11 @@ impl Simulation {
                     self.settle(receipt);
                 }
             }
-            Step::Send => self.wire.extend(self.sending.pop()),
+            Step::Send => {
+                let sent = self.sending.pop();
+                assert!(!(self.is_len_known && sent == Some(Sent::End)), "the length says so");
+                self.wire.extend(sent);
+            }
             Step::Arrive => match self.wire.pop_front() {
                 Some(Sent::Piece(bytes)) => self.receiving.push(bytes).expect("within the window"),
                 Some(Sent::End) => self.receiving.end(),
@@ -109,11 +114,21 @@ impl Simulation {
 
 proptest! {
     #[test]
-    fn a_piece_is_settled_once_the_client_has_it_and_each_body_ends(steps in vec(step(), 0..100)) {
+    fn a_piece_is_settled_once_the_client_has_it_and_each_body_ends(
+        steps in vec(step(), 0..100),
+        is_len_known in any::<bool>(),
+    ) {
         let mut simulation = Simulation::default();
+        let added = |step: &Step| if let Step::Add(len, _) = step { *len as u64 } else { 0 };
+        if is_len_known {
+            simulation.is_len_known = true;
+            let len = steps.iter().map(added).sum();
+            simulation.sending.expect(len);
+            simulation.receiving.expect(len);
+        }
         for step in steps {
             simulation.step(step);
-            prop_assert!(!simulation.is_over());
+            prop_assert!(is_len_known || !simulation.is_over());
         }
         simulation.sending.end();
         let all = [Step::Send, Step::Arrive, Step::Read, Step::Take(usize::MAX), Step::Tell, Step::Told];
@@ -157,6 +172,9 @@ fn what_the_protocol_rules_out_is_a_violation() {
     let mut receiving = Receiving::default();
     assert_eq!(receiving.push(Bytes::from(vec![0; 64 << 10])), Ok(()));
     assert_eq!(receiving.push(Bytes::from_static(b"x")), Err(Violation("a piece beyond the window")));
+    let mut receiving = Receiving::default();
+    receiving.expect(1);
+    assert_eq!(receiving.push(Bytes::from_static(b"xy")), Err(Violation("a piece beyond the length")));
     let mut receiving = Receiving::default();
     receiving.end();
     assert_eq!(receiving.push(Bytes::new()), Err(Violation("a piece behind the end")));

@@ -1,13 +1,12 @@
 //! Carries out the session's events.
 
-use std::future::poll_fn;
 use std::time::Instant;
 
-use super::admission::{Losses, Remembered};
+use super::admission::Remembered;
 use super::clock::clock_now;
 use super::driver::{Driver, Pipe};
+use super::parting::note_losses;
 use super::polls::Batch;
-use super::socket::{CLOSE_TIMEOUT, ClientSocket};
 use crate::end::End;
 use crate::meter::{Direction, UpgradeOutcome};
 use crate::packet::{Closing, Packet, Transport};
@@ -152,34 +151,5 @@ impl Driver {
             self.session.handle_unread(batch.last - messages as u64);
         }
         self.session.handle_untold(batch.packets, now);
-    }
-
-    /// Closes a socket in a task of its own, since closing takes a round trip.
-    fn close_socket_later(&self, mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
-        let losses = self.entry.as_ref().filter(|_| end == End::Drained).map(|entry| entry.losses());
-        self.info.tracker.spawn(async move {
-            let closed = poll_fn(|cx| socket.poll_close(cx, end, &closing));
-            let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            note_losses(losses, crossed, "messages of a client were lost when the drain ended its session");
-        });
-    }
-
-    pub(super) fn close_link_later(&mut self, closing: Closing) {
-        let Some(mut link) = self.link.take() else { return };
-        let losses = self.losses.clone();
-        self.info.tracker.spawn(async move {
-            let closed = poll_fn(|cx| link.poll_close(cx, &closing));
-            let crossed = tokio::time::timeout(CLOSE_TIMEOUT, closed).await.unwrap_or_default();
-            note_losses(losses, crossed, "messages of a backend were lost when the drain ended a session");
-        });
-    }
-}
-
-/// Counts messages that were lost after a drain ended the session. Their sender cannot learn of the loss, so it is
-/// logged for the operator.
-fn note_losses(losses: Option<Losses>, messages: usize, what: &'static str) {
-    if let Some(losses) = losses.filter(|_| messages > 0) {
-        tracing::warn!(messages, "{what}");
-        losses.note(messages);
     }
 }

@@ -15,6 +15,7 @@ mod handle;
 mod info;
 mod key;
 mod owner;
+mod parting;
 mod places;
 mod poll;
 mod polls;

@@ -1,10 +1,10 @@
 //! A client's WebSocket as the bridge sees it: a source and sink of packets.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use crate::end::End;
-use crate::packet::{Closing, Packet};
+use crate::packet::{Closing, Message, Packet};
 
 /// A client's framed socket, with its dialect already applied. The transport layer implements it.
 ///
@@ -22,9 +22,9 @@ pub trait ClientSocket: Send {
     /// Polls for the next packet, or the reason why none will follow.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Packet, SocketEnd>>;
 
-    /// Sends a goodbye, flushes it and waits for the client's Close; the caller bounds the wait. Returns how many
-    /// messages arrived meanwhile: they crossed the goodbye and are lost.
-    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize>;
+    /// Sends a goodbye, flushes it and waits for the client's Close; the caller bounds the wait. Returns the next message
+    /// that crosses the goodbye, or `None` once nothing more can be done.
+    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>>;
 }
 
 /// The socket can send no more.
@@ -52,7 +52,11 @@ pub async fn close_refused(socket: Box<dyn ClientSocket>, closing: Closing) {
 }
 
 async fn close(mut socket: Box<dyn ClientSocket>, end: End, closing: Closing) {
-    let closed = std::future::poll_fn(|cx| socket.poll_close(cx, end, &closing));
+    let closed = std::future::poll_fn(|cx| {
+        // No session takes what the client has sent.
+        while ready!(socket.poll_close(cx, end, &closing)).is_some() {}
+        Poll::Ready(())
+    });
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, closed).await;
 }
 

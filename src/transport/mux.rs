@@ -8,7 +8,7 @@ use crate::dialect::Framing as _;
 use crate::dialect::websocket::PlainFraming;
 use crate::end::End;
 use crate::mux::{Id, Notice};
-use crate::packet::{Closing, Packet};
+use crate::packet::{Closing, Message, Packet};
 use crate::trunk::{Over, Trunk};
 
 /// The client's side of a session.
@@ -65,9 +65,9 @@ impl ClientSocket for MuxSocket {
         })
     }
 
-    fn poll_close(&mut self, _cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize> {
+    fn poll_close(&mut self, _cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>> {
         self.trunk.close(self.id, PlainFraming.goodbye(end, closing));
-        Poll::Ready(0)
+        Poll::Ready(None)
     }
 }
 

@@ -20,7 +20,7 @@ use crate::duplex::{Buffers, Farewell, WebSocket, binary_frame, text_frame};
 use crate::end::End;
 use crate::frame::{self, Malformed};
 use crate::meter::{Direction, Meter};
-use crate::packet::{Closing, Packet, Text};
+use crate::packet::{Closing, Message, Packet, Text};
 
 /// Waits until the connection is a WebSocket.
 pub async fn framed(
@@ -34,16 +34,7 @@ pub async fn framed(
     let duplex = duplex.with_patience(None);
     let socket = duplex.into_web_socket(read_ahead, Role::Server, max_payload, Buffers::Small).await;
     let (waiting, goodbye) = (VecDeque::new(), Goodbye::Unsaid);
-    Some(Box::new(FramedSocket {
-        socket,
-        framing,
-        meter,
-        waiting,
-        fault: None,
-        goodbye,
-        pings: 0,
-        crossed: 0,
-    }))
+    Some(Box::new(FramedSocket { socket, framing, meter, waiting, fault: None, goodbye, pings: 0 }))
 }
 
 /// A WebSocket that carries packets in frames, in the client's framing.
@@ -58,8 +49,6 @@ struct FramedSocket {
     goodbye: Goodbye,
     /// How many pings arrived since the last flush.
     pings: usize,
-    /// How many messages arrived after our goodbye.
-    crossed: usize,
 }
 
 enum Goodbye {
@@ -135,7 +124,6 @@ impl FramedSocket {
         {
             let _ = self.start_send(packet);
         }
-        self.crossed += self.waiting.drain(..).filter(is_message).count();
         self.goodbye = if fault.is_some() { Goodbye::Failed(Farewell::default()) } else { Goodbye::Said };
         let frame = fault.or_else(|| close::to_frame(&self.framing.goodbye(end, closing)));
         // A client that closed first was already answered.
@@ -183,27 +171,30 @@ impl ClientSocket for FramedSocket {
         }
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<usize> {
+    fn poll_close(&mut self, cx: &mut Context<'_>, end: End, closing: &Closing) -> Poll<Option<Message>> {
         loop {
             match &mut self.goodbye {
                 Goodbye::Unsaid => self.say_goodbye(end, closing),
+                Goodbye::Said | Goodbye::Failed(_) if !self.waiting.is_empty() => {
+                    if let Some(Packet::Message(message)) = self.waiting.pop_front() {
+                        return Poll::Ready(Some(message));
+                    }
+                }
                 Goodbye::Said => {
                     let flushed = self.socket.poll_flush_unpin(cx);
                     // The client's own Close frame or the end of its stream follows, perhaps before it reads our Close.
                     match ready!(self.socket.poll_next_unpin(cx)) {
                         frame @ Some(Ok(_)) => {
                             let first = self.read(frame).and_then(Result::ok);
-                            self.crossed +=
-                                first.iter().chain(&self.waiting).filter(|one| is_message(one)).count();
-                            self.waiting.clear();
+                            if let Some(packet) = first {
+                                self.waiting.push_front(packet);
+                            }
                         }
                         Some(Err(_)) => self.goodbye = Goodbye::Failed(Farewell::default()),
-                        None => return flushed.map(|_| self.crossed),
+                        None => return flushed.map(|_| None),
                     }
                 }
-                Goodbye::Failed(farewell) => {
-                    return farewell.poll(cx, &mut self.socket).map(|()| self.crossed);
-                }
+                Goodbye::Failed(farewell) => return farewell.poll(cx, &mut self.socket).map(|()| None),
             }
         }
     }
@@ -213,10 +204,6 @@ impl fmt::Debug for FramedSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FramedSocket")
     }
-}
-
-const fn is_message(packet: &Packet) -> bool {
-    matches!(packet, Packet::Message(_))
 }
 
 /// How many pongs may be pending for a client that does not read.

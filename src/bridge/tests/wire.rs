@@ -320,8 +320,8 @@ impl ClientSocket for BridgeEnd<Result<Packet, SocketEnd>, Packet> {
         Self::poll_next(self, cx, Result::is_err)
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, _end: End, closing: &Closing) -> Poll<usize> {
-        Self::poll_close(self, cx, closing).map(|()| 0)
+    fn poll_close(&mut self, cx: &mut Context<'_>, _end: End, closing: &Closing) -> Poll<Option<Message>> {
+        Self::poll_close(self, cx, closing).map(|()| None)
     }
 }
 

@@ -289,11 +289,7 @@ impl Peer {
         let (stream, greeting) = match dialled {
             Ok(dialled) => dialled,
             Err(why) => {
-                let mut state = self.lock();
-                let count = state.failure.map_or(0, |failure| failure.count);
-                let pause = BACKOFF[BACKOFF.len().min(count as usize + 1) - 1];
-                state.failure = Some(Failure { why, until: Instant::now() + pause, count: count + 1 });
-                self.stand(&mut state, PeerState::Down);
+                self.fail(why);
                 return Err(why);
             }
         };
@@ -309,12 +305,25 @@ impl Peer {
         Ok(())
     }
 
+    /// Notes that the node cannot be reached now.
+    fn fail(&self, why: Unreached) {
+        let mut state = self.lock();
+        let count = state.failure.map_or(0, |failure| failure.count);
+        let pause = BACKOFF[BACKOFF.len().min(count as usize + 1) - 1];
+        state.failure = Some(Failure { why, until: Instant::now() + pause, count: count + 1 });
+        self.stand(&mut state, PeerState::Down);
+    }
+
     /// Runs a connection until it ends. If it was not this node that closed it, the other one is dialled once more, to learn
     /// whether it lives.
     async fn run(self: Arc<Self>, channel: Arc<Channel>, stream: Duplex) {
         let stop = &self.shared.background.stop;
         let mut pump = Pump::new(&channel, stream, self.shared.silence_timeout, || 0, |_, _| {});
         let ended = stop.run_until_cancelled(pump.run()).await;
+        if ended == Some(Ended::Silent) {
+            // Before the requests learn that the connection is over: they do not wait for the next dial.
+            self.fail(Unreached::Silent);
+        }
         drop(pump);
         let Some(ended) = ended else { return };
         pump::note_end(&channel, ended);

@@ -89,7 +89,7 @@ impl Net {
         }
     }
 
-    /// Has the owner on the line from one address to another read no more, as a process that is stopped.
+    /// Has the owner on the line from one address to another read and write no more, as a process that is stopped.
     pub(super) fn freeze(&self, from: &str, to: &str) {
         self.lock().lines[&(from.to_owned(), to.to_owned())].0[1].lock().is_frozen = true;
     }
@@ -192,7 +192,7 @@ struct Pipe {
     left: usize,
     /// How much this end has written.
     written: usize,
-    /// Whether this end reads no more.
+    /// Whether this end reads and writes no more.
     is_frozen: bool,
 }
 
@@ -206,13 +206,15 @@ impl End {
     }
 }
 
-/// The node's hold of it: if the node drops it, the line is cut.
+/// The node's hold of it: if the node drops it, the line is cut, unless the node is stopped.
 #[derive(Debug)]
 struct Held(End);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.cut();
+        if !self.0.lock().is_frozen {
+            self.0.cut();
+        }
     }
 }
 
@@ -232,6 +234,9 @@ impl AsyncRead for Held {
 impl AsyncWrite for Held {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut pipe = self.0.lock();
+        if pipe.is_frozen {
+            return Poll::Pending;
+        }
         if pipe.left == 0 {
             pipe.stream = None;
         }

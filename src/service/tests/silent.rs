@@ -1,0 +1,28 @@
+//! A node that falls silent: the requests that wait there are answered once that shows.
+
+use tokio::time::Instant;
+
+use super::backend::Backend;
+use super::pair::{Pair, settle, target};
+use crate::session;
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waits_while_its_node_falls_silent_does_not_wait_for_the_next_dial_too() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let sid = pair.owner.begin(&Backend::default());
+    let target = target(&sid);
+    let waiting = async {
+        let (status, _) = pair.asker.get(&target).await;
+        (status, Instant::now())
+    };
+    let fall_silent = async {
+        settle().await;
+        pair.net.dials();
+        pair.net.silence("a:1", true);
+        pair.net.freeze("b:1", "a:1");
+    };
+    let ((status, answered), ()) = tokio::join!(waiting, fall_silent);
+    // The silence has ended the connection, and the node is dialled to learn whether it lives.
+    let (dialled, ..) = pair.net.dials().into_iter().find(|(_, from, _)| from == "b:1").unwrap();
+    assert_eq!((status, answered), (502, dialled));
+}

@@ -43,6 +43,7 @@ const FLOORS: [&[&str]; 11] = [
         "window",
         "dots",
         "hop",
+        "agent",
         "chain",
         "units",
         "throttle",
@@ -68,9 +69,9 @@ const FLOORS: [&[&str]; 11] = [
 ];
 
 /// Folders without sockets, runtime, clock, randomness or environment.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "codec", "mux", "peer", "socketio", "session", "dialect", "packet", "sid", "route_id", "revision", "end",
-    "frame", "reply", "window", "dots", "hop",
+    "frame", "reply", "window", "dots", "hop", "agent",
 ];
 
 /// Crates that touch the world, or that are of use to those who do.

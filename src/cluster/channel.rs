@@ -109,7 +109,9 @@ impl Channel {
         let Some(request) = requests.get_mut(&number) else { return };
         pump.wake_by_ref();
         if write(control) {
-            len.into_iter().for_each(|len| request.sending.expect(len));
+            if let Some(len) = len {
+                request.sending.expect(len);
+            }
         } else {
             requests.remove(&number);
         }

@@ -16,7 +16,7 @@ use super::channel::Channel;
 use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
 use crate::duplex::Receipt;
-use crate::peer::{Address, Content, Flags, Head, HeadTooLarge, Line, Number, search_of, write_ask};
+use crate::peer::{Address, Content, Head, HeadTooLarge, Known, Line, Number, search_of, write_ask};
 use crate::sid::Node;
 
 /// A request that was passed to the node of its session. Dropped before its response, it tells that node that the client
@@ -40,7 +40,7 @@ pub enum Broken {
 /// The header of a request as it is passed on, however often: all that is kept of it while it waits.
 #[derive(Default)]
 pub struct Prepared {
-    frame: BytesMut,
+    frame: Box<[u8]>,
     /// The length of its body, if that is known.
     len: Option<u64>,
 }
@@ -53,10 +53,10 @@ impl Prepared {
     pub fn new(
         head: &Parts,
         address: SocketAddr,
-        flags: Flags,
-        content: Content,
+        known: Known,
+        content: &Content,
     ) -> Result<Self, HeadTooLarge> {
-        Self::with(head, address, flags, content, None)
+        Self::with(head, address, known, content, None)
     }
 
     /// Writes the header of a search that another node has begun, for a process of this host. It names that node.
@@ -67,17 +67,17 @@ impl Prepared {
         asker: Node,
         head: &Parts,
         address: SocketAddr,
-        flags: Flags,
+        known: Known,
     ) -> Result<Self, HeadTooLarge> {
         let asker = HeaderValue::from_str(&asker.to_string()).ok();
-        Self::with(head, address, flags, Content::Nothing, asker.as_ref())
+        Self::with(head, address, known, &Content::Nothing, asker.as_ref())
     }
 
     fn with(
         head: &Parts,
         address: SocketAddr,
-        flags: Flags,
-        content: Content,
+        known: Known,
+        content: &Content,
         asker: Option<&HeaderValue>,
     ) -> Result<Self, HeadTooLarge> {
         let ip = match address.ip() {
@@ -86,15 +86,16 @@ impl Prepared {
         };
         let client = Address { ip: ip.octets(), port: address.port() };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let mut lines = Vec::with_capacity(head.headers.len() + 2);
-        lines.extend(head.headers.iter().map(Line::from).filter(Line::crosses));
-        lines.extend(asker.map(|asker| Line::from((&ASKER, asker))));
         let came_in = head.extensions.get().and_then(|CameIn(name)| HeaderValue::from_str(name).ok());
-        lines.extend(came_in.as_ref().map(|name| Line::from((&CAME_IN, name))));
-        let mut frame = BytesMut::new();
+        let lines = head.headers.iter().map(Line::from).filter(|line| line.crosses(known.upgrades));
+        let lines = lines.chain(asker.map(|asker| Line::from((&ASKER, asker))));
+        let lines = lines.chain(came_in.as_ref().map(|name| Line::from((&CAME_IN, name))));
+        let mut frame = BytesMut::with_capacity(USUAL_LEN);
         let (method, target) = (&head.method, target.as_bytes());
-        write_ask(&mut frame, Number(0), method, target, &lines, client, flags, &content)?;
-        let len = if let Content::Pieces(len) = content { len } else { None };
+        write_ask(&mut frame, Number(0), method, target, lines, client, known, content)?;
+        // It is kept for as long as the request waits.
+        let frame = Box::from(&frame[..]);
+        let len = if let Content::Pieces(len) = content { *len } else { None };
         Ok(Self { frame, len })
     }
 
@@ -193,6 +194,9 @@ impl fmt::Debug for Question {
         f.debug_tuple("Question").field(&self.number).finish()
     }
 }
+
+/// Most headers are not longer.
+const USUAL_LEN: usize = 512;
 
 /// Which node has begun a search that a process of its host passes on. A client's header of this name does not cross.
 pub static ASKER: HeaderName = HeaderName::from_static("polliwog-asker");

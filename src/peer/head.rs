@@ -19,7 +19,7 @@ pub struct Ask {
     /// The client's address, as trusted proxies tell it.
     pub client: Address,
     /// What else is known.
-    pub flags: Flags,
+    pub known: Known,
     /// Its body.
     pub content: Content,
 }
@@ -55,7 +55,9 @@ pub struct Address {
 
 /// What is known of a request besides its header.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Flags {
+pub struct Known {
+    /// How long its header was.
+    pub head_len: u32,
     /// It asks for another protocol.
     pub upgrades: bool,
     /// Its client used TLS.
@@ -71,8 +73,8 @@ pub struct HeadTooLarge;
 
 impl Ask {
     pub(super) fn write(&self, number: Number, out: &mut BytesMut) -> Result<(), HeadTooLarge> {
-        let lines: Vec<_> = self.headers.iter().map(Line::from).collect();
-        write_ask(out, number, &self.method, &self.target, &lines, self.client, self.flags, &self.content)
+        let lines = self.headers.iter().map(Line::from);
+        write_ask(out, number, &self.method, &self.target, lines, self.client, self.known, &self.content)
     }
 }
 
@@ -90,14 +92,8 @@ impl<'h> From<(&'h HeaderName, &'h HeaderValue)> for Line<'h> {
 
 impl Line<'_> {
     /// Returns whether a session's requests are judged by it.
-    pub fn crosses(&self) -> bool {
-        names::crosses(self.byte, self.name)
-    }
-
-    /// Returns how many bytes it takes.
-    fn len(&self) -> usize {
-        let name = if self.byte == SPELLED { 1 + self.name.as_str().len() } else { 0 };
-        1 + name + 2 + self.value.len()
+    pub fn crosses(&self, upgrades: bool) -> bool {
+        names::crosses(self.byte, self.name, self.value, upgrades)
     }
 
     fn write(&self, out: &mut BytesMut) {
@@ -114,24 +110,21 @@ impl Line<'_> {
 /// # Errors
 /// It is too large; nothing was written.
 #[expect(clippy::too_many_arguments, reason = "they are the parts of a request")]
-pub fn write_ask(
+pub fn write_ask<'l>(
     out: &mut BytesMut,
     number: Number,
     method: &Method,
     target: &[u8],
-    lines: &[Line<'_>],
+    lines: impl Iterator<Item = Line<'l>>,
     client: Address,
-    flags: Flags,
+    known: Known,
     content: &Content,
 ) -> Result<(), HeadTooLarge> {
-    let ends = [content::LEN, 1, client.ip.len(), 2, 1, method.as_str().len(), 2, target.len()];
-    let len = ends.iter().sum::<usize>() + lines.iter().map(Line::len).sum::<usize>();
     let bytes = content.bytes();
-    // All at once: it is kept for as long as the request waits, and would be copied each time that it grows.
-    out.reserve(PREFIX_LEN + len.min(LEN_MAX) + bytes.len());
     let is_written = frame(out, ASK, number, LEN_MAX + bytes.len(), |out| {
         content.write(out);
-        out.put_u8(flags.to_byte());
+        out.put_u8(known.flags());
+        out.put_u32(known.head_len);
         out.put_slice(&client.ip);
         out.put_u16(client.port);
         put_short(out, method.as_str().as_bytes());
@@ -145,10 +138,10 @@ pub fn write_ask(
 }
 
 /// Returns the frame of a request's header as one that only looks for the session.
-pub fn search_of(ask: &[u8]) -> BytesMut {
-    let mut search = BytesMut::from(ask);
+pub fn search_of(ask: &[u8]) -> Box<[u8]> {
+    let mut search: Box<[u8]> = Box::from(ask);
     if let Some(flags) = search.get_mut(PREFIX_LEN + content::LEN) {
-        *flags |= Flags { is_search: true, ..Flags::default() }.to_byte();
+        *flags |= Known { is_search: true, ..Known::default() }.flags();
         content::be_empty(&mut search);
     }
     search
@@ -181,13 +174,14 @@ pub fn write_head(
 pub(super) fn read_ask(mut payload: Bytes) -> Result<Ask, Malformed> {
     let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
-    let flags = Flags::of_byte(take(from, 1)?[0])?;
+    let mut known = Known::of_flags(take(from, 1)?[0])?;
+    known.head_len = take(from, 4)?.get_u32();
     let mut ip = [0; 16];
     ip.copy_from_slice(take(from, 16)?);
     let client = Address { ip, port: take(from, 2)?.get_u16() };
     let method = Method::from_bytes(short(from)?).map_err(|_| Malformed("not a method"))?;
     let target = payload.slice_ref(long(from)?);
-    Ok(Ask { method, target, headers: headers(from, &payload, ASK_LINES)?, client, flags, content })
+    Ok(Ask { method, target, headers: headers(from, &payload, ASK_LINES)?, client, known, content })
 }
 
 /// Its values and its body are parts of `payload`.
@@ -198,18 +192,18 @@ pub(super) fn read_head(mut payload: Bytes) -> Result<Head, Malformed> {
     Ok(Head { status, headers: headers(from, &payload, HEAD_LINES)?, content })
 }
 
-impl Flags {
-    const fn to_byte(self) -> u8 {
-        let Self { upgrades, secure, is_search } = self;
+impl Known {
+    const fn flags(self) -> u8 {
+        let Self { head_len: _, upgrades, secure, is_search } = self;
         upgrades as u8 | (secure as u8) << 1 | (is_search as u8) << 2
     }
 
-    fn of_byte(byte: u8) -> Result<Self, Malformed> {
-        if byte > 7 {
+    fn of_flags(flags: u8) -> Result<Self, Malformed> {
+        if flags > 7 {
             return Err(Malformed("unknown flags"));
         }
-        let is = |bit| byte & bit != 0;
-        Ok(Self { upgrades: is(1), secure: is(2), is_search: is(4) })
+        let is = |bit| flags & bit != 0;
+        Ok(Self { head_len: 0, upgrades: is(1), secure: is(2), is_search: is(4) })
     }
 }
 
@@ -262,5 +256,5 @@ fn take<'p>(from: &mut &'p [u8], len: usize) -> Result<&'p [u8], Malformed> {
 /// The longest header: beyond it the client gets 431.
 const LEN_MAX: usize = 16 << 10;
 /// How many lines most requests have, and most responses: their maps have room from the beginning.
-const ASK_LINES: usize = 12;
+const ASK_LINES: usize = 6;
 const HEAD_LINES: usize = 6;

@@ -44,7 +44,7 @@ mod window;
 
 pub use content::Content;
 pub use frame::{Frame, Load};
-pub use head::{Address, Ask, Flags, Head, HeadTooLarge, Line, search_of, write_ask, write_head};
+pub use head::{Address, Ask, Head, HeadTooLarge, Known, Line, search_of, write_ask, write_head};
 pub use prefix::{Malformed, Number};
 pub use receiving::Receiving;
 pub use sending::{Sending, Sent};

@@ -1,29 +1,38 @@
 //! The headers that cross to a session's node, and the names that are one byte on the wire.
 
-use http::HeaderName;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONNECTION,
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, IF_NONE_MATCH, ORIGIN, SET_COOKIE, UPGRADE,
-    USER_AGENT, VARY,
+    CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HOST, IF_NONE_MATCH, ORIGIN, SET_COOKIE, UPGRADE, USER_AGENT,
+    VARY,
 };
+use http::{HeaderName, HeaderValue};
+
+use crate::agent::is_legacy_ie;
 
 /// Returns the byte for a name; any other name is spelled behind [`SPELLED`].
 pub(super) fn byte_of(name: &HeaderName) -> u8 {
+    let name = name.as_str();
     // The byte of the first one is 1.
-    let byte = (1..).zip(&NAMES).find_map(|(byte, known)| (known == name).then_some(byte));
+    let byte = (1..).zip(&NAMES).find_map(|(byte, (known, _))| (*known == name).then_some(byte));
     byte.unwrap_or(SPELLED)
 }
 
 /// Returns the name that a byte stands for.
 pub(super) fn of_byte(byte: u8) -> Option<HeaderName> {
-    NAMES.get(usize::from(byte).checked_sub(1)?).cloned()
+    NAMES.get(usize::from(byte).checked_sub(1)?).map(|(_, name)| name.clone())
 }
 
-/// Returns whether a session's requests are judged by such a header. Who the client is, the asker says itself.
-pub(super) fn crosses(byte: u8, name: &HeaderName) -> bool {
+/// Returns whether a session's requests are judged by such a header. Who the client is, the asker says itself, and a
+/// connection is about more than itself only if the request `upgrades`.
+pub(super) fn crosses(byte: u8, name: &HeaderName, value: &HeaderValue, upgrades: bool) -> bool {
     match byte {
-        SPELLED => name.as_str().starts_with("sec-websocket-"),
+        SPELLED => upgrades && name.as_str().starts_with("sec-websocket-"),
+        CONNECTION_BYTE => upgrades,
+        // It takes anything, as without the header.
+        ACCEPT_BYTE => value != "*/*",
+        // All others are served alike.
+        USER_AGENT_BYTE => is_legacy_ie(value.as_bytes()),
         _ => byte <= CROSSING,
     }
 }
@@ -31,28 +40,71 @@ pub(super) fn crosses(byte: u8, name: &HeaderName) -> bool {
 /// The byte before a name that is spelled.
 pub(super) const SPELLED: u8 = 0;
 
+const USER_AGENT_BYTE: u8 = 2;
+const ACCEPT_BYTE: u8 = 4;
+const CONNECTION_BYTE: u8 = 14;
 /// How many of the names are those of requests; the others are those of responses.
-const CROSSING: u8 = 15;
-/// The most frequent ones come first.
-static NAMES: [HeaderName; 20] = [
-    HOST,
-    CONNECTION,
-    USER_AGENT,
-    ACCEPT,
-    ACCEPT_ENCODING,
-    ORIGIN,
-    CONTENT_TYPE,
-    CONTENT_LENGTH,
-    COOKIE,
-    UPGRADE,
-    IF_NONE_MATCH,
-    ACCESS_CONTROL_REQUEST_METHOD,
-    ACCESS_CONTROL_REQUEST_HEADERS,
-    CONTENT_ENCODING,
-    HeaderName::from_static("last-event-id"),
-    ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_ALLOW_CREDENTIALS,
-    CACHE_CONTROL,
-    VARY,
-    SET_COOKIE,
+const CROSSING: u8 = 14;
+/// As they are spelled, which is quickly compared. The most frequent ones come first.
+static NAMES: [(&str, HeaderName); 19] = [
+    ("host", HOST),
+    ("user-agent", USER_AGENT),
+    ("origin", ORIGIN),
+    ("accept", ACCEPT),
+    ("accept-encoding", ACCEPT_ENCODING),
+    ("content-type", CONTENT_TYPE),
+    ("cookie", COOKIE),
+    ("if-none-match", IF_NONE_MATCH),
+    ("access-control-request-method", ACCESS_CONTROL_REQUEST_METHOD),
+    ("access-control-request-headers", ACCESS_CONTROL_REQUEST_HEADERS),
+    ("content-encoding", CONTENT_ENCODING),
+    ("last-event-id", HeaderName::from_static("last-event-id")),
+    ("upgrade", UPGRADE),
+    ("connection", CONNECTION),
+    ("access-control-allow-origin", ACCESS_CONTROL_ALLOW_ORIGIN),
+    ("access-control-allow-credentials", ACCESS_CONTROL_ALLOW_CREDENTIALS),
+    ("cache-control", CACHE_CONTROL),
+    ("vary", VARY),
+    ("set-cookie", SET_COOKIE),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_one_byte_and_is_spelled_as_it_is() {
+        for (byte, (spelled, name)) in (1..).zip(&NAMES) {
+            assert_eq!((byte_of(name), of_byte(byte).as_ref()), (byte, Some(name)));
+            assert_eq!(name, spelled);
+        }
+        let bytes = [&USER_AGENT, &ACCEPT, &CONNECTION].map(byte_of);
+        assert_eq!(bytes, [USER_AGENT_BYTE, ACCEPT_BYTE, CONNECTION_BYTE]);
+        assert_eq!((byte_of(&http::header::REFERER), of_byte(20)), (SPELLED, None));
+    }
+
+    #[test]
+    fn what_says_nothing_does_not_cross() {
+        let crosses = |name: &HeaderName, value, upgrades| {
+            crosses(byte_of(name), name, &HeaderValue::from_static(value), upgrades)
+        };
+        for (name, value) in [
+            (ACCEPT, "text/event-stream"),
+            (USER_AGENT, "Mozilla/5.0 (Windows NT 6.1; Trident/7.0; rv:11.0) like Gecko"),
+            (ORIGIN, "https://example.org"),
+        ] {
+            assert!(crosses(&name, value, false), "{name}: {value}");
+        }
+        for (name, value) in [
+            (ACCEPT, "*/*"),
+            (USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+            (CONNECTION, "keep-alive"),
+            (http::header::CONTENT_LENGTH, "4"),
+            (http::header::REFERER, "https://example.org/"),
+            (VARY, "Origin"),
+        ] {
+            assert!(!crosses(&name, value, false), "{name}: {value}");
+        }
+        assert!(crosses(&CONNECTION, "upgrade", true));
+    }
+}

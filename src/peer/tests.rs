@@ -22,17 +22,22 @@ fn headers() -> impl Strategy<Value = HeaderMap> {
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
-    let flags = any::<[bool; 3]>();
-    let flags = flags.prop_map(|[upgrades, secure, is_search]| Flags { upgrades, secure, is_search });
+    let known = (any::<[bool; 3]>(), any::<u32>());
+    let known = known.prop_map(|([upgrades, secure, is_search], head_len)| Known {
+        head_len,
+        upgrades,
+        secure,
+        is_search,
+    });
     let address = any::<([u8; 16], u16)>().prop_map(|(ip, port)| Address { ip, port });
     let method = prop_oneof![Just(Method::GET), Just(Method::POST), Just(Method::OPTIONS)];
-    (method, "/[!-~]{0,200}", headers(), address, flags, content()).prop_map(
-        |(method, target, headers, client, flags, content)| Ask {
+    (method, "/[!-~]{0,200}", headers(), address, known, content()).prop_map(
+        |(method, target, headers, client, known, content)| Ask {
             method,
             target: target.into(),
             headers,
             client,
-            flags,
+            known,
             content,
         },
     )
@@ -93,10 +98,10 @@ proptest! {
     fn a_search_is_for_the_session_of_its_request(ask in ask(), len in any::<Option<u64>>()) {
         // Its body is not in the frame that it is made of.
         let ask = Ask { content: Content::Pieces(len), ..ask };
-        let mut search = search_of(&written(&Frame::Ask(Number(7), Box::new(ask.clone()))));
-        let flags = Flags { is_search: true, ..ask.flags };
-        let expected = Frame::Ask(Number(7), Box::new(Ask { flags, content: Content::Nothing, ..ask }));
-        prop_assert_eq!(Frame::read(&mut search), Ok(Some(expected)));
+        let search = search_of(&written(&Frame::Ask(Number(7), Box::new(ask.clone()))));
+        let known = Known { is_search: true, ..ask.known };
+        let expected = Frame::Ask(Number(7), Box::new(Ask { known, content: Content::Nothing, ..ask }));
+        prop_assert_eq!(Frame::read(&mut BytesMut::from(&search[..])), Ok(Some(expected)));
     }
 
     #[test]

@@ -20,9 +20,9 @@ use crate::transport::{Abort, Body};
 
 /// Waits for the response to a request of another node and sends it. Each receipt in it is settled once that node's client
 /// has its piece. What it returns is left to be sent. Written by hand, because polls wait in it.
-pub(super) struct Answering(Option<Open>);
+pub(super) struct Answering(Option<Waiting>);
 
-struct Open {
+struct Waiting {
     serving: Serving,
     inquiry: Inquiry,
     /// Where a client's stream is awaited.
@@ -37,16 +37,16 @@ impl Answering {
         upgrade: Option<oneshot::Sender<Duplex>>,
         open: OpenAsk,
     ) -> Self {
-        Self(Some(Open { serving, inquiry, upgrade, open }))
+        Self(Some(Waiting { serving, inquiry, upgrade, open }))
     }
 
     /// Sends the response: at once if it is there, otherwise in a task of its own.
     pub(super) fn start(mut self, tracker: &TaskTracker) {
         // Most POSTs are answered in one turn, and a task would cost as much as that. Polls usually wait.
-        if let Some(open) = &mut self.0
-            && !open.serving.is_parked()
+        if let Some(waiting) = &mut self.0
+            && !waiting.serving.is_parked()
             && let Poll::Ready(answered) =
-                Pin::new(&mut open.serving).poll(&mut Context::from_waker(Waker::noop()))
+                Pin::new(&mut waiting.serving).poll(&mut Context::from_waker(Waker::noop()))
         {
             if let Some((inquiry, body)) = self.finish(Ok(answered)) {
                 tracker.spawn(send_pieces(inquiry, body));
@@ -62,7 +62,7 @@ impl Answering {
 
     /// Sends what there is; returns a body that follows in pieces.
     fn finish(&mut self, answered: Result<Result<Response, Abort>, Gone>) -> Option<(Inquiry, Body)> {
-        let Open { serving, inquiry, upgrade, open } = self.0.take()?;
+        let Waiting { serving, inquiry, upgrade, open } = self.0.take()?;
         let response = match answered {
             Ok(Ok(response)) => response,
             // Without a response, that node drops its client's connection.
@@ -106,13 +106,13 @@ impl Future for Answering {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let Some(open) = &mut this.0 else { return Poll::Ready(None) };
-        let answered = ready!(open.poll(cx));
+        let Some(waiting) = &mut this.0 else { return Poll::Ready(None) };
+        let answered = ready!(waiting.poll(cx));
         Poll::Ready(this.finish(answered))
     }
 }
 
-impl Open {
+impl Waiting {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Result<Response, Abort>, Gone>> {
         let gone = match self.inquiry.poll_news(cx) {
             Poll::Ready(News::Gone(Gone::Unknown)) if self.serving.is_parked() => {

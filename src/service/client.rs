@@ -21,6 +21,8 @@ pub struct Connection {
     pub pinned: Pinned,
     /// Shows the header of the current request.
     pub raw_headers: RawHeaders,
+    /// How long the header of a request was that came by another node.
+    pub head_len: Option<usize>,
     /// How its requests come here.
     pub hop: Hop,
 }
@@ -33,7 +35,8 @@ impl Connection {
         patience: Patience,
         raw_headers: RawHeaders,
     ) -> Self {
-        Self { client, listener, patience, pinned: Pinned::default(), raw_headers, hop: Hop::Direct }
+        let (pinned, hop) = (Pinned::default(), Hop::Direct);
+        Self { client, listener, patience, pinned, raw_headers, head_len: None, hop }
     }
 }
 

@@ -18,7 +18,7 @@ use super::unknown::Unknown;
 use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Cluster, Owner, PeerStream, Prepared, Question, Unreached};
-use crate::peer::{Content, Flags, Head};
+use crate::peer::{Content, Head, Known};
 use crate::transport::web_socket_ask::{Upgrading, WebSocketAsk};
 use crate::transport::{Abort, Body, InBody, polling};
 
@@ -34,6 +34,8 @@ pub(super) struct Foreign {
 /// A request that was read so far.
 pub(super) struct Asking {
     pub(super) head: Parts,
+    /// How long its header was.
+    pub(super) head_len: usize,
     pub(super) body: InBody,
     /// Its WebSocket handshake, if it has one.
     pub(super) ask: Option<WebSocketAsk>,
@@ -77,12 +79,14 @@ impl Foreign {
 
     /// Passes a request on, and its response back: the other node decides all of it.
     pub(super) fn serve(self, asking: Asking) -> Serving {
-        let Asking { head, body, ask, client, origin, cors, tasks } = asking;
-        let flags = Flags { upgrades: ask.is_some(), secure: client.secure, is_search: false };
+        let Asking { head, head_len, body, ask, client, origin, cors, tasks } = asking;
+        let known = known(head_len, client, ask.as_ref());
         let body = Unsent::new(body);
         let content = Unsent::content(body.as_ref());
-        let Ok(prepared) = Prepared::new(&head, client.peer, flags, content) else {
-            body.into_iter().for_each(|body| body.discard(&tasks.tracker));
+        let Ok(prepared) = Prepared::new(&head, client.peer, known, &content) else {
+            if let Some(body) = body {
+                body.discard(&tasks.tracker);
+            }
             return Serving::done(too_large());
         };
         let Self { owner, cluster, unknown } = self;
@@ -105,6 +109,12 @@ impl Foreign {
             }
         })
     }
+}
+
+/// Returns what another node is told of a request.
+pub(super) fn known(head_len: usize, client: Client, ask: Option<&WebSocketAsk>) -> Known {
+    let head_len = u32::try_from(head_len).unwrap_or(u32::MAX);
+    Known { head_len, upgrades: ask.is_some(), secure: client.secure, is_search: false }
 }
 
 /// Returns the response of the other node.

@@ -21,7 +21,7 @@ use super::foreign::{Asking, Tasks};
 use super::handshake::{Arrival, Handshake};
 use super::moves::Moves;
 use super::named::Named;
-use super::serving::{Serving, count_answer, count_request};
+use super::serving::{Serving, count_answer, count_request, head_len};
 use super::session_route::SessionRoute;
 use super::sought::Passed;
 use super::unknown::Unknown;
@@ -107,7 +107,8 @@ impl Gateway {
             Err(Elsewhere::Passed(passed)) => {
                 let client = self.route.located(&head.headers, connection.client);
                 let (cors, tasks) = (Arc::clone(&self.cors), Tasks::of(&self.route));
-                return passed.serve(Asking { head, body, ask, client, origin, cors, tasks });
+                let head_len = head_len(&head, connection);
+                return passed.serve(Asking { head, head_len, body, ask, client, origin, cors, tasks });
             }
             Err(Elsewhere::Answered(answered)) => {
                 polling::discard(body, &self.route.tracker);
@@ -115,7 +116,7 @@ impl Gateway {
             }
         };
         let op = task.op();
-        count_request(&self.route.meter, op, &head, &connection.raw_headers);
+        count_request(&self.route.meter, op, &head, connection);
         let answered = |response| self.answered(op, &origin, response);
         let compresses = self.route.settings.compression && !matches!(task, Task::Push(..));
         let asker = Asker::new(&head.headers, compresses, self.dialect.spares_legacy_ie());

@@ -34,7 +34,7 @@ use crate::dialect::RequestKind;
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Side;
-use crate::peer::{Ask, Flags, PROTOCOL};
+use crate::peer::{Ask, Known, PROTOCOL};
 use crate::sid::Node;
 use crate::transport::web_socket_ask::PeerUpgrade;
 
@@ -140,13 +140,13 @@ impl Nodes {
 
     /// Begins to serve a request of a node as one of a client of this node.
     fn begin(&self, node: Node, ask: Ask, inquiry: Inquiry, body: InquiryBody, shared: &Connection) {
-        let Ask { method, target, mut headers, client, flags, content: _ } = ask;
+        let Ask { method, target, mut headers, client, known, content: _ } = ask;
         let listener = headers.remove(&CAME_IN);
         let listener = listener.and_then(|name| Some(Arc::from(name.to_str().ok()?)));
         let mut request = Request::new(());
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        let upgrade = flags.upgrades.then(|| {
+        let upgrade = known.upgrades.then(|| {
             let (sender, upgrade) = oneshot::channel();
             request.extensions_mut().insert(PeerUpgrade::new(upgrade));
             sender
@@ -156,11 +156,12 @@ impl Nodes {
             Ok(target) => {
                 *request.uri_mut() = target;
                 let ip = Ipv6Addr::from(client.ip).to_canonical();
-                let client = Client { peer: SocketAddr::new(ip, client.port), secure: flags.secure };
-                if flags.is_search {
-                    self.search(request, client.peer, listener.as_ref(), flags, node, shared.hop)
+                let client = Client { peer: SocketAddr::new(ip, client.port), secure: known.secure };
+                if known.is_search {
+                    self.search(request, client.peer, listener.as_ref(), known, node, shared.hop)
                 } else {
-                    let connection = Connection { client, listener, ..shared.clone() };
+                    let head_len = usize::try_from(known.head_len).ok();
+                    let connection = Connection { client, listener, head_len, ..shared.clone() };
                     self.route(request, body, &connection)
                 }
             }
@@ -175,7 +176,7 @@ impl Nodes {
         request: Request<()>,
         client: SocketAddr,
         listener: Option<&Arc<str>>,
-        flags: Flags,
+        known: Known,
         node: Node,
         hop: Hop,
     ) -> Serving {
@@ -183,7 +184,7 @@ impl Nodes {
         let told = |is_found| plain(if is_found { FOUND } else { NOT_FOUND }, "");
         let named = head.headers.get(&ASKER).filter(|_| hop == Hop::Kin);
         let asker = named.and_then(|named| Node::parse(named.to_str().ok()?)).unwrap_or(node);
-        let kind = if flags.upgrades { RequestKind::WebSocket } else { RequestKind::Http };
+        let kind = if known.upgrades { RequestKind::WebSocket } else { RequestKind::Http };
         let is_here = match self.0.current.load().find(&mut head, listener) {
             Ok(Some(Served { handler: Handler::Gateway { gateway, .. }, .. })) => {
                 gateway.has(&head, kind, asker)
@@ -194,7 +195,7 @@ impl Nodes {
         if kin.is_empty() {
             return Serving::done(told(is_here));
         }
-        let Ok(search) = Prepared::search_of(asker, &head, client, flags) else {
+        let Ok(search) = Prepared::search_of(asker, &head, client, known) else {
             return Serving::done(told(false));
         };
         Serving::other(async move { Ok(told(find_at(kin, search).await.is_some())) })

@@ -109,7 +109,9 @@ impl Passing {
                     };
                     let stage = std::mem::replace(&mut self.stage, Stage::Ready);
                     if let Stage::Asked(question, unsent) = stage {
-                        unsent.into_iter().for_each(|unsent| polling::discard(unsent, &self.tracker));
+                        if let Some(unsent) = unsent {
+                            polling::discard(unsent, &self.tracker);
+                        }
                         return Poll::Ready(Ok((head, question)));
                     }
                 }
@@ -129,7 +131,9 @@ impl Passing {
             Ok(question) => {
                 let is_sent = whole.is_some();
                 let (read, rest) = self.body.take().map(Unsent::into_parts).unwrap_or_default();
-                read.filter(|_| !is_sent).into_iter().for_each(|read| question.send(read));
+                if let Some(read) = read.filter(|_| !is_sent) {
+                    question.send(read);
+                }
                 Ok(Stage::Asked(question, rest))
             }
             Err(Some(why)) => Err(Failed::Unreached(why)),

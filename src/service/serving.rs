@@ -12,9 +12,8 @@ use http::HeaderMap;
 use http::request::Parts;
 use http_body::Body as _;
 
-use super::Response;
 use super::cors::{Asked, CorsLayer};
-use crate::duplex::RawHeaders;
+use super::{Connection, Response};
 use crate::meter::{Direction, Meter, Op};
 use crate::transport::Abort;
 use crate::transport::polling::AnswerPoll;
@@ -126,12 +125,17 @@ impl fmt::Debug for Serving {
     }
 }
 
-/// Counts a request; `read` shows how its header came.
-pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, read: &RawHeaders) {
+/// Counts a request.
+pub(super) fn count_request(meter: &Meter, op: Op, head: &Parts, connection: &Connection) {
     if let Some(transport) = op.transport() {
-        let len = read.request_len().unwrap_or_else(|| of_request(head));
-        meter.head(Direction::FromClient, transport, len);
+        meter.head(Direction::FromClient, transport, head_len(head, connection));
     }
+}
+
+/// Returns the length of a request's header: as it came, if that is certain.
+pub(super) fn head_len(head: &Parts, connection: &Connection) -> usize {
+    let len = connection.head_len.or_else(|| connection.raw_headers.request_len());
+    len.unwrap_or_else(|| of_request(head))
 }
 
 /// Counts its response, with all headers of ours.

@@ -16,7 +16,6 @@ use super::unsent::Unsent;
 use super::{Client, Hop, Response};
 use crate::cluster::{Prepared, Unreached};
 use crate::directory::Id;
-use crate::peer::Flags;
 use crate::sid::{Node, Sid};
 use crate::transport::web_socket_ask::WebSocketAsk;
 use crate::transport::{Abort, polling};
@@ -71,9 +70,9 @@ pub(super) struct Sought {
 impl Sought {
     fn serve(self, asking: Asking) -> Serving {
         let Self { id, locations, hop, unknown } = self;
-        let Asking { head, body, ask, client, origin, cors, tasks } = asking;
+        let Asking { head, head_len, body, ask, client, origin, cors, tasks } = asking;
         let body = Unsent::new(body);
-        let errand = Errand::new(locations, id, &head, client, body, ask, tasks);
+        let errand = Errand::new(locations, id, (&head, head_len), client, body, ask, tasks);
         let Some(mut errand) = errand else { return Serving::done(foreign::too_large()) };
         drop(head);
         Serving::other(async move {
@@ -115,19 +114,21 @@ impl Errand {
     pub(super) fn new(
         locations: Arc<Locations>,
         id: Id,
-        head: &Parts,
+        (head, head_len): (&Parts, usize),
         client: Client,
         body: Option<Unsent>,
         ask: Option<WebSocketAsk>,
         tasks: Tasks,
     ) -> Option<Self> {
         let has_body = body.is_some();
-        let flags = Flags { upgrades: ask.is_some(), secure: client.secure, is_search: false };
+        let known = foreign::known(head_len, client, ask.as_ref());
         let content = Unsent::content(body.as_ref());
-        if let Ok(prepared) = Prepared::new(head, client.peer, flags, content) {
+        if let Ok(prepared) = Prepared::new(head, client.peer, known, &content) {
             return Some(Self { locations, id, prepared, body, has_body, ask, tasks });
         }
-        body.into_iter().for_each(|body| body.discard(&tasks.tracker));
+        if let Some(body) = body {
+            body.discard(&tasks.tracker);
+        }
         None
     }
 
@@ -172,7 +173,9 @@ impl Errand {
     }
 
     fn discard(self) {
-        self.body.into_iter().for_each(|body| body.discard(&self.tasks.tracker));
+        if let Some(body) = self.body {
+            body.discard(&self.tasks.tracker);
+        }
     }
 }
 

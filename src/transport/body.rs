@@ -58,8 +58,12 @@ impl Body {
         match &self.0 {
             Kind::Whole(bytes) if bytes.as_ref().is_none_or(|bytes| bytes.len() <= len_max) => {}
             Kind::Batch(batch) if batch.bytes.len() <= len_max => {}
-            Kind::Whole(_) | Kind::Batch(_) => return None,
-            Kind::Pieces(_) | Kind::Stream(_) | Kind::Streamed(_) | Kind::Foreign(_) => return None,
+            Kind::Whole(_)
+            | Kind::Batch(_)
+            | Kind::Pieces(_)
+            | Kind::Stream(_)
+            | Kind::Streamed(_)
+            | Kind::Foreign(_) => return None,
         }
         match std::mem::take(self).0 {
             Kind::Whole(bytes) => Some((bytes.unwrap_or_default(), None)),

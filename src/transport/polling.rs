@@ -18,6 +18,7 @@ pub use self::refusals::{discard, is_empty, refuse, refuse_ended, refuse_request
 use super::compress::{self, Coding};
 use super::stream::Stream;
 use super::{Abort, Body, InBody, Response};
+use crate::agent::is_legacy_ie;
 use crate::bridge::{Bridge, BridgeInfo, Delivery, ParkedPoll, ParkedStream, Push};
 use crate::dialect::{Framing, PollBody, PushForm, Refusal};
 use crate::meter::{Direction, Meter};
@@ -38,7 +39,8 @@ impl Asker {
     /// compressed; `spares_ie` is whether the dialect has other headers for Internet Explorer.
     pub fn new(headers: &HeaderMap, compresses: bool, spares_ie: bool) -> Self {
         let coding = if compresses { Coding::of(headers) } else { None };
-        Self { legacy_ie: spares_ie && is_legacy_ie(headers), coding }
+        let is_legacy_ie = || headers.get(USER_AGENT).is_some_and(|agent| is_legacy_ie(agent.as_bytes()));
+        Self { legacy_ie: spares_ie && is_legacy_ie(), coding }
     }
 
     pub(super) fn headers(
@@ -60,16 +62,6 @@ impl Asker {
         }
         framing.add_headers(self.legacy_ie, headers);
     }
-}
-
-fn is_legacy_ie(headers: &HeaderMap) -> bool {
-    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_ie = |at: usize| {
-        let (before, behind) = agent.split_at(at);
-        behind.starts_with(b"Trident/") || before.ends_with(b";MS") && behind.starts_with(b"IE")
-    };
-    // No letters of the two are rarer in what other browsers send.
-    memchr::memchr2_iter(b'I', b'T', agent).any(is_ie)
 }
 
 /// Waits for packets and responds with them. Written by hand, because most requests wait in it.

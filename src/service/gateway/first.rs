@@ -11,6 +11,7 @@ use crate::service::foreign::{self, Tasks};
 use crate::service::locations::{CROWDED, Settled, elsewhere};
 use crate::service::named::{Named, reserve_soon};
 use crate::service::replies::unavailable;
+use crate::service::serving::head_len;
 use crate::service::sought::{ATTEMPTS_MAX, Errand};
 use crate::service::{Connection, Hop, Response, SessionRoute};
 use crate::transport::{Abort, polling};
@@ -45,6 +46,7 @@ impl First {
             Some(locations) if connection.hop == Hop::Direct => {
                 let client = route.located(&head.headers, connection.client);
                 let (id, locations, tasks) = (Id::of(&route.id, &name), locations.clone(), Tasks::of(route));
+                let head = (head, head_len(head, connection));
                 let errand = Errand::new(locations, id, head, client, None, None, tasks);
                 Some(errand.ok_or_else(|| Box::new(foreign::too_large()))?)
             }

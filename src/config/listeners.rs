@@ -26,6 +26,8 @@ pub(super) const SHORT: &[Row<Written>] = {
         row(Server, "listen", Texts, Default("[\"127.0.0.1:8080\"]"), "addresses for clients; port 0 takes any free port", listen),
         row(Server, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files; set it to serve TLS",
             |table, key, listener| listener.tls = tls::read(table, key)),
+        row(Server, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
+            |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
     ]
 };
 
@@ -74,6 +76,8 @@ pub(super) const LISTENER: &[Row<Written>] = {
             |table, key, listener| table.set(key, &mut listener.only_v6, flag)),
         row(Listener, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files, as in [server]",
             |table, key, listener| listener.tls = tls::read(table, key)),
+        row(Listener, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
+            |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
     ]
 };
 
@@ -93,6 +97,7 @@ pub(super) struct Written {
     name: Option<Arc<str>>,
     listen: Option<Vec<(Place, SocketAddr)>>,
     only_v6: bool,
+    proxy_protocol: bool,
     tls: Option<TlsFiles>,
 }
 
@@ -112,6 +117,8 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
     read_rows(SERVER, &server, &mut settings);
     let mut short = Written { name: Some(ListenerSettings::DEFAULT.into()), ..Written::default() };
     read_rows(SHORT, &server, &mut short);
+    let has_proxies = !settings.trusted_proxies.is_empty();
+    short.judge(&server, has_proxies);
     let Some(items) = root.get("listeners").map(|node| tables(node, "listeners", sink)) else {
         settings.listeners = vec![short.over(ListenerSettings::default(), &server, "server", &mut taken)];
         return (settings, taken);
@@ -121,14 +128,19 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
     if server.get("listen").is_some() {
         let default = ListenerSettings::default();
         settings.listeners.push(short.over(default, &server, "server", &mut taken));
-    } else if server.get("tls").is_some() {
-        server
-            .report_idle("tls", "without listen beside [[listeners]], each of which has its own".to_owned());
+    } else {
+        for key in ["tls", "proxy_protocol"].into_iter().filter(|key| server.get(key).is_some()) {
+            server.report_idle(
+                key,
+                "without listen beside [[listeners]], each of which has its own".to_owned(),
+            );
+        }
     }
     for (index, item) in items.iter().enumerate() {
         let key = format!("listeners[{index}]");
         let (table, mut written) = (root.within(item, key.clone(), Section::Listener), Written::default());
         read_rows(LISTENER, &table, &mut written);
+        written.judge(&table, has_proxies);
         if table.get("listen").is_none() {
             table.report_missing("listen");
         }
@@ -145,6 +157,14 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
 }
 
 impl Written {
+    /// Reports what would have anybody say who the client is.
+    fn judge(&self, table: &Table<'_>, has_proxies: bool) {
+        if self.proxy_protocol && !has_proxies {
+            let expected = "server.trusted_proxies beside it: the proxies that send the headers";
+            table.report("proxy_protocol", "true".to_owned(), expected);
+        }
+    }
+
     /// Returns the listener over what holds without keys, and takes its addresses.
     fn over(
         self,
@@ -153,7 +173,7 @@ impl Written {
         key: &str,
         taken: &mut Vec<Taken>,
     ) -> ListenerSettings {
-        let Self { name: _, listen, only_v6, tls } = self;
+        let Self { name: _, listen, only_v6, proxy_protocol, tls } = self;
         let key = format!("{key}.listen");
         let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
         let addresses = listen.as_ref().map(|listen| listen.iter().map(|(_, address)| *address).collect());
@@ -172,7 +192,7 @@ impl Written {
             }
             taken.push(one);
         }
-        ListenerSettings { listen: addresses, only_v6, tls, ..unset }
+        ListenerSettings { listen: addresses, only_v6, proxy_protocol, tls, ..unset }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::duplex::{Patience, RawHeaders};
 /// What is known of a connection before its first request.
 #[derive(Clone, Debug)]
 pub struct ConnectInfo {
-    /// The other side of the socket: the client, or a proxy in front.
+    /// The other side of the socket: the client, or a proxy in front that does not say who its client is.
     pub peer: SocketAddr,
     /// The name of the listener that accepted it.
     pub listener: Arc<str>,

@@ -18,6 +18,7 @@ use super::connect_info::{ConnectInfo, STALL_TIMEOUT};
 use super::ending::Ending;
 use super::http1::Http;
 use super::http2::Http2;
+use super::proxied::Proxies;
 use super::settings::{ListenerSettings, Settings};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
@@ -28,6 +29,7 @@ use crate::tls::{ALPN_HTTP2, NextTls, ServerTls, TlsError};
 #[derive(Clone, Debug)]
 pub(super) struct Connecting {
     pub(super) listener: Arc<str>,
+    proxies: Option<Proxies>,
     tls: Option<ServerTls>,
     http: http1::Builder,
     /// Whether TLS clients are offered HTTP/2.
@@ -47,7 +49,7 @@ enum Protocol {
 }
 
 impl Connecting {
-    pub(super) fn new(listener: &Arc<str>, tls: Option<ServerTls>, settings: &Settings) -> Self {
+    pub(super) fn new(listener: &ListenerSettings, tls: Option<ServerTls>, settings: &Settings) -> Self {
         let mut http = http1::Builder::new();
         // This one timeout covers the wait for a first request, a slow header and the wait for the next request.
         http.timer(TokioTimer::new()).header_read_timeout(settings.idle_timeout);
@@ -57,8 +59,10 @@ impl Connecting {
         // instructions per line, used or not, so it is set only if it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
         let Settings { http2, h2c, idle_timeout, rest_after, half_close_timeout, .. } = *settings;
-        let (listener, tls) = (Arc::clone(listener), tls.map(|tls| tls.offering_http2(http2)));
-        Self { listener, tls, http, http2, h2c, idle_timeout, rest_after, half_close_timeout }
+        let tls = tls.map(|tls| tls.offering_http2(http2));
+        let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
+        let listener = Arc::clone(&listener.name);
+        Self { listener, proxies, tls, http, http2, h2c, idle_timeout, rest_after, half_close_timeout }
     }
 
     /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
@@ -68,7 +72,7 @@ impl Connecting {
         listener: &ListenerSettings,
         settings: &Settings,
     ) -> Result<NextConnecting, TlsError> {
-        let (mut connecting, mut tls) = (Self::new(&listener.name, None, settings), None);
+        let (mut connecting, mut tls) = (Self::new(listener, None, settings), None);
         if let Some(files) = &listener.tls {
             match now.and_then(|now| now.tls.as_ref()) {
                 Some(now) => tls = Some(now.next(files)?),
@@ -141,14 +145,21 @@ pub(super) async fn run<M, S>(
 /// Prepares the socket for HTTP.
 async fn open(
     connecting: &Connecting,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut peer: SocketAddr,
     ending: &Ending,
     connections: &Connections,
     raw_headers: &RawHeaders,
 ) -> io::Result<(Duplex, ConnectInfo, Protocol)> {
     // Responses to polls are short, and somebody waits for them.
     stream.set_nodelay(true)?;
+    let ended = || io::Error::other("the server ends");
+    if let Some(proxies) = &connecting.proxies {
+        peer = tokio::select! {
+            client = proxies.client(&mut stream, peer) => client?,
+            () = ending.signalled() => return Err(ended()),
+        };
+    }
     let patience = Patience::new(STALL_TIMEOUT);
     patience.set_half_close(connecting.half_close_timeout);
     let info = ConnectInfo {
@@ -165,7 +176,7 @@ async fn open(
             let begun = Box::pin(timeout(connecting.idle_timeout, protocol_of(&stream)));
             tokio::select! {
                 begun = begun => begun.map_err(io::Error::from).flatten()?,
-                () = ending.signalled() => return Err(io::Error::other("the server ends")),
+                () = ending.signalled() => return Err(ended()),
             }
         } else {
             Protocol::Http1
@@ -177,7 +188,7 @@ async fn open(
         Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls.config())).accept(stream)));
     let shaken = tokio::select! {
         shaken = handshake => shaken.map_err(io::Error::from).flatten(),
-        () = ending.signalled() => return Err(io::Error::other("the server ends")),
+        () = ending.signalled() => return Err(ended()),
     };
     match shaken {
         Ok(stream) => {

@@ -12,6 +12,7 @@ mod ending;
 mod http1;
 mod http2;
 mod open;
+mod proxied;
 mod refusal;
 mod settings;
 
@@ -59,7 +60,7 @@ impl Server {
         let (mut connecting, mut sockets) = (Vec::new(), Vec::new());
         for listener in &settings.listeners {
             let tls = listener.tls.as_ref().map(ServerTls::read).transpose()?;
-            connecting.push(Connecting::new(&listener.name, tls, settings));
+            connecting.push(Connecting::new(listener, tls, settings));
         }
         for listener in &settings.listeners {
             for name in listener.sockets() {

@@ -47,6 +47,8 @@ pub struct ListenerSettings {
     pub listen: Vec<SocketAddr>,
     /// Whether IPv6 addresses are without the IPv4 ones: `[::]` includes these otherwise.
     pub only_v6: bool,
+    /// Whether each connection begins with a PROXY header, by one of the trusted proxies.
+    pub proxy_protocol: bool,
     /// Certificate and key, if it speaks TLS.
     pub tls: Option<TlsFiles>,
 }
@@ -57,7 +59,7 @@ impl ListenerSettings {
 
     /// Creates one without TLS.
     pub fn at(name: &str, listen: Vec<SocketAddr>) -> Self {
-        Self { name: name.into(), listen, only_v6: false, tls: None }
+        Self { name: name.into(), listen, only_v6: false, proxy_protocol: false, tls: None }
     }
 
     /// Returns the names of its sockets.

@@ -25,6 +25,7 @@ mod gone;
 mod hang_up;
 mod http2;
 mod outside;
+mod proxied;
 mod receipts;
 mod reload;
 mod tls;

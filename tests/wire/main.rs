@@ -45,6 +45,7 @@ mod order;
 mod overlap;
 mod payloads;
 mod plain;
+mod proxied;
 mod readiness;
 mod refusals;
 mod relay;

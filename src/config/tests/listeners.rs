@@ -88,6 +88,14 @@ fn listeners_that_cannot_be_together_are_faults() {
         assert!(faults.contains(said), "{said}\n{faults}");
         assert_eq!(faults.matches("config.toml:").count(), 1, "{faults}");
     }
+    for text in [format!("{PUBLIC}proxy_protocol = true\n"), "[server]\nproxy_protocol = true\n".to_owned()] {
+        let faults = read(&text).expect_err(&text);
+        assert!(
+            faults.contains("proxy_protocol: found true, expected server.trusted_proxies beside it"),
+            "{faults}"
+        );
+        read(&format!("[server]\ntrusted_proxies = '10.0.0.1'\n{}", text.replace("[server]\n", ""))).unwrap();
+    }
     // Without IPv4, both can be bound.
     listeners(&second("name = 'b'\nlisten = '[::]:443'\nonly_v6 = true"));
 }

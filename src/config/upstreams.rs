@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`: the backends.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::fault::{Problem, Sink};
 use super::key::{Section, Shown, Type};
@@ -65,6 +66,12 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "resolve_interval", Type::Duration, Shown::Default("\"10s\""), "how often the names in its URLs are resolved again",
             |table, key, upstream| table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR)))),
+    only(&["engine.io", "websocket", "mux"], "which has no handshakes",
+        row(Section::Upstream, "retry", Type::Flag, Shown::Default("true"), "ask another address if one hangs up on a handshake, unanswered",
+            |table, key, upstream| table.set(key, &mut upstream.settings.retry, flag))),
+    only(REMOTE, IS_HERE,
+        row(Section::Upstream, "hold", Type::Duration, Shown::Default("\"0s\""), "how long clients wait for a backend that is down, such as 10s",
+            |table, key, upstream| table.set(key, &mut upstream.settings.hold, duration(Duration::ZERO..=HOUR)))),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "tls", Type::Table, Shown::Example("{ ca = \"ca.pem\" }"), "how a wss or https backend is authenticated",
             |table, key, upstream| trust::read(table, key, &mut upstream.settings))),

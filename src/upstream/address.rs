@@ -89,6 +89,30 @@ impl Addresses {
         outages.get(&endpoint).is_some_and(Outage::end)
     }
 
+    /// Notes that an address did not complete a handshake. If it is out because of that and a log line is due, returns
+    /// how many outages it stands for.
+    pub(super) fn struck(&self, endpoint: Endpoint) -> Struck {
+        if !self.with(|set| set.struck(endpoint, Instant::now())) {
+            return Struck::In;
+        }
+        let mut outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        Struck::Out(outages.entry(endpoint).or_default().begin())
+    }
+
+    /// Notes that an address completed a handshake. Returns whether a log line had reported that it did not.
+    pub(super) fn served(&self, endpoint: Endpoint) -> bool {
+        if !self.with(|set| set.served(endpoint)) {
+            return false;
+        }
+        let outages = self.outages.lock().unwrap_or_else(PoisonError::into_inner);
+        outages.get(&endpoint).is_some_and(Outage::end)
+    }
+
+    /// Gives each address that completed no handshakes another client once its time is over.
+    pub(super) fn forgive(&self) {
+        self.with(|set| set.forgive(Instant::now()));
+    }
+
     /// Notes whether another address answered while this one is still being dialled.
     pub(super) fn late(&self, endpoint: Endpoint, is_late: bool) {
         self.lock().set.late(endpoint, is_late);
@@ -97,6 +121,11 @@ impl Addresses {
     /// Returns the failed addresses whose probe is due, or all of them.
     pub(super) fn due(&self, all: bool) -> Vec<Endpoint> {
         self.lock().set.due(all, Instant::now())
+    }
+
+    /// Returns whether there is another address than these.
+    pub(super) fn has_other(&self, tried: &[Endpoint]) -> bool {
+        self.lock().set.has_other(tried)
     }
 
     /// Returns whether any address has failed.
@@ -134,6 +163,15 @@ impl Drop for Addresses {
         let counts = self.lock().counts;
         self.show(counts, Counts::default());
     }
+}
+
+/// What a handshake that was not completed means for its address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Struck {
+    /// Nothing yet.
+    In,
+    /// It is out; with the number of outages that a log line stands for, if one is due.
+    Out(Option<u64>),
 }
 
 /// One use of an address, until it is dropped: an attempt to reach it, a connection, or a request on its way.

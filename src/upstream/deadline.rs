@@ -20,6 +20,11 @@ impl Deadline {
         Self { at: now.checked_add(span).unwrap_or(now + YEAR), span }
     }
 
+    /// Returns the deadline of another attempt that has as much time.
+    pub(super) fn again(self) -> Self {
+        Self::after(self.span)
+    }
+
     /// Waits for `work` until the deadline.
     pub(super) async fn bound<F: Future>(&self, work: F) -> Result<F::Output, OpenError> {
         timeout_at(self.at, work).await.map_err(|_| OpenError::Slow(self.span))

@@ -6,6 +6,7 @@ mod prober;
 mod reached;
 mod search;
 mod server;
+mod shake;
 
 use std::io;
 use std::net::IpAddr;
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -30,10 +32,7 @@ use crate::upstream::address::{Addresses, Among, Endpoint, Place};
 use crate::upstream::affinity::Key;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
-use crate::upstream::handshake::{self, Accepted, Terms};
-use crate::upstream::{
-    BuildError, HashBy, Health, Host, OpenError, OpenRequest, Relayed, Settings, is_secure,
-};
+use crate::upstream::{BuildError, HashBy, Health, OpenError, OpenRequest, Settings, is_secure};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -41,10 +40,14 @@ pub(super) struct Dialer {
     servers: Vec<Server>,
     addresses: Arc<Addresses>,
     hash: Option<HashBy>,
+    retry: bool,
+    hold: Duration,
     connect_timeout: Duration,
     resolve_interval: Duration,
     resolve: Resolve,
     watch: Mutex<Watch>,
+    /// Notified when an upstream that was down can be reached again.
+    back: Notify,
     /// The log lines of an upstream that is down.
     outage: Outage,
     background: Background,
@@ -70,7 +73,7 @@ impl Connector for Dialer {
 
     fn connection(self: Arc<Self>, place: Option<Place>, key: Option<Key>, deadline: Deadline) -> Connecting {
         Box::pin(async move {
-            let reached = self.dial_from(place, key, deadline).await?;
+            let reached = self.dial_from(place, &[], key, deadline).await?;
             Ok((reached.stream, reached.target.clone(), Some(reached.place)))
         })
     }
@@ -108,10 +111,13 @@ impl Dialer {
             addresses: Addresses::new(settings.balance, endpoints, dials),
             servers,
             hash: settings.hash.clone(),
+            retry: settings.retry,
+            hold: settings.hold,
             connect_timeout: settings.connect_timeout,
             resolve_interval: settings.resolve_interval,
             resolve,
             watch: Mutex::default(),
+            back: Notify::new(),
             outage: Outage::default(),
             background,
         }))
@@ -125,34 +131,13 @@ impl Dialer {
     /// Tries to reach one address if none was tried before.
     pub(super) async fn check_health(self: &Arc<Self>) {
         if self.health() == Health::Unknown {
-            let _ = self.dial(None, Deadline::after(self.connect_timeout)).await;
+            // Without a hold: the question is about now.
+            let _ = self.search(None, &[], None, Deadline::after(self.connect_timeout)).await;
         }
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Connects to an address, and requests a WebSocket.
-    pub(super) async fn open(
-        self: &Arc<Self>,
-        request: OpenRequest,
-        terms: &Terms,
-        deadline: Deadline,
-    ) -> Result<Accepted, OpenError> {
-        let (stream, target) = self.dial(self.key_of(&request), deadline).await?.in_use();
-        deadline.bound(handshake::perform(stream, target, request, terms)).await.flatten()
-    }
-
-    /// Does the same with the client's own handshake headers.
-    pub(super) async fn relay(
-        self: &Arc<Self>,
-        request: OpenRequest,
-        host: Host,
-        deadline: Deadline,
-    ) -> Result<Relayed, OpenError> {
-        let (stream, target) = self.dial(self.key_of(&request), deadline).await?.in_use();
-        deadline.bound(handshake::perform_for(stream, target, request, host)).await.flatten()
     }
 
     /// Connects to an address that can be reached; with a key, to that which suits it best.
@@ -161,7 +146,7 @@ impl Dialer {
         key: Option<Key>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
-        self.dial_from(None, key, deadline).await
+        self.dial_from(None, &[], key, deadline).await
     }
 
     /// Returns the key of a request, if its address depends on one.
@@ -169,19 +154,31 @@ impl Dialer {
         self.key(&request.headers, &request.query, request.client.ip())
     }
 
-    /// Connects to this address, or to another one if it can't be reached.
+    /// Connects to this address, or to another one if it can't be reached, which is none of those `beside`.
     ///
-    /// Without a free descriptor it waits for a moment, in which half-closed clients may release some.
+    /// Without a free descriptor it waits for a moment, in which half-closed clients may release some. While no address can
+    /// be reached, it waits as long as the settings say; after that, the deadline begins again.
     async fn dial_from(
         self: &Arc<Self>,
         mut first: Option<Place>,
+        beside: &[Endpoint],
         key: Option<Key>,
-        deadline: Deadline,
+        mut deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
-        let wait_until = Instant::now() + ROOM_TIMEOUT;
+        let now = Instant::now();
+        let (wait_until, hold_until) = (now + ROOM_TIMEOUT, now + self.hold);
         loop {
-            match self.search(first.take(), key, deadline).await {
+            // It knows of all that happens from now on.
+            let back = self.back.notified();
+            match self.search(first.take(), beside, key, deadline).await {
                 Err(OpenError::NoDescriptor(_)) if Instant::now() < wait_until => sleep(ROOM_PACE).await,
+                Err(OpenError::Down(_) | OpenError::Slow(_))
+                    if Instant::now() < hold_until && self.health() == Health::Down =>
+                {
+                    // After the hold, one last search says why.
+                    let _ = timeout_at(hold_until, back).await;
+                    deadline = deadline.again();
+                }
                 ended => return ended,
             }
         }
@@ -207,6 +204,9 @@ impl Dialer {
 
     fn end_outage(&self, watch: &mut Watch) {
         let was_down = std::mem::replace(&mut watch.health, Health::Up) == Health::Down;
+        if was_down {
+            self.back.notify_waiters();
+        }
         if was_down && self.outage.end() {
             info!(upstream = %self, "the upstream can be reached again");
         }

@@ -36,7 +36,7 @@ pub fn build(
         Kind::Demo(_) => return Err(BuildError::NoDemo),
     };
     Ok(if settings.is_translated() {
-        Arc::new(Translated::new(upstream, settings.handshake_timeout))
+        Arc::new(Translated::new(upstream, settings.handshake_timeout + settings.hold))
     } else {
         upstream
     })

@@ -11,6 +11,7 @@ use crate::upstream::{HashBy, MuxSettings};
 
 /// The part of the configuration for an upstream (`[upstreams.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
 pub struct Settings {
     /// What the backend speaks.
     pub kind: Kind,
@@ -26,6 +27,10 @@ pub struct Settings {
     pub hash: Option<HashBy>,
     /// How often the hosts' names are resolved again.
     pub resolve_interval: Duration,
+    /// Whether another address is asked if one hangs up without an answer to a handshake.
+    pub retry: bool,
+    /// How long a handshake waits for an upstream that can't be reached.
+    pub hold: Duration,
     /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
@@ -94,6 +99,8 @@ impl Default for Settings {
             balance: Balance::Least,
             hash: None,
             resolve_interval: Duration::from_secs(10),
+            retry: true,
+            hold: Duration::ZERO,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             // Longer than the long polls of other protocols: BOSH waits 60 s, SignalR 90.

@@ -31,7 +31,9 @@ pub(super) async fn ask(
     question: ShortRequest,
     deadline: Deadline,
 ) -> Result<Reply, OpenError> {
-    let (stream, target) = dialer.dial(dialer.key_of(&question.request), deadline).await?.in_use();
+    let reached = dialer.dial(dialer.key_of(&question.request), deadline).await?;
+    let deadline = reached.deadline;
+    let (stream, target) = reached.in_use();
     deadline.bound(put(stream, target, question)).await.flatten()
 }
 

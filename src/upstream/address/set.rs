@@ -36,6 +36,9 @@ struct Entry {
     /// Whether an attempt is pending that another address has overtaken.
     is_late: bool,
     failure: Option<Failure>,
+    /// How many handshakes in a row it has not completed, and how often it was out because of that.
+    strikes: u32,
+    relapses: u32,
     /// Whether its name no longer resolves to it; it stays until its last connection ends.
     is_gone: bool,
 }
@@ -43,9 +46,19 @@ struct Entry {
 /// How an address failed.
 #[derive(Clone, Copy, Debug)]
 struct Failure {
+    cause: Cause,
     rank: Rank,
     /// When it is probed.
     due: Instant,
+}
+
+/// Why an address is out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cause {
+    /// It can't be reached. It is probed.
+    Unreached,
+    /// It takes connections and completes no handshakes. A probe would not show more, so it gets a client after a while.
+    Unserved,
 }
 
 /// The order in which failed addresses are tried: those first that cost the least time.
@@ -116,9 +129,11 @@ impl Set {
 
     /// Notes the addresses that a URL's name has now. Beside others that all failed, a new one has to be probed first.
     pub(super) fn resolved(&mut self, server: usize, addresses: &[SocketAddr], now: Instant) {
-        let failure = self
-            .has_only_failed()
-            .then_some(Failure { rank: Rank { timed_out: false, attempts: 0 }, due: now });
+        let failure = self.has_only_failed().then_some(Failure::new(
+            Cause::Unreached,
+            Rank { timed_out: false, attempts: 0 },
+            now,
+        ));
         for entry in self.entries.iter_mut().filter(|entry| entry.endpoint.server == server) {
             entry.is_gone = entry.endpoint.address.is_none_or(|address| !addresses.contains(&address));
         }
@@ -137,8 +152,10 @@ impl Set {
     pub(super) fn failed(&mut self, endpoint: Endpoint, timed_out: bool, now: Instant) {
         self.with(endpoint, |entry| {
             entry.is_late = false;
-            let first = Failure { rank: Rank { timed_out, attempts: 0 }, due: now + BACKOFF_MIN };
-            entry.failure.get_or_insert(first).rank.timed_out = timed_out;
+            let first = Failure::new(Cause::Unreached, Rank { timed_out, attempts: 0 }, now + BACKOFF_MIN);
+            let failure = entry.failure.get_or_insert(first);
+            failure.cause = Cause::Unreached;
+            failure.rank.timed_out = timed_out;
         });
     }
 
@@ -147,8 +164,7 @@ impl Set {
         self.with(endpoint, |entry| {
             if let Some(failure) = &mut entry.failure {
                 failure.rank.attempts = failure.rank.attempts.saturating_add(1);
-                let pause = BACKOFF_MIN.saturating_mul(1 << failure.rank.attempts.min(5));
-                failure.due = now + pause.min(BACKOFF_MAX);
+                failure.due = now + pause(failure.rank.attempts);
             }
         });
     }
@@ -158,9 +174,48 @@ impl Set {
         let mut had_failed = false;
         self.with(endpoint, |entry| {
             entry.is_late = false;
-            had_failed = entry.failure.take().is_some();
+            had_failed = entry.failure.take_if(|failure| failure.cause == Cause::Unreached).is_some();
         });
         had_failed
+    }
+
+    /// Notes that an address did not complete a handshake. Returns whether it is out because of that: after three in a
+    /// row, and only beside others that work.
+    pub(super) fn struck(&mut self, endpoint: Endpoint, now: Instant) -> bool {
+        let others_work = self.present().any(|entry| entry.failure.is_none() && entry.endpoint != endpoint);
+        let mut is_out = false;
+        self.with(endpoint, |entry| {
+            entry.strikes = entry.strikes.saturating_add(1);
+            is_out = others_work && entry.failure.is_none() && entry.strikes >= STRIKES_MAX;
+            if is_out {
+                let rank = Rank { timed_out: false, attempts: entry.relapses };
+                entry.failure = Some(Failure::new(Cause::Unserved, rank, now + pause(entry.relapses)));
+                entry.relapses = entry.relapses.saturating_add(1);
+            }
+        });
+        is_out
+    }
+
+    /// Notes that an address completed a handshake. Returns whether it was out before because it had not.
+    pub(super) fn served(&mut self, endpoint: Endpoint) -> bool {
+        let mut was_out = false;
+        self.with(endpoint, |entry| {
+            entry.failure.take_if(|failure| failure.cause == Cause::Unserved);
+            entry.strikes = 0;
+            was_out = std::mem::take(&mut entry.relapses) > 0;
+        });
+        was_out
+    }
+
+    /// Gives each address that completed no handshakes another client once its time is over: one more fault, and it is
+    /// out for longer.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        for entry in &mut self.entries {
+            let is_over = |failure: &mut Failure| failure.cause == Cause::Unserved && failure.due <= now;
+            if entry.failure.take_if(is_over).is_some() {
+                entry.strikes = STRIKES_MAX - 1;
+            }
+        }
     }
 
     /// Notes whether another address answered while this one is still being dialled: until that ends, it is tried after
@@ -169,9 +224,10 @@ impl Set {
         self.with(endpoint, |entry| entry.is_late = is_late);
     }
 
-    /// Returns the failed addresses whose probe is due, or all of them.
+    /// Returns the addresses that can't be reached and whose probe is due, or all of them.
     pub(super) fn due(&self, all: bool, now: Instant) -> Vec<Endpoint> {
-        let is_due = |entry: &&Entry| entry.failure.is_some_and(|failure| all || failure.due <= now);
+        let probed = |failure: Failure| failure.cause == Cause::Unreached && (all || failure.due <= now);
+        let is_due = |entry: &&Entry| entry.failure.is_some_and(probed);
         self.present().filter(is_due).map(|entry| entry.endpoint).collect()
     }
 
@@ -188,6 +244,11 @@ impl Set {
     /// Returns whether there are several addresses to choose from.
     pub(super) fn has_choice(&self) -> bool {
         self.present().nth(1).is_some()
+    }
+
+    /// Returns whether there is another address than these.
+    pub(super) fn has_other(&self, tried: &[Endpoint]) -> bool {
+        self.present().any(|entry| !tried.contains(&entry.endpoint))
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -216,11 +277,26 @@ impl Set {
 
 impl Entry {
     const fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, load: 0, chosen: 0, is_late: false, failure: None, is_gone: false }
+        Self {
+            endpoint,
+            load: 0,
+            chosen: 0,
+            is_late: false,
+            failure: None,
+            strikes: 0,
+            relapses: 0,
+            is_gone: false,
+        }
     }
 
     const fn is_over(&self) -> bool {
         self.is_gone && self.load == 0
+    }
+}
+
+impl Failure {
+    const fn new(cause: Cause, rank: Rank, due: Instant) -> Self {
+        Self { cause, rank, due }
     }
 }
 
@@ -232,6 +308,13 @@ impl Endpoint {
     }
 }
 
+/// Returns how long an address stays out.
+fn pause(attempts: u32) -> Duration {
+    BACKOFF_MIN.saturating_mul(1 << attempts.min(5)).min(BACKOFF_MAX)
+}
+
+/// One or two handshakes may fail because of what their clients ask for.
+const STRIKES_MAX: u32 = 3;
 /// Often enough to notice a restart.
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// Too seldom to be a burden.

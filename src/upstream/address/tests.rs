@@ -69,6 +69,35 @@ async fn a_way_that_comes_and_goes_is_logged_once_a_minute() {
     assert_eq!(addresses.outages.lock().unwrap().len(), 1, "what was said long ago is forgotten");
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_address_that_fails_handshakes_is_out_for_longer_each_time() {
+    let addresses = addresses(2);
+    let mut pauses = Vec::new();
+    assert_eq!([addresses.struck(endpoint(0)), addresses.struck(endpoint(0))], [Struck::In; 2]);
+    for _ in 0..7 {
+        // The third in a row, and then the first after each pause.
+        assert!(matches!(addresses.struck(endpoint(0)), Struck::Out(_)));
+        // A connection proves nothing, and no probe is made.
+        assert!(!addresses.reached(endpoint(0)) && addresses.due(true).is_empty());
+        let start = Instant::now();
+        while addresses.has_failed() {
+            tokio::time::advance(Duration::from_millis(500)).await;
+            addresses.forgive();
+        }
+        pauses.push(start.elapsed().as_secs());
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+    assert!(addresses.served(endpoint(0)), "a line was written at the beginning");
+    assert_eq!(addresses.struck(endpoint(0)), Struck::In, "it counts from the beginning again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_address_is_not_left_out_for_its_handshakes() {
+    let addresses = addresses(2);
+    addresses.failed(endpoint(1), false);
+    assert_eq!([0; 5].map(|_| addresses.struck(endpoint(0))), [Struck::In; 5]);
+}
+
 #[test]
 fn after_an_ipv6_address_comes_an_ipv4_address() {
     let six = |number: u16| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, number], 1));

@@ -35,7 +35,8 @@ impl Dialer {
     /// Probes the addresses that failed: at growing intervals, but once a second if none can be reached.
     async fn probe(self: &Arc<Self>) {
         loop {
-            sleep(PROBE_INTERVAL).await;
+            sleep(if self.hold.is_zero() { PROBE_INTERVAL } else { HELD_INTERVAL }).await;
+            self.addresses.forgive();
             let is_down = self.health() == Health::Down;
             if is_down {
                 self.resolve_all().await;
@@ -65,3 +66,5 @@ impl Dialer {
 
 /// Often enough to notice a restart, and too seldom to be a burden.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// If clients may be waiting for the backend.
+const HELD_INTERVAL: Duration = Duration::from_millis(250);

@@ -2,6 +2,7 @@
 
 use crate::duplex::Duplex;
 use crate::upstream::address::Place;
+use crate::upstream::deadline::Deadline;
 use crate::upstream::target::Target;
 
 /// A connection to one of an upstream's addresses.
@@ -11,6 +12,8 @@ pub(in crate::upstream) struct Reached<'d> {
     pub(super) target: &'d Target,
     /// Counts it as long as it is in use.
     pub(super) place: Place,
+    /// Until when the handshake must be complete.
+    pub(in crate::upstream) deadline: Deadline,
 }
 
 impl<'d> Reached<'d> {

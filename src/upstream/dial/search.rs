@@ -14,6 +14,7 @@ use tracing::debug;
 use super::{Dialer, Reached};
 use crate::chain::Chain;
 use crate::descriptors;
+use crate::duplex::Duplex;
 use crate::upstream::OpenError;
 use crate::upstream::address::{Among, Endpoint, Place};
 use crate::upstream::affinity::Key;
@@ -44,12 +45,16 @@ impl Dialer {
     pub(super) async fn search(
         self: &Arc<Self>,
         first: Option<Place>,
+        beside: &[Endpoint],
         key: Option<Key>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
-        let mut search = Search::default();
+        let mut search = Search { tried: beside.to_vec(), ended: beside.to_vec(), ..Search::default() };
         let error = match deadline.bound(self.find(first, key, &mut search)).await {
-            Ok(Some(reached)) => return Ok(reached),
+            Ok(Some((stream, place))) => {
+                let target = &self.servers[place.endpoint().server].target;
+                return Ok(Reached { stream, target, place, deadline });
+            }
             // It is a timeout only if no address gave any answer.
             Ok(None) => match search.refusal {
                 // That says nothing about the backend.
@@ -76,7 +81,7 @@ impl Dialer {
         mut first: Option<Place>,
         key: Option<Key>,
         search: &mut Search,
-    ) -> Option<Reached<'_>> {
+    ) -> Option<(Duplex, Place)> {
         if self.addresses.has_only_failed() {
             // The backend may have moved.
             self.resolve_all().await;
@@ -113,7 +118,7 @@ impl Dialer {
                 Ok(stream) => {
                     self.note_up(endpoint);
                     self.outlast(attempts, search);
-                    return Some(Reached { stream, target: &self.servers[endpoint.server].target, place });
+                    return Some((stream, place));
                 }
                 Err(error) => self.give_up(endpoint, error, search),
             }

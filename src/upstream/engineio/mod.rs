@@ -48,12 +48,8 @@ impl EngineIo {
         let deadline = Deadline::after(self.settings.handshake_timeout);
         let revision = negotiate(self.settings.versions, request.revision)?;
         let terms = terms(revision, self.settings.host, self.settings.max_message);
-        let opened = match self.dialer.open(request, &terms, deadline).await {
-            Ok(accepted) => {
-                deadline.bound(begin(accepted, revision, self.settings.max_message)).await.flatten()
-            }
-            Err(error) => Err(error),
-        };
+        let begin = |accepted| begin(accepted, revision, self.settings.max_message);
+        let opened = self.dialer.open_with(request, &terms, deadline, begin).await;
         opened.map_err(|error| match error {
             OpenError::Refused(refused) => {
                 let by = if self.settings.versions.v4 { Refuser::EngineIo } else { Refuser::EngineIo3 };

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::select_all;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue};
+use tokio::time::timeout;
 
 use self::link::MuxLink;
 use self::slot::Slot;
@@ -45,7 +46,9 @@ pub(super) struct Mux {
 
 impl Mux {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
-        let dialer = Dialer::new(settings, background.clone(), dials)?;
+        // Its slots dial again by themselves; what waits for them waits here.
+        let without = Settings { hold: Duration::ZERO, ..settings.clone() };
+        let dialer = Dialer::new(&without, background.clone(), dials)?;
         let slot = |_| Slot::start(&dialer, settings, &background);
         let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
         let forwarder = Forwarder::new(dialer.clone(), settings, background);
@@ -53,8 +56,13 @@ impl Mux {
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
-        let deadline = Deadline::after(self.settings.handshake_timeout);
         engineio::negotiate(self.settings.versions, request.revision)?;
+        if !self.settings.hold.is_zero() && self.health() == Health::Down {
+            let up = select_all(self.slots.iter().map(|slot| Box::pin(slot.is_up())));
+            // After the hold, the slot says why.
+            let _ = timeout(self.settings.hold, up).await;
+        }
+        let deadline = Deadline::after(self.settings.handshake_timeout);
         let slot = self.slot();
         let trunk = slot.trunk();
         let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;

@@ -82,6 +82,12 @@ impl Slot {
         let _ = self.health.subscribe().wait_for(|health| *health != Health::Unknown).await;
     }
 
+    /// Ready once there is a connection.
+    pub(super) async fn is_up(&self) {
+        self.retry_soon();
+        let _ = self.health.subscribe().wait_for(|health| *health == Health::Up).await;
+    }
+
     /// Reports that a session is wanted: without a connection, the next attempt is made soon.
     pub(super) fn retry_soon(&self) {
         self.asked.notify_one();

@@ -1,5 +1,6 @@
 //! Upstreams against small backends in this process: over sockets, and over pipes if the clock must be paused.
 
+mod addresses;
 mod asking;
 mod closing;
 #[cfg(feature = "demo")]

@@ -30,7 +30,22 @@ pub(super) fn start_log(log: &Log) -> SetLevel {
 }
 
 /// Returns what is written from a level on. The client of NATS logs each connection, and passwords; the directory logs what
-/// matters.
+/// matters. HTTP/2 logs each frame, which any client can provoke.
 fn from(level: Level) -> Targets {
-    Targets::new().with_default(level).with_target("async_nats", LevelFilter::OFF)
+    let targets = Targets::new().with_default(level);
+    targets.with_targets([("async_nats", LevelFilter::OFF), ("h2", LevelFilter::OFF)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_http2_stay_out_of_the_log_at_any_level() {
+        for level in [Level::DEBUG, Level::TRACE] {
+            let targets = from(level);
+            assert!(targets.would_enable("polliwog::server", &level));
+            assert!(!targets.would_enable("h2::codec::framed_read", &level));
+        }
+    }
 }

@@ -38,7 +38,7 @@ pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::receipts::{Piece, Receipt, Receipted, Settle, Unflushed};
 pub use self::settling::Settling;
-use self::stream::UpgradedStream;
+pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
 use self::web_socket::config;
 pub use self::web_socket::{Buffers, binary_frame, text_frame};
@@ -183,22 +183,21 @@ impl Duplex {
         Poll::Ready(Err(patience.run_out()))
     }
 
-    /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper read ahead. What was made
-    /// over neither a [`Tracked`] nor an [`Asking`] is a stream of an HTTP/2 connection.
-    pub fn from_upgraded(upgraded: Upgraded) -> (Self, Bytes) {
+    /// Takes the stream out of a connection that hyper has upgraded, with the bytes that hyper read ahead.
+    ///
+    /// # Errors
+    /// The connection was made over neither a [`Tracked`] nor an [`Asking`].
+    pub fn from_upgraded(upgraded: Upgraded) -> io::Result<(Self, Bytes)> {
         let (mut duplex, read_buf) = match upgraded.downcast::<TokioIo<Tracked>>() {
             Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
             Err(upgraded) => match upgraded.downcast::<TokioIo<Asking>>() {
                 Ok(parts) => (parts.io.into_inner().into_inner(), parts.read_buf),
-                Err(upgraded) => {
-                    let stream: Box<dyn Carries> = Box::new(UpgradedStream::new(upgraded));
-                    return (stream.into(), Bytes::new());
-                }
+                Err(_) => return Err(io::Error::other("an upgraded connection was not carried by a Duplex")),
             },
         };
         let rest = duplex.take_ahead();
         // Copied, because its buffer is hyper's: even an empty slice would keep the whole buffer alive.
-        (duplex, joined(Bytes::copy_from_slice(&read_buf), rest))
+        Ok((duplex, joined(Bytes::copy_from_slice(&read_buf), rest)))
     }
 
     /// Speaks WebSocket over this stream, starting with the bytes in `read_ahead`.

@@ -154,7 +154,7 @@ async fn upgrade(
         }
         return Ok(None);
     };
-    let (stream, read) = Duplex::from_upgraded(upgraded);
+    let (stream, read) = Duplex::from_upgraded(upgraded)?;
     Ok(Some((stream.behind(read), greeting)))
 }
 

@@ -342,7 +342,7 @@ async fn hello(_: Request) -> Result<Response<Full<Bytes>>, Infallible> {
 async fn upgrade_to_echo(mut request: Request) -> Result<Response<Full<Bytes>>, Infallible> {
     let upgrade = hyper::upgrade::on(&mut request);
     TaskTracker::new().spawn(async move {
-        let (mut duplex, read_ahead) = Duplex::from_upgraded(upgrade.await.unwrap());
+        let (mut duplex, read_ahead) = Duplex::from_upgraded(upgrade.await.unwrap()).unwrap();
         duplex.write_all(&read_ahead).await.unwrap();
         let mut rest = Vec::new();
         duplex.read_to_end(&mut rest).await.unwrap();

@@ -103,7 +103,7 @@ impl Nodes {
     /// Serves one node until its connection ends.
     async fn serve(self, greeting: Greeting, upgrade: OnUpgrade) {
         let Ok(upgraded) = upgrade.await else { return };
-        let (stream, read) = Duplex::from_upgraded(upgraded);
+        let Ok((stream, read)) = Duplex::from_upgraded(upgraded) else { return };
         let node = greeting.node;
         let asker = self.0.cluster.greeted(greeting);
         self.serve_stream(node, asker, stream.behind(read), Hop::Peer).await;

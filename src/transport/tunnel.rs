@@ -16,7 +16,7 @@ use crate::meter::{Broken, Meter};
 /// [patience](crate::duplex::Patience).
 pub async fn run(client: ClientUpgrade, backend: OnUpgrade, meter: Meter) {
     // If the client disconnects before it gets its 101, the backend's connection is dropped too.
-    let Ok(((client, read), backend)) = tokio::try_join!(client.stream(), backend) else { return };
+    let (Ok((client, read)), Ok(backend)) = tokio::join!(client.stream(), backend) else { return };
     let (mut client, mut backend) = (client.behind(read), TokioIo::new(backend));
     match copy_bidirectional_with_sizes(&mut client, &mut backend, BUFFER_LEN, BUFFER_LEN).await {
         Ok((up, down)) => tracing::debug!(up, down, "a tunnel ended"),

@@ -85,7 +85,7 @@ pub(super) async fn perform_for(
             return Err(judge(response).await);
         }
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
-        let (stream, read_ahead) = Duplex::from_upgraded(upgraded);
+        let (stream, read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
         let mut headers = std::mem::take(response.headers_mut());
         kept_headers::keep_of_refusal(&mut headers);
         let spelling = Spelling::of_response(std::mem::take(response.extensions_mut()));
@@ -133,7 +133,7 @@ pub(super) async fn perform(
         check(response.headers(), &key).map_err(|fault| OpenError::Protocol(fault.to_owned()))?;
         let subprotocol = chosen_subprotocol(response.headers(), &offered)?;
         let upgraded = hyper::upgrade::on(&mut response).await.map_err(handle_error)?;
-        let (mut stream, mut read_ahead) = Duplex::from_upgraded(upgraded);
+        let (mut stream, mut read_ahead) = Duplex::from_upgraded(upgraded).map_err(OpenError::Down)?;
         if terms.first == First::Server {
             match greeting(&mut stream, read_ahead).await {
                 Greeting::Frame(bytes) => read_ahead = bytes,

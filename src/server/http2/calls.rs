@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Response, StatusCode};
 
 use super::message::{self, Asked};
 use super::progress::{Progress, Watched};
@@ -42,7 +42,7 @@ where
         let patience = Patience::new(STALL_TIMEOUT);
         let progress = Progress::new(patience.clone());
         self.starts.expect(Arc::clone(&progress));
-        let (request, asked) = message::read(request, &patience);
+        let (request, asked) = message::read(request, || Progress::terms(&progress));
         let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };
         Calling {
             call: Call::new((self.make)(info), request),
@@ -79,6 +79,11 @@ impl<S: Serve> Future for Calling<S> {
         response.body_mut().set_connection(&this.unflushed);
         this.progress.extend(&this.connection);
         message::finish(&mut response, &this.asked);
+        if matches!(this.asked, Asked::WebSocket(_)) && response.status() == StatusCode::OK {
+            // The next that hyper starts is what writes the byte stream.
+            this.progress.detach();
+            this.starts.expect(Arc::clone(&this.progress));
+        }
         let (progress, is_bare) = (Arc::clone(&this.progress), this.asked == Asked::Head);
         Poll::Ready(Ok(response.map(|body| Watched::new(body, progress, is_bare))))
     }

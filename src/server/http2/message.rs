@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::ext::Protocol;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::duplex::Patience;
+use crate::duplex::StreamTerms;
 use crate::server::caller::Request;
 
 /// What a request needs of its response.
@@ -26,15 +26,15 @@ pub(super) enum Asked {
     WebSocket(HeaderValue),
 }
 
-/// Returns a request as it would be read from HTTP/1.1, and what it needs of its response. `patience` limits how long
-/// the client may take nothing of a stream that it becomes.
-pub(super) fn read(request: Request, patience: &Patience) -> (Request, Asked) {
+/// Returns a request as it would be read from HTTP/1.1, and what it needs of its response. `terms` are what it takes with
+/// it if it becomes a byte stream.
+pub(super) fn read(request: Request, terms: impl FnOnce() -> StreamTerms) -> (Request, Asked) {
     let (mut head, body) = request.into_parts();
     let mut asked = if head.method == Method::HEAD { Asked::Head } else { Asked::Whole };
     if asks_web_socket(&head) {
         let key = key();
         ask_web_socket(&mut head, &key);
-        head.extensions.insert(patience.clone());
+        head.extensions.insert(terms());
         asked = Asked::WebSocket(key);
     }
     // What else it connects to, no service knows.

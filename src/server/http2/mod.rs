@@ -151,7 +151,7 @@ fn builder(starts: Starts) -> Builder<Starts> {
     builder
 }
 
-/// Polls, streams and WebSockets of a browser count together.
+/// Each poll, stream and WebSocket of a browser counts.
 const STREAMS_MAX: u32 = 100;
 /// How much of a request's body is received ahead.
 const STREAM_WINDOW_LEN: u32 = 256 << 10;

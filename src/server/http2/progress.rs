@@ -12,7 +12,7 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::duplex::Patience;
+use crate::duplex::{Patience, StreamTerms};
 
 /// How a client takes one response.
 #[derive(Debug)]
@@ -28,8 +28,22 @@ struct State {
     pieces: usize,
     /// Since when the client has taken nothing of them.
     since: Option<Instant>,
-    /// Woken once everything is taken.
+    /// Whether the request has become a byte stream, which has a patience of its own while it is held.
+    is_detached: bool,
+    /// Since when nobody holds the byte stream any more: hyper still writes what is left.
+    left_since: Option<Instant>,
+    /// Woken once everything is taken, or the byte stream is left.
     waker: Option<Waker>,
+}
+
+/// What the owner of a byte stream holds.
+#[derive(Debug)]
+struct Held(Arc<Progress>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 impl Progress {
@@ -43,7 +57,37 @@ impl Progress {
 
     /// Returns when the client will have taken nothing for too long; `None` while there is nothing to take.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
-        Some(self.state().since? + self.patience.limit())
+        let state = self.state();
+        let since = if state.is_detached { state.left_since } else { state.since };
+        Some(since? + self.patience.limit())
+    }
+
+    /// Returns the terms of the byte stream that the request may become.
+    pub(super) fn terms(progress: &Arc<Self>) -> StreamTerms {
+        StreamTerms { patience: progress.patience.clone(), held: Arc::new(Held(Arc::clone(progress))) }
+    }
+
+    /// Notes that the request has become a byte stream.
+    pub(super) fn detach(&self) {
+        self.state().is_detached = true;
+    }
+
+    fn leave(&self) {
+        let mut state = self.state();
+        state.left_since = Some(Instant::now());
+        let waker = state.waker.take().filter(|_| state.is_detached);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Has the task woken when a byte stream is left.
+    pub(super) fn await_leave(&self, cx: &mut Context<'_>) {
+        let mut state = self.state();
+        if state.is_detached && state.left_since.is_none() {
+            state.waker = Some(cx.waker().clone());
+        }
     }
 
     /// Has a connection wait for its client as long as this response does.

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -36,7 +36,7 @@ struct State {
 struct Stream {
     /// `None` once hyper has nothing more to do for it.
     work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// How its response is taken; `None` for a stream that has become a byte stream, whose owner watches it.
+    /// How its response, or its byte stream, is taken.
     progress: Option<Arc<Progress>>,
 }
 
@@ -131,7 +131,10 @@ impl Future for Stream {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(work) = &mut self.work {
-            ready!(work.as_mut().poll(cx));
+            if work.as_mut().poll(cx).is_pending() {
+                self.progress.iter().for_each(|progress| progress.await_leave(cx));
+                return Poll::Pending;
+            }
             self.work = None;
         }
         // Hyper may have finished while the client has taken little: the rest is watched on.

@@ -12,6 +12,8 @@ mod receipts;
 
 use frames::{Frame, Frames, Kind};
 
+use crate::transport::ClientUpgrade;
+
 #[tokio::test]
 async fn requests_of_one_connection_do_not_wait_for_each_other() {
     let (parked, own) = Parked::new();
@@ -100,9 +102,9 @@ async fn a_server_that_ends_says_so_and_answers_what_waits() {
         frames.get(1, "/").await;
         parked.entered().await;
         if leaves {
-            server.signals.leave.cancel()
+            server.signals.leave.cancel();
         } else {
-            server.signals.end.cancel()
+            server.signals.end.cancel();
         }
         frames.until(Kind::GOAWAY).await;
         parked.release.notify_waiters();
@@ -219,8 +221,23 @@ async fn a_web_socket_is_a_stream_of_the_connection() {
     assert!(answer.payload.windows(3).any(|text| text == b"403") || answer.payload[0] != 0x88, "{answer:?}");
 }
 
+#[tokio::test]
+async fn a_web_socket_whose_window_never_opens_stalls_by_itself() {
+    let server = Running::start_each(h2c(), |info: ConnectInfo| {
+        info.patience.set(Duration::from_millis(300));
+        service_fn(|request| Box::pin(accept_and_echo(request)))
+    })
+    .await;
+    let mut frames = Frames::connect(&server, &[(frames::INITIAL_WINDOW, 0)]).await;
+    frames.write(Kind::HEADERS, frames::END_HEADERS, 1, &frames::connect("/flood", "websocket")).await;
+    assert_eq!(frames.until(Kind::RESET).await.stream, 1);
+    frames.get(3, "/other").await;
+    frames.open(3, 100).await;
+    assert_eq!(frames.body(3).await, b"hello");
+}
+
 /// Accepts a handshake of RFC 6455, and echoes what comes behind it.
-async fn accept_and_echo(mut request: Request) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn accept_and_echo(request: Request) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let Some(key) = request.headers().get("sec-websocket-key").cloned() else { return hello(request).await };
     assert_eq!(request.method(), "GET");
@@ -230,11 +247,9 @@ async fn accept_and_echo(mut request: Request) -> Result<Response<Full<Bytes>>, 
     if path == "/refuse" {
         return Ok(response);
     }
-    let patience = request.extensions_mut().remove();
-    let upgrade = hyper::upgrade::on(&mut request);
+    let upgrade = ClientUpgrade::take(&mut request.into_parts().0).unwrap();
     TaskTracker::new().spawn(async move {
-        let (duplex, _) = Duplex::from_upgraded(upgrade.await.unwrap());
-        let mut duplex = duplex.with_patience(patience);
+        let (mut duplex, _) = upgrade.stream().await.unwrap();
         let mut read = Vec::new();
         if path == "/flood" {
             while duplex.write_all(&[0; 1 << 10]).await.is_ok() {}

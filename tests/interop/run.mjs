@@ -45,6 +45,7 @@ const FILES = [
   'browser-sockjs',
   'dev-server',
   'demo',
+  'http2',
   'demux',
   'versions',
   'versions-wire',

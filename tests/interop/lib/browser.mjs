@@ -44,8 +44,12 @@ async function begin() {
     response.setHeader('content-type', 'text/html').end(pageWith(searchParams.get('script')));
   });
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
-  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
-  return { server, browser };
+  return { server, browser: await launchBrowser() };
+}
+
+/** A browser of the caller's own, who closes it. */
+export function launchBrowser() {
+  return chromium.launch({ executablePath: '/usr/bin/chromium', headless: true, args: FLAGS });
 }
 
 /** Ends the browser, if there is one. */

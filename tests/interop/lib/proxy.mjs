@@ -43,11 +43,11 @@ export class Proxy {
     return proxy;
   }
 
-  /** Starts `binary` with its built-in configuration, except for the ports. */
-  static async shipped(binary) {
+  /** Starts `binary` with its built-in configuration, except for the ports and what `more` has. */
+  static async shipped(binary, more = {}) {
     const port = await freePort();
     const variables = { POLLIWOG_SERVER__LISTEN: `127.0.0.1:${port}`, POLLIWOG_ADMIN__LISTEN: '127.0.0.1:0' };
-    const options = { cwd: await newDirectory(), env: { ...process.env, ...variables } };
+    const options = { cwd: await newDirectory(), env: { ...process.env, ...variables, ...more } };
     const proxy = new Proxy(port, [binary, [], options]);
     await proxy.start();
     return proxy;
@@ -102,6 +102,12 @@ export class Proxy {
     const { body } = await request({ port, path: '/metrics' });
     const series = [...body.matchAll(/^polliwog_polls_parked\{.*\} (\d+)$/gm)];
     return series.reduce((sum, [, value]) => sum + Number(value), 0);
+  }
+
+  /** How many connections of clients are open. */
+  async connections() {
+    const { body } = await request({ port: this.#admin, path: '/metrics' });
+    return Number(/^polliwog_connections\{listener="public"\} (\d+)$/m.exec(body)?.[1]);
   }
 
   get #admin() {

@@ -1,0 +1,180 @@
+// HTTP/2 by those that speak it: Chromium, Node, curl and nghttp, with the demo of the shipped configuration behind TLS.
+
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import http2 from 'node:http2';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { launchBrowser } from '../lib/browser.mjs';
+import { Proxy } from '../lib/proxy.mjs';
+
+const run = promisify(execFile);
+const SOCKET_IO = '/socket.io/?EIO=4';
+
+/** The shipped configuration with TLS, and with HTTP/2 in the clear on request. */
+async function secured(t, variables = {}) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'polliwog-http2-'));
+  t.defer(() => rm(folder, { recursive: true, force: true }));
+  const [key, certificate] = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
+  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
+  await run('openssl', ['req', ...kind, '-keyout', key, '-out', certificate, ...names]);
+  const tls = { POLLIWOG_SERVER__TLS__CERTIFICATE: certificate, POLLIWOG_SERVER__TLS__KEY: key };
+  return started(t, { ...tls, ...variables });
+}
+
+async function started(t, variables) {
+  const proxy = await Proxy.shipped(path.resolve(process.env.POLLIWOG_BIN), variables);
+  t.defer(async () => t.assert.equal(await proxy.stop(), 0));
+  return proxy;
+}
+
+/** A connection of Node's, with the server's settings read. */
+async function dial(t, url) {
+  const connection = http2.connect(url, { rejectUnauthorized: false });
+  t.defer(() => connection.destroy());
+  await new Promise((resolve, reject) => connection.once('error', reject).once('remoteSettings', resolve));
+  return connection;
+}
+
+/** One request of it; resolves with `{ status, body }`. */
+function ask(connection, headers, body) {
+  return new Promise((resolve, reject) => {
+    const stream = connection.request(headers, { endStream: body === undefined });
+    let [status, text] = [0, ''];
+    stream.on('response', (answer) => (status = answer[':status']));
+    stream.setEncoding('utf8').on('data', (data) => (text += data));
+    stream.on('error', reject).on('end', () => resolve({ status, body: text }));
+    if (body !== undefined) stream.end(body);
+  });
+}
+
+/** A client's text frame of up to 125 bytes, masked with zeros. */
+const frame = (text) => Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
+
+/** A WebSocket as a stream of the connection (RFC 8441); `until(text)` waits for it among what comes. */
+async function webSocket(t, connection, target) {
+  const stream = connection.request(
+    { ':method': 'CONNECT', ':protocol': 'websocket', ':path': target, 'sec-websocket-version': '13' },
+    { endStream: false },
+  );
+  let heard = '';
+  stream.on('data', (data) => (heard += data.toString('latin1')));
+  stream.on('error', () => {});
+  const status = await new Promise((resolve, reject) => {
+    stream.once('response', (answer) => resolve(answer[':status'])).once('error', reject);
+  });
+  return {
+    status,
+    say: (text) => stream.write(frame(text)),
+    until: (text) => t.eventually(() => heard.includes(text), `${text} in ${heard}`),
+  };
+}
+
+const cases = [
+  {
+    name: 'Chromium has polls and a WebSocket on one connection',
+    async client(t) {
+      const proxy = await secured(t);
+      const browser = await launchBrowser();
+      t.defer(() => browser.close());
+      const context = await browser.newContext({ ignoreHTTPSErrors: true });
+      const page = await context.newPage();
+      const devtools = await context.newCDPSession(page);
+      const seen = { protocols: new Set(), connections: new Set(), sockets: [] };
+      devtools.on('Network.responseReceived', ({ response }) => {
+        seen.protocols.add(response.protocol);
+        seen.connections.add(response.connectionId);
+      });
+      devtools.on('Network.webSocketHandshakeResponseReceived', ({ response }) => seen.sockets.push(response.status));
+      await devtools.send('Network.enable');
+      await page.goto(`https://localhost:${proxy.port}/`);
+      const pane = (name) => page.getByRole('region', { name: `The ${name} client` });
+      for (const [name, state] of [['Polling', 'polling'], ['WebSocket', 'WebSocket']]) {
+        await pane(name).locator('.state', { hasText: new RegExp(`^${state}$`) }).waitFor();
+        const input = pane(name).getByLabel(`A message from the ${name} client`);
+        await input.fill(`said by ${name}`);
+        await input.press('Enter');
+        for (const other of ['Polling', 'WebSocket']) {
+          await pane(other).getByRole('log').getByText(`said by ${name}`).waitFor();
+        }
+      }
+      t.assert.deepEqual([...seen.protocols], ['h2']);
+      t.assert.equal(seen.connections.size, 1);
+      t.assert.deepEqual(seen.sockets, [200]);
+      t.assert.equal(await proxy.connections(), 1);
+    },
+  },
+  {
+    name: "Node's client polls, posts, opens a WebSocket and upgrades a session on one connection",
+    async client(t) {
+      const secure = await secured(t);
+      const clear = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
+      for (const url of [`https://localhost:${secure.port}`, `http://localhost:${clear.port}`]) {
+        const connection = await dial(t, url);
+        t.assert.equal(connection.remoteSettings.enableConnectProtocol, true);
+        const polling = `${SOCKET_IO}&transport=polling`;
+        const begun = await ask(connection, { ':path': polling });
+        const { sid } = JSON.parse(begun.body.slice(1));
+        const session = `${polling}&sid=${sid}`;
+        t.assert.deepEqual(await ask(connection, { ':path': session, ':method': 'POST' }, '40'), { status: 200, body: 'ok' });
+        t.assert.match((await ask(connection, { ':path': session })).body, /^40\{/);
+        const upgraded = await webSocket(t, connection, `${SOCKET_IO}&transport=websocket&sid=${sid}`);
+        t.assert.equal(upgraded.status, 200);
+        upgraded.say('2probe');
+        await upgraded.until('3probe');
+        upgraded.say('5');
+        upgraded.say('42["chat","hello"]');
+        await upgraded.until('hello');
+        const fresh = await webSocket(t, connection, `${SOCKET_IO}&transport=websocket`);
+        t.assert.equal(fresh.status, 200);
+        fresh.say('40');
+        await fresh.until('40{');
+        fresh.say('42["chat","both hear it"]');
+        await Promise.all([fresh.until('both hear it'), upgraded.until('both hear it')]);
+        const unknown = await webSocket(t, connection, `${SOCKET_IO}&transport=websocket&sid=unknown`);
+        t.assert.equal(unknown.status, 400);
+        connection.close();
+      }
+    },
+  },
+  {
+    name: 'curl and nghttp ask by HTTP/2',
+    async client(t) {
+      const secure = await secured(t);
+      const clear = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
+      const [https, http] = [`https://127.0.0.1:${secure.port}/`, `http://127.0.0.1:${clear.port}/`];
+      const told = ['-sS', '-m', '10', '-o', '/dev/null', '-w', '%{http_version} %{response_code}'];
+      const curl = async (...args) => (await run('curl', [...told, ...args])).stdout;
+      t.assert.equal(await curl('-k', https), '2 200');
+      t.assert.equal(await curl('-k', '--http1.1', https), '1.1 200');
+      t.assert.equal(await curl('--http2-prior-knowledge', http), '2 200');
+      t.assert.equal(await curl('--http2', http), '1.1 200', 'an upgrade to h2c is ignored, as RFC 9113 has it');
+      if (existsSync('/usr/bin/nghttp')) {
+        for (const url of [https, http]) t.assert.match((await run('nghttp', ['-v', url])).stdout, /:status: 200/);
+      } else {
+        t.log('page', 'nghttp', 'is not installed');
+      }
+    },
+  },
+];
+
+export default {
+  name: 'http2',
+  ways: ['proxy'],
+  backend: 'none',
+  cases: cases.map(({ client, ...test }) => ({
+    transports: ['none'],
+    quick: ['none'],
+    timeout: 60_000,
+    proxiedOnly: true,
+    config: { shipped: true },
+    async client(t) {
+      await client(t);
+      t.log('page', 'done');
+    },
+    ...test,
+  })),
+};

@@ -79,8 +79,18 @@ pub(crate) fn is_identity(name: &HeaderName) -> bool {
         || IDENTITY.contains(&text)
 }
 
+/// Returns whether a header says whose certificate a client has shown, to whatever reads `_` as `-`: it is ours alone, and a
+/// trusted proxy that does not know it would pass a client's lie.
+pub(crate) fn is_client_certificate(name: &HeaderName) -> bool {
+    let name = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    name.eq(CLIENT_CERTIFICATE.as_str().bytes())
+}
+
+/// Whose certificate a client has shown.
+pub(crate) const CLIENT_CERTIFICATE: HeaderName = HeaderName::from_static("x-client-cert-subject");
+
 /// Names that servers and frameworks are known to read.
-const IDENTITY: [&str; 24] = [
+const IDENTITY: [&str; 25] = [
     "client-ip",
     "cf-connecting-ip",
     "fastly-client-ip",
@@ -91,6 +101,7 @@ const IDENTITY: [&str; 24] = [
     "proxy-client-ip",
     "true-client-ip",
     "wl-proxy-client-ip",
+    "x-client-cert-subject",
     "x-client-ip",
     "x-cluster-client-ip",
     "x-envoy-external-address",

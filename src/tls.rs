@@ -6,10 +6,12 @@
 
 mod certificates;
 mod client;
+mod der;
 mod expiry;
 mod failure;
 mod leaf;
 mod server;
+mod subject;
 
 use std::fs;
 use std::io;
@@ -25,7 +27,7 @@ use rustls::server::VerifierBuilderError;
 pub use client::{Trust, client_config};
 pub use expiry::Expiry;
 pub use failure::Failure;
-pub use server::{NextTls, ServerTls, TlsFiles};
+pub use server::{ClientAuth, NextTls, ServerTls, TlsFiles, client_subject};
 
 /// Two PEM files that prove an identity, relative to the working directory.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -187,7 +189,11 @@ pub(super) mod tests {
 
     fn config(certificate: &Path, key: &Path) -> Result<ServerTls, TlsError> {
         let identity = Identity { certificate: certificate.into(), key: key.into() };
-        ServerTls::read(&TlsFiles { certificates: vec![identity], client_ca: None })
+        ServerTls::read(&TlsFiles {
+            certificates: vec![identity],
+            client_ca: None,
+            client_auth: ClientAuth::Required,
+        })
     }
 
     #[test]

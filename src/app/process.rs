@@ -84,7 +84,8 @@ impl Process {
         listeners::note(config, &public, &admin);
         let served = current.clone();
         let make = move |info: ConnectInfo| {
-            let client = Client { peer: info.peer, secure: info.secure };
+            let subject = info.subject.map(Arc::new);
+            let client = Client { peer: info.peer, secure: info.secure, subject };
             Stack::new(
                 served.clone(),
                 Connection::of_client(client, Some(info.listener), info.patience, info.raw_headers),

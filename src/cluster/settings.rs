@@ -9,7 +9,7 @@ use http::HeaderValue;
 use rustls::pki_types::ServerName;
 
 use crate::sid::Tag;
-use crate::tls::{Identity, TlsFiles};
+use crate::tls::{ClientAuth, Identity, TlsFiles};
 
 /// This node, and those that it asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,7 +62,11 @@ pub struct Tls {
 impl Tls {
     /// Returns what this node's listener shows other nodes, and asks of them.
     pub fn listener(&self) -> TlsFiles {
-        TlsFiles { certificates: vec![self.identity.clone()], client_ca: Some(self.ca.clone()) }
+        TlsFiles {
+            certificates: vec![self.identity.clone()],
+            client_ca: Some(self.ca.clone()),
+            client_auth: ClientAuth::Required,
+        }
     }
 }
 

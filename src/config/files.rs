@@ -57,7 +57,7 @@ impl Config {
         if let Source::File(path) = source {
             files.push(path.clone());
         }
-        for TlsFiles { certificates, client_ca } in
+        for TlsFiles { certificates, client_ca, client_auth: _ } in
             self.server.listeners.iter().filter_map(|one| one.tls.as_ref())
         {
             let pair = |Identity { certificate, key }: &Identity| [certificate.clone(), key.clone()];

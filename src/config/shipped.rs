@@ -89,10 +89,12 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::Listener => {
             format!("{BARE}{}\nname = 'a'\nlisten = '127.0.0.1:1'\n{line}\n", section.header())
         }
+        Section::Tls => {
+            format!("{BARE}{}\nclient_ca = 'a'\ncertificate = 'a'\nkey = 'a'\n{line}\n", section.header())
+        }
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
         | Section::Server
-        | Section::Tls
         | Section::Certificates
         | Section::UpstreamTls
         | Section::Admin

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::key::Section;
-use super::key::Shown::Example;
-use super::key::Type::{File, Tables};
+use super::key::Shown::{Default, Example};
+use super::key::Type::{File, Tables, Word};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
-use super::values::file;
-use crate::tls::{Identity, TlsFiles};
+use super::values::{file, word};
+use crate::tls::{ClientAuth, Identity, TlsFiles};
 
 /// The keys of the table.
 #[rustfmt::skip] // One line for each key, and one for its setter.
@@ -23,6 +23,8 @@ pub(super) const TLS: &[Row<Written>] = {
             |table, key, tls| tls.certificates = certificates(table, key)),
         row(Tls, "client_ca", File, Example("\"clients.pem\""), "authorities for client certificates; unset accepts anyone",
             |table, key, tls| tls.client_ca = table.value(key, file)),
+        row(Tls, "client_auth", Word, Default("\"required\""), "required or optional: whether clients may come without one",
+            |table, key, tls| table.set(key, &mut tls.client_auth, word(&CLIENT_AUTH, &[]))),
     ]
 };
 
@@ -45,6 +47,7 @@ pub(super) struct Written {
     key: Option<PathBuf>,
     certificates: Vec<Identity>,
     client_ca: Option<PathBuf>,
+    client_auth: ClientAuth,
 }
 
 /// What is said of one of several certificates.
@@ -60,7 +63,7 @@ pub(super) fn read(table: &Table<'_>, key: &'static str) -> Option<TlsFiles> {
     let table = table.section(key, Section::Tls);
     let mut written = Written::default();
     read_rows(TLS, &table, &mut written);
-    let Written { certificate, key, mut certificates, client_ca } = written;
+    let Written { certificate, key, mut certificates, client_ca, client_auth } = written;
     let is_several = table.get("certificates").is_some();
     for name in ["certificate", "key"] {
         match table.get(name) {
@@ -69,9 +72,12 @@ pub(super) fn read(table: &Table<'_>, key: &'static str) -> Option<TlsFiles> {
             Some(_) | None => {}
         }
     }
+    if table.get("client_auth").is_some() && table.get("client_ca").is_none() {
+        table.report_idle("client_auth", "without client_ca".to_owned());
+    }
     let one = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
     certificates.extend(one);
-    Some(TlsFiles { certificates, client_ca }).filter(|files| !files.certificates.is_empty())
+    Some(TlsFiles { certificates, client_ca, client_auth }).filter(|files| !files.certificates.is_empty())
 }
 
 fn certificates(table: &Table<'_>, key: &'static str) -> Vec<Identity> {
@@ -92,3 +98,6 @@ fn certificates(table: &Table<'_>, key: &'static str) -> Vec<Identity> {
     };
     items.iter().enumerate().filter_map(read).collect()
 }
+
+const CLIENT_AUTH: [(&str, ClientAuth); 2] =
+    [("required", ClientAuth::Required), ("optional", ClientAuth::Optional)];

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::duplex::{Patience, RawHeaders};
 
 /// What is known of a connection before its first request.
@@ -15,6 +17,8 @@ pub struct ConnectInfo {
     pub listener: Arc<str>,
     /// Whether TLS ends here.
     pub secure: bool,
+    /// Whose certificate the client has shown, if it was asked for one and it was verified.
+    pub subject: Option<HeaderValue>,
     /// How long the client may stop reading. A service may set another limit.
     pub patience: Patience,
     /// Shows the header of the request with which the service is called.

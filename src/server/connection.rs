@@ -23,7 +23,7 @@ use super::settings::{ListenerSettings, Settings};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
-use crate::tls::{ALPN_HTTP2, NextTls, ServerTls, TlsError};
+use crate::tls::{ALPN_HTTP2, NextTls, ServerTls, TlsError, client_subject};
 
 /// What all connections of a listener share.
 #[derive(Clone, Debug)]
@@ -166,6 +166,7 @@ async fn open(
         peer,
         listener: Arc::clone(&connecting.listener),
         secure: connecting.tls.is_some(),
+        subject: None,
         patience: patience.clone(),
         raw_headers: raw_headers.clone(),
     };
@@ -192,6 +193,7 @@ async fn open(
     };
     match shaken {
         Ok(stream) => {
+            let info = ConnectInfo { subject: client_subject(stream.get_ref().1), ..info };
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
             Ok((with_patience(TlsStream::from(stream).into()), info, protocol))

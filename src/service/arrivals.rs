@@ -33,7 +33,7 @@ pub(super) async fn serve(route: &Arc<SessionRoute>, trunk: &Arc<Trunk>, proxy: 
     loop {
         let news = trunk.news.notified();
         while let Some((id, open)) = trunk.next_arrival() {
-            let (route, trunk) = (Arc::clone(route), Arc::clone(trunk));
+            let (route, trunk, proxy) = (Arc::clone(route), Arc::clone(trunk), proxy.clone());
             route.clone().tracker.spawn(async move { begin(&route, trunk, id, *open, proxy).await });
         }
         if route.draining.is_cancelled() {

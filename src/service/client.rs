@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::duplex::{Patience, RawHeaders};
@@ -52,12 +53,14 @@ pub enum Hop {
 }
 
 /// The client of a connection's requests.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Client {
     /// The other side of the socket: the client, or a proxy in front.
     pub peer: SocketAddr,
     /// Whether TLS ends here.
     pub secure: bool,
+    /// Whose certificate it has shown, if that was verified here.
+    pub subject: Option<Arc<HeaderValue>>,
 }
 
 impl Client {

@@ -80,7 +80,7 @@ impl Foreign {
     /// Passes a request on, and its response back: the other node decides all of it.
     pub(super) fn serve(self, asking: Asking) -> Serving {
         let Asking { head, head_len, body, ask, client, origin, cors, tasks } = asking;
-        let known = known(head_len, client, ask.as_ref());
+        let known = known(head_len, &client, ask.as_ref());
         let body = Unsent::new(body);
         let content = Unsent::content(body.as_ref());
         let Ok(prepared) = Prepared::new(&head, client.peer, known, &content) else {
@@ -112,7 +112,7 @@ impl Foreign {
 }
 
 /// Returns what another node is told of a request.
-pub(super) fn known(head_len: usize, client: Client, ask: Option<&WebSocketAsk>) -> Known {
+pub(super) fn known(head_len: usize, client: &Client, ask: Option<&WebSocketAsk>) -> Known {
     let head_len = u32::try_from(head_len).unwrap_or(u32::MAX);
     Known { head_len, upgrades: ask.is_some(), secure: client.secure, is_search: false }
 }

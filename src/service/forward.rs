@@ -92,8 +92,9 @@ impl Forward {
         // all of them.
         let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
         let via = route.via.then_some(&*self.via);
-        let onward = Onward { client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
-        let address = onward::address_of(&head.headers, client, &self.trusted_proxies);
+        let onward =
+            Onward { client: &client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };
+        let address = onward::address_of(&head.headers, &client, &self.trusted_proxies);
         let request = ForwardRequest {
             client: address,
             headers: onward::for_forward(&head, upgrade.is_some(), &onward),

@@ -76,7 +76,7 @@ impl Gateway {
         }
         let connection = connection.clone();
         Serving::later(async move {
-            let asked = preflight::ask(&this.handshake(), &head, connection.client, &this.cors).await;
+            let asked = preflight::ask(&this.handshake(), &head, &connection.client, &this.cors).await;
             let Some(mut response) = asked else {
                 return this.route(head, body, &connection, origin);
             };
@@ -105,7 +105,7 @@ impl Gateway {
             Ok(task) => task,
             // The other node counts it as what it is.
             Err(Elsewhere::Passed(passed)) => {
-                let client = self.route.located(&head.headers, connection.client);
+                let client = self.route.located(&head.headers, &connection.client);
                 let (cors, tasks) = (Arc::clone(&self.cors), Tasks::of(&self.route));
                 let head_len = head_len(&head, connection);
                 return passed.serve(Asking { head, head_len, body, ask, client, origin, cors, tasks });
@@ -184,7 +184,7 @@ impl Gateway {
             Task::Begin(beginning, named) => {
                 // The backend receives these headers.
                 head.extensions.insert(HeadBytes(connection.raw_headers.request()));
-                let client = connection.client;
+                let client = connection.client.clone();
                 Serving::other(async move {
                     let named = named.map(Named::Chosen);
                     let arrival = Arrival { head, ask, client, beginning, named, asker };
@@ -208,7 +208,7 @@ impl Gateway {
             Err(response) => return Serving::done(*response),
         };
         first.0.extensions.insert(HeadBytes(connection.raw_headers.request()));
-        let client = connection.client;
+        let client = connection.client.clone();
         let kept = Box::new(Mutex::new(Some(first)));
         let take = move || kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         Serving::other(async move {
@@ -298,7 +298,7 @@ impl Gateway {
         // A request for another client's session gets the same response as one for an unknown session.
         if let Located::Here(Entry::Bridge(bridge)) = &located
             && let Some(owner) = &bridge.info().owner
-            && !owner.sent(|| self.route.address_of(&head.headers, connection.client), &head.headers)
+            && !owner.sent(|| self.route.address_of(&head.headers, &connection.client), &head.headers)
         {
             located = Located::Nowhere;
         }

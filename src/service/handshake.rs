@@ -106,7 +106,7 @@ impl Handshake<'_> {
             },
         };
         let asked = Instant::now();
-        let (mut opened, link) = match route.upstream.open(self.request(&head, client, &beginning)).await {
+        let (mut opened, link) = match route.upstream.open(self.request(&head, &client, &beginning)).await {
             Ok(opened) => opened,
             Err(error) => {
                 if let OpenError::Refused(theirs) = &error
@@ -139,7 +139,7 @@ impl Handshake<'_> {
             reservation,
             opened,
             headers,
-            route.owner(&head.headers, client),
+            route.owner(&head.headers, &client),
         );
         let mut response = match ask {
             None => session.answer_poll(link, admission, asker).await,
@@ -189,7 +189,7 @@ impl Handshake<'_> {
     }
 
     /// Returns the request for the backend.
-    pub(super) fn request(&self, head: &Parts, client: Client, beginning: &Beginning) -> OpenRequest {
+    pub(super) fn request(&self, head: &Parts, client: &Client, beginning: &Beginning) -> OpenRequest {
         OpenRequest {
             prefix: self.route.settings.path.clone(),
             path: self.path(head, beginning).to_owned(),

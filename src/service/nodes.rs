@@ -116,7 +116,7 @@ impl Nodes {
 
     pub(super) async fn serve_stream(&self, node: Node, asker: Option<Arc<Peer>>, stream: Duplex, hop: Hop) {
         // What belongs to a client's connection, and matters to none of these requests.
-        let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false };
+        let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false, subject: None };
         let patience = Patience::new(self.0.silence_timeout);
         let shared =
             Connection { hop, ..Connection::of_client(nobody, None, patience, RawHeaders::default()) };
@@ -156,7 +156,9 @@ impl Nodes {
             Ok(target) => {
                 *request.uri_mut() = target;
                 let ip = Ipv6Addr::from(client.ip).to_canonical();
-                let client = Client { peer: SocketAddr::new(ip, client.port), secure: known.secure };
+                let peer = SocketAddr::new(ip, client.port);
+                // No session begins here, and a backend was told at the begin.
+                let client = Client { peer, secure: known.secure, subject: None };
                 if known.is_search {
                     self.search(request, client.peer, listener.as_ref(), known, node, shared.hop)
                 } else {

@@ -19,7 +19,7 @@ use crate::hop;
 /// What a backend is told besides the client's headers.
 #[derive(Debug)]
 pub(super) struct Onward<'r> {
-    pub(super) client: Client,
+    pub(super) client: &'r Client,
     /// Proxies in front whose forwarding headers are trusted.
     pub(super) trusted: &'r [IpNet],
     /// The name in `Via`; `None` if the route does not add it.
@@ -133,12 +133,17 @@ impl Onward<'_> {
     fn add_forwarded(&self, headers: &mut HeaderMap) {
         let peer = canonical(self.client.peer.ip());
         let address = peer.to_string();
-        if !self.client.is_among(self.trusted) {
-            let lies: Vec<HeaderName> =
-                headers.keys().filter(|name| hop::is_identity(name)).cloned().collect();
-            for name in lies {
-                headers.remove(name);
-            }
+        let is_trusted = self.client.is_among(self.trusted);
+        let is_lie =
+            |name: &&HeaderName| hop::is_client_certificate(name) || !is_trusted && hop::is_identity(name);
+        let lies: Vec<HeaderName> = headers.keys().filter(is_lie).cloned().collect();
+        for name in lies {
+            headers.remove(name);
+        }
+        if let Some(subject) = &self.client.subject {
+            headers.insert(hop::CLIENT_CERTIFICATE, HeaderValue::clone(subject));
+        }
+        if !is_trusted {
             // A trusted proxy that leaves it out does not become the client.
             if let Ok(address) = HeaderValue::from_str(&address) {
                 headers.insert(X_REAL_IP, address);
@@ -181,7 +186,7 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
 
 /// Returns the IPv4 address of an IPv4 client that came by a dual-stack listener.
 /// Returns a client's address: the last in `X-Forwarded-For` that is none of a trusted proxy's, where one tells it.
-pub(super) fn address_of(headers: &HeaderMap, client: Client, trusted: &[IpNet]) -> IpAddr {
+pub(super) fn address_of(headers: &HeaderMap, client: &Client, trusted: &[IpNet]) -> IpAddr {
     let mut address = canonical(client.peer.ip());
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     if !is_trusted(address) {
@@ -211,10 +216,12 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn client() -> Client {
-        Client { peer: "192.0.2.7:4711".parse().unwrap(), secure: true }
+        Client { peer: "192.0.2.7:4711".parse().unwrap(), secure: true, subject: None }
     }
 
     fn sent(pairs: &[(&str, &str)]) -> Parts {
@@ -231,7 +238,7 @@ mod tests {
         for_upstream(
             head,
             &Subprotocol::Clients,
-            &Onward { client, trusted: &trusted, via: None, rules: &rules },
+            &Onward { client: &client, trusted: &trusted, via: None, rules: &rules },
         )
     }
 
@@ -277,6 +284,25 @@ mod tests {
                 "x-tenant"
             ]
         );
+    }
+
+    #[test]
+    fn nobody_but_this_proxy_says_whose_certificate_a_client_has_shown() {
+        let lies = sent(&[
+            ("x-client-cert-subject", "CN=root"),
+            ("x_client_cert_subject", "CN=root"),
+            ("connection", "x-client-cert-subject"),
+        ]);
+        let shown = Client { subject: Some(Arc::new(HeaderValue::from_static("CN=alice"))), ..client() };
+        // A trusted proxy that does not know the header passes its client's.
+        for trusted in [&[][..], &["192.0.2.0/24"]] {
+            for (client, subject) in [(client(), None), (shown.clone(), Some("CN=alice"))] {
+                let got = kept(&lies, client, trusted);
+                let told: Vec<_> = got.iter().filter(|(name, _)| hop::is_client_certificate(name)).collect();
+                assert_eq!(told.len(), usize::from(subject.is_some()), "{got:?}");
+                assert!(told.iter().all(|(_, value)| Some(value.as_bytes()) == subject.map(str::as_bytes)));
+            }
+        }
     }
 
     #[test]
@@ -365,9 +391,9 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_written_as_its_rfc_asks() {
-        let client = Client { peer: "[2001:db8::1]:1".parse().unwrap(), secure: false };
+        let client = Client { peer: "[2001:db8::1]:1".parse().unwrap(), secure: false, subject: None };
         assert_eq!(kept(&sent(&[]), client, &[])["forwarded"], "for=\"[2001:db8::1]\";proto=http");
-        let mapped = Client { peer: "[::ffff:192.0.2.1]:1".parse().unwrap(), secure: false };
+        let mapped = Client { peer: "[::ffff:192.0.2.1]:1".parse().unwrap(), secure: false, subject: None };
         assert_eq!(kept(&sent(&[]), mapped, &[])["x-forwarded-for"], "192.0.2.1");
     }
 }

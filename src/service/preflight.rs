@@ -18,7 +18,7 @@ use crate::transport::polling;
 pub(super) async fn ask(
     handshake: &Handshake<'_>,
     head: &Parts,
-    client: Client,
+    client: &Client,
     cors: &CorsLayer,
 ) -> Option<Response> {
     let worth = |response: &Response| is_preflight(&head.headers) || response.status().is_success();

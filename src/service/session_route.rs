@@ -139,7 +139,7 @@ impl SessionRoute {
     }
 
     /// Returns whose a session is that begins with this request.
-    pub(super) fn owner(&self, headers: &HeaderMap, client: Client) -> Option<Owner> {
+    pub(super) fn owner(&self, headers: &HeaderMap, client: &Client) -> Option<Owner> {
         match self.settings.session.bind {
             Bind::None => None,
             Bind::Address => Some(Owner::Address(self.address_of(headers, client))),
@@ -148,14 +148,14 @@ impl SessionRoute {
     }
 
     /// Returns a client's address, as the proxies in front that are trusted tell it.
-    pub(super) fn address_of(&self, headers: &HeaderMap, client: Client) -> IpAddr {
+    pub(super) fn address_of(&self, headers: &HeaderMap, client: &Client) -> IpAddr {
         onward::address_of(headers, client, &self.trusted_proxies)
     }
 
     /// Returns a client with the address that the proxies in front tell, for a node that trusts this one.
-    pub(super) fn located(&self, headers: &HeaderMap, client: Client) -> Client {
+    pub(super) fn located(&self, headers: &HeaderMap, client: &Client) -> Client {
         let ip = self.address_of(headers, client);
-        Client { peer: SocketAddr::new(ip, client.peer.port()), ..client }
+        Client { peer: SocketAddr::new(ip, client.peer.port()), ..client.clone() }
     }
 
     /// Returns a request's path after the route's prefix, as the client wrote it.
@@ -164,7 +164,7 @@ impl SessionRoute {
     }
 
     /// Returns what the backend is told besides the client's headers.
-    pub(super) fn onward(&self, client: Client) -> Onward<'_> {
+    pub(super) fn onward<'r>(&'r self, client: &'r Client) -> Onward<'r> {
         let via = self.settings.via.then_some(&*self.via);
         Onward { client, trusted: &self.trusted_proxies, via, rules: &self.settings.request_headers }
     }

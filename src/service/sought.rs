@@ -121,7 +121,7 @@ impl Errand {
         tasks: Tasks,
     ) -> Option<Self> {
         let has_body = body.is_some();
-        let known = foreign::known(head_len, client, ask.as_ref());
+        let known = foreign::known(head_len, &client, ask.as_ref());
         let content = Unsent::content(body.as_ref());
         if let Ok(prepared) = Prepared::new(head, client.peer, known, &content) {
             return Some(Self { locations, id, prepared, body, has_body, ask, tasks });

@@ -102,7 +102,7 @@ impl Service<Request<Incoming>> for Stack {
         let forward = match handler {
             Handler::Gateway { gateway, .. } => return gateway.serve(head, body.into(), &self.connection),
             Handler::Demux(demux) => {
-                return Serving::done(Arc::clone(demux).serve(head, self.connection.client));
+                return Serving::done(Arc::clone(demux).serve(head, self.connection.client.clone()));
             }
             Handler::Forward(forward) => forward,
         };

@@ -1,11 +1,14 @@
-//! What a certificate says of itself: the hosts that it names, and how long it is valid.
+//! What a certificate says of itself: the hosts that it names, how long it is valid, and whose it is.
 //!
-//! Certificates that come here have been parsed by webpki, which shows their names, but not their validity.
+//! Certificates that come here have been parsed by webpki, which shows their names, but neither validity nor subject as text.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
+
+use super::der::{Der, SEQUENCE};
+use super::subject;
 
 /// Returns the names of hosts in a certificate, each once and in lower case, in their order.
 pub(super) fn names(leaf: &CertificateDer<'_>) -> Result<Vec<String>, rustls::Error> {
@@ -22,12 +25,7 @@ pub(super) fn names(leaf: &CertificateDer<'_>) -> Result<Vec<String>, rustls::Er
 
 /// Returns when a certificate expires (RFC 5280, section 4.1.2.5).
 pub(super) fn not_after(leaf: &CertificateDer<'_>) -> Option<SystemTime> {
-    let mut certificate = Der(Der(leaf).value(SEQUENCE)?);
-    let mut signed = Der(certificate.value(SEQUENCE)?);
-    // The version stands in a tag of its own, and is left out of version 1. Then come number, algorithm and issuer.
-    while signed.next()?.0 != SEQUENCE {}
-    signed.value(SEQUENCE)?;
-    let mut validity = Der(signed.value(SEQUENCE)?);
+    let mut validity = Der(from_validity(leaf)?.value(SEQUENCE)?);
     validity.next()?;
     let (tag, time) = validity.next()?;
     let time = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
@@ -46,6 +44,23 @@ pub(super) fn not_after(leaf: &CertificateDer<'_>) -> Option<SystemTime> {
     Some(UNIX_EPOCH + Duration::from_secs(days * 86_400 + seconds))
 }
 
+/// Returns whose a certificate is, in the text of RFC 4514; `None` if it does not say so.
+pub(super) fn subject(leaf: &CertificateDer<'_>) -> Option<String> {
+    let mut rest = from_validity(leaf)?;
+    rest.value(SEQUENCE)?;
+    subject::text(rest.value(SEQUENCE)?).filter(|text| !text.is_empty())
+}
+
+/// Returns the part of a certificate that begins with its validity.
+fn from_validity<'d>(leaf: &'d CertificateDer<'_>) -> Option<Der<'d>> {
+    let mut certificate = Der(Der(leaf).value(SEQUENCE)?);
+    let mut signed = Der(certificate.value(SEQUENCE)?);
+    // The version stands in a tag of its own, and is left out of version 1. Then come number, algorithm and issuer.
+    while signed.next()?.0 != SEQUENCE {}
+    signed.value(SEQUENCE)?;
+    Some(signed)
+}
+
 fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -61,35 +76,6 @@ fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
     Some(days.saturating_sub(DAYS_TO_1970))
 }
 
-/// Takes one value of DER after another.
-struct Der<'d>(&'d [u8]);
-
-impl<'d> Der<'d> {
-    /// Returns the next value and its tag.
-    fn next(&mut self) -> Option<(u8, &'d [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, rest) = rest.split_first()?;
-        let (length, rest) = match usize::from(first) {
-            short @ ..=0x7f => (short, rest),
-            // Four digits are more than any file holds.
-            long @ 0x81..=0x84 => {
-                let (digits, rest) = rest.split_at_checked(long - 0x80)?;
-                (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), rest)
-            }
-            _ => return None,
-        };
-        let (value, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, value))
-    }
-
-    /// Returns the next value if it has this tag.
-    fn value(&mut self, expected: u8) -> Option<&'d [u8]> {
-        self.next().filter(|(tag, _)| *tag == expected).map(|(_, value)| value)
-    }
-}
-
-const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 /// From the first of March of the year 0.

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use http::HeaderValue;
 use rustls::crypto::aws_lc_rs::Ticketer;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, ServerConnection};
 
 use super::certificates::Certificates;
-use super::{ALPN, ALPN_HTTP2, Identity, TlsError, authorities, provider, read};
+use super::{ALPN, ALPN_HTTP2, Identity, TlsError, authorities, leaf, provider, read};
 
 /// The files of a listener's TLS (`[server.tls]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,18 @@ pub struct TlsFiles {
     pub certificates: Vec<Identity>,
     /// A PEM file of authorities, one of which must have signed each client's certificate.
     pub client_ca: Option<PathBuf>,
+    /// Whether clients may come without one.
+    pub client_auth: ClientAuth,
+}
+
+/// Which clients are served, if there are authorities for their certificates.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum ClientAuth {
+    /// Those with a certificate of these authorities.
+    #[default]
+    Required,
+    /// Also those without a certificate; one of another authority is refused.
+    Optional,
 }
 
 /// The TLS of listeners.
@@ -26,8 +39,8 @@ pub struct TlsFiles {
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     shown: Arc<Shown>,
-    /// The authorities of client certificates, as they were read.
-    client_ca: Option<Vec<u8>>,
+    /// The authorities of client certificates, as they were read, and whether clients need one.
+    clients: Option<(Vec<u8>, ClientAuth)>,
 }
 
 /// What follows a listener's TLS.
@@ -54,7 +67,7 @@ impl ServerTls {
     /// Each variant names the file at fault.
     pub fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let certificates = Arc::new(Certificates::read(&files.certificates)?);
-        Self::showing(certificates, clients(files.client_ca.as_deref())?)
+        Self::showing(certificates, clients(files)?)
     }
 
     /// Reads the files again, for what follows this. Sessions of TLS can be resumed beyond that, unless other clients are
@@ -64,9 +77,9 @@ impl ServerTls {
     /// Each variant names the file at fault.
     pub fn next(&self, files: &TlsFiles) -> Result<NextTls, TlsError> {
         let certificates = Arc::new(Certificates::read(&files.certificates)?);
-        let client_ca = clients(files.client_ca.as_deref())?;
-        let is_same = self.client_ca.as_ref() == client_ca.as_ref().map(|(_, bytes)| bytes);
-        let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificates), client_ca)? };
+        let clients = clients(files)?;
+        let is_same = self.clients == clients.as_ref().map(|clients| (clients.bytes.clone(), clients.auth));
+        let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificates), clients)? };
         Ok(NextTls { tls, certificates })
     }
 
@@ -89,21 +102,23 @@ impl ServerTls {
         self
     }
 
-    fn showing(
-        certificates: Arc<Certificates>,
-        client_ca: Option<(&Path, Vec<u8>)>,
-    ) -> Result<Self, TlsError> {
+    fn showing(certificates: Arc<Certificates>, clients: Option<Clients<'_>>) -> Result<Self, TlsError> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Provider)?;
-        let builder = match &client_ca {
+        let builder = match &clients {
             None => builder.with_no_client_auth(),
-            Some((path, bytes)) => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(authorities(path, bytes)?, provider())
-                        .build();
+            Some(Clients { path, bytes, auth }) => {
+                let roots = authorities(path, bytes)?;
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+                let verifier = match auth {
+                    ClientAuth::Required => verifier,
+                    ClientAuth::Optional => verifier.allow_unauthenticated(),
+                };
                 builder.with_client_cert_verifier(
-                    verifier.map_err(|source| TlsError::ClientAuthority { path: (*path).into(), source })?,
+                    verifier
+                        .build()
+                        .map_err(|source| TlsError::ClientAuthority { path: (*path).into(), source })?,
                 )
             }
         };
@@ -113,7 +128,11 @@ impl ServerTls {
         // A ticket holds the session itself, so any number of clients can come back. Those of TLS 1.2 that take no ticket
         // have an id instead, in rustls' own store.
         config.ticketer = Ticketer::new().map_err(TlsError::Provider)?;
-        Ok(Self { config: Arc::new(config), shown, client_ca: client_ca.map(|(_, bytes)| bytes) })
+        Ok(Self {
+            config: Arc::new(config),
+            shown,
+            clients: clients.map(|Clients { bytes, auth, .. }| (bytes, auth)),
+        })
     }
 }
 
@@ -125,9 +144,23 @@ impl NextTls {
     }
 }
 
+/// The authorities of client certificates.
+struct Clients<'f> {
+    path: &'f Path,
+    bytes: Vec<u8>,
+    auth: ClientAuth,
+}
+
 /// Reads the authorities of client certificates.
-fn clients(path: Option<&Path>) -> Result<Option<(&Path, Vec<u8>)>, TlsError> {
-    path.map(|path| Ok((path, read(path)?))).transpose()
+fn clients(files: &TlsFiles) -> Result<Option<Clients<'_>>, TlsError> {
+    let read = |path| Ok(Clients { path, bytes: read(path)?, auth: files.client_auth });
+    files.client_ca.as_deref().map(read).transpose()
+}
+
+/// Returns whose the verified certificate of a client is, as a header has it; `None` without one, or if it does not say so.
+pub fn client_subject(connection: &ServerConnection) -> Option<HeaderValue> {
+    let certificate = connection.peer_certificates()?.first()?;
+    HeaderValue::try_from(leaf::subject(certificate)?).ok()
 }
 
 /// Returns the protocols that are spoken inside TLS, the preferred one first.

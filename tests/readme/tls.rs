@@ -40,7 +40,7 @@ fn the_commands_of_the_page_on_tls_do_what_it_says() {
     let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
     let told = format!("{script}\n{out}\n{}\n{log}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}");
-    assert_eq!(out.lines().filter(|line| line.starts_with("0{\"sid\":")).count(), 3, "{told}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("0{\"sid\":")).count(), 4, "{told}");
     for line in
         ["tls.toml: ok (1 listener, 1 route, 1 upstream)", "one.pem: expires on ", "two.pem: expires on "]
     {

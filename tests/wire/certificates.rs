@@ -63,6 +63,12 @@ fn start(pairs: &[String]) -> World {
 
 /// Shakes hands by `openssl s_client` with these further arguments, asks for a page, and returns what it prints.
 fn shake(world: &World, arguments: &[&str]) -> String {
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    ask(world, arguments, request, "HTTP/1.1 404 ")
+}
+
+/// Sends a request by `openssl s_client` with these further arguments, and returns what it prints.
+fn ask(world: &World, arguments: &[&str], request: &str, status: &str) -> String {
     let address = world.addr.to_string();
     let mut openssl = Command::new("timeout")
         .args(["20", "openssl", "s_client", "-ign_eof", "-connect", &address])
@@ -72,11 +78,10 @@ fn shake(world: &World, arguments: &[&str]) -> String {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-    std::io::Write::write_all(&mut openssl.stdin.take().unwrap(), request).unwrap();
+    std::io::Write::write_all(&mut openssl.stdin.take().unwrap(), request.as_bytes()).unwrap();
     let Output { stdout, stderr, .. } = openssl.wait_with_output().unwrap();
     let told = String::from_utf8_lossy(&stdout).into_owned();
-    assert!(told.contains("HTTP/1.1 404 "), "{told}\n{}", String::from_utf8_lossy(&stderr));
+    assert!(told.contains(status), "{told}\n{}", String::from_utf8_lossy(&stderr));
     told
 }
 
@@ -218,3 +223,86 @@ fn an_end_that_is_near_is_told_and_an_expired_certificate_is_served() {
     eventually(|| !metrics().contains(&line), || "the metric follows".to_owned());
     assert!(metrics().contains("name=\"past.test\"} "));
 }
+
+/// Starts a proxy that knows clients by their certificates, of which `known.pem` is one.
+fn start_for_clients(files: &Files, more: &str) -> World {
+    let certificate = files.pair("server", "server", &["server.test"]);
+    files.pair("known", "M\u{fc}ller, A", &["client.test"]);
+    files.pair("other", "other", &["client.test"]);
+    let pair = certificate.trim_end_matches('}');
+    let line = format!(
+        "tls = {pair}, client_ca = {:?} {more} }}\ntrusted_proxies = \"127.0.0.1\"",
+        files.path("known.pem")
+    );
+    World::start_with(&Setup::new().server(&line), Target::proxy)
+}
+
+/// Begins a session by `curl` with these further arguments, if it is let in.
+fn begin(world: &World, files: &Files, arguments: &[&str]) -> bool {
+    let port = world.addr.port();
+    let output = Command::new("curl")
+        .args(["-sS", "--max-time", "20", "--cacert", &files.path("server.pem")])
+        .args(["--resolve", &format!("server.test:{port}:127.0.0.1")])
+        .args(arguments)
+        .arg(format!("https://server.test:{port}/engine.io/?EIO=4&transport=polling"))
+        .output()
+        .unwrap();
+    output.stdout.starts_with(b"0{\"sid\":")
+}
+
+const LIES: [&str; 4] = ["-H", "X-Client-Cert-Subject: CN=root", "-H", "X_Client_Cert_Subject: CN=root"];
+
+/// Returns what the backend of the next session is told of its client's certificate.
+fn told(world: &World) -> Vec<String> {
+    let peer = world.accept();
+    let lines =
+        ["x-client-cert-subject", "x_client_cert_subject"].map(|name| peer.opening.headers_named(name));
+    lines.concat().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_backend_learns_whose_certificate_was_verified_and_no_client_can_say_so() {
+    let files = Files::new("optional");
+    let world = start_for_clients(&files, ", client_auth = \"optional\"");
+    let [cert, key, other, others_key] =
+        ["known.pem", "known.key", "other.pem", "other.key"].map(|name| files.path(name));
+    let shown = [&["--cert", &*cert, "--key", &key][..], &LIES].concat();
+    assert!(begin(&world, &files, &shown));
+    assert_eq!(told(&world), ["CN=M\\C3\\BCller\\, A"]);
+    // Without one, and the header is of no use.
+    assert!(begin(&world, &files, &LIES));
+    assert_eq!(told(&world), [] as [&str; 0]);
+    // One of somebody else is not the same as none.
+    assert!(!begin(&world, &files, &["--cert", &other, "--key", &others_key]));
+    // A session of TLS that is resumed keeps its client's name.
+    let session = files.path("session");
+    for version in ["-tls1_2", "-tls1_3"] {
+        shake(&world, &[version, "-cert", &cert, "-key", &key, "-sess_out", &session]);
+        let again = ask(&world, &[version, "-sess_in", &session], BEGIN, "HTTP/1.1 200 ");
+        assert!(again.contains("Reused, TLS"), "{again}");
+        assert_eq!(told(&world), ["CN=M\\C3\\BCller\\, A"], "{version}");
+    }
+}
+
+#[test]
+fn a_client_without_a_certificate_is_refused_where_one_is_required() {
+    let files = Files::new("required");
+    let world = start_for_clients(&files, "");
+    let [cert, key] = ["known.pem", "known.key"].map(|name| files.path(name));
+    assert!(!begin(&world, &files, &[]));
+    assert!(begin(&world, &files, &["--cert", &cert, "--key", &key]));
+    assert_eq!(told(&world), ["CN=M\\C3\\BCller\\, A"]);
+    // Once they need none, a session that was begun as somebody's is not resumed.
+    let session = files.path("session");
+    shake(&world, &["-tls1_3", "-cert", &cert, "-key", &key, "-sess_out", &session]);
+    let config = world.target.folder().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("client_ca = ", "client_auth = \"optional\", client_ca = ")).unwrap();
+    assert_eq!(reload(&world), [] as [Value; 0]);
+    let again = ask(&world, &["-tls1_3", "-sess_in", &session], BEGIN, "HTTP/1.1 200 ");
+    assert!(again.contains("New, TLS"), "{again}");
+    assert_eq!(told(&world), [] as [&str; 0]);
+}
+
+const BEGIN: &str =
+    "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";

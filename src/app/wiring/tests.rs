@@ -52,7 +52,7 @@ impl Proxy {
         let address = server.local_addrs()[0].address;
         let now = current.clone();
         let make = move |info: ConnectInfo| {
-            let client = Peer { peer: info.peer, secure: info.secure };
+            let client = Peer { peer: info.peer, secure: info.secure, subject: None };
             Stack::new(
                 now.clone(),
                 Connection::of_client(client, Some(info.listener), info.patience, info.raw_headers),

@@ -1,7 +1,7 @@
 //! `[server.tls]`.
 
 use super::{GOOD, faults, parse};
-use crate::tls::Identity;
+use crate::tls::{ClientAuth, Identity};
 
 #[test]
 fn certificates_are_one_pair_or_a_list_of_them() {
@@ -29,4 +29,20 @@ fn certificates_are_one_pair_or_a_list_of_them() {
         let faults = faults(&format!("{GOOD}{}", tls(table)), &[]);
         assert!(faults.iter().any(|fault| fault.contains(told)), "{table}: {faults:?}");
     }
+}
+
+#[test]
+fn clients_without_a_certificate_are_a_matter_of_client_ca() {
+    let line = |rest: &str| format!("{GOOD}[server]\ntls = {{ certificate = 'c', key = 'k'{rest} }}\n");
+    let auth = |rest: &str| {
+        let config = parse(&line(rest), &[]).unwrap();
+        config.server.listeners[0].tls.as_ref().unwrap().client_auth
+    };
+    assert_eq!(auth(", client_ca = 'a'"), ClientAuth::Required);
+    assert_eq!(auth(", client_ca = 'a', client_auth = 'required'"), ClientAuth::Required);
+    assert_eq!(auth(", client_ca = 'a', client_auth = 'optional'"), ClientAuth::Optional);
+    let told = faults(&line(", client_auth = 'optional'"), &[]);
+    assert!(told[0].contains("server.tls.client_auth: means nothing without client_ca"), "{told:?}");
+    let told = faults(&line(", client_ca = 'a', client_auth = 'option'"), &[]);
+    assert!(told[0].contains("did you mean \"optional\"?"), "{told:?}");
 }

@@ -44,7 +44,7 @@ impl First {
     ) -> Result<Self, Box<Response>> {
         let errand = match &route.locations {
             Some(locations) if connection.hop == Hop::Direct => {
-                let client = route.located(&head.headers, connection.client);
+                let client = route.located(&head.headers, &connection.client);
                 let (id, locations, tasks) = (Id::of(&route.id, &name), locations.clone(), Tasks::of(route));
                 let head = (head, head_len(head, connection));
                 let errand = Errand::new(locations, id, head, client, None, None, tasks);

@@ -27,6 +27,7 @@ async fn serve(carrier: Carrier, len: usize, window: u32) -> (Frames<Carried>, A
     let info = ConnectInfo {
         peer,
         secure: false,
+        subject: None,
         patience,
         listener: "test".into(),
         raw_headers: RawHeaders::default(),

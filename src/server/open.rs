@@ -42,6 +42,7 @@ struct OpenSocket {
     only_v6: bool,
     /// Those who accept close it: a client that connects after the end must be refused.
     socket: Weak<TcpListener>,
+    leave: CancellationToken,
     end: CancellationToken,
 }
 
@@ -116,7 +117,8 @@ impl Open {
     }
 
     /// Takes the next settings over: new connections meet them. A listener that is not among them accepts no more; its
-    /// idle connections end, the others after their response.
+    /// idle connections end, the others after their response. If another has its address, each ends behind its next
+    /// response: its client came to an address that is there.
     pub fn replace(&mut self, next: NextServer) {
         let before: Vec<_> = self.connecting.keys().cloned().collect();
         let mut now = Vec::with_capacity(next.connecting.len());
@@ -129,10 +131,12 @@ impl Open {
             self.connecting.remove(gone);
         }
         let mut wanted = next.wanted;
+        let addresses: Vec<_> = wanted.iter().map(|name| name.address).collect();
         self.sockets.retain(|one| {
             let is_kept = take(&mut wanted, &one.name);
             if !is_kept {
-                one.end.cancel();
+                let is_there = addresses.contains(&one.name.address);
+                if is_there { one.leave.cancel() } else { one.end.cancel() }
             }
             is_kept
         });
@@ -160,11 +164,12 @@ impl Open {
     fn add(&mut self, bound: Bound) {
         // Each socket is one of a listener's.
         let Some(connecting) = self.connecting.get(&bound.name.listener).map(Arc::clone) else { return };
-        let end = self.signals.end.child_token();
+        let (leave, end) = (self.signals.leave.child_token(), self.signals.end.child_token());
         let Bound { name, address, only_v6, socket } = bound;
         let weak = Arc::downgrade(&socket);
-        self.sockets.push(OpenSocket { name, address, only_v6, socket: weak, end: end.clone() });
-        (self.accept)(Accepts { socket, address, connecting }, Signals { end, ..self.signals.clone() });
+        let signals = Signals { leave: leave.clone(), end: end.clone(), ..self.signals.clone() };
+        self.sockets.push(OpenSocket { name, address, only_v6, socket: weak, leave, end });
+        (self.accept)(Accepts { socket, address, connecting }, signals);
     }
 }
 

@@ -161,6 +161,7 @@ async fn an_address_that_another_listener_gets_refuses_no_client_meanwhile() {
     let mut waiting = server.connect().await;
     replace(&mut server, &named("two")).await.unwrap();
     assert!(waiting.ask(REQUEST).await.starts_with("HTTP/1.1 200"));
+    assert!(before.ask(REQUEST).await.ends_with("one"));
     assert_eq!(before.rest().await, "", "its listener is gone");
     let other = async {
         while !server.connect().await.ask(REQUEST).await.ends_with("two") {

@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod feed;
 pub(crate) mod frames;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod line;
 pub(crate) mod metrics;
 pub(crate) mod nodes;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::setup::Setup;
-use super::{SOON, is_so_within, ms};
+use super::{SOON, http2, is_so_within, ms};
 
 /// A running server, killed when the test is over.
 #[derive(Debug)]
@@ -55,6 +55,9 @@ impl Target {
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(File::create(folder.join("log")).unwrap());
+            if http2::is_wanted() {
+                command.env("POLLIWOG_SERVER__H2C", "true");
+            }
             surround(&mut command);
             let child = command.spawn().unwrap();
             let mut target = Self { child, public, admin, folder };

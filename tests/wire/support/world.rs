@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::backend::Backend;
 use super::frames::Socket;
 use super::http::{Client, Response};
+use super::http2::entrance;
 use super::peer::Peer;
 use super::poller::Poller;
 pub(crate) use super::poller::{POLLING, WEBSOCKET};
@@ -68,14 +69,9 @@ impl World {
             Target::proxy(&Setup { sections, ..setup.clone() }, backend.addr)
         };
         let (target, other) = (node(first), node(second));
-        divert(target.public, "2a---", other.public);
-        Self {
-            addr: target.public,
-            target,
-            other: Some(other),
-            peers: vec![first, second],
-            app: App::Backend(backend),
-        }
+        let addr = entrance(target.public);
+        divert(addr, "2a---", entrance(other.public));
+        Self { addr, target, other: Some(other), peers: vec![first, second], app: App::Backend(backend) }
     }
 
     fn start(setup: &Setup) -> Self {
@@ -89,7 +85,8 @@ impl World {
     pub(crate) fn start_with(setup: &Setup, start: impl FnOnce(&Setup, SocketAddr) -> Target) -> Self {
         let backend = Backend::listen(setup.kind, setup.script.clone());
         let target = start(setup, backend.addr);
-        Self { addr: target.public, target, other: None, peers: Vec::new(), app: App::Backend(backend) }
+        let addr = entrance(target.public);
+        Self { addr, target, other: None, peers: Vec::new(), app: App::Backend(backend) }
     }
 
     /// Returns whether this is the reference server.

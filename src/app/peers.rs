@@ -118,8 +118,12 @@ fn settings(config: &Config) -> cluster::Settings {
 pub(super) fn hash(routes: &[Route]) -> String {
     let shown = |route: &Route| {
         let host = route.host.as_deref().unwrap_or("*");
-        let listeners = route.listeners.iter().map(|name| format!(" {name}")).collect::<String>();
-        format!("{host} {} {} {}{listeners}\n", route.path, route.dialect, route.upstream)
+        let mut line = format!("{host} {} {} {}", route.path, route.dialect, route.upstream);
+        for name in &route.listeners {
+            line.push(' ');
+            line.push_str(name);
+        }
+        line + "\n"
     };
     let mut lines: Vec<_> = routes.iter().filter(|route| has_sessions(route)).map(shown).collect();
     lines.sort();

@@ -66,16 +66,16 @@ impl Reloader {
             let is_watching = !every.is_zero();
             tokio::select! {
                 () = wishes.signalled.notified() => {
-                    let _told = self.reload().await;
+                    let _told = self.reload();
                 }
                 Some(asked) = wishes.asked.recv() => {
-                    let _gone = asked.send(self.reload().await);
+                    let _gone = asked.send(self.reload());
                 }
                 () = sleep(if is_watching { every } else { PAST_PACE }) => {
                     self.forget_past();
                     if is_watching && self.watch.look().await {
                         tracing::info!("a file has changed");
-                        let _told = self.reload().await;
+                        let _told = self.reload();
                     }
                 }
             }
@@ -83,10 +83,10 @@ impl Reloader {
     }
 
     /// Takes the configuration over, or says why not.
-    async fn reload(&mut self) -> Result<(), Vec<Fault>> {
+    fn reload(&mut self) -> Result<(), Vec<Fault>> {
         notify_reloading();
         let files = self.watch.now();
-        let outcome = self.next().await;
+        let outcome = self.next();
         notify_ready();
         // What was refused is tried again only once it is something else.
         self.watch = Watch::new(&self.config.borrow(), &self.origin, files);
@@ -114,7 +114,7 @@ impl Reloader {
         }
     }
 
-    async fn next(&mut self) -> Result<(), Refused> {
+    fn next(&mut self) -> Result<(), Refused> {
         if self.ends.iter().any(CancellationToken::is_cancelled) {
             return Err(Refused::Ending);
         }

@@ -53,6 +53,9 @@ pub(super) struct Written {
     mux: DemuxSettings,
 }
 
+/// Where an earlier route stands in the file, its path, its host and its listeners.
+type Seen = (usize, String, Option<String>, Vec<Arc<str>>);
+
 /// Reads all routes of the file; `listeners` and `upstreams` are those that they may use, in the order of the file.
 pub(super) fn read(
     root: &Table<'_>,
@@ -62,7 +65,7 @@ pub(super) fn read(
     sink: &Sink,
 ) -> Vec<Route> {
     let items = items(root.get("routes"), sink);
-    let mut seen: Vec<(usize, String, Option<String>, Vec<Arc<str>>)> = Vec::new();
+    let mut seen: Vec<Seen> = Vec::new();
     let mut routes = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let table = root.within(item, format!("routes[{index}]"), Section::Route);

@@ -152,12 +152,11 @@ impl Open {
     }
 
     fn share(&mut self, connecting: Connecting) {
-        match self.connecting.get(&connecting.listener) {
-            Some(now) => now.store(Arc::new(connecting)),
-            None => {
-                let name = Arc::clone(&connecting.listener);
-                self.connecting.insert(name, Arc::new(ArcSwap::from_pointee(connecting)));
-            }
+        if let Some(now) = self.connecting.get(&connecting.listener) {
+            now.store(Arc::new(connecting));
+        } else {
+            let name = Arc::clone(&connecting.listener);
+            self.connecting.insert(name, Arc::new(ArcSwap::from_pointee(connecting)));
         }
     }
 

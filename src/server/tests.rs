@@ -32,7 +32,7 @@ mod tls;
 
 #[tokio::test]
 async fn a_connection_is_kept_for_the_next_request() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let mut client = server.connect().await;
     for _ in 0..3 {
         let answer = client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
@@ -45,7 +45,7 @@ async fn a_body_is_streamed_to_the_service() {
     let service = |request: Request| async {
         Ok::<_, hyper::Error>(Response::new(Full::new(request.into_body().collect().await?.to_bytes())))
     };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let answer =
         server.connect().await.ask("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody").await;
     assert!(answer.ends_with("\r\n\r\nbody"), "{answer}");
@@ -53,14 +53,14 @@ async fn a_body_is_streamed_to_the_service() {
 
 #[tokio::test]
 async fn a_connection_that_never_asks_is_closed() {
-    let server = Running::start(impatient(), hello).await;
+    let server = Running::start(impatient(), hello);
     let mut client = server.connect().await;
     assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
 async fn a_header_that_does_not_end_is_not_waited_for() {
-    let server = Running::start(impatient(), hello).await;
+    let server = Running::start(impatient(), hello);
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: ").await;
     assert!(!client.rest().await.contains("200 OK"));
@@ -68,7 +68,7 @@ async fn a_header_that_does_not_end_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_connection_that_asks_no_more_is_closed() {
-    let server = Running::start(impatient(), hello).await;
+    let server = Running::start(impatient(), hello);
     let mut client = server.connect().await;
     assert!(client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
     assert_eq!(client.rest().await, "");
@@ -76,7 +76,7 @@ async fn a_connection_that_asks_no_more_is_closed() {
 
 #[tokio::test]
 async fn a_poll_outlives_the_idle_timeout() {
-    let (server, parked) = Running::park(impatient()).await;
+    let (server, parked) = Running::park(impatient());
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     parked.entered().await;
@@ -88,7 +88,7 @@ async fn a_poll_outlives_the_idle_timeout() {
 
 #[tokio::test]
 async fn too_long_or_too_many_headers_are_refused() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let long = format!("GET / HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n", "c".repeat(70_000));
     assert!(server.connect().await.ask(&long).await.starts_with("HTTP/1.1 431 "));
     for (count, status) in [(99, 200), (100, 200), (200, 200), (499, 200), (500, 431)] {
@@ -102,14 +102,14 @@ async fn too_long_or_too_many_headers_are_refused() {
 
 #[tokio::test]
 async fn a_malformed_request_is_answered_400() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     assert!(server.connect().await.ask("nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
 }
 
 #[tokio::test]
 async fn a_service_error_drops_the_connection_without_an_answer() {
     let service = |_: Request| async { Err::<Response<Full<Bytes>>, _>(io::Error::other("not this one")) };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(client.rest().await, "");
@@ -121,7 +121,7 @@ async fn a_panic_takes_its_own_connection_and_no_other() {
         assert_eq!(request.uri().path(), "/", "this test panics on purpose");
         hello(request)
     };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let mut unlucky = server.connect().await;
     unlucky.write("GET /panic HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert_eq!(unlucky.rest().await, "");
@@ -130,7 +130,7 @@ async fn a_panic_takes_its_own_connection_and_no_other() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_frees_its_parked_request() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     parked.entered().await;
@@ -146,8 +146,7 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
     let server = Running::start_each(settings, move |info: ConnectInfo| {
         seen.lock().unwrap().push((info.peer, info.secure));
         service_fn(|request| Box::pin(hello(request)))
-    })
-    .await;
+    });
     let mut clients = Vec::new();
     for address in server.addresses.clone() {
         let mut client = Client(TcpStream::connect(address).await.unwrap());
@@ -174,7 +173,7 @@ async fn an_address_that_is_taken_is_named() {
 
 #[tokio::test]
 async fn an_upgraded_connection_is_handed_over_with_what_was_read_ahead() {
-    let server = Running::start(settings(), upgrade_to_echo).await;
+    let server = Running::start(settings(), upgrade_to_echo);
     let mut client = server.connect().await;
     let answer =
         client.ask("GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\nearly").await;
@@ -187,7 +186,7 @@ async fn an_upgraded_connection_is_handed_over_with_what_was_read_ahead() {
 
 #[tokio::test]
 async fn the_answer_to_head_has_no_body() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let mut client = server.connect().await;
     client.write("HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     let answer = client.rest().await;
@@ -205,7 +204,7 @@ struct Running {
 
 impl Running {
     /// Serves every connection with the same function.
-    async fn start<F, R, E>(settings: Settings, service: F) -> Self
+    fn start<F, R, E>(settings: Settings, service: F) -> Self
     where
         F: Fn(Request) -> R + Clone + Send + Sync + Unpin + 'static,
         R: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
@@ -215,10 +214,11 @@ impl Running {
             let service = service.clone();
             service_fn(move |request| Box::pin(service(request)))
         };
-        Self::start_each(settings, make).await
+        Self::start_each(settings, make)
     }
 
-    async fn start_each<M, S>(settings: Settings, make: M) -> Self
+    #[expect(clippy::needless_pass_by_value, reason = "settings are made where the test begins")]
+    fn start_each<M, S>(settings: Settings, make: M) -> Self
     where
         M: Fn(ConnectInfo) -> S + Send + Sync + 'static,
         S: Serve,
@@ -233,9 +233,9 @@ impl Running {
     }
 
     /// Serves every request with a call that waits until it is released.
-    async fn park(settings: Settings) -> (Self, Arc<Parked>) {
+    fn park(settings: Settings) -> (Self, Arc<Parked>) {
         let (parked, own) = Parked::new();
-        let server = Self::start(settings, move |_| Arc::clone(&own).wait()).await;
+        let server = Self::start(settings, move |_| Arc::clone(&own).wait());
         (server, parked)
     }
 

@@ -78,7 +78,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
     // Made first, so that the session is released however this ends.
     let socket = MuxSocket::new(Arc::clone(&trunk), id);
     let begun = match route.reserve() {
-        Ok(ours) => route.upstream.open(request(route, open, proxy)).await.map(|opened| (ours, opened)),
+        Ok(ours) => route.upstream.open(request(route, open, &proxy)).await.map(|opened| (ours, opened)),
         Err(error) => Err(error),
     };
     let (reservation, (mut opened, link)) = match begun {
@@ -122,7 +122,7 @@ async fn begin(route: &SessionRoute, trunk: Arc<Trunk>, id: Id, open: Open, prox
 }
 
 /// Returns the request for the backend.
-fn request(route: &SessionRoute, open: Open, proxy: Client) -> OpenRequest {
+fn request(route: &SessionRoute, open: Open, proxy: &Client) -> OpenRequest {
     let Open { path, dialect, revision, transport, client, headers, protocols } = open;
     let mut headers = onward::for_demuxed(&headers);
     let (dialect, revision) = dialect::named_by_proxy(&dialect, revision);

@@ -232,13 +232,13 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn kept(head: &Parts, client: Client, trusted: &[&str]) -> HeaderMap {
+    fn kept(head: &Parts, client: &Client, trusted: &[&str]) -> HeaderMap {
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let rules = HeaderRules::default();
         for_upstream(
             head,
             &Subprotocol::Clients,
-            &Onward { client: &client, trusted: &trusted, via: None, rules: &rules },
+            &Onward { client, trusted: &trusted, via: None, rules: &rules },
         )
     }
 
@@ -263,7 +263,7 @@ mod tests {
             ("sec-websocket-key", "k"),
             ("sec-websocket-extensions", "permessage-deflate"),
         ]);
-        let got = kept(&sent, client(), &[]);
+        let got = kept(&sent, &client(), &[]);
         let mut names: Vec<&str> = got.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(
@@ -297,7 +297,7 @@ mod tests {
         // A trusted proxy that does not know the header passes its client's.
         for trusted in [&[][..], &["192.0.2.0/24"]] {
             for (client, subject) in [(client(), None), (shown.clone(), Some("CN=alice"))] {
-                let got = kept(&lies, client, trusted);
+                let got = kept(&lies, &client, trusted);
                 let told: Vec<_> = got.iter().filter(|(name, _)| hop::is_client_certificate(name)).collect();
                 assert_eq!(told.len(), usize::from(subject.is_some()), "{got:?}");
                 assert!(told.iter().all(|(_, value)| Some(value.as_bytes()) == subject.map(str::as_bytes)));
@@ -312,7 +312,7 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("x-forwarded-proto", "http"),
         ]);
-        let got = kept(&sent, client(), &[]);
+        let got = kept(&sent, &client(), &[]);
         assert_eq!(got["x-forwarded-for"], "192.0.2.7");
         assert_eq!(got["x-forwarded-proto"], "https");
         assert_eq!(got["forwarded"], "for=192.0.2.7;proto=https");
@@ -322,7 +322,7 @@ mod tests {
     fn a_trusted_proxys_forwarding_headers_are_continued() {
         let sent =
             sent(&[("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "http"), ("host", "a.example")]);
-        let got = kept(&sent, client(), &["192.0.2.0/24"]);
+        let got = kept(&sent, &client(), &["192.0.2.0/24"]);
         assert_eq!(got["x-forwarded-for"], "203.0.113.9, 192.0.2.7");
         assert_eq!(got["x-forwarded-proto"], "http");
         assert_eq!(got["forwarded"], "for=192.0.2.7;host=\"a.example\";proto=https");
@@ -349,14 +349,14 @@ mod tests {
         ];
         for name in names {
             let head = sent(&[(name, "evil"), ("connection", "close"), ("x-own", "1")]);
-            let from_client = kept(&head, client(), &[]);
+            let from_client = kept(&head, &client(), &[]);
             let says = |headers: &HeaderMap| {
                 headers.get(name).is_some_and(|value| value.as_bytes().starts_with(b"evil"))
             };
             assert!(!says(&from_client), "{name}");
             assert_eq!(from_client["x-real-ip"], "192.0.2.7");
             assert_eq!(from_client["x-own"], "1");
-            let from_proxy = kept(&head, client(), &["192.0.2.7/32"]);
+            let from_proxy = kept(&head, &client(), &["192.0.2.7/32"]);
             assert!(says(&from_proxy), "{name}");
             assert_eq!(from_proxy.contains_key("x-real-ip"), name == "X-Real-IP");
         }
@@ -376,13 +376,13 @@ mod tests {
                 ("x-forwarded-for", "203.0.113.10"),
                 ("x-real-ip", "203.0.113.9"),
             ]);
-            let from_client = kept(&head, client(), &[]);
+            let from_client = kept(&head, &client(), &[]);
             assert_eq!(
                 (&from_client["x-forwarded-for"], &from_client["x-real-ip"]),
                 (&"192.0.2.7".parse().unwrap(), &"192.0.2.7".parse().unwrap())
             );
             assert!(!from_client.contains_key("x-hop"));
-            let from_proxy = kept(&head, client(), &["192.0.2.0/24"]);
+            let from_proxy = kept(&head, &client(), &["192.0.2.0/24"]);
             let list = "203.0.113.9, \u{e4}, 203.0.113.10, 192.0.2.7";
             assert_eq!(from_proxy["x-forwarded-for"].as_bytes(), list.as_bytes());
             assert_eq!(from_proxy["x-real-ip"], "203.0.113.9");
@@ -392,8 +392,8 @@ mod tests {
     #[test]
     fn an_ipv6_client_is_written_as_its_rfc_asks() {
         let client = Client { peer: "[2001:db8::1]:1".parse().unwrap(), secure: false, subject: None };
-        assert_eq!(kept(&sent(&[]), client, &[])["forwarded"], "for=\"[2001:db8::1]\";proto=http");
+        assert_eq!(kept(&sent(&[]), &client, &[])["forwarded"], "for=\"[2001:db8::1]\";proto=http");
         let mapped = Client { peer: "[::ffff:192.0.2.1]:1".parse().unwrap(), secure: false, subject: None };
-        assert_eq!(kept(&sent(&[]), mapped, &[])["x-forwarded-for"], "192.0.2.1");
+        assert_eq!(kept(&sent(&[]), &mapped, &[])["x-forwarded-for"], "192.0.2.1");
     }
 }

@@ -266,10 +266,10 @@ mod tests {
         let routes =
             [on("/", &["public"]), on("/", &["inside", "admin"]), on("/api/", &["inside"]), on("/all/", &[])];
         let numbered = |(index, route)| Routed { route, server: index, files: None };
-        let router = Router::new(routes.iter().enumerate().map(numbered));
+        let all = Router::new(routes.iter().enumerate().map(numbered));
         let find = |uri: &str, listener| {
             let (head, ()) = Request::builder().uri(uri).header("Host", "a").body(()).unwrap().into_parts();
-            router.find(&head, listener).map(Option::<&usize>::copied)
+            all.find(&head, listener).map(Option::<&usize>::copied)
         };
         assert_eq!((find("/x", Some("public")), find("/x", Some("admin"))), (Ok(Some(0)), Ok(Some(1))));
         assert_eq!(

@@ -72,7 +72,7 @@ impl Sought {
         let Self { id, locations, hop, unknown } = self;
         let Asking { head, head_len, body, ask, client, origin, cors, tasks } = asking;
         let body = Unsent::new(body);
-        let errand = Errand::new(locations, id, (&head, head_len), client, body, ask, tasks);
+        let errand = Errand::new(locations, id, (&head, head_len), &client, body, ask, tasks);
         let Some(mut errand) = errand else { return Serving::done(foreign::too_large()) };
         drop(head);
         Serving::other(async move {
@@ -115,13 +115,13 @@ impl Errand {
         locations: Arc<Locations>,
         id: Id,
         (head, head_len): (&Parts, usize),
-        client: Client,
+        client: &Client,
         body: Option<Unsent>,
         ask: Option<WebSocketAsk>,
         tasks: Tasks,
     ) -> Option<Self> {
         let has_body = body.is_some();
-        let known = foreign::known(head_len, &client, ask.as_ref());
+        let known = foreign::known(head_len, client, ask.as_ref());
         let content = Unsent::content(body.as_ref());
         if let Ok(prepared) = Prepared::new(head, client.peer, known, &content) {
             return Some(Self { locations, id, prepared, body, has_body, ask, tasks });

@@ -44,7 +44,7 @@ impl Session {
     /// Keeps a batch for the next receiver, but for what was meant for the last one alone.
     fn restore(&mut self, mut batch: Vec<Packet>, now: Instant) {
         let beats = matches!(self.policy.pinger, Pinger::Nobody(_));
-        batch.retain(|packet| !ends_receiver(packet) && !(beats && matches!(packet, Packet::Ping(_))));
+        batch.retain(|packet| !(ends_receiver(packet) || beats && matches!(packet, Packet::Ping(_))));
         self.outbox.restore(batch);
         self.note_pressure(now);
     }

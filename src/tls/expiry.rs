@@ -46,4 +46,4 @@ impl Expiry {
 
 /// How long before its end operators are warned. A certificate of 90 days is renewed 30 days before by most tools.
 const NEAR: Duration = Duration::from_secs(21 * DAY.as_secs());
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);

@@ -74,7 +74,8 @@ fn escaped(value: &[u8]) -> String {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default().to_ascii_uppercase();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// Returns the numbers of an object identifier.
@@ -89,8 +90,9 @@ fn dotted(bytes: &[u8]) -> Option<String> {
     }
     let first = *numbers.first()?;
     let root = (first / 40).min(2);
-    let rest = numbers[1..].iter().map(|number| format!(".{number}")).collect::<String>();
-    Some(format!("{root}.{}{rest}", first - root * 40))
+    let mut all = vec![root.to_string(), (first - root * 40).to_string()];
+    all.extend(numbers[1..].iter().map(u64::to_string));
+    Some(all.join("."))
 }
 
 /// The types of attributes that have names, by their object identifiers.

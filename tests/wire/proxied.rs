@@ -1,4 +1,4 @@
-//! Proxies of layer 4 in front, which say by the PROXY protocol who their client is: HAProxy and curl.
+//! Proxies of layer 4 in front, which say by the PROXY protocol who their client is: `HAProxy` and curl.
 
 use std::fs;
 use std::net::SocketAddr;

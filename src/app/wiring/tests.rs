@@ -28,7 +28,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn start(text: &str) -> Self {
+    fn start(text: &str) -> Self {
         let helpers = Background::default();
         let registry = Registry::new(10);
         helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
@@ -146,7 +146,7 @@ const POLLING: &str = "/engine.io/?EIO=4&transport=polling";
 async fn a_route_that_is_inserted_at_the_top_leaves_living_sessions_where_they_are() {
     let (listener, address) = backend().await;
     let sessions = route("/engine.io/", "engine.io", "a") + &web_socket("a", address);
-    let proxy = Proxy::start(&sessions).await;
+    let proxy = Proxy::start(&sessions);
     let mut client = proxy.client().await;
     let (sid, mut peer) = client.begin(&listener).await;
     assert_eq!(client.ask("GET", "/engine.io", "").await.0, 404);
@@ -174,7 +174,7 @@ async fn a_route_that_is_inserted_at_the_top_leaves_living_sessions_where_they_a
 #[tokio::test]
 async fn an_upstream_that_is_removed_goes_on_until_its_last_session_has_left() {
     let ((old, old_address), (new, new_address)) = (backend().await, backend().await);
-    let proxy = Proxy::start(&(route("/engine.io/", "engine.io", "a") + &web_socket("a", old_address))).await;
+    let proxy = Proxy::start(&(route("/engine.io/", "engine.io", "a") + &web_socket("a", old_address)));
     let mut client = proxy.client().await;
     let (sid, mut peer) = client.begin(&old).await;
     let retiring: Weak<InUse> = Arc::downgrade(&proxy.upstream("a"));
@@ -205,7 +205,7 @@ async fn what_is_the_same_goes_on_and_nothing_else() {
         + &route("/b/", "engine.io", "b")
         + "[upstreams.a]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:1/'\n\
            [upstreams.b]\nkind = 'websocket'\nurl = 'ws://127.0.0.1:2/'\n";
-    let proxy = Proxy::start(&text).await;
+    let proxy = Proxy::start(&text);
     let handlers = || {
         let running = proxy.current.load();
         [RouteId::new(None, "/a/"), RouteId::new(None, "/b/")].map(|id| {
@@ -251,7 +251,7 @@ async fn say(socket: &mut WebSocketStream<TcpStream>, frame: &Value) {
 async fn another_proxys_sessions_go_on_by_the_next_configuration() {
     let (listener, address) = backend().await;
     let sessions = route("/mux", "mux", "a") + &web_socket("a", address);
-    let proxy = Proxy::start(&sessions).await;
+    let proxy = Proxy::start(&sessions);
     let mut before = edge(&proxy).await;
     let open = json!(["open", "s1", {"path": "/", "dialect": "websocket", "transport": "websocket",
         "client": "203.0.113.9:51234", "headers": [], "protocols": []}]);

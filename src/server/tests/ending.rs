@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_end_closes_idle_connections_and_the_listener() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let (mut fresh, mut used) = (server.connect().await, server.connect().await);
     assert!(used.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
     server.signals.end.cancel();
@@ -16,7 +16,7 @@ async fn an_end_closes_idle_connections_and_the_listener() {
 
 #[tokio::test]
 async fn an_end_lets_a_parked_request_be_answered_and_then_closes() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     parked.entered().await;
@@ -32,7 +32,7 @@ async fn an_end_lets_a_parked_request_be_answered_and_then_closes() {
 
 #[tokio::test]
 async fn a_cut_drops_a_parked_request_without_an_answer() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     parked.entered().await;
@@ -44,7 +44,7 @@ async fn a_cut_drops_a_parked_request_without_an_answer() {
 
 #[tokio::test]
 async fn a_cut_ends_what_an_end_was_waiting_for() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     let mut client = server.connect().await;
     client.write("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     parked.entered().await;
@@ -58,7 +58,7 @@ async fn a_cut_ends_what_an_end_was_waiting_for() {
 
 #[tokio::test]
 async fn an_end_that_came_first_is_heard_by_a_connection_that_comes_later() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let mut racing = Vec::new();
     for _ in 0..50 {
         racing.push(server.connect().await);
@@ -74,7 +74,7 @@ async fn an_end_that_came_first_is_heard_by_a_connection_that_comes_later() {
 
 #[tokio::test]
 async fn an_upgraded_connection_is_not_the_servers_to_end() {
-    let server = Running::start(settings(), upgrade_to_echo).await;
+    let server = Running::start(settings(), upgrade_to_echo);
     let mut client = server.connect().await;
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
     assert!(client.ask(request).await.starts_with("HTTP/1.1 101 "));
@@ -88,7 +88,7 @@ async fn an_upgraded_connection_is_not_the_servers_to_end() {
 #[tokio::test]
 async fn a_handshake_of_tls_does_not_hold_up_the_end() {
     let (settings, _files, _) = tls::settings();
-    let server = Running::start(settings, hello).await;
+    let server = Running::start(settings, hello);
     let mut silent = server.connect().await;
     let mut other = server.connect().await;
     other.write("not TLS\r\n").await;
@@ -105,7 +105,7 @@ async fn a_request_that_never_ends_is_cut_with_its_body() {
         let _body = request.into_body();
         pending::<Result<Response<Full<Bytes>>, Infallible>>().await
     };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let mut client = server.connect().await;
     client.write("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nsome").await;
     server.signals.end.cancel();
@@ -116,7 +116,7 @@ async fn a_request_that_never_ends_is_cut_with_its_body() {
 
 #[tokio::test]
 async fn a_server_that_leaves_closes_each_connection_behind_its_next_response_and_none_before() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     let (mut waiting, mut idle, mut fresh) =
         (server.connect().await, server.connect().await, server.connect().await);
     let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
@@ -151,7 +151,7 @@ async fn a_server_that_leaves_closes_each_connection_behind_its_next_response_an
 
 #[tokio::test]
 async fn a_server_that_has_left_ends_like_any_other() {
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let mut idle = server.connect().await;
     assert!(idle.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
     server.signals.leave.cancel();

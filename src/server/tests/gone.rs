@@ -47,7 +47,7 @@ fn resetting(client: TcpStream) -> TcpStream {
 
 #[tokio::test]
 async fn an_end_is_noticed_whatever_lies_unread() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     for request in REQUESTS {
         for (at_once, later) in behind() {
             let mut client = asked(&server, &parked, request, &at_once, &later).await;
@@ -60,7 +60,7 @@ async fn an_end_is_noticed_whatever_lies_unread() {
 #[tokio::test]
 async fn a_reset_is_noticed_whatever_lies_unread_and_however_long_a_half_closed_client_is_answered() {
     for half_close_timeout in [Duration::ZERO, Duration::from_hours(1)] {
-        let (server, parked) = Running::park(Settings { half_close_timeout, ..settings() }).await;
+        let (server, parked) = Running::park(Settings { half_close_timeout, ..settings() });
         for request in REQUESTS {
             for (at_once, later) in behind() {
                 drop(resetting(asked(&server, &parked, request, &at_once, &later).await));
@@ -78,7 +78,7 @@ async fn a_reset_is_noticed_whatever_lies_unread_and_however_long_a_half_closed_
 
 #[tokio::test]
 async fn a_client_that_only_ended_its_side_is_answered_in_order() {
-    let (server, parked) = Running::park(Settings { half_close_timeout: PATIENCE * 2, ..settings() }).await;
+    let (server, parked) = Running::park(Settings { half_close_timeout: PATIENCE * 2, ..settings() });
     for request in REQUESTS {
         for behind in ["", REQUESTS[0]] {
             let (mut client, mut count) = (asked(&server, &parked, request, behind, "").await, 0);
@@ -106,7 +106,7 @@ async fn a_client_that_only_ended_its_side_is_answered_in_order() {
 #[tokio::test]
 async fn a_client_that_only_ended_its_side_is_waited_for_no_longer_than_that() {
     let half_close_timeout = Duration::from_millis(200);
-    let (server, parked) = Running::park(Settings { half_close_timeout, ..settings() }).await;
+    let (server, parked) = Running::park(Settings { half_close_timeout, ..settings() });
     for request in REQUESTS {
         for (at_once, later) in behind() {
             let mut client = asked(&server, &parked, request, &at_once, &later).await;
@@ -119,7 +119,7 @@ async fn a_client_that_only_ended_its_side_is_waited_for_no_longer_than_that() {
 #[tokio::test]
 async fn an_end_behind_tls_is_noticed_whatever_lies_unread() {
     let (settings, _files, certificate) = tls::settings();
-    let (server, parked) = Running::park(Settings { half_close_timeout: Duration::ZERO, ..settings }).await;
+    let (server, parked) = Running::park(Settings { half_close_timeout: Duration::ZERO, ..settings });
     for request in REQUESTS {
         for (at_once, later) in behind() {
             let mut client = tls::connect(&server, &certificate).await;

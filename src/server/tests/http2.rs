@@ -20,8 +20,7 @@ async fn requests_of_one_connection_do_not_wait_for_each_other() {
     let server = Running::start(h2c(), move |request: Request| {
         let own = Arc::clone(&own);
         async move { if request.uri().path() == "/park" { own.wait().await } else { hello(request).await } }
-    })
-    .await;
+    });
     let mut client = connect(&server).await;
     let waits = client.send_request(get("/park"));
     parked.entered().await;
@@ -39,7 +38,7 @@ async fn requests_of_one_connection_do_not_wait_for_each_other() {
 async fn tls_clients_are_offered_http2_unless_it_is_switched_off() {
     let (settings, _files, certificate) = tls::settings();
     for http2 in [true, false, true] {
-        let server = Running::start(Settings { http2, ..settings.clone() }, hello).await;
+        let server = Running::start(Settings { http2, ..settings.clone() }, hello);
         for offer in [&[&b"h2"[..], b"http/1.1"][..], &[b"http/1.1"], &[]] {
             let mut config = (*tls::trusting(&certificate)).clone();
             config.alpn_protocols = offer.iter().map(|one| one.to_vec()).collect();
@@ -60,7 +59,7 @@ async fn tls_clients_are_offered_http2_unless_it_is_switched_off() {
 
 #[tokio::test]
 async fn http2_in_the_clear_is_switched_on_and_recognised_byte_by_byte() {
-    let server = Running::start(h2c(), hello).await;
+    let server = Running::start(h2c(), hello);
     let mut slow = server.connect().await;
     for byte in frames::PREFACE.iter().take(6) {
         slow.0.write_all(&[*byte]).await.unwrap();
@@ -77,7 +76,7 @@ async fn http2_in_the_clear_is_switched_on_and_recognised_byte_by_byte() {
         let request = format!("{method} / HTTP/1.1\r\nhost: x\r\n\r\n");
         assert!(server.connect().await.ask(&request).await.ends_with("hello"), "{method}");
     }
-    let server = Running::start(settings(), hello).await;
+    let server = Running::start(settings(), hello);
     let mut client = server.connect().await;
     client.0.write_all(frames::PREFACE).await.unwrap();
     assert_eq!(client.rest().await, "", "hyper closes such a connection");
@@ -86,7 +85,7 @@ async fn http2_in_the_clear_is_switched_on_and_recognised_byte_by_byte() {
 #[tokio::test]
 async fn a_connection_that_is_silent_before_its_protocol_is_known_is_closed() {
     let settings = Settings { h2c: true, ..impatient() };
-    let server = Running::start(settings, hello).await;
+    let server = Running::start(settings, hello);
     for begun in ["", "P", "PRI", "GET"] {
         let mut client = server.connect().await;
         client.write(begun).await;
@@ -97,7 +96,7 @@ async fn a_connection_that_is_silent_before_its_protocol_is_known_is_closed() {
 #[tokio::test]
 async fn a_server_that_ends_says_so_and_answers_what_waits() {
     for leaves in [true, false] {
-        let (server, parked) = Running::park(h2c()).await;
+        let (server, parked) = Running::park(h2c());
         let mut frames = Frames::connect(&server, &[]).await;
         frames.get(1, "/").await;
         parked.entered().await;
@@ -117,7 +116,7 @@ async fn a_server_that_ends_says_so_and_answers_what_waits() {
 
 #[tokio::test]
 async fn a_cut_ends_what_waits() {
-    let (server, parked) = Running::park(h2c()).await;
+    let (server, parked) = Running::park(h2c());
     let mut frames = Frames::connect(&server, &[]).await;
     frames.get(1, "/").await;
     parked.entered().await;
@@ -128,7 +127,7 @@ async fn a_cut_ends_what_waits() {
 
 #[tokio::test]
 async fn a_stream_that_is_reset_ends_its_own_request_only() {
-    let (server, parked) = Running::park(h2c()).await;
+    let (server, parked) = Running::park(h2c());
     let mut frames = Frames::connect(&server, &[]).await;
     frames.get(1, "/").await;
     parked.entered().await;
@@ -142,7 +141,7 @@ async fn a_stream_that_is_reset_ends_its_own_request_only() {
 
 #[tokio::test]
 async fn the_answer_to_head_has_a_length_and_no_body() {
-    let server = Running::start(h2c(), hello).await;
+    let server = Running::start(h2c(), hello);
     let mut client = connect(&server).await;
     let request = http::Request::head("http://x/").body(Full::<Bytes>::default()).unwrap();
     let answer = client.send_request(request).await.unwrap();
@@ -155,7 +154,7 @@ async fn a_body_is_streamed_to_the_service() {
     let service = |request: Request| async {
         Ok::<_, hyper::Error>(Response::new(Full::new(request.into_body().collect().await?.to_bytes())))
     };
-    let server = Running::start(h2c(), service).await;
+    let server = Running::start(h2c(), service);
     let mut client = connect(&server).await;
     // More than any window.
     let long = "long".repeat(1 << 20);
@@ -165,7 +164,7 @@ async fn a_body_is_streamed_to_the_service() {
 
 #[tokio::test]
 async fn headers_about_a_connection_are_refused() {
-    let server = Running::start(h2c(), hello).await;
+    let server = Running::start(h2c(), hello);
     for (name, value) in [
         ("connection", "close"),
         ("keep-alive", "timeout=5"),
@@ -195,7 +194,7 @@ async fn a_panic_takes_its_own_connection_and_no_other() {
         assert_eq!(request.uri().path(), "/", "this test panics on purpose");
         hello(request)
     };
-    let server = Running::start(h2c(), service).await;
+    let server = Running::start(h2c(), service);
     let mut unlucky = connect(&server).await;
     assert!(unlucky.send_request(get("/panic")).await.is_err());
     assert_eq!(text(connect(&server).await.send_request(get("/")).await.unwrap()).await, "hello");
@@ -203,7 +202,7 @@ async fn a_panic_takes_its_own_connection_and_no_other() {
 
 #[tokio::test]
 async fn a_web_socket_is_a_stream_of_the_connection() {
-    let server = Running::start(h2c(), accept_and_echo).await;
+    let server = Running::start(h2c(), accept_and_echo);
     let mut frames = Frames::connect(&server, &[]).await;
     let settings = frames.until(Kind::SETTINGS).await;
     // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, section 3).
@@ -226,8 +225,7 @@ async fn a_web_socket_whose_window_never_opens_stalls_by_itself() {
     let server = Running::start_each(h2c(), |info: ConnectInfo| {
         info.patience.set(Duration::from_millis(300));
         service_fn(|request| Box::pin(accept_and_echo(request)))
-    })
-    .await;
+    });
     let mut frames = Frames::connect(&server, &[(frames::INITIAL_WINDOW, 0)]).await;
     frames.write(Kind::HEADERS, frames::END_HEADERS, 1, &frames::connect("/flood", "websocket")).await;
     assert_eq!(frames.until(Kind::RESET).await.stream, 1);

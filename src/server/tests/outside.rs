@@ -6,7 +6,7 @@ const POLL: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
 async fn one_connection_waits_again_and_again() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     let mut client = server.connect().await;
     for _ in 0..5 {
         client.write(POLL).await;
@@ -34,7 +34,7 @@ async fn what_comes_behind_a_request_that_waits_is_answered_behind_it() {
             Ok::<_, Infallible>(Response::new(Full::from(format!("{path} {len}"))))
         }
     };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let second =
         format!("POST /2 HTTP/1.1\r\nhost: x\r\ncontent-length: 90000\r\n\r\n{}", "x".repeat(90_000));
     // All at once, a little at first, and byte by byte at first.
@@ -60,7 +60,7 @@ async fn what_comes_behind_a_request_that_waits_is_answered_behind_it() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_cancels_its_request() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     for _ in 0..3 {
         let mut client = server.connect().await;
         client.write(POLL).await;
@@ -78,7 +78,7 @@ async fn an_error_drops_the_connection_of_a_request_that_waited() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         Err::<Response<Full<Bytes>>, _>(io::Error::other("not this one"))
     };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let mut client = server.connect().await;
     client.write(POLL).await;
     assert_eq!(client.rest().await, "");
@@ -86,7 +86,7 @@ async fn an_error_drops_the_connection_of_a_request_that_waited() {
 
 #[tokio::test]
 async fn a_connection_that_is_to_end_ends_behind_its_answer() {
-    let (server, parked) = Running::park(settings()).await;
+    let (server, parked) = Running::park(settings());
     for head in ["GET / HTTP/1.0\r\n", "GET / HTTP/1.1\r\nhost: x\r\nConnection: close\r\n"] {
         let mut client = server.connect().await;
         client.write(&format!("{head}\r\n")).await;
@@ -110,7 +110,7 @@ async fn an_answer_of_each_kind_is_as_it_would_be_at_once() {
             }
             Ok::<_, Infallible>(response)
         };
-        let server = Running::start(settings(), service).await;
+        let server = Running::start(settings(), service);
         let mut client = server.connect().await;
         let asked = "GET /none HTTP/1.1\r\nhost: x\r\nconnection: Keep-Alive\r\n\r\n";
         let none = client.ask(asked).await;
@@ -131,7 +131,7 @@ async fn a_request_for_an_upgrade_may_follow_one_that_waited() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         hello(request).await
     };
-    let server = Running::start(settings(), service).await;
+    let server = Running::start(settings(), service);
     let mut client = server.connect().await;
     let upgrade = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\nahead ";
     client.write(&format!("{POLL}{upgrade}")).await;

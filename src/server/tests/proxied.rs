@@ -17,14 +17,13 @@ fn settings(trusted: &str) -> Settings {
 }
 
 /// Starts a server that answers with the client's address.
-async fn start(settings: Settings) -> Running {
+fn start(settings: Settings) -> Running {
     Running::start_each(settings, |info: ConnectInfo| {
         service_fn(move |_| {
             let body = Full::<Bytes>::from(info.peer.to_string());
             Box::pin(async move { Ok::<_, Infallible>(Response::new(body)) })
         })
     })
-    .await
 }
 
 fn v2(source: &str, destination: &str, padding: usize) -> Vec<u8> {
@@ -43,7 +42,7 @@ fn local() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_proxy_in_front_says_who_the_client_is() {
-    let server = start(settings("127.0.0.0/8")).await;
+    let server = start(settings("127.0.0.0/8"));
     let v6 = "[2001:db8::7]:4711";
     for (header, client) in [
         (V1.as_bytes().to_vec(), CLIENT),
@@ -71,7 +70,7 @@ async fn a_proxy_in_front_says_who_the_client_is() {
 
 #[tokio::test]
 async fn a_header_may_come_byte_by_byte() {
-    let server = start(settings("127.0.0.0/8")).await;
+    let server = start(settings("127.0.0.0/8"));
     for header in [V1.as_bytes().to_vec(), v2(CLIENT, "198.51.100.1:443", 9)] {
         let mut connection = server.connect().await;
         connection.0.set_nodelay(true).unwrap();
@@ -85,7 +84,7 @@ async fn a_header_may_come_byte_by_byte() {
 
 #[tokio::test]
 async fn a_connection_without_a_header_is_closed_unanswered() {
-    let server = start(settings("127.0.0.0/8")).await;
+    let server = start(settings("127.0.0.0/8"));
     let too_long = v2(CLIENT, "198.51.100.1:443", 600);
     let endless = [b"PROXY TCP4 ".to_vec(), vec![b'1'; 600]].concat();
     for bytes in [
@@ -107,7 +106,7 @@ async fn a_connection_without_a_header_is_closed_unanswered() {
 
 #[tokio::test]
 async fn a_header_of_anybody_else_is_refused() {
-    let server = start(settings("10.0.0.0/8")).await;
+    let server = start(settings("10.0.0.0/8"));
     let mut connection = server.connect().await;
     connection.0.write_all(format!("{V1}{REQUEST}").as_bytes()).await.unwrap();
     let mut read = Vec::new();
@@ -120,7 +119,7 @@ async fn a_header_comes_before_tls() {
     let (secure, _files, certificate) = tls::settings();
     let mut settings = settings("127.0.0.0/8");
     settings.listeners[0].tls = secure.listeners[0].tls.clone();
-    let server = start(settings).await;
+    let server = start(settings);
     for header in [V1.as_bytes().to_vec(), v2(CLIENT, "198.51.100.1:443", 0)] {
         let mut stream = server.connect().await.0;
         stream.write_all(&header).await.unwrap();
@@ -131,7 +130,7 @@ async fn a_header_comes_before_tls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_header_that_does_not_come_is_not_waited_for() {
-    let server = start(settings("127.0.0.0/8")).await;
+    let server = start(settings("127.0.0.0/8"));
     for part in [&b""[..], b"PROXY TCP4 192.0.2.7", b"\r\n\r\n\0\r\nQUIT\n\x21\x11"] {
         let began = tokio::time::Instant::now();
         let mut connection = server.connect().await;

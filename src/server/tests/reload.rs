@@ -26,7 +26,7 @@ async fn connect(server: &Running, config: &Arc<ClientConfig>) -> io::Result<Cli
     TlsConnector::from(Arc::clone(config)).connect(name(), stream).await.map(Client)
 }
 
-async fn replace(server: &mut Running, settings: &Settings) -> Result<(), BindError> {
+fn replace(server: &mut Running, settings: &Settings) -> Result<(), BindError> {
     let next = server.open.prepare(settings)?;
     server.open.replace(next);
     Ok(())
@@ -41,14 +41,14 @@ const REQUEST: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 #[tokio::test]
 async fn a_certificate_is_replaced_without_a_connection_dropped() {
     let (settings, _files, _) = secure();
-    let mut server = Running::start(settings.clone(), hello).await;
+    let mut server = Running::start(settings.clone(), hello);
     let identity = &settings.listeners[0].tls.as_ref().unwrap().certificates[0];
     let old = trusting(identity);
     let mut before = connect(&server, &old).await.unwrap();
     assert!(before.ask(REQUEST).await.ends_with("hello"));
     renew(identity);
     let new = trusting(identity);
-    replace(&mut server, &settings).await.unwrap();
+    replace(&mut server, &settings).unwrap();
     assert!(before.ask(REQUEST).await.ends_with("hello"));
     let mut after = connect(&server, &new).await.unwrap();
     assert!(after.ask(REQUEST).await.ends_with("hello"));
@@ -61,13 +61,13 @@ async fn a_certificate_is_replaced_without_a_connection_dropped() {
 #[tokio::test]
 async fn rubbish_in_the_place_of_a_certificate_changes_nothing() {
     let (settings, _files, _) = secure();
-    let mut server = Running::start(settings.clone(), hello).await;
+    let mut server = Running::start(settings.clone(), hello);
     let identity = &settings.listeners[0].tls.as_ref().unwrap().certificates[0];
     let old = trusting(identity);
     let certificate = std::fs::read(&identity.certificate).unwrap();
     for rubbish in [&b""[..], b"rubbish", &certificate[..certificate.len() / 2]] {
         std::fs::write(&identity.certificate, rubbish).unwrap();
-        let refused = replace(&mut server, &settings).await.unwrap_err();
+        let refused = replace(&mut server, &settings).unwrap_err();
         assert!(matches!(refused, BindError::Tls(_)), "{refused:?}");
     }
     // The certificate is there, its key is not yet.
@@ -75,7 +75,7 @@ async fn rubbish_in_the_place_of_a_certificate_changes_nothing() {
     let key = std::fs::read(&identity.key).unwrap();
     renew(identity);
     std::fs::write(&identity.key, key).unwrap();
-    let refused = replace(&mut server, &settings).await.unwrap_err();
+    let refused = replace(&mut server, &settings).unwrap_err();
     assert!(refused.to_string().contains("TLS"), "{refused}");
     let mut client = connect(&server, &old).await.unwrap();
     assert!(client.ask(REQUEST).await.ends_with("hello"));
@@ -88,7 +88,7 @@ async fn a_session_of_tls_is_not_resumed_once_other_clients_are_accepted() {
     let ours = files.0.join("ours.pem");
     std::fs::copy(&identity.certificate, &ours).unwrap();
     settings.listeners[0].tls.as_mut().unwrap().client_ca = Some(ours.clone());
-    let mut server = Running::start(settings.clone(), hello).await;
+    let mut server = Running::start(settings.clone(), hello);
     let trust = Trust::File(identity.certificate.clone());
     let known = client_config(&trust, Some(&identity)).unwrap();
     assert!(connect(&server, &known).await.unwrap().ask(REQUEST).await.ends_with("hello"));
@@ -98,7 +98,7 @@ async fn a_session_of_tls_is_not_resumed_once_other_clients_are_accepted() {
 
     let others = rcgen::generate_simple_self_signed(["others".to_owned()]).unwrap();
     std::fs::write(&ours, others.cert.pem()).unwrap();
-    replace(&mut server, &settings).await.unwrap();
+    replace(&mut server, &settings).unwrap();
     // In TLS 1.3 a client learns only later that it is refused.
     let Ok(mut client) = connect(&server, &known).await else { return };
     let _ = client.0.write_all(REQUEST.as_bytes()).await;
@@ -111,24 +111,24 @@ async fn a_session_of_tls_is_not_resumed_once_other_clients_are_accepted() {
 async fn tls_begins_and_ends_with_the_settings() {
     let (secure, _files, _) = secure();
     let clear = Settings { listeners: settings().listeners, ..secure.clone() };
-    let mut server = Running::start(clear.clone(), hello).await;
+    let mut server = Running::start(clear.clone(), hello);
     let config = trusting(&secure.listeners[0].tls.as_ref().unwrap().certificates[0]);
     for _ in 0..2 {
         assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
-        replace(&mut server, &secure).await.unwrap();
+        replace(&mut server, &secure).unwrap();
         assert!(connect(&server, &config).await.unwrap().ask(REQUEST).await.ends_with("hello"));
-        replace(&mut server, &clear).await.unwrap();
+        replace(&mut server, &clear).unwrap();
     }
 }
 
 #[tokio::test]
 async fn of_port_0_as_many_listeners_stay_as_are_wanted() {
     let two = listening(vec![any_port(), any_port()]);
-    let mut server = Running::start(two.clone(), hello).await;
+    let mut server = Running::start(two.clone(), hello);
     let both = addresses(&server);
-    replace(&mut server, &two).await.unwrap();
+    replace(&mut server, &two).unwrap();
     assert_eq!(addresses(&server), both);
-    replace(&mut server, &settings()).await.unwrap();
+    replace(&mut server, &settings()).unwrap();
     assert_eq!(addresses(&server), both[..1]);
     let gone = async {
         while TcpStream::connect(both[1]).await.is_ok() {
@@ -138,7 +138,7 @@ async fn of_port_0_as_many_listeners_stay_as_are_wanted() {
     timeout(PATIENCE, gone).await.expect("it accepts no more");
     assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
     // The end of the server is that of all.
-    replace(&mut server, &two).await.unwrap();
+    replace(&mut server, &two).unwrap();
     assert_eq!(addresses(&server)[..1], both[..1]);
     server.signals.end.cancel();
     server.ended().await;
@@ -153,13 +153,12 @@ async fn an_address_that_another_listener_gets_refuses_no_client_meanwhile() {
             let name = info.listener.to_string();
             Box::pin(async move { Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(name))) })
         })
-    })
-    .await;
+    });
     let mut before = server.connect().await;
     assert!(before.ask(REQUEST).await.ends_with("one"));
     // It waits in the queue that both share.
     let mut waiting = server.connect().await;
-    replace(&mut server, &named("two")).await.unwrap();
+    replace(&mut server, &named("two")).unwrap();
     assert!(waiting.ask(REQUEST).await.starts_with("HTTP/1.1 200"));
     assert!(before.ask(REQUEST).await.ends_with("one"));
     assert_eq!(before.rest().await, "", "its listener is gone");
@@ -174,14 +173,14 @@ async fn an_address_that_another_listener_gets_refuses_no_client_meanwhile() {
 #[tokio::test]
 async fn a_listener_that_cannot_be_bound_leaves_the_others_as_they_are() {
     let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut server = Running::start(settings(), hello).await;
+    let mut server = Running::start(settings(), hello);
     let mut two = settings();
     two.listeners.push(ListenerSettings::at("other", vec![taken.local_addr().unwrap()]));
-    let refused = replace(&mut server, &two).await.unwrap_err();
+    let refused = replace(&mut server, &two).unwrap_err();
     assert!(matches!(refused, BindError::Address { address, .. } if address == taken.local_addr().unwrap()));
     assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
     drop(taken);
-    replace(&mut server, &two).await.unwrap();
+    replace(&mut server, &two).unwrap();
     assert_eq!(addresses(&server).len(), 2);
 }
 
@@ -192,14 +191,14 @@ async fn all_addresses_of_ipv6_are_with_those_of_ipv4_or_without() {
         Settings { listeners: vec![ListenerSettings { only_v6, ..listener }], ..settings() }
     };
     for only_v6 in [false, true] {
-        let mut server = Running::start(everywhere(only_v6, 0), hello).await;
+        let mut server = Running::start(everywhere(only_v6, 0), hello);
         let port = server.addresses[0].port();
         let connected = TcpStream::connect(("127.0.0.1", port)).await;
         assert_eq!(connected.is_err(), only_v6, "{connected:?}");
         assert!(TcpStream::connect(("::1", port)).await.is_ok());
         // It would have to be bound again, which cannot be done beside itself.
-        let refused = replace(&mut server, &everywhere(!only_v6, 0)).await.unwrap_err();
+        let refused = replace(&mut server, &everywhere(!only_v6, 0)).unwrap_err();
         assert!(matches!(refused, BindError::OnlyV6(_)), "{refused}");
-        replace(&mut server, &everywhere(only_v6, 0)).await.unwrap();
+        replace(&mut server, &everywhere(only_v6, 0)).unwrap();
     }
 }

@@ -19,8 +19,7 @@ async fn a_client_that_trusts_the_certificate_is_served() {
     let server = Running::start_each(settings, move |info: ConnectInfo| {
         seen.lock().unwrap().push(info.secure);
         service_fn(|request| Box::pin(hello(request)))
-    })
-    .await;
+    });
     let mut client = connect(&server, &certificate).await;
     assert_eq!(client.0.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     for _ in 0..2 {
@@ -32,7 +31,7 @@ async fn a_client_that_trusts_the_certificate_is_served() {
 #[tokio::test]
 async fn an_upgrade_works_over_tls() {
     let (settings, _files, certificate) = settings();
-    let server = Running::start(settings, upgrade_to_echo).await;
+    let server = Running::start(settings, upgrade_to_echo);
     let mut client = connect(&server, &certificate).await;
     let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
     assert!(client.ask(request).await.starts_with("HTTP/1.1 101 "));
@@ -44,7 +43,7 @@ async fn an_upgrade_works_over_tls() {
 #[tokio::test]
 async fn a_client_that_does_not_speak_tls_is_dropped_and_counted() {
     let (settings, _files, certificate) = settings();
-    let server = Running::start(settings, hello).await;
+    let server = Running::start(settings, hello);
     let mut plain = server.connect().await;
     plain.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     let mut read = Vec::new();
@@ -75,7 +74,7 @@ async fn only_clients_whose_certificate_is_known_are_served() {
     let (identity, trust) =
         (files.certificates[0].clone(), Trust::File(files.certificates[0].certificate.clone()));
     files.client_ca = Some(identity.certificate.clone());
-    let server = Running::start(settings, hello).await;
+    let server = Running::start(settings, hello);
     for known in [true, false] {
         let config = client_config(&trust, known.then_some(&identity)).unwrap();
         let name = ServerName::try_from("localhost").unwrap();
@@ -93,7 +92,7 @@ async fn only_clients_whose_certificate_is_known_are_served() {
 #[tokio::test]
 async fn a_client_resumes_its_session_after_many_others_came() {
     let (settings, _files, certificate) = settings();
-    let server = Running::start(settings, hello).await;
+    let server = Running::start(settings, hello);
     let config = trusting(&certificate);
     let visit = async |config: &Arc<ClientConfig>| {
         let stream = TlsConnector::from(Arc::clone(config)).connect(name(), server.connect().await.0).await;

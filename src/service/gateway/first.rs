@@ -47,7 +47,7 @@ impl First {
                 let client = route.located(&head.headers, &connection.client);
                 let (id, locations, tasks) = (Id::of(&route.id, &name), locations.clone(), Tasks::of(route));
                 let head = (head, head_len(head, connection));
-                let errand = Errand::new(locations, id, head, client, None, None, tasks);
+                let errand = Errand::new(locations, id, head, &client, None, None, tasks);
                 Some(errand.ok_or_else(|| Box::new(foreign::too_large()))?)
             }
             Some(_) | None => None,

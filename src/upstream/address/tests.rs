@@ -190,7 +190,9 @@ proptest! {
                 Step::Resolve(numbers) => {
                     let all_failed = model.values().filter(|known| known.named).all(|known| known.failed);
                     set.resolved(0, &numbers.iter().copied().map(address).collect::<Vec<_>>(), now);
-                    model.iter_mut().for_each(|(number, known)| known.named = numbers.contains(number));
+                    for (number, known) in &mut model {
+                        known.named = numbers.contains(number);
+                    }
                     for number in numbers {
                         model.entry(number).or_insert(Known { failed: all_failed, ..named });
                     }

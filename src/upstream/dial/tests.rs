@@ -85,6 +85,7 @@ fn rename(addresses: &[SocketAddr]) -> String {
     name
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as the system's resolver takes it")]
 fn resolve(host: String, _port: u16) -> server::Resolving {
     let found = NAMES.lock().unwrap().get(&host).filter(|addresses| !addresses.is_empty()).cloned();
     Box::pin(async move { found.ok_or_else(|| io::ErrorKind::NotFound.into()) })

@@ -9,7 +9,7 @@ fn impatient_h2c() -> Settings {
 
 #[tokio::test]
 async fn a_connection_without_requests_is_told_and_closed() {
-    let server = Running::start(impatient_h2c(), hello).await;
+    let server = Running::start(impatient_h2c(), hello);
     // Nothing behind the settings; a header that never ends; an answer, and then nothing.
     for case in 0..3 {
         let mut frames = Frames::connect(&server, &[]).await;
@@ -28,7 +28,7 @@ async fn a_connection_without_requests_is_told_and_closed() {
 
 #[tokio::test]
 async fn a_request_that_waits_outlives_the_idle_timeout() {
-    let (server, parked) = Running::park(impatient_h2c()).await;
+    let (server, parked) = Running::park(impatient_h2c());
     let mut frames = Frames::connect(&server, &[]).await;
     frames.get(1, "/").await;
     parked.entered().await;
@@ -45,8 +45,7 @@ async fn a_client_that_gives_up_one_request_after_another_is_disconnected() {
     let server = Running::start(h2c(), move |_: Request| {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         pending::<Result<Response<Full<Bytes>>, Infallible>>()
-    })
-    .await;
+    });
     for pace in [Duration::ZERO, Duration::from_micros(300)] {
         let mut frames = Frames::connect(&server, &[]).await;
         for stream in (1..).step_by(2).take(5000) {
@@ -68,7 +67,7 @@ async fn a_client_that_gives_up_one_request_after_another_is_disconnected() {
 
 #[tokio::test]
 async fn more_requests_than_are_served_at_once_are_refused_and_the_others_go_on() {
-    let (server, parked) = Running::park(h2c()).await;
+    let (server, parked) = Running::park(h2c());
     let mut frames = Frames::connect(&server, &[]).await;
     for stream in (1..).step_by(2).take(101) {
         frames.get(stream, "/").await;
@@ -84,7 +83,7 @@ async fn more_requests_than_are_served_at_once_are_refused_and_the_others_go_on(
 
 #[tokio::test]
 async fn a_header_as_long_as_with_http1_is_served_and_a_longer_one_refused() {
-    let server = Running::start(h2c(), hello).await;
+    let server = Running::start(h2c(), hello);
     for (len, status) in [(30_000, 200), (70_000, 431)] {
         let mut frames = Frames::connect(&server, &[]).await;
         let block = [request("GET", "/", "x"), header("cookie", &"c".repeat(len))].concat();
@@ -103,7 +102,7 @@ async fn a_header_as_long_as_with_http1_is_served_and_a_longer_one_refused() {
 
 #[tokio::test]
 async fn floods_of_control_frames_end_the_connection_or_cost_nothing() {
-    let server = Running::start(h2c(), hello).await;
+    let server = Running::start(h2c(), hello);
     let endless = [(Kind::CONTINUATION, &[][..]), (Kind::CONTINUATION, &[0x82; 1024])];
     for (kind, payload) in endless {
         let mut frames = Frames::connect(&server, &[]).await;
@@ -138,8 +137,7 @@ async fn a_response_whose_window_never_opens_ends_and_the_others_go_on() {
                 Ok::<_, Infallible>(Response::new(Full::from(vec![b'x'; len])))
             };
             service_fn(move |request| Box::pin(answer(request)))
-        })
-        .await;
+        });
         let mut frames = Frames::connect(&server, &[(INITIAL_WINDOW, window)]).await;
         frames.get(1, "/").await;
         let reset = frames.until(Kind::RESET).await;
@@ -157,8 +155,7 @@ async fn a_short_response_that_is_half_taken_ends_the_connection() {
     let server = Running::start_each(h2c(), |info: ConnectInfo| {
         info.patience.set(Duration::from_millis(300));
         service_fn(|request| Box::pin(hello(request)))
-    })
-    .await;
+    });
     let mut frames = Frames::connect(&server, &[(INITIAL_WINDOW, 2)]).await;
     frames.get(1, "/").await;
     assert!(frames.ends().await, "hyper can't reset a stream that it has finished");
@@ -169,8 +166,7 @@ async fn a_client_that_takes_a_little_now_and_then_is_waited_for() {
     let server = Running::start_each(h2c(), |info: ConnectInfo| {
         info.patience.set(Duration::from_millis(500));
         service_fn(|request| Box::pin(hello(request)))
-    })
-    .await;
+    });
     let mut frames = Frames::connect(&server, &[(INITIAL_WINDOW, 0)]).await;
     frames.get(1, "/").await;
     for byte in b"hello" {

@@ -42,6 +42,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 pub use self::compare::compare;
 use self::given::Given;
@@ -54,7 +55,7 @@ use crate::background::Vital;
 use crate::config::{Config, Origin};
 use crate::drain::Signals;
 use crate::server::BindError;
-use crate::succession::{Activated, ActivationError, notify_ready};
+use crate::succession::{Activated, ActivationError, notify_alive, notify_ready};
 use crate::upstream::BuildError;
 
 /// Prepares to run the proxy, before anything slow: from here on, signals have their meaning for a proxy. A signal that
@@ -101,6 +102,9 @@ async fn serve_or_fail(given: Given, signals: Signals, vital: Vital) -> anyhow::
 async fn serve(given: Given, signals: Signals, vital: &Vital) -> anyhow::Result<End> {
     let process = Process::begin(given, signals, vital).await?;
     notify_ready();
+    // On the runtime's own threads, where the connections are. Dropped at the end.
+    let mut beside = JoinSet::new();
+    beside.spawn(vital.guard("the watchdog", notify_alive()));
     process.stay().await;
     Ok(process.end().await)
 }

@@ -5,6 +5,9 @@ use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Reports that this process serves, and that it is the service's main process. Does nothing outside systemd.
 pub fn notify_ready() {
@@ -22,6 +25,29 @@ pub fn notify_reloading() {
 /// Reports that this process stops, and with it the service.
 pub fn notify_stopping() {
     notify("STOPPING=1");
+}
+
+/// Reports again and again that this process is alive, if the unit has `WatchdogSec`. It never ends; a runtime on which
+/// nothing moves any more does not report, and systemd then starts the service again.
+pub async fn notify_alive() {
+    let variable = |name| std::env::var(name).ok();
+    let Some(period) = period(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID")) else {
+        return std::future::pending().await;
+    };
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        notify("WATCHDOG=1");
+    }
+}
+
+/// Returns how often systemd is to hear of a process: twice in the time that it waits (`sd_watchdog_enabled`). The
+/// variables of another process mean nothing.
+fn period(micros: Option<String>, process: Option<String>) -> Option<Duration> {
+    let is_ours = process.is_none_or(|process| process == std::process::id().to_string());
+    let limit = Duration::from_micros(micros?.parse().ok()?);
+    (is_ours && !limit.is_zero()).then(|| limit / 2)
 }
 
 fn notify(state: &str) {
@@ -45,6 +71,20 @@ fn send(to: &OsStr, state: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn systemd_hears_of_a_process_twice_in_the_time_that_it_waits() {
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(period(text("60000000"), None), Some(Duration::from_secs(30)));
+        assert_eq!(
+            period(text("60000000"), Some(std::process::id().to_string())),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(period(text("60000000"), text("1")), None, "it is meant for another process");
+        for none in [None, text("0"), text("often")] {
+            assert_eq!(period(none, None), None);
+        }
+    }
 
     #[test]
     fn a_state_reaches_a_socket_with_a_path_and_one_without() {

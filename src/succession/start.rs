@@ -19,7 +19,10 @@ impl Started {
         let mut args = std::env::args_os();
         // By its path: the file there may be a newer one than that which runs.
         let program = args.next().ok_or(io::ErrorKind::NotFound)?;
-        let child = Command::new(program).args(args).stdin(Stdio::null()).spawn()?;
+        let mut command = Command::new(program);
+        // It is the watchdog's next process.
+        command.args(args).stdin(Stdio::null()).env_remove("WATCHDOG_PID");
+        let child = command.spawn()?;
         Ok(Self(child))
     }
 

@@ -1,11 +1,12 @@
 //! A new process takes over from the running one: no request fails, and sessions go on where they are.
 
 mod nodes;
+mod systemd;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -354,29 +355,6 @@ fn a_successor_has_the_configuration_of_its_start() {
     processes.succeed();
     assert_eq!(Client::connect(more).get(POLLING).status, 200);
     processes.world.poller();
-}
-
-#[test]
-fn systemd_learns_which_process_is_the_main_one() {
-    let path = std::env::temp_dir().join(format!("polliwog-systemd-{}", std::process::id()));
-    let _absent = fs::remove_file(&path);
-    let systemd = UnixDatagram::bind(&path).unwrap();
-    systemd.set_read_timeout(Some(SOON)).unwrap();
-    let heard = || {
-        let mut state = [0; 100];
-        let len = systemd.recv(&mut state).unwrap();
-        String::from_utf8(state[..len].to_vec()).unwrap()
-    };
-    let processes = Processes::start_in("30s", |command| {
-        command.env("NOTIFY_SOCKET", &path);
-    });
-    assert_eq!(heard(), format!("READY=1\nMAINPID={}", processes.world.target.id()));
-    let youngest = processes.succeed();
-    assert_eq!(heard(), format!("READY=1\nMAINPID={youngest}"));
-    processes.signal("TERM");
-    assert_eq!(heard(), "STOPPING=1");
-    processes.await_end(youngest);
-    fs::remove_file(&path).unwrap();
 }
 
 #[test]

@@ -180,6 +180,11 @@ where
     fn tick(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
         while self.clock.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
+            // While this process itself did not run, nobody waited for the other side.
+            let late = now - self.clock.deadline();
+            if late > self.silence / TICKS {
+                self.asked = self.asked.map(|asked| asked + late);
+            }
             if self.channel.len() > 0 {
                 self.used = now;
             }

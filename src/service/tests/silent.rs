@@ -1,6 +1,8 @@
 //! A node that falls silent: the requests that wait there are answered once that shows.
 
-use tokio::time::Instant;
+use std::time::Duration;
+
+use tokio::time::{Instant, advance, sleep};
 
 use super::backend::Backend;
 use super::pair::{Pair, settle, target};
@@ -25,4 +27,28 @@ async fn a_request_that_waits_while_its_node_falls_silent_does_not_wait_for_the_
     // The silence has ended the connection, and the node is dialled to learn whether it lives.
     let (dialled, ..) = pair.net.dials().into_iter().find(|(_, from, _)| from == "b:1").unwrap();
     assert_eq!((status, answered), (502, dialled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_itself_does_not_take_others_for_silent() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let sid = pair.owner.begin(&Backend::default());
+    let target = target(&sid);
+    let waiting = async {
+        let (status, _) = pair.asker.get(&target).await;
+        (status, Instant::now())
+    };
+    let stop = async {
+        settle().await;
+        pair.net.silence("a:1", true);
+        pair.net.freeze("b:1", "a:1");
+        // The other one was asked whether it is there when this process stops.
+        sleep(Duration::from_secs(25)).await;
+        advance(Duration::from_mins(2)).await;
+        Instant::now()
+    };
+    let ((status, answered), goes_on) = tokio::join!(waiting, stop);
+    assert_eq!(status, 502);
+    let waited = answered - goes_on;
+    assert!(waited > Duration::from_secs(10), "it has {waited:?} to answer from then on");
 }

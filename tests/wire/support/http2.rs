@@ -84,7 +84,11 @@ async fn join(near: TcpStream, target: SocketAddr) -> Result<(), Error> {
     tokio::pin!(server, connection);
     tokio::select! {
         ended = &mut server => ended?,
-        _ = &mut connection => return Ok(()),
+        _ = &mut connection => {
+            // A response that has come may still be on its way to the test.
+            server.as_mut().graceful_shutdown();
+            return Ok(server.await?);
+        }
     }
     if is_joined.load(Ordering::Relaxed) {
         // HTTP is over on the test's side, and its bytes go on.

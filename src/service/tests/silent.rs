@@ -8,15 +8,17 @@ use super::backend::Backend;
 use super::pair::{Pair, settle, target};
 use crate::session;
 
+/// Sends a request that waits at the owner of a new session, and returns the status of its response and when it came.
+async fn wait(pair: &Pair) -> (u16, Instant) {
+    let sid = pair.owner.begin(&Backend::default());
+    let (status, _) = pair.asker.get(&target(&sid)).await;
+    (status, Instant::now())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_waits_while_its_node_falls_silent_does_not_wait_for_the_next_dial_too() {
     let pair = Pair::start(session::Settings::default()).await;
-    let sid = pair.owner.begin(&Backend::default());
-    let target = target(&sid);
-    let waiting = async {
-        let (status, _) = pair.asker.get(&target).await;
-        (status, Instant::now())
-    };
+    let waiting = wait(&pair);
     let fall_silent = async {
         settle().await;
         pair.net.dials();
@@ -32,12 +34,7 @@ async fn a_request_that_waits_while_its_node_falls_silent_does_not_wait_for_the_
 #[tokio::test(start_paused = true)]
 async fn a_process_that_was_stopped_itself_does_not_take_others_for_silent() {
     let pair = Pair::start(session::Settings::default()).await;
-    let sid = pair.owner.begin(&Backend::default());
-    let target = target(&sid);
-    let waiting = async {
-        let (status, _) = pair.asker.get(&target).await;
-        (status, Instant::now())
-    };
+    let waiting = wait(&pair);
     let stop = async {
         settle().await;
         pair.net.silence("a:1", true);

@@ -32,7 +32,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, Origin, Source};
-use crate::tls::Expiry;
+use crate::tls::{Expiry, Identity};
 
 /// Parses the command line, loads the configuration and runs the command. `prepare` returns the proxy once signals are
 /// handled; `inspect` asks the nodes of a cluster, `compare` a process that runs; `load` is the load generator, with its own options.
@@ -139,8 +139,13 @@ fn check(config: &Config, source: &Source) -> ExitCode {
         let _unread = writeln!(io::stderr(), "{source}: listener {:?} has no route", listener.name);
     }
     let now = SystemTime::now();
-    let line = |one: Expiry| format!("\n{}: {}", one.file.display(), one.told(now));
-    let expiries = config.identities().filter_map(Expiry::of).map(line).collect::<String>();
+    let line = |one: Identity| {
+        let file = one.certificate.display().to_string();
+        let expiry = Expiry::of(&one)
+            .map_or("no certificate that can be used yet".to_owned(), |expiry| expiry.told(now));
+        format!("\n{file}: {expiry}")
+    };
+    let expiries = config.identities().map(line).collect::<String>();
     print(io::stdout(), format!("{source}: ok ({}){expiries}", summary(config)))
 }
 

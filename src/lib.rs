@@ -3,6 +3,7 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 #![allow(rustdoc::private_intra_doc_links, reason = "the page is for those who read the source")]
 
+pub(crate) mod acme;
 pub(crate) mod agent;
 pub mod app;
 pub(crate) mod background;

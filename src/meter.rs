@@ -32,8 +32,8 @@ use route::Meters;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
-    AddressState, Asked, Broken, Direction, DirectoryOp, DirectoryOutcome, Listener, Op, Outcome, PeerState,
-    Reload, Side, UpgradeOutcome,
+    AddressState, Asked, Broken, CertificateOrder, Direction, DirectoryOp, DirectoryOutcome, Listener, Op,
+    Outcome, PeerState, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -167,6 +167,18 @@ impl Metrics {
             gauge.set(since.as_secs().try_into().unwrap_or(i64::MAX));
             (vec![("file", Cow::Owned(file)), ("name", Cow::Owned(name))], gauge)
         }));
+    }
+
+    /// Reports that certificates may be ordered.
+    pub fn may_order(&self) {
+        for outcome in CertificateOrder::ALL {
+            self.0.whole.orders.series(vec![("outcome", Cow::Borrowed(outcome.word()))]);
+        }
+    }
+
+    /// Counts the order of a certificate.
+    pub fn ordered(&self, outcome: CertificateOrder) {
+        self.0.whole.orders.series(vec![("outcome", Cow::Borrowed(outcome.word()))]).inc();
     }
 
     /// Reports that the proxy has begun to drain.

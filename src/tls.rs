@@ -10,6 +10,7 @@ mod der;
 mod expiry;
 mod failure;
 mod leaf;
+mod ordered;
 mod server;
 mod subject;
 
@@ -27,6 +28,8 @@ use rustls::server::VerifierBuilderError;
 pub use client::{Trust, client_config};
 pub use expiry::Expiry;
 pub use failure::Failure;
+pub use leaf::Validity;
+pub use ordered::{ALPN_ACME, Acme, AcmeAccount, Issued, Ordered};
 pub use server::{ClientAuth, NextTls, ServerTls, TlsFiles, client_subject};
 
 /// Two PEM files that prove an identity, relative to the working directory.
@@ -104,6 +107,22 @@ pub enum TlsError {
     Nameless {
         /// The certificate's file.
         path: PathBuf,
+    },
+    /// A name of a certificate is one that another is ordered for.
+    #[error("{} names {name}, for which acme would order another certificate", path.display())]
+    OrderedToo {
+        /// The name.
+        name: String,
+        /// The certificate's file.
+        path: PathBuf,
+    },
+    /// A certificate that was ordered is another one's.
+    #[error("{} is no certificate for {name}", path.display())]
+    OtherName {
+        /// The certificate's file.
+        path: PathBuf,
+        /// The name that it was ordered for.
+        name: String,
     },
     /// A certificate in a file can't be used as an authority.
     #[error("{} contains a certificate that is not an authority's", path.display())]
@@ -191,6 +210,7 @@ pub(super) mod tests {
         let identity = Identity { certificate: certificate.into(), key: key.into() };
         ServerTls::read(&TlsFiles {
             certificates: vec![identity],
+            acme: None,
             client_ca: None,
             client_auth: ClientAuth::Required,
         })

@@ -283,6 +283,31 @@ fn the_files_that_the_configuration_names_must_be_usable() {
 }
 
 #[test]
+fn check_reads_what_was_ordered_and_whether_more_could_be_kept() {
+    let place = Place::new("ordered").write("file", "");
+    let check = |acme: &str| {
+        let text = format!("[server]\ntls = {{ acme = {{ domains = 'a.test', {acme} }} }}\n{GOOD}");
+        fs::write(place.0.join("config.toml"), text).unwrap();
+        place.polliwog(&["check"], &[])
+    };
+    let output = check("storage = 'new/state'");
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    let line =
+        "new/state/acme-v02.api.letsencrypt.org-directory/a.test.pem: no certificate that can be used yet";
+    assert!(out(&output).lines().any(|told| told == line), "{}", out(&output));
+    assert!(!place.0.join("new").exists(), "it is only looked at");
+    for (acme, key) in [
+        ("storage = 'file'", "server.tls.acme.storage: cannot use file: "),
+        ("storage = 'new', ca = 'file'", "server.tls.acme.ca: file contains no certificate"),
+        ("storage = 'new', ca = 'absent.pem'", "server.tls.acme.ca: absent.pem cannot be read"),
+    ] {
+        let output = check(acme);
+        assert_eq!(code(&output), 78);
+        assert!(err(&output).contains("config.toml:2:") && err(&output).contains(key), "{}", err(&output));
+    }
+}
+
+#[test]
 fn a_system_without_authorities_is_a_fault_only_where_they_are_asked_for() {
     let secure = GOOD.replace("ws://", "wss://");
     let none = [("SSL_CERT_FILE", "absent.pem"), ("SSL_CERT_DIR", "")];

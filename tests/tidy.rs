@@ -56,7 +56,7 @@ const FLOORS: [&[&str]; 11] = [
         "meter",
         "background",
     ],
-    &["codec", "mux", "peer", "socketio", "succession"],
+    &["acme", "codec", "mux", "peer", "socketio", "succession"],
     &["session", "trunk"],
     &["cluster", "dialect", "directory", "upstream"],
     &["bridge"],

@@ -14,13 +14,20 @@ use crate::meter::Metrics;
 use crate::tls::{Expiry, Identity};
 
 /// Shows when the certificates of what is in force expire, and warns before, until the configuration goes.
-pub(super) async fn watch(mut config: watch::Receiver<Arc<Config>>, metrics: Metrics) {
+pub(super) async fn watch(
+    mut config: watch::Receiver<Arc<Config>>,
+    mut ordered: watch::Receiver<()>,
+    metrics: Metrics,
+) {
     // Nodes are shown the certificate of the start, whatever comes into its place.
     let node =
         config.borrow().cluster.as_ref().and_then(|cluster| Expiry::of(&cluster.tls.as_ref()?.identity));
     let read = |config: &Config| -> Vec<Expiry> {
         let nodes = |identity: &Identity| node.clone().filter(|node| node.file == identity.certificate);
-        config.identities().filter_map(|identity| nodes(identity).or_else(|| Expiry::of(identity))).collect()
+        config
+            .identities()
+            .filter_map(|identity| nodes(&identity).or_else(|| Expiry::of(&identity)))
+            .collect()
     };
     let (mut warned, mut expiries) = (Warned::default(), read(&config.borrow_and_update()));
     loop {
@@ -38,6 +45,7 @@ pub(super) async fn watch(mut config: watch::Receiver<Arc<Config>>, metrics: Met
                 }
                 expiries = read(&config.borrow_and_update());
             }
+            Ok(()) = ordered.changed() => expiries = read(&config.borrow()),
             () = sleep(PACE) => {}
         }
     }
@@ -69,13 +77,18 @@ const DAY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::tls::Validity;
 
     #[test]
     fn a_warning_comes_once_a_day_from_21_days_before() {
         let start = SystemTime::UNIX_EPOCH + 20_000 * DAY;
-        let expiry =
-            |days: u32| Expiry { file: "a.pem".into(), name: "a.test".into(), at: start + days * DAY };
+        let expiry = |days: u32| {
+            let validity = Validity { begin: start - 90 * DAY, end: start + days * DAY };
+            Expiry::new(Path::new("a.pem"), "a.test".into(), validity)
+        };
         let all = [expiry(40)];
         let mut warned = Warned::default();
         let mut warnings = Vec::new();
@@ -94,5 +107,10 @@ mod tests {
         // Another one in its place.
         assert_eq!(warned.due(&[expiry(43)], start + 42 * DAY).len(), 1);
         assert!(warned.due(&[expiry(43), expiry(99)], start + 42 * DAY).is_empty());
+        // One of six days, which is renewed after four.
+        let short = Validity { begin: start, end: start + 6 * DAY };
+        let short = [Expiry::new(Path::new("b.pem"), "b.test".into(), short)];
+        assert!(warned.due(&short, start + 4 * DAY).is_empty());
+        assert_eq!(warned.due(&short, start + 5 * DAY).len(), 1);
     }
 }

@@ -14,6 +14,7 @@ use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
 use super::{directory, expiry, peers};
+use crate::acme::Orders;
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
 use crate::config::Config;
@@ -94,6 +95,7 @@ impl Process {
         let connections = &wiring.work.connections;
         let public =
             public.serve(make, connections, vital, &endings.public, &metrics.connections(Listener::Public));
+        let orders = Orders::new(public.ordered());
         // A process without [cluster] has no nodes to show.
         let has_nodes = config.cluster.is_some();
         let shown = cluster.clone().filter(|_| has_nodes);
@@ -101,7 +103,7 @@ impl Process {
         let (control, wishes) = reload::control(reload, in_force.clone());
         let service = Admin::new(
             metrics.clone(),
-            readiness(&drain.started, current.clone(), shown.clone(), directory),
+            readiness(&drain.started, current.clone(), shown.clone(), directory, orders.clone()),
             nodes(cluster.clone(), has_nodes, registry),
             control,
         );
@@ -127,9 +129,17 @@ impl Process {
             }
             _ => None,
         };
-        let (stop, watched_ends) = (helpers.stop.clone(), expiry::watch(in_force.clone(), metrics.clone()));
+        let watched_ends = expiry::watch(in_force.clone(), orders.shown(), metrics.clone());
+        let stop = helpers.stop.clone();
         helpers.spawn_vital("the ends of certificates", async move {
             let _stopped = stop.run_until_cancelled(watched_ends).await;
+        });
+        // A process that is about to end leaves them to the next.
+        let ends = [drain.started.clone(), endings.left.clone()];
+        let (started, left, ordering) =
+            (ends[0].clone(), ends[1].clone(), orders.clone().run(metrics.clone()));
+        helpers.spawn_vital("orders of certificates", async move {
+            let _ended = started.run_until_cancelled(left.run_until_cancelled(ordering)).await;
         });
         let reloader = Reloader {
             origin,
@@ -137,10 +147,11 @@ impl Process {
             wiring: Arc::clone(&wiring),
             current: current.clone(),
             public,
+            orders,
             listed: succession.as_ref().map(Succession::listed),
             level,
             watch: watched,
-            ends: [drain.started.clone(), endings.left.clone()],
+            ends,
         };
         let (stop, run) = (helpers.stop.clone(), reloader.run(wishes));
         helpers.spawn_vital("reloads", async move {

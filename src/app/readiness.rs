@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::acme::Orders;
 use crate::bridge::Registry;
 use crate::cluster::Cluster;
 use crate::directory::Directory;
@@ -20,11 +21,13 @@ pub(super) fn readiness(
     current: Current,
     cluster: Option<Arc<Cluster>>,
     directory: Option<Directory>,
+    orders: Orders,
 ) -> Readiness {
     let draining = draining.clone();
     Arc::new(move || {
         let upstreams = current.load().upstreams().to_vec();
         let (draining, cluster, directory) = (draining.clone(), cluster.clone(), directory.clone());
+        let uncertified = orders.missing();
         Box::pin(async move {
             // An upstream that was not used yet counts as down until it was reached.
             let _ =
@@ -42,7 +45,7 @@ pub(super) fn readiness(
                 sights: cluster.sights(0),
                 is_directory_down: directory.is_some_and(|directory| !directory.is_up()),
             });
-            State { draining: draining.is_cancelled(), upstreams, nodes }
+            State { draining: draining.is_cancelled(), upstreams, nodes, uncertified }
         })
     })
 }

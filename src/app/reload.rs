@@ -16,6 +16,7 @@ use super::listed::Listed;
 use super::log::SetLevel;
 use super::wiring::Wiring;
 use super::{listeners, peers};
+use crate::acme::Orders;
 use crate::config::{Config, Fixed, LoadError, Origin};
 use crate::meter::Reload;
 use crate::server::Open;
@@ -31,6 +32,7 @@ pub(super) struct Reloader {
     pub(super) wiring: Arc<Wiring>,
     pub(super) current: Current,
     pub(super) public: Open,
+    pub(super) orders: Orders,
     /// The listeners that a successor gets.
     pub(super) listed: Option<Listed>,
     pub(super) level: SetLevel,
@@ -128,6 +130,7 @@ impl Reloader {
         self.current.replace(running);
         let earlier = self.public.local_addrs();
         self.public.replace(server);
+        self.orders.want(self.public.ordered());
         if let Some(listed) = listed {
             listed.take_over();
         }

@@ -64,6 +64,7 @@ impl Tls {
     pub fn listener(&self) -> TlsFiles {
         TlsFiles {
             certificates: vec![self.identity.clone()],
+            acme: None,
             client_ca: Some(self.ca.clone()),
             client_auth: ClientAuth::Required,
         }

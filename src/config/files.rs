@@ -8,10 +8,11 @@ use super::Config;
 use super::fault::{Problem, Sink};
 use super::origin::Source;
 use super::tree::{Node, Value};
+use crate::acme::Storage;
 use crate::chain::Chain;
 use crate::server::ListenerSettings;
 use crate::succession::Folder;
-use crate::tls::{Identity, ServerTls, TlsFiles, Trust, client_config};
+use crate::tls::{Acme, Identity, ServerTls, TlsFiles, Trust, client_config};
 use crate::upstream::{self, is_secure};
 
 /// Reports each file that cannot be used.
@@ -20,7 +21,16 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
         if let Some(files) = &listener.tls {
             let read = ServerTls::read(files);
             let (table, key) = table_of(listener, tree);
-            report_at(read, table.get("tls").unwrap_or(table), format!("{key}.tls"), sink);
+            let tls = table.get("tls").unwrap_or(table);
+            report_at(read, tls, format!("{key}.tls"), sink);
+            let Some(Acme { account, .. }) = &files.acme else { continue };
+            let acme = tls.get("acme").unwrap_or(tls);
+            let at = |name| acme.get(name).unwrap_or(acme);
+            report_at(Storage::check(account), at("storage"), format!("{key}.tls.acme.storage"), sink);
+            if let Some(ca) = &account.ca {
+                let read = client_config(&Trust::File(ca.clone()), None);
+                report_at(read, at("ca"), format!("{key}.tls.acme.ca"), sink);
+            }
         }
     }
     if let Some(files) = config.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref()) {
@@ -42,13 +52,15 @@ pub(super) fn check(config: &Config, tree: &Node, sink: &Sink) {
 }
 
 impl Config {
-    /// Returns the certificates, with their keys, that are shown to clients, nodes and backends.
-    pub fn identities(&self) -> impl Iterator<Item = &Identity> {
-        let listeners = self.server.listeners.iter();
-        let clients = listeners.filter_map(|one| one.tls.as_ref()).flat_map(|tls| &tls.certificates);
+    /// Returns the certificates, with their keys, that are shown to clients, nodes and backends. Of those that are ordered,
+    /// some may not be there yet.
+    pub fn identities(&self) -> impl Iterator<Item = Identity> {
+        let listeners = self.server.listeners.iter().filter_map(|one| one.tls.as_ref());
+        let clients = listeners.clone().flat_map(|tls| &tls.certificates);
+        let ordered = listeners.filter_map(|tls| tls.acme.as_ref()).flat_map(Acme::identities);
         let nodes = self.cluster.iter().filter_map(|cluster| Some(&cluster.tls.as_ref()?.identity));
         let backends = self.upstreams.values().filter_map(|upstream| upstream.tls.identity.as_ref());
-        clients.chain(nodes).chain(backends)
+        clients.chain(nodes).chain(backends).cloned().chain(ordered)
     }
 
     /// Returns the files that a reload reads: this configuration's own, and those that it names.
@@ -57,7 +69,8 @@ impl Config {
         if let Source::File(path) = source {
             files.push(path.clone());
         }
-        for TlsFiles { certificates, client_ca, client_auth: _ } in
+        // What is ordered is not read by a reload, but whenever it changes.
+        for TlsFiles { certificates, client_ca, client_auth: _, acme: _ } in
             self.server.listeners.iter().filter_map(|one| one.tls.as_ref())
         {
             let pair = |Identity { certificate, key }: &Identity| [certificate.clone(), key.clone()];

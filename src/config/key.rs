@@ -125,6 +125,8 @@ pub enum Section {
     Tls,
     /// One of `[[server.tls.certificates]]`.
     Certificates,
+    /// `[server.tls.acme]`.
+    Acme,
     /// One of `[[listeners]]`.
     Listener,
     /// `[admin]`.
@@ -161,6 +163,7 @@ impl Section {
             Self::Server => "[server]",
             Self::Tls => "[server.tls]",
             Self::Certificates => "[[server.tls.certificates]]",
+            Self::Acme => "[server.tls.acme]",
             Self::Listener => "[[listeners]]",
             Self::Admin => "[admin]",
             Self::Log => "[log]",

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use super::row::keys_of;
-use super::{cluster, cors, listeners, log, mux, routes, sessions, succession, tls, trust, upstreams};
+use super::{acme, cluster, cors, listeners, log, mux, routes, sessions, succession, tls, trust, upstreams};
 use crate::dialect;
 use crate::dialect::table::DIALECTS;
 
@@ -26,6 +26,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(keys_of(listeners::SERVER));
     keys.extend(keys_of(tls::TLS));
     keys.extend(keys_of(tls::CERTIFICATES));
+    keys.extend(keys_of(acme::ACME));
     keys.extend(keys_of(listeners::LISTENER));
     keys.extend(keys_of(listeners::ADMIN));
     keys.extend(keys_of(log::LOG));

@@ -34,6 +34,7 @@ use toml::de::DeTable;
 
 use crate::{cluster as nodes, directory, server, service, succession as processes, upstream};
 
+mod acme;
 mod circle;
 mod cluster;
 mod cors;

@@ -54,6 +54,7 @@ fn is_inline(section: Section) -> bool {
         section,
         Section::Tls
             | Section::Certificates
+            | Section::Acme
             | Section::ClusterTls
             | Section::Cors
             | Section::UpstreamTls
@@ -92,6 +93,7 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
         Section::Tls => {
             format!("{BARE}{}\nclient_ca = 'a'\ncertificate = 'a'\nkey = 'a'\n{line}\n", section.header())
         }
+        Section::Acme => format!("{BARE}{}\ndomains = 'a.test'\n{line}\n", section.header()),
         Section::Cors => format!("{BARE}{}\norigins = 'https://a'\n{line}\n", section.header()),
         Section::Root
         | Section::Server

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::acme;
 use super::key::Section;
 use super::key::Shown::{Default, Example};
-use super::key::Type::{File, Tables, Word};
+use super::key::Type::{File, Table as Inline, Tables, Word};
 use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::values::{file, word};
-use crate::tls::{ClientAuth, Identity, TlsFiles};
+use crate::tls::{Acme, ClientAuth, Identity, TlsFiles};
 
 /// The keys of the table.
 #[rustfmt::skip] // One line for each key, and one for its setter.
@@ -21,6 +22,8 @@ pub(super) const TLS: &[Row<Written>] = {
             |table, key, tls| tls.key = table.value(key, file)),
         row(Tls, "certificates", Tables, Example("[{ certificate = \"a.pem\", key = \"a.key\" }]"), "instead of one pair: the name that a client asks for decides, else the first",
             |table, key, tls| tls.certificates = certificates(table, key)),
+        row(Tls, "acme", Inline, Example("{ domains = [\"example.org\"] }"), "orders certificates by ACME, such as { domains = [\"example.org\"] }",
+            |table, key, tls| tls.acme = acme::read(table, key)),
         row(Tls, "client_ca", File, Example("\"clients.pem\""), "authorities for client certificates; unset accepts anyone",
             |table, key, tls| tls.client_ca = table.value(key, file)),
         row(Tls, "client_auth", Word, Default("\"required\""), "required or optional: whether clients may come without one",
@@ -46,6 +49,7 @@ pub(super) struct Written {
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     certificates: Vec<Identity>,
+    acme: Option<Acme>,
     client_ca: Option<PathBuf>,
     client_auth: ClientAuth,
 }
@@ -63,12 +67,14 @@ pub(super) fn read(table: &Table<'_>, key: &'static str) -> Option<TlsFiles> {
     let table = table.section(key, Section::Tls);
     let mut written = Written::default();
     read_rows(TLS, &table, &mut written);
-    let Written { certificate, key, mut certificates, client_ca, client_auth } = written;
+    let Written { certificate, key, mut certificates, acme, client_ca, client_auth } = written;
     let is_several = table.get("certificates").is_some();
+    let is_needed =
+        ["certificate", "key", "acme"].map(|name| table.get(name).is_some()) != [false, false, true];
     for name in ["certificate", "key"] {
         match table.get(name) {
             Some(_) if is_several => table.report_idle(name, "beside certificates".to_owned()),
-            None if !is_several => table.report_missing(name),
+            None if !is_several && is_needed => table.report_missing(name),
             Some(_) | None => {}
         }
     }
@@ -77,7 +83,8 @@ pub(super) fn read(table: &Table<'_>, key: &'static str) -> Option<TlsFiles> {
     }
     let one = certificate.zip(key).map(|(certificate, key)| Identity { certificate, key });
     certificates.extend(one);
-    Some(TlsFiles { certificates, client_ca, client_auth }).filter(|files| !files.certificates.is_empty())
+    let files = TlsFiles { certificates, acme, client_ca, client_auth };
+    Some(files).filter(|files| !files.certificates.is_empty() || files.acme.is_some())
 }
 
 fn certificates(table: &Table<'_>, key: &'static str) -> Vec<Identity> {

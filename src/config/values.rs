@@ -203,7 +203,7 @@ pub(super) fn host(node: &Node) -> Result<String, Wrong> {
 }
 
 /// Returns the host in what may be a URL, or a host with its port or path.
-fn host_within(text: &str) -> Option<&str> {
+pub(super) fn host_within(text: &str) -> Option<&str> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next()?;
     let without_port = authority.rsplit_once(':').map(|(host, _)| host);

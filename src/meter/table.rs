@@ -158,6 +158,9 @@ metrics! {
         certificates_expire: Family<Gauge> = "polliwog_certificate_expiry_timestamp" in Seconds by ["file", "name"],
             "When a certificate that clients, nodes or backends are shown expires, in seconds since 1970; `name` is the first host in it",
             "Renew it before: clients refuse an expired one. The log warns from 21 days before.";
+        orders: Family<Counter> = "polliwog_certificate_orders" in Count by ["outcome"],
+            "Certificates ordered by ACME, `done` and `failed`",
+            "`failed`: the log has the cause. The certificate before stays in use: a third of its life is left at the first attempt.";
         connections: Family<Gauge> = "polliwog_connections" in Count by ["listener"],
             "Client connections that are open and speak HTTP; upgraded connections are not counted",
             "Compare with the open sessions: many more connections mean clients without a session, or idle connections. \

@@ -48,6 +48,17 @@ fn a_session_is_followed_from_its_handshake_over_its_move_to_its_end() {
 }
 
 #[test]
+fn orders_of_certificates_are_counted_where_there_may_be_any() {
+    let metrics = Metrics::new();
+    assert!(!metrics.render().contains("polliwog_certificate_orders_total"));
+    metrics.may_order();
+    metrics.ordered(CertificateOrder::Failed);
+    let text = metrics.render();
+    assert_line(&text, r#"polliwog_certificate_orders_total{outcome="done"} 0"#);
+    assert_line(&text, r#"polliwog_certificate_orders_total{outcome="failed"} 1"#);
+}
+
+#[test]
 fn messages_and_their_bytes_are_counted_for_each_direction_of_each_transport() {
     let metrics = Metrics::new();
     let meter = metrics.route("/", "chat");
@@ -301,6 +312,7 @@ fn a_metric_is_rendered_as_its_row_declares_it() {
     metrics.cluster();
     metrics.directory();
     metrics.first_loaded();
+    metrics.may_order();
     metrics.certificates_expire([("a.pem".to_owned(), "a.test".to_owned(), UNIX_EPOCH)].into_iter());
     metrics.succession().set(1, 2);
     let text = metrics.render();

@@ -59,6 +59,16 @@ words! {
 }
 
 words! {
+    /// What became of the order of a certificate.
+    CertificateOrder {
+        /// It was issued.
+        Done = "done",
+        /// It was not, and is ordered again later.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// The state of an upstream's address.
     AddressState {
         /// Sessions are sent there.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
+use rustls::server::Acceptor;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 use tracing::debug;
 
 use super::caller::Serve;
@@ -23,7 +24,7 @@ use super::settings::{ListenerSettings, Settings};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
 use crate::meter::Connections;
-use crate::tls::{ALPN_HTTP2, NextTls, ServerTls, TlsError, client_subject};
+use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, client_subject};
 
 /// What all connections of a listener share.
 #[derive(Clone, Debug)]
@@ -82,6 +83,11 @@ impl Connecting {
             }
         }
         Ok(NextConnecting { connecting, tls })
+    }
+
+    /// Returns the certificates that are ordered.
+    pub(super) fn ordered(&self) -> Vec<Arc<Ordered>> {
+        self.tls.as_ref().map(ServerTls::ordered).unwrap_or_default()
     }
 }
 
@@ -185,13 +191,20 @@ async fn open(
         return Ok((with_patience(stream.into()), info, protocol));
     };
     // Boxed, so that a connection does not keep the room that its handshake needed.
-    let handshake =
-        Box::pin(timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(Arc::clone(tls.config())).accept(stream)));
+    let handshake = Box::pin(timeout(HANDSHAKE_TIMEOUT, async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let config = tls.config_for(&start.client_hello());
+        start.into_stream(config).await
+    }));
     let shaken = tokio::select! {
         shaken = handshake => shaken.map_err(io::Error::from).flatten(),
         () = ending.signalled() => return Err(ended()),
     };
     match shaken {
+        Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(ALPN_ACME) => {
+            // It has seen the certificate, and there is nothing else to say (RFC 8737, section 3).
+            Err(io::Error::other("the challenge of an ACME server was answered"))
+        }
         Ok(stream) => {
             let info = ConnectInfo { subject: client_subject(stream.get_ref().1), ..info };
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(ALPN_HTTP2);

@@ -15,6 +15,7 @@ use super::accept::Signals;
 use super::bound::{BindError, Bound};
 use super::connection::{Connecting, NextConnecting};
 use super::settings::{ListenerSettings, Settings, SocketName};
+use crate::tls::Ordered;
 
 /// A server that accepts connections.
 pub struct Open {
@@ -149,6 +150,11 @@ impl Open {
     pub fn local_addrs(&self) -> Vec<SocketName> {
         let local = |one: &OpenSocket| SocketName { address: one.address, ..one.name.clone() };
         self.sockets.iter().map(local).collect()
+    }
+
+    /// Returns the certificates of all listeners that are ordered.
+    pub fn ordered(&self) -> Vec<Arc<Ordered>> {
+        self.connecting.values().flat_map(|connecting| connecting.load().ordered()).collect()
     }
 
     fn share(&mut self, connecting: Connecting) {

@@ -14,6 +14,9 @@ pub struct State {
     pub upstreams: Vec<UpstreamState>,
     /// The cluster, if there is one.
     pub nodes: Option<NodesState>,
+    /// The domains whose certificate was not issued yet. The proxy is ready all the same: else a balancer would keep the ACME
+    /// server away, which must reach it first.
+    pub uncertified: Vec<String>,
 }
 
 /// The current state of the nodes of a cluster.
@@ -91,7 +94,9 @@ impl State {
             let note = if self.some_are_required() && !upstream.required { ", not required" } else { "" };
             format!("upstream {} is {state}{note}\n", upstream.name)
         };
-        self.upstreams.iter().map(line).chain(self.nodes.iter().flat_map(NodesState::list)).collect()
+        let uncertified = self.uncertified.iter().map(|domain| format!("{domain} has no certificate yet\n"));
+        let nodes = self.nodes.iter().flat_map(NodesState::list);
+        self.upstreams.iter().map(line).chain(nodes).chain(uncertified).collect()
     }
 }
 
@@ -131,7 +136,8 @@ mod tests {
                 _ => Health::Up,
             },
         };
-        State { draining: false, upstreams: upstreams.iter().map(condition).collect(), nodes: None }
+        let upstreams = upstreams.iter().map(condition).collect();
+        State { upstreams, ..State::default() }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! When certificates expire, and how operators learn of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{Identity, leaf, read_chain};
+use super::leaf::{self, Validity};
+use super::{Identity, read_chain};
 
 /// The end of a certificate that we show others.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +15,8 @@ pub struct Expiry {
     pub name: String,
     /// When it expires.
     pub at: SystemTime,
+    /// How long before operators should act.
+    near: Duration,
 }
 
 impl Expiry {
@@ -22,12 +25,18 @@ impl Expiry {
         let chain = read_chain(&identity.certificate).ok()?;
         let leaf = chain.first()?;
         let name = leaf::names(leaf).ok()?.into_iter().next().unwrap_or_default();
-        Some(Self { file: identity.certificate.clone(), name, at: leaf::not_after(leaf)? })
+        Some(Self::new(&identity.certificate, name, leaf::validity(leaf)?))
+    }
+
+    /// Creates that of a certificate in a file, which names a host first.
+    pub fn new(file: &Path, name: String, Validity { begin, end }: Validity) -> Self {
+        let life = end.duration_since(begin).unwrap_or_default();
+        Self { file: file.to_owned(), name, at: end, near: NEAR.min(life / 4) }
     }
 
     /// Returns whether operators should act by now.
     pub fn is_near(&self, now: SystemTime) -> bool {
-        self.at.duration_since(now).map_or(true, |left| left < NEAR)
+        self.at.duration_since(now).map_or(true, |left| left < self.near)
     }
 
     /// Returns the date, and how far it is.
@@ -44,6 +53,7 @@ impl Expiry {
     }
 }
 
-/// How long before its end operators are warned. A certificate of 90 days is renewed 30 days before by most tools.
+/// How long before its end operators are warned, unless a quarter of its life is shorter. A certificate of 90 days is
+/// renewed 30 days before by most tools.
 const NEAR: Duration = Duration::from_secs(21 * DAY.as_secs());
 const DAY: Duration = Duration::from_hours(24);

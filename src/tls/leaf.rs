@@ -23,11 +23,23 @@ pub(super) fn names(leaf: &CertificateDer<'_>) -> Result<Vec<String>, rustls::Er
     Ok(names)
 }
 
-/// Returns when a certificate expires (RFC 5280, section 4.1.2.5).
-pub(super) fn not_after(leaf: &CertificateDer<'_>) -> Option<SystemTime> {
+/// From when until when a certificate is valid.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validity {
+    /// Its first moment.
+    pub begin: SystemTime,
+    /// Its last moment.
+    pub end: SystemTime,
+}
+
+/// Returns how long a certificate is valid (RFC 5280, section 4.1.2.5).
+pub(super) fn validity(leaf: &CertificateDer<'_>) -> Option<Validity> {
     let mut validity = Der(from_validity(leaf)?.value(SEQUENCE)?);
-    validity.next()?;
-    let (tag, time) = validity.next()?;
+    Some(Validity { begin: time(validity.next()?)?, end: time(validity.next()?)? })
+}
+
+/// Returns the time in a value of DER with this tag.
+fn time((tag, time): (u8, &[u8])) -> Option<SystemTime> {
     let time = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
     let (year, rest) = match tag {
         UTC_TIME => {
@@ -88,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_certificate_is_read_to_the_second() {
+    fn the_validity_of_a_certificate_is_read_to_the_second() {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
         for (year, month, day) in [
@@ -103,11 +115,13 @@ mod tests {
             (2100, 3, 1),
             (9999, 12, 31),
         ] {
-            params.not_after = date_time_ymd(year, month, day) + Duration::from_secs(86_399);
-            let expected = u64::try_from(params.not_after.unix_timestamp()).unwrap();
+            params.not_before = date_time_ymd(year, month, day);
+            params.not_after = params.not_before + Duration::from_secs(86_399);
+            let expected = u64::try_from(params.not_before.unix_timestamp()).unwrap();
             let certificate = params.self_signed(&key).unwrap();
-            let read = not_after(certificate.der()).unwrap();
-            assert_eq!(read, UNIX_EPOCH + Duration::from_secs(expected), "{year}-{month}-{day}");
+            let begin = UNIX_EPOCH + Duration::from_secs(expected);
+            let expected = Validity { begin, end: begin + Duration::from_secs(86_399) };
+            assert_eq!(validity(certificate.der()), Some(expected), "{year}-{month}-{day}");
         }
     }
 
@@ -116,13 +130,13 @@ mod tests {
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let whole = pair.cert.der().to_vec();
         for end in 0..whole.len() {
-            assert_eq!(not_after(&whole[..end].to_vec().into()), None);
+            assert_eq!(validity(&whole[..end].to_vec().into()), None);
         }
         for at in 0..whole.len() {
             for byte in [0, 0x7f, 0x80, 0x81, 0x84, 0xff] {
                 let mut changed = whole.clone();
                 changed[at] = byte;
-                let _read = not_after(&changed.into());
+                let _read = validity(&changed.into());
             }
         }
     }

@@ -11,13 +11,17 @@ use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::certificates::Certificates;
+use super::ordered::{self, Acme, Ordered};
 use super::{ALPN, ALPN_HTTP2, Identity, TlsError, authorities, leaf, provider, read};
+use crate::throttle::Throttle;
 
 /// The files of a listener's TLS (`[server.tls]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TlsFiles {
     /// Certificates with their keys. Clients get the one with the name that they ask for, or the first.
     pub certificates: Vec<Identity>,
+    /// Further certificates, which are ordered.
+    pub acme: Option<Acme>,
     /// A PEM file of authorities, one of which must have signed each client's certificate.
     pub client_ca: Option<PathBuf>,
     /// Whether clients may come without one.
@@ -52,11 +56,20 @@ pub struct NextTls {
 
 /// The certificates that new connections are shown.
 #[derive(Debug)]
-struct Shown(ArcSwap<Certificates>);
+struct Shown {
+    certificates: ArcSwap<Certificates>,
+    refused: Throttle,
+}
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.load().find(hello.server_name()).cloned()
+        let found = self.certificates.load().find(hello.server_name());
+        if found.is_none()
+            && let Some(count) = self.refused.count()
+        {
+            tracing::warn!(count, "TLS clients are refused: no certificate has been issued yet");
+        }
+        found
     }
 }
 
@@ -66,7 +79,7 @@ impl ServerTls {
     /// # Errors
     /// Each variant names the file at fault.
     pub fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let certificates = Arc::new(Certificates::read(&files.certificates)?);
+        let certificates = Arc::new(Certificates::read(&files.certificates, files.acme.as_ref(), &[])?);
         Self::showing(certificates, clients(files)?)
     }
 
@@ -76,7 +89,9 @@ impl ServerTls {
     /// # Errors
     /// Each variant names the file at fault.
     pub fn next(&self, files: &TlsFiles) -> Result<NextTls, TlsError> {
-        let certificates = Arc::new(Certificates::read(&files.certificates)?);
+        let before = self.ordered();
+        let certificates = Certificates::read(&files.certificates, files.acme.as_ref(), &before)?;
+        let certificates = Arc::new(certificates);
         let clients = clients(files)?;
         let is_same = self.clients == clients.as_ref().map(|clients| (clients.bytes.clone(), clients.auth));
         let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificates), clients)? };
@@ -86,6 +101,18 @@ impl ServerTls {
     /// Returns what connections are accepted with.
     pub fn config(&self) -> &Arc<ServerConfig> {
         &self.config
+    }
+
+    /// Returns what a connection is accepted with that begins with this: an ACME server is not asked for a certificate, and
+    /// meets nothing but its challenge.
+    pub fn config_for(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let challenge = ordered::challenge(hello, self.shown.certificates.load().ordered());
+        challenge.unwrap_or_else(|| Arc::clone(self.config()))
+    }
+
+    /// Returns its certificates that are ordered.
+    pub fn ordered(&self) -> Vec<Arc<Ordered>> {
+        self.shown.certificates.load().ordered().to_vec()
     }
 
     /// Returns the same TLS that offers HTTP/2 before what else it offers, or does not offer it.
@@ -122,7 +149,8 @@ impl ServerTls {
                 )
             }
         };
-        let shown = Arc::new(Shown(ArcSwap::new(certificates)));
+        let certificates = ArcSwap::new(certificates);
+        let shown = Arc::new(Shown { certificates, refused: Throttle::default() });
         let mut config = builder.with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = protocols();
         // A ticket holds the session itself, so any number of clients can come back. Those of TLS 1.2 that take no ticket
@@ -139,7 +167,7 @@ impl ServerTls {
 impl NextTls {
     /// Returns the TLS that is in force from now on. Connections that are open keep the certificates that they were shown.
     pub fn take_over(self) -> ServerTls {
-        self.tls.shown.0.store(self.certificates);
+        self.tls.shown.certificates.store(self.certificates);
         self.tls
     }
 }

@@ -1,5 +1,9 @@
 //! `[server.tls]`.
 
+use std::path::Path;
+
+use instant_acme::LetsEncrypt;
+
 use super::{GOOD, faults, parse};
 use crate::tls::{ClientAuth, Identity};
 
@@ -45,4 +49,67 @@ fn clients_without_a_certificate_are_a_matter_of_client_ca() {
     assert!(told[0].contains("server.tls.client_auth: means nothing without client_ca"), "{told:?}");
     let told = faults(&line(", client_ca = 'a', client_auth = 'option'"), &[]);
     assert!(told[0].contains("did you mean \"optional\"?"), "{told:?}");
+}
+
+#[test]
+fn certificates_are_ordered_for_domains_alone_or_beside_others() {
+    let line = |table: &str| format!("{GOOD}[server]\ntls = {{ {table} }}\n");
+    let read = |table: &str| {
+        parse(&line(table), &[]).unwrap().server.listeners[0].tls.as_ref().unwrap().acme.clone().unwrap()
+    };
+    let acme = read("acme = { domains = 'Example.org' }");
+    assert_eq!(acme.domains, ["example.org"]);
+    assert_eq!((&*acme.account.storage, &acme.account.email), (Path::new("/var/lib/polliwog"), &None));
+    assert_eq!(acme.account.directory, LetsEncrypt::Production.url());
+    let whole = read(
+        "acme = { domains = ['a.test', 'xn--mnchen-3ya.test', 'intranet'], email = 'ops+acme@a.test', \
+         directory = 'https://127.0.0.1:14000/dir', storage = 'state', ca = 'ca.pem' }, certificate = 'c', key = 'k'",
+    );
+    assert_eq!(whole.account.folder(), Path::new("state/127.0.0.1-14000-dir"));
+    let files: Vec<_> = whole.identities().map(|identity| identity.certificate).collect();
+    assert_eq!(files[0], Path::new("state/127.0.0.1-14000-dir/a.test.pem"));
+    let staging = read("acme = { domains = 'a.test', directory = 'letsencrypt-staging' }");
+    assert_ne!(staging.account.folder(), acme.account.folder());
+    for (table, told) in [
+        (
+            "acme = {}",
+            "server.tls.acme.domains: missing, expected a line such as domains = [\"example.org\"]",
+        ),
+        ("acme = { domains = [] }", "found no domain, expected at least one"),
+        ("acme = { domains = '*.a.test' }", "expected a domain without a wildcard: TLS-ALPN-01 proves none"),
+        (
+            "acme = { domains = ['a.test', 'A.test'] }",
+            "acme.domains[1]: found \"a.test\", expected each domain once",
+        ),
+        ("acme = { domains = '10.0.0.1' }", "no certificate is ordered for an address"),
+        ("acme = { domains = '[::1]' }", "no certificate is ordered for an address"),
+        ("acme = { domains = 'm\u{fc}nchen.test' }", "in its ASCII form"),
+        ("acme = { domains = 'https://a.test/x' }", "did you mean \"a.test\"?"),
+        ("acme = { domains = 'a.test:443' }", "did you mean \"a.test\"?"),
+        ("acme = { domains = 'a.test.' }", "did you mean \"a.test\"?"),
+        ("acme = { domains = '../a' }", "expected a domain such as"),
+        ("acme = { domains = 'a_b.test' }", "expected a domain such as"),
+        ("acme = { domains = '-a.test' }", "expected a domain such as"),
+        ("acme = { domains = 'a..test' }", "expected a domain such as"),
+        ("acme = { domains = 1 }", "expected a domain such as"),
+        (
+            "acme = { domains = 'a.test', email = 'ops' }",
+            "acme.email: found \"ops\", expected an address such as",
+        ),
+        ("acme = { domains = 'a.test', email = 'mailto:o@a.test' }", "did you mean \"o@a.test\"?"),
+        ("acme = { domains = 'a.test', email = '../o@a.test' }", "expected an address such as"),
+        (
+            "acme = { domains = 'a.test', directory = 'http://a.test/' }",
+            "acme.directory: found \"http://a.test/\", expected",
+        ),
+        ("acme = { domains = 'a.test', directory = 'letsencript' }", "did you mean \"letsencrypt\"?"),
+        ("acme = { domains = 'a.test', storage = '' }", "acme.storage: found \"\", expected a file name"),
+        ("acme = { domain = 'a.test' }", "did you mean \"domains\"?"),
+        ("acme = 'a.test'", "server.tls.acme: found \"a.test\", expected a table, [server.tls.acme]"),
+        ("acme = { domains = 'a.test' }, certificate = 'c'", "server.tls.key: missing"),
+        ("acme = { domains = 'a.test' }, client_auth = 'optional'", "means nothing without client_ca"),
+    ] {
+        let faults = faults(&line(table), &[]);
+        assert!(faults.iter().any(|fault| fault.contains(told)), "{table}: {faults:?}");
+    }
 }

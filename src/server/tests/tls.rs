@@ -142,8 +142,12 @@ pub(super) fn settings() -> (Settings, Folder, CertificateDer<'static>) {
     let folder = std::env::temp_dir().join(format!("polliwog-server-{}-{count}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let identity = Identity { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
-    let files =
-        TlsFiles { certificates: vec![identity.clone()], client_ca: None, client_auth: ClientAuth::Required };
+    let files = TlsFiles {
+        certificates: vec![identity.clone()],
+        acme: None,
+        client_ca: None,
+        client_auth: ClientAuth::Required,
+    };
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     std::fs::write(&identity.certificate, pair.cert.pem()).unwrap();
     std::fs::write(&identity.key, pair.signing_key.serialize_pem()).unwrap();

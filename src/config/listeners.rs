@@ -28,6 +28,10 @@ pub(super) const SHORT: &[Row<Written>] = {
             |table, key, listener| listener.tls = tls::read(table, key)),
         row(Server, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
             |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
+        row(Server, "http2", Flag, Default("true"), "whether TLS clients are offered HTTP/2",
+            |table, key, listener| listener.http2 = table.value(key, flag)),
+        row(Server, "h2c", Flag, Default("false"), "whether clients without TLS may speak HTTP/2 from the start",
+            |table, key, listener| listener.h2c = table.value(key, flag)),
     ]
 };
 
@@ -36,10 +40,6 @@ pub(super) const SHORT: &[Row<Written>] = {
 pub(super) const SERVER: &[Row<Settings>] = {
     use Section::Server;
     &[
-        row(Server, "http2", Flag, Default("true"), "whether TLS clients are offered HTTP/2",
-            |table, key, server| table.set(key, &mut server.http2, flag)),
-        row(Server, "h2c", Flag, Default("false"), "whether clients without TLS may speak HTTP/2 from the start",
-            |table, key, server| table.set(key, &mut server.h2c, flag)),
         row(Server, "max_sessions", Count, Default("10_000"), "maximum of concurrent sessions; beyond it handshakes get 503",
             |table, key, server| table.set(key, &mut server.max_sessions, count(1..=SESSIONS_MAX))),
         row(Server, "idle_timeout", Duration, Default("\"75s\""), "how long a connection may be idle between requests",
@@ -78,6 +78,10 @@ pub(super) const LISTENER: &[Row<Written>] = {
             |table, key, listener| listener.tls = tls::read(table, key)),
         row(Listener, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
             |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
+        row(Listener, "http2", Flag, Example("false"), "whether it offers TLS clients HTTP/2; unset: as in [server]",
+            |table, key, listener| listener.http2 = table.value(key, flag)),
+        row(Listener, "h2c", Flag, Example("false"), "whether others may speak HTTP/2; unset: as in [server]",
+            |table, key, listener| listener.h2c = table.value(key, flag)),
     ]
 };
 
@@ -99,6 +103,8 @@ pub(super) struct Written {
     only_v6: bool,
     proxy_protocol: bool,
     tls: Option<TlsFiles>,
+    http2: Option<bool>,
+    h2c: Option<bool>,
 }
 
 /// An address that a listener has.
@@ -124,6 +130,7 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
         return (settings, taken);
     };
     settings.listeners.clear();
+    let (http2, h2c) = (short.http2, short.h2c);
     // Nothing listens at an address that nobody wrote.
     if server.get("listen").is_some() {
         let default = ListenerSettings::default();
@@ -150,7 +157,9 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
                 if *name == *ListenerSettings::DEFAULT { ", that of [server] is called so" } else { "" };
             table.report("name", show_text(&name), &format!("a name of its own{has}"));
         }
+        written.judge_http2(&table);
         let unset = ListenerSettings::at(&name, Vec::new());
+        let written = Written { http2: written.http2.or(http2), h2c: written.h2c.or(h2c), ..written };
         settings.listeners.push(written.over(unset, &table, &key, &mut taken));
     }
     (settings, taken)
@@ -165,6 +174,16 @@ impl Written {
         }
     }
 
+    /// Reports what is switched on in vain.
+    fn judge_http2(&self, table: &Table<'_>) {
+        if self.http2 == Some(true) && table.get("tls").is_none() {
+            table.report_idle("http2", "without tls: h2c is for clients without it".to_owned());
+        }
+        if self.h2c == Some(true) && table.get("tls").is_some() {
+            table.report_idle("h2c", "with tls: http2 is for its clients".to_owned());
+        }
+    }
+
     /// Returns the listener over what holds without keys, and takes its addresses.
     fn over(
         self,
@@ -173,7 +192,8 @@ impl Written {
         key: &str,
         taken: &mut Vec<Taken>,
     ) -> ListenerSettings {
-        let Self { name: _, listen, only_v6, proxy_protocol, tls } = self;
+        let Self { name: _, listen, only_v6, proxy_protocol, tls, http2, h2c } = self;
+        let (http2, h2c) = (http2.unwrap_or(unset.http2), h2c.unwrap_or(unset.h2c));
         let key = format!("{key}.listen");
         let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
         let addresses = listen.as_ref().map(|listen| listen.iter().map(|(_, address)| *address).collect());
@@ -192,7 +212,7 @@ impl Written {
             }
             taken.push(one);
         }
-        ListenerSettings { listen: addresses, only_v6, proxy_protocol, tls, ..unset }
+        ListenerSettings { listen: addresses, only_v6, proxy_protocol, tls, http2, h2c, ..unset }
     }
 }
 

@@ -59,7 +59,8 @@ impl Connecting {
         // Hyper answers more lines with 431. A higher maximum than hyper's default would cost each request 11
         // instructions per line, used or not, so it is set only if it is needed (`Http`).
         http.max_header_size(hop::HEADER_MAX).max_buf_size(hop::HEADER_MAX);
-        let Settings { http2, h2c, idle_timeout, rest_after, half_close_timeout, .. } = *settings;
+        let &Settings { idle_timeout, rest_after, half_close_timeout, .. } = settings;
+        let &ListenerSettings { http2, h2c, .. } = listener;
         let tls = tls.map(|tls| tls.offering_http2(http2));
         let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
         let listener = Arc::clone(&listener.name);

@@ -14,10 +14,6 @@ use crate::tls::TlsFiles;
 pub struct Settings {
     /// The listeners, at least one, each with a name of its own.
     pub listeners: Vec<ListenerSettings>,
-    /// Whether TLS clients are offered HTTP/2.
-    pub http2: bool,
-    /// Whether clients without TLS may begin with HTTP/2 (RFC 9113, section 3.3: with prior knowledge).
-    pub h2c: bool,
     /// The maximum of concurrent sessions; beyond it a handshake is answered 503 with `Retry-After`.
     pub max_sessions: usize,
     /// How long a connection may be silent: before its first request, in the middle of a header and between requests.
@@ -51,6 +47,10 @@ pub struct ListenerSettings {
     pub proxy_protocol: bool,
     /// Certificate and key, if it speaks TLS.
     pub tls: Option<TlsFiles>,
+    /// Whether TLS clients are offered HTTP/2.
+    pub http2: bool,
+    /// Whether clients without TLS may begin with HTTP/2 (RFC 9113, section 3.3: with prior knowledge).
+    pub h2c: bool,
 }
 
 impl ListenerSettings {
@@ -59,7 +59,15 @@ impl ListenerSettings {
 
     /// Creates one without TLS.
     pub fn at(name: &str, listen: Vec<SocketAddr>) -> Self {
-        Self { name: name.into(), listen, only_v6: false, proxy_protocol: false, tls: None }
+        Self {
+            name: name.into(),
+            listen,
+            only_v6: false,
+            proxy_protocol: false,
+            tls: None,
+            http2: true,
+            h2c: false,
+        }
     }
 
     /// Returns the names of its sockets.
@@ -87,8 +95,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listeners: vec![ListenerSettings::default()],
-            http2: true,
-            h2c: false,
             max_sessions: 10_000,
             idle_timeout: Duration::from_secs(75),
             rest_after: Duration::from_secs(1),

@@ -36,6 +36,20 @@ fn the_short_form_is_a_listener_called_default() {
 }
 
 #[test]
+fn each_listener_may_say_itself_whether_http2_is_spoken() {
+    let spoken = |text: &str| -> Vec<_> {
+        let config = read(text).unwrap_or_else(|faults| panic!("{text}{faults}"));
+        config.server.listeners.iter().map(|one| (one.http2, one.h2c)).collect()
+    };
+    let plain = "[[listeners]]\nname = 'b'\nlisten = '127.0.0.1:1'\n";
+    let server = "[server]\nhttp2 = false\nh2c = true\n";
+    assert_eq!(spoken(PUBLIC), [(true, false)]);
+    assert_eq!(spoken(&format!("{server}{PUBLIC}{plain}")), [(false, true); 2]);
+    let all = format!("{server}listen = '127.0.0.1:2'\n{PUBLIC}http2 = true\n{plain}h2c = false\n");
+    assert_eq!(spoken(&all), [(false, true), (true, true), (false, false)]);
+}
+
+#[test]
 fn listeners_that_cannot_be_together_are_faults() {
     let second = |lines: &str| format!("{PUBLIC}[[listeners]]\n{lines}\n");
     for (text, said) in [
@@ -50,6 +64,14 @@ fn listeners_that_cannot_be_together_are_faults() {
         (
             second("name = 'b'\nlisten = ['127.0.0.1:1', '127.0.0.1:443']"),
             "listeners[1].listen[1]: found \"127.0.0.1:443\", expected an address of its own, listeners[0].listen has 0.0.0.0:443",
+        ),
+        (
+            format!("{PUBLIC}h2c = true\n"),
+            "listeners[0].h2c: means nothing with tls: http2 is for its clients",
+        ),
+        (
+            second("name = 'b'\nlisten = '127.0.0.1:1'\nhttp2 = true"),
+            "listeners[1].http2: means nothing without tls: h2c is for clients without it",
         ),
         (
             second("name = 'b'\nlisten = '[::]:443'"),

@@ -38,7 +38,9 @@ async fn requests_of_one_connection_do_not_wait_for_each_other() {
 async fn tls_clients_are_offered_http2_unless_it_is_switched_off() {
     let (settings, _files, certificate) = tls::settings();
     for http2 in [true, false, true] {
-        let server = Running::start(Settings { http2, ..settings.clone() }, hello);
+        let mut settings = settings.clone();
+        settings.listeners[0].http2 = http2;
+        let server = Running::start(settings, hello);
         for offer in [&[&b"h2"[..], b"http/1.1"][..], &[b"http/1.1"], &[]] {
             let mut config = (*tls::trusting(&certificate)).clone();
             config.alpn_protocols = offer.iter().map(|one| one.to_vec()).collect();
@@ -84,8 +86,7 @@ async fn http2_in_the_clear_is_switched_on_and_recognised_byte_by_byte() {
 
 #[tokio::test]
 async fn a_connection_that_is_silent_before_its_protocol_is_known_is_closed() {
-    let settings = Settings { h2c: true, ..impatient() };
-    let server = Running::start(settings, hello);
+    let server = Running::start(cleartext(impatient()), hello);
     for begun in ["", "P", "PRI", "GET"] {
         let mut client = server.connect().await;
         client.write(begun).await;
@@ -264,7 +265,13 @@ async fn accept_and_echo(request: Request) -> Result<Response<Full<Bytes>>, Infa
 }
 
 fn h2c() -> Settings {
-    Settings { h2c: true, ..settings() }
+    cleartext(settings())
+}
+
+/// Has clients without TLS speak HTTP/2.
+fn cleartext(mut settings: Settings) -> Settings {
+    settings.listeners[0].h2c = true;
+    settings
 }
 
 type Asks = SendRequest<Full<Bytes>>;

@@ -4,7 +4,7 @@ use super::frames::{END_HEADERS, END_STREAM, INITIAL_WINDOW, header, request};
 use super::*;
 
 fn impatient_h2c() -> Settings {
-    Settings { h2c: true, ..impatient() }
+    cleartext(impatient())
 }
 
 #[tokio::test]

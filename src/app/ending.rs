@@ -47,6 +47,10 @@ impl Process {
         self.wiring.draining.cancel();
         // Once it is shown, handshakes are refused.
         self.wiring.metrics.draining();
+        if self.config.borrow().cluster.is_some() {
+            // A balancer knows by now, so another connection leads to another node, which asks this one.
+            self.endings.public.drain.cancel();
+        }
         for upstream in self.wiring.upstreams() {
             upstream.drain(drain_timeout);
         }

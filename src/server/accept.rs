@@ -23,6 +23,8 @@ use crate::throttle::Throttle;
 /// their last batch.
 #[derive(Clone, Default, Debug)]
 pub struct Signals {
+    /// Clients that are connected do better elsewhere; those that come are still served. Only HTTP/2 can say so (GOAWAY).
+    pub drain: CancellationToken,
     /// From now on no connection is accepted, and each closes behind its next response: another process accepts.
     pub leave: CancellationToken,
     /// From now on no connection is accepted, and each closes after its current request; idle ones close at once.
@@ -99,10 +101,15 @@ impl Accepting {
         R: Future<Output = ()> + Send + 'static,
     {
         let (mut pause, failures, refusals) = (Pause::default(), Throttle::default(), Throttle::default());
-        let mut shortage = None;
+        let (mut shortage, mut drains) = (None, false);
         loop {
             let accepted = tokio::select! {
                 () = self.stop_requested() => return,
+                () = self.signals.drain.cancelled(), if !drains => {
+                    drains = true;
+                    self.ending.move_clients();
+                    continue;
+                }
                 Some(ended) = tasks.join_next() => {
                     report(ended, crashes);
                     continue;

@@ -75,15 +75,24 @@ impl Connecting {
         settings: &Settings,
     ) -> Result<NextConnecting, TlsError> {
         let (mut connecting, mut tls) = (Self::new(listener, None, settings), None);
+        let mut moves_clients = now.is_some_and(|now| {
+            now.tls.is_some() != listener.tls.is_some()
+                || now.http2 && !connecting.http2
+                || now.h2c && !connecting.h2c
+        });
         if let Some(files) = &listener.tls {
             match now.and_then(|now| now.tls.as_ref()) {
-                Some(now) => tls = Some(now.next(files)?),
+                Some(now) => {
+                    let next = now.next(files)?;
+                    moves_clients |= next.asks_other_clients();
+                    tls = Some(next);
+                }
                 None => {
                     connecting.tls = Some(ServerTls::read(files)?.offering_http2(connecting.http2));
                 }
             }
         }
-        Ok(NextConnecting { connecting, tls })
+        Ok(NextConnecting { connecting, tls, moves_clients })
     }
 
     /// Returns the certificates that are ordered.
@@ -97,6 +106,8 @@ impl Connecting {
 pub(super) struct NextConnecting {
     connecting: Connecting,
     tls: Option<NextTls>,
+    /// Whether a connection that has begun would be refused now, or speak another protocol.
+    pub(super) moves_clients: bool,
 }
 
 impl NextConnecting {

@@ -3,17 +3,22 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use tokio::sync::Notify;
 
 /// The signals to all connections that the server leaves or ends.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Ending(Arc<EndingInner>);
+pub(super) struct Ending {
+    shared: Arc<EndingInner>,
+    /// How often connections were to move before this one began.
+    moves: u32,
+}
 
 #[derive(Default, Debug)]
 struct EndingInner {
     stage: AtomicU8,
+    moves: AtomicU32,
     signalled: Notify,
 }
 
@@ -22,6 +27,9 @@ struct EndingInner {
 pub(super) enum EndingStage {
     /// Nothing yet.
     Serving,
+    /// Its client does better with another connection, which is served otherwise, or elsewhere. Nothing ends for that:
+    /// only a client of HTTP/2 can be told before its next response.
+    Moving,
     /// Each closes behind its next response.
     Leaving,
     /// Each closes behind its current response; idle ones at once.
@@ -29,6 +37,17 @@ pub(super) enum EndingStage {
 }
 
 impl Ending {
+    /// Returns the signals for a connection that begins now.
+    pub(super) fn for_connection(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), moves: self.shared.moves.load(Ordering::SeqCst) }
+    }
+
+    /// Has every connection that has begun move its client.
+    pub(super) fn move_clients(&self) {
+        self.shared.moves.fetch_add(1, Ordering::SeqCst);
+        self.shared.signalled.notify_waiters();
+    }
+
     /// Has every connection close behind its next response.
     pub(super) fn leave(&self) {
         self.signal(EndingStage::Leaving);
@@ -40,15 +59,16 @@ impl Ending {
     }
 
     fn signal(&self, stage: EndingStage) {
-        self.0.stage.fetch_max(stage as u8, Ordering::SeqCst);
-        self.0.signalled.notify_waiters();
+        self.shared.stage.fetch_max(stage as u8, Ordering::SeqCst);
+        self.shared.signalled.notify_waiters();
     }
 
     fn stage(&self) -> EndingStage {
-        match self.0.stage.load(Ordering::SeqCst) {
-            0 => EndingStage::Serving,
-            1 => EndingStage::Leaving,
-            _ => EndingStage::Ending,
+        match self.shared.stage.load(Ordering::SeqCst) {
+            LEAVING => EndingStage::Leaving,
+            ENDING => EndingStage::Ending,
+            _ if self.shared.moves.load(Ordering::SeqCst) != self.moves => EndingStage::Moving,
+            _ => EndingStage::Serving,
         }
     }
 
@@ -56,7 +76,7 @@ impl Ending {
     pub(super) async fn signalled(&self) {
         loop {
             // Created before the check: a signal between the check and the wait would otherwise wake nobody.
-            let signalled = self.0.signalled.notified();
+            let signalled = self.shared.signalled.notified();
             if self.stage() == EndingStage::Ending {
                 return;
             }
@@ -73,7 +93,7 @@ impl Ending {
         work: &mut F,
         change: impl Fn(&mut F, EndingStage),
     ) -> F::Output {
-        let mut signalled = pin!(self.0.signalled.notified());
+        let mut signalled = pin!(self.shared.signalled.notified());
         let (mut is_listening, mut seen) = (false, EndingStage::Serving);
         poll_fn(|cx| {
             if !is_listening {
@@ -84,7 +104,7 @@ impl Ending {
                 seen = self.stage();
                 change(work, seen);
                 // Before the next look, for the same reason.
-                signalled.set(self.0.signalled.notified());
+                signalled.set(self.shared.signalled.notified());
                 let _ = signalled.as_mut().poll(cx);
             }
             Pin::new(&mut *work).poll(cx)
@@ -92,6 +112,9 @@ impl Ending {
         .await
     }
 }
+
+const LEAVING: u8 = EndingStage::Leaving as u8;
+const ENDING: u8 = EndingStage::Ending as u8;
 
 #[cfg(test)]
 mod tests {
@@ -124,5 +147,19 @@ mod tests {
             tokio::join!(ended, server, ending.signalled());
             assert_eq!(told.borrow().len(), 1 + usize::from(leaves));
         }
+    }
+
+    #[tokio::test]
+    async fn only_connections_that_have_begun_move_their_clients() {
+        let server = Ending::default();
+        let before = server.for_connection();
+        server.move_clients();
+        let after = server.for_connection();
+        assert_eq!((before.stage(), after.stage()), (EndingStage::Moving, EndingStage::Serving));
+        server.leave();
+        assert_eq!((before.stage(), after.stage()), (EndingStage::Leaving, EndingStage::Leaving));
+        server.move_clients();
+        server.begin();
+        assert_eq!((before.stage(), after.stage()), (EndingStage::Ending, EndingStage::Ending));
     }
 }

@@ -71,7 +71,7 @@ impl<S: Serve> Http<S> {
     /// Does what a stage of the server means for its connections.
     pub(super) fn change(&mut self, stage: EndingStage) {
         match stage {
-            EndingStage::Serving => {}
+            EndingStage::Serving | EndingStage::Moving => {}
             EndingStage::Leaving => self.shared.close_behind_answer(),
             EndingStage::Ending => self.end(),
         }

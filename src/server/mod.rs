@@ -1,7 +1,7 @@
 //! Accepts clients: listeners, TLS, and HTTP/1.1 or HTTP/2 over one socket.
 //!
 //! [`Server::bind`] takes the addresses, [`Server::serve`] hands every connection to a service. Nothing here knows what
-//! a request means: the caller makes the service for a connection. It ends in two steps, see [`Signals`].
+//! a request means: the caller makes the service for a connection. It ends in steps, see [`Signals`].
 
 mod accept;
 mod bound;
@@ -33,7 +33,6 @@ use bound::Bound;
 pub use caller::Serve;
 pub use connect_info::ConnectInfo;
 use connection::Connecting;
-use ending::Ending;
 use open::Accepts;
 pub use open::{NextServer, Open};
 
@@ -113,22 +112,23 @@ impl Server {
         let has_reserve = self.has_reserve;
         let (tracker, vital, connections) = (tracker.clone(), vital.clone(), connections.clone());
         let accept = move |bound: Accepts, signals: Signals| {
-            let Accepts { socket, address, connecting: current } = bound;
-            let ending = Ending::default();
+            let Accepts { socket, address, connecting: current, ending } = bound;
             let refuse = {
                 let (connecting, make) = (Arc::clone(&current), Arc::clone(&refusal));
                 let (ended, opened) = (ending.clone(), connections.clone());
                 move |stream, peer| {
-                    let make = Arc::clone(&make);
-                    connection::run(connecting.load_full(), stream, peer, make, ended.clone(), opened.clone())
+                    let (make, ended) = (Arc::clone(&make), ended.for_connection());
+                    connection::run(connecting.load_full(), stream, peer, make, ended, opened.clone())
                 }
             };
             let start = {
                 let (connecting, make) = (Arc::clone(&current), Arc::clone(&make));
                 let (ended, opened) = (ending.clone(), connections.clone());
                 move |stream, peer| {
-                    let make = Arc::clone(&make);
-                    connection::run(connecting.load_full(), stream, peer, make, ended.clone(), opened.clone())
+                    // Before what it is served by: if that is replaced in between, it is told in vain, and otherwise not
+                    // at all.
+                    let (make, ended) = (Arc::clone(&make), ended.for_connection());
+                    connection::run(connecting.load_full(), stream, peer, make, ended, opened.clone())
                 }
             };
             let accepting = Accepting {

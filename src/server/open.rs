@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::Signals;
 use super::bound::{BindError, Bound};
 use super::connection::{Connecting, NextConnecting};
+use super::ending::Ending;
 use super::settings::{ListenerSettings, Settings, SocketName};
 use crate::tls::Ordered;
 
@@ -34,6 +35,8 @@ pub(super) struct Accepts {
     pub(super) socket: Arc<TcpListener>,
     pub(super) address: SocketAddr,
     pub(super) connecting: Arc<ArcSwap<Connecting>>,
+    /// The signals to its connections.
+    pub(super) ending: Ending,
 }
 
 /// A socket that accepts.
@@ -43,6 +46,7 @@ struct OpenSocket {
     only_v6: bool,
     /// Those who accept close it: a client that connects after the end must be refused.
     socket: Weak<TcpListener>,
+    ending: Ending,
     leave: CancellationToken,
     end: CancellationToken,
 }
@@ -123,10 +127,15 @@ impl Open {
     pub fn replace(&mut self, next: NextServer) {
         let before: Vec<_> = self.connecting.keys().cloned().collect();
         let mut now = Vec::with_capacity(next.connecting.len());
-        for connecting in next.connecting {
-            let connecting = connecting.take_over();
-            now.push(Arc::clone(&connecting.listener));
+        for next in next.connecting {
+            let moves_clients = next.moves_clients;
+            let connecting = next.take_over();
+            let listener = Arc::clone(&connecting.listener);
             self.share(connecting);
+            for one in self.sockets.iter().filter(|one| moves_clients && one.name.listener == listener) {
+                one.ending.move_clients();
+            }
+            now.push(listener);
         }
         for gone in before.iter().filter(|name| !now.contains(name)) {
             self.connecting.remove(gone);
@@ -171,10 +180,12 @@ impl Open {
         let Some(connecting) = self.connecting.get(&bound.name.listener).map(Arc::clone) else { return };
         let (leave, end) = (self.signals.leave.child_token(), self.signals.end.child_token());
         let Bound { name, address, only_v6, socket } = bound;
+        let ending = Ending::default();
         let weak = Arc::downgrade(&socket);
         let signals = Signals { leave: leave.clone(), end: end.clone(), ..self.signals.clone() };
-        self.sockets.push(OpenSocket { name, address, only_v6, socket: weak, leave, end });
-        (self.accept)(Accepts { socket, address, connecting }, signals);
+        let shared = ending.clone();
+        self.sockets.push(OpenSocket { name, address, only_v6, socket: weak, ending: shared, leave, end });
+        (self.accept)(Accepts { socket, address, connecting, ending }, signals);
     }
 }
 

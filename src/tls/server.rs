@@ -52,6 +52,7 @@ pub struct ServerTls {
 pub struct NextTls {
     tls: ServerTls,
     certificates: Arc<Certificates>,
+    asks_other_clients: bool,
 }
 
 /// The certificates that new connections are shown.
@@ -95,7 +96,7 @@ impl ServerTls {
         let clients = clients(files)?;
         let is_same = self.clients == clients.as_ref().map(|clients| (clients.bytes.clone(), clients.auth));
         let tls = if is_same { self.clone() } else { Self::showing(Arc::clone(&certificates), clients)? };
-        Ok(NextTls { tls, certificates })
+        Ok(NextTls { tls, certificates, asks_other_clients: !is_same })
     }
 
     /// Returns what connections are accepted with.
@@ -165,6 +166,11 @@ impl ServerTls {
 }
 
 impl NextTls {
+    /// Returns whether other client certificates are accepted than before.
+    pub const fn asks_other_clients(&self) -> bool {
+        self.asks_other_clients
+    }
+
     /// Returns the TLS that is in force from now on. Connections that are open keep the certificates that they were shown.
     pub fn take_over(self) -> ServerTls {
         self.tls.shown.certificates.store(self.certificates);

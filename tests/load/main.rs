@@ -10,6 +10,7 @@ mod clean;
 mod dialects;
 mod disorder;
 mod faults;
+mod http2;
 mod reloads;
 mod reports;
 mod restarts;

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::dialects::Loads;
+use crate::http2::Http2Load;
 use crate::support::Proxy;
 
 #[test]
@@ -15,13 +16,17 @@ fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
     let restarts = std::env::var("POLLIWOG_RESTARTS").map_or(8, |count| count.parse().unwrap());
     let mut processes = Processes::start();
     let loads = Loads::start(&processes.proxy, 16, restarts * 3 / 2 + 3);
+    let http2 = Http2Load::start(processes.proxy.address, 3, 6);
     processes.proxy.wait_for("polliwog_sessions{", "", 8.0);
     for count in 1..=restarts {
         processes.succeed(count);
         // Some sessions begin in each of the processes.
         thread::sleep(Duration::from_millis(500));
     }
+    let http2 = http2.finish();
     loads.finish(&processes.proxy, restarts * 20);
+    // Each page was told by each process that it should come back.
+    assert!(http2.messages > restarts * 18 && http2.moves >= restarts * 3, "{http2:?}");
     processes.end();
     assert_eq!(processes.lines("stopped clean=true"), restarts + 1, "{}", processes.proxy.log());
 }
@@ -36,7 +41,8 @@ impl Processes {
     fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("polliwog-load-{}", std::process::id()));
         let _absent = fs::remove_dir_all(&folder);
-        let section = format!("[succession]\ndirectory = {:?}\nlinger = '10m'\n", folder.to_str().unwrap());
+        let section =
+            format!("h2c = true\n[succession]\ndirectory = {:?}\nlinger = '10m'\n", folder.to_str().unwrap());
         Self { proxy: Proxy::of_all_dialects(&section), folder }
     }
 

@@ -30,6 +30,7 @@ mod elsewhere;
 mod errors;
 mod faults;
 mod framed;
+mod goaway;
 mod gone;
 mod handshake;
 mod headers;

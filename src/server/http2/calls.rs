@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::header::CONNECTION;
 use http::{Response, StatusCode};
 
 use super::message::{self, Asked};
@@ -78,6 +79,13 @@ impl<S: Serve> Future for Calling<S> {
         let mut response = answer?;
         response.body_mut().set_connection(&this.unflushed);
         this.progress.extend(&this.connection);
+        // Its connection takes a descriptor that is needed: HTTP/2 has no header to say so. (Where HTTP/1.1 closes for fear
+        // of what follows a request, a stream of its own is all that ends.)
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE
+            && response.headers().get(CONNECTION).is_some_and(|option| option == "close")
+        {
+            this.starts.note_last();
+        }
         message::finish(&mut response, &this.asked);
         if matches!(this.asked, Asked::WebSocket(_)) && response.status() == StatusCode::OK {
             // The next that hyper starts is what writes the byte stream.

@@ -65,7 +65,7 @@ where
     pub(super) fn change(&mut self, stage: EndingStage) {
         match stage {
             EndingStage::Serving => {}
-            EndingStage::Leaving | EndingStage::Ending => self.leave(),
+            EndingStage::Moving | EndingStage::Leaving | EndingStage::Ending => self.leave(),
         }
     }
 
@@ -80,6 +80,10 @@ where
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         if self.streams.are_given_up() {
             return Poll::Ready(Err(Box::new(io::Error::other("too many requests were given up"))));
+        }
+        if self.streams.are_last() && !self.is_leaving {
+            self.leave();
+            cx.waker().wake_by_ref();
         }
         loop {
             let now = Instant::now();

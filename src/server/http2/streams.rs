@@ -30,6 +30,8 @@ struct State {
     /// What the next started request will have, as hyper calls the service just before.
     next: Option<Arc<Progress>>,
     given_up: GivenUp,
+    /// Whether the client should make no more requests here.
+    are_last: bool,
 }
 
 /// What hyper runs for one request.
@@ -74,6 +76,11 @@ impl Streams {
         self.starts.state().given_up.count > GIVEN_UP_MAX
     }
 
+    /// Returns whether a response was to be the connection's last.
+    pub(super) fn are_last(&self) -> bool {
+        self.starts.state().are_last
+    }
+
     /// Returns when the first of the responses will have stalled of which a client takes nothing.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
         self.running.iter().filter_map(Stream::stalled_at).min()
@@ -107,6 +114,11 @@ impl Starts {
     /// Tells how the response to the request will be taken that hyper starts next.
     pub(super) fn expect(&self, progress: Arc<Progress>) {
         self.state().next = Some(progress);
+    }
+
+    /// Notes that a response was to be the connection's last. Others may be on their way.
+    pub(super) fn note_last(&self) {
+        self.state().are_last = true;
     }
 
     /// Notes that a client did not wait for a response.

@@ -7,6 +7,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 
 mod frames;
+mod goaway;
 mod limits;
 mod receipts;
 

@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod http2;
 pub(crate) mod line;
 pub(crate) mod metrics;
+pub(crate) mod multiplexed;
 pub(crate) mod nodes;
 pub(crate) mod peer;
 pub(crate) mod poller;

@@ -13,6 +13,7 @@ mod descriptors;
 mod errors;
 mod gone;
 mod headers;
+mod http2;
 mod log;
 mod onward;
 mod pool;

@@ -92,7 +92,11 @@ impl<S: Serve> Future for Calling<S> {
             this.progress.detach();
             this.starts.expect(Arc::clone(&this.progress));
         }
-        let (progress, is_bare) = (Arc::clone(&this.progress), this.asked == Asked::Head);
+        // An empty frame behind the header would be as right (RFC 9113, section 8.1.1), and clients take it for a body that is
+        // shorter than its `Content-Length`.
+        let is_bare = this.asked == Asked::Head
+            || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let progress = Arc::clone(&this.progress);
         Poll::Ready(Ok(response.map(|body| Watched::new(body, progress, is_bare))))
     }
 }

@@ -145,7 +145,7 @@ impl Progress {
 pub(super) struct Watched<B> {
     body: B,
     progress: Arc<Progress>,
-    /// Whether the response is one to `HEAD`, which has no body.
+    /// Whether the response has no body, whatever its header says.
     is_bare: bool,
     /// Whether a long piece was handed out last. Hyper gets no more before it is taken, so that it can still reset the
     /// stream: it could not any more once it has everything.

@@ -43,6 +43,7 @@ mod listeners;
 mod longpoll;
 mod nodes;
 mod nodes_tls;
+mod one_connection;
 mod order;
 mod overlap;
 mod payloads;

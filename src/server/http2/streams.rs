@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::rt::Executor;
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::progress::Progress;
 
@@ -96,8 +97,10 @@ impl Streams {
                 None => self.running.push(stream),
                 Some(progress) => {
                     let error = progress.run_out();
+                    let Some(work) = stream.work else { return Err(error) };
+                    debug!(%error, "a stream is reset");
                     // Dropped unfinished, hyper resets the stream.
-                    drop(stream.work.ok_or(error)?);
+                    drop(work);
                 }
             }
         }

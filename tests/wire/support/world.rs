@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::backend::Backend;
 use super::frames::Socket;
 use super::http::{Client, Response};
-use super::http2::entrance;
+use super::http2::{entrance, is_wanted};
 use super::peer::Peer;
 use super::poller::Poller;
 pub(crate) use super::poller::{POLLING, WEBSOCKET};
@@ -87,6 +87,12 @@ impl World {
         let target = start(setup, backend.addr);
         let addr = entrance(target.public);
         Self { addr, target, other: None, peers: Vec::new(), app: App::Backend(backend) }
+    }
+
+    /// Returns whether what a test sends on two connections reaches the target in that order: not by way of another node, and
+    /// not where it is translated to HTTP/2. (`one_connection.rs` has what HTTP/2 promises.)
+    pub(crate) fn keeps_order(&self) -> bool {
+        self.other.is_none() && !is_wanted()
     }
 
     /// Returns whether this is the reference server.

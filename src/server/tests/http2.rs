@@ -9,6 +9,7 @@ use super::*;
 mod frames;
 mod goaway;
 mod limits;
+mod messages;
 mod receipts;
 
 use frames::{Frame, Frames, Kind};

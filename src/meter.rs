@@ -33,7 +33,7 @@ pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
     AddressState, Asked, Broken, CertificateOrder, Direction, DirectoryOp, DirectoryOutcome, Listener, Op,
-    Outcome, PeerState, Reload, Side, UpgradeOutcome,
+    Outcome, PeerState, Protocol, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -110,9 +110,15 @@ impl Metrics {
     /// Returns the meter of the connections that come in by one kind of listener.
     pub fn connections(&self, listener: Listener) -> Connections {
         let labels = || vec![("listener", Cow::Borrowed(listener.word()))];
+        let of = |protocol: &Protocol| {
+            let mut labels = labels();
+            labels.push(("protocol", Cow::Borrowed(protocol.word())));
+            self.0.whole.speaking.series(labels)
+        };
         Connections {
             open: self.0.whole.connections.series(labels()),
             accepted: self.0.whole.accepted.series(labels()),
+            speaking: Protocol::ALL.iter().map(of).collect(),
             accept_errors: self.0.whole.accept_errors.series(labels()),
             tls_failures: self.0.whole.tls_failures.series(labels()),
         }
@@ -205,6 +211,8 @@ impl Default for Meter {
 pub struct Connections {
     open: Gauge,
     accepted: Counter,
+    /// By their protocol.
+    speaking: Vec<Counter>,
     accept_errors: Counter,
     tls_failures: Counter,
 }
@@ -215,6 +223,11 @@ impl Connections {
         self.accepted.inc();
         self.open.inc();
         OpenConnection(self.open.clone())
+    }
+
+    /// Counts a connection on which HTTP begins.
+    pub fn began(&self, protocol: Protocol) {
+        self.speaking[protocol as usize].inc();
     }
 
     /// Counts a connection that could not be accepted because descriptors or memory ran out.

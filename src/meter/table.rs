@@ -168,6 +168,9 @@ metrics! {
         accepted: Family<Counter> = "polliwog_connections_accepted" in Count by ["listener"],
             "Client connections accepted",
             "If it rises faster than requests, clients or a balancer in front do not keep connections alive.";
+        speaking: Family<Counter> = "polliwog_http_connections" in Count by ["listener", "protocol"],
+            "Client connections on which HTTP began, by its version, `http/1.1` or `http/2`",
+            "Browsers that reach the proxy itself by TLS speak `http/2`. None of it: something in between ends TLS.";
         accept_errors: Family<Counter> = "polliwog_accept_errors" in Count by ["listener"],
             "Connections that the system failed to accept",
             "Descriptors or memory have run out: raise `ulimit -Hn`, or lower `max_sessions`.";

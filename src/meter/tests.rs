@@ -201,10 +201,13 @@ fn connections_are_open_for_as_long_as_they_are_held() {
     let second = connections.opened();
     drop(first);
     connections.tls_failed();
+    connections.began(Protocol::Http2);
     let text = metrics.render();
     assert_line(&text, r#"polliwog_connections{listener="public"} 1"#);
     assert_line(&text, r#"polliwog_connections_accepted_total{listener="public"} 2"#);
     assert_line(&text, r#"polliwog_tls_failures_total{listener="public"} 1"#);
+    assert_line(&text, r#"polliwog_http_connections_total{listener="public",protocol="http/2"} 1"#);
+    assert_line(&text, r#"polliwog_http_connections_total{listener="public",protocol="http/1.1"} 0"#);
     drop(second);
     assert_line(&metrics.render(), r#"polliwog_connections{listener="public"} 0"#);
 }

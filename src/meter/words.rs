@@ -69,6 +69,16 @@ words! {
 }
 
 words! {
+    /// The HTTP of a connection.
+    Protocol {
+        /// Requests come one after the other.
+        Http1 = "http/1.1",
+        /// Each request is a stream.
+        Http2 = "http/2",
+    }
+}
+
+words! {
     /// The state of an upstream's address.
     AddressState {
         /// Sessions are sent there.

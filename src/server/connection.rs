@@ -23,7 +23,7 @@ use super::proxied::Proxies;
 use super::settings::{ListenerSettings, Settings};
 use crate::duplex::{Duplex, Patience, RawHeaders};
 use crate::hop;
-use crate::meter::Connections;
+use crate::meter::{Connections, Protocol};
 use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, client_subject};
 
 /// What all connections of a listener share.
@@ -40,13 +40,6 @@ pub(super) struct Connecting {
     idle_timeout: Duration,
     rest_after: Duration,
     half_close_timeout: Duration,
-}
-
-/// What a connection speaks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Protocol {
-    Http1,
-    Http2,
 }
 
 impl Connecting {
@@ -141,6 +134,7 @@ pub(super) async fn run<M, S>(
             Ok(opened) => opened,
             Err(error) => return debug!(%peer, %error, "connection setup failed"),
         };
+    connections.began(protocol);
     let ended = match protocol {
         Protocol::Http1 => {
             let (builder, rest_after) = (connecting.http.clone(), connecting.rest_after);

@@ -1,26 +1,20 @@
 // Collects the cases, picks by the arguments, runs them and closes with the count.
 
-import { parseArgs } from 'node:util';
 import path from 'node:path';
 import { Runner } from './lib/runner.mjs';
-import { closeBrowser } from './lib/browser.mjs';
+import { BROWSERS, closeBrowser } from './lib/browser.mjs';
+import { args } from './lib/choice.mjs';
 import { COMMON } from './lib/context.mjs';
 import { Matrix } from './lib/versions.mjs';
 import { WAYS } from './lib/ways.mjs';
 
-const { values: args } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    through: { type: 'string', default: 'proxy' },
-    direct: { type: 'boolean', default: false },
-    only: { type: 'string' },
-    list: { type: 'boolean', default: false },
-    write: { type: 'boolean', default: false },
-  },
-});
-
 if (!WAYS[args.through]) {
-  console.error(`--through ${args.through}: there are ${Object.keys(WAYS).join(' and ')}`);
+  console.error(`--through ${args.through}: there are ${Object.keys(WAYS).join(', ')}`);
+  process.exit(2);
+}
+
+if (!BROWSERS[args.browser]) {
+  console.error(`--browser ${args.browser}: there are ${Object.keys(BROWSERS).join(' and ')}`);
   process.exit(2);
 }
 
@@ -54,8 +48,9 @@ const suites = (await Promise.all(FILES.map(async (file) => (await import(`./cas
 const wanted = args.only && new RegExp(args.only, 'i');
 const jobs = [];
 for (const suite of suites) {
-  if (!(suite.ways ?? Object.keys(WAYS)).includes(args.through)) continue;
   for (const test of suite.cases) {
+    if (!(test.ways ?? suite.ways ?? ['proxy', 'demux']).includes(args.through)) continue;
+    if (!(test.browsers ?? Object.keys(BROWSERS)).includes(args.browser)) continue;
     for (const transport of test.transports ?? COMMON) {
       if (args.quick && !(test.quick ?? []).includes(transport)) continue;
       if (wanted && !wanted.test(`${suite.name}: ${test.name} [${transport}]`)) continue;
@@ -86,7 +81,7 @@ process.on('unhandledRejection', (error) => {
 
 console.log(
   binary
-    ? `Each case directly, then through ${args.through === 'proxy' ? '' : `edge and ${args.through}: `}${binary}`
+    ? `Each case directly, then through ${args.through}: ${binary}`
     : 'Directly only: POLLIWOG_BIN names no proxy',
 );
 const began = performance.now();

@@ -75,9 +75,9 @@ const keepOut = {
 const suite = (name, backend, { upstream, route }, options, more) => ({
   name: `browser of version 2, ${name}`,
   backend,
-  ways: ['proxy'],
+  ways: ['proxy', 'http2'],
   ...more,
-  cases: [letIn, keepOut].map((test) => ({ server, timeout: 20_000, options, config: { upstream, route }, ...test })),
+  cases: [letIn, keepOut].map((test) => ({ server, timeout: 60_000, options, config: { upstream, route }, ...test })),
 });
 
 const BOTH = { versions: [3, 4] };

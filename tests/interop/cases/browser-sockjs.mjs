@@ -86,10 +86,10 @@ export default {
   oracle: 'sockjs',
   backend: 'ws',
   config: { path: '/sockjs/' },
-  ways: ['proxy'],
+  ways: ['proxy', 'http2'],
   cases: cases.map((test) => ({
     server,
-    timeout: 30_000,
+    timeout: 60_000,
     options: { sockjs_url: LIBRARY },
     config: { route: { dialect: 'sockjs', client_url: LIBRARY } },
     ...test,

@@ -1,27 +1,20 @@
-// HTTP/2 by those that speak it: Chromium, Node, curl and nghttp, with the demo of the shipped configuration behind TLS.
+// HTTP/2 by those that speak it: browsers, Node, curl and nghttp, with the demo of the shipped configuration behind TLS.
 
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
 import http2 from 'node:http2';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { launchBrowser } from '../lib/browser.mjs';
 import { Proxy } from '../lib/proxy.mjs';
+import { certificate } from '../lib/secure.mjs';
 
 const run = promisify(execFile);
 const SOCKET_IO = '/socket.io/?EIO=4';
 
-/** The shipped configuration with TLS, and with HTTP/2 in the clear on request. */
+/** The shipped configuration with TLS. */
 async function secured(t, variables = {}) {
-  const folder = await mkdtemp(path.join(tmpdir(), 'polliwog-http2-'));
-  t.defer(() => rm(folder, { recursive: true, force: true }));
-  const [key, certificate] = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
-  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-  await run('openssl', ['req', ...kind, '-keyout', key, '-out', certificate, ...names]);
-  const tls = { POLLIWOG_SERVER__TLS__CERTIFICATE: certificate, POLLIWOG_SERVER__TLS__KEY: key };
-  return started(t, { ...tls, ...variables });
+  const { key, certificate: file } = await certificate();
+  return started(t, { POLLIWOG_SERVER__TLS__CERTIFICATE: file, POLLIWOG_SERVER__TLS__KEY: key, ...variables });
 }
 
 async function started(t, variables) {
@@ -72,23 +65,41 @@ async function webSocket(t, connection, target) {
   };
 }
 
+/** Tabs of one browser, of the kind that the suite runs with. */
+async function tabs(t, count) {
+  const browser = await launchBrowser();
+  t.defer(() => browser.close());
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  return Promise.all(Array.from({ length: count }, () => context.newPage()));
+}
+
+/** Runs in a page: what it and all that it loaded came by. */
+function protocols() {
+  const entries = ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind));
+  return [...new Set(entries.map(({ nextHopProtocol }) => nextHopProtocol))];
+}
+
+/** Runs in a page: begins a session of longpoll's, in whose poll nothing comes. */
+async function wait() {
+  const { url } = await (await fetch('/feed/', { method: 'POST' })).json();
+  fetch(`${url}?after=0`).catch(() => {});
+}
+
+/** Runs in a page: has a word echoed by a session of SockJS'. */
+async function speak(word) {
+  const session = `/sockjs/000/${crypto.randomUUID()}`;
+  const ask = async (what, body) => (await fetch(`${session}/${what}`, { method: 'POST', body })).text();
+  await ask('xhr');
+  await ask('xhr_send', JSON.stringify([word]));
+  return ask('xhr');
+}
+
 const cases = [
   {
-    name: 'Chromium has polls and a WebSocket on one connection',
+    name: 'a browser has polls and a WebSocket on one connection',
     async client(t) {
       const proxy = await secured(t);
-      const browser = await launchBrowser();
-      t.defer(() => browser.close());
-      const context = await browser.newContext({ ignoreHTTPSErrors: true });
-      const page = await context.newPage();
-      const devtools = await context.newCDPSession(page);
-      const seen = { protocols: new Set(), connections: new Set(), sockets: [] };
-      devtools.on('Network.responseReceived', ({ response }) => {
-        seen.protocols.add(response.protocol);
-        seen.connections.add(response.connectionId);
-      });
-      devtools.on('Network.webSocketHandshakeResponseReceived', ({ response }) => seen.sockets.push(response.status));
-      await devtools.send('Network.enable');
+      const [page] = await tabs(t, 1);
       await page.goto(`https://localhost:${proxy.port}/`);
       const pane = (name) => page.getByRole('region', { name: `The ${name} client` });
       for (const [name, state] of [['Polling', 'polling'], ['WebSocket', 'WebSocket']]) {
@@ -100,14 +111,29 @@ const cases = [
           await pane(other).getByRole('log').getByText(`said by ${name}`).waitFor();
         }
       }
-      t.assert.deepEqual([...seen.protocols], ['h2']);
-      t.assert.equal(seen.connections.size, 1);
-      t.assert.deepEqual(seen.sockets, [200]);
-      t.assert.equal(await proxy.connections(), 1);
+      t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
+    },
+  },
+  {
+    // HTTP/1.1 has six connections for all tabs of a browser: the seventh request waits until one of the others ends.
+    name: 'eight tabs of a browser wait for messages, and each is answered what else it asks',
+    async client(t) {
+      const proxy = await secured(t);
+      const pages = await tabs(t, 8);
+      for (const page of pages) {
+        await page.goto(`https://localhost:${proxy.port}/hello`);
+        await page.evaluate(wait);
+      }
+      await t.eventually(async () => (await proxy.parked()) === pages.length, 'a parked poll of each tab');
+      for (const page of pages) t.assert.equal(await page.evaluate(speak, 'hello'), 'a["hello"]\n');
+      t.assert.equal(await proxy.parked(), pages.length);
+      t.assert.deepEqual(await pages[0].evaluate(protocols), ['h2']);
+      t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
     },
   },
   {
     name: "Node's client polls, posts, opens a WebSocket and upgrades a session on one connection",
+    browsers: ['chromium'],
     async client(t) {
       const secure = await secured(t);
       const clear = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
@@ -141,6 +167,7 @@ const cases = [
   },
   {
     name: 'curl and nghttp ask by HTTP/2',
+    browsers: ['chromium'],
     async client(t) {
       const secure = await secured(t);
       const clear = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
@@ -158,12 +185,12 @@ const cases = [
 
 export default {
   name: 'http2',
-  ways: ['proxy'],
+  ways: ['http2'],
   backend: 'none',
   cases: cases.map(({ client, ...test }) => ({
     transports: ['none'],
     quick: ['none'],
-    timeout: 60_000,
+    timeout: 120_000,
     proxiedOnly: true,
     config: { shipped: true },
     async client(t) {

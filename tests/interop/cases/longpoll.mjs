@@ -60,6 +60,7 @@ const cases = [
   script('Python', 'python', 'python3', ['-'], lines),
   {
     name: 'the example for a browser sends, receives and ends',
+    ways: ['proxy', 'http2'],
     server: application(3),
     async client(t) {
       const { page } = await t.page(ORIGINS.known);
@@ -86,6 +87,6 @@ export default [
       route: { dialect: 'longpoll', cors: { origins: ['*'], headers: ['content-type'] } },
     },
     ways: ['proxy'],
-    cases: cases.map((test) => ({ transports: ['none'], quick: ['none'], proxiedOnly: true, timeout: 30_000, ...test })),
+    cases: cases.map((test) => ({ transports: ['none'], quick: ['none'], proxiedOnly: true, timeout: 60_000, ...test })),
   },
 ];

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { Socket as EngineSocket } from 'engine.io-client';
 import connectEngine3 from 'engine.io-client-3';
 import { openPage } from './browser.mjs';
+import { SCHEME } from './choice.mjs';
 import { CLIENTS } from './clients.mjs';
 import { quiet, until } from '../../mux/lib/until.mjs';
 import './jsonp.mjs';
@@ -42,7 +43,7 @@ export class Context {
     running.set(this.id, this);
     this.transports = TRANSPORTS[transport] ?? [];
     this.client = CLIENTS[suite.client ?? '4.8'];
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `${SCHEME}://127.0.0.1:${port}`;
   }
 
   log(...event) {

@@ -1,7 +1,11 @@
-// The processes that the suite starts, and what they say: whatever ends the suite ends them.
+// The processes that the suite starts, what they say, and folders: whatever ends the suite ends and removes them.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -14,6 +18,17 @@ export function start(file, args, options) {
   children.add(child);
   child.once('exit', () => children.delete(child));
   return child;
+}
+
+// Whatever ends the suite removes what it wrote.
+const directories = new Set();
+process.on('exit', () => directories.forEach((directory) => rmSync(directory, { recursive: true, force: true })));
+
+/** A folder for the time of the run. */
+export async function newDirectory() {
+  const directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
+  directories.add(directory);
+  return directory;
 }
 
 /** Runs `file` in a node process of its own, up to its word "ready"; used for a backend that is killed. */

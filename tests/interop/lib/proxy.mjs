@@ -1,25 +1,13 @@
 // One proxy process: its start, its end by SIGTERM, and what it said on the standard error.
 
-import { rmSync } from 'node:fs';
-import { mkdtemp, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { accepts, freePort, sleep } from './ports.mjs';
-import { start } from './processes.mjs';
+import { newDirectory, start } from './processes.mjs';
 import { request } from './raw.mjs';
 
 const READY_MS = 10_000;
 const END_MS = 10_000;
-
-// Whatever ends the suite removes what it wrote.
-const directories = new Set();
-process.on('exit', () => directories.forEach((directory) => rmSync(directory, { recursive: true, force: true })));
-
-async function newDirectory() {
-  const directory = await mkdtemp(path.join(tmpdir(), 'polliwog-interop-'));
-  directories.add(directory);
-  return directory;
-}
 
 export class Proxy {
   #command;
@@ -105,9 +93,19 @@ export class Proxy {
   }
 
   /** How many connections of clients are open. */
-  async connections() {
+  connections() {
+    return this.metric('polliwog_connections{listener="public"}');
+  }
+
+  /** On how many connections of clients HTTP of this version began: `http/1.1` or `http/2`. */
+  spoken(protocol) {
+    return this.metric(`polliwog_http_connections_total{listener="public",protocol="${protocol}"}`);
+  }
+
+  /** The value of one series. */
+  async metric(series) {
     const { body } = await request({ port: this.#admin, path: '/metrics' });
-    return Number(/^polliwog_connections\{listener="public"\} (\d+)$/m.exec(body)?.[1]);
+    return Number(body.split('\n').find((line) => line.startsWith(`${series} `))?.slice(series.length));
   }
 
   get #admin() {

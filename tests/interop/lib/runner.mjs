@@ -7,6 +7,8 @@ import { AsgiBackend, endServers } from './asgi.mjs';
 import { freePort } from './ports.mjs';
 import { Backend } from './backend.mjs';
 import { Context } from './context.mjs';
+import { isSecure } from './choice.mjs';
+import { terminate } from './secure.mjs';
 import { compare } from './transcript.mjs';
 import { WAYS } from './ways.mjs';
 
@@ -105,7 +107,8 @@ export class Runner {
     try {
       const proxy = proxied ? await this.#proxy(lane) : await this.#reference(lane, suite);
       if (proxied) lane.mark = proxy.mark;
-      const port = proxy ? proxy.port : lane.backendPort;
+      let port = proxy ? proxy.port : lane.backendPort;
+      if (isSecure && !proxied) port = await (lane.terminated ??= terminate(port));
       const { path } = lane.profile;
       const through = proxied ? this.through : undefined;
       context = new Context({

@@ -1,8 +1,9 @@
-// The ways from a client to a backend: through one proxy, or through an edge whose sessions share a WebSocket to a
-// demultiplexer beside the backend.
+// The ways from a client to a backend: through one proxy, in the clear or behind TLS with HTTP/2, or through an edge whose
+// sessions share a WebSocket to a demultiplexer beside the backend.
 
 import { relay } from '../../mux/lib/relay.mjs';
 import { Proxy } from './proxy.mjs';
+import { certificate } from './secure.mjs';
 
 const TOKEN = 'interop-secret';
 const CLIENT_FILES = 'socket.io.';
@@ -11,10 +12,18 @@ const CLIENT_FILES = 'socket.io.';
 export const WAYS = {
   async proxy(binary, profile, backendPort) {
     if (profile.shipped) return new Way({ proxy: await Proxy.shipped(binary) });
-    const upstream = { kind: profile.kind, url: urlOf(profile, backendPort), ...profile.upstream };
-    const forwarded = (profile.forwarded ?? []).map((path) => ({ path, dialect: 'http' }));
-    const routes = [sessions(profile), ...forwarded];
-    return new Way({ proxy: await Proxy.start(binary, (port) => config(port, routes, upstream)) });
+    return new Way({ proxy: await single(binary, profile, backendPort) });
+  },
+
+  async http2(binary, profile, backendPort) {
+    if (profile.shipped) return WAYS.proxy(binary, profile, backendPort);
+    const proxy = await single(binary, profile, backendPort, await certificate());
+    const way = new Way({ proxy });
+    way.check = async () => {
+      const [old, current] = [await proxy.spoken('http/1.1'), await proxy.spoken('http/2')];
+      return old === 0 && current > 0 ? [] : [`${old} connections spoke HTTP/1.1, ${current} HTTP/2`];
+    };
+    return way;
   },
 
   async demux(binary, profile, backendPort) {
@@ -66,7 +75,7 @@ class Way {
 
   /** Ends all of it by SIGTERM, one after the other; every exit code but 0 is a fault. */
   async stop() {
-    const faults = [];
+    const faults = (this.alive && (await this.check?.())) || [];
     for (const [name, proxy] of this.#parts) {
       const code = await proxy.stop();
       if (code !== 0) faults.push(`exit code of the ${name} after SIGTERM: ${code}`);
@@ -76,19 +85,27 @@ class Way {
   }
 }
 
+function single(binary, profile, backendPort, tls) {
+  const upstream = { kind: profile.kind, url: urlOf(profile, backendPort), ...profile.upstream };
+  const forwarded = (profile.forwarded ?? []).map((path) => ({ path, dialect: 'http' }));
+  const routes = [sessions(profile), ...forwarded];
+  return Proxy.start(binary, (port) => config(port, routes, upstream, tls));
+}
+
 const sessions = ({ path, route }) => ({ path, dialect: 'engine.io', close_timeout: '2s', ...route });
 
 function urlOf({ kind, path, backendPath = kind === 'websocket' ? '/' : path }, port) {
   return `ws://127.0.0.1:${port}${backendPath}`;
 }
 
-function config(port, routes, upstream) {
+function config(port, routes, upstream, tls) {
   const lines = (table) => Object.entries(table).map(([key, value]) => `${key} = ${toml(value)}`);
   return [
     '[server]',
     `listen = ["127.0.0.1:${port}"]`,
     // Sessions end over a quarter of it.
     'drain_timeout = "4s"',
+    ...(tls ? lines({ tls }) : []),
     '',
     '[admin]',
     'listen = "127.0.0.1:0"',

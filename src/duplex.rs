@@ -3,6 +3,7 @@
 mod asking;
 mod farewell;
 mod keepalive;
+mod merging;
 mod patience;
 mod raw_headers;
 mod receipts;

@@ -1,4 +1,4 @@
-//! A stream that settles receipts with each flush, and does nothing else.
+//! A stream of HTTP/2 that settles receipts with each flush.
 
 use std::io;
 use std::pin::Pin;
@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::merging::Merging;
 use super::{Duplex, Unflushed};
 
 /// A [`Duplex`] as a server hands it to hyper for HTTP/2, which reads all the time: unlike
@@ -14,18 +15,24 @@ use super::{Duplex, Unflushed};
 pub struct Settling {
     duplex: Duplex,
     unflushed: Unflushed,
+    merging: Merging,
 }
 
 impl Settling {
     /// Creates one; `unflushed` follows what is written.
     pub const fn new(duplex: Duplex, unflushed: Unflushed) -> Self {
-        Self { duplex, unflushed }
+        Self { duplex, unflushed, merging: Merging::new() }
     }
 }
 
 impl AsyncRead for Settling {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().duplex).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.duplex).poll_read(cx, buf))?;
+        let len = this.merging.merge(&mut buf.filled_mut()[before..]);
+        buf.set_filled(before + len);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -224,6 +224,19 @@ async fn a_web_socket_is_a_stream_of_the_connection() {
 }
 
 #[tokio::test]
+async fn a_burst_of_short_messages_is_no_attack() {
+    let server = Running::start(h2c(), accept_and_echo);
+    let mut frames = Frames::connect(&server, &[]).await;
+    frames.write(Kind::HEADERS, frames::END_HEADERS, 1, &frames::connect("/", "websocket")).await;
+    frames.until(Kind::HEADERS).await;
+    // Each in a frame of its own, as Firefox sends them.
+    let message = [&[0, 0, 8, Kind::DATA.0, 0, 0, 0, 0, 1][..], b"message!"].concat();
+    frames.0.write_all(&message.repeat(5000)).await.unwrap();
+    frames.write(Kind::DATA, frames::END_STREAM, 1, b"").await;
+    assert_eq!(frames.body(1).await, b"message!".repeat(5000));
+}
+
+#[tokio::test]
 async fn a_web_socket_whose_window_never_opens_stalls_by_itself() {
     let server = Running::start_each(h2c(), |info: ConnectInfo| {
         info.patience.set(Duration::from_millis(300));

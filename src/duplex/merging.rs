@@ -1,0 +1,195 @@
+//! Joins short frames of HTTP/2 before hyper reads them.
+//!
+//! A client may send each message of a WebSocket in a DATA frame of its own; Firefox does. Below hyper, some 2,000 short
+//! frames that nobody has read yet count as an attack, which ends the connection with all of its streams: a burst of
+//! messages is enough, as its reader is another task. The data of a stream is the same however it is divided into
+//! frames (RFC 9113, section 6.1), so the frames of one read become one, in place.
+
+/// Joins the DATA frames of a connection that a client sends.
+#[derive(Debug)]
+pub(super) struct Merging {
+    /// How much comes before the next header: of the preface, or of a payload.
+    rest: usize,
+    /// The begin of a header that came in two reads.
+    header: [u8; HEADER_LEN],
+    header_len: usize,
+}
+
+impl Merging {
+    /// Creates one for a connection that begins.
+    pub(super) const fn new() -> Self {
+        Self { rest: PREFACE_LEN, header: [0; HEADER_LEN], header_len: 0 }
+    }
+
+    /// Joins frames in the next bytes of the connection. Returns how many bytes are left, at their front.
+    pub(super) fn merge(&mut self, read: &mut [u8]) -> usize {
+        let (mut from, mut to) = (0, 0);
+        // The header of the frame that the next may be joined to.
+        let mut open = None;
+        loop {
+            let len = self.rest.min(read.len() - from);
+            keep(read, &mut from, &mut to, len);
+            self.rest -= len;
+            let left = read.len() - from;
+            if left == 0 {
+                return to;
+            }
+            if self.header_len > 0 || left < HEADER_LEN {
+                // Its first bytes are passed on already, or now: it stays what it is.
+                let len = left.min(HEADER_LEN - self.header_len);
+                self.header[self.header_len..][..len].copy_from_slice(&read[from..][..len]);
+                keep(read, &mut from, &mut to, len);
+                self.header_len += len;
+                open = None;
+                if self.header_len == HEADER_LEN {
+                    (self.rest, self.header_len) = (payload_len(&self.header), 0);
+                }
+                continue;
+            }
+            let header = &read[from..][..HEADER_LEN];
+            self.rest = payload_len(header);
+            let flags = header[FLAGS];
+            match open.filter(|&at| is_joined(&read[at..][..HEADER_LEN], header)) {
+                Some(at) => {
+                    let len = payload_len(&read[at..]) + self.rest;
+                    read[at..][..LENGTH_LEN]
+                        .copy_from_slice(&len.to_be_bytes()[size_of::<usize>() - LENGTH_LEN..]);
+                    read[at + FLAGS] = flags;
+                    from += HEADER_LEN;
+                }
+                None => {
+                    open = Some(to);
+                    keep(read, &mut from, &mut to, HEADER_LEN);
+                }
+            }
+        }
+    }
+}
+
+/// Moves so many bytes to the end of those that are left.
+fn keep(read: &mut [u8], from: &mut usize, to: &mut usize, len: usize) {
+    if from != to {
+        read.copy_within(*from..*from + len, *to);
+    }
+    (*from, *to) = (*from + len, *to + len);
+}
+
+/// Returns whether a frame continues the data of the one before.
+fn is_joined(before: &[u8], next: &[u8]) -> bool {
+    before[KIND] == DATA
+        && next[KIND] == DATA
+        && before[FLAGS] == 0
+        && matches!(next[FLAGS], 0 | END_STREAM)
+        && before[STREAM..] == next[STREAM..]
+        && payload_len(before) + payload_len(next) <= PAYLOAD_MAX
+}
+
+fn payload_len(header: &[u8]) -> usize {
+    header[..LENGTH_LEN].iter().fold(0, |len, &byte| len << 8 | usize::from(byte))
+}
+
+/// `PRI * HTTP/2.0`, with which a client begins (RFC 9113, section 3.4).
+const PREFACE_LEN: usize = 24;
+/// Of a frame (RFC 9113, section 4.1): length, type, flags, stream.
+const HEADER_LEN: usize = 9;
+const LENGTH_LEN: usize = 3;
+const KIND: usize = 3;
+const FLAGS: usize = 4;
+const STREAM: usize = 5;
+const DATA: u8 = 0;
+const END_STREAM: u8 = 1;
+/// What a frame may have as long as hyper allows no more.
+const PAYLOAD_MAX: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const OTHER: u8 = 1;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&len[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// Returns what is left of a connection that comes in reads of these lengths, without its preface.
+    fn merged(frames: &[u8], reads: impl IntoIterator<Item = usize>) -> Vec<u8> {
+        let (mut merging, mut left) = (Merging::new(), Vec::new());
+        let mut all = [&[b'P'; PREFACE_LEN][..], frames].concat();
+        let (mut rest, mut reads) = (&mut all[..], reads.into_iter());
+        while !rest.is_empty() {
+            let len = reads.next().unwrap_or(usize::MAX).clamp(1, rest.len());
+            let (read, after) = rest.split_at_mut(len);
+            let kept = merging.merge(read);
+            assert!(kept > 0, "it looks like the end of the connection");
+            left.extend_from_slice(&read[..kept]);
+            rest = after;
+        }
+        left.split_off(PREFACE_LEN)
+    }
+
+    #[test]
+    fn the_frames_of_a_burst_become_one() {
+        let burst: Vec<u8> = (0..100).flat_map(|byte| frame(DATA, 0, 1, &[byte; 2])).collect();
+        let payload: Vec<u8> = (0..100).flat_map(|byte| [byte; 2]).collect();
+        assert_eq!(merged(&burst, []), frame(DATA, 0, 1, &payload));
+        let ended = [burst, frame(DATA, END_STREAM, 1, b""), frame(DATA, 0, 1, b"late")].concat();
+        let expected = [frame(DATA, END_STREAM, 1, &payload), frame(DATA, 0, 1, b"late")].concat();
+        assert_eq!(merged(&ended, []), expected);
+    }
+
+    #[test]
+    fn what_is_no_plain_data_of_the_same_stream_stays() {
+        let before = frame(DATA, 0, 1, b"before");
+        for next in [
+            frame(DATA, 0, 3, b"another stream"),
+            frame(DATA, 8, 1, b"\x01padded\x00"),
+            frame(OTHER, 0, 1, b"headers"),
+            frame(DATA, 0, 1, &[0; PAYLOAD_MAX - 5]),
+            frame(OTHER, 0, 0, b""),
+        ] {
+            let frames = [before.clone(), next, before.clone()].concat();
+            assert_eq!(merged(&frames, []), frames);
+        }
+    }
+
+    /// Returns each stream's data, and everything else between it.
+    fn told(mut frames: &[u8]) -> Vec<(u8, u8, u8, Vec<u8>)> {
+        let mut told: Vec<(u8, u8, u8, Vec<u8>)> = Vec::new();
+        while !frames.is_empty() {
+            let (kind, flags, stream) = (frames[KIND], frames[FLAGS], frames[STREAM + 3]);
+            let (payload, rest) = frames[HEADER_LEN..].split_at(payload_len(frames));
+            assert!(payload.len() <= PAYLOAD_MAX);
+            match told.last_mut() {
+                Some((DATA, last @ 0, same, data))
+                    if kind == DATA && flags <= END_STREAM && *same == stream =>
+                {
+                    *last = flags;
+                    data.extend_from_slice(payload);
+                }
+                _ => told.push((kind, flags, stream, payload.to_vec())),
+            }
+            frames = rest;
+        }
+        told
+    }
+
+    proptest! {
+        #[test]
+        fn however_frames_come_they_tell_the_same(
+            frames in prop::collection::vec((0..=OTHER, prop::sample::select(vec![0, 0, 0, 1, 8]), 1..3_u8, 0..40_usize), 0..60),
+            reads in prop::collection::vec(1..60_usize, 0..60),
+        ) {
+            let frames: Vec<u8> = frames
+                .into_iter()
+                .enumerate()
+                .flat_map(|(at, (kind, flags, stream, len))| frame(kind, flags, stream, &vec![u8::try_from(at).unwrap(); len]))
+                .collect();
+            let left = merged(&frames, reads);
+            prop_assert!(left.len() <= frames.len());
+            prop_assert_eq!(told(&left), told(&frames));
+        }
+    }
+}

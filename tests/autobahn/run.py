@@ -29,7 +29,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for case in case12_x_x.Case12_X_X + case12_x_x.Case13_X_X:
         case.COUNT = arguments.messages
-    with servers.addresses(os.environ["POLLIWOG_BIN"]) as addresses:
+    with servers.addresses(os.environ["POLLIWOG_BIN"], arguments.http2) as addresses:
         passed, faults = asyncio.run(run(arguments.only or verdicts.SIZES, arguments.quick, addresses))
     print(*faults, sep="\n")
     print(f"{passed} passed, {len(faults)} failed")
@@ -39,6 +39,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(prog="tests/autobahn/run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few cases of each slow group")
+    parser.add_argument("--http2", action="store_true", help="reach the proxy over HTTP/2")
     parser.add_argument("--messages", type=int, default=100, help="how many each case of 12 and 13 sends; Autobahn says 1000")
     parser.add_argument("--only", action="append", choices=verdicts.SIZES, help="a group; may be given several times")
     return parser.parse_args()

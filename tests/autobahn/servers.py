@@ -1,4 +1,4 @@
-"""The echo server and the proxy: two processes that end with the block that started them."""
+"""The echo server, the proxy and what translates to HTTP/2: processes that end with the block that started them."""
 
 import contextlib
 import pathlib
@@ -14,6 +14,7 @@ END_S = 10
 CONFIG = """
 [server]
 listen = ["127.0.0.1:0"]
+h2c = true
 [admin]
 listen = "127.0.0.1:0"
 
@@ -37,14 +38,16 @@ url = "ws://127.0.0.1:{port}/"
 
 
 @contextlib.contextmanager
-def addresses(binary):
-    """Where the cases are to be run: on the echo server itself, relayed, and through a session."""
+def addresses(binary, over_http2):
+    """Where the cases are to be run: on the echo server itself, relayed, and through a session; the proxy over HTTP/2 if wanted."""
     with contextlib.ExitStack() as stack:
         directory = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="polliwog-autobahn-")))
         echo = stack.enter_context(running(["node", "echo.mjs"], directory / "echo.log"))
         config = directory / "config.toml"
         config.write_text(CONFIG.format(port=echo))
         proxy = stack.enter_context(running([binary, "run", "--config", config], directory / "proxy.log"))
+        if over_http2:
+            proxy = stack.enter_context(running(["node", "translator.mjs", str(proxy)], directory / "translator.log"))
         yield {
             "direct": f"ws://127.0.0.1:{echo}/",
             "relayed": f"ws://127.0.0.1:{proxy}/relayed",

@@ -1,0 +1,53 @@
+"""Each hostile case beside an honest client, and with a session that the hostile connection carries: none of them loses anything."""
+
+import os
+import signal
+import sys
+import time
+
+import cases
+import sites
+
+# What the proxy may have more of the machine's memory after a case, in MiB: what its allocator keeps for some time.
+MEMORY_MAX = 24
+
+
+def main():
+    wanted = sys.argv[1:]
+    # A SIGTERM unwinds as an interrupt does, so that the proxy ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    passed, failed = 0, 0
+    with sites.running(os.environ["POLLIWOG_BIN"]) as site:
+        # What the first requests take is not the cases'.
+        attempt(site, lambda *_: None)
+        for case in cases.ALL:
+            name = case.__doc__.splitlines()[0]
+            if wanted and not any(word in name for word in wanted):
+                continue
+            try:
+                print(f"ok      {name} ({attempt(site, case)})", flush=True)
+                passed += 1
+            except Exception as fault:
+                print(f"FAILED  {name}: {type(fault).__name__}: {fault}", flush=True)
+                failed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+def attempt(site, case):
+    """Runs a case; returns what it cost."""
+    before = site.memory()
+    neighbour = sites.Neighbour(site.port)
+    neighbour.start()
+    began = time.monotonic()
+    try:
+        case(site)
+    finally:
+        took = time.monotonic() - began
+        count, slowest = neighbour.stop()
+    more = site.memory() - before
+    assert more <= MEMORY_MAX, f"{more:.1f} MiB more memory"
+    return f"{took:.1f} s, {more:+.1f} MiB, beside it {count} messages, {slowest * 1000:.0f} ms at most"
+
+
+sys.exit(main())

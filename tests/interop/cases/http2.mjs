@@ -1,10 +1,15 @@
 // HTTP/2 by those that speak it: browsers, Node, curl and nghttp, with the demo of the shipped configuration behind TLS.
 
 import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import http2 from 'node:http2';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { launchBrowser } from '../lib/browser.mjs';
+import { CLIENTS } from '../lib/clients.mjs';
+import { TRANSPORTS, event } from '../lib/context.mjs';
+import { accepts, freePort } from '../lib/ports.mjs';
+import { newDirectory, start } from '../lib/processes.mjs';
 import { Proxy } from '../lib/proxy.mjs';
 import { certificate } from '../lib/secure.mjs';
 
@@ -94,6 +99,65 @@ async function speak(word) {
   return ask('xhr');
 }
 
+/** Runs in a page: sends so many messages at once by a WebSocket, and says what came of them. */
+function burst(count) {
+  const socket = new WebSocket(`wss://${location.host}/socket.io/?EIO=4&transport=websocket`);
+  let come = 0;
+  return new Promise((resolve) => {
+    socket.onopen = () => socket.send('40');
+    socket.onclose = ({ code }) => resolve(`closed with ${code} after ${come}`);
+    socket.onmessage = ({ data }) => {
+      if (data === '2') socket.send('3');
+      if (data.startsWith('40')) for (let id = 0; id < count; id++) socket.send(`42${id}["echo",${id}]`);
+      if (data === `43${come}[${come}]` && ++come === count) resolve(`${come} came back`);
+    };
+  });
+}
+
+/** The shipped configuration twice, behind TLS and in the clear: the URLs, and the proxies by them. */
+async function both(t) {
+  const [secure, clear] = [await secured(t), await started(t, { POLLIWOG_SERVER__H2C: 'true' })];
+  const [https, http] = [`https://127.0.0.1:${secure.port}/`, `http://127.0.0.1:${clear.port}/`];
+  return { https, http, proxies: { [https]: secure, [http]: clear } };
+}
+
+/** Has curl read a stream of longpoll's while nghttp posts to its session. */
+async function stream(t, url, how) {
+  const begun = await run('curl', ['-sS', ...how, '-X', 'POST', `${url}feed/`]);
+  const session = new URL(JSON.parse(begun.stdout).url, url).href;
+  const reader = start('curl', ['-sSN', ...how, '-H', 'Accept: application/x-ndjson', `${session}?after=0`], {});
+  t.defer(() => reader.kill());
+  let heard = '';
+  reader.stdout.on('data', (data) => (heard += data));
+  const file = path.join(await newDirectory(), 'message');
+  for (const word of ['one', 'two']) {
+    await writeFile(file, word);
+    await run('nghttp', ['-d', file, session]);
+    await t.eventually(() => heard.includes(`"text":"${word}"`), `${word} in ${heard}`);
+  }
+  await run('curl', ['-sS', ...how, '-X', 'DELETE', session]);
+}
+
+/** HAProxy in front of a port, which it asks by HTTP/2; returns its own. */
+async function haproxy(t, port) {
+  const own = await freePort();
+  const file = path.join(await newDirectory(), 'haproxy.cfg');
+  const times = ['connect', 'client', 'server', 'tunnel'].map((what) => `  timeout ${what} 60s\n`).join('');
+  await writeFile(file, `defaults
+  mode http
+${times}frontend all
+  bind 127.0.0.1:${own}
+  default_backend polliwog
+backend polliwog
+  http-reuse always
+  server one 127.0.0.1:${port} proto h2
+`);
+  const child = start('haproxy', ['-db', '-q', '-f', file], { stdio: 'ignore' });
+  t.defer(() => child.kill());
+  await t.eventually(() => accepts(own), 'HAProxy');
+  return own;
+}
+
 const cases = [
   {
     name: 'a browser has polls and a WebSocket on one connection',
@@ -166,19 +230,72 @@ const cases = [
     },
   },
   {
-    name: 'curl and nghttp ask by HTTP/2',
+    name: 'curl and nghttp ask, post and stream by HTTP/2',
     browsers: ['chromium'],
     async client(t) {
-      const secure = await secured(t);
-      const clear = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
-      const [https, http] = [`https://127.0.0.1:${secure.port}/`, `http://127.0.0.1:${clear.port}/`];
+      const { https, http } = await both(t);
       const told = ['-sS', '-m', '10', '-o', '/dev/null', '-w', '%{http_version} %{response_code}'];
       const curl = async (...args) => (await run('curl', [...told, ...args])).stdout;
       t.assert.equal(await curl('-k', https), '2 200');
       t.assert.equal(await curl('-k', '--http1.1', https), '1.1 200');
       t.assert.equal(await curl('--http2-prior-knowledge', http), '2 200');
       t.assert.equal(await curl('--http2', http), '1.1 200', 'an upgrade to h2c is ignored, as RFC 9113 has it');
-      for (const url of [https, http]) t.assert.match((await run('nghttp', ['-v', url])).stdout, /:status: 200/);
+      for (const url of [https, http]) {
+        t.assert.match((await run('nghttp', ['-v', url])).stdout, /:status: 200/);
+        await stream(t, url, url === https ? ['-k'] : ['--http2-prior-knowledge']);
+      }
+    },
+  },
+  {
+    name: 'h2load has a thousand requests answered, and ninety polls that wait on one connection',
+    browsers: ['chromium'],
+    async client(t) {
+      const { https, http, proxies } = await both(t);
+      for (const url of [https, http]) {
+        const many = await run('h2load', ['-n', '1000', '-c', '4', '-m', '50', url]);
+        t.assert.match(many.stdout, /1000 succeeded, 0 failed, 0 errored, 0 timeout/);
+        const connection = await dial(t, url);
+        const begun = Array.from({ length: 90 }, () => ask(connection, { ':path': '/feed/', ':method': 'POST' }));
+        const polls = (await Promise.all(begun)).map(({ body }) => new URL(JSON.parse(body).url, url).href);
+        const file = path.join(await newDirectory(), 'polls');
+        await writeFile(file, polls.map((poll) => `${poll}?wait=3\n`).join(''));
+        const waiting = run('h2load', ['-n', '90', '-c', '1', '-m', '90', '-i', file]);
+        const proxy = proxies[url];
+        await t.eventually(async () => (await proxy.parked()) === polls.length, 'parked polls');
+        t.assert.match((await waiting).stdout, /90 succeeded, 0 failed, 0 errored, 0 timeout/);
+        await Promise.all(polls.map((poll) => ask(connection, { ':path': new URL(poll).pathname, ':method': 'DELETE' })));
+      }
+    },
+  },
+  ...['polling', 'websocket', 'upgrade'].map((transport) => ({
+    // HAProxy itself makes an extended CONNECT of a handshake that came by HTTP/1.1.
+    name: `HAProxy asks by HTTP/2 for a stock client's ${transport}`,
+    browsers: ['chromium'],
+    async client(t) {
+      const proxy = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
+      await t.eventually(async () => (await proxy.spoken('http/1.1')) === 1, 'the connection that looked for the proxy');
+      const url = `http://127.0.0.1:${await haproxy(t, proxy.port)}`;
+      const socket = CLIENTS['4.8'].io(url, { transports: TRANSPORTS[transport], reconnection: false, forceNew: true });
+      t.defer(() => socket.disconnect());
+      await event(socket, 'connect', 'connect_error');
+      const { engine } = socket.io;
+      const last = TRANSPORTS[transport].at(-1);
+      await t.eventually(() => engine.transport.name === last, `the transport ${last}`);
+      for (const word of ['hello', 'x'.repeat(100_000)]) {
+        t.assert.equal(await socket.timeout(10_000).emitWithAck('echo', word), word);
+      }
+      t.assert.equal(await proxy.spoken('http/1.1'), 1);
+      t.assert.ok((await proxy.spoken('http/2')) > 0);
+    },
+  })),
+  {
+    name: 'a browser sends a burst of messages, and each comes back',
+    async client(t) {
+      const proxy = await secured(t);
+      const [page] = await tabs(t, 1);
+      await page.goto(`https://localhost:${proxy.port}/hello`);
+      t.assert.equal(await page.evaluate(burst, 5000), '5000 came back');
+      t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
     },
   },
 ];

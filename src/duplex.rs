@@ -8,6 +8,7 @@ mod patience;
 mod raw_headers;
 mod receipts;
 mod settling;
+mod socket;
 mod speller;
 mod stream;
 #[cfg(test)]
@@ -26,7 +27,6 @@ use futures_util::FutureExt as _;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -39,6 +39,7 @@ pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
 pub use self::receipts::{Piece, Receipt, Receipted, Settle, Unflushed};
 pub use self::settling::Settling;
+pub use self::socket::Socket;
 pub use self::stream::StreamTerms;
 pub use self::tracked::Tracked;
 use self::web_socket::config;
@@ -65,8 +66,8 @@ pub struct Duplex {
 /// An enum and not a trait object, so that a read costs no indirect call.
 #[derive(Debug)]
 enum Carrier {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Socket(Socket),
+    Tls(Box<TlsStream<Socket>>),
     Memory(DuplexStream),
     /// Boxed, because few connections are carried so.
     Other(Box<dyn Carries>),
@@ -144,7 +145,7 @@ impl Duplex {
     /// Returns the socket's readiness as last reported; the system is not asked.
     fn signs(&self) -> Ready {
         let socket = match &self.carrier {
-            Carrier::Tcp(stream) => stream,
+            Carrier::Socket(stream) => stream,
             Carrier::Tls(stream) => stream.get_ref().0,
             Carrier::Memory(_) | Carrier::Other(_) => return Ready::EMPTY,
         };
@@ -165,7 +166,7 @@ impl Duplex {
 
     fn poll_read_carrier(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Carrier::Socket(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_read(cx, buf),
             Carrier::Other(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -238,7 +239,7 @@ pub fn joined(first: Bytes, second: Bytes) -> Bytes {
 /// Reads as much as is available, and keeps in `ahead` what `buf` has no room for. System calls are the main cost of a
 /// small buffer, and tungstenite's has less room the longer ago it was renewed.
 fn poll_read_ahead(
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     cx: &mut Context<'_>,
     buf: &mut ReadBuf<'_>,
     ahead: &mut Bytes,
@@ -271,16 +272,16 @@ const READ_AHEAD_LEN: usize = 8 << 10;
 /// Shorter pieces are copied together rather than written separately.
 const SHORT_LEN: usize = 512;
 
-/// A TCP socket.
-impl From<TcpStream> for Duplex {
-    fn from(stream: TcpStream) -> Self {
-        Self::new(Carrier::Tcp(stream))
+/// A connection in the clear.
+impl From<Socket> for Duplex {
+    fn from(socket: Socket) -> Self {
+        Self::new(Carrier::Socket(socket))
     }
 }
 
 /// A TLS connection, from a client or to a backend.
-impl From<TlsStream<TcpStream>> for Duplex {
-    fn from(stream: TlsStream<TcpStream>) -> Self {
+impl From<TlsStream<Socket>> for Duplex {
+    fn from(stream: TlsStream<Socket>) -> Self {
         Self::new(Carrier::Tls(Box::new(stream)))
     }
 }
@@ -314,10 +315,10 @@ impl AsyncRead for Duplex {
             return Poll::Ready(Ok(()));
         }
         match &mut this.carrier {
-            Carrier::Tcp(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
+            Carrier::Socket(stream) if this.reads_ahead && buf.remaining() < READ_AHEAD_LEN => {
                 poll_read_ahead(stream, cx, buf, &mut this.ahead)
             }
-            Carrier::Tcp(_) | Carrier::Tls(_) | Carrier::Memory(_) | Carrier::Other(_) => {
+            Carrier::Socket(_) | Carrier::Tls(_) | Carrier::Memory(_) | Carrier::Other(_) => {
                 this.poll_read_carrier(cx, buf)
             }
         }
@@ -328,7 +329,7 @@ impl AsyncWrite for Duplex {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = match &mut this.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Carrier::Socket(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Memory(stream) => Pin::new(stream).poll_write(cx, buf),
             Carrier::Other(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -345,7 +346,7 @@ impl AsyncWrite for Duplex {
         let mut room = [0; SHORT_LEN];
         let written = match &mut this.carrier {
             // A short header and its short body: one piece is cheaper for the system than two.
-            Carrier::Tcp(stream) => match concat(bufs, &mut room) {
+            Carrier::Socket(stream) => match concat(bufs, &mut room) {
                 Some(short) => Pin::new(stream).poll_write(cx, short),
                 None => Pin::new(stream).poll_write_vectored(cx, bufs),
             },
@@ -358,7 +359,7 @@ impl AsyncWrite for Duplex {
 
     fn is_write_vectored(&self) -> bool {
         match &self.carrier {
-            Carrier::Tcp(stream) => stream.is_write_vectored(),
+            Carrier::Socket(stream) => stream.is_write_vectored(),
             Carrier::Tls(stream) => stream.is_write_vectored(),
             Carrier::Memory(stream) => stream.is_write_vectored(),
             Carrier::Other(stream) => stream.is_write_vectored(),
@@ -369,7 +370,7 @@ impl AsyncWrite for Duplex {
         let this = self.get_mut();
         match &mut this.carrier {
             // Nothing is kept here, so there is nothing to flush: a flush says nothing about the other side.
-            Carrier::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Carrier::Socket(stream) => Pin::new(stream).poll_flush(cx),
             Carrier::Tls(stream) => {
                 let flushed = Pin::new(stream).poll_flush(cx);
                 this.judge(cx, flushed)
@@ -385,7 +386,7 @@ impl AsyncWrite for Duplex {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let ended = match &mut this.carrier {
-            Carrier::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carrier::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
             Carrier::Other(stream) => Pin::new(stream).poll_shutdown(cx),

@@ -4,6 +4,7 @@
 #![allow(rustdoc::private_intra_doc_links, reason = "the page is for those who read the source")]
 
 pub(crate) mod acme;
+pub(crate) mod address;
 pub(crate) mod agent;
 pub mod app;
 pub(crate) mod background;

@@ -44,6 +44,7 @@ const FLOORS: [&[&str]; 11] = [
         "dots",
         "hop",
         "agent",
+        "address",
         "chain",
         "units",
         "throttle",

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::address::ListenAddress;
 use crate::cluster::{Peers, Settings};
 use crate::config::Config;
 use crate::dialect::sockjs::SockJs;
@@ -16,8 +17,8 @@ pub(super) fn hints(config: &Config, settings: &Settings) -> Option<String> {
         .listeners
         .iter()
         .flat_map(|one| &one.listen)
-        .next()
-        .map_or(8080, std::net::SocketAddr::port);
+        .find_map(ListenAddress::ip)
+        .map_or(8080, |address| address.port());
     let server = |address: &String| {
         let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
         format!("{host}:{port}")

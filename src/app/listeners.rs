@@ -88,7 +88,7 @@ fn note_idle(config: &Config) {
 
 fn admin(config: &Config) -> Settings {
     Settings {
-        listeners: vec![ListenerSettings::at(ADMIN, vec![config.admin.listen])],
+        listeners: vec![ListenerSettings::at(ADMIN, vec![config.admin.listen.clone()])],
         ..Settings::default()
     }
 }

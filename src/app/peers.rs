@@ -29,7 +29,7 @@ impl Peers {
     pub(super) fn bind(settings: &cluster::Settings, inherited: &mut Inherited) -> anyhow::Result<Self> {
         let tls = settings.tls.as_ref().map(cluster::Tls::listener);
         let in_the_clear = tls.is_none();
-        let listener = ListenerSettings { tls, ..ListenerSettings::at(PEERS, vec![settings.listen]) };
+        let listener = ListenerSettings { tls, ..ListenerSettings::at(PEERS, vec![settings.listen.into()]) };
         let listener = server::Settings { listeners: vec![listener], ..server::Settings::default() };
         let server = inherited.bind(&listener).context("[cluster]")?;
         if in_the_clear && settings.listen.ip().is_unspecified() {

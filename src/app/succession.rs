@@ -60,7 +60,7 @@ impl Beginning {
         let is_there = |one: &str| one.split(' ').nth(1) == Some(&*name.address.to_string());
         let taken = heir.take(|one| one == handed_name(name));
         // Of port 0 there are several.
-        let taken = taken.or_else(|| heir.take(|one| name.address.port() != 0 && is_there(one)))?;
+        let taken = taken.or_else(|| heir.take(|one| !name.address.is_any() && is_there(one)))?;
         tracing::debug!(listener = key(&name.listener), address = %name.address, "a listener was taken over");
         Some(taken)
     }
@@ -300,7 +300,7 @@ impl Inherited {
         for name in settings.listeners.iter().flat_map(ListenerSettings::sockets) {
             if let Some(before) = self.beginning.as_mut().and_then(|beginning| beginning.take(&name)) {
                 taken.push((name, before));
-            } else if let Some(handed) = self.activated.take(key(&name.listener), name.address)? {
+            } else if let Some(handed) = self.activated.take(key(&name.listener), &name.address)? {
                 tracing::info!(listener = key(&name.listener), address = %name.address, "a listener was handed over");
                 taken.push((name, handed));
             }

@@ -9,8 +9,8 @@ use http::header::COOKIE;
 /// The client that a session belongs to.
 #[derive(Clone, Debug)]
 pub enum Owner {
-    /// The client at this address, on any port.
-    Address(IpAddr),
+    /// The client at this address, on any port; `None` is whatever comes by a Unix socket and has no other.
+    Address(Option<IpAddr>),
     /// The client that sends at least these cookies, which are kept as keyed hashes.
     Cookies(std::hash::RandomState, Box<[u64]>),
 }
@@ -24,7 +24,7 @@ impl Owner {
     }
 
     /// Returns whether a request from this address and with these headers was sent by the owner.
-    pub fn sent(&self, address: impl FnOnce() -> IpAddr, headers: &HeaderMap) -> bool {
+    pub fn sent(&self, address: impl FnOnce() -> Option<IpAddr>, headers: &HeaderMap) -> bool {
         match self {
             Self::Address(own) => *own == address(),
             Self::Cookies(key, own) => {
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn cookies_may_be_added_but_none_may_be_missing_or_another() {
         let owner = Owner::of_cookies(&headers(&["a=1; b=2"]));
-        let address = || IpAddr::from([127, 0, 0, 1]);
+        let address = || None;
         for (sent, is_own) in [
             (&["a=1; b=2"][..], true),
             (&["b=2;c=3; a=1"], true),

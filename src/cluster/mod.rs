@@ -38,7 +38,7 @@ pub use greeting::{Greeting, Me};
 pub use kin::Kin;
 pub use members::Cluster;
 pub use peer::{Owner, Peer};
-pub use question::{ASKER, Broken, CAME_IN, CameIn, Prepared, Question};
+pub use question::{ASKER, Broken, CAME_IN, CameIn, Prepared, Question, remote};
 pub use request::LetGo;
 pub use roster::{Nodes, Roster};
 pub use secured::Secured;

@@ -1,7 +1,7 @@
 //! A request at the node that asks.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +15,7 @@ use super::answer::{self, AnswerBody};
 use super::channel::Channel;
 use super::request::{Stop, Stopped};
 use super::stream::PeerStream;
+use crate::address::RemoteAddress;
 use crate::duplex::Receipt;
 use crate::peer::{Address, Content, Head, HeadTooLarge, Known, Line, Number, search_of, write_ask};
 use crate::sid::Node;
@@ -52,7 +53,7 @@ impl Prepared {
     /// The header is too large.
     pub fn new(
         head: &Parts,
-        address: SocketAddr,
+        address: RemoteAddress,
         known: Known,
         content: &Content,
     ) -> Result<Self, HeadTooLarge> {
@@ -66,7 +67,7 @@ impl Prepared {
     pub fn search_of(
         asker: Node,
         head: &Parts,
-        address: SocketAddr,
+        address: RemoteAddress,
         known: Known,
     ) -> Result<Self, HeadTooLarge> {
         let asker = HeaderValue::from_str(&asker.to_string()).ok();
@@ -75,16 +76,20 @@ impl Prepared {
 
     fn with(
         head: &Parts,
-        address: SocketAddr,
+        address: RemoteAddress,
         known: Known,
         content: &Content,
         asker: Option<&HeaderValue>,
     ) -> Result<Self, HeadTooLarge> {
-        let ip = match address.ip() {
+        let (ip, port) = match address {
+            RemoteAddress::Ip(address) => (address.ip(), address.port()),
+            RemoteAddress::Unix => (NO_IP.into(), 0),
+        };
+        let ip = match ip {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
         };
-        let client = Address { ip: ip.octets(), port: address.port() };
+        let client = Address { ip: ip.octets(), port };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let came_in = head.extensions.get().and_then(|CameIn(name)| HeaderValue::from_str(name).ok());
         let lines = head.headers.iter().map(Line::from).filter(|line| line.crosses(known.upgrades));
@@ -195,6 +200,16 @@ impl fmt::Debug for Question {
     }
 }
 
+/// Returns the address that another node has written.
+pub fn remote(address: Address) -> RemoteAddress {
+    match Ipv6Addr::from(address.ip) {
+        NO_IP => RemoteAddress::Unix,
+        ip => SocketAddr::new(ip.to_canonical(), address.port).into(),
+    }
+}
+
+/// What stands for a client by a Unix socket: nobody connects from there.
+const NO_IP: Ipv6Addr = Ipv6Addr::UNSPECIFIED;
 /// Most headers are not longer.
 const USUAL_LEN: usize = 512;
 

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::settings::Tls;
-use crate::duplex::{Duplex, set_keepalive};
+use crate::duplex::{Duplex, Socket, set_keepalive};
 use crate::tls::{Failure, TlsError, Trust, client_config};
 
 /// How other nodes are connected.
@@ -36,6 +36,7 @@ impl Secured {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;
+        let stream = Socket::from(stream);
         let Some(connector) = &self.tls else { return Ok(stream.into()) };
         let name = self.name.clone().map_or_else(|| name_of(address), Ok)?;
         // Boxed, so that a connection does not keep the room that its handshake needed.

@@ -40,7 +40,10 @@ pub(super) fn check(
 fn leads_to(url: &Uri, own: &Taken) -> bool {
     let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
     // Port 0 is any free port, which nobody can name.
-    port == own.address.port() && port != 0 && addresses(url).into_iter().any(|address| reaches(address, own))
+    let Some(listens) = own.address.ip().filter(|listens| port == listens.port() && port != 0) else {
+        return false;
+    };
+    addresses(url).into_iter().any(|address| reaches(address, listens.ip(), own.has_both_families()))
 }
 
 /// Returns what the host is, as far as that is known without asking other machines for its name.
@@ -96,15 +99,14 @@ fn own_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-fn reaches(address: IpAddr, taken: &Taken) -> bool {
-    let own = taken.address.ip();
+fn reaches(address: IpAddr, own: IpAddr, has_both_families: bool) -> bool {
     // To dial no address in particular is to dial this host.
     let loopback = match address {
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
     let address = if address.is_unspecified() { loopback } else { address };
-    let is_among = own.is_ipv4() == address.is_ipv4() || taken.has_both_families();
+    let is_among = own.is_ipv4() == address.is_ipv4() || has_both_families;
     address == own.to_canonical() || own.is_unspecified() && is_among && is_ours(address)
 }
 

@@ -101,7 +101,7 @@ pub(super) fn read(root: &Table<'_>, taken: &[Taken]) -> Option<(Settings, Optio
         written;
     let listen = listen?;
     let shown = || show_text(&listen.to_string());
-    if let Some(Taken { key, address, .. }) = taken.iter().find(|other| other.collides_with(listen)) {
+    if let Some(Taken { key, address, .. }) = taken.iter().find(|other| other.collides_with(&listen.into())) {
         table.report("listen", shown(), &format!("an address of its own, {key} has {address}"));
     }
     if tls.is_none() && table.get("tls").is_none() && !is_private(listen.ip()) {

@@ -13,7 +13,8 @@ use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tls;
 use super::tree::{Node, show_text};
-use super::values::{HOUR, MS, Wrong, address, count, duration, flag, network, text};
+use super::values::{HOUR, MS, Wrong, address, count, duration, flag, proxy, text};
+use crate::address::ListenAddress;
 use crate::server::{ListenerSettings, Settings};
 use crate::service::AdminSettings;
 use crate::tls::TlsFiles;
@@ -58,7 +59,7 @@ pub(super) const SERVER: &[Row<Settings>] = {
         row(Server, "watch", Duration, Default("\"5s\""), "how soon a change of this file or a certificate is noticed",
             |table, key, server| table.set(key, &mut server.watch, duration(Span::ZERO..=HOUR))),
         row(Server, "trusted_proxies", Texts, Default("[]"), "proxies whose forwarding headers are trusted (networks)",
-            |table, key, server| if let Some(networks) = table.list(key, network) {
+            |table, key, server| if let Some(networks) = table.list(key, proxy) {
                 server.trusted_proxies = networks.into_iter().map(|(_, network)| network).collect();
             }),
     ]
@@ -91,7 +92,7 @@ pub(super) const ADMIN: &[Row<AdminSettings>] = {
     use Section::Admin;
     &[
         row(Admin, "listen", Text, Default("\"127.0.0.1:9090\""), "/livez, /readyz and /metrics; keep it private",
-            |table, key, admin| table.set(key, &mut admin.listen, address)),
+            |table, key, admin| table.set(key, &mut admin.listen, |node| address(node).map(Into::into))),
     ]
 };
 
@@ -99,7 +100,7 @@ pub(super) const ADMIN: &[Row<AdminSettings>] = {
 #[derive(Default, Debug)]
 pub(super) struct Written {
     name: Option<Arc<str>>,
-    listen: Option<Vec<(Place, SocketAddr)>>,
+    listen: Option<Vec<(Place, ListenAddress)>>,
     only_v6: bool,
     proxy_protocol: bool,
     tls: Option<TlsFiles>,
@@ -112,7 +113,7 @@ pub(super) struct Written {
 pub(super) struct Taken {
     /// The key that it stands at.
     pub(super) key: String,
-    pub(super) address: SocketAddr,
+    pub(super) address: ListenAddress,
     pub(super) only_v6: bool,
 }
 
@@ -196,10 +197,11 @@ impl Written {
         let (http2, h2c) = (http2.unwrap_or(unset.http2), h2c.unwrap_or(unset.h2c));
         let key = format!("{key}.listen");
         let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
-        let addresses = listen.as_ref().map(|listen| listen.iter().map(|(_, address)| *address).collect());
+        let addresses =
+            listen.as_ref().map(|listen| listen.iter().map(|(_, address)| address.clone()).collect());
         let addresses: Vec<_> = addresses.unwrap_or(unset.listen);
-        for (index, (&address, place)) in addresses.iter().zip(places).enumerate() {
-            let one = Taken { key: key.clone(), address, only_v6 };
+        for (index, (address, place)) in addresses.iter().zip(places).enumerate() {
+            let one = Taken { key: key.clone(), address: address.clone(), only_v6 };
             if let Some(earlier) = taken.iter().find(|earlier| earlier.collides(&one))
                 && let Some(place) = place
             {
@@ -217,7 +219,7 @@ impl Written {
 }
 
 fn listen(table: &Table<'_>, key: &'static str, listener: &mut Written) {
-    let Some(listen) = table.list(key, address) else { return };
+    let Some(listen) = table.list(key, |node| address(node).map(ListenAddress::Ip)) else { return };
     if listen.is_empty() {
         table.report(key, "no address".to_owned(), "at least one such as \"127.0.0.1:8080\"");
     }
@@ -237,7 +239,7 @@ fn name(node: &Node) -> Result<Arc<str>, Wrong> {
 pub(super) fn read_admin(table: &Table<'_>, public: &[Taken]) -> AdminSettings {
     let mut settings = AdminSettings::default();
     read_rows(ADMIN, table, &mut settings);
-    if let Some(Taken { key, address, .. }) = public.iter().find(|one| one.collides_with(settings.listen)) {
+    if let Some(Taken { key, address, .. }) = public.iter().find(|one| one.collides_with(&settings.listen)) {
         let found = show_text(&settings.listen.to_string());
         table.report("listen", found, &format!("an address of its own, {key} has {address}"));
     }
@@ -246,29 +248,34 @@ pub(super) fn read_admin(table: &Table<'_>, public: &[Taken]) -> AdminSettings {
 
 impl Taken {
     /// Creates it for a listener with one address.
-    pub(super) fn by(key: &str, address: SocketAddr) -> Self {
+    pub(super) fn by(key: &str, address: ListenAddress) -> Self {
         Self { key: key.to_owned(), address, only_v6: false }
     }
 
     /// Returns whether an address of IPv6 and IPv4 cannot be bound beside it.
-    pub(super) fn collides_with(&self, address: SocketAddr) -> bool {
-        self.collides(&Self::by("", address))
+    pub(super) fn collides_with(&self, address: &ListenAddress) -> bool {
+        self.collides(&Self::by("", address.clone()))
     }
 
     /// Returns whether both cannot be bound at once.
     fn collides(&self, other: &Self) -> bool {
-        let has = |one: &Self, other: &Self| {
-            let is_family = one.address.is_ipv4() == other.address.is_ipv4();
-            one.address.ip().is_unspecified() && (is_family || one.has_both_families())
+        let (Some(own), Some(others)) = (self.address.ip(), other.address.ip()) else {
+            return self.address == other.address;
         };
-        let same_ip = self.address.ip() == other.address.ip() || has(self, other) || has(other, self);
+        let has = |one: SocketAddr, has_both, other: SocketAddr| {
+            one.ip().is_unspecified() && (one.is_ipv4() == other.is_ipv4() || has_both)
+        };
+        let same_ip = own.ip() == others.ip()
+            || has(own, self.has_both_families(), others)
+            || has(others, other.has_both_families(), own);
         // Port 0 takes any free port, as often as one likes.
-        self.address.port() == other.address.port() && self.address.port() != 0 && same_ip
+        own.port() == others.port() && own.port() != 0 && same_ip
     }
 
     /// Returns whether it is all addresses of IPv6, and of IPv4 as well.
     pub(super) fn has_both_families(&self) -> bool {
-        self.address.is_ipv6() && self.address.ip().is_unspecified() && !self.only_v6
+        self.address.ip().is_some_and(|address| address.is_ipv6() && address.ip().is_unspecified())
+            && !self.only_v6
     }
 }
 

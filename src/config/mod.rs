@@ -151,7 +151,7 @@ impl Config {
         let root = Table::root(tree, &keys::KEYS, sink);
         let (server, mut taken) = listeners::read(&root, sink);
         let admin = listeners::read_admin(&root.section("admin", Section::Admin), &taken);
-        taken.push(Taken::by("admin.listen", admin.listen));
+        taken.push(Taken::by("admin.listen", admin.listen.clone()));
         let log = log::read(&root.section("log", Section::Log));
         let defaults = sessions::Defaults::default();
         let defaults = defaults.overridden_by(&root.section("defaults", Section::Defaults));
@@ -159,7 +159,7 @@ impl Config {
         let upstreams = upstreams::read(&root, entries, sink);
         let (cluster, directory) = cluster::read(&root, &taken).unzip();
         let directory = directory.flatten();
-        taken.extend(cluster.as_ref().map(|cluster| Taken::by("cluster.listen", cluster.listen)));
+        taken.extend(cluster.as_ref().map(|cluster| Taken::by("cluster.listen", cluster.listen.into())));
         let succession = succession::read(&root, server.drain_timeout);
         circle::check(entries, &upstreams, &taken, sink);
         let in_order: Vec<_> =

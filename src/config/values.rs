@@ -1,17 +1,17 @@
 //! One reader for each kind of value: what a key takes, and what is said when it is something else.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
-use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 
 use super::fault::Place;
 use super::suggestion::{nearest, plain};
 use super::tree::{Node, Value};
+use crate::address::TrustedProxy;
 use crate::units;
 use crate::upstream::is_secure;
 
@@ -162,12 +162,10 @@ pub(super) fn address(node: &Node) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| wrong().or(meant))
 }
 
-/// Returns a network, or a single address as a network of one.
-pub(super) fn network(node: &Node) -> Result<IpNet, Wrong> {
+/// Returns which proxies to trust: those of a network, or a single address as a network of one.
+pub(super) fn proxy(node: &Node) -> Result<TrustedProxy, Wrong> {
     let wrong = || Wrong::expected("a network such as \"10.0.0.0/8\" or an address");
-    let text = text(node).map_err(|_| wrong())?;
-    let single = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>().map(|network| network.trunc()).or_else(|_| single()).map_err(|_| wrong())
+    text(node).map_err(|_| wrong())?.parse().map_err(|_| wrong())
 }
 
 /// Returns a file's name.

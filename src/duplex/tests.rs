@@ -13,7 +13,7 @@ async fn pair() -> (Duplex, TcpStream) {
 }
 
 fn left_in_the_system(duplex: &Duplex) -> bool {
-    let Carrier::Tcp(stream) = &duplex.carrier else { panic!("not a TCP socket") };
+    let Carrier::Socket(super::Socket::Tcp(stream)) = &duplex.carrier else { panic!("not a TCP socket") };
     stream.try_read(&mut [0; 1]).is_ok()
 }
 

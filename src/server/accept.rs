@@ -2,11 +2,9 @@
 
 use std::future::{Future, pending};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
@@ -15,7 +13,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, warn};
 
 use super::ending::Ending;
+use super::listening::Listening;
+use crate::address::{ListenAddress, RemoteAddress};
 use crate::descriptors;
+use crate::duplex::Socket;
 use crate::meter::Connections;
 use crate::throttle::Throttle;
 
@@ -35,8 +36,8 @@ pub struct Signals {
 
 /// A listener that accepts connections.
 pub(super) struct Accepting {
-    pub(super) listener: Arc<TcpListener>,
-    pub(super) address: SocketAddr,
+    pub(super) listener: Arc<Listening>,
+    pub(super) address: ListenAddress,
     pub(super) tracker: TaskTracker,
     pub(super) signals: Signals,
     pub(super) ending: Ending,
@@ -49,8 +50,8 @@ pub(super) struct Accepting {
 
 /// An accepted client.
 struct Accepted {
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Socket,
+    peer: RemoteAddress,
     /// Held while the client is refused, if there is no room for it.
     refusal: Option<OwnedSemaphorePermit>,
 }
@@ -60,9 +61,9 @@ impl Accepting {
     /// `refuse` if there is no room for it.
     pub(super) async fn run<F, C, G, R>(self, start: F, refuse: G)
     where
-        F: Fn(TcpStream, SocketAddr) -> C,
+        F: Fn(Socket, RemoteAddress) -> C,
         C: Future<Output = ()> + Send + 'static,
-        G: Fn(TcpStream, SocketAddr) -> R,
+        G: Fn(Socket, RemoteAddress) -> R,
         R: Future<Output = ()> + Send + 'static,
     {
         // Tasks are kept here, and not only on the tracker, so that a cut can abort them: watching for the cut in each
@@ -95,9 +96,9 @@ impl Accepting {
 
     async fn accept<F, C, G, R>(&self, start: F, refuse: G, tasks: &mut JoinSet<()>, crashes: &Throttle)
     where
-        F: Fn(TcpStream, SocketAddr) -> C,
+        F: Fn(Socket, RemoteAddress) -> C,
         C: Future<Output = ()> + Send + 'static,
-        G: Fn(TcpStream, SocketAddr) -> R,
+        G: Fn(Socket, RemoteAddress) -> R,
         R: Future<Output = ()> + Send + 'static,
     {
         let (mut pause, failures, refusals) = (Pause::default(), Throttle::default(), Throttle::default());

@@ -1,18 +1,18 @@
 //! What a service learns of the connection that it is made for.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
+use crate::address::RemoteAddress;
 use crate::duplex::{Patience, RawHeaders};
 
 /// What is known of a connection before its first request.
 #[derive(Clone, Debug)]
 pub struct ConnectInfo {
     /// The other side of the socket: the client, or a proxy in front that does not say who its client is.
-    pub peer: SocketAddr,
+    pub peer: RemoteAddress,
     /// The name of the listener that accepted it.
     pub listener: Arc<str>,
     /// Whether TLS ends here.

@@ -2,14 +2,12 @@
 //! it.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use rustls::server::Acceptor;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 use tracing::debug;
@@ -21,7 +19,8 @@ use super::http1::Http;
 use super::http2::Http2;
 use super::proxied::Proxies;
 use super::settings::{ListenerSettings, Settings};
-use crate::duplex::{Duplex, Patience, RawHeaders};
+use crate::address::RemoteAddress;
+use crate::duplex::{Duplex, Patience, RawHeaders, Socket};
 use crate::hop;
 use crate::meter::{Connections, Protocol};
 use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, client_subject};
@@ -118,8 +117,8 @@ impl NextConnecting {
 /// Serves one connection to its end.
 pub(super) async fn run<M, S>(
     connecting: Arc<Connecting>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Socket,
+    peer: RemoteAddress,
     make: Arc<M>,
     ending: Ending,
     connections: Connections,
@@ -157,14 +156,13 @@ pub(super) async fn run<M, S>(
 /// Prepares the socket for HTTP.
 async fn open(
     connecting: &Connecting,
-    mut stream: TcpStream,
-    mut peer: SocketAddr,
+    mut stream: Socket,
+    mut peer: RemoteAddress,
     ending: &Ending,
     connections: &Connections,
     raw_headers: &RawHeaders,
 ) -> io::Result<(Duplex, ConnectInfo, Protocol)> {
-    // Responses to polls are short, and somebody waits for them.
-    stream.set_nodelay(true)?;
+    stream.set_nodelay()?;
     let ended = || io::Error::other("the server ends");
     if let Some(proxies) = &connecting.proxies {
         peer = tokio::select! {
@@ -225,7 +223,7 @@ async fn open(
 }
 
 /// Returns what a client without TLS speaks. Nothing is read: what it says is the protocol's to read.
-async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
+async fn protocol_of(stream: &Socket) -> io::Result<Protocol> {
     let mut begun = [0; PREFACE.len()];
     loop {
         let len = stream.peek(&mut begun).await?;

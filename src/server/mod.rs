@@ -11,6 +11,7 @@ mod connection;
 mod ending;
 mod http1;
 mod http2;
+mod listening;
 mod open;
 mod proxied;
 mod refusal;

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Signals;
 use super::bound::{BindError, Bound};
 use super::connection::{Connecting, NextConnecting};
 use super::ending::Ending;
+use super::listening::Listening;
 use super::settings::{ListenerSettings, Settings, SocketName};
+use crate::address::ListenAddress;
 use crate::tls::Ordered;
 
 /// A server that accepts connections.
@@ -32,8 +32,8 @@ type Accept = Box<dyn Fn(Accepts, Signals) + Send + Sync>;
 
 /// A socket that is about to accept.
 pub(super) struct Accepts {
-    pub(super) socket: Arc<TcpListener>,
-    pub(super) address: SocketAddr,
+    pub(super) socket: Arc<Listening>,
+    pub(super) address: ListenAddress,
     pub(super) connecting: Arc<ArcSwap<Connecting>>,
     /// The signals to its connections.
     pub(super) ending: Ending,
@@ -42,10 +42,10 @@ pub(super) struct Accepts {
 /// A socket that accepts.
 struct OpenSocket {
     name: SocketName,
-    address: SocketAddr,
+    address: ListenAddress,
     only_v6: bool,
     /// Those who accept close it: a client that connects after the end must be refused.
-    socket: Weak<TcpListener>,
+    socket: Weak<Listening>,
     ending: Ending,
     leave: CancellationToken,
     end: CancellationToken,
@@ -94,7 +94,7 @@ impl Open {
                 self.judge(listener, &name)?;
                 wanted.push(name.clone());
                 if !take(&mut kept, &name) {
-                    let taken = self.taken(name.address)?;
+                    let taken = self.taken(&name.address)?;
                     bound.push(Bound::new(listener, name, taken)?);
                 }
             }
@@ -104,21 +104,21 @@ impl Open {
 
     /// Refuses what cannot be changed of a socket that is bound.
     fn judge(&self, listener: &ListenerSettings, name: &SocketName) -> Result<(), BindError> {
-        let address = name.address;
-        let only_v6 = listener.only_v6 && address.is_ipv6();
+        let address = &name.address;
+        let only_v6 = listener.is_only_v6(address);
         let is_same =
-            |one: &OpenSocket| one.name == *name || one.name.address == address && address.port() != 0;
+            |one: &OpenSocket| one.name == *name || one.name.address == *address && !address.is_any();
         let differs = self.sockets.iter().any(|one| is_same(one) && one.only_v6 != only_v6);
-        if differs { Err(BindError::OnlyV6(address)) } else { Ok(()) }
+        if differs { Err(BindError::OnlyV6(address.clone())) } else { Ok(()) }
     }
 
     /// Returns a descriptor of the socket that listens at this address for another listener.
-    fn taken(&self, address: SocketAddr) -> Result<Option<OwnedFd>, BindError> {
+    fn taken(&self, address: &ListenAddress) -> Result<Option<OwnedFd>, BindError> {
         // Of port 0 there are several.
-        let found = self.sockets.iter().find(|one| one.name.address == address && address.port() != 0);
+        let found = self.sockets.iter().find(|one| one.name.address == *address && !address.is_any());
         let socket = found.and_then(|one| one.socket.upgrade());
-        let descriptor = socket.map(|socket| socket.as_fd().try_clone_to_owned());
-        descriptor.transpose().map_err(|source| BindError::Address { address, source })
+        let descriptor = socket.map(|socket| socket.descriptor());
+        descriptor.transpose().map_err(|source| BindError::Address { address: address.clone(), source })
     }
 
     /// Takes the next settings over: new connections meet them. A listener that is not among them accepts no more; its
@@ -141,7 +141,7 @@ impl Open {
             self.connecting.remove(gone);
         }
         let mut wanted = next.wanted;
-        let addresses: Vec<_> = wanted.iter().map(|name| name.address).collect();
+        let addresses: Vec<_> = wanted.iter().map(|name| name.address.clone()).collect();
         self.sockets.retain(|one| {
             let is_kept = take(&mut wanted, &one.name);
             if !is_kept {
@@ -157,7 +157,7 @@ impl Open {
 
     /// Returns the addresses, with the actual ports in place of port 0, each with its listener's name.
     pub fn local_addrs(&self) -> Vec<SocketName> {
-        let local = |one: &OpenSocket| SocketName { address: one.address, ..one.name.clone() };
+        let local = |one: &OpenSocket| SocketName { address: one.address.clone(), ..one.name.clone() };
         self.sockets.iter().map(local).collect()
     }
 
@@ -184,7 +184,16 @@ impl Open {
         let weak = Arc::downgrade(&socket);
         let signals = Signals { leave: leave.clone(), end: end.clone(), ..self.signals.clone() };
         let shared = ending.clone();
-        self.sockets.push(OpenSocket { name, address, only_v6, socket: weak, ending: shared, leave, end });
+        let local = address.clone();
+        self.sockets.push(OpenSocket {
+            name,
+            address: local,
+            only_v6,
+            socket: weak,
+            ending: shared,
+            leave,
+            end,
+        });
         (self.accept)(Accepts { socket, address, connecting, ending }, signals);
     }
 }

@@ -1,27 +1,26 @@
 //! The PROXY protocol, versions 1 and 2: a header before everything else, in which a proxy in front says who its client is.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
 use proxy_header::{ParseConfig, Protocol, ProxyHeader};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::address::{RemoteAddress, TrustedProxy};
+use crate::duplex::Socket;
 use crate::throttle::Throttle;
 
 /// The proxies that begin each connection with such a header.
 #[derive(Clone, Debug)]
 pub(super) struct Proxies {
-    trusted: Arc<[IpNet]>,
+    trusted: Arc<[TrustedProxy]>,
     refused: Arc<Throttle>,
 }
 
 impl Proxies {
-    pub(super) fn new(trusted: &[IpNet]) -> Self {
+    pub(super) fn new(trusted: &[TrustedProxy]) -> Self {
         Self { trusted: trusted.into(), refused: Arc::default() }
     }
 
@@ -30,9 +29,8 @@ impl Proxies {
     ///
     /// # Errors
     /// There is no such header, or not in time, or not from such a proxy.
-    pub(super) async fn client(&self, stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
-        let ip = peer.ip().to_canonical();
-        if !self.trusted.iter().any(|network| network.contains(&ip)) {
+    pub(super) async fn client(&self, stream: &mut Socket, peer: RemoteAddress) -> io::Result<RemoteAddress> {
+        if !peer.is_among(&self.trusted) {
             // Anybody could write a header. The operator has forgotten a proxy, or a client goes round it.
             if let Some(count) = self.refused.count() {
                 tracing::warn!(%peer, count, "a connection was refused: it must begin with a PROXY header, and comes from none of trusted_proxies");
@@ -45,7 +43,7 @@ impl Proxies {
 }
 
 /// Reads a header. What follows stays in the socket, where TLS reads it.
-async fn read(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
+async fn read(stream: &mut Socket) -> io::Result<Option<RemoteAddress>> {
     let mut header = [0; HEADER_MAX];
     let mut len = SIGNATURE.len();
     // No header is shorter.
@@ -79,7 +77,7 @@ async fn read(stream: &mut TcpStream) -> io::Result<Option<SocketAddr>> {
     match parsed.proxied_address() {
         _ if taken != len => Err(invalid("it ends elsewhere")),
         Some(address) if address.protocol != Protocol::Stream => Err(invalid("it is not about TCP")),
-        address => Ok(address.map(|address| address.source)),
+        address => Ok(address.map(|address| address.source.into())),
     }
 }
 

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use crate::address::{ListenAddress, TrustedProxy};
 use crate::tls::TlsFiles;
 
 /// Public listeners, and what they have in common.
@@ -31,7 +30,7 @@ pub struct Settings {
     /// How often the configuration and the certificates are looked at for a change; zero is never.
     pub watch: Duration,
     /// Proxies in front whose `X-Forwarded-*` and `Forwarded` headers are trusted; those of all others are replaced.
-    pub trusted_proxies: Vec<IpNet>,
+    pub trusted_proxies: Vec<TrustedProxy>,
 }
 
 /// One listener: the addresses that share a name, and with it TLS and routes.
@@ -40,7 +39,7 @@ pub struct ListenerSettings {
     /// What routes and descriptors call it.
     pub name: Arc<str>,
     /// Addresses to listen on, at least one. Port 0 takes any free port; the log shows which.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// Whether IPv6 addresses are without the IPv4 ones: `[::]` includes these otherwise.
     pub only_v6: bool,
     /// Whether each connection begins with a PROXY header, by one of the trusted proxies.
@@ -58,7 +57,7 @@ impl ListenerSettings {
     pub const DEFAULT: &str = "default";
 
     /// Creates one without TLS.
-    pub fn at(name: &str, listen: Vec<SocketAddr>) -> Self {
+    pub fn at(name: &str, listen: Vec<ListenAddress>) -> Self {
         Self {
             name: name.into(),
             listen,
@@ -70,9 +69,16 @@ impl ListenerSettings {
         }
     }
 
+    /// Returns whether an address of it is without the IPv4 ones.
+    pub(super) fn is_only_v6(&self, address: &ListenAddress) -> bool {
+        self.only_v6 && address.ip().is_some_and(|address| address.is_ipv6())
+    }
+
     /// Returns the names of its sockets.
     pub fn sockets(&self) -> impl Iterator<Item = SocketName> {
-        self.listen.iter().map(|&address| SocketName { listener: Arc::clone(&self.name), address })
+        self.listen
+            .iter()
+            .map(|address| SocketName { listener: Arc::clone(&self.name), address: address.clone() })
     }
 }
 
@@ -82,7 +88,7 @@ pub struct SocketName {
     /// Its listener.
     pub listener: Arc<str>,
     /// The address that stands in the configuration.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
 }
 
 impl fmt::Display for SocketName {
@@ -109,6 +115,6 @@ impl Default for Settings {
 
 impl Default for ListenerSettings {
     fn default() -> Self {
-        Self::at(Self::DEFAULT, vec![SocketAddr::from(([127, 0, 0, 1], 8080))])
+        Self::at(Self::DEFAULT, vec![SocketAddr::from(([127, 0, 0, 1], 8080)).into()])
     }
 }

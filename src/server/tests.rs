@@ -155,7 +155,8 @@ async fn two_listeners_serve_the_same_and_know_which_they_are() {
         assert!(client.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.ends_with("hello"));
         clients.push(client);
     }
-    let expected: Vec<_> = clients.iter().map(|client| (client.0.local_addr().unwrap(), false)).collect();
+    let expected: Vec<_> =
+        clients.iter().map(|client| (client.0.local_addr().unwrap().into(), false)).collect();
     assert_ne!(server.addresses[0].port(), server.addresses[1].port());
     assert_eq!(*infos.lock().unwrap(), expected);
     let metrics = server.metrics.render();
@@ -225,7 +226,7 @@ impl Running {
     {
         let server = Server::bind(&settings, |_| None).unwrap();
         let (signals, tracker, metrics) = (Signals::default(), TaskTracker::new(), Metrics::new());
-        let addresses = server.local_addrs().into_iter().map(|name| name.address).collect();
+        let addresses = server.local_addrs().into_iter().filter_map(|name| name.address.ip()).collect();
         let connections = metrics.connections(Listener::Public);
         let open = server.serve(make, &tracker, &Vital::default(), &signals, &connections);
         tracker.close();
@@ -363,6 +364,7 @@ fn settings() -> Settings {
 fn listening(addresses: Vec<SocketAddr>) -> Settings {
     // Every waiting request waits outside hyper.
     let (rest_after, half_close_timeout) = (Duration::ZERO, Duration::ZERO);
+    let addresses = addresses.into_iter().map(Into::into).collect();
     let listeners = vec![ListenerSettings::at(ListenerSettings::DEFAULT, addresses)];
     Settings { listeners, rest_after, half_close_timeout, ..Settings::default() }
 }

@@ -1,6 +1,5 @@
 //! The opening of a session on a shared connection, whose client speaks to another proxy.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,7 +140,7 @@ fn request(route: &SessionRoute, open: Open, proxy: &Client) -> OpenRequest {
         path: path.to_owned(),
         query: query.to_owned(),
         headers,
-        client: client.parse::<SocketAddr>().unwrap_or(proxy.peer),
+        client: client.parse().unwrap_or(proxy.peer),
         dialect,
         revision,
         spelling: Spelling::default(),

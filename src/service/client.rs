@@ -1,11 +1,10 @@
 //! The client of a connection, and what belongs to the connection.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use ipnet::IpNet;
 
+use crate::address::RemoteAddress;
 use crate::duplex::{Patience, RawHeaders};
 use crate::upstream::Pinned;
 
@@ -56,18 +55,9 @@ pub enum Hop {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Client {
     /// The other side of the socket: the client, or a proxy in front.
-    pub peer: SocketAddr,
+    pub peer: RemoteAddress,
     /// Whether TLS ends here.
     pub secure: bool,
     /// Whose certificate it has shown, if that was verified here.
     pub subject: Option<Arc<HeaderValue>>,
-}
-
-impl Client {
-    /// Returns whether the other side is in one of these networks. An IPv4 client of a dual-stack listener counts as an
-    /// IPv4 client.
-    pub(super) fn is_among(&self, networks: &[IpNet]) -> bool {
-        let peer = self.peer.ip().to_canonical();
-        networks.iter().any(|network| network.contains(&peer))
-    }
 }

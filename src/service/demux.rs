@@ -1,7 +1,6 @@
 //! Dialect `mux`: another proxy's sessions over one connection, each with a link of its own (`docs/mux.md`).
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::refusals::Reason;
 use super::replies::{plain, unavailable};
 use super::session_route::SessionRoute;
 use super::{Client, Response};
+use crate::address::RemoteAddress;
 use crate::duplex::{Buffers, WebSocket};
 use crate::meter::Op;
 use crate::mux::{Hello, Profile, Side};
@@ -83,7 +83,7 @@ impl Demux {
         &self,
         head: &Parts,
         ask: Option<WebSocketAsk>,
-        peer: SocketAddr,
+        peer: RemoteAddress,
     ) -> Result<(Response, Upgrading, Profile), Box<Response>> {
         let refuse = |status, text| Err(Box::new(plain(status, text)));
         let Some(ask) = ask else {

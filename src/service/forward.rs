@@ -13,7 +13,6 @@ use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
 
 use super::onward::Onward;
@@ -22,6 +21,7 @@ use super::replies::{OUT_OF_ROUTE, Unreached, plain};
 use super::settings::Route;
 use super::via::Via;
 use super::{Connection, Response, onward};
+use crate::address::TrustedProxy;
 use crate::meter::{Meter, Op};
 use crate::spelling::Spelling;
 use crate::transport::streamed::{Streamed, UnderWay};
@@ -36,7 +36,7 @@ pub struct Forward {
     /// The path that the backend sees.
     pub path: ForwardPath,
     /// Proxies in front whose forwarding headers are trusted.
-    pub trusted_proxies: Arc<[IpNet]>,
+    pub trusted_proxies: Arc<[TrustedProxy]>,
     /// The name of this process.
     pub via: Arc<Via>,
     /// Tracks what is pending: requests until their responses are complete, and tunnels.
@@ -90,7 +90,7 @@ impl Forward {
         let upgrade = if onward::upgrade(&head) { ClientUpgrade::take(&mut head) } else { None };
         // A proxy in front may send the requests of several clients over one connection: a login on it would apply to
         // all of them.
-        let pinned = if client.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
+        let pinned = if client.peer.is_among(&self.trusted_proxies) { Pinned::default() } else { pinned };
         let via = route.via.then_some(&*self.via);
         let onward =
             Onward { client: &client, trusted: &self.trusted_proxies, via, rules: &route.request_headers };

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
-use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -26,9 +25,10 @@ use super::replies::{OUT_OF_ROUTE, plain};
 use super::running::{Handler, Served};
 use super::serving::Serving;
 use super::{Client, Connection, Current, Hop};
+use crate::address::RemoteAddress;
 use crate::bridge::Registry;
 use crate::cluster::{
-    ASKER, CAME_IN, Cluster, Entrance, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT,
+    ASKER, CAME_IN, Cluster, Entrance, Greeting, Inquiry, InquiryBody, Kin, Peer, Prepared, WANT, remote,
 };
 use crate::dialect::RequestKind;
 use crate::duplex::{Duplex, Patience, RawHeaders};
@@ -116,7 +116,7 @@ impl Nodes {
 
     pub(super) async fn serve_stream(&self, node: Node, asker: Option<Arc<Peer>>, stream: Duplex, hop: Hop) {
         // What belongs to a client's connection, and matters to none of these requests.
-        let nobody = Client { peer: SocketAddr::from(([0; 4], 0)), secure: false, subject: None };
+        let nobody = Client { peer: RemoteAddress::Unix, secure: false, subject: None };
         let patience = Patience::new(self.0.silence_timeout);
         let shared =
             Connection { hop, ..Connection::of_client(nobody, None, patience, RawHeaders::default()) };
@@ -155,10 +155,8 @@ impl Nodes {
             Err(_) => Serving::done(plain(StatusCode::BAD_REQUEST, "the target is none\n")),
             Ok(target) => {
                 *request.uri_mut() = target;
-                let ip = Ipv6Addr::from(client.ip).to_canonical();
-                let peer = SocketAddr::new(ip, client.port);
                 // No session begins here, and a backend was told at the begin.
-                let client = Client { peer, secure: known.secure, subject: None };
+                let client = Client { peer: remote(client), secure: known.secure, subject: None };
                 if known.is_search {
                     self.search(request, client.peer, listener.as_ref(), known, node, shared.hop)
                 } else {
@@ -176,7 +174,7 @@ impl Nodes {
     fn search(
         &self,
         request: Request<()>,
-        client: SocketAddr,
+        client: RemoteAddress,
         listener: Option<&Arc<str>>,
         known: Known,
         node: Node,

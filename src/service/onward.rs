@@ -8,11 +8,11 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
-use ipnet::IpNet;
 
 use super::Client;
 use super::settings::HeaderRules;
 use super::via::Via;
+use crate::address::{TrustedProxy, is_among};
 use crate::dialect::Subprotocol;
 use crate::hop;
 
@@ -21,7 +21,7 @@ use crate::hop;
 pub(super) struct Onward<'r> {
     pub(super) client: &'r Client,
     /// Proxies in front whose forwarding headers are trusted.
-    pub(super) trusted: &'r [IpNet],
+    pub(super) trusted: &'r [TrustedProxy],
     /// The name in `Via`; `None` if the route does not add it.
     pub(super) via: Option<&'r Via>,
     /// The headers that the route sets and removes.
@@ -131,9 +131,8 @@ impl Onward<'_> {
     /// Adds who the client is. A trusted proxy's values are continued; all others are replaced, or removed if this
     /// proxy has no value of its own.
     fn add_forwarded(&self, headers: &mut HeaderMap) {
-        let peer = canonical(self.client.peer.ip());
-        let address = peer.to_string();
-        let is_trusted = self.client.is_among(self.trusted);
+        let peer = self.client.peer.ip();
+        let is_trusted = self.client.peer.is_among(self.trusted);
         let is_lie =
             |name: &&HeaderName| hop::is_client_certificate(name) || !is_trusted && hop::is_identity(name);
         let lies: Vec<HeaderName> = headers.keys().filter(is_lie).cloned().collect();
@@ -143,23 +142,27 @@ impl Onward<'_> {
         if let Some(subject) = &self.client.subject {
             headers.insert(hop::CLIENT_CERTIFICATE, HeaderValue::clone(subject));
         }
-        if !is_trusted {
-            // A trusted proxy that leaves it out does not become the client.
-            if let Ok(address) = HeaderValue::from_str(&address) {
-                headers.insert(X_REAL_IP, address);
-            }
+        let address = peer.map(|peer| peer.to_string());
+        // A trusted proxy that leaves it out does not become the client.
+        if let Some(address) = address.as_ref().filter(|_| !is_trusted)
+            && let Ok(address) = HeaderValue::from_str(address)
+        {
+            headers.insert(X_REAL_IP, address);
         }
         let proto = if self.client.secure { "https" } else { "http" };
         let host = headers.get(HOST).cloned();
-        append_list(headers, X_FORWARDED_FOR, &address);
+        if let Some(address) = &address {
+            append_list(headers, X_FORWARDED_FOR, address);
+        }
         headers.entry(X_FORWARDED_PROTO).or_insert(HeaderValue::from_static(proto));
         if let Some(host) = &host {
             headers.entry(X_FORWARDED_HOST).or_insert(host.clone());
         }
-        // RFC 7239, section 4: an IPv6 address is written in brackets and quotes.
+        // RFC 7239, sections 4 and 6.2: an IPv6 address is written in brackets and quotes, and what has none is unknown.
         let node = match peer {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(_) => format!("\"[{address}]\""),
+            Some(IpAddr::V4(address)) => address.to_string(),
+            Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
+            None => "unknown".to_owned(),
         };
         let host =
             host.as_ref().and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
@@ -184,29 +187,27 @@ fn append_list(headers: &mut HeaderMap, name: HeaderName, element: &str) {
     }
 }
 
-/// Returns the IPv4 address of an IPv4 client that came by a dual-stack listener.
-/// Returns a client's address: the last in `X-Forwarded-For` that is none of a trusted proxy's, where one tells it.
-pub(super) fn address_of(headers: &HeaderMap, client: &Client, trusted: &[IpNet]) -> IpAddr {
-    let mut address = canonical(client.peer.ip());
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
-    if !is_trusted(address) {
+/// Returns a client's address: the last in `X-Forwarded-For` that is none of a trusted proxy's, where one tells it. `None`
+/// is a process of this host that does not say so.
+pub(super) fn address_of(headers: &HeaderMap, client: &Client, trusted: &[TrustedProxy]) -> Option<IpAddr> {
+    let mut address = client.peer.ip();
+    let mut is_trusted = client.peer.is_among(trusted);
+    if !is_trusted {
         return address;
     }
     let told: Vec<&[u8]> = hop::list(headers, &X_FORWARDED_FOR).collect();
     for told in told.into_iter().rev() {
-        if !is_trusted(address) {
+        if !is_trusted {
             break;
         }
-        let Some(next) = std::str::from_utf8(told).ok().and_then(|told| told.trim().parse().ok()) else {
+        let Some(next) = std::str::from_utf8(told).ok().and_then(|told| told.trim().parse::<IpAddr>().ok())
+        else {
             break;
         };
-        address = canonical(next);
+        let next = next.to_canonical();
+        (address, is_trusted) = (Some(next), is_among(next, trusted));
     }
     address
-}
-
-fn canonical(address: IpAddr) -> IpAddr {
-    address.to_canonical()
 }
 
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");

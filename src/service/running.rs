@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use ipnet::IpNet;
 
 use super::demux::Demux;
 use super::forward::Forward;
@@ -12,6 +11,7 @@ use super::gateway::Gateway;
 use super::refusals::Refusals;
 use super::router::{LeavesRoute, Routed, Router};
 use super::settings::Route;
+use crate::address::TrustedProxy;
 use crate::cluster::CameIn;
 use crate::duplex::Patience;
 use crate::route_id::RouteId;
@@ -74,7 +74,7 @@ impl Served {
 
 impl Handler {
     /// Returns whether it uses this upstream, and trusts these proxies.
-    pub fn leads_to(&self, upstream: &Arc<InUse>, trusted_proxies: &[IpNet]) -> bool {
+    pub fn leads_to(&self, upstream: &Arc<InUse>, trusted_proxies: &[TrustedProxy]) -> bool {
         let (leads_to, trusts) = match self {
             Self::Gateway { gateway, .. } => (&gateway.route.upstream, &gateway.route.trusted_proxies),
             Self::Demux(demux) => (&demux.route.upstream, &demux.route.trusted_proxies),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
-use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +16,7 @@ use super::replies::unavailable;
 use super::settings::Route;
 use super::via::Via;
 use super::{Client, Response};
+use crate::address::{RemoteAddress, TrustedProxy};
 use crate::bridge::{Admission, ClientSocket, Owner, Registry, Reservation};
 use crate::cluster::Cluster;
 use crate::dialect::{Framing, Place};
@@ -40,7 +40,7 @@ pub struct SessionRoute {
     /// The backend's largest message, in payload bytes on the wire.
     pub message_max: usize,
     /// Proxies in front whose forwarding headers are trusted.
-    pub trusted_proxies: Arc<[IpNet]>,
+    pub trusted_proxies: Arc<[TrustedProxy]>,
     /// The name of this process.
     pub via: Arc<Via>,
     /// Cancelled when no session may be opened any more.
@@ -147,15 +147,17 @@ impl SessionRoute {
         }
     }
 
-    /// Returns a client's address, as the proxies in front that are trusted tell it.
-    pub(super) fn address_of(&self, headers: &HeaderMap, client: &Client) -> IpAddr {
+    /// Returns a client's address, as the proxies in front that are trusted tell it; `None` if that is a Unix socket's.
+    pub(super) fn address_of(&self, headers: &HeaderMap, client: &Client) -> Option<IpAddr> {
         onward::address_of(headers, client, &self.trusted_proxies)
     }
 
     /// Returns a client with the address that the proxies in front tell, for a node that trusts this one.
     pub(super) fn located(&self, headers: &HeaderMap, client: &Client) -> Client {
+        let port = if let RemoteAddress::Ip(peer) = client.peer { peer.port() } else { 0 };
         let ip = self.address_of(headers, client);
-        Client { peer: SocketAddr::new(ip, client.peer.port()), ..client.clone() }
+        let peer = ip.map_or(RemoteAddress::Unix, |ip| SocketAddr::new(ip, port).into());
+        Client { peer, ..client.clone() }
     }
 
     /// Returns a request's path after the route's prefix, as the client wrote it.

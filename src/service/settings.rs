@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::address::ListenAddress;
 use crate::dialect;
 use crate::route_id::RouteId;
 use crate::session;
@@ -155,11 +156,11 @@ impl Default for OwnCors {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AdminSettings {
     /// The address of the admin listener, never a public one.
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into() }
     }
 }

@@ -3,12 +3,13 @@
 use std::env;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
 use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
+
+use crate::address::ListenAddress;
 
 /// The listeners that were handed to this process, and are not taken yet.
 #[derive(Default, Debug)]
@@ -21,8 +22,8 @@ pub struct Activated {
 #[derive(Debug)]
 struct Handed {
     which: Which,
-    address: SocketAddr,
-    listener: TcpListener,
+    address: ListenAddress,
+    listener: OwnedFd,
 }
 
 /// A descriptor, as a fault names it.
@@ -52,7 +53,7 @@ pub enum ActivationError {
         /// Which one it is.
         which: Which,
         /// Where it listens.
-        address: SocketAddr,
+        address: ListenAddress,
     },
 }
 
@@ -92,14 +93,14 @@ impl Activated {
     ///
     /// # Errors
     /// Its name is another key.
-    pub fn take(&mut self, key: &str, address: SocketAddr) -> Result<Option<OwnedFd>, ActivationError> {
-        let Some(position) = self.handed.iter().position(|one| one.address == address) else {
+    pub fn take(&mut self, key: &str, address: &ListenAddress) -> Result<Option<OwnedFd>, ActivationError> {
+        let Some(position) = self.handed.iter().position(|one| one.address == *address) else {
             return Ok(None);
         };
-        let Handed { which, listener, .. } = self.handed.swap_remove(position);
+        let Handed { which, listener, address } = self.handed.swap_remove(position);
         let is_key = which.name.ends_with(KEYS_END) || self.keys.contains(&which.name);
         if which.name == key || !is_key {
-            Ok(Some(listener.into()))
+            Ok(Some(listener))
         } else {
             Err(ActivationError::Unfit { which, address })
         }
@@ -117,12 +118,12 @@ impl Activated {
     }
 }
 
-fn listener(descriptors: &mut ListenFd, index: usize) -> io::Result<(SocketAddr, TcpListener)> {
+fn listener(descriptors: &mut ListenFd, index: usize) -> io::Result<(ListenAddress, OwnedFd)> {
     let listener = descriptors.take_tcp_listener(index)?.ok_or(io::ErrorKind::NotFound)?;
     if !socket_acceptconn(&listener)? {
         return Err(io::Error::other("it does not listen"));
     }
-    Ok((listener.local_addr()?, listener))
+    Ok((listener.local_addr()?.into(), listener.into()))
 }
 
 impl fmt::Display for Which {
@@ -138,6 +139,8 @@ const KEYS_END: &str = ".listen";
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -145,9 +148,10 @@ mod tests {
         let handed = |name: &str| {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let which = Which { number: 3, name: name.to_owned() };
-            let address = listener.local_addr().unwrap();
+            let address = ListenAddress::Ip(listener.local_addr().unwrap());
+            let listener = listener.into();
             let keys = vec!["server.listen".to_owned(), "inside".to_owned()];
-            (address, Activated { handed: vec![Handed { which, address, listener }], keys })
+            (address.clone(), Activated { handed: vec![Handed { which, address, listener }], keys })
         };
         for (name, fits) in [
             ("server.listen", true),
@@ -157,9 +161,10 @@ mod tests {
             ("", true),
         ] {
             let (address, mut activated) = handed(name);
-            let elsewhere = SocketAddr::new(address.ip(), address.port() ^ 1);
-            assert!(activated.take("server.listen", elsewhere).unwrap().is_none());
-            let taken = activated.take("server.listen", address).map(|taken| taken.is_some());
+            let mut elsewhere = address.ip().unwrap();
+            elsewhere.set_port(elsewhere.port() ^ 1);
+            assert!(activated.take("server.listen", &elsewhere.into()).unwrap().is_none());
+            let taken = activated.take("server.listen", &address).map(|taken| taken.is_some());
             let taken =
                 taken.map_err(|error| error.to_string().starts_with(&format!("descriptor 3 ({name:?})")));
             assert_eq!(taken, if fits { Ok(true) } else { Err(true) }, "{name}");

@@ -37,7 +37,7 @@ impl HashBy {
     }
 
     /// Returns the key of a request; `None` if it has no such value.
-    pub(super) fn key(&self, headers: &HeaderMap, query: &str, client: IpAddr) -> Option<Key> {
+    pub(super) fn key(&self, headers: &HeaderMap, query: &str, client: Option<IpAddr>) -> Option<Key> {
         let hash = match self {
             Self::Header(name) => hash(headers.get(name)?.as_bytes()),
             Self::Cookie(name) => hash(cookie(headers, name.as_bytes())?),
@@ -49,7 +49,7 @@ impl HashBy {
                 };
                 query.split('&').find_map(pair)?
             }
-            Self::Address => match client.to_canonical() {
+            Self::Address => match client?.to_canonical() {
                 IpAddr::V4(address) => hash(&address.octets()),
                 IpAddr::V6(address) => hash(&address.octets()),
             },
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const CLIENT: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
     fn key(by: &str, headers: &[(&'static str, &'static str)], query: &str) -> Option<Key> {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -129,7 +129,7 @@ mod tests {
         ] {
             assert_eq!(key(by, headers, query), None, "{by}");
         }
-        let mapped = HashBy::Address.key(&HeaderMap::new(), "", "::ffff:127.0.0.1".parse().unwrap());
+        let mapped = HashBy::Address.key(&HeaderMap::new(), "", "::ffff:127.0.0.1".parse().ok());
         assert_eq!(mapped, key("address", &[], ""));
     }
 

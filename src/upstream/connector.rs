@@ -21,7 +21,7 @@ pub(super) trait Connector: fmt::Debug + Send + Sync {
     fn place(&self, key: Option<Key>) -> Option<Place>;
 
     /// Returns the key of a request, if its address depends on one.
-    fn key(&self, headers: &HeaderMap, query: &str, client: IpAddr) -> Option<Key>;
+    fn key(&self, headers: &HeaderMap, query: &str, client: Option<IpAddr>) -> Option<Key>;
 
     /// Returns a connection to this address if it can be reached, otherwise to another one; its target, and its address.
     fn connection(self: Arc<Self>, place: Option<Place>, key: Option<Key>, deadline: Deadline) -> Connecting;

@@ -50,7 +50,7 @@ impl Connector for Embedded {
         None
     }
 
-    fn key(&self, _headers: &HeaderMap, _query: &str, _client: IpAddr) -> Option<Key> {
+    fn key(&self, _headers: &HeaderMap, _query: &str, _client: Option<IpAddr>) -> Option<Key> {
         None
     }
 

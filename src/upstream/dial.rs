@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +23,7 @@ pub(super) use self::reached::Reached;
 use self::server::{Resolve, Server};
 use crate::background::Background;
 use crate::chain::Chain;
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Socket};
 use crate::meter::Dials;
 use crate::throttle::Outage;
 use crate::tls::client_config;
@@ -67,7 +66,7 @@ impl Connector for Dialer {
         self.addresses.choose(Among::All, &[], key)
     }
 
-    fn key(&self, headers: &HeaderMap, query: &str, client: IpAddr) -> Option<Key> {
+    fn key(&self, headers: &HeaderMap, query: &str, client: Option<IpAddr>) -> Option<Key> {
         self.hash.as_ref()?.key(headers, query, client)
     }
 
@@ -184,12 +183,12 @@ impl Dialer {
         }
     }
 
-    async fn connect(&self, endpoint: Endpoint) -> io::Result<TcpStream> {
+    async fn connect(&self, endpoint: Endpoint) -> io::Result<Socket> {
         let address = endpoint.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         self.servers[endpoint.server].connect(address, self.connect_timeout).await
     }
 
-    async fn secure(&self, endpoint: Endpoint, stream: TcpStream) -> io::Result<Duplex> {
+    async fn secure(&self, endpoint: Endpoint, stream: Socket) -> io::Result<Duplex> {
         self.servers[endpoint.server].secure(stream, self.connect_timeout).await
     }
 

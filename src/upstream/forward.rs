@@ -55,8 +55,8 @@ pub struct ForwardRequest {
     pub prefix: Option<String>,
     /// Headers to send: the client's, filtered, with `Host` as the client sent it and the forwarding headers added.
     pub headers: HeaderMap,
-    /// The client's address, as trusted proxies in front report it.
-    pub client: IpAddr,
+    /// The client's address, as trusted proxies in front report it; `None` if it came by a Unix socket.
+    pub client: Option<IpAddr>,
     /// How the client spells the headers' names.
     pub spelling: Spelling,
     /// The body.

@@ -39,7 +39,6 @@ mod websocket;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -47,6 +46,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::address::RemoteAddress;
 use crate::duplex::Duplex;
 pub use crate::packet::Heartbeat;
 use crate::packet::{Closing, Message, Text, Transport};
@@ -190,7 +190,7 @@ pub struct OpenRequest {
     /// A subprotocol offer stands here as `Sec-WebSocket-Protocol`.
     pub headers: HeaderMap,
     /// The client's address, as trusted proxies in front report it.
-    pub client: SocketAddr,
+    pub client: RemoteAddress,
     /// The client's dialect, by its name in the configuration.
     pub dialect: &'static str,
     /// The client's transport.

@@ -131,7 +131,7 @@ mod tests {
             path: path.to_owned(),
             query: query.to_owned(),
             headers: HeaderMap::new(),
-            client: SocketAddr::from(([127, 0, 0, 1], 1)),
+            client: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
             revision: None,
             spelling: crate::spelling::Spelling::default(),
         };

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Socket};
 use crate::tls::Failure;
 
 /// The TLS settings of one place.
@@ -27,7 +26,7 @@ impl Tls {
     }
 
     /// Runs the TLS handshake on a stream.
-    pub(super) async fn handshake(&self, stream: TcpStream) -> io::Result<Duplex> {
+    pub(super) async fn handshake(&self, stream: Socket) -> io::Result<Duplex> {
         // Boxed, so that an opening does not keep the room that its handshake needed.
         match Box::pin(self.connector.connect(self.name.clone(), stream)).await {
             Ok(stream) => Ok(tokio_rustls::TlsStream::from(stream).into()),

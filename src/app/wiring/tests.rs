@@ -45,11 +45,14 @@ impl Proxy {
         };
         let current = Current::new(Running::default());
         let settings = server::Settings {
-            listeners: vec![ListenerSettings::at("default", vec![SocketAddr::from(([127, 0, 0, 1], 0))])],
+            listeners: vec![ListenerSettings::at(
+                "default",
+                vec![SocketAddr::from(([127, 0, 0, 1], 0)).into()],
+            )],
             ..server::Settings::default()
         };
         let server = Server::bind(&settings, |_| None).unwrap();
-        let address = server.local_addrs()[0].address;
+        let address = server.local_addrs()[0].address.ip().unwrap();
         let now = current.clone();
         let make = move |info: ConnectInfo| {
             let client = Peer { peer: info.peer, secure: info.secure, subject: None };

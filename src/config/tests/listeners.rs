@@ -14,7 +14,8 @@ fn read(text: &str) -> Result<Config, String> {
 fn listeners(text: &str) -> Vec<String> {
     let config = read(text).unwrap_or_else(|faults| panic!("{text}{faults}"));
     let shown = |one: &crate::server::ListenerSettings| {
-        format!("{} {:?}{}", one.name, one.listen, if one.tls.is_some() { " tls" } else { "" })
+        let addresses: Vec<_> = one.listen.iter().map(ToString::to_string).collect();
+        format!("{} [{}]{}", one.name, addresses.join(", "), if one.tls.is_some() { " tls" } else { "" })
     };
     config.server.listeners.iter().map(shown).collect()
 }

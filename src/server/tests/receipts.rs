@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
-use crate::duplex::{RawHeaders, Receipt, Settle};
+use crate::duplex::{RawHeaders, Receipt, Settle, Socket};
 use crate::server::http1::Http;
 use crate::transport::Body;
 
@@ -107,7 +107,7 @@ pub(super) async fn connect(carrier: Carrier) -> (Carried, Duplex) {
     }
     let (settings, _files, certificate) = tls::settings();
     let tls = ServerTls::read(settings.listeners[0].tls.as_ref().unwrap()).unwrap();
-    let accepting = TlsAcceptor::from(Arc::clone(tls.config())).accept(accepted);
+    let accepting = TlsAcceptor::from(Arc::clone(tls.config())).accept(Socket::from(accepted));
     let (client, accepted) =
         tokio::join!(TlsConnector::from(tls::trusting(&certificate)).connect(tls::name(), client), accepting);
     (Box::pin(client.unwrap()), tokio_rustls::TlsStream::from(accepted.unwrap()).into())

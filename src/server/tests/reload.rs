@@ -1,5 +1,7 @@
 //! Settings that are replaced while connections live.
 
+use std::net::Ipv6Addr;
+
 use rustls::{ClientConfig, HandshakeKind};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -33,7 +35,7 @@ fn replace(server: &mut Running, settings: &Settings) -> Result<(), BindError> {
 }
 
 fn addresses(server: &Running) -> Vec<SocketAddr> {
-    server.open.local_addrs().into_iter().map(|name| name.address).collect()
+    server.open.local_addrs().into_iter().map(|name| name.address.ip().unwrap()).collect()
 }
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -147,7 +149,8 @@ async fn of_port_0_as_many_listeners_stay_as_are_wanted() {
 #[tokio::test]
 async fn an_address_that_another_listener_gets_refuses_no_client_meanwhile() {
     let free = net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let named = |name| Settings { listeners: vec![ListenerSettings::at(name, vec![free])], ..settings() };
+    let named =
+        |name| Settings { listeners: vec![ListenerSettings::at(name, vec![free.into()])], ..settings() };
     let mut server = Running::start_each(named("one"), |info: ConnectInfo| {
         service_fn(move |_| {
             let name = info.listener.to_string();
@@ -175,9 +178,11 @@ async fn a_listener_that_cannot_be_bound_leaves_the_others_as_they_are() {
     let taken = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut server = Running::start(settings(), hello);
     let mut two = settings();
-    two.listeners.push(ListenerSettings::at("other", vec![taken.local_addr().unwrap()]));
+    two.listeners.push(ListenerSettings::at("other", vec![taken.local_addr().unwrap().into()]));
     let refused = replace(&mut server, &two).unwrap_err();
-    assert!(matches!(refused, BindError::Address { address, .. } if address == taken.local_addr().unwrap()));
+    assert!(
+        matches!(refused, BindError::Address { address, .. } if address == taken.local_addr().unwrap().into())
+    );
     assert!(server.connect().await.ask(REQUEST).await.ends_with("hello"));
     drop(taken);
     replace(&mut server, &two).unwrap();
@@ -187,7 +192,8 @@ async fn a_listener_that_cannot_be_bound_leaves_the_others_as_they_are() {
 #[tokio::test]
 async fn all_addresses_of_ipv6_are_with_those_of_ipv4_or_without() {
     let everywhere = |only_v6, port| {
-        let listener = ListenerSettings::at("all", vec![format!("[::]:{port}").parse().unwrap()]);
+        let listener =
+            ListenerSettings::at("all", vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into()]);
         Settings { listeners: vec![ListenerSettings { only_v6, ..listener }], ..settings() }
     };
     for only_v6 in [false, true] {

@@ -68,7 +68,8 @@ async fn answer(gateway: &Arc<Gateway>, request: &str) -> String {
 /// Returns what a client receives that sends a head with this beginning and this body.
 async fn exchange(gateway: &Arc<Gateway>, request: &str, body: &str) -> String {
     let (mut client, server) = tokio::io::duplex(64 << 10);
-    let owner = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false, subject: None };
+    let owner =
+        Client { peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(), secure: false, subject: None };
     let connection =
         Connection::of_client(owner, None, Patience::new(Duration::from_mins(1)), RawHeaders::default());
     let service = service_fn(|request: http::Request<Incoming>| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::address::RemoteAddress;
 
 fn client() -> Client {
     Client { peer: "192.0.2.7:4711".parse().unwrap(), secure: true, subject: None }
@@ -17,7 +18,7 @@ fn sent(pairs: &[(&str, &str)]) -> Parts {
 }
 
 fn kept(head: &Parts, client: &Client, trusted: &[&str]) -> HeaderMap {
-    let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+    let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
     let rules = HeaderRules::default();
     for_upstream(head, &Subprotocol::Clients, &Onward { client, trusted: &trusted, via: None, rules: &rules })
 }
@@ -167,6 +168,23 @@ fn connection_and_odd_bytes_do_not_change_whom_a_backend_trusts() {
         assert_eq!(from_proxy["x-forwarded-for"].as_bytes(), list.as_bytes());
         assert_eq!(from_proxy["x-real-ip"], "203.0.113.9");
     }
+}
+
+#[test]
+fn a_process_of_this_host_has_no_address_of_its_own() {
+    let client = Client { peer: RemoteAddress::Unix, secure: false, subject: None };
+    let head = sent(&[("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "203.0.113.9")]);
+    let address = |trusted: &[&str]| {
+        let trusted: Vec<_> = trusted.iter().map(|net| net.parse().unwrap()).collect();
+        address_of(&head.headers, &client, &trusted).map(|address| address.to_string())
+    };
+    let unknown = kept(&head, &client, &["0.0.0.0/0"]);
+    assert!(!unknown.contains_key("x-forwarded-for") && !unknown.contains_key("x-real-ip"));
+    assert_eq!(unknown["forwarded"], "for=unknown;proto=http");
+    assert_eq!(address(&["0.0.0.0/0"]), None);
+    let told = kept(&head, &client, &["unix"]);
+    assert_eq!((&told["x-forwarded-for"], &told["x-real-ip"]), (&told["x-real-ip"], &told["x-real-ip"]));
+    assert_eq!(address(&["unix"]).as_deref(), Some("203.0.113.9"));
 }
 
 #[test]

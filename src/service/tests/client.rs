@@ -34,7 +34,11 @@ impl Browser {
     /// Connects to a node, whose kernel takes `room` bytes.
     pub(super) fn connect(site: &Arc<Site>, room: usize) -> Self {
         let (client, server) = duplex(room);
-        let owner = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false, subject: None };
+        let owner = Client {
+            peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+            secure: false,
+            subject: None,
+        };
         let (patience, raw_headers) = (Patience::new(Duration::from_mins(1)), RawHeaders::default());
         let connection = Connection::of_client(owner, None, patience.clone(), raw_headers.clone());
         let stack = Stack::new(site.current.clone(), connection);

@@ -200,7 +200,11 @@ impl Site {
     }
 
     async fn ask(&self, head: Parts) -> (u16, String) {
-        let client = Client { peer: ([127, 0, 0, 1], 1).into(), secure: false, subject: None };
+        let client = Client {
+            peer: std::net::SocketAddr::from(([127, 0, 0, 1], 1)).into(),
+            secure: false,
+            subject: None,
+        };
         let connection =
             Connection::of_client(client, None, Patience::new(Duration::from_mins(1)), RawHeaders::default());
         let serving = self.gateway.serve(head, InquiryBody::default().into(), &connection);

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::{Dialer, Reached};
 use crate::chain::Chain;
 use crate::descriptors;
-use crate::duplex::Duplex;
+use crate::duplex::{Duplex, Socket};
 use crate::upstream::OpenError;
 use crate::upstream::address::{Among, Endpoint, Place};
 use crate::upstream::affinity::Key;
@@ -33,7 +32,7 @@ struct Search {
 }
 
 /// An attempt to reach an address. The result is `None` for a name, once it is resolved.
-type Attempt = Pin<Box<dyn Future<Output = (Place, io::Result<Option<TcpStream>>)> + Send>>;
+type Attempt = Pin<Box<dyn Future<Output = (Place, io::Result<Option<Socket>>)> + Send>>;
 
 impl Search {
     fn pending(&self) -> impl Iterator<Item = Endpoint> {

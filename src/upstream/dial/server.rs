@@ -9,12 +9,12 @@ use std::time::Duration;
 use http::Uri;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, lookup_host};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::descriptors;
-use crate::duplex::{Duplex, set_keepalive};
+use crate::duplex::{Duplex, Socket, set_keepalive};
 use crate::upstream::target::Target;
 use crate::upstream::tls::Tls;
 use crate::upstream::{BuildError, is_secure};
@@ -70,23 +70,19 @@ impl Server {
     }
 
     /// Connects to an address.
-    pub(super) async fn connect(
-        &self,
-        address: SocketAddr,
-        connect_timeout: Duration,
-    ) -> io::Result<TcpStream> {
+    pub(super) async fn connect(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Socket> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         descriptors::admit(&socket)?;
         let stream = timeout(connect_timeout, socket.connect(address)).await??;
         // A message must not wait for the acknowledgement of the one before.
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;
-        Ok(stream)
+        Ok(stream.into())
     }
 
     /// Runs the TLS handshake, if the URL has TLS. It may take as long again: a silent address must not keep the next
     /// one from being tried.
-    pub(super) async fn secure(&self, stream: TcpStream, connect_timeout: Duration) -> io::Result<Duplex> {
+    pub(super) async fn secure(&self, stream: Socket, connect_timeout: Duration) -> io::Result<Duplex> {
         match &self.tls {
             Some(tls) => timeout(connect_timeout, tls.handshake(stream)).await?,
             None => Ok(stream.into()),

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::address::RemoteAddress;
 use crate::background::Background;
 use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
@@ -269,7 +270,7 @@ impl Slot {
             path: String::new(),
             query: String::new(),
             headers,
-            client: std::net::SocketAddr::from(([0, 0, 0, 0], 0)),
+            client: RemoteAddress::Unix,
             dialect: "mux",
             transport: Transport::WebSocket,
             revision: None,

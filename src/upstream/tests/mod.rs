@@ -86,7 +86,7 @@ fn request() -> OpenRequest {
         path: String::new(),
         query: "room=7".to_owned(),
         headers: HeaderMap::new(),
-        client: SocketAddr::from(([127, 0, 0, 1], 1)),
+        client: SocketAddr::from(([127, 0, 0, 1], 1)).into(),
         revision: None,
         spelling: crate::spelling::Spelling::default(),
     }

@@ -88,7 +88,7 @@ async fn a_listener_that_is_removed_tells_its_clients() {
     frames.get(1, "/").await;
     parked.entered().await;
     // Settings with another port 0 would be the same listener.
-    let other = ListenerSettings::at("other", vec![any_port()]);
+    let other = ListenerSettings::at("other", vec![any_port().into()]);
     let next = server.open.prepare(&Settings { listeners: vec![other], ..h2c() }).unwrap();
     server.open.replace(next);
     assert_eq!(obey(&mut frames).await, 1);

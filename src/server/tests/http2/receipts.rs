@@ -25,7 +25,7 @@ async fn serve(carrier: Carrier, len: usize, window: u32) -> (Frames<Carried>, A
     let (client, duplex) = carry(carrier).await;
     let (peer, patience) = (any_port(), Patience::new(PATIENCE));
     let info = ConnectInfo {
-        peer,
+        peer: peer.into(),
         secure: false,
         subject: None,
         patience,

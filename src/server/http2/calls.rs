@@ -41,7 +41,7 @@ where
     fn call(&self, request: Request) -> Calling<S> {
         // Its own: the requests of a connection may be of different routes.
         let patience = Patience::new(STALL_TIMEOUT);
-        let progress = Progress::new(patience.clone());
+        let progress = Progress::new(patience.clone(), self.starts.behind());
         self.starts.expect(Arc::clone(&progress));
         let (request, asked) = message::read(request, || Progress::terms(&progress));
         let info = ConnectInfo { patience, raw_headers: RawHeaders::default(), ..self.info.clone() };

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -19,7 +20,20 @@ use crate::duplex::{Patience, StreamTerms};
 pub(super) struct Progress {
     /// How long it may take nothing.
     patience: Patience,
+    behind: Behind,
     state: Mutex<State>,
+}
+
+/// Counts the responses of a connection of which its client has something to take. Mostly it is none, and then no stream
+/// needs to be looked at.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Behind(Arc<AtomicUsize>);
+
+impl Behind {
+    /// Returns whether there is none.
+    pub(super) fn is_nobody(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +42,8 @@ struct State {
     pieces: usize,
     /// Since when the client has taken nothing of them.
     since: Option<Instant>,
+    /// Whether the response is counted in [`Behind`].
+    is_behind: bool,
     /// Whether the request has become a byte stream, which has a patience of its own while it is held.
     is_detached: bool,
     /// Since when nobody holds the byte stream any more: hyper still writes what is left.
@@ -47,8 +63,9 @@ impl Drop for Held {
 }
 
 impl Progress {
-    pub(super) fn new(patience: Patience) -> Arc<Self> {
-        Arc::new(Self { patience, state: Mutex::default() })
+    /// Creates it; `behind` counts it while there is something to take.
+    pub(super) fn new(patience: Patience, behind: Behind) -> Arc<Self> {
+        Arc::new(Self { patience, behind, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,9 +74,24 @@ impl Progress {
 
     /// Returns when the client will have taken nothing for too long; `None` while there is nothing to take.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
-        let state = self.state();
-        let since = if state.is_detached { state.left_since } else { state.since };
+        let since = self.state().behind_since();
         Some(since? + self.patience.limit())
+    }
+
+    /// Counts the response, or does so no more, after a change.
+    fn recount(&self, state: &mut State) {
+        let is_behind = state.behind_since().is_some();
+        if is_behind == state.is_behind {
+            return;
+        }
+        state.is_behind = is_behind;
+        // Only the connection's task looks, and only it lets anybody get behind: all but the owner of a byte stream, whose
+        // wake-up comes after this.
+        if is_behind {
+            self.behind.0.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.behind.0.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Returns the terms of the byte stream that the request may become.
@@ -69,12 +101,15 @@ impl Progress {
 
     /// Notes that the request has become a byte stream.
     pub(super) fn detach(&self) {
-        self.state().is_detached = true;
+        let mut state = self.state();
+        state.is_detached = true;
+        self.recount(&mut state);
     }
 
     fn leave(&self) {
         let mut state = self.state();
         state.left_since = Some(Instant::now());
+        self.recount(&mut state);
         let waker = state.waker.take().filter(|_| state.is_detached);
         drop(state);
         if let Some(waker) = waker {
@@ -116,6 +151,7 @@ impl Progress {
         let mut state = self.state();
         state.pieces += 1;
         state.since.get_or_insert_with(Instant::now);
+        self.recount(&mut state);
         Arc::clone(self)
     }
 
@@ -133,10 +169,25 @@ impl Progress {
             state.since = Some(Instant::now());
             None
         };
+        self.recount(&mut state);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl State {
+    fn behind_since(&self) -> Option<Instant> {
+        if self.is_detached { self.left_since } else { self.since }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        let mut state = std::mem::take(&mut *self.state());
+        (state.since, state.left_since) = (None, None);
+        self.recount(&mut state);
     }
 }
 

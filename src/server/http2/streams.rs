@@ -13,7 +13,7 @@ use hyper::rt::Executor;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::progress::Progress;
+use super::progress::{Behind, Progress};
 
 /// The requests of one connection that are being served. They are polled by the connection's task.
 pub(super) struct Streams {
@@ -23,7 +23,7 @@ pub(super) struct Streams {
 
 /// What hyper starts and gives up. Only the connection's task uses it.
 #[derive(Clone, Default)]
-pub(super) struct Starts(Arc<Mutex<State>>);
+pub(super) struct Starts(Arc<Mutex<State>>, Behind);
 
 #[derive(Default)]
 struct State {
@@ -84,6 +84,9 @@ impl Streams {
 
     /// Returns when the first of the responses will have stalled of which a client takes nothing.
     pub(super) fn stalled_at(&self) -> Option<Instant> {
+        if self.starts.1.is_nobody() {
+            return None;
+        }
         self.running.iter().filter_map(Stream::stalled_at).min()
     }
 
@@ -112,6 +115,11 @@ impl Starts {
     fn state(&self) -> MutexGuard<'_, State> {
         // A request that panicked has ended its connection, which only drops what is left here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what counts responses of which the client has something to take.
+    pub(super) fn behind(&self) -> Behind {
+        self.1.clone()
     }
 
     /// Tells how the response to the request will be taken that hyper starts next.

@@ -1,0 +1,194 @@
+// What HTTP/2 costs: the memory of a connection and of a poll that is parked on it, and the instructions of a message there and back
+// beside polls that are parked on the same connection. See README.md.
+
+import http2 from 'node:http2';
+import { once } from 'node:events';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { accepts, freePort, sleep } from '../tests/interop/lib/ports.mjs';
+
+const binary = process.env.POLLIWOG_BIN;
+const polls = Number(process.env.POLLS ?? 5000);
+const WARM = 1000;
+const folder = mkdtempSync(path.join(tmpdir(), 'polliwog-bench-'));
+const children = new Set();
+process.on('exit', () => {
+  children.forEach((child) => child.kill('SIGKILL'));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function proxy(name, text, port, under = []) {
+  const file = path.join(folder, name);
+  writeFileSync(file, text);
+  const [program, ...args] = [...under, binary, 'run', '--config', file];
+  const child = spawn(program, args, { stdio: 'ignore' });
+  children.add(child);
+  child.once('exit', () => children.delete(child));
+  // The interval between two looks.
+  while (!(await accepts(port))) await sleep(20);
+  return child;
+}
+
+async function stop(child) {
+  const ended = once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+const kilobytes = ({ pid }) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) * 1.024;
+
+const server = (port, admin, more = '') =>
+  `[server]\nlisten = "127.0.0.1:${port}"\n${more}[admin]\nlisten = "127.0.0.1:${admin}"\n`;
+const route = (at, dialect, more = '') => `[[routes]]\npath = "${at}"\ndialect = "${dialect}"\nupstream = "u"\n${more}`;
+
+const back = { port: await freePort(), admin: await freePort() };
+await proxy('back.toml', `${server(back.port, back.admin)}${route('/mux/', 'mux')}[upstreams.u]\nkind = "demo"\n`, back.port);
+
+async function subject(under) {
+  const [port, admin] = [await freePort(), await freePort()];
+  // No ping ends a poll.
+  const pings = 'ping_interval = "1h"\n';
+  const upstream = `[upstreams.u]\nkind = "mux"\nurl = "ws://127.0.0.1:${back.port}/mux/"\n`;
+  const more = 'h2c = true\nidle_timeout = "10m"\n';
+  const text = `${server(port, admin, more)}${route('/socket.io/', 'engine.io', pings)}${upstream}`;
+  return { child: await proxy('subject.toml', text, port, under), port };
+}
+
+function connect(port) {
+  const session = http2.connect(`http://127.0.0.1:${port}`);
+  session.setMaxListeners(0);
+  // The subject is killed at the end.
+  session.on('error', () => {});
+  return session;
+}
+
+/** A request on a connection; resolves to its body. */
+function ask(connection, method, sid, body) {
+  return new Promise((resolve, reject) => {
+    const target = `/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
+    const stream = connection.request({ ':method': method, ':path': target, 'user-agent': 'bench', accept: '*/*' }, { endStream: !body });
+    let text = '';
+    stream.setEncoding('utf8');
+    stream.on('data', (piece) => (text += piece));
+    stream.on('end', () => resolve(text));
+    stream.on('error', reject);
+    if (body) stream.end(body);
+  });
+}
+
+async function handshake(connection) {
+  const { sid } = JSON.parse((await ask(connection, 'GET')).slice(1));
+  await ask(connection, 'POST', sid, '40');
+  while (!(await ask(connection, 'GET', sid)).includes('40')) continue;
+  return sid;
+}
+
+/** Does something for each, so many at a time. */
+async function each(items, width, act) {
+  const left = [...items.entries()];
+  const results = [];
+  const worker = async () => {
+    for (let next = left.shift(); next; next = left.shift()) results[next[0]] = await act(next[1]);
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+  return results;
+}
+
+// The allocator returns what it does not use.
+const settle = () => sleep(Number(process.env.SETTLE_MS ?? 12_000));
+
+/** Kilobytes of a connection, of a session on it, and of the poll that it parks. */
+async function memory(count, streams) {
+  const { child, port } = await subject([]);
+  const connect20 = (connections) =>
+    each(Array.from({ length: connections }), 20, async () => {
+      const connection = connect(port);
+      // A connection that has served nothing is smaller.
+      await ask(connection, 'GET', 'unknown');
+      return connection;
+    });
+  const begin = async (connections) =>
+    (await each(connections, 20, async (connection) => {
+      const sids = [];
+      for (let stream = 0; stream < streams; stream += 1) sids.push(await handshake(connection));
+      return sids.map((sid) => ({ connection, sid }));
+    })).flat();
+  let answered = 0;
+  const park = (sessions) => {
+    for (const { connection, sid } of sessions) ask(connection, 'GET', sid).then(() => (answered += 1), () => {});
+  };
+  // What the first ones take is the allocator's as well.
+  park(await begin(await connect20(WARM / streams)));
+  await settle();
+  const sizes = [kilobytes(child)];
+  const connections = await connect20(count / streams);
+  await settle();
+  sizes.push(kilobytes(child));
+  const sessions = await begin(connections);
+  await settle();
+  sizes.push(kilobytes(child));
+  park(sessions);
+  await settle();
+  sizes.push(kilobytes(child));
+  if (answered > 0) throw new Error(`${answered} polls did not wait`);
+  await stop(child);
+  const [connection, session, poll] = sizes.slice(1).map((size, index) => size - sizes[index]);
+  return [connection / connections.length, session / count, poll / count];
+}
+
+const counts = path.join(folder, 'callgrind');
+
+/** Instructions of a POST and the GET that brings its echo, beside so many parked polls. */
+async function instructions(parked) {
+  const { child, port } = await subject([
+    'env',
+    'GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS',
+    'valgrind',
+    '-q',
+    '--tool=callgrind',
+    '--instr-atstart=no',
+    `--callgrind-out-file=${counts}`,
+  ]);
+  const connection = connect(port);
+  for (let count = 0; count < parked; count += 1) {
+    const sid = await handshake(connection);
+    ask(connection, 'GET', sid).catch(() => {});
+  }
+  const sid = await handshake(connection);
+  const message = `42["echo","${'x'.repeat(22)}"]`;
+  const go = async (rounds) => {
+    for (let round = 0; round < rounds; round += 1) {
+      const [answer] = await Promise.all([ask(connection, 'GET', sid), ask(connection, 'POST', sid, message)]);
+      if (answer !== message) throw new Error(answer);
+    }
+  };
+  const rounds = 300;
+  await go(20);
+  // Nothing is on its way.
+  await sleep(500);
+  const control = (what) => execFileSync('callgrind_control', [what, `${child.pid}`], { stdio: 'pipe' });
+  control('--instr=on');
+  await go(rounds);
+  await sleep(500);
+  control('--dump');
+  const [, total] = /^totals: (\d+)/m.exec(readFileSync(`${counts}.1`, 'utf8'));
+  connection.destroy();
+  await stop(child);
+  return Number(total) / rounds;
+}
+
+const only = process.argv[2];
+if (only !== 'instructions') {
+  console.log('| polls parked, streams of each connection | connection, kB | session, kB | its parked poll, kB |\n|---|---|---|---|');
+  for (const streams of [1, 10, 100]) {
+    const figures = (await memory(polls, streams)).map((size) => size.toFixed(1));
+    console.log(`| ${polls}, ${streams} | ${figures.join(' | ')} |`);
+  }
+}
+if (only !== 'memory' && spawnSync('callgrind_control', ['--version']).status === 0) {
+  console.log('\n| polls parked beside it | instructions of POST, echo, GET |\n|---|---|');
+  for (const parked of [0, 1, 10, 97]) console.log(`| ${parked} | ${Math.round(await instructions(parked))} |`);
+}
+process.exit(0);

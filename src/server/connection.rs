@@ -19,7 +19,7 @@ use super::http1::Http;
 use super::http2::Http2;
 use super::proxied::Proxies;
 use super::settings::{ListenerSettings, Settings};
-use crate::address::RemoteAddress;
+use crate::address::{RemoteAddress, TrustedProxy};
 use crate::duplex::{Duplex, Patience, RawHeaders, Socket};
 use crate::hop;
 use crate::meter::{Connections, Protocol};
@@ -30,6 +30,8 @@ use crate::tls::{ALPN_ACME, ALPN_HTTP2, NextTls, Ordered, ServerTls, TlsError, c
 pub(super) struct Connecting {
     pub(super) listener: Arc<str>,
     proxies: Option<Proxies>,
+    /// Proxies in front, whose connections carry the requests of many clients.
+    trusted: Arc<[TrustedProxy]>,
     tls: Option<ServerTls>,
     http: http1::Builder,
     /// Whether TLS clients are offered HTTP/2.
@@ -55,8 +57,20 @@ impl Connecting {
         let &ListenerSettings { http2, h2c, .. } = listener;
         let tls = tls.map(|tls| tls.offering_http2(http2));
         let proxies = listener.proxy_protocol.then(|| Proxies::new(&settings.trusted_proxies));
+        let trusted = settings.trusted_proxies.as_slice().into();
         let listener = Arc::clone(&listener.name);
-        Self { listener, proxies, tls, http, http2, h2c, idle_timeout, rest_after, half_close_timeout }
+        Self {
+            listener,
+            proxies,
+            trusted,
+            tls,
+            http,
+            http2,
+            h2c,
+            idle_timeout,
+            rest_after,
+            half_close_timeout,
+        }
     }
 
     /// Reads the certificate of a listener in the settings that follow. `now` are its connections, if there is such a
@@ -143,7 +157,11 @@ pub(super) async fn run<M, S>(
             ending.around(&mut http, Http::change).await
         }
         Protocol::Http2 => {
+            let is_proxy = info.peer.is_among(&connecting.trusted);
             let mut http = Box::new(Http2::new(make, info, io, connecting.idle_timeout));
+            if is_proxy {
+                http.share();
+            }
             drop((connecting, raw_headers));
             ending.around(&mut http, |http, stage| http.change(stage)).await
         }

@@ -41,6 +41,8 @@ where
     idle_since: Option<Instant>,
     /// Whether the client was told to make no more requests here.
     is_leaving: bool,
+    /// Whether it carries the requests of many clients.
+    is_shared: bool,
     /// Fires when a limit may be exceeded.
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -57,7 +59,20 @@ where
         let calls = Calls::new(make, info, starts.clone(), unflushed);
         let connection = Box::new(builder(starts.clone()).serve_connection(io, calls));
         let streams = Streams::new(starts);
-        Self { connection, streams, idle_timeout, idle_since: None, is_leaving: false, timer: None }
+        Self {
+            connection,
+            streams,
+            idle_timeout,
+            idle_since: None,
+            is_leaving: false,
+            is_shared: false,
+            timer: None,
+        }
+    }
+
+    /// Has the connection carry the requests of many clients: those that leave give up requests, as many as there are.
+    pub(super) const fn share(&mut self) {
+        self.is_shared = true;
     }
 
     /// Does what a stage of the server means for its connections: no more requests are accepted, and the current ones
@@ -78,7 +93,7 @@ where
 
     /// Ready when a limit is exceeded and the connection must end.
     fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        if self.streams.are_given_up() {
+        if !self.is_shared && self.streams.are_given_up() {
             return Poll::Ready(Err(Box::new(io::Error::other("too many requests were given up"))));
         }
         if self.streams.are_last() && !self.is_leaving {

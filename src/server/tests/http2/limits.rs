@@ -2,6 +2,7 @@
 
 use super::frames::{END_HEADERS, END_STREAM, INITIAL_WINDOW, header, request};
 use super::*;
+use crate::address::TrustedProxy;
 
 fn impatient_h2c() -> Settings {
     cleartext(impatient())
@@ -68,6 +69,24 @@ async fn a_client_that_gives_up_one_request_after_another_is_disconnected() {
     }
     let calls = calls.load(std::sync::atomic::Ordering::Relaxed);
     assert!(calls < 450, "{calls} requests were served for nothing");
+}
+
+#[tokio::test]
+async fn a_proxy_in_front_gives_up_as_many_requests_as_its_clients_do() {
+    let settings =
+        Settings { trusted_proxies: vec![TrustedProxy::Network("127.0.0.0/8".parse().unwrap())], ..h2c() };
+    let never = |_: Request| pending::<Result<Response<Full<Bytes>>, Infallible>>();
+    let server = Running::start(settings, never);
+    let mut frames = Frames::connect(&server, &[]).await;
+    frames.0.set_nodelay(true).unwrap();
+    for stream in (1..).step_by(2).take(300) {
+        frames.get(stream, "/").await;
+        frames.write(Kind::PING, 0, 0, &[7; 8]).await;
+        frames.until(Kind::PING).await;
+        frames.reset(stream).await;
+    }
+    frames.write(Kind::PING, 0, 0, &[7; 8]).await;
+    frames.until(Kind::PING).await;
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ const FILES = [
   'dev-server',
   'demo',
   'http2',
+  'http2-browsers',
   'demux',
   'versions',
   'versions-wire',

@@ -1,32 +1,18 @@
-// HTTP/2 by those that speak it: browsers, Node, curl and nghttp, with the demo of the shipped configuration behind TLS.
+// HTTP/2 by clients that are no browsers: Node, curl, nghttp, h2load, and HAProxy in front.
 
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import http2 from 'node:http2';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { launchBrowser } from '../lib/browser.mjs';
 import { CLIENTS } from '../lib/clients.mjs';
 import { TRANSPORTS, event } from '../lib/context.mjs';
+import { secured, started, suite } from '../lib/own.mjs';
 import { accepts, freePort } from '../lib/ports.mjs';
 import { newDirectory, start } from '../lib/processes.mjs';
-import { Proxy } from '../lib/proxy.mjs';
-import { certificate } from '../lib/secure.mjs';
 
 const run = promisify(execFile);
 const SOCKET_IO = '/socket.io/?EIO=4';
-
-/** The shipped configuration with TLS. */
-async function secured(t, variables = {}) {
-  const { key, certificate: file } = await certificate();
-  return started(t, { POLLIWOG_SERVER__TLS__CERTIFICATE: file, POLLIWOG_SERVER__TLS__KEY: key, ...variables });
-}
-
-async function started(t, variables) {
-  const proxy = await Proxy.shipped(path.resolve(process.env.POLLIWOG_BIN), variables);
-  t.defer(async () => t.assert.equal(await proxy.stop(), 0));
-  return proxy;
-}
 
 /** A connection of Node's, with the server's settings read. */
 async function dial(t, url) {
@@ -70,50 +56,6 @@ async function webSocket(t, connection, target) {
   };
 }
 
-/** Tabs of one browser, of the kind that the suite runs with. */
-async function tabs(t, count) {
-  const browser = await launchBrowser();
-  t.defer(() => browser.close());
-  const context = await browser.newContext({ ignoreHTTPSErrors: true });
-  return Promise.all(Array.from({ length: count }, () => context.newPage()));
-}
-
-/** Runs in a page: what it and all that it loaded came by. */
-function protocols() {
-  const entries = ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind));
-  return [...new Set(entries.map(({ nextHopProtocol }) => nextHopProtocol))];
-}
-
-/** Runs in a page: begins a session of longpoll's, in whose poll nothing comes. */
-async function wait() {
-  const { url } = await (await fetch('/feed/', { method: 'POST' })).json();
-  fetch(`${url}?after=0`).catch(() => {});
-}
-
-/** Runs in a page: has a word echoed by a session of SockJS'. */
-async function speak(word) {
-  const session = `/sockjs/000/${crypto.randomUUID()}`;
-  const ask = async (what, body) => (await fetch(`${session}/${what}`, { method: 'POST', body })).text();
-  await ask('xhr');
-  await ask('xhr_send', JSON.stringify([word]));
-  return ask('xhr');
-}
-
-/** Runs in a page: sends so many messages at once by a WebSocket, and says what came of them. */
-function burst(count) {
-  const socket = new WebSocket(`wss://${location.host}/socket.io/?EIO=4&transport=websocket`);
-  let come = 0;
-  return new Promise((resolve) => {
-    socket.onopen = () => socket.send('40');
-    socket.onclose = ({ code }) => resolve(`closed with ${code} after ${come}`);
-    socket.onmessage = ({ data }) => {
-      if (data === '2') socket.send('3');
-      if (data.startsWith('40')) for (let id = 0; id < count; id++) socket.send(`42${id}["echo",${id}]`);
-      if (data === `43${come}[${come}]` && ++come === count) resolve(`${come} came back`);
-    };
-  });
-}
-
 /** The shipped configuration twice, behind TLS and in the clear: the URLs, and the proxies by them. */
 async function both(t) {
   const [secure, clear] = [await secured(t), await started(t, { POLLIWOG_SERVER__H2C: 'true' })];
@@ -138,15 +80,15 @@ async function stream(t, url, how) {
   await run('curl', ['-sS', ...how, '-X', 'DELETE', session]);
 }
 
-/** HAProxy in front of a port, which it asks by HTTP/2; returns its own. */
-async function haproxy(t, port) {
+/** HAProxy in front of a port, which it asks by HTTP/2; returns its own, for clients of `protocol`. */
+async function haproxy(t, port, protocol = 'h1') {
   const own = await freePort();
   const file = path.join(await newDirectory(), 'haproxy.cfg');
   const times = ['connect', 'client', 'server', 'tunnel'].map((what) => `  timeout ${what} 60s\n`).join('');
   await writeFile(file, `defaults
   mode http
 ${times}frontend all
-  bind 127.0.0.1:${own}
+  bind 127.0.0.1:${own} proto ${protocol}
   default_backend polliwog
 backend polliwog
   http-reuse always
@@ -160,44 +102,7 @@ backend polliwog
 
 const cases = [
   {
-    name: 'a browser has polls and a WebSocket on one connection',
-    async client(t) {
-      const proxy = await secured(t);
-      const [page] = await tabs(t, 1);
-      await page.goto(`https://localhost:${proxy.port}/`);
-      const pane = (name) => page.getByRole('region', { name: `The ${name} client` });
-      for (const [name, state] of [['Polling', 'polling'], ['WebSocket', 'WebSocket']]) {
-        await pane(name).locator('.state', { hasText: new RegExp(`^${state}$`) }).waitFor();
-        const input = pane(name).getByLabel(`A message from the ${name} client`);
-        await input.fill(`said by ${name}`);
-        await input.press('Enter');
-        for (const other of ['Polling', 'WebSocket']) {
-          await pane(other).getByRole('log').getByText(`said by ${name}`).waitFor();
-        }
-      }
-      t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
-    },
-  },
-  {
-    // HTTP/1.1 has six connections for all tabs of a browser: the seventh request waits until one of the others ends.
-    name: 'eight tabs of a browser wait for messages, and each is answered what else it asks',
-    async client(t) {
-      const proxy = await secured(t);
-      const pages = await tabs(t, 8);
-      for (const page of pages) {
-        await page.goto(`https://localhost:${proxy.port}/hello`);
-        await page.evaluate(wait);
-      }
-      await t.eventually(async () => (await proxy.parked()) === pages.length, 'a parked poll of each tab');
-      for (const page of pages) t.assert.equal(await page.evaluate(speak, 'hello'), 'a["hello"]\n');
-      t.assert.equal(await proxy.parked(), pages.length);
-      t.assert.deepEqual(await pages[0].evaluate(protocols), ['h2']);
-      t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
-    },
-  },
-  {
     name: "Node's client polls, posts, opens a WebSocket and upgrades a session on one connection",
-    browsers: ['chromium'],
     async client(t) {
       const secure = await secured(t);
       const clear = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
@@ -231,7 +136,6 @@ const cases = [
   },
   {
     name: 'curl and nghttp ask, post and stream by HTTP/2',
-    browsers: ['chromium'],
     async client(t) {
       const { https, http } = await both(t);
       const told = ['-sS', '-m', '10', '-o', '/dev/null', '-w', '%{http_version} %{response_code}'];
@@ -248,7 +152,6 @@ const cases = [
   },
   {
     name: 'h2load has a thousand requests answered, and ninety polls that wait on one connection',
-    browsers: ['chromium'],
     async client(t) {
       const { https, http, proxies } = await both(t);
       for (const url of [https, http]) {
@@ -270,7 +173,6 @@ const cases = [
   ...['polling', 'websocket', 'upgrade'].map((transport) => ({
     // HAProxy itself makes an extended CONNECT of a handshake that came by HTTP/1.1.
     name: `HAProxy asks by HTTP/2 for a stock client's ${transport}`,
-    browsers: ['chromium'],
     async client(t) {
       const proxy = await started(t, { POLLIWOG_SERVER__H2C: 'true' });
       await t.eventually(async () => (await proxy.spoken('http/1.1')) === 1, 'the connection that looked for the proxy');
@@ -289,31 +191,26 @@ const cases = [
     },
   })),
   {
-    name: 'a browser sends a burst of messages, and each comes back',
+    // All of them are on one connection of HAProxy's. Each that leaves resets its stream.
+    name: 'clients of HAProxy that leave one after the other take no other with them',
     async client(t) {
-      const proxy = await secured(t);
-      const [page] = await tabs(t, 1);
-      await page.goto(`https://localhost:${proxy.port}/hello`);
-      t.assert.equal(await page.evaluate(burst, 5000), '5000 came back');
-      t.assert.deepEqual([await proxy.connections(), await proxy.spoken('http/1.1')], [1, 0]);
+      const proxy = await started(t, { POLLIWOG_SERVER__H2C: 'true', POLLIWOG_SERVER__TRUSTED_PROXIES: '127.0.0.1' });
+      const clients = await dial(t, `http://127.0.0.1:${await haproxy(t, proxy.port, 'h2')}`);
+      const begin = async () => JSON.parse((await ask(clients, { ':path': '/feed/', ':method': 'POST' })).body).url;
+      const [stays, leaves] = [await begin(), await begin()];
+      const waiting = ask(clients, { ':path': `${stays}?after=0` }).catch((error) => ({ body: String(error) }));
+      for (let left = 0; left < 150; left++) {
+        const leaving = clients.request({ ':path': `${leaves}?after=0` }).on('error', () => {});
+        await t.eventually(async () => (await proxy.parked()) === 2, 'both wait');
+        leaving.close(http2.constants.NGHTTP2_CANCEL);
+        await t.eventually(async () => (await proxy.parked()) === 1, 'one waits');
+      }
+      await ask(clients, { ':path': stays, ':method': 'POST' }, 'still here');
+      t.assert.match((await waiting).body, /"text":"still here"/);
+      for (const session of [stays, leaves]) await ask(clients, { ':path': session, ':method': 'DELETE' });
     },
   },
 ];
 
-export default {
-  name: 'http2',
-  ways: ['http2'],
-  backend: 'none',
-  cases: cases.map(({ client, ...test }) => ({
-    transports: ['none'],
-    quick: ['none'],
-    timeout: 120_000,
-    proxiedOnly: true,
-    config: { shipped: true },
-    async client(t) {
-      await client(t);
-      t.log('page', 'done');
-    },
-    ...test,
-  })),
-};
+// Which browser the others run in makes no difference to these.
+export default suite('http2', cases, { browsers: ['chromium'] });

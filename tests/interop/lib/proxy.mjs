@@ -78,18 +78,28 @@ export class Proxy {
     return this.#exit;
   }
 
+  /** Has it take another configuration in place of the one that it was started with. */
+  async reload(config) {
+    const [, [, , file]] = this.#command;
+    await writeFile(file, config(this.port));
+    this.kill('SIGHUP');
+  }
+
   /** The response of `/readyz`: `{ status, body }`. */
   readyz() {
     return request({ port: this.#admin, path: '/readyz' });
   }
 
   /** How many polls are parked, or undefined if the bridge has no metrics. */
-  async parked() {
-    const port = this.#admin;
-    if (!port) return undefined;
-    const { body } = await request({ port, path: '/metrics' });
-    const series = [...body.matchAll(/^polliwog_polls_parked\{.*\} (\d+)$/gm)];
-    return series.reduce((sum, [, value]) => sum + Number(value), 0);
+  parked() {
+    return this.#admin && this.sum('polliwog_polls_parked');
+  }
+
+  /** The sum of a metric's series. */
+  async sum(metric) {
+    const body = await this.#metrics();
+    const lines = body.split('\n').filter((line) => line.startsWith(`${metric}{`));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' '))), 0);
   }
 
   /** How many connections of clients are open. */
@@ -104,8 +114,14 @@ export class Proxy {
 
   /** The value of one series. */
   async metric(series) {
-    const { body } = await request({ port: this.#admin, path: '/metrics' });
+    const body = await this.#metrics();
     return Number(body.split('\n').find((line) => line.startsWith(`${series} `))?.slice(series.length));
+  }
+
+  async #metrics() {
+    // It is said right behind the port of clients; the interval between two looks.
+    while (!this.#admin && this.alive) await sleep(10);
+    return (await request({ port: this.#admin, path: '/metrics' })).body;
   }
 
   get #admin() {

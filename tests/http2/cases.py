@@ -1,5 +1,6 @@
 """What hostile clients do. A case's first line is its name; it returns once the proxy has done what it must."""
 
+import json
 import struct
 
 from hostile import (
@@ -174,6 +175,38 @@ def no_window(site):
     session.is_whole()
 
 
+def untaken_batch(site):
+    """A batch of Socket.IO's whose window never opens ends its session, and the next poll learns of it."""
+    hostile, session = batch(site, 0)
+    hostile.ends(30)
+    is_over(site, session)
+
+
+def reset_batch(site):
+    """A poll of Socket.IO's that is reset with its batch half taken ends its session."""
+    hostile, session = batch(site, 5)
+    hostile.until(DATA, 1)
+    hostile.send(frame(RST_STREAM, 0, 1, CANCEL))
+    assert hostile.serves()
+    is_over(site, session)
+    hostile.close()
+
+
+def batch(site, window):
+    """Begins a session of Socket.IO's and polls its first packet through a window; returns the client and the session's path."""
+    client, polling = Client(site.port), "/socket.io/?EIO=4&transport=polling"
+    session = f"{polling}&sid={json.loads(client.ask('GET', polling)[1][1:])['sid']}"
+    assert client.ask("POST", session, b"40") == (200, b"ok")
+    hostile = Hostile(site.port, setting(INITIAL_WINDOW_SIZE, window))
+    hostile.request(1, "GET", session)
+    return hostile, session
+
+
+def is_over(site, session):
+    status, body = Client(site.port).ask("GET", session)
+    assert (status, json.loads(body)["code"]) == (400, 1), f"{status} {body}"
+
+
 def windows_overflow(site):
     """A window beyond its maximum ends its stream, or the connection."""
     session = Carried(site)
@@ -292,6 +325,8 @@ ALL = [
     bomb,
     table,
     no_window,
+    untaken_batch,
+    reset_batch,
     windows_overflow,
     closed_stream,
     priorities,

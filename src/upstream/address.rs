@@ -1,5 +1,7 @@
 //! The addresses of one upstream, with their load and health: one value that its dials, its sessions and its prober share.
 
+mod entry;
+mod health;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -10,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-pub(super) use self::set::{Among, Endpoint};
+pub(super) use self::entry::Endpoint;
+pub(super) use self::set::Among;
 use self::set::{Counts, Set};
 use crate::duplex::Companion;
 use crate::meter::{AddressState, Dials};

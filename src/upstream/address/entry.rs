@@ -1,0 +1,102 @@
+//! An address of an upstream: how loaded it is, and how it failed. Pure: time is passed in.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// An address of one of the upstream's URLs, or its name as long as that has not been resolved.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(in crate::upstream) struct Endpoint {
+    /// The index of the URL.
+    pub(in crate::upstream) server: usize,
+    /// One of the addresses of its host; `None` stands for its name.
+    pub(in crate::upstream) address: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) endpoint: Endpoint,
+    /// Connections and requests that use it now, and attempts to reach it.
+    pub(super) load: usize,
+    /// When it was last chosen.
+    pub(super) chosen: u64,
+    /// Whether an attempt is pending that another address has overtaken.
+    pub(super) is_late: bool,
+    pub(super) failure: Option<Failure>,
+    /// How many handshakes in a row it has not completed, and how often it was out because of that.
+    pub(super) strikes: u32,
+    pub(super) relapses: u32,
+    /// Whether its name no longer resolves to it; it stays until its last connection ends.
+    pub(super) is_gone: bool,
+}
+
+/// How an address failed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    pub(super) rank: Rank,
+    /// When it is probed.
+    pub(super) due: Instant,
+}
+
+/// Why an address is out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Cause {
+    /// It can't be reached. It is probed.
+    Unreached,
+    /// It takes connections and completes no handshakes. A probe would not show more, so it gets a client after a while.
+    Unserved,
+}
+
+/// The order in which failed addresses are tried: those first that cost the least time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Rank {
+    pub(super) timed_out: bool,
+    pub(super) attempts: u32,
+}
+
+impl Entry {
+    pub(super) const fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            load: 0,
+            chosen: 0,
+            is_late: false,
+            failure: None,
+            strikes: 0,
+            relapses: 0,
+            is_gone: false,
+        }
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_gone && self.load == 0
+    }
+}
+
+impl Failure {
+    pub(super) const fn new(cause: Cause, rank: Rank, due: Instant) -> Self {
+        Self { cause, rank, due }
+    }
+}
+
+impl Endpoint {
+    /// Returns whether both are of one host and one family.
+    pub(super) fn is_like(self, other: Self) -> bool {
+        let family = |endpoint: Self| endpoint.address.map(|address| address.is_ipv6());
+        self.server == other.server && family(self) == family(other)
+    }
+}
+
+/// Returns how long an address stays out.
+pub(super) fn pause(attempts: u32) -> Duration {
+    BACKOFF_MIN.saturating_mul(1 << attempts.min(5)).min(BACKOFF_MAX)
+}
+
+/// One or two handshakes may fail because of what their clients ask for.
+pub(super) const STRIKES_MAX: u32 = 3;
+/// Often enough to notice a restart.
+pub(super) const BACKOFF_MIN: Duration = Duration::from_secs(1);
+/// Too seldom to be a burden.
+const BACKOFF_MAX: Duration = Duration::from_secs(30);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(super) use self::entry::Endpoint;
@@ -27,6 +28,8 @@ pub(super) struct Addresses {
     set: Mutex<Shown>,
     /// The log lines of each, including those that recovered a short time ago.
     outages: Mutex<BTreeMap<Endpoint, Outage>>,
+    /// Notified when a name was resolved again.
+    news: Notify,
     dials: Dials,
 }
 
@@ -44,7 +47,8 @@ impl Addresses {
         dials: Dials,
     ) -> Arc<Self> {
         let shown = Shown { set: Set::new(balance, endpoints), counts: Counts::default() };
-        let addresses = Self { set: Mutex::new(shown), outages: Mutex::default(), dials };
+        let addresses =
+            Self { set: Mutex::new(shown), outages: Mutex::default(), news: Notify::new(), dials };
         addresses.with(|_| {});
         Arc::new(addresses)
     }
@@ -63,6 +67,19 @@ impl Addresses {
     /// Notes the addresses that a URL's name has now.
     pub(super) fn resolved(&self, server: usize, addresses: &[SocketAddr]) {
         self.with(|set| set.resolved(server, addresses, Instant::now()));
+        self.news.notify_waiters();
+    }
+
+    /// Ready once its name no longer has this address.
+    pub(super) async fn lost(&self, endpoint: Endpoint) {
+        loop {
+            // It knows of all that happens from now on.
+            let news = self.news.notified();
+            if self.lock().set.has_lost(endpoint) {
+                return;
+            }
+            news.await;
+        }
     }
 
     /// Notes that an address could not be reached. If a log line is due, which it only is beside other addresses,

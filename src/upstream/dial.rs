@@ -183,6 +183,11 @@ impl Dialer {
         }
     }
 
+    /// Ready once its name no longer has this address.
+    pub(super) async fn lost(&self, endpoint: Endpoint) {
+        self.addresses.lost(endpoint).await;
+    }
+
     async fn connect(&self, endpoint: Endpoint) -> io::Result<Socket> {
         let address = endpoint.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         self.servers[endpoint.server].connect(address, self.connect_timeout).await

@@ -38,7 +38,7 @@ impl WebSocket {
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        Ok(opened(self.dialer.open(request, &terms(&self.settings), deadline).await?))
+        Ok(opened(self.dialer.open(request, &terms(&self.settings), deadline).await?.0))
     }
 }
 

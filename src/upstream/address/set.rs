@@ -113,6 +113,11 @@ impl Set {
         self.present().any(|entry| !tried.contains(&entry.endpoint))
     }
 
+    /// Returns whether its name no longer has this address.
+    pub(super) fn has_lost(&self, endpoint: Endpoint) -> bool {
+        !self.present().any(|entry| entry.endpoint == endpoint)
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for entry in &self.entries {

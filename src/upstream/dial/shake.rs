@@ -1,6 +1,6 @@
 //! Handshakes at the addresses that were reached, and what their outcome says about an address.
 
-use std::future::{Future, ready};
+use std::future::Future;
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -15,14 +15,17 @@ use crate::upstream::target::Target;
 use crate::upstream::{Host, OpenError, OpenRequest, Relayed};
 
 impl Dialer {
-    /// Connects to an address, and requests a WebSocket.
+    /// Connects to an address, which is returned too, and requests a WebSocket.
     pub(in crate::upstream) async fn open(
         self: &Arc<Self>,
         request: OpenRequest,
         terms: &Terms,
         deadline: Deadline,
-    ) -> Result<Accepted, OpenError> {
-        self.open_with(request, terms, deadline, |accepted| ready(Ok(accepted))).await
+    ) -> Result<(Accepted, Endpoint), OpenError> {
+        let perform = |stream, target, request| handshake::perform(stream, target, request, terms);
+        let (accepted, endpoint, _) = self.shake(request, deadline, perform).await?;
+        self.judge(endpoint, None);
+        Ok((accepted, endpoint))
     }
 
     /// Does the same, and then `begin`, which is the last part of the handshake.

@@ -18,6 +18,7 @@ use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
 use crate::throttle::{Outage, Throttle};
 use crate::trunk::{Ended, Pump, Trunk, frame_max};
+use crate::upstream::address::Endpoint;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::handshake::{First, Terms};
@@ -136,10 +137,10 @@ impl Slot {
             };
             let mut end = None;
             match dialled {
-                Ok(Ok((socket, profile))) => {
+                Ok(Ok((socket, profile, endpoint))) => {
                     let connection = trunk.connect();
                     let pump = Pump::new(&trunk, connection, socket, profile);
-                    let after = self.serve(&trunk, pump).await;
+                    let after = self.serve(&trunk, pump, endpoint).await;
                     trunk.disconnect(connection);
                     if trunk.is_greeted() {
                         broken_at = None;
@@ -184,7 +185,7 @@ impl Slot {
     }
 
     /// Connects after a pause, which is shorter if a session is wanted.
-    async fn dial_after(&self, pause: Duration) -> Result<(WebSocket, Profile), OpenError> {
+    async fn dial_after(&self, pause: Duration) -> Result<(WebSocket, Profile, Endpoint), OpenError> {
         let hurried = async {
             sleep(BACKOFF_MIN).await;
             self.asked.notified().await;
@@ -193,7 +194,7 @@ impl Slot {
         self.dial().await
     }
 
-    async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, mut pump: Pump<'_>) -> After {
+    async fn serve(self: &Arc<Self>, trunk: &Arc<Trunk>, mut pump: Pump<'_>, endpoint: Endpoint) -> After {
         let greeted = timeout(self.settings.handshake_timeout, wait(trunk, Trunk::is_greeted));
         tokio::select! {
             ended = pump.run() => {
@@ -210,7 +211,10 @@ impl Slot {
         }
         self.note_up();
         let retired = async {
-            wait(trunk, Trunk::is_draining).await;
+            tokio::select! {
+                () = wait(trunk, Trunk::is_draining) => {}
+                () = self.dialer.lost(endpoint) => {}
+            }
             if let Some(renewed) = self.renew(trunk) {
                 self.keep(renewed);
             }
@@ -256,7 +260,7 @@ impl Slot {
         pump.close(1001, "going away").await;
     }
 
-    async fn dial(&self) -> Result<(WebSocket, Profile), OpenError> {
+    async fn dial(&self) -> Result<(WebSocket, Profile, Endpoint), OpenError> {
         let offer = Profile::ALL.iter().map(|profile| profile.subprotocol()).collect::<Vec<_>>().join(", ");
         let mut headers = HeaderMap::new();
         if let Ok(offer) = HeaderValue::from_str(&offer) {
@@ -284,12 +288,12 @@ impl Slot {
             first: First::Anybody,
         };
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let accepted = self.dialer.open(request, &terms, deadline).await?;
+        let (accepted, endpoint) = self.dialer.open(request, &terms, deadline).await?;
         let profile =
             accepted.subprotocol.as_ref().and_then(|name| name.to_str().ok()).and_then(Profile::named);
         let profile = profile
             .ok_or_else(|| OpenError::Protocol("it chose no subprotocol of polliwog.mux.v1".to_owned()))?;
-        Ok((accepted.socket.into_inner(), profile))
+        Ok((accepted.socket.into_inner(), profile, endpoint))
     }
 
     fn note_down(&self, error: &OpenError) {

@@ -32,8 +32,8 @@ use route::Meters;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
-    AddressState, Asked, Broken, CertificateOrder, Direction, DirectoryOp, DirectoryOutcome, Listener, Op,
-    Outcome, PeerState, Protocol, Reload, Side, UpgradeOutcome,
+    AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome,
+    Listener, Op, Outcome, PeerState, Protocol, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -132,9 +132,15 @@ impl Metrics {
             labels.push(("state", Cow::Borrowed(state.word())));
             self.0.whole.addresses.series(labels)
         };
+        let check = |outcome: &Checked| {
+            let mut labels = labels();
+            labels.push(("outcome", Cow::Borrowed(outcome.word())));
+            self.0.whole.checks.series(labels)
+        };
         Dials {
             failures: self.0.whole.dial_failures.series(labels()),
             addresses: AddressState::ALL.iter().map(of).collect(),
+            checks: Checked::ALL.iter().map(check).collect(),
         }
     }
 
@@ -254,12 +260,20 @@ pub struct Dials {
     failures: Counter,
     /// By their state.
     addresses: Vec<Gauge>,
+    /// By their outcome.
+    checks: Vec<Counter>,
 }
 
 impl Dials {
     /// Counts a failed attempt to reach an address.
     pub fn failed(&self) {
         self.failures.inc();
+    }
+
+    /// Counts a check of an address.
+    pub fn checked(&self, passed: bool) {
+        let outcome = if passed { Checked::Passed } else { Checked::Failed };
+        self.checks[outcome as usize].inc();
     }
 
     /// Corrects the number of addresses in this state, of which another upstream with this name may count some too.

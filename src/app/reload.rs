@@ -127,6 +127,7 @@ impl Reloader {
         let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
 
         // Nothing fails from here on.
+        self.current.load().gone_from(&running).for_each(|gone| gone.abandon());
         self.current.replace(running);
         let earlier = self.public.local_addrs();
         self.public.replace(server);

@@ -147,6 +147,8 @@ pub enum Section {
     Route,
     /// One `[upstreams.NAME]`.
     Upstream,
+    /// One `[upstreams.NAME.check]`.
+    UpstreamCheck,
     /// One `[upstreams.NAME.tls]`.
     UpstreamTls,
     /// One `[upstreams.NAME.mux]`.
@@ -174,6 +176,7 @@ impl Section {
             Self::Cors => "[defaults.cors]",
             Self::Route => "[[routes]]",
             Self::Upstream => "[upstreams.NAME]",
+            Self::UpstreamCheck => "[upstreams.NAME.check]",
             Self::UpstreamTls => "[upstreams.NAME.tls]",
             Self::UpstreamMux => "[upstreams.NAME.mux]",
             Self::RouteMux => "[routes.mux]",

@@ -4,7 +4,9 @@
 use std::sync::LazyLock;
 
 use super::row::keys_of;
-use super::{acme, cluster, cors, listeners, log, mux, routes, sessions, succession, tls, trust, upstreams};
+use super::{
+    acme, check, cluster, cors, listeners, log, mux, routes, sessions, succession, tls, trust, upstreams,
+};
 use crate::dialect;
 use crate::dialect::table::DIALECTS;
 
@@ -39,6 +41,7 @@ pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     keys.extend(keys_of(routes::ROUTE));
     keys.extend(keys_of(mux::ROUTE));
     keys.extend(keys_of(upstreams::UPSTREAM));
+    keys.extend(keys_of(check::CHECK));
     keys.extend(keys_of(mux::UPSTREAM));
     keys.extend(keys_of(trust::TLS));
     keys

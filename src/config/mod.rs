@@ -35,6 +35,7 @@ use toml::de::DeTable;
 use crate::{cluster as nodes, directory, server, service, succession as processes, upstream};
 
 mod acme;
+mod check;
 mod circle;
 mod cluster;
 mod cors;

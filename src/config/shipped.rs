@@ -57,6 +57,7 @@ fn is_inline(section: Section) -> bool {
             | Section::Acme
             | Section::ClusterTls
             | Section::Cors
+            | Section::UpstreamCheck
             | Section::UpstreamTls
             | Section::UpstreamMux
             | Section::RouteMux
@@ -81,6 +82,7 @@ pub(super) fn bare_with(section: Section, line: &str) -> String {
     match section {
         Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
+        Section::UpstreamCheck => format!("{BARE}[upstreams.u.check]\npath = '/'\n{line}\n"),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
         Section::RouteMux => format!("{}[routes.mux]\n{line}\n", BARE.replace("'engine.io'", "'mux'")),
         Section::Cluster => format!("{BARE}{}\n{line}\n{NODES}", section.header()),

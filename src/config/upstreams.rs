@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::check;
 use super::fault::{Problem, Sink};
 use super::key::{Section, Shown, Type};
 use super::mux;
@@ -72,6 +73,9 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "hold", Type::Duration, Shown::Default("\"0s\""), "how long clients wait for a backend that is down, such as 10s",
             |table, key, upstream| table.set(key, &mut upstream.settings.hold, duration(Duration::ZERO..=HOUR)))),
+    only(REMOTE, IS_HERE,
+        row(Section::Upstream, "check", Type::Table, Shown::Example("{ path = \"/healthz\" }"), "how each address is checked; unset: only by its use",
+            |table, key, upstream| check::read(table, key, &mut upstream.settings))),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "tls", Type::Table, Shown::Example("{ ca = \"ca.pem\" }"), "how a wss or https backend is authenticated",
             |table, key, upstream| trust::read(table, key, &mut upstream.settings))),

@@ -182,7 +182,10 @@ metrics! {
             "The backend or the network in between is down. The log has the cause.";
         addresses: Family<Gauge> = "polliwog_upstream_addresses" in Count by ["upstream", "state"],
             "Addresses of an upstream: `up`, `out` after failures, and `draining` after their name lost them",
-            "`out`: some of the backend's addresses are down. They are probed in the background, at growing intervals.";
+            "`out`: some of the backend's addresses are down or fail their checks. They are probed in the background, at growing intervals.";
+        checks: Family<Counter> = "polliwog_upstream_checks" in Count by ["upstream", "outcome"],
+            "Checks of an upstream's addresses, `passed` and `failed`; none without `check`",
+            "`failed`: the log says which address fails, and why.";
     }
 }
 

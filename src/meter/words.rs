@@ -103,6 +103,16 @@ words! {
 }
 
 words! {
+    /// The outcome of a check of an upstream's address.
+    Checked {
+        /// It answered as it should.
+        Passed = "passed",
+        /// It did not.
+        Failed = "failed",
+    }
+}
+
+words! {
     /// Why a forwarded response or a tunnel ended early.
     Broken {
         /// The client disconnected.

@@ -145,6 +145,11 @@ impl Running {
         &self.upstreams
     }
 
+    /// Returns the upstreams that the next configuration names no more, or not as they are.
+    pub fn gone_from(&self, next: &Self) -> impl Iterator<Item = &Arc<InUse>> {
+        self.upstreams.iter().filter(|one| !next.upstreams.iter().any(|other| Arc::ptr_eq(one, other)))
+    }
+
     /// Returns the route with this name.
     pub fn route(&self, id: &RouteId) -> Option<&Served> {
         self.routes.iter().find(|served| served.route.id() == *id)

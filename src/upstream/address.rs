@@ -1,5 +1,7 @@
 //! The addresses of one upstream, with their load and health: one value that its dials, its sessions and its prober share.
 
+mod checked;
+mod checks;
 mod entry;
 mod health;
 mod set;
@@ -11,8 +13,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+pub(super) use self::checks::{Change, Thresholds};
 pub(super) use self::entry::Endpoint;
 pub(super) use self::set::Among;
 use self::set::{Counts, Set};
@@ -28,7 +32,9 @@ pub(super) struct Addresses {
     set: Mutex<Shown>,
     /// The log lines of each, including those that recovered a short time ago.
     outages: Mutex<BTreeMap<Endpoint, Outage>>,
-    /// Notified when a name was resolved again.
+    /// The same of those that fail their checks.
+    illnesses: Mutex<BTreeMap<Endpoint, Outage>>,
+    /// Notified when a name was resolved again, and when a check has ended.
     news: Notify,
     dials: Dials,
 }
@@ -47,8 +53,13 @@ impl Addresses {
         dials: Dials,
     ) -> Arc<Self> {
         let shown = Shown { set: Set::new(balance, endpoints), counts: Counts::default() };
-        let addresses =
-            Self { set: Mutex::new(shown), outages: Mutex::default(), news: Notify::new(), dials };
+        let addresses = Self {
+            set: Mutex::new(shown),
+            outages: Mutex::default(),
+            illnesses: Mutex::default(),
+            news: Notify::new(),
+            dials,
+        };
         addresses.with(|_| {});
         Arc::new(addresses)
     }
@@ -73,8 +84,7 @@ impl Addresses {
     /// Ready once its name no longer has this address.
     pub(super) async fn lost(&self, endpoint: Endpoint) {
         loop {
-            // It knows of all that happens from now on.
-            let news = self.news.notified();
+            let news = self.news();
             if self.lock().set.has_lost(endpoint) {
                 return;
             }
@@ -153,9 +163,48 @@ impl Addresses {
         self.lock().set.has_failed()
     }
 
-    /// Returns whether all addresses have failed.
-    pub(super) fn has_only_failed(&self) -> bool {
-        self.lock().set.has_only_failed()
+    /// Returns whether all addresses are out.
+    pub(super) fn are_all_out(&self) -> bool {
+        self.lock().set.are_all_out()
+    }
+
+    /// Returns the addresses whose check begins now, and when the next is due.
+    pub(super) fn due_checks(&self) -> (Vec<Endpoint>, Option<Instant>) {
+        self.lock().set.due_checks(Instant::now())
+    }
+
+    /// Notes the outcome of a check, if it had one, and when the next one is due. Returns what that changed, and how many
+    /// times a log line stands for, if one is due.
+    pub(super) fn checked(
+        &self,
+        endpoint: Endpoint,
+        passed: Option<bool>,
+        thresholds: Thresholds,
+        next: Instant,
+    ) -> (Change, Option<u64>) {
+        if let Some(passed) = passed {
+            self.dials.checked(passed);
+        }
+        let change = self.with(|set| set.checked(endpoint, passed, thresholds, next));
+        self.news.notify_waiters();
+        let mut illnesses = self.illnesses.lock().unwrap_or_else(PoisonError::into_inner);
+        illnesses.retain(|_, outage| !outage.is_forgotten());
+        let line = match change {
+            Change::None => None,
+            Change::Fails => illnesses.entry(endpoint).or_default().begin(),
+            Change::Passes => illnesses.get(&endpoint).is_some_and(Outage::end).then_some(1),
+        };
+        (change, line)
+    }
+
+    /// Returns whether an address fails its checks.
+    pub(super) fn is_sick(&self, endpoint: Endpoint) -> bool {
+        self.lock().set.is_sick(endpoint)
+    }
+
+    /// Ready once a name was resolved again, or a check has ended: of all that happens from this call on.
+    pub(super) fn news(&self) -> Notified<'_> {
+        self.news.notified()
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Set) -> T) -> T {

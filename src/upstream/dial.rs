@@ -1,6 +1,7 @@
 //! Connects to a backend over TCP or TLS: to all addresses behind its URLs, by the upstream's policy. An address that
 //! fails is tried after the others, and probed in the background.
 
+mod checker;
 mod names;
 mod prober;
 mod reached;
@@ -31,7 +32,7 @@ use crate::upstream::address::{Addresses, Among, Endpoint, Place};
 use crate::upstream::affinity::Key;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
-use crate::upstream::{BuildError, HashBy, Health, OpenError, OpenRequest, Settings, is_secure};
+use crate::upstream::{BuildError, Check, HashBy, Health, OpenError, OpenRequest, Settings, is_secure};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ pub(super) struct Dialer {
     hash: Option<HashBy>,
     retry: bool,
     hold: Duration,
+    check: Option<Check>,
+    /// Cancelled when no configuration names the upstream any more.
+    abandoned: CancellationToken,
     connect_timeout: Duration,
     resolve_interval: Duration,
     resolve: Resolve,
@@ -112,6 +116,8 @@ impl Dialer {
             hash: settings.hash.clone(),
             retry: settings.retry,
             hold: settings.hold,
+            check: settings.check.clone(),
+            abandoned: CancellationToken::new(),
             connect_timeout: settings.connect_timeout,
             resolve_interval: settings.resolve_interval,
             resolve,
@@ -127,12 +133,24 @@ impl Dialer {
         self.watch().health
     }
 
-    /// Tries to reach one address if none was tried before.
+    /// Finds out whether an address can be reached if none was tried before.
     pub(super) async fn check_health(self: &Arc<Self>) {
+        while self.check.is_some() && !self.abandoned.is_cancelled() {
+            let news = self.addresses.news();
+            if self.health() != Health::Unknown {
+                return;
+            }
+            news.await;
+        }
         if self.health() == Health::Unknown {
             // Without a hold: the question is about now.
             let _ = self.search(None, &[], None, Deadline::after(self.connect_timeout)).await;
         }
+    }
+
+    /// Ends the checks.
+    pub(super) fn abandon(&self) {
+        self.abandoned.cancel();
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -169,6 +187,12 @@ impl Dialer {
         loop {
             // It knows of all that happens from now on.
             let back = self.back.notified();
+            // Where addresses are checked, one that is out is known to refuse.
+            if self.check.is_some() && self.health() == Health::Down && Instant::now() < hold_until {
+                let _ = timeout_at(hold_until, back).await;
+                deadline = deadline.again();
+                continue;
+            }
             match self.search(first.take(), beside, key, deadline).await {
                 Err(OpenError::NoDescriptor(_)) if Instant::now() < wait_until => sleep(ROOM_PACE).await,
                 Err(OpenError::Down(_) | OpenError::Slow(_))
@@ -202,8 +226,24 @@ impl Dialer {
             info!(upstream = %self, address = %self.name(endpoint), "the address can be reached again");
         }
         let mut watch = self.watch();
-        self.end_outage(&mut watch);
+        if !self.addresses.is_sick(endpoint) {
+            self.end_outage(&mut watch);
+        } else if self.addresses.are_all_out() {
+            watch.health = Health::Down;
+        }
         self.settle(watch);
+    }
+
+    /// Notes that an address fails its checks.
+    fn note_sick(&self) {
+        let mut watch = self.watch();
+        if !self.addresses.are_all_out() {
+            return;
+        }
+        watch.health = Health::Down;
+        if let Some(count) = self.outage.begin() {
+            warn!(upstream = %self, count, "no address of the upstream is in order");
+        }
     }
 
     fn end_outage(&self, watch: &mut Watch) {
@@ -219,7 +259,7 @@ impl Dialer {
     fn note_down(&self, error: &OpenError) {
         let mut watch = self.watch();
         // Unless there is one that was not tried, or another dial has reached one meanwhile.
-        if !self.addresses.has_only_failed() {
+        if !self.addresses.are_all_out() {
             return;
         }
         watch.health = Health::Down;
@@ -252,6 +292,8 @@ impl std::fmt::Display for Dialer {
     }
 }
 
+/// Often enough to notice a restart, and too seldom to be a burden.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// Longer than it takes to notice half-closed clients, and short enough for a client that then gets a 503.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(500);
 const ROOM_PACE: Duration = Duration::from_millis(50);

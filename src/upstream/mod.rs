@@ -7,6 +7,7 @@
 mod address;
 mod affinity;
 mod answer;
+mod check;
 mod connector;
 mod deadline;
 #[cfg(feature = "demo")]
@@ -58,6 +59,7 @@ use crate::spelling::Spelling;
 use crate::tls::TlsError;
 pub use affinity::HashBy;
 pub use answer::{AnswerBody, AnswerError, Forwarded};
+pub use check::{Check, CheckBy, Statuses};
 pub use forward::{ForwardError, ForwardRequest, Forwarder};
 pub use in_use::InUse;
 pub use kinds::build;
@@ -132,6 +134,9 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     fn is_down(&self) -> bool {
         self.health() == Health::Down
     }
+
+    /// Notes that no configuration names it any more, so that its addresses need no checks.
+    fn abandon(&self) {}
 
     /// Prepares for the proxy's end: no session is opened from now on, and the last of them ends within `patience`.
     fn drain(&self, _patience: Duration) {}

@@ -20,6 +20,7 @@ pub(super) struct Plain {
 impl Plain {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
+        dialer.start_checks(None);
         let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder })
     }
@@ -49,6 +50,10 @@ impl Upstream for Plain {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn abandon(&self) {
+        self.dialer.abandon();
     }
 }
 

@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 
 use crate::revision::{Protocol, Versions};
 use crate::tls::{Identity, Trust};
-use crate::upstream::{HashBy, MuxSettings};
+use crate::upstream::{Check, HashBy, MuxSettings};
 
 /// The part of the configuration for an upstream (`[upstreams.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,8 @@ pub struct Settings {
     pub retry: bool,
     /// How long a handshake waits for an upstream that can't be reached.
     pub hold: Duration,
+    /// How its addresses are checked, if they are.
+    pub check: Option<Check>,
     /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
     pub connect_timeout: Duration,
     /// Longest wait for the backend to accept a session, the connection included.
@@ -101,6 +103,7 @@ impl Default for Settings {
             resolve_interval: Duration::from_secs(10),
             retry: true,
             hold: Duration::ZERO,
+            check: None,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
             // Longer than the long polls of other protocols: BOSH waits 60 s, SignalR 90.

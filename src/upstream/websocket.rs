@@ -32,6 +32,7 @@ pub(super) struct WebSocket {
 impl WebSocket {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
+        dialer.start_checks(Some(terms(settings)));
         let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
@@ -83,6 +84,10 @@ impl Upstream for WebSocket {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn abandon(&self) {
+        self.dialer.abandon();
     }
 }
 

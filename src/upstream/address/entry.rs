@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::checked::Checked;
+
 /// An address of one of the upstream's URLs, or its name as long as that has not been resolved.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(in crate::upstream) struct Endpoint {
@@ -24,6 +26,7 @@ pub(super) struct Entry {
     /// Whether an attempt is pending that another address has overtaken.
     pub(super) is_late: bool,
     pub(super) failure: Option<Failure>,
+    pub(super) checked: Checked,
     /// How many handshakes in a row it has not completed, and how often it was out because of that.
     pub(super) strikes: u32,
     pub(super) relapses: u32,
@@ -57,17 +60,29 @@ pub(super) struct Rank {
 }
 
 impl Entry {
-    pub(super) const fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             load: 0,
             chosen: 0,
             is_late: false,
             failure: None,
+            checked: Checked::default(),
             strikes: 0,
             relapses: 0,
             is_gone: false,
         }
+    }
+
+    /// Returns whether it failed, or fails its checks.
+    pub(super) const fn is_out(&self) -> bool {
+        self.failure.is_some() || self.checked.is_sick
+    }
+
+    /// Returns its place among those that are out, if it is.
+    pub(super) fn rank(&self) -> Option<Rank> {
+        let sick = self.checked.is_sick.then_some(Rank { timed_out: false, attempts: 0 });
+        self.failure.map(|failure| failure.rank).or(sick)
     }
 
     pub(super) const fn is_over(&self) -> bool {

@@ -40,11 +40,11 @@ impl Set {
     /// Notes that an address did not complete a handshake. Returns whether it is out because of that: after three in a
     /// row, and only beside others that work.
     pub(super) fn struck(&mut self, endpoint: Endpoint, now: Instant) -> bool {
-        let others_work = self.present().any(|entry| entry.failure.is_none() && entry.endpoint != endpoint);
+        let others_work = self.present().any(|entry| !entry.is_out() && entry.endpoint != endpoint);
         let mut is_out = false;
         self.with(endpoint, |entry| {
             entry.strikes = entry.strikes.saturating_add(1);
-            is_out = others_work && entry.failure.is_none() && entry.strikes >= STRIKES_MAX;
+            is_out = others_work && !entry.is_out() && entry.strikes >= STRIKES_MAX;
             if is_out {
                 let rank = Rank { timed_out: false, attempts: entry.relapses };
                 entry.failure = Some(Failure::new(Cause::Unserved, rank, now + pause(entry.relapses)));
@@ -88,8 +88,8 @@ impl Set {
         self.present().any(|entry| entry.failure.is_some())
     }
 
-    /// Returns whether all addresses have failed.
-    pub(super) fn has_only_failed(&self) -> bool {
-        self.present().all(|entry| entry.failure.is_some())
+    /// Returns whether all addresses are out.
+    pub(super) fn are_all_out(&self) -> bool {
+        self.present().all(Entry::is_out)
     }
 }

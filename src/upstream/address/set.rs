@@ -28,9 +28,9 @@ pub(super) struct Counts {
 /// Which addresses may be chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::upstream) enum Among {
-    /// Those that did not fail.
+    /// Those that are not out.
     Working,
-    /// All: those that failed come last, since one of them may be reachable again by now.
+    /// All: those that are out come last, since one of them may be reachable again by now.
     All,
 }
 
@@ -45,9 +45,7 @@ impl Set {
     pub(super) fn choose(&mut self, among: Among, tried: &[Endpoint], key: Option<Key>) -> Option<Endpoint> {
         let balance = self.balance;
         let may_be = |entry: &Entry| {
-            !entry.is_gone
-                && !tried.contains(&entry.endpoint)
-                && (among == Among::All || entry.failure.is_none())
+            !entry.is_gone && !tried.contains(&entry.endpoint) && (among == Among::All || !entry.is_out())
         };
         let entry = self.entries.iter_mut().filter(|entry| may_be(entry)).min_by_key(|entry| {
             let load = u64::try_from(entry.load).unwrap_or(u64::MAX);
@@ -62,7 +60,7 @@ impl Set {
             };
             // After an IPv6 address of a host comes an IPv4 address, and after that an IPv6 one (RFC 8305, section 4).
             let same_family = key.is_none() && tried.last().is_some_and(|last| last.is_like(entry.endpoint));
-            (entry.failure.map(|failure| failure.rank), entry.is_late, same_family, score)
+            (entry.rank(), entry.is_late, same_family, score)
         })?;
         self.turn += 1;
         entry.chosen = self.turn;
@@ -76,9 +74,9 @@ impl Set {
         self.entries.retain(|entry| !entry.is_over());
     }
 
-    /// Notes the addresses that a URL's name has now. Beside others that all failed, a new one has to be probed first.
+    /// Notes the addresses that a URL's name has now. Beside others that are all out, a new one has to be probed first.
     pub(super) fn resolved(&mut self, server: usize, addresses: &[SocketAddr], now: Instant) {
-        let failure = self.has_only_failed().then_some(Failure::new(
+        let failure = self.are_all_out().then_some(Failure::new(
             Cause::Unreached,
             Rank { timed_out: false, attempts: 0 },
             now,
@@ -121,10 +119,10 @@ impl Set {
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         for entry in &self.entries {
-            *match (entry.is_gone, entry.failure) {
+            *match (entry.is_gone, entry.is_out()) {
                 (true, _) => &mut counts.draining,
-                (false, Some(_)) => &mut counts.out,
-                (false, None) => &mut counts.up,
+                (false, true) => &mut counts.out,
+                (false, false) => &mut counts.up,
             } += 1;
         }
         counts

@@ -209,3 +209,46 @@ proptest! {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_few_checks_in_a_row_decide_and_the_first_one_alone() {
+    let addresses = addresses(2);
+    let check = |passed| {
+        assert!(addresses.due_checks().0.contains(&endpoint(0)));
+        assert!(!addresses.due_checks().0.contains(&endpoint(0)), "it is pending");
+        let thresholds = Thresholds { rise: 2, fall: 3 };
+        addresses.checked(endpoint(0), Some(passed), thresholds, Instant::now()).0
+    };
+    assert_eq!(check(false), Change::Fails, "nothing better is known of it");
+    let turns = [true, false, true, true, false, false, true, false, false, false, false, true, true];
+    let changed = turns.map(check);
+    let expected = [(3, Change::Passes), (9, Change::Fails), (12, Change::Passes)];
+    for (turn, change) in changed.into_iter().enumerate() {
+        let at_turn = expected.iter().find(|(at, _)| *at == turn).map_or(Change::None, |(_, change)| *change);
+        assert_eq!(change, at_turn, "{turn}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_fails_its_checks_comes_before_those_that_cannot_be_reached() {
+    let addresses = addresses(3);
+    let thresholds = Thresholds { rise: 1, fall: 1 };
+    let later = Instant::now() + Duration::from_secs(5);
+    addresses.due_checks();
+    let (change, line) = addresses.checked(endpoint(0), Some(false), thresholds, later);
+    assert_eq!((change, line), (Change::Fails, Some(1)));
+    addresses.failed(endpoint(1), true);
+    let mut tried = Vec::new();
+    while let Some(place) = addresses.choose(Among::All, &tried, None) {
+        tried.push(place.endpoint());
+    }
+    assert_eq!(tried, [endpoint(2), endpoint(0), endpoint(1)]);
+    // A connection does not make it well.
+    addresses.reached(endpoint(0));
+    assert!(addresses.is_sick(endpoint(0)));
+    // No outcome, and one that was reached: neither changes anything.
+    assert_eq!(addresses.due_checks().1, Some(later));
+    addresses.checked(endpoint(0), None, thresholds, later);
+    assert!(addresses.is_sick(endpoint(0)));
+    assert_eq!(addresses.checked(endpoint(0), Some(true), thresholds, later), (Change::Passes, Some(1)));
+}

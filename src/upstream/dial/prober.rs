@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{Dialer, Watch};
+use super::{Dialer, PROBE_INTERVAL, Watch};
 use crate::descriptors;
 use crate::upstream::Health;
 use crate::upstream::address::Endpoint;
@@ -27,7 +27,9 @@ impl Dialer {
     /// Ends the prober if it has nothing left to do.
     pub(super) fn settle(&self, mut watch: MutexGuard<'_, Watch>) {
         if let Some(prober) = watch.prober.take_if(|_| !self.addresses.has_failed()) {
-            self.end_outage(&mut watch);
+            if !self.addresses.are_all_out() {
+                self.end_outage(&mut watch);
+            }
             prober.cancel();
         }
     }
@@ -64,7 +66,5 @@ impl Dialer {
     }
 }
 
-/// Often enough to notice a restart, and too seldom to be a burden.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// If clients may be waiting for the backend.
 const HELD_INTERVAL: Duration = Duration::from_millis(250);

@@ -81,7 +81,7 @@ impl Dialer {
         key: Option<Key>,
         search: &mut Search,
     ) -> Option<(Duplex, Place)> {
-        if self.addresses.has_only_failed() {
+        if self.addresses.are_all_out() {
             // The backend may have moved.
             self.resolve_all().await;
         }

@@ -40,6 +40,7 @@ pub(super) struct EngineIo {
 impl EngineIo {
     pub(super) fn new(settings: &Settings, background: Background, dials: Dials) -> Result<Self, BuildError> {
         let dialer = Dialer::new(settings, background.clone(), dials)?;
+        dialer.start_checks(Some(terms(settings.versions.newest(), settings.host, settings.max_message)));
         let forwarder = Forwarder::new(dialer.clone(), settings, background);
         Ok(Self { dialer, forwarder, settings: settings.clone() })
     }
@@ -108,6 +109,10 @@ impl Upstream for EngineIo {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn abandon(&self) {
+        self.dialer.abandon();
     }
 }
 

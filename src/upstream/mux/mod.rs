@@ -40,6 +40,7 @@ pub(super) struct Mux {
     slots: Vec<Arc<Slot>>,
     /// The slot for the next session.
     next: AtomicUsize,
+    dialer: Arc<Dialer>,
     forwarder: Forwarder,
     settings: Settings,
 }
@@ -51,8 +52,9 @@ impl Mux {
         let dialer = Dialer::new(&without, background.clone(), dials)?;
         let slot = |_| Slot::start(&dialer, settings, &background);
         let slots = (0..settings.mux.connections.max(1)).map(slot).collect();
+        dialer.start_checks(None);
         let forwarder = Forwarder::new(dialer.clone(), settings, background);
-        Ok(Self { slots, next: AtomicUsize::new(0), forwarder, settings: settings.clone() })
+        Ok(Self { slots, next: AtomicUsize::new(0), dialer, forwarder, settings: settings.clone() })
     }
 
     async fn open(&self, request: OpenRequest) -> Result<(Opened, Box<dyn Link>), OpenError> {
@@ -123,6 +125,10 @@ impl Upstream for Mux {
     fn check_health(&self) -> HealthCheck<'_> {
         // Each slot dials by itself.
         Box::pin(async { drop(select_all(self.slots.iter().map(|slot| Box::pin(slot.known()))).await) })
+    }
+
+    fn abandon(&self) {
+        self.dialer.abandon();
     }
 
     fn drain(&self, patience: Duration) {

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod asking;
+mod checks;
 mod closing;
 #[cfg(feature = "demo")]
 mod demo;

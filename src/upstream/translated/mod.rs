@@ -96,6 +96,10 @@ impl Upstream for Translated {
         self.inner.check_health()
     }
 
+    fn abandon(&self) {
+        self.inner.abandon();
+    }
+
     fn drain(&self, patience: Duration) {
         self.inner.drain(patience);
     }

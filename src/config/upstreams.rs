@@ -65,6 +65,9 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
         row(Section::Upstream, "balance", Type::Word, Shown::Default("\"least\""), "next address: least, round-robin, first, hash, hash:cookie:NAME",
             balance)),
     only(REMOTE, IS_HERE,
+        row(Section::Upstream, "slow_start", Type::Duration, Shown::Default("\"0s\""), "time in which an address that is back gets ever more clients",
+            slow_start)),
+    only(REMOTE, IS_HERE,
         row(Section::Upstream, "resolve_interval", Type::Duration, Shown::Default("\"10s\""), "how often the names in its URLs are resolved again",
             |table, key, upstream| table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR)))),
     only(&["engine.io", "websocket", "mux"], "which has no handshakes",
@@ -188,6 +191,14 @@ fn balance(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
         );
     }
     (upstream.settings.balance, upstream.settings.hash) = (balance, hash);
+}
+
+/// Reads how slowly an address comes back, where the policy gives addresses shares.
+fn slow_start(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+    table.set(key, &mut upstream.settings.slow_start, duration(Duration::ZERO..=HOUR));
+    if upstream.settings.balance == Balance::First && !upstream.settings.slow_start.is_zero() {
+        table.report_idle(key, "with balance \"first\", which gives an address all clients".to_owned());
+    }
 }
 
 /// Reads the URLs of an upstream whose kind is known.

@@ -11,6 +11,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -49,10 +50,11 @@ struct Shown {
 impl Addresses {
     pub(super) fn new(
         balance: Balance,
+        slow_start: Duration,
         endpoints: impl IntoIterator<Item = Endpoint>,
         dials: Dials,
     ) -> Arc<Self> {
-        let shown = Shown { set: Set::new(balance, endpoints), counts: Counts::default() };
+        let shown = Shown { set: Set::new(balance, slow_start, endpoints), counts: Counts::default() };
         let addresses = Self {
             set: Mutex::new(shown),
             outages: Mutex::default(),
@@ -71,7 +73,7 @@ impl Addresses {
         tried: &[Endpoint],
         key: Option<Key>,
     ) -> Option<Place> {
-        let endpoint = self.lock().set.choose(among, tried, key)?;
+        let endpoint = self.lock().set.choose(among, tried, key, Instant::now())?;
         Some(Place { addresses: Arc::clone(self), endpoint })
     }
 
@@ -210,7 +212,7 @@ impl Addresses {
     fn with<T>(&self, work: impl FnOnce(&mut Set) -> T) -> T {
         let mut shown = self.lock();
         let output = work(&mut shown.set);
-        let counts = shown.set.counts();
+        let counts = shown.set.count(Instant::now());
         self.show(std::mem::replace(&mut shown.counts, counts), counts);
         output
     }

@@ -73,6 +73,13 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Returns a number below `whole` by which an address that takes only some of its clients tells which.
+    pub(super) fn portion(self, address: SocketAddr, whole: u64) -> u64 {
+        mix(self.affinity(address) ^ self.0) % whole
+    }
+}
+
 /// Returns the query of a target.
 pub(super) fn query(uri: &Uri) -> &str {
     uri.query().unwrap_or_default()

@@ -111,7 +111,7 @@ impl Dialer {
         let endpoints =
             servers.iter().enumerate().map(|(server, each)| Endpoint { server, address: each.known });
         Ok(Arc::new(Self {
-            addresses: Addresses::new(settings.balance, endpoints, dials),
+            addresses: Addresses::new(settings.balance, settings.slow_start, endpoints, dials),
             servers,
             hash: settings.hash.clone(),
             retry: settings.retry,

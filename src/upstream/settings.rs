@@ -25,6 +25,8 @@ pub struct Settings {
     pub balance: Balance,
     /// What of a request decides that, with [`Balance::Hash`].
     pub hash: Option<HashBy>,
+    /// How long the share of an address grows that has come back, or is new.
+    pub slow_start: Duration,
     /// How often the hosts' names are resolved again.
     pub resolve_interval: Duration,
     /// Whether another address is asked if one hangs up without an answer to a handshake.
@@ -100,6 +102,7 @@ impl Default for Settings {
             host: Host::Client,
             balance: Balance::Least,
             hash: None,
+            slow_start: Duration::ZERO,
             resolve_interval: Duration::from_secs(10),
             retry: true,
             hold: Duration::ZERO,

@@ -23,6 +23,12 @@ pub(super) struct Entry {
     pub(super) load: usize,
     /// When it was last chosen.
     pub(super) chosen: u64,
+    /// Up to which round it has had its share of them.
+    pub(super) rounds: u64,
+    /// Since when it is back, or new beside others.
+    pub(super) back: Option<Instant>,
+    /// Whether it was out when that was last looked at.
+    pub(super) was_out: bool,
     /// Whether an attempt is pending that another address has overtaken.
     pub(super) is_late: bool,
     pub(super) failure: Option<Failure>,
@@ -65,6 +71,9 @@ impl Entry {
             endpoint,
             load: 0,
             chosen: 0,
+            rounds: 0,
+            back: None,
+            was_out: false,
             is_late: false,
             failure: None,
             checked: Checked::default(),
@@ -83,6 +92,16 @@ impl Entry {
     pub(super) fn rank(&self) -> Option<Rank> {
         let sick = self.checked.is_sick.then_some(Rank { timed_out: false, attempts: 0 });
         self.failure.map(|failure| failure.rank).or(sick)
+    }
+
+    /// Returns its share of clients, of [`WHOLE`]: for some time after it came back, it grows.
+    pub(super) fn share(&self, slow_start: Duration, now: Instant) -> u64 {
+        let Some(back) = self.back else { return WHOLE };
+        let (passed, whole) = (now.saturating_duration_since(back).as_millis(), slow_start.as_millis());
+        if passed >= whole {
+            return WHOLE;
+        }
+        u64::try_from(u128::from(WHOLE) * passed / whole).unwrap_or(WHOLE).max(SHARE_MIN)
     }
 
     pub(super) const fn is_over(&self) -> bool {
@@ -109,6 +128,10 @@ pub(super) fn pause(attempts: u32) -> Duration {
     BACKOFF_MIN.saturating_mul(1 << attempts.min(5)).min(BACKOFF_MAX)
 }
 
+/// The share of an address that has been there for long enough.
+pub(super) const WHOLE: u64 = 1000;
+/// Enough to be noticed, and to be put to the test.
+const SHARE_MIN: u64 = WHOLE / 20;
 /// One or two handshakes may fail because of what their clients ask for.
 pub(super) const STRIKES_MAX: u32 = 3;
 /// Often enough to notice a restart.

@@ -1,10 +1,11 @@
 //! Which address of an upstream is next: all of them, and how loaded each is. Pure: time is passed in.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::entry::{Cause, Endpoint, Entry, Failure, Rank};
+use super::entry::{Cause, Endpoint, Entry, Failure, Rank, WHOLE};
 use crate::upstream::Balance;
 use crate::upstream::affinity::Key;
 
@@ -12,9 +13,13 @@ use crate::upstream::affinity::Key;
 #[derive(Debug)]
 pub(super) struct Set {
     balance: Balance,
+    /// How long the share of an address grows that has come back.
+    slow_start: Duration,
     pub(super) entries: Vec<Entry>,
     /// Counts choices, so that ties are broken in turn.
     turn: u64,
+    /// The round of choices that goes on, in which each address has its share.
+    round: u64,
 }
 
 /// How many addresses are in which state.
@@ -35,27 +40,41 @@ pub(in crate::upstream) enum Among {
 }
 
 impl Set {
-    pub(super) fn new(balance: Balance, endpoints: impl IntoIterator<Item = Endpoint>) -> Self {
+    pub(super) fn new(
+        balance: Balance,
+        slow_start: Duration,
+        endpoints: impl IntoIterator<Item = Endpoint>,
+    ) -> Self {
         let entries = endpoints.into_iter().map(Entry::new).collect();
-        Self { balance, entries, turn: 0 }
+        Self { balance, slow_start, entries, turn: 0, round: 0 }
     }
 
     /// Chooses an address that is not among those `tried` before, and counts one more use of it. The key is the
     /// request's, if the policy is [`Balance::Hash`] and it has one.
-    pub(super) fn choose(&mut self, among: Among, tried: &[Endpoint], key: Option<Key>) -> Option<Endpoint> {
-        let balance = self.balance;
+    pub(super) fn choose(
+        &mut self,
+        among: Among,
+        tried: &[Endpoint],
+        key: Option<Key>,
+        now: Instant,
+    ) -> Option<Endpoint> {
+        let Self { balance, slow_start, round, .. } = *self;
         let may_be = |entry: &Entry| {
             !entry.is_gone && !tried.contains(&entry.endpoint) && (among == Among::All || !entry.is_out())
         };
         let entry = self.entries.iter_mut().filter(|entry| may_be(entry)).min_by_key(|entry| {
+            let share = entry.share(slow_start, now);
             let load = u64::try_from(entry.load).unwrap_or(u64::MAX);
             let score = match (balance, key) {
                 // A name is resolved first: its addresses may suit the key better.
-                (Balance::Hash, Some(key)) => {
-                    entry.endpoint.address.map_or((0, 0), |address| (!key.affinity(address), 0))
+                (Balance::Hash, Some(key)) => entry.endpoint.address.map_or((0, 0), |address| {
+                    let is_of_others = key.portion(address, WHOLE) >= share;
+                    (is_of_others.into(), !key.affinity(address))
+                }),
+                (Balance::Least | Balance::Hash, _) => {
+                    (load.saturating_add(1).saturating_mul(WHOLE) / share, entry.chosen)
                 }
-                (Balance::Least | Balance::Hash, _) => (load, entry.chosen),
-                (Balance::RoundRobin, _) => (0, entry.chosen),
+                (Balance::RoundRobin, _) => (entry.rounds.max(round), entry.chosen),
                 (Balance::First, _) => (entry.endpoint.server as u64, 0),
             };
             // After an IPv6 address of a host comes an IPv4 address, and after that an IPv6 one (RFC 8305, section 4).
@@ -64,6 +83,8 @@ impl Set {
         })?;
         self.turn += 1;
         entry.chosen = self.turn;
+        self.round = round.max(entry.rounds);
+        entry.rounds = self.round + WHOLE * WHOLE / entry.share(slow_start, now);
         entry.load += 1;
         Some(entry.endpoint)
     }
@@ -84,10 +105,16 @@ impl Set {
         for entry in self.entries.iter_mut().filter(|entry| entry.endpoint.server == server) {
             entry.is_gone = entry.endpoint.address.is_none_or(|address| !addresses.contains(&address));
         }
+        // Those of the first resolution begin all at once.
+        let is_first = !self
+            .entries
+            .iter()
+            .any(|entry| entry.endpoint.server == server && entry.endpoint.address.is_some());
+        let back = (!is_first).then_some(now);
         for address in addresses {
             let endpoint = Endpoint { server, address: Some(*address) };
             if !self.entries.iter().any(|entry| entry.endpoint == endpoint) {
-                self.entries.push(Entry { failure, ..Entry::new(endpoint) });
+                self.entries.push(Entry { failure, back, ..Entry::new(endpoint) });
             }
         }
         self.entries.retain(|entry| !entry.is_over());
@@ -116,10 +143,15 @@ impl Set {
         !self.present().any(|entry| entry.endpoint == endpoint)
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    /// Counts the addresses, and notes which are back.
+    pub(super) fn count(&mut self, now: Instant) -> Counts {
         let mut counts = Counts::default();
-        for entry in &self.entries {
-            *match (entry.is_gone, entry.is_out()) {
+        for entry in &mut self.entries {
+            let is_out = entry.is_out();
+            if std::mem::replace(&mut entry.was_out, is_out) && !is_out {
+                entry.back = Some(now);
+            }
+            *match (entry.is_gone, is_out) {
                 (true, _) => &mut counts.draining,
                 (false, true) => &mut counts.out,
                 (false, false) => &mut counts.up,

@@ -1,5 +1,7 @@
 //! The choice of an address against a model, and how failures are remembered.
 
+mod slow;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ fn endpoint(server: usize) -> Endpoint {
 }
 
 fn addresses(count: usize) -> Arc<Addresses> {
-    Addresses::new(Balance::Least, (0..count).map(endpoint), Dials::default())
+    Addresses::new(Balance::Least, Duration::ZERO, (0..count).map(endpoint), Dials::default())
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,10 +104,10 @@ async fn the_last_address_is_not_left_out_for_its_handshakes() {
 fn after_an_ipv6_address_comes_an_ipv4_address() {
     let six = |number: u16| SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, number], 1));
     let resolved = [six(1), six(2), address(1), address(2)];
-    let mut set = Set::new(Balance::First, [Endpoint { server: 0, address: None }]);
+    let mut set = Set::new(Balance::First, Duration::ZERO, [Endpoint { server: 0, address: None }]);
     set.resolved(0, &resolved, Instant::now());
     let mut tried = Vec::new();
-    while let Some(endpoint) = set.choose(Among::All, &tried, None) {
+    while let Some(endpoint) = set.choose(Among::All, &tried, None, Instant::now()) {
         tried.push(endpoint);
     }
     let order = tried.into_iter().filter_map(|endpoint| endpoint.address).collect::<Vec<_>>();
@@ -148,14 +150,14 @@ proptest! {
     ) {
         let now = Instant::now();
         let at = |number| Endpoint { server: 0, address: Some(address(number)) };
-        let mut set = Set::new(balance, (0..3).map(at));
+        let mut set = Set::new(balance, Duration::ZERO, (0..3).map(at));
         let named = Known { named: true, ..Known::default() };
         let mut model = (0..3).map(|number| (number, named)).collect::<BTreeMap<u8, _>>();
         let mut uses = Vec::new();
         for (turn, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Choose => {
-                    let chosen = set.choose(Among::All, &[], None).unwrap();
+                    let chosen = set.choose(Among::All, &[], None, now).unwrap();
                     let number = (0..6).find(|number| at(*number) == chosen).unwrap();
                     let it = model[&number];
                     prop_assert!(it.named, "it is gone");
@@ -205,7 +207,7 @@ proptest! {
                 out: count(|known| known.named && known.failed),
                 draining: count(|known| !known.named),
             };
-            prop_assert_eq!(set.counts(), expected);
+            prop_assert_eq!(set.count(now), expected);
         }
     }
 }

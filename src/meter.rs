@@ -17,7 +17,7 @@ mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
@@ -29,11 +29,12 @@ pub use directory::DirectoryMeter;
 use process::Process;
 pub use route::Meter;
 use route::Meters;
+use sizes::Waits;
 pub use succession::SuccessionMeter;
 use table::{Directories, Nodes, Routes, Successions, Whole};
 pub use words::{
     AddressState, Asked, Broken, CertificateOrder, Checked, Direction, DirectoryOp, DirectoryOutcome,
-    Listener, Op, Outcome, PeerState, Protocol, Reload, Side, UpgradeOutcome,
+    Listener, Op, Outcome, PeerState, Protocol, Queued, Reload, Side, UpgradeOutcome,
 };
 
 /// All metrics of the process.
@@ -137,10 +138,18 @@ impl Metrics {
             labels.push(("outcome", Cow::Borrowed(outcome.word())));
             self.0.whole.checks.series(labels)
         };
+        let queued = |outcome: &Queued| {
+            let mut labels = labels();
+            labels.push(("outcome", Cow::Borrowed(outcome.word())));
+            self.0.whole.queued.series(labels)
+        };
         Dials {
             failures: self.0.whole.dial_failures.series(labels()),
             addresses: AddressState::ALL.iter().map(of).collect(),
             checks: Checked::ALL.iter().map(check).collect(),
+            queue: self.0.whole.queue.series(labels()),
+            queued: Queued::ALL.iter().map(queued).collect(),
+            queue_waits: self.0.whole.queue_waits.series(labels()),
         }
     }
 
@@ -262,6 +271,10 @@ pub struct Dials {
     addresses: Vec<Gauge>,
     /// By their outcome.
     checks: Vec<Counter>,
+    queue: Gauge,
+    /// By their outcome.
+    queued: Vec<Counter>,
+    queue_waits: Waits,
 }
 
 impl Dials {
@@ -276,11 +289,30 @@ impl Dials {
         self.checks[outcome as usize].inc();
     }
 
+    /// Corrects the number of sessions that wait for a place.
+    pub fn queued(&self, before: usize, now: usize) {
+        if before != now {
+            self.queue.inc_by(difference(before, now));
+        }
+    }
+
+    /// Counts a wait for a place, which took so long.
+    pub fn has_queued(&self, outcome: Queued, took: Duration) {
+        self.queued[outcome as usize].inc();
+        if outcome == Queued::Served {
+            self.queue_waits.observe(took);
+        }
+    }
+
     /// Corrects the number of addresses in this state, of which another upstream with this name may count some too.
     pub fn addresses(&self, state: AddressState, before: usize, now: usize) {
-        let count = |addresses| i64::try_from(addresses).unwrap_or(i64::MAX);
-        self.addresses[state as usize].inc_by(count(now) - count(before));
+        self.addresses[state as usize].inc_by(difference(before, now));
     }
+}
+
+fn difference(before: usize, now: usize) -> i64 {
+    let count = |addresses| i64::try_from(addresses).unwrap_or(i64::MAX);
+    count(now) - count(before)
 }
 
 /// Dials that nobody counts, for tests.

@@ -128,6 +128,11 @@ impl Reloader {
 
         // Nothing fails from here on.
         self.current.load().gone_from(&running).for_each(|gone| gone.abandon());
+        for upstream in running.upstreams() {
+            if let Some(settings) = config.upstreams.get(upstream.name()) {
+                upstream.limit(settings.limits);
+            }
+        }
         self.current.replace(running);
         let earlier = self.public.local_addrs();
         self.public.replace(server);

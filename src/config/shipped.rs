@@ -74,7 +74,7 @@ const NODES: &str =
 
 /// Returns the same with an upstream of the kind that has the most keys.
 fn muxed() -> String {
-    BARE.replace("'websocket'", "'mux'")
+    BARE.replace("'websocket'", "'mux'\nmax_sessions = 1000")
 }
 
 /// `BARE` with a line added to a section.

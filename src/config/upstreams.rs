@@ -11,7 +11,7 @@ use super::row::{Row, only, read_rows, row};
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
-use super::values::{GB, HOUR, MS, Wrong, duration, flag, is_socket_io, size, text, url, word};
+use super::values::{GB, HOUR, MS, Wrong, count, duration, flag, is_socket_io, size, text, url, word};
 use super::versions::versions;
 use crate::upstream::{Balance, Embedding, HashBy, Host, Kind, Settings};
 
@@ -47,6 +47,8 @@ const HASHES: &str =
 const SPEAKS: &[&str] = &["engine.io", "mux", "demo"];
 /// The kinds that run elsewhere.
 const REMOTE: &[&str] = &["engine.io", "websocket", "mux", "http"];
+/// Those of them that have sessions.
+const SESSIONS: &[&str] = &["engine.io", "websocket", "mux"];
 const IS_HERE: &str = "which runs inside this binary";
 const NO_ENGINE_IO: &str = "which does not speak Engine.IO";
 
@@ -70,12 +72,21 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "resolve_interval", Type::Duration, Shown::Default("\"10s\""), "how often the names in its URLs are resolved again",
             |table, key, upstream| table.set(key, &mut upstream.settings.resolve_interval, duration(MS..=HOUR)))),
-    only(&["engine.io", "websocket", "mux"], "which has no handshakes",
+    only(SESSIONS, "which has no handshakes",
         row(Section::Upstream, "retry", Type::Flag, Shown::Default("true"), "ask another address if one hangs up on a handshake, unanswered",
             |table, key, upstream| table.set(key, &mut upstream.settings.retry, flag))),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "hold", Type::Duration, Shown::Default("\"0s\""), "how long clients wait for a backend that is down, such as 10s",
             |table, key, upstream| table.set(key, &mut upstream.settings.hold, duration(Duration::ZERO..=HOUR)))),
+    only(SESSIONS, "which has no sessions",
+        row(Section::Upstream, "max_sessions", Type::Count, Shown::Example("1000"), "most sessions at each address; unset: no limit",
+            |table, key, upstream| upstream.settings.limits.max_sessions = table.value(key, count(1..=SESSIONS_MAX)))),
+    only(SESSIONS, "which has no sessions",
+        row(Section::Upstream, "queue", Type::Count, Shown::Default("100"), "most handshakes that wait while all addresses are full",
+            |table, key, upstream| limited(table, key, &mut upstream.settings.limits.queue, count(0..=QUEUE_MAX)))),
+    only(SESSIONS, "which has no sessions",
+        row(Section::Upstream, "queue_timeout", Type::Duration, Shown::Default("\"5s\""), "longest such wait; then, and beyond the queue, clients get 503",
+            |table, key, upstream| limited(table, key, &mut upstream.settings.limits.queue_timeout, duration(MS..=HOUR)))),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "check", Type::Table, Shown::Example("{ path = \"/healthz\" }"), "how each address is checked; unset: only by its use",
             |table, key, upstream| check::read(table, key, &mut upstream.settings))),
@@ -193,6 +204,14 @@ fn balance(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     (upstream.settings.balance, upstream.settings.hash) = (balance, hash);
 }
 
+/// Reads a key that means something only if the number of sessions is limited.
+fn limited<T>(table: &Table<'_>, key: &'static str, place: &mut T, read: impl Fn(&Node) -> Result<T, Wrong>) {
+    table.set(key, place, read);
+    if table.get(key).is_some() && table.get("max_sessions").is_none() {
+        table.report_idle(key, "without max_sessions".to_owned());
+    }
+}
+
 /// Reads how slowly an address comes back, where the policy gives addresses shares.
 fn slow_start(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     table.set(key, &mut upstream.settings.slow_start, duration(Duration::ZERO..=HOUR));
@@ -229,6 +248,11 @@ fn report_idle(table: &Table<'_>, kind: &str) {
     }
 }
 
+/// More than one process holds.
+const SESSIONS_MAX: usize = 10_000_000;
+/// Each that waits holds a connection.
+const QUEUE_MAX: usize = 1_000_000;
+
 fn kind(node: &Node) -> Result<Kind, Wrong> {
     let kind = word(&KINDS, &[])(node).map_err(|wrong| {
         if !is_socket_io(node) {
@@ -257,6 +281,28 @@ fn check_name(entry: &Entry, sink: &Sink) {
 mod tests {
     use super::super::tests::{GOOD, faults, parse};
     use super::*;
+
+    #[test]
+    fn what_means_nothing_beside_other_keys_of_an_upstream_is_a_fault() {
+        let upstream =
+            |lines: &str| GOOD.replace("kind = 'engine.io'", &format!("kind = 'engine.io'\n{lines}"));
+        let limits = |lines: &str| parse(&upstream(lines), &[]).unwrap().upstreams["chat"].limits;
+        let all = limits("max_sessions = 7\nqueue = 0\nqueue_timeout = '1m'");
+        assert_eq!((all.max_sessions, all.queue, all.queue_timeout), (Some(7), 0, Duration::from_mins(1)));
+        assert_eq!(limits("").max_sessions, None);
+        for (lines, said) in [
+            ("queue = 7", "queue: means nothing without max_sessions"),
+            ("queue_timeout = '7s'", "queue_timeout: means nothing without max_sessions"),
+            ("max_sessions = 0", "a number from 1 to 10000000"),
+            ("max_sessions = 7\nqueue = -1", "a number from 0 to 1000000"),
+            ("max_sessions = 7\nqueue_timeout = '0s'", "from 1ms to 1h"),
+            ("slow_start = 30", "\"30s\""),
+            ("slow_start = '30s'\nbalance = 'first'", "slow_start: means nothing with balance"),
+        ] {
+            let faults = faults(&upstream(lines), &[]);
+            assert!(faults.len() == 1 && faults[0].contains(said), "{lines}: {faults:#?}");
+        }
+    }
 
     #[test]
     fn what_decides_an_address_is_part_of_the_policy() {

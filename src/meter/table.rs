@@ -186,6 +186,15 @@ metrics! {
         checks: Family<Counter> = "polliwog_upstream_checks" in Count by ["upstream", "outcome"],
             "Checks of an upstream's addresses, `passed` and `failed`; none without `check`",
             "`failed`: the log says which address fails, and why.";
+        queue: Family<Gauge> = "polliwog_upstream_queue" in Count by ["upstream"],
+            "Handshakes that wait because each address of the upstream has `max_sessions`",
+            "The backend needs more addresses, or a higher `max_sessions`.";
+        queued: Family<Counter> = "polliwog_upstream_queued" in Count by ["upstream", "outcome"],
+            "Handshakes that had to wait for a place: `served`, `refused` and `timed_out` with a 503, `left` by their clients",
+            "`refused` beyond `queue`, `timed_out` after `queue_timeout`: the backend needs more addresses, or a higher `max_sessions`.";
+        queue_waits: Family<Waits> = "polliwog_upstream_queue_wait" in Seconds by ["upstream"],
+            "Time that handshakes waited until they were served",
+            "";
     }
 }
 

@@ -113,6 +113,20 @@ words! {
 }
 
 words! {
+    /// The end of a session's wait for a place at a full upstream.
+    Queued {
+        /// It got one.
+        Served = "served",
+        /// The line was too long already.
+        Refused = "refused",
+        /// It took too long.
+        TimedOut = "timed_out",
+        /// The client did not wait any longer.
+        Left = "left",
+    }
+}
+
+words! {
     /// Why a forwarded response or a tunnel ended early.
     Broken {
         /// The client disconnected.

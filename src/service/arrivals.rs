@@ -178,6 +178,7 @@ fn explain(error: OpenError) -> (Outcome, Denied) {
         | OpenError::Slow(_)
         | OpenError::Protocol(_)
         | OpenError::HeaderTooLarge
+        | OpenError::Full
         | OpenError::NoDescriptor(_)
         | OpenError::NoRandomness(_) => denied(unreached.status, unreached.text),
     };

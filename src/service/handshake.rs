@@ -222,6 +222,7 @@ impl Handshake<'_> {
             | OpenError::Slow(_)
             | OpenError::Protocol(_)
             | OpenError::HeaderTooLarge
+            | OpenError::Full
             | OpenError::NoDescriptor(_)
             | OpenError::NoRandomness(_) => {
                 let mut response = unreached.response();

@@ -44,6 +44,8 @@ pub(super) enum Reason {
     Protocol,
     /// The backend's header is too large.
     HeaderTooLarge,
+    /// Each of the backend's addresses has all the sessions that it may have.
+    UpstreamFull,
     /// The process has reached its limit of open files.
     Descriptors,
     /// The system's random source failed.
@@ -67,6 +69,7 @@ impl Reason {
             Self::Slow => "the upstream timed out",
             Self::Protocol => "the upstream violated its protocol",
             Self::HeaderTooLarge => "the upstream's response header is too large",
+            Self::UpstreamFull => "the upstream is full",
             Self::Descriptors => "out of file descriptors",
             Self::Randomness => "the system's random source failed",
         }
@@ -111,6 +114,7 @@ impl Refusals {
             OpenError::Slow(_) => self.note(Reason::Slow),
             OpenError::Protocol(detail) => self.note_with(Reason::Protocol, Some(detail)),
             OpenError::HeaderTooLarge => self.note(Reason::HeaderTooLarge),
+            OpenError::Full => self.note(Reason::UpstreamFull),
             OpenError::NoDescriptor(_) => self.note(Reason::Descriptors),
             OpenError::NoRandomness(error) => self.note_with(Reason::Randomness, Some(error)),
         }

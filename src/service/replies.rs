@@ -45,6 +45,7 @@ impl Unreached {
                 (Outcome::Down, StatusCode::BAD_GATEWAY, "the upstream violated its protocol\n")
             }
             OpenError::HeaderTooLarge => (Outcome::Down, StatusCode::BAD_GATEWAY, HEADER_TOO_LARGE),
+            OpenError::Full => (Outcome::Full, StatusCode::SERVICE_UNAVAILABLE, FULL),
             OpenError::NoDescriptor(_) => (Outcome::Full, StatusCode::SERVICE_UNAVAILABLE, NO_DESCRIPTOR),
             OpenError::NoRandomness(_) => {
                 (Outcome::Failed, StatusCode::INTERNAL_SERVER_ERROR, "the system's random source failed\n")
@@ -59,12 +60,15 @@ impl Unreached {
             return plain(self.status, self.text);
         }
         let mut response = unavailable(self.text);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if self.text == NO_DESCRIPTOR {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 }
 
 const HEADER_TOO_LARGE: &str = "the upstream's response header is larger than 64 KiB or 500 lines\n";
+const FULL: &str = "the upstream is full\n";
 const NO_DESCRIPTOR: &str = "the proxy has no file descriptors left\n";
 /// The response if the dot segments of a path leave its route.
 pub(super) const OUT_OF_ROUTE: &str = "the path leaves its route\n";

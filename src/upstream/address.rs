@@ -4,6 +4,8 @@ mod checked;
 mod checks;
 mod entry;
 mod health;
+mod line;
+mod queue;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -19,13 +21,15 @@ use tokio::time::Instant;
 
 pub(super) use self::checks::{Change, Thresholds};
 pub(super) use self::entry::Endpoint;
-pub(super) use self::set::Among;
+use self::entry::Entry;
+pub(super) use self::line::Overfull;
+use self::queue::Queue;
+pub(super) use self::set::{Among, Purpose, Unchosen, Wish};
 use self::set::{Counts, Set};
 use crate::duplex::Companion;
 use crate::meter::{AddressState, Dials};
 use crate::throttle::Outage;
-use crate::upstream::Balance;
-use crate::upstream::affinity::Key;
+use crate::upstream::{Balance, Limits};
 
 /// The addresses of one upstream.
 #[derive(Debug)]
@@ -44,7 +48,10 @@ pub(super) struct Addresses {
 #[derive(Debug)]
 struct Shown {
     set: Set,
+    queue: Queue,
+    limits: Limits,
     counts: Counts,
+    queued: usize,
 }
 
 impl Addresses {
@@ -52,9 +59,16 @@ impl Addresses {
         balance: Balance,
         slow_start: Duration,
         endpoints: impl IntoIterator<Item = Endpoint>,
+        limits: Limits,
         dials: Dials,
     ) -> Arc<Self> {
-        let shown = Shown { set: Set::new(balance, slow_start, endpoints), counts: Counts::default() };
+        let shown = Shown {
+            set: Set::new(balance, slow_start, endpoints),
+            queue: Queue::default(),
+            limits,
+            counts: Counts::default(),
+            queued: 0,
+        };
         let addresses = Self {
             set: Mutex::new(shown),
             outages: Mutex::default(),
@@ -62,19 +76,40 @@ impl Addresses {
             news: Notify::new(),
             dials,
         };
-        addresses.with(|_| {});
+        addresses.limit(limits);
         Arc::new(addresses)
     }
 
-    /// Chooses an address that is not among those `tried` before; by the request's key, if the policy asks for one.
-    pub(super) fn choose(
-        self: &Arc<Self>,
-        among: Among,
-        tried: &[Endpoint],
-        key: Option<Key>,
-    ) -> Option<Place> {
-        let endpoint = self.lock().set.choose(among, tried, key, Instant::now())?;
-        Some(Place { addresses: Arc::clone(self), endpoint })
+    /// Sets the limits from now on.
+    pub(super) fn limit(&self, limits: Limits) {
+        self.with_all(|shown| {
+            shown.limits = limits;
+            shown.set.max_sessions = limits.max_sessions.unwrap_or(usize::MAX);
+        });
+    }
+
+    /// Returns whether an address may have only so many sessions.
+    pub(super) fn is_limited(&self) -> bool {
+        self.lock().limits.max_sessions.is_some()
+    }
+
+    /// Chooses an address for what is wished.
+    ///
+    /// # Errors
+    /// There is none, or all that are not out are full.
+    pub(super) fn choose(self: &Arc<Self>, among: Among, wish: Wish<'_>) -> Result<Place, Unchosen> {
+        let endpoint = self.lock().set.choose(among, wish, Instant::now())?;
+        Ok(self.place(endpoint, wish.purpose))
+    }
+
+    fn place(self: &Arc<Self>, endpoint: Endpoint, purpose: Purpose) -> Place {
+        Place { addresses: Arc::clone(self), endpoint, purpose }
+    }
+
+    /// Notes that sessions may begin on a shared connection to this address, until the result is dropped.
+    pub(super) fn join(self: &Arc<Self>, endpoint: Endpoint) -> Joined {
+        self.with(|set| set.with(endpoint, |entry| entry.trunks += 1));
+        Joined { addresses: Arc::clone(self), endpoint }
     }
 
     /// Notes the addresses that a URL's name has now.
@@ -210,10 +245,19 @@ impl Addresses {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Set) -> T) -> T {
+        self.with_all(|shown| work(&mut shown.set))
+    }
+
+    fn with_all<T>(&self, work: impl FnOnce(&mut Shown) -> T) -> T {
+        let now = Instant::now();
         let mut shown = self.lock();
-        let output = work(&mut shown.set);
-        let counts = shown.set.count(Instant::now());
-        self.show(std::mem::replace(&mut shown.counts, counts), counts);
+        let output = work(&mut shown);
+        let Shown { set, queue, counts, queued, .. } = &mut *shown;
+        // Whatever has changed may have made room.
+        queue.serve(set, now);
+        let now = set.count(now);
+        self.show(std::mem::replace(counts, now), now);
+        self.dials.queued(std::mem::replace(queued, queue.len()), queue.len());
         output
     }
 
@@ -231,8 +275,9 @@ impl Addresses {
 
 impl Drop for Addresses {
     fn drop(&mut self) {
-        let counts = self.lock().counts;
+        let Shown { counts, queued, .. } = *self.lock();
         self.show(counts, Counts::default());
+        self.dials.queued(queued, 0);
     }
 }
 
@@ -250,6 +295,7 @@ pub(super) enum Struck {
 pub(super) struct Place {
     addresses: Arc<Addresses>,
     endpoint: Endpoint,
+    purpose: Purpose,
 }
 
 impl Place {
@@ -263,6 +309,26 @@ impl Companion for Place {}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.addresses.with(|set| set.leave(self.endpoint));
+        self.addresses.with(|set| set.leave(self.endpoint, self.purpose));
+    }
+}
+
+/// A shared connection to an address on which sessions may begin.
+#[derive(Debug)]
+pub(super) struct Joined {
+    addresses: Arc<Addresses>,
+    endpoint: Endpoint,
+}
+
+impl Joined {
+    pub(super) const fn endpoint(&self) -> Endpoint {
+        self.endpoint
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        let part = |entry: &mut Entry| entry.trunks = entry.trunks.saturating_sub(1);
+        self.addresses.with(|set| set.with(self.endpoint, part));
     }
 }

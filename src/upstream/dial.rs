@@ -28,11 +28,15 @@ use crate::duplex::{Duplex, Socket};
 use crate::meter::Dials;
 use crate::throttle::Outage;
 use crate::tls::client_config;
-use crate::upstream::address::{Addresses, Among, Endpoint, Place};
+use crate::upstream::address::{
+    Addresses, Among, Endpoint, Joined, Overfull, Place, Purpose, Unchosen, Wish,
+};
 use crate::upstream::affinity::Key;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
-use crate::upstream::{BuildError, Check, HashBy, Health, OpenError, OpenRequest, Settings, is_secure};
+use crate::upstream::{
+    BuildError, Check, HashBy, Health, Kind, Limits, OpenError, OpenRequest, Settings, is_secure,
+};
 
 /// The addresses of one upstream, and whether they can be reached.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ pub(super) struct Dialer {
     addresses: Arc<Addresses>,
     hash: Option<HashBy>,
     retry: bool,
+    /// What its handshakes are for.
+    purpose: Purpose,
     hold: Duration,
     check: Option<Check>,
     /// Cancelled when no configuration names the upstream any more.
@@ -67,7 +73,7 @@ struct Watch {
 
 impl Connector for Dialer {
     fn place(&self, key: Option<Key>) -> Option<Place> {
-        self.addresses.choose(Among::All, &[], key)
+        self.addresses.choose(Among::All, Wish::new(Purpose::Other, key)).ok()
     }
 
     fn key(&self, headers: &HeaderMap, query: &str, client: Option<IpAddr>) -> Option<Key> {
@@ -76,7 +82,7 @@ impl Connector for Dialer {
 
     fn connection(self: Arc<Self>, place: Option<Place>, key: Option<Key>, deadline: Deadline) -> Connecting {
         Box::pin(async move {
-            let reached = self.dial_from(place, &[], key, deadline).await?;
+            let reached = self.dial_from(place, Wish::new(Purpose::Other, key), deadline).await?;
             Ok((reached.stream, reached.target.clone(), Some(reached.place)))
         })
     }
@@ -111,10 +117,17 @@ impl Dialer {
         let endpoints =
             servers.iter().enumerate().map(|(server, each)| Endpoint { server, address: each.known });
         Ok(Arc::new(Self {
-            addresses: Addresses::new(settings.balance, settings.slow_start, endpoints, dials),
+            addresses: Addresses::new(
+                settings.balance,
+                settings.slow_start,
+                endpoints,
+                settings.limits,
+                dials,
+            ),
             servers,
             hash: settings.hash.clone(),
             retry: settings.retry,
+            purpose: if settings.kind == Kind::Mux { Purpose::Other } else { Purpose::Session },
             hold: settings.hold,
             check: settings.check.clone(),
             abandoned: CancellationToken::new(),
@@ -144,7 +157,34 @@ impl Dialer {
         }
         if self.health() == Health::Unknown {
             // Without a hold: the question is about now.
-            let _ = self.search(None, &[], None, Deadline::after(self.connect_timeout)).await;
+            let _ = self
+                .search(None, Wish::new(Purpose::Other, None), Deadline::after(self.connect_timeout))
+                .await;
+        }
+    }
+
+    /// Sets the limits from now on.
+    pub(super) fn limit(&self, limits: Limits) {
+        self.addresses.limit(limits);
+    }
+
+    /// Returns whether an address may have only so many sessions.
+    pub(super) fn is_limited(&self) -> bool {
+        self.addresses.is_limited()
+    }
+
+    /// Notes that sessions may begin on a shared connection to this address, until the result is dropped.
+    pub(super) fn join(&self, endpoint: Endpoint) -> Joined {
+        self.addresses.join(endpoint)
+    }
+
+    /// Returns a place for a session on a shared connection, after a wait if there is none; `None` without connections.
+    pub(super) async fn seat(&self) -> Result<Option<Place>, OpenError> {
+        let wish = Wish::new(Purpose::Shared, None);
+        match self.addresses.choose(Among::All, wish) {
+            Ok(place) => Ok(Some(place)),
+            Err(Unchosen::None) => Ok(None),
+            Err(Unchosen::Full) => self.addresses.wait(wish).await.map_err(|Overfull| OpenError::Full),
         }
     }
 
@@ -163,7 +203,7 @@ impl Dialer {
         key: Option<Key>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
-        self.dial_from(None, &[], key, deadline).await
+        self.dial_from(None, Wish::new(Purpose::Other, key), deadline).await
     }
 
     /// Returns the key of a request, if its address depends on one.
@@ -171,15 +211,15 @@ impl Dialer {
         self.key(&request.headers, &request.query, request.client.ip())
     }
 
-    /// Connects to this address, or to another one if it can't be reached, which is none of those `beside`.
+    /// Connects to this address, or to another one if it can't be reached.
     ///
     /// Without a free descriptor it waits for a moment, in which half-closed clients may release some. While no address can
-    /// be reached, it waits as long as the settings say; after that, the deadline begins again.
+    /// be reached, it waits as long as the settings say, and while all are full in line; after that, the deadline begins
+    /// again.
     async fn dial_from(
         self: &Arc<Self>,
         mut first: Option<Place>,
-        beside: &[Endpoint],
-        key: Option<Key>,
+        wish: Wish<'_>,
         mut deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
         let now = Instant::now();
@@ -193,13 +233,17 @@ impl Dialer {
                 deadline = deadline.again();
                 continue;
             }
-            match self.search(first.take(), beside, key, deadline).await {
+            match self.search(first.take(), wish, deadline).await {
                 Err(OpenError::NoDescriptor(_)) if Instant::now() < wait_until => sleep(ROOM_PACE).await,
                 Err(OpenError::Down(_) | OpenError::Slow(_))
                     if Instant::now() < hold_until && self.health() == Health::Down =>
                 {
                     // After the hold, one last search says why.
                     let _ = timeout_at(hold_until, back).await;
+                    deadline = deadline.again();
+                }
+                Err(OpenError::Full) => {
+                    first = self.addresses.wait(wish).await.map_err(|Overfull| OpenError::Full)?;
                     deadline = deadline.again();
                 }
                 ended => return ended,

@@ -45,9 +45,10 @@ impl InUse {
         Ok(Arc::new(Self { name, settings, files, upstream, pace, _retire: retire }))
     }
 
-    /// Returns whether these settings, with what their files hold now, make the same upstream.
+    /// Returns whether these settings, with what their files hold now, make the same upstream, except for its limits.
     pub fn is_made_of(&self, settings: &Settings) -> bool {
-        self.settings == *settings && self.files == read(settings)
+        let same = Settings { limits: self.settings.limits, ..settings.clone() };
+        self.settings == same && self.files == read(settings)
     }
 
     /// Returns its name in the configuration.
@@ -65,7 +66,7 @@ impl InUse {
         self.pace.slow(Instant::now().into_std())
     }
 
-    /// Returns the settings that it was made from.
+    /// Returns the settings that it was made from; its limits may be others by now.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }

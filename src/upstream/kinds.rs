@@ -35,9 +35,6 @@ pub fn build(
         #[cfg(not(feature = "demo"))]
         Kind::Demo(_) => return Err(BuildError::NoDemo),
     };
-    Ok(if settings.is_translated() {
-        Arc::new(Translated::new(upstream, settings.handshake_timeout + settings.hold))
-    } else {
-        upstream
-    })
+    let patience = settings.handshake_timeout + settings.hold + settings.limits.queue_timeout;
+    Ok(if settings.is_translated() { Arc::new(Translated::new(upstream, patience)) } else { upstream })
 }

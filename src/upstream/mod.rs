@@ -65,7 +65,7 @@ pub use in_use::InUse;
 pub use kinds::build;
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
-pub use settings::{Balance, Embedding, Host, Kind, Settings, Tls, is_secure, is_socket_io};
+pub use settings::{Balance, Embedding, Host, Kind, Limits, Settings, Tls, is_secure, is_socket_io};
 
 /// Why an upstream cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +137,9 @@ pub trait Upstream: Send + Sync + fmt::Debug {
 
     /// Notes that no configuration names it any more, so that its addresses need no checks.
     fn abandon(&self) {}
+
+    /// Sets its limits from now on.
+    fn limit(&self, _limits: Limits) {}
 
     /// Prepares for the proxy's end: no session is opened from now on, and the last of them ends within `patience`.
     fn drain(&self, _patience: Duration) {}
@@ -239,6 +242,9 @@ pub enum OpenError {
     /// The backend's response has a header that is longer than 64 KiB, or has more than 500 lines: 502.
     #[error("the upstream's response header is larger than 64 KiB or 500 lines")]
     HeaderTooLarge,
+    /// Each address has all the sessions that it may have: 503.
+    #[error("all addresses of the upstream are full")]
+    Full,
     /// This process has no file descriptors left for a connection, which is not the backend's fault: 503.
     #[error("no file descriptors left")]
     NoDescriptor(#[source] io::Error),

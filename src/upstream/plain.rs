@@ -7,7 +7,8 @@ use crate::meter::Dials;
 use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    BuildError, Health, HealthCheck, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings, Upstream,
+    BuildError, Health, HealthCheck, Limits, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings,
+    Upstream,
 };
 
 /// A plain HTTP server.
@@ -50,6 +51,10 @@ impl Upstream for Plain {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn limit(&self, limits: Limits) {
+        self.dialer.limit(limits);
     }
 
     fn abandon(&self) {

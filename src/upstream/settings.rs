@@ -33,6 +33,8 @@ pub struct Settings {
     pub retry: bool,
     /// How long a handshake waits for an upstream that can't be reached.
     pub hold: Duration,
+    /// How many sessions an address may have. They are changed while it runs.
+    pub limits: Limits,
     /// How its addresses are checked, if they are.
     pub check: Option<Check>,
     /// Longest wait for a TCP connection to one address, and then for its TLS handshake.
@@ -106,6 +108,7 @@ impl Default for Settings {
             resolve_interval: Duration::from_secs(10),
             retry: true,
             hold: Duration::ZERO,
+            limits: Limits::default(),
             check: None,
             connect_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(10),
@@ -118,6 +121,23 @@ impl Default for Settings {
             mux: MuxSettings::default(),
             required: true,
         }
+    }
+}
+
+/// How many sessions each of an upstream's addresses may have, and how many wait for a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The most sessions at each address; `None` is as many as there are.
+    pub max_sessions: Option<usize>,
+    /// The most handshakes that wait.
+    pub queue: usize,
+    /// The longest wait.
+    pub queue_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_sessions: None, queue: 100, queue_timeout: Duration::from_secs(5) }
     }
 }
 

@@ -17,8 +17,8 @@ use crate::upstream::forward::Forwarder;
 use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{Incoming, Socket};
 use crate::upstream::{
-    BuildError, Health, HealthCheck, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened, Opening,
-    Protocol, Relaying, Settings, Upstream,
+    BuildError, Health, HealthCheck, Limits, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened,
+    Opening, Protocol, Relaying, Settings, Upstream,
 };
 
 /// A plain WebSocket server.
@@ -84,6 +84,10 @@ impl Upstream for WebSocket {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn limit(&self, limits: Limits) {
+        self.dialer.limit(limits);
     }
 
     fn abandon(&self) {

@@ -126,8 +126,10 @@ fn each_key_beside_each_kind_is_taken_or_a_fault_as_the_table_says() {
             if kind == "demo" && !cfg!(feature = "demo") {
                 continue;
             }
+            // A queue is for what is limited.
+            let limit = if key.name.starts_with("queue") { "max_sessions = 7\n" } else { "" };
             let text = format!(
-                "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n[upstreams.u]\n{line}\nkind = '{kind}'\n{url}\n"
+                "[[routes]]\npath = '/'\ndialect = 'http'\nupstream = 'u'\n[upstreams.u]\n{line}\nkind = '{kind}'\n{url}\n{limit}"
             );
             let faults = parse(&text, &[]).map_or_else(|faults| faults.to_string(), |_| String::new());
             let means = key.only.is_none_or(|only| only.kinds.contains(&kind));

@@ -21,6 +21,10 @@ pub(super) struct Entry {
     pub(super) endpoint: Endpoint,
     /// Connections and requests that use it now, and attempts to reach it.
     pub(super) load: usize,
+    /// The sessions among them, and those on shared connections.
+    pub(super) sessions: usize,
+    /// Shared connections on which sessions may begin.
+    pub(super) trunks: usize,
     /// When it was last chosen.
     pub(super) chosen: u64,
     /// Up to which round it has had its share of them.
@@ -70,6 +74,8 @@ impl Entry {
         Self {
             endpoint,
             load: 0,
+            sessions: 0,
+            trunks: 0,
             chosen: 0,
             rounds: 0,
             back: None,
@@ -95,17 +101,17 @@ impl Entry {
     }
 
     /// Returns its share of clients, of [`WHOLE`]: for some time after it came back, it grows.
-    pub(super) fn share(&self, slow_start: Duration, now: Instant) -> u64 {
+    pub(super) fn share(&self, slow_start: Duration, now: Instant) -> u16 {
         let Some(back) = self.back else { return WHOLE };
         let (passed, whole) = (now.saturating_duration_since(back).as_millis(), slow_start.as_millis());
         if passed >= whole {
             return WHOLE;
         }
-        u64::try_from(u128::from(WHOLE) * passed / whole).unwrap_or(WHOLE).max(SHARE_MIN)
+        u16::try_from(u128::from(WHOLE) * passed / whole).unwrap_or(WHOLE).max(SHARE_MIN)
     }
 
     pub(super) const fn is_over(&self) -> bool {
-        self.is_gone && self.load == 0
+        self.is_gone && self.load == 0 && self.sessions == 0
     }
 }
 
@@ -129,9 +135,9 @@ pub(super) fn pause(attempts: u32) -> Duration {
 }
 
 /// The share of an address that has been there for long enough.
-pub(super) const WHOLE: u64 = 1000;
+pub(super) const WHOLE: u16 = 1000;
 /// Enough to be noticed, and to be put to the test.
-const SHARE_MIN: u64 = WHOLE / 20;
+const SHARE_MIN: u16 = WHOLE / 20;
 /// One or two handshakes may fail because of what their clients ask for.
 pub(super) const STRIKES_MAX: u32 = 3;
 /// Often enough to notice a restart.

@@ -15,6 +15,8 @@ pub(super) struct Set {
     balance: Balance,
     /// How long the share of an address grows that has come back.
     slow_start: Duration,
+    /// The most sessions at each address.
+    pub(super) max_sessions: usize,
     pub(super) entries: Vec<Entry>,
     /// Counts choices, so that ties are broken in turn.
     turn: u64,
@@ -39,6 +41,53 @@ pub(in crate::upstream) enum Among {
     All,
 }
 
+/// What an address is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::upstream) enum Purpose {
+    /// A connection that is no session: for a request, or shared by sessions.
+    Other,
+    /// A session with a connection of its own.
+    Session,
+    /// A session on a shared connection.
+    Shared,
+}
+
+impl Purpose {
+    const fn has_connection(self) -> bool {
+        matches!(self, Self::Other | Self::Session)
+    }
+
+    const fn is_session(self) -> bool {
+        matches!(self, Self::Session | Self::Shared)
+    }
+}
+
+/// Who wants an address.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::upstream) struct Wish<'w> {
+    pub(in crate::upstream) purpose: Purpose,
+    /// The addresses that were tried before.
+    pub(in crate::upstream) tried: &'w [Endpoint],
+    /// The request's key, if the policy is [`Balance::Hash`] and it has one.
+    pub(in crate::upstream) key: Option<Key>,
+}
+
+impl Wish<'_> {
+    /// Returns the wish of one that has tried none before.
+    pub(in crate::upstream) const fn new(purpose: Purpose, key: Option<Key>) -> Self {
+        Self { purpose, tried: &[], key }
+    }
+}
+
+/// Why no address is chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::upstream) enum Unchosen {
+    /// There is none.
+    None,
+    /// There are only some that have all the sessions that they may have.
+    Full,
+}
+
 impl Set {
     pub(super) fn new(
         balance: Balance,
@@ -46,33 +95,49 @@ impl Set {
         endpoints: impl IntoIterator<Item = Endpoint>,
     ) -> Self {
         let entries = endpoints.into_iter().map(Entry::new).collect();
-        Self { balance, slow_start, entries, turn: 0, round: 0 }
+        Self { balance, slow_start, max_sessions: usize::MAX, entries, turn: 0, round: 0 }
     }
 
-    /// Chooses an address that is not among those `tried` before, and counts one more use of it. The key is the
-    /// request's, if the policy is [`Balance::Hash`] and it has one.
+    /// Chooses an address for what is wished, and counts one more use of it.
+    ///
+    /// # Errors
+    /// There is none, or all that are not out are full.
     pub(super) fn choose(
         &mut self,
         among: Among,
-        tried: &[Endpoint],
-        key: Option<Key>,
+        wish: Wish<'_>,
         now: Instant,
-    ) -> Option<Endpoint> {
-        let Self { balance, slow_start, round, .. } = *self;
+    ) -> Result<Endpoint, Unchosen> {
+        let Self { balance, slow_start, max_sessions, round, .. } = *self;
+        let Wish { purpose, tried, key } = wish;
         let may_be = |entry: &Entry| {
-            !entry.is_gone && !tried.contains(&entry.endpoint) && (among == Among::All || !entry.is_out())
+            !entry.is_gone
+                && !tried.contains(&entry.endpoint)
+                && match purpose {
+                    Purpose::Shared => entry.trunks > 0,
+                    Purpose::Other | Purpose::Session => among == Among::All || !entry.is_out(),
+                }
         };
-        let entry = self.entries.iter_mut().filter(|entry| may_be(entry)).min_by_key(|entry| {
-            let share = entry.share(slow_start, now);
-            let load = u64::try_from(entry.load).unwrap_or(u64::MAX);
+        // A name is no place: its addresses are.
+        let is_full = |entry: &Entry| {
+            purpose != Purpose::Other && entry.sessions >= max_sessions && entry.endpoint.address.is_some()
+        };
+        let waits = self.entries.iter().any(|entry| may_be(entry) && is_full(entry) && !entry.is_out());
+        let chosen = self.entries.iter_mut().filter(|entry| may_be(entry) && !is_full(entry));
+        let chosen = chosen.min_by_key(|entry| {
+            let share = u64::from(entry.share(slow_start, now));
             let score = match (balance, key) {
+                // The connections to an address share its sessions.
+                (_, _) if purpose == Purpose::Shared => {
+                    (as_u64(entry.sessions) * u64::from(WHOLE) / as_u64(entry.trunks.max(1)), entry.chosen)
+                }
                 // A name is resolved first: its addresses may suit the key better.
                 (Balance::Hash, Some(key)) => entry.endpoint.address.map_or((0, 0), |address| {
-                    let is_of_others = key.portion(address, WHOLE) >= share;
+                    let is_of_others = key.portion(address, WHOLE.into()) >= share;
                     (is_of_others.into(), !key.affinity(address))
                 }),
                 (Balance::Least | Balance::Hash, _) => {
-                    (load.saturating_add(1).saturating_mul(WHOLE) / share, entry.chosen)
+                    ((as_u64(entry.load) + 1) * u64::from(WHOLE) / share, entry.chosen)
                 }
                 (Balance::RoundRobin, _) => (entry.rounds.max(round), entry.chosen),
                 (Balance::First, _) => (entry.endpoint.server as u64, 0),
@@ -80,18 +145,28 @@ impl Set {
             // After an IPv6 address of a host comes an IPv4 address, and after that an IPv6 one (RFC 8305, section 4).
             let same_family = key.is_none() && tried.last().is_some_and(|last| last.is_like(entry.endpoint));
             (entry.rank(), entry.is_late, same_family, score)
-        })?;
+        });
+        let entry = match chosen {
+            // One that is out is no choice while another one only has to be waited for.
+            Some(entry) if !(waits && entry.is_out()) => entry,
+            Some(_) | None if waits => return Err(Unchosen::Full),
+            Some(_) | None => return Err(Unchosen::None),
+        };
         self.turn += 1;
         entry.chosen = self.turn;
         self.round = round.max(entry.rounds);
-        entry.rounds = self.round + WHOLE * WHOLE / entry.share(slow_start, now);
-        entry.load += 1;
-        Some(entry.endpoint)
+        entry.rounds = self.round + STRIDE / u64::from(entry.share(slow_start, now));
+        entry.load += usize::from(purpose.has_connection());
+        entry.sessions += usize::from(purpose.is_session());
+        Ok(entry.endpoint)
     }
 
     /// Ends one use of an address.
-    pub(super) fn leave(&mut self, endpoint: Endpoint) {
-        self.with(endpoint, |entry| entry.load = entry.load.saturating_sub(1));
+    pub(super) fn leave(&mut self, endpoint: Endpoint, purpose: Purpose) {
+        self.with(endpoint, |entry| {
+            entry.load = entry.load.saturating_sub(purpose.has_connection().into());
+            entry.sessions = entry.sessions.saturating_sub(purpose.is_session().into());
+        });
         self.entries.retain(|entry| !entry.is_over());
     }
 
@@ -171,3 +246,11 @@ impl Set {
         }
     }
 }
+
+fn as_u64(count: usize) -> u64 {
+    // A product with WHOLE has to fit as well.
+    u64::try_from(count).unwrap_or(u64::MAX).min(u64::MAX >> 16)
+}
+
+/// How far a choice brings an address with all of its share.
+const STRIDE: u64 = 1_000_000;

@@ -1,5 +1,6 @@
 //! The choice of an address against a model, and how failures are remembered.
 
+mod full;
 mod slow;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,19 @@ fn endpoint(server: usize) -> Endpoint {
 }
 
 fn addresses(count: usize) -> Arc<Addresses> {
-    Addresses::new(Balance::Least, Duration::ZERO, (0..count).map(endpoint), Dials::default())
+    limited(count, None)
+}
+
+fn limited(count: usize, max_sessions: Option<usize>) -> Arc<Addresses> {
+    let limits = Limits { max_sessions, queue: 2, queue_timeout: Duration::from_secs(5) };
+    Addresses::new(Balance::Least, Duration::ZERO, (0..count).map(endpoint), limits, Dials::default())
+}
+
+/// A session that may be at any address.
+const ANY: Wish<'_> = Wish::new(Purpose::Session, None);
+
+fn tried_before(tried: &[Endpoint]) -> Wish<'_> {
+    Wish { tried, ..ANY }
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,13 +59,13 @@ async fn a_way_is_logged_once_and_the_slowest_come_last() {
     addresses.postpone(endpoint(1));
     addresses.failed(endpoint(2), false);
     let mut tried = Vec::new();
-    while let Some(place) = addresses.choose(Among::All, &tried, None) {
+    while let Ok(place) = addresses.choose(Among::All, tried_before(&tried)) {
         tried.push(place.endpoint());
     }
     assert_eq!(tried, [endpoint(3), endpoint(2), endpoint(1), endpoint(0)]);
-    let working = addresses.choose(Among::Working, &[], None);
-    assert_eq!(working.as_ref().map(Place::endpoint), Some(endpoint(3)));
-    assert!(addresses.choose(Among::Working, &[endpoint(3)], None).is_none());
+    let working = addresses.choose(Among::Working, ANY);
+    assert_eq!(working.as_ref().map(Place::endpoint), Ok(endpoint(3)));
+    assert!(addresses.choose(Among::Working, tried_before(&[endpoint(3)])).is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +120,7 @@ fn after_an_ipv6_address_comes_an_ipv4_address() {
     let mut set = Set::new(Balance::First, Duration::ZERO, [Endpoint { server: 0, address: None }]);
     set.resolved(0, &resolved, Instant::now());
     let mut tried = Vec::new();
-    while let Some(endpoint) = set.choose(Among::All, &tried, None, Instant::now()) {
+    while let Ok(endpoint) = set.choose(Among::All, tried_before(&tried), Instant::now()) {
         tried.push(endpoint);
     }
     let order = tried.into_iter().filter_map(|endpoint| endpoint.address).collect::<Vec<_>>();
@@ -157,7 +170,7 @@ proptest! {
         for (turn, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Choose => {
-                    let chosen = set.choose(Among::All, &[], None, now).unwrap();
+                    let chosen = set.choose(Among::All, ANY, now).unwrap();
                     let number = (0..6).find(|number| at(*number) == chosen).unwrap();
                     let it = model[&number];
                     prop_assert!(it.named, "it is gone");
@@ -177,7 +190,7 @@ proptest! {
                 Step::Leave(_) if uses.is_empty() => {}
                 Step::Leave(index) => {
                     let number = uses.swap_remove(index.index(uses.len()));
-                    set.leave(at(number));
+                    set.leave(at(number), Purpose::Session);
                     model.get_mut(&number).unwrap().load -= 1;
                 }
                 Step::Fail(number) => {
@@ -241,7 +254,7 @@ async fn an_address_that_fails_its_checks_comes_before_those_that_cannot_be_reac
     assert_eq!((change, line), (Change::Fails, Some(1)));
     addresses.failed(endpoint(1), true);
     let mut tried = Vec::new();
-    while let Some(place) = addresses.choose(Among::All, &tried, None) {
+    while let Ok(place) = addresses.choose(Among::All, tried_before(&tried)) {
         tried.push(place.endpoint());
     }
     assert_eq!(tried, [endpoint(2), endpoint(0), endpoint(1)]);

@@ -15,8 +15,7 @@ use crate::chain::Chain;
 use crate::descriptors;
 use crate::duplex::{Duplex, Socket};
 use crate::upstream::OpenError;
-use crate::upstream::address::{Among, Endpoint, Place};
-use crate::upstream::affinity::Key;
+use crate::upstream::address::{Among, Endpoint, Place, Unchosen, Wish};
 use crate::upstream::deadline::Deadline;
 
 /// One search.
@@ -44,18 +43,20 @@ impl Dialer {
     pub(super) async fn search(
         self: &Arc<Self>,
         first: Option<Place>,
-        beside: &[Endpoint],
-        key: Option<Key>,
+        wish: Wish<'_>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
-        let mut search = Search { tried: beside.to_vec(), ended: beside.to_vec(), ..Search::default() };
-        let error = match deadline.bound(self.find(first, key, &mut search)).await {
-            Ok(Some((stream, place))) => {
+        let mut search =
+            Search { tried: wish.tried.to_vec(), ended: wish.tried.to_vec(), ..Search::default() };
+        let error = match deadline.bound(self.find(first, wish, &mut search)).await {
+            Ok(Ok((stream, place))) => {
                 let target = &self.servers[place.endpoint().server].target;
                 return Ok(Reached { stream, target, place, deadline });
             }
+            // That says nothing about the backend either.
+            Ok(Err(Unchosen::Full)) => return Err(OpenError::Full),
             // It is a timeout only if no address gave any answer.
-            Ok(None) => match search.refusal {
+            Ok(Err(Unchosen::None)) => match search.refusal {
                 // That says nothing about the backend.
                 Some(error) if descriptors::is_shortage(&error) => {
                     return Err(OpenError::NoDescriptor(error));
@@ -78,9 +79,9 @@ impl Dialer {
     async fn find(
         self: &Arc<Self>,
         mut first: Option<Place>,
-        key: Option<Key>,
+        wish: Wish<'_>,
         search: &mut Search,
-    ) -> Option<(Duplex, Place)> {
+    ) -> Result<(Duplex, Place), Unchosen> {
         if self.addresses.are_all_out() {
             // The backend may have moved.
             self.resolve_all().await;
@@ -89,13 +90,16 @@ impl Dialer {
         loop {
             // What failed before is dialled only once nothing else is left.
             let among = if attempts.is_empty() { Among::All } else { Among::Working };
-            let next = first.take().or_else(|| self.addresses.choose(among, &search.tried, key));
-            let is_started = next.is_some();
-            if let Some(place) = next {
-                search.tried.push(place.endpoint());
-                attempts.push(self.attempt(place));
-            } else if attempts.is_empty() {
-                return None;
+            let wish = Wish { tried: &search.tried, ..wish };
+            let next = first.take().map_or_else(|| self.addresses.choose(among, wish), Ok);
+            let is_started = next.is_ok();
+            match next {
+                Ok(place) => {
+                    search.tried.push(place.endpoint());
+                    attempts.push(self.attempt(place));
+                }
+                Err(unchosen) if attempts.is_empty() => return Err(unchosen),
+                Err(_) => {}
             }
             let ended = if is_started {
                 match timeout(NEXT_DELAY, attempts.next()).await {
@@ -117,7 +121,7 @@ impl Dialer {
                 Ok(stream) => {
                     self.note_up(endpoint);
                     self.outlast(attempts, search);
-                    return Some((stream, place));
+                    return Ok((stream, place));
                 }
                 Err(error) => self.give_up(endpoint, error, search),
             }

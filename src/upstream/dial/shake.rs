@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::Dialer;
 use crate::chain::Chain;
 use crate::duplex::Duplex;
-use crate::upstream::address::{Endpoint, Struck};
+use crate::upstream::address::{Endpoint, Struck, Wish};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::handshake::{self, Accepted, Terms};
 use crate::upstream::target::Target;
@@ -70,10 +70,10 @@ impl Dialer {
     where
         F: Future<Output = Result<T, OpenError>>,
     {
-        let key = self.key_of(&request);
+        let (purpose, key) = (self.purpose, self.key_of(&request));
         let (mut tried, mut lost) = (Vec::new(), None);
         loop {
-            let reached = match self.dial_from(None, &tried, key, deadline).await {
+            let reached = match self.dial_from(None, Wish { purpose, tried: &tried, key }, deadline).await {
                 Ok(reached) => reached,
                 Err(error) => return Err(lost.unwrap_or(error)),
             };
@@ -103,7 +103,7 @@ impl Dialer {
                 self.note_served(endpoint);
             }
             // That is this process's own fault.
-            Some(OpenError::NoDescriptor(_) | OpenError::NoRandomness(_)) => {}
+            Some(OpenError::NoDescriptor(_) | OpenError::NoRandomness(_) | OpenError::Full) => {}
             Some(
                 error @ (OpenError::Refused(_)
                 | OpenError::Down(_)

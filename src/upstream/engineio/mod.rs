@@ -25,8 +25,8 @@ use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::short_request::{ShortRequest, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
-    Asking, BuildError, Health, HealthCheck, Heartbeat, Host, Introduction, Link, OpenError, OpenRequest,
-    Opened, Opening, Protocol, Relaying, Settings, Upstream,
+    Asking, BuildError, Health, HealthCheck, Heartbeat, Host, Introduction, Limits, Link, OpenError,
+    OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
 };
 
 /// An Engine.IO server.
@@ -60,6 +60,7 @@ impl EngineIo {
             | OpenError::Slow(_)
             | OpenError::Protocol(_)
             | OpenError::HeaderTooLarge
+            | OpenError::Full
             | OpenError::NoDescriptor(_)
             | OpenError::NoRandomness(_) => error,
         })
@@ -109,6 +110,10 @@ impl Upstream for EngineIo {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn limit(&self, limits: Limits) {
+        self.dialer.limit(limits);
     }
 
     fn abandon(&self) {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use crate::mux::{Id, Notice};
 use crate::packet::{Closing, Message};
 use crate::trunk::{Over, Trunk};
+use crate::upstream::address::Place;
 use crate::upstream::{Link, LinkError, LinkEvent};
 
 /// One session of a trunk.
@@ -13,11 +14,13 @@ use crate::upstream::{Link, LinkError, LinkEvent};
 pub(super) struct MuxLink {
     trunk: Arc<Trunk>,
     id: Id,
+    /// Counts it, if the number of sessions is limited.
+    _place: Option<Box<Place>>,
 }
 
 impl MuxLink {
-    pub(super) const fn new(trunk: Arc<Trunk>, id: Id) -> Self {
-        Self { trunk, id }
+    pub(super) const fn new(trunk: Arc<Trunk>, id: Id, place: Option<Box<Place>>) -> Self {
+        Self { trunk, id, _place: place }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Kind `mux`: all sessions over one WebSocket, or a few (`docs/mux.md`).
 
+mod epoch;
 mod link;
 mod settings;
 mod slot;
@@ -23,13 +24,14 @@ use crate::reply::{Refused, Refuser, Reply};
 use crate::revision::Versions;
 use crate::sid::Sid;
 use crate::trunk::Unopened;
+use crate::upstream::address::Place;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::engineio;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    BuildError, Health, HealthCheck, Heartbeat, Link, OpenError, OpenRequest, Opened, Opening, Protocol,
-    Relaying, Settings, Upstream, kept_headers,
+    BuildError, Health, HealthCheck, Heartbeat, Limits, Link, OpenError, OpenRequest, Opened, Opening,
+    Protocol, Relaying, Settings, Upstream, kept_headers,
 };
 
 pub use settings::MuxSettings;
@@ -64,13 +66,13 @@ impl Mux {
             // After the hold, the slot says why.
             let _ = timeout(self.settings.hold, up).await;
         }
+        let (slot, place) = self.seat().await?;
         let deadline = Deadline::after(self.settings.handshake_timeout);
-        let slot = self.slot();
         let trunk = slot.trunk();
         let (id, answer) = trunk.open(question(request)).ok_or_else(|| slot.unreached())?;
         slot.retry_soon();
         // If it is dropped, the session is withdrawn.
-        let link = MuxLink::new(trunk, id);
+        let link = MuxLink::new(trunk, id, place);
         match deadline.bound(answer).await?.unwrap_or(Err(Unopened::Lost(Closing::default()))) {
             Ok(accepted) => Ok((opened(*accepted), Box::new(link))),
             Err(Unopened::Denied(denied)) => Err(OpenError::Refused(Box::new(refused(*denied)))),
@@ -81,11 +83,40 @@ impl Mux {
         }
     }
 
+    /// Returns the slot of a new session, with the session's place at its address if their number is limited.
+    async fn seat(&self) -> Result<(&Slot, Option<Box<Place>>), OpenError> {
+        let deadline = Deadline::after(self.settings.handshake_timeout);
+        while self.dialer.is_limited() {
+            if let Some(place) = self.dialer.seat().await? {
+                let leads_there = |slot: &&Arc<Slot>| slot.endpoint() == Some(place.endpoint());
+                if let Some(slot) = self.in_turn().find(leads_there) {
+                    return Ok((slot, Some(Box::new(place))));
+                }
+                // It has just broken.
+                tokio::task::yield_now().await;
+            } else if self.health() == Health::Down {
+                let slot = self.slot();
+                slot.retry_soon();
+                return Err(slot.unreached());
+            } else {
+                // Where a session would be is known once there is a connection.
+                let joined = select_all(self.slots.iter().map(|slot| Box::pin(slot.is_joined())));
+                deadline.bound(joined).await?;
+            }
+        }
+        Ok((self.slot(), None))
+    }
+
+    fn in_turn(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        self.slots.iter().cycle().skip(first).take(self.slots.len())
+    }
+
     /// Returns the next slot in turn; one that is down only if all are.
     fn slot(&self) -> &Slot {
-        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        let turn = self.slots.iter().cycle().skip(first).take(self.slots.len());
-        turn.map(|slot| &**slot).find(|slot| !slot.is_down()).unwrap_or(&self.slots[first])
+        let mut turn = self.in_turn().peekable();
+        let first = turn.peek().copied();
+        turn.find(|slot| !slot.is_down()).or(first).unwrap_or(&self.slots[0])
     }
 }
 
@@ -125,6 +156,10 @@ impl Upstream for Mux {
     fn check_health(&self) -> HealthCheck<'_> {
         // Each slot dials by itself.
         Box::pin(async { drop(select_all(self.slots.iter().map(|slot| Box::pin(slot.known()))).await) })
+    }
+
+    fn limit(&self, limits: Limits) {
+        self.dialer.limit(limits);
     }
 
     fn abandon(&self) {

@@ -1,7 +1,7 @@
 //! Maintains one shared connection: connects, reconnects, and resumes after a break.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
@@ -9,16 +9,17 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::epoch::fresh;
 use crate::address::RemoteAddress;
 use crate::background::Background;
 use crate::chain::Chain;
 use crate::duplex::{Buffers, WebSocket};
-use crate::mux::{Hello, Profile, Side};
+use crate::mux::Profile;
 use crate::packet::{Closing, Transport};
 use crate::spelling::Spelling;
 use crate::throttle::{Outage, Throttle};
 use crate::trunk::{Ended, Pump, Trunk, frame_max};
-use crate::upstream::address::Endpoint;
+use crate::upstream::address::{Endpoint, Joined};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::dial::Dialer;
 use crate::upstream::handshake::{First, Terms};
@@ -31,6 +32,8 @@ pub(super) struct Slot {
     settings: Settings,
     /// The epoch in which new sessions begin.
     trunk: Mutex<Arc<Trunk>>,
+    /// The address that its connection leads to, on which new sessions begin.
+    joined: Mutex<Option<Joined>>,
     /// Whether the last attempt to connect failed, and none has succeeded since.
     health: watch::Sender<Health>,
     /// Whether it failed because of a timeout.
@@ -52,6 +55,7 @@ impl Slot {
             dialer: Arc::clone(dialer),
             settings: settings.clone(),
             trunk: Mutex::new(Arc::new(fresh(settings))),
+            joined: Mutex::default(),
             health: watch::Sender::default(),
             slow: AtomicBool::new(false),
             short: AtomicBool::new(false),
@@ -69,6 +73,15 @@ impl Slot {
         Arc::clone(&self.trunk.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Returns the address on whose connection new sessions begin, if there is one.
+    pub(super) fn endpoint(&self) -> Option<Endpoint> {
+        self.joined().as_ref().map(Joined::endpoint)
+    }
+
+    fn joined(&self) -> MutexGuard<'_, Option<Joined>> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns whether the backend can't be reached.
     pub(super) fn is_down(&self) -> bool {
         self.health() == Health::Down
@@ -82,6 +95,13 @@ impl Slot {
     /// Ready once an attempt to connect has ended.
     pub(super) async fn known(&self) {
         let _ = self.health.subscribe().wait_for(|health| *health != Health::Unknown).await;
+    }
+
+    /// Ready once it is known where new sessions begin, or that there is no connection.
+    pub(super) async fn is_joined(&self) {
+        self.retry_soon();
+        let is_known = |health: &Health| *health == Health::Down || self.endpoint().is_some();
+        let _ = self.health.subscribe().wait_for(is_known).await;
     }
 
     /// Ready once there is a connection.
@@ -112,6 +132,8 @@ impl Slot {
         if !Arc::ptr_eq(&trunk, old) {
             return None;
         }
+        // What it leads to is known once it is connected.
+        drop(self.joined().take());
         *trunk = Arc::new(fresh(&self.settings));
         Some(Arc::clone(&trunk))
     }
@@ -142,6 +164,9 @@ impl Slot {
                     let pump = Pump::new(&trunk, connection, socket, profile);
                     let after = self.serve(&trunk, pump, endpoint).await;
                     trunk.disconnect(connection);
+                    if Arc::ptr_eq(&trunk, &self.trunk()) {
+                        drop(self.joined().take());
+                    }
                     if trunk.is_greeted() {
                         broken_at = None;
                     }
@@ -208,6 +233,9 @@ impl Slot {
                 self.note_down(&OpenError::Slow(self.settings.handshake_timeout));
                 return After::Broken;
             },
+        }
+        if Arc::ptr_eq(trunk, &self.trunk()) {
+            *self.joined() = Some(self.dialer.join(endpoint));
         }
         self.note_up();
         let retired = async {
@@ -351,32 +379,6 @@ impl Backoff {
         let share = f64::from(u16::from_le_bytes(random)) / f64::from(u16::MAX);
         longest.mul_f64(0.5 + share / 2.0)
     }
-}
-
-/// Returns the sessions of a new epoch.
-fn fresh(settings: &Settings) -> Trunk {
-    let resume_ms = settings.mux.resume_timeout.as_millis();
-    let hello = Hello {
-        epoch: epoch(),
-        credit: settings.mux.credit as u64,
-        max_message: Some(settings.max_message as u64),
-        resume_ms: u64::try_from(resume_ms).unwrap_or(u64::MAX),
-        resume: false,
-        close_packets: true,
-    };
-    Trunk::new(Side::Proxy, hello)
-}
-
-/// Returns a unique name.
-fn epoch() -> String {
-    use base64::Engine as _;
-    let mut random = [0; 15];
-    if getrandom::fill(&mut random).is_err() {
-        // It need not be secret: the connection is.
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        random[..12].copy_from_slice(&now.as_nanos().to_le_bytes()[..12]);
-    }
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random)
 }
 
 const BACKOFF_MIN: Duration = Duration::from_millis(100);

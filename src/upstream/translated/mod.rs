@@ -15,8 +15,8 @@ use crate::throttle::Throttle;
 use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
-    Asking, Health, HealthCheck, Introduction, Link, OpenError, OpenRequest, Opened, Opening, Protocol,
-    Relaying, Upstream,
+    Asking, Health, HealthCheck, Introduction, Limits, Link, OpenError, OpenRequest, Opened, Opening,
+    Protocol, Relaying, Upstream,
 };
 
 /// An upstream that is known to speak Socket.IO.
@@ -94,6 +94,10 @@ impl Upstream for Translated {
 
     fn check_health(&self) -> HealthCheck<'_> {
         self.inner.check_health()
+    }
+
+    fn limit(&self, limits: Limits) {
+        self.inner.limit(limits);
     }
 
     fn abandon(&self) {

@@ -15,11 +15,8 @@ fn shared(balance: Balance, after: Duration, clients: u32) -> (u32, u32) {
     for client in 0..clients {
         let key = HashBy::Query("u".to_owned()).key(&http::HeaderMap::new(), &format!("u={client}"), LOCAL);
         let key = key.filter(|_| balance == Balance::Hash);
-        match set.choose(Among::All, &[], key, start + after) {
-            Some(chosen) if chosen == endpoint_at(1) => counts.0 += 1,
-            Some(_) => counts.1 += 1,
-            None => unreachable!("both work"),
-        }
+        let chosen = set.choose(Among::All, Wish { key, ..ANY }, start + after).unwrap();
+        *(if chosen == endpoint_at(1) { &mut counts.0 } else { &mut counts.1 }) += 1;
     }
     counts
 }
@@ -64,7 +61,7 @@ fn clients_of_an_address_that_is_back_return_to_it_and_stay() {
     for client in 0..200 {
         let key = HashBy::Query("u".to_owned()).key(&http::HeaderMap::new(), &format!("u={client}"), LOCAL);
         let at = |second| start + Duration::from_secs(second);
-        let chosen = (0..=31).map(|second| set.choose(Among::All, &[], key, at(second)));
+        let chosen = (0..=31).map(|second| set.choose(Among::All, Wish { key, ..ANY }, at(second)));
         let chosen = chosen.collect::<Vec<_>>();
         let turns = chosen.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(turns <= 1, "{chosen:?}");
@@ -78,7 +75,7 @@ fn an_address_is_new_only_beside_others_that_its_name_had_before() {
     set.resolved(0, &[address(1), address(2)], start);
     set.count(start);
     let chosen = |set: &mut Set, clients| {
-        let all = (0..clients).filter_map(|_| set.choose(Among::All, &[], None, start));
+        let all = (0..clients).map(|_| set.choose(Among::All, ANY, start).unwrap());
         all.filter(|chosen| *chosen == endpoint_at(3)).count()
     };
     assert_eq!(chosen(&mut set, 20), 0);

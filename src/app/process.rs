@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::endings::Endings;
 use super::given::Given;
 use super::listeners::{self, Listeners};
-use super::readiness::{nodes, readiness};
+use super::readiness::{nodes, readiness, upstreams};
 use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
@@ -104,6 +104,7 @@ impl Process {
         let service = Admin::new(
             metrics.clone(),
             readiness(&drain.started, current.clone(), shown.clone(), directory, orders.clone()),
+            upstreams(current.clone()),
             nodes(cluster.clone(), has_nodes, registry),
             control,
         );

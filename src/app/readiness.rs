@@ -12,7 +12,9 @@ use crate::bridge::Registry;
 use crate::cluster::Cluster;
 use crate::directory::Directory;
 use crate::service::Current;
-use crate::service::admin::{NodesState, Readiness, Seen, Sights, State, UpstreamState};
+use crate::service::admin::{
+    NodesState, Readiness, Seen, SeenUpstream, Sights, State, UpstreamState, Upstreams,
+};
 use crate::upstream::InUse;
 
 /// Returns what readiness is judged by.
@@ -33,11 +35,6 @@ pub(super) fn readiness(
             let _ =
                 timeout(HEALTH_TIMEOUT, join_all(upstreams.iter().map(|upstream| upstream.check_health())))
                     .await;
-            let condition = |upstream: &Arc<InUse>| UpstreamState {
-                name: upstream.name().to_owned(),
-                required: upstream.settings().required,
-                health: upstream.health(),
-            };
             let upstreams = upstreams.iter().map(condition).collect();
             let nodes = cluster.map(|cluster| NodesState {
                 are_known: cluster.is_known(),
@@ -48,6 +45,20 @@ pub(super) fn readiness(
             State { draining: draining.is_cancelled(), upstreams, nodes, uncertified }
         })
     })
+}
+
+fn condition(upstream: &Arc<InUse>) -> UpstreamState {
+    UpstreamState {
+        name: upstream.name().to_owned(),
+        required: upstream.settings().required,
+        health: upstream.health(),
+    }
+}
+
+/// Returns what shows the upstreams of the configuration.
+pub(super) fn upstreams(current: Current) -> Upstreams {
+    let one = |upstream: &Arc<InUse>| SeenUpstream { state: condition(upstream), sight: upstream.sight() };
+    Arc::new(move || current.load().upstreams().iter().map(one).collect())
 }
 
 /// Returns what shows the nodes, if there are any, and the processes of this host.

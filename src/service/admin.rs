@@ -19,8 +19,8 @@ use tower::Service;
 use super::control::is_of_another_site;
 pub use super::control::{Control, Fault, Reloading};
 pub use super::readiness::{NodesState, State, UpstreamState};
-pub use super::sights::Seen;
-use super::sights::shown;
+pub use super::sights::{Seen, SeenUpstream};
+use super::sights::{shown, shown_upstreams};
 use crate::meter::Metrics;
 
 /// Determines the readiness, within the time that a probe waits.
@@ -29,19 +29,29 @@ pub type Readiness = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>>
 /// Returns the nodes of the cluster, and the processes of this host.
 pub type Sights = Arc<dyn Fn() -> Seen + Send + Sync>;
 
-/// Answers `/livez`, `/readyz`, `/metrics`, `/api/nodes` and an index of them; reloads at a POST to `/api/reload`.
+/// Returns the upstreams.
+pub type Upstreams = Arc<dyn Fn() -> Vec<SeenUpstream> + Send + Sync>;
+
+/// Answers `/livez`, `/readyz`, `/metrics`, `/api/upstreams`, `/api/nodes` and an index of them; reloads at a POST to `/api/reload`.
 #[derive(Clone)]
 pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
+    upstreams: Upstreams,
     sights: Sights,
     control: Control,
 }
 
 impl Admin {
     /// Creates a service that reports these.
-    pub fn new(metrics: Metrics, readiness: Readiness, sights: Sights, control: Control) -> Self {
-        Self { metrics, readiness, sights, control }
+    pub fn new(
+        metrics: Metrics,
+        readiness: Readiness,
+        upstreams: Upstreams,
+        sights: Sights,
+        control: Control,
+    ) -> Self {
+        Self { metrics, readiness, upstreams, sights, control }
     }
 
     /// Responds to a request, which `is_foreign` if a page of another site sends it.
@@ -58,6 +68,7 @@ impl Admin {
                 media_type: Metrics::CONTENT_TYPE,
                 body: self.metrics.render().into(),
             },
+            "/api/upstreams" => Page::json(StatusCode::OK, shown_upstreams(&(self.upstreams)())),
             "/api/nodes" => Page::json(StatusCode::OK, shown(&(self.sights)())),
             "/api/differing" => {
                 Page::json(StatusCode::OK, self.control.differing(uri.query().unwrap_or_default()))
@@ -149,11 +160,12 @@ impl From<Page> for Response<Full<Bytes>> {
 const INDEX: &str = "\
 polliwog
 
-/livez      200 while the process runs
-/readyz     200 if the proxy accepts sessions, otherwise 503, with a line for each upstream; ?upstream=NAME checks one
-/metrics    the metrics, for Prometheus
-/api/nodes  the nodes of the cluster as this one sees them, and the other processes of this host
-/api/reload POST: reads the configuration again
+/livez          200 while the process runs
+/readyz         200 if the proxy accepts sessions, otherwise 503, with a line for each upstream; ?upstream=NAME checks one
+/metrics        the metrics, for Prometheus
+/api/upstreams  the upstreams with their addresses
+/api/nodes      the nodes of the cluster as this one sees them, and the other processes of this host
+/api/reload     POST: reads the configuration again
 ";
 
 const RELOAD: &str = "/api/reload";
@@ -214,7 +226,7 @@ mod tests {
     async fn the_index_names_what_is_there() {
         let (status, text) = ask(&admin(), Method::GET, "/").await;
         assert_eq!(status, StatusCode::OK);
-        for path in ["/livez", "/readyz", "/metrics", "/api/nodes"] {
+        for path in ["/livez", "/readyz", "/metrics", "/api/upstreams", "/api/nodes"] {
             assert!(text.contains(path), "{text}");
         }
     }
@@ -247,6 +259,7 @@ mod tests {
         Admin::new(
             Metrics::new(),
             Arc::new(move || Box::pin(ready(state.clone()))),
+            Arc::new(Vec::new),
             Arc::new(Seen::default),
             control,
         )

@@ -86,11 +86,7 @@ impl State {
 
     fn list(&self) -> String {
         let line = |upstream: &UpstreamState| {
-            let state = match upstream.health {
-                Health::Unknown => "unknown",
-                Health::Up => "up",
-                Health::Down => "down",
-            };
+            let state = upstream.health.word();
             let note = if self.some_are_required() && !upstream.required { ", not required" } else { "" };
             format!("upstream {} is {state}{note}\n", upstream.name)
         };

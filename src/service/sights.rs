@@ -1,9 +1,11 @@
-//! The nodes of a cluster, and the processes of this host, as JSON, for dashboards.
+//! The upstreams, the nodes of a cluster, and the processes of this host, as JSON, for dashboards.
 
 use serde_json::{Value, json};
 
+use super::readiness::UpstreamState;
 use crate::cluster::{Sight, Unreached};
 use crate::sid::Node;
+use crate::upstream;
 
 /// What an operator may see of other nodes and processes.
 #[derive(Default, Debug)]
@@ -12,6 +14,42 @@ pub struct Seen {
     pub nodes: Vec<Sight>,
     /// The other processes of this host; none without a succession.
     pub processes: Vec<(Node, Sight)>,
+}
+
+/// An upstream as an operator may see it.
+#[derive(Debug)]
+pub struct SeenUpstream {
+    /// Its name and the result of the last attempt to reach it.
+    pub state: UpstreamState,
+    /// Its addresses.
+    pub sight: upstream::Sight,
+}
+
+/// Returns them as the text of `/api/upstreams`.
+pub(super) fn shown_upstreams(upstreams: &[SeenUpstream]) -> String {
+    let upstreams: Vec<Value> = upstreams.iter().map(upstream).collect();
+    format!("{:#}\n", json!({ "upstreams": upstreams }))
+}
+
+fn upstream(SeenUpstream { state, sight }: &SeenUpstream) -> Value {
+    let address = |one: &upstream::AddressSight| {
+        json!({
+            "address": one.address,
+            "state": one.state.word(),
+            "reason": one.reason,
+            "connections": one.connections,
+            "sessions": one.sessions,
+            "share": one.share,
+        })
+    };
+    json!({
+        "name": state.name,
+        "health": state.health.word(),
+        "required": state.required,
+        "max_sessions": sight.max_sessions,
+        "waiting": sight.waiting,
+        "addresses": sight.addresses.iter().map(address).collect::<Vec<_>>(),
+    })
 }
 
 /// Returns it as the text of `/api/nodes`. What is not known is `null`; times are in seconds.

@@ -7,6 +7,7 @@ mod health;
 mod line;
 mod queue;
 mod set;
+mod sight;
 #[cfg(test)]
 mod tests;
 

@@ -35,7 +35,7 @@ use crate::upstream::affinity::Key;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::{
-    BuildError, Check, HashBy, Health, Kind, Limits, OpenError, OpenRequest, Settings, is_secure,
+    BuildError, Check, HashBy, Health, Kind, Limits, OpenError, OpenRequest, Settings, Sight, is_secure,
 };
 
 /// The addresses of one upstream, and whether they can be reached.
@@ -161,6 +161,11 @@ impl Dialer {
                 .search(None, Wish::new(Purpose::Other, None), Deadline::after(self.connect_timeout))
                 .await;
         }
+    }
+
+    /// Returns what an operator may see of the addresses.
+    pub(super) fn sight(&self) -> Sight {
+        self.addresses.sight(|endpoint| self.name(endpoint))
     }
 
     /// Sets the limits from now on.

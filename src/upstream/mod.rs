@@ -29,6 +29,7 @@ mod pool;
 mod request_body;
 mod settings;
 mod short_request;
+mod sight;
 mod socket;
 mod target;
 #[cfg(test)]
@@ -66,6 +67,7 @@ pub use kinds::build;
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
 pub use settings::{Balance, Embedding, Host, Kind, Limits, Settings, Tls, is_secure, is_socket_io};
+pub use sight::{AddressSight, Sight};
 
 /// Why an upstream cannot be built from its settings.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +126,11 @@ pub trait Upstream: Send + Sync + fmt::Debug {
     /// Returns whether its addresses can be reached.
     fn health(&self) -> Health;
 
+    /// Returns what an operator may see of it.
+    fn sight(&self) -> Sight {
+        Sight::default()
+    }
+
     /// Finds out whether it can be reached, if that is unknown; the caller bounds the wait.
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(std::future::ready(()))
@@ -161,6 +168,17 @@ pub enum Health {
     Up,
     /// The last attempt reached none.
     Down,
+}
+
+impl Health {
+    /// Returns the word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// The future of [`Upstream::check_health`].

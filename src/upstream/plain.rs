@@ -8,7 +8,7 @@ use crate::upstream::dial::Dialer;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
     BuildError, Health, HealthCheck, Limits, OpenError, OpenRequest, Opening, Protocol, Relaying, Settings,
-    Upstream,
+    Sight, Upstream,
 };
 
 /// A plain HTTP server.
@@ -51,6 +51,10 @@ impl Upstream for Plain {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn sight(&self) -> Sight {
+        self.dialer.sight()
     }
 
     fn limit(&self, limits: Limits) {

@@ -18,7 +18,7 @@ use crate::upstream::handshake::{Accepted, First, Terms};
 use crate::upstream::socket::{Incoming, Socket};
 use crate::upstream::{
     BuildError, Health, HealthCheck, Limits, Link, LinkError, LinkEvent, OpenError, OpenRequest, Opened,
-    Opening, Protocol, Relaying, Settings, Upstream,
+    Opening, Protocol, Relaying, Settings, Sight, Upstream,
 };
 
 /// A plain WebSocket server.
@@ -84,6 +84,10 @@ impl Upstream for WebSocket {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn sight(&self) -> Sight {
+        self.dialer.sight()
     }
 
     fn limit(&self, limits: Limits) {

@@ -203,6 +203,11 @@ impl Set {
         self.with(endpoint, |entry| entry.is_late = is_late);
     }
 
+    /// Returns an address' share of clients, of [`WHOLE`].
+    pub(super) fn share(&self, entry: &Entry, now: Instant) -> u16 {
+        entry.share(self.slow_start, now)
+    }
+
     /// Returns whether there are several addresses to choose from.
     pub(super) fn has_choice(&self) -> bool {
         self.present().nth(1).is_some()

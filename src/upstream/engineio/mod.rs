@@ -26,7 +26,7 @@ use crate::upstream::short_request::{ShortRequest, ask};
 use crate::upstream::socket::{self, Incoming};
 use crate::upstream::{
     Asking, BuildError, Health, HealthCheck, Heartbeat, Host, Introduction, Limits, Link, OpenError,
-    OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Upstream,
+    OpenRequest, Opened, Opening, Protocol, Relaying, Settings, Sight, Upstream,
 };
 
 /// An Engine.IO server.
@@ -110,6 +110,10 @@ impl Upstream for EngineIo {
 
     fn check_health(&self) -> HealthCheck<'_> {
         Box::pin(self.dialer.check_health())
+    }
+
+    fn sight(&self) -> Sight {
+        self.dialer.sight()
     }
 
     fn limit(&self, limits: Limits) {

@@ -31,7 +31,7 @@ use crate::upstream::engineio;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
     BuildError, Health, HealthCheck, Heartbeat, Limits, Link, OpenError, OpenRequest, Opened, Opening,
-    Protocol, Relaying, Settings, Upstream, kept_headers,
+    Protocol, Relaying, Settings, Sight, Upstream, kept_headers,
 };
 
 pub use settings::MuxSettings;
@@ -156,6 +156,10 @@ impl Upstream for Mux {
     fn check_health(&self) -> HealthCheck<'_> {
         // Each slot dials by itself.
         Box::pin(async { drop(select_all(self.slots.iter().map(|slot| Box::pin(slot.known()))).await) })
+    }
+
+    fn sight(&self) -> Sight {
+        self.dialer.sight()
     }
 
     fn limit(&self, limits: Limits) {

@@ -16,7 +16,7 @@ use crate::upstream::deadline::Deadline;
 use crate::upstream::forward::Forwarder;
 use crate::upstream::{
     Asking, Health, HealthCheck, Introduction, Limits, Link, OpenError, OpenRequest, Opened, Opening,
-    Protocol, Relaying, Upstream,
+    Protocol, Relaying, Sight, Upstream,
 };
 
 /// An upstream that is known to speak Socket.IO.
@@ -94,6 +94,10 @@ impl Upstream for Translated {
 
     fn check_health(&self) -> HealthCheck<'_> {
         self.inner.check_health()
+    }
+
+    fn sight(&self) -> Sight {
+        self.inner.sight()
     }
 
     fn limit(&self, limits: Limits) {

@@ -25,6 +25,8 @@ pub(crate) struct Backend {
     pub(crate) peers: Receiver<Peer>,
     /// Received requests, accepted or not.
     pub(crate) openings: Receiver<Opening>,
+    /// Received checks of its health.
+    pub(crate) checks: Receiver<()>,
     script: Arc<Mutex<Script>>,
     over: Arc<AtomicBool>,
 }
@@ -40,6 +42,7 @@ impl Backend {
         }
         let (peers_tx, peers) = channel();
         let (openings_tx, openings) = channel();
+        let (checks_tx, checks) = channel();
         let script = Arc::new(Mutex::new(script));
         let over = Arc::new(AtomicBool::new(false));
         let (scripts, ends) = (script.clone(), over.clone());
@@ -54,11 +57,12 @@ impl Backend {
                     script: scripts.lock().unwrap().clone(),
                     peers: peers_tx.clone(),
                     openings: openings_tx.clone(),
+                    checks: checks_tx.clone(),
                 };
                 thread::spawn(move || connection.run(Wire::new(stream)));
             }
         });
-        Self { addr, peers, openings, script, over }
+        Self { addr, peers, openings, checks, script, over }
     }
 
     /// Changes the script for further requests.
@@ -81,6 +85,7 @@ struct Connection {
     script: Script,
     peers: Sender<Peer>,
     openings: Sender<Opening>,
+    checks: Sender<()>,
 }
 
 impl Connection {
@@ -91,6 +96,11 @@ impl Connection {
         }
         let Ok(head) = wire.take_until(b"\r\n\r\n", Instant::now() + PATIENCE) else { return };
         let opening = opening(&head);
+        if opening.path() == "/healthz" {
+            let _ = self.checks.send(());
+            wire.send(&self.script.health);
+            return wire.close();
+        }
         let _ = self.openings.send(opening.clone());
         if wire.ends_within(self.script.delay) {
             return;

@@ -20,6 +20,8 @@ pub(crate) struct Script {
     pub(crate) refusal: Option<Vec<u8>>,
     /// Whether it keeps the connection open after that response.
     pub(crate) held: bool,
+    /// The response to `GET /healthz`, after which it closes.
+    pub(crate) health: Vec<u8>,
     /// The response to OPTIONS, after which it closes.
     pub(crate) options: Vec<u8>,
     /// Additional header lines of its 101.
@@ -42,6 +44,7 @@ impl Script {
             hasty: None,
             refusal: None,
             held: false,
+            health: answer("200 OK", "", ""),
             options: answer("400 Bad Request", "Content-Type: application/json\r\n", BAD_METHOD),
             headers: String::new(),
             open: (kind == Kind::EngineIo).then(|| Self::open_packet(25_000, 20_000, 1_000_000)),

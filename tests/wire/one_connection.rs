@@ -42,16 +42,36 @@ impl Connection {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Returns the payload of the next frame of this kind on a stream.
+    /// Returns the next bytes of a stream.
     #[track_caller]
-    fn until(&mut self, kind: u8, stream: u32) -> Vec<u8> {
+    fn data(&mut self, stream: u32) -> Vec<u8> {
+        loop {
+            let (of, payload) = self.any_data();
+            if of == stream {
+                return payload;
+            }
+        }
+    }
+
+    /// Returns the short bodies of two streams, in the order in which they come.
+    #[track_caller]
+    fn bodies(&mut self, streams: [u32; 2]) -> Vec<Vec<u8>> {
+        let (first, one) = self.any_data();
+        let (second, other) = self.any_data();
+        assert!(first != second && [first, second].iter().all(|stream| streams.contains(stream)));
+        vec![one, other]
+    }
+
+    /// Returns the next bytes, with their stream.
+    #[track_caller]
+    fn any_data(&mut self) -> (u32, Vec<u8>) {
         loop {
             let mut head = [0; 9];
             self.stream.read_exact(&mut head).expect("a frame in time");
             let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
             self.stream.read_exact(&mut payload).unwrap();
-            if head[3] == kind && head[5..] == stream.to_be_bytes() && !payload.is_empty() {
-                return payload;
+            if head[3] == DATA && !payload.is_empty() {
+                return (u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload);
             }
         }
     }
@@ -67,6 +87,32 @@ fn text(text: &str) -> Vec<u8> {
     [&[0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
+/// Returns the pseudo-headers of a request.
+fn fields<'f>(method: &'f str, path: &'f str) -> [(&'f str, &'f str); 4] {
+    [(":method", method), (":scheme", "http"), (":path", path), (":authority", "h")]
+}
+
+#[test]
+fn a_goodbye_behind_a_poll_is_handled_after_it() {
+    let setup = Setup::new().server("h2c = true");
+    let Some(world) = World::proxy_only(setup, Excluded::OnlyAProxyHasThis) else { return };
+    if world.other.is_some() {
+        return;
+    }
+    for _ in 0..50 {
+        let target = Multiplexed::connect(world.target.public).handshake();
+        let peer = world.accept();
+        let mut connection = Connection::new(&world);
+        let (get, poll) = connection.request(&fields("GET", &target), END_STREAM);
+        let (post, goodbye) = connection.request(&fields("POST", &target), 0);
+        connection.send(&[get, post, frame(DATA, END_STREAM, goodbye, b"1")].concat());
+        let mut answers = connection.bodies([poll, goodbye]);
+        answers.sort();
+        assert_eq!(answers, [b"6".to_vec(), b"ok".to_vec()]);
+        peer.assert_closed();
+    }
+}
+
 #[test]
 fn a_poll_behind_an_upgrade_finds_the_session_on_its_websocket() {
     let setup = Setup::new().server("h2c = true");
@@ -79,21 +125,19 @@ fn a_poll_behind_an_upgrade_finds_the_session_on_its_websocket() {
         let peer = world.accept();
         let mut connection = Connection::new(&world);
         let upgrade = target.replace("polling", "websocket");
-        let fields =
-            |method, path| [(":method", method), (":scheme", "http"), (":path", path), (":authority", "h")];
         let version = [(":protocol", "websocket"), ("sec-websocket-version", "13")];
         let [method, scheme, path, authority] = fields("CONNECT", &upgrade);
         let (connect, socket) =
             connection.request(&[method, scheme, path, authority, version[0], version[1]], 0);
         // What is sent before the response is kept for the WebSocket.
         connection.send(&[connect, frame(DATA, 0, socket, &text("2probe"))].concat());
-        assert_eq!(connection.until(DATA, socket), b"\x81\x063probe", "{turn}");
+        assert_eq!(connection.data(socket), b"\x81\x063probe", "{turn}");
         let (poll, stream) = connection.request(&fields("GET", &target), END_STREAM);
         connection.send(&[frame(DATA, 0, socket, &text("5")), poll].concat());
-        let refused = connection.until(DATA, stream);
+        let refused = connection.data(stream);
         assert_eq!(String::from_utf8(refused).unwrap(), r#"{"code":3,"message":"Bad request"}"#, "{turn}");
         peer.send("over the WebSocket");
-        assert_eq!(connection.until(DATA, socket), b"\x81\x134over the WebSocket", "{turn}");
+        assert_eq!(connection.data(socket), b"\x81\x134over the WebSocket", "{turn}");
         // The end of the stream is the end of the connection that it stands for.
         connection.send(&frame(DATA, END_STREAM, socket, &[]));
         peer.assert_closed();

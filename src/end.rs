@@ -26,6 +26,8 @@ pub enum End {
     Drained,
     /// The drain is over, and the client has not fetched its last messages.
     Cut,
+    /// Another node has begun a session under the same id, while this one could not be reached.
+    TakenOver,
 }
 
 impl End {
@@ -41,6 +43,7 @@ impl End {
         Self::Stalled,
         Self::Drained,
         Self::Cut,
+        Self::TakenOver,
     ];
 
     /// Returns the word in metrics and logs.
@@ -56,6 +59,7 @@ impl End {
             Self::Stalled => "stalled",
             Self::Drained => "drained",
             Self::Cut => "cut",
+            Self::TakenOver => "taken_over",
         }
     }
 
@@ -72,7 +76,8 @@ impl End {
             | Self::Overlap
             | Self::TooLarge
             | Self::Drained
-            | Self::Cut => self.closing(),
+            | Self::Cut
+            | Self::TakenOver => self.closing(),
         }
     }
 
@@ -89,6 +94,7 @@ impl End {
             Self::TooLarge => Closing::new(1009, "message too large"),
             Self::Stalled => Closing::new(1001, "stalled"),
             Self::Drained | Self::Cut => Closing::new(1001, "proxy is stopping"),
+            Self::TakenOver => Closing::new(1001, "taken over"),
         }
     }
 }

@@ -27,8 +27,7 @@ pub(super) fn kept(
     };
     let engine = directory::engine(settings, me, &cluster.advertise).context("[cluster] directory")?;
     let directory = Directory::new(me, settings.ttl, engine, metrics.directory());
-    let registry = registry.clone();
-    let kept = directory.clone().run(move |key| registry.is_known(key), helpers.stop.clone());
+    let kept = directory.clone().run(registry.clone(), helpers.stop.clone());
     helpers.spawn_vital("the directory", kept);
     Ok(Some(directory))
 }

@@ -9,6 +9,7 @@ use super::clock::clock_now;
 use super::driver::{Driver, Pipe};
 use super::info::BridgeInfo;
 use super::socket::ClientSocket;
+use crate::end::End;
 use crate::meter::UpgradeOutcome;
 use crate::session::{Ending, PollRefused, ProbeRefused, Session, Transport};
 use crate::upstream::Link;
@@ -125,6 +126,14 @@ impl Bridge {
             driver.drive_inline();
             Ok(())
         })
+    }
+
+    /// Ends the session, whose id belongs to a session of another node.
+    pub fn give_way(&self, end: End) {
+        self.turn(|driver| {
+            driver.session.handle_taken_over(end, clock_now());
+            driver.drive_inline();
+        });
     }
 
     /// Lets a WebSocket go whose way ends. The client of a session that has moved to it receives what is left within

@@ -20,7 +20,7 @@ use super::entry::Entry;
 use super::handle::{Bridge, Front};
 use super::info::BridgeInfo;
 use super::key::{Asked, Key};
-use crate::directory::{self, Hold};
+use crate::directory::{self, Hold, Loss};
 use crate::end::End;
 use crate::route_id::RouteId;
 use crate::session::{Ending, Session};
@@ -111,11 +111,6 @@ impl Registry {
             Some(None) => Located::Opening,
             None => self.remember(&asked).map_or(Located::Nowhere, Located::Gone),
         }
-    }
-
-    /// Returns whether a session has this id, or had it and its end is remembered.
-    pub fn is_known(&self, key: &directory::Key) -> bool {
-        !matches!(self.find(&key.route, &key.sid), Located::Nowhere)
     }
 
     /// Returns how the session with this id ended, if it has and is still remembered.
@@ -232,6 +227,28 @@ impl Registry {
             {
                 resume_unwind(panic);
             }
+        }
+    }
+}
+
+impl directory::Sessions for Registry {
+    fn is_known(&self, key: &directory::Key) -> bool {
+        !matches!(self.find(&key.route, &key.sid), Located::Nowhere)
+    }
+
+    fn give_way(&self, key: &directory::Key, loss: Loss) {
+        let directory::Key { route, sid } = key;
+        let end = match loss {
+            Loss::Taken => End::TakenOver,
+            // Its client has begun it twice, and knows this one.
+            Loss::Contested => End::Overlap,
+        };
+        // A relayed session's id is its backend's, which gives it to no other.
+        if let Located::Here(Entry::Bridge(bridge)) = self.find(route, sid) {
+            bridge.give_way(end);
+        }
+        if loss == Loss::Taken {
+            self.0.ended.invalidate(&Asked { route, sid });
         }
     }
 }

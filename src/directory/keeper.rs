@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep, timeou
 use tokio_util::sync::CancellationToken;
 
 use super::engine::{Answer, Connection, Contents, Down, Engine, Member, Verdict};
-use super::held::{Held, Key};
+use super::held::{Held, Key, Sessions};
 use super::id::Id;
 use crate::meter::{DirectoryMeter, DirectoryOp, DirectoryOutcome};
 use crate::sid::Node;
@@ -77,7 +77,7 @@ impl Directory {
             let answer = self.within(&line, line.connection.claim(&ids, instead_of)).await?;
             let verdict = answer.value.first().copied().unwrap_or(Verdict::Unsure);
             let is_ours = verdict == Verdict::Of(self.0.me);
-            lock(&self.0.held).note(id, is_ours);
+            self.note(id, verdict);
             Some(match verdict {
                 // Others may have lost their entry.
                 Verdict::Of(_) if is_ours && !self.is_mature(&line, &answer) => Verdict::Unsure,
@@ -117,12 +117,12 @@ impl Directory {
         self.line().is_some()
     }
 
-    /// Keeps the directory until `stop`. `is_known` says whether this node still has a session, or remembers its end.
-    pub async fn run(self, is_known: impl Fn(&Key) -> bool + Send + Sync, stop: CancellationToken) {
+    /// Keeps the directory for these sessions until `stop`.
+    pub async fn run(self, sessions: impl Sessions, stop: CancellationToken) {
         let kept = async {
             loop {
                 let address = self.0.engine.address();
-                let Err(error) = self.keep(&is_known).await;
+                let Err(error) = self.keep(&sessions).await;
                 self.set_line(None);
                 if let Some(count) = self.0.outage.begin() {
                     tracing::warn!(address, %error, count, "the directory is down; sessions go on");
@@ -138,7 +138,7 @@ impl Directory {
     }
 
     /// Connects, and keeps the directory until the connection fails.
-    async fn keep(&self, is_known: &(impl Fn(&Key) -> bool + Sync)) -> Result<Never, Down> {
+    async fn keep(&self, sessions: &impl Sessions) -> Result<Never, Down> {
         let connecting = timeout(CONNECT, self.0.engine.connect());
         let connection = connecting.await.map_err(|_| Down("it does not answer".to_owned()))??;
         self.meet(&connection).await?;
@@ -159,31 +159,34 @@ impl Directory {
                     }
                     self.meet(&connection).await?;
                 }
-                _ = beats.tick() => {
+                due = beats.tick() => {
                     self.meet(&connection).await?;
-                    let unconfirmed = lock(&self.0.held).unconfirmed();
-                    self.claim_each(&connection, &unconfirmed).await?;
+                    if due.elapsed() < AWAY {
+                        let unconfirmed = lock(&self.0.held).unconfirmed();
+                        self.claim_each(&connection, &unconfirmed).await?;
+                    } else {
+                        // This process was stopped for so long that the others took it for gone.
+                        self.claim_all(&connection).await?;
+                    }
+                    self.give_way(sessions);
                 }
-                _ = sweeps.tick() => self.sweep(&connection, is_known).await?,
+                _ = sweeps.tick() => self.sweep(&connection, sessions).await?,
                 _ = renewals.tick() => self.claim_all(&connection).await?,
             }
         }
     }
 
     /// Releases the ids that this node has no more.
-    async fn sweep(
-        &self,
-        connection: &Arc<dyn Connection>,
-        is_known: &(impl Fn(&Key) -> bool + Sync),
-    ) -> Result<(), Down> {
-        let gone = lock(&self.0.held).sweep(is_known);
+    async fn sweep(&self, connection: &Arc<dyn Connection>, sessions: &impl Sessions) -> Result<(), Down> {
+        let gone = lock(&self.0.held).sweep(|key| sessions.is_known(key));
         for ids in gone.chunks(BATCH) {
             self.keeping(connection.release(ids)).await?;
             // One that is held again was claimed before this, or after it.
             for id in ids {
-                lock(&self.0.held).note(*id, false);
+                self.note(*id, Verdict::Nobody);
             }
         }
+        lock(&self.0.held).released();
         Ok(())
     }
 
@@ -196,10 +199,30 @@ impl Directory {
         for ids in all.chunks(BATCH) {
             let answer = self.keeping(connection.claim(ids, None)).await?;
             for (id, verdict) in ids.iter().zip(answer.value) {
-                lock(&self.0.held).note(*id, verdict == Verdict::Of(self.0.me));
+                self.note(*id, verdict);
             }
         }
         Ok(())
+    }
+
+    /// Ends the sessions whose ids other nodes have taken over, while this one was away.
+    fn give_way(&self, sessions: &impl Sessions) {
+        let members = self.0.members.borrow().clone().unwrap_or_default();
+        let is_there = |node| members.iter().any(|member| member.node == node);
+        let lost = lock(&self.0.held).lost(is_there, Instant::now());
+        if !lost.is_empty() {
+            tracing::warn!(
+                count = lost.len(),
+                "other nodes have taken over sessions of this one, which end here"
+            );
+        }
+        for (key, loss) in &lost {
+            sessions.give_way(key, *loss);
+        }
+    }
+
+    fn note(&self, id: Id, verdict: Verdict) {
+        lock(&self.0.held).note(id, verdict, self.0.me, Instant::now());
     }
 
     /// Says that this node is there, and notes which others are, and which contents the engine has.
@@ -331,6 +354,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 /// How often a node says that it is there.
 const BEAT: Duration = Duration::from_secs(2);
+/// How long a node counts as there after it has said so.
+const AWAY: Duration = Duration::from_secs(6);
 const SWEEP: Duration = Duration::from_secs(1);
 /// How long contents are young: long enough for every node to see that they are new, and to write what it has.
 const YOUTH: Duration = Duration::from_secs(10);

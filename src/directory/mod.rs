@@ -18,7 +18,7 @@ mod settings;
 mod tests;
 
 pub use engine::{Engine, Verdict};
-pub use held::Key;
+pub use held::{Key, Loss, Sessions};
 pub use id::Id;
 pub use keeper::{Directory, Hold};
 pub use settings::{EngineError, Kind, Settings};

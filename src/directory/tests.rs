@@ -1,6 +1,7 @@
 //! The directory over an engine in memory, which is emptied, taken down and asked by several nodes.
 
 mod memory;
+mod taken;
 
 use proptest::prelude::*;
 use tokio::time::{Duration, advance, sleep};
@@ -24,13 +25,28 @@ fn key(sid: &str) -> (Id, Key) {
     (Id::of(&key.route, sid), key)
 }
 
-/// Returns the view of a node, which is kept until the test ends. It still knows sessions whose ids begin with `known`.
+/// Knows sessions whose ids begin with `known`.
+struct Known;
+
+impl Sessions for Known {
+    fn is_known(&self, key: &Key) -> bool {
+        key.sid.starts_with("known")
+    }
+
+    fn give_way(&self, key: &Key, _: Loss) {
+        panic!("{key:?} is no other node's");
+    }
+}
+
+/// Returns the view of a node, which is kept until the test ends.
 fn directory(engine: &Memory, name: &str) -> Directory {
-    let directory =
-        Directory::new(node(name), TTL, Box::new(engine.of(node(name))), DirectoryMeter::default());
-    let is_known = |key: &Key| key.sid.starts_with("known");
+    keep(engine, node(name), Known)
+}
+
+fn keep(engine: &Memory, me: Node, sessions: impl Sessions + 'static) -> Directory {
+    let directory = Directory::new(me, TTL, Box::new(engine.of(me)), DirectoryMeter::default());
     #[expect(clippy::disallowed_methods, reason = "the test's runtime ends it")]
-    tokio::spawn(directory.clone().run(is_known, CancellationToken::new()));
+    tokio::spawn(directory.clone().run(sessions, CancellationToken::new()));
     directory
 }
 

@@ -338,6 +338,8 @@ impl Session {
             match end {
                 End::ClientClosed if self.policy.why.is_none() => self.answer(vec![Packet::Noop], now),
                 End::ClientGone => self.poll = PollSlot::Absent,
+                // Its client's next one goes to the other node.
+                End::TakenOver => self.answer(self.nothing(), now),
                 End::PingTimeout
                 | End::ParseError
                 | End::Overlap

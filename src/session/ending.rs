@@ -51,9 +51,9 @@ impl Session {
         self.outbox.messages_waiting() + usize::from(self.inbox.ahead.is_some())
     }
 
-    /// Returns the reason for an end, if the dialect reports it.
+    /// Returns the reason for an end, if the dialect reports it and the session does not go on elsewhere.
     pub(super) fn reason(&self, end: End) -> Option<Closing> {
-        let why = self.policy.why?;
+        let why = self.policy.why.filter(|_| end != End::TakenOver)?;
         Some(match &self.phase {
             Phase::Closing { closing, .. } => why(end, closing),
             Phase::Open | Phase::Draining { .. } | Phase::Departed { .. } | Phase::Over => {

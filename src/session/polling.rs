@@ -121,13 +121,23 @@ impl Session {
 
     /// Answers the parked poll at once, because the way of its client ends: the client is to come by another.
     pub fn handle_released(&mut self, now: Instant) {
-        let nothing = match (self.policy.acks, self.policy.pinger) {
+        self.release_poll(self.nothing(), now);
+    }
+
+    /// Returns what has a poll's client ask again, at once and without any harm.
+    pub(super) fn nothing(&self) -> Vec<Packet> {
+        match (self.policy.acks, self.policy.pinger) {
             // Its wait is over.
             (Acks::OnCursor, _) => Vec::new(),
             (Acks::OnWrite, Pinger::Nobody(_)) => vec![Packet::Ping(Text::default())],
             (Acks::OnWrite, Pinger::Server | Pinger::Client) => vec![Packet::Noop],
-        };
-        self.release_poll(nothing, now);
+        }
+    }
+
+    /// Ends the session because its id belongs to a session of another node. Of [`End::TakenOver`] its client learns nothing:
+    /// the session that it has begun there goes on.
+    pub fn handle_taken_over(&mut self, end: End, now: Instant) {
+        self.end(end, now);
     }
 
     /// Answers the parked poll with what there is for it, or else with `nothing`, which says that.

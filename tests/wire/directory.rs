@@ -11,6 +11,7 @@ use super::support::backend::Backend;
 use super::support::engine::{Engine, Kind, NATS, REDIS};
 use super::support::http::{Client, Response};
 use super::support::metrics;
+use super::support::nodes::Network;
 use super::support::sockjs::{setup, target};
 use super::support::target::{Target, free_port};
 use super::support::world::TOKEN;
@@ -26,9 +27,15 @@ struct Cluster {
 impl Cluster {
     /// Starts three nodes that are told of the directory, and of no other node.
     fn start(lines: &str) -> Self {
-        let setup = setup("");
+        Self::start_by(|_| lines.to_owned(), "")
+    }
+
+    /// Does so with lines for each node, and these in the route.
+    fn start_by(lines: impl Fn(usize) -> String, route: &str) -> Self {
+        let setup = setup(route);
         let backend = Backend::listen(setup.kind, setup.script.clone());
-        let node = || {
+        let node = |at| {
+            let lines = lines(at);
             let sections = format!(
                 "[cluster]\nlisten = \"{}\"\npeers = \"directory\"\n\
                  token = \"{TOKEN}\"\n{lines}\n",
@@ -36,7 +43,7 @@ impl Cluster {
             );
             Target::proxy(&Setup { sections, ..setup.clone() }, backend.addr)
         };
-        let cluster = Self { nodes: vec![node(), node(), node()], backend, turn: 0 };
+        let cluster = Self { nodes: (0..3).map(node).collect(), backend, turn: 0 };
         cluster.assert_complete();
         cluster
     }
@@ -202,6 +209,54 @@ fn a_session_of_a_killed_node_begins_anew_by_the_directory() {
 #[test]
 fn a_session_of_a_killed_node_begins_anew_by_nats() {
     orphan(NATS);
+}
+
+/// Stops a node until another one has begun its session anew.
+fn fence(kind: Kind) {
+    let Some(engine) = Engine::start(kind) else { return };
+    let way = Network::to(engine.addr);
+    let lines = |at| if at == 0 { engine.lines_by(way.addr) } else { engine.lines() };
+    let cluster = Cluster::start_by(lines, "heartbeat = \"5m\"\ndisconnect_delay = \"5m\"");
+    // Until its answers are believed.
+    thread::sleep(Duration::from_secs(13));
+    let [old, new, _] = &cluster.nodes[..] else { unreachable!() };
+    post(old.public, "fenced", "xhr", "").assert(200, "o\n");
+    let before = cluster.accept();
+    let mut waiting = Client::connect(old.public);
+    waiting.send("POST", &target("fenced", "xhr"), &[], b"");
+    waiting.assert_parked();
+    old.signal("STOP");
+    engine.expire();
+    if kind == NATS {
+        way.cut();
+    }
+    let begins = || post(new.public, "fenced", "xhr", "").text() == "o\n";
+    eventually(begins, || format!("the session does not begin again: {}", new.log()));
+    let after = cluster.accept();
+    // Until the other nodes take it for gone.
+    thread::sleep(Duration::from_secs(7));
+    old.signal("CONT");
+    // Its client is told of no end, and the application of one.
+    let answer = waiting.answer_within(8 * SOON).expect("the poll that waits is answered");
+    answer.assert(200, "h\n");
+    before.assert_closed();
+    assert!(metrics::has_counted(old.admin, "polliwog_sessions_closed_total", &["reason=\"taken_over\""]));
+    for node in &cluster.nodes {
+        post(node.public, "fenced", "xhr_send", "[\"hello\"]").assert(204, "");
+        after.assert_text("hello");
+    }
+    after.send("bye");
+    post(old.public, "fenced", "xhr", "").assert(200, "a[\"bye\"]\n");
+}
+
+#[test]
+fn a_session_that_was_taken_over_ends_where_it_was() {
+    fence(REDIS);
+}
+
+#[test]
+fn a_session_that_was_taken_over_by_nats_ends_where_it_was() {
+    fence(NATS);
 }
 
 /// Has nodes meet by TLS and as a user, also after the server was away.

@@ -255,7 +255,8 @@ impl Framing for SockJsFraming {
             | End::UpstreamClosed
             | End::Stalled
             | End::Drained
-            | End::Cut => Closing::new(1000, "Normal closure"),
+            | End::Cut
+            | End::TakenOver => Closing::new(1000, "Normal closure"),
         }
     }
 
@@ -292,7 +293,7 @@ pub(super) fn why(end: End, closing: &Closing) -> Closing {
             Some(1006) => Closing::new(1006, "Connection lost"),
             Some(_) => Closing { by_packet: false, ..closing.clone() },
         },
-        End::Drained | End::Cut => Closing::new(1001, "Going away"),
+        End::Drained | End::Cut | End::TakenOver => Closing::new(1001, "Going away"),
         // One side has stopped reading, which violates no protocol.
         End::Stalled => Closing::new(1013, "Connection stalled"),
         End::ClientClosed
@@ -310,7 +311,7 @@ fn why_on_web_socket(end: End, closing: &Closing) -> Option<Closing> {
         End::ClientClosed | End::ClientGone | End::ParseError => None,
         End::PingTimeout => Some(Closing::new(3000, "No response from heartbeat")),
         End::TooLarge => Some(Closing::new(1009, "Message too large")),
-        End::UpstreamClosed | End::Drained | End::Cut | End::Overlap | End::Stalled => {
+        End::UpstreamClosed | End::Drained | End::Cut | End::TakenOver | End::Overlap | End::Stalled => {
             Some(why(end, closing))
         }
     }

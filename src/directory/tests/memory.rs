@@ -1,6 +1,6 @@
 //! An engine in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::{Duration, Instant};
@@ -36,6 +36,10 @@ impl Leases {
         self.0.get(&id).filter(|(_, until)| now < *until).map(|(node, _)| *node)
     }
 
+    fn expire(&mut self, id: Id) {
+        self.0.remove(&id);
+    }
+
     pub(super) fn release(&mut self, id: Id, me: Node, now: Duration) {
         if self.find(id, now) == Some(me) {
             self.0.remove(&id);
@@ -58,6 +62,8 @@ struct Server {
     contents: u32,
     is_born: bool,
     is_down: bool,
+    /// The nodes that do not reach it.
+    cut: HashSet<Node>,
 }
 
 impl Default for Memory {
@@ -69,6 +75,7 @@ impl Default for Memory {
             contents: 0,
             is_born: false,
             is_down: false,
+            cut: HashSet::new(),
         };
         Self { me: None, server: Arc::new(Mutex::new(server)) }
     }
@@ -89,13 +96,28 @@ impl Memory {
         self.lock().is_down = is_down;
     }
 
+    /// Cuts a node off, or connects it again.
+    pub(super) fn set_cut(&self, node: Node, is_cut: bool) {
+        let mut server = self.lock();
+        if is_cut {
+            server.cut.insert(node);
+        } else {
+            server.cut.remove(&node);
+        }
+    }
+
+    /// Lets the entry of an id expire.
+    pub(super) fn expire(&self, id: Id) {
+        self.lock().leases.expire(id);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Server> {
         self.server.lock().unwrap()
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&mut Server, Node, Duration) -> T) -> Result<Answer<T>, Down> {
         let mut server = self.lock();
-        if server.is_down {
+        if server.is_down || self.me.is_some_and(|me| server.cut.contains(&me)) {
             return Err(Down("it is down".to_owned()));
         }
         let now = server.began.elapsed();

@@ -49,6 +49,24 @@ fn a_session_that_its_client_never_heard_of_is_forgotten_at_its_end() {
 }
 
 #[test]
+fn a_session_that_goes_on_at_another_node_tells_its_client_of_no_end() {
+    let beat = Pinger::Nobody(Liveness { beat: MS, absence: MS, is_heard: true });
+    for (pinger, nothing) in [(Pinger::Server, Packet::Noop), (beat, ping())] {
+        let why: fn(End, &Closing) -> Closing = End::reason;
+        let policy = Policy { why: Some(why), remembered: MS, pinger, ..policy(HangUp::Ends) };
+        let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);
+        assert_eq!(rig.fetch(), [open()]);
+        rig.poll();
+        rig.session.handle_taken_over(End::TakenOver, rig.now);
+        let ended = [answer(&[nothing]), Event::Ended(End::TakenOver), closes_link(End::TakenOver)];
+        assert_eq!(rig.events(), ended);
+        assert_eq!(rig.session.ending(), None, "nothing is remembered of it");
+        rig.session.handle_taken_over(End::TakenOver, rig.now);
+        assert_eq!(rig.events(), []);
+    }
+}
+
+#[test]
 fn where_clients_have_text_alone_what_is_binary_becomes_text_or_is_the_end() {
     let policy = Policy { binary: Binary::AsText, why: Some(End::reason), ..policy(HangUp::Ends) };
     let mut rig = Rig::begin_with(policy, Settings::default(), Transport::Polling);

@@ -9,7 +9,7 @@ use super::target::free_port;
 use super::{SOON, is_so_within};
 
 /// A kind of server, and who may connect to it.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Kind {
     is_nats: bool,
     has_tls: bool,
@@ -123,6 +123,11 @@ impl Engine {
         format!("{scheme}://{user}{}", self.addr)
     }
 
+    /// Returns the lines of `[cluster]` for it, with another way to it.
+    pub(crate) fn lines_by(&self, way: SocketAddr) -> String {
+        self.lines_with(&self.url().replace(&self.addr.to_string(), &way.to_string()))
+    }
+
     /// Returns the lines of `[cluster]` for it, but for the nodes.
     pub(crate) fn lines(&self) -> String {
         self.lines_with(&self.url())
@@ -160,16 +165,30 @@ impl Engine {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
+    /// Lets all entries of sessions expire; at NATS, they do with their nodes' connections.
+    pub(crate) fn expire(&self) {
+        if !self.kind.is_nats {
+            let each =
+                "for _, key in ipairs(redis.call('KEYS', 'polliwog:*:s:*')) do redis.call('DEL', key) end";
+            self.say(&format!("EVAL \"{each} return redis.status_reply('OK')\" 0"));
+        }
+    }
+
     /// Removes everything that it knows.
     pub(crate) fn empty(&mut self) {
-        use std::io::{Read as _, Write as _};
         if self.kind.is_nats {
             // It knows nothing beyond its connections.
             self.kill();
             return self.start_again();
         }
+        self.say("FLUSHALL");
+    }
+
+    /// Has Redis do something.
+    fn say(&self, command: &str) {
+        use std::io::{Read as _, Write as _};
         let mut stream = TcpStream::connect(self.addr).unwrap();
-        stream.write_all(b"FLUSHALL\r\n").unwrap();
+        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
         let mut answer = [0; 5];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"+OK\r\n");

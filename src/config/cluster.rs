@@ -42,6 +42,10 @@ pub(super) const CLUSTER: &[Row<Written>] = &[
         |table, key, cluster| cluster.directory_ttl = table.value(key, duration(TTL_MIN..=24 * HOUR))),
     row(Cluster, "directory_ca", File, Example("\"directory-ca.pem\""), "authorities for its TLS; unset: the system's",
         |table, key, cluster| cluster.directory_ca = table.value(key, file)),
+    row(Cluster, "directory_certificate", File, Example("\"node.pem\""), "shown to a directory that asks for a certificate",
+        |table, key, cluster| cluster.directory_certificate = table.value(key, file)),
+    row(Cluster, "directory_key", File, Example("\"node.key\""), "the private key of directory_certificate",
+        |table, key, cluster| cluster.directory_key = table.value(key, file)),
     row(Cluster, "token", Text, Example("\"a-long-secret-of-all-nodes\""), "secret of all nodes, at least 16 characters",
         |table, key, cluster| cluster.token = table.required(key, secret)),
     row(Cluster, "tls", Inline, Example("{ certificate = \"node.pem\", key = \"node.key\", ca = \"ca.pem\" }"), "PEM files; unset: no TLS", tls),
@@ -85,6 +89,8 @@ pub(super) struct Written {
     directory_name: Option<String>,
     directory_ttl: Option<Span>,
     directory_ca: Option<PathBuf>,
+    directory_certificate: Option<PathBuf>,
+    directory_key: Option<PathBuf>,
     token: Option<HeaderValue>,
     connect_timeout: Option<Span>,
     silence_timeout: Option<Span>,
@@ -140,15 +146,28 @@ pub(super) fn read(root: &Table<'_>, taken: &[Taken]) -> Option<(Settings, Optio
 impl Written {
     /// Returns the directory's settings, if there is one.
     fn read_directory(&mut self, table: &Table<'_>) -> Option<directory::Settings> {
-        if table.get("directory").is_none() && table.get("directory_ca").is_some() {
-            table.report_idle("directory_ca", "without directory".to_owned());
+        let written = TLS_KEYS.into_iter().filter(|key| table.get(key).is_some());
+        if table.get("directory").is_none() {
+            written.clone().for_each(|key| table.report_idle(key, "without directory".to_owned()));
         }
         let (kind, url) = self.directory.take()?;
         let is_secured = Kind::of(&url).is_some_and(|(_, is_secured)| is_secured);
-        if self.directory_ca.is_some() && !is_secured {
+        if !is_secured {
             let why = "beside a directory without TLS: its URL begins with rediss:// or tls:// if it has it";
-            table.report_idle("directory_ca", why.to_owned());
+            written.for_each(|key| table.report_idle(key, why.to_owned()));
         }
+        let identity = match (self.directory_certificate.take(), self.directory_key.take()) {
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (Some(_), None) => {
+                table.report_missing("directory_key");
+                None
+            }
+            (None, Some(_)) => {
+                table.report_missing("directory_certificate");
+                None
+            }
+            (None, None) => None,
+        };
         if kind == Kind::Nats && table.get("directory_ttl").is_some() {
             table.report_idle(
                 "directory_ttl",
@@ -161,6 +180,7 @@ impl Written {
             name: self.directory_name.take().unwrap_or_else(|| "default".to_owned()),
             ttl: self.directory_ttl.unwrap_or(Span::from_mins(10)),
             ca: self.directory_ca.take(),
+            identity,
         })
     }
 }
@@ -320,6 +340,8 @@ fn secret(node: &Node) -> Result<HeaderValue, Wrong> {
     Ok(value)
 }
 
+/// What is about the directory's TLS.
+const TLS_KEYS: [&str; 3] = ["directory_ca", "directory_certificate", "directory_key"];
 /// It cannot be guessed.
 const SECRET_LEN_MIN: usize = 16;
 /// Entries are written again every third of it.

@@ -36,11 +36,15 @@ impl Fixed {
             fixed.insert("cluster.silence_timeout", format!("{silence_timeout:?}"));
         }
         // The URL names the kind.
-        if let Some(directory::Settings { kind: _, url, name, ttl, ca }) = directory {
+        if let Some(directory::Settings { kind: _, url, name, ttl, ca, identity }) = directory {
             fixed.insert("cluster.directory", url.clone());
             fixed.insert("cluster.directory_name", name.clone());
             fixed.insert("cluster.directory_ttl", format!("{ttl:?}"));
             fixed.insert("cluster.directory_ca", format!("{ca:?}"));
+            let identity = identity.as_ref();
+            let (certificate, key) = (identity.map(|one| &one.certificate), identity.map(|one| &one.key));
+            fixed.insert("cluster.directory_certificate", format!("{certificate:?}"));
+            fixed.insert("cluster.directory_key", format!("{key:?}"));
         }
         // How long the old one lingers is its own decision, whenever that comes.
         if let Some(succession::Settings { directory, linger: _ }) = succession {

@@ -35,9 +35,11 @@ use crate::tls::{Trust, client_config};
     expect(unused_variables, reason = "there is no engine")
 )]
 pub fn engine(settings: &Settings, me: Node, address: &str) -> Result<Box<dyn Engine>, EngineError> {
-    if let Some(ca) = &settings.ca {
-        // The engine reads the file itself: here its faults are found at the start.
-        client_config(&Trust::File(ca.clone()), None)?;
+    let Settings { ca, identity, .. } = settings;
+    if ca.is_some() || identity.is_some() {
+        // The engine reads the files itself: here their faults are found at the start.
+        let trust = ca.clone().map_or(Trust::WebPki, Trust::File);
+        client_config(&trust, identity.as_ref())?;
     }
     match settings.kind {
         #[cfg(feature = "nats")]

@@ -4,17 +4,18 @@
 
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, TlsCertificates, cmd};
+use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, FromRedisValue, TlsCertificates, cmd};
 
 use super::engine::{Answer, Answering, Connection, Contents, Down, Engine, Member, Verdict};
 use super::id::Id;
 use super::settings::{EngineError, Settings};
 use crate::sid::Node;
-use crate::tls::TlsError;
+use crate::tls::{Identity, TlsError};
 
 /// A server of Redis.
 pub(super) struct Redis {
@@ -35,14 +36,18 @@ struct Names {
 impl Redis {
     /// Prepares to connect.
     pub(super) fn new(settings: &Settings, me: Node, address: &str) -> Result<Self, EngineError> {
-        let Settings { url, name, ttl, ca, .. } = settings;
-        let client = match ca {
-            None => Client::open(&**url),
-            Some(path) => {
-                let read = |source| TlsError::Read { path: path.clone(), source };
-                let root_cert = Some(fs::read(path).map_err(read)?);
-                Client::build_with_tls(&**url, TlsCertificates { client_tls: None, root_cert })
-            }
+        let Settings { url, name, ttl, ca, identity, .. } = settings;
+        let read =
+            |path: &PathBuf| fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source });
+        let root_cert = ca.as_ref().map(read).transpose()?;
+        let shown = |Identity { certificate, key }: &Identity| {
+            Ok::<_, TlsError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+        };
+        let client_tls = identity.as_ref().map(shown).transpose()?;
+        let client = if root_cert.is_none() && client_tls.is_none() {
+            Client::open(&**url)
+        } else {
+            Client::build_with_tls(&**url, TlsCertificates { client_tls, root_cert })
         };
         let client = client.map_err(|error| EngineError::Settings(error.to_string()))?;
         let at = client.get_connection_info().addr().to_string();

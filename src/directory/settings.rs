@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::tls::TlsError;
+use crate::tls::{Identity, TlsError};
 
 /// The engine, and how it is used.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Settings {
     pub ttl: Duration,
     /// The authorities whose certificates are accepted; unset: the system's.
     pub ca: Option<PathBuf>,
+    /// What this node shows to an engine that asks for a certificate.
+    pub identity: Option<Identity>,
 }
 
 /// A kind of engine.

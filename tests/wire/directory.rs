@@ -304,6 +304,21 @@ fn a_nats_takes_a_user_by_tls() {
     meet(NATS.with_user().with_tls());
 }
 
+#[test]
+fn a_nats_takes_a_token() {
+    meet(NATS.with_token());
+}
+
+#[test]
+fn a_directory_takes_those_with_a_certificate() {
+    meet(REDIS.with_user().with_certificates());
+}
+
+#[test]
+fn a_nats_knows_its_user_by_a_certificate() {
+    meet(NATS.with_certificates());
+}
+
 /// Gives a node another password than the server's.
 fn refuse(kind: Kind, said: &str) {
     let Some(engine) = Engine::start(kind.with_user()) else { return };

@@ -142,6 +142,18 @@ fn nodes_of_a_directory_need_no_list_and_its_password_is_not_shown() {
             "peers = 'directory'\ndirectory = 'tls://a:1'\ndirectory_ttl = '1m'",
             "cluster.directory_ttl: means nothing",
         ),
+        (
+            "peers = 'directory'\ndirectory = 'nats://a:1'\ndirectory_key = 'x'",
+            "cluster.directory_key: means nothing",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'tls://a:1'\ndirectory_key = 'x'",
+            "cluster.directory_certificate: missing",
+        ),
+        (
+            "peers = 'directory'\ndirectory = 'rediss://a:1'\ndirectory_certificate = 'x'",
+            "cluster.directory_key: missing",
+        ),
         ("peers = 'directory'\ndirectory = 'tls://'", "cluster.directory: found a text that is none"),
         (
             "peers = 'directory'\ndirectory = 'redis://a:1'\ndirectory_name = 'a b'",

@@ -12,6 +12,7 @@ use super::super::settings::{EngineError, Settings};
 use super::{NatsConnection, down, lock};
 use crate::codec::urlencoded::decode_percent;
 use crate::sid::Node;
+use crate::tls::Identity;
 
 /// A server of NATS.
 pub(in super::super) struct Nats {
@@ -20,6 +21,7 @@ pub(in super::super) struct Nats {
     address: String,
     user: Option<User>,
     ca: Option<PathBuf>,
+    identity: Option<Identity>,
     name: String,
     me: Node,
     advertise: String,
@@ -45,6 +47,7 @@ impl Nats {
             user: User::of(&server),
             server,
             ca: settings.ca.clone(),
+            identity: settings.identity.clone(),
             name: settings.name.clone(),
             me,
             advertise: address.to_owned(),
@@ -78,9 +81,13 @@ impl Nats {
             Some(User::Named { name, password }) => options.user_and_password(name, password),
             Some(User::Token(token)) => options.token(token),
         };
-        match &self.ca {
+        let options = match &self.ca {
             None => options,
             Some(ca) => options.add_root_certificates(ca.clone()),
+        };
+        match self.identity.clone() {
+            None => options,
+            Some(Identity { certificate, key }) => options.add_client_certificate(certificate, key),
         }
     }
 }

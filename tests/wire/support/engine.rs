@@ -13,10 +13,25 @@ use super::{SOON, is_so_within};
 pub(crate) struct Kind {
     is_nats: bool,
     has_tls: bool,
-    has_user: bool,
+    asks_certificate: bool,
+    user: User,
 }
 
-pub(crate) const REDIS: Kind = Kind { is_nats: false, has_tls: false, has_user: false };
+/// Who may connect.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum User {
+    #[default]
+    Anyone,
+    /// One with a password, who may do no more than a node needs.
+    Named,
+    /// NATS: one with a token.
+    Token,
+    /// NATS: one that a certificate names.
+    Certified,
+}
+
+pub(crate) const REDIS: Kind =
+    Kind { is_nats: false, has_tls: false, asks_certificate: false, user: User::Anyone };
 pub(crate) const NATS: Kind = Kind { is_nats: true, ..REDIS };
 
 /// A running server.
@@ -36,7 +51,18 @@ impl Kind {
 
     /// It takes a user who may do no more than a node needs.
     pub(crate) const fn with_user(self) -> Self {
-        Self { has_user: true, ..self }
+        Self { user: User::Named, ..self }
+    }
+
+    /// It takes those with a token alone.
+    pub(crate) const fn with_token(self) -> Self {
+        Self { user: User::Token, ..self }
+    }
+
+    /// It asks for a certificate, which tells NATS the user.
+    pub(crate) const fn with_certificates(self) -> Self {
+        let user = if self.is_nats { User::Certified } else { self.user };
+        Self { asks_certificate: true, user, ..self.with_tls() }
     }
 
     fn program(self) -> PathBuf {
@@ -51,30 +77,38 @@ impl Kind {
     }
 
     fn config(self, port: u16, folder: &Path) -> String {
-        let Self { is_nats, has_tls, has_user } = self;
+        let Self { is_nats, has_tls, asks_certificate, user } = self;
         let folder = folder.display();
         let mut lines = Vec::new();
         if is_nats {
             lines.push(format!("listen: \"127.0.0.1:{port}\""));
             if has_tls {
+                let asks = if asks_certificate { ", verify_and_map: true" } else { "" };
                 lines.push(format!(
-                    "tls {{ cert_file: \"{folder}/cert.pem\", key_file: \"{folder}/key.pem\" }}"
+                    "tls {{ cert_file: \"{folder}/cert.pem\", key_file: \"{folder}/key.pem\", \
+                     ca_file: \"{folder}/cert.pem\"{asks} }}"
                 ));
             }
-            if has_user {
-                lines.push(format!("authorization {{ users: [ {NATS_USER} ] }}"));
+            match user {
+                User::Anyone => {}
+                User::Named => lines.push(format!("authorization {{ users: [ {NATS_USER} ] }}")),
+                User::Token => lines.push("authorization { token: \"secret!\" }".to_owned()),
+                User::Certified => {
+                    lines.push("authorization { users: [ { user: \"CN=polliwog\" } ] }".to_owned());
+                }
             }
         } else {
             lines.push(format!("bind 127.0.0.1\nsave \"\"\nappendonly no\ndir {folder}"));
             lines.push(if has_tls {
                 format!(
                     "port 0\ntls-port {port}\ntls-cert-file {folder}/cert.pem\ntls-key-file {folder}/key.pem\n\
-                     tls-ca-cert-file {folder}/cert.pem\ntls-auth-clients no"
+                     tls-ca-cert-file {folder}/cert.pem\ntls-auth-clients {}",
+                    if asks_certificate { "yes" } else { "no" }
                 )
             } else {
                 format!("port {port}")
             });
-            if has_user {
+            if user == User::Named {
                 lines.push(format!("user default off\n{REDIS_USER}"));
             }
         }
@@ -96,9 +130,7 @@ impl Engine {
         let name = format!("engine-{}-{}", std::process::id(), addr.port());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
         fs::create_dir_all(&folder).unwrap();
-        let pair = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        fs::write(folder.join("cert.pem"), pair.cert.pem()).unwrap();
-        fs::write(folder.join("key.pem"), pair.signing_key.serialize_pem()).unwrap();
+        write_certificate(&folder);
         fs::write(folder.join("config"), kind.config(addr.port(), &folder)).unwrap();
         let child = spawn(kind, &folder);
         let engine = Self { addr, kind, folder, child };
@@ -119,7 +151,11 @@ impl Engine {
             (true, false) => "nats",
             (true, true) => "tls",
         };
-        let user = if self.kind.has_user { format!("polliwog:{password}@") } else { String::new() };
+        let user = match self.kind.user {
+            User::Named => format!("polliwog:{password}@"),
+            User::Token => format!("{password}@"),
+            User::Anyone | User::Certified => String::new(),
+        };
         format!("{scheme}://{user}{}", self.addr)
     }
 
@@ -140,7 +176,13 @@ impl Engine {
         } else {
             String::new()
         };
-        format!("directory = \"{url}\"\n{ca}")
+        let folder = self.folder.display();
+        let shown = if self.kind.asks_certificate {
+            format!("directory_certificate = \"{folder}/cert.pem\"\ndirectory_key = \"{folder}/key.pem\"\n")
+        } else {
+            String::new()
+        };
+        format!("directory = \"{url}\"\n{ca}{shown}")
     }
 
     fn assert_up(&self) {
@@ -201,6 +243,17 @@ impl Drop for Engine {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Writes a certificate of both sides, which is its own authority.
+fn write_certificate(folder: &Path) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "polliwog");
+    let certificate = params.self_signed(&key).unwrap();
+    fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+    fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
 }
 
 fn spawn(kind: Kind, folder: &Path) -> Child {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::channel::{Channel, Side};
 use crate::duplex::{Duplex, Patience, Stalled};
-use crate::peer::{Ask, Frame, Load, Number};
+use crate::peer::{Ask, Frame, Lines, Load, Number};
 use crate::trunk::Gathering;
 
 /// Why a connection ended.
@@ -37,6 +37,7 @@ pub(super) struct Pump<'c, S, B> {
     /// Begins to serve a request.
     begin: B,
     read: BytesMut,
+    lines: Lines,
     out: BytesMut,
     is_dirty: bool,
     gathering: Gathering,
@@ -69,6 +70,7 @@ where
             sessions,
             begin,
             read: BytesMut::new(),
+            lines: Lines::default(),
             out: BytesMut::new(),
             is_dirty: false,
             gathering: Gathering::default(),
@@ -126,8 +128,8 @@ where
             }
             self.heard = Instant::now();
             self.asked = None;
-            while let Some(frame) =
-                Frame::read(&mut self.read).map_err(|malformed| Ended::Violated(malformed.0))?
+            while let Some(frame) = Frame::read(&mut self.read, &mut self.lines)
+                .map_err(|malformed| Ended::Violated(malformed.0))?
             {
                 let load = Load { sessions: (self.sessions)(), asked: 0 };
                 let begun = self.channel.handle(frame, load);

@@ -148,13 +148,13 @@ impl Question {
     }
 
     /// Polls for the response's header.
-    pub fn poll_head(&mut self, cx: &Context<'_>) -> Poll<Result<Head, Broken>> {
+    pub fn poll_head(&mut self, cx: &Context<'_>) -> Poll<Result<Box<Head>, Broken>> {
         let head = ready!(self.channel.poll_head(self.number, cx)).map_err(|stopped| match stopped {
             Stopped::Told => Broken::Refused,
             Stopped::Broken => Broken::Connection,
         })?;
         self.is_answered = matches!(head.content, Content::Nothing | Content::Whole(_));
-        Poll::Ready(Ok(*head))
+        Poll::Ready(Ok(head))
     }
 
     /// Returns the receipt of a response's body that came with its header.

@@ -77,8 +77,12 @@ impl Request {
     }
 
     pub(super) fn wake(&mut self) {
-        let wakers = [self.reader.take(), self.writer.take(), self.watcher.take()];
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        // Most often there is none, or one.
+        for waker in [&mut self.reader, &mut self.writer, &mut self.watcher] {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
     }
 }
 

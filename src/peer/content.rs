@@ -18,8 +18,8 @@ pub enum Content {
 }
 
 impl Content {
-    /// Writes what the frame of a header begins with. What is here of the body ends the frame.
-    pub(super) fn write(&self, out: &mut BytesMut) {
+    /// Returns what the frame of a header begins with. What is here of the body ends the frame.
+    pub(super) fn start(&self) -> [u8; LEN] {
         let (kind, len) = match self {
             Self::Nothing => (NOTHING, 0),
             Self::Whole(bytes) => (WHOLE, bytes.len() as u64),
@@ -27,8 +27,9 @@ impl Content {
             Self::Pieces(None) => (PIECES, 0),
             Self::Pieces(Some(len)) => (SIZED, *len),
         };
-        out.put_u8(kind);
-        out.put_u64(len);
+        let mut start = [kind; LEN];
+        start[1..].copy_from_slice(&len.to_be_bytes());
+        start
     }
 
     /// Returns what is here of the body.

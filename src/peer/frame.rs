@@ -4,6 +4,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 use super::content::Content;
 use super::head::{self, Ask, Head};
+use super::lines::Lines;
 use super::prefix::{
     ASK, BODY, END, GONE, HEAD, LEAVING, LOST, Malformed, NO_REQUEST, Number, PING, PONG, PREFIX_LEN,
     RELEASE, TOOK, begin,
@@ -79,7 +80,7 @@ impl Frame {
     ///
     /// # Errors
     /// What comes next is no frame; nothing behind it can be read.
-    pub fn read(read: &mut BytesMut) -> Result<Option<Self>, Malformed> {
+    pub fn read(read: &mut BytesMut, lines: &mut Lines) -> Result<Option<Self>, Malformed> {
         let Some((prefix, rest)) = read.split_at_checked(PREFIX_LEN) else { return Ok(None) };
         let len = usize::from(prefix[0]) << 16 | usize::from(prefix[1]) << 8 | usize::from(prefix[2]);
         if len > PAYLOAD_LEN_MAX {
@@ -95,24 +96,24 @@ impl Frame {
         let number = Number(u32::from_be_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]));
         read.advance(PREFIX_LEN);
         let payload = read.split_to(len);
-        Self::of(verb, number, payload).map(Some)
+        Self::of(verb, number, payload, lines).map(Some)
     }
 
-    fn of(verb: u8, number: Number, mut payload: BytesMut) -> Result<Self, Malformed> {
+    fn of(verb: u8, number: Number, mut payload: BytesMut, lines: &mut Lines) -> Result<Self, Malformed> {
         let of_len = |len: usize| {
             if payload.len() == len { Ok(()) } else { Err(Malformed("a frame of the wrong length")) }
         };
         Ok(match verb {
             // It is read and dropped before more is read into the buffer that it is a part of.
             ASK => {
-                let mut ask = head::read_ask(payload.freeze())?;
+                let mut ask = head::read_ask(payload.freeze(), lines)?;
                 // Its body may wait for longer.
                 if let Content::Whole(bytes) = &mut ask.content {
                     *bytes = kept(std::mem::take(bytes));
                 }
                 Self::Ask(number, Box::new(ask))
             }
-            HEAD => Self::Head(number, Box::new(head::read_head(kept(payload.freeze()))?)),
+            HEAD => Self::Head(number, Box::new(head::read_head(kept(payload.freeze()), lines)?)),
             BODY => Self::Body(number, kept(payload.freeze())),
             TOOK => {
                 of_len(8)?;

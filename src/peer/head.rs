@@ -4,6 +4,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::content::{self, Content};
+use super::lines::{Lines, long, short, take};
 use super::names::{self, SPELLED};
 use super::prefix::{ASK, HEAD, Malformed, Number, PREFIX_LEN, frame};
 
@@ -97,11 +98,16 @@ impl Line<'_> {
     }
 
     fn write(&self, out: &mut BytesMut) {
-        out.put_u8(self.byte);
+        let value = self.value.as_bytes();
         if self.byte == SPELLED {
+            out.put_u8(SPELLED);
             put_short(out, self.name.as_str().as_bytes());
+            put_long(out, value);
+        } else {
+            let [high, low] = long_len(value);
+            out.extend_from_slice(&[self.byte, high, low]);
+            out.extend_from_slice(value);
         }
-        put_long(out, self.value.as_bytes());
     }
 }
 
@@ -122,16 +128,18 @@ pub fn write_ask<'l>(
 ) -> Result<(), HeadTooLarge> {
     let bytes = content.bytes();
     let is_written = frame(out, ASK, number, LEN_MAX + bytes.len(), |out| {
-        content.write(out);
-        out.put_u8(known.flags());
-        out.put_u32(known.head_len);
-        out.put_slice(&client.ip);
-        out.put_u16(client.port);
+        // One piece of a known length is written in a few steps.
+        let mut fixed = [0; content::LEN + FIXED_LEN];
+        let (start, rest) = fixed.split_at_mut(content::LEN);
+        start.copy_from_slice(&content.start());
+        rest[0] = known.flags();
+        rest[1..5].copy_from_slice(&known.head_len.to_be_bytes());
+        rest[5..21].copy_from_slice(&client.ip);
+        rest[21..].copy_from_slice(&client.port.to_be_bytes());
+        out.extend_from_slice(&fixed);
         put_short(out, method.as_str().as_bytes());
         put_long(out, target);
-        for line in lines {
-            line.write(out);
-        }
+        lines.for_each(|line| line.write(out));
         out.put_slice(bytes);
     });
     if is_written { Ok(()) } else { Err(HeadTooLarge) }
@@ -160,8 +168,8 @@ pub fn write_head(
 ) -> Result<(), HeadTooLarge> {
     let bytes = content.bytes();
     let is_written = frame(out, HEAD, number, LEN_MAX + bytes.len(), |out| {
-        content.write(out);
-        out.put_u16(status.as_u16());
+        out.extend_from_slice(&content.start());
+        out.extend_from_slice(&status.as_u16().to_be_bytes());
         for line in headers.iter().map(Line::from) {
             line.write(out);
         }
@@ -171,7 +179,7 @@ pub fn write_head(
 }
 
 /// Its target, its values and its body are parts of `payload`.
-pub(super) fn read_ask(mut payload: Bytes) -> Result<Ask, Malformed> {
+pub(super) fn read_ask(mut payload: Bytes, lines: &mut Lines) -> Result<Ask, Malformed> {
     let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
     let mut known = Known::of_flags(take(from, 1)?[0])?;
@@ -181,15 +189,16 @@ pub(super) fn read_ask(mut payload: Bytes) -> Result<Ask, Malformed> {
     let client = Address { ip, port: take(from, 2)?.get_u16() };
     let method = Method::from_bytes(short(from)?).map_err(|_| Malformed("not a method"))?;
     let target = payload.slice_ref(long(from)?);
-    Ok(Ask { method, target, headers: headers(from, &payload, ASK_LINES)?, client, known, content })
+    let headers = lines.read(from, &payload)?;
+    Ok(Ask { method, target, headers, client, known, content })
 }
 
 /// Its values and its body are parts of `payload`.
-pub(super) fn read_head(mut payload: Bytes) -> Result<Head, Malformed> {
+pub(super) fn read_head(mut payload: Bytes, lines: &mut Lines) -> Result<Head, Malformed> {
     let content = Content::split_off(&mut payload)?;
     let from = &mut &payload[..];
     let status = StatusCode::from_u16(take(from, 2)?.get_u16()).map_err(|_| Malformed("not a status"))?;
-    Ok(Head { status, headers: headers(from, &payload, HEAD_LINES)?, content })
+    Ok(Head { status, headers: lines.read(from, &payload)?, content })
 }
 
 impl Known {
@@ -207,20 +216,6 @@ impl Known {
     }
 }
 
-fn headers(from: &mut &[u8], payload: &Bytes, expected: usize) -> Result<HeaderMap, Malformed> {
-    let mut headers = HeaderMap::with_capacity(expected);
-    while !from.is_empty() {
-        let name = match take(from, 1)?[0] {
-            SPELLED => HeaderName::from_bytes(short(from)?).ok(),
-            byte => names::of_byte(byte),
-        };
-        let name = name.ok_or(Malformed("not a header's name"))?;
-        let value = HeaderValue::from_maybe_shared(payload.slice_ref(long(from)?));
-        headers.append(name, value.map_err(|_| Malformed("not a header's value"))?);
-    }
-    Ok(headers)
-}
-
 /// Writes bytes behind their length in one byte. What is longer makes the header unreadable, so the frame is filled until
 /// it is refused as too large.
 fn put_short(out: &mut BytesMut, bytes: &[u8]) {
@@ -235,26 +230,15 @@ fn put_short(out: &mut BytesMut, bytes: &[u8]) {
 
 /// Writes bytes behind their length in two bytes; what is longer is refused as too large anyway.
 fn put_long(out: &mut BytesMut, bytes: &[u8]) {
-    out.put_u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
-    out.put_slice(bytes);
+    out.extend_from_slice(&long_len(bytes));
+    out.extend_from_slice(bytes);
 }
 
-fn short<'p>(from: &mut &'p [u8]) -> Result<&'p [u8], Malformed> {
-    let len = take(from, 1)?[0];
-    take(from, len.into())
-}
-
-fn long<'p>(from: &mut &'p [u8]) -> Result<&'p [u8], Malformed> {
-    let len = take(from, 2)?.get_u16();
-    take(from, len.into())
-}
-
-fn take<'p>(from: &mut &'p [u8], len: usize) -> Result<&'p [u8], Malformed> {
-    from.split_off(..len).ok_or(Malformed("a header ends too soon"))
+fn long_len(bytes: &[u8]) -> [u8; 2] {
+    u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes()
 }
 
 /// The longest header: beyond it the client gets 431.
 const LEN_MAX: usize = 16 << 10;
-/// How many lines most requests have, and most responses: their maps have room from the beginning.
-const ASK_LINES: usize = 6;
-const HEAD_LINES: usize = 6;
+/// What stands before a request's method, behind what is said of its body.
+const FIXED_LEN: usize = 23;

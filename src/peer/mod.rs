@@ -16,7 +16,7 @@
 //!
 //! ```
 //! use bytes::{Bytes, BytesMut};
-//! use polliwog::peer::{Frame, Number, Sent, Sending};
+//! use polliwog::peer::{Frame, Lines, Number, Sent, Sending};
 //!
 //! let mut body = Sending::default();
 //! assert_eq!(body.push(Bytes::from_static(b"4hi"), Some("receipt")), None, "it waits for a TOOK");
@@ -28,12 +28,13 @@
 //!
 //! let (mut wire, frame) = (BytesMut::new(), Frame::Took(Number(7), 3));
 //! frame.write(&mut wire);
-//! assert_eq!(Frame::read(&mut wire), Ok(Some(frame)));
+//! assert_eq!(Frame::read(&mut wire, &mut Lines::default()), Ok(Some(frame)));
 //! ```
 
 mod content;
 mod frame;
 mod head;
+mod lines;
 mod names;
 mod prefix;
 mod receiving;
@@ -45,6 +46,7 @@ mod window;
 pub use content::Content;
 pub use frame::{Frame, Load};
 pub use head::{Address, Ask, Head, HeadTooLarge, Known, Line, search_of, write_ask, write_head};
+pub use lines::Lines;
 pub use prefix::{Malformed, Number};
 pub use receiving::Receiving;
 pub use sending::{Sending, Sent};

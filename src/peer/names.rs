@@ -13,9 +13,35 @@ use crate::agent::is_legacy_ie;
 /// Returns the byte for a name; any other name is spelled behind [`SPELLED`].
 pub(super) fn byte_of(name: &HeaderName) -> u8 {
     let name = name.as_str();
-    // The byte of the first one is 1.
-    let byte = (1..).zip(&NAMES).find_map(|(byte, (known, _))| (*known == name).then_some(byte));
-    byte.unwrap_or(SPELLED)
+    // No two of the names agree in both.
+    let byte: u8 = match (name.len(), name.as_bytes().last()) {
+        (4, Some(b't')) => 1,
+        (10, Some(b't')) => USER_AGENT_BYTE,
+        (6, Some(b'n')) => 3,
+        (6, Some(b't')) => ACCEPT_BYTE,
+        (15, Some(b'g')) => 5,
+        (12, Some(b'e')) => 6,
+        (6, Some(b'e')) => COOKIE_BYTE,
+        (13, Some(b'h')) => 8,
+        (29, Some(b'd')) => 9,
+        (30, Some(b's')) => 10,
+        (16, Some(b'g')) => 11,
+        (13, Some(b'd')) => 12,
+        (7, Some(b'e')) => 13,
+        (10, Some(b'n')) => CONNECTION_BYTE,
+        (27, Some(b'n')) => 15,
+        (32, Some(b's')) => 16,
+        (13, Some(b'l')) => 17,
+        (4, Some(b'y')) => 18,
+        (10, Some(b'e')) => SET_COOKIE_BYTE,
+        _ => return SPELLED,
+    };
+    if NAMES[usize::from(byte) - 1].0 == name { byte } else { SPELLED }
+}
+
+/// Returns whether such a line is seldom the same for two clients.
+pub(super) const fn is_of_one_client(byte: u8) -> bool {
+    matches!(byte, COOKIE_BYTE | SET_COOKIE_BYTE)
 }
 
 /// Returns the name that a byte stands for.
@@ -42,10 +68,12 @@ pub(super) const SPELLED: u8 = 0;
 
 const USER_AGENT_BYTE: u8 = 2;
 const ACCEPT_BYTE: u8 = 4;
+const COOKIE_BYTE: u8 = 7;
 const CONNECTION_BYTE: u8 = 14;
+const SET_COOKIE_BYTE: u8 = 19;
 /// How many of the names are those of requests; the others are those of responses.
 const CROSSING: u8 = 14;
-/// As they are spelled, which is quickly compared. The most frequent ones come first.
+/// As they are spelled, which is quickly compared.
 static NAMES: [(&str, HeaderName); 19] = [
     ("host", HOST),
     ("user-agent", USER_AGENT),
@@ -78,8 +106,8 @@ mod tests {
             assert_eq!((byte_of(name), of_byte(byte).as_ref()), (byte, Some(name)));
             assert_eq!(name, spelled);
         }
-        let bytes = [&USER_AGENT, &ACCEPT, &CONNECTION].map(byte_of);
-        assert_eq!(bytes, [USER_AGENT_BYTE, ACCEPT_BYTE, CONNECTION_BYTE]);
+        let bytes = [&USER_AGENT, &ACCEPT, &CONNECTION, &COOKIE, &SET_COOKIE].map(byte_of);
+        assert_eq!(bytes, [USER_AGENT_BYTE, ACCEPT_BYTE, CONNECTION_BYTE, COOKIE_BYTE, SET_COOKIE_BYTE]);
         assert_eq!((byte_of(&http::header::REFERER), of_byte(20)), (SPELLED, None));
     }
 

@@ -120,12 +120,12 @@ pub(super) fn known(head_len: usize, client: &Client, ask: Option<&WebSocketAsk>
 /// Returns the response of the other node.
 pub(super) fn answer(
     cluster: &Cluster,
-    head: Head,
+    head: Box<Head>,
     question: Question,
     ask: Option<WebSocketAsk>,
     tasks: &Tasks,
 ) -> Response {
-    let Head { status, mut headers, content } = head;
+    let Head { status, mut headers, content } = *head;
     let mut response = Response::default();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {

@@ -82,7 +82,7 @@ impl Passing {
         (self.prepared, self.body)
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Head, Question), Failed>> {
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Box<Head>, Question), Failed>> {
         loop {
             match &mut self.stage {
                 Stage::Ready => self.stage = self.ask(cx)?,
@@ -149,7 +149,7 @@ impl Passing {
 }
 
 impl Future for Passing {
-    type Output = Result<(Head, Question), Failed>;
+    type Output = Result<(Box<Head>, Question), Failed>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -177,7 +177,7 @@ fn poll_head(
     question: &mut Question,
     body: &mut Option<InBody>,
     cx: &mut Context<'_>,
-) -> Poll<Result<Head, Broken>> {
+) -> Poll<Result<Box<Head>, Broken>> {
     if let Some(unsent) = body
         && let Poll::Ready(sent) = question.poll_body(Pin::new(unsent), cx)
     {

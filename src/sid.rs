@@ -148,8 +148,18 @@ impl fmt::Display for Tag {
 
 /// Returns whether all of them can stand in an id of ours.
 fn is_plain(bytes: &[u8]) -> bool {
-    bytes.iter().all(|&byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    bytes.iter().all(|&byte| PLAIN[usize::from(byte)])
 }
+
+/// A look at a table is quicker than four comparisons, and each request makes some fifty.
+static PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        byte += 1;
+    }
+    plain
+};
 
 struct Short<'s>(&'s Sid);
 

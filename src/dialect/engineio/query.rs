@@ -44,13 +44,30 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Returns what is before the first of an ASCII sign, and what is behind it, if there is one. In so short a text, a
-/// search in larger steps would take longer to set up than this takes to finish.
+/// Returns what is before the first of an ASCII sign, and what is behind it, if there is one.
 fn cut(text: &str, sign: u8) -> (&str, Option<&str>) {
-    match text.bytes().position(|byte| byte == sign) {
+    match find(text.as_bytes(), sign) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
+}
+
+/// Finds the first of an ASCII sign, eight bytes at a time. In so short a text, a search in larger steps would take longer to
+/// set up than this takes to finish.
+fn find(text: &[u8], sign: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let (chunks, rest) = text.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        // Zero where the sign is. The lowest of the marks is right, and others may not be.
+        let differs = u64::from_le_bytes(*chunk) ^ (ONES * u64::from(sign));
+        let marks = differs.wrapping_sub(ONES) & !differs & HIGHS;
+        if marks != 0 {
+            return Some(index * 8 + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let at = rest.iter().position(|byte| *byte == sign)?;
+    Some(chunks.len() * 8 + at)
 }
 
 /// Returns the application's pairs, as the client wrote them: all except `EIO`, `transport`, `sid`, `t`, `j`, `b64`.
@@ -65,6 +82,16 @@ pub(super) fn application_query(query: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sign_is_found_wherever_it_is() {
+        let texts = ["", "a", "0123456", "01234567", "0123456789abcdef", "\u{80}é\u{7f}/.0123456789é-+1"];
+        for text in texts {
+            for sign in 0..128 {
+                assert_eq!(find(text.as_bytes(), sign), text.bytes().position(|byte| byte == sign), "{text}");
+            }
+        }
+    }
 
     #[test]
     fn the_last_of_two_keys_counts() {

@@ -1,6 +1,7 @@
 // What a request costs that takes a hop: two nodes on one core, with the clients, HAProxy and the backend on the other. HAProxy
 // leads each request with a session id to the session's own node ("local") or to the other ("foreign"). Prints CPU of both
-// nodes together for each message there and back, its instructions, and the memory of a parked poll at each. See README.md.
+// nodes together for each message there and back, its instructions, and the memory of a parked poll at each; then CPU of three
+// nodes that share that core, each request led to any of them, beside a node without others ("alone"). See README.md.
 
 import { once } from 'node:events';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -85,20 +86,28 @@ const UPSTREAMS = {
 // A node that callgrind runs on a busy machine takes its time.
 const PATIENT = 'connect_timeout = "10s"\nsilence_timeout = "30s"\n';
 
-/** Two nodes and the balancer; `act(nodes, load)` measures. */
+/** Which nodes there are, and which of them serves a request with a session id; unset: any. */
+const SITES = {
+  local: { names: ['a', 'b'], home: 'a' },
+  foreign: { names: ['a', 'b'], home: 'b' },
+  alone: { names: ['a'], home: 'a' },
+  three: { names: ['a', 'b', 'c'] },
+};
+
+/** Nodes and the balancer; `act(nodes, load)` measures. */
 async function site(upstream, where, act, under = () => []) {
   const nodes = [];
-  for (const name of ['a', 'b']) {
+  const { names, home } = SITES[where];
+  for (const name of names) {
     nodes.push({ name, port: await freePort(), admin: await freePort(), peer: await freePort() });
   }
   const peers = nodes.map(({ name, peer }) => `${name} = "127.0.0.1:${peer}"`).join(', ');
   for (const node of nodes) {
-    const cluster = `[cluster]\nlisten = "127.0.0.1:${node.peer}"\npeers = { ${peers} }\ntoken = "a-long-secret-of-all-nodes"\n${PATIENT}`;
+    const cluster = names.length === 1 ? '' : `[cluster]\nlisten = "127.0.0.1:${node.peer}"\npeers = { ${peers} }\ntoken = "a-long-secret-of-all-nodes"\n${PATIENT}`;
     const text = `${server(node)}${cluster}${route('/socket.io/', 'engine.io')}relay = false\n[upstreams.u]\n${upstream}\n`;
     node.child = await proxy('0', `${node.name}.toml`, text, node.port, under(node.name));
   }
   const port = await freePort();
-  const home = where === 'local' ? 'a' : 'b';
   const text = `global
   maxconn 9000
 defaults
@@ -112,9 +121,8 @@ frontend all
   default_backend nodes
 backend nodes
   http-reuse always
-  use-server a if !{ urlp(sid) -m found }
-  use-server ${home} if { urlp(sid) -m found }
-${nodes.map(({ name, port }) => `  server ${name} 127.0.0.1:${port}\n`).join('')}`;
+  balance random(1)
+${home ? `  use-server a if !{ urlp(sid) -m found }\n  use-server ${home} if { urlp(sid) -m found }\n` : ''}${nodes.map(({ name, port }) => `  server ${name} 127.0.0.1:${port}\n`).join('')}`;
   const balancer = await run('1', 'haproxy.cfg', text, port, 'haproxy', ['-db', '-q', '-f']);
   const load = (...args) => start('1', binary, ['load', `http://127.0.0.1:${port}`, '--json', '-', ...args], 'pipe');
   const measured = await act(nodes.map(({ child }) => child), load, port);
@@ -174,7 +182,7 @@ async function memory(nodes, load) {
 }
 
 const median = (values) => values.sort((one, other) => one - other)[Math.floor(values.length / 2)];
-const sum = ([a, b]) => a + b;
+const sum = (values) => values.reduce((one, other) => one + other, 0);
 const ROUNDS = Number(process.env.ROUNDS ?? 3);
 const TRANSPORTS = { 'POST, echo, GET': 'polling', 'WebSocket after an upgrade': 'upgrade' };
 const hasCallgrind = spawnSync('callgrind_control', ['--version']).status === 0;
@@ -193,6 +201,21 @@ for (const [name, upstream] of Object.entries(UPSTREAMS)) {
     const { local, foreign } = rounds.find((round) => round.ratio.toFixed(2) === ratio);
     const parts = foreign.map((time) => time.toFixed(1)).join(' + ');
     console.log(`| ${what}; ${name}, us | ${sum(local).toFixed(1)} | ${parts} | ${ratio} (${least} .. ${most}) |`);
+  }
+  const capacities = [];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const alone = sum(await site(upstream, 'alone', pace('polling')));
+    const three = sum(await site(upstream, 'three', pace('polling')));
+    capacities.push({ alone, three, carries: (3 * alone) / three });
+  }
+  if (ROUNDS > 0) {
+    const carries = capacities.map((round) => round.carries);
+    const [middle, least, most] = [median(carries), Math.min(...carries), Math.max(...carries)];
+    const { alone, three } = capacities.find((round) => round.carries === middle);
+    const range = `${least.toFixed(2)} .. ${most.toFixed(2)}`;
+    console.log(
+      `| POST, echo, GET; ${name}, us: alone, and three nodes together | ${alone.toFixed(1)} | ${three.toFixed(1)} | three carry ${middle.toFixed(2)} (${range}) |`,
+    );
   }
   if (hasCallgrind) {
     const [local, foreign] = [await site(upstream, 'local', instructions, callgrind), await site(upstream, 'foreign', instructions, callgrind)];

@@ -27,6 +27,8 @@ def number(value):
 class Hostile:
     def __init__(self, port, settings=b""):
         self.socket = socket.create_connection(("127.0.0.1", port))
+        # A frame that follows another is not to wait for an acknowledgement.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.encoder = hpack.Encoder()
         self.unread = b""
         self.sent = 0

@@ -72,6 +72,7 @@ class Client:
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), ANSWER_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.http = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.http.initiate_connection()
         self.socket.sendall(self.http.data_to_send())

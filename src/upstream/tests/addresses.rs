@@ -3,6 +3,7 @@
 use tokio::time::{Instant, sleep};
 
 use super::*;
+use crate::upstream::{Balance, Limits};
 
 async fn two(kind: Kind) -> (TcpListener, TcpListener, Settings) {
     let (one, settings) = listen(kind).await;
@@ -90,4 +91,51 @@ async fn a_handshake_waits_no_longer_than_the_hold_and_a_health_check_not_at_all
     let start = Instant::now();
     let error = front.open(request()).await.map(|_| ()).unwrap_err();
     assert!(matches!(error, OpenError::Down(_)) && start.elapsed() >= hold, "{error}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_tried_again_waits_for_a_place_as_others_do() {
+    let (bad, good, settings) = two(Kind::WebSocket).await;
+    let limits = Limits { max_sessions: Some(1), ..Limits::default() };
+    let limits = Limits { queue_timeout: Duration::from_secs(20), ..limits };
+    let front = Front::new(&Settings { limits, ..settings });
+    let (_, link, _) = front.open_with(async { tokio::join!(hang_up(&bad), accept(&good)).1 }).await;
+    let next = async {
+        hang_up(&bad).await;
+        while front.upstream.sight().waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(link);
+        accept(&good).await
+    };
+    let (opened, _socket) = tokio::join!(front.open(request()), within(next));
+    drop(opened.unwrap());
+    let sessions = front.upstream.sight().addresses.iter().map(|address| address.sessions).sum::<usize>();
+    assert_eq!(sessions, 0, "each place was given back once");
+}
+
+#[tokio::test]
+async fn an_address_that_is_back_gets_few_clients_at_first() {
+    let (good, gone, settings) = two(Kind::WebSocket).await;
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let slow_start = Duration::from_mins(20);
+    let front = Front::new(&Settings { balance: Balance::RoundRobin, slow_start, ..settings });
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        links.push(front.open_with(accept(&good)).await);
+    }
+    let back = TcpListener::bind(address).await.unwrap();
+    let is_back = |front: &Front| front.upstream.sight().addresses.iter().all(|one| one.reason.is_none());
+    // The prober's connection.
+    drop(within(back.accept()).await.unwrap());
+    while !is_back(&front) {
+        // The pace of the looks.
+        sleep(Duration::from_millis(10)).await;
+    }
+    links.push(front.open_with(accept(&back)).await);
+    for _ in 0..10 {
+        links.push(front.open_with(accept(&good)).await);
+    }
+    assert!(front.upstream.sight().addresses.iter().any(|one| one.share < 0.5));
 }

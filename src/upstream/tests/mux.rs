@@ -1,11 +1,13 @@
 //! Kind `mux` against a backend that sends arbitrary frames (docs/mux.md).
 
+use futures_util::FutureExt as _;
 use http::HeaderValue;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use super::*;
 use crate::end::End;
+use crate::upstream::Limits;
 
 /// Accepts a shared connection, reads P's hello, and answers with this one.
 async fn accept_mux(listener: &TcpListener, hello: &Value) -> WebSocketStream<TcpStream> {
@@ -103,4 +105,26 @@ async fn a_close_packet_crosses_a_shared_connection_both_ways() {
         let told = if knows { json!(["x", id, 0, 1000, "", true]) } else { json!(["x", id, 0, 1000, ""]) };
         assert_eq!(hear(&mut backend).await, told);
     }
+}
+
+#[tokio::test]
+async fn a_shared_connection_takes_as_many_sessions_as_its_address_may_have() {
+    let (listener, settings) = listen(Kind::Mux).await;
+    let limits = Limits { max_sessions: Some(1), queue: 1, queue_timeout: Duration::from_secs(20) };
+    let front = Front::new(&Settings { limits, ..settings });
+    let mut backend = within(accept_mux(&listener, &json!({"v": 1}))).await;
+    let (_, link, _) = front.open_with(let_in(&mut backend)).await;
+    let mut waits = Box::pin(front.open(request()));
+    assert!(waits.as_mut().now_or_never().is_none());
+    let error = front.open(request()).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, OpenError::Full), "{error}");
+    drop(link);
+    let next = async {
+        assert_eq!(hear(&mut backend).await[0], "x", "the first has left");
+        let_in(&mut backend).await
+    };
+    let (opened, _) = tokio::join!(waits, within(next));
+    assert_eq!(front.upstream.sight().addresses[0].sessions, 1);
+    drop(opened.unwrap());
+    assert_eq!(front.upstream.sight().addresses[0].sessions, 0);
 }

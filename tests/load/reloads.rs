@@ -16,7 +16,7 @@ fn reloads_in_a_row_fail_no_request_and_lose_no_message() {
     let proxy = Proxy::of_all_dialects("h2c = true");
     let text = fs::read_to_string(proxy.config()).unwrap();
     let loads = Loads::start(&proxy, sessions, reloads * 3 / 2 + 3);
-    let http2 = Http2Load::start(proxy.address, 3, sessions.min(30));
+    let http2 = Http2Load::start(proxy.address, 3, 6);
     proxy.wait_for("polliwog_sessions{", "", 8.0);
     let (first, other) = (format!("listen = ['{}']", proxy.address), free_port());
     let mut resident = Vec::new();

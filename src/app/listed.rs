@@ -1,12 +1,11 @@
 //! The listeners that a process hands over to its successor, each with its name.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 
-use crate::server::{ListenerSettings, NextServer, Server, SocketName};
+use crate::server::{Handed as Socket, ListenerSettings, NextServer, Server, SocketName};
 use crate::succession::Listening;
 
 /// The listeners, until another process has them.
@@ -24,7 +23,10 @@ impl Listed {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let wanted: Vec<_> = server.names().iter().map(handed_name).collect();
         let is_fixed = |name: &str| FIXED.iter().any(|key| name.split(' ').next() == Some(key));
-        let stays = |one: &&Listening| is_fixed(&one.name) || wanted.contains(&one.name);
+        let stays = |one: &&Listening| {
+            let (name, _) = own_name(&one.name);
+            is_fixed(name) || wanted.iter().any(|wanted| wanted == name)
+        };
         let copy = |one: &Listening| {
             Ok(Listening { name: one.name.clone(), descriptor: one.descriptor.try_clone()? })
         };
@@ -49,8 +51,10 @@ pub(super) fn listening(server: &Server) -> anyhow::Result<Vec<Listening>> {
     Ok(server.descriptors().context(SHORT)?.into_iter().map(named).collect())
 }
 
-fn named((name, descriptor): (SocketName, OwnedFd)) -> Listening {
-    Listening { name: handed_name(&name), descriptor }
+fn named((name, handed): (SocketName, Socket)) -> Listening {
+    let Socket { descriptor, is_lent } = handed;
+    let lent = if is_lent { LENT } else { "" };
+    Listening { name: format!("{lent}{}", handed_name(&name)), descriptor }
 }
 
 /// Returns a socket's name: a successor with the same configuration knows it, whatever kind of listener it is.
@@ -58,11 +62,18 @@ pub(super) fn handed_name(name: &SocketName) -> String {
     format!("{} {}", key(&name.listener), name.address)
 }
 
+/// Returns the name of a socket that was handed over, and whether its file is a supervisor's.
+pub(super) fn own_name(handed: &str) -> (&str, bool) {
+    handed.strip_prefix(LENT).map_or((handed, false), |name| (name, true))
+}
+
 /// Returns what a listener's descriptors are called.
 pub(super) fn key(listener: &str) -> &str {
     if listener == ListenerSettings::DEFAULT { PUBLIC } else { listener }
 }
 
+/// Before the name of a socket whose file is a supervisor's. No name of a listener has a colon.
+const LENT: &str = "lent:";
 /// The listener of `[server]`.
 const PUBLIC: &str = "server.listen";
 /// That of operators. No name of a listener of the configuration has a dot.

@@ -88,7 +88,10 @@ fn note_idle(config: &Config) {
 
 fn admin(config: &Config) -> Settings {
     Settings {
-        listeners: vec![ListenerSettings::at(ADMIN, vec![config.admin.listen.clone()])],
+        listeners: vec![ListenerSettings {
+            socket_mode: config.admin.socket_mode,
+            ..ListenerSettings::at(ADMIN, vec![config.admin.listen.clone()])
+        }],
         ..Settings::default()
     }
 }

@@ -1,7 +1,6 @@
 //! This process between two others: what it takes over from its predecessor, and how its successor takes over from it.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::listed::{Handed, Listed, handed_name, key};
+use super::listed::{Handed, Listed, handed_name, key, own_name};
 use crate::background::Background;
 use crate::cluster::{Kin, Me, Secured};
 use crate::duplex::Carries;
@@ -55,14 +54,16 @@ impl Beginning {
     }
 
     /// Takes the socket of this name; or, since it may be another listener's now, of this address.
-    fn take(&mut self, name: &SocketName) -> Option<OwnedFd> {
+    fn take(&mut self, name: &SocketName) -> Option<server::Handed> {
         let heir = self.heir.as_mut()?;
-        let is_there = |one: &str| one.split(' ').nth(1) == Some(&*name.address.to_string());
-        let taken = heir.take(|one| one == handed_name(name));
+        let address = name.address.to_string();
+        let is_there = |one: &str| one.split_once(' ').is_some_and(|(_, there)| there == address);
+        let taken = heir.take(|one| own_name(one).0 == handed_name(name));
         // Of port 0 there are several.
         let taken = taken.or_else(|| heir.take(|one| !name.address.is_any() && is_there(one)))?;
         tracing::debug!(listener = key(&name.listener), address = %name.address, "a listener was taken over");
-        Some(taken)
+        let is_lent = own_name(&taken.name).1;
+        Some(server::Handed { descriptor: taken.descriptor, is_lent })
     }
 
     /// Returns the processes before and after this one.
@@ -302,7 +303,7 @@ impl Inherited {
                 taken.push((name, before));
             } else if let Some(handed) = self.activated.take(key(&name.listener), &name.address)? {
                 tracing::info!(listener = key(&name.listener), address = %name.address, "a listener was handed over");
-                taken.push((name, handed));
+                taken.push((name, server::Handed { descriptor: handed, is_lent: true }));
             }
         }
         let take = |name: &SocketName| {

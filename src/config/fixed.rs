@@ -19,6 +19,7 @@ impl Fixed {
         let Config { admin, log, cluster, succession, directory, .. } = config;
         let mut fixed = BTreeMap::from([
             ("admin.listen", admin.listen.to_string()),
+            ("admin.socket_mode", admin.socket_mode.to_string()),
             ("log.format", log.json.to_string()),
             (CLUSTER, cluster.is_some().to_string()),
         ]);

@@ -13,7 +13,7 @@ use super::row::{Row, read_rows, row};
 use super::table::Table;
 use super::tls;
 use super::tree::{Node, show_text};
-use super::values::{HOUR, MS, Wrong, address, count, duration, flag, proxy, text};
+use super::values::{HOUR, MS, Wrong, count, duration, flag, listen_address, mode, proxy, text};
 use crate::address::ListenAddress;
 use crate::server::{ListenerSettings, Settings};
 use crate::service::AdminSettings;
@@ -24,9 +24,11 @@ use crate::tls::TlsFiles;
 pub(super) const SHORT: &[Row<Written>] = {
     use Section::Server;
     &[
-        row(Server, "listen", Texts, Default("[\"127.0.0.1:8080\"]"), "addresses for clients; port 0 takes any free port", listen),
+        row(Server, "listen", Texts, Default("[\"127.0.0.1:8080\"]"), "addresses for clients; port 0 takes any free port; \"unix:/PATH\"", listen),
         row(Server, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files; set it to serve TLS",
             |table, key, listener| listener.tls = tls::read(table, key)),
+        row(Server, "socket_mode", Text, Default("\"0660\""), "mode of the files of its Unix sockets",
+            |table, key, listener| listener.socket_mode = table.value(key, mode)),
         row(Server, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
             |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
         row(Server, "http2", Flag, Default("true"), "whether TLS clients are offered HTTP/2",
@@ -58,7 +60,7 @@ pub(super) const SERVER: &[Row<Settings>] = {
         // Zero is a way to say: never.
         row(Server, "watch", Duration, Default("\"5s\""), "how soon a change of this file or a certificate is noticed",
             |table, key, server| table.set(key, &mut server.watch, duration(Span::ZERO..=HOUR))),
-        row(Server, "trusted_proxies", Texts, Default("[]"), "proxies whose forwarding headers are trusted (networks)",
+        row(Server, "trusted_proxies", Texts, Default("[]"), "trusted proxies in front: networks, or \"unix\"",
             |table, key, server| if let Some(networks) = table.list(key, proxy) {
                 server.trusted_proxies = networks.into_iter().map(|(_, network)| network).collect();
             }),
@@ -72,11 +74,13 @@ pub(super) const LISTENER: &[Row<Written>] = {
     &[
         row(Listener, "name", Text, Example("\"public\""), "its name, for routes and descriptors",
             |table, key, listener| listener.name = table.required(key, name)),
-        row(Listener, "listen", Texts, Example("[\"[::]:8443\"]"), "its addresses; port 0 takes any free port", listen),
+        row(Listener, "listen", Texts, Example("[\"[::]:8443\"]"), "its addresses, as in [server]", listen),
         row(Listener, "only_v6", Flag, Default("false"), "whether [::] is without the addresses of IPv4",
             |table, key, listener| table.set(key, &mut listener.only_v6, flag)),
         row(Listener, "tls", Inline, Example("{ certificate = \"cert.pem\", key = \"key.pem\" }"), "PEM files, as in [server]",
             |table, key, listener| listener.tls = tls::read(table, key)),
+        row(Listener, "socket_mode", Text, Default("\"0660\""), "mode of the files of its Unix sockets",
+            |table, key, listener| listener.socket_mode = table.value(key, mode)),
         row(Listener, "proxy_protocol", Flag, Default("false"), "connections begin with a PROXY header of trusted_proxies",
             |table, key, listener| table.set(key, &mut listener.proxy_protocol, flag)),
         row(Listener, "http2", Flag, Example("false"), "whether it offers TLS clients HTTP/2; unset: as in [server]",
@@ -92,7 +96,9 @@ pub(super) const ADMIN: &[Row<AdminSettings>] = {
     use Section::Admin;
     &[
         row(Admin, "listen", Text, Default("\"127.0.0.1:9090\""), "/livez, /readyz and /metrics; keep it private",
-            |table, key, admin| table.set(key, &mut admin.listen, |node| address(node).map(Into::into))),
+            |table, key, admin| table.set(key, &mut admin.listen, listen_address)),
+        row(Admin, "socket_mode", Text, Default("\"0660\""), "mode of its file, if it is a Unix socket",
+            |table, key, admin| table.set(key, &mut admin.socket_mode, mode)),
     ]
 };
 
@@ -102,6 +108,7 @@ pub(super) struct Written {
     name: Option<Arc<str>>,
     listen: Option<Vec<(Place, ListenAddress)>>,
     only_v6: bool,
+    socket_mode: Option<u32>,
     proxy_protocol: bool,
     tls: Option<TlsFiles>,
     http2: Option<bool>,
@@ -137,7 +144,9 @@ pub(super) fn read(root: &Table<'_>, sink: &Sink) -> (Settings, Vec<Taken>) {
         let default = ListenerSettings::default();
         settings.listeners.push(short.over(default, &server, "server", &mut taken));
     } else {
-        for key in ["tls", "proxy_protocol"].into_iter().filter(|key| server.get(key).is_some()) {
+        for key in
+            ["tls", "socket_mode", "proxy_protocol"].into_iter().filter(|key| server.get(key).is_some())
+        {
             server.report_idle(
                 key,
                 "without listen beside [[listeners]], each of which has its own".to_owned(),
@@ -193,7 +202,7 @@ impl Written {
         key: &str,
         taken: &mut Vec<Taken>,
     ) -> ListenerSettings {
-        let Self { name: _, listen, only_v6, proxy_protocol, tls, http2, h2c } = self;
+        let Self { name: _, listen, only_v6, socket_mode, proxy_protocol, tls, http2, h2c } = self;
         let (http2, h2c) = (http2.unwrap_or(unset.http2), h2c.unwrap_or(unset.h2c));
         let key = format!("{key}.listen");
         let places = listen.iter().flatten().map(|(place, _)| Some(place)).chain(std::iter::repeat(None));
@@ -214,12 +223,13 @@ impl Written {
             }
             taken.push(one);
         }
-        ListenerSettings { listen: addresses, only_v6, proxy_protocol, tls, http2, h2c, ..unset }
+        let socket_mode = socket_mode.unwrap_or(unset.socket_mode);
+        ListenerSettings { listen: addresses, only_v6, socket_mode, proxy_protocol, tls, http2, h2c, ..unset }
     }
 }
 
 fn listen(table: &Table<'_>, key: &'static str, listener: &mut Written) {
-    let Some(listen) = table.list(key, |node| address(node).map(ListenAddress::Ip)) else { return };
+    let Some(listen) = table.list(key, listen_address) else { return };
     if listen.is_empty() {
         table.report(key, "no address".to_owned(), "at least one such as \"127.0.0.1:8080\"");
     }

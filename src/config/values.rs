@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
@@ -11,7 +12,7 @@ use rustls::pki_types::ServerName;
 use super::fault::Place;
 use super::suggestion::{nearest, plain};
 use super::tree::{Node, Value};
-use crate::address::TrustedProxy;
+use crate::address::{ListenAddress, TrustedProxy, UNIX};
 use crate::units;
 use crate::upstream::is_secure;
 
@@ -162,9 +163,43 @@ pub(super) fn address(node: &Node) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| wrong().or(meant))
 }
 
+/// Returns an address to listen on, or `unix:` with the path of a socket.
+pub(super) fn listen_address(node: &Node) -> Result<ListenAddress, Wrong> {
+    let wrong =
+        || Wrong::expected("an absolute path of at most 107 bytes, such as \"unix:/run/polliwog.sock\"");
+    let Ok(text) = text(node) else { return address(node).map(ListenAddress::Ip) };
+    match text.split_once(':') {
+        Some((UNIX, path)) => {
+            let path = socket_path(path).ok_or_else(|| {
+                let meant = path.trim_start_matches('/');
+                wrong().or(socket_path(&format!("/{meant}")).map(|path| format!("{UNIX}:{}", path.display())))
+            })?;
+            Ok(ListenAddress::Unix(path))
+        }
+        _ if text.starts_with('/') => {
+            Err(wrong().or(socket_path(&text).map(|path| format!("{UNIX}:{}", path.display()))))
+        }
+        _ => address(node).map(ListenAddress::Ip),
+    }
+}
+
+/// The kernel has room for this much, and a zero behind it. A line between two processes has no control characters.
+fn socket_path(text: &str) -> Option<Arc<Path>> {
+    let fits = text.starts_with('/') && !text.ends_with('/') && text.len() <= SUN_PATH_MAX;
+    (fits && !text.chars().any(char::is_control)).then(|| Path::new(text).into())
+}
+
+/// Returns the mode of a socket's file.
+pub(super) fn mode(node: &Node) -> Result<u32, Wrong> {
+    let wrong = || Wrong::expected("an octal mode in quotes such as \"0660\"");
+    let text = text(node).map_err(|_| wrong())?;
+    let mode = u32::from_str_radix(&text, 8).ok();
+    mode.filter(|mode| (3..=4).contains(&text.len()) && *mode <= 0o777).ok_or_else(wrong)
+}
+
 /// Returns which proxies to trust: those of a network, or a single address as a network of one.
 pub(super) fn proxy(node: &Node) -> Result<TrustedProxy, Wrong> {
-    let wrong = || Wrong::expected("a network such as \"10.0.0.0/8\" or an address");
+    let wrong = || Wrong::expected("a network such as \"10.0.0.0/8\", an address, or \"unix\"");
     text(node).map_err(|_| wrong())?.parse().map_err(|_| wrong())
 }
 
@@ -303,6 +338,8 @@ pub(super) fn is_socket_io(node: &Node) -> bool {
     text(node).is_ok_and(|text| matches!(plain(&text).as_str(), "socketio" | "socket_io"))
 }
 
+/// The kernel's maximum, without the zero at its end.
+const SUN_PATH_MAX: usize = 107;
 /// The shortest time that a timer keeps.
 pub(super) const MS: Duration = Duration::from_millis(1);
 /// A longer wait is a mistaken unit.

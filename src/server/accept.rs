@@ -74,6 +74,11 @@ impl Accepting {
 
         let Self { listener, signals, ending, .. } = self;
         // Closed first: a client that connects from now on is refused by the system, and can go elsewhere.
+        if let Some(file) = listener.file()
+            && signals.leave.is_cancelled()
+        {
+            file.leave();
+        }
         drop(listener);
         ending.leave();
         let left = async {

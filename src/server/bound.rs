@@ -1,10 +1,9 @@
 //! A socket that listens: bound, or taken over from somebody who has it.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::listening::Listening;
+use super::listening::{Handed, Listening};
 use super::settings::{ListenerSettings, SocketName};
 use crate::address::ListenAddress;
 use crate::tls::TlsError;
@@ -16,6 +15,7 @@ pub(super) struct Bound {
     /// With the actual port in place of port 0.
     pub(super) address: ListenAddress,
     pub(super) only_v6: bool,
+    pub(super) mode: u32,
     pub(super) socket: Arc<Listening>,
 }
 
@@ -24,18 +24,18 @@ impl Bound {
     pub(super) fn new(
         settings: &ListenerSettings,
         name: SocketName,
-        taken: Option<OwnedFd>,
+        taken: Option<Handed>,
     ) -> Result<Self, BindError> {
         let wanted = name.address.clone();
         let only_v6 = settings.is_only_v6(&wanted);
         let socket = match (taken, &wanted) {
-            (Some(descriptor), _) => Listening::of(descriptor, &wanted, only_v6),
+            (Some(handed), _) => Listening::of(handed, &wanted, only_v6),
             (None, ListenAddress::Ip(address)) => Listening::bind(*address, only_v6),
-            (None, ListenAddress::Unix(_)) => Err(io::ErrorKind::Unsupported.into()),
+            (None, ListenAddress::Unix(path)) => Listening::bind_unix(path, settings.socket_mode),
         };
         let bound = socket.and_then(|socket| Ok((socket.address(&wanted)?, socket)));
         let (address, socket) = bound.map_err(|source| BindError::Address { address: wanted, source })?;
-        Ok(Self { name, address, only_v6, socket: Arc::new(socket) })
+        Ok(Self { name, address, only_v6, mode: settings.socket_mode, socket: Arc::new(socket) })
     }
 
     /// Returns where it listens.
@@ -44,7 +44,7 @@ impl Bound {
     }
 
     /// Returns a descriptor of the same socket.
-    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+    pub(super) fn descriptor(&self) -> io::Result<Handed> {
         self.socket.descriptor()
     }
 }
@@ -63,6 +63,9 @@ pub enum BindError {
     /// It is bound with another `only_v6`.
     #[error("only_v6 of {0} changes only at a restart")]
     OnlyV6(ListenAddress),
+    /// Its file has another mode.
+    #[error("socket_mode of {0} changes only at a restart")]
+    Mode(ListenAddress),
     /// The certificate or its key can't be used.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),

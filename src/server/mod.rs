@@ -16,9 +16,9 @@ mod open;
 mod proxied;
 mod refusal;
 mod settings;
+mod socket_file;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -34,6 +34,7 @@ use bound::Bound;
 pub use caller::Serve;
 pub use connect_info::ConnectInfo;
 use connection::Connecting;
+pub use listening::Handed;
 use open::Accepts;
 pub use open::{NextServer, Open};
 
@@ -55,7 +56,7 @@ impl Server {
     /// Nothing stays bound. The caller distinguishes a fault of the configuration from an address in use.
     pub fn bind(
         settings: &Settings,
-        mut taken: impl FnMut(&SocketName) -> Option<OwnedFd>,
+        mut taken: impl FnMut(&SocketName) -> Option<Handed>,
     ) -> Result<Self, BindError> {
         let (mut connecting, mut sockets) = (Vec::new(), Vec::new());
         for listener in &settings.listeners {
@@ -81,7 +82,7 @@ impl Server {
     ///
     /// # Errors
     /// There are too few descriptors.
-    pub fn descriptors(&self) -> io::Result<Vec<(SocketName, OwnedFd)>> {
+    pub fn descriptors(&self) -> io::Result<Vec<(SocketName, Handed)>> {
         self.sockets.iter().map(|bound| Ok((bound.name.clone(), bound.descriptor()?))).collect()
     }
 

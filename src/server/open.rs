@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -13,7 +12,7 @@ use super::accept::Signals;
 use super::bound::{BindError, Bound};
 use super::connection::{Connecting, NextConnecting};
 use super::ending::Ending;
-use super::listening::Listening;
+use super::listening::{Handed, Listening};
 use super::settings::{ListenerSettings, Settings, SocketName};
 use crate::address::ListenAddress;
 use crate::tls::Ordered;
@@ -44,6 +43,7 @@ struct OpenSocket {
     name: SocketName,
     address: ListenAddress,
     only_v6: bool,
+    mode: u32,
     /// Those who accept close it: a client that connects after the end must be refused.
     socket: Weak<Listening>,
     ending: Ending,
@@ -108,12 +108,19 @@ impl Open {
         let only_v6 = listener.is_only_v6(address);
         let is_same =
             |one: &OpenSocket| one.name == *name || one.name.address == *address && !address.is_any();
-        let differs = self.sockets.iter().any(|one| is_same(one) && one.only_v6 != only_v6);
-        if differs { Err(BindError::OnlyV6(address.clone())) } else { Ok(()) }
+        let mut same = self.sockets.iter().filter(|one| is_same(one));
+        if same.clone().any(|one| one.only_v6 != only_v6) {
+            return Err(BindError::OnlyV6(address.clone()));
+        }
+        let has_mode = matches!(address, ListenAddress::Unix(_));
+        if has_mode && same.any(|one| one.mode != listener.socket_mode) {
+            return Err(BindError::Mode(address.clone()));
+        }
+        Ok(())
     }
 
     /// Returns a descriptor of the socket that listens at this address for another listener.
-    fn taken(&self, address: &ListenAddress) -> Result<Option<OwnedFd>, BindError> {
+    fn taken(&self, address: &ListenAddress) -> Result<Option<Handed>, BindError> {
         // Of port 0 there are several.
         let found = self.sockets.iter().find(|one| one.name.address == *address && !address.is_any());
         let socket = found.and_then(|one| one.socket.upgrade());
@@ -179,7 +186,10 @@ impl Open {
         // Each socket is one of a listener's.
         let Some(connecting) = self.connecting.get(&bound.name.listener).map(Arc::clone) else { return };
         let (leave, end) = (self.signals.leave.child_token(), self.signals.end.child_token());
-        let Bound { name, address, only_v6, socket } = bound;
+        let Bound { name, address, only_v6, mode, socket } = bound;
+        if let Some(file) = socket.file() {
+            file.own();
+        }
         let ending = Ending::default();
         let weak = Arc::downgrade(&socket);
         let signals = Signals { leave: leave.clone(), end: end.clone(), ..self.signals.clone() };
@@ -189,6 +199,7 @@ impl Open {
             name,
             address: local,
             only_v6,
+            mode,
             socket: weak,
             ending: shared,
             leave,
@@ -208,7 +219,7 @@ impl NextServer {
     ///
     /// # Errors
     /// There are too few descriptors.
-    pub fn descriptors(&self) -> io::Result<Vec<(SocketName, OwnedFd)>> {
+    pub fn descriptors(&self) -> io::Result<Vec<(SocketName, Handed)>> {
         self.bound.iter().map(|bound| Ok((bound.name.clone(), bound.descriptor()?))).collect()
     }
 }

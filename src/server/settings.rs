@@ -42,6 +42,8 @@ pub struct ListenerSettings {
     pub listen: Vec<ListenAddress>,
     /// Whether IPv6 addresses are without the IPv4 ones: `[::]` includes these otherwise.
     pub only_v6: bool,
+    /// The mode of the files of its Unix sockets.
+    pub socket_mode: u32,
     /// Whether each connection begins with a PROXY header, by one of the trusted proxies.
     pub proxy_protocol: bool,
     /// Certificate and key, if it speaks TLS.
@@ -55,6 +57,8 @@ pub struct ListenerSettings {
 impl ListenerSettings {
     /// The listener of `[server]`.
     pub const DEFAULT: &str = "default";
+    /// The mode of a Unix socket's file: its user and its group may connect.
+    pub const SOCKET_MODE: u32 = 0o660;
 
     /// Creates one without TLS.
     pub fn at(name: &str, listen: Vec<ListenAddress>) -> Self {
@@ -62,6 +66,7 @@ impl ListenerSettings {
             name: name.into(),
             listen,
             only_v6: false,
+            socket_mode: Self::SOCKET_MODE,
             proxy_protocol: false,
             tls: None,
             http2: true,

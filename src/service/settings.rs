@@ -157,10 +157,12 @@ impl Default for OwnCors {
 pub struct AdminSettings {
     /// The address of the admin listener, never a public one.
     pub listen: ListenAddress,
+    /// The mode of its file, if that is a Unix socket.
+    pub socket_mode: u32,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into() }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9090)).into(), socket_mode: 0o660 }
     }
 }

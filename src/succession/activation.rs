@@ -36,8 +36,8 @@ pub struct Which {
 /// Why what was handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ActivationError {
-    /// It is no listening socket of TCP.
-    #[error("{which} from LISTEN_FDS is no listening TCP socket")]
+    /// It is no listening socket of TCP, nor one of this host with a path.
+    #[error("{which} from LISTEN_FDS is no listening TCP or Unix socket")]
     NoListener {
         /// Which one it is.
         which: Which,
@@ -119,11 +119,23 @@ impl Activated {
 }
 
 fn listener(descriptors: &mut ListenFd, index: usize) -> io::Result<(ListenAddress, OwnedFd)> {
-    let listener = descriptors.take_tcp_listener(index)?.ok_or(io::ErrorKind::NotFound)?;
+    // Whatever has an address of IP is tried as one of TCP.
+    let (address, listener) = match descriptors.take_unix_listener(index) {
+        Ok(listener) => {
+            let listener = listener.ok_or(io::ErrorKind::NotFound)?;
+            let address = listener.local_addr()?;
+            let path = address.as_pathname().ok_or_else(|| io::Error::other("it has no path"))?;
+            (ListenAddress::Unix(path.into()), OwnedFd::from(listener))
+        }
+        Err(_) => {
+            let listener = descriptors.take_tcp_listener(index)?.ok_or(io::ErrorKind::NotFound)?;
+            (listener.local_addr()?.into(), listener.into())
+        }
+    };
     if !socket_acceptconn(&listener)? {
         return Err(io::Error::other("it does not listen"));
     }
-    Ok((listener.local_addr()?.into(), listener.into()))
+    Ok((address, listener))
 }
 
 impl fmt::Display for Which {

@@ -66,9 +66,9 @@ impl Heir {
     }
 
     /// Takes the listener whose name fits, if it was handed over.
-    pub fn take(&mut self, fits: impl Fn(&str) -> bool) -> Option<OwnedFd> {
+    pub fn take(&mut self, fits: impl Fn(&str) -> bool) -> Option<Listening> {
         let position = self.listening.iter().position(|one| fits(&one.name))?;
-        Some(self.listening.swap_remove(position).descriptor)
+        Some(self.listening.swap_remove(position))
     }
 
     /// Has the predecessor accept no more: from now on, this process accepts.
@@ -173,7 +173,7 @@ mod tests {
             }
             let mut heir = Heir { stream, predecessor: node, listening };
             let mut take = |wanted: &str| heir.take(|name| name == wanted);
-            let taken = TcpListener::from(take("one").unwrap());
+            let taken = TcpListener::from(take("one").unwrap().descriptor);
             assert!(take("one").is_none() && take("three").is_none());
             heir.take_over().await.unwrap();
             taken

@@ -116,12 +116,12 @@ fn a_descriptor_that_fits_no_listener_is_a_fault_with_its_number_and_name() {
         (
             "server.listen:admin.listen",
             "udp",
-            "descriptor 5 (\"\") from LISTEN_FDS is no listening TCP socket",
+            "descriptor 5 (\"\") from LISTEN_FDS is no listening TCP or Unix socket",
         ),
         (
             "a:b:c",
             "bound",
-            "descriptor 5 (\"c\") from LISTEN_FDS is no listening TCP socket: it does not listen",
+            "descriptor 5 (\"c\") from LISTEN_FDS is no listening TCP or Unix socket: it does not listen",
         ),
     ] {
         let text = refused(&folder, names, more);

@@ -64,5 +64,6 @@ mod support;
 mod targets;
 mod tls;
 mod traps;
+mod unix;
 mod upgrade;
 mod websocket;

@@ -155,3 +155,28 @@ fn the_same_path_is_another_route_at_another_listener() {
     let config = read(&format!("{two}{ROUTE}listener = 'b'\n")).unwrap();
     assert_eq!(config.idle_listeners().map(|one| &*one.name).collect::<Vec<_>>(), ["public"]);
 }
+
+#[test]
+fn a_socket_has_an_absolute_path_that_the_kernel_has_room_for() {
+    let listen = |text: &str| format!("[server]\nlisten = [{text}]\n");
+    assert_eq!(
+        listeners(&listen("'unix:/run/a b.sock', '127.0.0.1:1'")),
+        ["default [unix:/run/a b.sock, 127.0.0.1:1]"]
+    );
+    let long = format!("'unix:/{}'", "x".repeat(107));
+    assert!(read(&listen(&format!("'unix:/{}'", "x".repeat(106)))).is_ok());
+    for (text, said) in [
+        ("'unix:run/a.sock'", "did you mean \"unix:/run/a.sock\""),
+        ("'/run/a.sock'", "did you mean \"unix:/run/a.sock\""),
+        ("'unix:'", "an absolute path of at most 107 bytes"),
+        ("'unix:/run/'", "an absolute path of at most 107 bytes"),
+        (&*long, "an absolute path of at most 107 bytes"),
+        ("'unix:/a', 'unix:/a'", "addresses that do not overlap"),
+        ("'127.0.0.1:1']\nsocket_mode = ['0600'", "an octal mode"),
+        ("'unix:/a']\nsocket_mode = '0999'\ntrusted_proxies = ['unix'", "an octal mode"),
+        ("'unix:/a']\nsocket_mode = 660\ntrusted_proxies = ['unix'", "an octal mode"),
+    ] {
+        let faults = read(&listen(text)).unwrap_err();
+        assert!(faults.contains(said), "{text}: {faults}");
+    }
+}

@@ -140,7 +140,8 @@ impl Drop for Processes {
     }
 }
 
-fn kill(name: &str, process: u32) {
+/// Sends a process a signal.
+pub(crate) fn kill(name: &str, process: u32) {
     let kill = format!("kill -{name} {process}");
     // It may have ended by itself.
     let _ = Command::new("sh").args(["-c", &kill]).status().unwrap();

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs as _, UdpSocket};
+use std::sync::Arc;
 
 use http::Uri;
 
 use super::fault::{Problem, Sink};
 use super::listeners::Taken;
 use super::tree::{Entry, show_text};
+use crate::address::ListenAddress;
 use crate::upstream::{Settings, is_secure};
 
 /// Reports each URL that leads to one of our own listeners, each with the key that it stands at.
@@ -19,19 +21,26 @@ pub(super) fn check(
     sink: &Sink,
 ) {
     for entry in entries {
-        let urls = upstreams.get(&entry.name).map(|settings| &*settings.urls).unwrap_or_default();
+        let Some(settings) = upstreams.get(&entry.name) else { continue };
+        let report = |of: &str, found: String, own: &Taken| {
+            let place = entry.node.get(of).map_or(&entry.place, |node| &node.place);
+            let Taken { key, address, .. } = own;
+            let expected = format!("another server than this one, whose {key} has {address}");
+            let wrong = Problem::Wrong { found: show_text(&found), expected, hint: String::new() };
+            sink.push(place, format!("upstreams.{}.{of}", entry.name), wrong);
+        };
+        for path in &settings.sockets {
+            let own = ListenAddress::Unix(Arc::clone(path));
+            if let Some(taken) = listeners.iter().find(|taken| taken.address == own) {
+                report("socket", path.display().to_string(), taken);
+            }
+        }
+        // With a socket, nobody dials the host.
+        let urls = if settings.sockets.is_empty() { &*settings.urls } else { &[] };
         for url in urls {
-            let Some(Taken { key, address: own, .. }) = listeners.iter().find(|own| leads_to(url, own))
-            else {
-                continue;
-            };
-            let place = entry.node.get("url").map_or(&entry.place, |node| &node.place);
-            let wrong = Problem::Wrong {
-                found: show_text(&url.to_string()),
-                expected: format!("another server than this one, whose {key} has {own}"),
-                hint: String::new(),
-            };
-            sink.push(place, format!("upstreams.{}.url", entry.name), wrong);
+            if let Some(taken) = listeners.iter().find(|own| leads_to(url, own)) {
+                report("url", url.to_string(), taken);
+            }
         }
     }
 }

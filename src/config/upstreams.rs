@@ -11,7 +11,9 @@ use super::row::{Row, only, read_rows, row};
 use super::table::Table;
 use super::tree::{Entry, Node, show_text};
 use super::trust;
-use super::values::{GB, HOUR, MS, Wrong, count, duration, flag, is_socket_io, size, text, url, word};
+use super::values::{
+    GB, HOUR, MS, Wrong, count, duration, flag, is_socket_io, size, socket, text, url, word,
+};
 use super::versions::versions;
 use crate::upstream::{Balance, Embedding, HashBy, Host, Kind, Settings};
 
@@ -63,6 +65,9 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "url", Type::Texts, Shown::Example("\"ws://127.0.0.1:3000/socket.io/\""), "its URL, or a list; all their addresses are used",
             urls)),
+    only(REMOTE, IS_HERE,
+        row(Section::Upstream, "socket", Type::Texts, Shown::Example("\"/run/app.sock\""), "Unix socket instead of the URL's host and port, or a list",
+            sockets)),
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "balance", Type::Word, Shown::Default("\"least\""), "next address: least, round-robin, first, hash, hash:cookie:NAME",
             balance)),
@@ -238,6 +243,19 @@ fn urls(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
     upstream.settings.urls = urls.into_iter().flatten().map(|(_, url)| url).collect();
 }
 
+/// Reads the sockets of an upstream whose URLs are known.
+fn sockets(table: &Table<'_>, key: &'static str, upstream: &mut Written) {
+    let Some(sockets) = table.list(key, socket) else { return };
+    if sockets.is_empty() {
+        table.report(key, "an empty list".to_owned(), "at least one path");
+    }
+    if upstream.settings.urls.len() > 1 {
+        let found = format!("a socket beside {} URLs", upstream.settings.urls.len());
+        table.report(key, found, "one url beside it: the path, Host and scheme of all its sockets");
+    }
+    upstream.settings.sockets = sockets.into_iter().map(|(_, socket)| socket).collect();
+}
+
 /// Reports each key that means nothing beside the upstream's kind.
 fn report_idle(table: &Table<'_>, kind: &str) {
     for name in table.names() {
@@ -328,6 +346,29 @@ mod tests {
         ] {
             let faults = faults(&upstream(kind, balance), &[]);
             assert!(faults.len() == 1 && faults[0].contains(said), "{balance}: {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_stands_beside_one_url_and_is_no_listener_of_ours() {
+        let text = |upstream: &str| {
+            format!(
+                "[server]\nlisten = 'unix:/run/own.sock'\n[[routes]]\npath = '/'\ndialect = 'websocket'\n\
+                 upstream = 'u'\n[upstreams.u]\nkind = 'websocket'\n{upstream}\n"
+            )
+        };
+        let good = "url = 'ws://127.0.0.1/'\nsocket = ['/run/a.sock', '/run/b.sock']";
+        assert_eq!(parse(&text(good), &[]).unwrap().upstreams["u"].sockets.len(), 2);
+        for (upstream, said) in [
+            ("socket = '/run/a.sock'", "url: missing"),
+            ("url = 'ws://a/'\nsocket = []", "at least one path"),
+            ("url = 'ws://a/'\nsocket = 'a.sock'", "an absolute path of at most 107 bytes"),
+            ("url = 'ws://a/'\nsocket = 'unix:/a.sock'", "did you mean \"/a.sock\""),
+            ("url = ['ws://a/', 'ws://b/']\nsocket = '/a.sock'", "one url beside it"),
+            ("url = 'ws://a/'\nsocket = '/run/own.sock'", "whose server.listen has unix:/run/own.sock"),
+        ] {
+            let faults = faults(&text(upstream), &[]);
+            assert!(faults.len() == 1 && faults[0].contains(said), "{upstream}: {faults:#?}");
         }
     }
 }

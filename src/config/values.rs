@@ -183,6 +183,14 @@ pub(super) fn listen_address(node: &Node) -> Result<ListenAddress, Wrong> {
     }
 }
 
+/// Returns the path of an upstream's socket.
+pub(super) fn socket(node: &Node) -> Result<Arc<Path>, Wrong> {
+    let wrong = || Wrong::expected("an absolute path of at most 107 bytes, such as \"/run/app.sock\"");
+    let text = text(node).map_err(|_| wrong())?;
+    socket_path(&text)
+        .ok_or_else(|| wrong().or(text.strip_prefix("unix:").filter(|path| path.starts_with('/'))))
+}
+
 /// The kernel has room for this much, and a zero behind it. A line between two processes has no control characters.
 fn socket_path(text: &str) -> Option<Arc<Path>> {
     let fits = text.starts_with('/') && !text.ends_with('/') && text.len() <= SUN_PATH_MAX;

@@ -1,10 +1,12 @@
 //! Which address clients with the same key share, by rendezvous hashing: without a table, and if an address comes or
 //! goes, only the clients of that address move. All proxies make the same choice. Pure.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use http::header::{COOKIE, HeaderName};
 use http::{HeaderMap, Uri};
+
+use crate::upstream::backend_address::BackendAddress;
 
 /// What of a client's request decides which address it gets.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,7 +66,11 @@ pub(super) struct Key(u64);
 
 impl Key {
     /// Returns how well an address suits; the highest is the key's.
-    pub(super) fn affinity(self, address: SocketAddr) -> u64 {
+    pub(super) fn affinity(self, address: BackendAddress) -> u64 {
+        let address = match address {
+            BackendAddress::Ip(address) => address,
+            BackendAddress::Unix(path) => return mix(self.0 ^ mix(path)),
+        };
         let ip = match address.ip() {
             IpAddr::V4(address) => hash(&address.octets()),
             IpAddr::V6(address) => hash(&address.octets()),
@@ -75,7 +81,7 @@ impl Key {
 
 impl Key {
     /// Returns a number below `whole` by which an address that takes only some of its clients tells which.
-    pub(super) fn portion(self, address: SocketAddr, whole: u64) -> u64 {
+    pub(super) fn portion(self, address: BackendAddress, whole: u64) -> u64 {
         mix(self.affinity(address) ^ self.0) % whole
     }
 }
@@ -91,7 +97,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &[u8]) -> Option<&'h [u8]> {
 }
 
 /// FNV-1a, whose result no version of a library changes: proxies of different versions agree.
-fn hash(bytes: &[u8]) -> u64 {
+pub(super) fn hash(bytes: &[u8]) -> u64 {
     let each = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     mix(bytes.iter().fold(0xcbf2_9ce4_8422_2325, each))
 }
@@ -106,6 +112,8 @@ const fn mix(mut word: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+
+    use std::net::SocketAddr;
 
     use super::*;
 
@@ -152,7 +160,8 @@ mod tests {
     #[test]
     fn only_the_clients_of_an_address_that_goes_move() {
         let addresses = |count: u8| (1..=count).map(|last| SocketAddr::from(([10, 0, 0, last], 3000)));
-        let best = |key: Key, count| addresses(count).max_by_key(|address| key.affinity(*address)).unwrap();
+        let best =
+            |key: Key, count| addresses(count).max_by_key(|address| key.affinity((*address).into())).unwrap();
         let keys = (0..8000_u32).map(|number| Key(hash(&number.to_be_bytes())));
         let mut at_each = std::collections::BTreeMap::<_, usize>::new();
         let mut moved = 0;

@@ -32,6 +32,7 @@ use crate::upstream::address::{
     Addresses, Among, Endpoint, Joined, Overfull, Place, Purpose, Unchosen, Wish,
 };
 use crate::upstream::affinity::Key;
+use crate::upstream::backend_address::BackendAddress;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::{
@@ -109,8 +110,13 @@ impl Dialer {
         } else {
             None
         };
-        let server = |url| Server::new(url, tls.as_ref(), settings.tls.server_name.as_ref());
-        let servers = settings.urls.iter().map(server).collect::<Result<Vec<_>, _>>()?;
+        let name = settings.tls.server_name.as_ref();
+        let server = |url, socket| Server::new(url, socket, tls.as_ref(), name);
+        let servers = match (&*settings.sockets, &*settings.urls) {
+            ([], urls) => urls.iter().map(|url| server(url, None)).collect::<Result<Vec<_>, _>>(),
+            (sockets, [url, ..]) => sockets.iter().map(|socket| server(url, Some(socket))).collect(),
+            (_, []) => Ok(Vec::new()),
+        }?;
         if servers.is_empty() {
             return Err(BuildError::NoUrl);
         }
@@ -326,7 +332,10 @@ impl Dialer {
     }
 
     fn name(&self, Endpoint { server, address }: Endpoint) -> String {
-        address.map_or_else(|| self.servers[server].to_string(), |address| address.to_string())
+        match address {
+            Some(BackendAddress::Ip(address)) => address.to_string(),
+            Some(BackendAddress::Unix(_)) | None => self.servers[server].to_string(),
+        }
     }
 }
 

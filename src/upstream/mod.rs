@@ -7,6 +7,7 @@
 mod address;
 mod affinity;
 mod answer;
+mod backend_address;
 mod check;
 mod connector;
 mod deadline;

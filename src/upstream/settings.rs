@@ -1,6 +1,7 @@
 //! The part of the configuration for an upstream: its address, protocol and timeouts.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -17,6 +18,8 @@ pub struct Settings {
     pub kind: Kind,
     /// Its URLs, at least one unless the kind is `demo`.
     pub urls: Vec<http::Uri>,
+    /// The Unix sockets that lead to its one URL, if its host is not dialled.
+    pub sockets: Vec<Arc<Path>>,
     /// How it is authenticated, if a URL's scheme is `wss` or `https`.
     pub tls: Tls,
     /// The `Host` that the backend sees.
@@ -100,6 +103,7 @@ impl Default for Settings {
         Self {
             kind: Kind::EngineIo,
             urls: Vec::new(),
+            sockets: Vec::new(),
             tls: Tls::default(),
             host: Host::Client,
             balance: Balance::Least,

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -29,6 +30,15 @@ impl Folder {
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// Makes a certificate, and returns the key of a listener that shows it.
+    fn tls(&self) -> String {
+        let (certificate, key) = (self.path("cert.pem"), self.path("key.pem"));
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&certificate, pair.cert.pem()).unwrap();
+        fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+        format!("tls = {{ certificate = {certificate:?}, key = {key:?} }}")
     }
 }
 
@@ -257,4 +267,67 @@ fn a_socket_of_systemd_is_served_and_its_file_left_to_systemd() {
     kill("TERM", systemd.0.id());
     systemd.0.wait().unwrap();
     assert!(socket.exists() && !admin.exists());
+}
+
+#[test]
+fn a_backend_is_reached_by_its_socket_for_sessions_and_for_all_else() {
+    let folder = Folder::new();
+    let (good, gone) = (folder.path("good.sock"), folder.path("gone.sock"));
+    // The scripted backend listens on a port, and this leads to it.
+    let world = World::start_with(&Setup::new(), |setup, backend| {
+        let listener = UnixListener::bind(&good).unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let to = std::net::TcpStream::connect(backend).unwrap();
+                let (mut from, mut back) = (stream.try_clone().unwrap(), stream);
+                let (mut there, mut here) = (to.try_clone().unwrap(), to);
+                thread::spawn(move || {
+                    let _ended = std::io::copy(&mut from, &mut there);
+                    let _closed = there.shutdown(std::net::Shutdown::Write);
+                });
+                thread::spawn(move || {
+                    let _ended = std::io::copy(&mut here, &mut back);
+                    let _closed = back.shutdown(std::net::Shutdown::Write);
+                });
+            }
+        });
+        let url = "ws://localhost/engine.io/";
+        let setup = setup.clone().url(url).upstream(&format!("socket = [{gone:?}, {good:?}]"));
+        let setup = setup.upstream("host = \"upstream\"");
+        Target::proxy(&setup, backend)
+    });
+    for _ in 0..3 {
+        let (mut poller, peer) = world.poller();
+        poller.post_ok("4up");
+        peer.assert_text("up");
+        peer.send("down");
+        assert_eq!(poller.poll(), "4down");
+        assert_eq!(peer.opening.header("host"), Some("localhost"));
+    }
+    let log = world.log();
+    assert!(log.contains(&format!("address=unix:{}", gone.display())), "{log}");
+}
+
+#[test]
+fn a_successor_serves_tls_and_the_proxy_protocol_on_what_it_took_over() {
+    let folder = Folder::new();
+    let (tls, proxied) = (folder.tls(), "proxy_protocol = true");
+    let sockets = ["clear", "tls", "proxied", "both"].map(|name| folder.path(&format!("{name}.sock")));
+    let keys = [String::new(), tls.clone(), proxied.to_owned(), format!("{tls}\n{proxied}")];
+    let text = sockets.iter().zip(&keys).map(|(socket, keys)| {
+        let name = socket.file_stem().unwrap().to_str().unwrap();
+        listener(socket, keys).replace("local", name)
+    });
+    let setup = sections(&text.collect::<String>()).server("trusted_proxies = [\"unix\"]");
+    let processes = Processes::start_with(&setup, "30s", |_| {});
+    let (_poller, _peer) = processes.world.poller();
+    for _ in 0..3 {
+        for ((socket, keys), scheme) in sockets.iter().zip(&keys).zip(["http", "https", "http", "https"]) {
+            let more = if keys.ends_with(proxied) { &["--haproxy-protocol"][..] } else { &[] };
+            let told = curl(socket, more, scheme);
+            assert!(told.contains(" 200 "), "{} {told}", socket.display());
+            processes.world.accept();
+        }
+        processes.succeed();
+    }
 }

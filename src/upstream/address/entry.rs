@@ -1,11 +1,11 @@
 //! An address of an upstream: how loaded it is, and how it failed. Pure: time is passed in.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::checked::Checked;
+use crate::upstream::backend_address::BackendAddress;
 
 /// An address of one of the upstream's URLs, or its name as long as that has not been resolved.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -13,7 +13,7 @@ pub(in crate::upstream) struct Endpoint {
     /// The index of the URL.
     pub(in crate::upstream) server: usize,
     /// One of the addresses of its host; `None` stands for its name.
-    pub(in crate::upstream) address: Option<SocketAddr>,
+    pub(in crate::upstream) address: Option<BackendAddress>,
 }
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Failure {
 impl Endpoint {
     /// Returns whether both are of one host and one family.
     pub(super) fn is_like(self, other: Self) -> bool {
-        let family = |endpoint: Self| endpoint.address.map(|address| address.is_ipv6());
+        let family = |endpoint: Self| endpoint.address.map(BackendAddress::is_ipv6);
         self.server == other.server && family(self) == family(other)
     }
 }

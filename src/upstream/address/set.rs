@@ -178,7 +178,10 @@ impl Set {
             now,
         ));
         for entry in self.entries.iter_mut().filter(|entry| entry.endpoint.server == server) {
-            entry.is_gone = entry.endpoint.address.is_none_or(|address| !addresses.contains(&address));
+            entry.is_gone = entry
+                .endpoint
+                .address
+                .is_none_or(|address| !addresses.iter().any(|one| address == (*one).into()));
         }
         // Those of the first resolution begin all at once.
         let is_first = !self
@@ -187,7 +190,7 @@ impl Set {
             .any(|entry| entry.endpoint.server == server && entry.endpoint.address.is_some());
         let back = (!is_first).then_some(now);
         for address in addresses {
-            let endpoint = Endpoint { server, address: Some(*address) };
+            let endpoint = Endpoint { server, address: Some((*address).into()) };
             if !self.entries.iter().any(|entry| entry.endpoint == endpoint) {
                 self.entries.push(Entry { failure, back, ..Entry::new(endpoint) });
             }

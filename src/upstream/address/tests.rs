@@ -15,7 +15,7 @@ fn address(number: u8) -> SocketAddr {
 }
 
 fn endpoint(server: usize) -> Endpoint {
-    Endpoint { server, address: Some(address(1)) }
+    Endpoint { server, address: Some(address(1).into()) }
 }
 
 fn addresses(count: usize) -> Arc<Addresses> {
@@ -124,7 +124,10 @@ fn after_an_ipv6_address_comes_an_ipv4_address() {
         tried.push(endpoint);
     }
     let order = tried.into_iter().filter_map(|endpoint| endpoint.address).collect::<Vec<_>>();
-    assert_eq!(order, [six(1), address(1), six(2), address(2)]);
+    assert_eq!(
+        order,
+        [six(1), address(1), six(2), address(2)].map(crate::upstream::backend_address::BackendAddress::Ip)
+    );
 }
 
 #[derive(Clone, Debug)]
@@ -162,7 +165,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..200),
     ) {
         let now = Instant::now();
-        let at = |number| Endpoint { server: 0, address: Some(address(number)) };
+        let at = |number| Endpoint { server: 0, address: Some(address(number).into()) };
         let mut set = Set::new(balance, Duration::ZERO, (0..3).map(at));
         let named = Known { named: true, ..Known::default() };
         let mut model = (0..3).map(|number| (number, named)).collect::<BTreeMap<u8, _>>();

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +11,14 @@ use std::time::Duration;
 use http::Uri;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpSocket, lookup_host};
+use tokio::net::{TcpSocket, UnixStream, lookup_host};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::descriptors;
 use crate::duplex::{Duplex, Socket, set_keepalive};
+use crate::upstream::affinity::hash;
+use crate::upstream::backend_address::BackendAddress;
 use crate::upstream::target::Target;
 use crate::upstream::tls::Tls;
 use crate::upstream::{BuildError, is_secure};
@@ -24,8 +28,10 @@ use crate::upstream::{BuildError, is_secure};
 pub(super) struct Server {
     host: String,
     port: u16,
-    /// Its address, if the host is an address and not a name.
-    pub(super) known: Option<SocketAddr>,
+    /// Its Unix socket, if it has one.
+    socket: Option<Arc<Path>>,
+    /// Its address, if the host is an address and not a name, or is not asked for.
+    pub(super) known: Option<BackendAddress>,
     pub(super) target: Target,
     tls: Option<Tls>,
     /// The last look-up of its name, and the place in line for the next.
@@ -48,6 +54,7 @@ pub(super) type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAdd
 impl Server {
     pub(super) fn new(
         url: &Uri,
+        socket: Option<&Arc<Path>>,
         tls: Option<&Arc<ClientConfig>>,
         server_name: Option<&ServerName<'static>>,
     ) -> Result<Self, BuildError> {
@@ -59,8 +66,10 @@ impl Server {
         let host = url.host().ok_or_else(fault)?.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = url.port_u16().unwrap_or(if is_secure(url) { 443 } else { 80 });
         let target = Target::new(url).ok_or_else(fault)?;
-        let known = host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port));
-        let mut server = Self { host, port, known, target, tls: None, looked_up: Mutex::default() };
+        let address = host.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, port).into());
+        let known = socket.map(|path| BackendAddress::Unix(hash(path.as_os_str().as_bytes()))).or(address);
+        let socket = socket.cloned();
+        let mut server = Self { host, port, socket, known, target, tls: None, looked_up: Mutex::default() };
         if let Some(config) = tls.filter(|_| is_secure(url)) {
             let own_name = || ServerName::try_from(server.host.clone()).map_err(|_| fault());
             let name = server_name.cloned().map_or_else(own_name, Ok)?;
@@ -70,14 +79,20 @@ impl Server {
     }
 
     /// Connects to an address.
-    pub(super) async fn connect(&self, address: SocketAddr, connect_timeout: Duration) -> io::Result<Socket> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        descriptors::admit(&socket)?;
-        let stream = timeout(connect_timeout, socket.connect(address)).await??;
-        // A message must not wait for the acknowledgement of the one before.
-        stream.set_nodelay(true)?;
-        set_keepalive(&stream)?;
-        Ok(stream.into())
+    pub(super) async fn connect(
+        &self,
+        address: BackendAddress,
+        connect_timeout: Duration,
+    ) -> io::Result<Socket> {
+        match (address, &self.socket) {
+            (BackendAddress::Ip(address), _) => dial(address, connect_timeout).await,
+            (BackendAddress::Unix(_), Some(path)) => {
+                let stream = timeout(connect_timeout, dial_unix(path)).await??;
+                descriptors::admit(&stream)?;
+                Ok(stream.into())
+            }
+            (BackendAddress::Unix(_), None) => Err(io::ErrorKind::AddrNotAvailable.into()),
+        }
     }
 
     /// Runs the TLS handshake, if the URL has TLS. It may take as long again: a silent address must not keep the next
@@ -117,16 +132,41 @@ impl Server {
     }
 }
 
+async fn dial(address: SocketAddr, connect_timeout: Duration) -> io::Result<Socket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    descriptors::admit(&socket)?;
+    let stream = timeout(connect_timeout, socket.connect(address)).await??;
+    // A message must not wait for the acknowledgement of the one before.
+    stream.set_nodelay(true)?;
+    set_keepalive(&stream)?;
+    Ok(stream.into())
+}
+
+async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            // Its queue is full, for which the system has no event.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(FULL_PACE).await,
+            ended => return ended,
+        }
+    }
+}
+
 /// Asks the system's resolver.
 pub(super) fn system(host: String, port: u16) -> Resolving {
     Box::pin(async move { Ok(lookup_host((host, port)).await?.collect()) })
 }
 
+/// Soon enough for a server that accepts again.
+const FULL_PACE: Duration = Duration::from_millis(5);
 /// As long as the answer of a look-up counts as new.
 const FRESH: Duration = Duration::from_secs(1);
 
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        match &self.socket {
+            Some(path) => write!(f, "unix:{}", path.display()),
+            None => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }

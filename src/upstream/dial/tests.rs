@@ -147,7 +147,10 @@ async fn spread(dialer: &Arc<Dialer>, clients: usize) -> (BTreeMap<SocketAddr, u
     let (mut counts, mut streams) = (BTreeMap::new(), Vec::new());
     for _ in 0..clients {
         let reached = dialer.dial(None, Deadline::after(CONNECT_TIMEOUT * 20)).await.unwrap();
-        *counts.entry(reached.place.endpoint().address.unwrap()).or_default() += 1;
+        let Some(BackendAddress::Ip(address)) = reached.place.endpoint().address else {
+            panic!("no address")
+        };
+        *counts.entry(address).or_default() += 1;
         streams.push(reached.in_use().0);
     }
     (counts, streams)

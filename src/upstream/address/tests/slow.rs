@@ -22,7 +22,7 @@ fn shared(balance: Balance, after: Duration, clients: u32) -> (u32, u32) {
 }
 
 fn endpoint_at(number: u8) -> Endpoint {
-    Endpoint { server: 0, address: Some(address(number)) }
+    Endpoint { server: 0, address: Some(address(number).into()) }
 }
 
 const LOCAL: Option<std::net::IpAddr> = Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));

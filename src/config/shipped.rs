@@ -81,6 +81,8 @@ fn muxed() -> String {
 pub(super) fn bare_with(section: Section, line: &str) -> String {
     match section {
         Section::Route => BARE.replace("[[routes]]\n", &format!("[[routes]]\n{line}\n")),
+        // For connections that no clients share.
+        Section::Upstream if line.starts_with("proxy_protocol ") => format!("{BARE}{line}\n"),
         Section::Upstream => muxed().replace("[upstreams.u]\n", &format!("[upstreams.u]\n{line}\n")),
         Section::UpstreamCheck => format!("{BARE}[upstreams.u.check]\npath = '/'\n{line}\n"),
         Section::UpstreamMux => format!("{}[upstreams.u.mux]\n{line}\n", muxed()),
@@ -268,6 +270,8 @@ fn every_commented_key_is_valid_when_it_is_switched_on() {
     let text: Vec<String> = body
         .lines()
         .filter(|line| !line.starts_with("# The Socket.IO server"))
+        // Of all keys, this one means nothing where clients share connections.
+        .filter(|line| !line.starts_with("# proxy_protocol = \"v2\""))
         .map(|line| on(line).unwrap_or_else(|| line.to_owned()))
         .collect();
     let config = parse(&format!("[server]{}", text.join("\n")));

@@ -15,7 +15,7 @@ use super::values::{
     GB, HOUR, MS, Wrong, count, duration, flag, is_socket_io, size, socket, text, url, word,
 };
 use super::versions::versions;
-use crate::upstream::{Balance, Embedding, HashBy, Host, Kind, Settings};
+use crate::upstream::{Balance, Embedding, HashBy, Host, Kind, ProxyVersion, Settings};
 
 /// What backends may speak.
 const KINDS: [(&str, Kind); 5] = [
@@ -32,6 +32,9 @@ const PROTOCOLS: [(&str, Option<Embedding>); 3] =
 
 /// Which `Host` backends may see.
 const HOSTS: [(&str, Host); 2] = [("client", Host::Client), ("upstream", Host::Upstream)];
+
+/// Which PROXY headers backends may get.
+const PROXY_VERSIONS: [(&str, ProxyVersion); 2] = [("v1", ProxyVersion::V1), ("v2", ProxyVersion::V2)];
 
 /// Which address may be next.
 const BALANCES: [(&str, Balance); 4] = [
@@ -98,6 +101,9 @@ pub(super) const UPSTREAM: &[Row<Written>] = &[
     only(REMOTE, IS_HERE,
         row(Section::Upstream, "tls", Type::Table, Shown::Example("{ ca = \"ca.pem\" }"), "how a wss or https backend is authenticated",
             |table, key, upstream| trust::read(table, key, &mut upstream.settings))),
+    only(&["engine.io", "websocket"], "whose connections clients share",
+        row(Section::Upstream, "proxy_protocol", Type::Word, Shown::Example("\"v2\""), "PROXY header that tells it the client's address: v1 or v2",
+            |table, key, upstream| upstream.settings.proxy_protocol = table.value(key, word(&PROXY_VERSIONS, &[])))),
     row(Section::Upstream, "host", Type::Word, Shown::Default("\"client\""), "the Host it sees: client (the client's) or upstream (the URL's)",
         |table, key, upstream| table.set(key, &mut upstream.settings.host, word(&HOSTS, &[]))),
     only(REMOTE, IS_HERE,
@@ -369,6 +375,21 @@ mod tests {
         ] {
             let faults = faults(&text(upstream), &[]);
             assert!(faults.len() == 1 && faults[0].contains(said), "{upstream}: {faults:#?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_header_is_for_connections_of_one_client() {
+        let upstream = |kind: &str, version: &str| {
+            GOOD.replace("kind = 'engine.io'", &format!("kind = '{kind}'\nproxy_protocol = '{version}'"))
+        };
+        let good = parse(&upstream("engine.io", "v2"), &[]).unwrap();
+        assert_eq!(good.upstreams["chat"].proxy_protocol, Some(ProxyVersion::V2));
+        for (kind, version, said) in
+            [("mux", "v2", "whose connections clients share"), ("engine.io", "v3", "one of v1, v2")]
+        {
+            let faults = faults(&upstream(kind, version), &[]);
+            assert!(faults.len() == 1 && faults[0].contains(said), "{kind}: {faults:#?}");
         }
     }
 }

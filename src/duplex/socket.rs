@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::Duplex;
+use crate::address::RemoteAddress;
 
 /// A connected stream socket. An enum, so that a read costs no indirect call.
 #[derive(Debug)]
@@ -44,6 +45,17 @@ impl Socket {
                 let peek = || Ok(recv(stream.as_fd(), &mut *buf, RecvFlags::PEEK)?.1);
                 stream.async_io(Interest::READABLE, peek).await
             }
+        }
+    }
+
+    /// Returns the other side.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub fn remote_address(&self) -> io::Result<RemoteAddress> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map(RemoteAddress::Ip),
+            Self::Unix(_) => Ok(RemoteAddress::Unix),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Connects to a backend over TCP or TLS: to all addresses behind its URLs, by the upstream's policy. An address that
 //! fails is tried after the others, and probed in the background.
 
+mod announce;
 mod checker;
 mod names;
 mod prober;
@@ -16,12 +17,13 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub(super) use self::reached::Reached;
 use self::server::{Resolve, Server};
+use crate::address::RemoteAddress;
 use crate::background::Background;
 use crate::chain::Chain;
 use crate::duplex::{Duplex, Socket};
@@ -36,7 +38,8 @@ use crate::upstream::backend_address::BackendAddress;
 use crate::upstream::connector::{Connecting, Connector};
 use crate::upstream::deadline::Deadline;
 use crate::upstream::{
-    BuildError, Check, HashBy, Health, Kind, Limits, OpenError, OpenRequest, Settings, Sight, is_secure,
+    BuildError, Check, HashBy, Health, Kind, Limits, OpenError, OpenRequest, ProxyVersion, Settings, Sight,
+    is_secure,
 };
 
 /// The addresses of one upstream, and whether they can be reached.
@@ -52,6 +55,7 @@ pub(super) struct Dialer {
     check: Option<Check>,
     /// Cancelled when no configuration names the upstream any more.
     abandoned: CancellationToken,
+    proxy_protocol: Option<ProxyVersion>,
     connect_timeout: Duration,
     resolve_interval: Duration,
     resolve: Resolve,
@@ -83,7 +87,7 @@ impl Connector for Dialer {
 
     fn connection(self: Arc<Self>, place: Option<Place>, key: Option<Key>, deadline: Deadline) -> Connecting {
         Box::pin(async move {
-            let reached = self.dial_from(place, Wish::new(Purpose::Other, key), deadline).await?;
+            let reached = self.dial_from(place, Wish::new(Purpose::Other, key), None, deadline).await?;
             Ok((reached.stream, reached.target.clone(), Some(reached.place)))
         })
     }
@@ -137,6 +141,7 @@ impl Dialer {
             hold: settings.hold,
             check: settings.check.clone(),
             abandoned: CancellationToken::new(),
+            proxy_protocol: settings.proxy_protocol,
             connect_timeout: settings.connect_timeout,
             resolve_interval: settings.resolve_interval,
             resolve,
@@ -164,7 +169,7 @@ impl Dialer {
         if self.health() == Health::Unknown {
             // Without a hold: the question is about now.
             let _ = self
-                .search(None, Wish::new(Purpose::Other, None), Deadline::after(self.connect_timeout))
+                .search(None, Wish::new(Purpose::Other, None), None, Deadline::after(self.connect_timeout))
                 .await;
         }
     }
@@ -208,13 +213,14 @@ impl Dialer {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connects to an address that can be reached; with a key, to that which suits it best.
+    /// Connects to an address that can be reached, for this client; with a key, to that which suits it best.
     pub(super) async fn dial(
         self: &Arc<Self>,
         key: Option<Key>,
+        client: Option<RemoteAddress>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
-        self.dial_from(None, Wish::new(Purpose::Other, key), deadline).await
+        self.dial_from(None, Wish::new(Purpose::Other, key), client, deadline).await
     }
 
     /// Returns the key of a request, if its address depends on one.
@@ -231,6 +237,7 @@ impl Dialer {
         self: &Arc<Self>,
         mut first: Option<Place>,
         wish: Wish<'_>,
+        client: Option<RemoteAddress>,
         mut deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
         let now = Instant::now();
@@ -244,7 +251,7 @@ impl Dialer {
                 deadline = deadline.again();
                 continue;
             }
-            match self.search(first.take(), wish, deadline).await {
+            match self.search(first.take(), wish, client, deadline).await {
                 Err(OpenError::NoDescriptor(_)) if Instant::now() < wait_until => sleep(ROOM_PACE).await,
                 Err(OpenError::Down(_) | OpenError::Slow(_))
                     if Instant::now() < hold_until && self.health() == Health::Down =>
@@ -272,7 +279,16 @@ impl Dialer {
         self.servers[endpoint.server].connect(address, self.connect_timeout).await
     }
 
-    async fn secure(&self, endpoint: Endpoint, stream: Socket) -> io::Result<Duplex> {
+    /// Announces the client, if there is one and the settings say so, and runs the TLS handshake.
+    async fn secure(
+        &self,
+        endpoint: Endpoint,
+        mut stream: Socket,
+        client: Option<RemoteAddress>,
+    ) -> io::Result<Duplex> {
+        if let Some(version) = self.proxy_protocol {
+            timeout(self.connect_timeout, announce::announce(&mut stream, version, client)).await??;
+        }
         self.servers[endpoint.server].secure(stream, self.connect_timeout).await
     }
 

@@ -67,7 +67,9 @@ pub use in_use::InUse;
 pub use kinds::build;
 pub use mux::MuxSettings;
 pub use pinned::{Pinned, is_login};
-pub use settings::{Balance, Embedding, Host, Kind, Limits, Settings, Tls, is_secure, is_socket_io};
+pub use settings::{
+    Balance, Embedding, Host, Kind, Limits, ProxyVersion, Settings, Tls, is_secure, is_socket_io,
+};
 pub use sight::{AddressSight, Sight};
 
 /// Why an upstream cannot be built from its settings.

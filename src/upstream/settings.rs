@@ -22,6 +22,8 @@ pub struct Settings {
     pub sockets: Vec<Arc<Path>>,
     /// How it is authenticated, if a URL's scheme is `wss` or `https`.
     pub tls: Tls,
+    /// The PROXY header that each of its connections begins with.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// The `Host` that the backend sees.
     pub host: Host,
     /// Which of its addresses is next.
@@ -105,6 +107,7 @@ impl Default for Settings {
             urls: Vec::new(),
             sockets: Vec::new(),
             tls: Tls::default(),
+            proxy_protocol: None,
             host: Host::Client,
             balance: Balance::Least,
             hash: None,
@@ -192,6 +195,15 @@ pub enum Balance {
     First,
     /// The one that a value of the request maps to; without the value, as with `Least`.
     Hash,
+}
+
+/// A version of the PROXY protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// The protocol of an embedded server.

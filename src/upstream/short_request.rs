@@ -31,7 +31,8 @@ pub(super) async fn ask(
     question: ShortRequest,
     deadline: Deadline,
 ) -> Result<Reply, OpenError> {
-    let reached = dialer.dial(dialer.key_of(&question.request), deadline).await?;
+    let (key, client) = (dialer.key_of(&question.request), question.request.client);
+    let reached = dialer.dial(key, Some(client), deadline).await?;
     let deadline = reached.deadline;
     let (stream, target) = reached.in_use();
     deadline.bound(put(stream, target, question)).await.flatten()

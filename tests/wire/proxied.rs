@@ -1,9 +1,11 @@
-//! Proxies of layer 4 in front, which say by the PROXY protocol who their client is: `HAProxy` and curl.
+//! Proxies of layer 4 in front, which say by the PROXY protocol who their client is: `HAProxy` and curl. And one behind,
+//! which is told.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use crate::support::http::Client;
 use crate::support::poller::POLLING;
 use crate::support::target::{Target, free_port};
 use crate::support::{Setup, World, eventually};
@@ -96,4 +98,47 @@ fn curl_speaks_the_protocol_and_nobody_else_may() {
     assert!(
         world.log().contains("it must begin with a PROXY header, and comes from none of trusted_proxies")
     );
+}
+
+#[test]
+fn haproxy_behind_learns_who_the_client_is() {
+    if Command::new("haproxy").arg("-v").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "haproxy is installed in CI");
+        eprintln!("not tested: haproxy is not installed (apt-get install haproxy)");
+        return;
+    }
+    for version in ["v1", "v2"] {
+        let (behind, mut running) = (free_port(), None);
+        let setup = Setup::new().server("proxy_protocol = true").server("trusted_proxies = \"127.0.0.1\"");
+        let setup = setup.upstream(&format!("proxy_protocol = \"{version}\"")).upstream("hold = \"10s\"");
+        let setup = setup.url(&format!("ws://{behind}/engine.io/"));
+        let world = World::start_with(&setup, |setup, backend| {
+            let target = Target::proxy(setup, backend);
+            let config = target.folder().join("behind.cfg");
+            let text = format!(
+                "defaults\n mode http\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
+                 listen behind\n bind {behind} accept-proxy\n http-request set-header x-told [%[src]]:%[src_port]\n\
+                 server one {backend}\n"
+            );
+            fs::write(&config, text).unwrap();
+            let mut balancer = Command::new("haproxy");
+            let balancer = balancer.arg("-db").arg("-f").arg(&config);
+            let balancer = balancer.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            running = Some(Running(balancer));
+            target
+        });
+        for (header, told) in [
+            ("PROXY TCP4 198.51.100.7 127.0.0.1 4711 80\r\n", "[198.51.100.7]:4711"),
+            ("PROXY TCP6 2001:db8::7 ::1 4711 80\r\n", "[2001:db8::7]:4711"),
+            ("PROXY UNKNOWN\r\n", "[127.0.0.1]:"),
+        ] {
+            let mut client = Client::connect(world.addr);
+            client.wire.send(header.as_bytes());
+            assert_eq!(client.get(POLLING).status, 200, "{version} {header} {}", world.log());
+            let opening = world.accept().opening;
+            let shown = opening.header("x-told").unwrap();
+            assert!(shown.starts_with(told), "{version} {header} {shown}");
+        }
+        drop(running);
+    }
 }

@@ -122,7 +122,7 @@ impl Dialer {
         if endpoint.address.is_none() {
             return Ok(self.resolve(endpoint.server).await?);
         }
-        let stream = self.secure(endpoint, self.connect(endpoint).await?).await?;
+        let stream = self.secure(endpoint, self.connect(endpoint).await?, None).await?;
         let target = &self.servers[endpoint.server].target;
         match (&checks.check.by, &checks.terms) {
             (CheckBy::WebSocket, Some(terms)) => open(stream, target, terms).await,

@@ -57,7 +57,7 @@ impl Dialer {
             }
             return;
         }
-        let reached = async { self.secure(endpoint, self.connect(endpoint).await?).await };
+        let reached = async { self.secure(endpoint, self.connect(endpoint).await?, None).await };
         match reached.await {
             Ok(_) => self.note_up(endpoint),
             Err(error) if descriptors::is_shortage(&error) => {}

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{Dialer, Reached};
+use crate::address::RemoteAddress;
 use crate::chain::Chain;
 use crate::descriptors;
 use crate::duplex::{Duplex, Socket};
@@ -44,11 +45,12 @@ impl Dialer {
         self: &Arc<Self>,
         first: Option<Place>,
         wish: Wish<'_>,
+        client: Option<RemoteAddress>,
         deadline: Deadline,
     ) -> Result<Reached<'_>, OpenError> {
         let mut search =
             Search { tried: wish.tried.to_vec(), ended: wish.tried.to_vec(), ..Search::default() };
-        let error = match deadline.bound(self.find(first, wish, &mut search)).await {
+        let error = match deadline.bound(self.find(first, wish, client, &mut search)).await {
             Ok(Ok((stream, place))) => {
                 let target = &self.servers[place.endpoint().server].target;
                 return Ok(Reached { stream, target, place, deadline });
@@ -80,6 +82,7 @@ impl Dialer {
         self: &Arc<Self>,
         mut first: Option<Place>,
         wish: Wish<'_>,
+        client: Option<RemoteAddress>,
         search: &mut Search,
     ) -> Result<(Duplex, Place), Unchosen> {
         if self.addresses.are_all_out() {
@@ -114,7 +117,7 @@ impl Dialer {
             search.ended.push(endpoint);
             let secured = match ended {
                 Ok(None) => continue,
-                Ok(Some(stream)) => self.secure(endpoint, stream).await,
+                Ok(Some(stream)) => self.secure(endpoint, stream, client).await,
                 Err(error) => Err(error),
             };
             match secured {

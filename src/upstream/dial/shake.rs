@@ -71,12 +71,14 @@ impl Dialer {
         F: Future<Output = Result<T, OpenError>>,
     {
         let (purpose, key) = (self.purpose, self.key_of(&request));
+        let client = Some(request.client);
         let (mut tried, mut lost) = (Vec::new(), None);
         loop {
-            let reached = match self.dial_from(None, Wish { purpose, tried: &tried, key }, deadline).await {
-                Ok(reached) => reached,
-                Err(error) => return Err(lost.unwrap_or(error)),
-            };
+            let reached =
+                match self.dial_from(None, Wish { purpose, tried: &tried, key }, client, deadline).await {
+                    Ok(reached) => reached,
+                    Err(error) => return Err(lost.unwrap_or(error)),
+                };
             let (endpoint, deadline) = (reached.place.endpoint(), reached.deadline);
             tried.push(endpoint);
             let again = (self.retry && self.addresses.has_other(&tried)).then(|| request.clone());

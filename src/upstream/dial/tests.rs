@@ -96,7 +96,7 @@ async fn waiting(dialer: &Arc<Dialer>, clients: usize) -> usize {
     let mut waited = 0;
     for _ in 0..clients {
         let start = Instant::now();
-        dialer.dial(None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ()).unwrap();
+        dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ()).unwrap();
         waited += usize::from(start.elapsed() >= CONNECT_TIMEOUT);
     }
     waited
@@ -146,7 +146,7 @@ async fn an_address_that_does_not_answer_costs_one_client_its_timeout_and_not_ev
 async fn spread(dialer: &Arc<Dialer>, clients: usize) -> (BTreeMap<SocketAddr, usize>, Vec<Duplex>) {
     let (mut counts, mut streams) = (BTreeMap::new(), Vec::new());
     for _ in 0..clients {
-        let reached = dialer.dial(None, Deadline::after(CONNECT_TIMEOUT * 20)).await.unwrap();
+        let reached = dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)).await.unwrap();
         let Some(BackendAddress::Ip(address)) = reached.place.endpoint().address else {
             panic!("no address")
         };
@@ -207,7 +207,7 @@ async fn a_backend_whose_only_address_moved_is_found_again() {
     let (_listeners, addresses) = listeners(1).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (dialer, _) = named(&[gone]);
-    let refused = dialer.dial(None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ());
+    let refused = dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ());
     assert!(matches!(refused, Err(OpenError::Down(_))), "{refused:?}");
     assert!(is_down(&dialer));
     NAMES.lock().unwrap().insert(dialer.servers[0].to_string().replace(":80", ""), addresses.clone());
@@ -241,7 +241,7 @@ async fn the_one_that_refuses_is_tried_before_the_one_that_does_not_answer() {
     let hole = Hole::dig();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (dialer, _) = dialer(&[hole.address, gone]);
-    let refused = dialer.dial(None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ());
+    let refused = dialer.dial(None, None, Deadline::after(CONNECT_TIMEOUT * 20)).await.map(|_| ());
     assert!(matches!(refused, Err(OpenError::Down(_))), "{refused:?}");
     assert!(is_down(&dialer));
     let _back = TcpListener::bind(gone).await.unwrap();
@@ -255,12 +255,12 @@ async fn a_deadline_before_every_address_had_its_turn_does_not_make_the_upstream
     let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let short = || Deadline::after(CONNECT_TIMEOUT / 4);
     let (dialer, _) = dialer(&[hole.address, good.local_addr().unwrap()]);
-    assert!(matches!(dialer.dial(None, short()).await.map(|_| ()), Err(OpenError::Slow(_))));
+    assert!(matches!(dialer.dial(None, None, short()).await.map(|_| ()), Err(OpenError::Slow(_))));
     assert!(!is_down(&dialer));
     assert_eq!(waiting(&dialer, 4).await, 0);
     let (dialer, _) = self::dialer(&[hole.address, other.address]);
     for _ in 0..3 {
-        assert!(matches!(dialer.dial(None, short()).await.map(|_| ()), Err(OpenError::Slow(_))));
+        assert!(matches!(dialer.dial(None, None, short()).await.map(|_| ()), Err(OpenError::Slow(_))));
     }
     assert!(is_down(&dialer), "both had their turn");
 }

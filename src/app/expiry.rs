@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::meter::Metrics;
-use crate::tls::{Expiry, Identity};
+use crate::tls::Expiry;
 
 /// Shows when the certificates of what is in force expire, and warns before, until the configuration goes.
 pub(super) async fn watch(
@@ -19,15 +19,8 @@ pub(super) async fn watch(
     mut ordered: watch::Receiver<()>,
     metrics: Metrics,
 ) {
-    // Nodes are shown the certificate of the start, whatever comes into its place.
-    let node =
-        config.borrow().cluster.as_ref().and_then(|cluster| Expiry::of(&cluster.tls.as_ref()?.identity));
     let read = |config: &Config| -> Vec<Expiry> {
-        let nodes = |identity: &Identity| node.clone().filter(|node| node.file == identity.certificate);
-        config
-            .identities()
-            .filter_map(|identity| nodes(&identity).or_else(|| Expiry::of(&identity)))
-            .collect()
+        config.identities().filter_map(|identity| Expiry::of(&identity)).collect()
     };
     let (mut warned, mut expiries) = (Warned::default(), read(&config.borrow_and_update()));
     loop {

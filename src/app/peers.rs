@@ -10,12 +10,12 @@ use super::listed::PEERS;
 use super::succession::{Beginning, Inherited};
 use super::wiring::{Wiring, has_sessions};
 use crate::background::{Background, Vital};
-use crate::cluster::{self, Cluster, Me, Roster, Secured};
+use crate::cluster::{self, Cluster, Me, NextSecured, Roster, Secured};
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::fingerprint::Fingerprint;
 use crate::meter::{Listener, Metrics};
-use crate::server::{self, BindError, ConnectInfo, ListenerSettings, Server, SocketName};
+use crate::server::{self, BindError, ConnectInfo, ListenerSettings, NextServer, Open, Server, SocketName};
 use crate::service::{Current, Nodes, NodesSettings, Route};
 use crate::sid::{Node, Tag};
 
@@ -27,11 +27,8 @@ pub(super) struct Peers {
 impl Peers {
     /// Binds the listener, unless it is taken over.
     pub(super) fn bind(settings: &cluster::Settings, inherited: &mut Inherited) -> anyhow::Result<Self> {
-        let tls = settings.tls.as_ref().map(cluster::Tls::listener);
-        let in_the_clear = tls.is_none();
-        let listener = ListenerSettings { tls, ..ListenerSettings::at(PEERS, vec![settings.listen.into()]) };
-        let listener = server::Settings { listeners: vec![listener], ..server::Settings::default() };
-        let server = inherited.bind(&listener).context("[cluster]")?;
+        let in_the_clear = settings.tls.is_none();
+        let server = inherited.bind(&listener(settings)).context("[cluster]")?;
         if in_the_clear && settings.listen.ip().is_unspecified() {
             tracing::warn!(
                 "other nodes may ask at every address of this host, in the clear: keep the port private"
@@ -49,11 +46,53 @@ impl Peers {
     }
 
     /// Serves other nodes, whose connections end with those of `nodes`.
-    pub(super) fn serve(self, nodes: Nodes, wiring: &Wiring, vital: &Vital, endings: &server::Signals) {
+    pub(super) fn serve(
+        self,
+        nodes: Nodes,
+        wiring: &Wiring,
+        vital: &Vital,
+        endings: &server::Signals,
+    ) -> Open {
         let make = move |_: ConnectInfo| nodes.clone();
         let connections = wiring.metrics.connections(Listener::Peer);
-        self.server.serve(make, &wiring.helpers.tracker, vital, endings, &connections);
+        self.server.serve(make, &wiring.helpers.tracker, vital, endings, &connections)
     }
+}
+
+/// What nodes show each other, which a reload replaces: here both sides of a connection have the same files.
+pub(super) struct Certified {
+    /// Where other nodes ask.
+    pub(super) listener: Open,
+    /// How they are asked.
+    pub(super) secured: Secured,
+}
+
+impl Certified {
+    /// Reads the files again.
+    pub(super) fn prepare(&self, config: &Config) -> anyhow::Result<(NextServer, NextSecured)> {
+        let settings = settings(config);
+        let listener = self.listener.prepare(&listener(&settings)).context("[cluster]")?;
+        let secured = Secured::next(settings.tls.as_ref()).map_err(BindError::Tls).context("[cluster]")?;
+        Ok((listener, secured))
+    }
+
+    /// Has new connections use what was read.
+    pub(super) fn replace(&mut self, (listener, secured): (NextServer, NextSecured)) {
+        self.listener.replace(listener);
+        self.secured.replace(secured);
+    }
+}
+
+/// Returns how connections between nodes are made.
+pub(super) fn secured(config: &Config) -> anyhow::Result<Secured> {
+    Secured::new(settings(config).tls.as_ref()).map_err(BindError::Tls).context("[cluster]")
+}
+
+/// Returns the listener for other nodes.
+fn listener(settings: &cluster::Settings) -> server::Settings {
+    let tls = settings.tls.as_ref().map(cluster::Tls::listener);
+    let listener = ListenerSettings { tls, ..ListenerSettings::at(PEERS, vec![settings.listen.into()]) };
+    server::Settings { listeners: vec![listener], ..server::Settings::default() }
 }
 
 /// Returns this process, with a name that only another process of its host may have.
@@ -67,6 +106,7 @@ pub(super) fn starting(tag: Tag) -> anyhow::Result<Node> {
 pub(super) fn cluster(
     config: &Config,
     node: Node,
+    secured: &Secured,
     beginning: Option<&Beginning>,
     directory: Option<&Directory>,
     helpers: &Background,
@@ -74,7 +114,6 @@ pub(super) fn cluster(
 ) -> anyhow::Result<Arc<Cluster>> {
     let me = Me::starting(node, &hash(&config.routes));
     let settings = settings(config);
-    let secured = Secured::new(settings.tls.as_ref()).map_err(BindError::Tls).context("[cluster]")?;
     let roster = match &settings.peers {
         cluster::Peers::Named(peers) => {
             let listed = peers.iter().map(|(tag, address)| (*tag, vec![address.clone()]));
@@ -84,7 +123,7 @@ pub(super) fn cluster(
         cluster::Peers::Directory => written(directory, helpers),
     };
     let kin = beginning.map(|beginning| beginning.kin(me.clone(), secured.clone(), helpers));
-    Ok(Cluster::new(&settings, me, secured, roster, kin, helpers, metrics.cluster()))
+    Ok(Cluster::new(&settings, me, secured.clone(), roster, kin, helpers, metrics.cluster()))
 }
 
 /// Returns what serves the requests of other nodes and processes, on connections of `asked`.

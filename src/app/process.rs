@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::endings::Endings;
 use super::given::Given;
 use super::listeners::{self, Listeners};
+use super::peers::{self, Certified};
 use super::readiness::{nodes, readiness, upstreams};
 use super::reload::{self, Reloader};
 use super::succession::{Door, Succession};
 use super::wiring::{Wiring, Work};
-use super::{directory, expiry, peers};
+use super::{directory, expiry};
 use crate::acme::Orders;
 use crate::background::{Background, Vital};
 use crate::bridge::Registry;
@@ -62,8 +63,10 @@ impl Process {
         let registry = Registry::of_node(config.server.max_sessions, node);
         helpers.spawn_vital("session maintenance", registry.clone().run_maintenance(helpers.stop.clone()));
         let directory = directory::kept(config, node, &registry, &helpers, &metrics)?;
-        let cluster =
-            |node| peers::cluster(config, node, beginning.as_ref(), directory.as_ref(), &helpers, &metrics);
+        let secured = peers::secured(config)?;
+        let cluster = |node| {
+            peers::cluster(config, node, &secured, beginning.as_ref(), directory.as_ref(), &helpers, &metrics)
+        };
         let cluster = node.map(cluster).transpose()?;
         let located =
             node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory.clone()));
@@ -114,9 +117,10 @@ impl Process {
         let asked = Background { vital: vital.clone(), ..Background::default() };
         let nodes = cluster
             .map(|cluster| peers::nodes(config, cluster, &wiring, current.clone(), &asked, &drain.started));
-        if let Some((peers, nodes)) = peers.zip(nodes.clone()) {
-            peers.serve(nodes, &wiring, vital, &endings.peers);
-        }
+        let certified = peers.zip(nodes.clone()).map(|(peers, nodes)| {
+            let listener = peers.serve(nodes, &wiring, vital, &endings.peers);
+            Certified { listener, secured }
+        });
         let succession = match (beginning, nodes, wanted) {
             (Some(beginning), Some(nodes), Some(wanted)) => {
                 let (asked, started, left) = (asked.clone(), drain.started.clone(), endings.left.clone());
@@ -148,6 +152,7 @@ impl Process {
             wiring: Arc::clone(&wiring),
             current: current.clone(),
             public,
+            certified,
             orders,
             listed: succession.as_ref().map(Succession::listed),
             level,

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use self::watch::Watch;
 use super::limit::raise_limit;
 use super::listed::Listed;
+use super::listeners;
 use super::log::SetLevel;
+use super::peers::{self, Certified};
 use super::wiring::Wiring;
-use super::{listeners, peers};
 use crate::acme::Orders;
 use crate::config::{Config, Fixed, LoadError, Origin};
 use crate::meter::Reload;
@@ -32,6 +33,8 @@ pub(super) struct Reloader {
     pub(super) wiring: Arc<Wiring>,
     pub(super) current: Current,
     pub(super) public: Open,
+    /// What other nodes meet.
+    pub(super) certified: Option<Certified>,
     pub(super) orders: Orders,
     /// The listeners that a successor gets.
     pub(super) listed: Option<Listed>,
@@ -123,6 +126,7 @@ impl Reloader {
         let before = Arc::clone(&self.config.borrow());
         let config = before.reload(&self.origin)?;
         let server = self.public.prepare(&config.server).context("[server]")?;
+        let certified = self.certified.as_ref().map(|now| now.prepare(&config)).transpose()?;
         let running = self.wiring.next(&config, &self.current.load())?;
         let listed = self.listed.as_ref().map(|listed| listed.next(&server)).transpose()?;
 
@@ -137,6 +141,9 @@ impl Reloader {
         let earlier = self.public.local_addrs();
         self.public.replace(server);
         self.orders.want(self.public.ordered());
+        if let Some((now, next)) = self.certified.as_mut().zip(certified) {
+            now.replace(next);
+        }
         if let Some(listed) = listed {
             listed.take_over();
         }

@@ -41,7 +41,7 @@ pub use peer::{Owner, Peer};
 pub use question::{ASKER, Broken, CAME_IN, CameIn, Prepared, Question, remote};
 pub use request::LetGo;
 pub use roster::{Nodes, Roster};
-pub use secured::Secured;
+pub use secured::{NextSecured, Secured};
 pub use settings::{Peers, Settings, Tls};
 pub use sight::Sight;
 pub use stream::PeerStream;

@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
@@ -12,14 +15,18 @@ use super::settings::Tls;
 use crate::duplex::{Duplex, Socket, set_keepalive};
 use crate::tls::{Failure, TlsError, Trust, client_config};
 
-/// How other nodes are connected.
+/// How other nodes are connected. Copies of it change together.
 #[derive(Clone)]
 pub struct Secured {
     /// `None` in the clear.
-    tls: Option<TlsConnector>,
+    tls: Option<Arc<ArcSwap<ClientConfig>>>,
     /// The name in the certificates of all nodes; `None` is the host of a node's address.
     name: Option<ServerName<'static>>,
 }
+
+/// How other nodes are connected next.
+#[derive(Debug)]
+pub struct NextSecured(Option<Arc<ClientConfig>>);
 
 impl Secured {
     /// Reads the files of the settings.
@@ -27,9 +34,23 @@ impl Secured {
     /// # Errors
     /// One of them cannot be used.
     pub fn new(tls: Option<&Tls>) -> Result<Self, TlsError> {
-        let Some(Tls { identity, ca, name }) = tls else { return Ok(Self { tls: None, name: None }) };
-        let config = client_config(&Trust::File(ca.clone()), Some(identity))?;
-        Ok(Self { tls: Some(TlsConnector::from(config)), name: name.clone() })
+        let config = config(tls)?.map(|config| Arc::new(ArcSwap::new(config)));
+        Ok(Self { tls: config, name: tls.and_then(|tls| tls.name.clone()) })
+    }
+
+    /// Reads the files again, for what follows this.
+    ///
+    /// # Errors
+    /// One of them cannot be used.
+    pub fn next(tls: Option<&Tls>) -> Result<NextSecured, TlsError> {
+        config(tls).map(NextSecured)
+    }
+
+    /// Connects nodes in this way from now on. Those that are connected stay so.
+    pub fn replace(&self, next: NextSecured) {
+        if let Some((tls, next)) = self.tls.as_ref().zip(next.0) {
+            tls.store(next);
+        }
     }
 
     pub(super) async fn connect(&self, address: &str) -> io::Result<Duplex> {
@@ -37,7 +58,8 @@ impl Secured {
         stream.set_nodelay(true)?;
         set_keepalive(&stream)?;
         let stream = Socket::from(stream);
-        let Some(connector) = &self.tls else { return Ok(stream.into()) };
+        let Some(tls) = &self.tls else { return Ok(stream.into()) };
+        let connector = TlsConnector::from(tls.load_full());
         let name = self.name.clone().map_or_else(|| name_of(address), Ok)?;
         // Boxed, so that a connection does not keep the room that its handshake needed.
         match Box::pin(connector.connect(name, stream)).await {
@@ -45,6 +67,11 @@ impl Secured {
             Err(error) => Err(Failure::at(address, error)),
         }
     }
+}
+
+fn config(tls: Option<&Tls>) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+    let config = |tls: &Tls| client_config(&Trust::File(tls.ca.clone()), Some(&tls.identity));
+    tls.map(config).transpose()
 }
 
 /// Returns the name in the certificate of the node with this address.

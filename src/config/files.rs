@@ -10,6 +10,7 @@ use super::origin::Source;
 use super::tree::{Node, Value};
 use crate::acme::Storage;
 use crate::chain::Chain;
+use crate::cluster::Tls;
 use crate::server::ListenerSettings;
 use crate::succession::Folder;
 use crate::tls::{Acme, Identity, ServerTls, TlsFiles, Trust, client_config};
@@ -76,6 +77,11 @@ impl Config {
             let pair = |Identity { certificate, key }: &Identity| [certificate.clone(), key.clone()];
             files.extend(certificates.iter().flat_map(pair));
             files.extend(client_ca.clone());
+        }
+        if let Some(Tls { identity, ca, name: _ }) =
+            self.cluster.as_ref().and_then(|nodes| nodes.tls.as_ref())
+        {
+            files.extend([identity.certificate.clone(), identity.key.clone(), ca.clone()]);
         }
         files.extend(self.upstreams.values().flat_map(upstream::Settings::files).map(Path::to_owned));
         files

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::support::http::Client;
 use super::support::target::{Target, free_port};
 use super::support::world::TOKEN;
-use super::support::{SOON, Setup, World, eventually};
+use super::support::{Poller, SOON, Setup, World, eventually};
 
 /// An authority of nodes, and a folder with its file and theirs.
 struct Authority {
@@ -109,5 +109,50 @@ fn a_node_of_another_authority_or_name_or_in_the_clear_is_refused_and_told() {
         );
         let log = one.log() + &two.log();
         assert!(log.contains("no TLS with a node") && log.contains(reason), "{what}: {log}");
+    }
+}
+
+#[test]
+fn another_authority_takes_over_while_nodes_run() {
+    let (before, after) = (Authority::new("before"), Authority::new("after"));
+    let (line, setup) = (before.line("127.0.0.1"), Setup::new().server("watch = \"100ms\""));
+    let mut world = World::foreign_with(&setup, &line);
+    let (poller, peer) = world.poller();
+    let mut socket = poller.upgraded();
+    socket.send("4before");
+    peer.assert_text("before");
+    // Rubbish changes nothing.
+    let key = fs::read(before.folder.join("node.key")).unwrap();
+    fs::write(before.folder.join("node.key"), "rubbish").unwrap();
+    let told = Client::connect(world.target.admin).post("/api/reload", "");
+    let told: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(told["faults"][0]["key"], "cluster.tls", "{told}");
+    fs::write(before.folder.join("node.key"), key).unwrap();
+
+    after.line("127.0.0.1");
+    let reloads = |world: &World| world.target.log().matches("the configuration was reloaded").count();
+    let count = reloads(&world);
+    for name in ["ca.pem", "node.pem", "node.key"] {
+        fs::copy(after.folder.join(name), before.folder.join(name)).unwrap();
+    }
+    eventually(|| reloads(&world) > count, || world.log());
+    // The nodes are still connected.
+    socket.send("4after");
+    peer.assert_text("after");
+    // A node that knows nothing else asks the first, and is asked by it.
+    drop(world.other.take());
+    let [first, second] = world.peers[..] else { panic!("there are two nodes") };
+    let sections = format!(
+        "[cluster]\nlisten = \"{second}\"\npeers = {{ a = \"{first}\", b = \"{second}\" }}\n\
+         token = \"{TOKEN}\"\n{line}\n"
+    );
+    let other = Target::proxy(&Setup { sections, ..Setup::new() }, world.backend().addr);
+    for (owner, asked) in [(&world.target, &other), (&other, &world.target)] {
+        let mut poller = Poller::handshake(owner.public);
+        let peer = world.accept();
+        let both = || asked.log() + &owner.log();
+        poller.ask_at(asked.public);
+        eventually(|| poller.post("4by the other").status == 200, both);
+        peer.assert_text("by the other");
     }
 }

@@ -79,6 +79,14 @@ pub(crate) fn is_identity(name: &HeaderName) -> bool {
         || IDENTITY.contains(&text)
 }
 
+/// Returns the value of `Trailer` for a request that is passed on, which has only the trailers that it names: none says who
+/// the client is, for a backend may take trailers for headers.
+pub(crate) fn trailers(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_fine = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| !is_identity(&name));
+    let names: Vec<_> = list(headers, &TRAILER).filter(is_fine).collect();
+    HeaderValue::from_bytes(&names.join(&b", "[..])).ok().filter(|_| !names.is_empty())
+}
+
 /// Returns whether a header says whose certificate a client has shown, to whatever reads `_` as `-`: it is ours alone, and a
 /// trusted proxy that does not know it would pass a client's lie.
 pub(crate) fn is_client_certificate(name: &HeaderName) -> bool {

@@ -68,10 +68,11 @@ pub(super) fn for_forward(head: &Parts, upgrade: bool, onward: &Onward<'_>) -> H
     let headers = &head.headers;
     let mut kept = HeaderMap::with_capacity(headers.len() + 6);
     for (name, value) in headers {
-        if !hop::is_hop_by_hop(name, headers) {
+        if name != TRAILER && !hop::is_hop_by_hop(name, headers) {
             kept.append(name, value.clone());
         }
     }
+    kept.extend(hop::trailers(headers).map(|names| (TRAILER, names)));
     // RFC 9110, section 10.1.1: such a client does not understand a 100.
     if head.version < Version::HTTP_11 {
         kept.remove(EXPECT);

@@ -1,7 +1,6 @@
 //! Certificates that are ordered by ACME, with Let's Encrypt's test server as the authority.
 
 mod pebble;
-mod tunnel;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -13,11 +12,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use self::pebble::Pebble;
-use self::tunnel::tunnel;
 use crate::support::frames::Socket;
 use crate::support::http::Client;
 use crate::support::poller::{Poller, WEBSOCKET};
 use crate::support::target::{Target, free_port};
+use crate::support::tunnel::Tunnel;
 use crate::support::{Setup, World, is_so_within, metrics};
 
 /// A folder for one test.
@@ -157,7 +156,7 @@ fn a_renewal_disconnects_nobody() {
     let world = start(secure, &pebble.acme(&["a.test"], &storage.0));
     let root = pebble.root();
     let before = issued(&world, secure, "a.test", &root, None);
-    let tunnel = tunnel(secure, "a.test", &root);
+    let tunnel = Tunnel { name: "a.test", root: &root, http2: false, shown: None }.to(secure);
     let mut poller = Poller::handshake(tunnel);
     let polling = world.accept();
     let mut socket = Socket::connect(tunnel, WEBSOCKET);
@@ -280,7 +279,8 @@ fn processes_that_share_a_storage_order_once_and_answer_for_each_other() {
 fn a_listener_that_requires_client_certificates_answers_the_acme_server_all_the_same() {
     let (secure, storage) = (free_port(), Storage::new("clients"));
     let pebble = Pebble::start(secure.port(), LONG);
-    let tls = format!("{}, client_ca = {:?}", pebble.acme(&["a.test"], &storage.0), pebble.root());
+    let root = pebble.root().display().to_string();
+    let tls = format!("{}, client_ca = {root:?}", pebble.acme(&["a.test"], &storage.0));
     let world = start(secure, &tls);
     logged(&world, &["a certificate was issued", "a.test"]);
 }

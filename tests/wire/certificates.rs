@@ -10,26 +10,26 @@ use serde_json::{Value, json};
 
 use crate::support::http::Client;
 use crate::support::target::Target;
-use crate::support::{Setup, World, eventually};
+use crate::support::{Peer, Setup, World, eventually};
 
 /// A folder with the certificates of one test.
-struct Files(PathBuf);
+pub(crate) struct Files(PathBuf);
 
 impl Files {
-    fn new(test: &str) -> Self {
+    pub(crate) fn new(test: &str) -> Self {
         let folder = format!("certificates-{test}-{}", std::process::id());
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(folder);
         fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 
     /// Writes a certificate for these names and its key to the files of a name, and returns what TOML calls both. `subject` is
     /// what `openssl` shows of it.
-    fn pair(&self, file: &str, subject: &str, names: &[&str]) -> String {
+    pub(crate) fn pair(&self, file: &str, subject: &str, names: &[&str]) -> String {
         self.pair_until(file, subject, names, 32_503_680_000)
     }
 
@@ -254,7 +254,11 @@ const LIES: [&str; 4] = ["-H", "X-Client-Cert-Subject: CN=root", "-H", "X_Client
 
 /// Returns what the backend of the next session is told of its client's certificate.
 fn told(world: &World) -> Vec<String> {
-    let peer = world.accept();
+    told_at(&world.accept())
+}
+
+/// Returns what a backend was told of its client's certificate.
+pub(crate) fn told_at(peer: &Peer) -> Vec<String> {
     let lines =
         ["x-client-cert-subject", "x_client_cert_subject"].map(|name| peer.opening.headers_named(name));
     lines.concat().into_iter().map(str::to_owned).collect()

@@ -59,6 +59,7 @@ mod reload;
 mod silence;
 mod sockjs;
 mod statuses;
+mod subject;
 mod succession;
 mod support;
 mod targets;

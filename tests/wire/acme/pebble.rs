@@ -91,7 +91,7 @@ impl Pebble {
     /// Returns the lines of `acme` for these domains, whose certificates are kept in this folder.
     pub(super) fn acme(&self, domains: &[&str], storage: &Path) -> String {
         let Self { addr, folder, .. } = self;
-        let ca = folder.join("ca.pem");
+        let (storage, ca) = (storage.display().to_string(), folder.join("ca.pem").display().to_string());
         format!(
             "acme = {{ domains = {domains:?}, directory = \"https://{addr}/dir\", storage = {storage:?}, ca = {ca:?} }}"
         )

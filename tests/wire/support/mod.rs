@@ -20,6 +20,7 @@ pub(crate) mod setup;
 mod sha1;
 pub(crate) mod sockjs;
 pub(crate) mod target;
+pub(crate) mod tunnel;
 pub(crate) mod waiting;
 pub(crate) mod wire;
 pub(crate) mod world;

@@ -24,6 +24,14 @@ impl Background {
     pub fn spawn_vital(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(self.vital.guard(what, task));
     }
+
+    /// Spawns such a task that would not end by itself: it is dropped when all should end.
+    pub fn spawn_endless(&self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.spawn_vital(what, async move {
+            let _stopped = stop.run_until_cancelled(task).await;
+        });
+    }
 }
 
 /// The tasks that the process can't do without: accept loops, probers, maintenance. The runtime swallows the panic of a

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use self::keeper::Keeper;
 pub use self::storage::Storage;
@@ -67,8 +68,13 @@ impl Orders {
         self.shown.subscribe()
     }
 
-    /// Orders what is wanted, and again before it expires.
-    pub async fn run(self, metrics: Metrics) {
+    /// Orders what is wanted, and again before it expires, until one of these is cancelled: what a process leaves undone, the
+    /// next one does.
+    pub async fn run(self, metrics: Metrics, [one, other]: [CancellationToken; 2]) {
+        let _ended = one.run_until_cancelled(other.run_until_cancelled(self.keep(metrics))).await;
+    }
+
+    async fn keep(self, metrics: Metrics) {
         let mut wanted = self.wanted.subscribe();
         let mut all: HashMap<PathBuf, Kept> = HashMap::new();
         let mut tasks = JoinSet::new();

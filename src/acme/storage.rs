@@ -80,7 +80,7 @@ impl Storage {
         pem: &str,
     ) -> Result<Result<Issued, TlsError>, StorageError> {
         let path = self.account.certificate(domain);
-        let new = self.written(&path, pem.as_bytes())?;
+        let new = written(&path, pem.as_bytes())?;
         let issued = Issued::read(&new, domain)
             .and_then(|issued| issued.ok_or_else(|| TlsError::NoCertificate { path: path.clone() }));
         match issued {
@@ -98,7 +98,7 @@ impl Storage {
     /// Keeps the certificate that answers the ACME server for a domain, in PEM, until the returned value is dropped.
     pub(super) fn keep_challenge(&self, domain: &str, pem: &str) -> Result<Challenge, StorageError> {
         let path = self.account.challenge(domain);
-        self.write(&path, pem.as_bytes())?;
+        write(&path, pem.as_bytes())?;
         Ok(Challenge(path))
     }
 
@@ -116,7 +116,7 @@ impl Storage {
                 Ok(()) | Err(_) => Ok(()),
             };
         }
-        self.write(&path, attempts.to_text().as_bytes())
+        write(&path, attempts.to_text().as_bytes())
     }
 
     /// Returns what proves who we are to the server, if there is such a file and it can be used.
@@ -134,7 +134,7 @@ impl Storage {
     pub(super) fn keep_credentials(&self, credentials: &AccountCredentials) -> Result<(), StorageError> {
         let path = self.credentials_file();
         let bytes = serde_json::to_vec(credentials).map_err(|error| StorageError::at(&path)(error.into()))?;
-        self.write(&path, &bytes)
+        write(&path, &bytes)
     }
 
     fn credentials_file(&self) -> PathBuf {
@@ -146,25 +146,6 @@ impl Storage {
     fn attempts_file(&self, domain: &str) -> PathBuf {
         self.folder.join(format!("{domain}.failed"))
     }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
-        let new = self.written(path, bytes)?;
-        fs::rename(new, path).map_err(StorageError::at(path))
-    }
-
-    /// Writes what is to replace a file to another one beside it.
-    fn written(&self, path: &Path, bytes: &[u8]) -> Result<PathBuf, StorageError> {
-        let new = path.with_added_extension(format!("{}.new", std::process::id()));
-        let write = || {
-            // One that is left over might be readable by others.
-            let _none = fs::remove_file(&new);
-            let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
-            file.write_all(bytes)?;
-            file.sync_all()
-        };
-        write().map_err(StorageError::at(&new))?;
-        Ok(new)
-    }
 }
 
 /// The file that answers the ACME server, as long as an order is open.
@@ -175,4 +156,24 @@ impl Drop for Challenge {
     fn drop(&mut self) {
         let _gone = fs::remove_file(&self.0);
     }
+}
+
+/// Writes a file whole.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+    let new = written(path, bytes)?;
+    fs::rename(new, path).map_err(StorageError::at(path))
+}
+
+/// Writes what is to replace a file to another one beside it.
+fn written(path: &Path, bytes: &[u8]) -> Result<PathBuf, StorageError> {
+    let new = path.with_added_extension(format!("{}.new", std::process::id()));
+    let write = || {
+        // One that is left over might be readable by others.
+        let _none = fs::remove_file(&new);
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(StorageError::at(&new))?;
+    Ok(new)
 }

@@ -111,7 +111,7 @@ pub(super) fn cluster(
     directory: Option<&Directory>,
     helpers: &Background,
     metrics: &Metrics,
-) -> anyhow::Result<Arc<Cluster>> {
+) -> Arc<Cluster> {
     let me = Me::starting(node, &hash(&config.routes));
     let settings = settings(config);
     let roster = match &settings.peers {
@@ -123,7 +123,7 @@ pub(super) fn cluster(
         cluster::Peers::Directory => written(directory, helpers),
     };
     let kin = beginning.map(|beginning| beginning.kin(me.clone(), secured.clone(), helpers));
-    Ok(Cluster::new(&settings, me, secured.clone(), roster, kin, helpers, metrics.cluster()))
+    Cluster::new(&settings, me, secured.clone(), roster, kin, helpers, metrics.cluster())
 }
 
 /// Returns what serves the requests of other nodes and processes, on connections of `asked`.

@@ -67,7 +67,7 @@ impl Process {
         let cluster = |node| {
             peers::cluster(config, node, &secured, beginning.as_ref(), directory.as_ref(), &helpers, &metrics)
         };
-        let cluster = node.map(cluster).transpose()?;
+        let cluster = node.map(cluster);
         let located =
             node.zip(cluster.clone()).map(|(node, cluster)| Locations::new(node, cluster, directory.clone()));
         let wiring = Arc::new(Wiring {
@@ -126,26 +126,15 @@ impl Process {
                 let (asked, started, left) = (asked.clone(), drain.started.clone(), endings.left.clone());
                 let kin = nodes.kin();
                 let door = Door::new(nodes, asked, listening, left, started);
-                let (stop, followed) = (helpers.stop.clone(), kin.follow(metrics.succession()));
-                helpers.spawn_vital("the processes of this host", async move {
-                    let _stopped = stop.run_until_cancelled(followed).await;
-                });
+                helpers.spawn_endless("the processes of this host", kin.follow(metrics.succession()));
                 Some(beginning.take_over(door, wanted, &helpers).await)
             }
             _ => None,
         };
         let watched_ends = expiry::watch(in_force.clone(), orders.shown(), metrics.clone());
-        let stop = helpers.stop.clone();
-        helpers.spawn_vital("the ends of certificates", async move {
-            let _stopped = stop.run_until_cancelled(watched_ends).await;
-        });
-        // A process that is about to end leaves them to the next.
+        helpers.spawn_endless("the ends of certificates", watched_ends);
         let ends = [drain.started.clone(), endings.left.clone()];
-        let (started, left, ordering) =
-            (ends[0].clone(), ends[1].clone(), orders.clone().run(metrics.clone()));
-        helpers.spawn_vital("orders of certificates", async move {
-            let _ended = started.run_until_cancelled(left.run_until_cancelled(ordering)).await;
-        });
+        helpers.spawn_vital("orders of certificates", orders.clone().run(metrics.clone(), ends.clone()));
         let reloader = Reloader {
             origin,
             config: sender,
@@ -159,10 +148,7 @@ impl Process {
             watch: watched,
             ends,
         };
-        let (stop, run) = (helpers.stop.clone(), reloader.run(wishes));
-        helpers.spawn_vital("reloads", async move {
-            let _stopped = stop.run_until_cancelled(run).await;
-        });
+        helpers.spawn_endless("reloads", reloader.run(wishes));
         Ok(Self { config: in_force, drain, endings, wiring, asked, succession })
     }
 }

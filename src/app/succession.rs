@@ -88,15 +88,9 @@ impl Beginning {
             listening: Arc::clone(&door.listening),
             left: door.left.clone(),
         };
-        let (stop, supervised) =
-            (helpers.stop.clone(), supervise(wanted, door.left.clone(), door.started.clone()));
-        helpers.spawn_vital("the start of a successor", async move {
-            let _stopped = stop.run_until_cancelled(supervised).await;
-        });
-        let (asked, stop) = (door.asked.clone(), door.asked.stop.clone());
-        asked.spawn_vital("the socket for other processes", async move {
-            let _stopped = stop.run_until_cancelled(door.run(own)).await;
-        });
+        let supervised = supervise(wanted, door.left.clone(), door.started.clone());
+        helpers.spawn_endless("the start of a successor", supervised);
+        door.asked.clone().spawn_endless("the socket for other processes", door.run(own));
         succession
     }
 }

@@ -7,11 +7,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use self::pebble::Pebble;
+use self::pebble::{PATIENCE, Pebble};
 use crate::support::frames::Socket;
 use crate::support::http::Client;
 use crate::support::poller::{Poller, WEBSOCKET};
@@ -99,8 +98,6 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// An order takes a second, but failures are followed by pauses.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// A year.
 const LONG: u64 = 31_536_000;
 
@@ -272,7 +269,7 @@ fn processes_that_share_a_storage_order_once_and_answer_for_each_other() {
     assert_eq!(serial(second, "a.test", &root), Some(serials[1].clone()), "{}", pair[1].log());
     issued(&pair[1], second, "b.test", &root, None);
     assert!(pair[0].log().contains("the challenge of an ACME server was answered"));
-    assert_eq!((pair[0].log() + &pair[1].log()).matches("domain=\"b.test\"").count(), 2);
+    assert!(!pair[0].log().contains("b.test"), "{}", pair[0].log());
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 
 use crate::support::target::free_port;
-use crate::support::{SOON, eventually, is_so_within};
+use crate::support::{eventually, is_so_within};
 
 /// A pebble, or where one will be.
 #[derive(Debug)]
@@ -73,7 +74,8 @@ impl Pebble {
             .stderr(log)
             .spawn()
             .expect("Debian's package pebble is installed");
-        let is_there = is_so_within(SOON, || {
+        // It makes keys of RSA first, which takes seconds on a busy machine.
+        let is_there = is_so_within(PATIENCE, || {
             TcpStream::connect(self.addr).is_ok() && TcpStream::connect(self.management).is_ok()
         });
         assert!(is_there && child.try_wait().unwrap().is_none(), "{}", self.log());
@@ -162,3 +164,6 @@ fn answer(query: &[u8]) -> Option<Vec<u8>> {
     }
     Some(answer)
 }
+
+/// An order takes a second, but one that the machine was too busy for is followed by a pause of a minute.
+pub(super) const PATIENCE: Duration = Duration::from_secs(90);

@@ -37,7 +37,7 @@ pub use self::farewell::Farewell;
 pub use self::keepalive::set_keepalive;
 pub use self::patience::{Patience, Stalled};
 pub use self::raw_headers::{RawHeaders, SpelledNames};
-pub use self::receipts::{Piece, Receipt, Receipted, Settle, Unflushed};
+pub use self::receipts::{Carrying, Piece, Receipt, Receipted, Settle, Unflushed};
 pub use self::settling::Settling;
 pub use self::socket::Socket;
 pub use self::stream::StreamTerms;

@@ -1,9 +1,9 @@
 //! The headers of requests and responses below hyper, which only knows their names in lower case.
 //!
 //! Hyper can preserve the case of names, but at a cost per request and per name that a poll must not pay. So the bytes
-//! of a request's header are kept while they are read, for a service that forwards them, and the names in a response's
-//! header are written `Like-This`. Hyper also refuses a target with `<`, `>` or `"`, which old clients send and other
-//! servers accept: these are escaped before hyper reads them, if it is certain where a request begins.
+//! of a request's header are kept for a service that forwards them, and a response's names are written `Like-This`. Hyper
+//! also refuses a target with `<`, `>` or `"`, which old clients send and other servers accept: these are escaped
+//! before hyper reads them, if it is certain where a request begins.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,8 +78,7 @@ pub(super) enum Written {
     Kept,
 }
 
-/// Hyper reserves room for the maximum number of header lines. So it is given a low maximum, and a header with more
-/// lines is read again with a higher one.
+/// Hyper reserves room for the maximum of header lines: it is low, and a header with more is read again with a higher one.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 enum Refusal {
     #[default]
@@ -132,6 +131,11 @@ impl RawHeaders {
             state.place = if state.is_lost { Place::Head } else { Place::Method };
             (state.read, state.len) = (0, 0);
         }
+    }
+
+    /// Returns whether what comes next certainly begins a request: of the last one everything was read, and nothing since.
+    pub fn is_between_requests(&self) -> bool {
+        matches!(*self.state(), State { place: Place::Method, read: 0, .. })
     }
 
     /// Releases the buffer for the next request, which is not expected soon.

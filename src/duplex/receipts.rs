@@ -117,13 +117,14 @@ impl Buf for Piece {
     }
 }
 
-/// What was written to a connection since its last flush: whether there is anything, and the receipts.
+/// What is on its way out of a connection: whether a response's body is, whether anything was written since the last flush,
+/// and the receipts.
 #[derive(Clone, Default, Debug)]
 pub struct Unflushed(Arc<State>);
 
 #[derive(Default, Debug)]
 struct State {
-    /// [`BYTES`], [`RECEIPTS`] or both. Only one task changes it, so it is loaded and stored and never locked.
+    /// [`BYTES`], [`RECEIPTS`] and [`BODY`]. Only one task changes it, so it is loaded and stored and never locked.
     waits: AtomicU8,
     receipts: Mutex<Waiting>,
 }
@@ -141,6 +142,17 @@ impl Unflushed {
         self.0.waits.load(Ordering::Relaxed) & BYTES != 0
     }
 
+    /// Returns whether nothing is on its way: no body, and everything that was written is flushed.
+    pub fn is_done(&self) -> bool {
+        self.0.waits.load(Ordering::Relaxed) & (BYTES | BODY) == 0
+    }
+
+    /// Notes that the connection carries a response's body, until what is returned is dropped with it.
+    pub fn carry(&self) -> Carrying {
+        self.note(BODY);
+        Carrying(self.clone())
+    }
+
     /// Notes that something was written.
     pub(super) fn set(&self) {
         self.note(BYTES);
@@ -149,7 +161,7 @@ impl Unflushed {
     /// Notes that the kernel has everything that was written.
     pub(super) fn clear(&self) {
         let waited = self.0.waits.load(Ordering::Relaxed);
-        self.0.waits.store(0, Ordering::Relaxed);
+        self.0.waits.store(waited & BODY, Ordering::Relaxed);
         // Most responses have none: then nothing is locked.
         if waited & RECEIPTS == 0 {
             return;
@@ -181,3 +193,15 @@ impl Unflushed {
 
 const BYTES: u8 = 1;
 const RECEIPTS: u8 = 2;
+const BODY: u8 = 4;
+
+/// Lives as long as the body of a response that a connection carries.
+#[derive(Debug)]
+pub struct Carrying(Unflushed);
+
+impl Drop for Carrying {
+    fn drop(&mut self) {
+        let State { waits, .. } = &*self.0.0;
+        waits.store(waits.load(Ordering::Relaxed) & !BODY, Ordering::Relaxed);
+    }
+}

@@ -75,6 +75,20 @@ impl Tracked {
         Self { is_refused: false, ..self.behind(bytes) }
     }
 
+    /// Ready once the other side begins a request, or sends no more (`false`), while nobody reads.
+    ///
+    /// # Errors
+    /// The stream is broken.
+    pub fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let ended = match self.duplex.poll_ahead(cx) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(false)),
+            Poll::Pending => Poll::Pending,
+        };
+        // What came before the end is read first.
+        if self.duplex.ahead.is_empty() { ended } else { Poll::Ready(Ok(true)) }
+    }
+
     /// Ready once the other side is gone, even if it had sent more before: at once if it has reset the connection; if
     /// it has only closed its sending side, after the time that [`Patience`](super::Patience) allows.
     ///
@@ -191,8 +205,11 @@ impl AsyncWrite for Tracked {
         }
         let this = self.get_mut();
         let ended = Pin::new(&mut this.duplex).poll_shutdown(cx);
-        if let Poll::Ready(Ok(())) = ended {
-            this.unflushed.clear();
+        match ended {
+            Poll::Ready(Ok(())) => this.unflushed.clear(),
+            // The end itself is still to be written.
+            Poll::Pending => this.unflushed.set(),
+            Poll::Ready(Err(_)) => {}
         }
         ended
     }

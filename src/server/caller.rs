@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Waker, ready};
 
 use http::header::{CONNECTION, HeaderMap, TE, UPGRADE};
 use http::{HeaderValue, Method, StatusCode, Version};
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tower::Service;
 use tower::util::{Oneshot, ServiceExt};
 
-use crate::duplex::{RawHeaders, Receipted, SpelledNames, Unflushed};
+use crate::duplex::{Carrying, RawHeaders, Receipted, SpelledNames, Unflushed};
 use crate::hop;
 use crate::spelling::Spelling;
 
@@ -63,6 +63,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) type Answer<S> = Result<<S as Service<Request>>::Response, <S as Service<Request>>::Error>;
 
+/// The same as hyper gets it.
+type CarriedAnswer<S> = Result<http::Response<Carried<<S as Serve>::Body>>, <S as Service<Request>>::Error>;
+
 /// A tower service as hyper needs it: called through a shared reference, each call on a clone that was polled for
 /// readiness first.
 pub(super) struct Caller<S: Serve> {
@@ -85,6 +88,8 @@ struct CallState<S: Serve> {
     upgrade: Upgrade,
     /// Whether the next response is the last.
     is_last: bool,
+    /// How many responses hyper has been given; it wraps around.
+    answers: u32,
 }
 
 /// What a connection must know.
@@ -123,6 +128,7 @@ impl<S: Serve> Caller<S> {
             whole_since: None,
             upgrade: Upgrade::Unasked,
             is_last: false,
+            answers: 0,
         };
         let shared = SharedCall(Arc::new(Mutex::new(state)));
         (Self { service, shared: shared.clone() }, shared)
@@ -130,7 +136,7 @@ impl<S: Serve> Caller<S> {
 }
 
 impl<S: Serve> hyper::service::Service<Request> for Caller<S> {
-    type Response = S::Response;
+    type Response = http::Response<Carried<S::Body>>;
     type Error = S::Error;
     type Future = Answering<S>;
 
@@ -172,8 +178,15 @@ impl<S: Serve> CallState<S> {
     /// Tells a response's body its connection, and has the names in its header spelled; in a backend's response only
     /// those that hyper adds. If something before it waits to be written, its beginning is unknown: then the names stay
     /// as hyper writes them.
-    fn prepare(&self, answer: &mut Answer<S>) {
-        let Ok(response) = answer else { return self.raw_headers.await_request(None) };
+    fn prepare(&mut self, answer: Answer<S>) -> CarriedAnswer<S> {
+        self.answers = self.answers.wrapping_add(1);
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                self.raw_headers.await_request(None);
+                return Err(error);
+            }
+        };
         response.body_mut().set_connection(&self.unflushed);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             self.raw_headers.end();
@@ -188,6 +201,8 @@ impl<S: Serve> CallState<S> {
             // A stream may last for hours.
             self.raw_headers.rest();
         }
+        let carrying = self.unflushed.carry();
+        Ok(response.map(|body| Carried { body, _carrying: carrying }))
     }
 }
 
@@ -205,6 +220,11 @@ impl<S: Serve> SharedCall<S> {
             return CallStatus::WantsUpgrade;
         }
         state.whole_since.filter(|_| state.call.is_some()).map_or(CallStatus::Busy, CallStatus::WaitsSince)
+    }
+
+    /// Returns how many responses hyper has been given; it wraps around.
+    pub(super) fn answers(&self) -> u32 {
+        self.open().answers
     }
 
     /// Returns the current call, whose request is complete.
@@ -236,15 +256,14 @@ pub(super) struct Answering<S: Serve> {
 }
 
 impl<S: Serve> Future for Answering<S> {
-    type Output = Answer<S>;
+    type Output = CarriedAnswer<S>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let mut state = this.shared.open();
-        if let Some(mut answer) = state.answer.take() {
-            state.prepare(&mut answer);
+        if let Some(answer) = state.answer.take() {
             this.is_answered = true;
-            return Poll::Ready(*answer);
+            return Poll::Ready(state.prepare(*answer));
         }
         // The connection polls this again as soon as it is ready for an upgrade.
         if state.upgrade == Upgrade::Asked {
@@ -252,9 +271,9 @@ impl<S: Serve> Future for Answering<S> {
         }
         // Taken to wait outside: hyper is taken apart before it would poll this again.
         let Some(call) = &mut state.call else { return Poll::Pending };
-        let mut answer = ready!(Pin::new(call).poll(cx));
+        let answer = ready!(Pin::new(call).poll(cx));
         let call = state.call.take();
-        state.prepare(&mut answer);
+        let answer = state.prepare(answer);
         this.is_answered = true;
         // The call is dropped without the lock: what it holds does things when it is dropped, and must find this free.
         drop(state);
@@ -274,6 +293,32 @@ impl<S: Serve> Drop for Answering<S> {
         let call = state.call.take();
         drop(state);
         drop(call);
+    }
+}
+
+/// A response's body, while a connection carries it.
+pub(super) struct Carried<B> {
+    body: B,
+    _carrying: Carrying,
+}
+
+impl<B: Body + Unpin> Body for Carried<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

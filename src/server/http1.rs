@@ -1,9 +1,16 @@
-//! HTTP/1.1 over one connection, in which a waiting request takes little memory.
+//! HTTP/1.1 over one connection, in which a waiting request takes little memory, and a connection between two requests
+//! even less.
 //!
 //! Hyper has two buffers per connection, and a parked poll would hold both, with the rest of hyper's state, for as long
 //! as it waits. So a fully read request that has waited for a while goes on waiting outside: hyper's connection is
 //! taken apart around it. When the response is ready, a new one is made around the socket; it reads a stand-in for the
 //! request, and answers that.
+//!
+//! A connection that waits for its client's next request is taken apart, too; what the client sends next makes a new one.
+//! Only where a request certainly begins with it: bytes of an earlier request's body would be taken for a request.
+
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::server::conn::http1::{Builder, Connection, Parts, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::caller::{BoxError, Call, CallStatus, Caller, Serve, SharedCall};
 use super::ending::EndingStage;
@@ -23,15 +30,26 @@ use crate::hop;
 /// Serves HTTP/1.1 over one connection, until it ends or switches to another protocol.
 pub(super) struct Http<S: Serve> {
     builder: Builder,
-    /// How long a request waits until it is parked: for one that is answered sooner, parking costs more than it saves.
-    rest_after: Duration,
+    waits: Waits,
     shared: SharedCall<S>,
     raw_headers: RawHeaders,
     unflushed: Unflushed,
     stage: Stage<S>,
-    /// Fires when a request may have waited long enough; not reset by requests that are answered earlier.
+    /// Fires when a request, or for one, may have been waited long enough; not reset by requests that are answered
+    /// earlier. Outside of hyper, it fires when an idle connection ends.
     rest_timer: Option<Pin<Box<Sleep>>>,
+    /// How many responses there were when the timer was last set for an idle connection.
+    answers: u32,
     is_last: bool,
+}
+
+/// How long a connection waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// Until it leaves hyper: before that, leaving costs more than it saves.
+    pub(super) rest_after: Duration,
+    /// For its next request, until it ends. Hyper has the same timeout.
+    pub(super) idle_timeout: Duration,
 }
 
 enum Stage<S: Serve> {
@@ -41,6 +59,8 @@ enum Stage<S: Serve> {
     Upgradeable(Box<UpgradeableConnection<TokioIo<Tracked>, Caller<S>>>),
     /// A request waits, without hyper.
     Outside(Outside<S>),
+    /// The next request is waited for, without hyper.
+    Idle(Idle<S>),
     Over,
 }
 
@@ -51,12 +71,16 @@ struct Outside<S: Serve> {
     io: Tracked,
 }
 
+struct Idle<S: Serve> {
+    caller: Caller<S>,
+    io: Tracked,
+}
+
 impl<S: Serve> Http<S> {
-    /// Creates the protocol of a connection. A request that has waited for `rest_after` is parked outside; `raw_headers`
-    /// shows the service each request's header.
+    /// Creates the protocol of a connection. `raw_headers` shows the service each request's header.
     pub(super) fn new(
         builder: Builder,
-        rest_after: Duration,
+        waits: Waits,
         duplex: Duplex,
         service: S,
         raw_headers: RawHeaders,
@@ -65,7 +89,17 @@ impl<S: Serve> Http<S> {
         let (caller, shared) = Caller::new(service, raw_headers.clone(), unflushed.clone());
         let io = TokioIo::new(Tracked::new(duplex, unflushed.clone(), raw_headers.clone()));
         let stage = Stage::Inside(Box::new(builder.serve_connection(io, caller)));
-        Self { builder, rest_after, shared, raw_headers, unflushed, stage, rest_timer: None, is_last: false }
+        Self {
+            builder,
+            waits,
+            shared,
+            raw_headers,
+            unflushed,
+            stage,
+            rest_timer: None,
+            answers: 0,
+            is_last: false,
+        }
     }
 
     /// Does what a stage of the server means for its connections.
@@ -85,12 +119,13 @@ impl<S: Serve> Http<S> {
             Stage::Upgradeable(connection) => Pin::new(&mut **connection).graceful_shutdown(),
             // A request that waits is answered first; `reattach_hyper` then closes the connection behind it.
             Stage::Outside(_) | Stage::Over => {}
+            Stage::Idle(_) => self.end_idle(),
         }
     }
 
     /// Ready when a request that was complete at `since` has waited long enough.
     fn poll_rest(&mut self, cx: &mut Context<'_>, since: Instant) -> Poll<()> {
-        let due = since + self.rest_after;
+        let due = since + self.waits.rest_after;
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             ready!(rest_timer.as_mut().poll(cx));
@@ -99,6 +134,61 @@ impl<S: Serve> Http<S> {
                 return Poll::Ready(());
             }
             rest_timer.as_mut().reset(due);
+        }
+    }
+
+    /// Returns whether nothing happens but that the next request is waited for. Its beginning must be certain.
+    fn is_idle(&self) -> bool {
+        self.unflushed.is_done() && self.raw_headers.is_between_requests()
+    }
+
+    /// Ready when the connection has been idle for long enough, or for up to twice as long.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let answers = self.shared.answers();
+        loop {
+            let rest_timer = self.rest_timer.get_or_insert_with(|| {
+                self.answers = answers;
+                Box::pin(sleep(self.waits.rest_after))
+            });
+            ready!(rest_timer.as_mut().poll(cx));
+            if self.answers == answers {
+                return Poll::Ready(());
+            }
+            self.answers = answers;
+            rest_timer.as_mut().reset(Instant::now() + self.waits.rest_after);
+        }
+    }
+
+    /// Takes hyper's connection apart while there is no request.
+    fn detach_idle(&mut self) {
+        let Stage::Inside(connection) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
+        let parts = connection.into_parts();
+        self.raw_headers.rest();
+        self.stage = Stage::Idle(Idle { caller: parts.service, io: parts.io.into_inner() });
+        if !parts.read_buf.is_empty() {
+            // Nothing was read since the last request, so this would be a part of it.
+            return self.end_idle();
+        }
+        if let Some(timer) = &mut self.rest_timer {
+            timer
+                .as_mut()
+                .reset(Instant::now() + self.waits.idle_timeout.saturating_sub(self.waits.rest_after));
+        }
+    }
+
+    /// Gives hyper the socket of an idle connection.
+    fn reattach_idle(&mut self) {
+        if let Stage::Idle(Idle { caller, io }) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.rest_timer = None;
+            self.stage = Stage::Inside(Box::new(self.builder.serve_connection(TokioIo::new(io), caller)));
+        }
+    }
+
+    /// Ends an idle connection, as hyper does it.
+    fn end_idle(&mut self) {
+        self.reattach_idle();
+        if let Stage::Inside(connection) = &mut self.stage {
+            Pin::new(&mut **connection).graceful_shutdown();
         }
     }
 
@@ -138,7 +228,7 @@ impl<S: Serve> Http<S> {
                 Some(parts) => Stage::Upgradeable(Box::new(again(parts).with_upgrades())),
                 None => Stage::Over,
             },
-            other @ (Stage::Outside(_) | Stage::Over) => other,
+            other @ (Stage::Outside(_) | Stage::Idle(_) | Stage::Over) => other,
         };
     }
 
@@ -172,9 +262,24 @@ impl<S: Serve> Future for Http<S> {
                             ready!(this.poll_rest(cx, since));
                             this.detach_hyper();
                         }
+                        CallStatus::Busy if this.is_idle() => {
+                            ready!(this.poll_idle(cx));
+                            this.detach_idle();
+                        }
                         CallStatus::WaitsSince(_) | CallStatus::Busy => return Poll::Pending,
                     }
                 }
+                Stage::Idle(idle) => match idle.io.poll_begun(cx) {
+                    Poll::Ready(Ok(true)) => this.reattach_idle(),
+                    Poll::Ready(Ok(false)) => this.end_idle(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                    Poll::Pending => {
+                        if let Some(timer) = &mut this.rest_timer {
+                            ready!(timer.as_mut().poll(cx));
+                        }
+                        this.end_idle();
+                    }
+                },
                 Stage::Upgradeable(connection) => {
                     let ended = ready!(Pin::new(&mut **connection).poll(cx));
                     if this.wants_reread(&ended) {
@@ -207,58 +312,3 @@ impl<S: Serve> Future for Http<S> {
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
 /// The same, if the connection closes after it.
 const LAST_STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::future::poll_fn;
-    use std::sync::Arc;
-
-    use http::Response;
-    use http_body_util::Full;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
-    use tokio::sync::Notify;
-    use tower::service_fn;
-
-    use super::super::caller::Request;
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_leaves_hyper_once_it_has_waited_long_enough_and_not_before() {
-        let get = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        let empty_post = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n";
-        let second = Duration::from_secs(1);
-        for (rest_after, request) in [(Duration::ZERO, get), (second, get), (second, empty_post)] {
-            let (ours, mut theirs) = duplex(4096);
-            let release = Arc::new(Notify::new());
-            let waits = Arc::clone(&release);
-            let service = service_fn(move |_: Request| {
-                let waits = Arc::clone(&waits);
-                Box::pin(async move {
-                    waits.notified().await;
-                    Ok::<_, Infallible>(Response::new(Full::from("hello")))
-                })
-            });
-            let mut http =
-                Http::new(Builder::new(), rest_after, Duplex::from(ours), service, RawHeaders::default());
-            theirs.write_all(request.as_bytes()).await.unwrap();
-            let start = Instant::now();
-            poll_fn(|cx| {
-                assert!(Pin::new(&mut http).poll(cx).is_pending());
-                if matches!(http.stage, Stage::Outside(_)) { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
-            assert_eq!(start.elapsed().as_secs(), rest_after.as_secs());
-            // Hyper's first buffer alone takes 8 KiB.
-            assert!(size_of_val(&http) < 1024, "a request that waits takes little room");
-            release.notify_one();
-            let mut answer = [0; 256];
-            let len = tokio::select! {
-                _ = &mut http => panic!("the connection goes on"),
-                len = theirs.read(&mut answer) => len.unwrap(),
-            };
-            assert!(answer[..len].ends_with(b"\r\n\r\nhello"));
-            assert!(matches!(http.stage, Stage::Inside(_)), "the next request is hyper's");
-        }
-    }
-}

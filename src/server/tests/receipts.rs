@@ -10,7 +10,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::*;
 use crate::duplex::{RawHeaders, Receipt, Settle, Socket};
-use crate::server::http1::Http;
+use crate::server::http1::{Http, Waits};
 use crate::transport::Body;
 
 /// Where receipts report.
@@ -87,7 +87,8 @@ async fn serve(carrier: Carrier, len: usize, waits: bool) -> (Client<Carried>, A
 /// Serves one connection, whose requests wait outside hyper at once.
 pub(super) fn serve_on<S: Serve>(duplex: Duplex, service: S) {
     let builder = hyper::server::conn::http1::Builder::new();
-    TaskTracker::new().spawn(Http::new(builder, Duration::ZERO, duplex, service, RawHeaders::default()));
+    let waits = Waits { rest_after: Duration::ZERO, idle_timeout: Duration::from_mins(1) };
+    TaskTracker::new().spawn(Http::new(builder, waits, duplex, service, RawHeaders::default()));
 }
 
 pub(super) async fn connect(carrier: Carrier) -> (Carried, Duplex) {

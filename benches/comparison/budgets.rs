@@ -121,6 +121,20 @@ pub(crate) const BUDGETS: &[Budget] = &[
         stretch: None,
     },
     Budget {
+        operation: Operation::Held,
+        peer: Peer::Mux,
+        against: Against::Itself,
+        limit: 5.5,
+        stretch: Some(4.0),
+    },
+    Budget {
+        operation: Operation::Held,
+        peer: Peer::Own,
+        against: Against::Itself,
+        limit: 6.5,
+        stretch: Some(4.0),
+    },
+    Budget {
         operation: Operation::Parked(Receiver::EngineIo),
         peer: Peer::Mux,
         against: Against::Itself,

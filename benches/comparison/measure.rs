@@ -42,6 +42,7 @@ pub(crate) async fn measure(operation: Operation, peer: Peer, effort: Effort) ->
             Operation::Parked(receiver) => {
                 memory::measure(memory::Kind::Parked(receiver), peer, effort.waiting).await.map(alone)
             }
+            Operation::Held => memory::measure(memory::Kind::Held, peer, effort.waiting).await.map(alone),
             Operation::Idle => memory::measure(memory::Kind::Idle, peer, effort.waiting).await.map(alone),
             Operation::PushInstructions(_) | Operation::PostInstructions(_) => {
                 instructions(operation, peer, effort).await.map(alone)

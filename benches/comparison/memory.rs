@@ -19,6 +19,8 @@ use crate::words::Answering;
 pub(crate) enum Kind {
     /// A parked poll, or a stream.
     Parked(Receiver),
+    /// A parked poll, and the connection of a POST before it, as clients hold them.
+    Held,
     Idle,
 }
 
@@ -52,24 +54,31 @@ async fn open_all(
         if opening.len() == AT_ONCE
             && let Some(opened) = opening.join_next().await
         {
-            lines.push(opened??);
+            lines.extend(opened??);
         }
         opening.spawn_local(open(kind, peer, server, number));
     }
     while let Some(opened) = opening.join_next().await {
-        lines.push(opened??);
+        lines.extend(opened??);
     }
     Ok(lines)
 }
 
-async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Line> {
+async fn open(kind: Kind, peer: Peer, server: SocketAddr, number: usize) -> anyhow::Result<Vec<Line>> {
     match kind {
         Kind::Parked(receiver) => {
             let mut client = Client::open_at(peer, receiver, server, number).await?;
             client.ask().await?;
-            Ok(client.line)
+            Ok(vec![client.line])
         }
-        Kind::Idle => open_web_socket(server, number).await,
+        Kind::Held => {
+            let mut client = Client::open_at(peer, Receiver::EngineIo, server, number).await?;
+            client.ask().await?;
+            let mut other = Line::connect(server).await?;
+            client.post(&mut other).await?;
+            Ok(vec![client.line, other])
+        }
+        Kind::Idle => Ok(vec![open_web_socket(server, number).await?]),
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) enum Operation {
     /// The median of round trips.
     Latency,
     Parked(Receiver),
+    /// A polling session with both connections of its client.
+    Held,
     Idle,
     /// A push, with so many sessions in turn.
     Grown(usize),
@@ -49,6 +51,7 @@ impl Section {
             Self::Websocket => &[Operation::WebSocket(1), Operation::WebSocket(10)],
             Self::Latency => &[Operation::Latency],
             Self::Memory => &[
+                Operation::Held,
                 Operation::Parked(Receiver::EngineIo),
                 Operation::Parked(Receiver::Xhr),
                 Operation::Parked(Receiver::EventSource),
@@ -83,7 +86,8 @@ impl Operation {
             Self::Echo => "POST, echo, GET".into(),
             Self::WebSocket(outstanding) => format!("WebSocket round trip, {outstanding} outstanding"),
             Self::Latency => "latency: WebSocket round trip of one client alone, p50".into(),
-            Self::Parked(Receiver::EngineIo) => "memory of a parked poll".into(),
+            Self::Held => "memory of a polling session: a parked poll, and the connection of a POST".into(),
+            Self::Parked(Receiver::EngineIo) => "memory of a parked poll alone".into(),
             Self::Parked(receiver) => format!("memory of {}", receiver.name()),
             Self::Idle => "memory of an idle WebSocket".into(),
             Self::Grown(sessions) => format!("push, {sessions} sessions in turn"),
@@ -98,7 +102,7 @@ impl Operation {
         match self {
             Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => "CPU, us",
             Self::Latency => "us",
-            Self::Parked(_) | Self::Idle => "kB",
+            Self::Parked(_) | Self::Held | Self::Idle => "kB",
             Self::PushInstructions(_) | Self::PostInstructions(_) => "instructions",
         }
     }
@@ -107,7 +111,7 @@ impl Operation {
     pub(crate) const fn digits(self) -> usize {
         match self {
             Self::Push(_) | Self::Post(_) | Self::Echo | Self::WebSocket(_) | Self::Grown(_) => 2,
-            Self::Latency | Self::Parked(_) | Self::Idle => 1,
+            Self::Latency | Self::Parked(_) | Self::Held | Self::Idle => 1,
             Self::PushInstructions(_) | Self::PostInstructions(_) => 0,
         }
     }
@@ -117,7 +121,7 @@ impl Operation {
             Self::Push(receiver) | Self::Parked(receiver) | Self::PushInstructions(receiver) => {
                 Work::Push(receiver)
             }
-            Self::Grown(_) => Work::Push(Receiver::EngineIo),
+            Self::Grown(_) | Self::Held => Work::Push(Receiver::EngineIo),
             Self::Post(receiver) | Self::PostInstructions(receiver) => Work::Post(receiver),
             Self::Echo => Work::Echo,
             Self::WebSocket(outstanding) => Work::WebSocket(outstanding),
@@ -129,7 +133,8 @@ impl Operation {
         match self {
             Self::Push(Receiver::EngineIo)
             | Self::Post(Receiver::EngineIo)
-            | Self::Parked(Receiver::EngineIo) => {
+            | Self::Parked(Receiver::EngineIo)
+            | Self::Held => {
                 &[Peer::Mux, Peer::Own, Peer::Hyper, Peer::EngineIoxide, Peer::Node, Peer::NginxBeforeNode]
             }
             Self::Push(Receiver::Xhr) | Self::Post(_) | Self::Parked(Receiver::Xhr) => {
@@ -182,6 +187,7 @@ impl Operation {
             Self::Idle => &[Peer::Nginx, Peer::EngineIoxide],
             Self::Grown(_) => &[Peer::Hyper],
             Self::Parked(Receiver::EngineIo)
+            | Self::Held
             | Self::PushInstructions(Receiver::EngineIo)
             | Self::PostInstructions(Receiver::EngineIo) => &[Peer::Hyper, Peer::EngineIoxide],
             Self::PushInstructions(_) | Self::PostInstructions(_) => &[],
@@ -196,7 +202,9 @@ impl Operation {
             Self::Parked(_) => Self::Parked(Receiver::EngineIo),
             Self::PushInstructions(_) => Self::PushInstructions(Receiver::EngineIo),
             Self::PostInstructions(_) => Self::PostInstructions(Receiver::EngineIo),
-            Self::Echo | Self::WebSocket(_) | Self::Latency | Self::Idle | Self::Grown(_) => return None,
+            Self::Echo | Self::WebSocket(_) | Self::Latency | Self::Held | Self::Idle | Self::Grown(_) => {
+                return None;
+            }
         };
         (other != self).then_some(other)
     }

@@ -95,6 +95,7 @@ const fn missing(operation: Operation) -> Option<&'static str> {
         Operation::Push(Receiver::EngineIo)
         | Operation::Post(Receiver::EngineIo)
         | Operation::Echo
+        | Operation::Held
         | Operation::Parked(Receiver::EngineIo) => Some(
             "Gaps: Pushpin bridges SockJS onto WebSockets, but not Engine.IO; HAProxy is compared where it relays WebSockets.",
         ),

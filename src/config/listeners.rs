@@ -47,7 +47,7 @@ pub(super) const SERVER: &[Row<Settings>] = {
             |table, key, server| table.set(key, &mut server.max_sessions, count(1..=SESSIONS_MAX))),
         row(Server, "idle_timeout", Duration, Default("\"75s\""), "how long a connection may be idle between requests",
             |table, key, server| table.set(key, &mut server.idle_timeout, duration(MS..=HOUR))),
-        row(Server, "rest_after", Duration, Default("\"1s\""), "how long a connection waits, with a request or without, before its buffers are released",
+        row(Server, "rest_after", Duration, Default("\"1s\""), "how long a connection waits before its buffers are released",
             |table, key, server| table.set(key, &mut server.rest_after, duration(Span::ZERO..=HOUR))),
         // Zero takes the end of a client's side for its own.
         row(Server, "half_close_timeout", Duration, Default("\"5s\""), "how long a half-closed client of http is served; 0: not at all",

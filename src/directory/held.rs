@@ -113,8 +113,8 @@ impl Held {
             now >= taken.since + DECIDED
         });
         let lost = lost.filter_map(|(id, _)| self.all.get(&id));
-        let loss = |entry: &Entry| if entry.was_ours { Loss::Taken } else { Loss::Contested };
-        lost.map(|entry| (entry.key.clone(), loss(entry))).collect()
+        let how = |entry: &Entry| if entry.was_ours { Loss::Taken } else { Loss::Contested };
+        lost.map(|entry| (entry.key.clone(), how(entry))).collect()
     }
 
     /// Returns all ids.

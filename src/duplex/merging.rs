@@ -49,18 +49,15 @@ impl Merging {
             let header = &read[from..][..HEADER_LEN];
             self.rest = payload_len(header);
             let flags = header[FLAGS];
-            match open.filter(|&at| is_joined(&read[at..][..HEADER_LEN], header)) {
-                Some(at) => {
-                    let len = payload_len(&read[at..]) + self.rest;
-                    read[at..][..LENGTH_LEN]
-                        .copy_from_slice(&len.to_be_bytes()[size_of::<usize>() - LENGTH_LEN..]);
-                    read[at + FLAGS] = flags;
-                    from += HEADER_LEN;
-                }
-                None => {
-                    open = Some(to);
-                    keep(read, &mut from, &mut to, HEADER_LEN);
-                }
+            if let Some(at) = open.filter(|&at| is_joined(&read[at..][..HEADER_LEN], header)) {
+                let len = payload_len(&read[at..]) + self.rest;
+                read[at..][..LENGTH_LEN]
+                    .copy_from_slice(&len.to_be_bytes()[size_of::<usize>() - LENGTH_LEN..]);
+                read[at + FLAGS] = flags;
+                from += HEADER_LEN;
+            } else {
+                open = Some(to);
+                keep(read, &mut from, &mut to, HEADER_LEN);
             }
         }
     }

@@ -35,6 +35,7 @@ pub struct Settings {
 
 /// One listener: the addresses that share a name, and with it TLS and routes.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of the configuration")]
 pub struct ListenerSettings {
     /// What routes and descriptors call it.
     pub name: Arc<str>,

@@ -103,7 +103,7 @@ impl Foreign {
             // Where it stands: moved, it would take its room twice.
             let passed = (&mut passing).await;
             match passed {
-                Ok((head, question)) => Ok(answer(passing.cluster(), head, question, ask, &tasks)),
+                Ok((head, question)) => Ok(answer(passing.cluster(), *head, question, ask, &tasks)),
                 Err(Failed::Abort) => Err(Abort),
                 Err(Failed::Unreached(why)) => Ok(refuse(why)),
             }
@@ -120,12 +120,12 @@ pub(super) fn known(head_len: usize, client: &Client, ask: Option<&WebSocketAsk>
 /// Returns the response of the other node.
 pub(super) fn answer(
     cluster: &Cluster,
-    head: Box<Head>,
+    head: Head,
     question: Question,
     ask: Option<WebSocketAsk>,
     tasks: &Tasks,
 ) -> Response {
-    let Head { status, mut headers, content } = *head;
+    let Head { status, mut headers, content } = head;
     let mut response = Response::default();
     if status == StatusCode::SWITCHING_PROTOCOLS {
         if let Some(ask) = ask {

@@ -160,7 +160,7 @@ impl Errand {
             Ok((head, _)) if head.status == ELSEWHERE => {}
             Ok((head, question)) => {
                 self.locations.remember(self.id, node);
-                return Ok(Some(foreign::answer(cluster, head, question, self.ask.take(), &self.tasks)));
+                return Ok(Some(foreign::answer(cluster, *head, question, self.ask.take(), &self.tasks)));
             }
             Err(Failed::Unreached(Unreached::Absent)) => {}
             Err(Failed::Unreached(Unreached::Silent | Unreached::Refused)) => {

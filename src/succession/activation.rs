@@ -120,17 +120,14 @@ impl Activated {
 
 fn listener(descriptors: &mut ListenFd, index: usize) -> io::Result<(ListenAddress, OwnedFd)> {
     // Whatever has an address of IP is tried as one of TCP.
-    let (address, listener) = match descriptors.take_unix_listener(index) {
-        Ok(listener) => {
-            let listener = listener.ok_or(io::ErrorKind::NotFound)?;
-            let address = listener.local_addr()?;
-            let path = address.as_pathname().ok_or_else(|| io::Error::other("it has no path"))?;
-            (ListenAddress::Unix(path.into()), OwnedFd::from(listener))
-        }
-        Err(_) => {
-            let listener = descriptors.take_tcp_listener(index)?.ok_or(io::ErrorKind::NotFound)?;
-            (listener.local_addr()?.into(), listener.into())
-        }
+    let (address, listener) = if let Ok(listener) = descriptors.take_unix_listener(index) {
+        let listener = listener.ok_or(io::ErrorKind::NotFound)?;
+        let address = listener.local_addr()?;
+        let path = address.as_pathname().ok_or_else(|| io::Error::other("it has no path"))?;
+        (ListenAddress::Unix(path.into()), OwnedFd::from(listener))
+    } else {
+        let listener = descriptors.take_tcp_listener(index)?.ok_or(io::ErrorKind::NotFound)?;
+        (listener.local_addr()?.into(), listener.into())
     };
     if !socket_acceptconn(&listener)? {
         return Err(io::Error::other("it does not listen"));

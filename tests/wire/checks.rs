@@ -40,8 +40,8 @@ fn state(world: &World, address: SocketAddr) -> (String, String) {
     (text("state"), text("reason"))
 }
 
-fn is(world: &World, address: SocketAddr, word: &str) {
-    eventually(|| state(world, address).0 == word, || format!("{address} is {word}"));
+fn is(world: &World, address: SocketAddr, expected: &str) {
+    eventually(|| state(world, address).0 == expected, || format!("{address} is {expected}"));
 }
 
 fn sessions(server: &Target) -> u64 {

@@ -71,7 +71,9 @@ impl Names {
     }
 
     fn lines(&self) -> String {
-        self.addresses.lock().unwrap().iter().map(|address| format!("{address} hub.test\n")).collect()
+        let lines: Vec<_> =
+            self.addresses.lock().unwrap().iter().map(|address| format!("{address} hub.test\n")).collect();
+        lines.concat()
     }
 }
 
@@ -99,7 +101,7 @@ fn answer(socket: &UdpSocket, addresses: &Mutex<Vec<Ipv4Addr>>) {
     }
 }
 
-const ONE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const ONE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const TWO: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Returns the first upstream's addresses with their states.

@@ -1,4 +1,4 @@
-//! What a browser does over HTTP/2: the requests of a page and its WebSockets share a connection, which keeps their order.
+//! What a browser does over HTTP/2: the requests of a page and each WebSocket of it share a connection, which keeps their order.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;

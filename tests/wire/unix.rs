@@ -38,7 +38,7 @@ impl Folder {
         let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(&certificate, pair.cert.pem()).unwrap();
         fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-        format!("tls = {{ certificate = {certificate:?}, key = {key:?} }}")
+        format!("tls = {{ certificate = '{}', key = '{}' }}", certificate.display(), key.display())
     }
 }
 
@@ -129,7 +129,7 @@ fn tls_is_spoken_over_a_socket_too() {
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(&certificate, pair.cert.pem()).unwrap();
     fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-    let tls = format!("tls = {{ certificate = {certificate:?}, key = {key:?} }}");
+    let tls = format!("tls = {{ certificate = '{}', key = '{}' }}", certificate.display(), key.display());
     let world = World::start_with(&sections(&listener(&socket, &tls)), Target::proxy);
     for (more, version) in [("--http1.1", "1.1"), ("--http2", "2")] {
         let told = curl(&socket, &[more], "https");

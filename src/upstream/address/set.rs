@@ -192,7 +192,7 @@ impl Set {
         for address in addresses {
             let endpoint = Endpoint { server, address: Some((*address).into()) };
             if !self.entries.iter().any(|entry| entry.endpoint == endpoint) {
-                self.entries.push(Entry { failure, back, ..Entry::new(endpoint) });
+                self.entries.push(Entry { back, failure, ..Entry::new(endpoint) });
             }
         }
         self.entries.retain(|entry| !entry.is_over());

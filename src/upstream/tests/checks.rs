@@ -27,10 +27,11 @@ impl Checked {
             sessions: Arc::default(),
         };
         let backend = this.clone();
-        tokio::spawn(async move {
+        let tracker = TaskTracker::new();
+        tracker.clone().spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(backend.clone().serve(stream));
+                tracker.spawn(backend.clone().serve(stream));
             }
         });
         this
@@ -156,10 +157,9 @@ async fn a_check_may_open_a_websocket_as_clients_do() {
         let front = Front::new(&Settings { check: Some(check), ..settings });
         let serve = async {
             loop {
-                let mut socket = match kind {
-                    Kind::EngineIo => accept_engine(&listener).await,
-                    _ => accept(&listener).await,
-                };
+                let is_engine_io = kind == Kind::EngineIo;
+                let mut socket =
+                    if is_engine_io { accept_engine(&listener).await } else { accept(&listener).await };
                 // It says goodbye.
                 assert!(matches!(within(socket.next()).await, Some(Ok(Frame::Close(_)))));
                 within(socket.close(None)).await.ok();

@@ -1,13 +1,12 @@
 //! Correct servers: every message is answered once and in order, whatever the transport.
 
-use std::fs;
 use std::net::TcpListener;
 use std::process::Stdio;
 use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{Proxy, Run, command, echo, faithful, load, place, read};
+use crate::support::{Proxy, Run, command, echo, faithful, load, read, self_signed};
 
 /// Fails unless every message was answered once and in order, and there were at least `least`.
 #[track_caller]
@@ -176,11 +175,7 @@ fn several_threads_count_together() {
 
 #[test]
 fn a_run_over_tls_needs_trust_in_the_certificate() {
-    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-    let (certificate, key) = (place("cert.pem"), place("key.pem"));
-    fs::write(&certificate, pair.cert.pem()).unwrap();
-    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
-    let tls = format!("tls = {{ certificate = '{}', key = '{}' }}", certificate.display(), key.display());
+    let (tls, certificate) = self_signed();
     let proxy = Proxy::demo_with(&tls);
     let url = format!("https://{}", proxy.address);
     let args = ["--socketio", "-n", "4", "-d", "2s", "--json", "-", "--transport", "polling=50,websocket=50"];

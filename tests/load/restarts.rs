@@ -1,6 +1,7 @@
 //! Restarts under load: a proxy that is succeeded again and again loses nothing and refuses nobody.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::dialects::Loads;
 use crate::http2::Http2Load;
-use crate::support::Proxy;
+use crate::support::{Proxy, free_port, self_signed};
 
 #[test]
 fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
@@ -16,6 +17,7 @@ fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
     let restarts = std::env::var("POLLIWOG_RESTARTS").map_or(8, |count| count.parse().unwrap());
     let mut processes = Processes::start();
     let loads = Loads::start(&processes.proxy, 16, restarts * 3 / 2 + 3);
+    let secure = Loads::start_secure(processes.secure, &processes.certificate, 4, restarts * 3 / 2 + 3);
     let http2 = Http2Load::start(processes.proxy.address, 3, 6);
     processes.proxy.wait_for("polliwog_sessions{", "", 8.0);
     for count in 1..=restarts {
@@ -25,6 +27,7 @@ fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
     }
     let http2 = http2.finish();
     loads.finish(&processes.proxy, restarts * 20);
+    secure.finish(&processes.proxy, restarts * 5);
     // Each page was told by each process that it should come back.
     assert!(http2.messages > restarts * 18 && http2.moves >= restarts * 3, "{http2:?}");
     processes.end();
@@ -34,6 +37,9 @@ fn restarts_in_a_row_fail_no_request_and_lose_no_message() {
 /// A proxy and its successors, which are killed when the test is over.
 struct Processes {
     proxy: Proxy,
+    /// Its listener with TLS.
+    secure: SocketAddr,
+    certificate: PathBuf,
     folder: PathBuf,
 }
 
@@ -41,9 +47,13 @@ impl Processes {
     fn start() -> Self {
         let folder = std::env::temp_dir().join(format!("polliwog-load-{}", std::process::id()));
         let _absent = fs::remove_dir_all(&folder);
-        let section =
-            format!("h2c = true\n[succession]\ndirectory = {:?}\nlinger = '10m'\n", folder.to_str().unwrap());
-        Self { proxy: Proxy::of_all_dialects(&section), folder }
+        let (secure, (tls, certificate)) = (free_port(), self_signed());
+        let section = format!(
+            "h2c = true\n[[listeners]]\nname = 'secure'\nlisten = ['{secure}']\n\
+             {tls}\n[succession]\ndirectory = '{}'\nlinger = '10m'\n",
+            folder.display()
+        );
+        Self { proxy: Proxy::of_all_dialects(&section), secure, certificate, folder }
     }
 
     /// Has the youngest process start its successor, and waits until that one serves.

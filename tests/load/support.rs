@@ -284,3 +284,12 @@ pub(crate) fn free_port() -> SocketAddr {
         }
     }
 }
+
+/// Returns a listener's line for TLS with a certificate of its own, and the file of that.
+pub(crate) fn self_signed() -> (String, PathBuf) {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (place("cert.pem"), place("key.pem"));
+    fs::write(&certificate, pair.cert.pem()).unwrap();
+    fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    (format!("tls = {{ certificate = '{}', key = '{}' }}", certificate.display(), key.display()), certificate)
+}

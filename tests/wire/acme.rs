@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use self::pebble::{PATIENCE, Pebble};
+use self::pebble::{PATIENCE, Pebble, is_missing};
 use crate::support::frames::Socket;
 use crate::support::http::Client;
 use crate::support::poller::{Poller, WEBSOCKET};
@@ -103,6 +103,9 @@ const LONG: u64 = 31_536_000;
 
 #[test]
 fn two_lines_and_there_is_a_certificate_for_each_domain_which_a_restart_uses_again() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("first"));
     let mut pebble = Pebble::start(secure.port(), LONG);
     let tls = pebble.acme(&["one.test", "two.test"], &storage.0);
@@ -147,6 +150,9 @@ fn two_lines_and_there_is_a_certificate_for_each_domain_which_a_restart_uses_aga
 
 #[test]
 fn a_renewal_disconnects_nobody() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("renewal"));
     // It is due after eight seconds or less.
     let pebble = Pebble::start(secure.port(), 12);
@@ -176,6 +182,9 @@ fn a_renewal_disconnects_nobody() {
 
 #[test]
 fn a_server_that_is_down_is_asked_again_and_meanwhile_the_other_listener_serves() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("down"));
     let mut pebble = Pebble::prepare(secure.port(), LONG);
     let world = start(secure, &pebble.acme(&["late.test"], &storage.0));
@@ -195,6 +204,9 @@ fn a_server_that_is_down_is_asked_again_and_meanwhile_the_other_listener_serves(
 
 #[test]
 fn a_server_that_is_down_at_a_renewal_leaves_the_old_certificate_in_use() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("dies"));
     let mut pebble = Pebble::start(secure.port(), 15);
     let world = start(secure, &pebble.acme(&["a.test"], &storage.0));
@@ -211,6 +223,9 @@ fn a_server_that_is_down_at_a_renewal_leaves_the_old_certificate_in_use() {
 
 #[test]
 fn rubbish_in_the_storage_is_replaced() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("rubbish"));
     let pebble = Pebble::start(secure.port(), LONG);
     let folder = pebble.folder(&storage.0);
@@ -227,6 +242,9 @@ fn rubbish_in_the_storage_is_replaced() {
 
 #[test]
 fn a_reload_orders_for_new_domains_and_keeps_the_others() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("reload"));
     let pebble = Pebble::start(secure.port(), LONG);
     let world = start(secure, &pebble.acme(&["a.test", "b.test"], &storage.0));
@@ -248,6 +266,9 @@ fn a_reload_orders_for_new_domains_and_keeps_the_others() {
 
 #[test]
 fn processes_that_share_a_storage_order_once_and_answer_for_each_other() {
+    if is_missing() {
+        return;
+    }
     let storage = Storage::new("shared");
     let (first, second) = (free_port(), free_port());
     // The ACME server always meets the first.
@@ -274,6 +295,9 @@ fn processes_that_share_a_storage_order_once_and_answer_for_each_other() {
 
 #[test]
 fn a_listener_that_requires_client_certificates_answers_the_acme_server_all_the_same() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("clients"));
     let pebble = Pebble::start(secure.port(), LONG);
     let root = pebble.root().display().to_string();
@@ -284,6 +308,9 @@ fn a_listener_that_requires_client_certificates_answers_the_acme_server_all_the_
 
 #[test]
 fn a_domain_that_leads_elsewhere_is_told_with_the_reason() {
+    if is_missing() {
+        return;
+    }
     let (secure, storage) = (free_port(), Storage::new("elsewhere"));
     let pebble = Pebble::start(free_port().port(), LONG);
     let world = start(secure, &pebble.acme(&["a.test"], &storage.0));

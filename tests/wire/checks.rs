@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use std::{fs, iter};
 
 use serde_json::Value;
 
@@ -111,10 +112,12 @@ fn a_backend_that_is_ill_is_down_and_what_was_removed_is_not_checked() {
     is(&world, backend.addr, "up");
     metrics::assert_readiness(world.target.admin, 200);
     // The same upstream without checks is another one, and the one before stays only for its session.
-    let config = world.target.folder().join("config.toml");
-    let text = std::fs::read_to_string(&config).unwrap();
-    std::fs::write(&config, text.replace("check = ", "# check = ")).unwrap();
-    assert_eq!(Client::connect(world.target.admin).post("/api/reload", "").status, 200);
+    for node in iter::once(&world.target).chain(&world.other) {
+        let config = node.folder().join("config.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        fs::write(&config, text.replace("check = ", "# check = ")).unwrap();
+        assert_eq!(Client::connect(node.admin).post("/api/reload", "").status, 200);
+    }
     let checked = || backend.checks.try_iter().count() > 0;
     assert!(is_so_within(Duration::from_secs(10), || {
         // A few intervals.

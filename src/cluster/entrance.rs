@@ -86,13 +86,15 @@ impl Entrance {
         Self { channel: Arc::new(Channel::new(Side::Owner, node, traffic)) }
     }
 
-    /// Serves the requests that come over `stream` with `serve`, until the connection ends.
+    /// Serves the requests that come over `stream` with `serve`, until the connection ends, or `stop` is cancelled: then
+    /// it ends behind the responses that were given.
     pub async fn run(
         self,
         stream: Duplex,
         silence: Duration,
         sessions: impl Fn() -> u32 + Send,
         leaving: CancellationToken,
+        stop: CancellationToken,
         mut serve: impl FnMut(Box<Ask>, Inquiry, InquiryBody) + Send,
     ) {
         let channel = &self.channel;
@@ -114,10 +116,14 @@ impl Entrance {
             pending::<Ended>().await
         };
         let why = tokio::select! {
-            why = pump.run() => why,
-            why = leave => why,
+            why = pump.run() => Some(why),
+            why = leave => Some(why),
+            () = stop.cancelled() => None,
         };
-        pump::note_end(channel, why);
+        match why {
+            Some(why) => pump::note_end(channel, why),
+            None => pump.finish().await,
+        }
     }
 }
 

@@ -170,14 +170,19 @@ impl Channel {
     }
 
     /// Ends all requests, because the connection has ended. One whose body has come in full goes on at its owner without a
-    /// response: it is carried out.
+    /// response: it is carried out. A whole response that has come in is still the client's, unless its owner awaits that it
+    /// is taken: then the owner takes it for lost by now.
     pub(super) fn fail(&self) {
         let mut state = self.lock();
         state.is_over = true;
-        let is_carried_out = |request: &Request| {
-            self.side == Side::Owner && request.receiving.has_ended() && !request.receiving.is_read()
+        let goes_on = |request: &Request| match self.side {
+            Side::Owner => request.receiving.has_ended() && !request.receiving.is_read(),
+            Side::Asker => {
+                let content = request.head.as_ref().map(|head| &head.content);
+                matches!(content, Some(Content::Nothing | Content::Whole(_)))
+            }
         };
-        let failed: Vec<_> = state.requests.extract_if(|_, request| !is_carried_out(request)).collect();
+        let failed: Vec<_> = state.requests.extract_if(|_, request| !goes_on(request)).collect();
         for request in state.requests.values_mut() {
             request.is_stopped = true;
             request.wake();

@@ -87,6 +87,15 @@ where
         poll_fn(|cx| self.poll(cx)).await
     }
 
+    /// Writes what is still to be said, and reads nothing more: a response that was given is not taken back by an end.
+    pub(super) async fn finish(&mut self) {
+        poll_fn(|cx| match self.write(cx) {
+            Ok(()) if self.is_dirty || !self.out.is_empty() => Poll::Pending,
+            Ok(()) | Err(_) => Poll::Ready(()),
+        })
+        .await;
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         // Before the turns: who adds a frame when they have passed it by must wake this task.
         self.channel.register(cx);

@@ -131,11 +131,7 @@ impl Nodes {
         };
         let entrance = Entrance::new(node, settings.cluster.meter().traffic());
         let (silence, leaving) = (settings.silence_timeout, settings.leaving.clone());
-        let run = entrance.run(stream, silence, sessions, leaving, begin);
-        tokio::select! {
-            () = run => {}
-            () = self.0.stop.cancelled() => {}
-        }
+        entrance.run(stream, silence, sessions, leaving, settings.stop.clone(), begin).await;
     }
 
     /// Begins to serve a request of a node as one of a client of this node.

@@ -1,9 +1,12 @@
 //! A client hangs up at another node than its session's, or the connection between the nodes is cut, at any byte: the session's
 //! verdict is that of a client of its own node, and nothing is said to have arrived that its client's connection did not take.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use super::backend::Backend;
 use super::client::{Answer, Browser};
@@ -237,4 +240,26 @@ fn cut(dice: &mut Dice, kind: fn(usize) -> Request) -> Scene {
         Request::Post(_) => Cut::Answers(dice.below(200)),
     };
     Scene { request, fault: Fault::Cut(fault), room }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_stops_takes_no_answer_back() {
+    let pair = Pair::start(session::Settings::default()).await;
+    let backend = Backend::default();
+    let target = target(&pair.owner.begin(&backend));
+    let mut client = Browser::connect(&pair.asker, 1 << 16);
+    let post = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n4hi");
+    let owner = Arc::clone(&pair.owner);
+    TaskTracker::new().spawn(poll_fn(move |cx| {
+        // The message was taken, and that is all: it stops before what it says of that is written.
+        if !backend.heard().is_empty() && owner.asked.is_empty() {
+            owner.stop();
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    client.send(post.as_bytes()).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.map(|answer| (answer.status, answer.body)), Some((200, "ok".into())));
 }

@@ -42,6 +42,7 @@ pub(super) struct Site {
     nodes: Nodes,
     background: Background,
     stop: CancellationToken,
+    killed: CancellationToken,
 }
 
 /// What all nodes have.
@@ -80,6 +81,7 @@ impl Site {
         roster: impl FnOnce(&Background) -> Roster,
     ) -> Arc<Self> {
         let (background, stop) = (Background::default(), CancellationToken::new());
+        let killed = CancellationToken::new();
         let registry = Registry::of_node(1_000_000, Some(node));
         let me = Me::starting(node, "");
         let settings = cluster_settings(node.tag, address);
@@ -126,8 +128,19 @@ impl Site {
             stop: stop.clone(),
         });
         let beginning = common.beginning();
-        let site =
-            Self { node, cluster, registry, current, gateway, asked, beginning, nodes, background, stop };
+        let site = Self {
+            node,
+            cluster,
+            registry,
+            current,
+            gateway,
+            asked,
+            beginning,
+            nodes,
+            background,
+            stop,
+            killed,
+        };
         let site = Arc::new(site);
         net.listen(address, &site);
         site
@@ -135,8 +148,13 @@ impl Site {
 
     /// Ends the node's process: all of its connections break.
     pub(super) fn kill(&self) {
-        self.stop.cancel();
+        self.killed.cancel();
         self.background.stop.cancel();
+    }
+
+    /// Ends the node's connections as a process that has stopped.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
     }
 
     pub(super) fn greeting(&self) -> Greeting {
@@ -148,7 +166,9 @@ impl Site {
         let nodes = self.nodes.clone();
         let node = greeting.node;
         let asker = self.cluster.greeted(greeting);
-        self.background.tracker.spawn(async move { nodes.serve_stream(node, asker, line, Hop::Peer).await });
+        let killed = self.killed.clone();
+        let serve = async move { nodes.serve_stream(node, asker, line, Hop::Peer).await };
+        self.background.tracker.spawn(async move { killed.run_until_cancelled(serve).await });
     }
 
     /// Begins a session here whose client polls, and returns its id.

@@ -2,7 +2,7 @@
 
 use crate::support::frames::Socket;
 use crate::support::world::{Excluded, POLLING, WEBSOCKET};
-use crate::support::{Setup, World, metrics, ms};
+use crate::support::{Setup, World, eventually, metrics, ms};
 
 const OLD: &str = "/engine.io/?EIO=3&transport=polling";
 const OTHER: &str = "/other/?EIO=4&transport=polling";
@@ -53,7 +53,8 @@ fn refusals_are_logged_once_a_minute_for_each_route_and_reason() {
     peer.send("so that the drain waits");
     peer.settle();
     world.target.signal("TERM");
-    metrics::assert_readiness(world.target.admin, 503);
+    // It is not ready before it refuses.
+    eventually(|| metrics::has_counted(world.target.admin, "polliwog_draining", &[]), || world.log());
     refused(&world, POLLING, &[], 503);
     assert_warnings(
         &world,

@@ -132,11 +132,20 @@ impl Keeper {
         let tried = match ordered {
             Ok(issued) => {
                 self.metrics.ordered(CertificateOrder::Done);
-                self.attempts = Attempts::default();
-                self.keep_attempts();
+                let attempts = self.attempts.issued(issued.validity, SystemTime::now(), chance);
                 let expires = httpdate::fmt_http_date(issued.validity.end);
                 tracing::info!(domain = self.domain, expires, "a certificate was issued");
+                if attempts != Attempts::default() {
+                    let again_in = format!("{:?}", attempts.pause());
+                    tracing::warn!(
+                        domain = self.domain,
+                        again_in,
+                        "the issued certificate is due for its renewal already: is the clock right?"
+                    );
+                }
                 self.show(Ok(Some(issued)));
+                self.attempts = attempts;
+                self.keep_attempts();
                 Tried::Done
             }
             Err(failed) => {

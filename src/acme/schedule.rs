@@ -58,6 +58,16 @@ impl Attempts {
         Self { failures: self.failures.saturating_add(1), last: last.as_secs(), pause: pause.as_secs() }
     }
 
+    /// Returns them once a certificate was issued: none, unless it is due for its renewal already, by a clock that is wrong or
+    /// a very short life. Then its order counts as one that failed, so that they don't follow each other without end.
+    pub(super) fn issued(self, validity: Validity, now: SystemTime, chance: f64) -> Self {
+        let none = Self::default();
+        if none.due(Some(validity), now, chance) > now {
+            return none;
+        }
+        self.failed(Failure::Refused, None, now, chance)
+    }
+
     /// Returns them with a pause that is short, for an operator who has just changed something. It does not get shorter by
     /// asking often.
     pub(super) fn hurried(self) -> Self {
@@ -101,6 +111,18 @@ mod tests {
     /// A certificate of so many days.
     fn of(days: u32) -> Validity {
         Validity { begin: start(), end: start() + days * DAY }
+    }
+
+    #[test]
+    fn certificates_that_are_due_at_once_are_ordered_ever_more_seldom() {
+        assert_eq!(Attempts::default().issued(of(90), start() + DAY, 0.5), Attempts::default());
+        let (mut attempts, mut now) = (Attempts::default(), start() + 80 * DAY);
+        for minutes in [1, 3, 9, 27] {
+            attempts = attempts.issued(of(90), now, 0.5);
+            assert_eq!(attempts.due(Some(of(90)), now, 0.5), now + Duration::from_mins(minutes));
+            now += Duration::from_mins(minutes);
+        }
+        assert_eq!(attempts.issued(of(365), now, 0.5), Attempts::default());
     }
 
     #[test]

@@ -98,7 +98,9 @@ pub(super) enum CallStatus {
     WantsUpgrade,
     /// The connection only waits for the response to a request that was complete at this time.
     WaitsSince(Instant),
-    /// Hyper has something to do, or nothing is to be done.
+    /// No request is served, since so many responses; the count wraps around.
+    Between(u32),
+    /// Hyper has something to do.
     Busy,
 }
 
@@ -219,12 +221,11 @@ impl<S: Serve> SharedCall<S> {
             state.upgrade = Upgrade::Ready;
             return CallStatus::WantsUpgrade;
         }
-        state.whole_since.filter(|_| state.call.is_some()).map_or(CallStatus::Busy, CallStatus::WaitsSince)
-    }
-
-    /// Returns how many responses hyper has been given; it wraps around.
-    pub(super) fn answers(&self) -> u32 {
-        self.open().answers
+        match (&state.call, state.whole_since) {
+            (None, _) => CallStatus::Between(state.answers),
+            (Some(_), Some(since)) => CallStatus::WaitsSince(since),
+            (Some(_), None) => CallStatus::Busy,
+        }
     }
 
     /// Returns the current call, whose request is complete.

@@ -35,7 +35,7 @@ pub(super) struct Http<S: Serve> {
     raw_headers: RawHeaders,
     unflushed: Unflushed,
     stage: Stage<S>,
-    /// Fires when a request, or for one, may have been waited long enough; not reset by requests that are answered
+    /// Fires when a connection may have waited long enough to leave hyper; not reset by requests that are answered
     /// earlier. Outside of hyper, it fires when an idle connection ends.
     rest_timer: Option<Pin<Box<Sleep>>>,
     /// How many responses there were when the timer was last set for an idle connection.
@@ -142,9 +142,8 @@ impl<S: Serve> Http<S> {
         self.unflushed.is_done() && self.raw_headers.is_between_requests()
     }
 
-    /// Ready when the connection has been idle for long enough, or for up to twice as long.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let answers = self.shared.answers();
+    /// Ready when the connection has been idle for long enough, or for up to twice as long, with so many responses.
+    fn poll_idle(&mut self, cx: &mut Context<'_>, answers: u32) -> Poll<()> {
         loop {
             let rest_timer = self.rest_timer.get_or_insert_with(|| {
                 self.answers = answers;
@@ -262,11 +261,13 @@ impl<S: Serve> Future for Http<S> {
                             ready!(this.poll_rest(cx, since));
                             this.detach_hyper();
                         }
-                        CallStatus::Busy if this.is_idle() => {
-                            ready!(this.poll_idle(cx));
+                        CallStatus::Between(answers) if this.is_idle() => {
+                            ready!(this.poll_idle(cx, answers));
                             this.detach_idle();
                         }
-                        CallStatus::WaitsSince(_) | CallStatus::Busy => return Poll::Pending,
+                        CallStatus::WaitsSince(_) | CallStatus::Between(_) | CallStatus::Busy => {
+                            return Poll::Pending;
+                        }
                     }
                 }
                 Stage::Idle(idle) => match idle.io.poll_begun(cx) {
